@@ -1,0 +1,229 @@
+"""What a caller may ask for: the rules of the service that need only the arguments.
+
+Both sides build these objects: the client before it sends anything, the fake account from the
+JSON that arrived. Each collects every rule that is broken, so that one error names them all.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any, Final, Literal, TypeGuard, cast
+
+import attrs
+
+from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._permissions import (
+    AnyPermission,
+    Permission,
+    UnknownPermission,
+    known_permission,
+)
+
+MAX_NAME: Final = 255
+MAX_DESCRIPTION: Final = 1000
+MAX_LIMIT: Final = 100
+DEFAULT_LIMIT: Final = 50
+
+_ALLOWED_IN_NAME: Final = re.compile(r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*""")
+
+
+class Unset(Enum):
+    """The type of `UNSET`, an argument that was left out where None has a meaning of its own."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def name_rule(name: object) -> str | None:
+    """Return what is wrong with a role's name, or None."""
+    if not isinstance(name, str):
+        return f"must be a string, not {_kind(name)}"
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"must have 1 to {MAX_NAME} characters, not {len(name)}"
+    if not _ALLOWED_IN_NAME.fullmatch(name):
+        refused = "".join(dict.fromkeys(c for c in name if not _ALLOWED_IN_NAME.fullmatch(c)))
+        return (
+            f"must not contain {refused[:20]!a}: only ASCII letters, digits, space "
+            "and - _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
+        )
+    return None
+
+
+def description_rule(description: object) -> str | None:
+    """Return what is wrong with a role's description, or None."""
+    if not isinstance(description, str):
+        return f"must be a string, not {_kind(description)}"
+    if len(description) > MAX_DESCRIPTION:
+        return f"must have at most {MAX_DESCRIPTION} characters, not {len(description)}"
+    return _unicode_rule(description)
+
+
+def permissions_rule(permissions: object) -> str | None:
+    """Return what is wrong with a set of permissions, or None."""
+    if not isinstance(permissions, tuple):
+        return f"must be an iterable of permissions, not {_kind(permissions)}"
+    if not permissions:
+        return "must hold at least one permission"
+    each = cast("tuple[object, ...]", permissions)
+    refused = [p for p in each if not isinstance(p, Permission | UnknownPermission)]
+    return "; ".join(map(_refused_permission, refused[:5])) or None
+
+
+def _refused_permission(value: object) -> str:
+    if not isinstance(value, str):
+        return f"must hold permissions or their identifiers, not {_kind(value)}"
+    nearest = difflib.get_close_matches(value.strip().upper(), list(Permission), n=1, cutoff=0.0)
+    return f"{value[:60]!a} is no known permission; did you mean {nearest[0]}?"
+
+
+def limit_rule(limit: object) -> str | None:
+    """Return what is wrong with the size of a page, or None."""
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        return f"must be an integer, not {_kind(limit)}"
+    if not 1 <= limit <= MAX_LIMIT:
+        return f"must be 1 to {MAX_LIMIT}, not {limit}"
+    return None
+
+
+def text_rule(text: object) -> str | None:
+    """Return what is wrong with an ID, a cursor or a name that is only looked for, or None."""
+    if not isinstance(text, str):
+        return f"must be a string, not {_kind(text)}"
+    if not text:
+        return "must not be empty"
+    return _unicode_rule(text)
+
+
+def filter_rule(is_predefined: object) -> str | None:
+    """Return what is wrong with the filter of a listing, or None."""
+    if isinstance(is_predefined, bool):
+        return None
+    return f"must be True, False or None, not {_kind(is_predefined)}"
+
+
+def _unicode_rule(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "must not contain surrogates, which UTF-8 cannot carry"
+    return None
+
+
+def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
+    """Raise one `ValidationError` for every rule that its value breaks; UNSET breaks none."""
+    violations = tuple(
+        Violation(field, message)
+        for field, rule, value in rules
+        if value is not UNSET and (message := rule(value)) is not None
+    )
+    if violations:
+        raise ValidationError(violations=violations)
+
+
+def _unless_none(value: object) -> object:
+    return UNSET if value is None else value
+
+
+def _each_once(permissions: object) -> object:
+    """Turn identifiers into members, keeping the first of each; what is no iterable stays."""
+    if not _is_several(permissions):
+        return permissions
+    members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
+    try:
+        return tuple(dict.fromkeys(members))
+    except TypeError:  # something unhashable, which the rule refuses by its type
+        return tuple(members)
+
+
+def _is_several(value: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def _permissions(value: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+    return cast("tuple[AnyPermission, ...]", _each_once(value))
+
+
+def _permissions_if_set(
+    value: Iterable[AnyPermission | str] | Literal[Unset.UNSET],
+) -> tuple[AnyPermission, ...] | Literal[Unset.UNSET]:
+    return value if value is UNSET else _permissions(value)
+
+
+@attrs.frozen(kw_only=True)
+class CreateRole:
+    """A role to make.
+
+    Raises:
+        ValidationError: A field breaks its rule.
+    """
+
+    name: str
+    permissions: tuple[AnyPermission, ...] = attrs.field(converter=_permissions)
+    description: str | Literal[Unset.UNSET] = UNSET
+
+    def __attrs_post_init__(self) -> None:
+        check(
+            ("name", name_rule, self.name),
+            ("permissions", permissions_rule, self.permissions),
+            ("description", description_rule, self.description),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class UpdateRole:
+    """Changes to a role; a description of None clears it.
+
+    Raises:
+        ValidationError: A field breaks its rule, or nothing is given to change.
+    """
+
+    name: str | Literal[Unset.UNSET] = UNSET
+    description: str | Literal[Unset.UNSET] | None = UNSET
+    permissions: tuple[AnyPermission, ...] | Literal[Unset.UNSET] = attrs.field(
+        default=UNSET, converter=_permissions_if_set
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.name is UNSET and self.description is UNSET and self.permissions is UNSET:
+            raise ValidationError(
+                violations=(
+                    Violation(
+                        "name, description, permissions", "at least one must be given to change"
+                    ),
+                )
+            )
+        check(
+            ("name", name_rule, self.name),
+            ("permissions", permissions_rule, self.permissions),
+            ("description", description_rule, _unless_none(self.description)),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ListRoles:
+    """One page to list.
+
+    Raises:
+        ValidationError: A field breaks its rule.
+    """
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    is_predefined: bool | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check(
+            ("limit", limit_rule, self.limit),
+            ("cursor", text_rule, _unless_none(self.cursor)),
+            ("is_predefined", filter_rule, _unless_none(self.is_predefined)),
+        )
