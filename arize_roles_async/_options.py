@@ -1,0 +1,139 @@
+"""How long a call may take, and how often it is tried."""
+
+import math
+import random
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import attrs
+
+from arize_roles_async._errors import (
+    ConfigurationError,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    StatusError,
+)
+
+_RETRIED: Final = frozenset({429, 502, 503, 504})
+_RETRIED_READS: Final = _RETRIED | {500}
+_UNLIMITED: Final = {"unlimited": True}
+
+
+def _seconds(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is None and attribute.metadata.get("unlimited"):
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
+        raise ConfigurationError(
+            f"{type(instance).__name__}.{attribute.name} must be seconds above 0, not {value!r}"
+        )
+
+
+def _at_least_one(_: object, attribute: "attrs.Attribute[int]", value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(
+            f"RetryPolicy.{attribute.name} must be an integer of at least 1, not {value!r}"
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Limits on the time of a call, in seconds; None is no limit.
+
+    Args:
+        total: The whole call: every attempt, every wait between them, and the walk that a name
+            takes. A walk over pages has it for each page.
+        connect: Making one connection, name resolution and TLS included.
+        read: Silence on a connection while a response is awaited.
+
+    Raises:
+        ConfigurationError: A limit is not a finite number above 0.
+    """
+
+    total: float | None = attrs.field(default=30.0, validator=_seconds, metadata=_UNLIMITED)
+    connect: float | None = attrs.field(default=5.0, validator=_seconds, metadata=_UNLIMITED)
+    read: float | None = attrs.field(default=10.0, validator=_seconds, metadata=_UNLIMITED)
+
+    @classmethod
+    def of(cls, timeout: "float | Timeouts | None") -> "Timeouts":
+        """Return `timeout` itself, or the default limits with `timeout` as the total."""
+        return timeout if isinstance(timeout, Timeouts) else cls(total=timeout)
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often a call is tried, and how long it waits in between.
+
+    Tried again are failed connections, attempts that timed out, the statuses 429, 502, 503 and
+    504, and for reads 500. The wait is the service's `Retry-After` where it gave one; else it is
+    random between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
+
+    Args:
+        attempts: Attempts in all; 1 is no retry.
+        backoff: Seconds that the first wait is at most.
+        max_backoff: Seconds that any wait is at most.
+        max_retry_after: Seconds of `Retry-After` up to which the client waits; above it the
+            error surfaces at once, with the value on it.
+
+    Raises:
+        ConfigurationError: A value is not of its kind.
+    """
+
+    attempts: int = attrs.field(default=3, validator=_at_least_one)
+    backoff: float = attrs.field(default=0.5, validator=_seconds)
+    max_backoff: float = attrs.field(default=8.0, validator=_seconds)
+    max_retry_after: float = attrs.field(default=20.0, validator=_seconds)
+
+    def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
+        """Return the seconds to wait before trying again, or None where that must not be done.
+
+        Args:
+            failure: What the attempt ended in.
+            attempt: Which attempt it was, from 1.
+            change: Whether the call changes the account, so that a 500 ends it.
+        """
+        if attempt >= self.attempts or not _may_be_retried(failure, change=change):
+            return None
+        if isinstance(failure, StatusError) and failure.retry_after is not None:
+            return failure.retry_after if failure.retry_after <= self.max_retry_after else None
+        ceiling = min(self.max_backoff, self.backoff * 2.0 ** min(attempt - 1, 60))
+        return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
+
+
+def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
+    match failure:
+        case StatusError(status=status):
+            return status in (_RETRIED if change else _RETRIED_READS)
+        case RolesConnectionError(certificate=certificate):
+            return not certificate
+        case _:
+            return isinstance(failure, RolesTimeoutError)
+
+
+def retry_after(value: str | None, date: str | None, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header asks to wait (RFC 9110, section 10.2.3).
+
+    Args:
+        value: The header: a number of seconds, or a date.
+        date: The answer's own `Date` header, which tells what time it is for the service.
+        now: Seconds since the epoch, for an answer without one.
+
+    Returns:
+        Seconds, not below 0; None where the header is absent or is neither.
+    """
+    if value is None:
+        return None
+    if value.isascii() and value.strip().isdigit():
+        return float(value) if len(value) < 16 else math.inf  # noqa: PLR2004 - past any wait
+    moment = _epoch(value)
+    if moment is None:
+        return None
+    sent = _epoch(date) if date is not None else None
+    return max(0.0, moment - (now if sent is None else sent))
+
+
+def _epoch(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
