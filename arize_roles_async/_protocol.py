@@ -1,0 +1,185 @@
+"""What applications type against."""
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Literal, Protocol, Self, overload, runtime_checkable
+
+from arize_roles_async._models import Role
+from arize_roles_async._options import RetryPolicy, Timeouts
+from arize_roles_async._paging import RolePages
+from arize_roles_async._permissions import AnyPermission
+from arize_roles_async._requests import UNSET, Unset
+
+
+@runtime_checkable
+class RolesClient(Protocol):
+    """Arize's roles API, as an application sees it.
+
+    `AiohttpRolesClient` talks to the service and `arize_roles_fake.FakeRolesClient` to an account
+    in memory; both behave as stated here. Arguments are keywords only.
+
+    Every method checks its arguments before anything is sent and reports all that is wrong in
+    one `ValidationError`. Any other failure is a `RolesError` too: a `StatusError` for what the
+    service answered, `RolesConnectionError`, `RolesTimeoutError` and `OutcomeUnknownError` where
+    no whole answer came, `InvalidResponseError` for an answer that makes no sense, and
+    `ClientStateError` after `aclose()`.
+    """
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        is_predefined: bool | None = None,
+    ) -> RolePages:
+        """List roles: await the result for one page, or iterate it for all, newest first.
+
+        Args:
+            limit: Roles a page, 1 to 100. Left out, one page holds 50 and a walk asks for 100 at
+                a time.
+            cursor: `next_cursor` of a page before, to go on from there.
+            is_predefined: True for only the system's roles, False for only custom ones, None for
+                all.
+
+        Returns:
+            A listing: `await` it for a `ListRolesResponse`, `async for role in` it for every
+            role. A role that exists from a walk's start to its end is seen exactly once.
+        """
+        ...
+
+    @overload
+    async def get(self, *, role_id: str) -> Role: ...
+    @overload
+    async def get(self, *, role: str) -> Role: ...
+    async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
+        """Return one role.
+
+        Args:
+            role_id: Its ID, used as it is.
+            role: Its ID or its name. Strict base64 of UTF-8 text with a colon in it is an ID;
+                anything else is a name, found by walking the list.
+
+        Raises:
+            NotFoundError: There is no such role; for a name, with the closest names.
+        """
+        ...
+
+    async def create(
+        self,
+        *,
+        name: str,
+        permissions: Iterable[AnyPermission | str],
+        description: str | None = None,
+    ) -> Role:
+        r"""Make a custom role.
+
+        Args:
+            name: 1 to 255 characters: ASCII letters, digits, space and
+                ``- _ . , ( ) [ ] ' " / : \ & @ # $ % ! ? + =``. Unique within the account,
+                compared exactly.
+            permissions: At least one; each a `Permission` or its identifier. One that is given
+                twice counts once.
+            description: At most 1000 characters.
+
+        Returns:
+            The role as the service holds it.
+
+        Raises:
+            ConflictError: The name is taken.
+            ForbiddenError: The key lacks `ROLE_CREATE`, or the account's plan allows no more.
+            OutcomeUnknownError: The role may have been made.
+        """
+        ...
+
+    @overload
+    async def update(
+        self,
+        *,
+        role_id: str,
+        name: str | None = None,
+        description: str | Literal[Unset.UNSET] | None = UNSET,
+        permissions: Iterable[AnyPermission | str] | None = None,
+    ) -> Role: ...
+    @overload
+    async def update(
+        self,
+        *,
+        role: str,
+        name: str | None = None,
+        description: str | Literal[Unset.UNSET] | None = UNSET,
+        permissions: Iterable[AnyPermission | str] | None = None,
+    ) -> Role: ...
+    async def update(
+        self,
+        *,
+        role_id: str | None = None,
+        role: str | None = None,
+        name: str | None = None,
+        description: str | Literal[Unset.UNSET] | None = UNSET,
+        permissions: Iterable[AnyPermission | str] | None = None,
+    ) -> Role:
+        """Change a custom role; what is left out keeps its value.
+
+        Args:
+            role_id: Its ID, used as it is.
+            role: Its ID or its name, told apart as in `get`.
+            name: A new name, under the rules of `create`.
+            description: A new description; None clears it.
+            permissions: What replaces all its permissions; at least one.
+
+        Returns:
+            The role after the change.
+
+        Raises:
+            NotFoundError: There is no such role.
+            ConflictError: The new name is another role's.
+            ForbiddenError: The role is predefined, or the key lacks `ROLE_UPDATE`.
+            OutcomeUnknownError: The change may have been made.
+        """
+        ...
+
+    @overload
+    async def delete(self, *, role_id: str) -> None: ...
+    @overload
+    async def delete(self, *, role: str) -> None: ...
+    async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
+        """Delete a custom role; its name is free again.
+
+        Args:
+            role_id: Its ID, used as it is.
+            role: Its ID or its name, told apart as in `get`.
+
+        Raises:
+            NotFoundError: There is no such role.
+            ForbiddenError: The role is predefined, or the key lacks `ROLE_DELETE`.
+            OutcomeUnknownError: The role may have been deleted.
+        """
+        ...
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeouts | Literal[Unset.UNSET] | None = UNSET,
+        retry: RetryPolicy | Literal[Unset.UNSET] = UNSET,
+    ) -> Self:
+        """Return a client with other limits over the same connections; closing one closes both.
+
+        Args:
+            timeout: Seconds for a whole call, or every limit; None is no limit.
+            retry: How often a call is tried.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the client; a second time does nothing. A call after it is an error."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
