@@ -1,0 +1,43 @@
+"""Certificates for tests, from an authority that lives as long as one test."""
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+import trustme
+
+
+class Authority:
+    """A certificate authority; a client that trusts another one gets a wrong CA.
+
+    Attributes:
+        pem: The authority's certificate as a file, for a client to trust.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._ca = trustme.CA()
+        self.pem = directory / "ca.pem"
+        self._ca.cert_pem.write_to_path(self.pem)
+
+    def right(self) -> ssl.SSLContext:
+        """Return a server's context that clients of this host should accept."""
+        return _server(self._ca.issue_cert("127.0.0.1", "::1", "localhost"))
+
+    def wrong_host(self) -> ssl.SSLContext:
+        """Return a server's context with a certificate for a host elsewhere."""
+        return _server(self._ca.issue_cert("elsewhere.example"))
+
+    def expired(self) -> ssl.SSLContext:
+        """Return a server's context with this host's certificate of years ago."""
+        return _server(
+            self._ca.issue_cert(
+                "127.0.0.1", "::1", "localhost", not_after=datetime(2001, 1, 1, tzinfo=UTC)
+            )
+        )
+
+
+def _server(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with certificate.private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
+    return context
