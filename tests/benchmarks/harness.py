@@ -1,0 +1,158 @@
+"""How everything is timed: bursts of calls, in interleaved rounds, read as medians."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Sequence
+
+T = TypeVar("T")
+
+
+class Burst(NamedTuple):
+    seconds: float
+    cpu_seconds: float
+    latencies: Sequence[float]
+
+    @property
+    def rate(self) -> float:
+        return len(self.latencies) / self.seconds
+
+    @property
+    def tail(self) -> float:
+        """The 99th percentile of the latencies over their median."""
+        percentiles = statistics.quantiles(self.latencies, n=100)
+        return percentiles[98] / percentiles[49]
+
+
+async def burst(call: Callable[[], Awaitable[object]], calls: int, in_flight: int = 1) -> Burst:
+    """Make `calls` calls, `in_flight` of them at any moment until they run out."""
+    latencies: list[float] = []
+    left = iter(range(calls))
+
+    async def caller() -> None:
+        for _ in left:
+            start = time.perf_counter()
+            await call()
+            latencies.append(time.perf_counter() - start)
+
+    start, cpu_start = time.perf_counter(), time.process_time()
+    if in_flight == 1:
+        await caller()
+    else:
+        await asyncio.gather(*(caller() for _ in range(in_flight)))
+    return Burst(time.perf_counter() - start, time.process_time() - cpu_start, latencies)
+
+
+async def seconds_per_call(call: Callable[[], Awaitable[object]], calls: int) -> float:
+    return (await burst(call, calls)).seconds / calls
+
+
+def thread_rate(call: Callable[[], object], calls: int, threads: int) -> float:
+    """Return the calls a second of blocking calls, with a thread for each one in flight."""
+    left = iter(range(calls))
+
+    def caller() -> None:
+        for _ in left:
+            call()
+
+    with ThreadPoolExecutor(threads) as pool:
+        start = time.perf_counter()
+        for done in [pool.submit(caller) for _ in range(threads)]:
+            done.result()
+        return calls / (time.perf_counter() - start)
+
+
+def sync_seconds_per_call(call: Callable[[], object], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - start) / calls
+
+
+async def interleave(rounds: int, *sides: Callable[[], Awaitable[T]]) -> list[list[T]]:
+    """Run the sides in turn, A B A B, so that a slow moment of the machine hits each."""
+    for side in sides:
+        await side()
+    samples: list[list[T]] = [[] for _ in sides]
+    # What a side left behind, or what lives in this process for another row, is not to be
+    # collected or walked on this one's clock.
+    gc.freeze()
+    for _ in range(rounds):
+        for side, taken in zip(sides, samples, strict=True):
+            gc.collect()
+            taken.append(await side())
+    gc.unfreeze()
+    return samples
+
+
+class Measured(NamedTuple):
+    """What came out: `value` is what the row is judged by, the spread its quartiles."""
+
+    value: float
+    spread: tuple[float, float]
+    ours: float
+    theirs: float | None
+    unit: str
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float], unit: str, scale: float = 1) -> Measured:
+    """Ours over theirs, taken within each round; the medians of both are shown beside it."""
+    return _measured([a / b for a, b in zip(ours, theirs, strict=True)], ours, theirs, unit, scale)
+
+
+def difference(ours: Sequence[float], theirs: Sequence[float], unit: str) -> Measured:
+    return _measured([a - b for a, b in zip(ours, theirs, strict=True)], ours, theirs, unit, 1)
+
+
+def plain(ours: Sequence[float], unit: str, theirs: Sequence[float] | None = None) -> Measured:
+    """A number that is judged as it is; a baseline's is shown beside it."""
+    return _measured(ours, ours, theirs, unit, 1)
+
+
+def _measured(
+    values: Sequence[float],
+    ours: Sequence[float],
+    theirs: Sequence[float] | None,
+    unit: str,
+    scale: float,
+) -> Measured:
+    low, value, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Measured(
+        value,
+        (low, high),
+        scale * statistics.median(ours),
+        None if theirs is None else scale * statistics.median(theirs),
+        unit,
+    )
+
+
+def pin() -> int | None:
+    """Take a core for this process and return another for the server, if there are two."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        return None
+    os.sched_setaffinity(0, {cores[-1]})
+    return cores[0]
+
+
+@contextlib.contextmanager
+def unpinned() -> Generator[None]:
+    """Give this thread, and those that it starts, every core for a while."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    pinned = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    yield
+    os.sched_setaffinity(0, pinned)

@@ -1,0 +1,134 @@
+"""The rows: what is measured, against what, how good it must be, and the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.benchmarks.harness import Measured
+
+BARE = "bare aiohttp + orjson"
+
+
+class Row(NamedTuple):
+    """One line of the table. Without `hold` it informs and cannot be missed."""
+
+    key: str
+    what: str
+    baseline: str
+    hold: float | None = None
+    aim: float | None = None
+    higher_is_better: bool = False
+    sign: str = ""
+
+    def verdict(self, result: Measured | str) -> str:
+        if isinstance(result, str):
+            return "missing"
+        if self.hold is None or self.aim is None:
+            return "info"
+        if self._meets(result.value, self.aim):
+            return "aim"
+        return "hold" if self._meets(result.value, self.hold) else "MISS"
+
+    def _meets(self, value: float, target: float) -> bool:
+        return value >= target if self.higher_is_better else value <= target
+
+    def target(self, target: float | None) -> str:
+        if target is None:
+            return ""
+        return f"{'≥' if self.higher_is_better else '≤'} {self.sign}{target:g}"
+
+
+ROWS = (
+    Row("get-64", "`get` throughput, 64 in flight", BARE, 0.95, 1.10, higher_is_better=True),
+    Row("get-256", "`get` throughput, 256 in flight", BARE, 0.95, 1.15, higher_is_better=True),
+    Row("tail-256", "p99 / p50 of those 256", "itself", 2.0, 1.2),
+    Row("get-cpu", "CPU of one sequential `get`", BARE, 1.10, 1.00),
+    Row("decode", "page of 100 roles, bytes to models", "Arize's client", 0.35, 0.20),
+    Row("pages-16", "pages of 100, 16 in flight, cost", BARE, 1.30, 1.15),
+    Row("walk", "walk of 10,000 roles, cost", "Arize's client in a thread", 0.40, 0.30),
+    Row(
+        "get-threads",
+        "`get` throughput, 64 in flight",
+        "Arize's client, 64 threads",
+        3.5,
+        4.5,
+        higher_is_better=True,
+    ),
+    Row(
+        "get-threads-free",
+        "the same with every core, not one",
+        "Arize's client, 64 threads",
+        higher_is_better=True,
+    ),
+    Row("import-client", "import of the client, wall", "bare aiohttp", 1.10, 1.06),
+    Row("import-fake", "import of the fake and models", "import of the client", 0.60, 0.40),
+    Row("memory", "memory after the first call", "bare aiohttp", 3.0, 1.5, sign="+"),
+    Row(
+        "fake-get",
+        "`FakeRolesClient.get`",
+        "our client over loopback to a canned server",
+        0.35,
+        0.20,
+    ),
+    Row("fake-fresh", "a fresh `FakeAccount` and client", "one `FakeRolesClient.get`", 2, 1),
+    *(
+        Row(f"flat-{operation}", f"{what}: account of 100,000", "the same on 100", 1.3, 1.1)
+        for operation, what in (
+            ("get", "`get`"),
+            ("create", "`create`"),
+            ("update", "`update`"),
+            ("delete", "`delete`"),
+            ("page", "a page of 100"),
+            ("deep-page", "a page of 99 from half way"),
+        )
+    ),
+    Row("walk-memory", "peak memory of a walk of 100,000 roles", "a walk of 1,000", 1.1, 1.05),
+    Row(
+        "shared-walks",
+        "walks made by 1,000 concurrent updates by name, 10,000 roles",
+        "one walk",
+        3,
+        2,
+    ),
+    Row("plugin", "pytest plugin, cost at start-up", "none"),
+)
+
+
+def table(results: Mapping[str, Measured | str]) -> str:
+    """A Markdown table, so that the README can show the very same."""
+    cells: list[tuple[str, ...]] = [
+        ("what", "baseline", "hold", "aim", "measured", "spread", "ours : baseline", "")
+    ]
+    cells += [_cells(row, results[row.key]) for row in ROWS if row.key in results]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    cells.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(_line(line, widths) for line in cells)
+
+
+def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"| {' | '.join(padded)} |"
+
+
+def _cells(row: Row, result: Measured | str) -> tuple[str, ...]:
+    head = (row.what, row.baseline, row.target(row.hold), row.target(row.aim))
+    if isinstance(result, str):
+        return (*head, f"missing: {result}", "", "", "")
+    low, high = result.spread
+    beside = _number(result.ours)
+    if result.theirs is not None:
+        beside += f" : {_number(result.theirs)}"
+    return (
+        *head,
+        f"{row.sign}{result.value:.2f}",
+        f"{low:.2f} to {high:.2f}",
+        f"{beside} {result.unit}".rstrip(),
+        row.verdict(result),
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
