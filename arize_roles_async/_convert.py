@@ -4,6 +4,7 @@ Kept apart because cattrs takes longer to import than most callers need: a respo
 shape is decoded in `_wire` without it.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -22,8 +23,8 @@ _T = TypeVar("_T")
 
 def _exactly(kind: type[_T]) -> Any:  # noqa: ANN401 - what cattrs takes as a hook
     def hook(value: object, _: object) -> _T:
-        # Exactly: as it comes, cattrs would make "None" of None and True of "false".
-        if type(value) is not kind:
+        # As it comes, cattrs would make "None" of None and True of "false".
+        if not isinstance(value, kind):
             raise TypeError(f"must be of type {kind.__name__}, not {type(value).__name__}")
         return value
 
@@ -42,7 +43,7 @@ def _moment(value: object, _: object) -> datetime:
     if not isinstance(value, str):
         raise TypeError(f"must be an RFC 3339 date-time, not {type(value).__name__}")
     # RFC 3339 allows a leap second, which datetime does not.
-    moment = datetime.fromisoformat(value.upper().replace(":60", ":59"))
+    moment = msgspec.convert(re.sub(r"(:\d\d):60", r"\1:59", value), datetime)
     if moment.tzinfo is None:
         raise ValueError("must carry an offset from UTC")
     return moment

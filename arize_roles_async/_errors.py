@@ -4,17 +4,14 @@ All of them copy and pickle: whatever they carry beside their message has a defa
 their `__dict__`.
 """
 
-from typing import Literal
-
-import attrs
+from typing import Literal, NamedTuple
 
 
 class AlphaWarning(FutureWarning):
     """The roles methods are ALPHA and may change without notice; each says so once a process."""
 
 
-@attrs.frozen
-class Violation:
+class Violation(NamedTuple):
     """One rule that an argument breaks."""
 
     field: str
@@ -26,8 +23,7 @@ class Violation:
         return f"{self.field}: {self.message}"
 
 
-@attrs.frozen(kw_only=True)
-class Problem:
+class Problem(NamedTuple):
     """The body of a failure, a problem document (RFC 9457)."""
 
     title: str | None = None
@@ -66,6 +62,10 @@ class ValidationError(RolesError, ValueError):
 
 class ConfigurationError(RolesError):
     """The client cannot be set up as asked: an argument or environment variable is at fault."""
+
+
+class MissingExtraError(RolesError, ImportError):
+    """A conversion needs an optional package that is not installed; the message says how to."""
 
 
 class ClientStateError(RolesError, RuntimeError):
@@ -143,8 +143,9 @@ class RateLimitError(StatusError):
 class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
-    To a change, any but a 503 leaves open whether it was made, and is then an
-    `OutcomeUnknownServerError` too.
+    To a change, any but the service's own 503 leaves open whether it was made, and is then an
+    `OutcomeUnknownServerError` too. A 503 that is no problem document is a gateway's, and leaves
+    it open.
     """
 
 
@@ -202,7 +203,7 @@ class RolesTimeoutError(RolesError, TimeoutError):
 class OutcomeUnknownError(RolesError):
     """A change was sent, and whether the service made it is not known.
 
-    No whole answer came, or one that does not tell: a 500, 502 or 504. Look before trying again.
+    No whole answer came, or one that does not tell: see `ServerError`. Look before trying again.
     The cause is the last failure; where that is a time limit or an answer, the error is an
     `OutcomeUnknownTimeoutError` or an `OutcomeUnknownServerError`.
 

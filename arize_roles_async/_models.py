@@ -1,9 +1,8 @@
 """What the service answers with: roles, and pages of them."""
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast, overload
 
 import attrs
 import msgspec
@@ -11,6 +10,9 @@ import msgspec
 from arize_roles_async._permissions import AnyPermission, Permission
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
     Permissions = tuple[AnyPermission, ...]
 else:
     # msgspec decodes enum members in C, and no union of an enum and a str subclass. A response
@@ -44,7 +46,7 @@ class Model:
 
     __slots__ = ()
 
-    model_fields = _ModelFields()
+    model_fields: ClassVar[_ModelFields] = _ModelFields()
     """The fields by name: a read-only view of `fields()`."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,6 +101,7 @@ class Model:
     @classmethod
     def fields(cls) -> tuple[FieldInfo, ...]:
         """Return each field's name, type, meaning and whether it is always there."""
+        # The base itself has none; what walks all classes, such as pydoc, asks it too.
         return tuple(
             FieldInfo(
                 name=field.name,
@@ -106,36 +109,56 @@ class Model:
                 required=field.default is attrs.NOTHING,
                 doc=field.metadata["doc"],
             )
-            for field in attrs.fields(cast("type[attrs.AttrsInstance]", cls))
+            for field in (attrs.fields(cls) if attrs.has(cls) else ())
         )
 
     def _repr_html_(self) -> str:
         """Return a table of the fields, which notebooks show in place of the repr."""
-        rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(_cell(value))}</td></tr>"
-            for name, value in self.to_dict().items()
-        )
-        return f"<table>{rows}</table>"
+        return _table([_row(name, value) for name, value in self.to_dict().items()])
+
+
+_SHOWN_NAMES: Final = 3
+_SHOWN_CHARACTERS: Final = 40
+_SHOWN_ROWS: Final = 100
+
+
+def _shortened(text: str | None) -> str:
+    if text is None or len(text) <= _SHOWN_CHARACTERS:
+        return repr(text)
+    return repr(text[: _SHOWN_CHARACTERS - 1] + "…")
+
+
+def _first_few(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join([*names[:_SHOWN_NAMES], *([f"… {more} more"] if more > 0 else [])])
+
+
+def _first_permissions(permissions: "Permissions | None") -> str:
+    if permissions is None:
+        return "None"
+    # One that is newer than this version comes from the service, which may send anything.
+    names = [p.value if p.is_known else _shortened(p.value) for p in permissions]
+    return f"({_first_few(names)})"
+
+
+def _first_roles(roles: "tuple[Role, ...]") -> str:
+    return f"[{_first_few([_shortened(role.name) for role in roles])}]"
+
+
+def _table(rows: Sequence[str]) -> str:
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _row(*cells: object) -> str:
+    from html import escape
+
+    return f"<tr>{''.join(f'<td>{escape(_cell(cell))}</td>' for cell in cells)}</tr>"
 
 
 def _cell(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, cast("list[object]", value)))
-    return str(value)
-
-
-def _shortened(text: str | None) -> str:
-    limit = 40
-    return repr(text if text is None or len(text) <= limit else text[: limit - 1] + "…")
-
-
-def _first_few(permissions: "Permissions | None") -> str:
-    if permissions is None:
-        return "None"
-    shown = 3
-    more = len(permissions) - shown
-    names = [*permissions[:shown], *([f"… {more} more"] if more > 0 else [])]
-    return f"({', '.join(names)})"
+    return "" if value is None else str(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -161,7 +184,7 @@ class Role(Model):
     )
     permissions: Permissions | None = attrs.field(
         default=None,
-        repr=_first_few,
+        repr=_first_permissions,
         metadata={
             "type": "tuple[Permission | UnknownPermission, ...] | None",
             "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
@@ -193,19 +216,12 @@ class PaginationMetadata(Model):
     )
 
 
-def _role_names(roles: tuple[Role, ...]) -> str:
-    shown = 3
-    names = [_shortened(role.name) for role in roles[:shown]]
-    more = [f"… {len(roles) - shown} more"] if len(roles) > shown else []
-    return f"[{', '.join(names + more)}]"
-
-
 @attrs.frozen(kw_only=True)
 class ListRolesResponse(Model, Sequence[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
     roles: tuple[Role, ...] = attrs.field(
-        repr=_role_names,
+        repr=_first_roles,
         metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
     )
     pagination: PaginationMetadata = attrs.field(
@@ -227,3 +243,72 @@ class ListRolesResponse(Model, Sequence[Role]):
     def __getitem__(self, index: slice) -> tuple[Role, ...]: ...
     def __getitem__(self, index: int | slice) -> Role | tuple[Role, ...]:
         return self.roles[index]
+
+    def to_df(
+        self,
+        *,
+        exclude_none: bool | Literal["all", "any"] = True,
+        json_normalize: bool = False,  # noqa: ARG002 - see its description
+        convert_dtypes: bool = True,
+    ) -> "pd.DataFrame":
+        """Return the roles as a pandas frame, one row a role. Needs the extra `pandas`.
+
+        The options are those of Arize's own client. Timestamps are `datetime64[us, UTC]` whatever
+        their offsets were, permissions are lists of identifiers.
+
+        Args:
+            exclude_none: True or `"all"` drops the columns that hold nothing in any row, `"any"`
+                those that hold nothing in some row, False none. A frame without rows keeps all.
+            json_normalize: Changes nothing: a role has no nested objects to flatten.
+            convert_dtypes: Whether texts and booleans are pandas' nullable `string` and
+                `boolean`; else they are `object` (None where there is no description) and `bool`.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            ValidationError: `exclude_none` is something else.
+        """
+        from arize_roles_async import _frames
+
+        return _frames.to_pandas(
+            self.roles, exclude_none=exclude_none, convert_dtypes=convert_dtypes
+        )
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return the roles as a polars frame, one row a role. Needs the extra `polars`.
+
+        Every column is there for any roles, a null where there is no value. Timestamps are
+        `Datetime("us", "UTC")`, permissions `List(String)`.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        from arize_roles_async import _frames
+
+        return _frames.to_polars(self.roles)
+
+    def permission_matrix(self) -> "pd.DataFrame":
+        """Return who holds what: True where a role has a permission. Needs the extra `pandas`.
+
+        Returns:
+            A frame of plain booleans. Its index, `role`, holds the names of the roles; its
+            columns, `permission`, every permission of this version and after them those that are
+            newer and some role holds.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            RolesError: The service withheld permissions, as the API key lacks `ROLE_READ`.
+        """
+        from arize_roles_async import _frames
+
+        return _frames.permission_matrix(self.roles)
+
+    def _repr_html_(self) -> str:
+        names = [field.name for field in Role.fields()]
+        head = "".join(f"<th>{name}</th>" for name in names)
+        rows = [f"<tr>{head}</tr>"]
+        for role in self.roles[:_SHOWN_ROWS]:
+            shown = role.to_dict()
+            shown["permissions"] = _first_few(shown.get("permissions", []))
+            rows.append(_row(*(shown.get(name) for name in names)))
+        left = len(self.roles) - _SHOWN_ROWS
+        return _table([*rows, *([_row(f"… {left} more")] if left > 0 else [])])

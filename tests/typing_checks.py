@@ -1,0 +1,179 @@
+"""What type checkers infer and refuse: checked by mypy, pyright and ty, never run.
+
+Each `ignore` here is an error that must stay one: the checkers report an ignore that is unused.
+"""
+# ruff: noqa: B018
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any, Protocol, assert_type
+
+import pandas as pd
+import polars as pl
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    AnyPermission,
+    FieldInfo,
+    ListRolesResponse,
+    PaginationMetadata,
+    Permission,
+    Role,
+    RolePages,
+    RolesClient,
+    UnknownPermission,
+)
+from arize_roles_fake import FakeRolesClient
+
+# Both implementations are clients, and stay what they are in a block and with other options.
+
+as_protocol: RolesClient = AiohttpRolesClient()
+as_protocol = FakeRolesClient()
+
+
+async def each_client_stays_itself(
+    protocol: RolesClient, real: AiohttpRolesClient, fake: FakeRolesClient
+) -> None:
+    async with protocol as a, real as b, fake as c:
+        assert_type(a, RolesClient)
+        assert_type(b, AiohttpRolesClient)
+        assert_type(c, FakeRolesClient)
+    assert_type(protocol.with_options(timeout=1.0), RolesClient)
+    assert_type(real.with_options(timeout=None), AiohttpRolesClient)
+    assert_type(fake.with_options(), FakeRolesClient)
+
+
+# What each call gives.
+
+
+async def calls_of_the_protocol(roles: RolesClient) -> None:
+    assert_type(roles.list(), RolePages)
+    assert_type(await roles.list(limit=10, cursor=None, is_predefined=True), ListRolesResponse)
+    assert_type(await roles.list().all(), ListRolesResponse)
+    assert_type(roles.list().pages(), AsyncIterator[ListRolesResponse])
+    async for role in roles.list():
+        assert_type(role, Role)
+    assert_type(await roles.get(role_id="Um9sZToxOmFCY0Q="), Role)
+    assert_type(await roles.get(role="Admin"), Role)
+    assert_type(await roles.create(name="A", permissions=[Permission.ROLE_READ]), Role)
+    assert_type(await roles.update(role_id="Um9sZToxOmFCY0Q=", description=None), Role)
+    assert_type(await roles.update(role="A", name="B"), Role)
+    nothing: Awaitable[None] = roles.delete(role_id="Um9sZToxOmFCY0Q=")
+    nothing = roles.delete(role="A")
+    await nothing
+
+
+async def calls_of_the_real_client(roles: AiohttpRolesClient) -> None:
+    assert_type(roles.list(), RolePages)
+    assert_type(await roles.list(), ListRolesResponse)
+    async for role in roles.list(is_predefined=False):
+        assert_type(role, Role)
+    assert_type(await roles.get(role_id="Um9sZToxOmFCY0Q="), Role)
+    assert_type(await roles.get(role="Admin"), Role)
+    assert_type(await roles.create(name="A", permissions=(Permission.ROLE_READ,)), Role)
+    assert_type(await roles.update(role_id="Um9sZToxOmFCY0Q=", name="B"), Role)
+    assert_type(await roles.update(role="A", permissions={Permission.ROLE_READ}), Role)
+
+
+async def calls_of_the_fake(roles: FakeRolesClient) -> None:
+    assert_type(roles.list(), RolePages)
+    assert_type(await roles.list(), ListRolesResponse)
+    async for role in roles.list(is_predefined=False):
+        assert_type(role, Role)
+    assert_type(await roles.get(role_id="Um9sZToxOmFCY0Q="), Role)
+    assert_type(await roles.get(role="Admin"), Role)
+    assert_type(await roles.create(name="A", permissions=["ROLE_READ"]), Role)
+    assert_type(await roles.update(role_id="Um9sZToxOmFCY0Q=", name="B"), Role)
+    assert_type(await roles.update(role="A", permissions=frozenset({"ROLE_READ"})), Role)
+
+
+# Exactly one of role_id and role.
+
+
+async def which_role(
+    protocol: RolesClient, real: AiohttpRolesClient, fake: FakeRolesClient
+) -> None:
+    await protocol.get()  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await protocol.get(role_id="a", role="b")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await protocol.update(name="B")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await protocol.update(role_id="a", role="b", name="B")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await protocol.delete()  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await protocol.delete(role_id="a", role="b")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await real.get()  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await real.get(role_id="a", role="b")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await real.update(name="B")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await real.delete()  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await fake.get()  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await fake.get(role_id="a", role="b")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await fake.update(name="B")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await fake.delete(role_id="a", role="b")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+    await protocol.get("a")  # type: ignore[call-overload]  # ty: ignore[no-matching-overload]
+
+
+# Permissions: members, identifiers, and what a role holds.
+
+
+async def permissions(roles: RolesClient, role: Role) -> None:
+    Permission.PROJECT_RAED  # type: ignore[attr-defined]  # ty: ignore[missing-attribute]
+    await roles.create(name="A", permissions=["PROJECT_READ", Permission.DATASET_READ])
+    await roles.create(name="A", permissions=[UnknownPermission("PROMPT_SHARE")])
+    await roles.create(name="A", permissions=[7])  # type: ignore[list-item]  # ty: ignore[invalid-argument-type]
+    assert_type(role.permissions, tuple[AnyPermission, ...] | None)
+    if role.permissions is not None:
+        await roles.update(role_id=role.id, permissions=role.permissions)
+        for permission in role.permissions:
+            assert_type(permission.resource, str)
+            assert_type(permission.action, str)
+            assert_type(permission.is_known, bool)
+            assert_type(permission.value, str)
+            await find_text(permission)
+    assert_type(Permission.for_resource("DATASET"), frozenset[Permission])
+    assert_type(Permission.for_action("READ"), frozenset[Permission])
+
+
+async def find_text(text: str) -> str:
+    return text
+
+
+# Responses.
+
+
+def responses(page: ListRolesResponse, role: Role) -> None:
+    assert_type(page[0], Role)
+    assert_type(page[:2], tuple[Role, ...])
+    assert_type([each.name for each in page], list[str])
+    assert_type(page.pagination, PaginationMetadata)
+    assert_type(page.to_df(exclude_none="all"), pd.DataFrame)
+    assert_type(page.permission_matrix(), pd.DataFrame)
+    assert_type(page.to_polars(), pl.DataFrame)
+    page.to_df(exclude_none="some")  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
+    assert_type(role.to_dict(), dict[str, Any])
+    assert_type(role.to_json(), str)
+    assert_type(Role.from_dict({}), Role)
+    assert_type(ListRolesResponse.from_json("{}"), ListRolesResponse)
+    assert_type(Role.model_fields, Mapping[str, FieldInfo])
+    assert_type(Role.fields(), tuple[FieldInfo, ...])
+    role.name = "B"  # type: ignore[misc]  # ty: ignore[invalid-assignment]
+
+
+# A protocol of the application's own, and functions typed against either, take the fake.
+
+
+class FindsRoles(Protocol):
+    async def get(self, *, role: str) -> Role: ...
+
+
+async def find(roles: FindsRoles) -> Role:
+    return await roles.get(role="Admin")
+
+
+async def count(roles: RolesClient) -> int:
+    return len(await roles.list())
+
+
+async def functions_take_the_fake(fake: FakeRolesClient, real: AiohttpRolesClient) -> None:
+    await find(fake)
+    await find(real)
+    await count(fake)
+    await count(real)
+    await count(object())  # type: ignore[arg-type]  # ty: ignore[invalid-argument-type]
