@@ -6,6 +6,7 @@ import zlib
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from arize_roles_async._models import Role
@@ -36,6 +37,9 @@ PREDEFINED: Final = tuple(
 Place = tuple[datetime, int]
 """Where a role stands in a listing: by when it was made, then by its number."""
 
+_Item = tuple[Place, str]
+_CHUNK: Final = 512
+
 
 class RoleStore:
     """The roles, with unique IDs and names; every step costs the same however many there are."""
@@ -43,6 +47,7 @@ class RoleStore:
     def __init__(self) -> None:
         self._roles: dict[str, Role] = {}
         self._ids: dict[str, str] = {}
+        self._places: dict[str, Place] = {}
         self._shelves = {True: _Shelf(), False: _Shelf()}
         self._number = 0
 
@@ -86,7 +91,8 @@ class RoleStore:
         self._number += 1
         self._roles[role.id] = role
         self._ids[role.name] = role.id
-        self._shelves[role.is_predefined].add((role.created_at, self._number), role.id)
+        place = self._places[role.id] = (role.created_at, self._number)
+        self._shelves[role.is_predefined].add((place, role.id))
 
     def replace(self, role: Role, changed: Role) -> None:
         """Put `changed` in the place of `role`, which has the same ID."""
@@ -98,46 +104,66 @@ class RoleStore:
         """Take a role away; its name is free again."""
         del self._roles[role.id]
         del self._ids[role.name]
-        self._shelves[role.is_predefined].remove(role.id)
+        self._shelves[role.is_predefined].remove((self._places.pop(role.id), role.id))
 
     def copy(self) -> "RoleStore":
         """Return a store of its own with the same roles."""
         other = RoleStore()
         other._roles, other._ids = self._roles.copy(), self._ids.copy()
+        other._places = self._places.copy()
         other._shelves = {kind: shelf.copy() for kind, shelf in self._shelves.items()}
         other._number = self._number
         return other
 
 
 class _Shelf:
-    """Role IDs in order of age, with pages that cost the same however many there are."""
+    """Role IDs in order of age, in chunks: a step moves one chunk, however many there are."""
 
     def __init__(self) -> None:
-        self._places: list[tuple[Place, str]] = []
-        self._gone: set[str] = set()
+        self._chunks: list[list[_Item]] = []
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._places) - len(self._gone)
+        return self._count
 
-    def add(self, place: Place, role_id: str) -> None:
-        insort(self._places, (place, role_id))
+    def add(self, item: "_Item") -> None:
+        self._count += 1
+        if not self._chunks:
+            self._chunks.append([item])
+            return
+        index = min(self._chunk_of(item), len(self._chunks) - 1)
+        chunk = self._chunks[index]
+        insort(chunk, item)
+        if len(chunk) > _CHUNK:
+            half = len(chunk) // 2
+            self._chunks[index : index + 1] = [chunk[:half], chunk[half:]]
 
-    def remove(self, role_id: str) -> None:
-        # Cutting an item out of a long list moves all behind it; swept together that is cheap.
-        self._gone.add(role_id)
-        if len(self._gone) * 2 > len(self._places):
-            self._places = [item for item in self._places if item[1] not in self._gone]
-            self._gone.clear()
+    def remove(self, item: "_Item") -> None:
+        self._count -= 1
+        index = self._chunk_of(item)
+        chunk = self._chunks[index]
+        del chunk[bisect_left(chunk, item)]
+        if not chunk:
+            del self._chunks[index]
 
-    def older_than(self, place: Place | None) -> Iterator[tuple[Place, str]]:
+    def older_than(self, place: Place | None) -> Iterator["_Item"]:
         """Yield what is older than `place`, or all there is, newest first."""
-        end = len(self._places) if place is None else bisect_left(self._places, (place, ""))
-        for index in range(end - 1, -1, -1):
-            item = self._places[index]
-            if item[1] not in self._gone:
-                yield item
+        chunks = self._chunks
+        if place is None:
+            last, end = len(chunks) - 1, None
+        else:
+            limit = (place, "")
+            last = min(self._chunk_of(limit), len(chunks) - 1)
+            end = bisect_left(chunks[last], limit) if chunks else None
+        for index in range(last, -1, -1):
+            yield from reversed(chunks[index][:end] if index == last else chunks[index])
 
     def copy(self) -> "_Shelf":
         other = _Shelf()
-        other._places, other._gone = self._places.copy(), self._gone.copy()
+        other._chunks = [chunk.copy() for chunk in self._chunks]
+        other._count = self._count
         return other
+
+    def _chunk_of(self, item: "_Item") -> int:
+        """Return which chunk an item belongs to; past the last where it is newer than all."""
+        return bisect_left(self._chunks, item, key=itemgetter(-1))
