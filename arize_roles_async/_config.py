@@ -7,10 +7,8 @@ import os
 import platform
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
-
-import attrs
 
 from arize_roles_async._errors import ConfigurationError
 from arize_roles_async._version import __version__
@@ -33,16 +31,19 @@ _RESERVED: Final = frozenset(
 )
 
 
-@attrs.frozen(kw_only=True)
-class Config:
+class Config(NamedTuple):
     """What a client needs to know before its first call."""
 
     base_url: str
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    api_key: str = attrs.field(repr=False)
+    headers: Mapping[str, str]
+    api_key: str
     verify: bool
     ca_file: str | None
-    proxy: str | None = attrs.field(repr=False)
+    proxy: str | None
+
+    def __repr__(self) -> str:
+        # Without the headers and the key, nor a proxy's password.
+        return f"<Config for {self.base_url}>"
 
 
 def configure(
@@ -128,7 +129,7 @@ def _checked_url(url: str, *, allow_http: bool) -> str:
         raise ConfigurationError("the base URL must be http:// or https:// with a host")
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("the base URL must have no user, query or fragment")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ConfigurationError(
             f"plain http would send the API key to {host} unprotected; use https, "
             "or pass allow_http=True"
@@ -136,7 +137,8 @@ def _checked_url(url: str, *, allow_http: bool) -> str:
     return url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -4,7 +4,6 @@ Both sides build these objects: the client before it sends anything, the fake ac
 JSON that arrived. Each collects every rule that is broken, so that one error names them all.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -82,6 +81,8 @@ def permissions_rule(permissions: object) -> str | None:
 def _refused_permission(value: object) -> str:
     if not isinstance(value, str):
         return f"must hold permissions or their identifiers, not {_kind(value)}"
+    import difflib
+
     nearest = difflib.get_close_matches(value.strip().upper(), list(Permission), n=1, cutoff=0.0)
     return f"{value[:60]!a} is no known permission; did you mean {nearest[0]}?"
 

@@ -6,16 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 import attrs
 import msgspec
 
-from arize_roles_async._errors import StatusError
+from arize_roles_async._errors import RolesError
 from arize_roles_async._models import Role
-from arize_roles_async._permissions import AnyPermission, any_permission
-from arize_roles_async._wire import Request, Response, problem_response, role_id_of, role_members
+from arize_roles_async._permissions import AnyPermission, any_permission, known_permission
+from arize_roles_async._requests import permissions_rule
+from arize_roles_async._wire import Request, problem_response, role_id_of, role_members
 from arize_roles_fake._faults import (
+    ON_ONE,
     Breakage,
     Call,
     Fault,
@@ -24,12 +26,17 @@ from arize_roles_fake._faults import (
     Reply,
     TokenBucket,
     When,
+    as_reply,
+    json_of,
     make_fault,
 )
 from arize_roles_fake._service import Key, Service, operation_of
 from arize_roles_fake._store import PREDEFINED, RoleStore
 
 DEFAULT_API_KEY: Final = "fake-api-key"
+
+_MISSING: Final = "expected, and not there"
+_EXTRA: Final = "there, and not expected"
 
 
 @attrs.frozen
@@ -72,7 +79,7 @@ class FakeAccount:
         self._faults: list[Fault] = []
         self._latency: Latency | None = None
         self._bucket: TokenBucket | None = None
-        self.outage = False
+        self.outage: bool = False
         """While True, every call is answered with 503."""
         if predefined:
             now = self.now()
@@ -111,9 +118,20 @@ class FakeAccount:
         return self._clock().astimezone(UTC) + self._ahead
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for the account, without waiting."""
+        """Let time pass for the account, without waiting.
+
+        Raises:
+            ValueError: `seconds` is below 0: time does not go back.
+        """
+        if not seconds >= 0.0:
+            raise ValueError(f"time does not go back, so not by {seconds} seconds")
         with self._lock:
             self._ahead += timedelta(seconds=seconds)
+
+    def advance_to(self, moment: datetime) -> None:
+        """Let time pass for the account until `moment`, timezone-aware; none where that is past."""
+        with self._lock:
+            self._ahead += max(timedelta(), moment - self.now())
 
     # The roles, as a test sets them up and looks at them
 
@@ -153,13 +171,17 @@ class FakeAccount:
 
         Raises:
             ValueError: The name or ID is taken, or a timestamp is naive.
+            TypeError: `permissions` is one string.
         """
+        permissions = _several(permissions)
         with self._lock:
             moments = [moment for moment in (created_at, updated_at) if moment is not None]
             if any(moment.tzinfo is None for moment in moments):
                 raise ValueError("timestamps must be timezone-aware")
-            if self._store.named(name) or (id is not None and self._store.with_id(id)):
-                raise ValueError(f"there is a role {name!r} or {id!r} already")
+            if self._store.named(name) is not None:
+                raise ValueError(f"there is a role named {name!r} already")
+            if id is not None and self._store.with_id(id) is not None:
+                raise ValueError(f"there is a role with the ID {id!r} already")
             made = created_at or self.now()
             held = tuple(dict.fromkeys(any_permission(str(p)) for p in permissions))
             self._service.newer |= {str(p) for p in held if not p.is_known}
@@ -191,7 +213,7 @@ class FakeAccount:
     def dump(self, path: str | Path | None = None) -> str:
         """Return the account as JSON text, and write it to `path` where one is given.
 
-        The format is an object with these members, all but `roles` optional:
+        The format is an object with these members and no others, all but `roles` optional:
 
         - `roles`: a list of roles as the service writes them, newest first; only `name` is
           needed, and the other fields default as in `add_role`.
@@ -228,28 +250,37 @@ class FakeAccount:
 
         Raises:
             ValueError: It is no such JSON; the message says where.
+            OSError: The file can't be read.
         """
         text = str(source)
         if not text.lstrip().startswith("{"):
             text = Path(source).read_text("utf-8")
-        data = msgspec.json.decode(text, type=_AccountData)
+        try:
+            data = msgspec.json.decode(text, type=_AccountData)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"this is no account: {error}") from error
         account = cls(clock=clock, predefined=False, max_custom_roles=data.max_custom_roles)
         if data.now is not None:
-            account.advance((data.now - account.now()).total_seconds())
+            account._ahead = data.now - account.now()
         if data.keys is not None:
-            account._keys = {
-                key: Key(None if grants is None else frozenset(grants))
-                for key, grants in data.keys.items()
-            }
+            account._keys.clear()
         for role in reversed(data.roles):
-            account.add_role(**attrs.asdict(role))
+            account.add_role(**msgspec.structs.asdict(role))
+        for key, grants in (data.keys or {}).items():
+            account.add_key(key, grants=grants)
         return account
 
     # What callers may do
 
     @property
     def api_key(self) -> str:
-        """The first key of the account, which clients of the fake use unless told otherwise."""
+        """The first key of the account, which clients of the fake use unless told otherwise.
+
+        Raises:
+            LookupError: The account has no key left.
+        """
+        if not self._keys:
+            raise LookupError("the account has no API key")
         return next(iter(self._keys))
 
     @property
@@ -264,12 +295,29 @@ class FakeAccount:
             key: The key.
             grants: What it may do; None is everything. Without `ROLE_CREATE`, `ROLE_UPDATE` or
                 `ROLE_DELETE` it gets 403 there; without `ROLE_READ` it sees no permissions.
+
+        Raises:
+            ValueError: No header can carry the key, or `grants` holds what is no permission.
+            TypeError: `grants` is one string.
         """
+        if not key or not (key.isascii() and key.isprintable()) or " " in key:
+            raise ValueError("a key is printable ASCII without spaces")
         with self._lock:
-            self._keys[key] = Key(None if grants is None else frozenset(map(str, grants)))
+            self._keys[key] = Key(None if grants is None else self._granted(grants))
+
+    def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
+        held = frozenset(map(str, _several(grants)))
+        unknown = tuple(sorted(p for p in held - self._service.newer if not known_permission(p)))
+        if unknown:
+            raise ValueError(permissions_rule(unknown))
+        return held
 
     def remove_key(self, key: str) -> None:
-        """Make the account forget an API key, which then gets 401."""
+        """Make the account forget an API key, which then gets 401.
+
+        Raises:
+            KeyError: It knows no such key.
+        """
         with self._lock:
             del self._keys[key]
 
@@ -278,26 +326,30 @@ class FakeAccount:
     def fail(
         self,
         operation: Operation | Literal["any"],
-        failure: int | type[StatusError] | Breakage,
+        failure: int | type[RolesError] | Breakage,
         *,
-        times: int = 1,
+        times: int | None = 1,
         after: int = 0,
         when: When = "before",
         role: str | None = None,
-        retry_after: float | str | None = None,
+        retry_after: int | str | None = None,
         detail: str | None = None,
         **members: object,
     ) -> Fault:
         """Script a failure, for in-process clients and over HTTP alike.
 
+        Of several that are due the first strikes. A call is one request: a client that tries
+        again gives up after three of most failures, and one that is given a role's name lists.
+
         Args:
-            operation: Which calls it strikes; `any` is all of them.
-            failure: A status, an error class that has one, or how the answer breaks: `lost` (the
-                connection drops), `truncated` (it breaks off in the body), `malformed` (no JSON).
-            times: How many calls it strikes.
-            after: How many matching calls it lets pass first.
+            operation: Which calls it strikes; `any` is all five.
+            failure: A status, how the answer breaks, or the error class that either leads to.
+                An answer is `lost` (the connection drops), `truncated` (it breaks off in its
+                body) or `malformed` (no JSON); `delete` has no body to break.
+            times: How many calls it strikes; None is every one.
+            after: How many matching calls go before, whatever becomes of those.
             when: `before` the account does what it was asked, or `after` it did.
-            role: Strikes only calls about the role with this name or ID.
+            role: Strikes only calls about the role with this name or ID, as `create` names it.
             retry_after: On a 429 or 503, the header: seconds, or a date as text.
             detail: The detail of the problem document.
             members: On a 403, the plan's members: `entitlement`, `limit`, `current_count`,
@@ -327,16 +379,15 @@ class FakeAccount:
     @property
     def pending_faults(self) -> tuple[Fault, ...]:
         """The faults that have not struck as often as they were to."""
-        return tuple(fault for fault in self._faults if not fault.is_used_up)
+        with self._lock:
+            return tuple(fault for fault in self._faults if fault.is_pending)
 
     def assert_no_pending_faults(self) -> None:
         """Raise `AssertionError` where a scripted fault has not struck as often as it was to."""
         __tracebackhide__ = True
-        if self.pending_faults:
-            raise AssertionError(
-                "faults that never struck, or not often enough:\n"
-                + "\n".join(f"  {fault}" for fault in self.pending_faults)
-            )
+        pending = [f"  {fault}" for fault in self.pending_faults]
+        if pending:
+            raise AssertionError("faults that did not strike as scripted:\n" + "\n".join(pending))
 
     def clear_faults(self) -> None:
         """Forget every scripted fault, the latency, the rate limit and the outage."""
@@ -378,9 +429,19 @@ class FakeAccount:
         with self._lock:
             return tuple(self._log)
 
-    def calls_of(self, operation: Operation) -> tuple[Call, ...]:
-        """Return the calls of one operation, oldest first."""
-        return tuple(call for call in self.calls if call.operation == operation)
+    def calls_of(self, operation: Operation, *, role: str | None = None) -> tuple[Call, ...]:
+        """Return the calls of one operation, oldest first.
+
+        Args:
+            operation: Which one.
+            role: Only those about the role with this name or ID.
+        """
+        return tuple(
+            call
+            for call in self.calls
+            if call.operation == operation
+            and (role is None or role in {call.role, call.arguments.get("role_id")})
+        )
 
     def clear_calls(self) -> None:
         """Forget the calls so far."""
@@ -392,21 +453,30 @@ class FakeAccount:
 
         Args:
             expected: The permissions of each role by its name, in any order.
+
+        Raises:
+            AssertionError: They are others; it names each role and permission that differs.
+            TypeError: The permissions of a role are one string.
         """
         __tracebackhide__ = True
-        wanted = {name: set(map(str, permissions)) for name, permissions in expected.items()}
+        wanted = {name: set(map(str, _several(held))) for name, held in expected.items()}
         found = {
             r.name: set(map(str, r.permissions or ())) for r in self.roles if not r.is_predefined
         }
-        lines = [f"  {name!r} is missing" for name in wanted if name not in found]
-        lines += [f"  {name!r} should not be there" for name in found if name not in wanted]
-        for name in wanted.keys() & found.keys():
-            lines += [f"  {name!r} lacks {p}" for p in sorted(wanted[name] - found[name])]
-            lines += [f"  {name!r} should not hold {p}" for p in sorted(found[name] - wanted[name])]
+        lines: list[tuple[str, str]] = []
+        for name in sorted(wanted.keys() | found.keys()):
+            if name not in found:
+                lines.append((f"  - {name!r}", _MISSING))
+            elif name not in wanted:
+                lines.append((f"  + {name!r}", _EXTRA))
+            elif found[name] != wanted[name]:
+                lines.append((f"  {name!r}", ""))
+                lines += [(f"    - {p}", _MISSING) for p in sorted(wanted[name] - found[name])]
+                lines += [(f"    + {p}", _EXTRA) for p in sorted(found[name] - wanted[name])]
         if lines:
-            raise AssertionError(
-                "the custom roles are not as expected:\n" + "\n".join(sorted(lines))
-            )
+            width = max(len(what) for what, why in lines if why)
+            shown = (f"{what:{width}}    {why}".rstrip() for what, why in lines)
+            raise AssertionError("the custom roles are not as expected:\n" + "\n".join(shown))
 
     # The door
 
@@ -421,17 +491,18 @@ class FakeAccount:
         """
         with self._lock:
             operation = operation_of(request)
-            key = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            answer = self._refusal(key) or self._faulty(operation, key, request)
-            delay = self._latency() if self._latency is not None else 0.0
-            if delay:
-                answer = attrs.evolve(answer, delay=delay)
+            role = self._role_of(operation, request)
+            key = _bearer(request)
+            answer = self._refusal(key) or self._faulty(operation, role, key, request)
+            if self._latency is not None:
+                answer = msgspec.structs.replace(answer, delay=self._latency())
             self._log.append(
                 Call(
                     operation=operation,
+                    role=role,
                     api_key=key,
-                    outcome=_outcome(answer),
-                    duration=delay,
+                    outcome=answer.broken or answer.status,
+                    duration=answer.delay,
                     attempt=1 + _retries(request),
                     at=self.now(),
                     request=request,
@@ -442,36 +513,38 @@ class FakeAccount:
     def _refusal(self, key: str) -> Reply | None:
         """Return what keeps the account from looking at the request at all."""
         if self.outage:
-            return _reply(problem_response(503, "the service is out"))
+            return as_reply(problem_response(503, "the service is out"))
         if key not in self._keys:
-            detail = "the API key is missing" if not key else "the API key is not known"
-            return _reply(problem_response(401, detail, {"WWW-Authenticate": "Bearer"}))
-        wait = self._bucket.wait(self.now().timestamp()) if self._bucket is not None else 0.0
+            detail = "the API key is not known" if key else "the API key is missing"
+            return as_reply(problem_response(401, detail, {"WWW-Authenticate": "Bearer"}))
+        wait = self._bucket.wait(self.now()) if self._bucket is not None else None
         if wait:
-            seconds = {"Retry-After": str(math.ceil(wait))}
-            return _reply(problem_response(429, "too many requests", seconds))
+            seconds = {"Retry-After": str(math.ceil(wait.total_seconds()))}
+            return as_reply(problem_response(429, "too many requests", seconds))
         return None
 
-    def _faulty(self, operation: str, key: str, request: Request) -> Reply:
-        fault = self._fault_for(operation, request) if self._faults else None
-        if fault is not None and fault.when == "before":
+    def _faulty(self, operation: str, role: str | None, key: str, request: Request) -> Reply:
+        subjects = {role, role_id_of(request.path)} if operation in ON_ONE else {role}
+        due = [fault for fault in self._faults if fault.is_due(operation, subjects)]
+        if not due:
+            return as_reply(self._service.answer(operation, self._keys[key], request))
+        fault = due[0]
+        fault.fired += 1
+        if fault.when == "before":
             return fault.spoil(None)
-        answer = self._service.answer(operation, self._keys[key], request)
-        return _reply(answer) if fault is None else fault.spoil(answer)
+        return fault.spoil(self._service.answer(operation, self._keys[key], request))
 
-    def _fault_for(self, operation: str, request: Request) -> Fault | None:
-        subjects = frozenset[str]()
+    def _role_of(self, operation: str, request: Request) -> str | None:
+        """Return the name of the role that a request is about, or None."""
         if operation == "create":
-            subjects = frozenset({_name_in(request.body)})
-        elif operation in {"get", "update", "delete"}:
-            role_id = role_id_of(request.path)
-            role = self._store.with_id(role_id)
-            subjects = frozenset({role_id} if role is None else {role_id, role.name})
-        return next((f for f in self._faults if f.strikes(operation, subjects)), None)
+            body = json_of(request.body)
+            name = cast("dict[str, object]", body).get("name") if isinstance(body, dict) else None
+            return name if isinstance(name, str) else None
+        role = self._store.with_id(role_id_of(request.path))
+        return None if role is None else role.name
 
 
-@attrs.frozen(kw_only=True)
-class _RoleData:
+class _RoleData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A role of an account file."""
 
     name: str
@@ -483,38 +556,33 @@ class _RoleData:
     updated_at: datetime | None = None
 
 
-@attrs.frozen(kw_only=True)
-class _AccountData:
+class _AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account file."""
 
     roles: tuple[_RoleData, ...]
     keys: dict[str, tuple[str, ...] | None] | None = None
     max_custom_roles: int | None = None
-    now: datetime | None = None
+    now: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 def _system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+def _several(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
+    # A string is an iterable of strings too, so no type checker sees the slip.
+    if isinstance(permissions, str):
+        raise TypeError(
+            f"permissions are a set or another iterable, not one string {permissions!r}"
+        )
+    return permissions
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
 def _retries(request: Request) -> int:
     count = request.headers.get("sdk-retry-count", "0")
-    return int(count) if count.isascii() and count.isdigit() else 0
-
-
-def _name_in(body: bytes | None) -> str:
-    try:
-        data = msgspec.json.decode(body or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
-    return str(cast("dict[str, Any]", data).get("name")) if isinstance(data, dict) else ""
-
-
-def _reply(answer: Response) -> Reply:
-    return Reply(status=answer.status, headers=answer.headers, body=answer.body)
-
-
-def _outcome(answer: Reply) -> int | Breakage:
-    if answer.lost:
-        return "lost"
-    return "truncated" if answer.truncated else answer.status
+    return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0  # noqa: PLR2004

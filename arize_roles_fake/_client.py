@@ -1,9 +1,10 @@
 """The fake client: the same methods as the real one, over an account instead of a socket."""
 
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final
 
-import attrs
+import msgspec
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async._base import BaseRolesClient, Call, Transport
@@ -39,7 +40,7 @@ class FakeRolesClient(BaseRolesClient):
         timeout: float | Timeouts | None = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self.account = FakeAccount() if account is None else account
+        self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""
         transport = AccountTransport(self.account, api_key)
         super().__init__(transport, Timeouts.of(timeout), retry or RetryPolicy())
@@ -62,25 +63,28 @@ class AccountTransport(Transport):
 
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()
+        began = self._account.now()
         # As a real call would, it lets others run and can be cancelled here.
         await checkpoint()
         call.in_flight = True
         headers = {**request.headers, "Authorization": self._authorization}
-        reply = self._account.handle(attrs.evolve(request, headers=headers))
+        reply = self._account.handle(msgspec.structs.replace(request, headers=headers))
         if reply.delay:
-            self._wait(reply.delay, request, call)
-        if reply.lost or reply.truncated:
+            self._wait(began, reply.delay, request, call)
+        if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
-                f"{request.method} {request.path}: the connection failed before an answer came",
+                f"{request.method} {request.path}: the connection failed before a whole answer "
+                "came",
                 sent=True,
             )
         return reply
 
-    def _wait(self, seconds: float, request: Request, call: Call) -> None:
+    def _wait(self, began: datetime, seconds: float, request: Request, call: Call) -> None:
         """Let the latency of an answer pass, or the limit that it exceeds."""
         silence = _FOREVER if call.timeouts.read is None else call.timeouts.read
-        left = max(0.0, call.deadline - self.now())
-        self._account.advance(min(seconds, silence, left))
+        left = max(0.0, call.deadline - began.timestamp())
+        # Counted from where each call began, so that calls under way together wait together.
+        self._account.advance_to(began + timedelta(seconds=min(seconds, silence, left)))
         if min(silence, left) >= seconds:
             return
         if left <= silence:
@@ -93,8 +97,9 @@ class AccountTransport(Transport):
         return self._account.now().timestamp()
 
     async def sleep(self, seconds: float) -> None:
-        self._account.advance(seconds)
+        end = self._account.now() + timedelta(seconds=seconds)
         await checkpoint()
+        self._account.advance_to(end)
 
     def time_limit(self, seconds: float | None) -> "_TimeLimit":  # noqa: ARG002
         return _TIME_LIMIT

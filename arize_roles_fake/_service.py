@@ -1,7 +1,7 @@
 """What the service decides by its own state: the rules behind the door of a fake account.
 
-What rest-api.md assumes where the service's reference is silent is in this file, each point under
-the word ASSUMED.
+What is assumed where the service's reference is silent is in this file, each point under the word
+ASSUMED; FIDELITY.md, beside it, lists them with everything else.
 """
 
 import base64
@@ -97,6 +97,7 @@ class Service:
 
     def _create(self, key: Key, request: Request) -> Response:
         _require(key, Permission.ROLE_CREATE)
+        # ASSUMED: a permission that a body names twice is kept once, in its first place.
         new = decode_create(request.body or b"", self.newer)
         # ASSUMED: names are compared exactly; others by case or outer spaces are different names.
         if self.store.named(new.name) is not None:
@@ -166,7 +167,7 @@ class Service:
     def _custom(self, request: Request, done: str) -> Role:
         role = self._existing(request)
         if role.is_predefined:
-            # ASSUMED: 403, with a detail that says why.
+            # ASSUMED: updating or deleting a predefined role is 403, with a detail that says why.
             raise _Refused(403, f"{role.name!r} is a predefined role and cannot be {done}")
         return role
 
@@ -213,24 +214,21 @@ class _Refused(Exception):  # noqa: N818 - a way out, and no error of the accoun
 
 def operation_of(request: Request) -> str:
     """Return which operation a request asks for; of none, its method and path."""
-    path = request.path
+    return _operations_at(request.path).get(request.method, f"{request.method} {request.path}")
+
+
+def _operations_at(path: str) -> dict[str, str]:
+    """Return the operations that a path has, by their HTTP methods."""
     if path == ROLES_PATH:
-        name = _ON_ALL.get(request.method)
-    elif path.startswith(f"{ROLES_PATH}/") and "/" not in path[len(ROLES_PATH) + 1 :]:
-        name = _ON_ONE.get(request.method) if len(path) > len(ROLES_PATH) + 1 else None
-    else:
-        name = None
-    return name or f"{request.method} {path}"
+        return _ON_ALL
+    collection, _, segment = path.rpartition("/")
+    return _ON_ONE if collection == ROLES_PATH and segment else {}
 
 
 def _no_such_operation(request: Request) -> Response:
-    path = request.path
-    if path == ROLES_PATH:
-        allowed = _ON_ALL
-    elif path.startswith(f"{ROLES_PATH}/") and path.count("/") == ROLES_PATH.count("/") + 1:
-        allowed = _ON_ONE
-    else:
-        return problem_response(404, f"there is nothing at {path[:80]}")
+    allowed = _operations_at(request.path)
+    if not allowed:
+        return problem_response(404, f"there is nothing at {request.path[:80]}")
     return problem_response(
         405, f"{request.method} is not allowed here", {"Allow": ", ".join(allowed)}
     )
