@@ -1,25 +1,14 @@
-"""The command line: `python -m arize_roles_fake demo` and `python -m arize_roles_fake serve`."""
+"""The command line: `python -m arize_roles_fake`."""
 
 import argparse
 import asyncio
 import signal
 import sys
-import warnings
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
-from arize_roles_async import (
-    AiohttpRolesClient,
-    AlphaWarning,
-    ConflictError,
-    ForbiddenError,
-    NotFoundError,
-    Permission,
-    RolesClient,
-    RolesError,
-    ValidationError,
-)
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
-from arize_roles_fake._server import serve
+from arize_roles_fake._faults import fault_arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,22 +18,110 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="start the server and drive it with the real client")
-    server = commands.add_parser("serve", help="serve an account until interrupted")
+    server = commands.add_parser(
+        "serve",
+        help="serve an account until interrupted",
+        description="Serve an account until interrupted. Prints its URL once it is ready; a "
+        "browser on the same machine finds the account's roles and last calls there.",
+    )
     server.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     server.add_argument("--port", type=int, default=0, help="the port; 0 is any free one")
-    server.add_argument("--api-key", default=DEFAULT_API_KEY, help="the key that callers must use")
+    server.add_argument("--account", metavar="FILE", help="JSON that FakeAccount.dump() wrote")
+    server.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help=f"the one key that callers may use, instead of the account's or {DEFAULT_API_KEY}",
+    )
+    server.add_argument(
+        "--latency", metavar="SECONDS", help="how long answers take, as 0.2 or drawn, as 0.1-0.5"
+    )
+    server.add_argument(
+        "--fault",
+        metavar="FAULT",
+        action="append",
+        default=[],
+        help="a failure, as OPERATION:FAILURE[,times=N|always][,after=N][,when=before|after]"
+        "[,retry_after=SECONDS][,role=NAME]; may be given several times",
+    )
+    recorder = commands.add_parser(
+        "record",
+        help="write down what a service answers to a script of calls",
+        description="Write down what a service answers to a script of calls. The key is "
+        "ARIZE_API_KEY. The script makes a few roles under names of its own, deletes them again "
+        "and changes no other.",
+    )
+    recorder.add_argument("--base-url", metavar="URL", help="the service; else the environment's")
+    recorder.add_argument("--out", metavar="FILE", required=True, help="where to write it")
+    comparison = commands.add_parser(
+        "compare", help="compare what a service answered with what the fake answers"
+    )
+    comparison.add_argument("file", metavar="FILE", help="what record wrote")
     chosen = parser.parse_args(arguments)
+    if chosen.command == "record":
+        return _record(chosen.base_url, Path(chosen.out))
+    if chosen.command == "compare":
+        return _compare(Path(chosen.file))
     if chosen.command == "demo":
-        warnings.simplefilter("ignore", AlphaWarning)
-        return asyncio.run(_demo())
-    account = FakeAccount()
-    account.add_key(chosen.api_key)
-    if chosen.api_key != DEFAULT_API_KEY:
-        account.remove_key(DEFAULT_API_KEY)
-    return asyncio.run(_serve(account, chosen.host, chosen.port))
+        from arize_roles_fake._demo import demo
+
+        return asyncio.run(demo())
+    try:
+        account = _account(chosen)
+    except (ValueError, OSError) as error:
+        server.error(str(error))
+    try:
+        return asyncio.run(_serve(account, chosen.host, chosen.port))
+    except (OSError, OverflowError) as error:
+        print(f"cannot listen on {chosen.host}, port {chosen.port}: {error}", file=sys.stderr)
+        return 1
+
+
+def _account(chosen: argparse.Namespace) -> FakeAccount:
+    account = FakeAccount() if chosen.account is None else FakeAccount.load(chosen.account)
+    if chosen.api_key is not None:
+        for key in account.api_keys:
+            account.remove_key(key)
+        account.add_key(chosen.api_key)
+    if chosen.latency is not None:
+        low, drawn, high = chosen.latency.partition("-")
+        account.slow_down(float(low), up_to=float(high) if drawn else None)
+    for fault in chosen.fault:
+        account.fail(**fault_arguments(fault))
+    return account
+
+
+def _record(base_url: str | None, out: Path) -> int:
+    from arize_roles_async import RolesError
+    from arize_roles_fake._recording import encode, record_service
+
+    try:
+        recorded = asyncio.run(record_service(base_url))
+        out.write_bytes(encode(recorded))
+    except (RolesError, OSError) as error:
+        print(f"nothing was recorded: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(recorded)} answers are in {out}")
+    return 0
+
+
+def _compare(file: Path) -> int:
+    from arize_roles_fake._recording import decode, replay
+
+    try:
+        recorded = decode(file.read_bytes())
+    except (ValueError, OSError) as error:
+        print(f"cannot compare {file}: {error}", file=sys.stderr)
+        return 2
+    differences = list(asyncio.run(replay(recorded, FakeAccount())))
+    for difference in differences:
+        print(difference)
+    print(f"{len(differences)} differences in {len(recorded)} answers")
+    return 1 if differences else 0
 
 
 async def _serve(account: FakeAccount, host: str, port: int) -> int:
+    from arize_roles_fake._server import serve
+
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -52,69 +129,6 @@ async def _serve(account: FakeAccount, host: str, port: int) -> int:
         print(url, flush=True)
         await stop.wait()
     return 0
-
-
-async def _demo() -> int:
-    account = FakeAccount()
-    async with (
-        serve(account) as url,
-        AiohttpRolesClient(account.api_key, base_url=url) as roles,
-    ):
-        print(f"The fake service listens on {url}; the real client talks to it.\n")
-        try:
-            await _drive(roles)
-            account.assert_roles({"Data Scientist": {Permission.DATASET_READ}})
-        except (AssertionError, RolesError) as error:
-            print(f"\nThis should not have happened: {error!r}", file=sys.stderr)
-            return 1
-    print(f"\nAll as it should be, in {len(account.calls)} requests over the socket.")
-    return 0
-
-
-async def _drive(roles: RolesClient) -> None:
-    role = await roles.create(
-        name="AI Engineer", permissions=[Permission.PROJECT_READ], description="Looks at projects."
-    )
-    print(f"create   {role}")
-    page = await roles.list(is_predefined=False)
-    _expect(page.roles == (role,), "the custom roles are the one that was made")
-    print(f"list     {page}")
-    _expect(await roles.get(role_id=role.id) == role, "the role is the same by its ID")
-    _expect(await roles.get(role="AI Engineer") == role, "and by its name")
-    print(f"get      {role.name!r} by its ID and by its name")
-    changed = await roles.update(
-        role_id=role.id, permissions=[Permission.PROJECT_READ, Permission.DATASET_READ]
-    )
-    _expect(changed.permissions == (Permission.PROJECT_READ, Permission.DATASET_READ), "replaced")
-    print(f"update   {changed}")
-    other = await roles.create(name="Data Scientist", permissions=["DATASET_READ"])
-    names = [role.name async for role in roles.list(limit=2)]
-    _expect(names == ["Data Scientist", "AI Engineer", "Viewer", "Member", "Admin"], "every role")
-    print(f"walk     {', '.join(names)}")
-
-    print("\nWhat cannot be done says why:")
-    taken = roles.create(name=other.name, permissions=["DATASET_READ"])
-    await _refused(ConflictError, taken)
-    await _refused(ForbiddenError, roles.delete(role="Admin"))
-    await _refused(NotFoundError, roles.get(role="AI Enginer"))
-    await _refused(ValidationError, roles.create(name="", permissions=["PROJECT_RAED"]))
-
-    await roles.delete(role_id=role.id)
-    await _refused(NotFoundError, roles.get(role_id=role.id))
-
-
-async def _refused(kind: type[RolesError], call: Awaitable[object]) -> None:
-    try:
-        await call
-    except kind as error:
-        print(f"  {kind.__name__}: {error}")
-    else:
-        raise AssertionError(f"no {kind.__name__} came")
-
-
-def _expect(holds: object, what: str) -> None:
-    if not holds:
-        raise AssertionError(f"it does not hold that {what}")
 
 
 if __name__ == "__main__":

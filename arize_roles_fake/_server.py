@@ -1,15 +1,19 @@
 """The account over HTTP, for clients that need a socket."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from aiohttp import web
 
 from arize_roles_async._wire import MAX_BODY, Request, problem_response
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._faults import Reply
+from arize_roles_fake._page import HEADERS, is_from_here, page
 
 
 @asynccontextmanager
@@ -33,7 +37,9 @@ async def serve(
         OSError: The address can't be listened on.
     """
     app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_route("*", "/{tail:.*}", _Door(account).handle)
+    app.router.add_get("/", _Page(account).handle)
+    # Everything, and a dot alone matches no newline, which an ID may hold.
+    app.router.add_route("*", "/{tail:(?s:.*)}", _Door(account).handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
     await runner.setup()
     try:
@@ -44,6 +50,81 @@ async def serve(
         yield f"http://{shown}:{bound[1]}"
     finally:
         await runner.cleanup()
+
+
+class RolesServer:
+    """A server in a thread of its own, for synchronous code and for event loops of any kind.
+
+        with RolesServer(account) as server:
+            ...
+
+    Args:
+        account: What answers; a fresh account unless given.
+        host: The address to listen on.
+        port: The port; 0 is any free one.
+
+    Raises:
+        OSError: On entering: the address can't be listened on.
+    """
+
+    url: str
+    """The URL of the server, once it runs."""
+
+    def __init__(
+        self, account: FakeAccount | None = None, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.account: FakeAccount = FakeAccount() if account is None else account
+        """What answers."""
+        self._address = (host, port)
+        self._ready: Future[str] = Future()
+        self._stop: Callable[[], object] = str
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="arize-roles-server", daemon=True
+        )
+
+    @property
+    def api_key(self) -> str:
+        """The account's first API key."""
+        return self.account.api_key
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.url = self._ready.result()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self._stop()
+        self._thread.join()
+
+    async def _run(self) -> None:
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
+        host, port = self._address
+        try:
+            async with serve(self.account, host=host, port=port) as url:
+                self._ready.set_result(url)
+                await stopped.wait()
+        except Exception as error:  # noqa: BLE001 - raised where the server was entered
+            self._ready.set_exception(error)
+
+
+class _Page:
+    """The page for a person with a browser on this machine."""
+
+    def __init__(self, account: FakeAccount) -> None:
+        self._account = account
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if not is_from_here(request.host, request.remote):
+            refused = problem_response(403, "the page is for a browser on the same machine")
+            return web.Response(status=403, headers=refused.headers, body=refused.body)
+        return web.Response(headers=HEADERS, text=page(self._account))
 
 
 class _Door:
@@ -66,7 +147,7 @@ class _Door:
         )
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        if reply.lost or reply.truncated:
+        if reply.broken in {"lost", "truncated"}:
             return await _break_off(request, reply)
         return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
 
@@ -74,7 +155,7 @@ class _Door:
 async def _break_off(request: web.Request, reply: Reply) -> web.StreamResponse:
     """Drop the connection: before the first byte, or in the middle of the body."""
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
-    if reply.truncated:
+    if reply.broken == "truncated":
         response.content_length = len(reply.body) + 1
         await response.prepare(request)
         await response.write(reply.body[: len(reply.body) // 2])

@@ -1,0 +1,88 @@
+"""The demonstration: the real client against the fake service, over a socket."""
+
+import sys
+import warnings
+from collections.abc import Awaitable
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    AlphaWarning,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    Permission,
+    RolesClient,
+    RolesError,
+    ValidationError,
+)
+from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._server import serve
+
+
+async def demo() -> int:
+    """Drive the client through every call and some failures, and print what a person wants to see.
+
+    Returns:
+        0 if all went as it should, else 1.
+    """
+    warnings.simplefilter("ignore", AlphaWarning)
+    account = FakeAccount()
+    async with (
+        serve(account) as url,
+        AiohttpRolesClient(account.api_key, base_url=url) as roles,
+    ):
+        print(f"The fake service listens on {url}; the real client talks to it.\n")
+        try:
+            await _drive(roles)
+            account.assert_roles({"Data Scientist": {Permission.DATASET_READ}})
+        except (AssertionError, RolesError) as error:
+            print(f"\nThis should not have happened: {error!r}", file=sys.stderr)
+            return 1
+    print(f"\nAll as it should be, in {len(account.calls)} requests over the socket.")
+    return 0
+
+
+async def _drive(roles: RolesClient) -> None:
+    role = await roles.create(
+        name="AI Engineer", permissions=[Permission.PROJECT_READ], description="Looks at projects."
+    )
+    print(f"create   {role}")
+    page = await roles.list(is_predefined=False)
+    _expect(page.roles == (role,), "the custom roles are the one that was made")
+    print(f"list     {page}")
+    _expect(await roles.get(role_id=role.id) == role, "the role is the same by its ID")
+    _expect(await roles.get(role="AI Engineer") == role, "and by its name")
+    print(f"get      {role.name!r} by its ID and by its name")
+    changed = await roles.update(
+        role_id=role.id, permissions=[Permission.PROJECT_READ, Permission.DATASET_READ]
+    )
+    _expect(changed.permissions == (Permission.PROJECT_READ, Permission.DATASET_READ), "replaced")
+    print(f"update   {changed}")
+    other = await roles.create(name="Data Scientist", permissions=["DATASET_READ"])
+    names = [role.name async for role in roles.list(limit=2)]
+    _expect(names == ["Data Scientist", "AI Engineer", "Viewer", "Member", "Admin"], "every role")
+    print(f"walk     {', '.join(names)}")
+
+    print("\nWhat cannot be done says why:")
+    taken = roles.create(name=other.name, permissions=["DATASET_READ"])
+    await _refused(ConflictError, taken)
+    await _refused(ForbiddenError, roles.delete(role="Admin"))
+    await _refused(NotFoundError, roles.get(role="AI Enginer"))
+    await _refused(ValidationError, roles.create(name="", permissions=["PROJECT_RAED"]))
+
+    await roles.delete(role_id=role.id)
+    await _refused(NotFoundError, roles.get(role_id=role.id))
+
+
+async def _refused(kind: type[RolesError], call: Awaitable[object]) -> None:
+    try:
+        await call
+    except kind as error:
+        print(f"  {kind.__name__}: {error}")
+    else:
+        raise AssertionError(f"no {kind.__name__} came")
+
+
+def _expect(holds: object, what: str) -> None:
+    if not holds:
+        raise AssertionError(f"it does not hold that {what}")

@@ -1,0 +1,151 @@
+"""The commands of `python -m arize_roles_fake`."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arize_roles_fake import FakeAccount, _demo, _store
+from arize_roles_fake.__main__ import main
+
+COMMAND = (sys.executable, "-m", "arize_roles_fake")
+
+
+@contextmanager
+def serving(*arguments: str) -> Generator[tuple[str, "subprocess.Popen[str]"]]:
+    """Runs `serve` as a process until the block ends, and hands out what it printed."""
+    with subprocess.Popen(  # noqa: S603 - this interpreter
+        (*COMMAND, "serve", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip(), process
+        finally:
+            process.terminate()
+
+
+def ask(url: str, key: str) -> Any:  # noqa: ANN401 - JSON
+    request = urllib.request.Request(  # noqa: S310 - our own server
+        f"{url}/v2/roles", headers={"Authorization": f"Bearer {key}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+# serve
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_prints_its_url_once_ready_and_ends_cleanly(number: signal.Signals) -> None:
+    with serving() as (url, process):
+        assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == [
+            "Viewer",
+            "Member",
+            "Admin",
+        ]
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=10)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_serve_takes_an_account_a_key_latency_and_faults(tmp_path: Path) -> None:
+    path = tmp_path / "account.json"
+    path.write_text('{"roles": [{"name": "AI Engineer"}], "keys": {"old": null}}')
+    with serving(
+        *("--account", str(path), "--api-key", "secret", "--latency", "0.001-0.002"),
+        *("--fault", "list:500", "--fault", "list:409,after=1"),
+    ) as (url, _):
+        for status in (500, 409):
+            with pytest.raises(urllib.error.HTTPError, match=str(status)) as caught:
+                ask(url, "secret")
+            caught.value.close()
+        assert [role["name"] for role in ask(url, "secret")["roles"]] == ["AI Engineer"]
+        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+            ask(url, "old")
+        caught.value.close()
+
+
+def test_serve_keeps_the_keys_of_an_account_unless_one_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "account.json"
+    account = FakeAccount()
+    account.add_key("second")
+    account.dump(path)
+    with serving("--account", str(path), "--latency", "0") as (url, _):
+        assert len(ask(url, "second")["roles"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--fault", "lsit:500"), "this fault would never strike: operation must be one of"),
+        (("--fault", "list:500,time=2"), "'time=2' is no option of a fault"),
+        (("--latency", "soon"), "could not convert string to float: 'soon'"),
+        (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0, 1.0"),
+        (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
+        (("--account", "{}"), "this is no account: Object missing required field `roles`"),
+        (("--api-key", "two words"), "a key is printable ASCII without spaces"),
+    ],
+)
+def test_serve_refuses_what_makes_no_sense(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", *arguments])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_serve_says_where_it_cannot_listen(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 1
+    assert capsys.readouterr().err.startswith(f"cannot listen on 127.0.0.1, port {port}: ")
+
+
+def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    assert "the following arguments are required: command" in capsys.readouterr().err
+
+
+# demo
+
+
+def test_demo_drives_the_client_and_says_that_all_went_as_it_should() -> None:
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        (*COMMAND, "demo"), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ConflictError: POST /v2/roles answered 409" in done.stdout
+    assert "no role is named 'AI Enginer'; the closest are 'AI Engineer'" in done.stdout
+    assert done.stdout.endswith("requests over the socket.\n")
+
+
+def test_demo_fails_where_what_should_be_refused_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(_store.RoleStore, "named", nobody)
+    assert main(["demo"]) == 1
+    assert "no ConflictError came" in capsys.readouterr().err
+
+
+def test_demo_fails_where_an_answer_is_not_as_it_should_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(predefined=False))
+    assert main(["demo"]) == 1
+    assert "it does not hold that every role" in capsys.readouterr().err

@@ -1,0 +1,252 @@
+"""The page for a person: what is on it, and that nothing of it reaches another origin."""
+
+import re
+import shutil
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from arize_roles_async import Permission
+from arize_roles_async._wire import Request
+from arize_roles_fake import FakeAccount, RolesServer
+from arize_roles_fake._page import is_from_here, page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+def busy_account() -> FakeAccount:
+    """Return an account with 50 roles and a few calls."""
+    account = FakeAccount()
+    permissions = list(Permission)
+    for number in range(47):
+        account.add_role(f"Team {number}", permissions[number :: number + 2])
+    account.fail("list", "lost", after=1)
+    headers = {"Authorization": "Bearer fake-api-key"}
+    for _ in range(2):
+        account.handle(Request(method="GET", target="/v2/roles", headers=headers))
+    return account
+
+
+def open_url(url: str, **headers: str) -> tuple[dict[str, str], str]:
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own server
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return dict(answer.headers), answer.read().decode()
+
+
+# What is on it
+
+
+def test_each_role_is_a_column_and_each_permission_a_row_of_its_resource() -> None:
+    account = FakeAccount(predefined=False)
+    account.add_role("Newer", ["COMET_LAUNCH", "ROLE_READ"])
+    account.add_role("Auditor", ["ROLE_READ"])
+    text = page(account)
+    assert re.findall(r"<div>(.*?)</div>", text) == ["Auditor", "Newer"]
+    assert (
+        '<tbody><tr><th class="resource" scope="rowgroup" rowspan="1" title="COMET">COMET</th>'
+        '<th class="action" scope="row">LAUNCH</th><td></td><td>●</td></tr></tbody>'
+    ) in text
+    assert '<th class="action" scope="row">READ</th><td>●</td><td>●</td>' in text
+    assert text.count("●") == 3
+    assert text.count('class="action" scope="row"') == 152
+
+
+def test_predefined_roles_come_first() -> None:
+    account = FakeAccount()
+    account.add_role("Auditor")
+    assert re.findall(r"<div>(.*?)</div>", page(account)) == [
+        "Viewer",
+        "Member",
+        "Admin",
+        "Auditor",
+    ]
+    assert "1 custom and 3 predefined roles. 0 calls." in page(account)
+    assert "None yet." in page(account)
+
+
+def test_the_last_calls_come_first_with_their_outcomes() -> None:
+    rows = re.findall(
+        r"<td( class=\"failed\")?>([^<:]*)</td><td class=\"said\">(.*?)</td>", page(busy_account())
+    )
+    assert rows == [(' class="failed"', "lost", "list()"), ("", "200", "list()")]
+
+
+def test_a_large_account_and_a_long_log_are_cut_and_say_so() -> None:
+    account = FakeAccount()
+    for number in range(200):
+        account.add_role(f"Team {number}")
+        account.handle(Request(method="GET", target=f"/nothing/{number}"))
+    text = page(account)
+    assert "200 custom and 3 predefined roles; the first 100 are shown" in text
+    assert text.count('scope="col"') == 100
+    assert text.count('class="said"') == 100
+    assert "/nothing/199" in text
+
+
+def test_whatever_a_caller_sent_is_text_on_the_page_and_never_markup() -> None:
+    account = FakeAccount()
+    account.add_role("<script>alert(1)</script>", ["<b>_<i>"], description='"><img src=x>')
+    account.handle(Request(method="<u>", target="/<u>?<u>=<u>"))
+    text = page(account)
+    for markup in ("<script", "<b>", "<i>", "<img", "<u>"):
+        assert markup not in text
+
+
+def test_no_api_key_is_on_the_page_wherever_a_caller_put_it() -> None:
+    account = FakeAccount()
+    account.add_key("second-key")
+    headers = {"Authorization": "Bearer second-key"}
+    for target in ("/v2/roles?key=second-key", "/second-key", "/v2/roles/fake-api-key"):
+        account.handle(Request(method="GET", target=target, headers=headers))
+    assert "second-key" not in page(account)
+    assert "fake-api-key" not in page(account)
+
+
+# Who gets it
+
+
+def test_the_page_needs_no_key_and_nothing_but_itself() -> None:
+    with RolesServer(busy_account()) as server:
+        headers, text = open_url(server.url)
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "Access-Control-Allow-Origin" not in headers
+    policy = headers["Content-Security-Policy"].split("; ")
+    assert policy[0] == "default-src 'none'"
+    assert policy[1].startswith("style-src 'sha256-")
+    assert policy[2:] == [
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+    assert "<script" not in text
+    assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
+
+
+def test_the_page_is_no_call_of_the_account() -> None:
+    with RolesServer() as server:
+        open_url(server.url)
+    assert server.account.calls == ()
+
+
+def test_the_page_is_refused_to_a_name_that_was_rebound_to_this_machine() -> None:
+    with RolesServer() as server, pytest.raises(urllib.error.HTTPError, match="403") as caught:
+        open_url(server.url, Host="evil.example")
+    with caught.value as answer:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("host", "peer", "allowed"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1", True),
+        ("localhost:8000", "127.0.0.1", True),
+        ("localhost", "::1", True),
+        ("[::1]:8000", "::1", True),
+        ("evil.example", "127.0.0.1", False),
+        ("localhost.evil.example", "127.0.0.1", False),
+        ("127.0.0.1.evil.example", "127.0.0.1", False),
+        ("127.0.0.1", "192.0.2.1", False),
+        ("127.0.0.1", None, False),
+        ("", "127.0.0.1", False),
+        ("[::1", "127.0.0.1", False),
+    ],
+)
+def test_the_page_is_for_this_machine_by_address_and_by_name(
+    host: str,
+    peer: str | None,
+    allowed: bool,  # noqa: FBT001
+) -> None:
+    assert is_from_here(host, peer) is allowed
+
+
+# In a browser
+
+
+def browse(url: str, profile: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603 - the browser that was found
+        (
+            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *("--enable-logging=stderr", f"--user-data-dir={profile}", *arguments, url),
+        ),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def messages(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """Return what the page led the browser to write on its console."""
+    return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@contextmanager
+def elsewhere(html: str) -> Generator[str]:
+    """Serves a page from another origin."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@in_chromium
+def test_a_browser_shows_the_page_as_its_policy_allows(tmp_path: Path) -> None:
+    image = tmp_path / "page.png"
+    with RolesServer(busy_account()) as server:
+        shown = browse(server.url, tmp_path / "profile", "--dump-dom")
+        styled = browse(
+            *(server.url, tmp_path / "profile", "--window-size=1500,950"),
+            f"--screenshot={image}",
+        )
+    assert shown.stdout.count('scope="col"') == 50
+    assert "Team 46" in shown.stdout
+    assert messages(shown) == messages(styled) == []
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
+@in_chromium
+def test_a_page_from_elsewhere_can_neither_read_nor_frame_it(tmp_path: Path) -> None:
+    with RolesServer(busy_account()) as server:
+        attack = f"""
+            <iframe src="{server.url}"></iframe>
+            <script>
+              fetch("{server.url}").then(
+                () => {{ document.title = "read" }},
+                () => {{ document.title = "refused" }},
+              )
+            </script>
+            """
+        with elsewhere(attack) as url:
+            done = browse(url, tmp_path, "--dump-dom", "--virtual-time-budget=2000")
+    said = "\n".join(messages(done))
+    assert "<title>refused</title>" in done.stdout
+    assert "frame-ancestors" in said
+    assert "CORS policy" in said

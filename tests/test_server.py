@@ -1,0 +1,94 @@
+"""The HTTP server where it is more than the account: its thread, its address, its own answers."""
+
+import asyncio
+import io
+import socket
+import threading
+import urllib.error
+import urllib.request
+
+import aiohttp
+import pytest
+
+from arize_roles_fake import FakeAccount, RolesServer, serve
+
+
+def test_a_server_in_a_thread_ends_with_its_block() -> None:
+    with RolesServer() as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert (server.api_key, len(server.account.roles)) == ("fake-api-key", 3)
+        assert "arize-roles-server" in {thread.name for thread in threading.enumerate()}
+    assert "arize-roles-server" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(server.url)  # noqa: S310
+
+
+def test_a_server_that_cannot_listen_says_so_where_it_is_entered() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server = RolesServer(port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="address already in use"), server:
+            pass
+
+
+@pytest.mark.asyncio
+async def test_a_server_on_an_ipv6_address_has_it_in_brackets() -> None:
+    async with serve(FakeAccount(), host="::1") as url, aiohttp.ClientSession() as session:
+        assert url.startswith("http://[::1]:")
+        async with session.get(f"{url}/v2/roles") as answer:
+            assert answer.status == 401
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_is_too_long_is_a_problem_and_ends_the_connection() -> None:
+    async with serve(FakeAccount()) as url, aiohttp.ClientSession() as session:
+        body = io.BytesIO(b" " * (16 * 1024 * 1024 + 1))
+        async with session.post(f"{url}/v2/roles", data=body) as answer:
+            assert answer.status == 413
+            assert answer.content_type == "application/problem+json"
+            assert answer.headers["Connection"] == "close"
+
+
+@pytest.mark.asyncio
+async def test_a_caller_that_left_before_its_answer_was_lost_disturbs_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    account = FakeAccount()
+    account.slow_down(0.02)
+    account.fail("list", "lost")
+    async with serve(account) as url:
+        host, port = url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"GET /v2/roles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer fake-api-key\r\n\r\n"
+        )
+        while not account.calls:  # noqa: ASYNC110 - an account tells nobody that it was asked
+            await asyncio.sleep(0)
+        writer.close()
+        await writer.wait_closed()
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/v2/roles") as answer:
+            assert answer.status == 401
+    assert [call.outcome for call in account.calls] == ["lost", 401]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/projects", 404),
+        ("POST", "/", 404),
+        ("PUT", "/v2/roles", 405),
+        ("POST", "/v2/roles/abc", 405),
+    ],
+)
+@pytest.mark.asyncio
+async def test_what_is_no_operation_is_a_problem_document(
+    method: str, path: str, status: int
+) -> None:
+    async with serve(FakeAccount()) as url, aiohttp.ClientSession() as session:
+        headers = {"Authorization": "Bearer fake-api-key"}
+        async with session.request(method, f"{url}{path}", headers=headers) as answer:
+            assert answer.status == status
+            assert answer.content_type == "application/problem+json"
+            assert (await answer.json())["status"] == status
