@@ -1,0 +1,147 @@
+"""A pytest plugin: fixtures for the tests of applications that use the roles API.
+
+pytest finds it as soon as the package is installed. Every fixture is synchronous, so all of them
+work under any event loop, any loop scope and none. Importing this module imports neither the
+client nor aiohttp, as every test run of everyone who has the package installed does so.
+"""
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+
+_account_key = pytest.StashKey["FakeAccount"]()
+
+# What would lead Arize's clients elsewhere, or make them refuse two that exclude one another.
+_CLEARED = (
+    "ARIZE_BASE_DOMAIN",
+    "ARIZE_PROXY_URL",
+    "ARIZE_REGION",
+    "ARIZE_REQUEST_VERIFY",
+    "ARIZE_SINGLE_HOST",
+    "ARIZE_SINGLE_PORT",
+    "ARIZE_SSL_CA_CERT",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers",
+        "arize_roles(*, account=None, roles=None, grants=None, faults=()): set up the account of "
+        "the test's arize_roles_fake fixtures: a file to load, permissions by role name, what the "
+        "API key grants, and faults, each as the arguments of FakeAccount.fail or as text, such "
+        "as 'create:503,times=2'.",
+    )
+
+
+@pytest.fixture
+def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
+    """Return an account of this test's own, as its `arize_roles` markers set it up.
+
+    Markers of the module and the class count too, those first. Where the test fails, what the
+    account was asked is in the report.
+    """
+    markers = list(request.node.iter_markers("arize_roles"))[::-1]
+    account = _new_account([marker.kwargs.get("account") for marker in markers])
+    request.node.stash[_account_key] = account
+    for marker in markers:
+        arize_roles(account, *marker.args, **marker.kwargs)
+    return account
+
+
+def _new_account(paths: "list[str | Path | None]") -> "FakeAccount":
+    from arize_roles_fake import FakeAccount
+
+    chosen = [path for path in paths if path is not None]
+    return FakeAccount.load(chosen[-1]) if chosen else FakeAccount()
+
+
+# Its name is in the error that a marker with other arguments leads to.
+def arize_roles(
+    on: "FakeAccount",
+    /,
+    *,
+    account: object = None,  # noqa: ARG001 - was loaded before
+    roles: Mapping[str, Iterable[str]] | None = None,
+    grants: Iterable[str] | None = None,
+    faults: Iterable[Mapping[str, Any] | str] = (),
+) -> None:
+    """Set an account up as one marker says.
+
+    Args:
+        on: The account.
+        account: The file that it was loaded from.
+        roles: The permissions of each role to add, by its name.
+        grants: What the account's first API key grants; None is everything.
+        faults: Each the arguments of `FakeAccount.fail`, or text as `serve --fault` takes it.
+    """
+    from arize_roles_fake._faults import fault_arguments
+
+    for name, permissions in (roles or {}).items():
+        on.add_role(name, permissions)
+    if grants is not None:
+        on.add_key(on.api_key, grants=grants)
+    for fault in faults:
+        on.fail(**(fault_arguments(fault) if isinstance(fault, str) else fault))
+
+
+@pytest.fixture
+def fake_roles(fake_account: "FakeAccount") -> "FakeRolesClient":
+    """Return a `FakeRolesClient` of the test's account; it holds nothing that must be closed."""
+    from arize_roles_fake import FakeRolesClient
+
+    return FakeRolesClient(fake_account)
+
+
+@pytest.fixture
+def roles_server(fake_account: "FakeAccount") -> "Iterator[RolesServer]":
+    """Yield a server over the test's account: it has `url`, `api_key` and `account`."""
+    from arize_roles_fake import RolesServer
+
+    with RolesServer(fake_account) as server:
+        yield server
+
+
+@pytest.fixture
+def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "RolesServer":
+    """Point the environment at the test's server, which is returned.
+
+    Whatever reads the variables of Arize's own clients reaches it: `AiohttpRolesClient()` without
+    arguments, Arize's published clients, and processes that the test starts.
+    """
+    host, _, port = roles_server.url.removeprefix("http://").rpartition(":")
+    unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY"), host)))
+    for name in _CLEARED:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "ARIZE_API_KEY": roles_server.api_key,
+        "ARIZE_API_SCHEME": "http",
+        "ARIZE_API_HOST": host,
+        "ARIZE_API_PORT": port,
+        "ARIZE_BASE_URL": roles_server.url,
+        "NO_PROXY": unproxied,
+        "no_proxy": unproxied,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return roles_server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the account was asked to the report of a test that failed."""
+    report = yield
+    account = item.stash.get(_account_key, None)
+    if account is not None and report.failed:
+        lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in account.calls] or ["none"]
+        lines += [f"did not strike as scripted: {fault}" for fault in account.pending_faults]
+        report.sections.append(("Calls of the fake Arize account", "\n".join(lines)))
+    return report

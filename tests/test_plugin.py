@@ -1,0 +1,412 @@
+"""The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import anyio
+import pytest
+import trio
+
+# Loaded for good: pytester forgets the modules that an inner run loads.
+assert anyio
+assert trio
+
+ALPHA = "ignore::arize_roles_async.AlphaWarning"
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Run:
+    """Runs a suite as strictly as pytest can, and hands out its outcome."""
+
+    def run_suite(source: str, *arguments: str, mode: str = "strict") -> pytest.RunResult:
+        pytester.makepyprojecttoml(
+            f"""
+            [tool.pytest.ini_options]
+            addopts = ["--strict-markers", "--strict-config", "-p", "no:cacheprovider"]
+            filterwarnings = ["error", "{ALPHA}"]
+            asyncio_mode = "{mode}"
+            asyncio_default_fixture_loop_scope = "function"
+            """
+        )
+        pytester.makepyfile(source)
+        return pytester.runpytest_inprocess(*arguments)
+
+    return run_suite
+
+
+# Any way to run a test
+
+BODY = """
+    role = await fake_roles.create(name="A", permissions=["ROLE_READ"])
+    assert fake_account.roles[0] == role
+"""
+OVER_HTTP = """
+    async with AiohttpRolesClient() as roles:
+        role = await roles.create(name="A", permissions=["ROLE_READ"])
+    assert arize_env.account.roles[0] == role
+"""
+
+
+@pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
+def test_pytest_asyncio_in_strict_mode_with_any_loop_scope(run: Run, scope: str) -> None:
+    run(
+        f"""
+        import pytest
+        from arize_roles_async import AiohttpRolesClient
+
+        @pytest.mark.asyncio(loop_scope="{scope}")
+        class TestRoles:
+            async def test_in_process(self, fake_roles, fake_account):
+            {BODY.replace(chr(10), chr(10) + " " * 12)}
+            async def test_over_http(self, arize_env):
+            {OVER_HTTP.replace(chr(10), chr(10) + " " * 12)}
+        """
+    ).assert_outcomes(passed=2)
+
+
+def test_pytest_asyncio_in_auto_mode(run: Run) -> None:
+    run(
+        f"""
+        import pytest
+        from arize_roles_async import AiohttpRolesClient
+
+        @pytest.fixture
+        async def seeded(fake_roles):
+            return await fake_roles.create(name="seeded", permissions=["ROLE_READ"])
+
+        async def test_in_process(seeded, fake_roles, fake_account):
+        {BODY.replace(chr(10), chr(10) + " " * 8)}
+        async def test_over_http(arize_env):
+        {OVER_HTTP.replace(chr(10), chr(10) + " " * 8)}
+        """,
+        mode="auto",
+    ).assert_outcomes(passed=2)
+
+
+def test_the_plugin_of_anyio_on_asyncio_and_on_trio(run: Run) -> None:
+    run(
+        f"""
+        import pytest
+        from arize_roles_async import AiohttpRolesClient
+
+        pytestmark = pytest.mark.anyio
+
+        @pytest.fixture(params=["asyncio", "trio"])
+        def anyio_backend(request):
+            return request.param
+
+        async def test_in_process(fake_roles, fake_account):
+        {BODY.replace(chr(10), chr(10) + " " * 8)}
+        @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+        async def test_over_http(arize_env):
+        {OVER_HTTP.replace(chr(10), chr(10) + " " * 8)}
+        """
+    ).assert_outcomes(passed=3)
+
+
+def test_pytest_aiohttp(run: Run) -> None:
+    run(
+        """
+        from aiohttp import web
+        from arize_roles_async import AiohttpRolesClient
+
+        async def names(request):
+            async with AiohttpRolesClient() as roles:
+                return web.json_response([role.name async for role in roles.list()])
+
+        async def test_an_application(aiohttp_client, arize_env):
+            app = web.Application()
+            app.router.add_get("/names", names)
+            client = await aiohttp_client(app)
+            answer = await client.get("/names")
+            assert await answer.json() == ["Viewer", "Member", "Admin"]
+        """,
+        mode="auto",
+    ).assert_outcomes(passed=1)
+
+
+def test_asyncio_run_in_a_plain_test(run: Run) -> None:
+    run(
+        """
+        import asyncio
+        from arize_roles_async import AiohttpRolesClient
+
+        def test_in_process(fake_roles):
+            page = asyncio.run(fake_roles.list().all())
+            assert len(page) == 3
+
+        def test_over_http(arize_env):
+            async def main():
+                async with AiohttpRolesClient() as roles:
+                    return await roles.list()
+
+            assert len(asyncio.run(main())) == 3
+        """
+    ).assert_outcomes(passed=2)
+
+
+def test_a_synchronous_test_of_a_synchronous_client(run: Run) -> None:
+    run(
+        """
+        import json
+        import urllib.request
+
+        def test_over_http(roles_server):
+            request = urllib.request.Request(
+                f"{roles_server.url}/v2/roles",
+                headers={"Authorization": f"Bearer {roles_server.api_key}"},
+            )
+            with urllib.request.urlopen(request) as answer:
+                assert len(json.load(answer)["roles"]) == 3
+            assert [call.operation for call in roles_server.account.calls] == ["list"]
+        """
+    ).assert_outcomes(passed=1)
+
+
+def test_pytest_xdist(run: Run) -> None:
+    run(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_each_has_a_server_of_its_own(number, roles_server):
+            roles_server.account.add_role("A")
+            assert len(roles_server.account.roles) == 4
+        """,
+        "-n2",
+    ).assert_outcomes(passed=4)
+
+
+# Each test has an account of its own
+
+
+def test_no_state_leaks_from_one_test_into_the_next(run: Run) -> None:
+    run(
+        """
+        import os
+        import pytest
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_begins_afresh(number, fake_account, arize_env):
+            assert [role.name for role in fake_account.roles] == ["Viewer", "Member", "Admin"]
+            assert fake_account.calls == ()
+            assert fake_account.pending_faults == ()
+            fake_account.add_role("A")
+            fake_account.fail("list", 500)
+            fake_account.outage = True
+
+        def test_the_environment_is_what_it_was():
+            assert "ARIZE_API_KEY" not in os.environ
+        """
+    ).assert_outcomes(passed=3)
+
+
+def test_all_fixtures_of_one_test_share_its_account(run: Run) -> None:
+    run(
+        """
+        def test_shares(fake_account, fake_roles, roles_server, arize_env):
+            assert fake_roles.account is fake_account
+            assert roles_server.account is fake_account
+            assert arize_env is roles_server
+        """
+    ).assert_outcomes(passed=1)
+
+
+# The environment
+
+
+def test_the_environment_leads_to_the_server_whatever_it_held_before(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARIZE_REGION", "eu-west-1a")
+    monkeypatch.setenv("ARIZE_SINGLE_HOST", "elsewhere.example")
+    monkeypatch.setenv("ARIZE_BASE_DOMAIN", "elsewhere.example")
+    monkeypatch.setenv("ARIZE_PROXY_URL", "http://elsewhere.example")
+    monkeypatch.setenv("http_proxy", "http://elsewhere.example")
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    run(
+        """
+        import os
+        import asyncio
+        import urllib.request
+        from arize_roles_async import AiohttpRolesClient
+
+        async def everything():
+            async with AiohttpRolesClient() as roles:
+                return await roles.list()
+
+        def test_reaches_the_server(arize_env, monkeypatch):
+            assert len(asyncio.run(everything())) == 3
+            monkeypatch.delenv("ARIZE_BASE_URL")
+            assert len(asyncio.run(everything())) == 3
+            assert urllib.request.urlopen(arize_env.url).status == 200
+            assert os.environ["NO_PROXY"] == "intranet.example,127.0.0.1"
+        """
+    ).assert_outcomes(passed=1)
+
+
+# The marker
+
+
+def test_markers_set_up_the_account_from_the_outermost_in(run: Run) -> None:
+    run(
+        """
+        import asyncio
+        import pytest
+        from arize_roles_async import ConflictError, ForbiddenError, ServerError
+
+        pytestmark = pytest.mark.arize_roles(roles={"Auditor": ["ROLE_READ"]})
+
+        @pytest.mark.arize_roles(grants=["ROLE_READ", "ROLE_CREATE"])
+        class TestRights:
+            @pytest.mark.arize_roles(
+                roles={"Analyst": ["DATASET_READ"]},
+                faults=["create:409", {"operation": "list", "failure": 500, "times": None}],
+            )
+            def test_it(self, fake_account, fake_roles):
+                fake_account.assert_roles(
+                    {"Auditor": {"ROLE_READ"}, "Analyst": {"DATASET_READ"}}
+                )
+                with pytest.raises(ConflictError):
+                    asyncio.run(fake_roles.create(name="B", permissions=["ROLE_READ"]))
+                with pytest.raises(ForbiddenError):
+                    asyncio.run(fake_roles.delete(role_id=fake_account.roles[0].id))
+                with pytest.raises(ServerError):
+                    asyncio.run(fake_roles.list().all())
+        """
+    ).assert_outcomes(passed=1)
+
+
+def test_a_marker_loads_an_account_from_a_file(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makefile(".json", account='{"roles": [{"name": "Loaded"}]}')
+    run(
+        """
+        import pytest
+
+        @pytest.mark.arize_roles(account="account.json", roles={"Added": []})
+        def test_it(fake_account):
+            assert [role.name for role in fake_account.roles] == ["Added", "Loaded"]
+        """
+    ).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("role={}", "*arize_roles() got an unexpected keyword argument 'role'*"),
+        ("{}", "*arize_roles() takes 1 positional argument but 2 were given*"),
+        ("faults=['lsit:500']", "*this fault would never strike: operation must be one of*"),
+        ("grants=['ROLE_RAED']", "*'ROLE_RAED' is no known permission; did you mean ROLE_READ?*"),
+    ],
+)
+def test_a_marker_that_makes_no_sense_is_an_error(run: Run, arguments: str, message: str) -> None:
+    result = run(
+        f"""
+        import pytest
+
+        @pytest.mark.arize_roles({arguments})
+        def test_it(fake_account):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(message)
+
+
+def test_the_marker_is_explained_by_pytest(run: Run) -> None:
+    run("", "--markers").stdout.fnmatch_lines("@pytest.mark.arize_roles(*, account=None*")
+
+
+def test_the_fixtures_are_explained_by_pytest(run: Run) -> None:
+    run("", "--fixtures").stdout.fnmatch_lines_random(
+        ["fake_account -- *", "fake_roles -- *", "roles_server -- *", "arize_env -- *"]
+    )
+
+
+# The report
+
+
+def test_the_report_of_a_failed_test_shows_what_the_account_was_asked(run: Run) -> None:
+    result = run(
+        """
+        import asyncio
+        import pytest
+
+        @pytest.mark.arize_roles(faults=["list:404", "delete:500"])
+        def test_it(fake_roles):
+            asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
+            asyncio.run(fake_roles.list().all())
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- Calls of the fake Arize account -*",
+            "??:??:??.??????  create(name='A', permissions=?'ROLE_READ'?) -> 201",
+            "??:??:??.??????  list(limit=100) -> 404 Resource not found",
+            "did not strike as scripted: delete fails with 500, 1 times: struck 0 times",
+        ]
+    )
+    assert "fake-api-key" not in result.stdout.str().partition("Calls of the fake")[2]
+
+
+def test_the_report_says_where_the_account_was_asked_nothing(run: Run) -> None:
+    result = run("def test_it(fake_account): assert False")
+    result.stdout.fnmatch_lines(["*- Calls of the fake Arize account -*", "none"])
+
+
+def test_the_report_of_a_test_that_has_no_account_is_as_ever(run: Run) -> None:
+    result = run("def test_it(): assert False")
+    result.stdout.no_fnmatch_line("*Calls of the fake*")
+
+
+def test_the_report_crosses_to_the_controller_of_xdist(run: Run) -> None:
+    result = run("def test_it(fake_account): assert False", "-n1")
+    result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
+
+
+# What it costs and what it warns of
+
+
+def test_loading_the_plugin_imports_neither_the_client_nor_aiohttp() -> None:
+    probe = (
+        "import sys, pytest; before = set(sys.modules); import arize_roles_fake.pytest_plugin;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", probe], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["arize_roles_fake", "arize_roles_fake.pytest_plugin"]
+
+
+# No other plugin: what they warn of is theirs.
+ALONE = ("-parize_roles_fake.pytest_plugin", "-pno:cacheprovider")
+ALPHA_SUITE = """
+    import asyncio
+
+    def test_it(fake_roles):
+        asyncio.run(fake_roles.list().all())
+"""
+
+
+@pytest.mark.parametrize("filters", [("-Werror", f"-W{ALPHA}"), ("-Wdefault",)])
+def test_a_suite_that_asks_for_warnings_as_errors_names_the_alpha_notice(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, filters: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(ALPHA_SUITE)
+    result = pytester.runpytest_subprocess(*ALONE, *filters)
+    result.assert_outcomes(passed=1, warnings=0 if len(filters) == 2 else 1)
+
+
+def test_the_alpha_notice_is_an_error_to_a_suite_that_does_not_name_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(ALPHA_SUITE)
+    result = pytester.runpytest_subprocess(*ALONE, "-Werror")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines("*AlphaWarning: roles.list is ALPHA*")
