@@ -1,0 +1,105 @@
+"""The calls that a recording is made of: those that tell whether the fake assumes rightly.
+
+Whatever a service allows, none of them changes a role that the script did not make.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """One call. `<run>`, `<A.id>`, `<A.name>` and `<A.cursor>` stand for what was saved before."""
+
+    rule: str
+    """What its answer tells."""
+    method: str
+    role: str | None = None
+    """The ID of the role that it is about."""
+    query: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    body: Any = None
+    raw_body: str | None = None
+    """A body that is no JSON object."""
+    save: str | None = None
+    """The name under which the answer's first role, and its cursor, are saved."""
+    with_key: bool = True
+
+
+_READ: Final = ["PROJECT_READ"]
+_NO_ROLE: Final = "Um9sZTowOm5vbmU="
+
+
+def _create(rule: str, name: str, *, save: str | None = None, **fields: Any) -> Step:  # noqa: ANN401
+    body = {"name": name, "permissions": _READ, **fields}
+    return Step(rule=rule, method="POST", body=body, save=save)
+
+
+def _list(rule: str, *, save: str | None = None, **query: str) -> Step:
+    return Step(rule=rule, method="GET", query=query, save=save)
+
+
+def _update(rule: str, role: str, **fields: Any) -> Step:  # noqa: ANN401
+    return Step(rule=rule, method="PATCH", role=role, body=fields)
+
+
+SCRIPT: Final = (
+    # Creating
+    _create(
+        "a duplicate permission",
+        "<run> A",
+        permissions=["PROJECT_READ", "DATASET_READ", "PROJECT_READ"],
+        description="First.",
+        save="A",
+    ),
+    _create("an empty description", "<run> B", description="", save="B"),
+    _create("a name that is taken", "<run> A"),
+    _create("a name that differs by case", "<run> a"),
+    _create("a name that differs by outer spaces", " <run> A "),
+    _create("an empty name", ""),
+    _create("a name of 256 characters", "<run>" + "n" * 230),
+    _create("a name with a character that is not allowed", "<run> ~"),
+    _create("a description of 1001 characters", "<run> X", description="d" * 1001),
+    _create("no permissions", "<run> X", permissions=[]),
+    _create("an unknown permission", "<run> X", permissions=["NO_SUCH_PERMISSION"]),
+    _create("a system-managed field", "<run> X", is_predefined=False),
+    Step(rule="a missing name", method="POST", body={"permissions": _READ}),
+    Step(rule="missing permissions", method="POST", body={"name": "<run> X"}),
+    Step(rule="a body that is no JSON", method="POST", raw_body="{"),
+    Step(rule="a body that is no object", method="POST", raw_body="[]"),
+    # Reading
+    Step(rule="a role by its ID", method="GET", role="<A.id>"),
+    Step(rule="an ID that is no role's", method="GET", role=_NO_ROLE),
+    Step(rule="an ID that is none", method="GET", role="none"),
+    Step(rule="a key that is not known", method="GET", role="<A.id>", with_key=False),
+    # Listing
+    _create("the newest role", "<run> C", save="C"),
+    _list("the first of a listing", limit="1", is_predefined="false", save="page"),
+    _list("a page after a cursor", limit="1", is_predefined="false", cursor="<page.cursor>"),
+    _list("a cursor of another filter", limit="1", is_predefined="true", cursor="<page.cursor>"),
+    _list("a cursor that was made up", cursor="bWFkZSB1cA=="),
+    _list("a limit of 0", limit="0"),
+    _list("a limit of 101", limit="101"),
+    _list("a limit that is no number", limit="many"),
+    _list("a filter that is no boolean", is_predefined="maybe"),
+    Step(rule="deleting where a page ended", method="DELETE", role="<C.id>"),
+    _list("a cursor of a deleted role", limit="1", is_predefined="false", cursor="<page.cursor>"),
+    # Updating
+    _update("renaming a role to its own name", "<A.id>", name="<run> A"),
+    _update("renaming a role to one that is taken", "<A.id>", name="<run> B"),
+    _update("clearing a description", "<A.id>", description=None),
+    _update("replacing the permissions", "<A.id>", permissions=["ROLE_READ"]),
+    _update("emptying the permissions", "<A.id>", permissions=[]),
+    _update("nothing to change", "<A.id>"),
+    _update("a system-managed field in an update", "<A.id>", id="<B.id>"),
+    _update("updating no role", _NO_ROLE, name="<run> X"),
+    _list("the predefined roles", limit="1", is_predefined="true", save="predefined"),
+    _update("updating a predefined role", "<predefined.id>", name="<predefined.name>"),
+    # Deleting
+    Step(rule="deleting a role", method="DELETE", role="<B.id>"),
+    Step(rule="deleting a deleted role", method="DELETE", role="<B.id>"),
+    Step(rule="reading a deleted role", method="GET", role="<B.id>"),
+    _update("updating a deleted role", "<B.id>", name="<run> X"),
+    _create("the name of a deleted role", "<run> B"),
+)

@@ -1,0 +1,239 @@
+"""Recordings of a service: what they hold, what they leave, and how they differ from the fake."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from arize_roles_async import Permission, RolesTimeoutError, Timeouts
+from arize_roles_async._wire import Request, Response, problem_response
+from arize_roles_fake import FakeAccount, RolesServer
+from arize_roles_fake.__main__ import main
+from arize_roles_fake._recording import decode, record_service
+from arize_roles_fake._script import SCRIPT
+from arize_roles_fake._service import Key, Service
+
+TITLE_400 = "Invalid request parameters"
+ODD_ID = "<A.id, no base64 with a colon inside>"
+ODD_TIME = "<no time with an offset>"
+
+AnswerOf = Callable[[Request, Response], Response]
+
+
+class OtherService(Service):
+    """A service that assumes otherwise in one point."""
+
+    answer_of: AnswerOf
+
+    def answer(self, operation: str, key: Key, request: Request) -> Response:
+        return self.answer_of(request, super().answer(operation, key, request))
+
+
+def service(answer_of: AnswerOf) -> FakeAccount:
+    """Return an account whose service assumes otherwise, to stand in for the real one."""
+    account = FakeAccount()
+    other = OtherService(account._store, account.now, None)  # pyright: ignore[reportPrivateUsage]
+    other.answer_of = answer_of
+    account._service = other  # pyright: ignore[reportPrivateUsage]
+    return account
+
+
+def as_assumed(_: Request, answer: Response) -> Response:
+    return answer
+
+
+def bodies_are_422(request: Request, answer: Response) -> Response:
+    if answer.status == 400 and request.method != "GET":
+        return problem_response(422, "said in other words")
+    return answer
+
+
+def fields_are_added(_: Request, answer: Response) -> Response:
+    if answer.status == 201:
+        body = {**json.loads(answer.body), "owner": "somebody@example.com"}
+        return Response(status=201, headers=answer.headers, body=json.dumps(body).encode())
+    return answer
+
+
+def ids_are_numbers(_: Request, answer: Response) -> Response:
+    if answer.status != 201:
+        return answer
+    body = {**json.loads(answer.body), "id": "17", "created_at": "yesterday"}
+    return Response(status=201, headers=answer.headers, body=json.dumps(body).encode())
+
+
+def deletion_is_text(_: Request, answer: Response) -> Response:
+    if answer.status != 204:
+        return answer
+    return Response(status=200, headers={"Content-Type": "text/plain"}, body=b"gone")
+
+
+def recorded(
+    answer_of: AnswerOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    account: FakeAccount | None = None,
+) -> Path:
+    """Record a service over HTTP with the command, and return the file."""
+    file = tmp_path / "recording.json"
+    with RolesServer(account or service(answer_of)) as server:
+        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+        assert main(["record", "--base-url", server.url, "--out", str(file)]) == 0
+    return file
+
+
+def test_a_service_that_is_as_assumed_does_not_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = recorded(as_assumed, tmp_path, monkeypatch)
+    assert main(["compare", str(file)]) == 0
+    assert capsys.readouterr().out == (
+        f"{len(SCRIPT)} answers are in {file}\n0 differences in {len(SCRIPT)} answers\n"
+    )
+
+
+# What the recording of each has, and the fake has not.
+DIFFERENCES: list[tuple[AnswerOf, tuple[str, str, str]]] = [
+    (bodies_are_422, ("an empty name: status", "422", "400")),
+    (bodies_are_422, ("a missing name: body.title", "'Unprocessable Entity'", f"{TITLE_400!r}")),
+    (fields_are_added, ("the newest role: body.owner", "'<str>'", "'<absent>'")),
+    (ids_are_numbers, ("a duplicate permission: body.id", f"{ODD_ID!r}", "'<A.id>'")),
+    (ids_are_numbers, ("the newest role: body.created_at", f"{ODD_TIME!r}", "'<time>'")),
+    (deletion_is_text, ("deleting a role: body", "'<no JSON object>'", "'<empty>'")),
+    (deletion_is_text, ("deleting a role: content_type", "'text/plain'", "None")),
+]
+
+
+@pytest.mark.parametrize(("answer_of", "difference"), DIFFERENCES)
+def test_a_service_that_assumes_otherwise_differs_there(
+    answer_of: AnswerOf,
+    difference: tuple[str, str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = recorded(answer_of, tmp_path, monkeypatch)
+    assert main(["compare", str(file)]) == 1
+    where, was, now = difference
+    assert (
+        f"{where} is {was} in the recording and {now} in the fake"
+        in capsys.readouterr().out.splitlines()
+    )
+
+
+def test_a_recording_holds_no_key_and_no_role_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tells_all(request: Request, answer: Response) -> Response:
+        if request.method == "PATCH":  # Shows a role that is not the script's.
+            return Response(status=200, headers={}, body=json.dumps(foreign).encode())
+        return problem_response(404, "your key is sesame") if answer.status == 404 else answer
+
+    account = service(tells_all)
+    account.add_key("sesame")
+    account.remove_key("fake-api-key")
+    account.add_role("Private", [Permission.USER_DELETE], description="Nobody knows.")
+    foreign = {"id": "Um9sZTo5OTph", "name": "Private too", "description": "Nobody knows."}
+    text = recorded(tells_all, tmp_path, monkeypatch, account).read_text("utf-8")
+    for secret in ("sesame", "Private", "Nobody knows", "USER_DELETE", "Um9sZTo5OTph", "Viewer"):
+        assert secret not in text
+    assert '"<another role>"' in text
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_service_is_left_as_it_was_even_where_it_accepts_what_it_should_not(
+    accepts: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lenient(request: Request, answer: Response) -> Response:
+        if not accepts or answer.status != 400 or request.method != "POST":
+            return answer
+        role = account.add_role(f"odd {len(account.roles)}")
+        body = json.dumps({"id": role.id, "name": role.name}).encode()
+        return Response(status=201, headers=answer.headers, body=body)
+
+    account = service(lenient)
+    for number in range(150):
+        account.add_role(f"there {number}")
+    before = account.roles
+    recorded(lenient, tmp_path, monkeypatch, account)
+    assert account.roles == before
+
+
+@pytest.mark.asyncio
+async def test_a_recording_waits_where_the_service_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    with RolesServer() as server:
+        server.account.fail("create", 429, retry_after=3)
+        server.account.fail("get", 429, after=1)
+        server.account.fail("update", 429, times=6, retry_after=900)
+        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+        steps = await record_service(server.url, sleep=sleep)
+    assert waits == [3.0, 1.0, 60.0, 60.0, 60.0, 60.0, 60.0]
+    assert [each.step.rule for each in steps if each.answer.status == 429] == [
+        "renaming a role to its own name"
+    ]
+
+
+def test_a_recording_is_written_only_if_every_call_was_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "recording.json"
+    with RolesServer() as server:
+        server.account.fail("update", "lost", times=None)
+        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+        assert main(["record", "--base-url", server.url, "--out", str(file)]) == 1
+    assert capsys.readouterr().err.startswith("nothing was recorded: PATCH /v2/roles/")
+    assert not file.exists()
+    server.account.assert_roles({})
+
+
+def test_a_recording_with_a_key_that_is_refused_shows_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "recording.json"
+    with RolesServer() as server:
+        monkeypatch.setenv("ARIZE_API_KEY", "wrong")
+        assert main(["record", "--base-url", server.url, "--out", str(file)]) == 0
+    assert {each.answer.status for each in decode(file.read_bytes())} == {401}
+
+
+@pytest.mark.asyncio
+async def test_a_recording_does_not_wait_for_a_service_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with RolesServer() as server:
+        server.account.slow_down(0.5)
+        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+        with pytest.raises(RolesTimeoutError, match="the service took too long"):
+            await record_service(server.url, timeouts=Timeouts(total=0.02))
+
+
+def test_record_needs_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ARIZE_API_KEY", raising=False)
+    assert main(["record", "--out", str(tmp_path / "recording.json")]) == 1
+    assert "no API key: pass api_key, or set ARIZE_API_KEY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "this is no recording: "), ("[{}]", "this is no recording: "), (None, "No such file")],
+)
+def test_compare_needs_a_recording(
+    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "recording.json"
+    if text is not None:
+        file.write_text(text)
+    assert main(["compare", str(file)]) == 2
+    assert message in capsys.readouterr().err
