@@ -1,0 +1,99 @@
+"""Arize's published Python client through every call of roles, on the server in the environment.
+
+A script for an interpreter that has `arize`; it prints each step as it passes.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+arize: Any = import_module("arize")
+known: Any = import_module("arize.roles.types").Permission
+
+
+def refused(status: int, call: Callable[[], object]) -> None:
+    came: Any = None
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - the client raises a class for each status
+        came = error
+    assert getattr(came, "status", None) == status, repr(came)
+
+
+def main() -> None:
+    roles: Any = arize.ArizeClient().roles
+    made = create_and_list(roles)
+    get_change_and_delete(roles, made)
+    fail(roles, made.id)
+
+
+def create_and_list(roles: Any) -> Any:  # noqa: ANN401 - the client's own types are not here
+    made = roles.create(
+        name="AI Engineer: round / 1",
+        permissions=[known.PROJECT_READ, known.DATASET_READ],
+        description="Looks at projects.",
+    )
+    assert made.name == "AI Engineer: round / 1"
+    assert made.permissions == [known.PROJECT_READ, known.DATASET_READ]
+    assert made.description == "Looks at projects."
+    assert made.is_predefined is False
+    assert made.created_at.tzinfo is not None
+    print("passed: create")
+
+    for number in range(4):
+        roles.create(name=f"Other {number}", permissions=[known.ROLE_READ])
+    assert len(roles.list().roles) == 8
+    assert {role.is_predefined for role in roles.list(is_predefined=True).roles} == {True}
+    custom = roles.list(is_predefined=False)
+    assert [role.name for role in custom.roles][-1] == "AI Engineer: round / 1"
+    assert custom.pagination.has_more is False
+    print("passed: list")
+
+    names: list[str] = []
+    cursor = None
+    while True:
+        page = roles.list(limit=2, is_predefined=False, cursor=cursor)
+        names += [role.name for role in page.roles]
+        cursor = page.pagination.next_cursor
+        if not page.pagination.has_more:
+            break
+    assert names == ["Other 3", "Other 2", "Other 1", "Other 0", "AI Engineer: round / 1"]
+    print("passed: page")
+    return made
+
+
+def get_change_and_delete(roles: Any, made: Any) -> None:  # noqa: ANN401
+    assert roles.get(role=made.id) == made
+    print("passed: get by id")
+    assert roles.get(role="AI Engineer: round / 1") == made
+    print("passed: get by name")
+
+    changed = roles.update(role=made.id, name="Renamed", permissions=[known.ROLE_READ])
+    assert (changed.name, changed.permissions) == ("Renamed", [known.ROLE_READ])
+    assert changed.description == "Looks at projects."
+    print("passed: update")
+    assert roles.update(role="Renamed", description=None).description is None
+    print("passed: clear description")
+
+    assert roles.delete(role="Renamed") is None
+    for other in roles.list(is_predefined=False).roles:
+        assert roles.delete(role=other.id) is None
+    assert roles.list(is_predefined=False).roles == []
+    print("passed: delete")
+
+
+def fail(roles: Any, gone: str) -> None:  # noqa: ANN401
+    refused(404, lambda: roles.get(role=gone))
+    refused(404, lambda: roles.delete(role=gone))
+    refused(404, lambda: roles.update(role=gone, name="Gone"))
+    refused(403, lambda: roles.delete(role=roles.list(is_predefined=True).roles[0].id))
+    refused(400, lambda: roles.list(cursor="made up"))
+    roles.create(name="Taken", permissions=[known.ROLE_READ])
+    refused(409, lambda: roles.create(name="Taken", permissions=[known.ROLE_READ]))
+    stranger: Any = arize.ArizeClient(api_key="no-such-key")
+    refused(401, stranger.roles.list)
+    print("passed: errors")
+
+
+if __name__ == "__main__":
+    main()
