@@ -1,0 +1,1398 @@
+"""The contract of `RolesClient`, as a test suite for anyone who has one.
+
+    class TestMyClient(RolesContract):
+        def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+            return MyRolesClient()
+
+pytest then runs every test below on it, with or without an async plugin. The account behind the
+client may hold roles already: the tests make their own, under names that nobody else has, and
+delete them again. Everything asserted comes from the service's REST reference or from the
+promises of `RolesClient`; each test's docstring names the rule.
+
+A rule that does not hold for a client is overridden where a reader sees it, by pytest's own means:
+
+    @pytest.mark.skip("the cache hands out pages under cursors of its own")
+    def test_cursor_of_another_filter_is_refused(self) -> None: ...
+"""
+
+import base64
+import copy
+import functools
+import pickle
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any, Final, Literal, TypeVar
+
+import anyio
+import pytest
+
+from arize_roles_async import (
+    UNSET,
+    BadRequestError,
+    ClientStateError,
+    ConfigurationError,
+    ConflictError,
+    ForbiddenError,
+    ListRolesResponse,
+    NotFoundError,
+    Permission,
+    Role,
+    RolesClient,
+    RolesError,
+    StatusError,
+    UnknownPermission,
+    ValidationError,
+)
+
+# IDs that no role has: text with a colon in strict base64 ("Role:0:none"), and texts that are
+# none, which would leave the roles' path if they were not one segment of it.
+_NO_ID: Final = "Um9sZTowOm5vbmU="
+_ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%", "a b", "é", "\n")
+
+_NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
+
+_Call = Callable[[], Awaitable[object]]
+
+_S = TypeVar("_S", bound="RolesContract")
+
+
+def with_client(
+    test: Callable[[_S, RolesClient], Coroutine[Any, Any, None]],
+) -> Callable[[_S], None]:
+    """Make a test of an async method that takes a client: pytest sees a synchronous one.
+
+    The client is a fresh one from `open_client`; roles under names from `unique` are deleted at
+    the end, however the test ends.
+    """
+
+    @functools.wraps(test)
+    def run(self: _S) -> None:
+        async def main() -> None:
+            async with self.open_client() as roles:
+                try:
+                    await test(self, roles)
+                finally:
+                    await self.clean_up(roles)
+
+        self.run(main)
+
+    # Through it, pytest would take the parameters of the async method for fixtures.
+    del run.__wrapped__
+    return run
+
+
+class RolesContract(ABC):
+    """Subclass it, say how a client is opened, and name the subclass `Test...`."""
+
+    backend: Literal["asyncio", "trio"] = "asyncio"
+    """The event loop that the tests run under."""
+
+    @abstractmethod
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        """Return a client of its own for each call, which the block's end closes.
+
+        The account behind it has predefined roles and a clock that runs, the client may do
+        everything there, and nobody else makes roles meanwhile.
+        """
+
+    def run(self, main: Callable[[], Awaitable[None]]) -> None:
+        """Run an async function to its end, in an event loop of its own."""
+        anyio.run(main, backend=self.backend)
+
+    def unique(self, name: str) -> str:
+        """Return a name that begins with `name` and that no role of the account has."""
+        return self.remember(f"{name} (contract {secrets.token_hex(5)})")
+
+    def remember(self, name: str) -> str:
+        """Have the role with this name deleted at the end of the test."""
+        self._names.add(name)
+        return name
+
+    @functools.cached_property
+    def _names(self) -> set[str]:
+        return set()
+
+    async def clean_up(self, roles: RolesClient) -> None:
+        """Delete what the test made."""
+        if not self._names:
+            return
+        for role in await roles.list(is_predefined=False).all():
+            if role.name in self._names:
+                await roles.delete(role_id=role.id)
+
+    async def make(
+        self,
+        roles: RolesClient,
+        name: str = "Role",
+        *,
+        permissions: Any = (Permission.PROJECT_READ,),  # noqa: ANN401 - also what is refused
+        description: Any = None,  # noqa: ANN401
+    ) -> Role:
+        """Make a role under a unique name, which most tests need to be about something else."""
+        return await roles.create(
+            name=self.unique(name), permissions=permissions, description=description
+        )
+
+    # The interface
+
+    @with_client
+    async def test_client_satisfies_the_protocol(self, roles: RolesClient) -> None:
+        """A client is a `RolesClient` for `isinstance` too."""
+        assert isinstance(roles, RolesClient)
+
+    @with_client
+    async def test_arguments_are_keywords_only(self, roles: RolesClient) -> None:
+        """No method takes a positional argument."""
+        anything: Any = roles
+        calls: list[_Call] = [
+            lambda: anything.list(10),
+            lambda: anything.get(_NO_ID),
+            lambda: anything.create("A name", ["PROJECT_READ"]),
+            lambda: anything.update(_NO_ID, name="A name"),
+            lambda: anything.delete(_NO_ID),
+        ]
+        for call in calls:
+            with pytest.raises(TypeError):
+                await call()
+
+    @with_client
+    async def test_system_managed_fields_are_no_arguments(self, roles: RolesClient) -> None:
+        """`id`, `is_predefined` and the timestamps are the service's to set."""
+        anything: Any = roles
+        for field in ("id", "is_predefined", "created_at", "updated_at"):
+            with pytest.raises(TypeError):
+                await anything.create(name="A name", permissions=["PROJECT_READ"], **{field: "x"})
+            with pytest.raises(TypeError):
+                await anything.update(role_id=_NO_ID, **{field: "x"})
+
+    @with_client
+    async def test_call_can_be_cancelled(self, roles: RolesClient) -> None:
+        """Cancellation is never swallowed, and leaves the client usable."""
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await roles.list()
+        assert scope.cancelled_caught
+        assert await roles.list()
+
+    # What create answers with
+
+    @with_client
+    async def test_create_returns_the_role_that_was_asked_for(self, roles: RolesClient) -> None:
+        """`create` answers with the role, its ID and that it is custom."""
+        name = self.unique("AI Engineer")
+        role = await roles.create(
+            name=name,
+            permissions=[Permission.PROJECT_READ, Permission.DATASET_UPDATE],
+            description="Looks at projects.",
+        )
+        assert role.name == name
+        assert role.description == "Looks at projects."
+        assert role.permissions == ("PROJECT_READ", "DATASET_UPDATE")
+        assert role.is_predefined is False
+        assert role.id
+
+    @with_client
+    async def test_id_is_base64_of_a_text_with_a_colon(self, roles: RolesClient) -> None:
+        """IDs are strict, padded, standard base64 of UTF-8 with a colon in it."""
+        role = await self.make(roles)
+        assert ":" in base64.b64decode(role.id, validate=True).decode()
+
+    @with_client
+    async def test_created_role_is_there(self, roles: RolesClient) -> None:
+        """What `create` answered with is what `get` and `list` then hold."""
+        role = await self.make(roles, description="As made.")
+        assert await roles.get(role_id=role.id) == role
+        assert role in await roles.list(is_predefined=False)
+
+    @with_client
+    async def test_role_without_a_description_has_none(self, roles: RolesClient) -> None:
+        """A description may be absent; it is then None."""
+        assert (await self.make(roles)).description is None
+
+    @with_client
+    async def test_empty_description_is_none(self, roles: RolesClient) -> None:
+        """An empty description is left out of responses."""
+        assert (await self.make(roles, description="")).description is None
+
+    @with_client
+    async def test_description_may_hold_any_text(self, roles: RolesClient) -> None:
+        """A description is only limited in its length."""
+        text = 'Straße 😀\n\t"quoted" \\ <b>&amp;</b> \u2028 \0 end'
+        role = await self.make(roles, description=text)
+        assert (await roles.get(role_id=role.id)).description == text
+
+    @with_client
+    async def test_permissions_are_members_or_identifiers(self, roles: RolesClient) -> None:
+        """A permission is given as a member or as its string; it comes back as a member."""
+        role = await self.make(roles, permissions=[Permission.PROJECT_READ, "DATASET_READ"])
+        assert role.permissions is not None
+        first, second = role.permissions
+        assert first is Permission.PROJECT_READ
+        assert second is Permission.DATASET_READ
+
+    @with_client
+    async def test_permissions_are_any_iterable(self, roles: RolesClient) -> None:
+        """Lists, tuples, sets, mappings' keys and generators will do."""
+
+        def generated() -> Iterator[str]:
+            yield "PROJECT_READ"
+
+        for permissions in (
+            ["PROJECT_READ"],
+            ("PROJECT_READ",),
+            {"PROJECT_READ"},
+            frozenset({Permission.PROJECT_READ}),
+            {"PROJECT_READ": 1}.keys(),
+            generated(),
+        ):
+            role = await self.make(roles, permissions=permissions)
+            assert role.permissions == (Permission.PROJECT_READ,)
+
+    @with_client
+    async def test_permission_given_twice_is_kept_once(self, roles: RolesClient) -> None:
+        """Duplicates are kept once, and the first place wins."""
+        role = await self.make(
+            roles, permissions=["DATASET_READ", "PROJECT_READ", Permission.DATASET_READ]
+        )
+        assert role.permissions == ("DATASET_READ", "PROJECT_READ")
+
+    @with_client
+    async def test_timestamps_are_aware_and_close_to_now(self, roles: RolesClient) -> None:
+        """`created_at` and `updated_at` carry an offset; nothing changes before it is made."""
+        role = await self.make(roles)
+        assert role.created_at.utcoffset() is not None
+        assert role.updated_at.utcoffset() is not None
+        assert timedelta() <= role.updated_at - role.created_at < timedelta(minutes=1)
+
+    @with_client
+    async def test_all_known_permissions_may_be_held(self, roles: RolesClient) -> None:
+        """A role holds as many permissions as there are, in the order given."""
+        role = await self.make(roles, permissions=reversed(Permission))
+        assert role.permissions == tuple(reversed(Permission))
+
+    # Names
+
+    @with_client
+    async def test_name_may_hold_every_allowed_character(self, roles: RolesClient) -> None:
+        """Letters, digits, space and the marks of the reference are allowed, and come back."""
+        name = self.unique("AZaz09 -_.,()[]'\"/:\\&@#$%!?+=")
+        role = await roles.create(name=name, permissions=["PROJECT_READ"])
+        assert role.name == name
+        assert (await roles.get(role=role.name)).id == role.id
+
+    @with_client
+    async def test_name_with_another_character_is_refused(self, roles: RolesClient) -> None:
+        """Every character of a name is of the allowed set, the last one too."""
+        for character in _NOT_IN_NAMES:
+            for name in (f"A{character}B", f"A{character}", f"{character}A"):
+                with pytest.raises(ValidationError, match="name: must not contain"):
+                    await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
+
+    @with_client
+    async def test_name_may_have_255_characters(self, roles: RolesClient) -> None:
+        """A name has at most 255 characters."""
+        name = self.remember(self.unique("Long").ljust(255, "g"))
+        role = await roles.create(name=name, permissions=["PROJECT_READ"])
+        assert role.name == name
+
+    @with_client
+    async def test_name_of_256_characters_is_refused(self, roles: RolesClient) -> None:
+        """A name has at most 255 characters."""
+        name = self.remember(self.unique("Long").ljust(256, "g"))
+        with pytest.raises(ValidationError, match=r"name: .*1 to 255 characters.* 256"):
+            await roles.create(name=name, permissions=["PROJECT_READ"])
+
+    @with_client
+    async def test_name_of_one_character_passes_the_rules(self, roles: RolesClient) -> None:
+        """A name has at least one character; as short a one may be taken, so it is only checked."""
+        with pytest.raises(ValidationError) as caught:
+            await roles.create(name="A", permissions=[])
+        assert _fields(caught) == ["permissions"]
+
+    @with_client
+    async def test_empty_name_is_refused(self, roles: RolesClient) -> None:
+        """A name has at least one character."""
+        with pytest.raises(ValidationError, match=r"name: .*1 to 255 characters"):
+            await roles.create(name="", permissions=["PROJECT_READ"])
+
+    @with_client
+    async def test_name_that_is_no_string_is_refused(self, roles: RolesClient) -> None:
+        """A name is a string."""
+        anything: Any = roles
+        for name in (5, None, b"bytes", ["A"]):
+            with pytest.raises(ValidationError, match="name: must be a string"):
+                await anything.create(name=name, permissions=["PROJECT_READ"])
+
+    @with_client
+    async def test_name_that_is_taken_is_a_conflict(self, roles: RolesClient) -> None:
+        """Names are unique within the account."""
+        role = await self.make(roles)
+        with pytest.raises(ConflictError):
+            await roles.create(name=role.name, permissions=["DATASET_READ"])
+        assert await roles.get(role_id=role.id) == role
+
+    @with_client
+    async def test_name_of_a_predefined_role_is_taken(self, roles: RolesClient) -> None:
+        """Names are unique among predefined and custom roles together."""
+        with pytest.raises(ConflictError):
+            await roles.create(
+                name=(await _predefined(roles)).name, permissions=[Permission.PROJECT_READ]
+            )
+
+    @with_client
+    async def test_names_that_differ_by_case_are_different(self, roles: RolesClient) -> None:
+        """Names are compared exactly."""
+        lower = await self.make(roles, "case")
+        name = self.remember(lower.name.upper())
+        upper = await roles.create(name=name, permissions=["PROJECT_READ"])
+        assert (await roles.get(role=name)).id == upper.id
+        assert (await roles.get(role=lower.name)).id == lower.id
+
+    @with_client
+    async def test_names_that_differ_by_outer_spaces_are_different(
+        self, roles: RolesClient
+    ) -> None:
+        """Names are compared exactly, and kept as they were given."""
+        plain = await self.make(roles)
+        name = self.remember(f" {plain.name}  ")
+        spaced = await roles.create(name=name, permissions=["PROJECT_READ"])
+        assert spaced.name == name
+        assert (await roles.get(role=name)).id == spaced.id
+
+    @with_client
+    async def test_of_many_creates_at_once_one_gets_the_name(self, roles: RolesClient) -> None:
+        """Names are unique also among calls at the same moment."""
+        name = self.unique("Race")
+        ended: list[str] = []
+
+        async def create() -> None:
+            try:
+                await roles.create(name=name, permissions=["PROJECT_READ"])
+            except ConflictError:
+                ended.append("conflict")
+            else:
+                ended.append("made")
+
+        await _together(*[create] * 5)
+        assert sorted(ended) == ["conflict", "conflict", "conflict", "conflict", "made"]
+
+    # Descriptions and permissions
+
+    @with_client
+    async def test_description_may_have_1000_characters(self, roles: RolesClient) -> None:
+        """A description has at most 1000 characters, whatever they take in bytes."""
+        role = await self.make(roles, description="ß" * 1000)
+        assert role.description == "ß" * 1000
+
+    @with_client
+    async def test_description_of_1001_characters_is_refused(self, roles: RolesClient) -> None:
+        """A description has at most 1000 characters."""
+        with pytest.raises(ValidationError, match=r"description: .*at most 1000 .*1001"):
+            await self.make(roles, description="d" * 1001)
+
+    @with_client
+    async def test_description_that_is_no_string_is_refused(self, roles: RolesClient) -> None:
+        """A description is a string."""
+        for description in (5, b"bytes", ["A"]):
+            with pytest.raises(ValidationError, match="description: must be a string"):
+                await self.make(roles, description=description)
+
+    @with_client
+    async def test_description_that_is_no_unicode_is_refused(self, roles: RolesClient) -> None:
+        """Bodies are UTF-8, which cannot carry a lone surrogate."""
+        with pytest.raises(ValidationError, match="description: "):
+            await self.make(roles, description="\ud800")
+
+    @with_client
+    async def test_no_permissions_are_refused(self, roles: RolesClient) -> None:
+        """A role has at least one permission."""
+        with pytest.raises(ValidationError, match=r"permissions: .*at least one"):
+            await self.make(roles, permissions=[])
+
+    @with_client
+    async def test_unknown_permission_is_refused_with_the_nearest(self, roles: RolesClient) -> None:
+        """A string that is no known permission is an error that suggests one."""
+        for given, nearest in {
+            "PROJECT_RAED": "PROJECT_READ",
+            "dataset_read": "DATASET_READ",
+            " ROLE_READ": "ROLE_READ",
+            "ROLE_READ\n": "ROLE_READ",
+        }.items():
+            with pytest.raises(ValidationError, match=rf"permissions: .*did you mean {nearest}"):
+                await self.make(roles, permissions=["DATASET_UPDATE", given])
+
+    @with_client
+    async def test_permissions_that_are_none_are_refused(self, roles: RolesClient) -> None:
+        """Permissions are an iterable of permissions: not one string, not a number, not None."""
+        for permissions in ("PROJECT_READ", Permission.PROJECT_READ, None, 5, b"PROJECT_READ"):
+            with pytest.raises(ValidationError, match="permissions: must be an iterable"):
+                await self.make(roles, permissions=permissions)
+
+    @with_client
+    async def test_permission_that_is_no_string_is_refused(self, roles: RolesClient) -> None:
+        """A permission is a member or its identifier."""
+        for permission in (5, None, ["PROJECT_READ"], b"PROJECT_READ"):
+            with pytest.raises(ValidationError, match="permissions: must hold permissions"):
+                await self.make(roles, permissions=["PROJECT_READ", permission])
+
+    @with_client
+    async def test_permission_that_the_service_does_not_know_is_refused_by_it(
+        self, roles: RolesClient
+    ) -> None:
+        """An `UnknownPermission` made by hand is sent, and is the service's to refuse."""
+        with pytest.raises(BadRequestError):
+            await self.make(roles, permissions=[UnknownPermission("NO_SUCH_THING_READ")])
+
+    @with_client
+    async def test_all_that_is_wrong_is_said_at_once(self, roles: RolesClient) -> None:
+        """One `ValidationError` carries each field and its message; its text holds them all."""
+        with pytest.raises(ValidationError) as caught:
+            await roles.create(name="Tab\t", permissions=[], description="d" * 1001)
+        assert sorted(_fields(caught)) == ["description", "name", "permissions"]
+        for violation in caught.value.violations:
+            assert violation.message
+            assert f"{violation.field}: {violation.message}" in str(caught.value)
+
+    @with_client
+    async def test_wrong_arguments_make_no_role(self, roles: RolesClient) -> None:
+        """A call that breaks a rule does nothing."""
+        name = self.unique("Never")
+        with pytest.raises(ValidationError):
+            await roles.create(name=name, permissions=["NO_SUCH_PERMISSION"])
+        with pytest.raises(NotFoundError):
+            await roles.get(role=name)
+
+    # One page of a listing
+
+    @with_client
+    async def test_page_is_what_awaiting_a_listing_gives(self, roles: RolesClient) -> None:
+        """`await roles.list()` is a `ListRolesResponse` with `roles` and `pagination`."""
+        page = await roles.list()
+        assert isinstance(page, ListRolesResponse)
+        assert all(isinstance(role, Role) for role in page.roles)
+        assert page.pagination.has_more in {True, False}
+
+    @with_client
+    async def test_listing_is_newest_first(self, roles: RolesClient) -> None:
+        """Roles come newest first."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        page = await roles.list(limit=3, is_predefined=False)
+        assert [role.name for role in page.roles] == [made[2].name, made[1].name, made[0].name]
+
+    @with_client
+    async def test_page_holds_as_many_as_its_limit(self, roles: RolesClient) -> None:
+        """`limit` is how many roles one page holds, where there are as many."""
+        for _ in range(3):
+            await self.make(roles)
+        assert len((await roles.list(limit=1)).roles) == 1
+        assert len((await roles.list(limit=2)).roles) == 2
+
+    @with_client
+    async def test_page_that_is_not_the_last_has_a_cursor(self, roles: RolesClient) -> None:
+        """`next_cursor` is there when `has_more` is true."""
+        for _ in range(2):
+            await self.make(roles)
+        page = await roles.list(limit=1)
+        assert page.pagination.has_more is True
+        assert page.pagination.next_cursor
+
+    @with_client
+    async def test_last_page_has_no_cursor(self, roles: RolesClient) -> None:
+        """`next_cursor` is absent when `has_more` is false."""
+        await self.make(roles)
+        pages = [page async for page in roles.list(limit=100).pages()]
+        assert pages[-1].pagination.has_more is False
+        assert pages[-1].pagination.next_cursor is None
+
+    @with_client
+    async def test_page_that_just_holds_the_rest_is_the_last(self, roles: RolesClient) -> None:
+        """`has_more` tells whether roles follow, also where a page is exactly full."""
+        await self.make(roles)
+        everything = await roles.list(is_predefined=True).all()
+        page = await roles.list(is_predefined=True, limit=len(everything.roles))
+        assert page.roles == everything.roles
+        assert page.pagination.has_more is False
+
+    @with_client
+    async def test_cursor_goes_on_where_its_page_ended(self, roles: RolesClient) -> None:
+        """The page of a cursor begins with the role after the last one of the page before."""
+        made = [await self.make(roles, letter) for letter in "ABCD"]
+        first = await roles.list(limit=2, is_predefined=False)
+        second = await roles.list(limit=2, is_predefined=False, cursor=first.pagination.next_cursor)
+        assert first.roles == (made[3], made[2])
+        assert second.roles == (made[1], made[0])
+
+    @with_client
+    async def test_cursor_may_be_used_again(self, roles: RolesClient) -> None:
+        """A cursor is a place in the listing, and no step of it."""
+        for letter in "ABC":
+            await self.make(roles, letter)
+        cursor = (await roles.list(limit=1)).pagination.next_cursor
+        once = await roles.list(limit=1, cursor=cursor)
+        assert (await roles.list(limit=1, cursor=cursor)).roles == once.roles
+
+    @with_client
+    async def test_cursor_takes_another_limit(self, roles: RolesClient) -> None:
+        """A cursor is bound to its filter, not to the size of its page."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
+        page = await roles.list(limit=2, is_predefined=False, cursor=cursor)
+        assert page.roles == (made[1], made[0])
+
+    @with_client
+    async def test_cursor_of_another_filter_is_refused(self, roles: RolesClient) -> None:
+        """A cursor that was issued for another filter is a 400."""
+        for letter in "AB":
+            await self.make(roles, letter)
+        cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
+        for other in (None, True):
+            with pytest.raises(BadRequestError):
+                await roles.list(limit=1, cursor=cursor, is_predefined=other)
+
+    @with_client
+    async def test_cursor_that_was_made_up_is_refused(self, roles: RolesClient) -> None:
+        """A cursor that the service did not issue is a 400."""
+        for _ in range(2):
+            await self.make(roles)
+        issued = (await roles.list(limit=1)).pagination.next_cursor
+        assert issued is not None
+        changed = ("A" if issued[0] != "A" else "B") + issued[1:]
+        for cursor in ("made-up", "bWFkZS11cA==", "0", "../x?a=b&c", "é", changed, issued[4:]):
+            with pytest.raises(BadRequestError):
+                await roles.list(cursor=cursor)
+
+    @with_client
+    async def test_custom_roles_can_be_listed_alone(self, roles: RolesClient) -> None:
+        """`is_predefined=False` is only the custom roles."""
+        role = await self.make(roles)
+        listed = await roles.list(is_predefined=False).all()
+        assert role in listed.roles
+        assert {role.is_predefined for role in listed.roles} == {False}
+
+    @with_client
+    async def test_predefined_roles_can_be_listed_alone(self, roles: RolesClient) -> None:
+        """`is_predefined=True` is only the system's roles, which every account has."""
+        await self.make(roles)
+        listed = await roles.list(is_predefined=True).all()
+        assert {role.is_predefined for role in listed.roles} == {True}
+
+    @with_client
+    async def test_without_a_filter_both_kinds_are_listed(self, roles: RolesClient) -> None:
+        """`is_predefined=None` is every role."""
+        role = await self.make(roles)
+        listed = await roles.list(is_predefined=None).all()
+        assert role in listed.roles
+        assert (await _predefined(roles)) in listed.roles
+
+    @with_client
+    async def test_listing_does_not_ask_before_it_is_awaited(self, roles: RolesClient) -> None:
+        """Nothing is sent before a listing is awaited or iterated, and each time it starts anew."""
+        listing = roles.list(limit=1, is_predefined=False)
+        for letter in "AB":
+            made = await self.make(roles, letter)
+            assert (await listing).roles == (made,)
+
+    @with_client
+    async def test_limit_is_1_to_100(self, roles: RolesClient) -> None:
+        """`limit` is an integer from 1 to 100."""
+        for limit in (0, 101, -1, 10**20):
+            with pytest.raises(ValidationError, match="limit: must be 1 to 100"):
+                await roles.list(limit=limit)
+        assert await roles.list(limit=1)
+        assert await roles.list(limit=100)
+
+    @with_client
+    async def test_limit_that_is_no_integer_is_refused(self, roles: RolesClient) -> None:
+        """`limit` is an integer; a bool is none."""
+        anything: Any = roles
+        for limit in ("10", 1.5, True):
+            with pytest.raises(ValidationError, match="limit: must be an integer"):
+                await anything.list(limit=limit)
+
+    @with_client
+    async def test_cursor_is_text(self, roles: RolesClient) -> None:
+        """`cursor` is a token from a page, so it is a string and not empty."""
+        anything: Any = roles
+        for cursor in ("", 5, b"bytes", "\ud800"):
+            with pytest.raises(ValidationError, match="cursor: must"):
+                await anything.list(cursor=cursor)
+
+    @with_client
+    async def test_filter_is_a_bool(self, roles: RolesClient) -> None:
+        """`is_predefined` is True, False or None."""
+        anything: Any = roles
+        for is_predefined in ("true", 1, 0):
+            with pytest.raises(ValidationError, match="is_predefined: must be True, False or None"):
+                await anything.list(is_predefined=is_predefined)
+
+    @with_client
+    async def test_all_that_is_wrong_with_a_listing_is_said_at_once(
+        self, roles: RolesClient
+    ) -> None:
+        """One `ValidationError` names every argument that breaks a rule."""
+        anything: Any = roles
+        with pytest.raises(ValidationError) as caught:
+            await anything.list(limit=0, cursor="", is_predefined="no")
+        assert sorted(_fields(caught)) == ["cursor", "is_predefined", "limit"]
+
+    # A walk over a whole listing
+
+    @with_client
+    async def test_walk_sees_every_role_once(self, roles: RolesClient) -> None:
+        """`async for` goes over every page, whatever its size."""
+        made = [await self.make(roles, letter) for letter in "ABCDE"]
+        newest_first = [role.id for role in reversed(made)]
+        for limit in (1, 2, 5, None):
+            seen = [role.id async for role in roles.list(limit=limit)]
+            assert [role_id for role_id in seen if role_id in newest_first] == newest_first
+
+    @with_client
+    async def test_walk_begins_at_a_cursor(self, roles: RolesClient) -> None:
+        """A walk goes on from the page whose cursor it was given."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
+        seen = [role async for role in roles.list(limit=1, is_predefined=False, cursor=cursor)]
+        assert seen[:2] == [made[1], made[0]]
+
+    @with_client
+    async def test_walk_keeps_its_filter(self, roles: RolesClient) -> None:
+        """Every page of a walk is of the filter that was asked for."""
+        for letter in "ABC":
+            await self.make(roles, letter)
+        walk = roles.list(limit=1, is_predefined=False)
+        assert {role.is_predefined async for role in walk} == {False}
+
+    @with_client
+    async def test_walk_can_be_left_early(self, roles: RolesClient) -> None:
+        """A walk may be left after any role, and the client goes on working."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        assert await anext(aiter(roles.list(limit=1, is_predefined=False))) == made[2]
+        assert await roles.get(role_id=made[0].id) == made[0]
+
+    @with_client
+    async def test_pages_of_a_walk_are_of_its_limit(self, roles: RolesClient) -> None:
+        """`pages()` gives each page as it comes."""
+        made = [await self.make(roles, letter) for letter in "ABCD"]
+        pages = roles.list(limit=2, is_predefined=False).pages()
+        assert (await anext(pages)).roles == (made[3], made[2])
+        assert (await anext(pages)).roles == (made[1], made[0])
+
+    @with_client
+    async def test_all_gathers_the_pages(self, roles: RolesClient) -> None:
+        """`all()` is one response with every role and nothing more to come."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        response = await roles.list(limit=1, is_predefined=False).all()
+        assert response.roles[:3] == (made[2], made[1], made[0])
+        assert response.pagination.has_more is False
+        assert response.pagination.next_cursor is None
+
+    @with_client
+    async def test_walk_is_steady_while_roles_come_and_go(self, roles: RolesClient) -> None:
+        """A role that exists from a walk's start to its end is seen exactly once."""
+        made = [await self.make(roles, letter) for letter in "ABCDEF"]
+        kept = [made[4].id, made[2].id, made[0].id]
+        seen: list[str] = []
+        async for role in roles.list(limit=1, is_predefined=False):
+            seen.append(role.id)
+            if role == made[5]:
+                # One that was seen, on whose place the cursor stands, and one still to come.
+                await roles.delete(role_id=made[5].id)
+                await roles.delete(role_id=made[3].id)
+            if role == made[4]:
+                await self.make(roles, "G")
+                await self.make(roles, "H")
+                await roles.delete(role_id=made[1].id)
+        assert [role_id for role_id in seen if role_id in kept] == kept
+        assert len(seen) == len(set(seen))
+
+    @with_client
+    async def test_walk_is_steady_while_roles_change(self, roles: RolesClient) -> None:
+        """A role keeps its place in the listing when it is updated."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        ids = [role.id for role in reversed(made)]
+        seen: list[str] = []
+        async for role in roles.list(limit=1, is_predefined=False):
+            seen.append(role.id)
+            if role.id in ids:
+                await roles.update(role_id=made[0].id, name=self.unique("Renamed"))
+                await roles.update(role_id=made[2].id, description="Changed.")
+        assert [role_id for role_id in seen if role_id in ids] == ids
+
+    @with_client
+    async def test_walks_do_not_disturb_each_other(self, roles: RolesClient) -> None:
+        """Two walks of one listing at the same time each see every role."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        listing = roles.list(limit=1, is_predefined=False)
+        one, other = aiter(listing), aiter(listing)
+        for expected in (made[2], made[1], made[0]):
+            assert await anext(one) == expected
+            assert await anext(other) == expected
+
+    # Many roles
+
+    @with_client
+    async def test_page_holds_50_unless_told_otherwise(self, roles: RolesClient) -> None:
+        """The reference's default limit is 50."""
+        await self._crowd(roles)
+        page = await roles.list()
+        assert len(page.roles) == 50
+        assert page.pagination.has_more is True
+
+    @with_client
+    async def test_walk_asks_for_100_at_a_time(self, roles: RolesClient) -> None:
+        """A walk without a limit asks for the largest pages."""
+        await self._crowd(roles)
+        page = await anext(roles.list().pages())
+        assert len(page.roles) == 100
+
+    @with_client
+    async def test_name_is_found_however_many_roles_there_are(self, roles: RolesClient) -> None:
+        """A name is looked for on every page, and one that isn't there is told its nearest."""
+        oldest = await self.make(roles, "Oldest")
+        await self._crowd(roles)
+        assert await roles.get(role=oldest.name) == oldest
+        with pytest.raises(NotFoundError) as caught:
+            await roles.get(role=oldest.name.replace("Oldest", "Odlest"))
+        assert caught.value.closest[0] == oldest.name
+
+    async def _crowd(self, roles: RolesClient) -> None:
+        """Make enough roles for two of the largest pages."""
+        await _together(*[functools.partial(self.make, roles, f"N{n}") for n in range(101)])
+
+    # Which role a call means
+
+    @with_client
+    async def test_role_is_got_by_its_id(self, roles: RolesClient) -> None:
+        """`role_id=` is an ID, used as it is."""
+        first, second = await self.make(roles, "A"), await self.make(roles, "B")
+        assert await roles.get(role_id=first.id) == first
+        assert await roles.get(role_id=second.id) == second
+
+    @with_client
+    async def test_role_is_got_by_its_name(self, roles: RolesClient) -> None:
+        """`role=` with anything but an ID is a name."""
+        first, second = await self.make(roles, "A"), await self.make(roles, "B")
+        assert await roles.get(role=first.name) == first
+        assert await roles.get(role=second.name) == second
+
+    @with_client
+    async def test_role_that_looks_like_an_id_is_one(self, roles: RolesClient) -> None:
+        """`role=` with strict base64 of UTF-8 with a colon in it is an ID."""
+        role = await self.make(roles)
+        assert await roles.get(role=role.id) == role
+
+    @with_client
+    async def test_name_is_found_only_where_it_matches_exactly(self, roles: RolesClient) -> None:
+        """A name matches exactly or not at all."""
+        role = await self.make(roles, "Exact")
+        for other in (
+            role.name.lower(),
+            f" {role.name}",
+            f"{role.name} ",
+            role.name[:-1],
+            "Not " + role.name,
+        ):
+            with pytest.raises(NotFoundError):
+                await roles.get(role=other)
+
+    @with_client
+    async def test_name_in_the_form_of_an_id_is_taken_for_one(self, roles: RolesClient) -> None:
+        """Text that is strict base64 with a colon in it is an ID, also if a role is named so."""
+        name = self.remember(base64.b64encode(f"A:{secrets.token_hex(6)}".encode()).decode())
+        role = await roles.create(name=name, permissions=["PROJECT_READ"])
+        with pytest.raises(NotFoundError) as caught:
+            await roles.get(role=name)
+        assert caught.value.name is None
+        assert await roles.get(role_id=role.id) == role
+
+    @with_client
+    async def test_name_that_is_nearly_an_id_is_a_name(self, roles: RolesClient) -> None:
+        """Base64 without a colon in it, without its padding, or with more around it, is a name."""
+        token = secrets.token_hex(7)
+        an_id = base64.b64encode(f"Role:{token}".encode()).decode()
+        assert an_id.endswith("=")
+        for name in (
+            base64.b64encode(f"Role-{token}".encode()).decode(),
+            an_id.rstrip("="),
+            f"{an_id} ",
+            base64.b64encode(b"\xff\xff:" + token.encode()).decode(),
+        ):
+            role = await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
+            assert await roles.get(role=name) == role
+
+    @with_client
+    async def test_unknown_id_is_not_found(self, roles: RolesClient) -> None:
+        """An ID that is no role's is a 404."""
+        with pytest.raises(NotFoundError):
+            await roles.get(role_id=_NO_ID)
+
+    @with_client
+    async def test_id_is_used_as_it_is(self, roles: RolesClient) -> None:
+        """`role_id=` is never taken for a name, nor for a way out of its place in the path."""
+        role = await self.make(roles)
+        for role_id in (role.name, *_ODD_IDS):
+            with pytest.raises(NotFoundError) as caught:
+                await roles.get(role_id=role_id)
+            assert caught.value.name is None
+
+    @with_client
+    async def test_unknown_name_is_not_found_and_named(self, roles: RolesClient) -> None:
+        """A name that isn't there is a `NotFoundError` that names it, with status 404."""
+        name = self.unique("Nobody")
+        with pytest.raises(NotFoundError) as caught:
+            await roles.get(role=name)
+        assert caught.value.name == name
+        assert caught.value.status == 404
+        assert name in str(caught.value)
+
+    @with_client
+    async def test_unknown_name_is_told_the_closest_few(self, roles: RolesClient) -> None:
+        """A `NotFoundError` for a name carries and prints the closest names, nearest first."""
+        token = secrets.token_hex(8)
+        for name in ("Engineer", "Engineers", "Ingenieur", "Zookeeper"):
+            await roles.create(name=self.remember(f"{token} {name}"), permissions=["PROJECT_READ"])
+        with pytest.raises(NotFoundError) as caught:
+            await roles.get(role=f"{token} Enginer")
+        assert caught.value.closest[:2] == (f"{token} Engineer", f"{token} Engineers")
+        assert 2 <= len(caught.value.closest) <= 3
+        assert f"{token} Engineer'" in str(caught.value)
+
+    @with_client
+    async def test_many_names_are_found_at_once(self, roles: RolesClient) -> None:
+        """Calls by name at the same moment each get their own role, or their own error."""
+        made = [await self.make(roles, letter) for letter in "ABC"]
+        nobody = made[0].name.lower()
+        got: dict[str, str] = {}
+
+        async def get(name: str) -> None:
+            try:
+                got[name] = (await roles.get(role=name)).id
+            except NotFoundError as error:
+                got[name] = f"no {error.name}"
+
+        names = [role.name for role in made] + [nobody]
+        await _together(*[functools.partial(get, name) for name in names])
+        assert got == {**{role.name: role.id for role in made}, nobody: f"no {nobody}"}
+
+    @with_client
+    async def test_role_is_found_while_others_are_looked_for(self, roles: RolesClient) -> None:
+        """A call sees every role that existed when it was made, whoever else looks for one then."""
+        other = await self.make(roles, "Other")
+        done = False
+
+        async def look() -> None:
+            while not done:
+                assert await roles.get(role=other.name) == other
+
+        async def make_and_look() -> None:
+            nonlocal done
+            try:
+                for letter in "ABC":
+                    role = await self.make(roles, letter)
+                    assert await roles.get(role=role.name) == role
+            finally:
+                done = True
+
+        await _together(look, look, make_and_look)
+
+    @with_client
+    async def test_role_made_a_moment_ago_is_found_by_name(self, roles: RolesClient) -> None:
+        """A name is looked for among the roles there are when it is asked for."""
+        name = self.unique("Soon")
+        with pytest.raises(NotFoundError):
+            await roles.get(role=name)
+        role = await roles.create(name=name, permissions=["PROJECT_READ"])
+        assert await roles.get(role=name) == role
+
+    @with_client
+    async def test_exactly_one_of_role_id_and_role_is_taken(self, roles: RolesClient) -> None:
+        """Neither or both is a `ValidationError` that names them, and nothing is done."""
+        role = await self.make(roles)
+        targets: list[dict[str, str | None]] = [
+            {},
+            {"role_id": None, "role": None},
+            {"role_id": role.id, "role": role.name},
+            {"role_id": role.id, "role": role.id},
+        ]
+        for target in targets:
+            for call in _calls_on(roles, **target):
+                with pytest.raises(ValidationError, match="role_id, role: exactly one"):
+                    await call()
+        assert await roles.get(role_id=role.id) == role
+
+    @with_client
+    async def test_id_or_name_is_text(self, roles: RolesClient) -> None:
+        """An ID or name is a string and not empty, in every method that takes one."""
+        for field in ("role_id", "role"):
+            for value in ("", 5, b"bytes", "\ud800"):
+                for call in _calls_on(roles, **{field: value}):
+                    with pytest.raises(ValidationError, match=f"^{field}: must") as caught:
+                        await call()
+                    assert _fields(caught) == [field]
+
+    # Updates
+
+    @with_client
+    async def test_update_changes_what_it_is_given(self, roles: RolesClient) -> None:
+        """`update` answers with the role after the change, which is then there."""
+        role = await self.make(roles, description="Before.")
+        assert await roles.get(role_id=role.id) == role
+        name = self.unique("After")
+        changed = await roles.update(
+            role_id=role.id, name=name, description="After.", permissions=["DATASET_READ"]
+        )
+        assert changed.name == name
+        assert changed.description == "After."
+        assert changed.permissions == ("DATASET_READ",)
+        assert await roles.get(role_id=role.id) == changed
+
+    @with_client
+    async def test_update_keeps_what_it_is_not_given(self, roles: RolesClient) -> None:
+        """A field left out keeps its value."""
+        made = await self.make(
+            roles, description="Stays.", permissions=["DATASET_READ", "PROJECT_READ"]
+        )
+        name = self.unique("New name")
+        role = await roles.update(role_id=made.id, name=name)
+        assert (role.description, role.permissions) == ("Stays.", ("DATASET_READ", "PROJECT_READ"))
+        role = await roles.update(role_id=made.id, description="New.")
+        assert (role.name, role.permissions) == (name, ("DATASET_READ", "PROJECT_READ"))
+        role = await roles.update(role_id=made.id, permissions=["ROLE_READ"])
+        assert (role.name, role.description) == (name, "New.")
+
+    @with_client
+    async def test_update_keeps_what_makes_a_role(self, roles: RolesClient) -> None:
+        """ID, kind and moment of making never change; the moment of change does not go back."""
+        made = await self.make(roles)
+        changed = await roles.update(role_id=made.id, description="Changed.")
+        assert changed.id == made.id
+        assert changed.is_predefined is False
+        assert changed.created_at == made.created_at
+        assert changed.updated_at >= made.updated_at
+
+    @with_client
+    async def test_update_moves_the_moment_of_change(self, roles: RolesClient) -> None:
+        """`updated_at` tells when a role last changed."""
+        made = await self.make(roles)
+        changed = await roles.update(role_id=made.id, description="Changed.")
+        assert changed.updated_at > made.updated_at
+
+    @with_client
+    async def test_description_of_none_clears_it(self, roles: RolesClient) -> None:
+        """`description=None` clears the description."""
+        made = await self.make(roles, description="Goes away.")
+        assert (await roles.update(role_id=made.id, description=None)).description is None
+        assert (await roles.get(role_id=made.id)).description is None
+
+    @with_client
+    async def test_empty_description_clears_it(self, roles: RolesClient) -> None:
+        """An empty description is left out of responses, after an update as after a create."""
+        made = await self.make(roles, description="Goes away.")
+        assert (await roles.update(role_id=made.id, description="")).description is None
+
+    @with_client
+    async def test_none_for_name_or_permissions_counts_as_left_out(
+        self, roles: RolesClient
+    ) -> None:
+        """Only a description can be cleared."""
+        made = await self.make(roles)
+        changed = await roles.update(
+            role_id=made.id, name=None, permissions=None, description="Changed."
+        )
+        assert changed.name == made.name
+        assert changed.permissions == made.permissions
+
+    @with_client
+    async def test_nothing_to_change_is_refused(self, roles: RolesClient) -> None:
+        """An update changes at least one thing; None and `UNSET` change nothing."""
+        anything: Any = roles
+        nothings: list[dict[str, object]] = [
+            {},
+            {"name": None, "permissions": None},
+            {"description": UNSET},
+        ]
+        for nothing in nothings:
+            with pytest.raises(ValidationError, match="at least one must be given to change"):
+                await anything.update(role_id=_NO_ID, **nothing)
+            with pytest.raises(ValidationError, match="at least one must be given to change"):
+                await anything.update(role="Nobody", **nothing)
+
+    @with_client
+    async def test_permissions_replace_the_whole_set(self, roles: RolesClient) -> None:
+        """`permissions` is the set after the update, in the order given, each once."""
+        made = await self.make(roles, permissions=["PROJECT_READ", "DATASET_READ"])
+        changed = await roles.update(
+            role_id=made.id, permissions=["SPACE_READ", "PROJECT_READ", "SPACE_READ"]
+        )
+        assert changed.permissions == ("SPACE_READ", "PROJECT_READ")
+
+    @with_client
+    async def test_permissions_cannot_be_emptied(self, roles: RolesClient) -> None:
+        """A role has at least one permission, after an update too."""
+        made = await self.make(roles)
+        with pytest.raises(ValidationError, match=r"permissions: .*at least one"):
+            await roles.update(role_id=made.id, permissions=[])
+        assert await roles.get(role_id=made.id) == made
+
+    @with_client
+    async def test_update_is_under_the_rules_of_create(self, roles: RolesClient) -> None:
+        """Name, description and permissions keep their rules, all reported at once."""
+        made = await self.make(roles)
+        with pytest.raises(ValidationError) as caught:
+            await roles.update(
+                role_id=made.id,
+                name="A" * 256,
+                description="d" * 1001,
+                permissions=["PROJECT_RAED"],
+            )
+        assert sorted(_fields(caught)) == ["description", "name", "permissions"]
+        assert "1 to 255" in str(caught.value)
+        assert "at most 1000" in str(caught.value)
+        assert "did you mean PROJECT_READ" in str(caught.value)
+        assert await roles.get(role_id=made.id) == made
+
+    @with_client
+    async def test_role_is_updated_by_its_name(self, roles: RolesClient) -> None:
+        """`role=` with anything but an ID is a name, in `update` too."""
+        other, made = await self.make(roles, "A"), await self.make(roles, "B")
+        changed = await roles.update(role=made.name, description="Changed.")
+        assert (changed.id, changed.description) == (made.id, "Changed.")
+        assert await roles.get(role_id=other.id) == other
+
+    @with_client
+    async def test_role_is_updated_by_what_looks_like_an_id(self, roles: RolesClient) -> None:
+        """`role=` with what has the form of an ID is one, in `update` too."""
+        made = await self.make(roles)
+        assert (await roles.update(role=made.id, description="Changed.")).id == made.id
+
+    @with_client
+    async def test_name_that_is_taken_cannot_be_given(self, roles: RolesClient) -> None:
+        """Names are unique after an update too; a role that is refused stays as it is."""
+        first, second = await self.make(roles, "A"), await self.make(roles, "B")
+        for name in (second.name, (await _predefined(roles)).name):
+            with pytest.raises(ConflictError):
+                await roles.update(role_id=first.id, name=name, description="Changed.")
+        assert await roles.get(role_id=first.id) == first
+        assert await roles.get(role_id=second.id) == second
+
+    @with_client
+    async def test_role_may_be_renamed_to_its_own_name(self, roles: RolesClient) -> None:
+        """A role's own name is not taken for itself."""
+        made = await self.make(roles)
+        assert (await roles.update(role_id=made.id, name=made.name)).name == made.name
+
+    @with_client
+    async def test_renamed_role_is_found_by_its_new_name_alone(self, roles: RolesClient) -> None:
+        """A new name takes the place of the old one, which is free again."""
+        made = await self.make(roles)
+        name = self.unique("Renamed")
+        changed = await roles.update(role_id=made.id, name=name)
+        assert await roles.get(role=name) == changed
+        with pytest.raises(NotFoundError):
+            await roles.get(role=made.name)
+        again = await roles.create(name=made.name, permissions=["PROJECT_READ"])
+        assert again.id != made.id
+
+    @with_client
+    async def test_update_of_an_unknown_role_is_not_found(self, roles: RolesClient) -> None:
+        """No role, no update: 404."""
+        with pytest.raises(NotFoundError):
+            await roles.update(role_id=_NO_ID, description="Changed.")
+        name = self.unique("Nobody")
+        with pytest.raises(NotFoundError) as caught:
+            await roles.update(role=name, description="Changed.")
+        assert caught.value.name == name
+
+    @with_client
+    async def test_predefined_role_cannot_be_updated(self, roles: RolesClient) -> None:
+        """Predefined roles are read-only: 403, and the role stays as it is."""
+        role = await _predefined(roles)
+        with pytest.raises(ForbiddenError):
+            # What it is already, so that nothing is lost if the service takes it.
+            await roles.update(role_id=role.id, description=role.description)
+        assert await roles.get(role_id=role.id) == role
+
+    # Deletions
+
+    @with_client
+    async def test_deleted_role_is_gone(self, roles: RolesClient) -> None:
+        """A deleted role is gone for get, list, update and delete."""
+        role = await self.make(roles)
+        assert await roles.get(role_id=role.id) == role
+        await roles.delete(role_id=role.id)
+        with pytest.raises(NotFoundError):
+            await roles.get(role_id=role.id)
+        with pytest.raises(NotFoundError):
+            await roles.get(role=role.name)
+        with pytest.raises(NotFoundError):
+            await roles.update(role_id=role.id, description="Changed.")
+        with pytest.raises(NotFoundError):
+            await roles.delete(role_id=role.id)
+        assert role.id not in [listed.id async for listed in roles.list()]
+
+    @with_client
+    async def test_delete_leaves_other_roles_alone(self, roles: RolesClient) -> None:
+        """`delete` takes away the one role that it is given."""
+        first, second, third = [await self.make(roles, letter) for letter in "ABC"]
+        await roles.delete(role_id=second.id)
+        page = await roles.list(limit=2, is_predefined=False)
+        assert page.roles == (third, first)
+
+    @with_client
+    async def test_delete_returns_nothing(self, roles: RolesClient) -> None:
+        """`delete` is answered with 204 and no body."""
+        role = await self.make(roles)
+        anything: Any = roles
+        assert await anything.delete(role_id=role.id) is None
+
+    @with_client
+    async def test_role_is_deleted_by_its_name(self, roles: RolesClient) -> None:
+        """`role=` with anything but an ID is a name, in `delete` too."""
+        other, role = await self.make(roles, "A"), await self.make(roles, "B")
+        await roles.delete(role=role.name)
+        with pytest.raises(NotFoundError):
+            await roles.get(role_id=role.id)
+        assert await roles.get(role_id=other.id) == other
+
+    @with_client
+    async def test_role_is_deleted_by_what_looks_like_an_id(self, roles: RolesClient) -> None:
+        """`role=` with what has the form of an ID is one, in `delete` too."""
+        role = await self.make(roles)
+        await roles.delete(role=role.id)
+        with pytest.raises(NotFoundError):
+            await roles.get(role_id=role.id)
+
+    @with_client
+    async def test_name_of_a_deleted_role_is_free_again(self, roles: RolesClient) -> None:
+        """A name can be given again, to a role with an ID of its own."""
+        first = await self.make(roles)
+        await roles.delete(role_id=first.id)
+        second = await roles.create(name=first.name, permissions=["DATASET_READ"])
+        assert second.id != first.id
+        assert await roles.get(role=first.name) == second
+
+    @with_client
+    async def test_delete_of_an_unknown_role_is_not_found(self, roles: RolesClient) -> None:
+        """No role, no deletion: 404."""
+        for role_id in (_NO_ID, *_ODD_IDS):
+            with pytest.raises(NotFoundError):
+                await roles.delete(role_id=role_id)
+        name = self.unique("Nobody")
+        with pytest.raises(NotFoundError) as caught:
+            await roles.delete(role=name)
+        assert caught.value.name == name
+
+    @with_client
+    async def test_predefined_role_cannot_be_deleted(self, roles: RolesClient) -> None:
+        """Predefined roles are read-only: 403, and the role is still there."""
+        role = await _predefined(roles)
+        with pytest.raises(ForbiddenError):
+            await roles.delete(role_id=role.id)
+        with pytest.raises(ForbiddenError):
+            await roles.delete(role=role.name)
+        assert await roles.get(role_id=role.id) == role
+
+    # Errors
+
+    @with_client
+    async def test_status_error_carries_the_answer_and_the_request(
+        self, roles: RolesClient
+    ) -> None:
+        """A `StatusError` has the status, the parsed problem, the method and the path."""
+        role = await self.make(roles)
+        predefined = await _predefined(roles)
+        path = f"/v2/roles/{predefined.id}".replace("=", "%3D").replace("+", "%2B")
+        cases: list[tuple[_Call, type[StatusError], int, str, str, str]] = [
+            (
+                lambda: roles.create(name=role.name, permissions=["PROJECT_READ"]),
+                *(ConflictError, 409, "Resource conflict", "POST", "/v2/roles"),
+            ),
+            (
+                lambda: roles.update(role_id=predefined.id, description=predefined.description),
+                *(ForbiddenError, 403, "Access forbidden", "PATCH", path),
+            ),
+            (
+                lambda: roles.get(role_id=_NO_ID),
+                *(NotFoundError, 404, "Resource not found", "GET"),
+                "/v2/roles/Um9sZTowOm5vbmU%3D",
+            ),
+            (
+                lambda: roles.delete(role_id=_NO_ID),
+                *(NotFoundError, 404, "Resource not found", "DELETE"),
+                "/v2/roles/Um9sZTowOm5vbmU%3D",
+            ),
+            (
+                lambda: roles.list(cursor="made-up"),
+                *(BadRequestError, 400, "Invalid request parameters", "GET", "/v2/roles"),
+            ),
+        ]
+        for call, kind, status, title, method, where in cases:
+            with pytest.raises(StatusError) as caught:
+                await call()
+            error = caught.value
+            assert type(error) is kind
+            assert error.status == status
+            assert (error.method, error.path) == (method, where)
+            assert error.problem is not None
+            assert (error.problem.title, error.problem.status) == (title, status)
+            assert error.retry_after is None
+            for said in (method, where, str(status), title):
+                assert said in str(error)
+
+    @with_client
+    async def test_errors_are_of_one_tree(self, roles: RolesClient) -> None:
+        """Every failure is a `RolesError`; one of the arguments is a `ValueError` too."""
+        with pytest.raises(RolesError):
+            await roles.get(role_id=_NO_ID)
+        with pytest.raises(RolesError) as caught:
+            await roles.get(role_id="")
+        assert isinstance(caught.value, ValueError)
+
+    @with_client
+    async def test_errors_copy_and_pickle(self, roles: RolesClient) -> None:
+        """An error that crosses a process is still of its class, with all that it carries."""
+        role = await self.make(roles)
+        anything: Any = roles
+        calls: list[_Call] = [
+            lambda: roles.get(role_id=_NO_ID),
+            lambda: roles.get(role=role.name[:-1]),
+            lambda: roles.create(name=role.name, permissions=["PROJECT_READ"]),
+            lambda: roles.create(name="", permissions=[]),
+            anything.get,
+        ]
+        for call in calls:
+            with pytest.raises(RolesError) as caught:
+                await call()
+            error = caught.value
+            for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301
+                assert type(twin) is type(error)
+                assert str(twin) == str(error)
+                assert vars(twin) == vars(error)
+
+    # Response objects
+
+    @with_client
+    async def test_responses_are_frozen(self, roles: RolesClient) -> None:
+        """Nobody changes a role or a page that another one holds."""
+        await self.make(roles)
+        page: Any = await roles.list(limit=1)
+        for thing, field in (
+            (page, "roles"),
+            (page.pagination, "has_more"),
+            (page.roles[0], "name"),
+        ):
+            with pytest.raises(AttributeError):
+                setattr(thing, field, None)
+            assert not hasattr(thing, "__dict__")
+
+    @with_client
+    async def test_responses_are_compared_by_value_and_hashed(self, roles: RolesClient) -> None:
+        """The same answer twice is equal and one member of a set; another one is not."""
+        role, other = await self.make(roles, "A"), await self.make(roles, "B")
+        again = await roles.get(role_id=role.id)
+        assert role == again
+        assert role != other
+        assert len({role, again, other}) == 2
+        pages = [await roles.list(limit=2, is_predefined=False) for _ in range(2)]
+        assert len(set(pages)) == 1
+
+    @with_client
+    async def test_role_that_was_read_stays_as_it_was(self, roles: RolesClient) -> None:
+        """A role is what it was when it was read, whatever happens to it in the account."""
+        role = await self.make(roles, description="Before.")
+        read = await roles.get(role_id=role.id)
+        await roles.update(role_id=role.id, description="After.", permissions=["DATASET_READ"])
+        await roles.delete(role_id=role.id)
+        assert read.description == "Before."
+        assert read.permissions == ("PROJECT_READ",)
+
+    # Limits and closing
+
+    @with_client
+    async def test_client_with_other_options_is_of_the_same_account(
+        self, roles: RolesClient
+    ) -> None:
+        """`with_options` is another view of the same connections."""
+        role = await self.make(roles)
+        other = roles.with_options(timeout=20.0)
+        assert isinstance(other, RolesClient)
+        assert await other.get(role_id=role.id) == role
+        made = await self.make(other, "Made by the other")
+        assert await roles.get(role_id=made.id) == made
+
+    @with_client
+    async def test_options_that_are_none_are_refused(self, roles: RolesClient) -> None:
+        """A time limit is above 0."""
+        for timeout in (0, -1.0, float("nan"), float("inf"), True):
+            with pytest.raises(ConfigurationError):
+                roles.with_options(timeout=timeout)
+
+    @with_client
+    async def test_closing_twice_is_closing_once(self, roles: RolesClient) -> None:
+        """`aclose` a second time does nothing, nor does the end of the block then."""
+        async with self.open_client() as other:
+            assert await other.list()
+            await other.aclose()
+            await other.aclose()
+        assert await roles.list()
+
+    @with_client
+    async def test_call_after_closing_is_an_error(self, roles: RolesClient) -> None:
+        """After `aclose` every call, also one that could be answered from memory, is an error."""
+        del roles  # It cleans up, so another one is closed.
+        async with self.open_client() as other:
+            role = await self.make(other)
+            await other.get(role_id=role.id)
+            await other.get(role=role.name)
+            listing = other.list()
+            await other.aclose()
+            calls: list[_Call] = [
+                other.list,
+                lambda: listing,
+                lambda: anext(aiter(listing)),
+                lambda: other.get(role_id=role.id),
+                lambda: other.get(role=role.name),
+                lambda: other.create(name=role.name, permissions=["PROJECT_READ"]),
+                lambda: other.update(role_id=role.id, description="Changed."),
+                lambda: other.delete(role_id=role.id),
+                other.__aenter__,
+            ]
+            for call in calls:
+                with pytest.raises(ClientStateError):
+                    await call()
+
+    @with_client
+    async def test_closing_closes_the_client_with_other_options(self, roles: RolesClient) -> None:
+        """`with_options` shares the connections, so closing one closes both."""
+        del roles
+        for close_the_other in (True, False):
+            async with self.open_client() as first:
+                second = first.with_options(timeout=20.0)
+                await (second if close_the_other else first).aclose()
+                with pytest.raises(ClientStateError):
+                    await (first if close_the_other else second).list()
+
+
+def _calls_on(roles: Any, **target: object) -> list[_Call]:  # noqa: ANN401 - also what is refused
+    return [
+        lambda: roles.get(**target),
+        lambda: roles.update(description="Changed.", **target),
+        lambda: roles.delete(**target),
+    ]
+
+
+def _fields(caught: pytest.ExceptionInfo[ValidationError]) -> list[str]:
+    return [violation.field for violation in caught.value.violations]
+
+
+async def _predefined(roles: RolesClient) -> Role:
+    return (await roles.list(is_predefined=True, limit=1)).roles[0]
+
+
+async def _together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    async with anyio.create_task_group() as tasks:
+        for call in calls:
+            tasks.start_soon(call)

@@ -1,0 +1,81 @@
+"""HTTP as bytes on a socket, for tests whose every byte is written by hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+
+class Message(NamedTuple):
+    """A request or a response as it was on the wire."""
+
+    start: str
+    headers: dict[str, str]
+    body: bytes
+
+
+async def read_message(reader: asyncio.StreamReader) -> Message:
+    """Return the next message of a connection; its body is as long as it says."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+    start, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Message(start, headers, body)
+
+
+class Script:
+    """What a server answers, one after the other, and what it was asked."""
+
+    def __init__(self, answers: tuple[bytes | None, ...]) -> None:
+        self.url = ""
+        self.asked = asyncio.Event()
+        self.requests: list[Message] = []
+        self.connections = 0
+        self._answers = iter(answers)
+
+    @property
+    def lines(self) -> list[str]:
+        """The first line of each request, without the version of HTTP."""
+        return [request.start.removesuffix(" HTTP/1.1") for request in self.requests]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer a connection until the script or the connection ends, then close it."""
+        self.connections += 1
+        try:
+            for answer in self._answers:
+                self.requests.append(await read_message(reader))
+                self.asked.set()
+                if answer is None:
+                    await reader.read()
+                    break
+                writer.write(answer)
+                await writer.drain()
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def scripted(*answers: bytes | None) -> AsyncGenerator[Script]:
+    """Serve hand-written answers on a socket; None is silence until the client goes away."""
+    script = Script(answers)
+    async with await asyncio.start_server(script.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        script.url = f"http://127.0.0.1:{port}"
+        yield script
+
+
+@asynccontextmanager
+async def connection(
+    url: str,
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a connection to a server."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
