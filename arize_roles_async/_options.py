@@ -2,6 +2,7 @@
 
 import math
 import random
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -134,6 +135,8 @@ def retry_after(value: str | None, date: str | None, now: float) -> float | None
 
 def _epoch(date: str) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp()
+        moment = parsedate_to_datetime(date)
+        # Every date of HTTP's is in GMT, and its oldest form does not say so.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, TypeError, IndexError):
         return None

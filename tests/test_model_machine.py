@@ -1,0 +1,294 @@
+"""The fake client and the real one, driven with the same random calls and held to one small model.
+
+Each has an account of its own, the real one behind a socket; they share a clock, so that every
+result must be the same to the last field.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import attrs
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+)
+
+from arize_roles_async import (
+    UNSET,
+    AiohttpRolesClient,
+    NotFoundError,
+    Role,
+    RolesClient,
+    RolesError,
+    StatusError,
+    ValidationError,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+
+PREDEFINED = ["Viewer", "Member", "Admin"]
+GOOD_NAMES = ["A", "a", " A", "B/=+%.", "..", "Zebra", "C" * 255]
+BAD_NAMES = ["", "A\n", "Ä", "C" * 256]
+PERMISSIONS = ["ROLE_READ", "TAG_READ", "TAG_CREATE"]
+
+names = st.sampled_from([*GOOD_NAMES, *GOOD_NAMES, *BAD_NAMES, *PREDEFINED])
+descriptions = st.sampled_from(["", "Text.", "ß" * 1000, "d" * 1001])
+permissions = st.lists(st.sampled_from([*PERMISSIONS, *PERMISSIONS, "TAG_RAED"]), max_size=4)
+filters = st.sampled_from([None, True, False])
+
+
+@attrs.define
+class Entry:
+    """A role, as the model sees it."""
+
+    id: str
+    name: str
+    description: str | None
+    permissions: tuple[str, ...]
+    is_predefined: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+def entry(role: Role) -> Entry:
+    return Entry(**{field.name: getattr(role, field.name) for field in attrs.fields(Entry)})
+
+
+class Outcome(NamedTuple):
+    """What came of a call: a value, or an error as far as both clients must agree on it."""
+
+    value: object = None
+    error: type[RolesError] | None = None
+    said: object = None
+
+
+@attrs.define(eq=False)
+class Walk:
+    """The same walk on both clients, and what the model expects of it."""
+
+    steps: tuple[AsyncIterator[Role], AsyncIterator[Role]]
+    is_predefined: bool | None
+    due: set[str]
+    seen: list[str] = attrs.field(factory=list[str])
+    ended: bool = False
+
+
+def is_valid_name(name: str) -> bool:
+    return name not in BAD_NAMES
+
+
+def are_valid_permissions(given: list[str]) -> bool:
+    return bool(given) and set(given) <= set(PERMISSIONS)
+
+
+class Machine(RuleBasedStateMachine):
+    walks: Bundle[Walk] = Bundle("walks")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2026, 11, 24, tzinfo=UTC)
+        self.runner = asyncio.Runner()
+        self.stack = AsyncExitStack()
+        self.open_walks: list[Walk] = []
+        self.accounts = [FakeAccount(clock=lambda: self.now) for _ in range(2)]
+        self.clients = self.runner.run(self.opened())
+        # Newest first. What the predefined roles hold is the account's own to say.
+        self.model = [entry(role) for role in self.accounts[0].roles]
+        assert [role.name for role in self.model] == PREDEFINED
+
+    async def opened(self) -> tuple[RolesClient, RolesClient]:
+        url = await self.stack.enter_async_context(serve(self.accounts[1]))
+        over_a_socket = AiohttpRolesClient(self.accounts[1].api_key, base_url=url)
+        return (
+            await self.stack.enter_async_context(FakeRolesClient(self.accounts[0])),
+            await self.stack.enter_async_context(over_a_socket),
+        )
+
+    def teardown(self) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+
+    def both(self, call: Callable[[RolesClient], Awaitable[object]]) -> Outcome:
+        fake, real = [self.runner.run(self.outcome(call, client)) for client in self.clients]
+        assert fake == real
+        return fake
+
+    async def outcome(
+        self, call: Callable[[RolesClient], Awaitable[object]], client: RolesClient
+    ) -> Outcome:
+        try:
+            return Outcome(await call(client))
+        except ValidationError as error:
+            return Outcome(None, type(error), error.violations)
+        except NotFoundError as error:
+            return Outcome(None, type(error), (str(error), error.name, error.closest))
+        except StatusError as error:
+            said = (str(error), error.status, error.method, error.path, error.problem)
+            return Outcome(None, type(error), said)
+
+    def named(self, name: str) -> Entry | None:
+        return next((role for role in self.model if role.name == name), None)
+
+    def of_kind(self, is_predefined: bool | None) -> list[Entry]:  # noqa: FBT001
+        return [role for role in self.model if is_predefined in {None, role.is_predefined}]
+
+    @rule(seconds=st.sampled_from([0.001, 1.0, 86400.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule(name=names, description=st.none() | descriptions, given=permissions)
+    def create(self, name: str, description: str | None, given: list[str]) -> None:
+        got = self.both(
+            lambda roles: roles.create(name=name, description=description, permissions=given)
+        )
+        if not (
+            is_valid_name(name) and are_valid_permissions(given) and len(description or "") <= 1000
+        ):
+            assert got.error is ValidationError
+        elif self.named(name):
+            assert name_of(got) == "ConflictError"
+        else:
+            assert isinstance(got.value, Role)
+            made = Entry(
+                *(got.value.id, name, description or None, tuple(dict.fromkeys(given))),
+                *(False, self.now, self.now),
+            )
+            assert entry(got.value) == made
+            assert made.id not in {role.id for role in self.model}
+            self.model.insert(0, made)
+
+    @rule(data=st.data(), name=st.none() | names, given=st.none() | permissions)
+    def update(self, data: st.DataObject, name: str | None, given: list[str] | None) -> None:
+        target, role = self.target(data)
+        description: Any = data.draw(st.sampled_from([UNSET, None]) | descriptions)
+        got = self.both(
+            lambda roles: roles.update(
+                **target, name=name, description=description, permissions=given
+            )
+        )
+        if (
+            (name is not None and not is_valid_name(name))
+            or (given is not None and not are_valid_permissions(given))
+            or len(description if isinstance(description, str) else "") > 1000
+            or (name is None and given is None and description is UNSET)
+        ):
+            assert got.error is ValidationError
+        elif role is None:
+            assert got.error is NotFoundError
+        elif role.is_predefined:
+            assert name_of(got) == "ForbiddenError"
+        elif name is not None and (self.named(name) or role) is not role:
+            assert name_of(got) == "ConflictError"
+        else:
+            role.name = name or role.name
+            role.description = role.description if description is UNSET else description or None
+            role.permissions = role.permissions if given is None else tuple(dict.fromkeys(given))
+            role.updated_at = self.now
+            assert isinstance(got.value, Role)
+            assert entry(got.value) == role
+
+    @rule(data=st.data())
+    def get(self, data: st.DataObject) -> None:
+        target, role = self.target(data)
+        got = self.both(lambda roles: roles.get(**target))
+        if role is None:
+            assert got.error is NotFoundError
+        else:
+            assert isinstance(got.value, Role)
+            assert entry(got.value) == role
+
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        target, role = self.target(data)
+        got = self.both(lambda roles: roles.delete(**target))
+        if role is None:
+            assert got.error is NotFoundError
+        elif role.is_predefined:
+            assert name_of(got) == "ForbiddenError"
+        else:
+            assert got == Outcome()
+            self.model.remove(role)
+            for walk in self.open_walks:
+                walk.due.discard(role.id)
+
+    def target(self, data: st.DataObject) -> tuple[dict[str, str], Entry | None]:
+        """Draw a role that is there or not, by its ID or by its name, and what the model has."""
+        role = data.draw(st.sampled_from(self.model))
+        names_no_role = [name for name in GOOD_NAMES if not self.named(name)]
+        return data.draw(
+            st.sampled_from(
+                [
+                    ({"role_id": role.id}, role),
+                    ({"role": role.id}, role),
+                    ({"role": role.name}, role),
+                    ({"role_id": "Um9sZTowOm5vbmU="}, None),
+                    ({"role_id": role.name}, None),
+                    *[({"role": name}, None) for name in names_no_role[:1]],
+                ]
+            )
+        )
+
+    @rule(limit=st.integers(1, 5), is_predefined=filters)
+    def list_pages(self, limit: int, is_predefined: bool | None) -> None:  # noqa: FBT001
+        async def walk(roles: RolesClient) -> list[tuple[tuple[Role, ...], bool]]:
+            pages = roles.list(limit=limit, is_predefined=is_predefined).pages()
+            return [(page.roles, page.pagination.has_more) async for page in pages]
+
+        pages: Any = self.both(walk).value
+        found = [entry(role) for roles, _ in pages for role in roles]
+        assert found == self.of_kind(is_predefined)
+        assert all(len(roles) == limit for roles, _ in pages[:-1])
+        assert [more for _, more in pages] == [True] * (len(pages) - 1) + [False]
+
+    @rule(limit=st.integers(1, 3), is_predefined=filters, target=walks)
+    def begin_a_walk(self, limit: int, is_predefined: bool | None) -> Walk:  # noqa: FBT001
+        one, other = [
+            aiter(client.list(limit=limit, is_predefined=is_predefined)) for client in self.clients
+        ]
+        due = {role.id for role in self.of_kind(is_predefined)}
+        walk = Walk((one, other), is_predefined, due)
+        self.open_walks.append(walk)
+        return walk
+
+    @precondition(lambda self: any(not walk.ended for walk in self.open_walks))
+    @rule(walk=walks)
+    def go_on_with_a_walk(self, walk: Walk) -> None:
+        async def step(roles: AsyncIterator[Role]) -> Role | None:
+            return await anext(roles, None)
+
+        fake, real = [self.runner.run(step(steps)) for steps in walk.steps]
+        assert fake == real
+        if fake is None:
+            # What was there from the walk's start to its end was seen, and nothing twice.
+            assert walk.ended or walk.due <= set(walk.seen)
+            assert len(walk.seen) == len(set(walk.seen))
+            walk.ended = True
+        else:
+            assert not walk.ended
+            assert walk.is_predefined in {None, fake.is_predefined}
+            walk.seen.append(fake.id)
+
+    @invariant()
+    def both_accounts_are_as_the_model(self) -> None:
+        for account in self.accounts:
+            assert [entry(role) for role in account.roles] == self.model
+
+
+def name_of(outcome: Outcome) -> str | None:
+    return None if outcome.error is None else outcome.error.__name__
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(
+    max_examples=50,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
