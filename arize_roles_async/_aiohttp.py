@@ -1,23 +1,26 @@
 """The client that talks to the service: sessions, sockets, and what their failures mean."""
 
 import asyncio
+import functools
 import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Final
+from typing import Final, Required, TypedDict
 
 import aiohttp
-import anyio
-from aiohttp.client_middlewares import ClientHandlerType
+from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._base import BaseRolesClient, Call, Transport
 from arize_roles_async._config import Config, configure
+from arize_roles_async._deadlines import Deadline, Deadlines
 from arize_roles_async._errors import (
     ClientStateError,
     ConfigurationError,
@@ -28,7 +31,9 @@ from arize_roles_async._errors import (
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._wire import MAX_BODY, Request, Response, invalid_response
 
-_SECRET: Final = "[API key]"  # noqa: S105 - what stands in its place
+# What stands in the place of a secret.
+_API_KEY: Final = "[API key]"
+_PASSWORD: Final = "[password]"  # noqa: S105
 
 
 class AiohttpRolesClient(BaseRolesClient):
@@ -40,6 +45,23 @@ class AiohttpRolesClient(BaseRolesClient):
     It may be made anywhere; the session opens with the first call, in the event loop that runs
     then, and belongs to that loop. Where an argument is left out, the environment variables of
     Arize's own clients count, and then the defaults.
+
+    The logger `arize_roles_async` tells of each attempt at DEBUG and of each retry at INFO. To
+    trace attempts with OpenTelemetry, use its instrumentation of aiohttp, for every session that
+    is made after it, the client's own included:
+
+        from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
+
+        AioHttpClientInstrumentor().instrument()
+
+    or for one session that the client is lent:
+
+        from opentelemetry.instrumentation.aiohttp_client import create_trace_config
+
+        async with aiohttp.ClientSession(trace_configs=[create_trace_config()]) as session:
+            page = await AiohttpRolesClient(session=session).list()
+
+    Each attempt is a span of its own.
 
     Args:
         api_key: The key; else `ARIZE_API_KEY`.
@@ -83,8 +105,7 @@ class AiohttpRolesClient(BaseRolesClient):
         allow_http: bool = False,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        if isinstance(max_concurrency, bool) or max_concurrency < 1:
-            raise ConfigurationError(f"max_concurrency must be at least 1, not {max_concurrency!r}")
+        _check_bound(max_concurrency)
         config = configure(
             api_key=api_key,
             base_url=base_url,
@@ -121,11 +142,16 @@ class AiohttpTransport(Transport):
         self._closed = False
         # A gate lets callers in as they came; the connector's own limit starves some of them.
         self._gate = asyncio.Semaphore(max_concurrency)
-        self._headers = CIMultiDict(config.headers)
-        self._headers_with_body = CIMultiDict(
-            {**config.headers, "Content-Type": "application/json"}
-        )
+        # A session of our own sends the rest by itself.
+        each: Mapping[str, str] = {} if self._owned else config.headers
+        self._headers = CIMultiDict(each)
+        self._headers_with_body = CIMultiDict({**each, "Content-Type": "application/json"})
         self._ssl = _ssl_context(config)
+        # The key as it stands in a repr, and as it is.
+        self._secrets = {repr(config.api_key)[1:-1]: _API_KEY, config.api_key: _API_KEY}
+        if config.proxy is not None and (password := URL(config.proxy).raw_password):
+            self._secrets[password] = _PASSWORD
+        self._deadlines: Deadlines | None = None
 
     def check_open(self) -> None:
         if self._closed:
@@ -140,59 +166,81 @@ class AiohttpTransport(Transport):
                     "the client belongs to another event loop; make one for each loop"
                 )
             self._loop = loop
+            self._deadlines = Deadlines(loop)
             self._session = self._session or aiohttp.ClientSession(
                 connector=_Connector(limit=0, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers=self._config.headers,
+                proxy=self._config.proxy,
             )
 
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()
-        async with self._gate:
-            failure = None
-            call.in_flight = True
-            try:
-                return await self._send(request, call.timeouts)
-            except RolesError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees one of ours
-                failure = error
-        # Outside of the handler, so that only the cause that is safe to show hangs on it.
-        raise self._meaning(request, failure, call.timeouts) from self._shown(failure)
-
-    async def _send(self, request: Request, timeouts: Timeouts) -> Response:
-        session = self._session
-        assert session is not None  # noqa: S101 - check_open came first
+        limit, silence = call.limit, call.timeouts.read
+        assert isinstance(limit, Deadline)  # noqa: S101 - from time_limit
+        assert self._session is not None  # noqa: S101 - check_open came first
         headers = self._headers if request.body is None else self._headers_with_body
-        response = await session.request(
-            request.method,
-            URL(self._config.base_url + request.target, encoded=True),
-            data=request.body,
-            headers={**headers, **request.headers} if request.headers else headers,
-            allow_redirects=False,
-            raise_for_status=False,
-            auto_decompress=True,
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=timeouts.connect, sock_read=timeouts.read
-            ),
-            ssl=self._ssl,
-            proxy=self._config.proxy,
-            # A request's middlewares replace those of its session, so they come along.
-            middlewares=(*getattr(session, "_middlewares", ()), _OneSend()),
-        )
+        attempt = _Attempt(call, limit)
+        _attempt.set(attempt)
+        response = None
+        failure: RolesError
+        await self._gate.acquire()
         try:
-            body = await _read(response)
-        except BaseException:
-            # Half-read, so it must not go back to the pool.
-            response.close()
+            response = await self._session.request(
+                request.method,
+                URL(self._config.base_url + request.target, encoded=True),
+                data=request.body,
+                headers={**headers, **request.headers} if request.headers else headers,
+                allow_redirects=False,
+                **self._settings(call, attempt),
+            )
+            limit.within(silence)
+            body = await response.content.readany()
+            if not response.content.at_eof():
+                body = await _whole(body, response.content, lambda: limit.within(silence))
+            return self._answer(request, response, body)
+        except asyncio.CancelledError:
+            if not limit.ends_early():
+                raise
+            failure, cause = _silent(request, silence), None
+        except RolesError:
             raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees one of ours
+            failure, cause = self._meaning(request, error, call.timeouts), self._shown(error)
+        finally:
+            self._gate.release()
+            limit.whole()
+            if response is not None and not response.content.at_eof():
+                # Half-read, so it must not go back to the pool.
+                response.close()
+        # Outside of the handlers, so that only the cause that is safe to show hangs on it.
+        raise failure from cause
+
+    def _settings(self, call: Call, attempt: "_Attempt") -> "_Settings":
+        """Return what a session has to be told with each request, as it is not our own."""
+        if self._owned:
+            return {"timeout": _client_timeout(call.timeouts.connect, None)}
+        # Only a connector of our own tells when a connection is there, and counts the sends.
+        call.in_flight = True
+        return {
+            "timeout": _client_timeout(call.timeouts.connect, call.timeouts.read),
+            "raise_for_status": False,
+            "auto_decompress": True,
+            "ssl": self._ssl,
+            "proxy": self._config.proxy,
+            # A request's middlewares replace those of its session, so they come along.
+            "middlewares": (*getattr(self._session, "_middlewares", ()), attempt),
+        }
+
+    def _answer(self, request: Request, response: aiohttp.ClientResponse, body: bytes) -> Response:
         answer = Response(
             status=response.status,
             headers=response.headers,
             body=body,
             secret=self._config.api_key,
         )
-        if len(body) > MAX_BODY:
-            response.close()
+        # A failure is what its status says, however much is said about it.
+        if len(body) > MAX_BODY and response.ok:
             raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
         return answer
 
@@ -206,9 +254,7 @@ class AiohttpTransport(Transport):
                     f"{said}: no connection", limit="connect", seconds=timeouts.connect or 0.0
                 )
             case aiohttp.ServerTimeoutError():
-                return RolesTimeoutError(
-                    f"{said}: no answer", limit="read", seconds=timeouts.read or 0.0, sent=True
-                )
+                return _silent(request, timeouts.read)
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
                 why = f"the server's certificate is not trusted: {self._safe(failure)}"
                 return RolesConnectionError(f"{said}: {why}", certificate=True)
@@ -228,14 +274,17 @@ class AiohttpTransport(Transport):
 
     def _safe(self, failure: BaseException) -> str:
         said = f"{type(failure).__name__}: {failure}".removesuffix(": ")
-        return said.replace(self._config.api_key, _SECRET)
+        for secret, stand_in in self._secrets.items():
+            said = said.replace(secret, stand_in)
+        return said
 
     def _shown(self, failure: BaseException) -> BaseException:
         """Return the failure as a cause, or only what it says where its chain holds the key."""
         link: BaseException | None = failure
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.
-            if self._config.api_key in f"{link}{link!r}":
+            shown = f"{link}{link!r}"
+            if any(secret in shown for secret in self._secrets):
                 return RolesError(self._safe(failure))
             link = link.__cause__ or link.__context__
         return failure
@@ -247,34 +296,49 @@ class AiohttpTransport(Transport):
         await self._sleep(seconds)
 
     def time_limit(self, seconds: float | None) -> AbstractContextManager[object, bool]:
-        return anyio.move_on_after(seconds)
+        assert self._deadlines is not None  # noqa: S101 - check_open came first
+        return self._deadlines.after(seconds)
 
     async def aclose(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        if not self._owned or self._session is None:
-            return
-        if self._loop is not asyncio.get_running_loop():
+        if self._owned and self._loop not in {None, asyncio.get_running_loop()}:
             raise ClientStateError("the client can only be closed in the event loop it was used in")
-        await self._session.close()
+        self._closed = True
+        if self._deadlines is not None:
+            self._deadlines.close()
+        if self._owned and self._session is not None:
+            await self._session.close()
 
 
-class _OneSend:
-    """A middleware that lets a request out once.
+class _Attempt:
+    """One attempt, which sends its request once.
 
     aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. Whether
     to try again, and what the first try may have done, is the retry loop's to know.
     """
 
-    __slots__ = ("_failure",)
+    __slots__ = ("_call", "_failure", "_limit", "_protocol")
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call, limit: Deadline) -> None:
+        self._call = call
+        self._limit = limit
+        self._protocol: ResponseHandler | None = None
         self._failure: BaseException | None = None
+
+    def refuse_second(self) -> None:
+        """Raise what the first connection ended in, where there was one."""
+        if self._protocol is not None:
+            raise self._protocol.exception() or aiohttp.ServerDisconnectedError
+
+    def connected(self, protocol: ResponseHandler | None) -> None:
+        """Note that from here on the request may reach the service, which may be silent."""
+        self._protocol = protocol
+        self._call.in_flight = True
+        self._limit.within(self._call.timeouts.read)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        """Let the request out once: a middleware, for a session that has a connector of its own."""
         if self._failure is not None:
             raise self._failure
         try:
@@ -282,6 +346,10 @@ class _OneSend:
         except BaseException as error:
             self._failure = error
             raise
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("_attempt")
+"""The attempt that the running task makes."""
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -293,24 +361,51 @@ class _Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
     ) -> aiohttp.connector.Connection:
+        attempt = _attempt.get()
+        attempt.refuse_second()
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             if protocol is None or not protocol.should_close:
+                attempt.connected(protocol)
                 return connection
             connection.close()
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body, or as much of it as shows that it is too long."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY:
-            break
+class _Settings(TypedDict, total=False):
+    timeout: Required[aiohttp.ClientTimeout]
+    raise_for_status: bool
+    auto_decompress: bool
+    ssl: ssl.SSLContext | bool
+    proxy: str | None
+    middlewares: tuple[ClientMiddlewareType, ...]
+
+
+def _silent(request: Request, silence: float | None) -> RolesTimeoutError:
+    said = f"{request.method} {request.path}: no answer"
+    return RolesTimeoutError(said, limit="read", seconds=silence or 0.0, sent=True)
+
+
+async def _whole(body: bytes, content: aiohttp.StreamReader, heard: Callable[[], object]) -> bytes:
+    """Return the body that begins so, or as much of it as shows that it is too long."""
+    chunks = [body]
+    size = len(body)
+    while size <= MAX_BODY and not content.at_eof():
+        heard()
+        chunks.append(await content.readany())
+        size += len(chunks[-1])
     return b"".join(chunks)
+
+
+@functools.lru_cache
+def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read)
+
+
+def _check_bound(max_concurrency: object) -> None:
+    bound = max_concurrency
+    if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+        raise ConfigurationError(f"max_concurrency must be an integer of at least 1, not {bound!r}")
 
 
 def _ssl_context(config: Config) -> ssl.SSLContext | bool:

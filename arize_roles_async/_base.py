@@ -8,12 +8,12 @@ import math
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, overload
 
-import attrs
+import msgspec
 
 from arize_roles_async._errors import (
     AlphaWarning,
@@ -35,6 +35,7 @@ from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._paging import RolePages
 from arize_roles_async._permissions import AnyPermission
+from arize_roles_async._protocol import RolesClient
 from arize_roles_async._requests import (
     UNSET,
     CreateRole,
@@ -64,9 +65,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _SUCCESS: Final = range(200, 300)
-_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
-# The service may have done its part before these came; a 503 says that it did not.
-_OPEN: Final = frozenset({500, 502, 504})
+_UNAVAILABLE: Final = 503
+_FAILED: Final = frozenset({429, *range(500, 1000)})
 
 # For each change, the refusals that tell what an attempt before did whose answer never came.
 # A 409 or 403 to a create may be of its own making, which a look at the account settles.
@@ -79,7 +79,7 @@ _warned: Final[set[str]] = set()
 
 def _alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
     """Make the first use of a method in a process say that it is ALPHA, at the caller's line."""
-    name = f"roles.{method.__name__}"
+    name = f"roles.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
 
     @functools.wraps(method)
     def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -99,18 +99,35 @@ def _alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
 class Call:
     """One call of a method: what its attempts share, and what is known of their outcome."""
 
-    __slots__ = ("attempts", "change", "deadline", "in_flight", "operation", "timeouts", "unknown")
+    __slots__ = (
+        "attempts",
+        "change",
+        "deadline",
+        "in_flight",
+        "limit",
+        "operation",
+        "timeouts",
+        "unknown",
+    )
 
-    def __init__(self, operation: str, timeouts: Timeouts, now: float) -> None:
-        self.operation = operation
-        self.timeouts = timeouts
-        self.deadline = math.inf if timeouts.total is None else now + timeouts.total
-        self.attempts = 0
-        self.change = False
+    def __init__(
+        self,
+        operation: str,
+        timeouts: Timeouts,
+        now: float,
+        limit: AbstractContextManager[object, bool],
+    ) -> None:
+        self.operation: str = operation
+        self.timeouts: Timeouts = timeouts
+        self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
+        self.limit: AbstractContextManager[object, bool] = limit
+        """The block that the call runs in; after it, the time is up."""
+        self.attempts: int = 0
+        self.change: bool = False
         """Whether the request under way changes the account."""
-        self.in_flight = False
+        self.in_flight: bool = False
         """Whether a request may have reached the service, and no answer has come yet."""
-        self.unknown = False
+        self.unknown: bool = False
         """Whether an attempt to change something may have worked, unbeknown to us."""
 
 
@@ -151,8 +168,8 @@ class Transport(ABC):
         """Let go of every connection; a second time does nothing."""
 
 
-class BaseRolesClient:
-    """The methods of `RolesClient`, whatever the transport."""
+class BaseRolesClient(RolesClient):
+    """The methods of `RolesClient`, whatever the transport; their docstrings are the protocol's."""
 
     def __init__(self, transport: Transport, timeouts: Timeouts, retry: RetryPolicy) -> None:
         self._transport = transport
@@ -176,15 +193,14 @@ class BaseRolesClient:
     async def get(self, *, role: str) -> Role: ...
     @_alpha
     async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
-        target = _Target(role_id, role)
-
-        async def steps(call: Call) -> Role:
-            if target.is_name:
-                return await self._find(call, target.text)
-            request = get_request(target.text)
-            return _this_role(target.text, request, await self._exchange(call, request))
-
-        return await self._limited("get", steps)
+        text, is_name = _which(role_id, role)
+        call = self._begin("get")
+        with call.limit:
+            if is_name:
+                return await self._find(call, text)
+            request = get_request(text)
+            return _this_role(text, request, await self._exchange(call, request))
+        raise _out_of_time(call)
 
     @_alpha
     async def create(
@@ -200,7 +216,8 @@ class BaseRolesClient:
             description=UNSET if description is None else description,
         )
 
-        async def steps(call: Call) -> Role:
+        call = self._begin("create")
+        with call.limit:
             request = create_request(new)
             response = await self._exchange(call, request, settled_by=_SETTLES_CREATE)
             try:
@@ -211,8 +228,7 @@ class BaseRolesClient:
             if made is None:
                 raise refused
             return made
-
-        return await self._limited("create", steps)
+        raise _out_of_time(call)
 
     @overload
     async def update(
@@ -242,20 +258,20 @@ class BaseRolesClient:
         description: str | Literal[Unset.UNSET] | None = UNSET,
         permissions: Iterable[AnyPermission | str] | None = None,
     ) -> Role:
-        target = _Target(role_id, role)
+        text, is_name = _which(role_id, role)
         changes = UpdateRole(
             name=UNSET if name is None else name,
             description=description,
             permissions=UNSET if permissions is None else permissions,
         )
 
-        async def steps(call: Call) -> Role:
-            found = await self._id_of(call, target)
+        call = self._begin("update")
+        with call.limit:
+            found = (await self._find(call, text)).id if is_name else text
             request = update_request(found, changes)
             response = await self._exchange(call, request, settled_by=_SETTLES_UPDATE)
             return _this_role(found, request, response)
-
-        return await self._limited("update", steps)
+        raise _out_of_time(call)
 
     @overload
     async def delete(self, *, role_id: str) -> None: ...
@@ -263,16 +279,17 @@ class BaseRolesClient:
     async def delete(self, *, role: str) -> None: ...
     @_alpha
     async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
-        target = _Target(role_id, role)
-
-        async def steps(call: Call) -> None:
-            request = delete_request(await self._id_of(call, target))
+        text, is_name = _which(role_id, role)
+        call = self._begin("delete")
+        with call.limit:
+            found = (await self._find(call, text)).id if is_name else text
+            request = delete_request(found)
             response = await self._exchange(call, request, settled_by=_SETTLES_DELETE)
             # A 404 after an attempt that was never answered: that one deleted the role.
             if response.status not in _SUCCESS and not call.unknown:
                 raise error_of(request, response)
-
-        await self._limited("delete", steps)
+            return
+        raise _out_of_time(call)
 
     def with_options(
         self,
@@ -304,34 +321,28 @@ class BaseRolesClient:
     ) -> None:
         await self.aclose()
 
-    async def _limited(self, operation: str, steps: Callable[[Call], Awaitable[_T]]) -> _T:
-        """Run the steps of one call within the time that it has in all."""
-        transport = self._transport
+    def _begin(self, operation: str) -> Call:
+        """Return a new call; all it does belongs within its limit, after which its time is up."""
+        transport, timeouts = self._transport, self._timeouts
         transport.check_open()
-        call = Call(operation, self._timeouts, transport.now())
-        with transport.time_limit(self._timeouts.total):
-            return await steps(call)
-        # The block swallows its own cancellation only, so the time is up.
-        raise _out_of_time(call)
+        limit = transport.time_limit(timeouts.total)
+        return Call(operation, timeouts, transport.now(), limit)
 
     async def _page(self, page: ListRoles) -> ListRolesResponse:
-        return await self._limited("list", functools.partial(self._page_within, page))
+        call = self._begin("list")
+        with call.limit:
+            return await self._page_within(call, page)
+        raise _out_of_time(call)
 
-    async def _page_within(self, page: ListRoles, call: Call) -> ListRolesResponse:
+    async def _page_within(self, call: Call, page: ListRoles) -> ListRolesResponse:
         request = list_request(page)
         return decode_page(request, await self._exchange(call, request))
 
     def _all_pages(self, call: Call) -> RolePages:
-        async def fetch(page: ListRoles) -> ListRolesResponse:
-            return await self._page_within(page, call)
-
-        return RolePages(fetch)
+        return RolePages(functools.partial(self._page_within, call))
 
     async def _find(self, call: Call, name: str) -> Role:
         return await self._lookup.find(name, lambda: self._all_pages(call).pages())
-
-    async def _id_of(self, call: Call, target: "_Target") -> str:
-        return (await self._find(call, target.text)).id if target.is_name else target.text
 
     async def _made_before(self, call: Call, new: CreateRole, refused: RolesError) -> Role | None:
         """Return the role that an unanswered attempt made, or None if what is there is another."""
@@ -362,9 +373,18 @@ class BaseRolesClient:
             settled_by: None for a read; for a change, its `_SETTLES_` set.
         """
         change = call.change = settled_by is not None
+        transport = self._transport
         attempt = 1
         while True:
-            outcome = await self._attempt(call, request, attempt)
+            call.attempts += 1
+            began = transport.now()
+            try:
+                outcome = _judged(call, request, await transport.send(request, call))
+            except RolesError as error:
+                outcome = _noted(call, error)
+            call.in_flight = False
+            if logger.isEnabledFor(logging.DEBUG):
+                _log(request, attempt, outcome, transport.now() - began)
             if isinstance(outcome, Response):
                 settled = settled_by is None or not call.unknown or outcome.status in settled_by
                 if outcome.status in _SUCCESS or settled:
@@ -374,64 +394,65 @@ class BaseRolesClient:
             failure = outcome
             delay = self._retry.delay(failure, attempt=attempt, change=change)
             # A wait that the time left does not hold would only end in a less telling error.
-            if delay is None or self._transport.now() + delay >= call.deadline:
+            if delay is None or transport.now() + delay >= call.deadline:
                 break
             logger.info(
                 "%s %s: attempt %d failed, the next in %.2f s: %s",
                 *(request.method, request.path, attempt, delay, failure),
             )
-            await self._transport.sleep(delay)
+            await transport.sleep(delay)
+            request = msgspec.structs.replace(request, headers={"sdk-retry-count": str(attempt)})
             attempt += 1
         if call.unknown:
             raise _outcome_unknown(call, failure) from failure
         raise failure
 
-    async def _attempt(self, call: Call, request: Request, attempt: int) -> Response | RolesError:
-        """Send a request once; return the answer, or what may be worth another attempt."""
-        transport = self._transport
-        if attempt > 1:
-            request = attrs.evolve(request, headers={"sdk-retry-count": str(attempt - 1)})
-        call.attempts += 1
-        began = transport.now()
-        try:
-            response = await transport.send(request, call)
-        except RolesError as error:
-            if isinstance(error, RolesTimeoutError):
-                error.attempts = call.attempts
-            sent = isinstance(error, RolesConnectionError | RolesTimeoutError) and error.sent
-            call.unknown |= call.change and sent
-            outcome: Response | RolesError = error
-            said: object = error
-        else:
-            call.unknown |= call.change and response.status in _OPEN
-            outcome = error_of(request, response) if response.status in _TRANSIENT else response
-            said = response.status
-        call.in_flight = False
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug(
-                "%s %s: %s on attempt %d after %.1f ms (request id %s)",
-                *(request.method, request.path, said, attempt),
-                *((transport.now() - began) * 1000.0, _request_id(outcome)),
-            )
-        return outcome
+
+def _judged(call: Call, request: Request, response: Response) -> Response | RolesError:
+    """Return the answer, or the failure that it is and that may not come another time."""
+    if response.status not in _FAILED:
+        return response
+    failure = error_of(request, response)
+    call.unknown |= call.change and _may_have_worked(failure)
+    return failure
 
 
-class _Target:
-    """Which role a call means."""
+def _noted(call: Call, failure: RolesError) -> RolesError:
+    """Return what came instead of an answer, with what the call knows of it."""
+    if isinstance(failure, RolesTimeoutError):
+        failure.attempts = call.attempts
+    if isinstance(failure, RolesConnectionError | RolesTimeoutError):
+        call.unknown |= call.change and failure.sent
+    return failure
 
-    __slots__ = ("is_name", "text")
 
-    def __init__(self, role_id: str | None, role: str | None) -> None:
-        if (role_id is None) == (role is None):
-            raise ValidationError(
-                violations=(Violation("role_id, role", "exactly one must be given"),)
-            )
-        if role_id is not None:
-            check(("role_id", text_rule, role_id))
-            self.text, self.is_name = role_id, False
-        elif role is not None:
-            check(("role", text_rule, role))
-            self.text, self.is_name = role, not is_role_id(role)
+def _log(request: Request, attempt: int, outcome: Response | RolesError, seconds: float) -> None:
+    said = outcome.status if isinstance(outcome, Response | StatusError) else outcome
+    logger.debug(
+        "%s %s: %s on attempt %d after %.1f ms (request id %s)",
+        *(request.method, request.path, said, attempt, seconds * 1000.0, _request_id(outcome)),
+    )
+
+
+def _may_have_worked(outcome: StatusError) -> bool:
+    """Whether an answer leaves open what became of a change: any 5xx but the service's own 503.
+
+    A 503 of a gateway's, which is no problem document, may be about a connection that broke.
+    """
+    if not isinstance(outcome, ServerError):
+        return False
+    return outcome.problem is None or not outcome.status == outcome.problem.status == _UNAVAILABLE
+
+
+def _which(role_id: str | None, role: str | None) -> tuple[str, bool]:
+    """Return the ID or name of the role that a call means, and whether it is a name."""
+    if role is None and role_id is not None:
+        check(("role_id", text_rule, role_id))
+        return role_id, False
+    if role_id is None and role is not None:
+        check(("role", text_rule, role))
+        return role, not is_role_id(role)
+    raise ValidationError(violations=(Violation("role_id, role", "exactly one must be given"),))
 
 
 def _this_role(role_id: str, request: Request, response: Response) -> Role:

@@ -7,11 +7,7 @@ after the call was made, so that it sees every role that existed when it was ask
 import base64
 import binascii
 import copy
-import difflib
 from collections.abc import AsyncIterator, Callable
-
-import anyio
-from anyio.lowlevel import checkpoint, current_token
 
 from arize_roles_async._errors import NotFoundError, RolesError
 from arize_roles_async._models import ListRolesResponse, Role
@@ -64,7 +60,9 @@ class _Queue:
     """The walks of one event loop: one at a time, and at most one batch waiting for the next."""
 
     def __init__(self) -> None:
-        self.lock = anyio.Lock()
+        from anyio import Lock
+
+        self.lock = Lock()
         self.waiting: _Batch | None = None
         self.callers = 0
 
@@ -86,6 +84,9 @@ class NameLookup:
             NotFoundError: No role has the name; it carries the closest few that exist.
             RolesError: The walk failed.
         """
+        # Here, as most callers have IDs and none of them has to import it then.
+        from anyio.lowlevel import current_token
+
         loop = current_token()
         queue = self._queues.setdefault(loop, _Queue())
         queue.callers += 1
@@ -118,6 +119,10 @@ class NameLookup:
 
 
 async def _not_found(name: str, names: list[str]) -> NotFoundError:
+    import difflib
+
+    from anyio.lowlevel import checkpoint
+
     closest: list[str] = []
     for start in range(0, len(names), _NAMES_A_SLICE):
         # Comparing takes microseconds a name, so a large account must not hold up the loop.

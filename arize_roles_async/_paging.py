@@ -1,5 +1,6 @@
 """What `list()` returns: await it for one page, or iterate it for every role."""
 
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any
 
@@ -77,7 +78,8 @@ class _PageWalk(AsyncIterator[ListRolesResponse]):
     def __init__(self, fetch: Fetch, first: ListRoles) -> None:
         self._fetch = fetch
         self._next: ListRoles | None = first
-        self._seen: set[str] = set()
+        # Hashes, so that a long walk holds a few bytes a page and not every cursor.
+        self._seen = array("q")
 
     async def __anext__(self) -> ListRolesResponse:
         asked = self._next
@@ -93,11 +95,11 @@ class _PageWalk(AsyncIterator[ListRolesResponse]):
             raise InvalidResponseError(
                 "the service said that more roles follow, and gave no cursor for them"
             )
-        if cursor in self._seen or cursor == asked.cursor:
+        if hash(cursor) in self._seen or cursor == asked.cursor:
             raise InvalidResponseError(
                 "the service gave the same cursor twice, so the walk would never end"
             )
-        self._seen.add(cursor)
+        self._seen.append(hash(cursor))
         return attrs.evolve(asked, cursor=cursor)
 
 

@@ -12,7 +12,6 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-import venv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def requirements(pyproject: Path) -> Iterator[str]:
         yield from project["optional-dependencies"][extra]
 
 
-def check(*, oldest: bool, arguments: list[str]) -> None:
+def check(interpreter: str, *, oldest: bool, arguments: list[str]) -> None:
     """Build, install and test; a step that fails raises `CalledProcessError`."""
     with tempfile.TemporaryDirectory() as folder:
         dist, home = Path(folder, "dist"), Path(folder, "venv")
@@ -48,7 +47,7 @@ def check(*, oldest: bool, arguments: list[str]) -> None:
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")
         source = Path(folder, sdist.name.removesuffix(".tar.gz"))
-        venv.create(home, with_pip=True)
+        _run(interpreter, "-m", "venv", home)
         python = home / "bin" / "python"
         constraints = Path(folder, "constraints.txt")
         constraints.write_text(
@@ -67,5 +66,6 @@ def _run(*command: object, folder: Path = ROOT) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.release_check", description=__doc__)
     parser.add_argument("--oldest", action="store_true", help="use the lowest versions allowed")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter to test with")
     chosen, passed_on = parser.parse_known_args()
-    check(oldest=chosen.oldest, arguments=passed_on)
+    check(chosen.python, oldest=chosen.oldest, arguments=passed_on)

@@ -1,0 +1,127 @@
+"""The time limits of a client over one timer of the event loop.
+
+A timer for each call, as `asyncio.timeout` and aiohttp's own limits set it, took a tenth of the
+time of a whole call. Nearly every limit is gone long before it is due, so one timer that looks
+after the earliest of them all finds next to nothing to do.
+"""
+
+import asyncio
+import math
+from types import TracebackType
+from typing import Self
+
+
+class Deadlines:
+    """Every limit that is running in one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._running: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+
+    def after(self, seconds: float | None) -> "Deadline":
+        """Return a limit that is due so many seconds from now; None is never."""
+        return Deadline(self, self.at(seconds))
+
+    def at(self, seconds: float | None) -> float:
+        """Return the moment so many seconds from now."""
+        return math.inf if seconds is None else self._loop.time() + seconds
+
+    def add(self, deadline: "Deadline") -> None:
+        """Look after a limit."""
+        self._running.add(deadline)
+        self.see_to(deadline.moment)
+
+    def see_to(self, moment: float) -> None:
+        """Wake up by a moment at the latest."""
+        if moment < self._due:
+            self._wake_at(moment)
+
+    def discard(self, deadline: "Deadline") -> None:
+        """Look after a limit no longer."""
+        self._running.discard(deadline)
+
+    def close(self) -> None:
+        """Let go of the timer, unless a limit still runs."""
+        self._wake_at(self._earliest())
+
+    def _earliest(self) -> float:
+        return min((each.moment for each in self._running), default=math.inf)
+
+    def _wake_at(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = moment
+        self._timer = None if moment == math.inf else self._loop.call_at(moment, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        for deadline in [each for each in self._running if each.moment <= now]:
+            self._running.discard(deadline)
+            deadline.expire()
+        self._wake_at(self._earliest())
+
+
+class Deadline:
+    """A block that is cancelled, and swallows that, when its moment comes.
+
+    An `asyncio.timeout` but for three things: it raises nothing, so that the code after the
+    block says what ran out; its timer is shared; and a part of the block may be due earlier.
+    """
+
+    __slots__ = ("_cancelling", "_deadlines", "_end", "_task", "expired", "moment")
+
+    def __init__(self, deadlines: Deadlines, end: float) -> None:
+        self._deadlines = deadlines
+        self._end = end
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self.moment = end
+        self.expired = False
+
+    def __enter__(self) -> Self:
+        task = self._task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a call runs in a task
+        self._cancelling = task.cancelling()
+        self._deadlines.add(self)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool:
+        self._deadlines.discard(self)
+        return self.expired and self._takes_back() and exc_type is asyncio.CancelledError
+
+    def within(self, seconds: float | None) -> None:
+        """Be due in so many seconds already, until `whole` or the next `within`."""
+        self.moment = min(self._end, self._deadlines.at(seconds))
+        self._deadlines.see_to(self.moment)
+
+    def whole(self) -> None:
+        """Be due at the end of the block again."""
+        self.moment = self._end
+
+    def ends_early(self) -> bool:
+        """Tell whether the cancellation under way is for what was due `within`; if so, end it."""
+        if not self.expired or self.moment == self._end:
+            return False
+        self.expired = False
+        self.whole()
+        self._deadlines.add(self)
+        return self._takes_back()
+
+    def expire(self) -> None:
+        """Cancel the block."""
+        self.expired = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _takes_back(self) -> bool:
+        """Take back its own cancellation, and tell whether nobody else asked for one as well."""
+        assert self._task is not None  # noqa: S101 - it was entered
+        return self._task.uncancel() <= self._cancelling
