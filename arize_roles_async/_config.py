@@ -74,7 +74,7 @@ def configure(
         api_key=key,
         verify=_verify() if verify is None else verify,
         ca_file=_ca_file(ca_file),
-        proxy=proxy or env.get("ARIZE_PROXY_URL") or None,
+        proxy=_checked_proxy(proxy or env.get("ARIZE_PROXY_URL") or None),
     )
 
 
@@ -135,6 +135,20 @@ def _checked_url(url: str, *, allow_http: bool) -> str:
             "or pass allow_http=True"
         )
     return url.rstrip("/")
+
+
+def _checked_proxy(url: str | None) -> str | None:
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        # Not quoted, since it may hold a password.
+        raise ConfigurationError("the proxy must be an http:// or https:// URL with a host")
+    return url
 
 
 def is_loopback(host: str) -> bool:

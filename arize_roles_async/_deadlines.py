@@ -117,9 +117,9 @@ class Deadline:
 
     def expire(self) -> None:
         """Cancel the block."""
+        assert self._task is not None  # noqa: S101 - it was entered
         self.expired = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     def _takes_back(self) -> bool:
         """Take back its own cancellation, and tell whether nobody else asked for one as well."""

@@ -176,7 +176,7 @@ class RolesTimeoutError(RolesError, TimeoutError):
         limit: Which one: `total` for the whole call, `connect` for making a connection, `read`
             for silence on it.
         seconds: How long it was.
-        attempts: How many attempts had been started.
+        attempts: How many attempts had been started, over every request of the call.
         sent: Whether any of the last request may have reached the service.
     """
 
@@ -209,7 +209,7 @@ class OutcomeUnknownError(RolesError):
 
     Attributes:
         operation: `create`, `update` or `delete`.
-        attempts: How many attempts had been started.
+        attempts: How many attempts had been started, over every request of the call.
     """
 
     operation: str = ""

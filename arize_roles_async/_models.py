@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NamedTuple,
+    Self,
+    cast,
+    overload,
+)
 
 import attrs
 import msgspec
@@ -23,8 +34,7 @@ _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-@attrs.frozen(kw_only=True)
-class FieldInfo:
+class FieldInfo(NamedTuple):
     """One field of a response class, for introspection."""
 
     name: str

@@ -4,9 +4,9 @@ import math
 import random
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final, cast
 
-import attrs
+import msgspec
 
 from arize_roles_async._errors import (
     ConfigurationError,
@@ -18,27 +18,19 @@ from arize_roles_async._errors import (
 
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
-_UNLIMITED: Final = {"unlimited": True}
 
 
-def _seconds(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    if value is None and attribute.metadata.get("unlimited"):
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
-        raise ConfigurationError(
-            f"{type(instance).__name__}.{attribute.name} must be seconds above 0, not {value!r}"
-        )
+def _check_seconds(options: msgspec.Struct, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0.0 < value < math.inf:
+            raise ConfigurationError(
+                f"{type(options).__name__}.{name} must be seconds above 0, not {value!r}"
+            )
 
 
-def _at_least_one(_: object, attribute: "attrs.Attribute[int]", value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(
-            f"RetryPolicy.{attribute.name} must be an integer of at least 1, not {value!r}"
-        )
-
-
-@attrs.frozen(kw_only=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Limits on the time of a call, in seconds; None is no limit.
 
     Args:
@@ -51,9 +43,13 @@ class Timeouts:
         ConfigurationError: A limit is not a finite number above 0.
     """
 
-    total: float | None = attrs.field(default=30.0, validator=_seconds, metadata=_UNLIMITED)
-    connect: float | None = attrs.field(default=5.0, validator=_seconds, metadata=_UNLIMITED)
-    read: float | None = attrs.field(default=10.0, validator=_seconds, metadata=_UNLIMITED)
+    total: float | None = 30.0
+    connect: float | None = 5.0
+    read: float | None = 10.0
+
+    def __post_init__(self) -> None:
+        limited = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        _check_seconds(self, *limited)
 
     @classmethod
     def of(cls, timeout: "float | Timeouts | None") -> "Timeouts":
@@ -61,8 +57,7 @@ class Timeouts:
         return timeout if isinstance(timeout, Timeouts) else cls(total=timeout)
 
 
-@attrs.frozen(kw_only=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often a call is tried, and how long it waits in between.
 
     Tried again are failed connections, attempts that timed out, the statuses 429, 502, 503 and
@@ -80,10 +75,18 @@ class RetryPolicy:
         ConfigurationError: A value is not of its kind.
     """
 
-    attempts: int = attrs.field(default=3, validator=_at_least_one)
-    backoff: float = attrs.field(default=0.5, validator=_seconds)
-    max_backoff: float = attrs.field(default=8.0, validator=_seconds)
-    max_retry_after: float = attrs.field(default=20.0, validator=_seconds)
+    attempts: int = 3
+    backoff: float = 0.5
+    max_backoff: float = 8.0
+    max_retry_after: float = 20.0
+
+    def __post_init__(self) -> None:
+        attempts = cast("object", self.attempts)
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise ConfigurationError(
+                f"RetryPolicy.attempts must be an integer of at least 1, not {attempts!r}"
+            )
+        _check_seconds(self, "backoff", "max_backoff", "max_retry_after")
 
     def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
         """Return the seconds to wait before trying again, or None where that must not be done.

@@ -112,8 +112,9 @@ async def record_service(
 
     async def send(request: Request) -> Response:
         transport.check_open()
-        call = Call("record", timeouts, transport.now())
-        with transport.time_limit(timeouts.total) as call.limit:
+        limit = transport.time_limit(timeouts.total)
+        call = Call("record", timeouts, transport.now(), limit)
+        with limit:
             return (await transport.send(request, call)).without_secret()
         raise RolesTimeoutError("the service took too long", seconds=timeouts.total or 0.0)
 
