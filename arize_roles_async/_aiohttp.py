@@ -97,7 +97,7 @@ class AiohttpRolesClient(BaseRolesClient):
         session: aiohttp.ClientSession | None = None,
         timeout: float | Timeouts | None = 30.0,
         retry: RetryPolicy | None = None,
-        max_concurrency: int = 64,
+        max_concurrency: int = 48,
         headers: Mapping[str, str] | None = None,
         verify: bool | None = None,
         ca_file: str | os.PathLike[str] | None = None,

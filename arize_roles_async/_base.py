@@ -5,13 +5,12 @@ import functools
 import inspect
 import logging
 import math
-import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Final, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
@@ -77,6 +76,14 @@ _SETTLES_DELETE: Final = frozenset({404})
 _warned: Final[set[str]] = set()
 
 
+def _unmarked(function: _T) -> _T:
+    return function
+
+
+# Has the wrapper of an async method pass for one; Python 3.11 has no such mark.
+_marked: Final[Any] = getattr(inspect, "markcoroutinefunction", _unmarked)
+
+
 def _alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
     """Make the first use of a method in a process say that it is ALPHA, at the caller's line."""
     name = f"roles.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
@@ -91,9 +98,7 @@ def _alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
             _warned.add(name)
         return method(*args, **kwargs)
 
-    if inspect.iscoroutinefunction(method) and sys.version_info >= (3, 12):
-        return inspect.markcoroutinefunction(warn_once)
-    return warn_once
+    return _marked(warn_once) if inspect.iscoroutinefunction(method) else warn_once
 
 
 class Call:

@@ -5,6 +5,7 @@ The environment variables are those that Arize's own clients read.
 
 import os
 import platform
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Final, NamedTuple
@@ -114,7 +115,7 @@ def _regional_host(region: str, source: str) -> str:
 
 def _port(variable: str) -> str:
     value = os.environ.get(variable) or "0"
-    if not (value.isascii() and value.isdigit() and int(value) < 1 << 16):
+    if not re.fullmatch("[0-9]{1,5}", value) or int(value) >= 1 << 16:
         raise ConfigurationError(f"{variable} must be a port, 0 to 65535, not {value!r}")
     return f":{int(value)}" if int(value) else ""
 
