@@ -188,7 +188,9 @@ async def test_garbage_that_echoes_the_key_is_not_repeated(
     call: Drive, wire: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with scripted(wire.encode()) as script, client(script.url) as roles:
-        with pytest.raises((RolesConnectionError, OutcomeUnknownError)) as caught:
+        # aiohttp before 3.14 takes the last one for a response, with a body that is none.
+        broken = (RolesConnectionError, OutcomeUnknownError, InvalidResponseError)
+        with pytest.raises(broken) as caught:
             await call(roles)
 
     assert_safe(caught.value, caplog)
