@@ -8,8 +8,10 @@ import platform
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from arize_roles_async._errors import ConfigurationError
 from arize_roles_async._version import __version__
@@ -32,7 +34,7 @@ _RESERVED: Final = frozenset(
 )
 
 
-class Config(NamedTuple):
+class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What a client needs to know before its first call."""
 
     base_url: str

@@ -4,14 +4,16 @@ All of them copy and pickle: whatever they carry beside their message has a defa
 their `__dict__`.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 
 class AlphaWarning(FutureWarning):
     """The roles methods are ALPHA and may change without notice; each says so once a process."""
 
 
-class Violation(NamedTuple):
+class Violation(msgspec.Struct, frozen=True):
     """One rule that an argument breaks."""
 
     field: str
@@ -23,7 +25,7 @@ class Violation(NamedTuple):
         return f"{self.field}: {self.message}"
 
 
-class Problem(NamedTuple):
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a failure, a problem document (RFC 9457)."""
 
     title: str | None = None

@@ -9,7 +9,6 @@ from typing import (
     ClassVar,
     Final,
     Literal,
-    NamedTuple,
     Self,
     cast,
     overload,
@@ -34,7 +33,7 @@ _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class FieldInfo(NamedTuple):
+class FieldInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a response class, for introspection."""
 
     name: str

@@ -24,7 +24,7 @@ MAX_DESCRIPTION: Final = 1000
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
 
-_ALLOWED_IN_NAME: Final = re.compile(r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*""")
+_ALLOWED_IN_NAME: Final = r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*"""
 
 
 class Unset(Enum):
@@ -49,8 +49,8 @@ def name_rule(name: object) -> str | None:
         return f"must be a string, not {_kind(name)}"
     if not 1 <= len(name) <= MAX_NAME:
         return f"must have 1 to {MAX_NAME} characters, not {len(name)}"
-    if not _ALLOWED_IN_NAME.fullmatch(name):
-        refused = "".join(dict.fromkeys(c for c in name if not _ALLOWED_IN_NAME.fullmatch(c)))
+    if not re.fullmatch(_ALLOWED_IN_NAME, name):
+        refused = "".join(dict.fromkeys(c for c in name if not re.fullmatch(_ALLOWED_IN_NAME, c)))
         return (
             f"must not contain {refused[:20]!a}: only ASCII letters, digits, space "
             "and - _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"

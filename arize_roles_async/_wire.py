@@ -242,7 +242,7 @@ def _problem(response: Response) -> Problem | None:
     return Problem(
         **{
             name: members[name]
-            for name in Problem._fields
+            for name in Problem.__struct_fields__
             if type(members.get(name)) is kinds.get(name, str)
         }
     )

@@ -131,7 +131,7 @@ def make_fault(
     """
     said = failure.__name__ if isinstance(failure, type) else repr(failure)
     means = _STATUSES.get(failure) if isinstance(failure, type) else failure
-    plan = set(Problem._fields) - {"title", "status", "type", "detail"}
+    plan = set(Problem.__struct_fields__) - {"title", "status", "type", "detail"}
     flaws = [
         why
         for is_wrong, why in (
