@@ -38,7 +38,7 @@ from tests.chaos import ChaosProxy, Point, chaos_proxy
 
 TOTAL: Final = 10.0
 # Short where it is waited for, and long where only a busy machine could run into it.
-IMPATIENT: Final = Timeouts(total=TOTAL, connect=0.4, read=0.4)
+IMPATIENT: Final = Timeouts(total=TOTAL, connect=0.8, read=0.8)
 PATIENT: Final = Timeouts(total=TOTAL, connect=3.0, read=3.0)
 # How late a busy machine may be with the end of a call whose time is up.
 SLACK: Final = 1.0
@@ -335,7 +335,7 @@ def _run_alone(case: Case) -> Outcome:
     return asyncio.run(_run(case))
 
 
-def run(chosen: Iterable[Case], *, workers: int = 16) -> list[Outcome]:
+def run(chosen: Iterable[Case], *, workers: int = 32) -> list[Outcome]:
     """Run cases side by side, each on an event loop of its own.
 
     Threads, because a fault at connect time is played on the loop, and because nearly all of the
