@@ -28,7 +28,7 @@ TWICE = RetryPolicy(attempts=2)
 def test_whatever_breaks_what_a_call_says_is_true_of_the_account() -> None:
     # `python -m tests.chaos_table` runs them all.
     outcomes = run(representatives())
-    # Side by side on a busy machine, a clean answer may come later than the limit for a stalled one.
+    # Side by side on a busy machine, a clean answer may come later than a stalled one may.
     late = [o for o in outcomes if o.wrong == (GAVE_UP,)]
     alone = run([o.case for o in late], workers=1)
 
