@@ -42,6 +42,7 @@ from arize_roles_async._requests import (
     Unset,
     UpdateRole,
     check,
+    each_once,
     text_rule,
 )
 from arize_roles_async._wire import (
@@ -217,7 +218,7 @@ class BaseRolesClient(RolesClient):
     ) -> Role:
         new = CreateRole(
             name=name,
-            permissions=permissions,
+            permissions=each_once(permissions),
             description=UNSET if description is None else description,
         )
 
@@ -267,7 +268,7 @@ class BaseRolesClient(RolesClient):
         changes = UpdateRole(
             name=UNSET if name is None else name,
             description=description,
-            permissions=UNSET if permissions is None else permissions,
+            permissions=UNSET if permissions is None else each_once(permissions),
         )
 
         call = self._begin("update")

@@ -14,7 +14,8 @@ from typing import (
     overload,
 )
 
-import attrs
+# By its older name, as aiohttp has imported that already; the newer one takes six modules more.
+import attr
 import msgspec
 
 from arize_roles_async._permissions import AnyPermission, Permission
@@ -115,10 +116,10 @@ class Model:
             FieldInfo(
                 name=field.name,
                 type=field.metadata["type"],
-                required=field.default is attrs.NOTHING,
+                required=field.default is attr.NOTHING,
                 doc=field.metadata["doc"],
             )
-            for field in (attrs.fields(cls) if attrs.has(cls) else ())
+            for field in (attr.fields(cls) if attr.has(cls) else ())
         )
 
     def _repr_html_(self) -> str:
@@ -170,7 +171,7 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-@attrs.frozen(kw_only=True)
+@attr.frozen(kw_only=True)
 class Role(Model):
     """A named set of permissions, as the service holds it.
 
@@ -178,20 +179,20 @@ class Role(Model):
     service's own, from its REST reference.
     """
 
-    id: _Id = attrs.field(
+    id: _Id = attr.field(
         repr=_shortened,
         metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
     )
-    name: str = attrs.field(
+    name: str = attr.field(
         repr=_shortened,
         metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
     )
-    description: str | None = attrs.field(
+    description: str | None = attr.field(
         default=None,
         repr=_shortened,
         metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
     )
-    permissions: Permissions | None = attrs.field(
+    permissions: Permissions | None = attr.field(
         default=None,
         repr=_first_permissions,
         metadata={
@@ -199,41 +200,41 @@ class Role(Model):
             "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
         },
     )
-    is_predefined: bool = attrs.field(
+    is_predefined: bool = attr.field(
         metadata={"type": "bool", "doc": "Whether the role is the system's own, and read-only."},
     )
-    created_at: _Aware = attrs.field(
+    created_at: _Aware = attr.field(
         repr=datetime.isoformat,
         metadata={"type": "datetime", "doc": "When the role was made; timezone-aware."},
     )
-    updated_at: _Aware = attrs.field(
+    updated_at: _Aware = attr.field(
         repr=datetime.isoformat,
         metadata={"type": "datetime", "doc": "When it last changed; timezone-aware."},
     )
 
 
-@attrs.frozen(kw_only=True)
+@attr.frozen(kw_only=True)
 class PaginationMetadata(Model):
     """Where a page stands in its listing."""
 
-    has_more: bool = attrs.field(
+    has_more: bool = attr.field(
         metadata={"type": "bool", "doc": "Whether roles follow this page."},
     )
-    next_cursor: str | None = attrs.field(
+    next_cursor: str | None = attr.field(
         default=None,
         metadata={"type": "str | None", "doc": "What asks for the next page; opaque."},
     )
 
 
-@attrs.frozen(kw_only=True)
+@attr.frozen(kw_only=True)
 class ListRolesResponse(Model, Sequence[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
-    roles: tuple[Role, ...] = attrs.field(
+    roles: tuple[Role, ...] = attr.field(
         repr=_first_roles,
         metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
     )
-    pagination: PaginationMetadata = attrs.field(
+    pagination: PaginationMetadata = attr.field(
         metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and how to ask."},
     )
 

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any
 
-import attrs
+from msgspec.structs import replace
 
 from arize_roles_async._errors import InvalidResponseError
 from arize_roles_async._models import ListRolesResponse, PaginationMetadata, Role
@@ -47,7 +47,7 @@ class RolePages:
             cursor=cursor,
             is_predefined=is_predefined,
         )
-        self._each = self._one if limit is not None else attrs.evolve(self._one, limit=MAX_LIMIT)
+        self._each = self._one if limit is not None else replace(self._one, limit=MAX_LIMIT)
 
     def __await__(self) -> Generator[Any, Any, ListRolesResponse]:
         return self._fetch(self._one).__await__()
@@ -100,7 +100,7 @@ class _PageWalk(AsyncIterator[ListRolesResponse]):
                 "the service gave the same cursor twice, so the walk would never end"
             )
         self._seen.append(hash(cursor))
-        return attrs.evolve(asked, cursor=cursor)
+        return replace(asked, cursor=cursor)
 
 
 class _Walk(AsyncIterator[Role]):

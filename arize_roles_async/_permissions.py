@@ -248,7 +248,8 @@ class UnknownPermission(str):
 AnyPermission = Permission | UnknownPermission
 """What a role holds: permissions of this version, and ones that are newer."""
 
-_KNOWN: Final = {member.value: member for member in Permission}
+# A member's name is its identifier.
+_KNOWN: Final = Permission.__members__
 
 
 def known_permission(identifier: str) -> Permission | None:

@@ -12,7 +12,6 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-import attrs
 import msgspec
 
 from arize_roles_async._errors import (
@@ -25,8 +24,8 @@ from arize_roles_async._errors import (
 )
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import retry_after
-from arize_roles_async._permissions import UnknownPermission
-from arize_roles_async._requests import CreateRole, ListRoles, Unset, UpdateRole
+from arize_roles_async._permissions import Permission, UnknownPermission
+from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, each_once
 
 ROLES_PATH: Final = "/v2/roles"
 MAX_BODY: Final = 16 * 1024 * 1024
@@ -127,7 +126,7 @@ def list_request(page: ListRoles) -> Request:
 
 def create_request(role: CreateRole) -> Request:
     """Return the request that makes a role."""
-    return Request(method="POST", target=ROLES_PATH, body=_given(role))
+    return Request(method="POST", target=ROLES_PATH, body=_encoded(role))
 
 
 def get_request(role_id: str) -> Request:
@@ -137,7 +136,7 @@ def get_request(role_id: str) -> Request:
 
 def update_request(role_id: str, changes: UpdateRole) -> Request:
     """Return the request that changes a role."""
-    return Request(method="PATCH", target=role_path(role_id), body=_given(changes))
+    return Request(method="PATCH", target=role_path(role_id), body=_encoded(changes))
 
 
 def delete_request(role_id: str) -> Request:
@@ -153,12 +152,8 @@ def role_path(role_id: str) -> str:
     return f"{ROLES_PATH}/{segment}"
 
 
-def _given(request: CreateRole | UpdateRole) -> bytes:
-    fields = attrs.asdict(request, recurse=False)
-    return msgspec.json.encode(
-        {name: value for name, value in fields.items() if not isinstance(value, Unset)},
-        enc_hook=str,
-    )
+def _encoded(data: object) -> bytes:
+    return msgspec.json.encode(data, enc_hook=str)  # str() is for permissions that are no members
 
 
 # The client's side: responses in.
@@ -284,7 +279,7 @@ def decode_list(query: str) -> ListRoles:
         ValidationError: A parameter breaks its rule; unknown ones are ignored.
     """
     given = dict(parse_qsl(query, keep_blank_values=True))
-    names = [field.name for field in attrs.fields(ListRoles)]
+    names = ListRoles.__struct_fields__
     arguments: dict[str, Any] = {name: given[name] for name in names if name in given}
     if "limit" in given and re.fullmatch(r"-?[0-9]{1,9}", given["limit"]):
         arguments["limit"] = int(given["limit"])
@@ -326,19 +321,19 @@ def _decode_body(
     if not isinstance(data, dict):
         raise ValidationError(violations=(Violation("body", "must be an object"),))
     given = cast("dict[str, Any]", data)
-    known = [field.name for field in attrs.fields(model)]
+    known = model.__struct_fields__
     missing = [name for name in required if name not in given]
     violations = [Violation(n, "is no field that a caller sets") for n in given if n not in known]
     violations += [Violation(name, "is required") for name in missing]
     arguments = {name: given[name] for name in known if name in given}
     if isinstance(arguments.get("permissions"), list):
-        arguments["permissions"] = [
+        arguments["permissions"] = each_once(
             UnknownPermission(p) if isinstance(p, str) and p in newer else p
             for p in arguments["permissions"]
-        ]
+        )
     try:
         # A placeholder for what is missing lets the rest be checked in the same pass.
-        placeholders: dict[str, Any] = {"name": "-", "permissions": ("ROLE_READ",)}
+        placeholders: dict[str, Any] = {"name": "-", "permissions": (Permission.ROLE_READ,)}
         made = model(**{name: placeholders[name] for name in missing}, **arguments)
     except ValidationError as error:
         violations += error.violations
@@ -415,7 +410,7 @@ def page_response(
 
 
 def _json(status: int, data: object) -> Response:
-    return Response(status=status, headers=_JSON, body=msgspec.json.encode(data, enc_hook=str))
+    return Response(status=status, headers=_JSON, body=_encoded(data))
 
 
 def problem_response(

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Final
 
 import attrs
+from msgspec.structs import asdict
 
 from arize_roles_async._errors import ValidationError
 from arize_roles_async._models import Role
@@ -136,11 +137,7 @@ class Service:
         # ASSUMED: renaming a role to its own name succeeds.
         if (self.store.named(name) or role).id != role.id:
             raise _Refused(409, f"there is a role named {name!r} already")
-        given = {
-            field: value
-            for field, value in attrs.asdict(changes, recurse=False).items()
-            if value is not UNSET
-        }
+        given = {field: value for field, value in asdict(changes).items() if value is not UNSET}
         if "description" in given:
             given["description"] = given["description"] or None
         changed = attrs.evolve(role, **given, updated_at=self._now())
