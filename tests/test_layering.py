@@ -118,7 +118,7 @@ def test_nothing_imports_the_contract_suite() -> None:
         ),
         (
             "from arize_roles_async import AiohttpRolesClient; AiohttpRolesClient('key')",
-            "arize_roles_fake pandas polars pytest",
+            "anyio arize_roles_fake attrs cattrs pandas polars pytest",
         ),
     ],
 )
