@@ -7,6 +7,7 @@ encodes those responses.
 import contextlib
 import functools
 import re
+import threading
 import time
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
@@ -97,17 +98,21 @@ def _without(secret: str, body: bytes) -> bytes:
 _M = TypeVar("_M", Role, ListRolesResponse)
 
 
-# On first use: making a decoder takes longer than importing most modules.
+# On first use: making a decoder takes longer than importing most modules. One at a time: msgspec
+# hands out what it knows of a class before it is complete, which crashes a second thread.
+_making: Final = threading.Lock()
 
 
 @functools.cache
 def _role_decoder() -> "msgspec.json.Decoder[Role]":
-    return msgspec.json.Decoder(Role)
+    with _making:
+        return msgspec.json.Decoder(Role)
 
 
 @functools.cache
 def _page_decoder() -> "msgspec.json.Decoder[ListRolesResponse]":
-    return msgspec.json.Decoder(ListRolesResponse)
+    with _making:
+        return msgspec.json.Decoder(ListRolesResponse)
 
 
 # The client's side: requests out.
