@@ -18,7 +18,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.chaos import ChaosProxy, Point, chaos_proxy
-from tests.chaos_table import GAVE_UP, no_wait, representatives, run
+from tests.chaos_table import no_wait, representatives, run
 
 LIMITS = Timeouts(total=5.0, connect=0.1, read=0.1)
 ONCE = RetryPolicy(attempts=1)
@@ -28,14 +28,8 @@ TWICE = RetryPolicy(attempts=2)
 def test_whatever_breaks_what_a_call_says_is_true_of_the_account() -> None:
     # `python -m tests.chaos_table` runs them all.
     outcomes = run(representatives())
-    # Side by side on a busy machine, a clean answer may come later than a stalled one may.
-    late = [o for o in outcomes if o.wrong == (GAVE_UP,)]
-    alone = run([o.case for o in late], workers=1)
 
-    assert len(late) < 10
-    assert [
-        f"{o.case}: {o}: {o.wrong}" for o in [*outcomes, *alone] if o.wrong and o not in late
-    ] == []
+    assert [f"{o.case}: {o}: {o.wrong}" for o in outcomes if o.wrong] == []
     assert len(outcomes) >= 800
 
 
