@@ -1,7 +1,7 @@
 """Roles as data frames, through pandas or polars, which are extras."""
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -89,9 +89,18 @@ def _columns(roles: Sequence[Role]) -> dict[str, list[Any]]:
             None if role.permissions is None else list(map(str, role.permissions)) for role in roles
         ],
         "is_predefined": [role.is_predefined for role in roles],
-        "created_at": [role.created_at.astimezone(UTC) for role in roles],
-        "updated_at": [role.updated_at.astimezone(UTC) for role in roles],
+        "created_at": [_utc(role, role.created_at) for role in roles],
+        "updated_at": [_utc(role, role.updated_at) for role in roles],
     }
+
+
+def _utc(role: Role, moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise RolesError(
+            f"{moment} of {role.name!r} is no time of the years 1 to 9999 in UTC"
+        ) from error
 
 
 def _extra(package: Literal["pandas", "polars"]) -> Any:  # noqa: ANN401 - a module

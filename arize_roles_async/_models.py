@@ -276,6 +276,7 @@ class ListRolesResponse(Model, Sequence[Role]):
         Raises:
             MissingExtraError: pandas is not installed.
             ValidationError: `exclude_none` is something else.
+            RolesError: A timestamp is none of the years 1 to 9999 in UTC.
         """
         from arize_roles_async import _frames
 
@@ -291,6 +292,7 @@ class ListRolesResponse(Model, Sequence[Role]):
 
         Raises:
             MissingExtraError: polars is not installed.
+            RolesError: A timestamp is none of the years 1 to 9999 in UTC.
         """
         from arize_roles_async import _frames
 

@@ -1,6 +1,7 @@
 """Roles as data frames: which columns there are, of which types, and what an administrator sees."""
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 
@@ -117,6 +118,16 @@ def test_timestamps_may_be_older_than_nanoseconds_reach() -> None:
     frame = page(attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=UTC))).to_df()
 
     assert frame["created_at"][0].year == 1
+
+
+@pytest.mark.parametrize("convert", [ListRolesResponse.to_df, ListRolesResponse.to_polars])
+def test_timestamps_that_leave_the_calendar_in_utc_are_an_error_of_ours(
+    convert: Callable[[ListRolesResponse], object],
+) -> None:
+    role = attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=INDIA))
+
+    with pytest.raises(RolesError, match=r"0001-01-01 00:00:00\+05:30 of 'AI Engineer' is no time"):
+        convert(page(role))
 
 
 def test_a_column_without_any_value_is_dropped_as_by_arizes_client() -> None:
