@@ -386,9 +386,9 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]:
-    """Return a role as the service writes it: what is absent or empty is left out."""
+    """Return a role as the service writes it: what is absent is left out."""
     members: dict[str, Any] = {"id": role.id, "name": role.name}
-    if role.description:
+    if role.description is not None:
         members["description"] = role.description
     if with_permissions and role.permissions is not None:
         members["permissions"] = role.permissions

@@ -163,7 +163,7 @@ class FakeAccount:
             name: Its name; only that it is not taken is checked.
             permissions: Any identifiers. The account then knows those that this version of the
                 library does not, and takes them back in an update.
-            description: Its description.
+            description: Its description; an empty one is none.
             is_predefined: Whether it is the system's own.
             id: Its ID; the account's next one unless given.
             created_at: When it was made, timezone-aware; now unless given.
@@ -188,7 +188,7 @@ class FakeAccount:
             role = Role(
                 id=self._store.next_id() if id is None else id,
                 name=name,
-                description=description,
+                description=description or None,
                 permissions=held,
                 is_predefined=is_predefined,
                 created_at=made,

@@ -426,8 +426,9 @@ class RolesContract(ABC):
 
     @with_client
     async def test_permissions_that_are_none_are_refused(self, roles: RolesClient) -> None:
-        """Permissions are an iterable of permissions: not one string, not a number, not None."""
-        for permissions in ("PROJECT_READ", Permission.PROJECT_READ, None, 5, b"PROJECT_READ"):
+        """Permissions are an iterable of them: not one string, not a number, not a mapping."""
+        one = Permission.PROJECT_READ
+        for permissions in ("PROJECT_READ", one, None, 5, b"PROJECT_READ", {one: True}):
             with pytest.raises(ValidationError, match="permissions: must be an iterable"):
                 await self.make(roles, permissions=permissions)
 

@@ -83,6 +83,10 @@ def test_a_seeded_role_is_what_was_given() -> None:
     assert account.roles == (role,)
 
 
+def test_a_seeded_role_with_an_empty_description_has_none() -> None:
+    assert account_at_noon().add_role("AI Engineer", description="").description is None
+
+
 def test_a_seeded_role_is_made_now_and_custom_unless_said_otherwise() -> None:
     role = account_at_noon().add_role("AI Engineer")
     assert (role.created_at, role.updated_at) == (START, START)

@@ -500,6 +500,12 @@ async def test_success_of_another_status_is_success() -> None:
         await roles.delete(role_id=ROLE_ID)
 
 
+async def test_role_asked_for_without_the_padding_of_its_id_is_that_role() -> None:
+    async with client(answer(ROLE)) as (roles, script):
+        assert (await roles.get(role_id=ROLE_ID.rstrip("="))).id == ROLE_ID
+    assert script.lines == [f"GET /v2/roles/{ROLE_ID.rstrip('=')}"]
+
+
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
 async def test_redirect_is_not_followed(status: str) -> None:
     async with client(answer(b"", status, "text/html", "Location: /elsewhere")) as (roles, script):

@@ -1,3 +1,4 @@
+import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -111,6 +112,18 @@ async def test_a_change_that_the_service_failed_at_is_not_tried_again_and_of_unk
     assert caught.value.status == status
     assert caught.value.attempts == 1
     assert len(account.calls) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_status_that_http_does_not_have_leaves_the_outcome_of_a_change_unknown() -> None:
+    async with (
+        scripted(b"HTTP/1.1 999 Nobody Knows\r\nContent-Length: 0\r\n\r\n") as script,
+        AiohttpRolesClient("key", base_url=script.url) as roles,
+    ):
+        with pytest.raises(OutcomeUnknownServerError) as caught:
+            await create(roles)
+
+    assert caught.value.status == 999
 
 
 @pytest.mark.asyncio
@@ -883,6 +896,22 @@ async def test_time_in_all_up_after_a_change_was_sent_leaves_the_outcome_unknown
 
     assert (caught.value.limit, caught.value.operation) == ("total", "create")
     account.assert_roles({"Made": ["PROJECT_READ"]})
+
+
+@pytest.mark.asyncio
+async def test_time_in_all_up_in_the_wait_after_a_refusal_means_that_nothing_happened() -> None:
+    async def sleep(_: float) -> None:
+        await asyncio.Event().wait()
+
+    async with (
+        scripted(too_many(b"Retry-After: 0")) as script,
+        AiohttpRolesClient("key", base_url=script.url, sleep=sleep) as roles,
+    ):
+        with pytest.raises(RolesTimeoutError) as caught:
+            await create(roles.with_options(timeout=0.1))
+
+    assert not isinstance(caught.value, OutcomeUnknownError)
+    assert (caught.value.limit, caught.value.sent) == ("total", False)
 
 
 @pytest.mark.asyncio
