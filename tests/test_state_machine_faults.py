@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 import attrs
@@ -38,6 +39,7 @@ class Journaled(FakeAccount):
         super().__init__(predefined=False)
         self.journal: list[tuple[str, Effect, Role]] = []
         self.ever: set[Role] = set()
+        self.began = self.now()
         for key in CALLERS:
             self.add_key(key)
 
@@ -67,9 +69,12 @@ class Journaled(FakeAccount):
         return last >= 0 and changes[last][1] in {role_id for _, role_id in changes[last + 1 :]}
 
     def may_have_left_open(self, caller: str) -> bool:
-        """Whether an attempt of a caller's ended in an answer that does not tell what it did."""
+        """Whether an attempt of a caller's ended in no answer, or in one that tells nothing."""
         return any(
-            not isinstance(call.outcome, int) or call.outcome >= 500 or call.duration >= 10.0
+            not isinstance(call.outcome, int)
+            or call.outcome >= 500
+            or call.duration >= 10.0
+            or call.at + timedelta(seconds=call.duration) > self.began + timedelta(seconds=30.0)
             for call in self.calls
             if call.api_key == caller
         )
@@ -155,6 +160,7 @@ class Machine(RuleBasedStateMachine):
         account.clear_calls()
         before = account.roles
         account.ever = set(before)
+        account.began = account.now()
         results = self.runner.run(self.made(asks))
         for caller, ask, (mark, result) in zip(CALLERS, asks, results, strict=False):
             untrue = self.untrue(caller, ask, mark, result)
