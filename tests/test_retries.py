@@ -826,6 +826,24 @@ async def test_a_refusal_after_a_lost_attempt_does_not_tell_what_that_one_did(
 
 @pytest.mark.asyncio
 @connects
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refusal_after_a_lost_attempt_to_delete_is_no_success(
+    connect: Connect, status: int
+) -> None:
+    account = account_at_noon()
+    account.add_role("Role")
+    account.fail("delete", "lost")
+    account.fail("delete", status)
+
+    async with connect(account, retry=THREE) as roles:
+        with pytest.raises(OutcomeUnknownError):
+            await delete(roles)
+
+    assert account.role("Role") is not None
+
+
+@pytest.mark.asyncio
+@connects
 @pytest.mark.parametrize("call", [create, update, delete])
 async def test_an_outage_that_the_service_owns_up_to_means_that_nothing_happened(
     connect: Connect, call: Callable[[RolesClient], Awaitable[object]]

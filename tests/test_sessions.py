@@ -9,6 +9,7 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ClientStateError,
     ConfigurationError,
+    NotFoundError,
     RolesConnectionError,
     RolesTimeoutError,
 )
@@ -17,6 +18,8 @@ from tests.raw_http import read_message, scripted
 
 BODY = b'{"roles": [], "pagination": {"has_more": false}}'
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n" + BODY
+BUSY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+GONE = b'HTTP/1.1 404 Not Found\r\nContent-Length: 26\r\n\r\n{"title": "Gone for good"}'
 STRAY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\nstray"
 
 
@@ -105,6 +108,49 @@ async def test_a_lent_session_is_left_open() -> None:
             await roles.list()
 
         assert not session.closed
+
+
+@pytest.mark.asyncio
+async def test_every_attempt_on_a_lent_session_passes_its_middlewares() -> None:
+    async def mark(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers["X-Mark"] = "seen"
+        return await handler(request)
+
+    async with (
+        scripted(BUSY, PAGE) as script,
+        aiohttp.ClientSession(middlewares=[mark]) as session,
+        AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+    ):
+        await roles.list()
+
+    assert [request.headers["x-mark"] for request in script.requests] == ["seen", "seen"]
+
+
+@pytest.mark.asyncio
+async def test_a_lent_session_that_raises_for_status_makes_no_other_errors() -> None:
+    async with (
+        scripted(GONE) as script,
+        aiohttp.ClientSession(raise_for_status=True) as session,
+        AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+    ):
+        with pytest.raises(NotFoundError, match="answered 404 Gone for good"):
+            await roles.get(role_id="Um9sZTo5OTk6bm9uZQ==")
+
+
+@pytest.mark.asyncio
+async def test_cookies_of_an_answer_are_not_sent_back() -> None:
+    with_cookie = PAGE.replace(b"\r\n", b"\r\nSet-Cookie: balancer=7; Path=/\r\n", 1)
+    async with (
+        # By name, as aiohttp keeps no cookies of bare addresses.
+        scripted(with_cookie, PAGE) as script,
+        AiohttpRolesClient("key", base_url=script.url.replace("127.0.0.1", "localhost")) as roles,
+    ):
+        await roles.list()
+        await roles.list()
+
+    assert [request.headers.get("cookie") for request in script.requests] == [None, None]
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,81 @@
+import linecache
+import warnings
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from arize_roles_async import AlphaWarning, RolesClient, _base
+from arize_roles_fake import FakeRolesClient
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
+
+
+@pytest.fixture(autouse=True)
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no method been used yet, as in a process that has just begun."""
+    monkeypatch.setattr(_base, "_warned", set[str]())
+
+
+async def list_(roles: RolesClient) -> object:
+    return await roles.list()
+
+
+async def get(roles: RolesClient) -> object:
+    return await roles.get(role="Admin")
+
+
+async def create(roles: RolesClient) -> object:
+    return await roles.create(name="A", permissions=["ROLE_READ"])
+
+
+async def update(roles: RolesClient) -> object:
+    return await roles.update(role="Custom", description="B")
+
+
+async def delete(roles: RolesClient) -> object:
+    await roles.delete(role="Custom")
+    return None
+
+
+METHODS = pytest.mark.parametrize("use", [list_, get, create, update, delete])
+Use = Callable[[RolesClient], Awaitable[object]]
+
+
+def client() -> FakeRolesClient:
+    roles = FakeRolesClient()
+    roles.account.add_role("Custom", ["ROLE_READ"])
+    return roles
+
+
+@METHODS
+async def test_the_first_use_of_a_method_says_that_it_is_alpha_where_it_is_used(use: Use) -> None:
+    with pytest.warns(AlphaWarning) as caught:
+        await use(client())
+
+    name = use.__name__.removesuffix("_")
+    (notice,) = caught
+    assert str(notice.message) == f"roles.{name} is ALPHA and may change without notice"
+    assert notice.filename == __file__
+    assert f"roles.{name}(" in linecache.getline(__file__, notice.lineno)
+
+
+@METHODS
+async def test_a_method_says_it_once_in_a_process(use: Use) -> None:
+    with pytest.warns(AlphaWarning):
+        await use(client())
+
+    with warnings.catch_warnings(record=True) as caught:
+        await use(client())
+
+    assert caught == []
+
+
+async def test_a_notice_that_was_made_an_error_is_due_again() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AlphaWarning)
+        for _ in range(2):
+            with pytest.raises(AlphaWarning):
+                await get(client())
+
+    with pytest.warns(AlphaWarning):
+        await get(client())
