@@ -187,3 +187,16 @@ async def test_an_error_in_the_block_comes_through() -> None:
     deadlines = deadlines_on(Clock())
     with pytest.raises(KeyError), deadlines.after(5.0):
         raise KeyError("mine")
+
+
+async def test_an_error_that_the_end_of_the_block_brings_about_comes_through() -> None:
+    clock = Clock()
+    with pytest.raises(OSError, match="while it ended"), deadlines_on(clock).after(5.0):  # noqa: PT012
+        asyncio.get_running_loop().call_soon(clock.advance_to, 5.0)
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            raise OSError("while it ended") from None
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
