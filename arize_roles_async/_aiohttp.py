@@ -108,7 +108,7 @@ class AiohttpRolesClient(BaseRolesClient):
         session: aiohttp.ClientSession | None = None,
         timeout: float | Timeouts | None = 30.0,
         retry: RetryPolicy | None = None,
-        max_concurrency: int = 48,
+        max_concurrency: int = 40,
         headers: Mapping[str, str] | None = None,
         verify: bool | None = None,
         ca_file: str | os.PathLike[str] | None = None,
@@ -152,6 +152,7 @@ class AiohttpTransport(Transport):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         # A gate lets callers in as they came; the connector's own limit starves some of them.
+        # Its default is below where each batch of calls sets off the garbage collector (3 %).
         self._gate = asyncio.Semaphore(max_concurrency)
         # A session of our own sends the rest by itself.
         each: Mapping[str, str] = {} if self._owned else config.headers
