@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Required, TypedDict
+from typing import Final, Required, TypedDict
 
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
@@ -30,17 +30,6 @@ from arize_roles_async._errors import (
 )
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._wire import MAX_BODY, Request, Response, invalid_response
-
-if TYPE_CHECKING:
-
-    class _Settings(TypedDict, total=False):
-        timeout: Required[aiohttp.ClientTimeout]
-        raise_for_status: bool
-        auto_decompress: bool
-        ssl: ssl.SSLContext | bool
-        proxy: str | None
-        middlewares: tuple[ClientMiddlewareType, ...]
-
 
 # What stands in the place of a secret.
 _API_KEY: Final = "[API key]"
@@ -382,6 +371,15 @@ class _Connector(aiohttp.TCPConnector):
                 attempt.connected(protocol)
                 return connection
             connection.close()
+
+
+class _Settings(TypedDict, total=False):
+    timeout: Required[aiohttp.ClientTimeout]
+    raise_for_status: bool
+    auto_decompress: bool
+    ssl: ssl.SSLContext | bool
+    proxy: str | None
+    middlewares: tuple[ClientMiddlewareType, ...]
 
 
 def _silent(request: Request, silence: float | None) -> RolesTimeoutError:

@@ -2,17 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    ClassVar,
-    Final,
-    Literal,
-    Self,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast, overload
 
 # By its older name, as aiohttp has imported that already; the newer one takes six modules more.
 import attr
