@@ -12,7 +12,7 @@ promises of `RolesClient`; each test's docstring names the rule.
 A rule that does not hold for a client is overridden where a reader sees it, by pytest's own means:
 
     @pytest.mark.skip("the cache hands out pages under cursors of its own")
-    def test_cursor_of_another_filter_is_refused(self) -> None: ...
+    def test_cursor_other_filter(self) -> None: ...
 """
 
 import base64
@@ -56,7 +56,7 @@ _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
 
 _Call = Callable[[], Awaitable[object]]
 
-_S = TypeVar("_S", bound="RolesContract")
+_S = TypeVar("_S", bound="_Suite")
 
 
 def with_client(
@@ -84,8 +84,8 @@ def with_client(
     return run
 
 
-class RolesContract(ABC):
-    """Subclass it, say how a client is opened, and name the subclass `Test...`."""
+class _Suite(ABC):
+    """What every group of tests uses, and what a client under test offers."""
 
     backend: Literal["asyncio", "trio"] = "asyncio"
     """The event loop that the tests run under."""
@@ -136,15 +136,17 @@ class RolesContract(ABC):
             name=self.unique(name), permissions=permissions, description=description
         )
 
-    # The interface
+
+class _Interface(_Suite):
+    """The methods and their arguments."""
 
     @with_client
-    async def test_client_satisfies_the_protocol(self, roles: RolesClient) -> None:
+    async def test_is_roles_client(self, roles: RolesClient) -> None:
         """A client is a `RolesClient` for `isinstance` too."""
         assert isinstance(roles, RolesClient)
 
     @with_client
-    async def test_arguments_are_keywords_only(self, roles: RolesClient) -> None:
+    async def test_keywords_only(self, roles: RolesClient) -> None:
         """No method takes a positional argument."""
         anything: Any = roles
         calls: list[_Call] = [
@@ -159,7 +161,7 @@ class RolesContract(ABC):
                 await call()
 
     @with_client
-    async def test_system_managed_fields_are_no_arguments(self, roles: RolesClient) -> None:
+    async def test_managed_fields(self, roles: RolesClient) -> None:
         """`id`, `is_predefined` and the timestamps are the service's to set."""
         anything: Any = roles
         for field in ("id", "is_predefined", "created_at", "updated_at"):
@@ -169,7 +171,7 @@ class RolesContract(ABC):
                 await anything.update(role_id=_NO_ID, **{field: "x"})
 
     @with_client
-    async def test_call_can_be_cancelled(self, roles: RolesClient) -> None:
+    async def test_cancel_call(self, roles: RolesClient) -> None:
         """Cancellation is never swallowed, and leaves the client usable."""
         with anyio.CancelScope() as scope:
             scope.cancel()
@@ -177,10 +179,12 @@ class RolesContract(ABC):
         assert scope.cancelled_caught
         assert await roles.list()
 
-    # What create answers with
+
+class _Create(_Suite):
+    """What `create` answers with."""
 
     @with_client
-    async def test_create_returns_the_role_that_was_asked_for(self, roles: RolesClient) -> None:
+    async def test_create_returns_role(self, roles: RolesClient) -> None:
         """`create` answers with the role, its ID and that it is custom."""
         name = self.unique("AI Engineer")
         role = await roles.create(
@@ -195,37 +199,37 @@ class RolesContract(ABC):
         assert role.id
 
     @with_client
-    async def test_id_is_base64_of_a_text_with_a_colon(self, roles: RolesClient) -> None:
+    async def test_id_format(self, roles: RolesClient) -> None:
         """IDs are strict, padded, standard base64 of UTF-8 with a colon in it."""
         role = await self.make(roles)
         assert ":" in base64.b64decode(role.id, validate=True).decode()
 
     @with_client
-    async def test_created_role_is_there(self, roles: RolesClient) -> None:
+    async def test_create_then_read(self, roles: RolesClient) -> None:
         """What `create` answered with is what `get` and `list` then hold."""
         role = await self.make(roles, description="As made.")
         assert await roles.get(role_id=role.id) == role
         assert role in await roles.list(is_predefined=False)
 
     @with_client
-    async def test_role_without_a_description_has_none(self, roles: RolesClient) -> None:
+    async def test_no_description(self, roles: RolesClient) -> None:
         """A description may be absent; it is then None."""
         assert (await self.make(roles)).description is None
 
     @with_client
-    async def test_empty_description_is_none(self, roles: RolesClient) -> None:
+    async def test_empty_description(self, roles: RolesClient) -> None:
         """An empty description is left out of responses."""
         assert (await self.make(roles, description="")).description is None
 
     @with_client
-    async def test_description_may_hold_any_text(self, roles: RolesClient) -> None:
+    async def test_description_any_text(self, roles: RolesClient) -> None:
         """A description is only limited in its length."""
         text = 'Straße 😀\n\t"quoted" \\ <b>&amp;</b> \u2028 \0 end'
         role = await self.make(roles, description=text)
         assert (await roles.get(role_id=role.id)).description == text
 
     @with_client
-    async def test_permissions_are_members_or_identifiers(self, roles: RolesClient) -> None:
+    async def test_permission_types(self, roles: RolesClient) -> None:
         """A permission is given as a member or as its string; it comes back as a member."""
         role = await self.make(roles, permissions=[Permission.PROJECT_READ, "DATASET_READ"])
         assert role.permissions is not None
@@ -234,7 +238,7 @@ class RolesContract(ABC):
         assert second is Permission.DATASET_READ
 
     @with_client
-    async def test_permissions_are_any_iterable(self, roles: RolesClient) -> None:
+    async def test_permissions_iterable(self, roles: RolesClient) -> None:
         """Lists, tuples, sets, mappings' keys and generators will do."""
 
         def generated() -> Iterator[str]:
@@ -252,7 +256,7 @@ class RolesContract(ABC):
             assert role.permissions == (Permission.PROJECT_READ,)
 
     @with_client
-    async def test_permission_given_twice_is_kept_once(self, roles: RolesClient) -> None:
+    async def test_duplicate_permission(self, roles: RolesClient) -> None:
         """Duplicates are kept once, and the first place wins."""
         role = await self.make(
             roles, permissions=["DATASET_READ", "PROJECT_READ", Permission.DATASET_READ]
@@ -260,7 +264,7 @@ class RolesContract(ABC):
         assert role.permissions == ("DATASET_READ", "PROJECT_READ")
 
     @with_client
-    async def test_timestamps_are_aware_and_close_to_now(self, roles: RolesClient) -> None:
+    async def test_timestamps(self, roles: RolesClient) -> None:
         """`created_at` and `updated_at` carry an offset; nothing changes before it is made."""
         role = await self.make(roles)
         assert role.created_at.utcoffset() is not None
@@ -268,15 +272,17 @@ class RolesContract(ABC):
         assert timedelta() <= role.updated_at - role.created_at < timedelta(minutes=1)
 
     @with_client
-    async def test_all_known_permissions_may_be_held(self, roles: RolesClient) -> None:
+    async def test_every_permission(self, roles: RolesClient) -> None:
         """A role holds as many permissions as there are, in the order given."""
         role = await self.make(roles, permissions=reversed(Permission))
         assert role.permissions == tuple(reversed(Permission))
 
-    # Names
+
+class _Names(_Suite):
+    """What a name may be, and whose it is."""
 
     @with_client
-    async def test_name_may_hold_every_allowed_character(self, roles: RolesClient) -> None:
+    async def test_name_characters(self, roles: RolesClient) -> None:
         """Letters, digits, space and the marks of the reference are allowed, and come back."""
         name = self.unique("AZaz09 -_.,()[]'\"/:\\&@#$%!?+=")
         role = await roles.create(name=name, permissions=["PROJECT_READ"])
@@ -284,7 +290,7 @@ class RolesContract(ABC):
         assert (await roles.get(role=role.name)).id == role.id
 
     @with_client
-    async def test_name_with_another_character_is_refused(self, roles: RolesClient) -> None:
+    async def test_name_bad_character(self, roles: RolesClient) -> None:
         """Every character of a name is of the allowed set, the last one too."""
         for character in _NOT_IN_NAMES:
             for name in (f"A{character}B", f"A{character}", f"{character}A"):
@@ -292,34 +298,34 @@ class RolesContract(ABC):
                     await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
 
     @with_client
-    async def test_name_may_have_255_characters(self, roles: RolesClient) -> None:
+    async def test_name_of_255(self, roles: RolesClient) -> None:
         """A name has at most 255 characters."""
         name = self.remember(self.unique("Long").ljust(255, "g"))
         role = await roles.create(name=name, permissions=["PROJECT_READ"])
         assert role.name == name
 
     @with_client
-    async def test_name_of_256_characters_is_refused(self, roles: RolesClient) -> None:
+    async def test_name_of_256(self, roles: RolesClient) -> None:
         """A name has at most 255 characters."""
         name = self.remember(self.unique("Long").ljust(256, "g"))
         with pytest.raises(ValidationError, match=r"name: .*1 to 255 characters.* 256"):
             await roles.create(name=name, permissions=["PROJECT_READ"])
 
     @with_client
-    async def test_name_of_one_character_passes_the_rules(self, roles: RolesClient) -> None:
+    async def test_name_of_1(self, roles: RolesClient) -> None:
         """A name has at least one character; as short a one may be taken, so it is only checked."""
         with pytest.raises(ValidationError) as caught:
             await roles.create(name="A", permissions=[])
         assert _fields(caught) == ["permissions"]
 
     @with_client
-    async def test_empty_name_is_refused(self, roles: RolesClient) -> None:
+    async def test_name_empty(self, roles: RolesClient) -> None:
         """A name has at least one character."""
         with pytest.raises(ValidationError, match=r"name: .*1 to 255 characters"):
             await roles.create(name="", permissions=["PROJECT_READ"])
 
     @with_client
-    async def test_name_that_is_no_string_is_refused(self, roles: RolesClient) -> None:
+    async def test_name_not_string(self, roles: RolesClient) -> None:
         """A name is a string."""
         anything: Any = roles
         for name in (5, None, b"bytes", ["A"]):
@@ -327,7 +333,7 @@ class RolesContract(ABC):
                 await anything.create(name=name, permissions=["PROJECT_READ"])
 
     @with_client
-    async def test_name_that_is_taken_is_a_conflict(self, roles: RolesClient) -> None:
+    async def test_name_taken(self, roles: RolesClient) -> None:
         """Names are unique within the account."""
         role = await self.make(roles)
         with pytest.raises(ConflictError):
@@ -335,7 +341,7 @@ class RolesContract(ABC):
         assert await roles.get(role_id=role.id) == role
 
     @with_client
-    async def test_name_of_a_predefined_role_is_taken(self, roles: RolesClient) -> None:
+    async def test_name_of_predefined(self, roles: RolesClient) -> None:
         """Names are unique among predefined and custom roles together."""
         with pytest.raises(ConflictError):
             await roles.create(
@@ -343,7 +349,7 @@ class RolesContract(ABC):
             )
 
     @with_client
-    async def test_names_that_differ_by_case_are_different(self, roles: RolesClient) -> None:
+    async def test_name_case(self, roles: RolesClient) -> None:
         """Names are compared exactly."""
         lower = await self.make(roles, "case")
         name = self.remember(lower.name.upper())
@@ -352,9 +358,7 @@ class RolesContract(ABC):
         assert (await roles.get(role=lower.name)).id == lower.id
 
     @with_client
-    async def test_names_that_differ_by_outer_spaces_are_different(
-        self, roles: RolesClient
-    ) -> None:
+    async def test_name_outer_spaces(self, roles: RolesClient) -> None:
         """Names are compared exactly, and kept as they were given."""
         plain = await self.make(roles)
         name = self.remember(f" {plain.name}  ")
@@ -363,7 +367,7 @@ class RolesContract(ABC):
         assert (await roles.get(role=name)).id == spaced.id
 
     @with_client
-    async def test_of_many_creates_at_once_one_gets_the_name(self, roles: RolesClient) -> None:
+    async def test_name_race(self, roles: RolesClient) -> None:
         """Names are unique also among calls at the same moment."""
         name = self.unique("Race")
         ended: list[str] = []
@@ -379,41 +383,43 @@ class RolesContract(ABC):
         await _together(*[create] * 5)
         assert sorted(ended) == ["conflict", "conflict", "conflict", "conflict", "made"]
 
-    # Descriptions and permissions
+
+class _Fields(_Suite):
+    """What a description and permissions may be."""
 
     @with_client
-    async def test_description_may_have_1000_characters(self, roles: RolesClient) -> None:
+    async def test_description_of_1000(self, roles: RolesClient) -> None:
         """A description has at most 1000 characters, whatever they take in bytes."""
         role = await self.make(roles, description="ß" * 1000)
         assert role.description == "ß" * 1000
 
     @with_client
-    async def test_description_of_1001_characters_is_refused(self, roles: RolesClient) -> None:
+    async def test_description_of_1001(self, roles: RolesClient) -> None:
         """A description has at most 1000 characters."""
         with pytest.raises(ValidationError, match=r"description: .*at most 1000 .*1001"):
             await self.make(roles, description="d" * 1001)
 
     @with_client
-    async def test_description_that_is_no_string_is_refused(self, roles: RolesClient) -> None:
+    async def test_description_not_string(self, roles: RolesClient) -> None:
         """A description is a string."""
         for description in (5, b"bytes", ["A"]):
             with pytest.raises(ValidationError, match="description: must be a string"):
                 await self.make(roles, description=description)
 
     @with_client
-    async def test_description_that_is_no_unicode_is_refused(self, roles: RolesClient) -> None:
+    async def test_description_surrogate(self, roles: RolesClient) -> None:
         """Bodies are UTF-8, which cannot carry a lone surrogate."""
         with pytest.raises(ValidationError, match="description: "):
             await self.make(roles, description="\ud800")
 
     @with_client
-    async def test_no_permissions_are_refused(self, roles: RolesClient) -> None:
+    async def test_no_permissions(self, roles: RolesClient) -> None:
         """A role has at least one permission."""
         with pytest.raises(ValidationError, match=r"permissions: .*at least one"):
             await self.make(roles, permissions=[])
 
     @with_client
-    async def test_unknown_permission_is_refused_with_the_nearest(self, roles: RolesClient) -> None:
+    async def test_unknown_permission(self, roles: RolesClient) -> None:
         """A string that is no known permission is an error that suggests one."""
         for given, nearest in {
             "PROJECT_RAED": "PROJECT_READ",
@@ -425,7 +431,7 @@ class RolesContract(ABC):
                 await self.make(roles, permissions=["DATASET_UPDATE", given])
 
     @with_client
-    async def test_permissions_that_are_none_are_refused(self, roles: RolesClient) -> None:
+    async def test_permissions_not_iterable(self, roles: RolesClient) -> None:
         """Permissions are an iterable of them: not one string, not a number, not a mapping."""
         one = Permission.PROJECT_READ
         for permissions in ("PROJECT_READ", one, None, 5, b"PROJECT_READ", {one: True}):
@@ -433,22 +439,20 @@ class RolesContract(ABC):
                 await self.make(roles, permissions=permissions)
 
     @with_client
-    async def test_permission_that_is_no_string_is_refused(self, roles: RolesClient) -> None:
+    async def test_permission_not_string(self, roles: RolesClient) -> None:
         """A permission is a member or its identifier."""
         for permission in (5, None, ["PROJECT_READ"], b"PROJECT_READ"):
             with pytest.raises(ValidationError, match="permissions: must hold permissions"):
                 await self.make(roles, permissions=["PROJECT_READ", permission])
 
     @with_client
-    async def test_permission_that_the_service_does_not_know_is_refused_by_it(
-        self, roles: RolesClient
-    ) -> None:
+    async def test_permission_unknown_to_service(self, roles: RolesClient) -> None:
         """An `UnknownPermission` made by hand is sent, and is the service's to refuse."""
         with pytest.raises(BadRequestError):
             await self.make(roles, permissions=[UnknownPermission("NO_SUCH_THING_READ")])
 
     @with_client
-    async def test_all_that_is_wrong_is_said_at_once(self, roles: RolesClient) -> None:
+    async def test_all_violations(self, roles: RolesClient) -> None:
         """One `ValidationError` carries each field and its message; its text holds them all."""
         with pytest.raises(ValidationError) as caught:
             await roles.create(name="Tab\t", permissions=[], description="d" * 1001)
@@ -458,7 +462,7 @@ class RolesContract(ABC):
             assert f"{violation.field}: {violation.message}" in str(caught.value)
 
     @with_client
-    async def test_wrong_arguments_make_no_role(self, roles: RolesClient) -> None:
+    async def test_invalid_makes_nothing(self, roles: RolesClient) -> None:
         """A call that breaks a rule does nothing."""
         name = self.unique("Never")
         with pytest.raises(ValidationError):
@@ -466,10 +470,12 @@ class RolesContract(ABC):
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
 
-    # One page of a listing
+
+class _Pages(_Suite):
+    """One page of a listing."""
 
     @with_client
-    async def test_page_is_what_awaiting_a_listing_gives(self, roles: RolesClient) -> None:
+    async def test_await_gives_page(self, roles: RolesClient) -> None:
         """`await roles.list()` is a `ListRolesResponse` with `roles` and `pagination`."""
         page = await roles.list()
         assert isinstance(page, ListRolesResponse)
@@ -477,14 +483,14 @@ class RolesContract(ABC):
         assert page.pagination.has_more in {True, False}
 
     @with_client
-    async def test_listing_is_newest_first(self, roles: RolesClient) -> None:
+    async def test_newest_first(self, roles: RolesClient) -> None:
         """Roles come newest first."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         page = await roles.list(limit=3, is_predefined=False)
         assert [role.name for role in page.roles] == [made[2].name, made[1].name, made[0].name]
 
     @with_client
-    async def test_page_holds_as_many_as_its_limit(self, roles: RolesClient) -> None:
+    async def test_limit_of_page(self, roles: RolesClient) -> None:
         """`limit` is how many roles one page holds, where there are as many."""
         for _ in range(3):
             await self.make(roles)
@@ -492,7 +498,7 @@ class RolesContract(ABC):
         assert len((await roles.list(limit=2)).roles) == 2
 
     @with_client
-    async def test_page_that_is_not_the_last_has_a_cursor(self, roles: RolesClient) -> None:
+    async def test_cursor_while_more(self, roles: RolesClient) -> None:
         """`next_cursor` is there when `has_more` is true."""
         for _ in range(2):
             await self.make(roles)
@@ -501,7 +507,7 @@ class RolesContract(ABC):
         assert page.pagination.next_cursor
 
     @with_client
-    async def test_last_page_has_no_cursor(self, roles: RolesClient) -> None:
+    async def test_last_page(self, roles: RolesClient) -> None:
         """`next_cursor` is absent when `has_more` is false."""
         await self.make(roles)
         pages = [page async for page in roles.list(limit=100).pages()]
@@ -509,7 +515,7 @@ class RolesContract(ABC):
         assert pages[-1].pagination.next_cursor is None
 
     @with_client
-    async def test_page_that_just_holds_the_rest_is_the_last(self, roles: RolesClient) -> None:
+    async def test_full_last_page(self, roles: RolesClient) -> None:
         """`has_more` tells whether roles follow, also where a page is exactly full."""
         await self.make(roles)
         everything = await roles.list(is_predefined=True).all()
@@ -518,7 +524,7 @@ class RolesContract(ABC):
         assert page.pagination.has_more is False
 
     @with_client
-    async def test_cursor_goes_on_where_its_page_ended(self, roles: RolesClient) -> None:
+    async def test_cursor_continues(self, roles: RolesClient) -> None:
         """The page of a cursor begins with the role after the last one of the page before."""
         made = [await self.make(roles, letter) for letter in "ABCD"]
         first = await roles.list(limit=2, is_predefined=False)
@@ -527,7 +533,7 @@ class RolesContract(ABC):
         assert second.roles == (made[1], made[0])
 
     @with_client
-    async def test_cursor_may_be_used_again(self, roles: RolesClient) -> None:
+    async def test_cursor_reused(self, roles: RolesClient) -> None:
         """A cursor is a place in the listing, and no step of it."""
         for letter in "ABC":
             await self.make(roles, letter)
@@ -536,7 +542,7 @@ class RolesContract(ABC):
         assert (await roles.list(limit=1, cursor=cursor)).roles == once.roles
 
     @with_client
-    async def test_cursor_takes_another_limit(self, roles: RolesClient) -> None:
+    async def test_cursor_other_limit(self, roles: RolesClient) -> None:
         """A cursor is bound to its filter, not to the size of its page."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
@@ -544,7 +550,7 @@ class RolesContract(ABC):
         assert page.roles == (made[1], made[0])
 
     @with_client
-    async def test_cursor_of_another_filter_is_refused(self, roles: RolesClient) -> None:
+    async def test_cursor_other_filter(self, roles: RolesClient) -> None:
         """A cursor that was issued for another filter is a 400."""
         for letter in "AB":
             await self.make(roles, letter)
@@ -554,7 +560,7 @@ class RolesContract(ABC):
                 await roles.list(limit=1, cursor=cursor, is_predefined=other)
 
     @with_client
-    async def test_cursor_that_was_made_up_is_refused(self, roles: RolesClient) -> None:
+    async def test_cursor_made_up(self, roles: RolesClient) -> None:
         """A cursor that the service did not issue is a 400."""
         for _ in range(2):
             await self.make(roles)
@@ -566,7 +572,7 @@ class RolesContract(ABC):
                 await roles.list(cursor=cursor)
 
     @with_client
-    async def test_custom_roles_can_be_listed_alone(self, roles: RolesClient) -> None:
+    async def test_filter_custom(self, roles: RolesClient) -> None:
         """`is_predefined=False` is only the custom roles."""
         role = await self.make(roles)
         listed = await roles.list(is_predefined=False).all()
@@ -574,14 +580,14 @@ class RolesContract(ABC):
         assert {role.is_predefined for role in listed.roles} == {False}
 
     @with_client
-    async def test_predefined_roles_can_be_listed_alone(self, roles: RolesClient) -> None:
+    async def test_filter_predefined(self, roles: RolesClient) -> None:
         """`is_predefined=True` is only the system's roles, which every account has."""
         await self.make(roles)
         listed = await roles.list(is_predefined=True).all()
         assert {role.is_predefined for role in listed.roles} == {True}
 
     @with_client
-    async def test_without_a_filter_both_kinds_are_listed(self, roles: RolesClient) -> None:
+    async def test_no_filter(self, roles: RolesClient) -> None:
         """`is_predefined=None` is every role."""
         role = await self.make(roles)
         listed = await roles.list(is_predefined=None).all()
@@ -589,7 +595,7 @@ class RolesContract(ABC):
         assert (await _predefined(roles)) in listed.roles
 
     @with_client
-    async def test_listing_does_not_ask_before_it_is_awaited(self, roles: RolesClient) -> None:
+    async def test_listing_is_lazy(self, roles: RolesClient) -> None:
         """Nothing is sent before a listing is awaited or iterated, and each time it starts anew."""
         listing = roles.list(limit=1, is_predefined=False)
         for letter in "AB":
@@ -597,7 +603,7 @@ class RolesContract(ABC):
             assert (await listing).roles == (made,)
 
     @with_client
-    async def test_limit_is_1_to_100(self, roles: RolesClient) -> None:
+    async def test_limit_range(self, roles: RolesClient) -> None:
         """`limit` is an integer from 1 to 100."""
         for limit in (0, 101, -1, 10**20):
             with pytest.raises(ValidationError, match="limit: must be 1 to 100"):
@@ -606,7 +612,7 @@ class RolesContract(ABC):
         assert await roles.list(limit=100)
 
     @with_client
-    async def test_limit_that_is_no_integer_is_refused(self, roles: RolesClient) -> None:
+    async def test_limit_not_integer(self, roles: RolesClient) -> None:
         """`limit` is an integer; a bool is none."""
         anything: Any = roles
         for limit in ("10", 1.5, True):
@@ -614,7 +620,7 @@ class RolesContract(ABC):
                 await anything.list(limit=limit)
 
     @with_client
-    async def test_cursor_is_text(self, roles: RolesClient) -> None:
+    async def test_cursor_not_text(self, roles: RolesClient) -> None:
         """`cursor` is a token from a page, so it is a string and not empty."""
         anything: Any = roles
         for cursor in ("", 5, b"bytes", "\ud800"):
@@ -622,7 +628,7 @@ class RolesContract(ABC):
                 await anything.list(cursor=cursor)
 
     @with_client
-    async def test_filter_is_a_bool(self, roles: RolesClient) -> None:
+    async def test_filter_not_bool(self, roles: RolesClient) -> None:
         """`is_predefined` is True, False or None."""
         anything: Any = roles
         for is_predefined in ("true", 1, 0):
@@ -630,19 +636,19 @@ class RolesContract(ABC):
                 await anything.list(is_predefined=is_predefined)
 
     @with_client
-    async def test_all_that_is_wrong_with_a_listing_is_said_at_once(
-        self, roles: RolesClient
-    ) -> None:
+    async def test_all_list_violations(self, roles: RolesClient) -> None:
         """One `ValidationError` names every argument that breaks a rule."""
         anything: Any = roles
         with pytest.raises(ValidationError) as caught:
             await anything.list(limit=0, cursor="", is_predefined="no")
         assert sorted(_fields(caught)) == ["cursor", "is_predefined", "limit"]
 
-    # A walk over a whole listing
+
+class _Walks(_Suite):
+    """A walk over every page of a listing."""
 
     @with_client
-    async def test_walk_sees_every_role_once(self, roles: RolesClient) -> None:
+    async def test_walk_sees_each_once(self, roles: RolesClient) -> None:
         """`async for` goes over every page, whatever its size."""
         made = [await self.make(roles, letter) for letter in "ABCDE"]
         newest_first = [role.id for role in reversed(made)]
@@ -651,7 +657,7 @@ class RolesContract(ABC):
             assert [role_id for role_id in seen if role_id in newest_first] == newest_first
 
     @with_client
-    async def test_walk_begins_at_a_cursor(self, roles: RolesClient) -> None:
+    async def test_walk_from_cursor(self, roles: RolesClient) -> None:
         """A walk goes on from the page whose cursor it was given."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
@@ -659,7 +665,7 @@ class RolesContract(ABC):
         assert seen[:2] == [made[1], made[0]]
 
     @with_client
-    async def test_walk_keeps_its_filter(self, roles: RolesClient) -> None:
+    async def test_walk_keeps_filter(self, roles: RolesClient) -> None:
         """Every page of a walk is of the filter that was asked for."""
         for letter in "ABC":
             await self.make(roles, letter)
@@ -667,14 +673,14 @@ class RolesContract(ABC):
         assert {role.is_predefined async for role in walk} == {False}
 
     @with_client
-    async def test_walk_can_be_left_early(self, roles: RolesClient) -> None:
+    async def test_walk_left_early(self, roles: RolesClient) -> None:
         """A walk may be left after any role, and the client goes on working."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         assert await anext(aiter(roles.list(limit=1, is_predefined=False))) == made[2]
         assert await roles.get(role_id=made[0].id) == made[0]
 
     @with_client
-    async def test_pages_of_a_walk_are_of_its_limit(self, roles: RolesClient) -> None:
+    async def test_pages_of_walk(self, roles: RolesClient) -> None:
         """`pages()` gives each page as it comes."""
         made = [await self.make(roles, letter) for letter in "ABCD"]
         pages = roles.list(limit=2, is_predefined=False).pages()
@@ -682,7 +688,7 @@ class RolesContract(ABC):
         assert (await anext(pages)).roles == (made[1], made[0])
 
     @with_client
-    async def test_all_gathers_the_pages(self, roles: RolesClient) -> None:
+    async def test_all_pages(self, roles: RolesClient) -> None:
         """`all()` is one response with every role and nothing more to come."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         response = await roles.list(limit=1, is_predefined=False).all()
@@ -691,7 +697,7 @@ class RolesContract(ABC):
         assert response.pagination.next_cursor is None
 
     @with_client
-    async def test_walk_is_steady_while_roles_come_and_go(self, roles: RolesClient) -> None:
+    async def test_walk_during_deletes(self, roles: RolesClient) -> None:
         """A role that exists from a walk's start to its end is seen exactly once."""
         made = [await self.make(roles, letter) for letter in "ABCDEF"]
         kept = [made[4].id, made[2].id, made[0].id]
@@ -710,7 +716,7 @@ class RolesContract(ABC):
         assert len(seen) == len(set(seen))
 
     @with_client
-    async def test_walk_is_steady_while_roles_change(self, roles: RolesClient) -> None:
+    async def test_walk_during_updates(self, roles: RolesClient) -> None:
         """A role keeps its place in the listing when it is updated."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         ids = [role.id for role in reversed(made)]
@@ -723,7 +729,7 @@ class RolesContract(ABC):
         assert [role_id for role_id in seen if role_id in ids] == ids
 
     @with_client
-    async def test_walks_do_not_disturb_each_other(self, roles: RolesClient) -> None:
+    async def test_two_walks(self, roles: RolesClient) -> None:
         """Two walks of one listing at the same time each see every role."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         listing = roles.list(limit=1, is_predefined=False)
@@ -732,10 +738,12 @@ class RolesContract(ABC):
             assert await anext(one) == expected
             assert await anext(other) == expected
 
-    # Many roles
+
+class _ManyRoles(_Suite):
+    """Accounts with more roles than a page holds."""
 
     @with_client
-    async def test_page_holds_50_unless_told_otherwise(self, roles: RolesClient) -> None:
+    async def test_default_limit(self, roles: RolesClient) -> None:
         """The reference's default limit is 50."""
         await self._crowd(roles)
         page = await roles.list()
@@ -743,14 +751,14 @@ class RolesContract(ABC):
         assert page.pagination.has_more is True
 
     @with_client
-    async def test_walk_asks_for_100_at_a_time(self, roles: RolesClient) -> None:
+    async def test_walk_limit(self, roles: RolesClient) -> None:
         """A walk without a limit asks for the largest pages."""
         await self._crowd(roles)
         page = await anext(roles.list().pages())
         assert len(page.roles) == 100
 
     @with_client
-    async def test_name_is_found_however_many_roles_there_are(self, roles: RolesClient) -> None:
+    async def test_name_on_any_page(self, roles: RolesClient) -> None:
         """A name is looked for on every page, and one that isn't there is told its nearest."""
         oldest = await self.make(roles, "Oldest")
         await self._crowd(roles)
@@ -763,30 +771,32 @@ class RolesContract(ABC):
         """Make enough roles for two of the largest pages."""
         await _together(*[functools.partial(self.make, roles, f"N{n}") for n in range(101)])
 
-    # Which role a call means
+
+class _Lookup(_Suite):
+    """Which role a call is about: by its ID, or by its name."""
 
     @with_client
-    async def test_role_is_got_by_its_id(self, roles: RolesClient) -> None:
+    async def test_get_by_id(self, roles: RolesClient) -> None:
         """`role_id=` is an ID, used as it is."""
         first, second = await self.make(roles, "A"), await self.make(roles, "B")
         assert await roles.get(role_id=first.id) == first
         assert await roles.get(role_id=second.id) == second
 
     @with_client
-    async def test_role_is_got_by_its_name(self, roles: RolesClient) -> None:
+    async def test_get_by_name(self, roles: RolesClient) -> None:
         """`role=` with anything but an ID is a name."""
         first, second = await self.make(roles, "A"), await self.make(roles, "B")
         assert await roles.get(role=first.name) == first
         assert await roles.get(role=second.name) == second
 
     @with_client
-    async def test_role_that_looks_like_an_id_is_one(self, roles: RolesClient) -> None:
+    async def test_get_role_as_id(self, roles: RolesClient) -> None:
         """`role=` with strict base64 of UTF-8 with a colon in it is an ID."""
         role = await self.make(roles)
         assert await roles.get(role=role.id) == role
 
     @with_client
-    async def test_name_is_found_only_where_it_matches_exactly(self, roles: RolesClient) -> None:
+    async def test_name_match_exact(self, roles: RolesClient) -> None:
         """A name matches exactly or not at all."""
         role = await self.make(roles, "Exact")
         for other in (
@@ -800,7 +810,7 @@ class RolesContract(ABC):
                 await roles.get(role=other)
 
     @with_client
-    async def test_name_in_the_form_of_an_id_is_taken_for_one(self, roles: RolesClient) -> None:
+    async def test_name_like_id(self, roles: RolesClient) -> None:
         """Text that is strict base64 with a colon in it is an ID, also if a role is named so."""
         name = self.remember(base64.b64encode(f"A:{secrets.token_hex(6)}".encode()).decode())
         role = await roles.create(name=name, permissions=["PROJECT_READ"])
@@ -810,7 +820,7 @@ class RolesContract(ABC):
         assert await roles.get(role_id=role.id) == role
 
     @with_client
-    async def test_name_that_is_nearly_an_id_is_a_name(self, roles: RolesClient) -> None:
+    async def test_name_almost_id(self, roles: RolesClient) -> None:
         """Base64 without a colon in it, without its padding, or with more around it, is a name."""
         token = secrets.token_hex(7)
         an_id = base64.b64encode(f"Role:{token}".encode()).decode()
@@ -825,13 +835,13 @@ class RolesContract(ABC):
             assert await roles.get(role=name) == role
 
     @with_client
-    async def test_unknown_id_is_not_found(self, roles: RolesClient) -> None:
+    async def test_get_unknown_id(self, roles: RolesClient) -> None:
         """An ID that is no role's is a 404."""
         with pytest.raises(NotFoundError):
             await roles.get(role_id=_NO_ID)
 
     @with_client
-    async def test_id_is_used_as_it_is(self, roles: RolesClient) -> None:
+    async def test_id_used_as_is(self, roles: RolesClient) -> None:
         """`role_id=` is never taken for a name, nor for a way out of its place in the path."""
         role = await self.make(roles)
         for role_id in (role.name, *_ODD_IDS):
@@ -840,7 +850,7 @@ class RolesContract(ABC):
             assert caught.value.name is None
 
     @with_client
-    async def test_unknown_name_is_not_found_and_named(self, roles: RolesClient) -> None:
+    async def test_get_unknown_name(self, roles: RolesClient) -> None:
         """A name that isn't there is a `NotFoundError` that names it, with status 404."""
         name = self.unique("Nobody")
         with pytest.raises(NotFoundError) as caught:
@@ -850,7 +860,7 @@ class RolesContract(ABC):
         assert name in str(caught.value)
 
     @with_client
-    async def test_unknown_name_is_told_the_closest_few(self, roles: RolesClient) -> None:
+    async def test_closest_names(self, roles: RolesClient) -> None:
         """A `NotFoundError` for a name carries and prints the closest names, nearest first."""
         token = secrets.token_hex(8)
         for name in ("Engineer", "Engineers", "Ingenieur", "Zookeeper"):
@@ -862,7 +872,7 @@ class RolesContract(ABC):
         assert f"{token} Engineer'" in str(caught.value)
 
     @with_client
-    async def test_many_names_are_found_at_once(self, roles: RolesClient) -> None:
+    async def test_lookups_together(self, roles: RolesClient) -> None:
         """Calls by name at the same moment each get their own role, or their own error."""
         made = [await self.make(roles, letter) for letter in "ABC"]
         nobody = made[0].name.lower()
@@ -879,7 +889,7 @@ class RolesContract(ABC):
         assert got == {**{role.name: role.id for role in made}, nobody: f"no {nobody}"}
 
     @with_client
-    async def test_role_is_found_while_others_are_looked_for(self, roles: RolesClient) -> None:
+    async def test_lookup_during_others(self, roles: RolesClient) -> None:
         """A call sees every role that existed when it was made, whoever else looks for one then."""
         other = await self.make(roles, "Other")
         done = False
@@ -900,7 +910,7 @@ class RolesContract(ABC):
         await _together(look, look, make_and_look)
 
     @with_client
-    async def test_role_made_a_moment_ago_is_found_by_name(self, roles: RolesClient) -> None:
+    async def test_lookup_after_create(self, roles: RolesClient) -> None:
         """A name is looked for among the roles there are when it is asked for."""
         name = self.unique("Soon")
         with pytest.raises(NotFoundError):
@@ -909,7 +919,7 @@ class RolesContract(ABC):
         assert await roles.get(role=name) == role
 
     @with_client
-    async def test_exactly_one_of_role_id_and_role_is_taken(self, roles: RolesClient) -> None:
+    async def test_one_target(self, roles: RolesClient) -> None:
         """Neither or both is a `ValidationError` that names them, and nothing is done."""
         role = await self.make(roles)
         targets: list[dict[str, str | None]] = [
@@ -925,7 +935,7 @@ class RolesContract(ABC):
         assert await roles.get(role_id=role.id) == role
 
     @with_client
-    async def test_id_or_name_is_text(self, roles: RolesClient) -> None:
+    async def test_target_not_text(self, roles: RolesClient) -> None:
         """An ID or name is a string and not empty, in every method that takes one."""
         for field in ("role_id", "role"):
             for value in ("", 5, b"bytes", "\ud800"):
@@ -934,10 +944,12 @@ class RolesContract(ABC):
                         await call()
                     assert _fields(caught) == [field]
 
-    # Updates
+
+class _Update(_Suite):
+    """What `update` changes, and what it refuses."""
 
     @with_client
-    async def test_update_changes_what_it_is_given(self, roles: RolesClient) -> None:
+    async def test_update_returns_role(self, roles: RolesClient) -> None:
         """`update` answers with the role after the change, which is then there."""
         role = await self.make(roles, description="Before.")
         assert await roles.get(role_id=role.id) == role
@@ -951,7 +963,7 @@ class RolesContract(ABC):
         assert await roles.get(role_id=role.id) == changed
 
     @with_client
-    async def test_update_keeps_what_it_is_not_given(self, roles: RolesClient) -> None:
+    async def test_update_keeps_rest(self, roles: RolesClient) -> None:
         """A field left out keeps its value."""
         made = await self.make(
             roles, description="Stays.", permissions=["DATASET_READ", "PROJECT_READ"]
@@ -965,7 +977,7 @@ class RolesContract(ABC):
         assert (role.name, role.description) == (name, "New.")
 
     @with_client
-    async def test_update_keeps_what_makes_a_role(self, roles: RolesClient) -> None:
+    async def test_update_keeps_identity(self, roles: RolesClient) -> None:
         """ID, kind and moment of making never change; the moment of change does not go back."""
         made = await self.make(roles)
         changed = await roles.update(role_id=made.id, description="Changed.")
@@ -975,29 +987,27 @@ class RolesContract(ABC):
         assert changed.updated_at >= made.updated_at
 
     @with_client
-    async def test_update_moves_the_moment_of_change(self, roles: RolesClient) -> None:
+    async def test_updated_at_moves(self, roles: RolesClient) -> None:
         """`updated_at` tells when a role last changed."""
         made = await self.make(roles)
         changed = await roles.update(role_id=made.id, description="Changed.")
         assert changed.updated_at > made.updated_at
 
     @with_client
-    async def test_description_of_none_clears_it(self, roles: RolesClient) -> None:
+    async def test_clear_description(self, roles: RolesClient) -> None:
         """`description=None` clears the description."""
         made = await self.make(roles, description="Goes away.")
         assert (await roles.update(role_id=made.id, description=None)).description is None
         assert (await roles.get(role_id=made.id)).description is None
 
     @with_client
-    async def test_empty_description_clears_it(self, roles: RolesClient) -> None:
+    async def test_clear_by_empty_text(self, roles: RolesClient) -> None:
         """An empty description is left out of responses, after an update as after a create."""
         made = await self.make(roles, description="Goes away.")
         assert (await roles.update(role_id=made.id, description="")).description is None
 
     @with_client
-    async def test_none_for_name_or_permissions_counts_as_left_out(
-        self, roles: RolesClient
-    ) -> None:
+    async def test_none_is_left_out(self, roles: RolesClient) -> None:
         """Only a description can be cleared."""
         made = await self.make(roles)
         changed = await roles.update(
@@ -1007,7 +1017,7 @@ class RolesContract(ABC):
         assert changed.permissions == made.permissions
 
     @with_client
-    async def test_nothing_to_change_is_refused(self, roles: RolesClient) -> None:
+    async def test_update_of_nothing(self, roles: RolesClient) -> None:
         """An update changes at least one thing; None and `UNSET` change nothing."""
         anything: Any = roles
         nothings: list[dict[str, object]] = [
@@ -1022,7 +1032,7 @@ class RolesContract(ABC):
                 await anything.update(role="Nobody", **nothing)
 
     @with_client
-    async def test_permissions_replace_the_whole_set(self, roles: RolesClient) -> None:
+    async def test_replace_permissions(self, roles: RolesClient) -> None:
         """`permissions` is the set after the update, in the order given, each once."""
         made = await self.make(roles, permissions=["PROJECT_READ", "DATASET_READ"])
         changed = await roles.update(
@@ -1031,7 +1041,7 @@ class RolesContract(ABC):
         assert changed.permissions == ("SPACE_READ", "PROJECT_READ")
 
     @with_client
-    async def test_permissions_cannot_be_emptied(self, roles: RolesClient) -> None:
+    async def test_empty_permissions(self, roles: RolesClient) -> None:
         """A role has at least one permission, after an update too."""
         made = await self.make(roles)
         with pytest.raises(ValidationError, match=r"permissions: .*at least one"):
@@ -1039,7 +1049,7 @@ class RolesContract(ABC):
         assert await roles.get(role_id=made.id) == made
 
     @with_client
-    async def test_update_is_under_the_rules_of_create(self, roles: RolesClient) -> None:
+    async def test_update_rules(self, roles: RolesClient) -> None:
         """Name, description and permissions keep their rules, all reported at once."""
         made = await self.make(roles)
         with pytest.raises(ValidationError) as caught:
@@ -1056,7 +1066,7 @@ class RolesContract(ABC):
         assert await roles.get(role_id=made.id) == made
 
     @with_client
-    async def test_role_is_updated_by_its_name(self, roles: RolesClient) -> None:
+    async def test_update_by_name(self, roles: RolesClient) -> None:
         """`role=` with anything but an ID is a name, in `update` too."""
         other, made = await self.make(roles, "A"), await self.make(roles, "B")
         changed = await roles.update(role=made.name, description="Changed.")
@@ -1064,13 +1074,13 @@ class RolesContract(ABC):
         assert await roles.get(role_id=other.id) == other
 
     @with_client
-    async def test_role_is_updated_by_what_looks_like_an_id(self, roles: RolesClient) -> None:
+    async def test_update_role_as_id(self, roles: RolesClient) -> None:
         """`role=` with what has the form of an ID is one, in `update` too."""
         made = await self.make(roles)
         assert (await roles.update(role=made.id, description="Changed.")).id == made.id
 
     @with_client
-    async def test_name_that_is_taken_cannot_be_given(self, roles: RolesClient) -> None:
+    async def test_rename_to_taken(self, roles: RolesClient) -> None:
         """Names are unique after an update too; a role that is refused stays as it is."""
         first, second = await self.make(roles, "A"), await self.make(roles, "B")
         for name in (second.name, (await _predefined(roles)).name):
@@ -1080,13 +1090,13 @@ class RolesContract(ABC):
         assert await roles.get(role_id=second.id) == second
 
     @with_client
-    async def test_role_may_be_renamed_to_its_own_name(self, roles: RolesClient) -> None:
+    async def test_rename_to_own_name(self, roles: RolesClient) -> None:
         """A role's own name is not taken for itself."""
         made = await self.make(roles)
         assert (await roles.update(role_id=made.id, name=made.name)).name == made.name
 
     @with_client
-    async def test_renamed_role_is_found_by_its_new_name_alone(self, roles: RolesClient) -> None:
+    async def test_rename(self, roles: RolesClient) -> None:
         """A new name takes the place of the old one, which is free again."""
         made = await self.make(roles)
         name = self.unique("Renamed")
@@ -1098,7 +1108,7 @@ class RolesContract(ABC):
         assert again.id != made.id
 
     @with_client
-    async def test_update_of_an_unknown_role_is_not_found(self, roles: RolesClient) -> None:
+    async def test_update_unknown(self, roles: RolesClient) -> None:
         """No role, no update: 404."""
         with pytest.raises(NotFoundError):
             await roles.update(role_id=_NO_ID, description="Changed.")
@@ -1108,7 +1118,7 @@ class RolesContract(ABC):
         assert caught.value.name == name
 
     @with_client
-    async def test_predefined_role_cannot_be_updated(self, roles: RolesClient) -> None:
+    async def test_update_predefined(self, roles: RolesClient) -> None:
         """Predefined roles are read-only: 403, and the role stays as it is."""
         role = await _predefined(roles)
         with pytest.raises(ForbiddenError):
@@ -1116,10 +1126,12 @@ class RolesContract(ABC):
             await roles.update(role_id=role.id, description=role.description)
         assert await roles.get(role_id=role.id) == role
 
-    # Deletions
+
+class _Delete(_Suite):
+    """What `delete` removes, and what it refuses."""
 
     @with_client
-    async def test_deleted_role_is_gone(self, roles: RolesClient) -> None:
+    async def test_delete(self, roles: RolesClient) -> None:
         """A deleted role is gone for get, list, update and delete."""
         role = await self.make(roles)
         assert await roles.get(role_id=role.id) == role
@@ -1135,7 +1147,7 @@ class RolesContract(ABC):
         assert role.id not in [listed.id async for listed in roles.list()]
 
     @with_client
-    async def test_delete_leaves_other_roles_alone(self, roles: RolesClient) -> None:
+    async def test_delete_only_one(self, roles: RolesClient) -> None:
         """`delete` takes away the one role that it is given."""
         first, second, third = [await self.make(roles, letter) for letter in "ABC"]
         await roles.delete(role_id=second.id)
@@ -1143,14 +1155,14 @@ class RolesContract(ABC):
         assert page.roles == (third, first)
 
     @with_client
-    async def test_delete_returns_nothing(self, roles: RolesClient) -> None:
+    async def test_delete_returns_none(self, roles: RolesClient) -> None:
         """`delete` is answered with 204 and no body."""
         role = await self.make(roles)
         anything: Any = roles
         assert await anything.delete(role_id=role.id) is None
 
     @with_client
-    async def test_role_is_deleted_by_its_name(self, roles: RolesClient) -> None:
+    async def test_delete_by_name(self, roles: RolesClient) -> None:
         """`role=` with anything but an ID is a name, in `delete` too."""
         other, role = await self.make(roles, "A"), await self.make(roles, "B")
         await roles.delete(role=role.name)
@@ -1159,7 +1171,7 @@ class RolesContract(ABC):
         assert await roles.get(role_id=other.id) == other
 
     @with_client
-    async def test_role_is_deleted_by_what_looks_like_an_id(self, roles: RolesClient) -> None:
+    async def test_delete_role_as_id(self, roles: RolesClient) -> None:
         """`role=` with what has the form of an ID is one, in `delete` too."""
         role = await self.make(roles)
         await roles.delete(role=role.id)
@@ -1167,7 +1179,7 @@ class RolesContract(ABC):
             await roles.get(role_id=role.id)
 
     @with_client
-    async def test_name_of_a_deleted_role_is_free_again(self, roles: RolesClient) -> None:
+    async def test_deleted_name_free(self, roles: RolesClient) -> None:
         """A name can be given again, to a role with an ID of its own."""
         first = await self.make(roles)
         await roles.delete(role_id=first.id)
@@ -1176,7 +1188,7 @@ class RolesContract(ABC):
         assert await roles.get(role=first.name) == second
 
     @with_client
-    async def test_delete_of_an_unknown_role_is_not_found(self, roles: RolesClient) -> None:
+    async def test_delete_unknown(self, roles: RolesClient) -> None:
         """No role, no deletion: 404."""
         for role_id in (_NO_ID, *_ODD_IDS):
             with pytest.raises(NotFoundError):
@@ -1187,7 +1199,7 @@ class RolesContract(ABC):
         assert caught.value.name == name
 
     @with_client
-    async def test_predefined_role_cannot_be_deleted(self, roles: RolesClient) -> None:
+    async def test_delete_predefined(self, roles: RolesClient) -> None:
         """Predefined roles are read-only: 403, and the role is still there."""
         role = await _predefined(roles)
         with pytest.raises(ForbiddenError):
@@ -1196,12 +1208,12 @@ class RolesContract(ABC):
             await roles.delete(role=role.name)
         assert await roles.get(role_id=role.id) == role
 
-    # Errors
+
+class _Errors(_Suite):
+    """What an error carries."""
 
     @with_client
-    async def test_status_error_carries_the_answer_and_the_request(
-        self, roles: RolesClient
-    ) -> None:
+    async def test_status_error(self, roles: RolesClient) -> None:
         """A `StatusError` has the status, the parsed problem, the method and the path."""
         role = await self.make(roles)
         predefined = await _predefined(roles)
@@ -1244,7 +1256,7 @@ class RolesContract(ABC):
                 assert said in str(error)
 
     @with_client
-    async def test_errors_are_of_one_tree(self, roles: RolesClient) -> None:
+    async def test_error_tree(self, roles: RolesClient) -> None:
         """Every failure is a `RolesError`; one of the arguments is a `ValueError` too."""
         with pytest.raises(RolesError):
             await roles.get(role_id=_NO_ID)
@@ -1253,7 +1265,7 @@ class RolesContract(ABC):
         assert isinstance(caught.value, ValueError)
 
     @with_client
-    async def test_errors_copy_and_pickle(self, roles: RolesClient) -> None:
+    async def test_errors_pickle(self, roles: RolesClient) -> None:
         """An error that crosses a process is still of its class, with all that it carries."""
         role = await self.make(roles)
         anything: Any = roles
@@ -1273,10 +1285,12 @@ class RolesContract(ABC):
                 assert str(twin) == str(error)
                 assert vars(twin) == vars(error)
 
-    # Response objects
+
+class _Responses(_Suite):
+    """Roles and pages as values."""
 
     @with_client
-    async def test_responses_are_frozen(self, roles: RolesClient) -> None:
+    async def test_responses_frozen(self, roles: RolesClient) -> None:
         """Nobody changes a role or a page that another one holds."""
         await self.make(roles)
         page: Any = await roles.list(limit=1)
@@ -1290,7 +1304,7 @@ class RolesContract(ABC):
             assert not hasattr(thing, "__dict__")
 
     @with_client
-    async def test_responses_are_compared_by_value_and_hashed(self, roles: RolesClient) -> None:
+    async def test_responses_by_value(self, roles: RolesClient) -> None:
         """The same answer twice is equal and one member of a set; another one is not."""
         role, other = await self.make(roles, "A"), await self.make(roles, "B")
         again = await roles.get(role_id=role.id)
@@ -1301,7 +1315,7 @@ class RolesContract(ABC):
         assert len(set(pages)) == 1
 
     @with_client
-    async def test_role_that_was_read_stays_as_it_was(self, roles: RolesClient) -> None:
+    async def test_response_stays(self, roles: RolesClient) -> None:
         """A role is what it was when it was read, whatever happens to it in the account."""
         role = await self.make(roles, description="Before.")
         read = await roles.get(role_id=role.id)
@@ -1310,12 +1324,12 @@ class RolesContract(ABC):
         assert read.description == "Before."
         assert read.permissions == ("PROJECT_READ",)
 
-    # Limits and closing
+
+class _Lifecycle(_Suite):
+    """Options, and the end of a client."""
 
     @with_client
-    async def test_client_with_other_options_is_of_the_same_account(
-        self, roles: RolesClient
-    ) -> None:
+    async def test_with_options(self, roles: RolesClient) -> None:
         """`with_options` is another view of the same connections."""
         role = await self.make(roles)
         other = roles.with_options(timeout=20.0)
@@ -1325,14 +1339,14 @@ class RolesContract(ABC):
         assert await roles.get(role_id=made.id) == made
 
     @with_client
-    async def test_options_that_are_none_are_refused(self, roles: RolesClient) -> None:
+    async def test_options_refused(self, roles: RolesClient) -> None:
         """A time limit is above 0."""
         for timeout in (0, -1.0, float("nan"), float("inf"), True):
             with pytest.raises(ConfigurationError):
                 roles.with_options(timeout=timeout)
 
     @with_client
-    async def test_closing_twice_is_closing_once(self, roles: RolesClient) -> None:
+    async def test_close_twice(self, roles: RolesClient) -> None:
         """`aclose` a second time does nothing, nor does the end of the block then."""
         async with self.open_client() as other:
             assert await other.list()
@@ -1341,7 +1355,7 @@ class RolesContract(ABC):
         assert await roles.list()
 
     @with_client
-    async def test_call_after_closing_is_an_error(self, roles: RolesClient) -> None:
+    async def test_call_after_close(self, roles: RolesClient) -> None:
         """After `aclose` every call, also one that could be answered from memory, is an error."""
         del roles  # It cleans up, so another one is closed.
         async with self.open_client() as other:
@@ -1366,7 +1380,7 @@ class RolesContract(ABC):
                     await call()
 
     @with_client
-    async def test_closing_closes_the_client_with_other_options(self, roles: RolesClient) -> None:
+    async def test_close_shared(self, roles: RolesClient) -> None:
         """`with_options` shares the connections, so closing one closes both."""
         del roles
         for close_the_other in (True, False):
@@ -1375,6 +1389,24 @@ class RolesContract(ABC):
                 await (second if close_the_other else first).aclose()
                 with pytest.raises(ClientStateError):
                     await (first if close_the_other else second).list()
+
+
+class RolesContract(
+    _Interface,
+    _Create,
+    _Names,
+    _Fields,
+    _Pages,
+    _Walks,
+    _ManyRoles,
+    _Lookup,
+    _Update,
+    _Delete,
+    _Errors,
+    _Responses,
+    _Lifecycle,
+):
+    """Subclass it, say how a client is opened, and name the subclass `Test...`."""
 
 
 def _calls_on(roles: Any, **target: object) -> list[_Call]:  # noqa: ANN401 - also what is refused
