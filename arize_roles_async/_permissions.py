@@ -12,7 +12,7 @@ class Permission(StrEnum):
     `UnknownPermission`.
     """
 
-    # -- members: python -m tests.generate_permissions --
+    # -- members: python -m tests.tools.generate_permissions --
     AGENT_ROLE_CREATE = "AGENT_ROLE_CREATE"
     AGENT_ROLE_DELETE = "AGENT_ROLE_DELETE"
     AGENT_ROLE_READ = "AGENT_ROLE_READ"

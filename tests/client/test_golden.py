@@ -1,0 +1,1043 @@
+"""Requests and responses as bytes, written by hand from the service's REST reference."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
+
+import pytest
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    InvalidResponseError,
+    ListRolesResponse,
+    NotFoundError,
+    OutcomeUnknownError,
+    Permission,
+    RateLimitError,
+    RetryPolicy,
+    Role,
+    RolesConnectionError,
+    ServerError,
+    StatusError,
+    UnprocessableEntityError,
+)
+from arize_roles_fake import FakeAccount, serve
+from tests.support.raw_http import Message, Script, connection, read_message, scripted
+
+pytestmark = pytest.mark.asyncio
+
+ROLE_ID = "Um9sZToxOmFCY0Q="
+ROLE_PATH = "/v2/roles/Um9sZToxOmFCY0Q%3D"
+
+ROLE = b"""{
+  "id": "Um9sZToxOmFCY0Q=",
+  "name": "AI Engineer",
+  "description": "Looks at projects.",
+  "permissions": ["PROJECT_READ", "DATASET_READ"],
+  "is_predefined": false,
+  "created_at": "2026-11-24T08:30:00Z",
+  "updated_at": "2026-11-24T09:45:30.5+01:00"
+}"""
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+def answer(
+    body: bytes, status: str = "200 OK", kind: str = "application/json", *headers: str
+) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def problem(status: str, body: bytes, *headers: str) -> bytes:
+    return answer(body, status, "application/problem+json", *headers)
+
+
+def role(number: int, name: str) -> bytes:
+    return (
+        b'{"id":"id%d","name":"%s","permissions":["ROLE_READ"],"is_predefined":false,'
+        b'"created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00Z"}'
+    ) % (number, name.encode())
+
+
+def page(*roles: bytes, cursor: bytes | None = None) -> bytes:
+    more = (
+        b'{"has_more":false}'
+        if cursor is None
+        else b'{"has_more":true,"next_cursor":"%s"}' % cursor
+    )
+    return answer(b'{"roles":[%s],"pagination":%s}' % (b",".join(roles), more))
+
+
+@asynccontextmanager
+async def client(*answers: bytes | None) -> AsyncGenerator[tuple[AiohttpRolesClient, Script]]:
+    """The real client, with one attempt a call, and the answers that await it."""
+    async with (
+        scripted(*answers) as script,
+        AiohttpRolesClient("KEY-123", base_url=script.url, retry=RetryPolicy(attempts=1)) as roles,
+    ):
+        yield roles, script
+
+
+# What the client sends
+
+
+async def test_every_request_says_who_asks() -> None:
+    async with client(page()) as (roles, script):
+        await roles.list()
+    (request,) = script.requests
+    assert request.headers == {
+        "host": script.url.removeprefix("http://"),
+        "authorization": "Bearer KEY-123",
+        "accept": "application/json, application/problem+json",
+        "accept-encoding": request.headers["accept-encoding"],
+        "user-agent": request.headers["user-agent"],
+        "sdk-language": "python",
+        "sdk-package-name": "arize-roles-async",
+        "sdk-version": version("arize-roles-async"),
+        "language-version": python_version(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({}, "GET /v2/roles?limit=50"),
+        ({"limit": 1}, "GET /v2/roles?limit=1"),
+        ({"limit": 100, "is_predefined": True}, "GET /v2/roles?limit=100&is_predefined=true"),
+        ({"is_predefined": False}, "GET /v2/roles?limit=50&is_predefined=false"),
+        ({"cursor": "a/b+c=&d é"}, "GET /v2/roles?limit=50&cursor=a%2Fb%2Bc%3D%26d%20%C3%A9"),
+    ],
+)
+async def test_list_sends_its_arguments_as_a_query(arguments: dict[str, Any], line: str) -> None:
+    async with client(page()) as (roles, script):
+        await roles.list(**arguments)
+    assert script.lines == [line]
+    assert script.requests[0].body == b""
+
+
+async def test_create_sends_a_json_body() -> None:
+    async with client(answer(ROLE, "201 Created")) as (roles, script):
+        await roles.create(
+            name='A "B" \\ C',
+            permissions=[Permission.PROJECT_READ, "DATASET_READ", "PROJECT_READ"],
+            description="Größe 😀",
+        )
+    (request,) = script.requests
+    assert request.start == "POST /v2/roles HTTP/1.1"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["authorization"] == "Bearer KEY-123"
+    assert (
+        request.body
+        == (
+            '{"name":"A \\"B\\" \\\\ C","permissions":["PROJECT_READ","DATASET_READ"],'
+            '"description":"Größe 😀"}'
+        ).encode()
+    )
+
+
+async def test_create_leaves_out_a_description_of_none() -> None:
+    async with client(answer(ROLE, "201 Created")) as (roles, script):
+        await roles.create(name="A", permissions=["ROLE_READ"])
+    assert script.requests[0].body == b'{"name":"A","permissions":["ROLE_READ"]}'
+
+
+async def test_create_sends_an_empty_description_that_it_is_given() -> None:
+    async with client(answer(ROLE, "201 Created")) as (roles, script):
+        await roles.create(name="A", permissions=["ROLE_READ"], description="")
+    assert script.requests[0].body == b'{"name":"A","permissions":["ROLE_READ"],"description":""}'
+
+
+@pytest.mark.parametrize(
+    ("role_id", "segment"),
+    [
+        (ROLE_ID, "Um9sZToxOmFCY0Q%3D"),
+        ("a+b/c==", "a%2Bb%2Fc%3D%3D"),
+        ("..", "%2E%2E"),
+        (".", "%2E"),
+        ("../roles", "..%2Froles"),
+        ("a?b#c&d", "a%3Fb%23c%26d"),
+        ("%2F", "%252F"),
+        ("a b\r\n", "a%20b%0D%0A"),
+        ("é", "%C3%A9"),
+    ],
+)
+async def test_id_is_one_segment_of_the_path_whatever_it_holds(role_id: str, segment: str) -> None:
+    body = json.dumps({**json.loads(ROLE), "id": role_id}).encode()
+    async with client(answer(body), answer(body), NO_CONTENT) as (roles, script):
+        await roles.get(role_id=role_id)
+        await roles.update(role_id=role_id, name="A")
+        await roles.delete(role_id=role_id)
+    assert script.lines == [
+        f"GET /v2/roles/{segment}",
+        f"PATCH /v2/roles/{segment}",
+        f"DELETE /v2/roles/{segment}",
+    ]
+
+
+async def test_get_and_delete_send_no_body() -> None:
+    async with client(answer(ROLE), NO_CONTENT) as (roles, script):
+        await roles.get(role_id=ROLE_ID)
+        await roles.delete(role_id=ROLE_ID)
+    for request in script.requests:
+        assert "content-type" not in request.headers
+        assert request.headers.get("content-length", "0") == "0"
+        assert "transfer-encoding" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body"),
+    [
+        ({"name": "B"}, b'{"name":"B"}'),
+        ({"name": None, "description": "D", "permissions": None}, b'{"description":"D"}'),
+        ({"description": None}, b'{"description":null}'),
+        ({"description": ""}, b'{"description":""}'),
+        ({"permissions": ("ROLE_READ", "TAG_READ")}, b'{"permissions":["ROLE_READ","TAG_READ"]}'),
+    ],
+)
+async def test_update_sends_what_it_is_given_and_no_more(
+    arguments: dict[str, Any], body: bytes
+) -> None:
+    async with client(answer(ROLE)) as (roles, script):
+        await roles.update(role_id=ROLE_ID, **arguments)
+    (request,) = script.requests
+    assert request.start == f"PATCH {ROLE_PATH} HTTP/1.1"
+    assert request.headers["content-type"] == "application/json"
+    assert request.body == body
+
+
+async def test_role_that_looks_like_an_id_is_sent_as_one() -> None:
+    async with client(answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
+        await roles.get(role=ROLE_ID)
+        await roles.update(role=ROLE_ID, name="A")
+        await roles.delete(role=ROLE_ID)
+    assert script.lines == [f"GET {ROLE_PATH}", f"PATCH {ROLE_PATH}", f"DELETE {ROLE_PATH}"]
+
+
+async def test_walk_asks_for_100_at_a_time_and_follows_cursors() -> None:
+    async with client(
+        page(role(3, "C"), cursor=b"one"), page(role(2, "B"), cursor=b"t/o="), page(role(1, "A"))
+    ) as (roles, script):
+        names = [role.name async for role in roles.list(is_predefined=False)]
+    assert names == ["C", "B", "A"]
+    assert script.lines == [
+        "GET /v2/roles?limit=100&is_predefined=false",
+        "GET /v2/roles?limit=100&cursor=one&is_predefined=false",
+        "GET /v2/roles?limit=100&cursor=t%2Fo%3D&is_predefined=false",
+    ]
+
+
+async def test_walk_asks_for_as_many_at_a_time_as_it_is_told() -> None:
+    async with client(page(role(2, "B"), cursor=b"one"), page(role(1, "A"))) as (roles, script):
+        names = [role.name async for role in roles.list(limit=1, cursor="from")]
+    assert names == ["B", "A"]
+    assert script.lines == [
+        "GET /v2/roles?limit=1&cursor=from",
+        "GET /v2/roles?limit=1&cursor=one",
+    ]
+
+
+async def test_walk_asks_for_a_page_only_when_it_gets_there() -> None:
+    async with client(page(role(3, "C"), role(2, "B"), cursor=b"one"), page()) as (roles, script):
+        walk = aiter(roles.list())
+        assert script.lines == []
+        await anext(walk)
+        await anext(walk)
+        assert len(script.lines) == 1
+        with pytest.raises(StopAsyncIteration):
+            await anext(walk)
+        assert len(script.lines) == 2
+
+
+async def test_walk_goes_on_through_an_empty_page_that_has_more() -> None:
+    async with client(
+        page(role(2, "B"), cursor=b"one"), page(cursor=b"two"), page(role(1, "A"))
+    ) as (roles, _):
+        assert [role.name async for role in roles.list()] == ["B", "A"]
+
+
+@pytest.mark.parametrize("cursors", [(b"one", b"one"), (b"one", b"two", b"one")])
+async def test_walk_stops_with_an_error_when_a_cursor_comes_again(cursors: list[bytes]) -> None:
+    async with client(*[page(cursor=cursor) for cursor in cursors]) as (roles, script):
+        with pytest.raises(InvalidResponseError, match="same cursor twice"):
+            _ = [role async for role in roles.list()]
+    assert len(script.lines) == len(cursors)
+
+
+async def test_walk_stops_with_an_error_when_more_comes_without_a_cursor() -> None:
+    body = b'{"roles":[],"pagination":{"has_more":true}}'
+    async with client(answer(body)) as (roles, _):
+        with pytest.raises(InvalidResponseError, match="no cursor"):
+            _ = [role async for role in roles.list()]
+
+
+async def test_walk_ends_where_the_service_says_so_whatever_the_cursor() -> None:
+    body = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"one"}}' % role(1, "A")
+    async with client(answer(body), page(role(2, "B"))) as (roles, script):
+        assert [role.name async for role in roles.list()] == ["A"]
+    assert len(script.lines) == 1
+
+
+async def test_get_by_name_is_one_walk_to_the_page_that_holds_it() -> None:
+    async with client(
+        page(role(3, "C"), cursor=b"one"), page(role(2, "B"), role(1, "A"), cursor=b"two")
+    ) as (roles, script):
+        found = await roles.get(role="B")
+    assert (found.id, found.name) == ("id2", "B")
+    assert script.lines == ["GET /v2/roles?limit=100", "GET /v2/roles?limit=100&cursor=one"]
+
+
+async def test_update_and_delete_by_name_walk_first() -> None:
+    listing = page(b'{"name":"AI Engineer",' + ROLE.lstrip(b"{"), role(1, "A"))
+    async with client(listing, answer(ROLE), listing, NO_CONTENT) as (roles, script):
+        await roles.update(role="AI Engineer", description=None)
+        await roles.delete(role="AI Engineer")
+    assert script.lines == [
+        "GET /v2/roles?limit=100",
+        f"PATCH {ROLE_PATH}",
+        "GET /v2/roles?limit=100",
+        f"DELETE {ROLE_PATH}",
+    ]
+
+
+async def test_name_is_told_the_closest_of_all_pages() -> None:
+    pages = [
+        page(*[role(n * 100 + m, f"Role {n}-{m}") for m in range(100)], cursor=b"c%d" % n)
+        for n in range(6)
+    ]
+    async with client(page(role(1, "Engineers"), cursor=b"first"), *pages, page()) as (roles, _):
+        with pytest.raises(NotFoundError) as caught:
+            await roles.get(role="Engineer")
+    assert caught.value.closest == ("Engineers",)
+    assert (caught.value.name, caught.value.status) == ("Engineer", 404)
+
+
+async def test_client_is_open_from_its_first_call_on() -> None:
+    async with scripted(page()) as script:
+        roles = AiohttpRolesClient("KEY-123", base_url=script.url)
+        await roles.list()
+        await roles.aclose()
+
+
+# What the client makes of answers
+
+
+async def test_role_is_read() -> None:
+    async with client(answer(ROLE)) as (roles, _):
+        found = await roles.get(role_id=ROLE_ID)
+    assert found == Role(
+        id="Um9sZToxOmFCY0Q=",
+        name="AI Engineer",
+        description="Looks at projects.",
+        permissions=(Permission.PROJECT_READ, Permission.DATASET_READ),
+        is_predefined=False,
+        created_at=datetime(2026, 11, 24, 8, 30, tzinfo=UTC),
+        updated_at=datetime(2026, 11, 24, 9, 45, 30, 500_000, tzinfo=timezone(timedelta(hours=1))),
+    )
+
+
+async def test_what_may_be_absent_is_none_and_what_is_new_is_ignored() -> None:
+    body = b"""{"id":"Um9sZToxOmFCY0Q=","name":"A","is_predefined":true,"color":{"r":1},
+      "created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00-08:00"}"""
+    async with client(answer(body, "200 OK", "application/json; charset=utf-8")) as (roles, _):
+        found = await roles.get(role_id=ROLE_ID)
+    assert (found.description, found.permissions, found.is_predefined) == (None, None, True)
+
+
+@pytest.mark.parametrize("permission", [b"DATASET_READ", b"WARP_DRIVE_READ"])
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        (b"2026-11-24T08:30:00Z", datetime(2026, 11, 24, 8, 30, tzinfo=UTC)),
+        (b"2026-11-24t08:30:00.1z", datetime(2026, 11, 24, 8, 30, 0, 100_000, tzinfo=UTC)),
+        (
+            b"2026-11-24T08:30:00.123456789+05:30",
+            datetime(2026, 11, 24, 3, 0, 0, 123_457, tzinfo=UTC),
+        ),
+        (b"2026-11-24T08:30:00-08:00", datetime(2026, 11, 24, 16, 30, tzinfo=UTC)),
+        (b"2026-12-31T23:59:60Z", datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+async def test_timestamp_has_any_offset_and_any_number_of_digits(
+    text: bytes, moment: datetime, permission: bytes
+) -> None:
+    body = ROLE.replace(b"2026-11-24T08:30:00Z", text).replace(b"DATASET_READ", permission)
+    async with client(answer(body)) as (roles, _):
+        found = await roles.get(role_id=ROLE_ID)
+    assert found.created_at == moment
+
+
+async def test_permission_that_is_newer_arrives_and_can_be_sent_back() -> None:
+    body = ROLE.replace(b"DATASET_READ", b"WARP_DRIVE_READ")
+    async with client(answer(body), answer(body)) as (roles, script):
+        found = await roles.get(role_id=ROLE_ID)
+        assert found.permissions is not None
+        known, newer = found.permissions
+        await roles.update(role_id=ROLE_ID, permissions=found.permissions)
+    assert (known.is_known, newer.is_known) == (True, False)
+    assert newer == "WARP_DRIVE_READ"
+    assert f"{newer}" == "WARP_DRIVE_READ"
+    assert script.requests[1].body == b'{"permissions":["PROJECT_READ","WARP_DRIVE_READ"]}'
+
+
+async def test_page_is_read() -> None:
+    body = b"""{"roles":[%s],"pagination":{"has_more":true,"next_cursor":"abc/d+="}}""" % ROLE
+    async with client(answer(body)) as (roles, _):
+        found = await roles.list()
+    assert isinstance(found, ListRolesResponse)
+    assert [role.name for role in found.roles] == ["AI Engineer"]
+    assert found.pagination.has_more is True
+    assert found.pagination.next_cursor == "abc/d+="
+
+
+async def test_deletion_is_read() -> None:
+    async with client(NO_CONTENT) as (roles, _):
+        assert await roles.delete(role_id=ROLE_ID) is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("400 Bad Request", BadRequestError),
+        ("401 Unauthorized", AuthenticationError),
+        ("403 Forbidden", ForbiddenError),
+        ("404 Not Found", NotFoundError),
+        ("409 Conflict", ConflictError),
+        ("418 I'm a Teapot", StatusError),
+        ("422 Unprocessable Entity", UnprocessableEntityError),
+        ("429 Too Many Requests", RateLimitError),
+        ("500 Internal Server Error", ServerError),
+        ("503 Service Unavailable", ServerError),
+        ("599 Nobody Knows", ServerError),
+    ],
+)
+async def test_problem_becomes_the_error_of_its_status(
+    status: str, kind: type[StatusError]
+) -> None:
+    body = b"""{"type":"https://arize.com/docs/ax/rest-reference/errors#x","title":"A title",
+      "status":%d,"detail":"What was wrong.","instance":"/v2/roles/1","other":[1]}"""
+    number = int(status[:3])
+    wire = problem(status, body % number, "X-Request-Id: request-7")
+    async with client(wire) as (roles, _):
+        with pytest.raises(kind) as caught:
+            await roles.get(role_id=ROLE_ID)
+    error = caught.value
+    assert type(error) is kind
+    assert error.status == number
+    assert (error.method, error.path) == ("GET", ROLE_PATH)
+    assert error.request_id == "request-7"
+    assert error.retry_after is None
+    assert error.problem is not None
+    assert error.problem.type == "https://arize.com/docs/ax/rest-reference/errors#x"
+    assert error.problem.title == "A title"
+    assert error.problem.status == number
+    assert error.problem.detail == "What was wrong."
+    assert error.problem.instance == "/v2/roles/1"
+    assert str(error) == (
+        f"GET {ROLE_PATH} answered {number} A title: What was wrong. (request id request-7)"
+    )
+
+
+async def test_plan_that_stands_in_the_way_is_told() -> None:
+    body = b"""{"title":"Access forbidden","status":403,"entitlement":"custom_roles","limit":5,
+      "current_count":5,"required_plan":"ENTERPRISE"}"""
+    async with client(problem("403 Forbidden", body)) as (roles, _):
+        with pytest.raises(ForbiddenError) as caught:
+            await roles.create(name="A", permissions=["ROLE_READ"])
+    told = caught.value.problem
+    assert told is not None
+    assert (told.entitlement, told.limit, told.current_count, told.required_plan) == (
+        *("custom_roles", 5, 5, "ENTERPRISE"),
+    )
+
+
+async def test_headers_are_found_however_they_are_written() -> None:
+    headers = ("x-request-id: request-7", "RETRY-AFTER: 7")
+    wire = problem("429 Too Many Requests", b"{}", *headers)
+    async with client(wire) as (roles, _):
+        with pytest.raises(RateLimitError) as caught:
+            await roles.list()
+    assert (caught.value.request_id, caught.value.retry_after) == ("request-7", 7.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (("Retry-After: 7",), 7.0),
+        (("Retry-After: 0",), 0.0),
+        (
+            (
+                "Date: Tue, 24 Nov 2026 08:30:00 GMT",
+                "Retry-After: Tue, 24 Nov 2026 08:31:30 GMT",
+            ),
+            90.0,
+        ),
+        (("Retry-After: soon",), None),
+        ((), None),
+    ],
+)
+async def test_retry_after_is_seconds_or_a_date(
+    headers: tuple[str, ...], seconds: float | None
+) -> None:
+    body = b'{"title":"Rate limit exceeded","status":429}'
+    async with client(problem("429 Too Many Requests", body, *headers)) as (roles, _):
+        with pytest.raises(RateLimitError) as caught:
+            await roles.list()
+    assert caught.value.retry_after == seconds
+
+
+async def test_success_of_another_status_is_success() -> None:
+    async with client(answer(ROLE, "200 OK"), answer(b"{}", "200 OK")) as (roles, _):
+        assert (await roles.create(name="AI Engineer", permissions=["ROLE_READ"])).id == ROLE_ID
+        await roles.delete(role_id=ROLE_ID)
+
+
+async def test_role_asked_for_without_the_padding_of_its_id_is_that_role() -> None:
+    async with client(answer(ROLE)) as (roles, script):
+        assert (await roles.get(role_id=ROLE_ID.rstrip("="))).id == ROLE_ID
+    assert script.lines == [f"GET /v2/roles/{ROLE_ID.rstrip('=')}"]
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+async def test_redirect_is_not_followed(status: str) -> None:
+    async with client(answer(b"", status, "text/html", "Location: /elsewhere")) as (roles, script):
+        with pytest.raises(StatusError, match="a redirect, which this client does not follow"):
+            await roles.get(role_id=ROLE_ID)
+    assert script.lines == [f"GET {ROLE_PATH}"]
+
+
+@pytest.mark.parametrize(
+    ("wire", "why"),
+    [
+        (answer(b"<html>", kind="text/html"), "text/html"),
+        (answer(b"<html>"), "no JSON"),
+        (answer(b""), "no JSON"),
+        (answer(b"\xff"), "no JSON"),
+        (answer(b"[]"), "object"),
+        (answer(b"null"), "object"),
+        (answer(ROLE[:-20]), "no JSON"),
+        (answer(ROLE.replace(b'"id"', b'"it"')), "id: is required"),
+        (answer(ROLE.replace(b'"Um9sZToxOmFCY0Q="', b'""')), "id: must not be empty"),
+        (answer(ROLE.replace(b"false", b'"false"')), "is_predefined: must be of type bool"),
+        (answer(ROLE.replace(b'"AI Engineer"', b"null")), "name: must be of type str"),
+        (answer(ROLE.replace(b"08:30:00Z", b"08:30:00")), "created_at: must carry an offset"),
+        (answer(ROLE.replace(b'["PROJECT_READ", "DATASET_READ"]', b'"X"')), "permissions"),
+        (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "another role"),
+    ],
+)
+async def test_answer_that_makes_no_sense_is_an_error_that_says_why(wire: bytes, why: str) -> None:
+    async with client(wire) as (roles, _):
+        with pytest.raises(InvalidResponseError) as caught:
+            await roles.get(role_id=ROLE_ID)
+    assert why in str(caught.value)
+    assert (caught.value.status, caught.value.method) == (200, "GET")
+    assert caught.value.path == ROLE_PATH
+
+
+async def test_gateway_page_becomes_the_error_of_its_status_with_an_excerpt() -> None:
+    html = b"<html>\n<h1>502 Bad\x1b[31m Gateway</h1>" + b"x" * 1000 + b"</html>"
+    async with client(answer(html, "502 Bad Gateway", "text/html")) as (roles, _):
+        with pytest.raises(ServerError) as caught:
+            await roles.list()
+    assert caught.value.status == 502
+    assert caught.value.problem is None
+    said = str(caught.value)
+    assert "<html> <h1>502 Bad" in said
+    assert "\x1b" not in said
+    assert len(said) < 400
+
+
+async def test_empty_refusal_is_an_error_too() -> None:
+    wires = (answer(b"", "401 Unauthorized"), answer(b"", "404 Not Found"))
+    async with client(*wires) as (roles, _):
+        with pytest.raises(AuthenticationError) as refused:
+            await roles.list()
+        with pytest.raises(NotFoundError):
+            await roles.delete(role_id=ROLE_ID)
+    assert refused.value.problem is None
+
+
+async def test_answer_that_breaks_off_is_a_failed_connection() -> None:
+    whole = answer(ROLE)
+    async with client(whole[:-20]) as (roles, _):
+        with pytest.raises(RolesConnectionError):
+            await roles.get(role_id=ROLE_ID)
+
+
+@pytest.mark.parametrize("wire", [b"", answer(ROLE)[:-20], answer(b"", "500 Oops")])
+async def test_change_without_an_answer_that_tells_is_of_unknown_outcome(wire: bytes) -> None:
+    async with client(wire) as (roles, _):
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await roles.update(role_id=ROLE_ID, name="A")
+    assert caught.value.operation == "update"
+    assert caught.value.attempts == 1
+
+
+async def test_cancelled_call_is_cancelled_at_once() -> None:
+    async with client(None) as (roles, script):
+        task = asyncio.ensure_future(roles.list())
+        await script.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert len(script.lines) == 1
+
+
+async def test_key_that_an_answer_echoes_is_not_repeated() -> None:
+    body = b'{"title":"KEY-123","status":400,"detail":"you sent Bearer KEY-123"}'
+    async with client(problem("400 Bad Request", body, "X-Request-Id: KEY-123")) as (roles, _):
+        with pytest.raises(BadRequestError) as caught:
+            await roles.list()
+    assert "KEY-123" not in f"{caught.value}{caught.value!r}{vars(caught.value)}"
+
+
+# What the fake server answers
+
+NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+KEY = "Authorization: Bearer fake-api-key"
+
+
+ADMIN = "Um9sZToxOmJtZmI="
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    return FakeAccount(clock=lambda: NOON)
+
+
+class Wire:
+    """One kept-alive connection to the fake server."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def ask(self, line: str, body: str = "", *, headers: tuple[str, ...] = (KEY,)) -> Message:
+        """Send a request, and return the answer with its headers of interest."""
+        data = body.encode()
+        length = (f"Content-Length: {len(data)}",) if data else ()
+        head = "\r\n".join((f"{line} HTTP/1.1", "Host: x", *headers, *length, "", ""))
+        self._writer.write(head.encode() + data)
+        return await read_message(self._reader)
+
+
+@asynccontextmanager
+async def wire_to(account: FakeAccount) -> AsyncGenerator[Wire]:
+    async with serve(account) as url, connection(url) as (reader, writer):
+        yield Wire(reader, writer)
+
+
+async def test_server_makes_a_role(account: FakeAccount) -> None:
+    async with wire_to(account) as wire:
+        made = await wire.ask(
+            "POST /v2/roles",
+            '{"name": "AI Engineer", "permissions": ["PROJECT_READ"], "description": "Größe"}',
+        )
+    assert made.start == "HTTP/1.1 201 Created"
+    assert made.headers["content-type"] == "application/json"
+    assert made.body.decode() == (
+        '{"id":"Um9sZTo0OmphYmU=","name":"AI Engineer","description":"Größe",'
+        '"permissions":["PROJECT_READ"],"is_predefined":false,'
+        '"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
+    )
+
+
+async def test_server_leaves_out_an_empty_description(account: FakeAccount) -> None:
+    async with wire_to(account) as wire:
+        for description in ("", '"description": "", '):
+            name = f'"name": "A{len(description)}", '
+            made = await wire.ask(
+                "POST /v2/roles", f'{{{name}{description}"permissions": ["PROJECT_READ"]}}'
+            )
+            assert made.start == "HTTP/1.1 201 Created"
+            assert "description" not in json.loads(made.body)
+
+
+async def test_server_answers_with_a_role(account: FakeAccount) -> None:
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    async with wire_to(account) as wire:
+        got = await wire.ask(f"GET {ROLE_PATH}")
+    assert got.start == "HTTP/1.1 200 OK"
+    assert got.headers["content-type"] == "application/json"
+    assert got.body == (
+        b'{"id":"Um9sZToxOmFCY0Q=","name":"A","permissions":["ROLE_READ"],"is_predefined":false,'
+        b'"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
+    )
+
+
+async def test_server_takes_an_id_with_its_padding_as_it_is(account: FakeAccount) -> None:
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    async with wire_to(account) as wire:
+        got = await wire.ask(f"GET /v2/roles/{ROLE_ID}")
+    assert got.start == "HTTP/1.1 200 OK"
+
+
+async def test_server_takes_an_id_that_holds_all_that_base64_may(account: FakeAccount) -> None:
+    account.add_role("A", ["ROLE_READ"], id="Og/+YQ==")
+    async with wire_to(account) as wire:
+        got = await wire.ask("GET /v2/roles/Og%2F%2BYQ%3D%3D")
+    assert got.start == "HTTP/1.1 200 OK"
+    assert json.loads(got.body)["id"] == "Og/+YQ=="
+
+
+async def test_server_withholds_permissions_from_a_key_that_may_not_read_them(
+    account: FakeAccount,
+) -> None:
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    account.add_key("blind", grants=["ROLE_CREATE"])
+    async with wire_to(account) as wire:
+        got = await wire.ask(f"GET {ROLE_PATH}", headers=("Authorization: Bearer blind",))
+    assert got.start == "HTTP/1.1 200 OK"
+    assert "permissions" not in json.loads(got.body)
+
+
+async def test_server_answers_with_a_page(account: FakeAccount) -> None:
+    account.add_role("A", ["ROLE_READ"], id="aWQ6MQ==", created_at=NOON)
+    account.add_role("B", ["TAG_READ"], id="aWQ6Mg==", created_at=NOON + timedelta(seconds=1))
+    async with wire_to(account) as wire:
+        all_of_them = await wire.ask("GET /v2/roles?is_predefined=false")
+        first = await wire.ask("GET /v2/roles?is_predefined=false&limit=1")
+    assert all_of_them.start == "HTTP/1.1 200 OK"
+    assert all_of_them.headers["content-type"] == "application/json"
+    assert all_of_them.body == (
+        b'{"roles":['
+        b'{"id":"aWQ6Mg==","name":"B","permissions":["TAG_READ"],"is_predefined":false,'
+        b'"created_at":"2026-11-24T12:00:01Z","updated_at":"2026-11-24T12:00:01Z"},'
+        b'{"id":"aWQ6MQ==","name":"A","permissions":["ROLE_READ"],"is_predefined":false,'
+        b'"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
+        b'],"pagination":{"has_more":false}}'
+    )
+    page = json.loads(first.body)
+    assert [role["name"] for role in page["roles"]] == ["B"]
+    assert page["pagination"].keys() == {"has_more", "next_cursor"}
+    assert page["pagination"]["has_more"] is True
+
+
+async def test_server_answers_with_an_empty_page_for_nothing() -> None:
+    async with wire_to(FakeAccount(predefined=False)) as wire:
+        page = await wire.ask("GET /v2/roles")
+    assert page.body == b'{"roles":[],"pagination":{"has_more":false}}'
+
+
+async def test_server_pages_hold_50_unless_told_otherwise(account: FakeAccount) -> None:
+    for number in range(101):
+        account.add_role(f"N{number}")
+    async with wire_to(account) as wire:
+        for query, count in (("", 50), ("?limit=1", 1), ("?limit=100", 100)):
+            page = json.loads((await wire.ask(f"GET /v2/roles{query}")).body)
+            assert len(page["roles"]) == count
+            assert page["pagination"]["has_more"] is True
+
+
+async def test_server_takes_cursors_escaped_and_not(account: FakeAccount) -> None:
+    for number in range(80):
+        account.add_role(f"N{number}")
+    slashes = 0
+    async with wire_to(account) as wire:
+        query = "limit=1&is_predefined=false"
+        for number in range(79, 0, -1):
+            page = json.loads((await wire.ask(f"GET /v2/roles?{query}")).body)
+            assert page["roles"][0]["name"] == f"N{number}"
+            cursor = page["pagination"]["next_cursor"]
+            slashes += "/" in cursor
+            # As clients send it: `/` as it is, `+` and `=` escaped.
+            escaped = cursor.replace("+", "%2B").replace("=", "%3D")
+            query = f"limit=1&is_predefined=false&cursor={escaped}"
+            everything = query.replace("/", "%2F")
+            assert (await wire.ask(f"GET /v2/roles?{everything}")).start == "HTTP/1.1 200 OK"
+    assert slashes > 0
+
+
+async def test_server_changes_a_role(account: FakeAccount) -> None:
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID, description="Old.")
+    account.advance(1.5)
+    async with wire_to(account) as wire:
+        changed = await wire.ask(
+            f"PATCH {ROLE_PATH}", '{"name": "B", "permissions": ["TAG_READ", "TAG_READ"]}'
+        )
+        cleared = await wire.ask(f"PATCH {ROLE_PATH}", '{"description": null}')
+    assert changed.start == "HTTP/1.1 200 OK"
+    assert changed.headers["content-type"] == "application/json"
+    assert changed.body == (
+        b'{"id":"Um9sZToxOmFCY0Q=","name":"B","description":"Old.","permissions":["TAG_READ"],'
+        b'"is_predefined":false,"created_at":"2026-11-24T12:00:00Z",'
+        b'"updated_at":"2026-11-24T12:00:01.500000Z"}'
+    )
+    assert "description" not in json.loads(cleared.body)
+
+
+async def test_server_answers_a_deletion_without_a_body(account: FakeAccount) -> None:
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    async with wire_to(account) as wire:
+        gone = await wire.ask(f"DELETE {ROLE_PATH}")
+        again = await wire.ask(f"DELETE {ROLE_PATH}")
+    assert gone.start == "HTTP/1.1 204 No Content"
+    assert gone.body == b""
+    assert "content-type" not in gone.headers
+    assert "content-length" not in gone.headers
+    assert again.start == "HTTP/1.1 404 Not Found"
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "start", "problem"),
+    [
+        (
+            *("GET /v2/roles/Um9sZTowOm5vbmU%3D", "", "404 Not Found"),
+            {
+                "title": "Resource not found",
+                "status": 404,
+                "type": "https://arize.com/docs/ax/rest-reference/errors#resource-not-found",
+                "detail": "there is no role with the ID 'Um9sZTowOm5vbmU='",
+            },
+        ),
+        (
+            *(f"DELETE /v2/roles/{ADMIN}", "", "403 Forbidden"),
+            {
+                "title": "Access forbidden",
+                "status": 403,
+                "type": "https://arize.com/docs/ax/rest-reference/errors#access-forbidden",
+                "detail": "'Admin' is a predefined role and cannot be deleted",
+            },
+        ),
+        (
+            *("POST /v2/roles", '{"name": "Admin", "permissions": ["TAG_READ"]}', "409 Conflict"),
+            {
+                "title": "Resource conflict",
+                "status": 409,
+                "type": "https://arize.com/docs/ax/rest-reference/errors#resource-conflict",
+                "detail": "there is a role named 'Admin' already",
+            },
+        ),
+        (
+            *("GET /v2/roles?limit=0", "", "400 Bad Request"),
+            {
+                "title": "Invalid request parameters",
+                "status": 400,
+                "type": "https://arize.com/docs/ax/rest-reference/errors#invalid-request",
+                "detail": "limit: must be 1 to 100, not 0",
+            },
+        ),
+        (
+            *("GET /v2/spaces", "", "404 Not Found"),
+            {
+                "title": "Resource not found",
+                "status": 404,
+                "type": "https://arize.com/docs/ax/rest-reference/errors#resource-not-found",
+                "detail": "there is nothing at /v2/spaces",
+            },
+        ),
+    ],
+)
+async def test_server_answers_failures_with_problem_documents(
+    account: FakeAccount, line: str, body: str, start: str, problem: dict[str, object]
+) -> None:
+    async with wire_to(account) as wire:
+        failed = await wire.ask(line, body)
+    assert failed.start == f"HTTP/1.1 {start}"
+    assert failed.headers["content-type"] == "application/problem+json"
+    assert json.loads(failed.body) == problem
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("", ["body: is no JSON"]),
+        ("{", ["body: is no JSON"]),
+        ("[]", ["body: must be an object"]),
+        ("null", ["body: must be an object"]),
+        ("{}", ["name: is required", "permissions: is required"]),
+        ('{"name": "A"}', ["permissions: is required"]),
+        ('{"name": "A", "permissions": []}', ["permissions: must hold at least one"]),
+        ('{"name": "A", "permissions": "TAG_READ"}', ["permissions: must be an iterable"]),
+        ('{"name": "A", "permissions": {"TAG_READ": 1}}', ["permissions: must be an iterable"]),
+        ('{"name": "A", "permissions": [1]}', ["permissions: must hold permissions"]),
+        ('{"name": "A", "permissions": ["TAG_RAED"]}', ["did you mean TAG_READ?"]),
+        ('{"name": 5, "permissions": ["TAG_READ"]}', ["name: must be a string"]),
+        ('{"name": null, "permissions": ["TAG_READ"]}', ["name: must be a string"]),
+        ('{"name": "", "permissions": ["TAG_READ"]}', ["name: must have 1 to 255"]),
+        ('{"name": "A*B", "permissions": ["TAG_READ"]}', ["name: must not contain '*'"]),
+        ('{"name": "A", "permissions": ["TAG_READ"], "description": null}', ["description: "]),
+        ('{"name": "A", "permissions": ["TAG_READ"], "id": "x"}', ["id: is no field"]),
+        (
+            '{"name":"A","permissions":["TAG_READ"],"is_predefined":1,"created_at":"","updated_at":""}',
+            ["is_predefined: is no field", "created_at: is no field", "updated_at: is no field"],
+        ),
+        (
+            '{"name": "*", "permissions": [], "description": 5, "more": 1}',
+            ["name: ", "permissions: ", "description: ", "more: "],
+        ),
+    ],
+)
+async def test_server_refuses_a_create_that_breaks_a_rule(
+    account: FakeAccount, body: str, said: list[str]
+) -> None:
+    async with wire_to(account) as wire:
+        refused = await wire.ask("POST /v2/roles", body)
+    assert refused.start == "HTTP/1.1 400 Bad Request"
+    for each in said:
+        assert each in json.loads(refused.body)["detail"]
+    account.assert_roles({})
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("", "body: is no JSON"),
+        ("[]", "body: must be an object"),
+        ("{}", "at least one must be given to change"),
+        ('{"name": null}', "name: must be a string, not None"),
+        ('{"permissions": null}', "permissions: must be an iterable"),
+        ('{"permissions": []}', "permissions: must hold at least one"),
+        ('{"name": "B", "id": "x"}', "id: is no field"),
+        ('{"name": "B", "is_predefined": true}', "is_predefined: is no field"),
+    ],
+)
+async def test_server_refuses_an_update_that_breaks_a_rule(
+    account: FakeAccount, body: str, said: str
+) -> None:
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    async with wire_to(account) as wire:
+        refused = await wire.ask(f"PATCH {ROLE_PATH}", body)
+    assert refused.start == "HTTP/1.1 400 Bad Request"
+    assert said in json.loads(refused.body)["detail"]
+    account.assert_roles({"A": {"ROLE_READ"}})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=101", "limit=ten", "limit=", "limit=1.5", "limit=%D9%A1", "limit=1e1"),
+        *("is_predefined=True", "is_predefined=1", "is_predefined=", "cursor=", "cursor=made-up"),
+    ],
+)
+async def test_server_refuses_a_listing_that_breaks_a_rule(
+    account: FakeAccount, query: str
+) -> None:
+    async with wire_to(account) as wire:
+        refused = await wire.ask(f"GET /v2/roles?{query}")
+    assert refused.start == "HTTP/1.1 400 Bad Request"
+    assert json.loads(refused.body)["detail"].startswith(query.partition("=")[0])
+
+
+async def test_server_ignores_parameters_that_it_does_not_know(account: FakeAccount) -> None:
+    async with wire_to(account) as wire:
+        assert (await wire.ask("GET /v2/roles?color=red")).start == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ("Authorization: Bearer wrong",),
+        ("Authorization: Bearer",),
+        ("Authorization: Basic fake-api-key",),
+        ("Authorization: fake-api-key",),
+    ],
+)
+async def test_server_asks_who_is_there(account: FakeAccount, headers: tuple[str, ...]) -> None:
+    async with wire_to(account) as wire:
+        refused = await wire.ask("GET /v2/roles", headers=headers)
+    assert refused.start == "HTTP/1.1 401 Unauthorized"
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["www-authenticate"] == "Bearer"
+    problem = json.loads(refused.body)
+    assert (problem["title"], problem["status"]) == ("Authentication required", 401)
+    assert problem["type"].endswith("#authentication-required")
+
+
+@pytest.mark.parametrize(
+    ("line", "allow"),
+    [
+        ("PUT /v2/roles", "GET, POST"),
+        ("DELETE /v2/roles", "GET, POST"),
+        (f"POST {ROLE_PATH}", "GET, PATCH, DELETE"),
+        (f"PUT {ROLE_PATH}", "GET, PATCH, DELETE"),
+    ],
+)
+async def test_server_says_which_methods_there_are(
+    account: FakeAccount, line: str, allow: str
+) -> None:
+    async with wire_to(account) as wire:
+        refused = await wire.ask(line)
+    assert refused.start == "HTTP/1.1 405 Method Not Allowed"
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["allow"] == allow
+    assert json.loads(refused.body)["status"] == 405
+
+
+async def test_server_asks_to_wait_in_whole_seconds(account: FakeAccount) -> None:
+    account.limit_rate(0.4)
+    async with wire_to(account) as wire:
+        await wire.ask("GET /v2/roles")
+        refused = await wire.ask("GET /v2/roles")
+    assert refused.start == "HTTP/1.1 429 Too Many Requests"
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["retry-after"] == "3"
+    assert json.loads(refused.body)["title"] == "Rate limit exceeded"
+
+
+async def test_server_answers_an_outage_with_a_problem(account: FakeAccount) -> None:
+    account.outage = True
+    async with wire_to(account) as wire:
+        refused = await wire.ask("GET /v2/roles")
+    assert refused.start == "HTTP/1.1 503 Service Unavailable"
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert json.loads(refused.body)["type"].endswith("#service-unavailable")
+
+
+async def test_server_tells_a_plan_that_stands_in_the_way() -> None:
+    account = FakeAccount(max_custom_roles=0)
+    async with wire_to(account) as wire:
+        refused = await wire.ask("POST /v2/roles", '{"name": "A", "permissions": ["TAG_READ"]}')
+    assert refused.start == "HTTP/1.1 403 Forbidden"
+    problem = json.loads(refused.body)
+    assert problem["limit"] == 0
+    assert problem["current_count"] == 0
+    assert problem["required_plan"] in {"PRO", "ENTERPRISE"}
+    assert problem["entitlement"]
+
+
+@pytest.mark.parametrize(
+    "segment", ["..", "%2E%2E", "..%2Froles", "a%2Fb", "a%0Ab", "a%00b", "%FF", "Um9sZTo", "%20"]
+)
+async def test_server_finds_no_role_under_an_odd_id(account: FakeAccount, segment: str) -> None:
+    async with wire_to(account) as wire:
+        refused = await wire.ask(f"GET /v2/roles/{segment}")
+    assert refused.start == "HTTP/1.1 404 Not Found"
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/roles/", "/v2/roles/a/b", "/v3/roles", "/v2/roles2"])
+async def test_server_has_nothing_elsewhere(account: FakeAccount, path: str) -> None:
+    async with wire_to(account) as wire:
+        for method in ("GET", "POST", "DELETE"):
+            refused = await wire.ask(f"{method} {path}")
+            assert refused.start == "HTTP/1.1 404 Not Found"
+            assert refused.headers["content-type"] == "application/problem+json"
+            assert f"there is nothing at {path}" in json.loads(refused.body)["detail"]
+
+
+async def test_connection_is_usable_after_every_failure(account: FakeAccount) -> None:
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    body = '{"name": "Admin", "permissions": ["TAG_READ"]}'
+    async with wire_to(account) as wire:
+        for line, sent, headers, status in (
+            ("POST /v2/roles", body, (KEY,), "409"),
+            ("POST /v2/roles", body, (), "401"),
+            ("POST /v2/nowhere", body, (KEY,), "404"),
+            ("PUT /v2/roles", body, (KEY,), "405"),
+            (f"PATCH /v2/roles/{ADMIN}", body, (KEY,), "403"),
+            (f"DELETE {ROLE_PATH}", body, (KEY,), "204"),
+        ):
+            failed = await wire.ask(line, sent, headers=headers)
+            assert failed.start.startswith(f"HTTP/1.1 {status} ")
+            assert failed.headers.get("connection") != "close"
+        assert (await wire.ask("GET /v2/roles")).start == "HTTP/1.1 200 OK"

@@ -1,0 +1,195 @@
+import logging
+import re
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import aiohttp
+import pytest
+from opentelemetry.instrumentation.aiohttp_client import (
+    AioHttpClientInstrumentor,
+    create_trace_config,
+)
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesConnectionError, ServerError
+from arize_roles_fake import FakeAccount, serve
+from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.raw_http import scripted
+
+THREE = RetryPolicy(attempts=3)
+PAGE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req-7\r\n"
+    b'Content-Length: 48\r\n\r\n{"roles": [], "pagination": {"has_more": false}}'
+)
+
+
+@pytest.fixture(name="log")
+def log_at_debug(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, logger="arize_roles_async")
+    return caplog
+
+
+def said(log: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """Return what was logged at a level, with the numbers of milliseconds left out."""
+    records = [record for record in log.records if record.name == "arize_roles_async"]
+    return [
+        re.sub(r"[0-9]+\.[0-9] ms", "N ms", record.getMessage())
+        for record in records
+        if record.levelno == level
+    ]
+
+
+@pytest.mark.asyncio
+@both_clients
+async def test_each_attempt_is_logged_at_debug(
+    connect: Connect, log: pytest.LogCaptureFixture
+) -> None:
+    account = account_at_noon()
+    account.fail("create", 503, detail="out")
+
+    async with connect(account, retry=THREE) as roles:
+        await roles.create(name="Made", permissions=["PROJECT_READ"])
+
+    assert said(log, logging.DEBUG) == [
+        "POST /v2/roles: 503 on attempt 1 after N ms (request id None)",
+        "POST /v2/roles: 201 on attempt 2 after N ms (request id None)",
+    ]
+
+
+@pytest.mark.asyncio
+async def test_the_services_id_of_a_request_is_logged(log: pytest.LogCaptureFixture) -> None:
+    async with scripted(PAGE) as script, AiohttpRolesClient("key", base_url=script.url) as roles:
+        await roles.list()
+
+    assert said(log, logging.DEBUG) == [
+        "GET /v2/roles: 200 on attempt 1 after N ms (request id req-7)"
+    ]
+
+
+@pytest.mark.asyncio
+@both_clients
+async def test_each_retry_is_logged_at_info_with_its_reason(
+    connect: Connect, log: pytest.LogCaptureFixture
+) -> None:
+    account = account_at_noon()
+    account.fail("list", 429, retry_after=2, detail="slow down")
+    account.fail("list", 503, retry_after=0, detail="out")
+
+    async with connect(account, retry=THREE) as roles:
+        await roles.list()
+
+    assert said(log, logging.INFO) == [
+        (
+            "GET /v2/roles: attempt 1 failed, the next in 2.00 s: GET /v2/roles answered 429 "
+            "Rate limit exceeded: slow down (retry after 2 s)"
+        ),
+        (
+            "GET /v2/roles: attempt 2 failed, the next in 0.00 s: GET /v2/roles answered 503 "
+            "Service Unavailable: out (retry after 0 s)"
+        ),
+    ]
+
+
+@pytest.mark.asyncio
+@both_clients
+async def test_an_attempt_without_an_answer_is_logged_with_what_broke(
+    connect: Connect, log: pytest.LogCaptureFixture
+) -> None:
+    account = account_at_noon()
+    account.fail("list", "lost")
+
+    async with connect(account) as roles:
+        with pytest.raises(RolesConnectionError):
+            await roles.list()
+
+    (line,) = said(log, logging.DEBUG)
+    assert "the connection failed before a whole answer came" in line
+    assert line.endswith("on attempt 1 after N ms (request id None)")
+    assert said(log, logging.INFO) == []
+
+
+@pytest.mark.asyncio
+@both_clients
+async def test_an_application_that_asks_for_no_log_gets_none(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = account_at_noon()
+    account.outage = True
+
+    async with connect(account) as roles:
+        with pytest.raises(ServerError):
+            await roles.list()
+
+    assert caplog.records == []
+
+
+# OpenTelemetry's instrumentation of aiohttp, as AiohttpRolesClient documents it
+
+
+class Tracing:
+    def __init__(self) -> None:
+        self._exporter = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+
+    def spans(self) -> list[tuple[str, object]]:
+        """Return the name and status of each finished span."""
+        return [(span.name, _status(span)) for span in self._exporter.get_finished_spans()]
+
+    def shown(self) -> str:
+        return "".join(span.to_json() for span in self._exporter.get_finished_spans())
+
+
+def _status(span: ReadableSpan) -> object:
+    attributes = span.attributes or {}
+    return attributes.get("http.status_code") or attributes.get("http.response.status_code")
+
+
+@contextmanager
+def instrumented(tracing: Tracing) -> Generator[None]:
+    AioHttpClientInstrumentor().instrument(tracer_provider=tracing.provider)
+    try:
+        yield
+    finally:
+        AioHttpClientInstrumentor().uninstrument()
+
+
+@asynccontextmanager
+async def failing_once(session: aiohttp.ClientSession | None) -> AsyncGenerator[AiohttpRolesClient]:
+    async def sleep(_: float) -> None:
+        pass
+
+    async with AsyncExitStack() as stack:
+        account = FakeAccount()
+        account.fail("list", 503)
+        url = await stack.enter_async_context(serve(account))
+        yield await stack.enter_async_context(
+            AiohttpRolesClient(account.api_key, base_url=url, session=session, sleep=sleep)
+        )
+
+
+@pytest.mark.asyncio
+async def test_opentelemetry_sees_every_attempt_of_a_client() -> None:
+    tracing = Tracing()
+    with instrumented(tracing):
+        async with failing_once(None) as roles:
+            await roles.list()
+
+    assert tracing.spans() == [("GET", 503), ("GET", 200)]
+    assert "fake-api-key" not in tracing.shown()
+
+
+@pytest.mark.asyncio
+async def test_opentelemetry_sees_every_attempt_on_a_session_that_it_traces() -> None:
+    tracing = Tracing()
+    config = create_trace_config(tracer_provider=tracing.provider)
+    async with (
+        aiohttp.ClientSession(trace_configs=[config]) as session,
+        failing_once(session) as roles,
+    ):
+        await roles.list()
+
+    assert tracing.spans() == [("GET", 503), ("GET", 200)]
+    assert "fake-api-key" not in tracing.shown()

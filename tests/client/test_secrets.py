@@ -1,0 +1,423 @@
+"""The API key shows nowhere: not in what a failure carries, not in a log, warning or repr."""
+
+import asyncio
+import gc
+import logging
+import pickle
+import ssl
+import traceback
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ConfigurationError,
+    InvalidResponseError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    RolesClient,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    StatusError,
+    Timeouts,
+    ValidationError,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.raw_http import scripted
+from tests.support.tls import Authority
+
+# With characters that JSON may escape.
+KEY = 'ak-0123/4567+"secret"\\89=='
+ESCAPED = KEY.replace("\\", "\\\\").replace('"', '\\"')
+FULLY_ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
+ONCE = RetryPolicy(attempts=1)
+
+
+def texts(error: BaseException) -> list[str]:
+    """Return every text that an exception shows, and those that it hangs on."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is None or link in seen:
+            continue
+        seen.append(link)
+        waiting += [link.__cause__, link.__context__]
+        waiting += getattr(link, "exceptions", ())
+    shown = ["".join(traceback.format_exception(error))]
+    for link in seen:
+        shown += [str(link), repr(link), repr(link.args), repr(getattr(link, "__notes__", []))]
+        if isinstance(link, RolesError):
+            shown += [repr(vars(link)), pickle.dumps(link).decode("latin-1")]
+    return shown
+
+
+def assert_safe(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    logged = [record.getMessage() for record in caplog.records]
+    logged += [repr(record.args) for record in caplog.records]
+    for text in texts(error) + logged:
+        assert KEY not in text
+        # As it stands in a repr.
+        assert KEY.replace("\\", "\\\\") not in text
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="arize_roles_async")
+
+
+Drive = Callable[[RolesClient], Awaitable[object]]
+
+
+async def read(roles: RolesClient) -> object:
+    return await roles.list()
+
+
+async def create(roles: RolesClient) -> object:
+    return await roles.create(name="Made", permissions=["PROJECT_READ"])
+
+
+async def find(roles: RolesClient) -> object:
+    return await roles.get(role="Some name")
+
+
+CALLS = pytest.mark.parametrize("call", [read, create, find])
+
+
+@asynccontextmanager
+async def client(url: str, **options: Any) -> AsyncGenerator[AiohttpRolesClient]:  # noqa: ANN401
+    options.setdefault("retry", ONCE)
+    async with AiohttpRolesClient(KEY, base_url=url, **options) as roles:
+        yield roles
+
+
+def answer(status: int, body: str, *headers: str, kind: str = "application/problem+json") -> bytes:
+    content = body.encode()
+    lines = [f"HTTP/1.1 {status} {KEY}", f"Content-Type: {kind}", *headers]
+    lines += [f"Content-Length: {len(content)}", "", ""]
+    return "\r\n".join(lines).encode() + content
+
+
+ECHOES = [
+    f'{{"title": "{ESCAPED}", "status": 400, "detail": "the key {ESCAPED} is wrong"}}',
+    f'{{"title": "{FULLY_ESCAPED}", "detail": "{FULLY_ESCAPED}", "instance": "{FULLY_ESCAPED}"}}',
+    f'{{"title": "No", "detail": "{ESCAPED.replace("/", chr(92) + "/")}"}}',
+    f'{{"{ESCAPED}": 1}}',
+    f'["{FULLY_ESCAPED}"]',
+    f"<html>Authorization: Bearer {KEY}</html>",
+    " " * (200 - len(KEY) // 2) + KEY,
+    KEY,
+]
+
+
+@pytest.mark.asyncio
+@CALLS
+@pytest.mark.parametrize("body", ECHOES)
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 422, 429, 500, 503])
+async def test_a_refusal_that_echoes_the_key_is_not_repeated(
+    call: Drive, body: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    echo = answer(status, body, f"X-Request-Id: {KEY}", f"Retry-After: {KEY}", f"Location: /{KEY}")
+    async with scripted(echo) as script, client(script.url) as roles:
+        with pytest.raises(StatusError) as caught:
+            await call(roles)
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+@CALLS
+@pytest.mark.parametrize(
+    "body",
+    [
+        *ECHOES,
+        f'{{"id": "{ESCAPED}", "name": 5}}',
+        f'{{"id": "x", "name": "x", "is_predefined": 1, "created_at": "{FULLY_ESCAPED}"}}',
+        f'{{"roles": [{{"id": "x", "created_at": "{ESCAPED}"}}], "pagination": "{ESCAPED}"}}',
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/json", f"text/{KEY}"])
+async def test_an_answer_that_makes_no_sense_and_echoes_the_key_is_not_repeated(
+    call: Drive, body: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    echo = answer(200, body, f"X-Request-Id: {KEY}", kind=kind)
+    async with scripted(echo) as script, client(script.url) as roles:
+        with pytest.raises(InvalidResponseError) as caught:
+            await call(roles)
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+async def test_a_body_of_more_than_16_mib_that_echoes_the_key_is_not_repeated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    echo = answer(200, KEY + " " * 2**24)
+    async with scripted(echo) as script, client(script.url) as roles:
+        with pytest.raises(InvalidResponseError, match="longer than 16 MiB") as caught:
+            await roles.list()
+
+    assert_safe(caught.value, caplog)
+
+
+BROKEN = [
+    f"{KEY}\r\n\r\n",
+    f"HTTP/1.1 {KEY} OK\r\n\r\n",
+    f"HTTP/{KEY} 200 OK\r\n\r\n",
+    f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n",
+    f"HTTP/1.1 200 OK\r\n{KEY}: x\r\n\r\n",
+    f"HTTP/1.1 200 OK\r\nContent-Length: {KEY}\r\n\r\n",
+    f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n",
+    f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(KEY)}\r\n\r\n{KEY}",
+    f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}",
+    f"HTTP/1.1 200 OK\r\nX: {KEY}\0\r\n\r\n",
+]
+
+
+@pytest.mark.asyncio
+@CALLS
+@pytest.mark.parametrize("wire", BROKEN)
+async def test_garbage_that_echoes_the_key_is_not_repeated(
+    call: Drive, wire: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scripted(wire.encode()) as script, client(script.url) as roles:
+        # aiohttp before 3.14 takes the last one for a response, with a body that is none.
+        broken = (RolesConnectionError, OutcomeUnknownError, InvalidResponseError)
+        with pytest.raises(broken) as caught:
+            await call(roles)
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+@CALLS
+async def test_a_dropped_connection_shows_no_key(
+    call: Drive, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scripted(b"") as script, client(script.url) as roles:
+        with pytest.raises((RolesConnectionError, OutcomeUnknownError)) as caught:
+            await call(roles)
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lent", [False, True])
+async def test_a_refused_connection_shows_no_key(
+    lent: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+    unused_tcp_port: int,
+) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    async with (
+        aiohttp.ClientSession() as session,
+        client(url, session=session if lent else None) as roles,
+    ):
+        with pytest.raises(RolesConnectionError, match="cannot connect") as caught:
+            await roles.list()
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+async def test_a_certificate_that_is_not_trusted_shows_no_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError((reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=Authority(tmp_path).right())
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with client(f"https://127.0.0.1:{port}") as roles:
+            with pytest.raises(RolesConnectionError, match="certificate") as caught:
+                await roles.list()
+
+    assert_safe(caught.value, caplog)
+    assert isinstance(caught.value.__cause__, ssl.SSLError | aiohttp.ClientError)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_refuses_shows_no_key(
+    scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusal = answer(407, f"who is {KEY}?", f"Proxy-Authenticate: {KEY}", kind="text/plain")
+    proxy_password = "hunter2"
+    async with scripted(refusal) as script:
+        proxy = script.url.replace("://", f"://user:{proxy_password}@")
+        async with client(f"{scheme}://elsewhere.example", proxy=proxy, allow_http=True) as roles:
+            with pytest.raises((RolesConnectionError, StatusError)) as caught:
+                await roles.list()
+
+    assert_safe(caught.value, caplog)
+    assert not any(proxy_password in text for text in texts(caught.value))
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_that_is_not_there_shows_no_password(
+    caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+) -> None:
+    proxy = f"http://user:hunter2@127.0.0.1:{unused_tcp_port}"
+    async with client("https://elsewhere.example", proxy=proxy) as roles:
+        with pytest.raises(RolesConnectionError) as caught:
+            await roles.list()
+
+    assert_safe(caught.value, caplog)
+    assert not any("hunter2" in text for text in texts(caught.value))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "limits",
+    [Timeouts(read=0.02), Timeouts(total=0.02, read=None)],
+)
+@CALLS
+async def test_a_timeout_shows_no_key(
+    call: Drive, limits: Timeouts, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
+    # A second answer is due that never comes, so the connection stays open.
+    async with scripted(wire, b"") as script, client(script.url, timeout=limits) as roles:
+        with pytest.raises(RolesTimeoutError) as caught:
+            await call(roles)
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+async def test_a_retry_shows_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    async def sleep(_: float) -> None:
+        pass
+
+    echo = answer(503, ECHOES[1], f"X-Request-Id: {KEY}")
+    async with (
+        scripted(echo, echo) as script,
+        client(script.url, retry=RetryPolicy(attempts=2), sleep=sleep) as roles,
+    ):
+        with pytest.raises(StatusError) as caught:
+            await roles.list()
+
+    assert any(record.levelno == logging.INFO for record in caplog.records)
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+async def test_arguments_that_break_a_rule_show_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    async with client("http://127.0.0.1:9") as roles:
+        with pytest.raises(ValidationError) as caught:
+            await roles.create(name="", permissions=[])
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+async def test_a_closed_client_shows_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    async with client("http://127.0.0.1:9") as roles:
+        pass
+    with pytest.raises(RolesError, match="closed") as caught:
+        await roles.list()
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+async def test_a_lent_session_that_was_closed_shows_no_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    session = aiohttp.ClientSession()
+    async with client("http://127.0.0.1:9", session=session) as roles:
+        await session.close()
+        with pytest.raises(RolesError, match="closed") as caught:
+            await roles.list()
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": f"ftp://{KEY}"},
+        {"base_url": f"https://user:{KEY}@host"},
+        {"base_url": f"https://host/?{KEY}"},
+        {"base_url": "http://elsewhere.example"},
+        {"region": "nowhere"},
+        {"ca_file": "/nowhere/at/all.pem"},
+        {"headers": {"Authorization": KEY}},
+        {"headers": {"X": f"{KEY}\n"}},
+        {"proxy": f"socks5://user:{KEY}@host"},
+        {"proxy": f"http://user:{KEY}@host:port"},
+        {"proxy": f"http://user:{KEY}@"},
+        {"proxy": KEY},
+        {"max_concurrency": 0},
+        {"timeout": -1},
+    ],
+)
+def test_a_configuration_that_makes_no_sense_shows_no_key(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AiohttpRolesClient(KEY, **options)
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY} ", f"{KEY}é"])
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(
+    key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigurationError, match="characters that no header can carry") as caught:
+        AiohttpRolesClient(key)
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+async def test_reprs_and_warnings_show_no_key() -> None:
+    account = FakeAccount()
+    account.add_key(KEY)
+    async with (
+        scripted() as script,
+        client(script.url, headers={"X-Team": "admin"}) as roles,
+    ):
+        fake = FakeRolesClient(account, api_key=KEY)
+        await fake.list()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            shown = [repr(roles), str(roles), repr(fake)]
+            shown += [repr(account), repr(account.calls), str(account.calls[0])]
+            shown += [repr(roles.list()), repr(roles.with_options(timeout=1.0))]
+        shown += [str(warning.message) for warning in caught]
+
+    assert not any(KEY in text for text in shown)
+
+
+async def use_and_forget() -> None:
+    page = answer(200, '{"roles": [], "pagination": {"has_more": false}}')
+    async with scripted(page, b"") as script:
+        await AiohttpRolesClient(KEY, base_url=script.url, retry=ONCE).list()
+
+
+def test_an_unclosed_client_is_warned_of_without_the_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(use_and_forget())
+        # The warning about the session keeps it, and with it the connector, which has its own.
+        for _ in range(2):
+            gc.collect()
+            said += [str(warning.message) for warning in caught]
+            caught.clear()
+
+    said += [record.getMessage() for record in caplog.records]
+    assert sum("Unclosed" in text for text in said) >= 2
+    assert not any(KEY in text for text in said)

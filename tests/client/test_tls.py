@@ -1,0 +1,278 @@
+import asyncio
+import functools
+import re
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ConfigurationError,
+    RetryPolicy,
+    RolesConnectionError,
+    StatusError,
+)
+from tests.support.raw_http import scripted
+from tests.support.tls import Authority
+
+KEY = "a-very-secret-key"
+BODY = b'{"roles": [], "pagination": {"has_more": false}}'
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n" + BODY
+
+
+class Server:
+    def __init__(self) -> None:
+        self.url = ""
+        self.handshakes = 0
+        """Connection attempts, whatever became of them."""
+        self.received = b""
+        """What arrived in the clear, after any handshake."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.received += await reader.readuntil(b"\r\n\r\n")
+        writer.write(PAGE)
+        await reader.read()
+        writer.close()
+
+
+@asynccontextmanager
+async def secured(context: ssl.SSLContext) -> AsyncGenerator[Server]:
+    def ignore(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        assert "SSL" in context["message"]
+
+    def count(*_: object) -> None:
+        server.handshakes += 1
+
+    server = Server()
+    context.sni_callback = count
+    # A handshake that the client breaks off is no error of the server's.
+    asyncio.get_running_loop().set_exception_handler(ignore)
+    async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as listening:
+        server.url = f"https://localhost:{listening.sockets[0].getsockname()[1]}"
+        yield server
+
+
+def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
+    async def sleep(_: float) -> None:
+        raise AssertionError("it was about to try again")
+
+    return AiohttpRolesClient(KEY, base_url=url, sleep=sleep, **options)
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.asyncio
+async def test_a_server_of_the_authority_that_is_named_is_trusted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with (
+        secured(authority.right()) as server,
+        client(server.url, ca_file=authority.pem) as roles,
+    ):
+        assert len(await roles.list()) == 0
+
+    assert f"Authorization: Bearer {KEY}".encode() in server.received
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("variable", ["ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+async def test_the_authority_may_be_named_in_the_environment(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv(variable, str(authority.pem))
+    async with secured(authority.right()) as server, client(server.url) as roles:
+        assert len(await roles.list()) == 0
+
+
+@pytest.mark.asyncio
+async def test_the_argument_wins_over_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("ARIZE_SSL_CA_CERT", str(tmp_path / "nowhere.pem"))
+    async with (
+        secured(authority.right()) as server,
+        client(server.url, ca_file=authority.pem) as roles,
+    ):
+        assert len(await roles.list()) == 0
+
+
+REFUSED = pytest.mark.parametrize(
+    ("flaw", "why"),
+    [
+        ("wrong CA", "self-signed certificate in certificate chain|unable to get local issuer"),
+        ("wrong host", "Hostname mismatch"),
+        ("expired", "certificate has expired"),
+    ],
+)
+
+
+def flawed(flaw: str, tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's context, and the authorities that its client trusts."""
+    authority = Authority(tmp_path)
+    if flaw == "wrong CA":
+        other = tmp_path / "other"
+        other.mkdir()
+        return Authority(other).right(), authority.pem
+    return authority.wrong_host() if flaw == "wrong host" else authority.expired(), authority.pem
+
+
+@pytest.mark.asyncio
+@REFUSED
+@pytest.mark.parametrize("call", ["list", "create"])
+async def test_a_server_that_is_not_trusted_gets_nothing_and_is_tried_once(
+    flaw: str, why: str, call: str, tmp_path: Path
+) -> None:
+    context, trusted = flawed(flaw, tmp_path)
+    async with secured(context) as server, client(server.url, ca_file=trusted) as roles:
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "list": roles.list,
+            "create": functools.partial(roles.create, name="Made", permissions=["PROJECT_READ"]),
+        }
+        with pytest.raises(RolesConnectionError) as caught:
+            await calls[call]()
+
+    assert caught.value.certificate
+    assert not caught.value.sent
+    assert "the server's certificate is not trusted" in str(caught.value)
+    assert re.search(why, str(caught.value))
+    assert server.handshakes == 1
+    assert server.received == b""
+
+
+@pytest.mark.asyncio
+@REFUSED
+async def test_a_lent_session_is_held_to_the_clients_authorities_too(
+    flaw: str, why: str, tmp_path: Path
+) -> None:
+    context, trusted = flawed(flaw, tmp_path)
+    async with (
+        secured(context) as server,
+        aiohttp.ClientSession() as session,
+        client(server.url, ca_file=trusted, session=session) as roles,
+    ):
+        with pytest.raises(RolesConnectionError, match=why) as caught:
+            await roles.list()
+
+    assert caught.value.certificate
+    assert server.received == b""
+
+
+@pytest.mark.asyncio
+async def test_an_authority_that_nobody_named_is_not_trusted(tmp_path: Path) -> None:
+    async with secured(Authority(tmp_path).right()) as server, client(server.url) as roles:
+        with pytest.raises(RolesConnectionError) as caught:
+            await roles.list()
+
+    assert caught.value.certificate
+    assert server.received == b""
+
+
+@pytest.mark.asyncio
+@REFUSED
+async def test_a_client_that_is_told_not_to_verify_does_not(
+    flaw: str,
+    why: str,  # noqa: ARG001
+    tmp_path: Path,
+) -> None:
+    context, _ = flawed(flaw, tmp_path)
+    async with secured(context) as server, client(server.url, verify=False) as roles:
+        assert len(await roles.list()) == 0
+
+
+@pytest.mark.asyncio
+async def test_verification_can_be_turned_off_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "false")
+    async with secured(Authority(tmp_path).right()) as server, client(server.url) as roles:
+        assert len(await roles.list()) == 0
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_speaks_no_tls_is_a_failure_to_connect() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.read(2**16))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    received: list[bytes] = []
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        once = RetryPolicy(attempts=1)
+        async with AiohttpRolesClient(KEY, base_url=url, retry=once) as roles:
+            with pytest.raises(RolesConnectionError, match="cannot connect") as caught:
+                await roles.create(name="Made", permissions=["PROJECT_READ"])
+
+    assert not caught.value.certificate
+    assert not caught.value.sent
+    assert KEY.encode() not in b"".join(received)
+
+
+@pytest.mark.parametrize("missing", ["nowhere.pem", "empty.pem"])
+def test_authorities_that_cannot_be_read_are_refused_at_once(missing: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+
+    with pytest.raises(ConfigurationError, match=missing):
+        AiohttpRolesClient(KEY, ca_file=tmp_path / missing)
+
+
+@pytest.mark.asyncio
+async def test_authorities_may_be_in_a_folder(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    # OpenSSL looks a folder's files up by the hash of the authority's name, so an empty one trusts
+    # nobody.
+    empty = tmp_path / "folder"
+    empty.mkdir()
+    async with secured(authority.right()) as server, client(server.url, ca_file=empty) as roles:
+        with pytest.raises(RolesConnectionError) as caught:
+            await roles.list()
+
+    assert caught.value.certificate
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("lent", [False, True])
+async def test_a_redirect_to_another_origin_is_not_followed(
+    status: int,
+    lent: bool,  # noqa: FBT001
+) -> None:
+    async with scripted(PAGE) as other, aiohttp.ClientSession() as session:
+        head = f"HTTP/1.1 {status} Moved\r\nLocation: {other.url}/v2/roles\r\n"
+        redirect = f"{head}Content-Length: 0\r\n\r\n".encode()
+        async with (
+            scripted(redirect) as script,
+            client(script.url, session=session if lent else None) as roles,
+        ):
+            with pytest.raises(StatusError, match="does not follow") as caught:
+                await roles.list()
+
+    assert caught.value.status == status
+    assert other.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.arize.com", "http://192.0.2.1:8080", "http://localhost.example"]
+)
+def test_plain_http_to_another_host_is_refused_unless_asked_for_by_name(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="allow_http=True"):
+        AiohttpRolesClient(KEY, base_url=url)
+
+    AiohttpRolesClient(KEY, base_url=url, allow_http=True)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:8080"]
+)
+def test_plain_http_to_this_host_is_allowed(url: str) -> None:
+    AiohttpRolesClient(KEY, base_url=url)

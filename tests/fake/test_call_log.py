@@ -1,0 +1,182 @@
+"""The log of what an account was asked."""
+
+from datetime import timedelta
+
+import pytest
+
+from arize_roles_async import NotFoundError, Permission, RetryPolicy, ServerError
+from arize_roles_async._wire import Request
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._faults import Breakage
+from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients
+
+
+@both_clients
+@pytest.mark.asyncio
+async def test_each_call_is_logged_with_what_was_asked_and_what_came_of_it(
+    connect: Connect,
+) -> None:
+    account = account_at_noon()
+    async with connect(account) as roles:
+        role = await roles.create(
+            name="A", permissions=[Permission.ROLE_READ], description="Reads."
+        )
+        await roles.list(limit=10, is_predefined=False)
+        await roles.update(role_id=role.id, name="B", description=None)
+        await roles.get(role_id=role.id)
+        await roles.delete(role_id=role.id)
+        with pytest.raises(NotFoundError):
+            await roles.get(role_id=role.id)
+    assert [(c.operation, c.role, c.arguments, c.outcome) for c in account.calls] == [
+        (
+            "create",
+            "A",
+            {"name": "A", "permissions": ["ROLE_READ"], "description": "Reads."},
+            201,
+        ),
+        ("list", None, {"limit": 10, "is_predefined": False}, 200),
+        ("update", "A", {"role_id": role.id, "name": "B", "description": None}, 200),
+        ("get", "B", {"role_id": role.id}, 200),
+        ("delete", "B", {"role_id": role.id}, 204),
+        ("get", None, {"role_id": role.id}, 404),
+    ]
+    assert {call.api_key for call in account.calls} == {"fake-api-key"}
+
+
+@both_clients
+@pytest.mark.asyncio
+async def test_a_call_that_is_tried_again_is_logged_as_often_with_its_attempt(
+    connect: Connect,
+) -> None:
+    account = account_at_noon()
+    account.fail("list", 503, times=2, retry_after=4)
+    async with connect(account, retry=RetryPolicy(attempts=3)) as roles:
+        await roles.list()
+    assert [(c.attempt, c.outcome, c.at - START) for c in account.calls] == [
+        (1, 503, timedelta(seconds=0)),
+        (2, 503, timedelta(seconds=4)),
+        (3, 200, timedelta(seconds=8)),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_call_is_logged_with_how_long_it_took() -> None:
+    account = account_at_noon()
+    account.slow_down(1.5)
+    async with FakeRolesClient(account) as roles:
+        await roles.list()
+    assert account.calls[0].duration == 1.5
+
+
+@both_clients
+@pytest.mark.parametrize("failure", ["lost", "truncated", "malformed"])
+@pytest.mark.asyncio
+async def test_a_broken_answer_is_logged_as_how_it_was_broken(
+    connect: Connect, failure: Breakage
+) -> None:
+    account = account_at_noon()
+    account.fail("list", failure)
+    async with connect(account) as roles:
+        with pytest.raises(Exception, match="GET /v2/roles"):
+            await roles.list()
+    assert [call.outcome for call in account.calls] == [failure]
+
+
+@pytest.mark.asyncio
+async def test_calls_are_filtered_by_operation_and_by_role_and_cleared() -> None:
+    account = account_at_noon()
+    one, two = account.add_role("one"), account.add_role("two")
+    async with FakeRolesClient(account) as roles:
+        await roles.get(role_id=one.id)
+        await roles.get(role_id=two.id)
+        await roles.list()
+    assert [call.role for call in account.calls_of("get")] == ["one", "two"]
+    assert [call.role for call in account.calls_of("get", role="two")] == ["two"]
+    assert [call.role for call in account.calls_of("get", role=two.id)] == ["two"]
+    assert account.calls_of("delete") == ()
+    account.clear_calls()
+    assert account.calls == ()
+
+
+@pytest.mark.asyncio
+async def test_the_log_keeps_the_newest_calls() -> None:
+    account = FakeAccount(keep_calls=2)
+    async with FakeRolesClient(account) as roles:
+        for limit in (1, 2, 3):
+            await roles.list(limit=limit)
+    assert [call.arguments["limit"] for call in account.calls] == [2, 3]
+
+
+@pytest.mark.asyncio
+async def test_a_call_reads_well_when_printed_and_shows_no_key() -> None:
+    account = account_at_noon()
+    role = account.add_role("AI Engineer")
+    account.fail("get", 503)
+    account.fail("get", "lost")
+    account.slow_down(0.25)
+    async with FakeRolesClient(account, retry=RetryPolicy(attempts=2, backoff=1e-6)) as roles:
+        with pytest.raises(Exception, match="connection failed"):
+            await roles.get(role_id=role.id)
+        await roles.create(name="B", permissions=["ROLE_READ"])
+    assert [str(call) for call in account.calls] == [
+        f"get(role_id='{role.id}') 'AI Engineer' -> 503 Service Unavailable, 0.25 s",
+        f"get(role_id='{role.id}') 'AI Engineer' -> lost, attempt 2, 0.25 s",
+        "create(name='B', permissions=['ROLE_READ']) -> 201, 0.25 s",
+    ]
+    assert "fake-api-key" not in "".join(map(repr, account.calls))
+
+
+@both_clients
+@pytest.mark.asyncio
+async def test_a_call_that_is_refused_is_logged_too(connect: Connect) -> None:
+    account = account_at_noon()
+    account.outage = True
+    async with connect(account) as roles:
+        with pytest.raises(ServerError):
+            await roles.list()
+    assert [call.outcome for call in account.calls] == [503]
+
+
+@pytest.mark.parametrize(
+    ("request_", "operation", "arguments"),
+    [
+        (Request(method="PUT", target="/v2/roles?a=b"), "PUT /v2/roles", {"a": "b"}),
+        (Request(method="GET", target="/v2/roles/"), "GET /v2/roles/", {}),
+        (Request(method="GET", target="/v2/roles/a/b"), "GET /v2/roles/a/b", {}),
+        (Request(method="POST", target="/v2/roles", body=b"{"), "create", {"body": b"{"}),
+        (Request(method="POST", target="/v2/roles", body=b"[1]"), "create", {"body": [1]}),
+        (
+            Request(method="POST", target="/v2/roles", body=b'{"name": 1}'),
+            "create",
+            {"name": 1},
+        ),
+        (
+            Request(method="GET", target="/v2/roles?limit=many&is_predefined=maybe"),
+            "list",
+            {"limit": "many", "is_predefined": "maybe"},
+        ),
+    ],
+)
+def test_whatever_is_asked_is_logged(
+    request_: Request, operation: str, arguments: dict[str, object]
+) -> None:
+    account = FakeAccount()
+    account.handle(request_)
+    (call,) = account.calls
+    assert (call.operation, call.role, call.arguments) == (operation, None, arguments)
+
+
+@pytest.mark.parametrize("count", ["-1", "x", "9" * 5000, "²", ""])
+def test_an_attempt_that_is_no_number_counts_as_the_first(count: str) -> None:
+    account = FakeAccount()
+    account.handle(Request(method="GET", target="/v2/roles", headers={"sdk-retry-count": count}))
+    assert account.calls[0].attempt == 1
+
+
+@pytest.mark.asyncio
+async def test_a_logged_call_keeps_what_was_asked_whatever_becomes_of_the_role() -> None:
+    account = account_at_noon()
+    async with FakeRolesClient(account, retry=ONCE) as roles:
+        role = await roles.create(name="A", permissions=["ROLE_READ"])
+        await roles.delete(role_id=role.id)
+    assert account.calls_of("delete", role="A")[0].arguments == {"role_id": role.id}

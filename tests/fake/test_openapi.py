@@ -1,0 +1,189 @@
+"""The fake server, judged by an OpenAPI description that owes nothing to its code."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import jsonschema
+import pytest
+import schemathesis
+import yaml
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+from schemathesis import Response
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
+
+DESCRIPTION: Final = Path(__file__).parents[1] / "data" / "openapi.yaml"
+ROLE_ID: Final = "Um9sZToxOmFCY0Q="
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUntypedFunctionDecorator=false
+# Schemathesis leaves the type argument of its own `Case` open.
+
+schema = schemathesis.openapi.from_path(DESCRIPTION)
+schema.config.update(headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"})
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RolesServer]:
+    account = FakeAccount()
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    with RolesServer(account) as running:
+        yield running
+
+
+def unjudged(query: dict[str, Any]) -> list[Any]:
+    """Return the checks that the description is too weak for, given what a call asks for."""
+    checks: list[Any] = []
+    if "cursor" in query:
+        # Most texts are no cursor.
+        checks.append(positive_data_acceptance)
+    if query.keys() - {"limit", "cursor", "is_predefined"}:
+        # The service ignores parameters that it does not know.
+        checks.append(negative_data_rejection)
+    return checks
+
+
+@schema.parametrize()
+@settings(max_examples=25, deadline=None)
+def test_every_answer_is_as_described(case: schemathesis.Case[Any], server: RolesServer) -> None:
+    case.call_and_validate(base_url=server.url, excluded_checks=unjudged(case.query))
+
+
+def test_links_from_a_role_that_was_made_lead_to_it(server: RolesServer) -> None:
+    before = server.account.snapshot()
+
+    class Workflow(schema.as_state_machine()):  # type: ignore[misc]
+        def setup(self) -> None:
+            server.account.restore(before)
+
+        def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
+            del case
+            return {"base_url": server.url}
+
+        def validate_response(
+            self,
+            response: Response,
+            case: schemathesis.Case[Any],
+            additional_checks: list[Any] | None = None,
+            **transport: object,
+        ) -> None:
+            case.validate_response(
+                response,
+                additional_checks=additional_checks,
+                excluded_checks=unjudged(case.query),
+                transport_kwargs=transport,
+            )
+
+    run_state_machine_as_test(
+        Workflow, settings=settings(max_examples=15, stateful_step_count=6, deadline=None)
+    )
+
+
+# What no random call comes across: every kind of answer, against its schema.
+
+
+def ask(server: RolesServer, method: str, target: str, body: object = None) -> tuple[int, Any]:
+    request = Request(  # noqa: S310 - the server is ours
+        server.url + target,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"},
+        method=method,
+    )
+    try:
+        with urlopen(request) as response:  # noqa: S310
+            return response.status, json.load(response)
+    except HTTPError as error:
+        with error:
+            return error.status or 0, json.load(error)
+
+
+def assert_is(name: str, instance: object) -> None:
+    description = yaml.safe_load(DESCRIPTION.read_text("utf-8"))
+    description["$ref"] = f"#/components/schemas/{name}"
+    jsonschema.validate(instance, description)
+
+
+@pytest.fixture
+def account(server: RolesServer) -> Iterator[FakeAccount]:
+    before = server.account.snapshot()
+    yield server.account
+    server.account.clear_faults()
+    server.account.restore(before)
+
+
+def test_schema_refuses_what_is_no_role() -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        assert_is("Role", {"id": "", "name": "A"})
+
+
+@pytest.mark.parametrize("description", [None, "Text."])
+def test_role_is_as_described(
+    server: RolesServer, account: FakeAccount, description: str | None
+) -> None:
+    account.add_role(
+        "B",
+        ["TAG_READ", "ROLE_READ"],
+        id="aWQ6MQ==",
+        description=description,
+        created_at=datetime(2026, 11, 24, 12, tzinfo=UTC),
+    )
+    status, role = ask(server, "GET", "/v2/roles/aWQ6MQ%3D%3D")
+    assert status == 200
+    assert_is("Role", role)
+    assert role["created_at"] == "2026-11-24T12:00:00Z"
+
+
+@pytest.mark.parametrize("query", ["limit=1", "limit=100", "is_predefined=true&limit=2"])
+def test_page_is_as_described(server: RolesServer, account: FakeAccount, query: str) -> None:
+    for number in range(3):
+        account.add_role(f"N{number}", ["TAG_READ"])
+    status, page = ask(server, "GET", f"/v2/roles?{query}")
+    assert status == 200
+    assert_is("ListRolesResponse", page)
+    assert ("next_cursor" in page["pagination"]) is page["pagination"]["has_more"]
+
+
+@pytest.mark.parametrize(
+    ("status", "members"),
+    [
+        *((status, {}) for status in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504)),
+        (403, {"entitlement": "custom_roles", "limit": 5, "required_plan": "PRO"}),
+    ],
+)
+def test_scripted_failure_is_a_problem_as_described(
+    server: RolesServer, account: FakeAccount, status: int, members: dict[str, Any]
+) -> None:
+    account.fail("list", status, **members)
+    answered, problem = ask(server, "GET", "/v2/roles")
+    assert answered == status
+    assert_is("Problem", problem)
+    assert problem["status"] == status
+    assert members.items() <= problem.items()
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "/v2", 404),
+        ("GET", "/v2/roles/", 404),
+        ("GET", "/v2/roles/a/b", 404),
+        ("PUT", "/v2/roles", 405),
+        ("GET", "/v2/roles?cursor=made-up", 400),
+        ("DELETE", "/v2/roles/none", 404),
+        ("DELETE", "/v2/roles/Um9sZToxOmJtZmI%3D", 403),
+    ],
+)
+def test_failure_of_the_servers_own_is_a_problem_as_described(
+    server: RolesServer, method: str, target: str, status: int
+) -> None:
+    answered, problem = ask(server, method, target)
+    assert answered == status
+    assert_is("Problem", problem)
+    assert problem["status"] == status

@@ -1,0 +1,183 @@
+"""Every example of the README and of the docstrings runs as it stands."""
+
+import asyncio
+import inspect
+import pydoc
+import re
+import subprocess
+import sys
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
+
+import arize_roles_async
+import arize_roles_fake
+from arize_roles_async import RolesError
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+from tests.support.documentation import MODULES, README, Page, docstring_examples, pages, run
+
+PAGES = list(pages())
+IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
+
+# What a reader of an example has at hand.
+GIVEN: dict[str, Any] = {
+    **{name: getattr(arize_roles_async, name) for name in arize_roles_async.__all__},
+    **{name: getattr(arize_roles_fake, name) for name in arize_roles_fake.__all__},
+    "AbstractAsyncContextManager": AbstractAsyncContextManager,
+    "MyRolesClient": FakeRolesClient,
+    "RolesError": RolesError,
+    "UTC": UTC,
+    "__name__": "__example__",
+    "asyncio": asyncio,
+    "datetime": datetime,
+    "pytest": pytest,
+}
+IMPORTS = """\
+import asyncio
+
+import pytest
+
+from arize_roles_async import *
+from arize_roles_fake import *
+"""
+
+
+def run_examples(page: Page) -> dict[str, Any]:
+    """Run the examples of a page in order, and return the names that there are then."""
+    names = {**page.names, **GIVEN}
+    with asyncio.Runner() as runner:
+        for number, example in enumerate(page.examples):
+            if IS_TEST.search(example):
+                continue
+            account = FakeAccount()
+            names |= {"account": account, "roles": FakeRolesClient(account)}
+            awaited = run(example, names, f"<{page.title}, example {number}>")
+            if awaited is not None:
+                runner.run(awaited)
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.title for page in PAGES])
+@pytest.mark.usefixtures("arize_env")
+def test_examples_run(page: Page) -> None:
+    try:
+        run_examples(page)
+    finally:
+        # One of them instruments every session of the process.
+        AioHttpClientInstrumentor().uninstrument()
+
+
+TESTS = [
+    pytest.param(page, example, id=f"{page.title}-{number}")
+    for page in PAGES
+    for number, example in enumerate(page.examples)
+    if IS_TEST.search(example)
+]
+
+
+@pytest.mark.parametrize(("page", "example"), TESTS)
+def test_examples_that_are_tests_pass(page: Page, example: str, pytester: pytest.Pytester) -> None:
+    # The README's stands for itself; those of a docstring have what the package exports at hand.
+    pytester.makepyfile(example if page.title == "README.md" else IMPORTS + example)
+    pytester.makeini(
+        "[pytest]\n"
+        "asyncio_default_fixture_loop_scope = function\n"
+        "filterwarnings =\n  error\n  ignore::arize_roles_async.AlphaWarning"
+    )
+
+    outcome = pytester.runpytest_inprocess().parseoutcomes()
+
+    assert outcome in ({"passed": 1}, {"skipped": 1})
+
+
+def test_the_examples_are_found() -> None:
+    found = {page.title: len(page.examples) for page in PAGES}
+
+    assert found["README.md"] == 2
+    assert found["arize_roles_async"] >= 12
+    assert found["arize_roles_fake"] >= 6
+    assert found["arize_roles_async._aiohttp.AiohttpRolesClient"] == 3
+
+
+def test_an_indented_paragraph_is_an_example_and_a_section_is_none() -> None:
+    text = "One line.\n\n    a = 1\n\n    b = a\n\nArgs:\n    c: Text.\n\nMore:\n\n    d = 2"
+
+    assert docstring_examples(text) == ("a = 1\n\nb = a\n", "d = 2\n")
+
+
+def test_the_readme_example_prints_what_its_comments_say(
+    arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_examples(PAGES[0])
+
+    said = capsys.readouterr().out
+    assert "AI Engineer (<Permission.PROJECT_READ: 'PROJECT_READ'>, " in said
+    assert "no role is named 'AI Enginer'; the closest are 'AI Engineer'" in said
+    arize_env.account.assert_roles({})
+
+
+def test_the_readme_is_about_a_hundred_lines() -> None:
+    assert 80 <= len(README.splitlines()) <= 145
+
+
+def test_the_readme_tells_of_every_error() -> None:
+    table = README.partition("## Errors")[2].partition("## How")[0]
+    told = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
+    # A StatusError is told of by its subclasses, and an OutcomeUnknownError's only add a base.
+    grouped = {"StatusError", "OutcomeUnknownServerError", "OutcomeUnknownTimeoutError"}
+
+    assert told == {n for n in arize_roles_async.__all__ if n.endswith("Error")} - grouped
+
+
+@pytest.mark.parametrize(
+    ("package", "heads"),
+    [
+        (
+            arize_roles_async,
+            [
+                "Quickstart",
+                "Paging",
+                "Responses",
+                "Errors and retries",
+                "FastAPI",
+                "Migrating from Arize's synchronous client",
+            ],
+        ),
+        (arize_roles_fake, ["Testing with the fake", "Over a socket", "Writing a contract test"]),
+    ],
+)
+def test_pydoc_shows_the_pages_and_every_public_name(package: Any, heads: list[str]) -> None:  # noqa: ANN401
+    text = pydoc.plain(pydoc.render_doc(package))
+
+    for head in heads:
+        assert re.search(rf"^    {head}\n    [=-]+$", text, re.MULTILINE)
+    for name in package.__all__:
+        assert name == "__version__" or name in text
+
+
+def test_every_module_tells_what_it_is_for() -> None:
+    assert [module.__name__ for module in MODULES if not module.__doc__] == []
+
+
+def test_the_demo_of_the_readme_runs() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "arize_roles_fake", "demo"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "python -m arize_roles_fake demo" in README
+
+
+@pytest.mark.parametrize("client", [arize_roles_async.AiohttpRolesClient, FakeRolesClient])
+@pytest.mark.parametrize("method", ["list", "get", "create", "update", "delete", "with_options"])
+def test_help_on_a_method_is_that_of_the_protocol(client: type[object], method: str) -> None:
+    assert inspect.getdoc(getattr(client, method)) == inspect.getdoc(
+        getattr(arize_roles_async.RolesClient, method)
+    )
+    assert "Args:" in (inspect.getdoc(getattr(client, method)) or "")

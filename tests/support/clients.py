@@ -1,0 +1,51 @@
+"""The two clients of a fake account, for tests that hold on both."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+
+START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+ONCE = RetryPolicy(attempts=1)
+
+Connect = Callable[..., AbstractAsyncContextManager[RolesClient]]
+
+
+def account_at_noon(
+    *, predefined: bool = False, max_custom_roles: int | None = None
+) -> FakeAccount:
+    """Return an account whose time stands still unless a test lets it pass."""
+    return FakeAccount(
+        clock=lambda: START, predefined=predefined, max_custom_roles=max_custom_roles
+    )
+
+
+@asynccontextmanager
+async def in_process(
+    account: FakeAccount, *, api_key: str | None = None, retry: RetryPolicy = ONCE
+) -> AsyncGenerator[RolesClient]:
+    async with FakeRolesClient(account, api_key=api_key, retry=retry) as roles:
+        yield roles
+
+
+@asynccontextmanager
+async def over_http(
+    account: FakeAccount, *, api_key: str | None = None, retry: RetryPolicy = ONCE
+) -> AsyncGenerator[RolesClient]:
+    async def sleep(seconds: float) -> None:
+        account.advance(seconds)
+
+    async with (
+        serve(account) as url,
+        AiohttpRolesClient(
+            api_key or account.api_key, base_url=url, retry=retry, sleep=sleep
+        ) as roles,
+    ):
+        yield roles
+
+
+both_clients = pytest.mark.parametrize("connect", [in_process, over_http])

@@ -1,0 +1,72 @@
+"""Finds the examples of the README and of every docstring, and runs them as they stand."""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Coroutine, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import attrs
+
+import arize_roles_async
+import arize_roles_fake
+
+ROOT: Final = Path(__file__).parents[2]
+README: Final = (ROOT / "README.md").read_text("utf-8")
+MODULES: Final = tuple(
+    import_module(f"{package.__name__}.{path.stem}".removesuffix(".__init__"))
+    for package in (arize_roles_async, arize_roles_fake)
+    for path in sorted(Path(str(package.__file__)).parent.glob("*.py"))
+)
+
+_FENCED: Final = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# A paragraph that is indented after an empty line, up to the next that is not.
+_INDENTED: Final = re.compile(r"(?:(?<=\n\n)|\A)((?:(?: {4}.*)?\n)*(?: {4}.*)(?:\n|\Z))")
+
+
+@attrs.frozen
+class Page:
+    """A text with examples, which share their names as they would in one session."""
+
+    title: str
+    examples: tuple[str, ...]
+    names: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False)
+
+
+def pages() -> Iterator[Page]:
+    """Yield the README and every docstring that has examples."""
+    yield Page("README.md", tuple(_FENCED.findall(README)))
+    for module in MODULES:
+        for title, text in _docstrings(module):
+            examples = docstring_examples(text)
+            if examples:
+                yield Page(title, examples, vars(module))
+
+
+def docstring_examples(text: str) -> tuple[str, ...]:
+    """Return the indented paragraphs of a docstring."""
+    return tuple(textwrap.dedent(block).strip("\n") + "\n" for block in _INDENTED.findall(text))
+
+
+def _docstrings(module: ModuleType) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        match node:
+            case ast.Module():
+                title = module.__name__
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                title = f"{module.__name__}.{node.name}"
+            case _:
+                continue
+        if text := ast.get_docstring(node):
+            yield title, text
+
+
+def run(example: str, names: dict[str, Any], title: str) -> Coroutine[Any, Any, object] | None:
+    """Run an example; one that awaits is returned as what is left to await."""
+    code = compile(example, title, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result: Coroutine[Any, Any, object] | None = eval(code, names)  # noqa: S307 - our own text
+    return result

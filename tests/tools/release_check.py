@@ -1,0 +1,73 @@
+"""Proves that a release works where nothing of this folder is.
+
+`python -m tests.tools.release_check` runs it.
+
+Builds the sdist and the wheel, installs the wheel with its test extra into a clean environment,
+and runs the tests of the unpacked sdist against it. With `--oldest`, every direct dependency has
+the lowest version that pyproject.toml allows. Needs `pip install build`.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[\w,.-]+\])?>=(?P<version>[\w.]+)")
+
+
+def lower_bounds(requirements: Iterable[str]) -> Iterator[str]:
+    """Yield, for each requirement, the constraint that holds it at its lower bound."""
+    for requirement in requirements:
+        if requirement.startswith("arize-roles-async["):  # its own extras
+            continue
+        bound = _REQUIREMENT.fullmatch(requirement)
+        if bound is None:
+            raise ValueError(f"{requirement!r} states no lower bound")
+        yield f"{bound['name']}=={bound['version']}"
+
+
+def requirements(pyproject: Path) -> Iterator[str]:
+    """Yield what the project and the extras that its tests need depend on directly."""
+    project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
+    yield from project["dependencies"]
+    for extra in ("pandas", "polars", "test"):
+        yield from project["optional-dependencies"][extra]
+
+
+def check(interpreter: str, *, oldest: bool, arguments: list[str]) -> None:
+    """Build, install and test; a step that fails raises `CalledProcessError`."""
+    with tempfile.TemporaryDirectory() as folder:
+        dist, home = Path(folder, "dist"), Path(folder, "venv")
+        _run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
+        (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder, filter="data")
+        source = Path(folder, sdist.name.removesuffix(".tar.gz"))
+        _run(interpreter, "-m", "venv", home)
+        python = home / "bin" / "python"
+        constraints = Path(folder, "constraints.txt")
+        constraints.write_text(
+            "\n".join(lower_bounds(requirements(ROOT / "pyproject.toml")) if oldest else ""),
+            "utf-8",
+        )
+        _run(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[test]")
+        # Behind everything that is installed, so that the sdist's packages shadow no wheel's.
+        _run(python, "-P", "-m", "pytest", "--import-mode=append", *arguments, folder=source)
+
+
+def _run(*command: object, folder: Path = ROOT) -> None:
+    subprocess.run(list(map(str, command)), check=True, cwd=folder)  # noqa: S603 - our own
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser("python -m tests.tools.release_check", description=__doc__)
+    parser.add_argument("--oldest", action="store_true", help="use the lowest versions allowed")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter to test with")
+    chosen, passed_on = parser.parse_known_args()
+    check(chosen.python, oldest=chosen.oldest, arguments=passed_on)
