@@ -17,19 +17,32 @@ FAKE = Path(arize_roles_fake.__file__).parent
 
 FLOORS = (
     {"_deadlines", "_errors", "_permissions", "_version"},
+    {"_alpha", "_display"},
     {"_models", "_options", "_requests"},
     {"_convert", "_frames", "_wire"},
+    {"_call", "_pace"},
+    {"_transport"},
     {"_lookup", "_paging"},
     {"_protocol"},
-    {"_base"},
+    {"_base", "_client"},
     {"_config"},
     {"_aiohttp"},
 )
+# Above the package: they use its public names, and nothing of it imports them.
+ABOVE = ({"_declared"}, {"as_code"}, {"__main__"})
 # Imported within functions, by what stands below them: most callers need neither.
 LAZY = {"_convert", "_frames"}
 
-CLIENT_MODULES = sorted(path.stem for path in CLIENT.glob("_*.py") if path.stem != "__init__")
-FAKE_MODULES = sorted(path.stem for path in FAKE.glob("*.py"))
+
+def modules(package: Path) -> list[str]:
+    """Return the names of a package's modules, `__init__` among them."""
+    paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py"))
+    return sorted(".".join(path.parts) for path in paths)
+
+
+CLIENT_MODULES = modules(CLIENT)
+FAKE_MODULES = modules(FAKE)
+PLACED = [module for module in CLIENT_MODULES if module != "__init__"]
 
 
 def imports(nodes: Iterator[ast.AST]) -> set[str]:
@@ -44,49 +57,85 @@ def imports(nodes: Iterator[ast.AST]) -> set[str]:
     return found
 
 
-def everywhere(path: Path) -> set[str]:
-    return imports(ast.walk(ast.parse(path.read_text("utf-8"))))
+def parse(package: Path, module: str) -> ast.Module:
+    return ast.parse(package.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
 
 
-def at_the_top(path: Path) -> set[str]:
+def at_run_time(node: ast.AST, *, in_functions: bool) -> Iterator[ast.AST]:
+    """Yield what is below a node, without what only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not in_functions:
+            continue
+        yield child
+        yield from at_run_time(child, in_functions=in_functions)
+
+
+def everywhere(package: Path, module: str) -> set[str]:
+    """Return what a module imports, ever or for type checkers."""
+    return imports(ast.walk(parse(package, module)))
+
+
+def in_functions(package: Path, module: str) -> set[str]:
+    """Return what a module imports at run time, be it later."""
+    return imports(at_run_time(parse(package, module), in_functions=True))
+
+
+def at_the_top(package: Path, module: str) -> set[str]:
     """Return what a module imports when it is imported itself."""
-    return imports(ast.iter_child_nodes(ast.parse(path.read_text("utf-8"))))
+    return imports(at_run_time(parse(package, module), in_functions=False))
+
+
+def packages(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
 
 
 def siblings(names: set[str], package: str) -> set[str]:
-    """Return the modules of a package that are among the names of imports."""
+    """Return what the names of imports are called within a package."""
     parts = [name.split(".") for name in names]
     return {each[1] for each in parts if each[0] == package and len(each) > 1}
 
 
 def test_every_module_of_the_client_is_on_one_floor() -> None:
-    assert sorted(module for floor in FLOORS for module in floor) == CLIENT_MODULES
+    placed = [module for floor in (*FLOORS, *ABOVE) for module in floor]
+    assert len(placed) == len(set(placed))
+    assert set(PLACED) <= set(placed)
+
+
+@pytest.mark.parametrize("module", PLACED)
+def test_client_module_imports_only_from_the_floors_below(module: str) -> None:
+    floors = (*FLOORS, *ABOVE)
+    level = next(level for level, floor in enumerate(floors) if module in floor)
+    below = {name for floor in floors[:level] for name in floor}
+    if level >= len(FLOORS):
+        below |= set(arize_roles_async.__all__)
+    assert siblings(at_the_top(CLIENT, module), "arize_roles_async") <= below
+    assert siblings(in_functions(CLIENT, module), "arize_roles_async") <= below | LAZY
+
+
+def test_nothing_imports_what_is_above_the_client() -> None:
+    above = {name for floor in ABOVE for name in floor}
+    below = set(CLIENT_MODULES) - above
+    for package, names in ((CLIENT, below), (FAKE, set(FAKE_MODULES))):
+        for module in names:
+            assert not siblings(everywhere(package, module), "arize_roles_async") & above, module
 
 
 @pytest.mark.parametrize("module", CLIENT_MODULES)
-def test_client_module_imports_only_from_the_floors_below(module: str) -> None:
-    level = next(level for level, floor in enumerate(FLOORS) if module in floor)
-    below = {name for floor in FLOORS[:level] for name in floor}
-    path = CLIENT / f"{module}.py"
-    assert siblings(at_the_top(path), "arize_roles_async") <= below
-    assert siblings(everywhere(path), "arize_roles_async") <= below | LAZY
-
-
-@pytest.mark.parametrize("module", ["__init__", *CLIENT_MODULES])
 def test_client_imports_neither_the_fake_nor_pytest(module: str) -> None:
-    packages = {name.partition(".")[0] for name in everywhere(CLIENT / f"{module}.py")}
-    assert not packages & {"arize_roles_fake", "pytest", "_pytest"}
+    imported = packages(everywhere(CLIENT, module))
+    assert not imported & {"arize_roles_fake", "pytest", "_pytest"}
 
 
 def test_only_the_transport_imports_aiohttp() -> None:
-    for module in {*CLIENT_MODULES, "__init__"} - {"_aiohttp"}:
-        packages = {name.partition(".")[0] for name in everywhere(CLIENT / f"{module}.py")}
-        assert "aiohttp" not in packages, module
+    importing = {name for name in CLIENT_MODULES if "aiohttp" in packages(everywhere(CLIENT, name))}
+    assert importing == {"_aiohttp"}
 
 
 def test_modules_of_the_fake_import_one_another_one_way() -> None:
     graph = {
-        module: siblings(at_the_top(FAKE / f"{module}.py"), "arize_roles_fake")
+        module: siblings(at_the_top(FAKE, module), "arize_roles_fake")
         for module in FAKE_MODULES
         if module != "__init__"
     }
@@ -95,16 +144,14 @@ def test_modules_of_the_fake_import_one_another_one_way() -> None:
 
 def test_only_what_is_for_tests_imports_pytest() -> None:
     importing = {
-        module
-        for module in FAKE_MODULES
-        if "pytest" in {name.partition(".")[0] for name in everywhere(FAKE / f"{module}.py")}
+        module for module in FAKE_MODULES if "pytest" in packages(everywhere(FAKE, module))
     }
     assert importing == {"contract", "pytest_plugin"}
 
 
 def test_nothing_imports_the_contract_suite() -> None:
     for module in FAKE_MODULES:
-        assert "contract" not in siblings(everywhere(FAKE / f"{module}.py"), "arize_roles_fake")
+        assert "contract" not in siblings(everywhere(FAKE, module), "arize_roles_fake")
 
 
 @pytest.mark.parametrize(
