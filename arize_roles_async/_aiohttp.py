@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._base import BaseRolesClient, Call, Transport
-from arize_roles_async._config import Config, configure
+from arize_roles_async._config import Config, check_type, configure
 from arize_roles_async._deadlines import Deadline, Deadlines
 from arize_roles_async._errors import (
     ClientStateError,
@@ -29,6 +29,7 @@ from arize_roles_async._errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._options import RetryPolicy, Timeouts
+from arize_roles_async._secrets import Secret
 from arize_roles_async._wire import MAX_BODY, Request, Response, invalid_response
 
 # What stands in the place of a secret.
@@ -65,13 +66,14 @@ class AiohttpRolesClient(BaseRolesClient):
 
     Args:
         api_key: The key; else `ARIZE_API_KEY`.
-        base_url: Scheme, host and port of the service; else `ARIZE_BASE_URL`, else what
-            `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
+        base_url: Scheme, host and port of the service, without `/v2`; else `ARIZE_BASE_URL`, else
+            what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
             `ARIZE_SINGLE_HOST` and `ARIZE_SINGLE_PORT` or `ARIZE_BASE_DOMAIN` in place of the
             host; else `https://api.arize.com`. Excludes `region`.
         region: One of Arize's regions; else `ARIZE_REGION`.
         session: A session of the application's, used as it is and never closed. Its own
-            middlewares and tracing see every attempt.
+            middlewares and tracing see every attempt. What it says about certificates and proxies
+            holds, whatever the environment says, unless `verify`, `ca_file` or `proxy` is given.
         timeout: Seconds for a whole call, or every limit; None is no limit.
         retry: How often a call is tried.
         max_concurrency: Requests under way at once; further calls wait in the order they came.
@@ -80,12 +82,15 @@ class AiohttpRolesClient(BaseRolesClient):
             yes.
         ca_file: Certificates of the authorities to trust, as a PEM file or a folder of them;
             else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE`, else the system's.
-        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`.
-        allow_http: Whether the key may go unprotected to a host that is not loopback.
+            They count for the service and for an https proxy.
+        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. It is not told the key, unless
+            the service is spoken to over plain http.
+        allow_http: Whether the key may go over plain http to a host, or through a proxy, that is
+            not loopback.
         sleep: Waits between attempts; for tests of the waiting itself.
 
     Raises:
-        ConfigurationError: A value is missing, malformed or excludes another.
+        ConfigurationError: A value is missing, malformed, of another type, or excludes another.
     """
 
     def __init__(
@@ -105,19 +110,32 @@ class AiohttpRolesClient(BaseRolesClient):
         allow_http: bool = False,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        key, url, proxy_url, more = (
+            Secret(api_key),
+            Secret(base_url),
+            Secret(proxy),
+            Secret(headers),
+        )
+        # A traceback may show the variables of this frame.
+        del api_key, base_url, proxy, headers
+        check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
+        if not callable(sleep):
+            raise ConfigurationError(f"sleep must be callable, not {type(sleep).__name__}")
         _check_bound(max_concurrency)
         config = configure(
-            api_key=api_key,
-            base_url=base_url,
+            api_key=key,
+            base_url=url,
             region=region,
             verify=verify,
             ca_file=ca_file,
-            proxy=proxy,
-            headers=headers,
+            proxy=proxy_url,
+            headers=more,
             allow_http=allow_http,
+            lent_session=session is not None,
         )
+        _check_session(session, config)
         transport = AiohttpTransport(config, session, max_concurrency, sleep)
-        super().__init__(transport, Timeouts.of(timeout), retry or RetryPolicy())
+        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry))
         self._base_url = config.base_url
 
     def __repr__(self) -> str:
@@ -143,14 +161,16 @@ class AiohttpTransport(Transport):
         # A gate lets callers in as they came; the connector's own limit starves some of them.
         # Its default is below where each batch of calls sets off the garbage collector (3 %).
         self._gate = asyncio.Semaphore(max_concurrency)
-        # A session of our own sends the rest by itself.
-        each: Mapping[str, str] = {} if self._owned else config.headers
+        # With each request: what a session sends by default goes to proxies as well.
+        each = config.headers.reveal()
         self._headers = CIMultiDict(each)
         self._headers_with_body = CIMultiDict({**each, "Content-Type": "application/json"})
-        self._ssl = _ssl_context(config)
+        self._ssl = _ssl_context(config, lent=not self._owned)
+        self._proxy = None if config.proxy is None else config.proxy.reveal()
         # The key as it stands in a repr, and as it is.
-        self._secrets = {repr(config.api_key)[1:-1]: _API_KEY, config.api_key: _API_KEY}
-        if config.proxy is not None and (password := URL(config.proxy).raw_password):
+        key = config.api_key.reveal()
+        self._secrets = {repr(key)[1:-1]: _API_KEY, key: _API_KEY}
+        if self._proxy is not None and (password := URL(self._proxy).raw_password):
             self._secrets[password] = _PASSWORD
         self._deadlines: Deadlines | None = None
 
@@ -171,8 +191,7 @@ class AiohttpTransport(Transport):
             self._session = self._session or aiohttp.ClientSession(
                 connector=_Connector(limit=0, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._config.headers,
-                proxy=self._config.proxy,
+                proxy=self._proxy,
             )
 
     async def send(self, request: Request, call: Call) -> Response:
@@ -228,7 +247,7 @@ class AiohttpTransport(Transport):
             "raise_for_status": False,
             "auto_decompress": True,
             "ssl": self._ssl,
-            "proxy": self._config.proxy,
+            "proxy": self._proxy,
             # A request's middlewares replace those of its session, so they come along.
             "middlewares": (*getattr(self._session, "_middlewares", ()), attempt),
         }
@@ -238,7 +257,7 @@ class AiohttpTransport(Transport):
             status=response.status,
             headers=response.headers,
             body=body,
-            secret=self._config.api_key,
+            secret=self._config.api_key.reveal(),
         )
         # A failure is what its status says, however much is said about it.
         if len(body) > MAX_BODY and response.ok:
@@ -409,14 +428,30 @@ def _check_bound(max_concurrency: object) -> None:
         raise ConfigurationError(f"max_concurrency must be an integer of at least 1, not {bound!r}")
 
 
-def _ssl_context(config: Config) -> ssl.SSLContext | bool:
-    if not config.verify:
+def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:
+    connector = None if session is None else session.connector
+    if connector is None or isinstance(connector, aiohttp.TCPConnector):
+        return
+    given = {"verify": config.verify, "ca_file": config.ca_file, "proxy": config.proxy}
+    for name in (name for name, value in given.items() if value is not None):
+        raise ConfigurationError(
+            f"{name} and session exclude one another: {name} has no effect on a session with a "
+            f"{type(connector).__name__}"
+        )
+
+
+def _ssl_context(config: Config, *, lent: bool) -> ssl.SSLContext | bool:
+    """Return what aiohttp checks certificates with; True leaves it to the session's connector."""
+    if config.verify is False:
         return False
-    if config.ca_file is None or config.base_url.startswith("http:"):
-        return True
     try:
+        if config.ca_file is None:
+            return ssl.create_default_context() if lent and config.verify else True
+        urls = [config.base_url, config.proxy.reveal() if config.proxy is not None else ""]
+        if not any(url.startswith("https:") for url in urls):
+            return True
         if Path(config.ca_file).is_dir():
             return ssl.create_default_context(capath=config.ca_file)
         return ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError, ssl.SSLError) as error:
         raise ConfigurationError(f"cannot read certificates from {config.ca_file!r}") from error

@@ -7,18 +7,22 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
-from typing import Final
-from urllib.parse import urlsplit
+from ipaddress import IPv6Address, ip_address
+from types import UnionType
+from typing import Any, Final, cast
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from arize_roles_async._errors import ConfigurationError
+from arize_roles_async._secrets import Secret
 from arize_roles_async._version import __version__
 
 REGIONS: Final = ("ca-central-1a", "eu-west-1a", "us-central-1a", "us-east-1b")
 
 _DEFAULT_HOST: Final = "api.arize.com"
+_HOST: Final = r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+\.?"
+_PATH: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
 _EXCLUSIVE: Final = (
     ("ARIZE_REGION",),
     ("ARIZE_SINGLE_HOST", "ARIZE_SINGLE_PORT"),
@@ -27,7 +31,7 @@ _EXCLUSIVE: Final = (
 _RESERVED: Final = frozenset(
     {
         *("accept", "accept-encoding", "authorization", "connection", "content-encoding"),
-        *("content-length", "content-type", "cookie", "host", "language-version"),
+        *("content-length", "content-type", "cookie", "expect", "host", "language-version"),
         *("proxy-authorization", "sdk-language", "sdk-package-name", "sdk-retry-count"),
         *("sdk-version", "te", "trailer", "transfer-encoding", "upgrade"),
     }
@@ -38,75 +42,125 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What a client needs to know before its first call."""
 
     base_url: str
-    headers: Mapping[str, str]
-    api_key: str
-    verify: bool
+    api_key: Secret[str]
+    headers: Secret[Mapping[str, str]]
+    """What is sent with each request, the key included."""
+    verify: bool | None
+    """None where a lent session decides."""
     ca_file: str | None
-    proxy: str | None
+    proxy: Secret[str] | None
 
     def __repr__(self) -> str:
-        # Without the headers and the key, nor a proxy's password.
         return f"<Config for {self.base_url}>"
+
+
+def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
+    """Check that an argument is what its annotation says.
+
+    Args:
+        argument: Its name.
+        value: What was given; only its type is named, since it may be a secret.
+        expected: The types that it may have.
+        noun: These types in words.
+
+    Raises:
+        ConfigurationError: It is of another type.
+    """
+    if not isinstance(value, expected):
+        raise ConfigurationError(f"{argument} must be {noun}, not {type(value).__name__}")
 
 
 def configure(
     *,
-    api_key: str | None,
-    base_url: str | None,
+    api_key: Secret[str | None],
+    base_url: Secret[str | None],
     region: str | None,
     verify: bool | None,
     ca_file: str | os.PathLike[str] | None,
-    proxy: str | None,
-    headers: Mapping[str, str] | None,
+    proxy: Secret[str | None],
+    headers: Secret[Mapping[str, str] | None],
     allow_http: bool,
+    lent_session: bool = False,
 ) -> Config:
     """Return the configuration that the arguments and the environment make together.
+
+    Args:
+        api_key: As `AiohttpRolesClient` takes it, like all but the last.
+        base_url: A secret, since it is not known yet to hold no password.
+        region: One of `REGIONS`.
+        verify: Whether the server's certificate is checked.
+        ca_file: Certificates of the authorities to trust.
+        proxy: The URL of an HTTP proxy.
+        headers: More headers for every request.
+        allow_http: Whether the key may go unprotected to a host that is not loopback.
+        lent_session: Whether a session decides about certificates and the proxy, so that the
+            environment does not.
 
     Raises:
         ConfigurationError: A value is missing, malformed or excludes another.
     """
-    env = os.environ
-    key = api_key if api_key is not None else env.get("ARIZE_API_KEY")
-    if not key:
-        raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigurationError("the API key holds characters that no header can carry")
+    text = str | None
+    check_type("api_key", api_key.reveal(), text, "a string")
+    check_type("base_url", base_url.reveal(), text, "a string")
+    check_type("region", region, text, "a string")
+    check_type("verify", verify, bool | None, "True or False")
+    check_type("ca_file", ca_file, str | os.PathLike | None, "a path")
+    check_type("proxy", proxy.reveal(), text, "a string")
+    check_type("headers", headers.reveal(), Mapping | None, "a mapping")
+    check_type("allow_http", allow_http, bool, "True or False")
+    key = _api_key(api_key)
+    proxy_url = _proxy(proxy, lent_session=lent_session)
     return Config(
-        base_url=_checked_url(_base_url(base_url, region), allow_http=allow_http),
-        headers=_headers(key, headers or {}),
+        base_url=_checked_url(_base_url(base_url, region), proxy_url, allow_http=allow_http),
+        headers=_headers(key, headers),
         api_key=key,
-        verify=_verify() if verify is None else verify,
-        ca_file=_ca_file(ca_file),
-        proxy=_checked_proxy(proxy or env.get("ARIZE_PROXY_URL") or None),
+        verify=_verify() if verify is None and not lent_session else verify,
+        ca_file=_ca_file(ca_file, lent_session=lent_session),
+        proxy=proxy_url,
     )
 
 
-def _base_url(base_url: str | None, region: str | None) -> str:
-    if base_url is not None and region is not None:
-        raise ConfigurationError("base_url and region exclude one another")
-    if base_url is not None:
-        return base_url
-    env = os.environ
-    scheme = env.get("ARIZE_API_SCHEME") or "https"
+# Whatever holds a secret is a `Secret` in each frame that may raise; those that look at the value
+# return what is wrong with it.
+
+
+def _api_key(api_key: Secret[str | None]) -> Secret[str]:
+    key = api_key.reveal()
+    secret = Secret((os.environ.get("ARIZE_API_KEY") or "") if key is None else key)
+    del key
+    if not secret.reveal():
+        raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
+    if not re.fullmatch("[!-~]+", secret.reveal()):
+        raise ConfigurationError("the API key holds characters that no header can carry")
+    return secret
+
+
+def _base_url(base_url: Secret[str | None], region: str | None) -> Secret[str]:
+    if base_url.reveal() is not None:
+        if region is not None:
+            raise ConfigurationError("base_url and region exclude one another")
+        return Secret(base_url.reveal() or "")
+    get = os.environ.get
+    scheme = get("ARIZE_API_SCHEME") or "https"
     if region is not None:
-        return f"{scheme}://{_regional_host(region, 'region')}{_port('ARIZE_API_PORT')}"
-    if url := env.get("ARIZE_BASE_URL"):
-        return url
+        return Secret(f"{scheme}://{_regional_host(region, 'region')}{_port('ARIZE_API_PORT')}")
+    if get("ARIZE_BASE_URL"):
+        return Secret(get("ARIZE_BASE_URL", ""))
     chosen = [
-        names for names in _EXCLUSIVE if any(env.get(name, "0") not in {"", "0"} for name in names)
+        names for names in _EXCLUSIVE if any(get(name, "0") not in {"", "0"} for name in names)
     ]
     if len(chosen) > 1:
-        named = " and ".join(next(n for n in names if env.get(n)) for names in chosen)
+        named = " and ".join(next(n for n in names if get(n)) for names in chosen)
         raise ConfigurationError(f"{named} exclude one another")
-    host, port = env.get("ARIZE_API_HOST") or _DEFAULT_HOST, _port("ARIZE_API_PORT")
-    if region := env.get("ARIZE_REGION"):
+    host, port = get("ARIZE_API_HOST") or _DEFAULT_HOST, _port("ARIZE_API_PORT")
+    if region := get("ARIZE_REGION"):
         host = _regional_host(region, "ARIZE_REGION")
-    elif domain := env.get("ARIZE_BASE_DOMAIN"):
+    elif domain := get("ARIZE_BASE_DOMAIN"):
         host = f"api.{domain}"
     else:
-        host = env.get("ARIZE_SINGLE_HOST") or host
+        host = get("ARIZE_SINGLE_HOST") or host
         port = _port("ARIZE_SINGLE_PORT") or port
-    return f"{scheme}://{host}{port}"
+    return Secret(f"{scheme}://{host}{port}")
 
 
 def _regional_host(region: str, source: str) -> str:
@@ -122,36 +176,82 @@ def _port(variable: str) -> str:
     return f":{int(value)}" if int(value) else ""
 
 
-def _checked_url(url: str, *, allow_http: bool) -> str:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"the base URL is malformed: {error}") from error
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError("the base URL must be http:// or https:// with a host")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigurationError("the base URL must have no user, query or fragment")
-    if parts.scheme == "http" and not allow_http and not is_loopback(host):
-        raise ConfigurationError(
-            f"plain http would send the API key to {host} unprotected; use https, "
-            "or pass allow_http=True"
-        )
-    return url.rstrip("/")
+def _checked_url(url: Secret[str], proxy: Secret[str] | None, *, allow_http: bool) -> str:
+    if flaw := _flaw_of_base_url(url.reveal()):
+        raise ConfigurationError(f"the base URL {flaw}")
+    parts = urlsplit(url.reveal().rstrip("/"))
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not allow_http:
+        if not is_loopback(host):
+            raise ConfigurationError(
+                f"plain http would send the API key to {host} unprotected; use https, "
+                "or pass allow_http=True"
+            )
+        if proxy is not None and not is_loopback(_host(proxy)):
+            raise ConfigurationError(
+                f"plain http would send the API key to the proxy {_host(proxy)} unprotected; "
+                "use https, or pass allow_http=True"
+            )
+    return parts.geturl()
 
 
-def _checked_proxy(url: str | None) -> str | None:
-    if url is None:
+def _flaw_of_base_url(url: str) -> str | None:
+    # Before anything is parsed, since urlsplit takes away some of the characters refused here.
+    if not re.fullmatch("[!-~]+", url):
+        return "must be printable ASCII without spaces"
+    parts = _split(url)
+    if parts is None:
+        return "must be http:// or https:// with a host and, where needed, a port"
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        return "must have no user, query or fragment"
+    if not re.fullmatch(_PATH, parts.path):
+        return "has a path with characters that must be percent-encoded"
+    if added := re.fullmatch("(.*)/v2(/roles)?/*", parts.path):
+        root = f"{parts.scheme}://{parts.netloc}{added[1]}"
+        return f"must end before /v2, which the client adds: use {root}"
+    return None
+
+
+def _proxy(proxy: Secret[str | None], *, lent_session: bool) -> Secret[str] | None:
+    secret = proxy
+    if proxy.reveal() is None and not lent_session:
+        secret = Secret(os.environ.get("ARIZE_PROXY_URL") or None)
+    if secret.reveal() is None:
         return None
-    try:
-        parts = urlsplit(url)
-        is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        is_one = False
-    if not is_one:
+    url = Secret(secret.reveal() or "")
+    if not _is_proxy_url(url.reveal()):
         # Not quoted, since it may hold a password.
         raise ConfigurationError("the proxy must be an http:// or https:// URL with a host")
     return url
+
+
+def _is_proxy_url(url: str) -> bool:
+    parts = _split(url) if re.fullmatch("[!-~]+", url) else None
+    return parts is not None and parts.path in {"", "/"} and not ("?" in url or "#" in url)
+
+
+def _host(url: Secret[str]) -> str:
+    return urlsplit(url.reveal()).hostname or ""
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL for HTTP with a host that is one, or None."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    is_host = _is_ipv6(host) if "[" in parts.netloc else re.fullmatch(_HOST, host)
+    is_whole = port != 0 and not parts.netloc.endswith(":")
+    return parts if parts.scheme in {"http", "https"} and is_host and is_whole else None
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:
@@ -171,27 +271,47 @@ def _verify() -> bool:
     return value in {"true", "1", "yes", "on"}
 
 
-def _ca_file(ca_file: str | os.PathLike[str] | None) -> str | None:
+def _ca_file(ca_file: str | os.PathLike[str] | None, *, lent_session: bool) -> str | None:
     if ca_file is not None:
-        return os.fspath(ca_file)
+        path = os.fspath(ca_file)
+        if not path:
+            raise ConfigurationError("ca_file must not be empty")
+        return path
+    if lent_session:
+        return None
     variables = ("ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
     return next((value for name in variables if (value := os.environ.get(name))), None)
 
 
-def _headers(api_key: str, extra: Mapping[str, str]) -> dict[str, str]:
-    for name, value in extra.items():
+def _headers(
+    api_key: Secret[str], headers: Secret[Mapping[str, str] | None]
+) -> Secret[Mapping[str, str]]:
+    flaw = _flaw_of_headers(headers.reveal() or {})
+    if flaw is not None:
+        raise ConfigurationError(flaw)
+    return Secret(
+        {
+            **(headers.reveal() or {}),
+            "Accept": "application/json, application/problem+json",
+            "Authorization": f"Bearer {api_key.reveal()}",
+            "sdk-language": "python",
+            "sdk-package-name": "arize-roles-async",
+            "sdk-version": __version__,
+            "language-version": platform.python_version(),
+        }
+    )
+
+
+def _flaw_of_headers(headers: Mapping[Any, Any]) -> str | None:
+    for name, value in cast("Mapping[object, object]", headers).items():
+        if not isinstance(name, str):
+            return f"the name of a header must be a string, not {type(name).__name__}"
+        if not isinstance(value, str):
+            return f"the value of header {name!r} must be a string, not {type(value).__name__}"
         if name.lower() in _RESERVED:
-            raise ConfigurationError(f"the header {name!r} is the client's own to set")
-        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
-            raise ConfigurationError(f"{name!r} is no name for a header")
+            return f"the header {name!r} is the client's own to set"
+        if not re.fullmatch("[A-Za-z0-9_-]+", name):
+            return f"{name!r} is no name for a header"
         if not (value.isascii() and value.isprintable()):
-            raise ConfigurationError(f"the value of header {name!r} is not printable ASCII")
-    return {
-        **extra,
-        "Accept": "application/json, application/problem+json",
-        "Authorization": f"Bearer {api_key}",
-        "sdk-language": "python",
-        "sdk-package-name": "arize-roles-async",
-        "sdk-version": __version__,
-        "language-version": platform.python_version(),
-    }
+            return f"the value of header {name!r} is not printable ASCII"
+    return None

@@ -2,6 +2,7 @@
 
 import math
 import random
+import sys
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, cast
@@ -16,6 +17,7 @@ from arize_roles_async._errors import (
     StatusError,
 )
 
+_LARGEST: Final = sys.float_info.max
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
 
@@ -24,9 +26,11 @@ def _check_seconds(options: msgspec.Struct, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0.0 < value < math.inf:
+        if not number or not 0.0 < value <= _LARGEST:
+            # Python refuses to write an integer of thousands of digits.
+            given = "a number above all floats" if number and value > _LARGEST else repr(value)
             raise ConfigurationError(
-                f"{type(options).__name__}.{name} must be seconds above 0, not {value!r}"
+                f"{type(options).__name__}.{name} must be seconds above 0, not {given}"
             )
 
 
@@ -53,7 +57,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, timeout: "float | Timeouts | None") -> "Timeouts":
-        """Return `timeout` itself, or the default limits with `timeout` as the total."""
+        """Return `timeout` itself, or the default limits with `timeout` as the total.
+
+        Raises:
+            ConfigurationError: It is neither limits nor a number of seconds.
+        """
         return timeout if isinstance(timeout, Timeouts) else cls(total=timeout)
 
 
@@ -87,6 +95,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 f"RetryPolicy.attempts must be an integer of at least 1, not {attempts!r}"
             )
         _check_seconds(self, "backoff", "max_backoff", "max_retry_after")
+
+    @classmethod
+    def of(cls, retry: "RetryPolicy | None") -> "RetryPolicy":
+        """Return `retry` itself, or the default policy for None.
+
+        Raises:
+            ConfigurationError: It is neither.
+        """
+        policy = cls() if retry is None else cast("object", retry)
+        if not isinstance(policy, RetryPolicy):
+            raise ConfigurationError(f"retry must be a RetryPolicy, not {type(policy).__name__}")
+        return policy
 
     def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
         """Return the seconds to wait before trying again, or None where that must not be done.

@@ -8,6 +8,7 @@ import msgspec
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async._base import BaseRolesClient, Call, Transport
+from arize_roles_async._config import check_type
 from arize_roles_async._errors import ClientStateError, RolesConnectionError, RolesTimeoutError
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._wire import Request, Response
@@ -30,6 +31,9 @@ class FakeRolesClient(BaseRolesClient):
         api_key: Which of the account's keys it uses; the account's first unless given.
         timeout: Seconds for a whole call, or every limit; None is no limit.
         retry: How often a call is tried.
+
+    Raises:
+        ConfigurationError: An argument is of another type, or no limit.
     """
 
     def __init__(
@@ -40,10 +44,12 @@ class FakeRolesClient(BaseRolesClient):
         timeout: float | Timeouts | None = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
+        check_type("account", account, FakeAccount | None, "a FakeAccount")
+        check_type("api_key", api_key, str | None, "a string")
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""
         transport = AccountTransport(self.account, api_key)
-        super().__init__(transport, Timeouts.of(timeout), retry or RetryPolicy())
+        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry))
 
     def __repr__(self) -> str:
         return f"FakeRolesClient({self.account!r})"

@@ -1,16 +1,26 @@
 """Where a client connects: arguments over environment over defaults."""
 
+import asyncio
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, ConfigurationError, __version__
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ConfigurationError,
+    RetryPolicy,
+    Timeouts,
+    __version__,
+)
 from arize_roles_async._config import Config, configure
+from arize_roles_async._secrets import Secret
+from arize_roles_fake import FakeAccount, FakeRolesClient
 
-GLOBAL = "https://api.arize.com"
+SECRETS = ("api_key", "base_url", "proxy", "headers")
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +40,9 @@ def configured(**arguments: Any) -> Config:  # noqa: ANN401 - also what is refus
         "proxy": None,
         "headers": None,
         "allow_http": False,
-    }
-    return configure(**(given | arguments))
+    } | arguments
+    given |= {name: Secret(given[name]) for name in SECRETS}
+    return configure(**given)
 
 
 def base_url(**environment: str) -> str:
@@ -41,258 +52,474 @@ def base_url(**environment: str) -> str:
         return configured().base_url
 
 
-# The key
+def proxy_of(config: Config) -> str | None:
+    return None if config.proxy is None else config.proxy.reveal()
 
 
-def test_a_key_comes_from_the_argument_before_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("ARIZE_API_KEY", "from-the-environment")
-    assert configured(api_key=None).api_key == "from-the-environment"
-    assert configured(api_key="from-the-argument").api_key == "from-the-argument"
+def refusal(**arguments: Any) -> str:  # noqa: ANN401
+    with pytest.raises(ConfigurationError) as caught:
+        configured(**arguments)
+    return str(caught.value)
 
 
-def test_a_missing_key_names_the_argument_and_the_variable() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"^no API key: pass api_key, or set ARIZE_API_KEY$"
-    ):
-        AiohttpRolesClient()
+class TestKey:
+    def test_sources(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The argument counts before the environment."""
+        monkeypatch.setenv("ARIZE_API_KEY", "from-the-environment")
+        assert configured(api_key=None).api_key.reveal() == "from-the-environment"
+        assert configured(api_key="from-the-argument").api_key.reveal() == "from-the-argument"
+
+    def test_missing(self) -> None:
+        """The error names the argument and the variable."""
+        with pytest.raises(
+            ConfigurationError, match=r"^no API key: pass api_key, or set ARIZE_API_KEY$"
+        ):
+            AiohttpRolesClient()
+
+    @pytest.mark.parametrize("key", ["two words", "a\nline", "schlüssel", "a\x7f"])
+    def test_not_a_header(self, key: str) -> None:
+        """A key that no header can carry is refused and not quoted."""
+        assert refusal(api_key=key) == "the API key holds characters that no header can carry"
 
 
-@pytest.mark.parametrize("key", ["two words", "a\nline", "schlüssel", "a\x7f"])
-def test_a_key_that_no_header_can_carry_is_refused_and_not_quoted(key: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        configured(api_key=key)
-    assert str(refused.value) == "the API key holds characters that no header can carry"
+class TestHost:
+    def test_default(self) -> None:
+        """The global host is the default."""
+        assert base_url() == "https://api.arize.com"
 
-
-# The host
-
-
-def test_the_global_host_is_the_default() -> None:
-    assert base_url() == "https://api.arize.com"
-
-
-@pytest.mark.parametrize(
-    ("environment", "url"),
-    [
-        ({"ARIZE_API_HOST": "arize.internal"}, "https://arize.internal"),
-        (
-            {"ARIZE_API_HOST": "arize.internal", "ARIZE_API_PORT": "8443"},
-            "https://arize.internal:8443",
-        ),
-        ({"ARIZE_API_PORT": "0"}, "https://api.arize.com"),
-        ({"ARIZE_API_SCHEME": "http", "ARIZE_API_HOST": "127.0.0.1"}, "http://127.0.0.1"),
-        ({"ARIZE_REGION": "eu-west-1a"}, "https://api.eu-west-1a.arize.com"),
-        ({"ARIZE_BASE_DOMAIN": "private.example"}, "https://api.private.example"),
-        ({"ARIZE_SINGLE_HOST": "one.example"}, "https://one.example"),
-        (
-            {"ARIZE_SINGLE_HOST": "one.example", "ARIZE_SINGLE_PORT": "9000"},
-            "https://one.example:9000",
-        ),
-        ({"ARIZE_SINGLE_PORT": "9000"}, "https://api.arize.com:9000"),
-        (
-            {"ARIZE_BASE_URL": "https://typescript.example/prefix/"},
-            "https://typescript.example/prefix",
-        ),
-        (
-            {"ARIZE_BASE_URL": "https://a.example", "ARIZE_REGION": "eu-west-1a"},
-            "https://a.example",
-        ),
-    ],
-)
-def test_the_environment_of_arizes_clients_counts(environment: dict[str, str], url: str) -> None:
-    assert base_url(**environment) == url
-
-
-@pytest.mark.parametrize(
-    ("environment", "named"),
-    [
-        (
-            {"ARIZE_REGION": "eu-west-1a", "ARIZE_SINGLE_HOST": "one.example"},
-            "ARIZE_REGION and ARIZE_SINGLE_HOST exclude one another",
-        ),
-        (
-            {"ARIZE_REGION": "eu-west-1a", "ARIZE_SINGLE_PORT": "9000"},
-            "ARIZE_REGION and ARIZE_SINGLE_PORT exclude one another",
-        ),
-        (
-            {"ARIZE_REGION": "eu-west-1a", "ARIZE_BASE_DOMAIN": "private.example"},
-            "ARIZE_REGION and ARIZE_BASE_DOMAIN exclude one another",
-        ),
-        (
-            {"ARIZE_SINGLE_HOST": "one.example", "ARIZE_BASE_DOMAIN": "private.example"},
-            "ARIZE_SINGLE_HOST and ARIZE_BASE_DOMAIN exclude one another",
-        ),
-    ],
-)
-def test_two_ways_to_name_the_host_are_an_error_that_names_both(
-    environment: dict[str, str], named: str
-) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        base_url(**environment)
-    assert str(refused.value) == named
-
-
-def test_an_argument_wins_over_whatever_the_environment_says(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("ARIZE_REGION", "eu-west-1a")
-    monkeypatch.setenv("ARIZE_BASE_DOMAIN", "private.example")
-    monkeypatch.setenv("ARIZE_BASE_URL", "https://typescript.example")
-    assert configured(base_url="https://mine.example").base_url == "https://mine.example"
-    assert configured(region="us-east-1b").base_url == "https://api.us-east-1b.arize.com"
-
-
-def test_base_url_and_region_exclude_one_another() -> None:
-    with pytest.raises(ConfigurationError, match=r"^base_url and region exclude one another$"):
-        configured(base_url=GLOBAL, region="eu-west-1a")
-
-
-@pytest.mark.parametrize("region", ["", "mars-1a", "eu-west-1a.evil.example/"])
-def test_an_unknown_region_is_refused_and_the_known_ones_are_named(region: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        configured(region=region)
-    assert str(refused.value) == (
-        "region must be one of ca-central-1a, eu-west-1a, us-central-1a, us-east-1b, "
-        f"not {region!r}"
+    @pytest.mark.parametrize(
+        ("environment", "url"),
+        [
+            ({"ARIZE_API_HOST": "arize.internal"}, "https://arize.internal"),
+            (
+                {"ARIZE_API_HOST": "arize.internal", "ARIZE_API_PORT": "8443"},
+                "https://arize.internal:8443",
+            ),
+            ({"ARIZE_API_PORT": "0"}, "https://api.arize.com"),
+            ({"ARIZE_API_SCHEME": "http", "ARIZE_API_HOST": "127.0.0.1"}, "http://127.0.0.1"),
+            ({"ARIZE_REGION": "eu-west-1a"}, "https://api.eu-west-1a.arize.com"),
+            ({"ARIZE_BASE_DOMAIN": "private.example"}, "https://api.private.example"),
+            ({"ARIZE_SINGLE_HOST": "one.example"}, "https://one.example"),
+            (
+                {"ARIZE_SINGLE_HOST": "one.example", "ARIZE_SINGLE_PORT": "9000"},
+                "https://one.example:9000",
+            ),
+            ({"ARIZE_SINGLE_PORT": "9000"}, "https://api.arize.com:9000"),
+            (
+                {"ARIZE_BASE_URL": "https://typescript.example/prefix/"},
+                "https://typescript.example/prefix",
+            ),
+            (
+                {"ARIZE_BASE_URL": "https://a.example", "ARIZE_REGION": "eu-west-1a"},
+                "https://a.example",
+            ),
+        ],
     )
+    def test_environment(self, environment: dict[str, str], url: str) -> None:
+        """The variables of Arize's own clients count."""
+        assert base_url(**environment) == url
+
+    @pytest.mark.parametrize(
+        ("environment", "message"),
+        [
+            (
+                {"ARIZE_REGION": "eu-west-1a", "ARIZE_SINGLE_HOST": "one.example"},
+                "ARIZE_REGION and ARIZE_SINGLE_HOST exclude one another",
+            ),
+            (
+                {"ARIZE_REGION": "eu-west-1a", "ARIZE_SINGLE_PORT": "9000"},
+                "ARIZE_REGION and ARIZE_SINGLE_PORT exclude one another",
+            ),
+            (
+                {"ARIZE_REGION": "eu-west-1a", "ARIZE_BASE_DOMAIN": "private.example"},
+                "ARIZE_REGION and ARIZE_BASE_DOMAIN exclude one another",
+            ),
+            (
+                {"ARIZE_SINGLE_HOST": "one.example", "ARIZE_BASE_DOMAIN": "private.example"},
+                "ARIZE_SINGLE_HOST and ARIZE_BASE_DOMAIN exclude one another",
+            ),
+        ],
+    )
+    def test_conflict(self, environment: dict[str, str], message: str) -> None:
+        """Two ways to name the host are an error that names both."""
+        with pytest.raises(ConfigurationError) as caught:
+            base_url(**environment)
+        assert str(caught.value) == message
+
+    def test_argument_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An argument counts, whatever the environment says."""
+        monkeypatch.setenv("ARIZE_REGION", "eu-west-1a")
+        monkeypatch.setenv("ARIZE_BASE_DOMAIN", "private.example")
+        monkeypatch.setenv("ARIZE_BASE_URL", "https://typescript.example")
+        assert configured(base_url="https://mine.example").base_url == "https://mine.example"
+        assert configured(region="us-east-1b").base_url == "https://api.us-east-1b.arize.com"
+
+    def test_url_and_region(self) -> None:
+        """base_url and region exclude one another."""
+        both = {"base_url": "https://api.arize.com", "region": "eu-west-1a"}
+        assert refusal(**both) == "base_url and region exclude one another"
+
+    @pytest.mark.parametrize("region", ["", "mars-1a", "eu-west-1a.evil.example/"])
+    def test_unknown_region(self, region: str) -> None:
+        """An unknown region is refused, and the known ones are named."""
+        assert refusal(region=region) == (
+            "region must be one of ca-central-1a, eu-west-1a, us-central-1a, us-east-1b, "
+            f"not {region!r}"
+        )
+
+    @pytest.mark.parametrize("port", ["-1", "65536", "http", "\uff18\uff10", "9" * 5000])
+    def test_bad_port(self, port: str) -> None:
+        """A port in the environment is a number from 0, which is none, to 65535."""
+        with pytest.raises(
+            ConfigurationError, match=r"^ARIZE_API_PORT must be a port, 0 to 65535, not "
+        ):
+            base_url(ARIZE_API_PORT=port)
 
 
-@pytest.mark.parametrize("port", ["-1", "65536", "http", "\uff18\uff10", "9" * 5000])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"^ARIZE_API_PORT must be a port, 0 to 65535, not "
-    ):
-        base_url(ARIZE_API_PORT=port)
+class TestBaseUrl:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://api.arize.com",
+            "https://api.arize.com.",
+            "https://api.arize.com:8443",
+            "https://h/pre-fix/~a/%20",
+            "https://[2001:db8::1]:8443/x",
+            "https://under_score.example",
+        ],
+    )
+    def test_accepted(self, url: str) -> None:
+        """A URL of scheme, host, port and path is taken as it is."""
+        assert configured(base_url=url).base_url == url
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "api.arize.com",
+            "ftp://api.arize.com",
+            "https://",
+            "https://api.arize.com:port",
+            "https://api.arize.com:",
+            "https://api.arize.com:0",
+            "https://api.arize.com:65536",
+            "https://[::1",
+            "https://[v1.x]",
+            "https://a..example",
+            "https://.localhost",
+            "https://evil.com%20.localhost",
+            "https://evil.com\\.localhost",
+            "https://user:word@api.arize.com",
+            "https://user@api.arize.com",
+            "https://@api.arize.com",
+            "https://h?region=eu",
+            "https://h?",
+            "https://h#roles",
+            "https://h#",
+            "https://h/a b",
+            "https://h/a\tb",
+            "https://h/a\x00",
+            "https://h/a\x7f",
+            "https://h/%zz",
+            'https://h/"',
+            "https://h ",
+            " https://h",
+            "https://h \n",
+            "https://evil.com .localhost",
+            "https://h\r\nX: y",
+            "https://bücher.example",
+        ],
+    )
+    def test_refused(self, url: str) -> None:
+        """A URL that is more or less than scheme, host, port and path is refused, unquoted."""
+        assert refusal(base_url=url) in {
+            "the base URL must be printable ASCII without spaces",
+            "the base URL must be http:// or https:// with a host and, where needed, a port",
+            "the base URL must have no user, query or fragment",
+            "the base URL has a path with characters that must be percent-encoded",
+        }
+
+    @pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2/roles", "/v2/roles/"])
+    def test_v2(self, path: str) -> None:
+        """A URL that ends in what the client adds is refused, and the right one is suggested."""
+        assert refusal(base_url=f"https://arize.example:8443/gate{path}") == (
+            "the base URL must end before /v2, which the client adds: "
+            "use https://arize.example:8443/gate"
+        )
+
+    @pytest.mark.parametrize("path", ["/v2x", "/v2/roles2", "/x-v2"])
+    def test_not_v2(self, path: str) -> None:
+        """A path that only looks similar is a prefix like any other."""
+        assert configured(base_url=f"https://h{path}").base_url == f"https://h{path}"
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "api.arize.com",
-        "ftp://api.arize.com",
-        "https://",
-        "https://api.arize.com:port",
-        "https://[::1",
-        "https://user:word@api.arize.com",
-        "https://api.arize.com?region=eu",
-        "https://api.arize.com#roles",
-    ],
-)
-def test_a_base_url_that_is_more_or_less_than_an_origin_and_path_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^the base URL "):
-        configured(base_url=url)
+class TestPlainHttp:
+    @pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "a.localhost", "[::1]:8080"])
+    def test_loopback(self, host: str) -> None:
+        """Plain http is fine on loopback."""
+        assert configured(base_url=f"http://{host}").base_url == f"http://{host}"
+
+    @pytest.mark.parametrize(
+        "host", ["10.0.0.1", "arize.internal", "localhost.example", "[fe80::1]"]
+    )
+    def test_elsewhere(self, host: str) -> None:
+        """Plain http to another host has to be asked for by name."""
+        assert refusal(base_url=f"http://{host}").endswith("use https, or pass allow_http=True")
+        assert configured(base_url=f"http://{host}", allow_http=True).base_url == f"http://{host}"
+
+    def test_through_proxy(self) -> None:
+        """Plain http through a proxy needs it as well, unless both are loopback."""
+        local, proxy = "http://127.0.0.1:8080", "http://user:word@proxy.example:3128"
+        message = (
+            "plain http would send the API key to the proxy proxy.example unprotected; use https, "
+            "or pass allow_http=True"
+        )
+        assert refusal(base_url=local, proxy=proxy) == message
+        assert configured(base_url=local, proxy="http://localhost:3128").base_url == local
+        assert configured(base_url=local, proxy=proxy, allow_http=True).base_url == local
+        assert configured(base_url="https://h", proxy=proxy).base_url == "https://h"
+
+    def test_proxy_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy of the environment counts alike."""
+        monkeypatch.setenv("ARIZE_PROXY_URL", "http://proxy.example:3128")
+        assert "the proxy proxy.example" in refusal(base_url="http://127.0.0.1:8080")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "arize.localhost", "[::1]:8080"])
-def test_plain_http_is_fine_on_loopback(host: str) -> None:
-    assert configured(base_url=f"http://{host}").base_url == f"http://{host}"
+class TestCertificates:
+    @pytest.mark.parametrize(
+        ("value", "verifies"),
+        [("true", True), ("1", True), ("", True), ("FALSE", False), ("0", False), ("no", False)],
+    )
+    def test_verify(self, monkeypatch: pytest.MonkeyPatch, value: str, *, verifies: bool) -> None:
+        """Certificates are checked unless the environment says no."""
+        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", value)
+        assert configured().verify is verifies
+        assert configured(verify=True).verify is True
+
+    def test_neither_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A word that is neither true nor false is refused."""
+        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "maybe")
+        assert refusal() == "ARIZE_REQUEST_VERIFY must be true or false, not 'maybe'"
+
+    def test_ca_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file of the first variable that is set counts, after the argument."""
+        assert configured().ca_file is None
+        for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "ARIZE_SSL_CA_CERT"):
+            monkeypatch.setenv(variable, f"/{variable}.pem")
+            assert configured().ca_file == f"/{variable}.pem"
+        assert configured(ca_file=Path("/mine.pem")).ca_file == "/mine.pem"
+
+    def test_unreadable(self, tmp_path: Path) -> None:
+        """A file that cannot be read is an error with its cause."""
+        missing = tmp_path / "none.pem"
+        with pytest.raises(ConfigurationError, match=r"^cannot read certificates from ") as caught:
+            AiohttpRolesClient("a-key", ca_file=missing)
+        assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+    @pytest.mark.parametrize("ca_file", ["", "a\0b"])
+    def test_no_path(self, ca_file: str) -> None:
+        """A path that cannot be one is refused."""
+        with pytest.raises(ConfigurationError):
+            AiohttpRolesClient("a-key", ca_file=ca_file)
 
 
-@pytest.mark.parametrize("host", ["10.0.0.1", "arize.internal", "localhost.example", "[fe80::1]"])
-def test_plain_http_elsewhere_has_to_be_asked_for_by_name(host: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"use https, or pass allow_http=True$"):
-        configured(base_url=f"http://{host}")
-    assert configured(base_url=f"http://{host}", allow_http=True).base_url == f"http://{host}"
+class TestProxy:
+    def test_sources(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The argument counts before the environment."""
+        assert configured().proxy is None
+        monkeypatch.setenv("ARIZE_PROXY_URL", "http://environment.example:3128")
+        assert proxy_of(configured()) == "http://environment.example:3128"
+        assert proxy_of(configured(proxy="http://mine.example/")) == "http://mine.example/"
+
+    @pytest.mark.parametrize(
+        "proxy",
+        [
+            "",
+            "proxy.example:3128",
+            "socks5://proxy.example",
+            "http://[",
+            "http://",
+            "http://proxy.example:0",
+            "http://proxy.example:port",
+            "http://proxy.example/path",
+            "http://proxy.example?",
+            "http://proxy.example ",
+            "http://user:pass word@proxy.example",
+        ],
+    )
+    def test_refused(self, proxy: str) -> None:
+        """What is no URL of an HTTP proxy is refused and not quoted."""
+        assert refusal(proxy=proxy) == "the proxy must be an http:// or https:// URL with a host"
 
 
-# Certificates and proxies
+class TestLentSession:
+    def test_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the environment says of certificates and the proxy is not for a lent session."""
+        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "false")
+        monkeypatch.setenv("ARIZE_SSL_CA_CERT", "/nowhere.pem")
+        monkeypatch.setenv("ARIZE_PROXY_URL", "http://proxy.example:3128")
+        config = configured(lent_session=True)
+        assert config.verify is None
+        assert config.ca_file is None
+        assert config.proxy is None
+
+    def test_arguments(self) -> None:
+        """Explicit arguments count."""
+        config = configured(
+            lent_session=True, verify=False, ca_file="/mine.pem", proxy="http://mine.example"
+        )
+        assert config.verify is False
+        assert config.ca_file == "/mine.pem"
+        assert proxy_of(config) == "http://mine.example"
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("verify", True), ("ca_file", "/mine.pem"), ("proxy", "http://mine.example")],
+    )
+    def test_no_effect(self, name: str, value: object, tmp_path: Path) -> None:
+        """An argument that cannot take effect on the session's connector is refused."""
+
+        async def main() -> None:
+            connector = aiohttp.UnixConnector(str(tmp_path / "socket"))
+            async with aiohttp.ClientSession(connector=connector) as session:
+                given: dict[str, Any] = {name: value}
+                with pytest.raises(ConfigurationError) as caught:
+                    AiohttpRolesClient("a-key", session=session, **given)
+                assert str(caught.value) == (
+                    f"{name} and session exclude one another: {name} has no effect on a session "
+                    "with a UnixConnector"
+                )
+                AiohttpRolesClient("a-key", session=session)
+
+        asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    ("value", "verifies"),
-    [("true", True), ("1", True), ("", True), ("FALSE", False), ("0", False), ("no", False)],
-)
-def test_certificates_are_checked_unless_the_environment_says_no(
-    monkeypatch: pytest.MonkeyPatch, value: str, *, verifies: bool
-) -> None:
-    monkeypatch.setenv("ARIZE_REQUEST_VERIFY", value)
-    assert configured().verify is verifies
-    assert configured(verify=True).verify is True
+class TestHeaders:
+    def test_identity(self) -> None:
+        """The headers that Arize's own clients send are sent."""
+        assert configured().headers.reveal() == {
+            "Accept": "application/json, application/problem+json",
+            "Authorization": "Bearer a-key",
+            "sdk-language": "python",
+            "sdk-package-name": "arize-roles-async",
+            "sdk-version": __version__,
+            "language-version": platform.python_version(),
+        }
+
+    def test_more(self) -> None:
+        """More headers may be added."""
+        assert configured(headers={"X-Team": "platform"}).headers.reveal()["X-Team"] == "platform"
+
+    @pytest.mark.parametrize(
+        "name", ["Authorization", "HOST", "content-type", "sdk-version", "Cookie", "Expect"]
+    )
+    def test_reserved(self, name: str) -> None:
+        """A header that is the client's own is refused."""
+        assert refusal(headers={name: "x"}) == f"the header {name!r} is the client's own to set"
+
+    @pytest.mark.parametrize("name", ["", "X Team", "X:Team", "X-Team\r\n", "X-Team\n", "\uff38"])
+    def test_bad_name(self, name: str) -> None:
+        """What is no name for a header is refused."""
+        assert refusal(headers={name: "x"}) == f"{name!r} is no name for a header"
+
+    @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "ü"])
+    def test_bad_value(self, value: str) -> None:
+        """A value that could be more than one is refused and not quoted."""
+        message = "the value of header 'X-Team' is not printable ASCII"
+        assert refusal(headers={"X-Team": value}) == message
 
 
-def test_a_word_that_is_neither_true_nor_false_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "maybe")
-    with pytest.raises(
-        ConfigurationError, match=r"^ARIZE_REQUEST_VERIFY must be true or false, not 'maybe'$"
-    ):
-        configured()
+class Text(str):
+    """A string of a class of its own."""
+
+    __slots__ = ()
 
 
-def test_the_ca_file_of_the_first_variable_that_is_set_counts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert configured().ca_file is None
-    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "ARIZE_SSL_CA_CERT"):
-        monkeypatch.setenv(variable, f"/{variable}.pem")
-        assert configured().ca_file == f"/{variable}.pem"
-    assert configured(ca_file=Path("/mine.pem")).ca_file == "/mine.pem"
+class TestTypes:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"api_key": 5}, "api_key must be a string, not int"),
+            ({"api_key": b"a-key"}, "api_key must be a string, not bytes"),
+            ({"base_url": 5}, "base_url must be a string, not int"),
+            ({"region": 5}, "region must be a string, not int"),
+            ({"session": 5}, "session must be an aiohttp.ClientSession, not int"),
+            ({"timeout": "30"}, "Timeouts.total must be seconds above 0, not '30'"),
+            ({"timeout": True}, "Timeouts.total must be seconds above 0, not True"),
+            ({"timeout": float("nan")}, "Timeouts.total must be seconds above 0, not nan"),
+            (
+                {"timeout": 10**400},
+                "Timeouts.total must be seconds above 0, not a number above all floats",
+            ),
+            (
+                {"timeout": 10**9999},
+                "Timeouts.total must be seconds above 0, not a number above all floats",
+            ),
+            ({"retry": 3}, "retry must be a RetryPolicy, not int"),
+            ({"retry": 0}, "retry must be a RetryPolicy, not int"),
+            (
+                {"max_concurrency": 1.5},
+                "max_concurrency must be an integer of at least 1, not 1.5",
+            ),
+            ({"headers": 5}, "headers must be a mapping, not int"),
+            ({"headers": [("X", "1")]}, "headers must be a mapping, not list"),
+            ({"headers": {"X": 1}}, "the value of header 'X' must be a string, not int"),
+            ({"headers": {1: "x"}}, "the name of a header must be a string, not int"),
+            ({"verify": "no"}, "verify must be True or False, not str"),
+            ({"ca_file": 5}, "ca_file must be a path, not int"),
+            ({"ca_file": b"/ca.pem"}, "ca_file must be a path, not bytes"),
+            ({"proxy": 5}, "proxy must be a string, not int"),
+            ({"allow_http": 1}, "allow_http must be True or False, not int"),
+            ({"sleep": 5}, "sleep must be callable, not int"),
+        ],
+    )
+    def test_client(self, arguments: dict[str, Any], message: str) -> None:
+        """An argument of a wrong type is refused where it is given."""
+        given: dict[str, Any] = {"api_key": "a-key"} | arguments
+        with pytest.raises(ConfigurationError) as caught:
+            AiohttpRolesClient(**given)
+        assert str(caught.value) == message
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"account": 5}, "account must be a FakeAccount, not int"),
+            ({"api_key": 5}, "api_key must be a string, not int"),
+            ({"timeout": "30"}, "Timeouts.total must be seconds above 0, not '30'"),
+            (
+                {"timeout": 10**400},
+                "Timeouts.total must be seconds above 0, not a number above all floats",
+            ),
+            ({"retry": 3}, "retry must be a RetryPolicy, not int"),
+        ],
+    )
+    def test_fake(self, arguments: dict[str, Any], message: str) -> None:
+        """The fake's arguments are checked alike."""
+        with pytest.raises(ConfigurationError) as caught:
+            FakeRolesClient(**arguments)
+        assert str(caught.value) == message
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"api_key": Text("a-key")},
+            {"timeout": 5},
+            {"timeout": None},
+            {"timeout": Timeouts()},
+            {"retry": RetryPolicy()},
+            {"headers": {}},
+            {"ca_file": None},
+        ],
+    )
+    def test_accepted(self, arguments: dict[str, Any]) -> None:
+        """What the annotations allow is accepted, by the fake as well."""
+        given: dict[str, Any] = {"api_key": "a-key"} | arguments
+        AiohttpRolesClient(**given)
+        known = {name: value for name, value in arguments.items() if name in {"timeout", "retry"}}
+        FakeRolesClient(FakeAccount(), **known)
 
 
-def test_a_ca_file_that_cannot_be_read_is_an_error_with_its_cause(tmp_path: Path) -> None:
-    missing = tmp_path / "none.pem"
-    with pytest.raises(ConfigurationError, match=r"^cannot read certificates from ") as refused:
-        AiohttpRolesClient("a-key", ca_file=missing)
-    assert isinstance(refused.value.__cause__, FileNotFoundError)
-
-
-def test_the_proxy_comes_from_the_argument_before_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert configured().proxy is None
-    monkeypatch.setenv("ARIZE_PROXY_URL", "http://environment.example:3128")
-    assert configured().proxy == "http://environment.example:3128"
-    assert configured(proxy="http://mine.example").proxy == "http://mine.example"
-
-
-@pytest.mark.parametrize(
-    "proxy", ["proxy.example:3128", "socks5://proxy.example", "http://[", "http://"]
-)
-def test_a_proxy_that_is_no_http_url_is_refused_and_not_quoted(proxy: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        configured(proxy=proxy)
-    assert str(refused.value) == "the proxy must be an http:// or https:// URL with a host"
-
-
-# Headers
-
-
-def test_the_identity_headers_of_arizes_clients_are_sent() -> None:
-    assert configured().headers == {
-        "Accept": "application/json, application/problem+json",
-        "Authorization": "Bearer a-key",
-        "sdk-language": "python",
-        "sdk-package-name": "arize-roles-async",
-        "sdk-version": __version__,
-        "language-version": platform.python_version(),
-    }
-
-
-def test_more_headers_may_be_added() -> None:
-    assert configured(headers={"X-Team": "platform"}).headers["X-Team"] == "platform"
-
-
-@pytest.mark.parametrize("name", ["Authorization", "HOST", "content-type", "sdk-version", "Cookie"])
-def test_a_header_that_is_the_clients_own_is_refused(name: str) -> None:
-    with pytest.raises(
-        ConfigurationError, match=rf"^the header '{name}' is the client's own to set$"
-    ):
-        configured(headers={name: "x"})
-
-
-@pytest.mark.parametrize("name", ["", "X Team", "X:Team", "X-Team\r\n", "\uff38"])
-def test_what_is_no_name_for_a_header_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r" is no name for a header$"):
-        configured(headers={name: "x"})
-
-
-@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "ü"])
-def test_a_header_value_that_could_be_more_than_one_is_refused(value: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^the value of header 'X-Team' is not printable"):
-        configured(headers={"X-Team": value})
-
-
-def test_the_configuration_shows_neither_key_nor_password() -> None:
+def test_repr() -> None:
+    """The configuration shows neither key nor password."""
     shown = repr(configured(proxy="http://user:word@proxy.example"))
     assert shown == "<Config for https://api.arize.com>"

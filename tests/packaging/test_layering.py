@@ -16,7 +16,7 @@ CLIENT = Path(arize_roles_async.__file__).parent
 FAKE = Path(arize_roles_fake.__file__).parent
 
 FLOORS = (
-    {"_deadlines", "_errors", "_permissions", "_version"},
+    {"_deadlines", "_errors", "_permissions", "_secrets", "_version"},
     {"_alpha", "_display"},
     {"_models", "_options", "_requests"},
     {"_convert", "_frames", "_wire"},

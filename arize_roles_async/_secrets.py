@@ -1,0 +1,45 @@
+"""What nobody may read in an error, a log line or a traceback, and how it is kept out of them."""
+
+import re
+from typing import Final, Generic, NoReturn, TypeVar
+
+_T = TypeVar("_T")
+
+_API_KEY: Final = "[API key]"
+_UNMISTAKABLE: Final = 8
+
+
+class Secret(Generic[_T]):
+    """A value that no repr shows, for variables that a traceback may print with their values."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: _T) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "[secret]"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be copied or pickled")
+
+    def reveal(self) -> _T:
+        """Return the value, which belongs in no variable of a frame that may raise."""
+        return self._value
+
+
+def redact(text: str, key: str) -> str:
+    """Return a text with `[API key]` wherever the key could be meant.
+
+    Args:
+        text: What an error or a log line is about to quote.
+        key: The API key.
+    """
+    # A key of 8 characters or more is redacted wherever it stands. A shorter one, such as `test`,
+    # may be a word or a part of one, and is only meant where it follows `Bearer`.
+    for spelled in (repr(key)[1:-1], key):
+        if len(key) >= _UNMISTAKABLE:
+            text = text.replace(spelled, _API_KEY)
+        else:
+            text = re.sub(rf"(?i:(bearer\s+)){re.escape(spelled)}", rf"\1{_API_KEY}", text)
+    return text

@@ -1,0 +1,39 @@
+"""What is taken for the API key in a text that an error or a log line quotes."""
+
+import copy
+import pickle
+
+import pytest
+
+from arize_roles_async._secrets import Secret, redact
+
+LONG = 'ak-0123"\\89=='
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "redacted"),
+    [
+        (f"the key {LONG} is wrong", LONG, "the key [API key] is wrong"),
+        (f"x{LONG}x", LONG, "x[API key]x"),
+        (f"Bearer {LONG}", LONG, "Bearer [API key]"),
+        (repr(LONG), LONG, "'[API key]'"),
+        ("nothing of it", LONG, "nothing of it"),
+        ("test failed: the latest test", "test", "test failed: the latest test"),
+        ("Authorization: Bearer test", "test", "Authorization: Bearer [API key]"),
+        ("'authorization: bearer\ttest'", "test", "'authorization: bearer\t[API key]'"),
+        ("bearer testing", "k", "bearer testing"),
+    ],
+)
+def test_redact(text: str, key: str, redacted: str) -> None:
+    """A long key goes wherever it stands, a short one only where it follows `Bearer`."""
+    assert redact(text, key) == redacted
+
+
+def test_secret() -> None:
+    """A secret shows its value only when it is asked to, and leaves in no pickle or copy."""
+    secret = Secret(LONG)
+    assert secret.reveal() == LONG
+    assert repr(secret) == str(secret) == "[secret]"
+    for leave in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            leave(secret)
