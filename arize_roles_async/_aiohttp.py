@@ -18,7 +18,7 @@ from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
-from arize_roles_async._base import BaseRolesClient, Call, Transport
+from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import Config, check_type, configure
 from arize_roles_async._deadlines import Deadline, Deadlines
 from arize_roles_async._errors import (
@@ -30,6 +30,7 @@ from arize_roles_async._errors import (
 )
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._secrets import Secret
+from arize_roles_async._transport import Call, Transport
 from arize_roles_async._wire import MAX_BODY, Request, Response, invalid_response
 
 # What stands in the place of a secret.

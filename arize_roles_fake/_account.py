@@ -15,7 +15,7 @@ from arize_roles_async._errors import RolesError
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, any_permission, known_permission
 from arize_roles_async._requests import permissions_rule
-from arize_roles_async._wire import Request, problem_response, role_id_of, role_members
+from arize_roles_async._wire import Request
 from arize_roles_fake._faults import (
     ON_ONE,
     Breakage,
@@ -32,6 +32,7 @@ from arize_roles_fake._faults import (
 )
 from arize_roles_fake._service import Key, Service, operation_of
 from arize_roles_fake._store import PREDEFINED, RoleStore
+from arize_roles_fake._wire import problem_response, role_id_of, role_members
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 

@@ -7,10 +7,11 @@ from typing import Final
 import msgspec
 from anyio.lowlevel import checkpoint
 
-from arize_roles_async._base import BaseRolesClient, Call, Transport
+from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import check_type
 from arize_roles_async._errors import ClientStateError, RolesConnectionError, RolesTimeoutError
 from arize_roles_async._options import RetryPolicy, Timeouts
+from arize_roles_async._transport import Call, Transport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount
 

@@ -19,14 +19,8 @@ from arize_roles_async._errors import (
     ServerError,
 )
 from arize_roles_async._lookup import is_role_id
-from arize_roles_async._wire import (
-    TITLES,
-    Request,
-    Response,
-    page_response,
-    problem_response,
-    role_id_of,
-)
+from arize_roles_async._wire import Request, Response
+from arize_roles_fake._wire import TITLES, page_response, problem_response, role_id_of
 
 Operation = Literal["list", "get", "create", "update", "delete"]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)

@@ -16,11 +16,11 @@ from urllib.parse import quote, urlencode
 import attrs
 import msgspec
 
-from arize_roles_async._base import Call
 from arize_roles_async._config import configure
 from arize_roles_async._errors import RolesTimeoutError
 from arize_roles_async._lookup import is_role_id
 from arize_roles_async._options import Timeouts, retry_after
+from arize_roles_async._transport import Call
 from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._script import SCRIPT, Step

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from arize_roles_async._wire import MAX_BODY, Request, problem_response
+from arize_roles_async._wire import MAX_BODY, Request
 from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._dashboard import HEADERS, is_from_here, page
 from arize_roles_fake._faults import Reply
-from arize_roles_fake._page import HEADERS, is_from_here, page
+from arize_roles_fake._wire import problem_response
 
 
 @asynccontextmanager

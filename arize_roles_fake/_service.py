@@ -21,10 +21,9 @@ from arize_roles_async._errors import ValidationError
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import Permission
 from arize_roles_async._requests import UNSET, ListRoles
-from arize_roles_async._wire import (
-    ROLES_PATH,
-    Request,
-    Response,
+from arize_roles_async._wire import ROLES_PATH, Request, Response
+from arize_roles_fake._store import Place, RoleStore
+from arize_roles_fake._wire import (
     decode_create,
     decode_list,
     decode_update,
@@ -33,7 +32,6 @@ from arize_roles_async._wire import (
     role_id_of,
     role_response,
 )
-from arize_roles_fake._store import Place, RoleStore
 
 _SIGNATURE: Final = 12  # Bytes: too many to hit by guessing.
 _ON_ALL: Final = {"GET": "list", "POST": "create"}

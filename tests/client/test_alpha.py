@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from arize_roles_async import AlphaWarning, RolesClient, _base
+from arize_roles_async import AlphaWarning, RolesClient, _alpha
 from arize_roles_fake import FakeRolesClient
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
 @pytest.fixture(autouse=True)
 def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no method been used yet, as in a process that has just begun."""
-    monkeypatch.setattr(_base, "_warned", set[str]())
+    monkeypatch.setattr(_alpha, "_warned", set[str]())
 
 
 async def list_(roles: RolesClient) -> object:

@@ -16,7 +16,7 @@ import pytest
 from arize_roles_async import Permission
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake._page import is_from_here, page
+from arize_roles_fake._dashboard import is_from_here, page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")

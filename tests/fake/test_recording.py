@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from arize_roles_async import Permission, RolesTimeoutError, Timeouts
-from arize_roles_async._wire import Request, Response, problem_response
+from arize_roles_async._wire import Request, Response
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._recording import decode, record_service
 from arize_roles_fake._script import SCRIPT
 from arize_roles_fake._service import Key, Service
+from arize_roles_fake._wire import problem_response
 
 TITLE_400 = "Invalid request parameters"
 ODD_ID = "<A.id, no base64 with a colon inside>"

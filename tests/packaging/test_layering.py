@@ -24,7 +24,7 @@ FLOORS = (
     {"_transport"},
     {"_lookup", "_paging"},
     {"_protocol"},
-    {"_base", "_client"},
+    {"_client"},
     {"_config"},
     {"_aiohttp"},
 )

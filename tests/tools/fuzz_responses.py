@@ -32,7 +32,8 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from arize_roles_async._base import BaseRolesClient, Call, Transport
+from arize_roles_async._client import BaseRolesClient
+from arize_roles_async._transport import Call, Transport
 from arize_roles_async._wire import Request, Response
 
 ROLE: Final[dict[str, Any]] = {

@@ -2,20 +2,15 @@
 
 import copy
 import functools
-import inspect
 import logging
-import math
-import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Container, Iterable
 from types import TracebackType
-from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Final, Literal, Self, overload
 
 import msgspec
 
+from arize_roles_async._alpha import alpha
 from arize_roles_async._errors import (
-    AlphaWarning,
     ConflictError,
     ForbiddenError,
     OutcomeUnknownError,
@@ -45,6 +40,7 @@ from arize_roles_async._requests import (
     each_once,
     text_rule,
 )
+from arize_roles_async._transport import Call, Transport
 from arize_roles_async._wire import (
     Request,
     Response,
@@ -61,9 +57,6 @@ from arize_roles_async._wire import (
 
 logger: Final = logging.getLogger("arize_roles_async")
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
 _SUCCESS: Final = range(200, 300)
 _UNAVAILABLE: Final = 503
 _FAILED: Final = frozenset({429, *range(500, 1000)})
@@ -73,105 +66,6 @@ _FAILED: Final = frozenset({429, *range(500, 1000)})
 _SETTLES_CREATE: Final = frozenset({403, 409})
 _SETTLES_UPDATE: Final = frozenset({404, 409})
 _SETTLES_DELETE: Final = frozenset({404})
-
-_warned: Final[set[str]] = set()
-
-
-def _unmarked(function: _T) -> _T:
-    return function
-
-
-# Has the wrapper of an async method pass for one; Python 3.11 has no such mark.
-_marked: Final[Any] = getattr(inspect, "markcoroutinefunction", _unmarked)
-
-
-def _alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Make the first use of a method in a process say that it is ALPHA, at the caller's line."""
-    name = f"roles.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
-
-    @functools.wraps(method)
-    def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        if name not in _warned:
-            warnings.warn(
-                f"{name} is ALPHA and may change without notice", AlphaWarning, stacklevel=2
-            )
-            # Only now: a warning that a filter turns into an error is due again.
-            _warned.add(name)
-        return method(*args, **kwargs)
-
-    return _marked(warn_once) if inspect.iscoroutinefunction(method) else warn_once
-
-
-class Call:
-    """One call of a method: what its attempts share, and what is known of their outcome."""
-
-    __slots__ = (
-        "attempts",
-        "change",
-        "deadline",
-        "in_flight",
-        "limit",
-        "operation",
-        "timeouts",
-        "unknown",
-    )
-
-    def __init__(
-        self,
-        operation: str,
-        timeouts: Timeouts,
-        now: float,
-        limit: AbstractContextManager[object, bool],
-    ) -> None:
-        self.operation: str = operation
-        self.timeouts: Timeouts = timeouts
-        self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
-        self.limit: AbstractContextManager[object, bool] = limit
-        """The block that the call runs in; after it, the time is up."""
-        self.attempts: int = 0
-        self.change: bool = False
-        """Whether the request under way changes the account."""
-        self.in_flight: bool = False
-        """Whether a request may have reached the service, and no answer has come yet."""
-        self.unknown: bool = False
-        """Whether an attempt to change something may have worked, unbeknown to us."""
-
-
-class Transport(ABC):
-    """Where requests go, and whose time passes meanwhile."""
-
-    @abstractmethod
-    async def send(self, request: Request, call: Call) -> Response:
-        """Send a request once and return the whole answer.
-
-        Sets `call.in_flight` as soon as any of the request may have left.
-
-        Raises:
-            RolesConnectionError: No whole response came.
-            RolesTimeoutError: The limit for connecting or for silence ran out.
-            InvalidResponseError: The response is longer than any should be.
-            ClientStateError: The transport is closed, or belongs to another event loop.
-        """
-
-    @abstractmethod
-    def check_open(self) -> None:
-        """Raise `ClientStateError` where a call can't be made."""
-
-    @abstractmethod
-    def now(self) -> float:
-        """Return seconds on a clock that never goes back."""
-
-    @abstractmethod
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-
-    @abstractmethod
-    def time_limit(self, seconds: float | None) -> AbstractContextManager[object, bool]:
-        """Return a block that is cancelled, and swallows that, after so many seconds."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Let go of every connection; a second time does nothing."""
 
 
 class BaseRolesClient(RolesClient):
@@ -183,7 +77,7 @@ class BaseRolesClient(RolesClient):
         self._retry = retry
         self._lookup = NameLookup()
 
-    @_alpha
+    @alpha
     def list(
         self,
         *,
@@ -197,7 +91,7 @@ class BaseRolesClient(RolesClient):
     async def get(self, *, role_id: str) -> Role: ...
     @overload
     async def get(self, *, role: str) -> Role: ...
-    @_alpha
+    @alpha
     async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
         text, is_name = _which(role_id, role)
         call = self._begin("get")
@@ -208,7 +102,7 @@ class BaseRolesClient(RolesClient):
             return _this_role(text, request, await self._exchange(call, request))
         raise _out_of_time(call)
 
-    @_alpha
+    @alpha
     async def create(
         self,
         *,
@@ -254,7 +148,7 @@ class BaseRolesClient(RolesClient):
         description: str | Literal[Unset.UNSET] | None = UNSET,
         permissions: Iterable[AnyPermission | str] | None = None,
     ) -> Role: ...
-    @_alpha
+    @alpha
     async def update(
         self,
         *,
@@ -283,7 +177,7 @@ class BaseRolesClient(RolesClient):
     async def delete(self, *, role_id: str) -> None: ...
     @overload
     async def delete(self, *, role: str) -> None: ...
-    @_alpha
+    @alpha
     async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
         text, is_name = _which(role_id, role)
         call = self._begin("delete")

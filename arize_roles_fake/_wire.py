@@ -1,0 +1,170 @@
+"""The service's half of the wire: requests in, roles, pages and problem documents out."""
+
+import re
+from collections.abc import Container, Iterable, Mapping
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._models import Role
+from arize_roles_async._permissions import Permission, UnknownPermission
+from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, each_once
+from arize_roles_async._wire import ROLES_PATH, Response
+
+
+def decode_list(query: str) -> ListRoles:
+    """Return the page that a query string asks for.
+
+    Raises:
+        ValidationError: A parameter breaks its rule; unknown ones are ignored.
+    """
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    names = ListRoles.__struct_fields__
+    arguments: dict[str, Any] = {name: given[name] for name in names if name in given}
+    if "limit" in given and re.fullmatch(r"-?[0-9]{1,9}", given["limit"]):
+        arguments["limit"] = int(given["limit"])
+    if given.get("is_predefined") in {"true", "false"}:
+        arguments["is_predefined"] = given["is_predefined"] == "true"
+    return ListRoles(**arguments)
+
+
+def decode_create(body: bytes, newer: Container[str] = ()) -> CreateRole:
+    """Return the role that a body asks to make; raises `ValidationError` for each broken rule.
+
+    Args:
+        body: What was sent.
+        newer: Identifiers that the service knows and this version of the library does not.
+    """
+    return _decode_body(body, CreateRole, newer, required=("name", "permissions"))
+
+
+def decode_update(body: bytes, newer: Container[str] = ()) -> UpdateRole:
+    """Return the changes that a body asks for; raises `ValidationError` for each broken rule.
+
+    Args:
+        body: What was sent.
+        newer: Identifiers that the service knows and this version of the library does not.
+    """
+    return _decode_body(body, UpdateRole, newer, required=())
+
+
+_B = TypeVar("_B", CreateRole, UpdateRole)
+
+
+def _decode_body(
+    body: bytes, model: type[_B], newer: Container[str], *, required: tuple[str, ...]
+) -> _B:
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValidationError(violations=(Violation("body", f"is no JSON: {error}"),)) from error
+    if not isinstance(data, dict):
+        raise ValidationError(violations=(Violation("body", "must be an object"),))
+    given = cast("dict[str, Any]", data)
+    known = model.__struct_fields__
+    missing = [name for name in required if name not in given]
+    violations = [Violation(n, "is no field that a caller sets") for n in given if n not in known]
+    violations += [Violation(name, "is required") for name in missing]
+    arguments = {name: given[name] for name in known if name in given}
+    if isinstance(arguments.get("permissions"), list):
+        arguments["permissions"] = each_once(
+            UnknownPermission(p) if isinstance(p, str) and p in newer else p
+            for p in arguments["permissions"]
+        )
+    try:
+        # A placeholder for what is missing lets the rest be checked in the same pass.
+        placeholders: dict[str, Any] = {"name": "-", "permissions": (Permission.ROLE_READ,)}
+        made = model(**{name: placeholders[name] for name in missing}, **arguments)
+    except ValidationError as error:
+        violations += error.violations
+    else:
+        if not violations:
+            return made
+    raise ValidationError(violations=tuple(violations))
+
+
+def role_id_of(path: str) -> str:
+    """Return the ID that a role's path holds; undoes `role_path`."""
+    return unquote(path.removeprefix(f"{ROLES_PATH}/"), errors="surrogateescape")
+
+
+_DOCS: Final = "https://arize.com/docs/ax/rest-reference/errors"
+TITLES: Final = {
+    400: "Invalid request parameters",
+    401: "Authentication required",
+    403: "Access forbidden",
+    404: "Resource not found",
+    405: "Method not allowed",
+    409: "Resource conflict",
+    413: "Payload too large",
+    422: "Unprocessable Entity",
+    429: "Rate limit exceeded",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+"""The titles that the reference shows, and HTTP's own for what it does not document."""
+_ANCHORS: Final = {
+    400: "invalid-request",
+    401: "authentication-required",
+    403: "access-forbidden",
+    404: "resource-not-found",
+    409: "resource-conflict",
+    422: "unprocessable-entity",
+    429: "rate-limit-exceeded",
+    503: "service-unavailable",
+}
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]:
+    """Return a role as the service writes it: what is absent is left out."""
+    members: dict[str, Any] = {"id": role.id, "name": role.name}
+    if role.description is not None:
+        members["description"] = role.description
+    if with_permissions and role.permissions is not None:
+        members["permissions"] = role.permissions
+    members["is_predefined"] = role.is_predefined
+    members["created_at"] = role.created_at
+    members["updated_at"] = role.updated_at
+    return members
+
+
+def role_response(status: int, role: Role, *, with_permissions: bool) -> Response:
+    """Return the answer that holds one role."""
+    return _json(status, role_members(role, with_permissions=with_permissions))
+
+
+def page_response(
+    roles: Iterable[Role], next_cursor: str | None, *, with_permissions: bool
+) -> Response:
+    """Return the answer that holds a page; with a cursor there is more."""
+    pagination: dict[str, Any] = {"has_more": next_cursor is not None}
+    if next_cursor is not None:
+        pagination["next_cursor"] = next_cursor
+    each = [role_members(role, with_permissions=with_permissions) for role in roles]
+    return _json(200, {"roles": each, "pagination": pagination})
+
+
+def _json(status: int, data: object) -> Response:
+    return Response(status=status, headers=_JSON, body=msgspec.json.encode(data, enc_hook=str))
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, object] | None = None,
+) -> Response:
+    """Return a failure as a problem document; `members` are those a 403 may add."""
+    problem: dict[str, object] = {"title": TITLES.get(status, f"Status {status}"), "status": status}
+    if status in _ANCHORS:
+        problem["type"] = f"{_DOCS}#{_ANCHORS[status]}"
+    return Response(
+        status=status,
+        headers={"Content-Type": "application/problem+json", **(headers or {})},
+        body=msgspec.json.encode({**problem, "detail": detail, **(members or {})}),
+    )
