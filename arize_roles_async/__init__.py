@@ -66,7 +66,7 @@ A page is a sequence of its roles, and every response turns into data and back:
             case _:
                 print(role.name, "was made by", role.created_at.isoformat())
 
-`Role.fields()` and `Role.model_fields` tell each field's type and meaning. Frames need an extra,
+`Role.model_fields` tells each field's type and meaning. Frames need an extra,
 `pip install "arize-roles-async[pandas]"` or `[polars]`:
 
     everything = await roles.list().all()
@@ -232,7 +232,12 @@ from arize_roles_async._errors import (
 from arize_roles_async._models import FieldInfo, ListRolesResponse, PaginationMetadata, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._paging import RolePages
-from arize_roles_async._permissions import AnyPermission, Permission, UnknownPermission
+from arize_roles_async._permissions import (
+    AnyPermission,
+    Permission,
+    PermissionsArgument,
+    UnknownPermission,
+)
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._requests import UNSET, ListRoles, Unset
 from arize_roles_async._version import __version__
@@ -262,6 +267,7 @@ __all__ = [
     "OutcomeUnknownTimeoutError",
     "PaginationMetadata",
     "Permission",
+    "PermissionsArgument",
     "Problem",
     "RateLimitError",
     "RetryPolicy",

@@ -1,37 +1,40 @@
 """Response objects to plain data and back, with errors that name the field.
 
 Kept apart because cattrs takes longer to import than most callers need: a response of the usual
-shape is decoded in `_wire` without it.
+shape is decoded in `_wire` without it. It knows no model: what to convert is an argument.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
 import cattrs
 import msgspec
+from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_unstructure_fn
 
 from arize_roles_async._errors import ValidationError, Violation
-from arize_roles_async._models import ListRolesResponse, PaginationMetadata, Role
 from arize_roles_async._permissions import AnyPermission, Permission, any_permission
+from arize_roles_async._text import quoted
 
 _T = TypeVar("_T")
 
+_MAX_INVALID_ITEMS: Final = 3
 
-def _exactly(kind: type[_T]) -> Any:  # noqa: ANN401 - what cattrs takes as a hook
-    def hook(value: object, _: object) -> _T:
-        # As it comes, cattrs would make "None" of None and True of "false".
-        if not isinstance(value, kind):
-            raise TypeError(f"must be of type {kind.__name__}, not {type(value).__name__}")
+
+def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
+    def structure(value: object, _: object) -> _T:
+        # By itself cattrs would make "None" of None and True of "false".
+        if not isinstance(value, expected):
+            raise TypeError(f"must be of type {expected.__name__}, not {type(value).__name__}")
         return value
 
-    return hook
+    return structure
 
 
-def _identifier(value: object, _: object) -> str:
+def _structure_identifier(value: object, _: object) -> str:
     if type(value) is not str:
         raise TypeError(f"must be of type str, not {type(value).__name__}")
     if not value:
@@ -39,43 +42,95 @@ def _identifier(value: object, _: object) -> str:
     return value
 
 
-def _moment(value: object, _: object) -> datetime:
+def _structure_timestamp(value: object, _: object) -> datetime:
     if not isinstance(value, str):
         raise TypeError(f"must be an RFC 3339 date-time, not {type(value).__name__}")
-    # RFC 3339 allows a leap second, which datetime does not.
-    moment = msgspec.convert(re.sub(r"(:\d\d):60", r"\1:59", value), datetime)
-    if moment.tzinfo is None:
+    try:
+        # RFC 3339 allows a leap second, which datetime does not.
+        timestamp = msgspec.convert(re.sub(r"(:\d\d):60", r"\1:59", value), datetime)
+    except msgspec.ValidationError:
+        raise ValueError(f"must be an RFC 3339 date-time, not {quoted(value)}") from None
+    if timestamp.tzinfo is None:
         raise ValueError("must carry an offset from UTC")
-    return moment
+    return timestamp
 
 
-def _permissions(value: object, _: object) -> tuple[AnyPermission, ...]:
-    each = cast("list[object] | tuple[object, ...]", value)
-    if not isinstance(value, list | tuple) or not all(isinstance(p, str) for p in each):
+def _structure_permissions(value: object, _: object) -> tuple[AnyPermission, ...]:
+    items = cast("list[object] | tuple[object, ...]", value)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in items):
         raise TypeError("must be a list of strings")
-    return tuple(any_permission(str(p)) for p in each)
+    return tuple(any_permission(str(item)) for item in items)
 
 
-def _converter() -> cattrs.Converter:
+def _unstructure_permissions(permissions: Iterable[AnyPermission] | None) -> list[str] | None:
+    return None if permissions is None else list(map(str, permissions))
+
+
+def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..., Any]:  # noqa: ANN401 - a type
+    """Return the hook for a tuple of models: it gives up after the first few invalid ones."""
+    model = get_args(model_tuple)[0]
+    structure_item = converter.get_structure_hook(model)
+
+    def structure(value: object, _: object) -> tuple[object, ...]:
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"must be a list, not {type(value).__name__}")
+        items: list[object] = []
+        failures: list[Exception] = []
+        for index, item in enumerate(cast("list[object]", value)):
+            try:
+                items.append(structure_item(_object(item), model))
+            except (cattrs.BaseValidationError, TypeError) as failure:
+                # What `cattrs.transform_error` makes a path of.
+                failure.add_note(IterableValidationNote("", index, model))
+                failures.append(failure)
+                if len(failures) == _MAX_INVALID_ITEMS:
+                    break
+        if failures:
+            raise IterableValidationError("invalid items", failures, model_tuple)
+        return tuple(items)
+
+    return structure
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"must be an object, not {type(value).__name__}")
+    return cast("Mapping[str, object]", value)
+
+
+def _is_tuple_of_models(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return get_origin(kind) is tuple and attrs.has(get_args(kind)[0])
+
+
+def _is_identifier(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return get_origin(kind) is Annotated and get_args(kind)[0] is str
+
+
+def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
-    for kind in (str, bool):
-        converter.register_structure_hook(kind, _exactly(kind))
-    role = attrs.fields(Role)
-    converter.register_structure_hook_func(lambda t: t == role.id.type, _identifier)
-    converter.register_structure_hook_func(lambda t: t == role.created_at.type, _moment)
-    converter.register_structure_hook_func(lambda t: t == tuple[Permission, ...], _permissions)
+    for exact in (str, bool):
+        converter.register_structure_hook(exact, _exactly(exact))
+    permissions = tuple[Permission, ...]
+    converter.register_structure_hook(datetime, _structure_timestamp)
+    converter.register_structure_hook_func(_is_identifier, _structure_identifier)
+    converter.register_structure_hook_func(
+        lambda kind: bool(kind == permissions), _structure_permissions
+    )
+    converter.register_structure_hook_factory(
+        _is_tuple_of_models, lambda kind: _items_factory(kind, converter)
+    )
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_unstructure_hook_func(
-        lambda t: t == role.permissions.type, lambda ps: None if ps is None else list(map(str, ps))
+        lambda kind: bool(kind == permissions | None), _unstructure_permissions
     )
-    for model in (Role, PaginationMetadata, ListRolesResponse):
-        converter.register_unstructure_hook(
-            model, make_dict_unstructure_fn(model, converter, _cattrs_omit_if_default=True)
-        )
+    converter.register_unstructure_hook_factory(
+        attrs.has,
+        lambda model: make_dict_unstructure_fn(model, converter, _cattrs_omit_if_default=True),
+    )
     return converter
 
 
-_CONVERTER = _converter()
+_CONVERTER: Final = _make_converter()
 
 
 def to_dict(response: object) -> dict[str, Any]:
@@ -83,16 +138,23 @@ def to_dict(response: object) -> dict[str, Any]:
     return cast("dict[str, Any]", _CONVERTER.unstructure(response))
 
 
-def from_dict(model: type[_T], data: Mapping[str, Any]) -> _T:
-    """Return the object that `data` describes; raises `ValidationError` naming each bad field."""
-    if not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValidationError(violations=(Violation("$", "must be an object"),))
+def from_dict(model: type[_T], data: object) -> _T:
+    """Return the object that `data` describes.
+
+    Args:
+        model: The class of the object: an attrs class.
+        data: JSON-ready data.
+
+    Raises:
+        ValidationError: A field is missing or of the wrong type; it names the first few.
+    """
     try:
-        return _CONVERTER.structure(data, model)
+        return _CONVERTER.structure(_object(data), model)
+    except TypeError as error:
+        raise ValidationError(violations=(Violation("$", str(error)),)) from error
     except cattrs.BaseValidationError as error:
-        raise ValidationError(
-            violations=tuple(map(_violation, cattrs.transform_error(error, format_exception=_said)))
-        ) from error
+        lines = cattrs.transform_error(error, format_exception=_message)
+        raise ValidationError(violations=tuple(map(_violation, lines))) from error
 
 
 def from_json(model: type[_T], text: str | bytes) -> _T:
@@ -100,11 +162,13 @@ def from_json(model: type[_T], text: str | bytes) -> _T:
     try:
         data = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ValidationError(violations=(Violation("$", f"is no JSON: {error}"),)) from error
+        raise ValidationError(
+            violations=(Violation("$", f"is not valid JSON: {error}"),)
+        ) from error
     return from_dict(model, data)
 
 
-def _said(error: BaseException, _: object) -> str:
+def _message(error: BaseException, _: object) -> str:
     return "is required" if isinstance(error, KeyError) else str(error)
 
 

@@ -4,9 +4,13 @@ All of them copy and pickle: whatever they carry beside their message has a defa
 their `__dict__`.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+from arize_roles_async._text import one_line
+
+_MAX_VIOLATIONS: Final = 10
 
 
 class AlphaWarning(FutureWarning):
@@ -44,22 +48,33 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RolesError(Exception):
-    """The base of every exception that this library raises on purpose."""
+    """The base of every exception that this library raises on purpose.
+
+    Its message is one line of at most 1,500 characters, whatever it quotes: what a terminal would
+    obey is replaced, and what is longer is cut.
+    """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message)
+        super().__init__(one_line(message))
 
 
 class ValidationError(RolesError, ValueError):
     """The arguments break a rule of the service; nothing was sent.
 
     Attributes:
-        violations: Every broken rule, not only the first, with the field that breaks it.
+        violations: Every broken rule, not only the first, with the field that breaks it. The
+            message tells the first ten; of data that was converted, these are the first few.
     """
 
     def __init__(self, message: str = "", *, violations: tuple[Violation, ...] = ()) -> None:
-        super().__init__(message or "; ".join(map(str, violations)))
+        super().__init__(message or _join(violations))
         self.violations = violations
+
+
+def _join(violations: tuple[Violation, ...]) -> str:
+    first = "; ".join(map(str, violations[:_MAX_VIOLATIONS]))
+    rest = len(violations) - _MAX_VIOLATIONS
+    return f"{first}; and {rest} more" if rest > 0 else first
 
 
 class ConfigurationError(RolesError):

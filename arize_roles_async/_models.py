@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, overload
 
 # By its older name, as aiohttp has imported that already; the newer one takes six modules more.
 import attr
 import msgspec
 
+from arize_roles_async import _display
 from arize_roles_async._permissions import AnyPermission, Permission
 
 if TYPE_CHECKING:
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     Permissions = tuple[AnyPermission, ...]
 else:
     # msgspec decodes enum members in C, and no union of an enum and a str subclass. A response
-    # with a permission that is no member takes the second path in _wire, which knows both.
+    # with a permission that is no member takes the slow path in _wire, which knows both.
     Permissions = tuple[Permission, ...]
 
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class FieldInfo(msgspec.Struct, frozen=True, kw_only=True):
+@attr.frozen(kw_only=True)
+class FieldInfo:
     """One field of a response class, for introspection."""
 
     name: str
@@ -38,7 +40,16 @@ class _ModelFields:
     """`Role.model_fields`, as on a pydantic model: readable on the class itself."""
 
     def __get__(self, instance: object, owner: "type[Model]") -> Mapping[str, FieldInfo]:
-        return {field.name: field for field in owner.fields()}
+        # The base itself has none; what walks all classes, such as pydoc, asks it too.
+        return {
+            field.name: FieldInfo(
+                name=field.name,
+                type=field.metadata["type"],
+                required=field.default is attr.NOTHING,
+                doc=field.metadata["doc"],
+            )
+            for field in (attr.fields(owner) if attr.has(owner) else ())
+        }
 
 
 class Model:
@@ -47,7 +58,7 @@ class Model:
     __slots__ = ()
 
     model_fields: ClassVar[_ModelFields] = _ModelFields()
-    """The fields by name: a read-only view of `fields()`."""
+    """Each field's name, type, meaning and whether it is always there, by its name."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as JSON-ready data.
@@ -75,7 +86,8 @@ class Model:
             An object equal to the one that was converted.
 
         Raises:
-            ValidationError: `data` lacks a field or holds one of the wrong type; it names each.
+            ValidationError: `data` lacks a field or holds one of the wrong type; it names the
+                first few.
         """
         from arize_roles_async import _convert
 
@@ -92,73 +104,15 @@ class Model:
             An object equal to the one that was converted.
 
         Raises:
-            ValidationError: `text` is no JSON, or not what `from_dict` takes.
+            ValidationError: `text` is not valid JSON, or not what `from_dict` takes.
         """
         from arize_roles_async import _convert
 
         return _convert.from_json(cls, text)
 
-    @classmethod
-    def fields(cls) -> tuple[FieldInfo, ...]:
-        """Return each field's name, type, meaning and whether it is always there."""
-        # The base itself has none; what walks all classes, such as pydoc, asks it too.
-        return tuple(
-            FieldInfo(
-                name=field.name,
-                type=field.metadata["type"],
-                required=field.default is attr.NOTHING,
-                doc=field.metadata["doc"],
-            )
-            for field in (attr.fields(cls) if attr.has(cls) else ())
-        )
-
     def _repr_html_(self) -> str:
         """Return a table of the fields, which notebooks show in place of the repr."""
-        return _table([_row(name, value) for name, value in self.to_dict().items()])
-
-
-_SHOWN_NAMES: Final = 3
-_SHOWN_CHARACTERS: Final = 40
-_SHOWN_ROWS: Final = 100
-
-
-def _shortened(text: str | None) -> str:
-    if text is None or len(text) <= _SHOWN_CHARACTERS:
-        return repr(text)
-    return repr(text[: _SHOWN_CHARACTERS - 1] + "…")
-
-
-def _first_few(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN_NAMES
-    return ", ".join([*names[:_SHOWN_NAMES], *([f"… {more} more"] if more > 0 else [])])
-
-
-def _first_permissions(permissions: "Permissions | None") -> str:
-    if permissions is None:
-        return "None"
-    # One that is newer than this version comes from the service, which may send anything.
-    names = [p.value if p.is_known else _shortened(p.value) for p in permissions]
-    return f"({_first_few(names)})"
-
-
-def _first_roles(roles: "tuple[Role, ...]") -> str:
-    return f"[{_first_few([_shortened(role.name) for role in roles])}]"
-
-
-def _table(rows: Sequence[str]) -> str:
-    return f"<table>{''.join(rows)}</table>"
-
-
-def _row(*cells: object) -> str:
-    from html import escape
-
-    return f"<tr>{''.join(f'<td>{escape(_cell(cell))}</td>' for cell in cells)}</tr>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, cast("list[object]", value)))
-    return "" if value is None else str(value)
+        return _display.object_html(self.to_dict())
 
 
 @attr.frozen(kw_only=True)
@@ -170,21 +124,21 @@ class Role(Model):
     """
 
     id: _Id = attr.field(
-        repr=_shortened,
+        repr=_display.shorten,
         metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
     )
     name: str = attr.field(
-        repr=_shortened,
+        repr=_display.shorten,
         metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
     )
     description: str | None = attr.field(
         default=None,
-        repr=_shortened,
+        repr=_display.shorten,
         metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
     )
     permissions: Permissions | None = attr.field(
         default=None,
-        repr=_first_permissions,
+        repr=_display.shorten_permissions,
         metadata={
             "type": "tuple[Permission | UnknownPermission, ...] | None",
             "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
@@ -195,7 +149,7 @@ class Role(Model):
     )
     created_at: _Aware = attr.field(
         repr=datetime.isoformat,
-        metadata={"type": "datetime", "doc": "When the role was made; timezone-aware."},
+        metadata={"type": "datetime", "doc": "When the role was created; timezone-aware."},
     )
     updated_at: _Aware = attr.field(
         repr=datetime.isoformat,
@@ -212,6 +166,7 @@ class PaginationMetadata(Model):
     )
     next_cursor: str | None = attr.field(
         default=None,
+        repr=_display.shorten,
         metadata={"type": "str | None", "doc": "What asks for the next page; opaque."},
     )
 
@@ -221,7 +176,7 @@ class ListRolesResponse(Model, Sequence[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
     roles: tuple[Role, ...] = attr.field(
-        repr=_first_roles,
+        repr=_display.shorten_roles,
         metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
     )
     pagination: PaginationMetadata = attr.field(
@@ -266,7 +221,7 @@ class ListRolesResponse(Model, Sequence[Role]):
         Raises:
             MissingExtraError: pandas is not installed.
             ValidationError: `exclude_none` is something else.
-            RolesError: A timestamp is none of the years 1 to 9999 in UTC.
+            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
         """
         from arize_roles_async import _frames
 
@@ -282,7 +237,7 @@ class ListRolesResponse(Model, Sequence[Role]):
 
         Raises:
             MissingExtraError: polars is not installed.
-            RolesError: A timestamp is none of the years 1 to 9999 in UTC.
+            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
         """
         from arize_roles_async import _frames
 
@@ -293,8 +248,8 @@ class ListRolesResponse(Model, Sequence[Role]):
 
         Returns:
             A frame of plain booleans. Its index, `role`, holds the names of the roles; its
-            columns, `permission`, every permission of this version and after them those that are
-            newer and some role holds.
+            columns, `permission`, every permission of this version and after them those that this
+            version does not know and some role holds.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -305,12 +260,4 @@ class ListRolesResponse(Model, Sequence[Role]):
         return _frames.permission_matrix(self.roles)
 
     def _repr_html_(self) -> str:
-        names = [field.name for field in Role.fields()]
-        head = "".join(f"<th>{name}</th>" for name in names)
-        rows = [f"<tr>{head}</tr>"]
-        for role in self.roles[:_SHOWN_ROWS]:
-            shown = role.to_dict()
-            shown["permissions"] = _first_few(shown.get("permissions", []))
-            rows.append(_row(*(shown.get(name) for name in names)))
-        left = len(self.roles) - _SHOWN_ROWS
-        return _table([*rows, *([_row(f"… {left} more")] if left > 0 else [])])
+        return _display.roles_html(tuple(Role.model_fields), self.roles)

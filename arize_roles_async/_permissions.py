@@ -1,15 +1,19 @@
-"""The permissions that a role can hold, and what becomes of one this version has never heard of."""
+"""The permissions that a role can hold, and what a value unknown to this version becomes."""
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Final, NoReturn
+
+from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._text import nearest, quoted
 
 
 class Permission(StrEnum):
     """A permission identifier of Arize's roles API, `RESOURCE_ACTION` in capitals.
 
     Members are strings: they compare equal to their identifier and print as it. These are the
-    identifiers that the service's reference listed in November 2026; a later one arrives as an
-    `UnknownPermission`.
+    identifiers that the service's reference listed when this version was released; a later one
+    arrives as an `UnknownPermission`.
     """
 
     # -- members: python -m tests.tools.generate_permissions --
@@ -182,38 +186,52 @@ class Permission(StrEnum):
         return self.value.rpartition("_")[2]
 
     @classmethod
-    def for_resource(cls, resource: str) -> "frozenset[Permission]":
+    def for_resource(cls, resource: str) -> "tuple[Permission, ...]":
         """Return every permission about exactly `resource`, such as `"DATASET"`.
 
         Args:
-            resource: The identifier without its action. `"DATASET"` does not take in
+            resource: The identifier without its action. `"DATASET"` does not include
                 `DATASET_EXAMPLE_READ`, whose resource is `DATASET_EXAMPLE`.
 
         Returns:
-            The permissions; none for a resource that no permission is about.
+            The permissions, in the order of their definition.
+
+        Raises:
+            ValidationError: No permission is about it; the message suggests the nearest resource.
         """
-        return frozenset(member for member in cls if member.resource == resource)
+        found = tuple(member for member in cls if member.resource == resource)
+        return found or _refuse("resource", resource, {member.resource for member in cls})
 
     @classmethod
-    def for_action(cls, action: str) -> "frozenset[Permission]":
+    def for_action(cls, action: str) -> "tuple[Permission, ...]":
         """Return every permission that allows `action`, such as `"READ"`, on any resource.
 
         Args:
             action: The last word of the identifier.
 
         Returns:
-            The permissions; none for an action that no permission allows.
+            The permissions, in the order of their definition.
+
+        Raises:
+            ValidationError: No permission allows it; the message suggests the nearest action.
         """
-        return frozenset(member for member in cls if member.action == action)
+        found = tuple(member for member in cls if member.action == action)
+        return found or _refuse("action", action, {member.action for member in cls})
+
+
+def _refuse(field: str, value: str, known: set[str]) -> NoReturn:
+    message = f"{quoted(value)} is not the {field} of a known permission"
+    suggestion = f"; did you mean {nearest(value, sorted(known))}?" if value else ""
+    raise ValidationError(violations=(Violation(field, message + suggestion),))
 
 
 class UnknownPermission(str):
     """A permission that the service returned and this version of the library does not know.
 
     It equals its identifier, prints as it, and can be sent back in an update. The set of
-    permissions grows every few weeks, so code that walks roles should expect it.
+    permissions grows every few weeks, so code that reads roles should expect it.
 
-    Making one by hand sends an identifier that is newer than this library without a check.
+    Construct one to send an identifier that this version does not know: it is not checked.
     """
 
     __slots__ = ()
@@ -246,7 +264,10 @@ class UnknownPermission(str):
 
 
 AnyPermission = Permission | UnknownPermission
-"""What a role holds: permissions of this version, and ones that are newer."""
+"""What a role holds: permissions that this version knows, and ones that it does not."""
+
+PermissionsArgument = Iterable[AnyPermission | str]
+"""What an argument for permissions takes: members and identifiers, in any iterable."""
 
 # A member's name is its identifier.
 _KNOWN: Final = Permission.__members__

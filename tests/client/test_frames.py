@@ -126,7 +126,7 @@ def test_timestamps_that_leave_the_calendar_in_utc_are_an_error_of_ours(
 ) -> None:
     role = attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=INDIA))
 
-    with pytest.raises(RolesError, match=r"0001-01-01 00:00:00\+05:30 of 'AI Engineer' is no time"):
+    with pytest.raises(RolesError, match=r"0001-01-01 00:00:00\+05:30 of 'AI Engineer' is outside"):
         convert(page(role))
 
 

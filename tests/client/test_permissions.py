@@ -2,15 +2,11 @@
 
 import copy
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from arize_roles_async import Permission, UnknownPermission
+from arize_roles_async import Permission, UnknownPermission, ValidationError
 from arize_roles_async._permissions import any_permission, known_permission
-from tests.tools.generate_permissions import LIST, MODULE, generate
 
 UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 
@@ -43,37 +39,55 @@ def test_a_permission_knows_its_resource_and_action(
     assert (permission.resource, permission.action) == (resource, action)
 
 
-def test_for_resource_is_every_permission_about_exactly_that() -> None:
-    assert Permission.for_resource("DATASET") == {
-        Permission.DATASET_CREATE,
-        Permission.DATASET_DELETE,
-        Permission.DATASET_READ,
-        Permission.DATASET_UPDATE,
-    }
+class TestSelection:
+    """`Permission.for_resource` and `Permission.for_action`."""
 
+    def test_resource_exact(self) -> None:
+        """A resource is matched exactly, and its permissions come in definition order."""
+        assert Permission.for_resource("DATASET") == (
+            Permission.DATASET_CREATE,
+            Permission.DATASET_DELETE,
+            Permission.DATASET_READ,
+            Permission.DATASET_UPDATE,
+        )
 
-def test_for_action_is_every_permission_that_allows_it() -> None:
-    assert Permission.for_action("RESTRICT") == {
-        Permission.DASHBOARD_RESTRICT,
-        Permission.PROJECT_RESTRICT,
-        Permission.PROMPT_RESTRICT,
-    }
-    assert Permission.DATASET_EXAMPLE_READ in Permission.for_action("READ")
+    def test_action(self) -> None:
+        """An action is found on every resource, in definition order."""
+        assert Permission.for_action("RESTRICT") == (
+            Permission.DASHBOARD_RESTRICT,
+            Permission.PROJECT_RESTRICT,
+            Permission.PROMPT_RESTRICT,
+        )
+        assert Permission.DATASET_EXAMPLE_READ in Permission.for_action("READ")
 
+    def test_nearest_resource(self) -> None:
+        """An unknown resource is an error that suggests the nearest one."""
+        with pytest.raises(ValidationError) as caught:
+            Permission.for_resource("DATASET_EXMAPLE")
+        assert str(caught.value) == (
+            "resource: 'DATASET_EXMAPLE' is not the resource of a known permission; "
+            "did you mean DATASET_EXAMPLE?"
+        )
 
-@pytest.mark.parametrize("missing", ["", "dataset", "NOPE"])
-def test_no_permission_is_about_or_allows_what_is_not_there(missing: str) -> None:
-    assert Permission.for_resource(missing) == frozenset()
-    assert Permission.for_action(missing) == frozenset()
+    def test_nearest_action(self) -> None:
+        """An action in small letters is not found, and the error suggests it in capitals."""
+        with pytest.raises(ValueError, match=r"did you mean READ\?$") as caught:
+            Permission.for_action("read")
+        assert isinstance(caught.value, ValidationError)
+        assert caught.value.violations[0].field == "action"
 
+    def test_empty(self) -> None:
+        """Nothing is near to an empty text."""
+        with pytest.raises(ValidationError) as caught:
+            Permission.for_action("")
+        assert str(caught.value) == "action: '' is not the action of a known permission"
 
-def test_resources_and_actions_part_the_permissions() -> None:
-    by_resource = [Permission.for_resource(name) for name in {p.resource for p in Permission}]
-    by_action = [Permission.for_action(name) for name in {p.action for p in Permission}]
-
-    for parts in (by_resource, by_action):
-        assert sum(map(len, parts)) == 151
-        assert frozenset[Permission]().union(*parts) == frozenset(Permission)
+    def test_parts(self) -> None:
+        """Each permission has one resource and one action."""
+        resources = {p.resource for p in Permission}
+        actions = {p.action for p in Permission}
+        for parts in (map(Permission.for_resource, resources), map(Permission.for_action, actions)):
+            assert sorted(p for part in parts for p in part) == sorted(Permission)
 
 
 # Unknown ones
@@ -106,51 +120,3 @@ def test_any_identifier_becomes_a_member_or_an_unknown_permission() -> None:
     assert any_permission("ROLE_READ") is Permission.ROLE_READ
     assert any_permission("ROLE_SING") == UnknownPermission("ROLE_SING")
     assert known_permission("role_read") is None
-
-
-# The list
-
-
-def test_the_members_are_those_of_the_list() -> None:
-    listed = LIST.read_text("utf-8").split()
-
-    assert len(listed) == 151
-    assert sorted(member.value for member in Permission) == sorted(listed)
-    assert all(member.name == member.value for member in Permission)
-
-
-def test_the_module_is_what_the_list_generates() -> None:
-    source = MODULE.read_text("utf-8")
-
-    assert generate(source, LIST.read_text("utf-8")) == source
-
-
-def test_a_new_permission_is_one_line_more() -> None:
-    source = MODULE.read_text("utf-8")
-    listed = LIST.read_text("utf-8")
-
-    more = generate(source, f"ZEBRA_READ\n\n{listed}ZEBRA_READ\n").splitlines()
-
-    added = [line for line in more if line not in source.splitlines()]
-    assert added == ['    ZEBRA_READ = "ZEBRA_READ"']
-    assert len(more) == len(source.splitlines()) + 1
-    assert generate("\n".join(more) + "\n", listed) == source
-
-
-@pytest.mark.parametrize(
-    "line", ["role_read", "ROLE", "ROLE READ", 'X_Y"; import os', "_ROLE_READ"]
-)
-def test_what_is_no_identifier_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match="not a permission identifier"):
-        generate(MODULE.read_text("utf-8"), line)
-
-
-def test_the_command_leaves_the_module_as_it_is(tmp_path: Path) -> None:
-    chosen = tmp_path / "permissions.txt"
-    chosen.write_text(LIST.read_text("utf-8"), "utf-8")
-    before = MODULE.read_bytes()
-
-    command = [sys.executable, "-m", "tests.tools.generate_permissions", str(chosen)]
-    subprocess.run(command, check=True)  # noqa: S603 - our own
-
-    assert MODULE.read_bytes() == before

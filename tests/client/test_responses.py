@@ -203,12 +203,12 @@ def test_what_is_no_object_is_refused() -> None:
     with pytest.raises(ValidationError) as caught:
         Role.from_json("[]")
 
-    assert str(caught.value) == "$: must be an object"
+    assert str(caught.value) == "$: must be an object, not list"
 
 
 @pytest.mark.parametrize("text", ["{", b"\xff", "[" * 100_000])
 def test_what_is_no_json_is_refused(text: str | bytes) -> None:
-    with pytest.raises(ValidationError, match="is no JSON"):
+    with pytest.raises(ValidationError, match="is not valid JSON"):
         Role.from_json(text)
 
 
@@ -216,7 +216,7 @@ def test_what_is_no_json_is_refused(text: str | bytes) -> None:
 
 
 def test_fields_tell_name_type_meaning_and_whether_they_are_always_there() -> None:
-    assert Role.fields()[2] == FieldInfo(
+    assert Role.model_fields["description"] == FieldInfo(
         name="description",
         type="str | None",
         required=False,
@@ -225,7 +225,7 @@ def test_fields_tell_name_type_meaning_and_whether_they_are_always_there() -> No
 
 
 def test_fields_come_in_the_order_of_the_reference() -> None:
-    assert [(f.name, f.required) for f in Role.fields()] == [
+    assert [(f.name, f.required) for f in Role.model_fields.values()] == [
         ("id", True),
         ("name", True),
         ("description", False),
@@ -240,7 +240,7 @@ def test_fields_come_in_the_order_of_the_reference() -> None:
 def test_model_fields_are_the_fields_by_name(
     model: type[Role | ListRolesResponse | PaginationMetadata],
 ) -> None:
-    assert tuple(model.model_fields.values()) == model.fields()
+    assert list(model.model_fields) == [field.name for field in attrs.fields(model)]
     assert all(field.name == name and field.doc for name, field in model.model_fields.items())
 
 
@@ -271,7 +271,7 @@ def test_the_repr_stays_a_line_whatever_the_service_sends() -> None:
     assert "\n" not in repr(role)
     assert len(repr(role)) < 400
     assert "PROJECT_READ" not in repr(role)
-    assert "… 149 more" in repr(role)
+    assert f"… {len(Permission) - 2} more" in repr(role)
 
 
 def test_the_repr_of_a_page_shows_a_few_names() -> None:

@@ -1,8 +1,13 @@
 """The script that writes the members of `Permission`."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.tools.generate_permissions import LIST, MODULE, generate
+from arize_roles_async import Permission
+from tests.tools.generate_permissions import END, LIST, MODULE, generate
 
 SOURCE = """class Permission(StrEnum):
     # -- members: python -m tests.tools.generate_permissions --
@@ -47,10 +52,38 @@ def test_source_without_the_marks_is_refused() -> None:
         generate("class Permission: ...", "ROLE_READ")
 
 
-def test_committed_module_is_what_the_committed_list_makes() -> None:
+def test_committed_module() -> None:
+    """The members of `Permission` are what the list generates."""
     source = MODULE.read_text("utf-8")
-    assert generate(source, LIST.read_text("utf-8")) == source
+    assert generate(source, LIST.read_text("utf-8")) == source, (
+        "tests/data/permissions.txt has changed; run: python -m tests.tools.generate_permissions"
+    )
 
 
-def test_committed_list_is_of_151_permissions() -> None:
-    assert len(set(LIST.read_text("utf-8").split())) == 151
+def test_members() -> None:
+    """The members are those of the list, each named as its identifier."""
+    assert sorted(Permission) == sorted(LIST.read_text("utf-8").split())
+    assert all(member.name == member.value for member in Permission)
+
+
+def test_one_more() -> None:
+    """A permission more is a line more, in its place."""
+    source = MODULE.read_text("utf-8")
+    listed = LIST.read_text("utf-8")
+
+    more = generate(source, f"ZEBRA_READ\n{listed}")
+
+    assert more == source.replace(END, '    ZEBRA_READ = "ZEBRA_READ"\n' + END)
+    assert generate(more, listed) == source
+
+
+def test_command(tmp_path: Path) -> None:
+    """The command leaves the module as it is where the list is the same."""
+    chosen = tmp_path / "permissions.txt"
+    chosen.write_text(LIST.read_text("utf-8"), "utf-8")
+    before = MODULE.read_bytes()
+
+    command = [sys.executable, "-m", "tests.tools.generate_permissions", str(chosen)]
+    subprocess.run(command, check=True)  # noqa: S603 - our own
+
+    assert MODULE.read_bytes() == before

@@ -16,10 +16,12 @@ CLIENT = Path(arize_roles_async.__file__).parent
 FAKE = Path(arize_roles_fake.__file__).parent
 
 FLOORS = (
-    {"_deadlines", "_errors", "_permissions", "_secrets", "_version"},
-    {"_alpha", "_display"},
+    {"_deadlines", "_secrets", "_text", "_version"},
+    {"_display", "_errors"},
+    {"_alpha", "_permissions"},
+    {"_convert", "_frames"},
     {"_models", "_options", "_requests"},
-    {"_convert", "_frames", "_wire"},
+    {"_wire"},
     {"_call", "_pace"},
     {"_transport"},
     {"_lookup", "_paging"},
@@ -30,8 +32,6 @@ FLOORS = (
 )
 # Above the package: they use its public names, and nothing of it imports them.
 ABOVE = ({"_declared"}, {"as_code"}, {"__main__"})
-# Imported within functions, by what stands below them: most callers need neither.
-LAZY = {"_convert", "_frames"}
 
 
 def modules(package: Path) -> list[str]:
@@ -110,8 +110,7 @@ def test_client_module_imports_only_from_the_floors_below(module: str) -> None:
     below = {name for floor in floors[:level] for name in floor}
     if level >= len(FLOORS):
         below |= set(arize_roles_async.__all__)
-    assert siblings(at_the_top(CLIENT, module), "arize_roles_async") <= below
-    assert siblings(in_functions(CLIENT, module), "arize_roles_async") <= below | LAZY
+    assert siblings(in_functions(CLIENT, module), "arize_roles_async") <= below
 
 
 def test_nothing_imports_what_is_above_the_client() -> None:

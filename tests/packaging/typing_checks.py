@@ -127,8 +127,8 @@ async def permissions(roles: RolesClient, role: Role) -> None:
             assert_type(permission.is_known, bool)
             assert_type(permission.value, str)
             await find_text(permission)
-    assert_type(Permission.for_resource("DATASET"), frozenset[Permission])
-    assert_type(Permission.for_action("READ"), frozenset[Permission])
+    assert_type(Permission.for_resource("DATASET"), tuple[Permission, ...])
+    assert_type(Permission.for_action("READ"), tuple[Permission, ...])
 
 
 async def find_text(text: str) -> str:
@@ -152,7 +152,6 @@ def responses(page: ListRolesResponse, role: Role) -> None:
     assert_type(Role.from_dict({}), Role)
     assert_type(ListRolesResponse.from_json("{}"), ListRolesResponse)
     assert_type(Role.model_fields, Mapping[str, FieldInfo])
-    assert_type(Role.fields(), tuple[FieldInfo, ...])
     role.name = "B"  # type: ignore[misc]  # ty: ignore[invalid-assignment]
 
 

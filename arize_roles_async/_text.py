@@ -1,0 +1,62 @@
+"""Text that people read: on one line, of bounded length, and safe for any terminal."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+MAX_MESSAGE: Final = 1_500
+"""Characters of an error's message; a log line around it stays below 2,000."""
+
+_MAX_QUOTED: Final = 60
+_MAX_COMPARED: Final = 64
+
+
+def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
+    """Return a text on one line, with nothing in it that a terminal would obey.
+
+    White space that is not a plain space becomes one; control characters, escape sequences, marks
+    that reverse the direction of writing, and surrogates become `�`. A second time changes nothing.
+
+    Args:
+        text: Any text, of any length; only its beginning is looked at.
+        limit: The most characters of the result; a text that is cut ends in `…`.
+    """
+    shown = text if len(text) <= limit else text[: limit - 1] + "…"
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else "�" for c in re.sub(r"\s+", " ", shown))
+
+
+def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
+    """Return a value's `repr`, on one line; of a longer text, that of its beginning.
+
+    Args:
+        value: What was given; anything.
+        limit: The most characters of a text that are quoted; each may take up to ten.
+    """
+    if isinstance(value, str):
+        # Cut before its repr is made, which is as long as the text; a subclass may have its own.
+        return repr(str(value) if len(value) <= limit else value[: limit - 1] + "…")
+    try:
+        return one_line(repr(value), 2 * limit)
+    except ValueError:  # an integer of more digits than Python writes
+        return f"a value of type {type(value).__name__}"
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """Return the one of the known texts that is most like a text, of which the beginning counts.
+
+    Args:
+        text: What was given.
+        known: What could have been meant; at least one.
+    """
+    import difflib
+
+    asked = text[:_MAX_COMPARED].strip().upper()
+    matcher = difflib.SequenceMatcher(autojunk=False, b=asked)
+
+    def likeness(candidate: str) -> float:
+        matcher.set_seq1(candidate)
+        return matcher.ratio()
+
+    return max(known, key=likeness)
