@@ -7,7 +7,7 @@ client nor aiohttp, as every test run of everyone who has the package installed 
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+
+NOT_ASKED: Final = "rule not asked"
+"""What the reason of a contract test begins with that needs what a suite does not offer."""
 
 _account_key = pytest.StashKey["FakeAccount"]()
 
@@ -145,3 +148,21 @@ def pytest_runtest_makereport(
         lines += [f"did not strike as scripted: {fault}" for fault in account.pending_faults]
         report.sections.append(("Calls of the fake Arize account", "\n".join(lines)))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the rules of `RolesContract` that were not asked, and what a suite would have to offer.
+
+    Args:
+        terminalreporter: Where the summary goes.
+    """
+    rules: dict[str, list[str]] = {}
+    for report in terminalreporter.getreports("skipped"):
+        _, _, reason = cast("tuple[str, int, str]", report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if reason.startswith(NOT_ASKED):
+            rules.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
+    if rules:
+        terminalreporter.section("rules of RolesContract that were not asked")
+    for reason, names in sorted(rules.items()):
+        terminalreporter.line(f"{reason.removeprefix(NOT_ASKED + ': ')}: {', '.join(names)}")

@@ -1,37 +1,28 @@
 """The contract suite on every client that there is."""
 
 import os
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, RolesClient
-from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from arize_roles_fake.contract import RolesContract
+from tests.contract.suites import FakeSuite, SocketSuite
 
 
-class TestFakeClient(RolesContract):
-    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
-        return FakeRolesClient()
+class TestFakeClient(FakeSuite):
+    pass
 
 
-class TestFakeClientUnderTrio(TestFakeClient):
+class TestFakeClientUnderTrio(FakeSuite):
     backend = "trio"
 
 
-class TestAiohttpClientOverASocket(RolesContract):
-    @asynccontextmanager
-    async def open_client(self) -> AsyncGenerator[RolesClient]:
-        account = FakeAccount()
-        async with (
-            serve(account) as url,
-            AiohttpRolesClient(account.api_key, base_url=url) as roles,
-        ):
-            yield roles
+class TestAiohttpClient(SocketSuite):
+    pass
 
 
-class TestAiohttpClientOnTheRealService(RolesContract):
+class TestRealService(RolesContract):
     @pytest.fixture(autouse=True)
     def only_when_asked(self, request: pytest.FixtureRequest) -> None:
         asked = request.config.getoption("--arize-live")

@@ -1,0 +1,195 @@
+"""Someone else's `RolesClient`: the contract suite passes it, and says which rule it breaks."""
+
+# ruff: noqa: ANN401 - arguments are handed on as they come
+
+import contextlib
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import attrs
+import pytest
+
+from arize_roles_async import (
+    ClientStateError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    Permission,
+    RateLimitError,
+    Role,
+    RolePages,
+    RolesClient,
+)
+from arize_roles_fake import FakeRolesClient
+from tests.contract.suites import AccountSuite, contract_tests
+from tests.contract.wrapping import CachingClient, WrappingClient
+
+
+class TestWrappingClient(AccountSuite):
+    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+        return WrappingClient(FakeRolesClient(self.account, api_key=api_key))
+
+
+# Each of these breaks one rule.
+
+
+class RemembersAfterClosing(WrappingClient):
+    _last: Role
+
+    async def get(self, **target: Any) -> Role:
+        with contextlib.suppress(ClientStateError):
+            self._last = await super().get(**target)
+        return self._last
+
+
+class CreatesOverPredefinedNames(WrappingClient):
+    async def create(self, **arguments: Any) -> Role:
+        try:
+            return await super().create(**arguments)
+        except ConflictError:
+            role = await self.get(role=arguments["name"])
+            if role.is_predefined:
+                return role
+            raise
+
+
+class ForgetsTheFilter(WrappingClient):
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        is_predefined: bool | None = None,
+    ) -> RolePages:
+        if limit is None and is_predefined is False:
+            is_predefined = None
+        return super().list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+
+
+class SortsPermissions(WrappingClient):
+    async def update(self, **arguments: Any) -> Role:
+        role = await super().update(**arguments)
+        return attrs.evolve(role, permissions=role.permissions and tuple(sorted(role.permissions)))
+
+
+class LeavesPredefinedRolesAlone(WrappingClient):
+    async def delete(self, **target: Any) -> None:
+        try:
+            await super().delete(**target)
+        except ForbiddenError as error:
+            if "predefined" not in str(error):
+                raise
+
+
+class FindsNamesInAnyCase(WrappingClient):
+    async def get(self, **target: Any) -> Role:
+        try:
+            return await super().get(**target)
+        except NotFoundError as error:
+            for name in error.closest:
+                if name.lower() == target.get("role"):
+                    return await super().get(role=name)
+            raise
+
+
+class TakesOneStringForPermissions(WrappingClient):
+    async def create(self, *, permissions: Any, **arguments: Any) -> Role:
+        if not isinstance(permissions, str):
+            return await super().create(permissions=permissions, **arguments)
+        return await super().create(permissions=[permissions], **arguments)
+
+
+class AcceptsABoundRolesDeletion(WrappingClient):
+    async def delete(self, **target: Any) -> None:
+        try:
+            await super().delete(**target)
+        except ConflictError:
+            return
+
+
+class TakesForbiddenForMissing(WrappingClient):
+    async def get(self, **target: Any) -> Role:
+        try:
+            return await super().get(**target)
+        except ForbiddenError:
+            raise NotFoundError("there is no such role") from None
+
+
+class FillsInPermissions(WrappingClient):
+    async def create(self, *, permissions: Any, **arguments: Any) -> Role:
+        role = await super().create(permissions=permissions, **arguments)
+        asked = (Permission.PROJECT_READ,)
+        return attrs.evolve(
+            role, permissions=asked if role.permissions is None else role.permissions
+        )
+
+
+class KeepsTheWaitToItself(WrappingClient):
+    async def delete(self, **target: Any) -> None:
+        try:
+            await super().delete(**target)
+        except RateLimitError as error:
+            error.retry_after = None
+            raise
+
+
+class KeepsThePlanToItself(WrappingClient):
+    async def create(self, **arguments: Any) -> Role:
+        try:
+            return await super().create(**arguments)
+        except ForbiddenError as error:
+            if error.problem and error.problem.limit is not None:
+                error.problem = None
+            raise
+
+
+def failed_tests(client: type[WrappingClient]) -> list[str]:
+    """Run the suite on a client, as pytest would, and return the tests that failed."""
+
+    class Suite(AccountSuite):
+        def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+            return client(FakeRolesClient(self.account, api_key=api_key))
+
+    failed: list[str] = []
+    for name in contract_tests():
+        try:
+            getattr(Suite(), name)()
+        except pytest.skip.Exception:
+            pass
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - all that pytest counts as one
+            failed.append(name)
+    return failed
+
+
+@pytest.mark.parametrize(
+    ("client", "test"),
+    [
+        (RemembersAfterClosing, "test_call_after_close"),
+        (CreatesOverPredefinedNames, "test_name_of_predefined"),
+        (ForgetsTheFilter, "test_filter_custom"),
+        (SortsPermissions, "test_replace_permissions"),
+        (LeavesPredefinedRolesAlone, "test_delete_predefined"),
+        (FindsNamesInAnyCase, "test_name_match_exact"),
+        (TakesOneStringForPermissions, "test_permissions_not_iterable"),
+        (FillsInPermissions, "test_write_without_read"),
+        (KeepsTheWaitToItself, "test_rate_limited"),
+        (KeepsThePlanToItself, "test_plan_used_up"),
+    ],
+)
+def test_broken_rule_fails_its_test(client: type[WrappingClient], test: str) -> None:
+    assert failed_tests(client) == [test]
+
+
+def test_cache_fails() -> None:
+    """A cache of one client's own can't know what another client writes."""
+    assert failed_tests(CachingClient) == [
+        "test_other_sees_delete",
+        "test_other_sees_rename",
+        "test_other_sees_update",
+        "test_write_without_read",
+    ]
+
+
+def test_no_broken_rule() -> None:
+    """A client that keeps the rules fails no test."""
+    assert failed_tests(WrappingClient) == []

@@ -1,0 +1,225 @@
+"""The contract suite as pytest runs it: what is left out of it is seen, and it cleans up."""
+
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from arize_roles_async import RolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake.contract import RolesContract, with_client
+from tests.contract.suites import contract_tests
+
+TESTS = len(contract_tests())
+UPDATES = sum(name.startswith("test_update") for name in contract_tests())
+NEED_AN_OFFER = [
+    "test_delete_bound",
+    "test_one_grant_each",
+    "test_plan_used_up",
+    "test_rate_limited",
+    "test_read_without_grant",
+    "test_write_without_grant",
+    "test_write_without_read",
+]
+
+SUITE = """
+import functools
+import pytest
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake.contract import RolesContract
+from tests.contract.wrapping import CachingClient, WrappingClient
+
+class TestClient(RolesContract):
+    @functools.cached_property
+    def account(self):
+        return FakeAccount()
+
+    def open_client(self):
+        return {client}(FakeRolesClient(self.account))
+"""
+NO_BODY = """
+    def test_name_case(self): ...
+"""
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Run:
+    def run_suite(
+        source: str = "", *arguments: str, client: str = "WrappingClient"
+    ) -> pytest.RunResult:
+        pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+        pytester.makepyfile(SUITE.format(client=client) + source)
+        return pytester.runpytest_inprocess(*arguments)
+
+    return run_suite
+
+
+class TestRun:
+    def test_every_rule(self, run: Run) -> None:
+        """The whole suite runs, and asks whatever needs no offer."""
+        run().assert_outcomes(passed=TESTS - len(NEED_AN_OFFER), skipped=len(NEED_AN_OFFER))
+
+    @pytest.mark.parametrize("without", ["anyio", "aiohttp asyncio", "aiohttp asyncio anyio"])
+    def test_any_async_plugin(self, run: Run, without: str) -> None:
+        """The suite runs with any async plugin and with none."""
+        flags = [flag for plugin in without.split() for flag in ("-p", f"no:{plugin}")]
+        result = run("", "-k", "test_update", *flags)
+        result.assert_outcomes(passed=UPDATES, deselected=TESTS - UPDATES)
+
+    def test_cache_fails(self, run: Run) -> None:
+        """A client that serves stale roles from a cache fails."""
+        result = run(client="CachingClient")
+        result.assert_outcomes(
+            failed=3, passed=TESTS - 3 - len(NEED_AN_OFFER), skipped=len(NEED_AN_OFFER)
+        )
+        result.stdout.fnmatch_lines(
+            ["FAILED *::test_other_sees_*" for _ in ("update", "rename", "delete")]
+        )
+
+    def test_docstrings(self) -> None:
+        """Every test says which rule it holds, and takes no fixture."""
+        for name in contract_tests():
+            test = getattr(RolesContract, name)
+            assert test.__doc__
+            assert list(inspect.signature(test).parameters) == ["self"]
+
+
+class TestNotAsked:
+    def test_named(self, run: Run) -> None:
+        """The report names what a suite does not offer, and the rules that need it."""
+        result = run()
+        result.stdout.fnmatch_lines(
+            [
+                "*= rules of RolesContract that were not asked =*",
+                "TestClient does not offer bound: test_delete_bound",
+                "TestClient does not offer open_client_with: test_*, test_*, test_*, test_*",
+                "TestClient does not offer plan_used_up: test_plan_used_up",
+                "TestClient does not offer rate_limited: test_rate_limited",
+            ]
+        )
+        for name in NEED_AN_OFFER:
+            result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
+
+    def test_named_under_xdist(self, run: Run) -> None:
+        """The report of a run in other processes names them too."""
+        result = run("", "-n", "1", "-k", "rate_limited")
+        result.stdout.fnmatch_lines("TestClient does not offer rate_limited: test_rate_limited")
+
+    def test_quiet(self, run: Run) -> None:
+        """Where every rule was asked, the report has no such section."""
+        result = run("", "-k", "test_name_case")
+        result.assert_outcomes(passed=1, deselected=TESTS - 1)
+        result.stdout.no_fnmatch_line("*not asked*")
+
+
+def override(*marks: pytest.MarkDecorator) -> None:
+    """Override a test of the contract by one without a body, under markers."""
+
+    def test_name_case(suite: RolesContract) -> None:
+        del suite
+
+    for mark in marks:
+        mark(test_name_case)
+    type("TestClient", (RolesContract,), {"test_name_case": test_name_case})
+
+
+class TestOverride:
+    def test_fails_the_run(self, run: Run) -> None:
+        """An override that no marker explains fails the run, and the error names the test."""
+        result = run(NO_BODY)
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines("*TypeError: TestClient.test_name_case overrides a rule*")
+
+    @pytest.mark.parametrize(
+        "mark",
+        [
+            pytest.mark.skip,
+            pytest.mark.skip(reason=""),
+            pytest.mark.xfail,
+            pytest.mark.xfail(False, reason="never"),  # noqa: FBT003
+            pytest.mark.xfail(condition=False, reason="never"),
+            pytest.mark.skipif(False, reason="never"),  # noqa: FBT003
+            pytest.mark.usefixtures(),
+        ],
+    )
+    def test_without_a_reason(self, mark: pytest.MarkDecorator) -> None:
+        """A marker explains an override if it counts always, and has a reason."""
+        with pytest.raises(TypeError, match=r"TestClient\.test_name_case overrides a rule"):
+            override(mark)
+
+    def test_with_a_reason(self) -> None:
+        """One marker that explains an override is enough."""
+        override(pytest.mark.xfail, pytest.mark.skip("no case here"))
+        override(pytest.mark.xfail(reason="no case here"))
+
+    def test_by_a_value(self) -> None:
+        """A test that is made something else would vanish as silently."""
+        with pytest.raises(TypeError, match="overrides a rule"):
+            type("TestClient", (RolesContract,), {"test_name_case": None})
+
+    def test_in_a_mixin(self) -> None:
+        """An override in another base class counts."""
+        mixin = type("Mixin", (), {"test_name_case": None})
+        with pytest.raises(TypeError, match=r"TestMixed\.test_name_case overrides a rule"):
+            type("TestMixed", (mixin, RolesContract), {})
+
+    @pytest.mark.parametrize("reason", ['"no case here"', 'reason="no case here"'])
+    def test_skip(self, run: Run, reason: str) -> None:
+        """A skipped rule is in the report with its reason."""
+        result = run(f"\n    @pytest.mark.skip({reason}){NO_BODY}", "-k", "name_case", "-rs")
+        result.assert_outcomes(skipped=1, deselected=TESTS - 1)
+        result.stdout.fnmatch_lines("SKIPPED*no case here*")
+
+    def test_xfail(self, run: Run) -> None:
+        """A rule that fails with a reason is in the report with it, and strictly so."""
+        override = """
+    @pytest.mark.xfail(reason="no case here", strict=True)
+    def test_name_case(self):
+        super().test_name_case()
+"""
+        result = run(override, "-k", "name_case")
+        result.assert_outcomes(failed=1, deselected=TESTS - 1)
+        result.stdout.fnmatch_lines("*XPASS(strict)* no case here*")
+
+    def test_in_a_base_class(self, run: Run) -> None:
+        """A subclass inherits an override with its reason."""
+        override = f'\n    @pytest.mark.skip("no case here"){NO_BODY}'
+        result = run(f"{override}\nclass TestSub(TestClient): ...\n", "-k", "name_case")
+        result.assert_outcomes(skipped=2, deselected=2 * TESTS - 2)
+
+
+class _LeavesARole(RolesContract):
+    """A client whose account outlives it, and a test that fails after it made a role."""
+
+    account = FakeAccount()
+
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        return FakeRolesClient(self.account)
+
+    @with_client
+    async def fail(self, roles: RolesClient) -> None:
+        await self.make(roles)
+        raise LookupError
+
+
+class TestCleanUp:
+    def test_after_a_failure(self) -> None:
+        """What a failing test made is deleted."""
+        suite = _LeavesARole()
+        suite.account.add_role("Theirs")
+        with pytest.raises(LookupError):
+            suite.fail()
+        suite.account.assert_roles({"Theirs": set()})
+
+    def test_after_all(self) -> None:
+        """The suite leaves an account as it was."""
+        account = _LeavesARole.account
+        account.add_role("A role of the account's", ["SPACE_READ"])
+        before = account.roles
+        for name in contract_tests():
+            if name not in NEED_AN_OFFER:
+                getattr(_LeavesARole(), name)()
+        assert account.roles == before

@@ -1,0 +1,135 @@
+"""Clients around a client: one that keeps the contract, and a cache that can't."""
+
+# ruff: noqa: ANN401 - arguments are handed on as they come
+
+import copy
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+from arize_roles_async import (
+    UNSET,
+    AnyPermission,
+    RetryPolicy,
+    Role,
+    RolePages,
+    RolesClient,
+    Timeouts,
+    Unset,
+)
+
+
+class WrappingClient:
+    """Hands every call on, as a client that logs or counts would."""
+
+    def __init__(self, inner: RolesClient) -> None:
+        self._inner = inner
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        is_predefined: bool | None = None,
+    ) -> RolePages:
+        return self._inner.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+
+    @overload
+    async def get(self, *, role_id: str) -> Role: ...
+    @overload
+    async def get(self, *, role: str) -> Role: ...
+    async def get(self, **target: Any) -> Role:
+        return await self._inner.get(**target)
+
+    async def create(
+        self,
+        *,
+        name: str,
+        permissions: Iterable[AnyPermission | str],
+        description: str | None = None,
+    ) -> Role:
+        return await self._inner.create(name=name, permissions=permissions, description=description)
+
+    @overload
+    async def update(
+        self,
+        *,
+        role_id: str,
+        name: str | None = None,
+        description: str | Literal[Unset.UNSET] | None = UNSET,
+        permissions: Iterable[AnyPermission | str] | None = None,
+    ) -> Role: ...
+    @overload
+    async def update(
+        self,
+        *,
+        role: str,
+        name: str | None = None,
+        description: str | Literal[Unset.UNSET] | None = UNSET,
+        permissions: Iterable[AnyPermission | str] | None = None,
+    ) -> Role: ...
+    async def update(self, **arguments: Any) -> Role:
+        return await self._inner.update(**arguments)
+
+    @overload
+    async def delete(self, *, role_id: str) -> None: ...
+    @overload
+    async def delete(self, *, role: str) -> None: ...
+    async def delete(self, **target: Any) -> None:
+        await self._inner.delete(**target)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeouts | Literal[Unset.UNSET] | None = UNSET,
+        retry: RetryPolicy | Literal[Unset.UNSET] = UNSET,
+    ) -> Self:
+        other = copy.copy(self)
+        other._inner = self._inner.with_options(timeout=timeout, retry=retry)
+        return other
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        await self.aclose()
+
+
+class CachingClient(WrappingClient):
+    """Remembers every role that it read by its ID until it changes one itself."""
+
+    def __init__(self, inner: RolesClient) -> None:
+        super().__init__(inner)
+        self._cache: dict[str, Role] = {}
+
+    async def get(self, **target: Any) -> Role:
+        role_id = target.get("role_id")
+        if role_id not in self._cache:
+            role = await self._inner.get(**target)
+            self._cache[role.id] = role
+            return role
+        return self._cache[role_id]
+
+    async def update(self, **arguments: Any) -> Role:
+        role = await self._inner.update(**arguments)
+        self._cache[role.id] = role
+        return role
+
+    async def delete(self, **target: Any) -> None:
+        # Which role a name meant is not known here, so nothing is remembered.
+        self._cache.clear()
+        await self._inner.delete(**target)
+
+    async def aclose(self) -> None:
+        self._cache.clear()
+        await self._inner.aclose()
