@@ -1,0 +1,179 @@
+"""Calls of a client under way at once, each with a mark, and what their callers were told."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Self
+
+import attrs
+
+from arize_roles_async import RolesClient
+from tests.support.judge import Call
+from tests.support.upstream import Upstream
+
+MIX: Final = ("create", "update", "delete", "get", "create", "update by name", "delete", "list")
+"""The operations, in the order in which they come, over and over."""
+
+
+@attrs.frozen(kw_only=True)
+class Planned:
+    """A call that is to be made."""
+
+    operation: str
+    number: int
+    role_id: str
+    name: str
+
+    @property
+    def mark(self) -> str:
+        """What the journal shows of it."""
+        return self.role_id if self.operation == "delete" else f"call {self.number}"
+
+
+def plan(
+    upstream: Upstream, count: int, mix: Sequence[str] = MIX, *, prefix: str = "Role"
+) -> list[Planned]:
+    """Return calls that are to be made; the roles that they are about are there then."""
+    operations = [mix[number % len(mix)] for number in range(count)]
+    names = [f"{prefix} {number}" for number in range(count)]
+    there = [n for n, o in zip(names, operations, strict=True) if o not in {"create", "list"}]
+    ids = dict(zip(there, upstream.add(*there), strict=True))
+    return [
+        Planned(operation=operation, number=number, role_id=ids.get(name, ""), name=name)
+        for number, (operation, name) in enumerate(zip(operations, names, strict=True))
+    ]
+
+
+async def make(client: RolesClient, planned: Planned) -> object:
+    """Make a call and return what it returns."""
+    role_id, name, mark = planned.role_id, planned.name, planned.mark
+    match planned.operation:
+        case "create":
+            return await client.create(name=name, permissions=["PROJECT_READ"], description=mark)
+        case "update":
+            return await client.update(role_id=role_id, description=mark)
+        case "update by name":
+            return await client.update(role=name, description=mark)
+        case "delete":
+            return await client.delete(role_id=role_id)
+        case "get":
+            return await client.get(role_id=role_id)
+        case _:
+            return await client.list(limit=100)
+
+
+Teller = Callable[[RolesClient, Planned], Awaitable[object]]
+"""Makes a call, and tells how it ended: `make`, or a liar."""
+
+
+class Load:
+    """Makes planned calls, some at once, and keeps what their callers were told.
+
+    Args:
+        client: Makes them.
+        planned: The calls.
+        tell: Makes each of them.
+        at_once: How many are under way together.
+
+    Attributes:
+        calls: What has been told until now.
+    """
+
+    def __init__(
+        self,
+        client: RolesClient,
+        planned: Sequence[Planned],
+        *,
+        tell: Teller = make,
+        at_once: int = 8,
+    ) -> None:
+        self.calls: list[Call] = []
+        self._client = client
+        self._tell = tell
+        self._left = list(reversed(planned))
+        self._count = len(planned)
+        self._allowed = self._count
+        self._at_once = at_once
+        self._progress = asyncio.Condition()
+
+    async def run(self) -> list[Call]:
+        """Make every call, and return what their callers were told."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._at_once):
+                group.create_task(self._work())
+        return self.calls
+
+    def allow(self, share: float) -> None:
+        """Let no more than a share of the calls begin, before the next await."""
+        self._allowed = round(share * self._count)
+
+    async def go_on(self) -> None:
+        """Let every call begin."""
+        async with self._progress:
+            self._allowed = self._count
+            self._progress.notify_all()
+
+    async def reached(self, share: float) -> None:
+        """Return when a share of the calls has ended."""
+        async with self._progress:
+            self._progress.notify_all()
+            await self._progress.wait_for(lambda: len(self.calls) >= share * self._count)
+
+    async def _work(self) -> None:
+        while planned := await self._next():
+            call = await told(self._client, planned, self._tell)
+            async with self._progress:
+                self.calls.append(call)
+                self._progress.notify_all()
+
+    async def _next(self) -> Planned | None:
+        async with self._progress:
+            await self._progress.wait_for(
+                lambda: not self._left or self._count - len(self._left) < self._allowed
+            )
+            return self._left.pop() if self._left else None
+
+
+async def told(client: RolesClient, planned: Planned, tell: Teller = make) -> Call:
+    """Make a call, and return what its caller was told."""
+    started = time.monotonic()
+    result: object = None
+    error: BaseException | None = None
+    try:
+        result = await tell(client, planned)
+    except Exception as raised:  # noqa: BLE001 - whether it is one of ours is the judge's to say
+        error = raised
+    return Call(
+        operation=planned.operation.partition(" ")[0],
+        mark=planned.mark,
+        role_id=planned.role_id,
+        name=planned.name,
+        started=started,
+        ended=time.monotonic(),
+        result=result,
+        error=error,
+    )
+
+
+class LogText(logging.Handler):
+    """Every line that is logged, whatever its level, as it would be written to a file."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(logging.Formatter("%(name)s %(message)s").format(record))
+
+    def __enter__(self) -> Self:
+        root = logging.getLogger()
+        self._level = root.level
+        root.addHandler(self)
+        root.setLevel(logging.DEBUG)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self)
+        root.setLevel(self._level)

@@ -1,0 +1,329 @@
+"""nginx, haproxy and squid as ordinary processes on the loopback, each in a folder of its own.
+
+They run as whoever runs the tests, and end with their block. Started by root, nginx and haproxy
+stay root, and squid, which refuses that, runs as `nobody`.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import md5
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import trustme
+
+from tests.support.processes import HOST, PATIENCE, await_port, await_true, free_port
+
+_PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+_NOBODY: Final = "nobody"
+_WORKERS: Final = 2
+_NCSA: Final = Path("/usr/lib/squid/basic_ncsa_auth")
+
+
+def program(name: str) -> str | None:
+    """Return where a program is, or None where it is not installed."""
+    return shutil.which(name, path=_PATH)
+
+
+def missing(*names: str) -> str:
+    """Return why a test that needs programs has to be skipped, or nothing."""
+    absent = [name for name in names if program(name) is None]
+    return f"{' and '.join(absent)} not installed" if absent else ""
+
+
+@contextmanager
+def folder() -> Generator[Path]:
+    """Yield a folder that other users can reach too, and remove it."""
+    with tempfile.TemporaryDirectory(prefix="roles-", ignore_cleanup_errors=True) as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+class Part:
+    """A program as a process in the foreground, between entering and leaving a block.
+
+    Args:
+        directory: For its configuration, logs and pid file.
+        name: Of the program, and of its files there.
+    """
+
+    program: str
+    user: str | None = None
+
+    def __init__(self, directory: Path, name: str = "") -> None:
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.directory = directory
+        self.name = name or self.program
+        self.configuration = directory / f"{self.name}.conf"
+        self.log = directory / f"{self.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """Return the arguments that start it in the foreground."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Asked first, it also ends its own children; killed, it would leave them to nobody.
+        if self._process is not None:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and return when it listens.
+
+        Raises:
+            RuntimeError: It ended at once; the message has its log.
+        """
+        path = program(self.program)
+        assert path is not None, missing(self.program)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the programs that this file is for
+                [path, *self.command()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                user=self.user if os.geteuid() == 0 else None,
+                # A group of its own, so that its workers can be ended with it.
+                start_new_session=True,
+            )
+        try:
+            await_port(self.port, self._process)
+        except RuntimeError as error:
+            self.kill()
+            raise RuntimeError(f"{error}: {self.log.read_text('utf-8', 'replace')}") from error
+
+    def kill(self) -> None:
+        """End it and every process of its group at once; twice does nothing."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its first process."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def await_end(self) -> None:
+        """Return when it has ended by itself, which a signal asked it to."""
+        assert self._process is not None
+        self._process.wait(PATIENCE)
+        self.kill()
+
+
+class Nginx(Part):
+    """nginx with one `http` block.
+
+    Args:
+        directory: For its files.
+        http: The directives of the `http` block; `{port}` is its port.
+        name: Of its files.
+    """
+
+    program = "nginx"
+
+    def __init__(self, directory: Path, http: str, name: str = "") -> None:
+        super().__init__(directory, name)
+        self._http = http
+        self.write(http)
+
+    def write(self, http: str) -> None:
+        """Write its configuration anew, for the next `reload`."""
+        temporary = "\n".join(
+            f"{each}_temp_path {self.name}-{each};"
+            for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        self.configuration.write_text(
+            f"""
+            {"user root root;" if os.geteuid() == 0 else ""}
+            worker_processes {_WORKERS};
+            pid {self.name}.pid;
+            error_log {self.log} info;
+            daemon off;
+            events {{ worker_connections 512; }}
+            http {{
+              {temporary}
+              log_format line '$request $status $upstream_status $http_sdk_retry_count $gzip_ratio';
+              access_log {self.directory / self.name}-access.log line;
+              {http.replace("{port}", str(self.port))}
+            }}
+            """
+        )
+
+    def command(self) -> list[str]:
+        return ["-p", f"{self.directory}/", "-c", str(self.configuration), "-e", str(self.log)]
+
+    def reload(self) -> None:
+        """Have new workers read the configuration; the old ones end what they have begun and go."""
+        gone = self._workers_gone()
+        self.signal(signal.SIGHUP)
+        await_true(lambda: self._workers_gone() >= gone + _WORKERS, "nginx's reload")
+
+    def _workers_gone(self) -> int:
+        return self.log.read_text().count(" exited with code ")
+
+    def drain(self) -> None:
+        """End it when what it has begun is done."""
+        self.signal(signal.SIGQUIT)
+        self.await_end()
+
+
+class Haproxy(Part):
+    """haproxy.
+
+    Args:
+        directory: For its files.
+        sections: What follows the section `global`; `{port}` is its port.
+        name: Of its files.
+    """
+
+    program = "haproxy"
+
+    def __init__(self, directory: Path, sections: str, name: str = "") -> None:
+        super().__init__(directory, name)
+        self._admin = directory / f"{self.name}.sock"
+        self.configuration.write_text(
+            f"""
+global
+  stats socket {self._admin} level admin
+  maxconn 512
+  log stdout format raw local0
+defaults
+  mode http
+  log global
+  option httplog
+  timeout connect 2s
+  timeout client 10s
+  timeout server 10s
+  timeout queue 5s
+{sections.replace("{port}", str(self.port))}
+"""
+        )
+
+    def command(self) -> list[str]:
+        return ["-db", "-f", str(self.configuration)]
+
+    def tell(self, command: str) -> str:
+        """Return what it answers to a command on its admin socket."""
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.connect(str(self._admin))
+            admin.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: admin.recv(4096), b"")).decode()
+
+    def drain(self) -> None:
+        """End it when what it has begun is done."""
+        self.signal(signal.SIGUSR1)
+        self.await_end()
+
+
+class Squid(Part):
+    """squid, as a proxy that clients are told of.
+
+    Args:
+        directory: For its files.
+        passwords: Its users; none is that everyone may use it.
+    """
+
+    program = "squid"
+    user = _NOBODY
+
+    def __init__(self, directory: Path, passwords: Mapping[str, str] | None = None) -> None:
+        own = directory / "squid"
+        own.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(own, _NOBODY)
+        super().__init__(own)
+        users = own / "users"
+        users.write_text(
+            # Its helper takes an MD5 without salt, which needs no other program to make.
+            "".join(
+                f"{user}:{md5(password.encode()).hexdigest()}\n"  # noqa: S324
+                for user, password in (passwords or {}).items()
+            )
+        )
+        access = "allow all"
+        authentication = ""
+        if passwords is not None:
+            authentication = f"""
+auth_param basic program {_NCSA} {users}
+auth_param basic children 2
+auth_param basic realm proxy
+acl known proxy_auth REQUIRED
+"""
+            access = "allow known"
+        self.access_log = own / "access.log"
+        self.configuration.write_text(
+            f"""
+http_port {HOST}:{self.port}
+{authentication}
+http_access {access}
+http_access deny all
+cache deny all
+cache_mem 8 MB
+access_log stdio:{self.access_log}
+cache_log {own / "cache.log"}
+cache_store_log none
+pid_filename {own / "squid.pid"}
+coredump_dir {own}
+netdb_filename none
+pinger_enable off
+logfile_rotate 0
+shutdown_lifetime 1 seconds
+max_filedescriptors 1024
+visible_hostname proxy.test
+buffered_logs off
+"""
+        )
+
+    def command(self) -> list[str]:
+        return ["-N", "-f", str(self.configuration)]
+
+    def url_for(self, user: str, password: str) -> str:
+        """Return its URL with credentials."""
+        return f"http://{user}:{password}@{HOST}:{self.port}"
+
+    def accesses(self) -> list[str]:
+        """Return a line for each request that it has seen the end of."""
+        return self.access_log.read_text().splitlines() if self.access_log.exists() else []
+
+
+class Authority:
+    """A private certificate authority and what it issues, as files.
+
+    Args:
+        directory: For the files.
+    """
+
+    def __init__(self, directory: Path, name: str = "ca") -> None:
+        self._ca = trustme.CA()
+        self._directory = directory
+        self.pem = directory / f"{name}.pem"
+        self._ca.cert_pem.write_to_path(self.pem)
+
+    def issue(self, *hosts: str) -> Path:
+        """Return a new certificate for hosts, with its key in the same file."""
+        path = Path(tempfile.mkstemp(".pem", dir=self._directory)[1])
+        self._ca.issue_cert(*hosts).private_key_and_cert_chain_pem.write_to_path(path)
+        return path

@@ -1,0 +1,338 @@
+"""The service in a process of its own, which can be killed, frozen and started again.
+
+It journals each request that it carried out before it answers, so that a judge can hold what a
+client was told against what happened. After a kill it carries the journaled changes out again, so
+that it goes on where it was. The HTTP is the standard library's.
+
+`python -m tests.support.upstream OPTIONS` serves until it is ended; `Upstream` starts that.
+"""
+
+import http.client
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+from multidict import CIMultiDict
+
+from arize_roles_async._wire import Request
+from arize_roles_fake import FakeAccount
+from tests.support.processes import HOST, ROOT, await_port, clean_environment, free_port
+
+KEY: Final = "sk-upstream-7f3c9a1e55"
+"""The API key that the service knows: a text that nothing else could contain by chance."""
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """How the service behaves.
+
+    Args:
+        http: The version of HTTP that it answers with; 1.0 closes after each answer, and gives no
+            length.
+        delay: Seconds that each request takes.
+        hold_every: Each so many-th change is carried out and answered `hold` seconds later; 0 is
+            none.
+        hold: Seconds.
+        cut_every: Each so many-th answer ends in its middle, after the effect.
+        lose_every: Each so many-th answer is not sent, after the effect.
+        rate: Requests a second above which it answers 429 with `Retry-After`; 0 is no limit.
+    """
+
+    http: str = "1.1"
+    delay: float = 0.0
+    hold_every: int = 0
+    hold: float = 0.0
+    cut_every: int = 0
+    lose_every: int = 0
+    rate: float = 0.0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that the service carried out or refused."""
+
+    at: float
+    """Seconds on the machine's monotonic clock, which every process shares."""
+    wall: float
+    """Seconds since the epoch."""
+    method: str
+    target: str
+    body: str
+    retry: str
+    """Which of the client's attempts it was: the header `sdk-retry-count`."""
+    status: int
+    answer: str
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether it changed the account."""
+        return self.method != "GET" and 200 <= self.status < 300
+
+
+def read_journal(path: Path) -> list[Entry]:
+    """Return the entries of a journal, without a last line that a kill cut."""
+    decoder = msgspec.json.Decoder(Entry)
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    return [decoder.decode(line) for line in lines[:-1]]
+
+
+class Upstream:
+    """The service's process.
+
+        with Upstream(folder) as upstream:
+            client = AiohttpRolesClient(KEY, base_url=upstream.url)
+
+    Args:
+        folder: Where the journal is.
+        behaviour: How it behaves.
+        host: The address that it listens on.
+        command: What comes before the interpreter, such as `ip netns exec NAME`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        behaviour: Behaviour | None = None,
+        *,
+        host: str = HOST,
+        command: tuple[str, ...] = (),
+    ) -> None:
+        self.host = host
+        self.port = free_port()
+        self.url = f"http://{host}:{self.port}"
+        self.journal = folder / "journal"
+        self._behaviour = behaviour or Behaviour()
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        options = msgspec.json.encode(self._behaviour).decode()
+        self._process = subprocess.Popen(  # noqa: S603 - our own
+            [
+                *(*self._command, sys.executable, "-m", "tests.support.upstream"),
+                *(self.host, str(self.port), str(self.journal), options),
+            ],
+            cwd=ROOT,
+            env=clean_environment(),
+        )
+        if not self._command:
+            await_port(self.port, self._process)
+
+    def kill(self) -> None:
+        """End it at once, with whatever it was about to do; twice does nothing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """Kill it and start it again."""
+        self.kill()
+        self.start()
+
+    def freeze(self) -> None:
+        """Let no time pass for it; the kernel still takes connections and data in its name."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Undo `freeze`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def entries(self) -> list[Entry]:
+        """Return what it has journaled until now."""
+        return read_journal(self.journal)
+
+    def add(self, *names: str) -> list[str]:
+        """Make roles, past everything in between, and return their IDs."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
+        try:
+            return [_add(connection, name) for name in names]
+        finally:
+            connection.close()
+
+
+def _add(connection: http.client.HTTPConnection, name: str) -> str:
+    body = {"name": name, "permissions": ["PROJECT_READ"], "description": "As it was."}
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    connection.request("POST", "/v2/roles", msgspec.json.encode(body), headers)
+    answer = connection.getresponse()
+    role: dict[str, str] = msgspec.json.decode(answer.read())
+    assert answer.status == 201, role
+    return role["id"]
+
+
+class _Service:
+    """The account with its journal: one request at a time, and the journal in their order."""
+
+    def __init__(self, journal: Path, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self._lock = threading.Lock()
+        self._changes = itertools.count(1)
+        self._answers = itertools.count(1)
+        past = read_journal(journal)
+        # The same moments as then, so that roles keep when they were made.
+        self._now = past[0].wall if past else time.time()
+        self._account = FakeAccount(clock=self._clock)
+        self._account.add_key(KEY)
+        for entry in past:
+            if entry.is_effect:
+                self._now = entry.wall
+                again = self._account.handle(_request(entry.method, entry.target, entry.body))
+                assert again.body.decode() == entry.answer, "the past came out otherwise"
+        self._now = 0.0
+        self._rate = behaviour.rate
+        self._file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def _clock(self) -> datetime:
+        return datetime.fromtimestamp(self._now or time.time(), UTC)
+
+    def carry_out(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        with self._lock:
+            self._now = wall = time.time()
+            if self._rate and _is_client(request.headers):
+                self._account.limit_rate(self._rate, burst=5)
+                self._rate = 0.0
+            reply = self._account.handle(request)
+            entry = Entry(
+                at=time.monotonic(),
+                wall=wall,
+                method=request.method,
+                target=request.target,
+                body=(request.body or b"").decode(),
+                retry=request.headers.get("sdk-retry-count", "0"),
+                status=reply.status,
+                answer=reply.body.decode(),
+            )
+            os.write(self._file, msgspec.json.encode(entry) + b"\n")
+        return reply.status, reply.headers, reply.body
+
+    def is_held(self, method: str) -> bool:
+        every = self.behaviour.hold_every
+        return bool(every) and method != "GET" and next(self._changes) % every == 0
+
+    def fate(self, headers: Mapping[str, str]) -> str:
+        """Return what becomes of an answer."""
+        if "X-Lose" in headers:  # A proxy in front asks for it.
+            return "lost"
+        if not _is_client(headers):
+            return "sent"
+        number = next(self._answers)
+        if self.behaviour.lose_every and number % self.behaviour.lose_every == 0:
+            return "lost"
+        if self.behaviour.cut_every and number % self.behaviour.cut_every == 0:
+            return "cut"
+        return "sent"
+
+
+def _is_client(headers: Mapping[str, str]) -> bool:
+    """Whether a request is the client's: only that one meets what the service does badly."""
+    return "sdk-language" in headers
+
+
+def _request(method: str, target: str, body: str, **headers: str) -> Request:
+    return Request(
+        method=method,
+        target=target,
+        body=body.encode() or None,
+        headers={
+            "Authorization": f"Bearer {KEY}",
+            "Content-Type": "application/json",
+            **headers,
+        },
+    )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    service: _Service
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionError:
+            self.close_connection = True
+
+    def _carry_out(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
+        headers = CIMultiDict(self.headers.items())
+        if _is_client(headers):
+            time.sleep(self.service.behaviour.delay)
+        status, more, answer = self.service.carry_out(
+            Request(method=self.command, target=self.path, body=body or None, headers=headers)
+        )
+        if _is_client(headers) and self.service.is_held(self.command):
+            time.sleep(self.service.behaviour.hold)
+        fate = self.service.fate(headers)
+        self.close_connection |= fate != "sent" or self.protocol_version == "HTTP/1.0"
+        if fate != "lost":
+            self._answer(status, more, answer, cut=fate == "cut")
+
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes, *, cut: bool) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if self.protocol_version == "HTTP/1.1" and status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        if not (cut and not body):
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        self.wfile.flush()
+
+    do_GET = do_POST = do_PATCH = do_DELETE = _carry_out  # noqa: N815 - names of the base class
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing; the journal holds it."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def _serve(host: str, port: str, journal: str, options: str) -> None:
+    behaviour = msgspec.json.decode(options, type=Behaviour)
+    handler = type(
+        "Handler",
+        (_Handler,),
+        {
+            "service": _Service(Path(journal), behaviour),
+            "protocol_version": f"HTTP/{behaviour.http}",
+        },
+    )
+    with _Server((host, int(port)), handler) as server:
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])
