@@ -22,6 +22,8 @@ from arize_roles_async._text import quoted
 _T = TypeVar("_T")
 
 _MAX_INVALID_ITEMS: Final = 3
+_MAX_PERMISSIONS: Final = 1_000
+"""Of one role: several times as many as there are, and few enough to be converted at once."""
 
 
 def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
@@ -59,6 +61,8 @@ def _structure_permissions(value: object, _: object) -> tuple[AnyPermission, ...
     items = cast("list[object] | tuple[object, ...]", value)
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in items):
         raise TypeError("must be a list of strings")
+    if len(items) > _MAX_PERMISSIONS:
+        raise ValueError(f"must hold at most {_MAX_PERMISSIONS} permissions, not {len(items)}")
     return tuple(any_permission(str(item)) for item in items)
 
 

@@ -16,7 +16,7 @@ CLIENT = Path(arize_roles_async.__file__).parent
 FAKE = Path(arize_roles_fake.__file__).parent
 
 FLOORS = (
-    {"_deadlines", "_secrets", "_text", "_version"},
+    {"_deadlines", "_json", "_secrets", "_text", "_version"},
     {"_display", "_errors"},
     {"_alpha", "_permissions"},
     {"_convert", "_frames"},

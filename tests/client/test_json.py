@@ -1,0 +1,79 @@
+"""JSON from anybody: what is refused before anything is made of it."""
+
+import json
+import tracemalloc
+
+import pytest
+
+from arize_roles_async._json import MAX_BODY, MAX_VALUES, parse_json
+from arize_roles_async._models import ListRolesResponse
+
+LONGEST_ROLE = {
+    "id": "Um9sZTo" * 20,
+    "name": "," * 255,
+    "description": "," * 1000,
+    "permissions": ["REMOTE_ENDPOINT_INTEGRATION_CREATE_AND_MORE"] * 500,
+    "is_predefined": False,
+    "created_at": "2026-01-02T03:04:05.678901234+00:00",
+    "updated_at": "2026-01-02T03:04:05.678901234+00:00",
+}
+
+
+def page_of(role: dict[str, object]) -> bytes:
+    return json.dumps({"roles": [role] * 100, "pagination": {"has_more": False}}).encode()
+
+
+class TestLimits:
+    """The longest page that the service can need is taken."""
+
+    @pytest.mark.parametrize("character", ["𝄞", '"', ",", "{"])
+    def test_longest_page(self, character: str) -> None:
+        """Escaped in full, it is shorter than the limit and holds fewer values."""
+        role = {**LONGEST_ROLE, "name": character * 255, "description": character * 1000}
+        body = page_of(role)
+        assert len(body) <= MAX_BODY
+        assert len(ListRolesResponse.from_dict(parse_json(body))) == 100  # type: ignore[arg-type]
+
+    def test_room(self) -> None:
+        """The limits are a few times what a page of today needs, and no more."""
+        assert 2 * len(page_of({**LONGEST_ROLE, "description": "𝄞" * 1000})) >= MAX_BODY
+
+
+class TestRefused:
+    """What is not taken."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            *(b"", b"{", b"NaN", b"[1,]", b"\xff", b'"\xff"', b'"\\ud800"', b"\xef\xbb\xbf{}"),
+            *(b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000, b"1e999999"),
+        ],
+    )
+    def test_not_json(self, body: bytes) -> None:
+        """What is not valid JSON, or can be held by nobody, is an error that says so."""
+        with pytest.raises(ValueError, match=r"^is not valid JSON: "):
+            parse_json(body)
+
+    @pytest.mark.parametrize("item", [b"{}", b"[]", b"0", b'""'])
+    def test_values(self, item: bytes) -> None:
+        """Too many values are refused, and nothing is made of them."""
+        body = b"[" + b",".join([item] * 1_000_000) + b"]"
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=r"^must hold at most 200000 values$"):
+            parse_json(body)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 100_000
+
+    def test_most_values(self) -> None:
+        """As many values as are allowed are taken."""
+        body = b"[" + b",".join([b"0"] * MAX_VALUES) + b"]"
+        assert parse_json(body) == [0] * MAX_VALUES
+
+
+class TestTaken:
+    """What is unusual, and taken."""
+
+    def test_duplicate_keys(self) -> None:
+        """The last of several members of one name counts."""
+        assert parse_json(b'{"a": 1, "a": 2}') == {"a": 2}
