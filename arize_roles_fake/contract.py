@@ -32,6 +32,7 @@ and with the reason; an override without them is an error:
 import base64
 import copy
 import functools
+import itertools
 import pickle
 import secrets
 from abc import ABC, abstractmethod
@@ -1033,10 +1034,23 @@ class _Update(_Suite):
 
     @with_client
     async def test_updated_at_moves(self, roles: RolesClient) -> None:
-        """`updated_at` tells when a role last changed."""
-        made = await self.make(roles)
-        changed = await roles.update(role_id=made.id, description="Changed.")
-        assert changed.updated_at > made.updated_at
+        """`updated_at` tells when a role last changed, whatever of it changed."""
+        role = await self.make(roles)
+        permissions = itertools.cycle([["DATASET_READ"], ["PROJECT_READ"]])
+        updates: list[Callable[[], Coroutine[Any, Any, Role]]] = [
+            lambda: roles.update(role_id=role.id, description=secrets.token_hex(4)),
+            lambda: roles.update(role_id=role.id, permissions=next(permissions)),
+            lambda: roles.update(role_id=role.id, name=self.unique("Renamed")),
+        ]
+        for update in updates:
+            changed = await update()
+            assert changed.updated_at >= role.updated_at
+            # A clock may tick only every 16 ms.
+            with anyio.fail_after(5.0):
+                while changed.updated_at == role.updated_at:
+                    changed = await update()
+            assert changed.updated_at > role.updated_at
+            role = changed
 
     @with_client
     async def test_clear_description(self, roles: RolesClient) -> None:

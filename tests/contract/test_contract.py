@@ -1,13 +1,20 @@
 """The contract suite on every client that there is."""
 
+import functools
 import os
+import time
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Final
 
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, RolesClient
+from arize_roles_fake import FakeAccount
 from arize_roles_fake.contract import RolesContract
 from tests.contract.suites import FakeSuite, SocketSuite
+
+TICK: Final = 0.015625
 
 
 class TestFakeClient(FakeSuite):
@@ -20,6 +27,18 @@ class TestFakeClientUnderTrio(FakeSuite):
 
 class TestAiohttpClient(SocketSuite):
     pass
+
+
+class TestCoarseClock(FakeSuite):
+    """The contract holds on a clock that ticks every 16 ms, as Windows' does."""
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        return FakeAccount(clock=coarse_clock)
+
+
+def coarse_clock() -> datetime:
+    return datetime.fromtimestamp(time.time() // TICK * TICK, UTC)
 
 
 class TestRealService(RolesContract):
