@@ -1,0 +1,109 @@
+"""Every place that has to know each field of `Role`: one who adds a field finds them all here."""
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import pytest
+import yaml
+
+from arize_roles_async import ListRolesResponse, PaginationMetadata, Permission, Role
+from arize_roles_fake import FakeAccount, FakeRolesClient
+
+FIELDS: Final = [field.name for field in attrs.fields(Role)]
+
+# Every field has a value of its own here: neither its default nor what `add_role` would choose.
+ROLE: Final = Role(
+    id="Um9sZToxOmFCY0Q=",
+    name="AI Engineer",
+    description="Looks at projects.",
+    permissions=(Permission.PROJECT_READ,),
+    is_predefined=True,
+    created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    updated_at=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
+)
+PAGE: Final = ListRolesResponse(roles=(ROLE,), pagination=PaginationMetadata(has_more=False))
+
+
+def account() -> FakeAccount:
+    """Return an account that holds the role and nothing else."""
+    held = FakeAccount(predefined=False)
+    held.add_role(**{name: getattr(ROLE, name) for name in FIELDS})
+    return held
+
+
+def html_cells(tag: str, html: str) -> list[str]:
+    return re.findall(rf"<{tag}>(.*?)</{tag}>", html)
+
+
+def notebook(response: Any) -> str:  # noqa: ANN401 - a notebook knows no types either
+    return str(response._repr_html_())
+
+
+def described() -> dict[str, Any]:
+    text = (Path(__file__).parents[1] / "data" / "openapi.yaml").read_text("utf-8")
+    schema: dict[str, Any] = yaml.safe_load(text)["components"]["schemas"]["Role"]
+    return schema
+
+
+def golden() -> Iterable[str]:
+    text = (Path(__file__).parents[1] / "client" / "test_golden.py").read_text("utf-8")
+    return [name for name in FIELDS if f'"{name}"' in text]
+
+
+PLACES: Final[dict[str, Callable[[], Iterable[Any]]]] = {
+    "to_dict": ROLE.to_dict,
+    "to_json": lambda: json.loads(ROLE.to_json()),
+    "to_df": lambda: PAGE.to_df(exclude_none=False).columns,
+    "to_polars": lambda: PAGE.to_polars().columns,
+    "repr": lambda: re.findall(r"(\w+)=", repr(ROLE).replace(ROLE.id, "")),
+    "HTML of a role": lambda: html_cells("td", notebook(ROLE))[::2],
+    "HTML of a page": lambda: html_cells("th", notebook(PAGE)),
+    "model_fields": lambda: Role.model_fields,
+    "add_role": lambda: set(inspect.signature(FakeAccount.add_role).parameters) - {"self"},
+    "dump": lambda: json.loads(account().dump())["roles"][0],
+    "the OpenAPI description": lambda: described()["properties"],
+    "the bytes written by hand": golden,
+}
+
+
+def test_values() -> None:
+    """The role of this file has a value for every field that is not the field's default."""
+    for field in attrs.fields(Role):
+        assert getattr(ROLE, field.name) not in {field.default, None, False}, field.name
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_place(place: str) -> None:
+    """Each place knows every field, and no other."""
+    assert sorted(PLACES[place]()) == sorted(FIELDS)
+
+
+class TestValue:
+    """The value of every field arrives."""
+
+    def test_dict(self) -> None:
+        assert Role.from_dict(ROLE.to_dict()) == ROLE
+
+    def test_json(self) -> None:
+        assert Role.from_json(ROLE.to_json()) == ROLE
+
+    def test_account(self) -> None:
+        """`add_role` takes every field as it is given."""
+        assert account().roles == (ROLE,)
+
+    def test_account_file(self) -> None:
+        """What `dump` wrote, `load` reads."""
+        assert FakeAccount.load(account().dump()).roles == (ROLE,)
+
+    @pytest.mark.asyncio
+    async def test_wire(self) -> None:
+        """The service writes every field, and the client reads it."""
+        async with FakeRolesClient(account()) as roles:
+            assert await roles.get(role_id=ROLE.id) == ROLE
+            assert (await roles.list()).roles == (ROLE,)
