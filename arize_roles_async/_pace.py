@@ -1,0 +1,370 @@
+"""The pace that a client keeps under a rate limit, and whose turn it is; without I/O.
+
+`Pace` is told of sends and answers, and says when the next request may go. `Turnstile` lets
+requests go in the order in which their calls began. Clocks, sleeping and waking are the caller's.
+"""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+_FIRST_RATE: Final = 4.0
+"""Requests a second to begin with where the answers tell nothing."""
+_DOUBLED_IN: Final = 0.2
+"""Seconds in which a rate that is only a guess doubles until it is refused."""
+_SHRINK: Final = 0.8
+"""What a rate falls to where it was refused although it was granted before."""
+_DIP: Final = (0.05, 0.4)
+"""How far below a measured rate to begin, for a sure and for a vague one."""
+_PLATEAU: Final = (4.0, 8.0)
+"""Seconds until the measured rate is reached again, and about as many before more is tried."""
+_PLATEAU_REQUESTS: Final = 20.0
+"""Requests that a plateau has where the rate is so low that seconds say nothing."""
+_USED_BURST: Final = 0.5
+"""The part of the service's burst that is used: the rest allows for what is not exactly known."""
+_CATCH_UP: Final = 0.02
+"""Seconds that a send may be late without lowering the rate: event loops wake up late."""
+_LONGEST_HOLD: Final = 3600.0
+"""Seconds that a single answer can hold requests back at most."""
+_FORGOTTEN_AFTER: Final = 600.0
+"""Seconds without a refusal after which a limit counts as gone."""
+_ONE_BATCH: Final = 64
+"""Calls that are told at once that they are too late, so that telling all takes no long block."""
+
+
+class Pace:
+    """When the next request of a client may go.
+
+    A limit is taken for a token bucket: so many requests a second, and a burst at once. A
+    refusal (429) shows the bucket empty, so what was granted between two refusals shows the rate.
+    The burst shows in what was granted before the first refusal. After a refusal no request goes
+    before the time that the service asked to wait; then the rate begins below what was measured,
+    comes close to it, stays, and rises until it is refused again (cubic growth, as in TCP CUBIC).
+
+    Nothing has to be told of grants and sends before the first refusal.
+    """
+
+    __slots__ = (
+        "_burst_part",
+        "_burst_span",
+        "_dip",
+        "_first",
+        "_goal",
+        "_grants",
+        "_growth",
+        "_is_sure",
+        "_learned",
+        "_next",
+        "_plateau",
+        "_rate",
+        "_refused_at",
+        "_resumed",
+        "_since",
+        "_start",
+        "_until",
+        "held_until",
+        "limited",
+        "retry_after",
+    )
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as at first, without a limit."""
+        self.limited = False
+        """Whether a limit was met; until then any request may go, and nothing need be told."""
+        self.retry_after = 0.0
+        """Seconds that the service asked to wait the last time."""
+        self.held_until = -math.inf
+        """The moment before which the service wants no request."""
+        self._next = -math.inf
+        self._rate = math.inf
+        # What is known of the limit: the goal is the rate that was measured, None for a guess.
+        self._goal: float | None = None
+        self._start = self._dip = self._plateau = self._growth = 0.0
+        # The burst is `part - span * rate`: what came before the first refusal, less its refill.
+        self._burst_part = self._burst_span = 0.0
+        # The stretch between the last refusals before two holds, and what was granted in it.
+        self._since = self._resumed = self._until = -math.inf
+        self._grants: deque[float] = deque(maxlen=1024)
+        self._first = True
+        self._learned = self._is_sure = False
+        self._refused_at = math.inf
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that the pace lets go at present; infinite without a limit."""
+        return self._rate
+
+    def ready_at(self) -> float:
+        """Return the earliest moment at which the next request may go."""
+        return max(self._next, self.held_until)
+
+    def send(self, now: float) -> None:
+        """Note that a request goes now."""
+        if not self.limited:
+            return
+        if not self._learned:
+            self._resume(now)
+        elif now - self._until > _FORGOTTEN_AFTER:
+            self.forget()
+            return
+        gap = 1.0 / self._rate
+        earliest = now - max(_CATCH_UP, gap * (self._burst() - 1.0) * _USED_BURST)
+        if self._next > earliest:
+            # Only requests that had to wait show that a higher rate would be of use.
+            self._growth += gap
+        self._next = max(self._next, earliest) + gap
+        self._grow()
+
+    def grant(self, sent: float) -> None:
+        """Note that a request that was sent then got an answer other than 429."""
+        if not self.limited:
+            return
+        if sent > self._since:
+            self._grants.append(sent)
+        elif self._first:
+            # Its answer was overtaken by the first refusal.
+            self._burst_part += 1
+
+    def refuse(self, sent: float, now: float, seconds: float, *, granted: int, span: float) -> None:
+        """Note that a request was answered with 429.
+
+        Args:
+            sent: When the request was sent.
+            now: When the answer came.
+            seconds: How long the service asks to wait.
+            granted: How many requests were answered since the client was last idle.
+            span: How many seconds ago that was when the request was sent.
+        """
+        if not self.limited:
+            self.limited = True
+            self._since = self._until = self._resumed = sent
+            known = span < 1.0
+            # A long run before tells nothing of the burst: take it for a quarter of a second's.
+            self._burst_part, self._burst_span = (granted, span) if known else (0.0, -0.25)
+            self._start = granted if known else granted / max(span, 1.0) / 2.0
+            self._refused_at = now - sent
+        elif self._learned:
+            self._learned = False
+            self._refused_at = self._rate
+            self._until = sent
+        else:
+            # It was under way when the limit was met, and counts only for what it tells of it.
+            self._until = max(self._until, sent)
+        self.retry_after = min(seconds, _LONGEST_HOLD)
+        self.held_until = max(self.held_until, now + self.retry_after)
+
+    def _resume(self, now: float) -> None:
+        """Choose the rate with which to go on after a hold."""
+        if self._first:
+            self._learn_at_first()
+        else:
+            self._learn()
+        self._first, self._learned = False, True
+        held = now - self._until
+        self._since, self._resumed = self._until, now
+        self._grants.clear()
+        self._growth = 0.0
+        self._grow()
+        self._next = now
+        if self._goal is not None:
+            saved = min(self._burst(), self._goal * held) - 1.0
+            self._next -= max(0.0, saved) * _USED_BURST / self._rate
+
+    def _learn_at_first(self) -> None:
+        """Take what was granted among the requests that were under way when the limit was met."""
+        span, granted = self._until - self._since, len(self._grants)
+        round_trip = self._refused_at
+        self._start = max(_FIRST_RATE, self._start) / max(1.0, self.retry_after)
+        if span > 0.3 * round_trip:
+            self._start = min(self._start, (granted + 1) / span / 2.0)
+            if granted > 1:
+                self._goal = granted / span
+                self._dip = min(_DIP[1], 0.8 / math.sqrt(granted))
+                self._plateau = 1.6
+        else:
+            # All went at once, so none of them was granted from a refill.
+            self._burst_part += granted
+
+    def _learn(self) -> None:
+        """Take what was granted between the last two refusals."""
+        grants = sorted(self._grants)
+        measured = self._measure(grants)
+        if self._goal is None or measured <= self._refused_at * 0.95:
+            is_sure = len(grants) >= 8  # noqa: PLR2004 - fewer may be chance, but not twice
+            if self._goal is not None and self._is_sure and not is_sure:
+                measured = max(measured, min(self._goal, self._refused_at) * _SHRINK)
+            self._goal, self._is_sure = measured, is_sure
+            self._dip = min(_DIP[1], max(_DIP[0], 1.5 / max(1, len(grants))))
+            longest = max(_PLATEAU[1], _PLATEAU_REQUESTS / measured)
+            self._plateau = min(longest, max(_PLATEAU[0], 2.0 * (self._until - self._resumed)))
+        else:
+            # What was granted on the whole is refused now: the limit has shrunk.
+            self._goal = min(self._goal, self._refused_at) * _SHRINK
+            self._dip = 0.1
+            self._plateau = _PLATEAU[0]
+
+    def _measure(self, grants: list[float]) -> float:
+        """Return the rate at which a bucket would have granted these.
+
+        Over any time until the refusal, the bucket granted no more than its burst and its refill;
+        and from the moment when it was last full, no less.
+        """
+        number, end = len(grants), self._until
+        rate = max(0.5, number) / (end - self._since)
+        for index, moment in enumerate(grants):
+            granted, span = number - index, end - moment
+            refilled = granted - self._burst_part
+            if moment >= self._resumed and refilled > 3 and span - self._burst_span > _CATCH_UP:  # noqa: PLR2004
+                fitting = (refilled + 0.5) / (span - self._burst_span)
+                rate = max(rate, min(fitting, (granted - 1) / span))
+        return rate
+
+    def _burst(self) -> float:
+        return max(1.0, self._burst_part - self._burst_span * (self._goal or 0.0))
+
+    def _grow(self) -> None:
+        if self._goal is None:
+            self._rate = self._start * 2.0 ** (self._growth / _DOUBLED_IN)
+        else:
+            beyond = self._growth / self._plateau - 1.0
+            self._rate = self._goal * (1.0 + self._dip * beyond**3)
+
+
+class Turn:
+    """A call that waits until its request may go."""
+
+    __slots__ = ("_wake", "deadline", "is_late", "left", "patience")
+
+    def __init__(self, deadline: float, patience: float) -> None:
+        self.deadline = deadline
+        self.patience = patience
+        """Seconds that the call waits for a hold at most."""
+        self.is_late = False
+        """Whether it is certain that the request cannot go in time."""
+        self.left = False
+        """Whether it waits no longer."""
+        self._wake: Callable[[], object] | None = None
+
+    def on_wake(self, wake: Callable[[], object] | None) -> None:
+        """Have `wake` called when the call has to ask again; with None, nothing."""
+        self._wake = wake
+
+    def wake(self) -> None:
+        """Have the call ask again."""
+        if self._wake is not None:
+            self._wake()
+
+
+class Turnstile:
+    """Lets requests go in the order in which their calls began, so many at once.
+
+    A call whose request has to wait joins, and asks how long: the first in the queue waits for
+    the pace, the others until they are woken. It asks again after that, and leaves when it gives
+    up. Nothing here takes time that grows with the number of those that wait.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_busy_since",
+        "_deadlines",
+        "_free",
+        "_queue",
+        "_slots",
+        "_ties",
+        "pace",
+    )
+
+    def __init__(self, slots: int) -> None:
+        self.pace = Pace()
+        self._slots = self._free = slots
+        self._answered = 0
+        self._busy_since = 0.0
+        self._ties = count()
+        self._queue: list[tuple[int, int, Turn]] = []
+        self._deadlines: list[tuple[float, int, Turn]] = []
+
+    def enter(self, now: float) -> bool:
+        """Let a request go, unless it has to wait."""
+        if not self._free or self._queue or self.pace.limited:
+            return False
+        if self._free == self._slots:
+            self._busy_since, self._answered = now, 0
+        self._free -= 1
+        return True
+
+    def exit(self) -> None:
+        """Note that a request is under way no longer."""
+        self._free += 1
+        self._answered += 1
+        if self._queue:
+            self._wake_first()
+
+    def join(self, number: int, turn: Turn) -> None:
+        """Queue a call by its number; a call that is tried again has the number that it had."""
+        heapq.heappush(self._queue, (number, next(self._ties), turn))
+        if turn.deadline < math.inf:
+            heapq.heappush(self._deadlines, (turn.deadline, next(self._ties), turn))
+
+    def ask(self, turn: Turn, now: float) -> float:
+        """Return the seconds that a call has to wait, 0 when its request goes now.
+
+        Returns:
+            Infinity where the call is woken when it is to ask again, or is too late.
+        """
+        self._drop_left()
+        if self._queue[0][2] is not turn or not self._free or turn.is_late:
+            return math.inf
+        ready = self.pace.ready_at()
+        turn.is_late = turn.deadline <= max(ready, now) or ready - now > turn.patience
+        self._tell_late(_ONE_BATCH, max(ready, now))
+        if turn.is_late:
+            return math.inf
+        if ready > now:
+            return ready - now
+        self._free -= 1
+        self.pace.send(now)
+        self.leave(turn)
+        return 0.0
+
+    def leave(self, turn: Turn) -> None:
+        """Wait no longer: the request went, or its call gave up."""
+        turn.left = True
+        if turn.is_late:
+            self._tell_late(1, self.pace.ready_at())
+        self._drop_left()
+        if self._queue:
+            self._wake_first()
+
+    def refuse(self, sent: float, now: float, seconds: float) -> None:
+        """Note that a request was answered with 429, before its `exit`."""
+        granted, span = self._answered, sent - self._busy_since
+        if not granted and self._slots - self._free == 1:
+            span = math.inf
+        self.pace.refuse(sent, now, seconds, granted=granted, span=span)
+
+    def _wake_first(self) -> None:
+        self._drop_left()
+        if self._queue and self._free:
+            self._queue[0][2].wake()
+
+    def _drop_left(self) -> None:
+        while self._queue and self._queue[0][2].left:
+            heapq.heappop(self._queue)
+        while self._deadlines and self._deadlines[0][2].left:
+            heapq.heappop(self._deadlines)
+
+    def _tell_late(self, most: int, ready: float) -> None:
+        """Tell calls whose time is up before the next request may go; each tells another."""
+        deadlines = self._deadlines
+        while most and deadlines and (deadlines[0][0] <= ready or deadlines[0][2].left):
+            turn = heapq.heappop(deadlines)[2]
+            if not turn.left and not turn.is_late:
+                most -= 1
+                turn.is_late = True
+                turn.wake()

@@ -1,0 +1,385 @@
+import math
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arize_roles_async._pace import Pace, Turn, Turnstile
+from tests.support.rate_limit import Limit, Simulation
+
+
+def close(seconds: float) -> object:
+    return pytest.approx(seconds)  # pyright: ignore[reportUnknownMemberType]
+
+
+def refused_pace(*, seconds: float = 1.0) -> Pace:
+    """Return a pace that met a limit at 10 s, when one request was under way."""
+    pace = Pace()
+    pace.refuse(10.0, 10.04, seconds, granted=0, span=math.inf)
+    return pace
+
+
+def sends(pace: Pace, number: int) -> list[float]:
+    """Send so many requests, each as soon as it may go, and return when they went."""
+    moments: list[float] = []
+    for _ in range(number):
+        moments.append(pace.ready_at())
+        pace.send(moments[-1])
+    return moments
+
+
+class TestUnlimited:
+    def test_ready(self) -> None:
+        """Before the first refusal every request may go at once."""
+        pace = Pace()
+
+        pace.send(0.0)
+        pace.grant(0.0)
+
+        assert not pace.limited
+        assert pace.ready_at() == -math.inf
+        assert pace.rate == math.inf
+
+    def test_forgotten(self) -> None:
+        """A limit that was not met for ten minutes is gone."""
+        pace = refused_pace()
+        pace.send(12.0)
+
+        pace.send(615.0)
+
+        assert not pace.limited
+        assert pace.ready_at() == -math.inf
+
+
+class TestHold:
+    def test_until(self) -> None:
+        """No request goes before the time that the service asked to wait."""
+        assert refused_pace(seconds=3.0).ready_at() == close(13.04)
+
+    def test_extended(self) -> None:
+        """A later refusal that asks for more extends the hold, one that asks for less does not."""
+        pace = refused_pace(seconds=3.0)
+
+        pace.refuse(10.01, 10.05, 1.0, granted=0, span=0.0)
+        assert pace.ready_at() == close(13.04)
+
+        pace.refuse(10.02, 10.06, 5.0, granted=0, span=0.0)
+        assert pace.ready_at() == close(15.06)
+
+    def test_longest(self) -> None:
+        """No single answer stops the client for longer than an hour."""
+        assert refused_pace(seconds=math.inf).ready_at() == close(3610.04)
+
+    def test_spacing(self) -> None:
+        """After the hold requests go one by one, and not all that have gathered."""
+        first, second, *_ = sends(refused_pace(), 3)
+
+        assert first == close(11.04)
+        assert second - first == close(0.25)
+
+    def test_growth(self) -> None:
+        """A rate that is only a guess doubles in a fifth of a second."""
+        moments = sends(refused_pace(), 40)
+
+        assert moments[-1] - moments[0] < 1.5
+
+    def test_in_flight(self) -> None:
+        """Refusals of requests that were under way when the limit was met count once."""
+        alone, many = refused_pace(), refused_pace()
+        for pace in (alone, many):
+            sends(pace, 60)
+        now = alone.ready_at()
+
+        alone.refuse(now - 0.01, now, 1.0, granted=0, span=0.0)
+        for _ in range(30):
+            many.refuse(now - 0.01, now, 1.0, granted=0, span=0.0)
+
+        assert sends(many, 9) == sends(alone, 9)
+
+
+class TestRate:
+    def paced(self, rate: float, seconds: float) -> tuple[Pace, float]:
+        """Return a pace that a service granted so many a second until it refused."""
+        pace = refused_pace()
+        now = pace.ready_at()
+        pace.send(now)
+        for index in range(int(rate * seconds)):
+            pace.grant(now + (index + 1) / rate)
+        end = now + seconds
+        pace.refuse(end, end, 1.0, granted=0, span=0.0)
+        pace.send(pace.ready_at())
+        return pace, end
+
+    def test_measured(self) -> None:
+        """What was granted between two refusals tells the rate, which is begun with from below."""
+        pace, _ = self.paced(20.0, 10.0)
+
+        assert 16.0 < pace.rate < 20.0
+
+    def test_idle(self) -> None:
+        """Time in which nobody waited does not raise the rate."""
+        pace, end = self.paced(20.0, 10.0)
+        before = pace.rate
+
+        for index in range(100):
+            pace.send(end + 10.0 + index)
+
+        assert pace.rate == before
+
+    def test_rises(self) -> None:
+        """Requests that had to wait raise the rate, in the end beyond what was measured."""
+        pace, _ = self.paced(20.0, 10.0)
+
+        sends(pace, 600)
+
+        assert pace.rate > 25.0
+
+
+class TestTurnstile:
+    def turnstile(self, slots: int = 1) -> tuple[Turnstile, list[int]]:
+        return Turnstile(slots), []
+
+    def join(
+        self,
+        turnstile: Turnstile,
+        number: int,
+        woken: list[int],
+        *,
+        deadline: float = math.inf,
+        patience: float = math.inf,
+    ) -> Turn:
+        turn = Turn(deadline, patience)
+        turnstile.join(number, turn)
+        turn.on_wake(lambda: woken.append(number))
+        return turn
+
+    def test_enter(self) -> None:
+        """As many requests as there are slots go without waiting."""
+        turnstile, _ = self.turnstile(2)
+
+        assert turnstile.enter(0.0)
+        assert turnstile.enter(0.0)
+        assert not turnstile.enter(0.0)
+
+        turnstile.exit()
+        assert turnstile.enter(0.0)
+
+    def test_order(self) -> None:
+        """The call that began first goes first, whenever it joined."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        later = self.join(turnstile, 7, woken)
+        sooner = self.join(turnstile, 3, woken)
+
+        turnstile.exit()
+
+        assert woken == [3]
+        assert turnstile.ask(later, 0.0) == math.inf
+        assert turnstile.ask(sooner, 0.0) == 0.0
+        assert turnstile.ask(later, 0.0) == math.inf
+
+    def test_no_overtaking(self) -> None:
+        """A new call does not go before one that waits."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        self.join(turnstile, 1, woken)
+
+        turnstile.exit()
+
+        assert not turnstile.enter(0.0)
+
+    def test_next_woken(self) -> None:
+        """Each request that goes has the next call ask, so long as there is a slot."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter(0.0)
+        turnstile.enter(0.0)
+        first, second = (self.join(turnstile, number, woken) for number in (1, 2))
+
+        turnstile.exit()
+        turnstile.exit()
+        woken.clear()
+        assert turnstile.ask(first, 0.0) == 0.0
+
+        assert woken == [2]
+        assert turnstile.ask(second, 0.0) == 0.0
+
+    def test_left(self) -> None:
+        """A call that gives up lets the next one go."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        first, second = (self.join(turnstile, number, woken) for number in (1, 2))
+        turnstile.exit()
+        woken.clear()
+
+        turnstile.leave(first)
+
+        assert woken == [2]
+        assert turnstile.ask(second, 0.0) == 0.0
+
+    def test_held(self) -> None:
+        """Under a hold the first call in the queue is told how long it lasts, the others wait."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter(0.0)
+        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile.exit()
+        first, second = (self.join(turnstile, number, woken) for number in (1, 2))
+
+        assert turnstile.ask(first, 1.0) == close(1.5)
+        assert turnstile.ask(second, 1.0) == math.inf
+        assert turnstile.ask(first, 2.5) == 0.0
+
+    def test_too_late(self) -> None:
+        """A hold beyond their deadlines is told to every call that cannot be sent, at once."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        patient = self.join(turnstile, 1, woken)
+        hasty = self.join(turnstile, 2, woken, deadline=2.0)
+        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile.exit()
+
+        turnstile.ask(patient, 0.6)
+
+        assert hasty.is_late
+        assert woken[-1] == 2
+        assert not patient.is_late
+
+    def test_too_long(self) -> None:
+        """A call that is not to wait so long for a hold is told at once."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turnstile.refuse(0.0, 0.5, 60.0)
+        turnstile.exit()
+        turn = self.join(turnstile, 1, woken, patience=20.0)
+
+        assert turnstile.ask(turn, 0.6) == math.inf
+        assert turn.is_late
+
+    def test_in_batches(self) -> None:
+        """Ten thousand that are too late are told a few at a time, each after one has left."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(10_000)]
+        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile.exit()
+        woken.clear()
+
+        turnstile.ask(turns[0], 0.6)
+        assert len(woken) == 64
+
+        for number in woken:
+            turnstile.leave(turns[number])
+        assert sorted(set(woken)) == list(range(10_000))
+
+    def test_expired(self) -> None:
+        """Ten thousand that leave at once cost far less than the loop may be held."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(10_000)]
+
+        began = time.process_time()
+        for turn in reversed(turns):
+            turnstile.leave(turn)
+        turnstile.exit()
+
+        assert time.process_time() - began < 0.05
+        assert turnstile.enter(2.0)
+
+
+@pytest.mark.parametrize(
+    ("calls", "limit", "refused", "seconds"),
+    [
+        (1000, Limit(20.0, 5), 0.03, 1.1),
+        (1000, Limit(100.0, 20), 0.03, 1.4),
+        (300, Limit(100.0, 20), 0.08, 1.8),
+        (1000, Limit(7.0, 1), 0.05, 1.4),
+        (1000, Limit(50.0, 50, retry_after=2, halfway=0.5), 0.05, 1.2),
+        (1000, Limit(20.0, 5, halfway=2.0), 0.03, 1.4),
+        (600, Limit(50.0, 10, halfway=0.1), 0.05, 1.1),
+        (60, Limit(0.5, 1), 0.1, 1.5),
+    ],
+    ids=["20/5", "100/20", "300 at 100/20", "7/1", "halving", "doubling", "falling", "slow"],
+)
+class TestBulkJob:
+    """A thousand calls at once, without a timeout, in simulated time."""
+
+    @pytest.mark.parametrize("jitter", [0.0, 0.05, 0.1])
+    def test_holds(
+        self, calls: int, limit: Limit, refused: float, seconds: float, jitter: float
+    ) -> None:
+        """Every call succeeds, with few refusals, in little more than the ideal time."""
+        outcome = Simulation(limit, jitter=jitter).run(calls)
+
+        assert sorted(outcome.completed) == list(range(calls))
+        assert outcome.refused <= refused
+        assert outcome.seconds <= seconds
+
+    def test_order(self, calls: int, limit: Limit, refused: float, seconds: float) -> None:
+        """A call that was refused keeps its place: its next request goes among the next few."""
+        del refused, seconds
+        sent = Simulation(limit).run(calls).sent
+
+        highest = 0
+        for number in sent:
+            assert number > highest - 80
+            highest = max(highest, number)
+
+
+class TestFastLimit:
+    @pytest.mark.parametrize("burst", [60, 300])
+    def test_holds(self, burst: int) -> None:
+        """At 300 a second, a job of three seconds, no call fails and few are refused."""
+        outcome = Simulation(Limit(300.0, burst), jitter=0.02).run(1000)
+
+        assert len(outcome.completed) == 1000
+        assert outcome.refused <= 0.1
+
+
+class TestDeadline:
+    def test_certain(self) -> None:
+        """Calls whose time ends in a hold fail when it begins, never sent."""
+        simulation = Simulation(Limit(0.1, 1), slots=1)
+
+        outcome = simulation.run(100, timeout=9.0, patience=math.inf)
+
+        assert outcome.completed == [0]
+        assert sorted(outcome.late) == list(range(1, 100))
+        assert outcome.attempts == [1, 1, *[0] * 98]
+        assert simulation.now < 0.1
+
+    def test_served(self) -> None:
+        """What the limit grants in the time of a call is used."""
+        outcome = Simulation(Limit(20.0, 5)).run(1000, timeout=30.0)
+
+        assert len(outcome.completed) > 500
+        assert len(outcome.completed) + len(outcome.late) == 1000
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.floats(1.0, 300.0),
+    burst=st.integers(1, 300),
+    retry_after=st.none() | st.integers(1, 3),
+    halfway=st.sampled_from([1.0, 0.5, 2.0]),
+    jitter=st.sampled_from([0.0, 0.1, 0.3]),
+    latency=st.floats(0.001, 0.3),
+    seed=st.integers(0, 9),
+)
+def test_any_limit(
+    *,
+    rate: float,
+    burst: int,
+    retry_after: int | None,
+    halfway: float,
+    jitter: float,
+    latency: float,
+    seed: int,
+) -> None:
+    """Whatever the limit is, every call succeeds, and little more than two volleys are refused."""
+    limit = Limit(rate, burst, retry_after, halfway)
+    simulation = Simulation(limit, jitter=jitter, latency=latency, seed=seed)
+
+    outcome = simulation.run(400)
+
+    assert sorted(outcome.completed) == list(range(400))
+    assert outcome.refused <= 0.3

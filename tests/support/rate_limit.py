@@ -1,0 +1,161 @@
+"""A service with a rate limit, and bulk jobs of a client against it, in simulated time."""
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+from itertools import count
+from typing import NamedTuple
+
+from arize_roles_async._pace import Turn, Turnstile
+
+FIRST = 40
+"""The requests that go out before a limit can be known."""
+
+
+class Limit(NamedTuple):
+    """A token bucket that answers 429 with `Retry-After` in whole seconds."""
+
+    rate: float
+    burst: int
+    retry_after: int | None = None
+    """What it says whatever is true; None is the time until there is a token, rounded up."""
+    halfway: float = 1.0
+    """What the rate is multiplied with after half of the job."""
+
+
+class Outcome(NamedTuple):
+    """What came of a bulk job."""
+
+    seconds: float
+    """Its time over the ideal one, in which the service grants all that it may."""
+    refused: float
+    """Answers of 429 for each success, but for the first requests."""
+    completed: list[int]
+    """The numbers of the calls, as they succeeded."""
+    late: list[int]
+    """The numbers of the calls that gave up because they could not be sent in time."""
+    attempts: list[int]
+    """How often each call was sent."""
+    sent: list[int]
+    """The numbers of the calls, as their requests were sent."""
+
+
+class Simulation:
+    """One client, one service, and the events between them."""
+
+    def __init__(
+        self,
+        limit: Limit,
+        *,
+        latency: float = 0.04,
+        jitter: float = 0.0,
+        slots: int = 40,
+        seed: int = 0,
+    ) -> None:
+        self.limit = limit
+        self.now = 0.0
+        self.turnstile = Turnstile(slots)
+        self._latency = latency
+        self._jitter = jitter
+        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self._ties = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._rate = limit.rate
+        self._tokens = float(limit.burst)
+        self._filled_at = 0.0
+
+    def run(self, calls: int, *, timeout: float = math.inf, patience: float = 20.0) -> Outcome:
+        """Start so many calls at once, and let time pass until none is left."""
+        self._completed: list[int] = []
+        self._late: list[int] = []
+        self._sent: list[int] = []
+        self._attempts = [0] * calls
+        self._refused = 0
+        self._half = calls // 2
+        self._patience = patience
+        self._deadline = self.now + timeout
+        begun = self.now
+        for number in range(calls):
+            self._begin(number)
+        while self._events:
+            self.now, _, happen = heapq.heappop(self._events)
+            happen()
+        return Outcome(
+            seconds=(self.now - begun) / (self._ideal(calls) + self._latency),
+            refused=self._refused / max(1, len(self._completed)),
+            completed=self._completed,
+            late=self._late,
+            attempts=self._attempts,
+            sent=self._sent,
+        )
+
+    def _ideal(self, calls: int) -> float:
+        rate, burst, _, halfway = self.limit
+        before = max(0, calls - self._half - burst) / rate
+        return before + self._half / (rate * halfway)
+
+    def _after(self, seconds: float, happen: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + seconds, next(self._ties), happen))
+
+    def _begin(self, number: int) -> None:
+        if self.turnstile.enter(self.now):
+            self._send(number)
+            return
+        turn = Turn(self._deadline, self._patience)
+        self.turnstile.join(number, turn)
+        turn.on_wake(lambda: self._after(0.0, lambda: self._ask(number, turn)))
+        self._ask(number, turn)
+
+    def _ask(self, number: int, turn: Turn) -> None:
+        if turn.left:
+            return
+        seconds = self.turnstile.ask(turn, self.now)
+        if turn.is_late:
+            self.turnstile.leave(turn)
+            self._late.append(number)
+        elif seconds == 0.0:
+            self._send(number)
+        elif seconds < math.inf:
+            self._after(seconds, lambda: self._ask(number, turn))
+
+    def _send(self, number: int) -> None:
+        self._sent.append(number)
+        self._attempts[number] += 1
+        is_first = len(self._sent) <= FIRST
+        sent = self.now
+        there = self._latency * (0.5 + self._jitter * self._random.expovariate(2.0))
+        back = self._latency * (0.5 + self._jitter * self._random.expovariate(2.0))
+
+        def arrive() -> None:
+            seconds = self._take_token()
+            if seconds is None:
+                self._after(back, granted)
+            else:
+                self._after(back, lambda: refused(seconds))
+
+        def granted() -> None:
+            self._completed.append(number)
+            self.turnstile.pace.grant(sent)
+            self.turnstile.exit()
+
+        def refused(seconds: int) -> None:
+            self._refused += not is_first
+            self.turnstile.refuse(sent, self.now, seconds)
+            self.turnstile.exit()
+            self._begin(number)
+
+        self._after(there, arrive)
+
+    def _take_token(self) -> int | None:
+        """Take a token, or return what `Retry-After` says where there is none."""
+        if len(self._completed) >= self._half:
+            self._rate = self.limit.rate * self.limit.halfway
+        refill = (self.now - self._filled_at) * self._rate
+        self._tokens = min(self.limit.burst, self._tokens + refill)
+        self._filled_at = self.now
+        if self._tokens >= 1.0 - 1e-9:
+            self._tokens -= 1.0
+            return None
+        wait = math.ceil((1.0 - self._tokens) / self._rate)
+        return self.limit.retry_after or max(1, wait)
