@@ -22,7 +22,8 @@ from arize_roles_async import (
 from tests.infrastructure.load import MIX, Load, LogText, Teller, make, plan
 from tests.support.judge import Call, Judge, Verdict, texts_of
 from tests.support.processes import HOST, await_true
-from tests.support.proxies import Authority, Haproxy, Nginx, Squid, folder
+from tests.support.proxies import Haproxy, Nginx, Squid, folder
+from tests.support.tls import Authority
 from tests.support.upstream import KEY, Behaviour, Upstream
 
 PASSWORD: Final = "pw-51d0c2b8aa"

@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import trustme
-
 from tests.support.processes import HOST, PATIENCE, await_port, await_true, free_port
 
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
@@ -307,23 +305,3 @@ buffered_logs off
     def accesses(self) -> list[str]:
         """Return a line for each request that it has seen the end of."""
         return self.access_log.read_text().splitlines() if self.access_log.exists() else []
-
-
-class Authority:
-    """A private certificate authority and what it issues, as files.
-
-    Args:
-        directory: For the files.
-    """
-
-    def __init__(self, directory: Path, name: str = "ca") -> None:
-        self._ca = trustme.CA()
-        self._directory = directory
-        self.pem = directory / f"{name}.pem"
-        self._ca.cert_pem.write_to_path(self.pem)
-
-    def issue(self, *hosts: str) -> Path:
-        """Return a new certificate for hosts, with its key in the same file."""
-        path = Path(tempfile.mkstemp(".pem", dir=self._directory)[1])
-        self._ca.issue_cert(*hosts).private_key_and_cert_chain_pem.write_to_path(path)
-        return path

@@ -1,6 +1,7 @@
 """Certificates for tests, from an authority that lives as long as one test."""
 
 import ssl
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,17 @@ class Authority:
         pem: The authority's certificate as a file, for a client to trust.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "ca") -> None:
         self._ca = trustme.CA()
-        self.pem = directory / "ca.pem"
+        self._directory = directory
+        self.pem = directory / f"{name}.pem"
         self._ca.cert_pem.write_to_path(self.pem)
+
+    def issue(self, *identities: str) -> Path:
+        """Return a new certificate for hosts or a person, with its key in the same file."""
+        path = Path(tempfile.mkstemp(".pem", dir=self._directory)[1])
+        self._ca.issue_cert(*identities).private_key_and_cert_chain_pem.write_to_path(path)
+        return path
 
     def right(self) -> ssl.SSLContext:
         """Return a server's context that clients of this host should accept."""
