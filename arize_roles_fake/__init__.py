@@ -88,20 +88,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount, Snapshot
+    from arize_roles_fake._account import (
+        DEFAULT_API_KEY,
+        FakeAccount,
+        Reply,
+        SuspiciousPermissionWarning,
+    )
+    from arize_roles_fake._assumptions import Assumptions
+    from arize_roles_fake._call_log import LoggedCall
     from arize_roles_fake._client import FakeRolesClient
-    from arize_roles_fake._faults import Call, Fault, Reply
+    from arize_roles_fake._faults import Fault
+    from arize_roles_fake._make_role import make_role
+    from arize_roles_fake._mock import mock_arize
     from arize_roles_fake._server import RolesServer, serve
+    from arize_roles_fake._store import Binding
 
 __all__ = [
     "DEFAULT_API_KEY",
-    "Call",
+    "Assumptions",
+    "Binding",
     "FakeAccount",
     "FakeRolesClient",
     "Fault",
+    "LoggedCall",
     "Reply",
     "RolesServer",
-    "Snapshot",
+    "SuspiciousPermissionWarning",
+    "make_role",
+    "mock_arize",
     "serve",
 ]
 
@@ -110,13 +124,17 @@ __all__ = [
 _HOMES: Final = {
     "DEFAULT_API_KEY": "_account",
     "FakeAccount": "_account",
-    "Snapshot": "_account",
+    "Reply": "_account",
+    "SuspiciousPermissionWarning": "_account",
+    "Assumptions": "_assumptions",
+    "LoggedCall": "_call_log",
     "FakeRolesClient": "_client",
-    "Call": "_faults",
     "Fault": "_faults",
-    "Reply": "_faults",
+    "make_role": "_make_role",
+    "mock_arize": "_mock",
     "RolesServer": "_server",
     "serve": "_server",
+    "Binding": "_store",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
-from arize_roles_fake._faults import fault_arguments
+from arize_roles_fake._faults import parse_fault
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _account(chosen: argparse.Namespace) -> FakeAccount:
-    account = FakeAccount() if chosen.account is None else FakeAccount.load(chosen.account)
+    account = (
+        FakeAccount(api_key=DEFAULT_API_KEY)
+        if chosen.account is None
+        else FakeAccount.load(chosen.account)
+    )
     if chosen.api_key is not None:
         for key in account.api_keys:
             account.remove_key(key)
@@ -86,7 +90,7 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
         low, drawn, high = chosen.latency.partition("-")
         account.slow_down(float(low), up_to=float(high) if drawn else None)
     for fault in chosen.fault:
-        account.fail(**fault_arguments(fault))
+        account.fail(**parse_fault(fault))
     return account
 
 

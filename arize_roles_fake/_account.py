@@ -1,43 +1,66 @@
 """The account that the fake stands in for, as a test sets it up, breaks it and looks at it."""
 
 import math
+import secrets
 import threading
-from collections import deque
+import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import attrs
-import msgspec
 
 from arize_roles_async._errors import RolesError
 from arize_roles_async._models import Role
-from arize_roles_async._permissions import AnyPermission, any_permission, known_permission
+from arize_roles_async._permissions import (
+    AnyPermission,
+    Permission,
+    any_permission,
+    known_permission,
+)
 from arize_roles_async._requests import permissions_rule
-from arize_roles_async._wire import Request
+from arize_roles_async._wire import Request, Response
+from arize_roles_fake import _account_file as account_file
+from arize_roles_fake._assumptions import DEFAULT, Assumptions
+from arize_roles_fake._call_log import CallLog, LoggedCall
 from arize_roles_fake._faults import (
     ON_ONE,
     Breakage,
-    Call,
     Fault,
     Latency,
     Operation,
-    Reply,
     TokenBucket,
     When,
-    as_reply,
-    json_of,
     make_fault,
 )
 from arize_roles_fake._service import Key, Service, operation_of
-from arize_roles_fake._store import PREDEFINED, RoleStore
-from arize_roles_fake._wire import problem_response, role_id_of, role_members
+from arize_roles_fake._store import PREDEFINED, Binding, RoleStore
+from arize_roles_fake._wire import parse_json, parse_role_id, problem_response, role_members
 
 DEFAULT_API_KEY: Final = "fake-api-key"
+"""The key of `python -m arize_roles_fake serve`; other accounts have one of their own."""
 
 _MISSING: Final = "expected, and not there"
 _EXTRA: Final = "there, and not expected"
+
+accounts: "Final[weakref.WeakSet[FakeAccount]]" = weakref.WeakSet()
+"""Every account that there is, for the report of a failed test."""
+
+
+class SuspiciousPermissionWarning(UserWarning):
+    """A permission that a test seeded is unknown and one letter off a known one."""
+
+
+class Reply(Response, frozen=True, kw_only=True):
+    """What the account answers with, and how that reaches the caller."""
+
+    delay: float = 0.0
+    """Seconds until it does."""
+    broken: Breakage | None = None
+    """How it breaks on the way."""
 
 
 @attrs.frozen
@@ -45,51 +68,77 @@ class Snapshot:
     """The roles of an account at one moment, for `FakeAccount.restore`."""
 
     store: RoleStore = attrs.field(repr=False)
-    newer: frozenset[str] = attrs.field(repr=False)
+    extra_permissions: frozenset[str] = attrs.field(repr=False)
 
 
 class FakeAccount:
-    """An Arize account in memory, behind one door: `handle`.
+    """An Arize account in memory, whose one handler is `handle`.
 
     Everything that the service decides by its own state is decided here: unique names, unknown
-    IDs, predefined roles, what an API key may do, cursors. Thread-safe; one account can stand
-    behind any number of in-process clients and HTTP servers at once.
+    IDs, predefined roles, bindings, what an API key may do, cursors. Thread-safe; one account can
+    stand behind any number of in-process clients and HTTP servers at once.
 
     Args:
+        assumptions: What the service does where its reference is silent.
+        api_key: Its first API key; one that no other account has unless given.
         clock: What tells the time, timezone-aware; the system's clock unless given.
-        predefined: Whether it has the predefined roles `Admin`, `Member` and `Viewer`. The real
-            ones are not published: these names and their permissions are ours.
+        predefined: Whether it has the predefined roles. Their names are the documentation's, and
+            so are Annotator's description and permissions; the other permissions are ours.
         max_custom_roles: How many custom roles the account's plan allows; None is any number.
         keep_calls: How many calls the log keeps; older ones drop out.
+        keep_bytes: How many bytes of requests the log keeps; older ones drop out.
+
+    Raises:
+        ValueError: No header can carry the key.
     """
 
     def __init__(
         self,
         *,
+        assumptions: Assumptions = DEFAULT,
+        api_key: str | None = None,
         clock: Callable[[], datetime] | None = None,
         predefined: bool = True,
         max_custom_roles: int | None = None,
         keep_calls: int = 10_000,
+        keep_bytes: int = 16 * 1024 * 1024,
     ) -> None:
+        if api_key is None:
+            api_key = f"fake-{secrets.token_hex(8)}"
+        _check_key(api_key)
         self._lock = threading.RLock()
         self._clock = clock or _system_clock
+        self._service = Service(self.now, assumptions)
+        self._log = CallLog(keep_calls, keep_bytes)
+        self._date = (0, "")
+        self._first_key = api_key
+        self._begins_with: bool | account_file.AccountData = predefined
+        self._begins_with_limit = max_custom_roles
+        self._set_up()
+        accounts.add(self)
+
+    def _set_up(self) -> None:
         self._ahead = timedelta()
-        self._service = Service(RoleStore(), self.now, max_custom_roles)
-        self._keys = {DEFAULT_API_KEY: Key()}
-        self._log: deque[Call] = deque(maxlen=keep_calls)
+        self._keys = {self._first_key: Key()}
         self._faults: list[Fault] = []
-        self._latency: Latency | None = None
+        self._latencies: list[Latency] = []
         self._bucket: TokenBucket | None = None
-        self.outage: bool = False
-        """While True, every call is answered with 503."""
-        if predefined:
+        self._outage = False
+        self._service.store = self._service.new_store()
+        self._service.extra_permissions = frozenset()
+        self._service.page_sizes = []
+        self._service.max_custom_roles = self._begins_with_limit
+        if isinstance(self._begins_with, account_file.AccountData):
+            self._fill(self._begins_with)
+        elif self._begins_with:
             now = self.now()
-            for role_id, name, permissions in PREDEFINED:
+            for each in PREDEFINED:
                 self._store.add(
                     Role(
-                        id=role_id,
-                        name=name,
-                        permissions=permissions,
+                        id=each.id,
+                        name=each.name,
+                        description=each.description,
+                        permissions=each.permissions,
                         is_predefined=True,
                         created_at=now,
                         updated_at=now,
@@ -104,13 +153,26 @@ class FakeAccount:
         return self._service.store
 
     @property
+    def assumptions(self) -> Assumptions:
+        """What the service does where its reference is silent."""
+        return self._service.assumptions
+
+    @property
     def max_custom_roles(self) -> int | None:
         """How many custom roles the account's plan allows; None is any number."""
-        return self._service.max_custom_roles
+        with self._lock:
+            return self._service.max_custom_roles
 
     @max_custom_roles.setter
     def max_custom_roles(self, count: int | None) -> None:
-        self._service.max_custom_roles = count
+        with self._lock:
+            self._service.max_custom_roles = count
+
+    def reset(self) -> None:
+        """Make everything what it was when the account was made or loaded, the time included."""
+        with self._lock:
+            self._set_up()
+            self._log.clear()
 
     # Time
 
@@ -125,12 +187,14 @@ class FakeAccount:
             ValueError: `seconds` is below 0: time does not go back.
         """
         if not seconds >= 0.0:
-            raise ValueError(f"time does not go back, so not by {seconds} seconds")
+            raise ValueError(
+                f"seconds must be 0 or more, since time does not go back, not {seconds}"
+            )
         with self._lock:
             self._ahead += timedelta(seconds=seconds)
 
     def advance_to(self, moment: datetime) -> None:
-        """Let time pass for the account until `moment`, timezone-aware; none where that is past."""
+        """Let time pass for the account until `moment`, timezone-aware; none if that is past."""
         with self._lock:
             self._ahead += max(timedelta(), moment - self.now())
 
@@ -140,74 +204,151 @@ class FakeAccount:
     def roles(self) -> tuple[Role, ...]:
         """Every role there is, newest first."""
         with self._lock:
-            return tuple(r for _, r in self._store.older_than(None, is_predefined=None))
+            return tuple(r for _, r in self._store.iter_after(None, is_predefined=None))
 
     def role(self, name: str) -> Role | None:
         """Return the role with exactly this name, or None."""
         with self._lock:
-            return self._store.named(name)
+            role = self._store.by_name(name)
+            return role if role is not None and role.name == name else None
 
     def add_role(
         self,
         name: str,
-        permissions: Iterable[AnyPermission | str] = (),
+        permissions: Iterable[AnyPermission | str] | None = None,
         *,
         description: str | None = None,
-        is_predefined: bool = False,
+        is_predefined: bool | None = None,
         id: str | None = None,
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
     ) -> Role:
-        """Put a role there, in any state that the service could be in.
+        """Add a role, in any state that the service could be in.
 
         Args:
             name: Its name; only that it is not taken is checked.
-            permissions: Any identifiers. The account then knows those that this version of the
-                library does not, and takes them back in an update.
+            permissions: Any identifiers, none unless given. The account then knows those that this
+                version of the library does not, and takes them back in an update. One that is a
+                letter off a known one leads to a `SuspiciousPermissionWarning`.
             description: Its description; an empty one is none.
-            is_predefined: Whether it is the system's own.
+            is_predefined: Whether it is the system's own; custom unless given.
             id: Its ID; the account's next one unless given.
-            created_at: When it was made, timezone-aware; now unless given.
+            created_at: When it was created, timezone-aware; now unless given.
             updated_at: When it last changed; `created_at` unless given.
 
         Raises:
-            ValueError: The name or ID is taken, or a timestamp is naive.
+            ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
             TypeError: `permissions` is one string.
         """
-        permissions = _several(permissions)
+        given = tuple(dict.fromkeys(map(str, several(permissions or ()))))
+        _warn_of_misspelled(given)
+        data = account_file.RoleData(
+            name=name,
+            id=id,
+            description=description,
+            permissions=given,
+            is_predefined=is_predefined,
+            created_at=created_at,
+            updated_at=updated_at,
+        )
         with self._lock:
-            moments = [moment for moment in (created_at, updated_at) if moment is not None]
-            if any(moment.tzinfo is None for moment in moments):
-                raise ValueError("timestamps must be timezone-aware")
-            if self._store.named(name) is not None:
-                raise ValueError(f"there is a role named {name!r} already")
-            if id is not None and self._store.with_id(id) is not None:
-                raise ValueError(f"there is a role with the ID {id!r} already")
-            made = created_at or self.now()
-            held = tuple(dict.fromkeys(any_permission(str(p)) for p in permissions))
-            self._service.newer |= {str(p) for p in held if not p.is_known}
-            role = Role(
-                id=self._store.next_id() if id is None else id,
-                name=name,
-                description=description or None,
-                permissions=held,
-                is_predefined=is_predefined,
-                created_at=made,
-                updated_at=updated_at or made,
-            )
-            self._store.add(role)
-            return role
+            return self._add_role(data)
+
+    def _add_role(self, data: account_file.RoleData) -> Role:
+        moments = [moment for moment in (data.created_at, data.updated_at) if moment is not None]
+        if any(moment.tzinfo is None for moment in moments):
+            raise ValueError("timestamps must be timezone-aware")
+        identifiers = dict.fromkeys(data.permissions or ())
+        if not _is_unicode(data.name, data.description or "", data.id or "", *identifiers):
+            raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry")
+        taken = self._store.by_name(data.name)
+        if taken is not None:
+            raise ValueError(f"there is a role named {taken.name!r} already")
+        if data.id is not None and self._store.by_id(data.id) is not None:
+            raise ValueError(f"there is a role with the ID {data.id!r} already")
+        created = data.created_at or self.now()
+        permissions = tuple(map(any_permission, identifiers))
+        self._service.extra_permissions |= {str(p) for p in permissions if not p.is_known}
+        role = Role(
+            id=self._store.next_id() if data.id is None else data.id,
+            name=data.name,
+            description=data.description or None,
+            permissions=permissions,
+            is_predefined=bool(data.is_predefined),
+            created_at=created,
+            updated_at=data.updated_at or created,
+        )
+        self._store.add(role)
+        return role
+
+    def bind(self, role: Role | str, *, user: str, resource: str) -> Binding:
+        """Give a user a role on a space or project: a role that is bound cannot be deleted.
+
+        Args:
+            role: The role, its ID or its name.
+            user: Who gets it: an ID, an email address, whatever the test says.
+            resource: On which space or project.
+
+        Returns:
+            The binding, for `bindings` and `unbind` to be compared with.
+
+        Raises:
+            LookupError: There is no such role.
+            ValueError: The user has the role there already.
+        """
+        with self._lock:
+            binding = Binding(role_id=self._find(role).id, user=user, resource=resource)
+            if binding in self._store.bindings(binding.role_id):
+                raise ValueError(f"{user!r} has the role on {resource!r} already")
+            self._store.bind(binding)
+            return binding
+
+    def unbind(self, role: Role | str, *, user: str, resource: str) -> None:
+        """Take a role on a space or project away from a user.
+
+        Args:
+            role: The role, its ID or its name.
+            user: Who has it.
+            resource: On which space or project.
+
+        Raises:
+            LookupError: There is no such role, or no such binding of it.
+        """
+        with self._lock:
+            binding = Binding(role_id=self._find(role).id, user=user, resource=resource)
+            if binding not in self._store.bindings(binding.role_id):
+                raise LookupError(f"{user!r} does not have the role on {resource!r}")
+            self._store.unbind(binding)
+
+    def bindings(self, role: Role | str) -> tuple[Binding, ...]:
+        """Return the bindings of a role, oldest first; their number is its `len`.
+
+        Args:
+            role: The role, its ID or its name.
+
+        Raises:
+            LookupError: There is no such role.
+        """
+        with self._lock:
+            return self._store.bindings(self._find(role).id)
+
+    def _find(self, role: Role | str) -> Role:
+        wanted = role if isinstance(role, str) else role.id
+        found = self._store.by_id(wanted) or self._store.by_name(wanted)
+        if found is None:
+            raise LookupError(f"there is no role with the ID or name {wanted!r}")
+        return found
 
     def snapshot(self) -> Snapshot:
-        """Return the roles as they are now, for `restore`."""
+        """Return the roles and bindings as they are now, for `restore`."""
         with self._lock:
-            return Snapshot(self._store.copy(), self._service.newer)
+            return Snapshot(self._store.copy(), self._service.extra_permissions)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the roles what they were; keys, faults, the log and the time stay."""
+        """Make roles and bindings what they were; keys, faults, the log and the time stay."""
         with self._lock:
             self._service.store = snapshot.store.copy()
-            self._service.newer = snapshot.newer
+            self._service.extra_permissions = snapshot.extra_permissions
 
     # Whole accounts as JSON
 
@@ -216,60 +357,98 @@ class FakeAccount:
 
         The format is an object with these members and no others, all but `roles` optional:
 
-        - `roles`: a list of roles as the service writes them, newest first; only `name` is
-          needed, and the other fields default as in `add_role`.
-        - `keys`: an object of API keys, each with a list of granted permissions, or null for all.
-        - `max_custom_roles`: an integer, or null.
+        - `roles`: a list of roles as the service writes them, newest first, each with its
+          `bindings`, a list of objects with `user` and `resource`; only `name` is needed, and the
+          other fields default as in `add_role`.
         - `now`: the account's time; loading it makes the account go on from there.
+        - `max_custom_roles`: an integer, or null.
+        - `assumptions`: an object of those that differ from their defaults.
+        - `keys`: an object of API keys, each with a list of granted permissions, or null for all;
+          the first is the account's `api_key`.
+        - `extra_permissions`: permissions that the account knows and the library does not.
+        - `kept_names`: names of deleted roles that cannot be given again.
+        - `roles_created`: how many roles there have been, from which the next ID is made.
         """
         with self._lock:
-            text = msgspec.json.format(
-                msgspec.json.encode(
-                    {
-                        "now": self.now(),
-                        "max_custom_roles": self.max_custom_roles,
-                        "keys": {key: held.grants for key, held in self._keys.items()},
-                        "roles": [role_members(role) for role in self.roles],
-                    },
-                    enc_hook=str,
-                    order="sorted",
-                )
-            ).decode()
+            created = self._store.created
+            data = account_file.AccountData(
+                roles=tuple(self._role_data(role) for role in self.roles),
+                now=self.now(),
+                max_custom_roles=self.max_custom_roles,
+                assumptions=self.assumptions.changed(),
+                keys={
+                    key: None if held.grants is None else tuple(sorted(held.grants))
+                    for key, held in self._keys.items()
+                },
+                extra_permissions=tuple(sorted(self._service.extra_permissions)),
+                kept_names=self._store.kept_names,
+                roles_created=created if created > len(self._store) else 0,
+            )
+        text = account_file.encode(data)
         if path is not None:
-            Path(path).write_text(text + "\n", "utf-8")
+            Path(path).write_text(text + "\n", "utf-8", newline="\n")
         return text
+
+    def _role_data(self, role: Role) -> account_file.RoleData:
+        members = role_members(role)
+        members["permissions"] = tuple(map(str, role.permissions or ()))
+        bindings = tuple(
+            account_file.BindingData(user=each.user, resource=each.resource)
+            for each in self._store.bindings(role.id)
+        )
+        return account_file.RoleData(**members, bindings=bindings)
 
     @classmethod
     def load(
-        cls, source: str | Path, *, clock: Callable[[], datetime] | None = None
+        cls,
+        source: str | Path,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        assumptions: Assumptions | None = None,
     ) -> "FakeAccount":
         """Return the account that `dump` wrote, or that was written by hand in its format.
 
         Args:
             source: The path of a file, or the JSON text itself (which begins with a brace).
             clock: As for a new account. An account with a `now` goes on from there.
+            assumptions: As for a new account; those of the file unless given.
 
         Raises:
-            ValueError: It is no such JSON; the message says where.
+            ValueError: It is not in the format; the message says where.
             OSError: The file can't be read.
         """
         text = str(source)
         if not text.lstrip().startswith("{"):
             text = Path(source).read_text("utf-8")
-        try:
-            data = msgspec.json.decode(text, type=_AccountData)
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"this is no account: {error}") from error
-        account = cls(clock=clock, predefined=False, max_custom_roles=data.max_custom_roles)
-        if data.now is not None:
-            account._ahead = data.now - account.now()
-        if data.keys is not None:
-            account._keys.clear()
-        for role in reversed(data.roles):
-            account.add_role(**msgspec.structs.asdict(role))
-        for key, grants in (data.keys or {}).items():
-            account.add_key(key, grants=grants)
+        data = account_file.decode(text)
+        account = cls(
+            clock=clock,
+            predefined=False,
+            max_custom_roles=data.max_custom_roles,
+            assumptions=data.parse_assumptions() if assumptions is None else assumptions,
+        )
+        account._begins_with = data
+        account._set_up()
+        held = {permission for role in data.roles for permission in role.permissions or ()}
+        _warn_of_misspelled(sorted(held - {*data.extra_permissions}))
         return account
+
+    def _fill(self, data: account_file.AccountData) -> None:
+        """Make the account that of a file."""
+        if data.now is not None:
+            self._ahead = data.now - self.now()
+        self._service.extra_permissions = frozenset(data.extra_permissions)
+        for each in reversed(data.roles):
+            role = self._add_role(each)
+            for binding in each.bindings:
+                self.bind(role, user=binding.user, resource=binding.resource)
+        for name in data.kept_names:
+            self._store.keep_name(name)
+        self._store.created = max(self._store.created, data.roles_created)
+        if data.keys is not None:
+            self._keys.clear()
+            for key, grants in data.keys.items():
+                self.add_key(key, grants=grants)
 
     # What callers may do
 
@@ -280,35 +459,38 @@ class FakeAccount:
         Raises:
             LookupError: The account has no key left.
         """
-        if not self._keys:
-            raise LookupError("the account has no API key")
-        return next(iter(self._keys))
+        with self._lock:
+            if not self._keys:
+                raise LookupError("the account has no API key")
+            return next(iter(self._keys))
 
     @property
     def api_keys(self) -> tuple[str, ...]:
         """Every key that the account knows."""
-        return tuple(self._keys)
+        with self._lock:
+            return tuple(self._keys)
 
     def add_key(self, key: str, *, grants: Iterable[AnyPermission | str] | None = None) -> None:
         """Make the account know an API key, or change what it grants.
 
         Args:
             key: The key.
-            grants: What it may do; None is everything. Without `ROLE_CREATE`, `ROLE_UPDATE` or
-                `ROLE_DELETE` it gets 403 there; without `ROLE_READ` it sees no permissions.
+            grants: What it may do; None is everything. Without `ROLE_READ` it gets 403 to list and
+                get, and sees no permissions in what it creates and updates; without `ROLE_CREATE`,
+                `ROLE_UPDATE` or `ROLE_DELETE` it gets 403 there.
 
         Raises:
-            ValueError: No header can carry the key, or `grants` holds what is no permission.
+            ValueError: No header can carry the key, or `grants` holds an unknown permission.
             TypeError: `grants` is one string.
         """
-        if not key or not (key.isascii() and key.isprintable()) or " " in key:
-            raise ValueError("a key is printable ASCII without spaces")
+        _check_key(key)
         with self._lock:
             self._keys[key] = Key(None if grants is None else self._granted(grants))
 
     def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
-        held = frozenset(map(str, _several(grants)))
-        unknown = tuple(sorted(p for p in held - self._service.newer if not known_permission(p)))
+        held = frozenset(map(str, several(grants)))
+        extra = self._service.extra_permissions
+        unknown = tuple(sorted(p for p in held - extra if not known_permission(p)))
         if unknown:
             raise ValueError(permissions_rule(unknown))
         return held
@@ -331,24 +513,40 @@ class FakeAccount:
         *,
         times: int | None = 1,
         after: int = 0,
+        every_attempt: bool | None = None,
         when: When = "before",
         role: str | None = None,
         retry_after: int | str | None = None,
         detail: str | None = None,
         **members: object,
     ) -> Fault:
-        """Script a failure, for in-process clients and over HTTP alike.
+        """Script a failure: a call that ends in an error class, or an answer that goes wrong.
 
-        Of several that are due the first strikes. A call is one request: a client that tries
-        again gives up after three of most failures, and one that is given a role's name lists.
+        - `fail("create", ServerError)`: the next `create` raises it. Every attempt of that call
+          fails, until the client gives up.
+        - `fail("create", 503)`: one answer is a 503. A client that tries again gets over it, and
+          does not raise; `every_attempt=True` makes it.
+
+        Of several faults that are due the first strikes. A client that is given a role's name
+        lists first, and that is a call of its own.
+
+        A change that ends in a `RolesConnectionError` or `RolesTimeoutError` has not happened: in
+        process no connection is made then. Over HTTP one is there before the server knows what is
+        asked, so it drops, or stays silent: a read ends in the same class, and a change in an
+        `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses them for real.
 
         Args:
             operation: Which calls it strikes; `any` is all five.
-            failure: A status, how the answer breaks, or the error class that either leads to.
-                An answer is `lost` (the connection drops), `truncated` (it breaks off in its
-                body) or `malformed` (no JSON); `delete` has no body to break.
-            times: How many calls it strikes; None is every one.
+            failure: A status of 400 to 599; the class of an error; or how an attempt fails without
+                a status: `lost` (the connection drops), `truncated` (the answer breaks off in its
+                body), `malformed` (its body is not JSON), `silent` (none comes until the caller's
+                limit), `refused` (no connection is made) or `unreachable` (making one takes longer
+                than the caller's limit).
+            times: How many requests it strikes, or with `every_attempt` how many calls; None is
+                every one.
             after: How many matching calls go before, whatever becomes of those.
+            every_attempt: Whether it strikes every attempt of a call, as the client's own header
+                tells them apart; unless given, where `failure` is an error class.
             when: `before` the account does what it was asked, or `after` it did.
             role: Strikes only calls about the role with this name or ID, as `create` names it.
             retry_after: On a 429 or 503, the header: seconds, or a date as text.
@@ -357,16 +555,18 @@ class FakeAccount:
                 `required_plan`.
 
         Returns:
-            The fault, whose `fired` counts how often it struck.
+            The fault, whose `fired` counts the requests that it made fail.
 
         Raises:
-            ValueError: The arguments make no fault, or one that could never strike.
+            ValueError: The arguments make no fault, or one that could never strike; for an error
+                class that no answer leads to, the message says how a test gets it.
         """
         fault = make_fault(
             operation,
             failure,
             times=times,
             after=after,
+            every_attempt=every_attempt,
             retry_after=retry_after,
             when=when,
             role=role,
@@ -391,24 +591,52 @@ class FakeAccount:
             raise AssertionError("faults that did not strike as scripted:\n" + "\n".join(pending))
 
     def clear_faults(self) -> None:
-        """Forget every scripted fault, the latency, the rate limit and the outage."""
+        """Forget every scripted fault and page, latency, the rate limit and the outage."""
         with self._lock:
             self._faults.clear()
-            self._latency = self._bucket = None
-            self.outage = False
+            self._latencies.clear()
+            self._bucket = None
+            self._outage = False
+            self._service.page_sizes.clear()
 
-    def slow_down(self, seconds: float, *, up_to: float | None = None, seed: int = 0) -> None:
-        """Make every answer take a while: in-process on the account's clock, over HTTP for real.
+    @property
+    def outage(self) -> bool:
+        """Whether every call is answered with 503; a test sets it."""
+        with self._lock:
+            return self._outage
+
+    @outage.setter
+    def outage(self, outage: bool) -> None:
+        with self._lock:
+            self._outage = outage
+
+    def slow_down(
+        self,
+        seconds: float,
+        *,
+        up_to: float | None = None,
+        seed: int = 0,
+        operation: Operation | Literal["any"] = "any",
+        role: str | None = None,
+    ) -> None:
+        """Make answers take a while: in process on the account's clock, over HTTP for real.
+
+        Of several that match a call, the one that was given last counts.
 
         Args:
             seconds: How long; with `up_to`, at least.
             up_to: Draws each latency evenly between the two.
             seed: Draws the same ones in every run.
+            operation: Which calls take so long; `any` is all five.
+            role: Only calls about the role with this name or ID take so long.
 
         Raises:
-            ValueError: A bound is below 0, or they are the wrong way round.
+            ValueError: A bound is below 0, or they are the wrong way round, or no call matches.
         """
-        self._latency = Latency(seconds, up_to, seed)
+        latency = Latency(seconds, up_to, seed, operation, role)
+        with self._lock:
+            others = [each for each in self._latencies if each.scope != latency.scope]
+            self._latencies = [latency, *others]
 
     def limit_rate(self, per_second: float, *, burst: int = 1) -> None:
         """Answer calls that come too fast with 429 and a `Retry-After`, on the account's clock.
@@ -420,17 +648,41 @@ class FakeAccount:
         Raises:
             ValueError: A rate of 0 or less, or a burst below 1.
         """
-        self._bucket = TokenBucket(per_second, burst)
+        bucket = TokenBucket(per_second, burst)
+        with self._lock:
+            self._bucket = bucket
+
+    def shorten_pages(self, *sizes: int) -> None:
+        """Let the next pages hold at most so many roles, whatever their limit, and have more.
+
+        The service may do so; a page may be empty and have more.
+
+        Args:
+            sizes: The most that each of the next pages holds, in order; 0 makes an empty page.
+
+        Raises:
+            ValueError: A size is below 0.
+        """
+        if any(size < 0 for size in sizes):
+            raise ValueError(f"a page holds 0 roles or more, not {min(sizes)}")
+        with self._lock:
+            self._service.page_sizes.extend(sizes)
 
     # What it was asked
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[LoggedCall, ...]:
         """Every call so far, oldest first, as far as the log keeps them."""
         with self._lock:
-            return tuple(self._log)
+            return self._log.calls()
 
-    def calls_of(self, operation: Operation, *, role: str | None = None) -> tuple[Call, ...]:
+    @property
+    def calls_in_all(self) -> int:
+        """How many calls there have been, those among them that the log does not keep."""
+        with self._lock:
+            return self._log.total
+
+    def calls_of(self, operation: Operation, *, role: str | None = None) -> tuple[LoggedCall, ...]:
         """Return the calls of one operation, oldest first.
 
         Args:
@@ -460,7 +712,7 @@ class FakeAccount:
             TypeError: The permissions of a role are one string.
         """
         __tracebackhide__ = True
-        wanted = {name: set(map(str, _several(held))) for name, held in expected.items()}
+        wanted = {name: set(map(str, several(held))) for name, held in expected.items()}
         found = {
             r.name: set(map(str, r.permissions or ())) for r in self.roles if not r.is_predefined
         }
@@ -476,10 +728,10 @@ class FakeAccount:
                 lines += [(f"    + {p}", _EXTRA) for p in sorted(found[name] - wanted[name])]
         if lines:
             width = max(len(what) for what, why in lines if why)
-            shown = (f"{what:{width}}    {why}".rstrip() for what, why in lines)
-            raise AssertionError("the custom roles are not as expected:\n" + "\n".join(shown))
+            text = (f"{what:{width}}    {why}".rstrip() for what, why in lines)
+            raise AssertionError("the custom roles are not as expected:\n" + "\n".join(text))
 
-    # The door
+    # The handler
 
     def handle(self, request: Request) -> Reply:
         """Answer one request, as the service would and as the test scripted it.
@@ -488,95 +740,136 @@ class FakeAccount:
             request: Its `Authorization` header says whose it is.
 
         Returns:
-            The answer; a failure is a problem document and no exception.
+            The answer; a failure is a problem document and no exception. Its `Date` header is the
+            account's time.
         """
         with self._lock:
             operation = operation_of(request)
-            role = self._role_of(operation, request)
+            role = self._role_name(operation, request)
             key = _bearer(request)
-            answer = self._refusal(key) or self._faulty(operation, role, key, request)
-            if self._latency is not None:
-                answer = msgspec.structs.replace(answer, delay=self._latency())
-            self._log.append(
-                Call(
-                    operation=operation,
-                    role=role,
-                    api_key=key,
-                    outcome=answer.broken or answer.status,
-                    duration=answer.delay,
-                    attempt=1 + _retries(request),
-                    at=self.now(),
-                    request=request,
-                )
+            attempt = 1 + _retries(request)
+            answer, broken = self._refusal(key), None
+            if answer is None:
+                answer, broken = self._answer(operation, role, key, request, attempt)
+            delay = self._latency(operation, role, request) if self._latencies else 0.0
+            now = self.now()
+            reply = Reply(
+                status=answer.status,
+                headers={**answer.headers, "Date": self._http_date(now)},
+                body=answer.body,
+                delay=delay,
+                broken=broken,
             )
-            return answer
+            self._log.add(
+                operation, role, key, broken or answer.status, delay, attempt, now, request
+            )
+            return reply
 
-    def _refusal(self, key: str) -> Reply | None:
+    def _refusal(self, key: str) -> Response | None:
         """Return what keeps the account from looking at the request at all."""
-        if self.outage:
-            return as_reply(problem_response(503, "the service is out"))
+        if self._outage:
+            return problem_response(503, "the service is out")
         if key not in self._keys:
             detail = "the API key is not known" if key else "the API key is missing"
-            return as_reply(problem_response(401, detail, {"WWW-Authenticate": "Bearer"}))
+            return problem_response(401, detail, {"WWW-Authenticate": "Bearer"})
         wait = self._bucket.wait(self.now()) if self._bucket is not None else None
         if wait:
-            seconds = {"Retry-After": str(math.ceil(wait.total_seconds()))}
-            return as_reply(problem_response(429, "too many requests", seconds))
+            # No clock tells less than a microsecond.
+            seconds = str(math.ceil(round(wait, 6)))
+            return problem_response(429, "too many requests", {"Retry-After": seconds})
         return None
 
-    def _faulty(self, operation: str, role: str | None, key: str, request: Request) -> Reply:
-        subjects = {role, role_id_of(request.path)} if operation in ON_ONE else {role}
-        due = [fault for fault in self._faults if fault.is_due(operation, subjects)]
-        if not due:
-            return as_reply(self._service.answer(operation, self._keys[key], request))
-        fault = due[0]
-        fault.fired += 1
+    def _answer(
+        self, operation: str, role: str | None, key: str, request: Request, attempt: int
+    ) -> tuple[Response, Breakage | None]:
+        fault = None
+        if self._faults:
+            subjects = _subjects(operation, role, request)
+            # Each of them counts the call, and the first that is due strikes.
+            due = [f for f in self._faults if f.is_due(operation, subjects, request, attempt)]
+            fault = due[0] if due else None
+        if fault is None:
+            return self._service.answer(operation, self._keys[key], request), None
+        fault.strike(request, attempt)
         if fault.when == "before":
-            return fault.spoil(None)
-        return fault.spoil(self._service.answer(operation, self._keys[key], request))
+            return fault.apply(None)
+        return fault.apply(self._service.answer(operation, self._keys[key], request))
 
-    def _role_of(self, operation: str, request: Request) -> str | None:
+    def _latency(self, operation: str, role: str | None, request: Request) -> float:
+        subjects = _subjects(operation, role, request)
+        matching = (each for each in self._latencies if each.matches(operation, subjects))
+        latency = next(matching, None)
+        return 0.0 if latency is None else latency.draw()
+
+    def _role_name(self, operation: str, request: Request) -> str | None:
         """Return the name of the role that a request is about, or None."""
         if operation == "create":
-            body = json_of(request.body)
+            body = parse_json(request.body)
             name = cast("dict[str, object]", body).get("name") if isinstance(body, dict) else None
             return name if isinstance(name, str) else None
-        role = self._store.with_id(role_id_of(request.path))
+        role = self._store.by_id(parse_role_id(request.path))
         return None if role is None else role.name
 
-
-class _RoleData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A role of an account file."""
-
-    name: str
-    id: str | None = None
-    description: str | None = None
-    permissions: tuple[str, ...] = ()
-    is_predefined: bool = False
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    def _http_date(self, now: datetime) -> str:
+        second = int(now.timestamp())
+        if self._date[0] != second:
+            self._date = (second, format_datetime(now, usegmt=True))
+        return self._date[1]
 
 
-class _AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account file."""
-
-    roles: tuple[_RoleData, ...]
-    keys: dict[str, tuple[str, ...] | None] | None = None
-    max_custom_roles: int | None = None
-    now: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+def _subjects(operation: str, role: str | None, request: Request) -> set[str | None]:
+    return {role, parse_role_id(request.path)} if operation in ON_ONE else {role}
 
 
 def _system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def _several(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
+def _check_key(key: str) -> None:
+    if not key or not (key.isascii() and key.isprintable()) or " " in key:
+        raise ValueError("a key must be printable ASCII without spaces")
+
+
+def several(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
+    """Return the permissions; raises `TypeError` where they are one string."""
     # A string is an iterable of strings too, so no type checker sees the slip.
     if isinstance(permissions, str):
         raise TypeError(
-            f"permissions are a set or another iterable, not one string {permissions!r}"
+            f"permissions must be a set or another iterable, not one string {permissions!r}"
         )
     return permissions
+
+
+def _is_unicode(*texts: str) -> bool:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _warn_of_misspelled(permissions: Iterable[str]) -> None:
+    """Warn of each unknown permission that is a letter off a known one, at the caller's caller."""
+    for permission in permissions:
+        if known_permission(permission):
+            continue
+        near = next((p for p in Permission if _is_one_edit_apart(permission, p)), None)
+        if near is not None:
+            warnings.warn(
+                f"{permission!r} is not a known permission; did you mean {near}?",
+                SuspiciousPermissionWarning,
+                stacklevel=3,
+            )
+
+
+def _is_one_edit_apart(one: str, other: str) -> bool:
+    """Whether a letter is missing, too many, wrong, or swapped with the next."""
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    is_swapped = len(one) == 2 and one == other[::-1]  # noqa: PLR2004
+    return is_swapped or max(len(one), len(other)) == 1
 
 
 def _bearer(request: Request) -> str:

@@ -1,10 +1,12 @@
 """The fake client: the same methods as the real one, over an account instead of a socket."""
 
+import math
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
+from anyio import sleep_forever
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async._client import BaseRolesClient
@@ -13,9 +15,7 @@ from arize_roles_async._errors import ClientStateError, RolesConnectionError, Ro
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._transport import Call, Transport
 from arize_roles_async._wire import Request, Response
-from arize_roles_fake._account import FakeAccount
-
-_FOREVER: Final = float("inf")
+from arize_roles_fake._account import FakeAccount, Reply
 
 
 class FakeRolesClient(BaseRolesClient):
@@ -34,7 +34,7 @@ class FakeRolesClient(BaseRolesClient):
         retry: How often a call is tried.
 
     Raises:
-        ConfigurationError: An argument is of another type, or no limit.
+        ConfigurationError: An argument is not of its type.
     """
 
     def __init__(
@@ -76,29 +76,51 @@ class AccountTransport(Transport):
         call.in_flight = True
         headers = {**request.headers, "Authorization": self._authorization}
         reply = self._account.handle(msgspec.structs.replace(request, headers=headers))
-        if reply.delay:
-            self._wait(began, reply.delay, request, call)
+        if reply.broken is None and not reply.delay:
+            return reply
+        return await self._disturbed(reply, began, request, call)
+
+    async def _disturbed(
+        self, reply: Reply, began: datetime, request: Request, call: Call
+    ) -> Response:
+        """Let happen on the way what the test scripted."""
+        where = f"{request.method} {request.path}"
+        if reply.broken in {"refused", "unreachable"}:
+            call.in_flight = False
+        if reply.broken == "refused":
+            raise RolesConnectionError(f"{where}: the connection was refused")
+        if reply.broken == "unreachable":
+            await self._wait(began, math.inf, "connect", f"{where}: no connection", call)
+        seconds = math.inf if reply.broken == "silent" else reply.delay
+        await self._wait(began, seconds, "read", f"{where}: no answer", call)
         if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
-                f"{request.method} {request.path}: the connection failed before a whole answer "
-                "came",
-                sent=True,
+                f"{where}: the connection failed before a whole answer came", sent=True
             )
         return reply
 
-    def _wait(self, began: datetime, seconds: float, request: Request, call: Call) -> None:
-        """Let the latency of an answer pass, or the limit that it exceeds."""
-        silence = _FOREVER if call.timeouts.read is None else call.timeouts.read
+    async def _wait(
+        self,
+        began: datetime,
+        seconds: float,
+        limit: Literal["connect", "read"],
+        message: str,
+        call: Call,
+    ) -> None:
+        """Let time pass, or the limit that it exceeds."""
+        bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
+        bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began.timestamp())
+        waited = min(seconds, bound, left)
+        if waited == math.inf:
+            await sleep_forever()
         # Counted from where each call began, so that calls under way together wait together.
-        self._account.advance_to(began + timedelta(seconds=min(seconds, silence, left)))
-        if min(silence, left) >= seconds:
+        self._account.advance_to(began + timedelta(seconds=waited))
+        if waited >= seconds:
             return
-        if left <= silence:
+        if left <= bound:
             raise _TimeIsUpError
-        raise RolesTimeoutError(
-            f"{request.method} {request.path}: no answer", limit="read", seconds=silence, sent=True
-        )
+        raise RolesTimeoutError(message, limit=limit, seconds=bound, sent=limit == "read")
 
     def now(self) -> float:
         return self._account.now().timestamp()

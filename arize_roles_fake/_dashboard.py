@@ -12,7 +12,7 @@ from arize_roles_async._config import is_loopback
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, Permission
 from arize_roles_fake._account import FakeAccount
-from arize_roles_fake._faults import Call
+from arize_roles_fake._call_log import LoggedCall
 
 _ROLES_SHOWN: Final = 100
 _CALLS_SHOWN: Final = 100
@@ -72,7 +72,7 @@ HEADERS: Final = {
 }
 
 
-def is_from_here(host: str, peer: str | None) -> bool:
+def is_local_request(host: str, peer: str | None) -> bool:
     """Whether a request comes from this machine and means it.
 
     A page from elsewhere can make a browser resolve its own name to this machine (DNS rebinding),
@@ -146,7 +146,7 @@ def _group(
     return f"<tbody><tr>{head}{'</tr><tr>'.join(rows)}</tr></tbody>"
 
 
-def _log(account: FakeAccount, calls: tuple[Call, ...]) -> str:
+def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
     last = calls[: -_CALLS_SHOWN - 1 : -1]
     if not last:
         return "<p>None yet.</p>"
@@ -157,7 +157,7 @@ def _log(account: FakeAccount, calls: tuple[Call, ...]) -> str:
     )
 
 
-def _row(call: Call, secrets: Iterable[str]) -> str:
+def _row(call: LoggedCall, secrets: Iterable[str]) -> str:
     said, _, outcome = str(call).rpartition(" -> ")
     for secret in secrets:
         said = said.replace(secret, "[API key]")

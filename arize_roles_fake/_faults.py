@@ -1,109 +1,157 @@
-"""What a test scripts an account to do wrong, and the log of what it was asked."""
+"""What goes wrong in an account: scripted failures, latency, a rate limit."""
 
 import math
 import random
 from collections.abc import Container, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Literal, cast, get_args
-from urllib.parse import parse_qsl
 
 import attrs
-import msgspec
 
 from arize_roles_async._errors import (
     STATUS_ERRORS,
+    ClientStateError,
+    ConfigurationError,
     InvalidResponseError,
-    Problem,
+    MissingExtraError,
+    OutcomeUnknownError,
     RolesConnectionError,
     RolesError,
+    RolesTimeoutError,
     ServerError,
+    StatusError,
+    ValidationError,
 )
 from arize_roles_async._lookup import is_role_id
 from arize_roles_async._wire import Request, Response
-from arize_roles_fake._wire import TITLES, page_response, problem_response, role_id_of
+from arize_roles_fake._wire import page_response, problem_response
 
 Operation = Literal["list", "get", "create", "update", "delete"]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 ON_ONE: Final = frozenset({"get", "update", "delete"})
+READS: Final = frozenset({"list", "get"})
 
-Breakage = Literal["lost", "truncated", "malformed"]
-"""`lost`: the connection drops and no answer comes. `truncated`: the answer breaks off in its
-body. `malformed`: its body is no JSON."""
+Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
+"""How an attempt can fail without a status:
+
+- `lost`: the connection drops and no answer comes.
+- `truncated`: the answer breaks off in its body.
+- `malformed`: the answer's body is not JSON.
+- `silent`: no answer comes, and the connection stays open until the caller's limit.
+- `refused`: no connection can be made, so nothing is sent.
+- `unreachable`: making the connection takes longer than the caller's limit, so nothing is sent.
+"""
 
 When = Literal["before", "after"]
 """Whether the account fails before it does what it was asked, or after it did."""
 
+_NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
+_NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
+_PLAN_MEMBERS: Final = frozenset(
+    {"instance", "entitlement", "limit", "current_count", "required_plan"}
+)
 
-class Reply(Response, frozen=True, kw_only=True):
-    """What the account answers with, and how that reaches the caller."""
+_FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
+    **{error: status for status, error in STATUS_ERRORS.items()},
+    ServerError: 503,
+    RolesConnectionError: "refused",
+    RolesTimeoutError: "unreachable",
+    OutcomeUnknownError: "lost",
+    InvalidResponseError: "malformed",
+}
+"""How each error class is brought about."""
 
-    delay: float = 0.0
-    """Seconds until it does."""
-    broken: Breakage | None = None
-    """How it is broken on the way."""
+_BROUGHT_ABOUT_OTHERWISE: Final[dict[type[RolesError], str]] = {
+    RolesError: "it is the base of all errors; give one of the others",
+    StatusError: "give the status, such as 418",
+    ValidationError: "arguments that break a rule raise it, and nothing is sent",
+    ConfigurationError: "a client that is made with wrong arguments raises it",
+    ClientStateError: "a client that is closed raises it",
+    MissingExtraError: "a package that is not installed leads to it",
+}
+"""How a test gets the error classes that no answer leads to."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class Fault:
-    """A failure that was scripted with `FakeAccount.fail`; `fired` counts how often it struck."""
+    """A failure that was scripted with `FakeAccount.fail`."""
 
     operation: Operation | Literal["any"]
     failure: int | Breakage
     times: int | None
     after: int
+    every_attempt: bool
     retry_after: int | str | None
     when: When
     role: str | None
     detail: str
     members: Mapping[str, object]
-    seen: int = 0
     fired: int = 0
+    """How many requests it made fail."""
+    _seen: int = attrs.field(default=0, init=False)
+    _struck: int = attrs.field(default=0, init=False)
+    _last_attempts: dict[object, int] = attrs.field(factory=dict[object, int], init=False)
 
     def __str__(self) -> str:
-        often = "every time" if self.times is None else f"{self.times} times"
-        said = f"{self.operation} fails with {self.failure}, {often}"
-        said += f" after {self.after}" if self.after else ""
-        said += f", for the role {self.role!r}" if self.role is not None else ""
-        return f"{said}: struck {self.fired} times"
+        often = "every time" if self.times is None else _count(self.times, "time")
+        text = f"{self.operation} fails with {self.failure}, {often}"
+        text += ", every attempt" if self.every_attempt else ""
+        text += f" after {self.after}" if self.after else ""
+        text += f", for the role {self.role!r}" if self.role is not None else ""
+        return f"{text}: struck {_count(self.fired, 'request')}"
 
     @property
     def is_pending(self) -> bool:
         """Whether it has not struck as often as it was to, or, without a number, not at all."""
-        return self.fired < (1 if self.times is None else self.times)
+        return self._struck < (1 if self.times is None else self.times)
 
-    def is_due(self, operation: str, subjects: Container[str | None]) -> bool:
-        """Count a call, and tell whether this fault is due to strike it."""
+    def is_due(
+        self, operation: str, subjects: Container[str | None], request: Request, attempt: int
+    ) -> bool:
+        """Count a request, and tell whether this fault is due to make it fail."""
         if self.operation not in {operation, "any"} or operation not in OPERATIONS:
             return False
         if operation == "delete" and self.failure in _NEED_A_BODY:
             return False
         if self.role is not None and self.role not in subjects:
             return False
-        self.seen += 1
-        return self.seen > self.after and (self.times is None or self.fired < self.times)
+        if self.every_attempt and attempt > 1:
+            # Equal calls at the same moment differ by how far each has come.
+            return self._last_attempts.get(_identity(request)) == attempt - 1
+        self._seen += 1
+        return self._seen > self.after and (self.times is None or self._struck < self.times)
 
-    def spoil(self, answer: Response | None) -> Reply:
-        """Return what becomes of the answer, or of none where the fault strikes before it."""
+    def strike(self, request: Request, attempt: int) -> None:
+        """Count a request that this fault makes fail."""
+        self.fired += 1
+        if attempt == 1 or not self.every_attempt:
+            self._struck += 1
+        if self.every_attempt:
+            self._last_attempts[_identity(request)] = attempt
+
+    def apply(self, answer: Response | None) -> tuple[Response, Breakage | None]:
+        """Return what the answer becomes, and how it breaks on the way.
+
+        Args:
+            answer: The account's own; None where the fault strikes before there is one.
+        """
         if isinstance(self.failure, int):
             headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-            return as_reply(problem_response(self.failure, self.detail, headers, self.members))
-        reply = as_reply(answer or page_response((), None, with_permissions=True))
-        body = b"<html>not JSON</html>" if self.failure == "malformed" else reply.body
-        return msgspec.structs.replace(reply, body=body, broken=self.failure)
+            return problem_response(self.failure, self.detail, headers, self.members), None
+        answer = answer or page_response((), None)
+        if self.failure == "malformed":
+            answer = Response(
+                status=answer.status, headers=answer.headers, body=b"<html>not JSON</html>"
+            )
+        return answer, self.failure
 
 
-def as_reply(answer: Response) -> Reply:
-    """Return an answer that reaches the caller as it is, at once."""
-    return Reply(status=answer.status, headers=answer.headers, body=answer.body)
+def _identity(request: Request) -> object:
+    return request.method, request.target, request.body
 
 
-_NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
-_STATUSES: Final[dict[type[RolesError], int | Breakage]] = {
-    **{kind: status for status, kind in STATUS_ERRORS.items()},
-    ServerError: 503,
-    RolesConnectionError: "lost",
-    InvalidResponseError: "malformed",
-}
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def make_fault(
@@ -112,6 +160,7 @@ def make_fault(
     *,
     times: int | None,
     after: int,
+    every_attempt: bool | None,
     retry_after: int | str | None,
     when: str,
     role: str | None,
@@ -123,9 +172,8 @@ def make_fault(
     Raises:
         ValueError: They make no fault, or one that could never strike; it names every reason.
     """
-    said = failure.__name__ if isinstance(failure, type) else repr(failure)
-    means = _STATUSES.get(failure) if isinstance(failure, type) else failure
-    plan = set(Problem.__struct_fields__) - {"title", "status", "type", "detail"}
+    name = failure.__name__ if isinstance(failure, type) else repr(failure)
+    means = _FAILURES.get(failure) if isinstance(failure, type) else failure
     flaws = [
         why
         for is_wrong, why in (
@@ -133,37 +181,42 @@ def make_fault(
                 operation not in {*OPERATIONS, "any"},
                 f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}",
             ),
-            (
-                means not in get_args(Breakage) and not _is_failing(means),
-                (
-                    "failure must be a status of 400 to 599, the class of an error that an answer "
-                    f"leads to, or one of {', '.join(get_args(Breakage))}, not {said}"
-                ),
-            ),
+            (means not in get_args(Breakage) and not _is_failing(means), _not_a_failure(failure)),
             (times is not None and times < 1, f"with times={times} it never strikes"),
             (after < 0, f"after must be 0 or more, not {after}"),
             (when not in get_args(When), f"when must be before or after, not {when!r}"),
             (
+                when == "after" and means in _NOT_CONNECTED,
+                (
+                    f"{name} means that nothing was sent, so nothing was done before; "
+                    "'lost' drops the connection after the work"
+                ),
+            ),
+            (
                 retry_after is not None and means not in {429, 503},
-                f"retry_after goes with 429 and 503, not with {said}",
+                f"retry_after goes with 429 and 503, not with {name}",
             ),
             (
                 isinstance(retry_after, int) and retry_after < 0,
                 f"retry_after must be 0 or more, not {retry_after}",
             ),
-            (bool(members) and means != 403, f"only a 403 has plan members, not {said}"),  # noqa: PLR2004
+            (bool(members) and means != 403, f"only a 403 has plan members, not {name}"),  # noqa: PLR2004
             (
-                not members.keys() <= plan,
-                f"a problem has no {', '.join(sorted(members.keys() - plan))}",
+                not members.keys() <= _PLAN_MEMBERS,
+                f"a problem has no {', '.join(sorted(members.keys() - _PLAN_MEMBERS))}",
             ),
-            (role is not None and operation == "list", "a list is about no one role"),
+            (role is not None and operation == "list", "a list is not about one role"),
             (
                 role is not None and operation == "create" and is_role_id(role),
                 "before create a role has no ID",
             ),
             (
                 operation == "delete" and means in _NEED_A_BODY,
-                f"a deleted role is answered without a body, so it cannot be {said}",
+                f"a deletion is answered without a body, so it cannot be {name}",
+            ),
+            (
+                failure is OutcomeUnknownError and operation in {*READS, "any"},
+                f"the outcome of {operation} is never unknown: only a change has one",
             ),
         )
         if is_wrong
@@ -175,6 +228,7 @@ def make_fault(
         failure=cast("int | Breakage", means),
         times=times,
         after=after,
+        every_attempt=isinstance(failure, type) if every_attempt is None else every_attempt,
         retry_after=retry_after,
         when=cast("When", when),
         role=role,
@@ -187,23 +241,35 @@ def _is_failing(status: object) -> bool:
     return type(status) is int and 400 <= status <= 599  # noqa: PLR2004 - failures, as in RFC 9110
 
 
-def fault_arguments(text: str) -> dict[str, Any]:
+def _not_a_failure(failure: object) -> str:
+    if isinstance(failure, type) and failure in _BROUGHT_ABOUT_OTHERWISE:
+        how = _BROUGHT_ABOUT_OTHERWISE[failure]
+        return f"no answer leads to {failure.__name__}: {how}"
+    name = failure.__name__ if isinstance(failure, type) else repr(failure)
+    return (
+        "failure must be a status of 400 to 599, the class of an error that an answer leads to, "
+        f"or one of {', '.join(get_args(Breakage))}, not {name}"
+    )
+
+
+def parse_fault(text: str) -> dict[str, Any]:
     """Return the arguments of `FakeAccount.fail` that a line of text stands for.
 
     Args:
-        text: `OPERATION:FAILURE`, then any of `,times=N` (or `always`), `,after=N`,
-            `,when=before|after`, `,retry_after=SECONDS` and, at the end, `,role=NAME`: a role's
-            name may hold commas.
+        text: `OPERATION:FAILURE`, where the failure may be the name of an error class; then any of
+            `,times=N` (or `always`), `,after=N`, `,every_attempt`, `,when=before|after`,
+            `,retry_after=SECONDS` and, at the end, `,role=NAME`: a role's name may hold commas.
 
     Raises:
-        ValueError: It is no such text.
+        ValueError: The text is not in this form.
     """
     text, has_role, role = text.partition(",role=")
     what, *options = text.split(",")
     operation, _, failure = what.partition(":")
+    classes = {each.__name__: each for each in (*_FAILURES, *_BROUGHT_ABOUT_OTHERWISE)}
     arguments: dict[str, Any] = {
         "operation": operation,
-        "failure": int(failure) if failure.isdecimal() else failure,
+        "failure": int(failure) if failure.isdecimal() else classes.get(failure, failure),
     }
     if has_role:
         arguments["role"] = role
@@ -211,103 +277,72 @@ def fault_arguments(text: str) -> dict[str, Any]:
         name, _, value = option.partition("=")
         if name == "when":
             arguments[name] = value
+        elif option == "every_attempt":
+            arguments[name] = True
         elif name == "times" and value == "always":
             arguments[name] = None
         elif name in {"times", "after", "retry_after"} and value.isdecimal():
             arguments[name] = int(value)
         else:
-            raise ValueError(f"{option!r} is no option of a fault")
+            raise ValueError(f"{option!r} is not a fault option")
     return arguments
 
 
 class Latency:
-    """How long answers take: fixed, or drawn evenly between two bounds."""
+    """How long some answers take: fixed, or drawn evenly between two bounds."""
 
-    def __init__(self, seconds: float, up_to: float | None, seed: int) -> None:
-        self._low = seconds
-        self._high = seconds if up_to is None else up_to
-        if not 0.0 <= self._low <= self._high < math.inf:
+    def __init__(
+        self, seconds: float, up_to: float | None, seed: int, operation: str, role: str | None
+    ) -> None:
+        high = seconds if up_to is None else up_to
+        if not 0.0 <= seconds <= high < math.inf:
             raise ValueError(
                 f"latency must be 0 or more, and up_to no less, not {seconds}, {up_to}"
             )
+        if operation not in {*OPERATIONS, "any"}:
+            raise ValueError(
+                f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}"
+            )
+        if operation == "list" and role is not None:
+            raise ValueError("a list is not about one role")
+        self._low = seconds
+        self._high = high
         self._random = random.Random(seed)  # noqa: S311 - no secret
+        self.scope = (operation, role)
+        """The operation and the role that it is about."""
 
-    def __call__(self) -> float:
+    def matches(self, operation: str, subjects: Container[str | None]) -> bool:
+        """Whether the answer to a request takes this long."""
+        chosen, role = self.scope
+        return chosen in {operation, "any"} and (role is None or role in subjects)
+
+    def draw(self) -> float:
+        """Return how long the next answer takes, in seconds."""
         return self._random.uniform(self._low, self._high)
 
 
 class TokenBucket:
     """A rate limit: so many calls a second, and a few at once.
 
-    Kept as the moment at which the bucket is full again, which no rounding of tokens touches.
+    It is kept as the moment at which the bucket is full again, which no rounding of tokens touches.
     """
 
     def __init__(self, per_second: float, burst: int) -> None:
         if not 0.0 < per_second < math.inf or burst < 1:
             raise ValueError("a rate limit needs per_second above 0 and burst of 1 or more")
-        self._refill = timedelta(seconds=1.0 / per_second)
+        self._refill = 1.0 / per_second
         self._capacity = self._refill * burst
-        self._full_at: datetime | None = None
+        self._began: datetime | None = None
+        self._full_at = 0.0
 
-    def wait(self, now: datetime) -> timedelta:
-        """Take a token and return 0, or return how long it takes until there is one."""
-        full_at = max(self._full_at or now, now) + self._refill
-        lacking = full_at - now - self._capacity
-        if lacking > timedelta():
+    def wait(self, now: datetime) -> float:
+        """Take a token and return 0, or return the seconds until there is one."""
+        self._began = self._began or now
+        seconds = (now - self._began).total_seconds()
+        full_at = max(self._full_at, seconds) + self._refill
+        lacking = full_at - seconds - self._capacity
+        # Less than a clock can tell is rounding.
+        if lacking > 1e-6:  # noqa: PLR2004
             return lacking
         self._full_at = full_at
-        return timedelta()
-
-
-@attrs.frozen(kw_only=True)
-class Call:
-    """One request that the account was asked, as its log keeps it."""
-
-    operation: str
-    """`list`, `get`, `create`, `update`, `delete`; the method and path of what is none."""
-    role: str | None
-    """The name, when it was asked, of the role that it was about."""
-    api_key: str = attrs.field(repr=False)
-    outcome: int | Breakage
-    """The status of the answer, or how it was broken."""
-    duration: float
-    """Seconds that the answer took, on the account's clock."""
-    attempt: int
-    """Which attempt it was of the caller's, from 1; 1 for clients that do not say."""
-    at: datetime
-    """When it was asked, on the account's clock."""
-    request: Request = attrs.field(repr=False, eq=False)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What was asked: the ID, the fields of the body, the parameters of the query."""
-        path, _, query = self.request.target.partition("?")
-        given: dict[str, Any] = {name: _plain(name, value) for name, value in parse_qsl(query)}
-        if self.operation in ON_ONE:
-            given["role_id"] = role_id_of(path)
-        body = json_of(self.request.body)
-        return given | (body if isinstance(body, dict) else {"body": body})
-
-    def __str__(self) -> str:
-        said = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
-        about = f" {self.role!r}" if self.role is not None and self.operation != "create" else ""
-        outcome = str(self.outcome)
-        if isinstance(self.outcome, int) and self.outcome in TITLES:
-            outcome += f" {TITLES[self.outcome]}"
-        tail = "" if self.attempt == 1 else f", attempt {self.attempt}"
-        tail += f", {self.duration:g} s" if self.duration else ""
-        return f"{self.operation}({said}){about} -> {outcome}{tail}"
-
-
-def _plain(name: str, value: str) -> object:
-    if name == "limit" and value.isdecimal():
-        return int(value)
-    return {"true": True, "false": False}.get(value, value) if name == "is_predefined" else value
-
-
-def json_of(body: bytes | None) -> object:
-    """Return the JSON of a body, an empty object for none, or the bytes of what is no JSON."""
-    try:
-        return msgspec.json.decode(body or b"{}")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return body
+        return 0.0

@@ -20,6 +20,7 @@ from arize_roles_async._config import configure
 from arize_roles_async._errors import RolesTimeoutError
 from arize_roles_async._lookup import is_role_id
 from arize_roles_async._options import Timeouts, retry_after
+from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call
 from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path
 from arize_roles_fake._account import FakeAccount
@@ -99,13 +100,13 @@ async def record_service(
     from arize_roles_async._aiohttp import AiohttpTransport
 
     config = configure(
-        api_key=None,
-        base_url=base_url,
+        api_key=Secret(None),
+        base_url=Secret(base_url),
         region=None,
         verify=None,
         ca_file=None,
-        proxy=None,
-        headers=None,
+        proxy=Secret(None),
+        headers=Secret(None),
         allow_http=False,
     )
     transport = AiohttpTransport(config, None, 1, sleep)

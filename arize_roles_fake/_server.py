@@ -5,16 +5,19 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from email.utils import format_datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from arize_roles_async._wire import MAX_BODY, Request
-from arize_roles_fake._account import FakeAccount
-from arize_roles_fake._dashboard import HEADERS, is_from_here, page
-from arize_roles_fake._faults import Reply
+from arize_roles_fake._account import FakeAccount, Reply
+from arize_roles_fake._dashboard import HEADERS, is_local_request, page
 from arize_roles_fake._wire import problem_response
+
+_POLL: Final = 0.02
 
 
 @asynccontextmanager
@@ -38,9 +41,9 @@ async def serve(
         OSError: The address can't be listened on.
     """
     app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_get("/", _Page(account).handle)
+    app.router.add_get("/", _Dashboard(account).handle)
     # Everything, and a dot alone matches no newline, which an ID may hold.
-    app.router.add_route("*", "/{tail:(?s:.*)}", _Door(account).handle)
+    app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account).handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
     await runner.setup()
     try:
@@ -115,20 +118,22 @@ class RolesServer:
             self._ready.set_exception(error)
 
 
-class _Page:
+class _Dashboard:
     """The page for a person with a browser on this machine."""
 
     def __init__(self, account: FakeAccount) -> None:
         self._account = account
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if not is_from_here(request.host, request.remote):
+        if not is_local_request(request.host, request.remote):
             refused = problem_response(403, "the page is for a browser on the same machine")
             return web.Response(status=403, headers=refused.headers, body=refused.body)
         return web.Response(headers=HEADERS, text=page(self._account))
 
 
-class _Door:
+class _Handler:
+    """Every other request, which is the account's to answer."""
+
     def __init__(self, account: FakeAccount) -> None:
         self._account = account
 
@@ -136,8 +141,11 @@ class _Door:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            refused = problem_response(413, "the body is too long", {"Connection": "close"})
-            return web.Response(status=413, headers=refused.headers, body=refused.body)
+            return self._refused(413, "the body is too long")
+        except (web.RequestPayloadError, HttpProcessingError):
+            # Nothing more of it can be read, which the server would try.
+            request.content.feed_eof()
+            return self._refused(400, "the body is not encoded as its Content-Encoding says")
         reply = self._account.handle(
             Request(
                 method=request.method,
@@ -148,9 +156,18 @@ class _Door:
         )
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        if reply.broken in {"lost", "truncated"}:
+        if reply.broken in {"silent", "unreachable"}:
+            while request.transport is not None:  # noqa: ASYNC110 - until the caller gives up
+                await asyncio.sleep(_POLL)
+        if reply.broken not in {None, "malformed"}:
             return await _break_off(request, reply)
         return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
+
+    def _refused(self, status: int, detail: str) -> web.Response:
+        """Return the answer to a request whose body was not read to its end."""
+        date = format_datetime(self._account.now(), usegmt=True)
+        refused = problem_response(status, detail, {"Connection": "close", "Date": date})
+        return web.Response(status=status, headers=refused.headers, body=refused.body)
 
 
 async def _break_off(request: web.Request, reply: Reply) -> web.StreamResponse:

@@ -1,7 +1,6 @@
-"""What the service decides by its own state: the rules behind the door of a fake account.
+"""What the service decides by its own state: the rules behind a fake account.
 
-What is assumed where the service's reference is silent is in this file, each point under the word
-ASSUMED; FIDELITY.md, beside it, lists them with everything else.
+Where the reference is silent, `Assumptions` says what the service does.
 """
 
 import base64
@@ -18,24 +17,30 @@ import attrs
 from msgspec.structs import asdict
 
 from arize_roles_async._errors import ValidationError
+from arize_roles_async._lookup import is_role_id
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import Permission
 from arize_roles_async._requests import UNSET, ListRoles
 from arize_roles_async._wire import ROLES_PATH, Request, Response
-from arize_roles_fake._store import Place, RoleStore
+from arize_roles_fake._assumptions import Assumptions
+from arize_roles_fake._store import Position, RoleStore
 from arize_roles_fake._wire import (
+    InvalidBodyError,
     decode_create,
     decode_list,
     decode_update,
     page_response,
+    parse_role_id,
     problem_response,
-    role_id_of,
     role_response,
 )
 
 _SIGNATURE: Final = 12  # Bytes: too many to hit by guessing.
 _ON_ALL: Final = {"GET": "list", "POST": "create"}
 _ON_ONE: Final = {"GET": "get", "PATCH": "update", "DELETE": "delete"}
+
+# The one for roles is not published.
+_ENTITLEMENT: Final = "CUSTOM_ROLES"
 
 
 @attrs.frozen
@@ -49,64 +54,97 @@ class Key:
         return self.grants is None or permission in self.grants
 
 
+def _exactly(name: str) -> str:
+    return name
+
+
+def _trimmed(name: str) -> str:
+    return name.strip(" ")
+
+
+_FOLDS: Final[dict[str, Callable[[str], str]]] = {
+    "exact": _exactly,
+    "case-insensitive": str.casefold,
+    "trimmed": _trimmed,
+}
+
+
 class Service:
     """Answers requests over a store of roles.
 
     Args:
-        store: The roles.
         now: Tells the time, timezone-aware.
-        max_custom_roles: How many custom roles the plan allows; None is any number.
+        assumptions: What it does where the reference is silent.
     """
 
-    def __init__(
-        self, store: RoleStore, now: Callable[[], datetime], max_custom_roles: int | None
-    ) -> None:
-        self.store = store
-        self.max_custom_roles = max_custom_roles
-        self.newer: frozenset[str] = frozenset()
+    def __init__(self, now: Callable[[], datetime], assumptions: Assumptions) -> None:
+        self.assumptions = assumptions
+        self.max_custom_roles: int | None = None
+        """How many custom roles the plan allows; None is any number."""
+        self.extra_permissions: frozenset[str] = frozenset()
         """Permissions that the account knows and this version of the library does not."""
+        self.page_sizes: list[int] = []
+        """At most so many roles are on the next pages, whatever their limit."""
         self._now = now
         self._cursor_secret = secrets.token_bytes(16)
+        self._empty_pages = 0
+        self.store = self.new_store()
+
+    def new_store(self) -> RoleStore:
+        """Return a store without a role, in which the same names count as the same."""
+        return RoleStore(_FOLDS[self.assumptions.name_comparison])
 
     def answer(self, operation: str, key: Key, request: Request) -> Response:
         """Return the answer to a request of a known caller; a failure is a problem document."""
-        steps = self._steps.get(operation)
-        if steps is None:
+        handler = self._handlers.get(operation)
+        if handler is None:
             return _no_such_operation(request)
         try:
-            return steps(self, key, request)
+            return handler(self, key, request)
+        except InvalidBodyError as error:
+            return problem_response(self.assumptions.invalid_body, str(error))
         except ValidationError as error:
-            # ASSUMED: everything wrong with a body or a parameter, taken alone, is 400.
             return problem_response(400, str(error))
-        except _Refused as refused:
-            return refused.response
+        except _RefusedError as error:
+            return error.response
 
     def _list(self, key: Key, request: Request) -> Response:
+        _require(key, Permission.ROLE_READ)
         asked = decode_list(request.target.partition("?")[2])
-        # ASSUMED: newest first; predefined roles are as old as the account.
-        # ASSUMED: a walk goes on from where the page before ended, by age: roles that exist from
-        # its start to its end are seen exactly once, whatever is made or deleted meanwhile.
-        place = None if asked.cursor is None else self._place(asked)
-        found = self.store.older_than(place, is_predefined=asked.is_predefined)
-        page = list(islice(found, asked.limit + 1))
-        more = len(page) > asked.limit
-        cursor = self._cursor(asked, page[asked.limit - 1][0]) if more else None
-        roles = [role for _, role in page[: asked.limit]]
-        return page_response(roles, cursor, with_permissions=key.may(Permission.ROLE_READ))
+        position, offset = (None, 0) if asked.cursor is None else self._position(asked)
+        size = min(asked.limit, self.page_sizes.pop(0)) if self.page_sizes else asked.limit
+        by_position = self.assumptions.paging == "by-position"
+        found = self.store.iter_after(
+            position if by_position else None,
+            is_predefined=asked.is_predefined,
+            newest_first=self.assumptions.list_order == "newest-first",
+        )
+        skipped = 0 if by_position else offset
+        page = list(islice(found, skipped, skipped + size + 1))
+        cursor = None
+        if len(page) > size:
+            # An empty page ends where the one before it did, and no walk gets a cursor twice.
+            self._empty_pages += not size
+            last, salt = (page[size - 1][0], 0) if size else (position, self._empty_pages)
+            cursor = self._cursor(asked, last, offset + size, salt)
+        return page_response([role for _, role in page[:size]], cursor)
 
     def _create(self, key: Key, request: Request) -> Response:
         _require(key, Permission.ROLE_CREATE)
-        # ASSUMED: a permission that a body names twice is kept once, in its first place.
-        new = decode_create(request.body or b"", self.newer)
-        # ASSUMED: names are compared exactly; others by case or outer spaces are different names.
-        if self.store.named(new.name) is not None:
-            raise _Refused(409, f"there is a role named {new.name!r} already")
+        self._check_content_type(request)
+        new = decode_create(
+            request.body or b"",
+            self.extra_permissions,
+            duplicates=self.assumptions.duplicate_permissions == "kept-once",
+        )
+        name = self._kept_as(new.name)
+        self._require_free(name)
         custom = self.store.count(is_predefined=False)
         if self.max_custom_roles is not None and custom >= self.max_custom_roles:
-            raise _Refused(
+            raise _RefusedError(
                 403,
                 "the account's plan allows no more custom roles",
-                entitlement="custom_roles",
+                entitlement=_ENTITLEMENT,
                 limit=self.max_custom_roles,
                 current_count=custom,
                 required_plan="ENTERPRISE",
@@ -114,7 +152,7 @@ class Service:
         now = self._now()
         role = Role(
             id=self.store.next_id(),
-            name=new.name,
+            name=name,
             description=None if new.description is UNSET else new.description or None,
             permissions=new.permissions,
             is_predefined=False,
@@ -122,75 +160,131 @@ class Service:
             updated_at=now,
         )
         self.store.add(role)
-        return self._shown(201, role, key)
+        return _role_answer(201, role, key)
 
     def _get(self, key: Key, request: Request) -> Response:
-        return self._shown(200, self._existing(request), key)
+        _require(key, Permission.ROLE_READ)
+        return _role_answer(200, self._existing(request), key)
 
     def _update(self, key: Key, request: Request) -> Response:
         _require(key, Permission.ROLE_UPDATE)
-        changes = decode_update(request.body or b"", self.newer)
+        self._check_content_type(request)
+        changes = decode_update(
+            request.body or b"",
+            self.extra_permissions,
+            duplicates=self.assumptions.duplicate_permissions == "kept-once",
+        )
         role = self._custom(request, "updated")
-        name = role.name if changes.name is UNSET else changes.name
-        # ASSUMED: renaming a role to its own name succeeds.
-        if (self.store.named(name) or role).id != role.id:
-            raise _Refused(409, f"there is a role named {name!r} already")
         given = {field: value for field, value in asdict(changes).items() if value is not UNSET}
+        if changes.name is not UNSET:
+            given["name"] = name = self._kept_as(changes.name)
+            if name != role.name:
+                self._require_free(name, but_for=role)
+            elif self.assumptions.rename_to_own_name != 200:  # noqa: PLR2004 - that it succeeds
+                raise _RefusedError(
+                    self.assumptions.rename_to_own_name, f"the role is named {name!r} already"
+                )
         if "description" in given:
             given["description"] = given["description"] or None
         changed = attrs.evolve(role, **given, updated_at=self._now())
         self.store.replace(role, changed)
-        return self._shown(200, changed, key)
+        return _role_answer(200, changed, key)
 
     def _delete(self, key: Key, request: Request) -> Response:
         _require(key, Permission.ROLE_DELETE)
-        # ASSUMED: a deleted role's name is free again.
-        self.store.remove(self._custom(request, "deleted"))
+        role = self._custom(request, "deleted")
+        bindings = len(self.store.bindings(role.id))
+        if bindings:
+            counted = f"{bindings} role binding{'' if bindings == 1 else 's'}"
+            raise _RefusedError(409, f"{role.name!r} still has {counted}; remove them first")
+        self.store.remove(role)
+        if self.assumptions.deleted_name == "kept":
+            self.store.keep_name(role.name)
         return Response(status=204, headers={}, body=b"")
 
-    def _shown(self, status: int, role: Role, key: Key) -> Response:
-        return role_response(status, role, with_permissions=key.may(Permission.ROLE_READ))
+    def _check_content_type(self, request: Request) -> None:
+        status = self.assumptions.other_content_type
+        # In process there is none: the socket's transport adds it.
+        content_type = request.headers.get("Content-Type")
+        if content_type is None or status == "ignored":
+            return
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise _RefusedError(
+                status, f"the body must be application/json, not {media_type[:80]!r}"
+            )
+
+    def _kept_as(self, name: str) -> str:
+        """Return a name as the service keeps it."""
+        if self.assumptions.name_comparison != "trimmed":
+            return name
+        trimmed = _trimmed(name)
+        if not trimmed:
+            raise _RefusedError(self.assumptions.invalid_body, "name: must not be spaces alone")
+        return trimmed
+
+    def _require_free(self, name: str, *, but_for: Role | None = None) -> None:
+        taken = self.store.by_name(name)
+        if taken is not None and taken is not but_for:
+            raise _RefusedError(409, f"there is a role named {taken.name!r} already")
+        if self.store.is_kept(name):
+            raise _RefusedError(409, f"{name!r} was the name of a role that was deleted")
 
     def _existing(self, request: Request) -> Role:
-        role_id = role_id_of(request.path)
-        role = self.store.with_id(role_id)
+        role_id = parse_role_id(request.path)
+        role = self.store.by_id(role_id)
         if role is None:
-            # ASSUMED: an id that is no role's, or is no id at all, is 404.
-            raise _Refused(404, f"there is no role with the ID {role_id[:80]!r}")
+            raise self._no_role(role_id)
         return role
+
+    def _no_role(self, role_id: str) -> "_RefusedError":
+        if not is_role_id(role_id):
+            status = self.assumptions.malformed_id
+            return _RefusedError(status, f"{role_id[:80]!a} is not a role ID")
+        kind = base64.b64decode(role_id).decode().partition(":")[0]
+        if kind != "Role":
+            status = self.assumptions.other_kind_id
+            return _RefusedError(status, f"{role_id[:80]!r} is the ID of something else")
+        status = self.assumptions.unknown_id
+        return _RefusedError(status, f"there is no role with the ID {role_id[:80]!r}")
 
     def _custom(self, request: Request, done: str) -> Role:
         role = self._existing(request)
         if role.is_predefined:
-            # ASSUMED: updating or deleting a predefined role is 403, with a detail that says why.
-            raise _Refused(403, f"{role.name!r} is a predefined role and cannot be {done}")
+            status = self.assumptions.predefined_refusal
+            raise _RefusedError(status, f"{role.name!r} is a predefined role and cannot be {done}")
         return role
 
     # Cursors: where a page ended and of which filter, signed so that no other is taken for one.
 
-    def _cursor(self, asked: ListRoles, place: Place) -> str:
-        made, number = place
-        said = json.dumps([asked.is_predefined, made.isoformat(), number]).encode()
-        return base64.b64encode(self._signature(said) + said).decode()
+    def _cursor(self, asked: ListRoles, position: Position | None, offset: int, salt: int) -> str:
+        where = None if position is None else (position[0].isoformat(), position[1])
+        text = json.dumps([asked.is_predefined, where, offset, salt]).encode()
+        return base64.b64encode(self._signature(text) + text).decode()
 
-    def _place(self, asked: ListRoles) -> Place:
-        # ASSUMED: a cursor that the account did not issue, or issued for another filter, is 400.
+    def _position(self, asked: ListRoles) -> tuple[Position | None, int]:
+        status = self.assumptions.foreign_cursor
         try:
             raw = base64.b64decode(asked.cursor or "", validate=True)
         except (binascii.Error, ValueError):
             raw = b""
-        signature, said = raw[:_SIGNATURE], raw[_SIGNATURE:]
-        if not secrets.compare_digest(signature, self._signature(said)):
-            raise _Refused(400, "cursor: was not issued by this account")
-        is_predefined, made, number = json.loads(said)
+        signature, text = raw[:_SIGNATURE], raw[_SIGNATURE:]
+        if not secrets.compare_digest(signature, self._signature(text)):
+            if status == "ignored":
+                return None, 0
+            raise _RefusedError(status, "cursor: was not issued by this account")
+        is_predefined, where, offset, _ = json.loads(text)
         if is_predefined != asked.is_predefined:
-            raise _Refused(400, "cursor: was issued for another is_predefined")
-        return datetime.fromisoformat(made), number
+            if status == "ignored":
+                return None, 0
+            raise _RefusedError(status, "cursor: was issued for another is_predefined")
+        position = None if where is None else (datetime.fromisoformat(where[0]), where[1])
+        return position, offset
 
-    def _signature(self, said: bytes) -> bytes:
-        return hashlib.blake2b(said, key=self._cursor_secret, digest_size=_SIGNATURE).digest()
+    def _signature(self, text: bytes) -> bytes:
+        return hashlib.blake2b(text, key=self._cursor_secret, digest_size=_SIGNATURE).digest()
 
-    _steps: Final = {
+    _handlers: Final = {
         "list": _list,
         "create": _create,
         "get": _get,
@@ -199,8 +293,8 @@ class Service:
     }
 
 
-class _Refused(Exception):  # noqa: N818 - a way out, and no error of the account's
-    """Carries a problem document out of an operation."""
+class _RefusedError(Exception):
+    """Carries a problem document out of a handler."""
 
     def __init__(self, status: int, detail: str, **members: object) -> None:
         super().__init__(detail)
@@ -231,4 +325,8 @@ def _no_such_operation(request: Request) -> Response:
 
 def _require(key: Key, permission: Permission) -> None:
     if not key.may(permission):
-        raise _Refused(403, f"the API key lacks {permission}")
+        raise _RefusedError(403, f"the API key lacks {permission}")
+
+
+def _role_answer(status: int, role: Role, key: Key) -> Response:
+    return role_response(status, role, with_permissions=key.may(Permission.ROLE_READ))

@@ -30,47 +30,86 @@ def decode_list(query: str) -> ListRoles:
     return ListRoles(**arguments)
 
 
-def decode_create(body: bytes, newer: Container[str] = ()) -> CreateRole:
-    """Return the role that a body asks to make; raises `ValidationError` for each broken rule.
+class InvalidBodyError(ValidationError):
+    """A body is valid JSON and breaks a rule."""
+
+
+def decode_create(
+    body: bytes, extra_permissions: Container[str] = (), *, duplicates: bool = True
+) -> CreateRole:
+    """Return the role that a body asks to create.
 
     Args:
         body: What was sent.
-        newer: Identifiers that the service knows and this version of the library does not.
+        extra_permissions: Identifiers that the service knows and this version of the library does
+            not.
+        duplicates: Whether a permission may be named twice.
+
+    Raises:
+        InvalidBodyError: The body breaks a rule; it names each.
+        ValidationError: The body is not valid JSON.
     """
-    return _decode_body(body, CreateRole, newer, required=("name", "permissions"))
+    given = _parse_object(body, duplicates=duplicates)
+    return _build(given, CreateRole, extra_permissions, required=("name", "permissions"))
 
 
-def decode_update(body: bytes, newer: Container[str] = ()) -> UpdateRole:
-    """Return the changes that a body asks for; raises `ValidationError` for each broken rule.
+def decode_update(
+    body: bytes, extra_permissions: Container[str] = (), *, duplicates: bool = True
+) -> UpdateRole:
+    """Return the changes that a body asks for.
 
     Args:
         body: What was sent.
-        newer: Identifiers that the service knows and this version of the library does not.
+        extra_permissions: Identifiers that the service knows and this version of the library does
+            not.
+        duplicates: Whether a permission may be named twice.
+
+    Raises:
+        InvalidBodyError: The body breaks a rule; it names each.
+        ValidationError: The body is not valid JSON.
     """
-    return _decode_body(body, UpdateRole, newer, required=())
+    given = _parse_object(body, duplicates=duplicates)
+    return _build(given, UpdateRole, extra_permissions, required=())
 
 
 _B = TypeVar("_B", CreateRole, UpdateRole)
 
 
-def _decode_body(
-    body: bytes, model: type[_B], newer: Container[str], *, required: tuple[str, ...]
-) -> _B:
+def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
     try:
         data = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValidationError(violations=(Violation("body", f"is no JSON: {error}"),)) from error
+        raise ValidationError(
+            violations=(Violation("body", f"is not valid JSON: {error}"),)
+        ) from error
     if not isinstance(data, dict):
-        raise ValidationError(violations=(Violation("body", "must be an object"),))
+        raise InvalidBodyError(violations=(Violation("body", "must be an object"),))
     given = cast("dict[str, Any]", data)
+    permissions = given.get("permissions")
+    if not duplicates and isinstance(permissions, list):
+        texts = [each for each in cast("list[object]", permissions) if isinstance(each, str)]
+        if len(set(texts)) < len(texts):
+            raise InvalidBodyError(
+                violations=(Violation("permissions", "must not hold one permission twice"),)
+            )
+    return given
+
+
+def _build(
+    given: dict[str, Any],
+    model: type[_B],
+    extra_permissions: Container[str],
+    *,
+    required: tuple[str, ...],
+) -> _B:
     known = model.__struct_fields__
     missing = [name for name in required if name not in given]
-    violations = [Violation(n, "is no field that a caller sets") for n in given if n not in known]
+    violations = [Violation(n, "cannot be set by a caller") for n in given if n not in known]
     violations += [Violation(name, "is required") for name in missing]
     arguments = {name: given[name] for name in known if name in given}
     if isinstance(arguments.get("permissions"), list):
         arguments["permissions"] = each_once(
-            UnknownPermission(p) if isinstance(p, str) and p in newer else p
+            UnknownPermission(p) if isinstance(p, str) and p in extra_permissions else p
             for p in arguments["permissions"]
         )
     try:
@@ -82,12 +121,20 @@ def _decode_body(
     else:
         if not violations:
             return made
-    raise ValidationError(violations=tuple(violations))
+    raise InvalidBodyError(violations=tuple(violations))
 
 
-def role_id_of(path: str) -> str:
+def parse_role_id(path: str) -> str:
     """Return the ID that a role's path holds; undoes `role_path`."""
     return unquote(path.removeprefix(f"{ROLES_PATH}/"), errors="surrogateescape")
+
+
+def parse_json(body: bytes | None) -> object:
+    """Return the JSON of a body, an empty object for no body, or the bytes of invalid JSON."""
+    try:
+        return msgspec.json.decode(body or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return body
 
 
 _DOCS: Final = "https://arize.com/docs/ax/rest-reference/errors"
@@ -99,6 +146,7 @@ TITLES: Final = {
     405: "Method not allowed",
     409: "Resource conflict",
     413: "Payload too large",
+    415: "Unsupported Media Type",
     422: "Unprocessable Entity",
     429: "Rate limit exceeded",
     500: "Internal Server Error",
@@ -138,14 +186,12 @@ def role_response(status: int, role: Role, *, with_permissions: bool) -> Respons
     return _json(status, role_members(role, with_permissions=with_permissions))
 
 
-def page_response(
-    roles: Iterable[Role], next_cursor: str | None, *, with_permissions: bool
-) -> Response:
+def page_response(roles: Iterable[Role], next_cursor: str | None) -> Response:
     """Return the answer that holds a page; with a cursor there is more."""
     pagination: dict[str, Any] = {"has_more": next_cursor is not None}
     if next_cursor is not None:
         pagination["next_cursor"] = next_cursor
-    each = [role_members(role, with_permissions=with_permissions) for role in roles]
+    each = [role_members(role) for role in roles]
     return _json(200, {"roles": each, "pagination": pagination})
 
 

@@ -891,9 +891,9 @@ class _Lookup(_Suite):
         """`role_id=` is never taken for a name, nor for a way out of its place in the path."""
         role = await self.make(roles)
         for role_id in (role.name, *_ODD_IDS):
-            with pytest.raises(NotFoundError) as caught:
+            with pytest.raises((BadRequestError, NotFoundError)) as caught:
                 await roles.get(role_id=role_id)
-            assert caught.value.name is None
+            assert getattr(caught.value, "name", None) is None
 
     @with_client
     async def test_get_unknown_name(self, roles: RolesClient) -> None:
@@ -1249,8 +1249,10 @@ class _Delete(_Suite):
     @with_client
     async def test_delete_unknown(self, roles: RolesClient) -> None:
         """No role, no deletion: 404."""
-        for role_id in (_NO_ID, *_ODD_IDS):
-            with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError):
+            await roles.delete(role_id=_NO_ID)
+        for role_id in _ODD_IDS:
+            with pytest.raises((BadRequestError, NotFoundError)):
                 await roles.delete(role_id=role_id)
         name = self.unique("Nobody")
         with pytest.raises(NotFoundError) as caught:

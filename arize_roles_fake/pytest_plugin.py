@@ -85,14 +85,14 @@ def arize_roles(
         grants: What the account's first API key grants; None is everything.
         faults: Each the arguments of `FakeAccount.fail`, or text as `serve --fault` takes it.
     """
-    from arize_roles_fake._faults import fault_arguments
+    from arize_roles_fake._faults import parse_fault
 
     for name, permissions in (roles or {}).items():
         on.add_role(name, permissions)
     if grants is not None:
         on.add_key(on.api_key, grants=grants)
     for fault in faults:
-        on.fail(**(fault_arguments(fault) if isinstance(fault, str) else fault))
+        on.fail(**(parse_fault(fault) if isinstance(fault, str) else fault))
 
 
 @pytest.fixture

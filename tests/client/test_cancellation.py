@@ -295,7 +295,7 @@ def test_the_fake_is_cancelled_under_either_event_loop(backend: str) -> None:
 
 def test_the_fakes_shared_search_survives_its_leader_under_trio() -> None:
     async def find(roles: RolesClient, found: list[Role]) -> None:
-        found.append(await roles.get(role="Viewer"))
+        found.append(await roles.get(role="Read-only"))
 
     async def main() -> list[Role]:
         roles, found = FakeRolesClient(), list[Role]()
@@ -304,10 +304,10 @@ def test_the_fakes_shared_search_survives_its_leader_under_trio() -> None:
                 nursery.start_soon(find, roles, found)
                 nursery.start_soon(find, roles, found)
                 scope.cancel()
-                await roles.get(role="Viewer")
+                await roles.get(role="Read-only")
         return found
 
-    assert [role.name for role in trio.run(main)] == ["Viewer", "Viewer"]
+    assert [role.name for role in trio.run(main)] == ["Read-only", "Read-only"]
 
 
 # Backpressure

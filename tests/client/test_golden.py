@@ -610,7 +610,7 @@ ADMIN = "Um9sZToxOmJtZmI="
 
 @pytest.fixture
 def account() -> FakeAccount:
-    return FakeAccount(clock=lambda: NOON)
+    return FakeAccount(api_key="fake-api-key", clock=lambda: NOON)
 
 
 class Wire:
@@ -644,7 +644,7 @@ async def test_server_makes_a_role(account: FakeAccount) -> None:
     assert made.start == "HTTP/1.1 201 Created"
     assert made.headers["content-type"] == "application/json"
     assert made.body.decode() == (
-        '{"id":"Um9sZTo0OmphYmU=","name":"AI Engineer","description":"Größe",'
+        '{"id":"Um9sZTo4OnFhanQ=","name":"AI Engineer","description":"Größe",'
         '"permissions":["PROJECT_READ"],"is_predefined":false,'
         '"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
     )
@@ -694,9 +694,14 @@ async def test_server_withholds_permissions_from_a_key_that_may_not_read_them(
     account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
     account.add_key("blind", grants=["ROLE_CREATE"])
     async with wire_to(account) as wire:
-        got = await wire.ask(f"GET {ROLE_PATH}", headers=("Authorization: Bearer blind",))
-    assert got.start == "HTTP/1.1 200 OK"
-    assert "permissions" not in json.loads(got.body)
+        blind = ("Authorization: Bearer blind",)
+        body = '{"name": "B", "permissions": ["ROLE_READ"]}'
+        made = await wire.ask("POST /v2/roles", body, headers=blind)
+        got = await wire.ask(f"GET {ROLE_PATH}", headers=blind)
+        listed = await wire.ask("GET /v2/roles", headers=blind)
+    assert made.start == "HTTP/1.1 201 Created"
+    assert "permissions" not in json.loads(made.body)
+    assert got.start == listed.start == "HTTP/1.1 403 Forbidden"
 
 
 async def test_server_answers_with_a_page(account: FakeAccount) -> None:
@@ -722,7 +727,7 @@ async def test_server_answers_with_a_page(account: FakeAccount) -> None:
 
 
 async def test_server_answers_with_an_empty_page_for_nothing() -> None:
-    async with wire_to(FakeAccount(predefined=False)) as wire:
+    async with wire_to(FakeAccount(api_key="fake-api-key", predefined=False)) as wire:
         page = await wire.ask("GET /v2/roles")
     assert page.body == b'{"roles":[],"pagination":{"has_more":false}}'
 
@@ -849,8 +854,8 @@ async def test_server_answers_failures_with_problem_documents(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("", ["body: is no JSON"]),
-        ("{", ["body: is no JSON"]),
+        ("", ["body: is not valid JSON"]),
+        ("{", ["body: is not valid JSON"]),
         ("[]", ["body: must be an object"]),
         ("null", ["body: must be an object"]),
         ("{}", ["name: is required", "permissions: is required"]),
@@ -865,10 +870,14 @@ async def test_server_answers_failures_with_problem_documents(
         ('{"name": "", "permissions": ["TAG_READ"]}', ["name: must have 1 to 255"]),
         ('{"name": "A*B", "permissions": ["TAG_READ"]}', ["name: must not contain '*'"]),
         ('{"name": "A", "permissions": ["TAG_READ"], "description": null}', ["description: "]),
-        ('{"name": "A", "permissions": ["TAG_READ"], "id": "x"}', ["id: is no field"]),
+        ('{"name": "A", "permissions": ["TAG_READ"], "id": "x"}', ["id: cannot be set"]),
         (
             '{"name":"A","permissions":["TAG_READ"],"is_predefined":1,"created_at":"","updated_at":""}',
-            ["is_predefined: is no field", "created_at: is no field", "updated_at: is no field"],
+            [
+                "is_predefined: cannot be set",
+                "created_at: cannot be set",
+                "updated_at: cannot be set",
+            ],
         ),
         (
             '{"name": "*", "permissions": [], "description": 5, "more": 1}',
@@ -890,14 +899,14 @@ async def test_server_refuses_a_create_that_breaks_a_rule(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("", "body: is no JSON"),
+        ("", "body: is not valid JSON"),
         ("[]", "body: must be an object"),
         ("{}", "at least one must be given to change"),
         ('{"name": null}', "name: must be a string, not None"),
         ('{"permissions": null}', "permissions: must be an iterable"),
         ('{"permissions": []}', "permissions: must hold at least one"),
-        ('{"name": "B", "id": "x"}', "id: is no field"),
-        ('{"name": "B", "is_predefined": true}', "is_predefined: is no field"),
+        ('{"name": "B", "id": "x"}', "id: cannot be set"),
+        ('{"name": "B", "is_predefined": true}', "is_predefined: cannot be set"),
     ],
 )
 async def test_server_refuses_an_update_that_breaks_a_rule(
@@ -994,7 +1003,7 @@ async def test_server_answers_an_outage_with_a_problem(account: FakeAccount) -> 
 
 
 async def test_server_tells_a_plan_that_stands_in_the_way() -> None:
-    account = FakeAccount(max_custom_roles=0)
+    account = FakeAccount(api_key="fake-api-key", max_custom_roles=0)
     async with wire_to(account) as wire:
         refused = await wire.ask("POST /v2/roles", '{"name": "A", "permissions": ["TAG_READ"]}')
     assert refused.start == "HTTP/1.1 403 Forbidden"
@@ -1008,10 +1017,10 @@ async def test_server_tells_a_plan_that_stands_in_the_way() -> None:
 @pytest.mark.parametrize(
     "segment", ["..", "%2E%2E", "..%2Froles", "a%2Fb", "a%0Ab", "a%00b", "%FF", "Um9sZTo", "%20"]
 )
-async def test_server_finds_no_role_under_an_odd_id(account: FakeAccount, segment: str) -> None:
+async def test_server_refuses_what_is_no_id(account: FakeAccount, segment: str) -> None:
     async with wire_to(account) as wire:
         refused = await wire.ask(f"GET /v2/roles/{segment}")
-    assert refused.start == "HTTP/1.1 404 Not Found"
+    assert refused.start == "HTTP/1.1 400 Bad Request"
     assert refused.headers["content-type"] == "application/problem+json"
 
 

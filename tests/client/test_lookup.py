@@ -26,6 +26,6 @@ async def test_calls_that_share_a_walk_that_fails_get_an_error_of_their_own_each
 async def test_nothing_is_kept_of_a_lookup_that_is_over() -> None:
     roles = FakeRolesClient()
 
-    await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Viewer")))
+    await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
 
     assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]

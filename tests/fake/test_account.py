@@ -19,7 +19,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import START, Connect, account_at_noon, both_clients
+from tests.support.clients import PREDEFINED, START, Connect, account_at_noon, both_clients
 
 Act = Callable[[FakeAccount], object]
 
@@ -30,13 +30,17 @@ Act = Callable[[FakeAccount], object]
 def test_every_public_name_is_there_and_no_other() -> None:
     assert {name for name in arize_roles_fake.__all__ if hasattr(arize_roles_fake, name)} == {
         "DEFAULT_API_KEY",
-        "Call",
+        "Assumptions",
+        "Binding",
         "FakeAccount",
         "FakeRolesClient",
         "Fault",
+        "LoggedCall",
         "Reply",
         "RolesServer",
-        "Snapshot",
+        "SuspiciousPermissionWarning",
+        "make_role",
+        "mock_arize",
         "serve",
     }
     assert not hasattr(arize_roles_fake, "FakeAcount")
@@ -47,7 +51,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
 
 def test_a_fresh_account_has_the_predefined_roles_and_no_other() -> None:
     account = FakeAccount()
-    assert [role.name for role in account.roles] == ["Viewer", "Member", "Admin"]
+    assert [role.name for role in account.roles] == PREDEFINED
     assert all(role.is_predefined for role in account.roles)
 
 
@@ -139,9 +143,9 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
         lambda a: a.add_key("key", grants=["ROLE_RAED"]),
         "'ROLE_RAED' is no known permission; did you mean ROLE_READ?",
     ),
-    (lambda a: a.add_key("two words"), "a key is printable ASCII without spaces"),
-    (lambda a: a.add_key(""), "a key is printable ASCII without spaces"),
-    (lambda a: a.advance(-1), "time does not go back, so not by -1 seconds"),
+    (lambda a: a.add_key("two words"), "a key must be printable ASCII without spaces"),
+    (lambda a: a.add_key(""), "a key must be printable ASCII without spaces"),
+    (lambda a: a.advance(-1), "seconds must be 0 or more, since time does not go back, not -1"),
 ]
 
 
@@ -180,7 +184,7 @@ def test_a_seeded_id_that_the_account_would_have_given_is_not_given_again() -> N
 
 def test_ids_are_the_same_in_every_run() -> None:
     account = FakeAccount()
-    assert account.add_role("A").id == "Um9sZTo0OmphYmU="
+    assert account.add_role("A").id == "Um9sZTo4OnFhanQ="
     assert account.add_role("B").id == FakeAccount.load(account.dump()).roles[0].id
 
 
@@ -226,7 +230,7 @@ def test_restoring_a_snapshot_undoes_what_came_after_it_as_often_as_wanted() -> 
         ids.add(account.add_role("made").id)
         account.restore(before)
         assert account.role("made") is None
-        assert [r.name for r in account.roles] == ["kept", "Viewer", "Member", "Admin"]
+        assert [r.name for r in account.roles] == ["kept", *PREDEFINED]
     assert len(ids) == 1
 
 
@@ -246,7 +250,7 @@ def test_a_snapshot_shows_no_roles_when_printed() -> None:
 
 
 def test_an_account_says_how_much_it_holds_when_printed() -> None:
-    assert repr(FakeAccount()) == "<FakeAccount of 3 roles, asked 0 times>"
+    assert repr(FakeAccount()) == "<FakeAccount of 7 roles, asked 0 times>"
 
 
 # Whole accounts as JSON
@@ -291,9 +295,11 @@ def test_an_account_is_dumped_to_a_file_and_loaded_from_it(tmp_path: Path) -> No
 def test_the_file_format_is_the_services_own_and_holds_what_the_documentation_says() -> None:
     account = account_at_noon()
     account.add_role("AI Engineer", ["PROJECT_READ"])
+    account.bind("AI Engineer", user="ada", resource="space")
     assert json.loads(account.dump()) == {
         "now": "2026-01-01T12:00:00Z",
         "max_custom_roles": None,
+        "assumptions": {},
         "keys": {"fake-api-key": None},
         "roles": [
             {
@@ -303,6 +309,7 @@ def test_the_file_format_is_the_services_own_and_holds_what_the_documentation_sa
                 "is_predefined": False,
                 "created_at": "2026-01-01T12:00:00Z",
                 "updated_at": "2026-01-01T12:00:00Z",
+                "bindings": [{"user": "ada", "resource": "space"}],
             }
         ],
     }
@@ -311,19 +318,22 @@ def test_the_file_format_is_the_services_own_and_holds_what_the_documentation_sa
 def test_a_file_written_by_hand_needs_no_more_than_names() -> None:
     account = FakeAccount.load('{"roles": [{"name": "Newer"}, {"name": "Older"}]}')
     assert [role.name for role in account.roles] == ["Newer", "Older"]
-    assert account.api_key == "fake-api-key"
+    assert account.api_keys == (account.api_key,)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "this is no account: Input data was truncated"),
-        ("{}", "this is no account: Object missing required field `roles`"),
+        ("{", "this is not an account file: Input data was truncated"),
+        ("{}", "this is not an account file: Object missing required field `roles`"),
         (
             '{"roles": [{"name": "A", "permisions": []}]}',
-            "this is no account: Object contains unknown field `permisions` - at `$.roles[0]`",
+            "this is not an account file: Object contains unknown field `permisions` - at `$.role",
         ),
-        ('{"roles": [], "now": "2026-01-01T00:00:00"}', "this is no account: Expected `datetime`"),
+        (
+            '{"roles": [], "now": "2026-01-01T00:00:00"}',
+            "this is not an account file: Expected `datetime`",
+        ),
         (
             '{"roles": [], "keys": {"k": ["ROLE_RAED"]}}',
             "'ROLE_RAED' is no known permission; did you mean ROLE_READ?",
@@ -347,7 +357,7 @@ def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
 
 @both_clients
 @pytest.mark.asyncio
-async def test_a_key_without_role_read_gets_roles_without_their_permissions(
+async def test_a_key_without_role_read_reads_nothing_and_sees_no_permissions(
     connect: Connect,
 ) -> None:
     account = account_at_noon()
@@ -355,9 +365,10 @@ async def test_a_key_without_role_read_gets_roles_without_their_permissions(
     async with connect(account, api_key="writer") as roles:
         made = await roles.create(name="A", permissions=["ROLE_READ"])
         changed = await roles.update(role_id=made.id, name="B")
-        got = await roles.get(role_id=made.id)
-        (listed,) = await roles.list()
-    assert [r.permissions for r in (made, changed, got, listed)] == [None, None, None, None]
+        for read in (roles.get(role_id=made.id), roles.list().all()):
+            with pytest.raises(ForbiddenError, match="the API key lacks ROLE_READ"):
+                await read
+    assert [r.permissions for r in (made, changed)] == [None, None]
     account.assert_roles({"B": ["ROLE_READ"]})
 
 
@@ -407,7 +418,7 @@ async def test_a_removed_key_is_not_known(connect: Connect) -> None:
 
 def test_an_account_without_keys_has_no_first_one() -> None:
     account = FakeAccount()
-    account.remove_key("fake-api-key")
+    account.remove_key(account.api_key)
     with pytest.raises(LookupError, match="the account has no API key"):
         _ = account.api_key
 
@@ -432,7 +443,7 @@ async def test_a_plan_that_allows_no_more_roles_says_so_with_its_members(
         await roles.create(name="B", permissions=["ROLE_READ"])
     problem = caught.value.problem
     assert problem is not None
-    assert problem.entitlement == "custom_roles"
+    assert problem.entitlement == "CUSTOM_ROLES"
     assert (problem.limit, problem.current_count) == (1, 1)
     assert problem.required_plan == "ENTERPRISE"
 
@@ -478,7 +489,7 @@ def test_roles_that_differ_are_shown_by_role_and_permission() -> None:
 
 def test_threads_that_share_an_account_lose_nothing_and_see_no_half_made_state() -> None:
     account = FakeAccount(predefined=False)
-    headers = {"Authorization": "Bearer fake-api-key"}
+    headers = {"Authorization": f"Bearer {account.api_key}"}
     wrong: list[object] = []
 
     def hammer(worker: int) -> None:

@@ -26,7 +26,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._faults import Breakage, When, fault_arguments
+from arize_roles_fake._faults import Breakage, When, parse_fault
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients, over_http
 
 ROLE_READ = [Permission.ROLE_READ]
@@ -247,7 +247,7 @@ async def test_a_client_that_tries_again_finds_out_what_a_lost_answer_said(
     connect: Connect,
 ) -> None:
     account = account_at_noon()
-    account.fail("create", RolesConnectionError, when="after")
+    account.fail("create", "lost", when="after")
     async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
         role = await create(roles)
     assert account.roles == (role,)
@@ -309,7 +309,7 @@ async def test_a_fault_that_needs_a_body_passes_over_deletions(connect: Connect)
 
 FAILURE_RULE = (
     "failure must be a status of 400 to 599, the class of an error that an answer leads to, "
-    "or one of lost, truncated, malformed"
+    "or one of lost, truncated, malformed, silent, refused, unreachable"
 )
 Script = Callable[[FakeAccount], object]
 IMPOSSIBLE: list[tuple[Script, str]] = [
@@ -323,7 +323,10 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("list", ValidationError),
-        f"{FAILURE_RULE}, not ValidationError",
+        (
+            "no answer leads to ValidationError: arguments that break a rule raise it, and nothing "
+            "is sent"
+        ),
     ),
     (lambda a: a.fail("list", 500, times=0), "with times=0 it never strikes"),
     (lambda a: a.fail("list", 500, after=-1), "after must be 0 or more, not -1"),
@@ -338,18 +341,18 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     (lambda a: a.fail("list", 429, retry_after=-1), "retry_after must be 0 or more, not -1"),
     (lambda a: a.fail("list", 409, limit=3), "only a 403 has plan members, not 409"),
     (lambda a: a.fail("list", 403, limits=3), "a problem has no limits"),
-    (lambda a: a.fail("list", 500, role="A"), "a list is about no one role"),
+    (lambda a: a.fail("list", 500, role="A"), "a list is not about one role"),
     (
         lambda a: a.fail("create", 500, role="Um9sZTo0OmphYmU="),
         "before create a role has no ID",
     ),
     (
         lambda a: a.fail("delete", "malformed"),
-        "a deleted role is answered without a body, so it cannot be 'malformed'",
+        "a deletion is answered without a body, so it cannot be 'malformed'",
     ),
     (
         lambda a: a.fail("list", 500, times=0, role="A"),
-        "with times=0 it never strikes; a list is about no one role",
+        "with times=0 it never strikes; a list is not about one role",
     ),
 ]
 
@@ -397,8 +400,8 @@ async def test_faults_that_did_not_strike_as_scripted_can_be_asserted() -> None:
         account.assert_no_pending_faults()
     assert str(caught.value) == (
         "faults that did not strike as scripted:\n"
-        "  list fails with 500, 2 times: struck 1 times\n"
-        "  create fails with lost, every time after 3, for the role 'A': struck 0 times"
+        "  list fails with 500, 2 times: struck 1 request\n"
+        "  create fails with lost, every time after 3, for the role 'A': struck 0 requests"
     )
 
 
@@ -451,20 +454,20 @@ async def test_cleared_faults_are_forgotten_with_latency_rate_limit_and_outage(
     ],
 )
 def test_a_fault_can_be_written_as_text(text: str, arguments: dict[str, object]) -> None:
-    assert fault_arguments(text) == arguments
-    FakeAccount().fail(**fault_arguments(text))
+    assert parse_fault(text) == arguments
+    FakeAccount().fail(**parse_fault(text))
 
 
 @pytest.mark.parametrize("text", ["list:500,time=1", "list:500,times=x", "list:500,"])
 def test_a_text_that_is_no_fault_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no option of a fault"):
-        fault_arguments(text)
+    with pytest.raises(ValueError, match="is not a fault option"):
+        parse_fault(text)
 
 
 @pytest.mark.parametrize("text", ["list", "", "list:", "list:5x"])
 def test_a_text_without_a_failure_makes_no_fault(text: str) -> None:
     with pytest.raises(ValueError, match="this fault would never strike"):
-        FakeAccount().fail(**fault_arguments(text))
+        FakeAccount().fail(**parse_fault(text))
 
 
 # Latency

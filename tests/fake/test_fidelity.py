@@ -1,22 +1,25 @@
-"""FIDELITY.md says neither more nor less than the contract suite and the service of the fake."""
+"""FIDELITY.md says neither more nor less than the contract suite and the assumptions."""
 
 import re
 from importlib.resources import files
 
-from arize_roles_fake import contract
+import attrs
 
-PACKAGE = files("arize_roles_fake")
-FIDELITY = PACKAGE.joinpath("FIDELITY.md").read_text("utf-8")
-SERVICE = PACKAGE.joinpath("_service.py").read_text("utf-8")
+from arize_roles_fake import Assumptions, contract
+
+FIDELITY = files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8")
 
 
-def test_it_names_every_contract_test_and_no_other() -> None:
+def test_contract_tests() -> None:
+    """It names every contract test, and no other."""
     there = [name for name in dir(contract.RolesContract) if name.startswith("test_")]
     assert sorted(re.findall(r"`(test_\w+)`", FIDELITY)) == sorted(there)
 
 
-def test_it_lists_every_assumption_of_the_service_and_no_other() -> None:
-    comments = re.findall(r"# ASSUMED: (.*(?:\n +# (?!ASSUMED).*)*)", SERVICE)
-    assumed = {re.sub(r"\s+# ", " ", comment).rstrip(".") for comment in comments}
-    assert len(assumed) == 10
-    assert set(re.findall(r"\| assumed: (.*?) \|", FIDELITY)) == assumed
+def test_assumptions() -> None:
+    """It names every assumption with its default, and no other."""
+    assumed = re.findall(r"\| assumed: `(\w+)=([\w-]+)` \|", FIDELITY)
+    assert len(assumed) == 13
+    assert dict(assumed) == {
+        name: str(value) for name, value in attrs.asdict(Assumptions()).items()
+    }

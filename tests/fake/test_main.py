@@ -16,6 +16,7 @@ import pytest
 
 from arize_roles_fake import FakeAccount, _demo, _store
 from arize_roles_fake.__main__ import main
+from tests.support.clients import PREDEFINED
 
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
 
@@ -47,11 +48,7 @@ def ask(url: str, key: str) -> Any:  # noqa: ANN401 - JSON
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_prints_its_url_once_ready_and_ends_cleanly(number: signal.Signals) -> None:
     with serving() as (url, process):
-        assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == [
-            "Viewer",
-            "Member",
-            "Admin",
-        ]
+        assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == PREDEFINED
         process.send_signal(number)
         output, errors = process.communicate(timeout=10)
     assert (process.returncode, output, errors) == (0, "", "")
@@ -80,19 +77,19 @@ def test_serve_keeps_the_keys_of_an_account_unless_one_is_given(tmp_path: Path) 
     account.add_key("second")
     account.dump(path)
     with serving("--account", str(path), "--latency", "0") as (url, _):
-        assert len(ask(url, "second")["roles"]) == 3
+        assert len(ask(url, "second")["roles"]) == 7
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--fault", "lsit:500"), "this fault would never strike: operation must be one of"),
-        (("--fault", "list:500,time=2"), "'time=2' is no option of a fault"),
+        (("--fault", "list:500,time=2"), "'time=2' is not a fault option"),
         (("--latency", "soon"), "could not convert string to float: 'soon'"),
         (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0, 1.0"),
         (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
-        (("--account", "{}"), "this is no account: Object missing required field `roles`"),
-        (("--api-key", "two words"), "a key is printable ASCII without spaces"),
+        (("--account", "{}"), "this is not an account file: Object missing required field `roles`"),
+        (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
     ],
 )
 def test_serve_refuses_what_makes_no_sense(
@@ -138,7 +135,7 @@ def test_demo_fails_where_what_should_be_refused_is_not(
     def nobody(*_: object) -> None:
         return None
 
-    monkeypatch.setattr(_store.RoleStore, "named", nobody)
+    monkeypatch.setattr(_store.RoleStore, "by_name", nobody)
     assert main(["demo"]) == 1
     assert "no ConflictError came" in capsys.readouterr().err
 

@@ -16,7 +16,8 @@ import pytest
 from arize_roles_async import Permission
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake._dashboard import is_from_here, page
+from arize_roles_fake._dashboard import is_local_request, page
+from tests.support.clients import PREDEFINED
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -26,10 +27,10 @@ def busy_account() -> FakeAccount:
     """Return an account with 50 roles and a few calls."""
     account = FakeAccount()
     permissions = list(Permission)
-    for number in range(47):
+    for number in range(43):
         account.add_role(f"Team {number}", permissions[number :: number + 2])
     account.fail("list", "lost", after=1)
-    headers = {"Authorization": "Bearer fake-api-key"}
+    headers = {"Authorization": f"Bearer {account.api_key}"}
     for _ in range(2):
         account.handle(Request(method="GET", target="/v2/roles", headers=headers))
     return account
@@ -62,13 +63,8 @@ def test_each_role_is_a_column_and_each_permission_a_row_of_its_resource() -> No
 def test_predefined_roles_come_first() -> None:
     account = FakeAccount()
     account.add_role("Auditor")
-    assert re.findall(r"<div>(.*?)</div>", page(account)) == [
-        "Viewer",
-        "Member",
-        "Admin",
-        "Auditor",
-    ]
-    assert "1 custom and 3 predefined roles. 0 calls." in page(account)
+    assert re.findall(r"<div>(.*?)</div>", page(account)) == [*PREDEFINED, "Auditor"]
+    assert "1 custom and 7 predefined roles. 0 calls." in page(account)
     assert "None yet." in page(account)
 
 
@@ -85,7 +81,7 @@ def test_a_large_account_and_a_long_log_are_cut_and_say_so() -> None:
         account.add_role(f"Team {number}")
         account.handle(Request(method="GET", target=f"/nothing/{number}"))
     text = page(account)
-    assert "200 custom and 3 predefined roles; the first 100 are shown" in text
+    assert "200 custom and 7 predefined roles; the first 100 are shown" in text
     assert text.count('scope="col"') == 100
     assert text.count('class="said"') == 100
     assert "/nothing/199" in text
@@ -104,10 +100,10 @@ def test_no_api_key_is_on_the_page_wherever_a_caller_put_it() -> None:
     account = FakeAccount()
     account.add_key("second-key")
     headers = {"Authorization": "Bearer second-key"}
-    for target in ("/v2/roles?key=second-key", "/second-key", "/v2/roles/fake-api-key"):
+    for target in ("/v2/roles?key=second-key", "/second-key", f"/v2/roles/{account.api_key}"):
         account.handle(Request(method="GET", target=target, headers=headers))
     assert "second-key" not in page(account)
-    assert "fake-api-key" not in page(account)
+    assert account.api_key not in page(account)
 
 
 # Who gets it
@@ -171,7 +167,7 @@ def test_the_page_is_for_this_machine_by_address_and_by_name(
     peer: str | None,
     allowed: bool,  # noqa: FBT001
 ) -> None:
-    assert is_from_here(host, peer) is allowed
+    assert is_local_request(host, peer) is allowed
 
 
 # In a browser
@@ -227,7 +223,7 @@ def test_a_browser_shows_the_page_as_its_policy_allows(tmp_path: Path) -> None:
             f"--screenshot={image}",
         )
     assert shown.stdout.count('scope="col"') == 50
-    assert "Team 46" in shown.stdout
+    assert "Team 42" in shown.stdout
     assert messages(shown) == messages(styled) == []
     assert image.read_bytes().startswith(b"\x89PNG")
 

@@ -34,7 +34,8 @@ class OtherService(Service):
 def service(answer_of: AnswerOf) -> FakeAccount:
     """Return an account whose service assumes otherwise, to stand in for the real one."""
     account = FakeAccount()
-    other = OtherService(account._store, account.now, None)  # pyright: ignore[reportPrivateUsage]
+    other = OtherService(account.now, account.assumptions)  # pyright: ignore[reportPrivateUsage]
+    other.store = account._store  # pyright: ignore[reportPrivateUsage]
     other.answer_of = answer_of
     account._service = other  # pyright: ignore[reportPrivateUsage]
     return account
@@ -133,11 +134,11 @@ def test_a_recording_holds_no_key_and_no_role_of_others(
 
     account = service(tells_all)
     account.add_key("sesame")
-    account.remove_key("fake-api-key")
+    account.remove_key(account.api_key)
     account.add_role("Private", [Permission.USER_DELETE], description="Nobody knows.")
     foreign = {"id": "Um9sZTo5OTph", "name": "Private too", "description": "Nobody knows."}
     text = recorded(tells_all, tmp_path, monkeypatch, account).read_text("utf-8")
-    for secret in ("sesame", "Private", "Nobody knows", "USER_DELETE", "Um9sZTo5OTph", "Viewer"):
+    for secret in ("sesame", "Private", "Nobody knows", "USER_DELETE", "Um9sZTo5OTph", "Annotator"):
         assert secret not in text
     assert '"<another role>"' in text
 

@@ -16,7 +16,7 @@ from arize_roles_fake import FakeAccount, RolesServer, serve
 def test_a_server_in_a_thread_ends_with_its_block() -> None:
     with RolesServer() as server:
         assert server.url.startswith("http://127.0.0.1:")
-        assert (server.api_key, len(server.account.roles)) == ("fake-api-key", 3)
+        assert (server.api_key, len(server.account.roles)) == (server.account.api_key, 7)
         assert "arize-roles-server" in {thread.name for thread in threading.enumerate()}
     assert "arize-roles-server" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(urllib.error.URLError, match="refused"):
@@ -61,7 +61,8 @@ async def test_a_caller_that_left_before_its_answer_was_lost_disturbs_nobody(
         host, port = url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(
-            b"GET /v2/roles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer fake-api-key\r\n\r\n"
+            b"GET /v2/roles HTTP/1.1\r\nHost: test\r\n"
+            b"Authorization: Bearer " + account.api_key.encode() + b"\r\n\r\n"
         )
         while not account.calls:  # noqa: ASYNC110 - an account tells nobody that it was asked
             await asyncio.sleep(0)
@@ -86,8 +87,9 @@ async def test_a_caller_that_left_before_its_answer_was_lost_disturbs_nobody(
 async def test_what_is_no_operation_is_a_problem_document(
     method: str, path: str, status: int
 ) -> None:
-    async with serve(FakeAccount()) as url, aiohttp.ClientSession() as session:
-        headers = {"Authorization": "Bearer fake-api-key"}
+    account = FakeAccount()
+    async with serve(account) as url, aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {account.api_key}"}
         async with session.request(method, f"{url}{path}", headers=headers) as answer:
             assert answer.status == status
             assert answer.content_type == "application/problem+json"

@@ -18,6 +18,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.chaos import ChaosProxy, Point, chaos_proxy
+from tests.support.clients import PREDEFINED
 from tests.tools.chaos_table import no_wait, representatives, run
 
 LIMITS = Timeouts(total=5.0, connect=0.1, read=0.1)
@@ -212,7 +213,7 @@ async def test_a_body_that_goes_on_slowly_breaks_no_limit() -> None:
 
         page = await s.roles.list(is_predefined=True)
 
-        assert [role.name for role in page] == ["Viewer", "Member", "Admin"]
+        assert [role.name for role in page] == PREDEFINED
 
 
 @pytest.mark.asyncio

@@ -12,6 +12,12 @@ from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)
 
+PREDEFINED = [
+    *("Project Admin", "Project Editor", "Project Viewer"),
+    *("Annotator", "Read-only", "Member", "Admin"),
+]
+"""The names of the predefined roles, as a listing has them."""
+
 Connect = Callable[..., AbstractAsyncContextManager[RolesClient]]
 
 
@@ -20,7 +26,10 @@ def account_at_noon(
 ) -> FakeAccount:
     """Return an account whose time stands still unless a test lets it pass."""
     return FakeAccount(
-        clock=lambda: START, predefined=predefined, max_custom_roles=max_custom_roles
+        api_key="fake-api-key",
+        clock=lambda: START,
+        predefined=predefined,
+        max_custom_roles=max_custom_roles,
     )
 
 

@@ -1,0 +1,126 @@
+"""The open questions about the service, each with the answer that the fake gives.
+
+Arize's reference is silent on these. `FIDELITY.md`, beside this file, lists them with every rule
+that is known.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, get_args, get_type_hints
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Assumptions:
+    """What the fake does where Arize's reference is silent; turn one to test against the other.
+
+        account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
+
+    `python -m arize_roles_fake record` asks a real service these questions, and `compare` prints
+    which settings make the fake like it.
+
+    Raises:
+        ValueError: A value is not among those that its field can take.
+    """
+
+    invalid_body: Literal[400, 422] = 400
+    """The status for a body that is valid JSON and breaks a rule. What is not valid JSON, and a
+    wrong parameter of a query, are 400 in any case."""
+
+    predefined_refusal: Literal[403, 400] = 403
+    """The status for changing or deleting a predefined role."""
+
+    name_comparison: Literal["exact", "case-insensitive", "trimmed"] = "exact"
+    """Which names are the same: those that are equal, also those that differ by case, or also
+    those that differ by outer spaces, which the service then removes before it keeps a name."""
+
+    deleted_name: Literal["free", "kept"] = "free"
+    """Whether the name of a deleted role can be given again; with `kept` that is a 409."""
+
+    rename_to_own_name: Literal[200, 409] = 200
+    """The status for giving a role the name that it has."""
+
+    list_order: Literal["newest-first", "oldest-first"] = "newest-first"
+    """The order of a list. Predefined roles are as old as the account."""
+
+    paging: Literal["by-position", "by-offset"] = "by-position"
+    """How a walk goes on. By position, roles that exist from its start to its end are seen exactly
+    once; by offset, a role that is created or deleted meanwhile makes it skip or repeat others."""
+
+    unknown_id: Literal[404, 400] = 404
+    """The status for the ID of no role."""
+
+    malformed_id: Literal[400, 404] = 400
+    """The status for an ID that is not strict base64 of a text with a colon in it."""
+
+    other_kind_id: Literal[404, 400] = 404
+    """The status for the ID of another kind of thing, such as a space."""
+
+    foreign_cursor: Literal[400, "ignored"] = 400
+    """The status for a cursor that this service did not issue, or issued for another filter; or
+    the list begins at its start."""
+
+    other_content_type: Literal[415, 400, "ignored"] = 415
+    """The status for a body whose `Content-Type` is not JSON, or the body is read all the same."""
+
+    duplicate_permissions: Literal["kept-once", "refused"] = "kept-once"
+    """Whether a permission that a body names twice is kept once, in its first place, or makes the
+    body invalid."""
+
+    def __attrs_post_init__(self) -> None:
+        flaws = [
+            f"{name} must be {_listed(values)}, not {getattr(self, name)!r}"
+            for name, values in self.choices().items()
+            if getattr(self, name) not in values
+        ]
+        if flaws:
+            raise ValueError("; ".join(flaws))
+
+    @staticmethod
+    def choices() -> Mapping[str, tuple[int | str, ...]]:
+        """Return the values that each field can take, the default first."""
+        return _choices()
+
+    @classmethod
+    def parse(cls, settings: Iterable[str]) -> "Assumptions":
+        """Return the assumptions that texts such as `predefined_refusal=400` make.
+
+        Args:
+            settings: Each a field and its value; the other fields have their defaults.
+
+        Raises:
+            ValueError: A text is no such setting.
+        """
+        given: dict[str, Any] = {}
+        for setting in settings:
+            name, _, text = setting.partition("=")
+            values = cls.choices().get(name)
+            if values is None:
+                raise ValueError(
+                    f"{name!r} is not an assumption; there are {', '.join(_choices())}"
+                )
+            given[name] = next((value for value in values if str(value) == text), text)
+        return cls(**given)
+
+    def changed(self) -> dict[str, int | str]:
+        """Return the fields that differ from their defaults."""
+        return {
+            name: getattr(self, name)
+            for name, values in self.choices().items()
+            if getattr(self, name) != values[0]
+        }
+
+
+@functools.cache
+def _choices() -> dict[str, tuple[int | str, ...]]:
+    hints = get_type_hints(Assumptions)
+    return {field.name: get_args(hints[field.name]) for field in attrs.fields(Assumptions)}
+
+
+def _listed(values: tuple[int | str, ...]) -> str:
+    *others, last = map(repr, values)
+    return f"{', '.join(others)} or {last}"
+
+
+DEFAULT: Final = Assumptions()

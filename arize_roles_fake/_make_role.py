@@ -1,0 +1,56 @@
+"""Roles for tests that need one and no account."""
+
+import base64
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from arize_roles_async._models import Role
+from arize_roles_async._permissions import AnyPermission, any_permission
+from arize_roles_fake._account import several
+
+_CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_role(
+    *,
+    name: str = "Role",
+    permissions: Iterable[AnyPermission | str] | None = ("PROJECT_READ",),
+    description: str | None = None,
+    is_predefined: bool = False,
+    id: str | None = None,
+    created_at: datetime = _CREATED,
+    updated_at: datetime | None = None,
+) -> Role:
+    """Return a role as a client returns it, for code under test that takes one.
+
+        assert describe(make_role(name="AI Engineer")) == "AI Engineer may PROJECT_READ"
+
+    The same arguments make equal roles. `FakeAccount.add_role` puts one into an account.
+
+    Args:
+        name: Its name.
+        permissions: Any identifiers; None for a role whose permissions were withheld.
+        description: Its description.
+        is_predefined: Whether it is the system's own.
+        id: Its ID; one that belongs to the name unless given.
+        created_at: When it was created, timezone-aware.
+        updated_at: When it last changed; `created_at` unless given.
+
+    Raises:
+        TypeError: `permissions` is one string.
+    """
+    number = zlib.crc32(name.encode())
+    held = None
+    if permissions is not None:
+        held = tuple(any_permission(str(each)) for each in several(permissions))
+    return Role(
+        id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,
+        name=name,
+        description=description,
+        permissions=held,
+        is_predefined=is_predefined,
+        created_at=created_at,
+        updated_at=updated_at or created_at,
+    )

@@ -1,0 +1,47 @@
+"""Clients that code under test makes itself, led to an account instead of a socket."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from unittest import mock
+
+from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._client import AccountTransport
+
+
+@contextmanager
+def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
+    """Let every `AiohttpRolesClient` that is made in the block talk to an account, in process.
+
+        with mock_arize() as account:
+            asyncio.run(main())  # makes an AiohttpRolesClient() of its own
+        account.assert_roles({"AI Engineer": {Permission.PROJECT_READ}})
+
+    The code under test stays as it is: its client checks its configuration as ever and takes its
+    key from where it always does, and then needs no socket and waits for nothing, since time is
+    the account's. `ARIZE_API_KEY` holds the account's key meanwhile. A client with a key that the
+    account does not know gets 401; `FakeAccount.add_key` makes it known. A client that was made
+    before the block is not concerned, and one that was made in it stays with the account.
+
+    Args:
+        account: The account; a fresh one unless given.
+
+    Yields:
+        The account.
+
+    Raises:
+        LookupError: The account has no API key.
+    """
+    from arize_roles_async import _aiohttp
+    from arize_roles_async._config import Config
+
+    account = FakeAccount() if account is None else account
+
+    def connect(config: Config, *_: object) -> AccountTransport:
+        return AccountTransport(account, config.api_key.reveal())
+
+    with (
+        mock.patch.object(_aiohttp, "AiohttpTransport", connect),
+        mock.patch.dict(os.environ, {"ARIZE_API_KEY": account.api_key}),
+    ):
+        yield account
