@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, Permission, RolesClient
+from arize_roles_async import AiohttpRolesClient, Permission, Role, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from arize_roles_fake.contract import RolesContract
 
@@ -22,7 +22,7 @@ class AccountSuite(RolesContract):
 
     @functools.cached_property
     def account(self) -> FakeAccount:
-        return FakeAccount()
+        return FakeAccount(assumptions=self.assumptions)
 
     @abstractmethod
     def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]: ...
@@ -48,9 +48,11 @@ class AccountSuite(RolesContract):
         yield
         self.account.clear_faults()
 
-    @pytest.mark.skip("the fake answers without permissions yet")
-    def test_read_without_grant(self) -> None:
-        pytest.skip("the fake answers without permissions yet")
+    @asynccontextmanager
+    async def bound(self, role: Role) -> AsyncGenerator[None]:
+        self.account.bind(role, user="somebody", resource="a space")
+        yield
+        self.account.unbind(role, user="somebody", resource="a space")
 
 
 class FakeSuite(AccountSuite):

@@ -1,0 +1,81 @@
+"""The contract holds whichever the service turns out to be: on a covering set of assumptions."""
+
+import functools
+from itertools import combinations, product
+from typing import Any, Final
+
+import pytest
+
+from arize_roles_fake import Assumptions, FakeAccount
+from tests.contract.suites import FakeSuite, SocketSuite
+from tests.support.covering import covering_rows
+
+CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
+COVER: Final = [Assumptions(**row) for row in covering_rows(CHOICES)]
+OPPOSITE: Final = Assumptions(**{name: values[-1] for name, values in CHOICES.items()})
+
+
+class TestCover(FakeSuite):
+    """The fake client, on every pair of assumptions."""
+
+    @pytest.fixture(params=COVER, ids=range(len(COVER)), autouse=True)
+    def assume(self, request: pytest.FixtureRequest) -> None:
+        self.assumptions = request.param
+
+
+class OtherService(FakeSuite):
+    """A service that is not what the suite assumes."""
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        return FakeAccount(assumptions=self.service)
+
+    def __init__(self, **turned: Any) -> None:  # noqa: ANN401 - values of any field
+        self.service = Assumptions(**turned)
+
+
+class TestOppositeOverSocket(SocketSuite):
+    """The real client, on the opposite of every assumption."""
+
+    assumptions = OPPOSITE
+
+
+def test_every_pair() -> None:
+    """Every pair of values is in a row, in few rows."""
+    for first, second in combinations(CHOICES, 2):
+        pairs = {(getattr(row, first), getattr(row, second)) for row in COVER}
+        assert pairs == set(product(CHOICES[first], CHOICES[second]))
+    assert len(COVER) <= 14
+
+
+def test_missing_pair() -> None:
+    """Fewer rows than the product of the two largest fields hold no cover."""
+    rows = covering_rows({"a": (1, 2, 3), "b": (1, 2, 3), "c": (1, 2)})
+    assert len(rows) == 9
+    assert len({(row["a"], row["b"]) for row in rows}) == 9
+
+
+@pytest.mark.parametrize(
+    ("turned", "test"),
+    [
+        ({"invalid_body": 422}, "test_permission_unknown_to_service"),
+        ({"predefined_refusal": 400}, "test_update_predefined"),
+        ({"predefined_refusal": 400}, "test_delete_predefined"),
+        ({"name_comparison": "case-insensitive"}, "test_name_case"),
+        ({"name_comparison": "trimmed"}, "test_name_outer_spaces"),
+        ({"deleted_name": "kept"}, "test_deleted_name"),
+        ({"rename_to_own_name": 409}, "test_rename_to_own_name"),
+        ({"list_order": "oldest-first"}, "test_list_order"),
+        ({"paging": "by-offset"}, "test_walk_during_deletes"),
+        ({"unknown_id": 400}, "test_get_unknown_id"),
+        ({"malformed_id": 404}, "test_id_malformed"),
+        ({"other_kind_id": 400}, "test_id_of_another_kind"),
+        ({"foreign_cursor": "ignored"}, "test_cursor_made_up"),
+        ({"foreign_cursor": "ignored"}, "test_cursor_other_filter"),
+    ],
+)
+def test_other_service(turned: dict[str, Any], test: str) -> None:
+    """A test that states an assumption fails on a service that does otherwise."""
+    getattr(OtherService(), test)()
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        getattr(OtherService(**turned), test)()
