@@ -28,7 +28,7 @@ class Planned:
     @property
     def mark(self) -> str:
         """What the journal shows of it."""
-        return self.role_id if self.operation == "delete" else f"call {self.number}"
+        return self.role_id if self.operation == "delete" else f"call {self.number} of {self.name}"
 
 
 def plan(

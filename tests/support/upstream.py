@@ -137,8 +137,7 @@ class Upstream:
             cwd=ROOT,
             env=clean_environment(),
         )
-        if not self._command:
-            await_port(self.port, self._process)
+        await_port(self.port, self._process, self.host)
 
     def kill(self) -> None:
         """End it at once, with whatever it was about to do; twice does nothing."""
