@@ -1,0 +1,248 @@
+"""Planted faults: what the syntax offers, and what becomes of a fault in a small project."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.reach import Reach
+from tests.tools.planted import ROOT, Judgement, draw, judge_all, stages, table
+from tests.tools.planted_by_hand import ByHand, by_hand
+from tests.tools.syntax_faults import Fault, faults, is_another_program, lines_of_statement
+
+
+def offered(source: str) -> list[str]:
+    """Return what the syntax of a module offers, as modules."""
+    text = source.encode()
+    found = faults("m.py", text)
+    return [each.planted(text).decode() for each in found if is_another_program(each, text)]
+
+
+class TestOffers:
+    @pytest.mark.parametrize(
+        ("source", "planted"),
+        [
+            ("a < b", ["a <= b"]),
+            ("a is not b", ["a is b"]),
+            ("a not in b", ["a in b"]),
+            ("a < b == c", ["a <= b == c", "a < b != c"]),
+            ("a and b", ["a or b"]),
+            ("a + b", ["a - b"]),
+            ("not a", ["a"]),
+            ("-a", ["a"]),
+            ("x = 1", ["x = 0", "x = 2"]),
+            ("x = True", ["x = False"]),
+            ("x = 1.5", ["x = 2.5"]),
+            ("x = 'abc'", ["x = 'ac'"]),
+            ("x = b''", ["x = b'~'"]),
+            ("x = f'{a}'", ["x = '~'"]),
+            ("x = min(a)", ["x = max(a)"]),
+            ("x = a if b else c", ["x = a if (not (b)) else c"]),
+            ("[a for a in b if a]", ["[a for a in b if (not (a))]"]),
+            ("x = {a: b, c: d}", ["x = {a: d, c: d}", "x = {a: b, c: b}"]),
+            ("x = f(a, b=c)", ["x = f(a)"]),
+            ("x = f(b=c, d=e)", ["x = f( d=e)", "x = f(b=c)"]),
+            ("f(a)", ["pass"]),
+            ("a.b = c", ["pass"]),
+            ("a += b", ["pass", "a -= b"]),
+            ("del a[b]", ["pass"]),
+            ("raise a", ["pass"]),
+            ("if a:\n    b", ["if (not (a)):\n    b"]),
+            ("if not a:\n    b", ["if a:\n    b"]),
+            ("while a:\n    break", ["while (not (a)):\n    break", "while a:\n    pass"]),
+            ("with a:\n    b", ["if True:\n    b"]),
+            ("@a\ndef f(): b", ["\ndef f(): b"]),
+            ("def f(a, b=1): b", ["def f(a, b=0): b", "def f(a, b=2): b"]),
+            ("def f(): return a", ["def f(): return None"]),
+            ("async def f():\n    await a", ["async def f():\n    pass"]),
+            (
+                "try: a\nexcept (B, C): d",
+                ["try: a\nexcept (C): d", "try: a\nexcept (B): d"],
+            ),
+        ],
+    )
+    def test_each_kind(self, source: str, planted: list[str]) -> None:
+        assert sorted(offered(source)) == sorted(planted)
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            '"""Text."""',
+            "def f():\n    '''Text.'''",
+            "x: Literal['a']",
+            "def f(a: 'B') -> 'C': ...",
+            "x = Literal['a']",
+            "T = TypeVar('T', bound=a)",
+            "if TYPE_CHECKING:\n    x = 1",
+            "@overload\ndef f(a=1): ...",
+            "@abstractmethod\ndef f(a=1): ...",
+            "@override\ndef f(): b",
+            "class A(Protocol):\n    def f(self, a=1): ...",
+            "__all__ = ['a']",
+            "class A(StrEnum):\n    B = 'B'",
+            "from a import b",
+        ],
+    )
+    def test_nothing_where_nothing_changes(self, source: str) -> None:
+        """Nothing is planted in what no program runs."""
+        assert offered(source) == []
+
+    def test_lines_stay(self) -> None:
+        """A fault in several lines leaves the lines after it where they are."""
+        source = "f(\n    a,  # not and\n    b and c,\n)\nd = e\n"
+        assert offered(source) == [
+            "pass\n\n\n\nd = e\n",
+            "f(\n    a,  # not and\n    b or c,\n)\nd = e\n",
+        ]
+
+    def test_characters_beyond_ascii(self) -> None:
+        assert offered("x = 'é' + (a < b)  # ü") == [
+            "x = '~' + (a < b)  # ü",
+            "x = 'é' + (a <= b)  # ü",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("line", "lines", "at_import"),
+    [
+        (1, range(1, 3), True),
+        (2, range(1, 3), True),
+        (3, range(3, 5), False),
+        (4, range(3, 5), False),
+        (5, range(5, 6), False),
+        (6, range(6, 7), True),
+    ],
+)
+def test_lines_of_statement(line: int, lines: range, at_import: bool) -> None:  # noqa: FBT001
+    """A line belongs to the smallest statement, a block's head being one."""
+    source = b"@a\ndef f(b=1):\n    if (c\n            or d):\n        e\nx = 1\n"
+    assert lines_of_statement(source, line) == (lines, at_import)
+
+
+PROJECT = {
+    "small.py": "def double(x):\n    return x * 2\n\n\ndef unused(x):\n    return x * 2\n",
+    "checks/test_other.py": "def test_nothing():\n    pass\n",
+    "checks/test_small.py": (
+        "from small import double\n\n\ndef test_double():\n    assert double(3) == 6\n"
+    ),
+}
+NOTHING, DOUBLE = "checks/test_other.py::test_nothing", "checks/test_small.py::test_double"
+REACH = Reach({NOTHING: 0.1, DOUBLE: 0.2}, frozenset(), {"small.py": {2: frozenset({DOUBLE})}})
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    root = tmp_path / "given"
+    for name, text in PROJECT.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return root
+
+
+def in_line(line: int, after: str) -> Fault:
+    source = PROJECT["small.py"].encode()
+    start = source.index(b"return x * 2", source.index(b"double" if line == 2 else b"unused"))
+    return Fault.between("small.py", source, start, start + len("return x * 2"), after=after)
+
+
+class TestJudgement:
+    def test_each_verdict(self, project: Path) -> None:
+        """A fault is caught by a test that fails or a run that hangs; one in dead code survives."""
+        caught, hanging, dead = (
+            in_line(2, "return x + 2"),
+            in_line(2, "while x: pass"),
+            in_line(6, "return x + 2"),
+        )
+        reports: list[Judgement] = []
+        judgements = judge_all(
+            project, [caught, hanging, dead], REACH, allowance=2, report=reports.append
+        )
+        assert (
+            judgements
+            == reports
+            == [
+                Judgement(caught, "the rest", DOUBLE),
+                Judgement(hanging, "too late"),
+                Judgement(dead, "survived"),
+            ]
+        )
+        assert {name: (project / name).read_text("utf-8") for name in PROJECT} == PROJECT
+
+    def test_time_for_all_ends(self, project: Path) -> None:
+        hanging = in_line(2, "while x: pass")
+        began = time.monotonic()
+        judgements = judge_all(project, [hanging, hanging], REACH, seconds=3)
+        assert time.monotonic() - began < 20
+        assert [each.verdict for each in judgements] == ["not judged", "not judged"]
+
+    def test_tests_that_are_missing(self, project: Path) -> None:
+        """A test that pytest does not find catches nothing."""
+        reach = Reach({"checks/test_gone.py::test_it": 1.0}, frozenset(), {})
+        with pytest.raises(RuntimeError, match="does not find the tests"):
+            judge_all(project, [in_line(2, "pass")], reach)
+
+
+def test_stages_are_by_reach_then_seconds() -> None:
+    """Near tests come before far ones, of those contract and golden ones, then the quick ones."""
+    slow, quick = "tests/fake/test_a.py::test_slow", "tests/fake/test_a.py::test_quick"
+    golden, far = "tests/client/test_golden.py::test_it", "tests/contract/test_b.py::test_far"
+    reach = Reach(
+        {slow: 2.0, quick: 1.0, golden: 3.0, far: 0.1},
+        frozenset({slow}),
+        {"small.py": {2: frozenset({golden, quick})}},
+    )
+    source = PROJECT["small.py"].encode()
+    assert list(stages(in_line(2, "pass"), source, reach)) == [[golden], [quick, slow], [far]]
+
+
+def test_table_counts_by_file() -> None:
+    one, two = Fault("a.py", 0, "x", "y", 3), Fault("b.py", 0, "x", "y", 4)
+    text = table(
+        [
+            Judgement(one, "the rest", DOUBLE),
+            Judgement(one, "contract, golden"),
+            Judgement(two, "survived"),
+            Judgement(two, "not judged"),
+        ]
+    )
+    assert text == (
+        "          contract, golden  the rest  too late  survived  not judged\n"
+        "a.py                     1         1         0         0           0\n"
+        "b.py                     0         0         0         1           1\n"
+        "together                 1         1         0         1           1\n"
+        "\n"
+        "2 of 3 caught, 66.7%\n"
+        "survived: b.py:4  x -> y"
+    )
+
+
+def drawn_by(seed: int, only: str) -> list[Fault]:
+    return draw(ROOT, random.Random(seed), count=5, only=only)  # noqa: S311 - a sample
+
+
+class TestDraw:
+    def test_seed_decides(self) -> None:
+        drawn = [drawn_by(seed, "_store.py") for seed in (1, 1, 2)]
+        assert drawn[0] == drawn[1] != drawn[2]
+        assert {each.file for each in drawn[0]} == {"arize_roles_fake/_store.py"}
+        assert len(drawn[0]) == 5
+
+    def test_no_such_module(self) -> None:
+        with pytest.raises(ValueError, match="no module is named"):
+            drawn_by(1, "_shop.py")
+
+
+class TestByHand:
+    def test_list_is_current(self) -> None:
+        """Every fault of the list can be planted, and makes another program."""
+        for fault in by_hand(ROOT):
+            assert is_another_program(fault, (ROOT / fault.file).read_bytes()), fault
+
+    @pytest.mark.parametrize(("before", "places"), [("return 5", 0), ("return x * 2", 2)])
+    def test_text_that_moved(self, project: Path, before: str, places: int) -> None:
+        listed = [ByHand("doubles", "small.py", before, "pass")]
+        with pytest.raises(ValueError, match=f"has {places} places for the fault"):
+            list(by_hand(project, listed))

@@ -1,0 +1,121 @@
+"""Which test runs which line: recorded by `coverage run -m pytest`, where RECORD_REACH is set.
+
+Coverage keeps the lines by test; what it does not know stands in `.coverage_tests.json`.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping
+from pathlib import Path
+from typing import Final, Self
+
+import attrs
+import pytest
+from coverage import Coverage, CoverageData
+
+RECORD: Final = "RECORD_REACH"
+PACKAGES: Final = ("arize_roles_async", "arize_roles_fake")
+_TESTS: Final = ".coverage_tests.json"
+_LINES: Final = ".coverage"
+
+
+def sources(root: Path) -> list[Path]:
+    """Return the modules of both packages, in a fixed order."""
+    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+
+
+def digest(root: Path) -> str:
+    """Return what changes with any module and any file that holds tests."""
+    total = hashlib.sha256()
+    for path in [*sources(root), *sorted((root / "tests").rglob("test_*.py"))]:
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+class Recorder:
+    """A pytest plugin that tells coverage which test runs, and keeps how long each took."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._digest = digest(root)
+        self._current = ""
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._starts_processes: set[str] = set()
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, _arguments: tuple[object, ...]) -> None:
+        # Coverage knows the lines of a child process, but not its test.
+        if event in {"subprocess.Popen", "os.posix_spawn", "os.fork"} and self._current:
+            self._starts_processes.add(self._current)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        test = item.nodeid.partition("[")[0]
+        self._switch(test)
+        began = time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            self._seconds[test] += time.perf_counter() - began
+            self._switch("")
+
+    def _switch(self, test: str) -> None:
+        self._current = test
+        measured = Coverage.current()
+        if measured is not None:
+            measured.switch_context(test)
+
+    def pytest_sessionfinish(self) -> None:
+        record = {
+            "digest": self._digest,
+            "seconds": self._seconds,
+            "starts_processes": sorted(self._starts_processes),
+        }
+        (self._root / _TESTS).write_text(json.dumps(record, indent=1), "utf-8")
+
+
+@attrs.frozen
+class Reach:
+    """The recording: what to run for a line, and how long that takes.
+
+    Attributes:
+        seconds: How long each test function took, with all its parameters.
+        starts_processes: The test functions that start processes, which may run any line.
+        lines: By file and line, the test functions that ran it.
+    """
+
+    seconds: Mapping[str, float]
+    starts_processes: frozenset[str]
+    lines: Mapping[str, Mapping[int, frozenset[str]]]
+
+    @classmethod
+    def load(cls, root: Path) -> Self | None:
+        """Return what was last recorded, or None where it is missing or the code has changed."""
+        if not (root / _TESTS).exists() or not (root / _LINES).exists():
+            return None
+        record = json.loads((root / _TESTS).read_text("utf-8"))
+        if record["digest"] != digest(root):
+            return None
+        data = CoverageData(str(root / _LINES))
+        data.read()
+        known = frozenset(record["seconds"])
+        lines = {
+            path.relative_to(root).as_posix(): {
+                line: known.intersection(tests)
+                for line, tests in data.contexts_by_lineno(str(path)).items()
+            }
+            for path in sources(root)
+        }
+        return cls(record["seconds"], frozenset(record["starts_processes"]), lines)
+
+    def tests(self, file: str, lines: Iterable[int]) -> frozenset[str]:
+        """Return the tests that ran any of these lines, or that may have in a process."""
+        of_file = self.lines.get(file, {})
+        return self.starts_processes.union(*(of_file.get(line, ()) for line in lines))
+
+    def tests_of_file(self, file: str) -> frozenset[str]:
+        """Return the tests that ran any line of a file."""
+        return self.tests(file, self.lines.get(file, {}))
