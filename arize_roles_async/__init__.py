@@ -204,6 +204,8 @@ See `python -m pydoc arize_roles_fake`.
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from arize_roles_async._errors import (
     AlphaWarning,
     AuthenticationError,
@@ -216,10 +218,9 @@ from arize_roles_async._errors import (
     MissingExtraError,
     NotFoundError,
     OutcomeUnknownError,
-    OutcomeUnknownServerError,
-    OutcomeUnknownTimeoutError,
-    Problem,
+    ProblemDetails,
     RateLimitError,
+    RoleRenamedError,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
@@ -239,8 +240,8 @@ from arize_roles_async._permissions import (
     UnknownPermission,
 )
 from arize_roles_async._protocol import RolesClient
-from arize_roles_async._requests import UNSET, ListRoles, Unset
 from arize_roles_async._version import __version__
+from arize_roles_async._wire import Request, Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp import AiohttpRolesClient
@@ -258,21 +259,21 @@ __all__ = [
     "FieldInfo",
     "ForbiddenError",
     "InvalidResponseError",
-    "ListRoles",
     "ListRolesResponse",
     "MissingExtraError",
     "NotFoundError",
     "OutcomeUnknownError",
-    "OutcomeUnknownServerError",
-    "OutcomeUnknownTimeoutError",
     "PaginationMetadata",
     "Permission",
     "PermissionsArgument",
-    "Problem",
+    "ProblemDetails",
     "RateLimitError",
+    "Request",
+    "Response",
     "RetryPolicy",
     "Role",
     "RolePages",
+    "RoleRenamedError",
     "RolesClient",
     "RolesConnectionError",
     "RolesError",
@@ -282,7 +283,6 @@ __all__ = [
     "Timeouts",
     "UnknownPermission",
     "UnprocessableEntityError",
-    "Unset",
     "ValidationError",
     "Violation",
     "__version__",

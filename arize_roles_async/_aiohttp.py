@@ -6,7 +6,6 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, Required, TypedDict
@@ -20,7 +19,7 @@ from yarl import URL
 
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import Config, check_type, configure
-from arize_roles_async._deadlines import Deadline, Deadlines
+from arize_roles_async._deadlines import Deadlines
 from arize_roles_async._errors import (
     ClientStateError,
     ConfigurationError,
@@ -30,7 +29,7 @@ from arize_roles_async._errors import (
 )
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._secrets import Secret
-from arize_roles_async._transport import Call, Transport
+from arize_roles_async._transport import Call, TimeLimit, Transport
 from arize_roles_async._wire import MAX_BODY, Request, Response, invalid_response
 
 # What stands in the place of a secret.
@@ -198,10 +197,9 @@ class AiohttpTransport(Transport):
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()
         limit, silence = call.limit, call.timeouts.read
-        assert isinstance(limit, Deadline)  # noqa: S101 - from time_limit
         assert self._session is not None  # noqa: S101 - check_open came first
         headers = self._headers if request.body is None else self._headers_with_body
-        attempt = _Attempt(call, limit)
+        attempt = _Attempt(call, self.now)
         _attempt.set(attempt)
         response = None
         failure: RolesError
@@ -215,13 +213,13 @@ class AiohttpTransport(Transport):
                 allow_redirects=False,
                 **self._settings(call, attempt),
             )
-            limit.within(silence)
+            limit.reschedule(silence)
             body = await response.content.readany()
             if not response.content.at_eof():
-                body = await _whole(body, response.content, lambda: limit.within(silence))
+                body = await _whole(body, response.content, lambda: limit.reschedule(silence))
             return self._answer(request, response, body)
         except asyncio.CancelledError:
-            if not limit.ends_early():
+            if not limit.caught_read_timeout():
                 raise
             failure, cause = _silent(request, silence), None
         except RolesError:
@@ -230,7 +228,7 @@ class AiohttpTransport(Transport):
             failure, cause = self._meaning(request, error, call.timeouts), self._shown(error)
         finally:
             self._gate.release()
-            limit.whole()
+            limit.reset()
             if response is not None and not response.content.at_eof():
                 # Half-read, so it must not go back to the pool.
                 response.close()
@@ -242,7 +240,7 @@ class AiohttpTransport(Transport):
         if self._owned:
             return {"timeout": _client_timeout(call.timeouts.connect, None)}
         # Only a connector of our own tells when a connection is there, and counts the sends.
-        call.in_flight = True
+        call.mark_sent(self.now())
         return {
             "timeout": _client_timeout(call.timeouts.connect, call.timeouts.read),
             "raise_for_status": False,
@@ -316,9 +314,9 @@ class AiohttpTransport(Transport):
     async def sleep(self, seconds: float) -> None:
         await self._sleep(seconds)
 
-    def time_limit(self, seconds: float | None) -> AbstractContextManager[object, bool]:
+    def time_limit(self, call: Call) -> TimeLimit:
         assert self._deadlines is not None  # noqa: S101 - check_open came first
-        return self._deadlines.after(seconds)
+        return self._deadlines.limit(call)
 
     async def aclose(self) -> None:
         if self._owned and self._loop not in {None, asyncio.get_running_loop()}:
@@ -337,11 +335,11 @@ class _Attempt:
     to try again, and what the first try may have done, is the retry loop's to know.
     """
 
-    __slots__ = ("_call", "_failure", "_limit", "_protocol")
+    __slots__ = ("_call", "_failure", "_now", "_protocol")
 
-    def __init__(self, call: Call, limit: Deadline) -> None:
+    def __init__(self, call: Call, now: Callable[[], float]) -> None:
         self._call = call
-        self._limit = limit
+        self._now = now
         self._protocol: ResponseHandler | None = None
         self._failure: BaseException | None = None
 
@@ -353,8 +351,8 @@ class _Attempt:
     def connected(self, protocol: ResponseHandler | None) -> None:
         """Note that from here on the request may reach the service, which may be silent."""
         self._protocol = protocol
-        self._call.in_flight = True
-        self._limit.within(self._call.timeouts.read)
+        self._call.mark_sent(self._now())
+        self._call.limit.reschedule(self._call.timeouts.read)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType

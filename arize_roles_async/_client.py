@@ -1,25 +1,21 @@
-"""Every method of a client, once, over one abstract step: `Transport.send`."""
+"""Every method of a client, once, over a transport: the methods and the driver of their calls."""
 
 import copy
-import functools
 import logging
-from collections.abc import Container, Iterable
+import time
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, Literal, Self, overload
+from typing import Final, Self, TypeVar, overload
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async._alpha import alpha
+from arize_roles_async._call import Call, Look, Operation, Retry, TimeLimit
 from arize_roles_async._errors import (
-    ConflictError,
-    ForbiddenError,
-    OutcomeUnknownError,
-    OutcomeUnknownServerError,
-    OutcomeUnknownTimeoutError,
-    RolesConnectionError,
+    NotFoundError,
+    RoleRenamedError,
     RolesError,
-    RolesTimeoutError,
-    ServerError,
     StatusError,
     ValidationError,
     Violation,
@@ -28,19 +24,18 @@ from arize_roles_async._lookup import NameLookup, is_role_id
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._paging import RolePages
-from arize_roles_async._permissions import AnyPermission
+from arize_roles_async._permissions import PermissionsArgument
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._requests import (
-    UNSET,
     CreateRole,
     ListRoles,
-    Unset,
     UpdateRole,
     check,
-    each_once,
+    normalize_permissions,
     text_rule,
 )
-from arize_roles_async._transport import Call, Transport
+from arize_roles_async._text import quoted
+from arize_roles_async._transport import Transport
 from arize_roles_async._wire import (
     Request,
     Response,
@@ -48,7 +43,6 @@ from arize_roles_async._wire import (
     decode_page,
     decode_role,
     delete_request,
-    error_of,
     get_request,
     invalid_response,
     list_request,
@@ -57,15 +51,9 @@ from arize_roles_async._wire import (
 
 logger: Final = logging.getLogger("arize_roles_async")
 
-_SUCCESS: Final = range(200, 300)
-_UNAVAILABLE: Final = 503
-_FAILED: Final = frozenset({429, *range(500, 1000)})
+_T = TypeVar("_T")
 
-# For each change, the refusals that tell what an attempt before did whose answer never came.
-# A 409 or 403 to a create may be of its own making, which a look at the account settles.
-_SETTLES_CREATE: Final = frozenset({403, 409})
-_SETTLES_UPDATE: Final = frozenset({404, 409})
-_SETTLES_DELETE: Final = frozenset({404})
+_CONFLICT: Final = 409
 
 
 class BaseRolesClient(RolesClient):
@@ -85,7 +73,9 @@ class BaseRolesClient(RolesClient):
         cursor: str | None = None,
         is_predefined: bool | None = None,
     ) -> RolePages:
-        return RolePages(self._page, limit=limit, cursor=cursor, is_predefined=is_predefined)
+        return RolePages.of(
+            self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined
+        )
 
     @overload
     async def get(self, *, role_id: str) -> Role: ...
@@ -93,42 +83,30 @@ class BaseRolesClient(RolesClient):
     async def get(self, *, role: str) -> Role: ...
     @alpha
     async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
-        text, is_name = _which(role_id, role)
-        call = self._begin("get")
-        with call.limit:
-            if is_name:
-                return await self._find(call, text)
-            request = get_request(text)
-            return _this_role(text, request, await self._exchange(call, request))
-        raise _out_of_time(call)
+        target, is_name = _parse_target(role_id, role)
+        with self._call("get") as call:
+            return await (self._find(call, target) if is_name else self._get(call, target))
 
     @alpha
     async def create(
         self,
         *,
         name: str,
-        permissions: Iterable[AnyPermission | str],
+        permissions: PermissionsArgument,
         description: str | None = None,
     ) -> Role:
         new = CreateRole(
             name=name,
-            permissions=each_once(permissions),
+            permissions=normalize_permissions(permissions),
             description=UNSET if description is None else description,
         )
-
-        call = self._begin("create")
-        with call.limit:
-            request = create_request(new)
-            response = await self._exchange(call, request, settled_by=_SETTLES_CREATE)
-            try:
-                return decode_role(request, response)
-            except (ConflictError, ForbiddenError) as error:
-                refused = error
-            made = await self._made_before(call, new, refused) if call.unknown else None
-            if made is None:
-                raise refused
-            return made
-        raise _out_of_time(call)
+        with self._call("create") as call:
+            return await self._exchange(
+                call,
+                create_request(new),
+                lambda request, response: _expect_name(new.name, request, response),
+                lambda failure: self._find_created(call, new, failure),
+            )
 
     @overload
     async def update(
@@ -136,8 +114,8 @@ class BaseRolesClient(RolesClient):
         *,
         role_id: str,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
     ) -> Role: ...
     @overload
     async def update(
@@ -145,8 +123,8 @@ class BaseRolesClient(RolesClient):
         *,
         role: str,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
     ) -> Role: ...
     @alpha
     async def update(
@@ -155,23 +133,26 @@ class BaseRolesClient(RolesClient):
         role_id: str | None = None,
         role: str | None = None,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
     ) -> Role:
-        text, is_name = _which(role_id, role)
+        target, is_name = _parse_target(role_id, role)
         changes = UpdateRole(
             name=UNSET if name is None else name,
             description=description,
-            permissions=UNSET if permissions is None else each_once(permissions),
+            permissions=UNSET if permissions is None else normalize_permissions(permissions),
         )
-
-        call = self._begin("update")
-        with call.limit:
-            found = (await self._find(call, text)).id if is_name else text
-            request = update_request(found, changes)
-            response = await self._exchange(call, request, settled_by=_SETTLES_UPDATE)
-            return _this_role(found, request, response)
-        raise _out_of_time(call)
+        with self._call("update") as call:
+            found_id = (await self._find(call, target)).id if is_name else target
+            updated = await self._exchange(
+                call,
+                update_request(found_id, changes),
+                lambda request, response: _expect_id(found_id, request, response),
+                lambda failure: self._find_updated(call, found_id, changes, failure),
+            )
+            if is_name and changes.name is UNSET and updated.name != target:
+                raise _renamed(target, updated)
+            return updated
 
     @overload
     async def delete(self, *, role_id: str) -> None: ...
@@ -179,23 +160,21 @@ class BaseRolesClient(RolesClient):
     async def delete(self, *, role: str) -> None: ...
     @alpha
     async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
-        text, is_name = _which(role_id, role)
-        call = self._begin("delete")
-        with call.limit:
-            found = (await self._find(call, text)).id if is_name else text
-            request = delete_request(found)
-            response = await self._exchange(call, request, settled_by=_SETTLES_DELETE)
-            # A 404 after an attempt that was never answered: that one deleted the role.
-            if response.status not in _SUCCESS and not call.unknown:
-                raise error_of(request, response)
-            return
-        raise _out_of_time(call)
+        target, is_name = _parse_target(role_id, role)
+        with self._call("delete") as call:
+            found_id = (await self._find(call, target)).id if is_name else target
+            await self._exchange(
+                call,
+                delete_request(found_id),
+                _expect_nothing,
+                lambda failure: self._expect_deleted(call, found_id, failure),
+            )
 
     def with_options(
         self,
         *,
-        timeout: float | Timeouts | Literal[Unset.UNSET] | None = UNSET,
-        retry: RetryPolicy | Literal[Unset.UNSET] = UNSET,
+        timeout: float | Timeouts | UnsetType | None = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
     ) -> Self:
         timeouts = self._timeouts if timeout is UNSET else Timeouts.of(timeout)
         other = copy.copy(self)
@@ -221,131 +200,163 @@ class BaseRolesClient(RolesClient):
     ) -> None:
         await self.aclose()
 
-    def _begin(self, operation: str) -> Call:
-        """Return a new call; all it does belongs within its limit, after which its time is up."""
-        transport, timeouts = self._transport, self._timeouts
+    def _call(self, operation: Operation) -> TimeLimit:
+        """Return the block that a new call runs in, which yields the call."""
+        transport = self._transport
         transport.check_open()
-        limit = transport.time_limit(timeouts.total)
-        return Call(operation, timeouts, transport.now(), limit)
+        call = Call(operation, self._timeouts, self._retry, transport.now())
+        call.limit = transport.time_limit(call)
+        return call.limit
 
-    async def _page(self, page: ListRoles) -> ListRolesResponse:
-        call = self._begin("list")
-        with call.limit:
-            return await self._page_within(call, page)
-        raise _out_of_time(call)
+    async def _list_page(self, page: ListRoles) -> ListRolesResponse:
+        with self._call("list") as call:
+            return await self._fetch(call, page)
 
-    async def _page_within(self, call: Call, page: ListRoles) -> ListRolesResponse:
-        request = list_request(page)
-        return decode_page(request, await self._exchange(call, request))
+    async def _fetch(self, call: Call, page: ListRoles) -> ListRolesResponse:
+        return await self._exchange(
+            call,
+            list_request(page),
+            lambda request, response: _expect_page(page.limit, request, response),
+        )
 
-    def _all_pages(self, call: Call) -> RolePages:
-        return RolePages(functools.partial(self._page_within, call))
+    async def _get(self, call: Call, role_id: str) -> Role:
+        return await self._exchange(
+            call,
+            get_request(role_id),
+            lambda request, response: _expect_id(role_id, request, response),
+        )
 
     async def _find(self, call: Call, name: str) -> Role:
-        return await self._lookup.find(name, lambda: self._all_pages(call).pages())
+        return await self._lookup.find(name, lambda page: self._fetch(call, page))
 
-    async def _made_before(self, call: Call, new: CreateRole, refused: RolesError) -> Role | None:
-        """Return the role that an unanswered attempt made, or None if what is there is another."""
-        failure = refused
+    # Looks at the account, for a change whose answers do not tell whether it was made. `failure`
+    # is the last of them.
+
+    async def _find_created(self, call: Call, new: CreateRole, failure: RolesError) -> Role:
+        """Return the role that this call made, or raise what its failure means."""
         try:
-            async for role in self._all_pages(call):
-                if role.name != new.name:
-                    continue
-                if role.permissions is None and _is_as_asked(role, new):
-                    break  # Withheld, so nobody can tell.
-                return role if _is_as_asked(role, new) else None
-            else:
-                return None
-        except OutcomeUnknownError:
+            found = await self._find_similar(call, new.name)
+        except RolesError as error:
+            raise call.outcome_unknown(failure, error) from error
+        refusal = failure if isinstance(failure, StatusError) else None
+        if found is not None:
+            if found.permissions is None:
+                raise call.outcome_unknown(failure) from failure
+            since = call.created_since(self._transport.now(), time.time())
+            is_new = not found.is_predefined and found.created_at.timestamp() >= since
+            if is_new and (_has(found, new) or found.updated_at > found.created_at):
+                return found
+        # A name that nobody has any longer may have been taken by what this call made.
+        elif refusal is not None and refusal.status == _CONFLICT:
+            refusal = None
+        if refusal is not None:
+            raise refusal
+        raise call.outcome_unknown(failure) from failure
+
+    async def _find_similar(self, call: Call, name: str) -> Role | None:
+        """Return the role with a name, or with one that differs by case and outer spaces."""
+        similar: Role | None = None
+        async for role in RolePages.of(
+            lambda page: self._fetch(call, page), limit=None, cursor=None, is_predefined=None
+        ):
+            if role.name == name:
+                return role
+            if _fold(role.name) == _fold(name):
+                similar = role
+        return similar
+
+    async def _find_updated(
+        self, call: Call, role_id: str, changes: UpdateRole, failure: RolesError
+    ) -> Role:
+        """Return the role if it is as this call was to make it, or raise what its failure means."""
+        try:
+            role = await self._get(call, role_id)
+        except NotFoundError:
             raise
         except RolesError as error:
-            failure = error
-        raise _outcome_unknown(call, failure) from failure
+            raise call.outcome_unknown(failure, error) from error
+        if _has(role, changes) and changes.name in {UNSET, role.name}:
+            return role
+        is_taken = changes.name is not UNSET and _fold(changes.name) != _fold(role.name)
+        if is_taken and isinstance(failure, StatusError):
+            raise failure
+        raise call.outcome_unknown(failure) from failure
+
+    async def _expect_deleted(self, call: Call, role_id: str, failure: RolesError) -> None:
+        """Return if the role is gone, or raise what the failure of this call means."""
+        try:
+            await self._get(call, role_id)
+        except NotFoundError:
+            return
+        except RolesError as error:
+            raise call.outcome_unknown(failure, error) from error
+        raise call.outcome_unknown(failure) from failure
 
     async def _exchange(
-        self, call: Call, request: Request, *, settled_by: Container[int] | None = None
-    ) -> Response:
-        """Send a request, again where that may help, and return the answer that counts.
+        self,
+        call: Call,
+        request: Request,
+        decode: Callable[[Request, Response], _T],
+        look: Callable[[RolesError], Awaitable[_T]] | None = None,
+    ) -> _T:
+        """Send a request, again if that may help, and return what its answer means.
 
         Args:
             call: The call that the request is part of.
             request: What to send.
-            settled_by: None for a read; for a change, its `_SETTLES_` set.
+            decode: Makes the result of a documented answer.
+            look: For a change: finds out in the account whether it was made.
         """
-        change = call.change = settled_by is not None
         transport = self._transport
-        attempt = 1
+        call.begin(request)
         while True:
-            call.attempts += 1
-            began = transport.now()
+            call.start_attempt()
+            started = transport.now()
+            outcome: Response | RolesError
             try:
-                outcome = _judged(call, request, await transport.send(request, call))
+                outcome = await transport.send(request, call)
             except RolesError as error:
-                outcome = _noted(call, error)
-            call.in_flight = False
+                outcome = error
+            now = transport.now()
             if logger.isEnabledFor(logging.DEBUG):
-                _log(request, attempt, outcome, transport.now() - began)
+                _log(request, call.attempt, outcome, now - started)
             if isinstance(outcome, Response):
-                settled = settled_by is None or not call.unknown or outcome.status in settled_by
-                if outcome.status in _SUCCESS or settled:
-                    return outcome
-                failure: RolesError = error_of(request, outcome)
-                break
-            failure = outcome
-            delay = self._retry.delay(failure, attempt=attempt, change=change)
-            # A wait that the time left does not hold would only end in a less telling error.
-            if delay is None or transport.now() + delay >= call.deadline:
-                break
-            logger.info(
-                "%s %s: attempt %d failed, the next in %.2f s: %s",
-                *(request.method, request.path, attempt, delay, failure),
-            )
-            await transport.sleep(delay)
-            request = msgspec.structs.replace(request, headers={"sdk-retry-count": str(attempt)})
-            attempt += 1
-        if call.unknown:
-            raise _outcome_unknown(call, failure) from failure
-        raise failure
-
-
-def _judged(call: Call, request: Request, response: Response) -> Response | RolesError:
-    """Return the answer, or the failure that it is and that may not come another time."""
-    if response.status not in _FAILED:
-        return response
-    failure = error_of(request, response)
-    call.unknown |= call.change and _may_have_worked(failure)
-    return failure
-
-
-def _noted(call: Call, failure: RolesError) -> RolesError:
-    """Return what came instead of an answer, with what the call knows of it."""
-    if isinstance(failure, RolesTimeoutError):
-        failure.attempts = call.attempts
-    if isinstance(failure, RolesConnectionError | RolesTimeoutError):
-        call.unknown |= call.change and failure.sent
-    return failure
+                step = call.receive(request, outcome, decode, now)
+            else:
+                step = call.fail(outcome, now)
+            if isinstance(step, Retry):
+                logger.info(
+                    "%s %s: attempt %d failed, the next in %.2f s: %s",
+                    *(request.method, request.path, call.attempt, step.delay, step.failure),
+                )
+                await transport.sleep(step.delay)
+                count = {"sdk-retry-count": str(call.attempt)}
+                request = msgspec.structs.replace(request, headers=count)
+            elif isinstance(step, Look):
+                assert look is not None  # noqa: S101 - only changes lead to a look
+                return await look(step.failure)
+            else:
+                return step
 
 
 def _log(request: Request, attempt: int, outcome: Response | RolesError, seconds: float) -> None:
-    said = outcome.status if isinstance(outcome, Response | StatusError) else outcome
+    result: object = outcome
+    request_id: str | None = None
+    match outcome:
+        case Response():
+            result, request_id = outcome.status, outcome.header("X-Request-Id")
+        case StatusError():
+            result, request_id = outcome.status, outcome.request_id
+        case _:
+            pass
     logger.debug(
         "%s %s: %s on attempt %d after %.1f ms (request id %s)",
-        *(request.method, request.path, said, attempt, seconds * 1000.0, _request_id(outcome)),
+        *(request.method, request.path, result, attempt, seconds * 1000.0, request_id),
     )
 
 
-def _may_have_worked(outcome: StatusError) -> bool:
-    """Whether an answer leaves open what became of a change: any 5xx but the service's own 503.
-
-    A 503 of a gateway's, which is no problem document, may be about a connection that broke.
-    """
-    if not isinstance(outcome, ServerError):
-        return False
-    return outcome.problem is None or not outcome.status == outcome.problem.status == _UNAVAILABLE
-
-
-def _which(role_id: str | None, role: str | None) -> tuple[str, bool]:
-    """Return the ID or name of the role that a call means, and whether it is a name."""
+def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
+    """Return the ID or name of the role that a call is about, and whether it is a name."""
     if role is None and role_id is not None:
         check(("role_id", text_rule, role_id))
         return role_id, False
@@ -355,52 +366,58 @@ def _which(role_id: str | None, role: str | None) -> tuple[str, bool]:
     raise ValidationError(violations=(Violation("role_id, role", "exactly one must be given"),))
 
 
-def _this_role(role_id: str, request: Request, response: Response) -> Role:
+# What a documented answer has to be; an answer that nobody asked for may wait on a connection.
+
+
+def _expect_id(role_id: str, request: Request, response: Response) -> Role:
     role = decode_role(request, response)
-    # A connection that carries an answer nobody asked for hands it to whoever asks next.
     if role.id.rstrip("=") != role_id.rstrip("="):
         raise invalid_response(request, response, "it is another role")
     return role
 
 
-def _request_id(outcome: Response | RolesError) -> str | None:
-    if isinstance(outcome, Response):
-        return outcome.without_secret().headers.get("X-Request-Id")
-    return outcome.request_id if isinstance(outcome, StatusError) else None
+def _expect_name(name: str, request: Request, response: Response) -> Role:
+    role = decode_role(request, response)
+    if _fold(role.name) != _fold(name):
+        raise invalid_response(request, response, "it is a role with another name")
+    return role
 
 
-def _is_as_asked(role: Role, new: CreateRole) -> bool:
-    """Whether a role is the one that was to be made, as far as can be seen."""
-    description = "" if new.description is UNSET else new.description
-    return (role.description or "") == description and (
-        role.permissions is None or set(role.permissions) == set(new.permissions)
-    )
+def _expect_nothing(request: Request, response: Response) -> None:
+    """Take a 204, which has no body."""
+    del request, response
 
 
-def _out_of_time(call: Call) -> RolesTimeoutError:
-    said = f"{call.operation} took too long"
-    seconds = call.timeouts.total or 0.0
-    if call.unknown or (call.change and call.in_flight):
-        error = OutcomeUnknownTimeoutError(
-            f"{said}, and the change may have been made",
-            seconds=seconds,
-            attempts=call.attempts,
-            sent=True,
+def _expect_page(limit: int, request: Request, response: Response) -> ListRolesResponse:
+    page = decode_page(request, response)
+    if len(page.roles) > limit:
+        raise invalid_response(
+            request, response, f"it holds {len(page.roles)} roles, and {limit} were asked for"
         )
-        error.operation = call.operation
-        return error
-    return RolesTimeoutError(said, seconds=seconds, attempts=call.attempts, sent=call.in_flight)
+    return page
 
 
-def _outcome_unknown(call: Call, failure: RolesError) -> OutcomeUnknownError:
-    said = f"the outcome of {call.operation} is not known, the change may have been made: {failure}"
-    error = OutcomeUnknownError(said)
-    if isinstance(failure, ServerError):
-        error = OutcomeUnknownServerError(said)
-        vars(error).update(vars(failure))
-    elif isinstance(failure, RolesTimeoutError):
-        error = OutcomeUnknownTimeoutError(failure.args[0] + ", and the change may have been made")
-        vars(error).update(vars(failure))
-    error.operation = call.operation
-    error.attempts = call.attempts
-    return error
+def _fold(name: str) -> str:
+    """Return a name as the service might compare it: without case and outer spaces."""
+    return name.strip().casefold()
+
+
+def _has(role: Role, asked: CreateRole | UpdateRole) -> bool:
+    """Tell whether a role has the description and the permissions that were asked for."""
+    description = "" if asked.description is UNSET else asked.description
+    is_described = (role.description or "") == (description or "")
+    if asked.description is UNSET and isinstance(asked, UpdateRole):
+        is_described = True
+    if asked.permissions is UNSET:
+        return is_described
+    return is_described and set(role.permissions or ()) == set(asked.permissions)
+
+
+def _renamed(name: str, role: Role) -> RoleRenamedError:
+    return RoleRenamedError(
+        f"the role {quoted(name)} was renamed to {quoted(role.name)} before the update arrived, "
+        f"and the update was made to it (ID {quoted(role.id)})",
+        name=name,
+        renamed_to=role.name,
+        role_id=role.id,
+    )

@@ -8,7 +8,8 @@ after the earliest of them all finds next to nothing to do.
 import asyncio
 import math
 from types import TracebackType
-from typing import Self
+
+from arize_roles_async._call import Call, TimeLimit
 
 
 class Deadlines:
@@ -20,9 +21,9 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
 
-    def after(self, seconds: float | None) -> "Deadline":
-        """Return a limit that is due so many seconds from now; None is never."""
-        return Deadline(self, self.at(seconds))
+    def limit(self, call: Call) -> "Deadline":
+        """Return the block for a call that begins now."""
+        return Deadline(self, self.at(call.timeouts.total), call)
 
     def at(self, seconds: float | None) -> float:
         """Return the moment so many seconds from now."""
@@ -63,16 +64,17 @@ class Deadlines:
         self._wake_at(self._earliest())
 
 
-class Deadline:
-    """A block that is cancelled, and swallows that, when its moment comes.
+class Deadline(TimeLimit):
+    """The block that a call runs in: cancelled when the call's time is up, and says so.
 
-    An `asyncio.timeout` but for three things: it raises nothing, so that the code after the
-    block says what ran out; its timer is shared; and a part of the block may be due earlier.
+    An `asyncio.timeout` but for three things: the call tells what its error is; its timer is
+    shared; and a part of the block may be due earlier.
     """
 
-    __slots__ = ("_cancelling", "_deadlines", "_end", "_task", "expired", "moment")
+    __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "_task", "expired", "moment")
 
-    def __init__(self, deadlines: Deadlines, end: float) -> None:
+    def __init__(self, deadlines: Deadlines, end: float, call: Call) -> None:
+        self._call = call
         self._deadlines = deadlines
         self._end = end
         self._task: asyncio.Task[object] | None = None
@@ -80,12 +82,12 @@ class Deadline:
         self.moment = end
         self.expired = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Call:
         task = self._task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a call runs in a task
         self._cancelling = task.cancelling()
         self._deadlines.add(self)
-        return self
+        return self._call
 
     def __exit__(
         self,
@@ -93,25 +95,24 @@ class Deadline:
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool:
+    ) -> None:
         self._deadlines.discard(self)
-        return self.expired and self._takes_back() and exc_type is asyncio.CancelledError
+        if self.expired and self._takes_back() and exc_type is asyncio.CancelledError:
+            error = self._call.out_of_time()
+            raise error from error.__cause__
 
-    def within(self, seconds: float | None) -> None:
-        """Be due in so many seconds already, until `whole` or the next `within`."""
+    def reschedule(self, seconds: float | None) -> None:
         self.moment = min(self._end, self._deadlines.at(seconds))
         self._deadlines.see_to(self.moment)
 
-    def whole(self) -> None:
-        """Be due at the end of the block again."""
+    def reset(self) -> None:
         self.moment = self._end
 
-    def ends_early(self) -> bool:
-        """Tell whether the cancellation under way is for what was due `within`; if so, end it."""
+    def caught_read_timeout(self) -> bool:
         if not self.expired or self.moment == self._end:
             return False
         self.expired = False
-        self.whole()
+        self.reset()
         self._deadlines.add(self)
         return self._takes_back()
 

@@ -4,9 +4,11 @@ All of them copy and pickle: whatever they carry beside their message has a defa
 their `__dict__`.
 """
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
-import msgspec
+# By its older name, as aiohttp has imported that already; the newer one takes six modules more.
+import attr
 
 from arize_roles_async._text import one_line
 
@@ -17,7 +19,8 @@ class AlphaWarning(FutureWarning):
     """The roles methods are ALPHA and may change without notice; each says so once a process."""
 
 
-class Violation(msgspec.Struct, frozen=True):
+@attr.frozen
+class Violation:
     """One rule that an argument breaks."""
 
     field: str
@@ -29,8 +32,9 @@ class Violation(msgspec.Struct, frozen=True):
         return f"{self.field}: {self.message}"
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a failure, a problem document (RFC 9457)."""
+@attr.frozen(kw_only=True)
+class ProblemDetails:
+    """The body of a failure, a problem document (RFC 9457). A member that did not come is None."""
 
     title: str | None = None
     status: int | None = None
@@ -45,6 +49,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """On a 403: how many there are."""
     required_plan: str | None = None
     """On a 403: the plan that would allow it, `PRO` or `ENTERPRISE`."""
+    extra: Mapping[str, object] = attr.field(factory=dict[str, object], hash=False)
+    """Members that this version does not know, such as `error_code` and `request_id`."""
 
 
 class RolesError(Exception):
@@ -90,15 +96,20 @@ class ClientStateError(RolesError, RuntimeError):
 
 
 class StatusError(RolesError):
-    """The service answered, and not with success; subclasses name the documented statuses.
+    """The answer was a failure; subclasses name the documented statuses.
+
+    An answer is the service's own word when its body is a problem document with a `title` and
+    the `status` of the answer. Anything else came from something in between, such as a gateway,
+    and its status says nothing about a role: a 404 or 409 of that kind is a plain `StatusError`.
 
     Attributes:
         status: The HTTP status.
-        problem: The parsed problem document; None where the body was none.
+        problem: The parsed problem document; None if the body was none.
+        from_service: Whether the answer is the service's own word.
         method: The HTTP method of the request.
         path: Its path, without host.
-        request_id: The service's id for the request, from `X-Request-Id`, where it sent one.
-        retry_after: Seconds after which the service asks to be tried again, where it said so.
+        request_id: The service's id for the request, from `X-Request-Id`, if it sent one.
+        retry_after: Seconds after which the service asks to be tried again, if it said so.
     """
 
     def __init__(
@@ -106,7 +117,8 @@ class StatusError(RolesError):
         message: str = "",
         *,
         status: int = 0,
-        problem: Problem | None = None,
+        problem: ProblemDetails | None = None,
+        from_service: bool = False,
         method: str = "",
         path: str = "",
         request_id: str | None = None,
@@ -115,6 +127,7 @@ class StatusError(RolesError):
         super().__init__(message)
         self.status = status
         self.problem = problem
+        self.from_service = from_service
         self.method = method
         self.path = path
         self.request_id = request_id
@@ -146,7 +159,7 @@ class NotFoundError(StatusError):
 
 
 class ConflictError(StatusError):
-    """409: the name is taken by another role of the account."""
+    """409: the name is taken by another role, or a role to delete still has role bindings."""
 
 
 class UnprocessableEntityError(StatusError):
@@ -160,9 +173,9 @@ class RateLimitError(StatusError):
 class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
-    To a change, any but the service's own 503 leaves open whether it was made, and is then an
-    `OutcomeUnknownServerError` too. A 503 that is no problem document is a gateway's, and leaves
-    it open.
+    From a change this means that nothing happened: the service said itself, with a 503, that it
+    did nothing. After any other 5xx the change may have been made, which is an
+    `OutcomeUnknownError` with the `ServerError` as its cause.
     """
 
 
@@ -188,6 +201,9 @@ Limit = Literal["total", "connect", "read"]
 
 class RolesTimeoutError(RolesError, TimeoutError):
     """A time limit ran out.
+
+    From a change this means that nothing happened; otherwise an `OutcomeUnknownError` is raised,
+    with the `RolesTimeoutError` as its cause.
 
     Attributes:
         limit: Which one: `total` for the whole call, `connect` for making a connection, `read`
@@ -218,34 +234,52 @@ class RolesTimeoutError(RolesError, TimeoutError):
 
 
 class OutcomeUnknownError(RolesError):
-    """A change was sent, and whether the service made it is not known.
+    """A change was sent, and it is not known whether the service made it.
 
-    No whole answer came, or one that does not tell: see `ServerError`. Look before trying again.
-    The cause is the last failure; where that is a time limit or an answer, the error is an
-    `OutcomeUnknownTimeoutError` or an `OutcomeUnknownServerError`.
+    No whole answer came, or one that does not tell. Look before you try again. `__cause__` is the
+    last failure: a `RolesTimeoutError`, `RolesConnectionError`, `StatusError` or
+    `InvalidResponseError`.
 
     Attributes:
         operation: `create`, `update` or `delete`.
         attempts: How many attempts had been started, over every request of the call.
     """
 
-    operation: str = ""
-    attempts: int = 1
+    def __init__(self, message: str = "", *, operation: str = "", attempts: int = 1) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.attempts = attempts
 
 
-class OutcomeUnknownTimeoutError(OutcomeUnknownError, RolesTimeoutError):
-    """An `OutcomeUnknownError` because a time limit ran out; also a `TimeoutError`."""
+class RoleRenamedError(RolesError):
+    """An update by name was made, but to a role that had another name by then.
 
+    The role that had the name was renamed between the search for its ID and the change. The
+    message names both. The role now has the new description and permissions.
 
-class OutcomeUnknownServerError(OutcomeUnknownError, ServerError):
-    """An `OutcomeUnknownError` because of an answer that does not tell; also a `ServerError`."""
+    Attributes:
+        name: The name that was asked for.
+        renamed_to: The name of the role that was changed.
+        role_id: Its ID.
+    """
+
+    def __init__(
+        self, message: str = "", *, name: str = "", renamed_to: str = "", role_id: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.renamed_to = renamed_to
+        self.role_id = role_id
 
 
 class InvalidResponseError(RolesError):
-    """The service's answer is not what its reference says: no JSON, a field missing, too long.
+    """The answer is not what the service's reference says: not JSON, a field missing, too long.
+
+    Raised by reads. A change that is answered so ends in an `OutcomeUnknownError`, unless a look
+    at the account tells what happened.
 
     Attributes:
-        status: The HTTP status of the answer. After a 2xx to a change, the change was made.
+        status: The HTTP status of the answer.
         method: The HTTP method of the request.
         path: Its path, without host.
         excerpt: The beginning of the body, made safe to print.
@@ -278,8 +312,25 @@ STATUS_ERRORS: dict[int, type[StatusError]] = {
 }
 
 
-def status_error_class(status: int) -> type[StatusError]:
-    """Return the class for an HTTP status: its own, `ServerError` for 5xx, else `StatusError`."""
+_ABOUT_A_ROLE = frozenset({404, 409})
+
+
+def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
+    """Return the class for an HTTP status: its own, `ServerError` for 5xx, else `StatusError`.
+
+    Args:
+        status: The status.
+        from_service: Whether the answer is the service's own word. If not, a 404 or 409 says
+            nothing about a role, and has the class `StatusError`.
+    """
+    if status in _ABOUT_A_ROLE and not from_service:
+        return StatusError
     if status >= 500:  # noqa: PLR2004 - the statuses of RFC 9110
         return ServerError
     return STATUS_ERRORS.get(status, StatusError)
+
+
+# Tracebacks and reprs show the name that users import.
+for _class in [*vars().values()]:
+    if isinstance(_class, type) and _class.__module__ == __name__:
+        _class.__module__ = "arize_roles_async"

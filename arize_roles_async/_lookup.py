@@ -1,22 +1,26 @@
 """Finding roles by name: the service has no such call, so the listing is walked.
 
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
-after the call was made, so that it sees every role that existed when it was asked for.
+after the call was made, so that it sees every role that existed when it was asked for. A call
+goes on as soon as its own role is found, and whoever still waits walks on from there.
 """
 
 import base64
 import binascii
 import copy
-from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 from arize_roles_async._errors import NotFoundError, RolesError
-from arize_roles_async._models import ListRolesResponse, Role
+from arize_roles_async._models import Role
+from arize_roles_async._paging import Fetch, Walk
+from arize_roles_async._requests import MAX_LIMIT, MAX_NAME, ListRoles
+from arize_roles_async._text import quoted
 
-WalkPages = Callable[[], AsyncIterator[ListRolesResponse]]
-
-_CLOSEST = 3
-_SIMILAR = 0.6
-_NAMES_A_SLICE = 500
+_MAX_CLOSEST: Final = 3
+_SIMILAR: Final = 0.6
+_MAX_COMPARED: Final = 10_000
+_SLICE_COST: Final = 200_000
+"""Pairs of characters that are compared before other tasks run; some 20 ms."""
 
 
 def is_role_id(text: str) -> bool:
@@ -27,44 +31,95 @@ def is_role_id(text: str) -> bool:
         return False
 
 
-class _Batch:
-    """The names that one walk looks for, and what it found."""
+class _Caller:
+    """A call that waits for the role with a name."""
+
+    def __init__(self, name: str) -> None:
+        from anyio import Event
+
+        self.name = name
+        self.role: Role | None = None
+        self._event_type = Event
+        self._event = Event()
+
+    def wake(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+        self._event = self._event_type()
+
+
+class _SharedWalk:
+    """One walk, the calls that share it, and which of them fetches its pages."""
 
     def __init__(self) -> None:
-        self.wanted: set[str] = set()
-        self.found: dict[str, Role] = {}
-        self.others: list[str] = []
+        self.walk = Walk(ListRoles(limit=MAX_LIMIT))
+        self.waiting: dict[_Caller, None] = {}
+        self.names: list[str] = []
+        self.leader: _Caller | None = None
         self.failure: RolesError | None = None
-        self.done = False
 
-    async def walk(self, pages: AsyncIterator[ListRolesResponse]) -> None:
-        self.found.clear()
-        self.others.clear()
-        missing = set(self.wanted)
+    @property
+    def is_over(self) -> bool:
+        return self.walk.next is None or self.failure is not None
+
+    async def fetch_page(self, fetch: Fetch) -> None:
+        assert self.walk.next is not None  # noqa: S101 - the walk is not over
         try:
-            async for page in pages:
-                for role in page.roles:
-                    if role.name in missing:
-                        missing.discard(role.name)
-                        self.found[role.name] = role
-                    else:
-                        self.others.append(role.name)
-                if not missing:
-                    break
+            page = await fetch(self.walk.next)
+            self.walk.advance(page)
         except RolesError as error:
             self.failure = error
-        self.done = True
+        else:
+            self._record({role.name: role for role in reversed(page.roles)})
+        if self.is_over:
+            for caller in self.waiting:
+                caller.wake()
+
+    def _record(self, roles: dict[str, Role]) -> None:
+        self.names += roles
+        for caller in [each for each in self.waiting if each.name in roles]:
+            caller.role = roles[caller.name]
+            caller.wake()
+            del self.waiting[caller]
 
 
 class _Queue:
-    """The walks of one event loop: one at a time, and at most one batch waiting for the next."""
+    """The walks of one event loop: one under way, and at most one that calls may still join."""
 
     def __init__(self) -> None:
-        from anyio import Lock
-
-        self.lock = Lock()
-        self.waiting: _Batch | None = None
+        self.active: _SharedWalk | None = None
+        self.joinable: _SharedWalk | None = None
         self.callers = 0
+
+    def join(self, caller: _Caller) -> _SharedWalk:
+        if self.joinable is None:
+            self.joinable = _SharedWalk()
+        self.joinable.waiting[caller] = None
+        return self.joinable
+
+    def leads(self, caller: _Caller, shared: _SharedWalk) -> bool:
+        """Tell whether a call is to fetch the next page of its walk."""
+        if self.active is None:
+            self.active = shared
+            self.joinable = None
+        if self.active is shared and shared.leader is None:
+            shared.leader = caller
+        return shared.leader is caller
+
+    def leave(self, caller: _Caller, shared: _SharedWalk) -> None:
+        """Let the next call lead, in this walk or in the one after it."""
+        shared.waiting.pop(caller, None)
+        if shared.leader is caller:
+            shared.leader = None
+        if self.active is shared and (shared.is_over or not shared.waiting):
+            self.active = None
+        following = self.active or self.joinable
+        if following is not None and following.leader is None:
+            for waiting in following.waiting:
+                waiting.wake()
+                break
 
 
 class NameLookup:
@@ -73,49 +128,43 @@ class NameLookup:
     def __init__(self) -> None:
         self._queues: dict[object, _Queue] = {}
 
-    async def find(self, name: str, pages: WalkPages) -> Role:
+    async def find(self, name: str, fetch: Fetch) -> Role:
         """Return the role with exactly this name.
 
         Args:
             name: What to look for.
-            pages: Begins a walk over all roles; asked only by the call that leads a walk.
+            fetch: Gets a page, within the limits of the call that asks.
 
         Raises:
             NotFoundError: No role has the name; it carries the closest few that exist.
             RolesError: The walk failed.
         """
         # Here, as most callers have IDs and none of them has to import it then.
-        from anyio.lowlevel import current_token
+        from anyio.lowlevel import checkpoint, current_token
 
         loop = current_token()
         queue = self._queues.setdefault(loop, _Queue())
         queue.callers += 1
+        caller = _Caller(name)
+        shared = queue.join(caller)
         try:
-            batch = await self._walked(name, queue, pages)
+            # Every call of this moment joins before the first page is asked for.
+            await checkpoint()
+            while caller.role is None and not shared.is_over:
+                if queue.leads(caller, shared):
+                    await shared.fetch_page(fetch)
+                else:
+                    await caller.wait()
         finally:
+            queue.leave(caller, shared)
             queue.callers -= 1
             if not queue.callers:
                 del self._queues[loop]
-        if batch.failure is not None:
-            raise copy.copy(batch.failure) from batch.failure
-        role = batch.found.get(name)
-        if role is None:
-            raise await _not_found(name, batch.others)
-        return role
-
-    async def _walked(self, name: str, queue: _Queue, pages: WalkPages) -> _Batch:
-        batch = queue.waiting
-        if batch is None:
-            batch = queue.waiting = _Batch()
-        batch.wanted.add(name)
-        # Taking the lock yields to the loop, which lets every call of this moment join.
-        async with queue.lock:
-            if queue.waiting is batch:
-                queue.waiting = None
-            # A leader that was cancelled leaves the batch undone, and the next in line leads.
-            if not batch.done:
-                await batch.walk(pages())
-        return batch
+        if caller.role is not None:
+            return caller.role
+        if shared.failure is not None:
+            raise copy.copy(shared.failure) from shared.failure
+        raise await _not_found(name, shared.names)
 
 
 async def _not_found(name: str, names: list[str]) -> NotFoundError:
@@ -123,15 +172,21 @@ async def _not_found(name: str, names: list[str]) -> NotFoundError:
 
     from anyio.lowlevel import checkpoint
 
+    asked = name[:MAX_NAME]
     closest: list[str] = []
-    for start in range(0, len(names), _NAMES_A_SLICE):
-        # Comparing takes microseconds a name, so a large account must not hold up the loop.
-        await checkpoint()
-        part = names[start : start + _NAMES_A_SLICE]
-        closest = difflib.get_close_matches(name, closest + part, n=_CLOSEST, cutoff=_SIMILAR)
-    shown = ", ".join(map(repr, closest))
+    part: list[str] = []
+    cost = 0
+    for other in names[:_MAX_COMPARED]:
+        part.append(other[:MAX_NAME])
+        cost += len(asked) * len(part[-1])
+        if cost > _SLICE_COST:
+            closest = difflib.get_close_matches(asked, closest + part, _MAX_CLOSEST, _SIMILAR)
+            part, cost = [], 0
+            await checkpoint()
+    closest = difflib.get_close_matches(asked, closest + part, _MAX_CLOSEST, _SIMILAR)
+    shown = ", ".join(map(quoted, closest))
     error = NotFoundError(
-        f"no role is named {name!r}" + (f"; the closest are {shown}" if shown else ""),
+        f"no role is named {quoted(name)}" + (f"; the closest are {shown}" if shown else ""),
         status=404,
         method="GET",
         path="/v2/roles",

@@ -7,7 +7,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, cast
 
-import msgspec
+# By its older name, as aiohttp has imported that already.
+import attr
 
 from arize_roles_async._errors import (
     ConfigurationError,
@@ -22,7 +23,7 @@ _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
 
 
-def _check_seconds(options: msgspec.Struct, *names: str) -> None:
+def _check_seconds(options: object, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -34,7 +35,8 @@ def _check_seconds(options: msgspec.Struct, *names: str) -> None:
             )
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+@attr.frozen(kw_only=True)
+class Timeouts:
     """Limits on the time of a call, in seconds; None is no limit.
 
     Args:
@@ -51,9 +53,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     connect: float | None = 5.0
     read: float | None = 10.0
 
-    def __post_init__(self) -> None:
-        limited = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
-        _check_seconds(self, *limited)
+    def __attrs_post_init__(self) -> None:
+        names = ("total", "connect", "read")
+        _check_seconds(self, *(name for name in names if getattr(self, name) is not None))
 
     @classmethod
     def of(cls, timeout: "float | Timeouts | None") -> "Timeouts":
@@ -65,7 +67,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         return timeout if isinstance(timeout, Timeouts) else cls(total=timeout)
 
 
-class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+@attr.frozen(kw_only=True)
+class RetryPolicy:
     """How often a call is tried, and how long it waits in between.
 
     Tried again are failed connections, attempts that timed out, the statuses 429, 502, 503 and
@@ -88,7 +91,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_backoff: float = 8.0
     max_retry_after: float = 20.0
 
-    def __post_init__(self) -> None:
+    def __attrs_post_init__(self) -> None:
         attempts = cast("object", self.attempts)
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise ConfigurationError(
@@ -149,14 +152,15 @@ def retry_after(value: str | None, date: str | None, now: float) -> float | None
         return None
     if value.isascii() and value.strip().isdigit():
         return float(value) if len(value) < 16 else math.inf  # noqa: PLR2004 - past any wait
-    moment = _epoch(value)
+    moment = http_date(value)
     if moment is None:
         return None
-    sent = _epoch(date) if date is not None else None
+    sent = http_date(date) if date is not None else None
     return max(0.0, moment - (now if sent is None else sent))
 
 
-def _epoch(date: str) -> float | None:
+def http_date(date: str) -> float | None:
+    """Return the seconds since the epoch that an HTTP date stands for, or None if it is not one."""
     try:
         moment = parsedate_to_datetime(date)
         # Every date of HTTP's is in GMT, and its oldest form does not say so.

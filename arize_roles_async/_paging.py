@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any
+from typing import Any, Final, NoReturn, Protocol, Self
 
 from msgspec.structs import replace
 
@@ -13,56 +13,103 @@ from arize_roles_async._requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles
 Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
 """What gets one page."""
 
+_HOW: Final = "await it for one page, or use async for to walk all roles"
+
+
+class FetchPage(Protocol):
+    """A function that gets one page of a listing; its arguments are those of `list`."""
+
+    def __call__(
+        self, *, limit: int, cursor: str | None, is_predefined: bool | None
+    ) -> Awaitable[ListRolesResponse]:
+        """Return an awaitable of the page."""
+        ...
+
 
 class RolePages:
     """A listing that has not been asked for yet.
 
-        page = await roles.list()               # one page
-        async for role in roles.list(): ...     # every role, page after page
-        everything = await roles.list().all()   # every role, in one ListRolesResponse
-
-    Nothing is sent before one of them, and each starts afresh.
-
-    Args:
-        fetch: Gets one page.
-        limit: Roles a page; None is 50 for one page, and 100 a page where all are walked.
-        cursor: Where to begin, from a page before.
-        is_predefined: Only predefined roles, only custom ones, or, with None, all.
-
-    Raises:
-        ValidationError: An argument breaks its rule.
+    `await roles.list()` gives one page, `async for role in roles.list()` every role, page after
+    page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
+    before that, and each starts afresh. Clients make listings; a client of your own makes one with
+    `from_fetch`.
     """
 
-    def __init__(
-        self,
+    def __init__(self, fetch: Fetch, request: ListRoles, *, walk_limit: int) -> None:
+        self._fetch = fetch
+        self._request = request
+        self._walk_limit = walk_limit
+
+    @classmethod
+    def of(
+        cls,
         fetch: Fetch,
         *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | None = None,
-    ) -> None:
-        self._fetch = fetch
-        self._one = ListRoles(
+        limit: int | None,
+        cursor: str | None,
+        is_predefined: bool | None,
+    ) -> Self:
+        """Return a listing for the arguments of `list`, over a function that takes a request.
+
+        Raises:
+            ValidationError: An argument breaks its rule.
+        """
+        request = ListRoles(
             limit=DEFAULT_LIMIT if limit is None else limit,
             cursor=cursor,
             is_predefined=is_predefined,
         )
-        self._each = self._one if limit is not None else replace(self._one, limit=MAX_LIMIT)
+        return cls(fetch, request, walk_limit=MAX_LIMIT if limit is None else limit)
+
+    @classmethod
+    def from_fetch(
+        cls,
+        fetch: FetchPage,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        is_predefined: bool | None = None,
+    ) -> Self:
+        """Return a listing over a function of your own that gets one page.
+
+        Args:
+            fetch: Called with `limit`, `cursor` and `is_predefined` for each page.
+            limit: Roles a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
+            cursor: Where to begin, from an earlier page.
+            is_predefined: True for only the predefined roles, False for only the custom ones, None
+                for all.
+
+        Raises:
+            ValidationError: An argument breaks its rule.
+        """
+
+        def fetch_request(request: ListRoles) -> Awaitable[ListRolesResponse]:
+            return fetch(
+                limit=request.limit, cursor=request.cursor, is_predefined=request.is_predefined
+            )
+
+        return cls.of(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
+
+    def __repr__(self) -> str:
+        return f"<RolePages, not asked for yet: {_HOW}>"
 
     def __await__(self) -> Generator[Any, Any, ListRolesResponse]:
-        return self._fetch(self._one).__await__()
+        return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[Role]:
-        return _Walk(self.pages())
+        return _RoleIterator(self.pages())
 
-    def pages(self) -> "AsyncIterator[ListRolesResponse]":
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"a listing is asynchronous: {_HOW}")
+
+    def pages(self) -> AsyncIterator[ListRolesResponse]:
         """Return an iterator over the pages, each fetched when it is asked for.
 
         Raises:
             InvalidResponseError: While iterating: the service gave a cursor for the second time,
                 or said that more follows without one.
         """
-        return _PageWalk(self._fetch, self._each)
+        return _PageIterator(self._fetch, Walk(replace(self._request, limit=self._walk_limit)))
 
     async def all(self) -> ListRolesResponse:
         """Return every role, all pages gathered into one response."""
@@ -70,26 +117,30 @@ class RolePages:
         return ListRolesResponse(roles=tuple(roles), pagination=PaginationMetadata(has_more=False))
 
 
-# Classes and not generators: a generator that is left early has to be closed, by a task of the
-# event loop's or with a warning; these are just dropped.
+class Walk:
+    """Where a walk over all pages stands; it does not fetch them.
 
+    Args:
+        first: The request for the first page.
+    """
 
-class _PageWalk(AsyncIterator[ListRolesResponse]):
-    def __init__(self, fetch: Fetch, first: ListRoles) -> None:
-        self._fetch = fetch
-        self._next: ListRoles | None = first
+    def __init__(self, first: ListRoles) -> None:
+        self.next: ListRoles | None = first
+        """The request for the next page; None at the end."""
         # Hashes, so that a long walk holds a few bytes a page and not every cursor.
         self._seen = array("q")
 
-    async def __anext__(self) -> ListRolesResponse:
-        asked = self._next
-        if asked is None:
-            raise StopAsyncIteration
-        page = await self._fetch(asked)
-        self._next = self._after(asked, page.pagination) if page.pagination.has_more else None
-        return page
+    def advance(self, page: ListRolesResponse) -> None:
+        """Go on to the page after `page`, which answers `next`.
 
-    def _after(self, asked: ListRoles, pagination: PaginationMetadata) -> ListRoles:
+        Raises:
+            InvalidResponseError: It gives a cursor for the second time, or none although more
+                follows.
+        """
+        asked, pagination = self.next, page.pagination
+        self.next = None
+        if asked is None or not pagination.has_more:
+            return
         cursor = pagination.next_cursor
         if not cursor:
             raise InvalidResponseError(
@@ -100,10 +151,27 @@ class _PageWalk(AsyncIterator[ListRolesResponse]):
                 "the service gave the same cursor twice, so the walk would never end"
             )
         self._seen.append(hash(cursor))
-        return replace(asked, cursor=cursor)
+        self.next = replace(asked, cursor=cursor)
 
 
-class _Walk(AsyncIterator[Role]):
+# Classes and not generators: a generator that is left early has to be closed, by a task of the
+# event loop's or with a warning; these are just dropped.
+
+
+class _PageIterator(AsyncIterator[ListRolesResponse]):
+    def __init__(self, fetch: Fetch, walk: Walk) -> None:
+        self._fetch = fetch
+        self._walk = walk
+
+    async def __anext__(self) -> ListRolesResponse:
+        if self._walk.next is None:
+            raise StopAsyncIteration
+        page = await self._fetch(self._walk.next)
+        self._walk.advance(page)
+        return page
+
+
+class _RoleIterator(AsyncIterator[Role]):
     def __init__(self, pages: AsyncIterator[ListRolesResponse]) -> None:
         self._pages = pages
         self._roles: Iterator[Role] = iter(())

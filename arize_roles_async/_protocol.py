@@ -1,14 +1,14 @@
 """What applications type against."""
 
-from collections.abc import Iterable
 from types import TracebackType
-from typing import Literal, Protocol, Self, overload, runtime_checkable
+from typing import Protocol, Self, overload, runtime_checkable
+
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async._models import Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._paging import RolePages
-from arize_roles_async._permissions import AnyPermission
-from arize_roles_async._requests import UNSET, Unset
+from arize_roles_async._permissions import PermissionsArgument
 
 
 @runtime_checkable
@@ -68,7 +68,7 @@ class RolesClient(Protocol):
         self,
         *,
         name: str,
-        permissions: Iterable[AnyPermission | str],
+        permissions: PermissionsArgument,
         description: str | None = None,
     ) -> Role:
         r"""Make a custom role.
@@ -88,6 +88,12 @@ class RolesClient(Protocol):
             ConflictError: The name is taken.
             ForbiddenError: The key lacks `ROLE_CREATE`, or the account's plan allows no more.
             OutcomeUnknownError: The role may have been made.
+
+        If the answer to an attempt is lost and the next one finds the name taken, the role is
+        looked for in the list. It is returned if this call can have made it: it is custom, not
+        older than the first attempt by the service's clock (the `Date` of its answers), and as
+        asked for or changed since. If no answer had a `Date`, the clock of this machine is assumed
+        to be less than five minutes off.
         """
         ...
 
@@ -97,8 +103,8 @@ class RolesClient(Protocol):
         *,
         role_id: str,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
     ) -> Role: ...
     @overload
     async def update(
@@ -106,8 +112,8 @@ class RolesClient(Protocol):
         *,
         role: str,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
     ) -> Role: ...
     async def update(
         self,
@@ -115,8 +121,8 @@ class RolesClient(Protocol):
         role_id: str | None = None,
         role: str | None = None,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
+        description: str | UnsetType | None = UNSET,
+        permissions: PermissionsArgument | None = None,
     ) -> Role:
         """Change a custom role; what is left out keeps its value.
 
@@ -133,6 +139,8 @@ class RolesClient(Protocol):
         Raises:
             NotFoundError: There is no such role.
             ConflictError: The new name is another role's.
+            RoleRenamedError: The role with the name was renamed at the same moment, and the change
+                was made to it; not noticed if the call gives it a new name itself.
             ForbiddenError: The role is predefined, or the key lacks `ROLE_UPDATE`.
             OutcomeUnknownError: The change may have been made.
         """
@@ -151,6 +159,7 @@ class RolesClient(Protocol):
 
         Raises:
             NotFoundError: There is no such role.
+            ConflictError: Users still have the role: its role bindings have to be removed first.
             ForbiddenError: The role is predefined, or the key lacks `ROLE_DELETE`.
             OutcomeUnknownError: The role may have been deleted.
         """
@@ -159,8 +168,8 @@ class RolesClient(Protocol):
     def with_options(
         self,
         *,
-        timeout: float | Timeouts | Literal[Unset.UNSET] | None = UNSET,
-        retry: RetryPolicy | Literal[Unset.UNSET] = UNSET,
+        timeout: float | Timeouts | UnsetType | None = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
     ) -> Self:
         """Return a client with other limits over the same connections; closing one closes both.
 

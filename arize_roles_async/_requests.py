@@ -6,10 +6,10 @@ JSON that arrived. Each collects every rule that is broken, so that one error na
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
-from typing import Any, Final, Literal, TypeGuard, cast
+from typing import Any, Final, TypeGuard, cast
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from arize_roles_async._errors import ValidationError, Violation
 from arize_roles_async._permissions import (
@@ -25,18 +25,6 @@ MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
 
 _ALLOWED_IN_NAME: Final = r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*"""
-
-
-class Unset(Enum):
-    """The type of `UNSET`, an argument that was left out where None has a meaning of its own."""
-
-    UNSET = "UNSET"
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset.UNSET
 
 
 def _kind(value: object) -> str:
@@ -135,12 +123,12 @@ def _unless_none(value: object) -> object:
     return UNSET if value is None else value
 
 
-def each_once(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
     """Return the members that identifiers name, the first of each; what is no iterable stays."""
-    return cast("tuple[AnyPermission, ...]", _each_once(permissions))
+    return cast("tuple[AnyPermission, ...]", _normalize_permissions(permissions))
 
 
-def _each_once(permissions: object) -> object:
+def _normalize_permissions(permissions: object) -> object:
     if not _is_several(permissions):
         return permissions
     members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
@@ -162,7 +150,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Args:
         name: Its name.
-        permissions: Its permissions, made by `each_once`.
+        permissions: Its permissions, made by `normalize_permissions`.
         description: Its description.
 
     Raises:
@@ -171,7 +159,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str
     permissions: tuple[AnyPermission, ...]
-    description: str | Literal[Unset.UNSET] = UNSET
+    description: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         check(
@@ -187,15 +175,15 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Args:
         name: A new name.
         description: A new description; None clears it.
-        permissions: What replaces all permissions, made by `each_once`.
+        permissions: What replaces all permissions, made by `normalize_permissions`.
 
     Raises:
         ValidationError: A field breaks its rule, or nothing is given to change.
     """
 
-    name: str | Literal[Unset.UNSET] = UNSET
-    description: str | Literal[Unset.UNSET] | None = UNSET
-    permissions: tuple[AnyPermission, ...] | Literal[Unset.UNSET] = UNSET
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    permissions: tuple[AnyPermission, ...] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.name is UNSET and self.description is UNSET and self.permissions is UNSET:

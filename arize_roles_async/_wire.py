@@ -1,23 +1,21 @@
-"""What goes over the wire, as bytes and without I/O: requests and responses, for both sides.
+"""The client's half of the wire, as bytes and without I/O: requests out, responses in.
 
-The client encodes requests and decodes responses; the fake account decodes those requests and
-encodes those responses.
+`arize_roles_fake._wire` is the service's half.
 """
 
 import contextlib
 import functools
-import re
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from arize_roles_async._errors import (
     InvalidResponseError,
-    Problem,
+    ProblemDetails,
     StatusError,
     ValidationError,
     status_error_class,
@@ -25,13 +23,15 @@ from arize_roles_async._errors import (
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import retry_after
 from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole
+from arize_roles_async._secrets import redact
+from arize_roles_async._text import one_line
 
 ROLES_PATH: Final = "/v2/roles"
 MAX_BODY: Final = 16 * 1024 * 1024
-_EXCERPT: Final = 200
-_SECRET: Final = "[API key]"  # noqa: S105 - what stands in its place
-_SUCCESS: Final = range(200, 300)
+_MAX_EXCERPT: Final = 200
+_MAX_QUOTED: Final = 500
 _REDIRECT: Final = range(300, 400)
+_PROXY_AUTHENTICATION: Final = 407
 
 
 # Structs and no attrs classes: each call makes some, and a struct is made in a fifth of the time.
@@ -70,27 +70,27 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
 
-    def without_secret(self) -> "Response":
-        """Return the response as an error may quote it."""
-        secret = self.secret
-        if secret is None:
-            return self
-        return msgspec.structs.replace(
-            self,
-            # Names arrive in any case, and a dict knows only the one they are looked up in.
-            headers={n.title(): v.replace(secret, _SECRET) for n, v in self.headers.items()},
-            body=_without(secret, self.body),
-            secret=None,
+    def header(self, name: str) -> str | None:
+        """Return a header as an error may quote it: on one line, without the API key."""
+        value = self.headers.get(name)
+        return None if value is None else one_line(self.redacted(value), _MAX_QUOTED)
+
+    def redacted(self, text: str) -> str:
+        """Return a text of the response as an error may quote it: without the API key."""
+        return text if self.secret is None else redact(text, self.secret)
+
+    def redacted_body(self) -> bytes:
+        """Return the body as an error may quote it: without the API key."""
+        if self.secret is None:
+            return self.body
+        body = self.body
+        if b"\\" in body:
+            # Escapes could spell the key in other letters, so what is JSON is spelled anew.
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                body = msgspec.json.encode(msgspec.json.decode(body))
+        return redact(body.decode("utf-8", "surrogateescape"), self.secret).encode(
+            "utf-8", "surrogateescape"
         )
-
-
-def _without(secret: str, body: bytes) -> bytes:
-    if b"\\" in body:
-        # Escapes could spell the secret in other letters, so what is JSON is spelled anew.
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            body = msgspec.json.encode(msgspec.json.decode(body))
-        body = body.replace(msgspec.json.encode(secret)[1:-1], _SECRET.encode())
-    return body.replace(secret.encode(), _SECRET.encode())
 
 
 _M = TypeVar("_M", Role, ListRolesResponse)
@@ -111,9 +111,6 @@ def _role_decoder() -> "msgspec.json.Decoder[Role]":
 def _page_decoder() -> "msgspec.json.Decoder[ListRolesResponse]":
     with _making:
         return msgspec.json.Decoder(ListRolesResponse)
-
-
-# The client's side: requests out.
 
 
 def list_request(page: ListRoles) -> Request:
@@ -159,9 +156,6 @@ def _encoded(data: object) -> bytes:
     return msgspec.json.encode(data, enc_hook=str)  # str() is for permissions that are no members
 
 
-# The client's side: responses in.
-
-
 def decode_role(request: Request, response: Response) -> Role:
     """Return the role that the service answered with, or raise what the answer means."""
     return _decode(request, response, _role_decoder(), Role)
@@ -175,52 +169,53 @@ def decode_page(request: Request, response: Response) -> ListRolesResponse:
 def _decode(
     request: Request, response: Response, decoder: "msgspec.json.Decoder[_M]", model: type[_M]
 ) -> _M:
-    if response.status not in _SUCCESS:
-        raise error_of(request, response)
     media_type = response.headers.get("Content-Type", "application/json")
     if "json" not in media_type:
-        shown = response.without_secret().headers["Content-Type"][:80]
-        raise invalid_response(request, response, f"its type is {shown!a}, not JSON")
+        raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")
     try:
         return decoder.decode(response.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
-    return _second_look(request, response, model)
+    return _decode_slow(request, response, model)
 
 
-def _second_look(request: Request, response: Response, model: type[_M]) -> _M:
+def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
     from arize_roles_async import _convert
 
-    response = response.without_secret()
     try:
-        return _convert.from_json(model, response.body)
+        return _convert.from_json(model, response.redacted_body())
     except ValidationError as error:
         refused = error
     raise invalid_response(request, response, str(refused)) from refused
 
 
-def error_of(request: Request, response: Response) -> StatusError:
-    """Return the exception for an answer that is no success: the one way from bytes to errors."""
-    response = response.without_secret()
-    problem = _problem(response)
-    headers = response.headers
-    request_id = headers.get("X-Request-Id")
-    said = f"{request.method} {request.path} answered {response.status}"
-    if problem is not None and (problem.title or problem.detail):
-        said += " " + _printable(": ".join(filter(None, (problem.title, problem.detail))))
-    elif response.status in _REDIRECT:
-        said += ", a redirect, which this client does not follow"
-    elif response.body:
-        said += f" with a body that is no problem document: {excerpt(response.body)}"
-    wait = retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
+def status_error(request: Request, response: Response) -> StatusError:
+    """Return the exception for an answer that is not a success."""
+    status = response.status
+    problem = parse_problem(response)
+    from_service = problem is not None and bool(problem.title) and problem.status == status
+    request_id = response.header("X-Request-Id")
+    message = f"{request.method} {request.path} answered {status}"
+    if from_service and problem is not None:
+        message += " " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
+    elif status == _PROXY_AUTHENTICATION:
+        message += ": the proxy refused its credentials"
+    elif status in _REDIRECT:
+        message += f", a redirect to {_target(response)}, which this client does not follow"
+    else:
+        message += f", which is not in the service's own words{_describe(response, problem)}"
+    wait = retry_after(
+        response.headers.get("Retry-After"), response.headers.get("Date"), time.time()
+    )
     if wait is not None:
-        said += f" (retry after {wait:g} s)"
+        message += f" (retry after {wait:g} s)"
     if request_id is not None:
-        said += f" (request id {_printable(request_id)})"
-    return status_error_class(response.status)(
-        said,
-        status=response.status,
+        message += f" (request id {request_id})"
+    return status_error_class(status, from_service=from_service)(
+        message,
+        status=status,
         problem=problem,
+        from_service=from_service,
         method=request.method,
         path=request.path,
         request_id=request_id,
@@ -228,45 +223,83 @@ def error_of(request: Request, response: Response) -> StatusError:
     )
 
 
-def _problem(response: Response) -> Problem | None:
+def _quote(text: str) -> str:
+    return one_line(text, _MAX_QUOTED)
+
+
+def _describe(response: Response, problem: ProblemDetails | None) -> str:
+    """Return what an answer says that is not the service's: a title, a page's text, its bytes."""
+    from arize_roles_async._gateway_page import page_text
+
+    if problem is not None and (problem.title or problem.detail):
+        return ": " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
+    if not response.body:
+        return ", but an empty body"
+    text = page_text(response.body)
+    return f": {_quote(response.redacted(text))!r}" if text else f": {excerpt(response)}"
+
+
+def _target(response: Response) -> str:
+    """Return where a redirect leads: scheme, host and path, since the rest may hold secrets."""
+    location = response.header("Location") or ""
+    try:
+        parts = urlsplit(location)
+        netloc = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "nowhere that is a URL"
+    return _quote(urlunsplit((parts.scheme, netloc, parts.path, "", ""))) or "nowhere"
+
+
+def parse_problem(response: Response) -> ProblemDetails | None:
+    """Return the problem document that a body is, or None; members of a wrong type are left out."""
     try:
         data = msgspec.json.decode(response.body)
+        if not isinstance(data, dict):
+            return None
+        members = cast("dict[str, Any]", _redact_strings(data, response))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if not isinstance(data, dict):
-        return None
-    members = cast("dict[str, Any]", data)
-    kinds = {"status": int, "limit": int, "current_count": int}
-    return Problem(
-        **{
-            name: members[name]
-            for name in Problem.__struct_fields__
-            if type(members.get(name)) is kinds.get(name, str)
-        }
-    )
+    given: dict[str, Any] = {}
+    for name, member_type in _MEMBERS.items():
+        if name in members and type(members[name]) is member_type:
+            given[name] = members[name]
+    extra = {name: members[name] for name in members if name not in _MEMBERS}
+    return ProblemDetails(**given, extra=extra)
+
+
+_MEMBERS: Final = {
+    **dict.fromkeys(("title", "type", "detail", "instance", "entitlement", "required_plan"), str),
+    **dict.fromkeys(("status", "limit", "current_count"), int),
+}
+
+
+def _redact_strings(value: object, response: Response) -> object:
+    if isinstance(value, str):
+        return response.redacted(value)
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {response.redacted(k): _redact_strings(v, response) for k, v in members.items()}
+    if isinstance(value, list):
+        return [_redact_strings(item, response) for item in cast("list[object]", value)]
+    return value
 
 
 def invalid_response(request: Request, response: Response, why: str) -> InvalidResponseError:
     """Return the exception for an answer that is not what the reference says."""
-    said = f"{request.method} {request.path} answered {response.status}, and not as expected: {why}"
-    if request.method != "GET" and response.status in _SUCCESS:
-        said += "; by its status the change was made"
-    shown = excerpt(response.without_secret().body)
+    message = f"{request.method} {request.path} answered {response.status}, but not as expected: "
+    message += response.redacted(why)
+    quoted = excerpt(response)
     return InvalidResponseError(
-        f"{said}; the body begins {shown}" if response.body else said,
+        f"{message}; the body begins {quoted}" if response.body else f"{message}; it has no body",
         status=response.status,
         method=request.method,
         path=request.path,
-        excerpt=shown,
+        excerpt=quoted,
     )
 
 
-def excerpt(body: bytes) -> str:
-    """Return the beginning of a body, quoted, on one line and safe to print."""
-    text = body[:_EXCERPT].decode("utf-8", "replace")
-    return f"{_printable(text)!r}" + ("…" if len(body) > _EXCERPT else "")
-
-
-def _printable(text: str) -> str:
-    folded = re.sub(r"\s+", " ", text)
-    return "".join(c if c.isprintable() else "�" for c in folded)
+def excerpt(response: Response) -> str:
+    """Return the beginning of a body, quoted, on one line, without the API key."""
+    body = response.redacted_body()
+    text = body[: 4 * _MAX_EXCERPT].decode("utf-8", "replace")
+    return repr(one_line(text, _MAX_EXCERPT))

@@ -3,7 +3,7 @@
 import math
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from anyio import sleep_forever
@@ -13,7 +13,7 @@ from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import check_type
 from arize_roles_async._errors import ClientStateError, RolesConnectionError, RolesTimeoutError
 from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._transport import Call, Transport
+from arize_roles_async._transport import Call, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
 
@@ -73,9 +73,10 @@ class AccountTransport(Transport):
         began = self._account.now()
         # As a real call would, it lets others run and can be cancelled here.
         await checkpoint()
-        call.in_flight = True
         headers = {**request.headers, "Authorization": self._authorization}
         reply = self._account.handle(msgspec.structs.replace(request, headers=headers))
+        if reply.broken not in {"refused", "unreachable"}:
+            call.mark_sent(self.now())
         if reply.broken is None and not reply.delay:
             return reply
         return await self._disturbed(reply, began, request, call)
@@ -85,8 +86,6 @@ class AccountTransport(Transport):
     ) -> Response:
         """Let happen on the way what the test scripted."""
         where = f"{request.method} {request.path}"
-        if reply.broken in {"refused", "unreachable"}:
-            call.in_flight = False
         if reply.broken == "refused":
             raise RolesConnectionError(f"{where}: the connection was refused")
         if reply.broken == "unreachable":
@@ -130,8 +129,8 @@ class AccountTransport(Transport):
         await checkpoint()
         self._account.advance_to(end)
 
-    def time_limit(self, seconds: float | None) -> "_TimeLimit":  # noqa: ARG002
-        return _TIME_LIMIT
+    def time_limit(self, call: Call) -> TimeLimit:
+        return _AccountTimeLimit(call)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -141,9 +140,16 @@ class _TimeIsUpError(Exception):
     """Leaves a call whose time in all has passed on the account's clock."""
 
 
-class _TimeLimit:
-    def __enter__(self) -> None:
-        pass
+class _AccountTimeLimit(TimeLimit):
+    """A call's block on the account's clock, which passes only while a request is answered."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> Call:
+        return self._call
 
     def __exit__(
         self,
@@ -151,8 +157,16 @@ class _TimeLimit:
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool:
-        return exc_type is _TimeIsUpError
+    ) -> None:
+        if exc_type is _TimeIsUpError:
+            error = self._call.out_of_time()
+            raise error from error.__cause__
 
+    def reschedule(self, seconds: float | None) -> None:
+        """Nothing to do: `AccountTransport.send` knows how long an answer takes."""
 
-_TIME_LIMIT: Final = _TimeLimit()
+    def reset(self) -> None:
+        """Nothing to do, as above."""
+
+    def caught_read_timeout(self) -> bool:
+        return False

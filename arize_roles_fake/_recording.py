@@ -16,10 +16,10 @@ from urllib.parse import quote, urlencode
 import attrs
 import msgspec
 
+from arize_roles_async._call import Operation
 from arize_roles_async._config import configure
-from arize_roles_async._errors import RolesTimeoutError
 from arize_roles_async._lookup import is_role_id
-from arize_roles_async._options import Timeouts, retry_after
+from arize_roles_async._options import RetryPolicy, Timeouts, retry_after
 from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call
 from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path
@@ -38,6 +38,12 @@ _KEPT: Final = frozenset(
 )
 _TIMES: Final = frozenset({"created_at", "updated_at"})
 _FOREIGN: Final = "<another role>"
+_OPERATIONS: Final[dict[str, Operation]] = {
+    "GET": "get",
+    "POST": "create",
+    "PATCH": "update",
+    "DELETE": "delete",
+}
 _BUSY: Final = 429
 _TRIES: Final = 5
 _LONGEST_WAIT: Final = 60.0
@@ -113,11 +119,12 @@ async def record_service(
 
     async def send(request: Request) -> Response:
         transport.check_open()
-        limit = transport.time_limit(timeouts.total)
-        call = Call("record", timeouts, transport.now(), limit)
-        with limit:
-            return (await transport.send(request, call)).without_secret()
-        raise RolesTimeoutError("the service took too long", seconds=timeouts.total or 0.0)
+        call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
+        call.limit = transport.time_limit(call)
+        with call.limit:
+            response = await transport.send(request, call)
+        body = response.redacted_body()
+        return msgspec.structs.replace(response, body=body, secret=None)
 
     try:
         return await record(send, sleep)

@@ -10,7 +10,7 @@ import msgspec
 from arize_roles_async._errors import ValidationError, Violation
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import Permission, UnknownPermission
-from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, each_once
+from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, normalize_permissions
 from arize_roles_async._wire import ROLES_PATH, Response
 
 
@@ -108,7 +108,7 @@ def _build(
     violations += [Violation(name, "is required") for name in missing]
     arguments = {name: given[name] for name in known if name in given}
     if isinstance(arguments.get("permissions"), list):
-        arguments["permissions"] = each_once(
+        arguments["permissions"] = normalize_permissions(
             UnknownPermission(p) if isinstance(p, str) and p in extra_permissions else p
             for p in arguments["permissions"]
         )

@@ -5,7 +5,9 @@
 import copy
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Self, overload
+
+from msgspec import UnsetType
 
 from arize_roles_async import (
     UNSET,
@@ -15,7 +17,6 @@ from arize_roles_async import (
     RolePages,
     RolesClient,
     Timeouts,
-    Unset,
 )
 
 
@@ -56,7 +57,7 @@ class WrappingClient:
         *,
         role_id: str,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
+        description: str | UnsetType | None = UNSET,
         permissions: Iterable[AnyPermission | str] | None = None,
     ) -> Role: ...
     @overload
@@ -65,7 +66,7 @@ class WrappingClient:
         *,
         role: str,
         name: str | None = None,
-        description: str | Literal[Unset.UNSET] | None = UNSET,
+        description: str | UnsetType | None = UNSET,
         permissions: Iterable[AnyPermission | str] | None = None,
     ) -> Role: ...
     async def update(self, **arguments: Any) -> Role:
@@ -81,8 +82,8 @@ class WrappingClient:
     def with_options(
         self,
         *,
-        timeout: float | Timeouts | Literal[Unset.UNSET] | None = UNSET,
-        retry: RetryPolicy | Literal[Unset.UNSET] = UNSET,
+        timeout: float | Timeouts | UnsetType | None = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
     ) -> Self:
         other = copy.copy(self)
         other._inner = self._inner.with_options(timeout=timeout, retry=retry)

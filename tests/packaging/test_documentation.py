@@ -127,7 +127,7 @@ def test_the_readme_tells_of_every_error() -> None:
     table = README.partition("## Errors")[2].partition("## How")[0]
     told = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
     # A StatusError is told of by its subclasses, and an OutcomeUnknownError's only add a base.
-    grouped = {"StatusError", "OutcomeUnknownServerError", "OutcomeUnknownTimeoutError"}
+    grouped = {"StatusError", "OutcomeUnknownError"}
 
     assert told == {n for n in arize_roles_async.__all__ if n.endswith("Error")} - grouped
 

@@ -16,15 +16,16 @@ CLIENT = Path(arize_roles_async.__file__).parent
 FAKE = Path(arize_roles_fake.__file__).parent
 
 FLOORS = (
-    {"_deadlines", "_json", "_secrets", "_text", "_version"},
+    {"_gateway_page", "_json", "_secrets", "_text", "_version"},
     {"_display", "_errors"},
     {"_alpha", "_permissions"},
     {"_convert", "_frames"},
     {"_models", "_options", "_requests"},
     {"_wire"},
     {"_call", "_pace"},
-    {"_transport"},
-    {"_lookup", "_paging"},
+    {"_deadlines", "_transport"},
+    {"_paging"},
+    {"_lookup"},
     {"_protocol"},
     {"_client"},
     {"_config"},

@@ -1,0 +1,339 @@
+"""What the attempts of one call have shown: a state machine without I/O.
+
+A driver sends, sleeps and logs. It tells the machine of each attempt and what came of it, and the
+machine says what comes next: the result, another attempt after a wait, a look at the account, or
+the error that the call ends in. Every rule of retries and outcomes is in this file.
+
+The words: an attempt *leaves a change open* if the service may have made the change and nobody
+said so. A call is *unsettled* from its first such attempt on.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum, auto
+from types import TracebackType
+from typing import Final, Literal, TypeVar, cast
+
+import msgspec
+
+from arize_roles_async._errors import (
+    InvalidResponseError,
+    OutcomeUnknownError,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    ServerError,
+    StatusError,
+)
+from arize_roles_async._options import RetryPolicy, Timeouts, http_date
+from arize_roles_async._wire import Request, Response, invalid_response, status_error
+
+_T = TypeVar("_T")
+
+Operation = Literal["list", "get", "create", "update", "delete"]
+
+
+class _Tells(Enum):
+    """What a refusal tells of the attempts before it that left the change open."""
+
+    MADE = auto()
+    NOT_MADE = auto()
+    LOOK = auto()
+    """Only the account shows it."""
+
+
+# Refusals in the service's own words. Any other refusal, and any in other words, tells nothing.
+_REFUSALS: Final = {
+    # The name may be taken, or the plan full, by the role that an earlier attempt made.
+    "POST": {403: _Tells.LOOK, 409: _Tells.LOOK},
+    # The name may be taken because an earlier attempt gave it to this role.
+    "PATCH": {404: _Tells.NOT_MADE, 409: _Tells.LOOK},
+    # What is bound to users, or else in the way of a deletion, is there.
+    "DELETE": {404: _Tells.MADE, 409: _Tells.NOT_MADE},
+}
+# The statuses that the reference documents for a change that was made, and 200 for a create.
+_MADE: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
+_SUCCESS: Final = range(200, 300)
+_UNAVAILABLE: Final = 503
+
+_DATE_ERROR: Final = 0.5
+"""Seconds that the clocks behind a `Date` and a `created_at` may differ."""
+_CLOCK_ERROR: Final = 300.0
+"""Seconds that this machine's clock and the service's may differ."""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """The request goes out again, after so many seconds."""
+
+    delay: float
+    failure: RolesError
+
+
+class Look(msgspec.Struct, frozen=True):
+    """Only a look at the account can show whether the change was made."""
+
+    failure: RolesError
+
+
+class TimeLimit(ABC):
+    """The block that a call runs in, which ends when the call's time is up."""
+
+    @abstractmethod
+    def __enter__(self) -> "Call":
+        """Start the clock, and return the call."""
+
+    @abstractmethod
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Raise `Call.out_of_time()` if the time was up."""
+
+    @abstractmethod
+    def reschedule(self, seconds: float | None) -> None:
+        """End the attempt under way after so many seconds of silence; None is no limit."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """End nothing before the call's own time is up."""
+
+    @abstractmethod
+    def caught_read_timeout(self) -> bool:
+        """Tell whether a cancellation came from `reschedule`; if so, take it back."""
+
+
+class Call:
+    """One call of a client's method.
+
+    Args:
+        operation: Which method.
+        timeouts: Its limits.
+        retry: How often a request is tried.
+        now: Seconds on the driver's clock, as everywhere here.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_created_since",
+        "_first_sent",
+        "_in_flight",
+        "_is_change",
+        "attempts",
+        "deadline",
+        "limit",
+        "operation",
+        "retry",
+        "timeouts",
+        "unsettled",
+    )
+
+    def __init__(
+        self, operation: Operation, timeouts: Timeouts, retry: RetryPolicy, now: float
+    ) -> None:
+        self.operation: Operation = operation
+        self.timeouts = timeouts
+        self.retry = retry
+        self.deadline = math.inf if timeouts.total is None else now + timeouts.total
+        self.limit: TimeLimit
+        """The block that the call runs in; set by the driver."""
+        self.attempts = 0
+        """Attempts that were started, over every request of the call."""
+        self.unsettled = False
+        """Whether the service may have made the change, and nobody said so."""
+        self._attempt = 0
+        self._is_change = False
+        self._in_flight = False
+        self._first_sent: float | None = None
+        self._created_since: float | None = None
+
+    def begin(self, request: Request) -> None:
+        """Begin the attempts of a request."""
+        self._attempt = 0
+        self._is_change = request.method != "GET"
+
+    def start_attempt(self) -> None:
+        """Count an attempt; nothing of it was sent yet."""
+        self.attempts += 1
+        self._attempt += 1
+
+    def mark_sent(self, now: float) -> None:
+        """Note that from here on the request under way may reach the service."""
+        self._in_flight = True
+        if self._is_change and self._first_sent is None:
+            self._first_sent = now
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of its request is under way, from 1."""
+        return self._attempt
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the request under way may have reached the service."""
+        return self._in_flight
+
+    def receive(
+        self,
+        request: Request,
+        response: Response,
+        decode: Callable[[Request, Response], _T],
+        now: float,
+    ) -> _T | Retry | Look:
+        """Take the answer to an attempt.
+
+        Args:
+            request: What was sent.
+            response: The answer.
+            decode: Makes the result of a documented answer, or raises `InvalidResponseError`.
+            now: When the answer was there.
+
+        Returns:
+            The result, or what to do next.
+
+        Raises:
+            RolesError: What the call ends in.
+        """
+        self._in_flight = False
+        if response.status in _SUCCESS and not self._is_change:
+            if self.unsettled:
+                self._note_date(response, now)
+            return decode(request, response)
+        return self._receive_change(request, response, decode, now)
+
+    def _receive_change(
+        self,
+        request: Request,
+        response: Response,
+        decode: Callable[[Request, Response], _T],
+        now: float,
+    ) -> _T | Retry | Look:
+        if self._is_change:
+            self._note_date(response, now)
+        if response.status not in _SUCCESS:
+            failure = status_error(request, response)
+            match self._tells(request, failure):
+                case _Tells.MADE:
+                    return cast("_T", None)  # what a deletion results in
+                case _Tells.NOT_MADE:
+                    raise failure
+                case _Tells.LOOK:
+                    return Look(failure)
+                case None:
+                    return self.fail(failure, now)
+        try:
+            if response.status in _MADE[request.method]:
+                return decode(request, response)
+            odd = invalid_response(request, response, "it is not a documented answer to a change")
+        except InvalidResponseError as error:
+            odd = error
+        return self.fail(odd, now)
+
+    def fail(self, failure: RolesError, now: float) -> Retry | Look:
+        """Take what an attempt ended in instead of the result.
+
+        Returns:
+            What to do next.
+
+        Raises:
+            RolesError: What the call ends in.
+        """
+        self._in_flight = False
+        self.unsettled |= self._is_change and _leaves_open(failure)
+        if isinstance(failure, RolesTimeoutError):
+            failure.attempts = self.attempts
+        if self._is_change and isinstance(failure, InvalidResponseError):
+            return Look(failure)
+        delay = self.retry.delay(failure, attempt=self._attempt, change=self._is_change)
+        # If the delay exceeds the deadline, raise this error now; a timeout would say less.
+        if delay is not None and now + delay < self.deadline:
+            return Retry(delay, failure)
+        if self.unsettled:
+            raise self.outcome_unknown(failure) from failure
+        raise failure
+
+    def _tells(self, request: Request, failure: StatusError) -> _Tells | None:
+        if not (self._is_change and self.unsettled and failure.from_service):
+            return None
+        return _REFUSALS[request.method].get(failure.status)
+
+    def outcome_unknown(
+        self, failure: RolesError, look_failure: RolesError | None = None
+    ) -> OutcomeUnknownError:
+        """Return the error of a call that stays unsettled.
+
+        Args:
+            failure: What the last attempt ended in.
+            look_failure: What a look at the account ended in, if that failed.
+        """
+        message = (
+            f"the outcome of {self.operation} is not known, the change may have been made: "
+            f"{failure}"
+        )
+        if look_failure is not None:
+            message += f"; then looking for it failed: {look_failure}"
+        return OutcomeUnknownError(message, operation=self.operation, attempts=self.attempts)
+
+    def out_of_time(self) -> RolesError:
+        """Return the error of a call whose time is up."""
+        timeout = RolesTimeoutError(
+            f"{self.operation} took too long",
+            seconds=self.timeouts.total or 0.0,
+            attempts=self.attempts,
+            sent=self._in_flight,
+        )
+        if not (self.unsettled or (self._is_change and self._in_flight)):
+            return timeout
+        error = self.outcome_unknown(timeout)
+        error.__cause__ = timeout
+        return error
+
+    # When the service can have made a role for this call.
+
+    def _note_date(self, response: Response, now: float) -> None:
+        """Read the service's clock off an answer: what time it was there at the first attempt."""
+        date = response.headers.get("Date")
+        moment = None if date is None else http_date(date)
+        if moment is None or self._first_sent is None:
+            return
+        since = moment - (now - self._first_sent) - _DATE_ERROR
+        # No reading is too late, so the latest is the nearest.
+        self._created_since = max(since, self._created_since or since)
+
+    def created_since(self, now: float, wall_clock: float) -> float:
+        """Return the earliest `created_at` of a role that this call can have made.
+
+        By the service's own clock, if an answer had a `Date`; else by this machine's, which is
+        taken to be less than five minutes off.
+
+        Args:
+            now: Seconds on the driver's clock.
+            wall_clock: Seconds since the epoch.
+
+        Returns:
+            Seconds since the epoch.
+        """
+        if self._created_since is not None:
+            return self._created_since
+        first_sent = now if self._first_sent is None else self._first_sent
+        return wall_clock - (now - first_sent) - _CLOCK_ERROR
+
+
+def _leaves_open(failure: RolesError) -> bool:
+    """Tell whether a change may have been made by an attempt that ended so.
+
+    A 503 in the service's own words says that nothing was done. A gateway's 5xx may be about a
+    connection that broke after the service had the request.
+    """
+    match failure:
+        case ServerError():
+            return not (failure.from_service and failure.status == _UNAVAILABLE)
+        case RolesConnectionError() | RolesTimeoutError():
+            return failure.sent
+        case InvalidResponseError():
+            return True
+        case _:
+            return False
