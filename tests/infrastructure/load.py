@@ -18,12 +18,21 @@ MIX: Final = ("create", "update", "delete", "get", "create", "update by name", "
 
 @attrs.frozen(kw_only=True)
 class Planned:
-    """A call that is to be made."""
+    """A call that is to be made.
+
+    Attributes:
+        operation: What to call.
+        number: Which one it is.
+        role_id: The role that it is about; empty for a create and a list.
+        name: The name of that role.
+        patience: Seconds after which its caller gives it up.
+    """
 
     operation: str
     number: int
     role_id: str
     name: str
+    patience: float | None = None
 
     @property
     def mark(self) -> str:
@@ -138,12 +147,11 @@ class Load:
 async def told(client: RolesClient, planned: Planned, tell: Teller = make) -> Call:
     """Make a call, and return what its caller was told."""
     started = time.monotonic()
-    result: object = None
-    error: BaseException | None = None
-    try:
-        result = await tell(client, planned)
-    except Exception as raised:  # noqa: BLE001 - whether it is one of ours is the judge's to say
-        error = raised
+    task = asyncio.ensure_future(tell(client, planned))
+    await asyncio.wait({task}, timeout=planned.patience)
+    task.cancel()
+    (ending,) = await asyncio.gather(task, return_exceptions=True)
+    error = ending if isinstance(ending, BaseException) else None
     return Call(
         operation=planned.operation.partition(" ")[0],
         mark=planned.mark,
@@ -151,8 +159,9 @@ async def told(client: RolesClient, planned: Planned, tell: Teller = make) -> Ca
         name=planned.name,
         started=started,
         ended=time.monotonic(),
-        result=result,
+        result=None if error else ending,
         error=error,
+        cancelled=isinstance(error, asyncio.CancelledError),
     )
 
 

@@ -82,18 +82,29 @@ async def very_lossy(setting: Setting) -> tuple[list[Call], list[str]]:
 async def cut(setting: Setting, tell: Teller = make) -> tuple[list[Call], list[str]]:
     """Cut the wire under calls; their callers then do something else, which has to stay so."""
     upstream, client = setting.upstream, setting.client
-    given_up = plan(upstream, 12, CHANGES)
-    warm = plan(upstream, 12, ("get",), prefix="Warm")
-    first = await Load(client, warm, tell=tell, at_once=12).run()
+    # Given up for silence, for the limit on the whole call, and by their callers.
+    impatient = client.with_options(timeout=Timeouts(total=LIMITS.read, read=None))
+    ways = ((client, None), (impatient, None), (client, LIMITS.read))
+    planned = [
+        [attrs.evolve(p, patience=seconds) for p in plan(upstream, 6, CHANGES, prefix=f"Way {way}")]
+        for way, (_, seconds) in enumerate(ways)
+    ]
+    given_up = [p for each in planned for p in each]
+    warm = plan(upstream, len(given_up), ("get",), prefix="Warm")
+    first = await Load(client, warm, tell=tell, at_once=len(warm)).run()
     setting.wire.cut()
     began = time.monotonic()
-    lost = await Load(client, given_up, tell=tell, at_once=12).run()
+    loads = [
+        Load(each, calls, tell=tell, at_once=len(calls)).run()
+        for (each, _), calls in zip(ways, planned, strict=True)
+    ]
+    lost = [call for calls in await asyncio.gather(*loads) for call in calls]
     await asyncio.sleep(began + CUT - time.monotonic())
     setting.wire.mend()
 
     # What was not known is looked up and done otherwise.
     again = [
-        Planned(operation="update", number=100 + p.number, role_id=p.role_id, name=p.name)
+        Planned(operation="update", number=10 + p.number, role_id=p.role_id, name=p.name)
         for p in given_up
         if p.operation == "update"
     ]
