@@ -7,8 +7,6 @@ from tests.support.proxies import missing
 
 # Not yet so; `python -m tests.tools.infrastructure` runs them.
 PENDING = (
-    "truncated, HTTP/1.0",
-    "pages",
     "mTLS without",
     "squid, wrong password",
 )
