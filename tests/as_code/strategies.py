@@ -1,0 +1,47 @@
+"""Any names, descriptions and declarations, as the service allows them."""
+
+from typing import Final
+
+from hypothesis import strategies as st
+
+from arize_roles_async.as_code import Declaration, DeclaredRole
+
+_CARRIED: Final = st.characters(codec="utf-8")
+ALLOWED: Final = "ABCXYZabcxyz0189 -_.,()[]'\"/:\\&@#$%!?+="
+
+names = st.text(ALLOWED, min_size=1, max_size=12)
+"""Names that a role can be given."""
+
+old_names = st.text(_CARRIED, min_size=1, max_size=8)
+"""Names that a role may have had: whatever JSON can carry."""
+
+descriptions = st.none() | st.text(
+    _CARRIED | st.sampled_from('"\\`\x1b\x7f\x85\u202e\u2028\r\n'),
+    min_size=1,
+    max_size=20,
+)
+
+permissions = st.lists(
+    st.sampled_from(["DATASET_READ", "DATASET_CREATE", "PROJECT_READ", "ROLE_READ", "NEW_READ"]),
+    min_size=1,
+    max_size=4,
+)
+
+
+@st.composite
+def declarations(draw: st.DrawFn, unique: st.SearchStrategy[str] = names) -> Declaration:
+    """Return any declaration that is valid: each name stands once."""
+    pool = iter(draw(st.lists(unique, max_size=8, unique=True)))
+    absent = [name for name, _ in zip(pool, range(draw(st.integers(0, 2))), strict=False)]
+    roles: list[DeclaredRole] = []
+    for name in pool:
+        former = [old for old, _ in zip(pool, range(draw(st.integers(0, 2))), strict=False)]
+        roles.append(
+            DeclaredRole(
+                name=name,
+                permissions=draw(permissions),
+                description=draw(descriptions),
+                previously=former,
+            )
+        )
+    return Declaration(roles=roles, absent=absent)

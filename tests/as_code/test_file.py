@@ -1,0 +1,272 @@
+"""What a file may say, and what is written."""
+
+import pickle
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arize_roles_async import Permission, UnknownPermission, ValidationError, Violation
+from arize_roles_async.as_code import Declaration, DeclaredRole, load, loads
+from tests.as_code import strategies
+
+FILE = """\
+# A role is declared whole. A role that is not named here is left alone.
+absent = ["Temp Analyst"]
+
+[roles."AI Engineer"]
+description = "Builds and evaluates models."
+previously = ["ML Engineer"]
+permissions = [
+    "DATASET_READ",
+    "DATASET_CREATE",
+    "DATASET_READ",
+]
+"""
+NAMES = (
+    "must not contain {}: only ASCII letters, digits, space and "
+    "- _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
+)
+KINDS = "must hold permissions or their identifiers"
+ONCE = "a name, present or past, stands once, so a swap takes two runs and a third name"
+
+
+def violations(text: str) -> list[tuple[str, str]]:
+    with pytest.raises(ValidationError) as caught:
+        loads(text)
+    return [(violation.field, violation.message) for violation in caught.value.violations]
+
+
+class TestReading:
+    def test_role(self) -> None:
+        """A role is declared whole, its permissions as a set."""
+        assert loads(FILE) == Declaration(
+            roles=[
+                DeclaredRole(
+                    name="AI Engineer",
+                    description="Builds and evaluates models.",
+                    previously=["ML Engineer"],
+                    permissions=[Permission.DATASET_CREATE, Permission.DATASET_READ],
+                )
+            ],
+            absent=["Temp Analyst"],
+        )
+
+    def test_empty(self) -> None:
+        """An empty file declares nothing, and so deletes nothing."""
+        assert loads("") == Declaration()
+
+    def test_newer_permission(self) -> None:
+        """A permission that this version does not know is a matter of the account."""
+        declared = loads('[roles.A]\npermissions = ["NEW_READ"]')
+        assert declared.roles[0].permissions == (UnknownPermission("NEW_READ"),)
+        assert declared.unknown_permissions({"NEW_READ"}) == []
+        (violation,) = declared.unknown_permissions()
+        assert violation.field == 'roles."A".permissions'
+        assert violation.message.startswith("'NEW_READ' is no")
+
+    def test_load(self, tmp_path: Path) -> None:
+        """A file is UTF-8, with or without a mark, whatever its line ends."""
+        path = tmp_path / "roles.toml"
+        path.write_bytes(b"\xef\xbb\xbf" + FILE.replace("\n", "\r\n").encode())
+        assert load(path) == load(str(path)) == loads(FILE)
+
+    def test_unreadable(self, tmp_path: Path) -> None:
+        """A file that is not there or not UTF-8 is a ValidationError, with its cause."""
+        with pytest.raises(ValidationError, match=r"file: is unreadable: .*No such file") as caught:
+            load(tmp_path / "none.toml")
+        assert isinstance(caught.value.__cause__, FileNotFoundError)
+        (tmp_path / "latin.toml").write_bytes(b'absent = ["\xe9"]')
+        with pytest.raises(ValidationError, match="file: is unreadable: 'utf-8' codec can't"):
+            load(tmp_path / "latin.toml")
+
+    def test_in_python(self) -> None:
+        """In Python, permissions come from wherever they can be chosen."""
+        readers = DeclaredRole(name="Readers", permissions=Permission.for_action("READ"))
+        assert set(readers.permissions) == set(Permission.for_action("READ"))
+        (role,) = Declaration(roles=[readers]).roles
+        assert role == DeclaredRole(name="Readers", permissions=iter(readers.permissions))
+
+
+class TestRefusing:
+    def test_not_toml(self) -> None:
+        """What is not TOML is refused with its line."""
+        assert violations('absent = ["A"\n[roles') == [
+            ("file", "is not valid TOML: Unclosed array (at line 2, column 1)")
+        ]
+        assert violations("absent = []\nroles = ~") == [
+            ("file", "is not valid TOML: Invalid value (at line 2, column 9)")
+        ]
+
+    @pytest.mark.parametrize("text", ["a = " + "[" * 10_000, "a = " + "9" * 5_000])
+    def test_absurd(self, text: str) -> None:
+        """TOML that Python gives up on is refused too."""
+        ((field, message),) = violations(text)
+        assert (field, message[:19]) == ("file", "is not valid TOML: ")
+
+    def test_every_violation(self) -> None:
+        """One error holds every violation, by the path of its key."""
+        text = """
+            absent = [7, "Twice", "Twice", "AI Engineer"]
+            extra = 1
+            [roles."AI Engineer"]
+            permission = ["DATASET_READ"]
+            description = false
+            [roles.Reader]
+            permissions = [5, "", [""]]
+            previously = [""]
+            description = 0
+            [roles."Ünal"]
+            permissions = "ROLE_READ"
+            previously = ["Reader", "Former"]
+            [roles.Other]
+            permissions = {}
+            previously = ["Former"]
+        """
+        assert violations(text) == [
+            ('"extra"', "is not a key here; absent, roles are"),
+            (
+                'roles."AI Engineer"."permission"',
+                "is not a key here; description, previously, permissions are",
+            ),
+            ('roles."AI Engineer".description', "must be a string, not bool"),
+            ('roles."AI Engineer".permissions', "must hold at least one permission"),
+            ('roles."Reader".description', "must be a string, not int"),
+            ('roles."Reader".permissions', f"{KINDS}, not int; {KINDS}, not list"),
+            ('roles."Reader".permissions', "must not be empty"),
+            ('roles."Ünal".name', NAMES.format(r"'\xdc'")),
+            ('roles."Other".permissions', f"{KINDS}, not dict"),
+            ('roles."Reader".previously', "must not be empty"),
+            ('roles."Ünal".previously', f'"Reader" stands at roles."Reader" too; {ONCE}'),
+            ('roles."Other".previously', f'"Former" stands at roles."Ünal".previously too; {ONCE}'),
+            ("absent", "must be a string, not int"),
+            ("absent", f'"AI Engineer" stands at roles."AI Engineer" too; {ONCE}'),
+            ("absent", f'"Twice" stands at absent too; {ONCE}'),
+        ]
+
+    def test_not_tables(self) -> None:
+        """Roles are a table of tables."""
+        assert violations("roles = 5") == [("roles", "must be a table")]
+        assert violations("roles.A = 5")[0] == ('roles."A"', "must be a table")
+
+    def test_swap(self) -> None:
+        """A swap of two names is refused, by both names."""
+        text = """
+            [roles.A]
+            previously = ["B"]
+            permissions = ["ROLE_READ"]
+            [roles.B]
+            previously = ["A"]
+            permissions = ["ROLE_READ"]
+        """
+        assert violations(text) == [
+            ('roles."B"', f'"B" stands at roles."A".previously too; {ONCE}'),
+            ('roles."B".previously', f'"A" stands at roles."A" too; {ONCE}'),
+        ]
+
+    def test_chain(self) -> None:
+        """A chain of renames is refused, as its order would matter."""
+        text = """
+            [roles.C]
+            previously = ["B"]
+            permissions = ["ROLE_READ"]
+            [roles.B]
+            previously = ["A"]
+            permissions = ["ROLE_READ"]
+        """
+        assert violations(text) == [
+            ('roles."B"', f'"B" stands at roles."C".previously too; {ONCE}')
+        ]
+
+    def test_in_python(self) -> None:
+        """A declaration that is made in Python keeps the same rules."""
+        role = DeclaredRole(name="A", permissions=[], description="x" * 1001)
+        with pytest.raises(ValidationError) as caught:
+            Declaration(roles=[role, role])
+        of_each = (
+            Violation('roles."A".description', "must have at most 1000 characters, not 1001"),
+            Violation('roles."A".permissions', "must hold at least one permission"),
+        )
+        twice = Violation('roles."A"', f'"A" stands at roles."A" too; {ONCE}')
+        assert caught.value.violations == (*of_each, *of_each, twice)
+
+
+class TestWriting:
+    def test_order(self) -> None:
+        """Roles stand by name, one permission stands a line, and a comma ends each."""
+        declared = Declaration(
+            roles=[
+                DeclaredRole(name="B", permissions=["ROLE_READ"]),
+                DeclaredRole(
+                    name='A "quoted" \\',
+                    permissions=["ROLE_READ", "DATASET_READ"],
+                    description="Line\nnext\x1b[31m \u202eright\U000e0001 ```` é",
+                    previously=["Z", "Y"],
+                ),
+            ],
+            absent=["Old", "Gone"],
+        )
+        assert declared.to_toml() == (
+            "absent = [\n"
+            '    "Gone",\n'
+            '    "Old",\n'
+            "]\n"
+            "\n"
+            '[roles."A \\"quoted\\" \\\\"]\n'
+            'description = "Line\\nnext\\u001b[31m \\U0000202eright\\U000e0001 ``\\u0060` é"\n'
+            "previously = [\n"
+            '    "Y",\n'
+            '    "Z",\n'
+            "]\n"
+            "permissions = [\n"
+            '    "DATASET_READ",\n'
+            '    "ROLE_READ",\n'
+            "]\n"
+            "\n"
+            '[roles."B"]\n'
+            "permissions = [\n"
+            '    "ROLE_READ",\n'
+            "]\n"
+        )
+
+    def test_nothing(self) -> None:
+        """Nothing declared is an empty text."""
+        assert Declaration().to_toml() == ""
+
+    @given(strategies.declarations())
+    def test_round_trip(self, declared: Declaration) -> None:
+        """What is written is read as the same."""
+        assert loads(declared.to_toml()) == declared
+
+    @given(st.data())
+    def test_old_names(self, data: st.DataObject) -> None:
+        """Names that roles had may be anything, and are read as they were written."""
+        first, second = data.draw(st.lists(strategies.old_names, min_size=2, unique=True))[:2]
+        role = DeclaredRole(name="New" * 5, previously=[first], permissions=["ROLE_READ"])
+        declared = Declaration(roles=[role], absent=[second])
+        assert loads(declared.to_toml()) == declared
+        assert tomllib.loads(declared.to_toml())["absent"] == [second]
+
+    @given(strategies.declarations(), st.data())
+    def test_cut_short(self, declared: Declaration, data: st.DataObject) -> None:
+        """A text that is cut short anywhere is refused, or declares nothing else than the whole."""
+        text = declared.to_toml()
+        try:
+            part = loads(text[: data.draw(st.integers(0, len(text)))])
+        except ValidationError:
+            return
+        assert set(part.roles) <= set(declared.roles)
+        assert part.absent in ((), declared.absent)
+
+    @given(strategies.declarations())
+    def test_printable(self, declared: Declaration) -> None:
+        """No character of a text acts on a terminal, and no fence is closed by it."""
+        text = declared.to_toml()
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert "```" not in text
+
+    def test_pickle(self) -> None:
+        """A declaration pickles."""
+        assert pickle.loads(pickle.dumps(loads(FILE))) == loads(FILE)  # noqa: S301 - our own
