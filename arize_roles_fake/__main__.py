@@ -2,13 +2,18 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from arize_roles_async._config import is_loopback
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
+from arize_roles_fake._assumptions import Assumptions
 from arize_roles_fake._faults import parse_fault
+
+_KEY_VARIABLE = "ARIZE_FAKE_API_KEY"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,42 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="start the server and drive it with the real client")
-    server = commands.add_parser(
-        "serve",
-        help="serve an account until interrupted",
-        description="Serve an account until interrupted. Prints its URL once it is ready; a "
-        "browser on the same machine finds the account's roles and last calls there.",
-    )
-    server.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-    server.add_argument("--port", type=int, default=0, help="the port; 0 is any free one")
-    server.add_argument("--account", metavar="FILE", help="JSON that FakeAccount.dump() wrote")
-    server.add_argument(
-        "--api-key",
-        metavar="KEY",
-        help=f"the one key that callers may use, instead of the account's or {DEFAULT_API_KEY}",
-    )
-    server.add_argument(
-        "--latency", metavar="SECONDS", help="how long answers take, as 0.2 or drawn, as 0.1-0.5"
-    )
-    server.add_argument(
-        "--fault",
-        metavar="FAULT",
-        action="append",
-        default=[],
-        help="a failure, as OPERATION:FAILURE[,times=N|always][,after=N][,when=before|after]"
-        "[,retry_after=SECONDS][,role=NAME]; may be given several times",
-    )
+    server = _add_serve(commands)
     recorder = commands.add_parser(
         "record",
         help="write down what a service answers to a script of calls",
         description="Write down what a service answers to a script of calls. The key is "
-        "ARIZE_API_KEY. The script makes a few roles under names of its own, deletes them again "
+        "ARIZE_API_KEY. The script creates a few roles under names of its own, deletes them again "
         "and changes no other.",
     )
     recorder.add_argument("--base-url", metavar="URL", help="the service; else the environment's")
     recorder.add_argument("--out", metavar="FILE", required=True, help="where to write it")
     comparison = commands.add_parser(
-        "compare", help="compare what a service answered with what the fake answers"
+        "compare",
+        help="compare what a service answered with what the fake answers",
+        description="Print each difference between a recording and the fake, and which assumption "
+        "makes the fake like the service.",
     )
     comparison.add_argument("file", metavar="FILE", help="what record wrote")
     chosen = parser.parse_args(arguments)
@@ -70,22 +54,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         server.error(str(error))
     try:
-        return asyncio.run(_serve(account, chosen.host, chosen.port))
+        return asyncio.run(_serve(account, chosen))
     except (OSError, OverflowError) as error:
         print(f"cannot listen on {chosen.host}, port {chosen.port}: {error}", file=sys.stderr)
         return 1
 
 
-def _account(chosen: argparse.Namespace) -> FakeAccount:
-    account = (
-        FakeAccount(api_key=DEFAULT_API_KEY)
-        if chosen.account is None
-        else FakeAccount.load(chosen.account)
+def _add_serve(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    server = commands.add_parser(
+        "serve",
+        help="serve an account until interrupted",
+        description="Serve an account until interrupted. Prints its URL once it is ready, and on "
+        "stderr what to export; a browser on the same machine finds the account's roles and last "
+        "calls there.",
     )
-    if chosen.api_key is not None:
-        for key in account.api_keys:
-            account.remove_key(key)
-        account.add_key(chosen.api_key)
+    server.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    server.add_argument("--port", type=int, default=0, help="the port; 0 is any free one")
+    server.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a Host header to answer beside this machine's own; may be given several times",
+    )
+    server.add_argument("--account", metavar="FILE", help="JSON that FakeAccount.dump() wrote")
+    server.add_argument("--save", metavar="FILE", help="write the account there on exit")
+    keys = server.add_mutually_exclusive_group()
+    keys.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help=f"the one key that callers may use, instead of {_KEY_VARIABLE} in the environment, "
+        f"the account's or {DEFAULT_API_KEY}",
+    )
+    keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this one key")
+    server.add_argument(
+        "--assume",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="what the service does where its reference is silent, as predefined_refusal=400; "
+        "may be given several times",
+    )
+    server.add_argument(
+        "--latency", metavar="SECONDS", help="how long answers take, as 0.2 or drawn, as 0.1-0.5"
+    )
+    server.add_argument(
+        "--fault",
+        metavar="FAULT",
+        action="append",
+        default=[],
+        help="a failure, as OPERATION:FAILURE[,times=N|always][,after=N][,every_attempt]"
+        "[,when=before|after][,retry_after=SECONDS][,role=NAME]; may be given several times",
+    )
+    return server
+
+
+def _account(chosen: argparse.Namespace) -> FakeAccount:
+    assumptions = Assumptions.parse(chosen.assume)
+    if chosen.account is None:
+        account = FakeAccount(assumptions=assumptions, api_key=DEFAULT_API_KEY)
+    else:
+        account = FakeAccount.load(
+            chosen.account, assumptions=assumptions if chosen.assume else None
+        )
+    if (key := _api_key(chosen)) is not None:
+        for other in account.api_keys:
+            account.remove_key(other)
+        account.add_key(key)
     if chosen.latency is not None:
         low, drawn, high = chosen.latency.partition("-")
         account.slow_down(float(low), up_to=float(high) if drawn else None)
@@ -94,45 +131,88 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
     return account
 
 
+def _api_key(chosen: argparse.Namespace) -> str | None:
+    """Return the key that callers may use, or None for those of the account."""
+    if chosen.api_key is not None:
+        return str(chosen.api_key)
+    if chosen.api_key_file is not None:
+        return Path(chosen.api_key_file).read_text("utf-8").strip()
+    return os.environ.get(_KEY_VARIABLE) or None
+
+
 def _record(base_url: str | None, out: Path) -> int:
     from arize_roles_async import RolesError
     from arize_roles_fake._recording import encode, record_service
 
     try:
-        recorded = asyncio.run(record_service(base_url))
-        out.write_bytes(encode(recorded))
+        recording = asyncio.run(record_service(base_url))
+        out.write_bytes(encode(recording))
     except (RolesError, OSError) as error:
         print(f"nothing was recorded: {error}", file=sys.stderr)
         return 1
-    print(f"{len(recorded)} answers are in {out}")
+    for rule in recording.skipped:
+        print(f"not asked, since an answer before it did not tell how: {rule}", file=sys.stderr)
+    for what in recording.left:
+        print(f"may be left behind: {what}", file=sys.stderr)
+    print(f"{len(recording.answers)} answers are in {out}")
     return 0
 
 
 def _compare(file: Path) -> int:
-    from arize_roles_fake._recording import decode, replay
+    from arize_roles_fake._recording import compare, decode
 
     try:
-        recorded = decode(file.read_bytes())
+        recording = decode(file.read_bytes())
     except (ValueError, OSError) as error:
         print(f"cannot compare {file}: {error}", file=sys.stderr)
         return 2
-    differences = list(asyncio.run(replay(recorded, FakeAccount())))
+    differences, assumptions = asyncio.run(compare(recording))
     for difference in differences:
         print(difference)
-    print(f"{len(differences)} differences in {len(recorded)} answers")
+    print(f"{len(differences)} differences in {len(recording.answers)} answers")
+    settings = [f"--assume {name}={value}" for name, value in assumptions.changed().items()]
+    if settings:
+        print(f"the fake is most like this service with {' '.join(settings)}")
     return 1 if differences else 0
 
 
-async def _serve(account: FakeAccount, host: str, port: int) -> int:
+async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> int:
     from arize_roles_fake._server import serve
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serve(account, host=host, port=port) as url:
+    _stop_on_signals(stop)
+    allowed = None
+    if is_loopback(chosen.host):
+        allowed = frozenset(chosen.allow_host)
+    elif account.api_key == DEFAULT_API_KEY:
+        print(
+            f"warning: {chosen.host} can be reached from elsewhere, and everybody knows the key "
+            f"{DEFAULT_API_KEY}; give another with --api-key-file",
+            file=sys.stderr,
+        )
+    async with serve(account, host=chosen.host, port=chosen.port, allowed_hosts=allowed) as url:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        print(
+            f"export ARIZE_API_KEY={account.api_key} ARIZE_BASE_URL={url}",
+            f"export ARIZE_API_SCHEME=http ARIZE_API_HOST={host} ARIZE_API_PORT={port}",
+            sep="\n",
+            file=sys.stderr,
+            flush=True,
+        )
         print(url, flush=True)
         await stop.wait()
+    if chosen.save is not None:
+        account.dump(chosen.save)
     return 0
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # The loops of Windows have none.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
 
 
 if __name__ == "__main__":

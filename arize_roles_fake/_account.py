@@ -1,5 +1,6 @@
 """The account that the fake stands in for, as a test sets it up, breaks it and looks at it."""
 
+import itertools
 import math
 import secrets
 import threading
@@ -46,8 +47,9 @@ DEFAULT_API_KEY: Final = "fake-api-key"
 _MISSING: Final = "expected, and not there"
 _EXTRA: Final = "there, and not expected"
 
-accounts: "Final[weakref.WeakSet[FakeAccount]]" = weakref.WeakSet()
-"""Every account that there is, for the report of a failed test."""
+accounts: "Final[weakref.WeakValueDictionary[int, FakeAccount]]" = weakref.WeakValueDictionary()
+"""Every account that there is, in the order of creation, for the report of a failed test."""
+_numbers: Final = itertools.count()
 
 
 class SuspiciousPermissionWarning(UserWarning):
@@ -115,7 +117,7 @@ class FakeAccount:
         self._begins_with: bool | account_file.AccountData = predefined
         self._begins_with_limit = max_custom_roles
         self._set_up()
-        accounts.add(self)
+        accounts[next(_numbers)] = self
 
     def _set_up(self) -> None:
         self._ahead = timedelta()

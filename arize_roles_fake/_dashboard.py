@@ -82,11 +82,15 @@ def is_local_request(host: str, peer: str | None) -> bool:
         host: The Host header.
         peer: The address that the connection comes from.
     """
+    return is_loopback(host_name(host)) and is_loopback(peer or "")
+
+
+def host_name(host: str) -> str:
+    """Return the name or address of a Host header; an empty text where it is malformed."""
     try:
-        name = urlsplit(f"//{host}").hostname
+        return urlsplit(f"//{host}").hostname or ""
     except ValueError:
-        return False
-    return is_loopback(name or "") and is_loopback(peer or "")
+        return ""
 
 
 def page(account: FakeAccount) -> str:

@@ -29,7 +29,8 @@ from arize_roles_fake._wire import page_response, problem_response
 Operation = Literal["list", "get", "create", "update", "delete"]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 ON_ONE: Final = frozenset({"get", "update", "delete"})
-READS: Final = frozenset({"list", "get"})
+_READS: Final = frozenset({"list", "get"})
+_CHANGES: Final = frozenset({"create", "update", "delete"})
 
 Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
 """How an attempt can fail without a status:
@@ -215,7 +216,14 @@ def make_fault(
                 f"a deletion is answered without a body, so it cannot be {name}",
             ),
             (
-                failure is OutcomeUnknownError and operation in {*READS, "any"},
+                failure is InvalidResponseError and operation in _CHANGES,
+                (
+                    f"{operation} never ends in it: a client that cannot read the answer to a "
+                    "change looks what became of it, as 'malformed' makes it do"
+                ),
+            ),
+            (
+                failure is OutcomeUnknownError and operation in {*_READS, "any"},
                 f"the outcome of {operation} is never unknown: only a change has one",
             ),
         )

@@ -1,8 +1,12 @@
 """What a service answers to a fixed script of calls, written down and compared with the fake.
 
 A recording is JSON: the calls, with placeholders for what differs from run to run, and beside each
-what was answered. It holds no API key, no role but those that the script made, and of what the
+what was answered. It holds no API key, no role but those that the script created, and of what the
 answers say in prose only that they say something.
+
+Recording harms nobody, however oddly a service answers: a role is the script's own only if its name
+holds the run's mark, and what is not its own is neither changed nor deleted. The one request about
+another role renames one that the answer itself calls predefined to the name that it has.
 """
 
 import asyncio
@@ -24,7 +28,9 @@ from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call
 from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path
 from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._assumptions import Assumptions
 from arize_roles_fake._script import SCRIPT, Step
+from arize_roles_fake._wire import parse_json
 
 Send = Callable[[Request], Awaitable[Response]]
 """Sends a request to whom is recorded; an `Authorization` header goes before its own."""
@@ -48,6 +54,9 @@ _BUSY: Final = 429
 _TRIES: Final = 5
 _LONGEST_WAIT: Final = 60.0
 _NOBODY: Final = {"Authorization": "Bearer no-such-key"}
+_PLACEHOLDER: Final = re.compile("<(.+?)>")
+_DEEPEST: Final = 20
+_PAGES_SEARCHED: Final = 50
 
 
 @attrs.frozen(kw_only=True)
@@ -67,10 +76,21 @@ class Recorded:
     answer: Answer
 
 
+@attrs.frozen(kw_only=True)
+class Recording:
+    """What came of a script."""
+
+    answers: tuple[Recorded, ...]
+    skipped: tuple[str, ...] = ()
+    """The rules that were not asked, since an answer before them did not tell what they need."""
+    left: tuple[str, ...] = ()
+    """What the script may have created and did not delete again."""
+
+
 async def record(
     send: Send, sleep: Callable[[float], Awaitable[object]], steps: tuple[Step, ...] = SCRIPT
-) -> tuple[Recorded, ...]:
-    """Run a script and return what was answered; the roles that it made are deleted again.
+) -> Recording:
+    """Run a script and return what was answered; the roles that it created are deleted again.
 
     Args:
         send: Sends one request.
@@ -82,9 +102,15 @@ async def record(
     """
     recorder = _Recorder(send, sleep)
     try:
-        return tuple([await recorder.run(step) for step in steps])
+        answers = [recorded for step in steps if (recorded := await recorder.run(step))]
     finally:
         await recorder.clean_up()
+    asked = {recorded.step.rule for recorded in answers}
+    return Recording(
+        answers=tuple(answers),
+        skipped=tuple(step.rule for step in steps if step.rule not in asked),
+        left=tuple(recorder.left),
+    )
 
 
 async def record_service(
@@ -92,7 +118,7 @@ async def record_service(
     *,
     timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-) -> tuple[Recorded, ...]:
+) -> Recording:
     """Record a service over HTTP; the key, and what is not given, come from the environment.
 
     Args:
@@ -132,11 +158,11 @@ async def record_service(
         await transport.aclose()
 
 
-async def replay(recorded: tuple[Recorded, ...], account: FakeAccount) -> Iterator[str]:
-    """Run a recording's script on the fake and return each difference, as a line of text.
+async def replay(recording: Recording, account: FakeAccount) -> list[tuple[str, str]]:
+    """Run a recording's script on the fake and return each difference: its rule, and what differs.
 
     Args:
-        recorded: The recording.
+        recording: The recording.
         account: What it is compared with; fresh.
     """
     authorization = {"Authorization": f"Bearer {account.api_key}"}
@@ -145,42 +171,81 @@ async def replay(recorded: tuple[Recorded, ...], account: FakeAccount) -> Iterat
         headers = {**authorization, **request.headers}
         return account.handle(msgspec.structs.replace(request, headers=headers))
 
-    again = await record(send, asyncio.sleep, tuple(each.step for each in recorded))
-    return (
-        f"{was.step.rule}: {difference}"
-        for was, now in zip(recorded, again, strict=True)
+    again = await record(send, asyncio.sleep, tuple(each.step for each in recording.answers))
+    answers = {each.step.rule: each.answer for each in again.answers}
+    return [
+        (was.step.rule, difference)
+        for was in recording.answers
         for difference in _differences(
-            "", attrs.asdict(was.answer, recurse=False), attrs.asdict(now.answer, recurse=False)
+            "",
+            attrs.asdict(was.answer, recurse=False),
+            attrs.asdict(answers.get(was.step.rule, _NOT_ASKED), recurse=False),
         )
-    )
+    ]
 
 
-def encode(recorded: tuple[Recorded, ...]) -> bytes:
+_NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")
+
+
+async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
+    """Return each difference to the fake as a line, and the assumptions that leave the fewest.
+
+    A difference that an assumption explains names the setting that makes the fake like the service:
+    one that leaves no difference which was not there before.
+    """
+    chosen = Assumptions()
+    differences = left = await replay(recording, FakeAccount(assumptions=chosen))
+    explained: dict[tuple[str, str], str] = {}
+    for name, values in Assumptions.choices().items():
+        for value in values[1:]:
+            other = attrs.evolve(chosen, **{name: value})
+            found = await replay(recording, FakeAccount(assumptions=other))
+            if len(found) < len(left) and {*found} <= {*left}:
+                explained |= {each: f"{name}={value}" for each in left if each not in found}
+                chosen, left = other, found
+    lines = [
+        f"{rule}: {difference}"
+        + (f" (--assume {explained[rule, difference]})" if (rule, difference) in explained else "")
+        for rule, difference in differences
+    ]
+    return lines, chosen
+
+
+def encode(recording: Recording) -> bytes:
     """Return a recording as the JSON of a file."""
-    return msgspec.json.format(msgspec.json.encode(recorded)) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(recording.answers)) + b"\n"
 
 
-def decode(text: bytes) -> tuple[Recorded, ...]:
+def decode(text: bytes) -> Recording:
     """Return the recording that a file holds.
 
     Raises:
         ValueError: It holds none.
     """
     try:
-        return msgspec.json.decode(text, type=tuple[Recorded, ...])
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"this is no recording: {error}") from error
+        answers = msgspec.json.decode(text, type=tuple[Recorded, ...])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"this is not a recording: {error}") from error
+    return Recording(answers=answers)
 
 
 class _Recorder:
     def __init__(self, send: Send, sleep: Callable[[float], Awaitable[object]]) -> None:
         self._send = send
         self._sleep = sleep
-        self._run = f"recording {secrets.token_hex(8)}"
-        self._saved = {"run": self._run}
-        self._made: set[str] = set()
+        self._mark = f"recording {secrets.token_hex(8)}"
+        self._saved = {"run": self._mark}
+        self._deletions = 0
+        self._own_ids: set[str] = set()
+        self.left: list[str] = []
+        """What may have been created and was not deleted again."""
 
-    async def run(self, step: Step) -> Recorded:
+    async def run(self, step: Step) -> Recorded | None:
+        """Ask a step, or return None if an answer before it did not tell what it needs."""
+        texts = [step.role or "", *step.query.values(), *_strings(step.body)]
+        needed = {name for text in texts for name in _PLACEHOLDER.findall(text)}
+        if not needed <= self._saved.keys():
+            return None
         body = None if step.body is None else msgspec.json.encode(self._filled(step.body))
         if step.raw_body is not None:
             body = step.raw_body.encode()
@@ -191,39 +256,56 @@ class _Recorder:
                 method=step.method,
                 target=f"{path}?{query}" if query else path,
                 body=body,
-                headers={} if step.with_key else _NOBODY,
+                headers=(
+                    ({} if step.with_key else _NOBODY)
+                    | ({} if step.content_type is None else {"Content-Type": step.content_type})
+                ),
             )
         )
-        data = _object_of(answer)
-        if isinstance(data, dict):
-            if step.method == "POST":
-                self._made.add(data.get("id", ""))
-            if step.save is not None:
-                self._save(step.save, data)
+        data = _parse(answer)
+        self._deletions += step.method == "POST"
+        if step.method == "POST" and 200 <= answer.status < 300:  # noqa: PLR2004 - successes
+            self._note_created(step, data)
+        if step.save is not None and isinstance(data, dict):
+            self._save(step.save, data)
         media_type = answer.headers.get("Content-Type")
         return Recorded(
             step=step,
             answer=Answer(
                 status=answer.status,
                 content_type=None if media_type is None else media_type.partition(";")[0].strip(),
-                body=self._shown("", data) if isinstance(data, dict) else data,
+                body=self._shown("", data, 0) if isinstance(data, dict) else data,
             ),
         )
 
     async def clean_up(self) -> None:
-        """Delete every role of this run, those that it did not mean to make among them."""
-        cursor = ""
-        while True:
-            query = f"limit=100&is_predefined=false{cursor}"
-            target = f"{ROLES_PATH}?{query}"
-            page = _object_of(await self._answer(Request(method="GET", target=target)))
-            if isinstance(page, str) or "roles" not in page:
+        """Delete every role of this run, those that it did not mean to create among them."""
+        for role_id in sorted(self._own_ids):
+            await self._delete(role_id)
+        cursor, seen = "", set[str]()
+        for _ in range(_PAGES_SEARCHED):
+            target = f"{ROLES_PATH}?limit=100&is_predefined=false{cursor}"
+            page = _parse(await self._answer(Request(method="GET", target=target)))
+            for role in filter(self._is_own, _objects(page, "roles")):
+                await self._delete(_text(role, "id"))
+            next_cursor = _text(_object(page, "pagination"), "next_cursor")
+            if not next_cursor or next_cursor in seen:
                 return
-            for role in filter(self._is_own, page["roles"]):
-                await self._answer(Request(method="DELETE", target=role_path(role["id"])))
-            if "next_cursor" not in page["pagination"]:
-                return
-            cursor = f"&cursor={quote(page['pagination']['next_cursor'], safe='')}"
+            seen.add(next_cursor)
+            cursor = f"&cursor={quote(next_cursor, safe='')}"
+
+    async def _delete(self, role_id: str) -> None:
+        # No more than can have been created, whatever a listing says.
+        if role_id and self._deletions:
+            self._deletions -= 1
+            await self._answer(Request(method="DELETE", target=role_path(role_id)))
+
+    def _note_created(self, step: Step, data: object) -> None:
+        if isinstance(data, dict) and self._is_own(cast("dict[str, Any]", data)):
+            if role_id := _text(data, "id"):
+                self._own_ids.add(role_id)
+        else:
+            self.left.append(f"{step.rule}: was answered as created, without the run's mark")
 
     async def _answer(self, request: Request) -> Response:
         answer = await self._send(request)
@@ -238,26 +320,36 @@ class _Recorder:
     def _filled(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         """Return JSON with what was saved in the place of placeholders."""
         if isinstance(value, str):
-            return re.sub(r"<(.+?)>", lambda found: self._saved.get(found[1], ""), value)
+            return _PLACEHOLDER.sub(lambda found: self._saved[found[1]], value)
         if isinstance(value, dict):
             return {k: self._filled(v) for k, v in cast("dict[str, Any]", value).items()}
         return value
 
     def _save(self, name: str, answer: dict[str, Any]) -> None:
-        role = answer["roles"][0] if answer.get("roles") else answer
-        self._saved[f"{name}.id"] = role.get("id", "")
-        self._saved[f"{name}.name"] = role.get("name", "")
-        self._saved[f"{name}.cursor"] = answer.get("pagination", {}).get("next_cursor", "")
+        roles = _objects(answer, "roles")
+        role = roles[0] if roles else answer
+        is_predefined = role.get("is_predefined") is True
+        if is_predefined if name == "predefined" else self._is_own(role) and not is_predefined:
+            self._fill(f"{name}.id", _text(role, "id"))
+            self._fill(f"{name}.name", _text(role, "name"))
+        self._fill(f"{name}.cursor", _text(_object(answer, "pagination"), "next_cursor"))
 
-    def _shown(self, field: str, value: object) -> object:
+    def _fill(self, name: str, value: str) -> None:
+        if value:
+            self._saved[name] = value
+
+    def _shown(self, field: str, value: object, depth: int) -> object:
         """Return JSON with placeholders for what differs from run to run or is not ours to keep."""
+        if depth > _DEEPEST:
+            return "<too deep>"
         if isinstance(value, dict):
             members = cast("dict[str, Any]", value)
-            if not self._is_own(members):
+            if members.keys() & {"id", "name"} and not self._is_own(members):
                 return _FOREIGN
-            return {name: self._shown(name, members[name]) for name in sorted(members)}
+            return {name: self._shown(name, members[name], depth + 1) for name in sorted(members)}
         if isinstance(value, list):
-            shown = [self._shown(field, item) for item in cast("list[object]", value)]
+            items = cast("list[object]", value)
+            shown = [self._shown(field, item, depth + 1) for item in items]
             return [item for item in shown if item != _FOREIGN]
         return self._value(field, value)
 
@@ -265,29 +357,53 @@ class _Recorder:
         if field == "id":
             return self._role_id(str(value))
         if field in _TIMES:
-            return "<time>" if _is_time(value) else "<no time with an offset>"
+            return "<time>" if _is_time(value) else "<not a time with an offset>"
         if field not in _KEPT:
             return f"<{type(value).__name__}>"
-        return value.replace(self._run, "<run>") if isinstance(value, str) else value
+        return value.replace(self._mark, "<run>") if isinstance(value, str) else value
 
-    def _is_own(self, members: dict[str, Any]) -> bool:
-        is_role = "id" in members and "name" in members
-        return not is_role or self._run in members["name"] or members["id"] in self._made
+    def _is_own(self, role: Mapping[str, Any]) -> bool:
+        return self._mark in _text(role, "name")
 
     def _role_id(self, role_id: str) -> str:
         names = [name for name, saved in self._saved.items() if saved == role_id]
         known = names[0] if names else "id"
-        return f"<{known}>" if is_role_id(role_id) else f"<{known}, no base64 with a colon inside>"
+        return f"<{known}>" if is_role_id(role_id) else f"<{known}, not base64 with a colon inside>"
 
 
-def _object_of(answer: Response) -> dict[str, Any] | str:
+def _parse(answer: Response) -> dict[str, Any] | str:
     """Return the object that an answer's body is, or what it is instead."""
     if not answer.body:
         return "<empty>"
-    try:
-        return msgspec.json.decode(answer.body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return "<no JSON object>"
+    data = parse_json(answer.body)
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else "<not a JSON object>"
+
+
+# What a service answers may be anything, so each step into it is looked at.
+
+
+def _text(data: object, name: str) -> str:
+    value = cast("dict[str, object]", data).get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _object(data: object, name: str) -> object:
+    return cast("dict[str, object]", data).get(name) if isinstance(data, dict) else None
+
+
+def _objects(data: object, name: str) -> list[dict[str, Any]]:
+    items = _object(data, name)
+    if not isinstance(items, list):
+        return []
+    return [item for item in cast("list[Any]", items) if isinstance(item, dict)]
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for member in cast("dict[str, object]", value).values():
+            yield from _strings(member)
 
 
 def _is_time(value: object) -> bool:

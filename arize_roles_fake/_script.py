@@ -1,6 +1,6 @@
 """The calls that a recording is made of: those that tell whether the fake assumes rightly.
 
-Whatever a service allows, none of them changes a role that the script did not make.
+Whatever a service allows, none of them changes a role that the script did not create.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,12 @@ class Step:
     query: Mapping[str, str] = attrs.field(factory=dict[str, str])
     body: Any = None
     raw_body: str | None = None
-    """A body that is no JSON object."""
+    """A body that is not a JSON object."""
+    content_type: str | None = None
+    """The content type of a body that is not JSON by it."""
     save: str | None = None
-    """The name under which the answer's first role, and its cursor, are saved."""
+    """The name under which the answer's first role, and its cursor, are saved: of a role the
+    script's own, or under `predefined` one that the answer calls predefined."""
     with_key: bool = True
 
 
@@ -66,23 +69,31 @@ SCRIPT: Final = (
     _create("a system-managed field", "<run> X", is_predefined=False),
     Step(rule="a missing name", method="POST", body={"permissions": _READ}),
     Step(rule="missing permissions", method="POST", body={"name": "<run> X"}),
-    Step(rule="a body that is no JSON", method="POST", raw_body="{"),
-    Step(rule="a body that is no object", method="POST", raw_body="[]"),
+    Step(rule="a body that is not valid JSON", method="POST", raw_body="{"),
+    Step(rule="a body that is not an object", method="POST", raw_body="[]"),
+    Step(
+        rule="a body of another content type",
+        method="POST",
+        body={"name": "<run> E", "permissions": _READ},
+        content_type="text/plain",
+    ),
     # Reading
     Step(rule="a role by its ID", method="GET", role="<A.id>"),
-    Step(rule="an ID that is no role's", method="GET", role=_NO_ROLE),
-    Step(rule="an ID that is none", method="GET", role="none"),
+    Step(rule="the ID of no role", method="GET", role=_NO_ROLE),
+    Step(rule="an ID that is malformed", method="GET", role="none"),
+    Step(rule="the ID of a space", method="GET", role="U3BhY2U6MTphQmNE"),
     Step(rule="a key that is not known", method="GET", role="<A.id>", with_key=False),
     # Listing
     _create("the newest role", "<run> C", save="C"),
     _list("the first of a listing", limit="1", is_predefined="false", save="page"),
+    _create("a role created during a walk", "<run> D"),
     _list("a page after a cursor", limit="1", is_predefined="false", cursor="<page.cursor>"),
     _list("a cursor of another filter", limit="1", is_predefined="true", cursor="<page.cursor>"),
     _list("a cursor that was made up", cursor="bWFkZSB1cA=="),
     _list("a limit of 0", limit="0"),
     _list("a limit of 101", limit="101"),
-    _list("a limit that is no number", limit="many"),
-    _list("a filter that is no boolean", is_predefined="maybe"),
+    _list("a limit that is not a number", limit="many"),
+    _list("a filter that is not a boolean", is_predefined="maybe"),
     Step(rule="deleting where a page ended", method="DELETE", role="<C.id>"),
     _list("a cursor of a deleted role", limit="1", is_predefined="false", cursor="<page.cursor>"),
     # Updating
@@ -93,7 +104,6 @@ SCRIPT: Final = (
     _update("emptying the permissions", "<A.id>", permissions=[]),
     _update("nothing to change", "<A.id>"),
     _update("a system-managed field in an update", "<A.id>", id="<B.id>"),
-    _update("updating no role", _NO_ROLE, name="<run> X"),
     _list("the predefined roles", limit="1", is_predefined="true", save="predefined"),
     _update("updating a predefined role", "<predefined.id>", name="<predefined.name>"),
     # Deleting

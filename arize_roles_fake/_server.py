@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from email.utils import format_datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,9 +12,10 @@ from typing import Any, Final, Self
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from arize_roles_async._config import is_loopback
 from arize_roles_async._wire import MAX_BODY, Request
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._dashboard import HEADERS, is_local_request, page
+from arize_roles_fake._dashboard import HEADERS, host_name, is_local_request, page
 from arize_roles_fake._wire import problem_response
 
 _POLL: Final = 0.02
@@ -22,7 +23,11 @@ _POLL: Final = 0.02
 
 @asynccontextmanager
 async def serve(
-    account: FakeAccount, *, host: str = "127.0.0.1", port: int = 0
+    account: FakeAccount,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allowed_hosts: Collection[str] | None = None,
 ) -> AsyncGenerator[str]:
     """Serve an account over HTTP for as long as the block runs.
 
@@ -33,6 +38,8 @@ async def serve(
         account: What answers; the same one may stand behind in-process clients too.
         host: The address to listen on.
         port: The port; 0 is any free one.
+        allowed_hosts: Answers only requests whose `Host` is this machine or one of these names, so
+            that no page from elsewhere reaches it through a name of its own; any unless given.
 
     Yields:
         The URL of the server, for `AiohttpRolesClient(base_url=url)`.
@@ -40,20 +47,54 @@ async def serve(
     Raises:
         OSError: The address can't be listened on.
     """
-    app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_get("/", _Dashboard(account).handle)
-    # Everything, and a dot alone matches no newline, which an ID may hold.
-    app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account).handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
-    await runner.setup()
+    listener = _Listener(account, allowed_hosts)
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        bound: Any = runner.addresses[0]
-        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        yield f"http://{shown}:{bound[1]}"
+        yield await listener.listen(host, port)
     finally:
-        await runner.cleanup()
+        await listener.close()
+
+
+class _Listener:
+    """The socket that callers connect to, and what answers there."""
+
+    def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_get("/", _Dashboard(account).handle)
+        # Everything, and a dot alone matches no newline, which an ID may hold.
+        app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, handle_signals=False
+        )
+        self._site: web.TCPSite | None = None
+        self._address: tuple[str, int] = ("", 0)
+
+    async def listen(self, host: str, port: int) -> str:
+        """Accept connections, and return the URL."""
+        if self._runner.server is None:
+            await self._runner.setup()
+        self._site = web.TCPSite(self._runner, host, port)
+        await self._site.start()
+        bound: Any = self._runner.addresses[0]
+        self._address = (host, bound[1])
+        address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        return f"http://{address}:{bound[1]}"
+
+    async def refuse(self) -> None:
+        """Accept no connection, and drop those that there are."""
+        assert self._site is not None  # noqa: S101 - it listens
+        assert self._runner.server is not None  # noqa: S101 - it listens
+        await self._site.stop()
+        for connection in self._runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def accept(self) -> None:
+        """Accept connections again, on the port of before."""
+        await self.listen(*self._address)
+
+    async def close(self) -> None:
+        """Drop every connection, and free the port."""
+        await self._runner.cleanup()
 
 
 class RolesServer:
@@ -82,6 +123,8 @@ class RolesServer:
         self._address = (host, port)
         self._ready: Future[str] = Future()
         self._stop: Callable[[], object] = str
+        self._listener: _Listener | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()), name="arize-roles-server", daemon=True
         )
@@ -106,16 +149,39 @@ class RolesServer:
         self._stop()
         self._thread.join()
 
-    async def _run(self) -> None:
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
-        host, port = self._address
+    @contextmanager
+    def refuse_connections(self) -> Generator[None]:
+        """Refuse every connection for as long as the block runs, and drop those that there are.
+
+        A change that finds no connection ends in a `RolesConnectionError`, which means that nothing
+        happened; one that is sent on a connection of before finds it dropped.
+
+        Raises:
+            OSError: On leaving: another program took the port.
+        """
+        assert self._listener is not None  # noqa: S101 - it was entered
+        self._do(self._listener.refuse())
         try:
-            async with serve(self.account, host=host, port=port) as url:
-                self._ready.set_result(url)
-                await stopped.wait()
+            yield
+        finally:
+            self._do(self._listener.accept())
+
+    def _do(self, action: Coroutine[Any, Any, None]) -> None:
+        assert self._loop is not None  # noqa: S101 - it was entered
+        asyncio.run_coroutine_threadsafe(action, self._loop).result()
+
+    async def _run(self) -> None:
+        stopped = asyncio.Event()
+        loop = self._loop = asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
+        self._listener = _Listener(self.account, None)
+        try:
+            self._ready.set_result(await self._listener.listen(*self._address))
+            await stopped.wait()
         except Exception as error:  # noqa: BLE001 - raised where the server was entered
             self._ready.set_exception(error)
+        finally:
+            await self._listener.close()
 
 
 class _Dashboard:
@@ -134,10 +200,15 @@ class _Dashboard:
 class _Handler:
     """Every other request, which is the account's to answer."""
 
-    def __init__(self, account: FakeAccount) -> None:
+    def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
         self._account = account
+        self._allowed_hosts = allowed_hosts
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._allowed_hosts is not None and not (
+            host_name(request.host) in self._allowed_hosts or is_loopback(host_name(request.host))
+        ):
+            return self._refused(403, "the Host header names another machine")
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:

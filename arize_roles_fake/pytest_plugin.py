@@ -6,20 +6,23 @@ client nor aiohttp, as every test run of everyone who has the package installed 
 """
 
 import os
+import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
+    from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
 
 NOT_ASKED: Final = "rule not asked"
 """What the reason of a contract test begins with that needs what a suite does not offer."""
 
 _account_key = pytest.StashKey["FakeAccount"]()
+_asked_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
 
 # What would lead Arize's clients elsewhere, or make them refuse two that exclude one another.
 _CLEARED = (
@@ -37,10 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "arize_roles(*, account=None, roles=None, grants=None, faults=()): set up the account of "
-        "the test's arize_roles_fake fixtures: a file to load, permissions by role name, what the "
-        "API key grants, and faults, each as the arguments of FakeAccount.fail or as text, such "
-        "as 'create:503,times=2'.",
+        "arize_roles(*, account=None, assumptions=None, roles=None, grants=None, faults=()): set "
+        "up the account of the test's arize_roles_fake fixtures: a file to load, Assumptions or a "
+        "dict of some, permissions by role name, what the API key grants, and faults, each as the "
+        "arguments of FakeAccount.fail or as text, such as 'create:503,times=2'.",
     )
 
 
@@ -48,22 +51,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
     """Return an account of this test's own, as its `arize_roles` markers set it up.
 
-    Markers of the module and the class count too, those first. Where the test fails, what the
-    account was asked is in the report.
+    Markers of the module and the class count too, those first; of two that say different things,
+    the inner one counts. Where the test fails, what the account was asked is in the report.
     """
     markers = list(request.node.iter_markers("arize_roles"))[::-1]
-    account = _new_account([marker.kwargs.get("account") for marker in markers])
+    account = _new_account([marker.kwargs for marker in markers])
     request.node.stash[_account_key] = account
     for marker in markers:
         arize_roles(account, *marker.args, **marker.kwargs)
     return account
 
 
-def _new_account(paths: "list[str | Path | None]") -> "FakeAccount":
-    from arize_roles_fake import FakeAccount
+def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
+    from arize_roles_fake import Assumptions, FakeAccount
 
-    chosen = [path for path in paths if path is not None]
-    return FakeAccount.load(chosen[-1]) if chosen else FakeAccount()
+    paths: list[str | Path] = [path for each in markers if (path := each.get("account"))]
+    settings: dict[str, Any] = {}
+    for each in markers:
+        given = each.get("assumptions") or {}
+        settings |= given.changed() if isinstance(given, Assumptions) else given
+    assumptions = Assumptions(**settings)
+    if not paths:
+        return FakeAccount(assumptions=assumptions)
+    return FakeAccount.load(paths[-1], assumptions=assumptions if settings else None)
 
 
 # Its name is in the error that a marker with other arguments leads to.
@@ -72,6 +82,7 @@ def arize_roles(
     /,
     *,
     account: object = None,  # noqa: ARG001 - was loaded before
+    assumptions: "Assumptions | Mapping[str, Any] | None" = None,  # noqa: ARG001 - same
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
     faults: Iterable[Mapping[str, Any] | str] = (),
@@ -81,6 +92,7 @@ def arize_roles(
     Args:
         on: The account.
         account: The file that it was loaded from.
+        assumptions: What it was made with.
         roles: The permissions of each role to add, by its name.
         grants: What the account's first API key grants; None is everything.
         faults: Each the arguments of `FakeAccount.fail`, or text as `serve --fault` takes it.
@@ -98,16 +110,18 @@ def arize_roles(
 @pytest.fixture
 def fake_roles(fake_account: "FakeAccount") -> "FakeRolesClient":
     """Return a `FakeRolesClient` of the test's account; it holds nothing that must be closed."""
-    from arize_roles_fake import FakeRolesClient
+    from arize_roles_fake import FakeAccount, FakeRolesClient
 
+    _check("fake_account", fake_account, FakeAccount)
     return FakeRolesClient(fake_account)
 
 
 @pytest.fixture
 def roles_server(fake_account: "FakeAccount") -> "Iterator[RolesServer]":
     """Yield a server over the test's account: it has `url`, `api_key` and `account`."""
-    from arize_roles_fake import RolesServer
+    from arize_roles_fake import FakeAccount, RolesServer
 
+    _check("fake_account", fake_account, FakeAccount)
     with RolesServer(fake_account) as server:
         yield server
 
@@ -119,6 +133,9 @@ def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "
     Whatever reads the variables of Arize's own clients reaches it: `AiohttpRolesClient()` without
     arguments, Arize's published clients, and processes that the test starts.
     """
+    from arize_roles_fake import RolesServer
+
+    _check("roles_server", roles_server, RolesServer)
     host, _, port = roles_server.url.removeprefix("http://").rpartition(":")
     unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY"), host)))
     for name in _CLEARED:
@@ -136,18 +153,66 @@ def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "
     return roles_server
 
 
+@pytest.fixture
+def mocked_arize(fake_account: "FakeAccount") -> "Iterator[FakeAccount]":
+    """Let every `AiohttpRolesClient` that the test makes talk to its account, in process.
+
+    See `arize_roles_fake.mock_arize`.
+    """
+    from arize_roles_fake import FakeAccount, mock_arize
+
+    _check("fake_account", fake_account, FakeAccount)
+    with mock_arize(fake_account):
+        yield fake_account
+
+
+def _check(fixture: str, value: object, expected: type) -> None:
+    """Raise `TypeError` where a suite has a fixture of its own under a name of ours."""
+    if not isinstance(value, expected):
+        raise TypeError(
+            f"the fixture {fixture!r} must be a {expected.__name__}, not {type(value).__name__}: "
+            "this suite has a fixture of its own under that name; give it another"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note how much each account was asked before a test.
+
+    Args:
+        item: The test.
+    """
+    item.stash[_asked_key] = WeakKeyDictionary(
+        {account: account.calls_in_all for account in _accounts()}
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the account was asked to the report of a test that failed."""
+    """Add what the accounts were asked to the report of a test that failed."""
     report = yield
-    account = item.stash.get(_account_key, None)
-    if account is not None and report.failed:
-        lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in account.calls] or ["none"]
-        lines += [f"did not strike as scripted: {fault}" for fault in account.pending_faults]
-        report.sections.append(("Calls of the fake Arize account", "\n".join(lines)))
+    if report.failed:
+        own, asked_before = item.stash.get(_account_key, None), item.stash[_asked_key]
+        for account in _accounts():
+            asked = account.calls_in_all - asked_before.get(account, 0)
+            if asked or account is own:
+                report.sections.append(("Calls of the fake Arize account", _log(account, asked)))
     return report
+
+
+def _accounts() -> "list[FakeAccount]":
+    # Only a suite that uses the fake pays for its import.
+    module = sys.modules.get("arize_roles_fake._account")
+    return [] if module is None else list(module.accounts.values())
+
+
+def _log(account: "FakeAccount", count: int) -> str:
+    calls = account.calls[-count:] if count else ()
+    lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
+    lines += [f"did not strike as scripted: {fault}" for fault in account.pending_faults]
+    return "\n".join(lines)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,12 +1,15 @@
 """What a test scripts an account to do wrong: the same script in process and over HTTP."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import anyio
 import pytest
 
 from arize_roles_async import (
+    AiohttpRolesClient,
+    AuthenticationError,
+    BadRequestError,
     ConflictError,
     ForbiddenError,
     InvalidResponseError,
@@ -18,18 +21,34 @@ from arize_roles_async import (
     Role,
     RolesClient,
     RolesConnectionError,
+    RolesError,
     RolesTimeoutError,
     ServerError,
     StatusError,
     Timeouts,
+    UnprocessableEntityError,
     ValidationError,
 )
 from arize_roles_async._wire import Request
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, serve
 from arize_roles_fake._faults import Breakage, When, parse_fault
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients, over_http
 
 ROLE_READ = [Permission.ROLE_READ]
+
+
+ANSWERED: list[type[RolesError]] = [
+    *(BadRequestError, AuthenticationError, ForbiddenError, NotFoundError),
+    *(ConflictError, UnprocessableEntityError, RateLimitError, ServerError),
+]
+NOT_SENT: list[type[RolesError]] = [RolesConnectionError, RolesTimeoutError]
+CALLS: dict[str, Callable[[RolesClient, str], Awaitable[object]]] = {
+    "list": lambda roles, _: roles.list().all(),
+    "get": lambda roles, role_id: roles.get(role_id=role_id),
+    "create": lambda roles, _: roles.create(name="B", permissions=["ROLE_READ"]),
+    "update": lambda roles, role_id: roles.update(role_id=role_id, name="B"),
+    "delete": lambda roles, role_id: roles.delete(role_id=role_id),
+}
 
 
 async def create(roles: RolesClient, name: str = "A") -> Role:
@@ -101,7 +120,7 @@ async def test_a_fault_without_a_number_strikes_every_time(connect: Connect) -> 
 @pytest.mark.asyncio
 async def test_a_fault_strikes_only_its_own_operation(connect: Connect) -> None:
     account = account_at_noon()
-    account.fail("delete", 500)
+    account.fail("delete", 503)
     async with connect(account) as roles:
         role = await create(roles)
         assert await roles.get(role_id=role.id) == role
@@ -126,7 +145,7 @@ async def test_a_fault_strikes_only_calls_about_its_role(connect: Connect, by: s
 @pytest.mark.asyncio
 async def test_a_fault_strikes_the_creation_of_the_role_that_it_names(connect: Connect) -> None:
     account = account_at_noon()
-    account.fail("create", 500, role="B")
+    account.fail("create", 503, role="B")
     async with connect(account) as roles:
         await create(roles, "A")
         with pytest.raises(ServerError):
@@ -285,12 +304,22 @@ async def test_a_malformed_answer_is_no_valid_response(
     connect: Connect, failure: Breakage | type[InvalidResponseError]
 ) -> None:
     account = account_at_noon()
-    account.fail("create", failure, when="after")
+    account.fail("list", failure)
     async with connect(account) as roles:
         with pytest.raises(InvalidResponseError) as caught:
-            await create(roles)
+            await roles.list()
     assert caught.value.excerpt == "'<html>not JSON</html>'"
-    account.assert_roles({"A": ROLE_READ})
+
+
+@both_clients
+@pytest.mark.asyncio
+async def test_a_change_with_a_malformed_answer_is_looked_up(connect: Connect) -> None:
+    account = account_at_noon()
+    account.fail("create", "malformed", when="after")
+    async with connect(account) as roles:
+        role = await create(roles)
+    assert account.roles == (role,)
+    assert [call.operation for call in account.calls] == ["create", "list"]
 
 
 @both_clients
@@ -303,6 +332,139 @@ async def test_a_fault_that_needs_a_body_passes_over_deletions(connect: Connect)
         await roles.delete(role_id=role.id)
         with pytest.raises(InvalidResponseError):
             await roles.list()
+
+
+# Error classes
+
+ENDS_IN: list[tuple[str, type[RolesError]]] = [
+    *((operation, each) for operation in CALLS for each in ANSWERED),
+    *((operation, each) for operation in CALLS for each in NOT_SENT),
+    *((operation, InvalidResponseError) for operation in ("list", "get")),
+    *((operation, OutcomeUnknownError) for operation in ("create", "update", "delete")),
+]
+
+
+class TestErrorClass:
+    """`fail` with an error class: the next call ends in it, with a client that tries again."""
+
+    @pytest.mark.parametrize(("operation", "error"), ENDS_IN)
+    @pytest.mark.asyncio
+    async def test_in_process(self, operation: str, error: type[RolesError]) -> None:
+        """Every attempt of one call fails, and nothing happened but where that is not known."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        before = account.roles
+        fault = account.fail(operation, error)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        async with FakeRolesClient(account) as roles:
+            with pytest.raises(error) as caught:
+                await CALLS[operation](roles, role.id)
+            assert type(caught.value) is error
+            assert account.roles == before
+            account.assert_no_pending_faults()
+            assert fault.fired == len(account.calls)
+            await CALLS[operation](roles, role.id)
+
+    @pytest.mark.parametrize(
+        ("operation", "error"), [each for each in ENDS_IN if each[1] is not RolesTimeoutError]
+    )
+    @pytest.mark.asyncio
+    async def test_over_http(self, operation: str, error: type[RolesError]) -> None:
+        """The same but for a change and a connection that fails: its outcome is not known."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        account.fail(operation, error)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        seen = error
+        if error is RolesConnectionError and operation in {"create", "update", "delete"}:
+            seen = OutcomeUnknownError
+        async with over_http(account, retry=RetryPolicy()) as roles:
+            with pytest.raises(seen):
+                await CALLS[operation](roles, role.id)
+        assert account.role("A") == role
+
+    @pytest.mark.parametrize(
+        ("operation", "error"), [("get", RolesTimeoutError), ("create", OutcomeUnknownError)]
+    )
+    @pytest.mark.asyncio
+    async def test_silent_over_http(self, operation: str, error: type[RolesError]) -> None:
+        """`unreachable` is silence over HTTP, where a connection is there before it is known."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        account.fail(operation, RolesTimeoutError)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        async with serve(account) as url:
+            limits = Timeouts(read=0.05)
+            client = AiohttpRolesClient(account.api_key, base_url=url, timeout=limits, retry=ONCE)
+            async with client as roles:
+                with pytest.raises(error):
+                    await CALLS[operation](roles, role.id)
+        assert account.role("B") is None
+
+    @pytest.mark.asyncio
+    async def test_refused_over_http(self) -> None:
+        """A server that refuses connections leads to the error which says that nothing happened."""
+        with RolesServer(account_at_noon()) as server:
+            async with AiohttpRolesClient(server.api_key, base_url=server.url, retry=ONCE) as roles:
+                with server.refuse_connections(), pytest.raises(RolesConnectionError) as caught:
+                    await create(roles)
+                assert not caught.value.sent
+                await create(roles)
+        server.account.assert_roles({"A": ROLE_READ})
+
+    @pytest.mark.asyncio
+    async def test_status_once(self) -> None:
+        """A status is one answer, which a client that tries again gets over."""
+        account = account_at_noon()
+        account.fail("create", 503)
+        async with FakeRolesClient(account) as roles:
+            await create(roles)
+        assert [call.outcome for call in account.calls] == [503, 201]
+
+    @pytest.mark.asyncio
+    async def test_status_every_attempt(self) -> None:
+        """With `every_attempt` a status strikes until the client gives up, `times` calls."""
+        account = account_at_noon()
+        fault = account.fail("create", 503, every_attempt=True, times=2, after=1)
+        async with FakeRolesClient(account, retry=RetryPolicy(attempts=2)) as roles:
+            await create(roles, "before")
+            for _ in range(2):
+                with pytest.raises(ServerError):
+                    await create(roles)
+            await create(roles)
+        assert fault.fired == 4
+        assert (
+            str(fault) == "create fails with 503, 2 times, every attempt after 1: struck 4 requests"
+        )
+
+    @pytest.mark.asyncio
+    async def test_calls_at_once(self) -> None:
+        """Of equal calls at the same moment one is struck, with every attempt."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        account.fail("get", ServerError)
+        ends: list[object] = []
+
+        async def get(roles: RolesClient) -> None:
+            try:
+                ends.append(await roles.get(role_id=role.id))
+            except ServerError:
+                ends.append("failed")
+
+        async with FakeRolesClient(account) as roles, anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(get, roles)
+        assert ends.count("failed") == 1
+        assert ends.count(role) == 4
+
+    @pytest.mark.parametrize("failure", ["silent", "unreachable"])
+    @pytest.mark.asyncio
+    async def test_no_limit(self, failure: Breakage) -> None:
+        """Without any limit a call waits until its caller cancels it, as it would for real."""
+        account = account_at_noon()
+        account.fail("list", failure)
+        limits = Timeouts(total=None, connect=None, read=None)
+        async with FakeRolesClient(account, timeout=limits) as roles:
+            with anyio.move_on_after(0) as scope:
+                await roles.list()
+        assert scope.cancelled_caught
 
 
 # What could never strike is an error when it is written

@@ -51,7 +51,12 @@ def test_serve_prints_its_url_once_ready_and_ends_cleanly(number: signal.Signals
         assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == PREDEFINED
         process.send_signal(number)
         output, errors = process.communicate(timeout=10)
-    assert (process.returncode, output, errors) == (0, "", "")
+    assert (process.returncode, output) == (0, "")
+    assert errors == (
+        f"export ARIZE_API_KEY=fake-api-key ARIZE_BASE_URL={url}\n"
+        "export ARIZE_API_SCHEME=http ARIZE_API_HOST=127.0.0.1 "
+        f"ARIZE_API_PORT={url.rpartition(':')[2]}\n"
+    )
 
 
 def test_serve_takes_an_account_a_key_latency_and_faults(tmp_path: Path) -> None:
