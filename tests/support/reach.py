@@ -44,6 +44,7 @@ class Recorder:
         self._current = ""
         self._seconds: dict[str, float] = defaultdict(float)
         self._starts_processes: set[str] = set()
+        self._failed: set[str] = set()
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, _arguments: tuple[object, ...]) -> None:
@@ -62,6 +63,10 @@ class Recorder:
             self._seconds[test] += time.perf_counter() - began
             self._switch("")
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.add(report.nodeid.partition("[")[0])
+
     def _switch(self, test: str) -> None:
         self._current = test
         measured = Coverage.current()
@@ -73,6 +78,7 @@ class Recorder:
             "digest": self._digest,
             "seconds": self._seconds,
             "starts_processes": sorted(self._starts_processes),
+            "failed": sorted(self._failed),
         }
         (self._root / _TESTS).write_text(json.dumps(record, indent=1), "utf-8")
 
@@ -82,14 +88,17 @@ class Reach:
     """The recording: what to run for a line, and how long that takes.
 
     Attributes:
-        seconds: How long each test function took, with all its parameters.
+        seconds: How long each test function took, with all its parameters; those that failed are
+            not here, and nowhere below.
         starts_processes: The test functions that start processes, which may run any line.
         lines: By file and line, the test functions that ran it.
+        failed: The test functions that failed.
     """
 
     seconds: Mapping[str, float]
     starts_processes: frozenset[str]
     lines: Mapping[str, Mapping[int, frozenset[str]]]
+    failed: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, root: Path) -> Self | None:
@@ -101,15 +110,17 @@ class Reach:
             return None
         data = CoverageData(str(root / _LINES))
         data.read()
-        known = frozenset(record["seconds"])
+        failed = frozenset(record["failed"])
+        passed = frozenset(record["seconds"]) - failed
         lines = {
             path.relative_to(root).as_posix(): {
-                line: known.intersection(tests)
+                line: passed.intersection(tests)
                 for line, tests in data.contexts_by_lineno(str(path)).items()
             }
             for path in sources(root)
         }
-        return cls(record["seconds"], frozenset(record["starts_processes"]), lines)
+        seconds = {test: record["seconds"][test] for test in passed}
+        return cls(seconds, passed.intersection(record["starts_processes"]), lines, failed)
 
     def tests(self, file: str, lines: Iterable[int]) -> frozenset[str]:
         """Return the tests that ran any of these lines, or that may have in a process."""
