@@ -251,7 +251,7 @@ class Call:
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             return Retry(delay, failure)
-        if self.unsettled:
+        if self._is_change and self.unsettled:
             raise self.outcome_unknown(failure) from failure
         raise failure
 
