@@ -14,10 +14,17 @@ from tests.support.clients import account_at_noon
 
 
 class Withholding(FakeAccount):
-    """An account that answers without permissions, as the reference says of some keys."""
+    """An account that answers without permissions, as the reference says of some keys.
+
+    Where `only_changes` is set, it answers so to changes alone.
+    """
+
+    only_changes = False
 
     def handle(self, request: Request) -> Reply:
         reply = super().handle(request)
+        if self.only_changes and request.method == "GET":
+            return reply
         body = msgspec.json.decode(reply.body or b"{}")
         for role in (body, *body.get("roles", ())):
             role.pop("permissions", None)
