@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Self
@@ -23,15 +24,15 @@ class Planned:
     Attributes:
         operation: What to call.
         number: Which one it is.
-        role_id: The role that it is about; empty for a create and a list.
-        name: The name of that role.
+        name: The name of the role that it is about.
+        role_id: Its ID; empty for a create and a list.
         patience: Seconds after which its caller gives it up.
     """
 
     operation: str
     number: int
-    role_id: str
     name: str
+    role_id: str = ""
     patience: float | None = None
 
     @property
@@ -44,21 +45,25 @@ def plan(
     upstream: Upstream, count: int, mix: Sequence[str] = MIX, *, prefix: str = "Role"
 ) -> list[Planned]:
     """Return calls that are to be made; the roles that they are about are there then."""
-    operations = [mix[number % len(mix)] for number in range(count)]
-    names = [f"{prefix} {number}" for number in range(count)]
-    there = [n for n, o in zip(names, operations, strict=True) if o not in {"create", "list"}]
-    ids = dict(zip(there, upstream.add(*there), strict=True))
-    return [
-        Planned(operation=operation, number=number, role_id=ids.get(name, ""), name=name)
-        for number, (operation, name) in enumerate(zip(operations, names, strict=True))
+    calls = [
+        Planned(operation=mix[number % len(mix)], number=number, name=f"{prefix} {number}")
+        for number in range(count)
     ]
+    there = [call for call in calls if call.operation not in {"create", "list", "create, taken"}]
+    ids = upstream.add(*(call.name for call in there))
+    of_their_own = dict(zip(there, ids, strict=True))
+    for call in calls:
+        if call.operation == "create, taken":
+            # Somebody else's, older than the call, and just what it is to make.
+            upstream.add(call.name, description=call.mark, age=5.0)
+    return [attrs.evolve(call, role_id=of_their_own.get(call, "")) for call in calls]
 
 
 async def make(client: RolesClient, planned: Planned) -> object:
     """Make a call and return what it returns."""
     role_id, name, mark = planned.role_id, planned.name, planned.mark
     match planned.operation:
-        case "create":
+        case "create" | "create, taken":
             return await client.create(name=name, permissions=["PROJECT_READ"], description=mark)
         case "update":
             return await client.update(role_id=role_id, description=mark)
@@ -153,10 +158,11 @@ async def told(client: RolesClient, planned: Planned, tell: Teller = make) -> Ca
     (ending,) = await asyncio.gather(task, return_exceptions=True)
     error = ending if isinstance(ending, BaseException) else None
     return Call(
-        operation=planned.operation.partition(" ")[0],
+        operation=re.split("[ ,]", planned.operation)[0],
         mark=planned.mark,
         role_id=planned.role_id,
         name=planned.name,
+        by_name=planned.operation.endswith("by name"),
         started=started,
         ended=time.monotonic(),
         result=None if error else ending,

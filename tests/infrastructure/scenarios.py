@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 import attrs
+import msgspec
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -443,6 +444,19 @@ def _swap(authority: str) -> Callable[[Site], None]:
     return step
 
 
+def _rename(site: Site) -> None:
+    """Give every second role's name to another one, while calls by name are under way."""
+    there: dict[str, str] = {}
+    journal = site.upstream.entries()
+    for entry in journal:
+        if entry.method == "POST":
+            role = msgspec.json.decode(entry.answer)
+            there[role["name"]] = role["id"]
+    for name, role_id in list(there.items())[::2]:
+        site.upstream.rename(role_id, f"{name}, before {len(journal)}")
+        site.upstream.add(name)
+
+
 _RELOADS: Final = _steps((0.1, _reload), (0.3, _reload), (0.5, _reload), (0.7, _reload))
 _KILLS: Final = _steps((0.2, _kill), (0.3, _start), (0.6, _kill), (0.7, _start))
 _FREEZES: Final = _steps((0.2, _freeze), (0.3, _thaw), (0.6, _freeze), (0.7, _thaw))
@@ -735,6 +749,20 @@ SCENARIOS: Final = (
         calls=16,
     ),
     Scenario(
+        name="another's equal role",
+        build=_pages("503", "pass", "pass"),
+        mix=("create, taken", "create"),
+    ),
+    Scenario(
+        name="roles renamed",
+        needs=(),
+        build=_direct,
+        behaviour=SLOW,
+        weather=_steps((0.0, _rename), (0.5, _rename)),
+        mix=("update by name", "get"),
+        clear=True,
+    ),
+    Scenario(
         name="TLS swapped",
         check=_some_distrusted,
         behaviour=SLOW,
@@ -766,7 +794,7 @@ SCENARIOS: Final = (
         name="mTLS without one, nginx",
         build=_tls(HOST, more="ssl_verify_client on; ssl_client_certificate {ca};"),
         clear=True,
-        check=_each_mentions("client certificate"),
+        check=_each_mentions("No required SSL certificate was sent"),
         calls=16,
     ),
     Scenario(

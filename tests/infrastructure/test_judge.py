@@ -14,6 +14,7 @@ from arize_roles_async import (
     OutcomeUnknownError,
     PaginationMetadata,
     Role,
+    RoleRenamedError,
     RolesConnectionError,
 )
 from tests.infrastructure import liars
@@ -27,6 +28,8 @@ JUDGE = Judge(total=1.0, secrets=("hunter2",))
 CLEAR = Judge(total=1.0, clear=True)
 RESENDING = Judge(total=1.0, resends=True)
 UNKNOWN = OutcomeUnknownError("it may have been made")
+GONE = NotFoundError("gone")
+RENAMED = RoleRenamedError("renamed", name="Role", renamed_to="New")
 REFUSED = RolesConnectionError("no connection")
 
 
@@ -52,11 +55,12 @@ def entry(
     *,
     mark: str = "mark",
     id: str = "id-1",
+    name: str = "Role",
     status: int = 0,
     retry: str = "0",
 ) -> Entry:
-    """Return what the service journals of a change to the role `id`, named `Role`."""
-    answer = {"id": id, "name": "Role", "description": mark}
+    """Return what the service journals of a change to a role."""
+    answer = {"id": id, "name": name, "description": mark}
     return Entry(
         at=at,
         wall=at,
@@ -106,14 +110,18 @@ def page(*roles: Role) -> ListRolesResponse:
         (JUDGE, call("create", REFUSED), []),
         (JUDGE, call("create", ConflictError("taken")), [THERE]),
         (JUDGE, call("update", role()), [THERE, UPDATED]),
-        (JUDGE, call("update", NotFoundError("gone")), [THERE, entry("DELETE", 5.0)]),
+        (JUDGE, call("update", GONE), [THERE, entry("DELETE", 5.0)]),
         (JUDGE, call("delete"), [THERE, DELETED]),
-        (JUDGE, call("delete", NotFoundError("gone")), []),
+        (JUDGE, call("delete", GONE), []),
         (JUDGE, call("get", role("seed")), [THERE]),
         (JUDGE, call("get", role()), [THERE, UPDATED]),
-        (JUDGE, call("get", NotFoundError("gone")), [THERE, entry("DELETE", 10.5, mark="x")]),
+        (JUDGE, call("get", GONE), [THERE, entry("DELETE", 10.5, mark="x")]),
         (JUDGE, call("list", page(role("seed"))), [THERE]),
         (CLEAR, call("create", REFUSED), []),
+        (JUDGE, call("update", role(), by_name=True), [THERE, UPDATED]),
+        (JUDGE, call("update", RENAMED, by_name=True), [THERE, entry("PATCH", 10.5, name="New")]),
+        (JUDGE, call("update", GONE, by_name=True), [entry("POST", 10.5, mark="x")]),
+        (JUDGE, call("update", GONE, by_name=True), [THERE, entry("PATCH", 5.0, name="New")]),
         (
             RESENDING,
             call("create", ConflictError("taken")),
@@ -137,19 +145,24 @@ def test_true(judge: Judge, told: Call, journal: list[Entry]) -> None:
         (JUDGE, call("create", REFUSED), [entry("POST", 99.0)], "it says that nothing happened"),
         (JUDGE, call("create", ConflictError("taken")), [CREATED], "it says that nothing happened"),
         (JUDGE, call("create", ConflictError("taken")), [], "nothing was in its way"),
-        (JUDGE, call("create", NotFoundError("gone")), [], "nothing was looked for"),
+        (JUDGE, call("create", GONE), [], "nothing was looked for"),
         (JUDGE, call("update", role()), [THERE], "it changed nothing"),
-        (JUDGE, call("update", role("other")), [THERE, UPDATED], "it changed this role otherwise"),
-        (JUDGE, call("update", NotFoundError("gone")), [THERE], "the role was there all the time"),
+        (JUDGE, call("update", role("other")), [THERE, UPDATED], "it changed something else"),
+        (JUDGE, call("update", GONE), [THERE], "the role was there all the time"),
         (JUDGE, call("update", ConflictError("taken")), [THERE], "nothing was in its way"),
+        (JUDGE, call("update", role(name="New"), by_name=True), [THERE, UPDATED], "something else"),
+        (JUDGE, call("update", RENAMED, by_name=True), [THERE, UPDATED], "it changed ['Role']"),
+        (JUDGE, call("update", RENAMED, by_name=True), [THERE], "it changed []"),
+        (JUDGE, call("update", GONE, by_name=True), [THERE], "a role had the name all the time"),
+        (JUDGE, call("create", role()), [entry("POST", 1.0)], "it made []"),
         (JUDGE, call("delete"), [THERE], "it deleted nothing"),
-        (JUDGE, call("delete", NotFoundError("gone")), [THERE], "the role was there all the time"),
-        (JUDGE, call("delete", NotFoundError("gone")), [THERE, DELETED], "it says that nothing"),
+        (JUDGE, call("delete", GONE), [THERE], "the role was there all the time"),
+        (JUDGE, call("delete", GONE), [THERE, DELETED], "it says that nothing"),
         (JUDGE, call("get", UNKNOWN), [THERE], "nothing was changed"),
         (JUDGE, call("get", role()), [THERE], "was never so"),
         (JUDGE, call("get", role("seed")), [THERE, entry("PATCH", 5.0)], "was never so"),
         (JUDGE, call("get", role("seed", id="id-2")), [THERE], "no role id-2"),
-        (JUDGE, call("get", NotFoundError("gone")), [THERE], "the role was there all the time"),
+        (JUDGE, call("get", GONE), [THERE], "the role was there all the time"),
         (JUDGE, call("list", page(role("other"))), [THERE], "was never so"),
         (JUDGE, call("list"), [], "it returned something else"),
         (CLEAR, call("create", UNKNOWN), [], "all is known"),
@@ -198,7 +211,7 @@ class TestColumns:
     def test_resent(self) -> None:
         """What is not so because of a proxy that resends is counted apart."""
         twice = [THERE, DELETED, entry("DELETE", 10.6, status=404)]
-        verdict = RESENDING.judge([call("delete", NotFoundError("gone"))], twice)
+        verdict = RESENDING.judge([call("delete", GONE)], twice)
 
         assert (verdict.wrong, len(verdict.resent)) == ((), 2)
 

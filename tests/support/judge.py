@@ -22,6 +22,7 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     Role,
+    RoleRenamedError,
     RolesError,
 )
 from tests.support.upstream import Entry
@@ -40,6 +41,7 @@ class Call:
         mark: What the journal knows it by; for a delete, the ID of the role.
         role_id: The role that it is about; empty for a create and a list.
         name: The name of that role.
+        by_name: Whether the client was told its name alone.
         started: When, on the machine's monotonic clock.
         ended: When its caller was told.
         result: What it returned.
@@ -51,6 +53,7 @@ class Call:
     mark: str
     role_id: str = ""
     name: str = ""
+    by_name: bool = False
     started: float
     ended: float
     result: object = None
@@ -129,6 +132,15 @@ class History:
             if any(state and state["name"] == name for state in self.during(role_id, start, end))
         }
 
+    def is_free(self, name: str, start: float, end: float) -> bool:
+        """Whether no role had a name at some moment of a span of time."""
+        moments = [at for states in self._states.values() for at, _ in states if start < at <= end]
+        return any(not self._holders_at(name, moment) for moment in (start, *moments))
+
+    def _holders_at(self, name: str, moment: float) -> list[str]:
+        states = {role_id: self.during(role_id, moment, moment)[-1] for role_id in self._states}
+        return [role_id for role_id, state in states.items() if state and state["name"] == name]
+
     def knows(self, role_id: str) -> bool:
         """Whether it tells of the role at all; of a predefined one it does not."""
         return role_id in self._states
@@ -189,7 +201,8 @@ class Judge:
         excused: list[str] = []
         late: list[str] = []
         for call in calls:
-            own = effects.get(call.mark, [])
+            # What came before is of another caller who wanted the very same.
+            own = [entry for entry in effects.get(call.mark, []) if entry.at >= call.started]
             said = [f"{call}: {why}" for why in _untrue(call, own, history, clear=self.clear)]
             if call.mark in resent:
                 said.append(f"{call}: it was sent more than once for one attempt")
@@ -245,11 +258,17 @@ def _untrue(  # noqa: PLR0911 - one case a kind of outcome
         case OutcomeUnknownError():
             why = "all is known" if clear else "nothing was changed"
             return [why] if clear or call.operation not in CHANGES else []
+        case RoleRenamedError() as error if call.by_name:
+            names = [msgspec.json.decode(entry.answer)["name"] for entry in effects]
+            return [] if names == [error.renamed_to] != [call.name] else [f"it changed {names}"]
         case RolesError() if call.operation in CHANGES and effects:
             return ["it says that nothing happened, and it did"]
         case NotFoundError() if call.operation == "create":
             return ["nothing was looked for"]
-        case NotFoundError() if call.role_id and None not in during(call.role_id):
+        case NotFoundError() if call.by_name:
+            free = history.is_free(call.name, call.started, call.ended)
+            return [] if free else ["a role had the name all the time"]
+        case NotFoundError() if None not in during(call.role_id):
             return ["the role was there all the time"]
         case ConflictError() if call.operation in {"get", "delete", "list"} or not (
             history.holders(call.name, call.started, call.ended) - {call.role_id}
@@ -270,9 +289,10 @@ def _untrue_result(  # noqa: PLR0911 - one case an operation
                 return []
             return [f"it made {ids}"]
         case "update", Role() as role:
-            if within and role.id == call.role_id and role.description == call.mark:
-                return []
-            return ["it changed nothing" if not within else "it changed this role otherwise"]
+            asked = role.name == call.name if call.by_name else role.id == call.role_id
+            if not within:
+                return ["it changed nothing"]
+            return [] if asked and role.description == call.mark else ["it changed something else"]
         case "delete", None:
             gone = None in history.during(call.role_id, call.started, call.ended)
             return [] if within and gone else ["it deleted nothing"]

@@ -15,17 +15,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import quote
 
 import msgspec
 from multidict import CIMultiDict
 
-from arize_roles_async._wire import Request
+from arize_roles_async import Request
 from arize_roles_fake import FakeAccount
 from tests.support.processes import HOST, ROOT, await_port, clean_environment, free_port
 
@@ -167,23 +169,48 @@ class Upstream:
         """Return what it has journaled until now."""
         return read_journal(self.journal)
 
-    def add(self, *names: str) -> list[str]:
-        """Make roles, past everything in between, and return their IDs."""
+    def add(self, *names: str, description: str = "As it was.", age: float = 0.0) -> list[str]:
+        """Make roles, past everything in between, and return their IDs.
+
+        Args:
+            names: Theirs.
+            description: Theirs.
+            age: For how many seconds they have been there already.
+        """
+        body = {"permissions": ["PROJECT_READ"], "description": description}
+        with self._connected() as connection:
+            return [
+                _asked(connection, "POST", "/v2/roles", {"name": name, **body}, age)["id"]
+                for name in names
+            ]
+
+    def rename(self, role_id: str, name: str) -> None:
+        """Rename a role, past everything in between."""
+        with self._connected() as connection:
+            _asked(connection, "PATCH", f"/v2/roles/{quote(role_id, safe='')}", {"name": name})
+
+    @contextmanager
+    def _connected(self) -> Generator[http.client.HTTPConnection]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         try:
-            return [_add(connection, name) for name in names]
+            yield connection
         finally:
             connection.close()
 
 
-def _add(connection: http.client.HTTPConnection, name: str) -> str:
-    body = {"name": name, "permissions": ["PROJECT_READ"], "description": "As it was."}
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    connection.request("POST", "/v2/roles", msgspec.json.encode(body), headers)
+def _asked(
+    connection: http.client.HTTPConnection, method: str, path: str, body: object, age: float = 0.0
+) -> dict[str, str]:
+    headers = {
+        "Authorization": f"Bearer {KEY}",
+        "Content-Type": "application/json",
+        "X-Age": str(age),
+    }
+    connection.request(method, path, msgspec.json.encode(body), headers)
     answer = connection.getresponse()
     role: dict[str, str] = msgspec.json.decode(answer.read())
-    assert answer.status == 201, role
-    return role["id"]
+    assert answer.status < 300, role
+    return role
 
 
 class _Service:
@@ -213,7 +240,7 @@ class _Service:
 
     def carry_out(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         with self._lock:
-            self._now = wall = time.time()
+            self._now = wall = time.time() - float(request.headers.get("X-Age", "0"))
             if self._rate and _is_client(request.headers):
                 self._account.limit_rate(self._rate, burst=5)
                 self._rate = 0.0
