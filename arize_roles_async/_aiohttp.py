@@ -2,19 +2,27 @@
 
 import asyncio
 import functools
+import gc
 import os
+import re
+import socket
 import ssl
+import struct
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Final, Required, TypedDict
+from types import TracebackType
+from typing import Final, Required, TypedDict, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
-from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._client import BaseRolesClient
@@ -28,13 +36,21 @@ from arize_roles_async._errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._secrets import Secret
+from arize_roles_async._secrets import Secret, redact
 from arize_roles_async._transport import Call, TimeLimit, Transport
 from arize_roles_async._wire import MAX_BODY, Request, Response, invalid_response
 
-# What stands in the place of a secret.
-_API_KEY: Final = "[API key]"
-_PASSWORD: Final = "[password]"  # noqa: S105
+_E = TypeVar("_E", bound=BaseException)
+
+_SUCCESS: Final = range(200, 300)
+_PROXY_AUTHENTICATION_REQUIRED: Final = 407
+# The option that has a close reset the connection; Windows has it in 16 bits each.
+_NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
+_PASSWORD: Final = re.compile(r"(://[^\s/@:]*:)[^\s/@]+@")
+# What a TLS server says if it wants a certificate of the client's, or another one.
+_CERTIFICATE_WANTED: Final = re.compile(
+    "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
+)
 
 
 class AiohttpRolesClient(BaseRolesClient):
@@ -153,206 +169,378 @@ class AiohttpTransport(Transport):
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
-        self._session = session
-        self._owned = session is None
+        self._lent = session
+        self._max_concurrency = max_concurrency
         self._sleep = sleep
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ssl = _ssl_context(config, lent=session is not None)
         self._closed = False
-        # A gate lets callers in as they came; the connector's own limit starves some of them.
-        # Its default is below where each batch of calls sets off the garbage collector (3 %).
-        self._gate = asyncio.Semaphore(max_concurrency)
-        # With each request: what a session sends by default goes to proxies as well.
-        each = config.headers.reveal()
-        self._headers = CIMultiDict(each)
-        self._headers_with_body = CIMultiDict({**each, "Content-Type": "application/json"})
-        self._ssl = _ssl_context(config, lent=not self._owned)
-        self._proxy = None if config.proxy is None else config.proxy.reveal()
-        # The key as it stands in a repr, and as it is.
-        key = config.api_key.reveal()
-        self._secrets = {repr(key)[1:-1]: _API_KEY, key: _API_KEY}
-        if self._proxy is not None and (password := URL(self._proxy).raw_password):
-            self._secrets[password] = _PASSWORD
-        self._deadlines: Deadlines | None = None
+        self._skipped = 0.0
+        """Seconds that `sleep` was asked to wait and did not."""
+        # What belongs to one event loop, from here on.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate: asyncio.Semaphore
+        self._deadlines: Deadlines
+        self._connections: _Connections
+        self._session: aiohttp.ClientSession
+        self._keeper: AsyncGenerator[None] | None = None
 
     def check_open(self) -> None:
         if self._closed:
             raise ClientStateError("the client is closed")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError as error:
-            raise ClientStateError("AiohttpRolesClient runs under asyncio only") from error
+        loop = _running_loop()
         if self._loop is not loop:
-            if self._loop is not None:
-                raise ClientStateError(
-                    "the client belongs to another event loop; make one for each loop"
-                )
-            self._loop = loop
-            self._deadlines = Deadlines(loop)
-            self._session = self._session or aiohttp.ClientSession(
+            self._check_left()
+            self._open(loop)
+
+    def _check_left(self) -> None:
+        """Raise if the event loop that the client belongs to is still open."""
+        if self._loop is not None and not self._loop.is_closed():
+            raise ClientStateError(
+                "the client belongs to another event loop that is still open; make a client for "
+                "each loop"
+            )
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make what belongs to an event loop, after the one before was closed."""
+        self._discard_session()
+        connections = _Connections()
+        if self._lent is not None:
+            if getattr(self._lent, "_loop", loop) is not loop:
+                raise ClientStateError("the session that was lent belongs to another event loop")
+            self._session = self._lent
+        else:
+            self._session = aiohttp.ClientSession(
                 connector=_Connector(limit=0, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                proxy=self._proxy,
+                proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
+            self._keeper = _keep_open(self._session)
+            with suppress(StopIteration):
+                self._keeper.asend(None).send(None)
+        self._connections = connections
+        self._deadlines = Deadlines(loop)
+        # A gate lets callers in as they came; the connector's own limit starves some of them.
+        # Its default is below where each batch of calls sets off the garbage collector (3 %).
+        self._gate = asyncio.Semaphore(self._max_concurrency)
+        self._loop = loop
+
+    def _discard_session(self) -> None:
+        """Let go of a session whose event loop was closed before it, without a warning."""
+        if self._keeper is None or self._session.closed:
+            return
+        with suppress(StopIteration):
+            self._session.close().send(None)
+        with warnings.catch_warnings():
+            # Its transports can only be collected: asyncio closes none without their loop.
+            warnings.simplefilter("ignore", ResourceWarning)
+            self._keeper = None
+            del self._session, self._deadlines
+            gc.collect()
 
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()
-        limit, silence = call.limit, call.timeouts.read
-        assert self._session is not None  # noqa: S101 - check_open came first
-        headers = self._headers if request.body is None else self._headers_with_body
-        attempt = _Attempt(call, self.now)
-        _attempt.set(attempt)
-        response = None
+        attempt = _Attempt(call, self._connections, self._config.headers, self.now)
         failure: RolesError
         await self._gate.acquire()
+        token = _attempt.set(attempt)
         try:
-            response = await self._session.request(
-                request.method,
-                URL(self._config.base_url + request.target, encoded=True),
-                data=request.body,
-                headers={**headers, **request.headers} if request.headers else headers,
-                allow_redirects=False,
-                **self._settings(call, attempt),
-            )
-            limit.reschedule(silence)
-            body = await response.content.readany()
-            if not response.content.at_eof():
-                body = await _whole(body, response.content, lambda: limit.reschedule(silence))
-            return self._answer(request, response, body)
-        except asyncio.CancelledError:
-            if not limit.caught_read_timeout():
-                raise
-            failure, cause = _silent(request, silence), None
-        except RolesError:
-            raise
+            answer = await self._exchange(request, attempt)
+        except asyncio.CancelledError as error:
+            attempt.reset()
+            if not call.limit.caught_read_timeout():
+                raise _without_frames(error)  # noqa: B904 - it is the same one
+            attempt.distrust()
+            failure, cause = _no_answer(request, call), None
         except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees one of ours
-            failure, cause = self._meaning(request, error, call.timeouts), self._shown(error)
+            attempt.reset()
+            attempt.distrust()
+            failure, cause = self._translate(request, error, call), self._safe_cause(error)
+        else:
+            return self._checked(request, answer)
         finally:
+            _attempt.reset(token)
             self._gate.release()
-            limit.reset()
-            if response is not None and not response.content.at_eof():
-                # Half-read, so it must not go back to the pool.
-                response.close()
+            call.limit.reset()
         # Outside of the handlers, so that only the cause that is safe to show hangs on it.
         raise failure from cause
 
-    def _settings(self, call: Call, attempt: "_Attempt") -> "_Settings":
-        """Return what a session has to be told with each request, as it is not our own."""
-        if self._owned:
-            return {"timeout": _client_timeout(call.timeouts.connect, None)}
-        # Only a connector of our own tells when a connection is there, and counts the sends.
-        call.mark_sent(self.now())
-        return {
-            "timeout": _client_timeout(call.timeouts.connect, call.timeouts.read),
-            "raise_for_status": False,
-            "auto_decompress": True,
-            "ssl": self._ssl,
-            "proxy": self._proxy,
-            # A request's middlewares replace those of its session, so they come along.
-            "middlewares": (*getattr(self._session, "_middlewares", ()), attempt),
-        }
-
-    def _answer(self, request: Request, response: aiohttp.ClientResponse, body: bytes) -> Response:
-        answer = Response(
+    async def _exchange(self, request: Request, attempt: "_Attempt") -> Response:
+        call = attempt.call
+        headers = {**request.headers}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        response = await self._session.request(
+            request.method,
+            URL(self._config.base_url + request.target, encoded=True),
+            data=request.body,
+            headers=headers,
+            allow_redirects=False,
+            **self._settings(attempt),
+        )
+        try:
+            call.limit.reschedule(call.timeouts.read)
+            body = await response.content.readany()
+            if not response.content.at_eof():
+                body = await _read_on(body, response.content, call)
+        finally:
+            if response.content.at_eof():
+                attempt.complete()
+            else:
+                # Half-read, so it must not go back to the pool.
+                response.close()
+                attempt.reset()
+        return Response(
             status=response.status,
             headers=response.headers,
             body=body,
             secret=self._config.api_key.reveal(),
         )
+
+    def _checked(self, request: Request, answer: Response) -> Response:
+        if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
+            raise self._proxy_refusal(request)
         # A failure is what its status says, however much is said about it.
-        if len(body) > MAX_BODY and response.ok:
+        if len(answer.body) > MAX_BODY and answer.status in _SUCCESS:
             raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
         return answer
 
-    def _meaning(  # noqa: PLR0911 - one case a kind of failure
-        self, request: Request, failure: Exception, timeouts: Timeouts
-    ) -> RolesError:
-        said = f"{request.method} {request.path}"
+    def _settings(self, attempt: "_Attempt") -> "_Settings":
+        """Return what a session is told with each request."""
+        if self._lent is None:
+            return {"timeout": _client_timeout(attempt.call.timeouts.connect)}
+        return {
+            "timeout": _client_timeout(attempt.call.timeouts.connect),
+            "raise_for_status": False,
+            "auto_decompress": True,
+            "ssl": self._ssl,
+            "proxy": None if self._config.proxy is None else self._config.proxy.reveal(),
+            # A request's middlewares replace those of its session, so they come along.
+            "middlewares": (*getattr(self._session, "_middlewares", ()), attempt),
+        }
+
+    def _translate(self, request: Request, failure: Exception, call: Call) -> RolesError:  # noqa: PLR0911 - one case a kind of failure
+        line = f"{request.method} {request.path}"
         match failure:
             case aiohttp.ConnectionTimeoutError():
                 return RolesTimeoutError(
-                    f"{said}: no connection", limit="connect", seconds=timeouts.connect or 0.0
+                    f"{line}: no connection to {self._route}",
+                    limit="connect",
+                    seconds=call.timeouts.connect or 0.0,
                 )
-            case aiohttp.ServerTimeoutError():
-                return _silent(request, timeouts.read)
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
                 why = f"the server's certificate is not trusted: {self._safe(failure)}"
-                return RolesConnectionError(f"{said}: {why}", certificate=True)
+                return RolesConnectionError(f"{line}: {why}", certificate=True)
+            case OSError() if _CERTIFICATE_WANTED.search(str(failure)):
+                asks = "may ask" if "HANDSHAKE_FAILURE" in str(failure) else "asks"
+                why = f"{self._service} {asks} for a client certificate, which a lent session has"
+                return RolesConnectionError(
+                    f"{line}: {why}: {self._safe(failure)}", certificate=True
+                )
+            case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=error):
+                why = f"cannot connect to the proxy {host}:{port} on the way to {self._service}"
+                return RolesConnectionError(f"{line}: {why}: {self._safe(error)}")
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=error):
-                why = f"cannot connect to {host}:{port}: {self._safe(error)}"
-                return RolesConnectionError(f"{said}: {why}")
+                where = f"{host}:{port}"
+                where = self._route if where == self._service else where
+                why = f"cannot connect to {where}: {self._safe(error)}"
+                return RolesConnectionError(f"{line}: {why}")
+            case aiohttp.ClientHttpProxyError(status=407):
+                return self._proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
-                why = f"the proxy refused it: {self._safe(failure)}"
-                return RolesConnectionError(f"{said}: {why}")
+                why = f"{self._proxy} refused to connect to {self._service}: {self._safe(failure)}"
+                return RolesConnectionError(f"{line}: {why}")
             case ValueError() if not isinstance(failure, aiohttp.ClientError):
-                return ConfigurationError(f"{said}: the session refused it: {self._safe(failure)}")
-            case RuntimeError() if self._session is not None and self._session.closed:
+                return ConfigurationError(f"{line}: the session refused it: {self._safe(failure)}")
+            case RuntimeError() if self._session.closed:
                 return ClientStateError("the session is closed")
             case _:
                 why = f"the connection failed before a whole answer came: {self._safe(failure)}"
-                return RolesConnectionError(f"{said}: {why}", sent=True)
+                return RolesConnectionError(f"{line}: {why}", sent=call.in_flight)
+
+    def _proxy_refusal(self, request: Request) -> RolesConnectionError:
+        return RolesConnectionError(
+            f"{request.method} {request.path}: {self._proxy} refused the credentials of the client "
+            "(407): check the user and password in the proxy's URL",
+            credentials=True,
+        )
+
+    @property
+    def _service(self) -> str:
+        return _place(URL(self._config.base_url))
+
+    @property
+    def _proxy(self) -> str:
+        """The proxy, without its credentials."""
+        url = self._config.proxy and self._config.proxy.reveal()
+        if self._lent is not None:
+            url = url or getattr(self._session, "_default_proxy", None)
+        return f"the proxy {_place(URL(url))}" if url else "the proxy"
+
+    @property
+    def _route(self) -> str:
+        return (
+            self._service
+            if self._proxy == "the proxy"
+            else f"{self._service} through {self._proxy}"
+        )
 
     def _safe(self, failure: BaseException) -> str:
-        said = f"{type(failure).__name__}: {failure}".removesuffix(": ")
-        for secret, stand_in in self._secrets.items():
-            said = said.replace(secret, stand_in)
-        return said
+        """Return what a failure says, without the key and a proxy's password."""
+        text = f"{type(failure).__name__}: {failure}".removesuffix(": ")
+        return _PASSWORD.sub(r"\1[password]@", redact(text, self._config.api_key.reveal()))
 
-    def _shown(self, failure: BaseException) -> BaseException:
-        """Return the failure as a cause, or only what it says where its chain holds the key."""
+    def _safe_cause(self, failure: BaseException) -> BaseException:
+        """Return the failure as a cause, or only what it says if its chain shows a secret."""
         link: BaseException | None = failure
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.
             shown = f"{link}{link!r}"
-            if any(secret in shown for secret in self._secrets):
+            if redact(shown, self._config.api_key.reveal()) != shown or _PASSWORD.search(shown):
                 return RolesError(self._safe(failure))
-            link = link.__cause__ or link.__context__
-        return failure
+            link = _next_link(link)
+        return _without_frames(failure)
 
     def now(self) -> float:
-        return time.monotonic()
+        return time.monotonic() + self._skipped
 
     async def sleep(self, seconds: float) -> None:
+        end = self.now() + seconds
         await self._sleep(seconds)
+        self._skipped += max(0.0, end - self.now())
 
     def time_limit(self, call: Call) -> TimeLimit:
-        assert self._deadlines is not None  # noqa: S101 - check_open came first
         return self._deadlines.limit(call)
 
     async def aclose(self) -> None:
-        if self._owned and self._loop not in {None, asyncio.get_running_loop()}:
-            raise ClientStateError("the client can only be closed in the event loop it was used in")
+        is_here = self._loop is _running_loop()
+        if self._lent is None and not is_here:
+            self._check_left()
+            self._discard_session()
         self._closed = True
-        if self._deadlines is not None:
+        if is_here:
             self._deadlines.close()
-        if self._owned and self._session is not None:
-            await self._session.close()
+            if self._keeper is not None:
+                await self._keeper.aclose()
+
+
+async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
+    """Hold a session until this generator is closed.
+
+    An event loop that ends closes the generators that began in it, so that the session of a client
+    that nobody closed ends with its loop, as the loops of `asyncio.run` come and go.
+    """
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+class _Connections:
+    """Which connections of a session may carry a request."""
+
+    def __init__(self) -> None:
+        self._numbers: WeakKeyDictionary[ResponseHandler, int] = WeakKeyDictionary()
+        self.opened = 0
+        """How many there were so far."""
+        self.distrusted = 0
+        """How many of these, from the first on, carry no more requests, because one has failed."""
+
+    def may_carry(self, connection: ResponseHandler) -> bool:
+        """Tell whether a connection may carry a request.
+
+        Raises:
+            ServerDisconnectedError: It is new, and the server sent something already.
+        """
+        number = self._numbers.get(connection)
+        if number is not None:
+            # One with an answer on it that nobody asked for would give it to whoever asks next.
+            return number > self.distrusted and not connection.should_close
+        if connection.should_close:
+            raise aiohttp.ServerDisconnectedError("the server answered before it was asked")
+        self.opened += 1
+        self._numbers[connection] = self.opened
+        return True
 
 
 class _Attempt:
     """One attempt, which sends its request once.
 
     aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. Whether
-    to try again, and what the first try may have done, is the retry loop's to know.
+    to try again, and what the first try may have done, is the call machine's to know.
     """
 
-    __slots__ = ("_call", "_failure", "_now", "_protocol")
+    __slots__ = (
+        "_connections",
+        "_failure",
+        "_headers",
+        "_now",
+        "_opened",
+        "_protocol",
+        "_transport",
+        "call",
+    )
 
-    def __init__(self, call: Call, now: Callable[[], float]) -> None:
-        self._call = call
+    def __init__(
+        self,
+        call: Call,
+        connections: _Connections,
+        headers: Secret[Mapping[str, str]],
+        now: Callable[[], float],
+    ) -> None:
+        self.call = call
+        self._connections = connections
+        self._headers = headers
         self._now = now
         self._protocol: ResponseHandler | None = None
+        self._transport: asyncio.Transport | None = None
         self._failure: BaseException | None = None
+        self._opened = 0
 
     def refuse_second(self) -> None:
-        """Raise what the first connection ended in, where there was one."""
+        """Raise what the first connection ended in, if there was one."""
         if self._protocol is not None:
             raise self._protocol.exception() or aiohttp.ServerDisconnectedError
 
-    def connected(self, protocol: ResponseHandler | None) -> None:
-        """Note that from here on the request may reach the service, which may be silent."""
+    def take(self, request: aiohttp.ClientRequest, connection: Connection) -> bool:
+        """Take a connection, unless it must not carry the request.
+
+        From here on the request may reach the service, which may be silent.
+        """
+        # A connection that was just handed out has one.
+        protocol = cast("ResponseHandler", connection.protocol)
+        if not self._connections.may_carry(protocol):
+            return False
         self._protocol = protocol
-        self._call.mark_sent(self._now())
-        self._call.limit.reschedule(self._call.timeouts.read)
+        self._transport = protocol.transport
+        self._opened = self._connections.opened
+        # Only now: nothing before this, such as a proxy or a tracer, is told the key.
+        request.headers.update(self._headers.reveal())
+        self.call.mark_sent(self._now())
+        self.call.limit.reschedule(self.call.timeouts.read)
+        return True
+
+    def complete(self) -> None:
+        """Note that the whole answer is there, so that the connection may be used again."""
+        self._transport = None
+
+    def reset(self) -> None:
+        """Reset the connection, so that the system sends nothing of the request later."""
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        with suppress(OSError):
+            # With this a close discards what is not sent yet, also if aiohttp closed it just now.
+            transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
+            )
+        transport.abort()
+
+    def distrust(self) -> None:
+        """Have no connection carry another request that was there when this one failed.
+
+        What broke one, such as a firewall that forgot it, broke the others as well.
+        """
+        self._connections.distrusted = max(self._connections.distrusted, self._opened)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
@@ -360,11 +548,26 @@ class _Attempt:
         """Let the request out once: a middleware, for a session that has a connector of its own."""
         if self._failure is not None:
             raise self._failure
+        send = request.send
+
+        async def send_checked(connection: Connection) -> aiohttp.ClientResponse:
+            if not self.take(request, connection):
+                raise _UnfitError
+            return await send(connection)
+
+        # aiohttp tells no middleware which connection it has chosen; it hands it over here.
+        request.send = send_checked  # type: ignore[assignment, method-assign]
         try:
-            return await handler(request)
+            while True:
+                with suppress(_UnfitError):
+                    return await handler(request)
         except BaseException as error:
             self._failure = error
             raise
+
+
+class _UnfitError(Exception):
+    """A connection that must not carry the request; aiohttp closes it."""
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("_attempt")
@@ -372,21 +575,19 @@ _attempt: ContextVar[_Attempt] = ContextVar("_attempt")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A connector that hands out no connection with an answer on it that nobody asked for."""
+    """A connector that hands out only connections that may carry the attempt's request."""
 
     async def connect(
         self,
         req: aiohttp.ClientRequest,
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
-    ) -> aiohttp.connector.Connection:
+    ) -> Connection:
         attempt = _attempt.get()
         attempt.refuse_second()
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if protocol is None or not protocol.should_close:
-                attempt.connected(protocol)
+            if attempt.take(req, connection):
                 return connection
             connection.close()
 
@@ -400,25 +601,65 @@ class _Settings(TypedDict, total=False):
     middlewares: tuple[ClientMiddlewareType, ...]
 
 
-def _silent(request: Request, silence: float | None) -> RolesTimeoutError:
-    said = f"{request.method} {request.path}: no answer"
-    return RolesTimeoutError(said, limit="read", seconds=silence or 0.0, sent=True)
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise ClientStateError("AiohttpRolesClient runs under asyncio only") from error
 
 
-async def _whole(body: bytes, content: aiohttp.StreamReader, heard: Callable[[], object]) -> bytes:
+def _no_answer(request: Request, call: Call) -> RolesTimeoutError:
+    return RolesTimeoutError(
+        f"{request.method} {request.path}: no answer",
+        limit="read",
+        seconds=call.timeouts.read or 0.0,
+        sent=True,
+    )
+
+
+async def _read_on(body: bytes, content: aiohttp.StreamReader, call: Call) -> bytes:
     """Return the body that begins so, or as much of it as shows that it is too long."""
     chunks = [body]
     size = len(body)
     while size <= MAX_BODY and not content.at_eof():
-        heard()
+        call.limit.reschedule(call.timeouts.read)
         chunks.append(await content.readany())
         size += len(chunks[-1])
     return b"".join(chunks)
 
 
 @functools.lru_cache
-def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read)
+def _client_timeout(connect: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect)
+
+
+def _place(url: URL) -> str:
+    return f"{url.host}:{url.port}"
+
+
+def _without_frames(error: _E) -> _E:
+    """Return an error after taking the frames out of its traceback that may hold the key.
+
+    These are aiohttp's, asyncio's and this module's; also from the errors that it hangs on.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        frames: list[TracebackType] = []
+        frame = link.__traceback__
+        while frame is not None:
+            module = frame.tb_frame.f_globals.get("__name__", "")
+            if module != __name__ and module.partition(".")[0] not in {"aiohttp", "asyncio"}:
+                frames.append(frame)
+            frame = frame.tb_next
+        kept: TracebackType | None = None
+        for frame in reversed(frames):
+            kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+        link = _next_link(link.with_traceback(kept))
+    return error
+
+
+def _next_link(error: BaseException) -> BaseException | None:
+    return error.__cause__ or error.__context__
 
 
 def _check_bound(max_concurrency: object) -> None:
@@ -428,6 +669,8 @@ def _check_bound(max_concurrency: object) -> None:
 
 
 def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:
+    if session is not None and session.auth is not None:
+        raise ConfigurationError("session must have no auth of its own, since the API key is sent")
     connector = None if session is None else session.connector
     if connector is None or isinstance(connector, aiohttp.TCPConnector):
         return

@@ -8,6 +8,7 @@ after the earliest of them all finds next to nothing to do.
 import asyncio
 import math
 from types import TracebackType
+from typing import cast
 
 from arize_roles_async._call import Call, TimeLimit
 
@@ -77,15 +78,15 @@ class Deadline(TimeLimit):
         self._call = call
         self._deadlines = deadlines
         self._end = end
-        self._task: asyncio.Task[object] | None = None
+        self._task: asyncio.Task[object]
         self._cancelling = 0
         self.moment = end
         self.expired = False
 
     def __enter__(self) -> Call:
-        task = self._task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a call runs in a task
-        self._cancelling = task.cancelling()
+        # A call runs in a task, as everything does that may be cancelled.
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling = self._task.cancelling()
         self._deadlines.add(self)
         return self._call
 
@@ -118,11 +119,9 @@ class Deadline(TimeLimit):
 
     def expire(self) -> None:
         """Cancel the block."""
-        assert self._task is not None  # noqa: S101 - it was entered
         self.expired = True
         self._task.cancel()
 
     def _takes_back(self) -> bool:
         """Take back its own cancellation, and tell whether nobody else asked for one as well."""
-        assert self._task is not None  # noqa: S101 - it was entered
         return self._task.uncancel() <= self._cancelling

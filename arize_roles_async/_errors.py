@@ -187,13 +187,24 @@ class RolesConnectionError(RolesError):
 
     Attributes:
         sent: Whether any of the request may have reached the service.
-        certificate: Whether the server's certificate was what failed; never tried again.
+        certificate: Whether it failed at a certificate: the server's is not trusted, or the server
+            asks for one of the client's. Never tried again.
+        credentials: Whether the proxy refused the user and password that its URL holds (407).
+            Never tried again, since directories lock accounts.
     """
 
-    def __init__(self, message: str = "", *, sent: bool = False, certificate: bool = False) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        sent: bool = False,
+        certificate: bool = False,
+        credentials: bool = False,
+    ) -> None:
         super().__init__(message)
         self.sent = sent
         self.certificate = certificate
+        self.credentials = credentials
 
 
 Limit = Literal["total", "connect", "read"]

@@ -131,8 +131,8 @@ def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
     match failure:
         case StatusError(status=status):
             return status in (_RETRIED if change else _RETRIED_READS)
-        case RolesConnectionError(certificate=certificate):
-            return not certificate
+        case RolesConnectionError(certificate=certificate, credentials=credentials):
+            return not (certificate or credentials)
         case _:
             return isinstance(failure, RolesTimeoutError)
 

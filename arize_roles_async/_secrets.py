@@ -1,5 +1,6 @@
 """What nobody may read in an error, a log line or a traceback, and how it is kept out of them."""
 
+import json
 import re
 from typing import Final, Generic, NoReturn, TypeVar
 
@@ -37,7 +38,8 @@ def redact(text: str, key: str) -> str:
     """
     # A key of 8 characters or more is redacted wherever it stands. A shorter one, such as `test`,
     # may be a word or a part of one, and is only meant where it follows `Bearer`.
-    for spelled in (repr(key)[1:-1], key):
+    # It may be spelled as in JSON or in a repr.
+    for spelled in (json.dumps(key)[1:-1], repr(key)[1:-1], key):
         if len(key) >= _UNMISTAKABLE:
             text = text.replace(spelled, _API_KEY)
         else:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -69,6 +69,10 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, int]]:
+        """Show as little as `repr`: a traceback by rich would show every field of a struct."""
+        yield "status", self.status
 
     def header(self, name: str) -> str | None:
         """Return a header as an error may quote it: on one line, without the API key."""

@@ -1,9 +1,10 @@
 """The fake client: the same methods as the real one, over an account instead of a socket."""
 
+import asyncio
 import math
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from anyio import sleep_forever
@@ -16,6 +17,11 @@ from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._transport import Call, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
+
+if TYPE_CHECKING:
+    from trio.lowlevel import TrioToken
+
+_Loop: TypeAlias = "asyncio.AbstractEventLoop | TrioToken"
 
 
 class FakeRolesClient(BaseRolesClient):
@@ -63,10 +69,23 @@ class AccountTransport(Transport):
         self._account = account
         self._authorization = f"Bearer {account.api_key if api_key is None else api_key}"
         self._closed = False
+        self._loop: _Loop | None = None
 
     def check_open(self) -> None:
         if self._closed:
             raise ClientStateError("the client is closed")
+        self._enter_loop()
+
+    def _enter_loop(self) -> None:
+        """Belong to the event loop that runs, unless another one that is open has the client."""
+        loop = _running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and _is_open(self._loop):
+                raise ClientStateError(
+                    "the client belongs to another event loop that is still open; make a client "
+                    "for each loop"
+                )
+            self._loop = loop
 
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()
@@ -133,7 +152,34 @@ class AccountTransport(Transport):
         return _AccountTimeLimit(call)
 
     async def aclose(self) -> None:
+        self._enter_loop()
         self._closed = True
+
+
+def _running_loop() -> "_Loop":
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        # Not asyncio, so it can only be trio, which is imported where it runs.
+        from trio.lowlevel import current_trio_token
+
+        return current_trio_token()
+
+
+def _is_open(loop: "_Loop") -> bool:
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return not loop.is_closed()
+    from trio import RunFinishedError
+
+    try:
+        loop.run_sync_soon(_do_nothing)
+    except RunFinishedError:
+        return False
+    return True
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class _TimeIsUpError(Exception):

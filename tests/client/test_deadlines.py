@@ -1,12 +1,13 @@
 """The time limits of a client, over one timer."""
 
 import asyncio
-import math
 from collections.abc import Callable
 
 import pytest
 
-from arize_roles_async._deadlines import Deadlines
+from arize_roles_async import RetryPolicy, RolesTimeoutError, Timeouts
+from arize_roles_async._call import Call
+from arize_roles_async._deadlines import Deadline, Deadlines
 
 pytestmark = pytest.mark.asyncio
 
@@ -47,156 +48,181 @@ def deadlines_on(clock: Clock) -> Deadlines:
     return Deadlines(clock)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+def block(deadlines: Deadlines, seconds: float | None) -> Deadline:
+    """Return the block of a call that may take so long."""
+    return deadlines.limit(Call("list", Timeouts(total=seconds), RetryPolicy(), deadlines.at(0.0)))
+
+
 async def forever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def test_a_block_whose_moment_comes_is_left_and_raises_nothing() -> None:
-    clock = Clock()
-    deadlines = deadlines_on(clock)
-    with deadlines.after(5.0) as deadline:
-        asyncio.get_running_loop().call_soon(clock.advance_to, 5.0)
-        await forever()
-    assert deadline.expired
+def advance_soon(clock: Clock, now: float) -> None:
+    asyncio.get_running_loop().call_soon(clock.advance_to, now)
+
+
+def cancellations() -> int:
     task = asyncio.current_task()
     assert task is not None
-    assert task.cancelling() == 0
+    return task.cancelling()
 
 
-async def test_a_block_that_ends_in_time_is_not_touched() -> None:
-    clock = Clock()
-    with deadlines_on(clock).after(5.0) as deadline:
-        clock.advance_to(4.9)
+class TestBlock:
+    async def test_due(self) -> None:
+        """A block whose moment comes is left with the error of its call."""
+        clock = Clock()
+        with pytest.raises(RolesTimeoutError) as caught, block(deadlines_on(clock), 5.0):  # noqa: PT012
+            advance_soon(clock, 5.0)
+            await forever()
+        assert caught.value.limit == "total"
+        assert caught.value.seconds == 5.0
+        assert cancellations() == 0
+
+    async def test_exact(self) -> None:
+        """It is due at its moment, and not before."""
+        clock = Clock()
+        deadline = block(deadlines_on(clock), 5.0)
+        with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
+            clock.advance_to(4.999)
+            await asyncio.sleep(0)
+            assert not deadline.expired
+            clock.advance_to(5.0)
+            assert deadline.expired
+            await forever()
+
+    async def test_in_time(self) -> None:
+        """A block that ends in time is not touched."""
+        clock = Clock()
+        with block(deadlines_on(clock), 5.0):
+            clock.advance_to(4.9)
+            await asyncio.sleep(0)
+        clock.advance_to(6.0)
         await asyncio.sleep(0)
-    clock.advance_to(6.0)
-    await asyncio.sleep(0)
-    assert not deadline.expired
+        assert cancellations() == 0
 
+    async def test_no_limit(self) -> None:
+        """No limit never comes, and needs no timer."""
+        clock = Clock()
+        with block(deadlines_on(clock), None):
+            clock.advance_to(1e9)
+            await asyncio.sleep(0)
+        assert clock.timers == []
 
-async def test_no_limit_never_comes() -> None:
-    clock = Clock()
-    with deadlines_on(clock).after(None) as deadline:
-        clock.advance_to(1e9)
+    async def test_cancelled(self) -> None:
+        """The cancellation of somebody else goes on its way."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+
+        async def call() -> None:
+            with block(deadlines, 5.0):
+                await forever()
+
+        task = asyncio.create_task(call())
         await asyncio.sleep(0)
-    assert deadline.moment == math.inf
-    assert clock.timers == []
-
-
-async def test_what_is_due_within_the_block_ends_only_a_part_of_it() -> None:
-    clock = Clock()
-    deadlines = deadlines_on(clock)
-    with deadlines.after(30.0) as deadline:
-        deadline.within(5.0)
-        asyncio.get_running_loop().call_soon(clock.advance_to, 5.0)
+        task.cancel()
+        clock.advance_to(5.0)
         with pytest.raises(asyncio.CancelledError):
-            await forever()
-        assert deadline.ends_early()
-        assert not deadline.expired
-        asyncio.get_running_loop().call_soon(clock.advance_to, 30.0)
-        await forever()
-    assert deadline.expired
-    task = asyncio.current_task()
-    assert task is not None
-    assert task.cancelling() == 0
+            await task
 
+    async def test_error(self) -> None:
+        """An error in the block comes through."""
+        with pytest.raises(KeyError), block(deadlines_on(Clock()), 5.0):
+            raise KeyError("mine")
 
-async def test_each_sign_of_life_makes_it_due_later() -> None:
-    clock = Clock()
-    with deadlines_on(clock).after(30.0) as deadline:
-        deadline.within(5.0)
-        clock.advance_to(3.0)
-        deadline.within(5.0)
-        clock.advance_to(7.9)
-        await asyncio.sleep(0)
-        assert not deadline.expired
-        deadline.whole()
-        clock.advance_to(29.9)
-        await asyncio.sleep(0)
-        assert not deadline.expired
-
-
-async def test_the_end_of_the_block_is_no_early_end() -> None:
-    clock = Clock()
-    with deadlines_on(clock).after(5.0) as deadline:
-        deadline.within(10.0)
-        asyncio.get_running_loop().call_soon(clock.advance_to, 5.0)
-        try:
-            await forever()
-        except asyncio.CancelledError:
-            assert not deadline.ends_early()
-            raise
-    assert deadline.expired
-
-
-async def test_an_early_end_does_not_hide_the_cancellation_of_somebody_else() -> None:
-    clock = Clock()
-    deadlines = deadlines_on(clock)
-
-    async def call() -> None:
-        with deadlines.after(30.0) as deadline:
-            deadline.within(5.0)
+    async def test_error_at_end(self) -> None:
+        """An error that the end of the block brings about comes through."""
+        clock = Clock()
+        with pytest.raises(OSError, match="while it ended"), block(deadlines_on(clock), 5.0):  # noqa: PT012
+            advance_soon(clock, 5.0)
             try:
                 await forever()
             except asyncio.CancelledError:
-                if not deadline.ends_early():
-                    raise
-
-    task = asyncio.create_task(call())
-    await asyncio.sleep(0)
-    task.cancel()
-    clock.advance_to(5.0)
-    with pytest.raises(asyncio.CancelledError):
-        await task
+                raise OSError("while it ended") from None
+        assert cancellations() == 0
 
 
-async def test_a_thousand_blocks_one_after_the_other_take_one_timer() -> None:
-    clock = Clock()
-    deadlines = deadlines_on(clock)
-    for _ in range(1000):
-        with deadlines.after(30.0):
+class TestReschedule:
+    async def test_part(self) -> None:
+        """What is due earlier ends a part of the block, and the rest goes on."""
+        clock = Clock()
+        deadline = block(deadlines_on(clock), 30.0)
+        with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
+            deadline.reschedule(5.0)
+            advance_soon(clock, 5.0)
+            with pytest.raises(asyncio.CancelledError):
+                await forever()
+            assert deadline.caught_read_timeout()
+            assert not deadline.expired
+            assert cancellations() == 0
+            advance_soon(clock, 30.0)
+            await forever()
+
+    async def test_later(self) -> None:
+        """Each sign of life makes it due later, and a reset at the end of the block only."""
+        clock = Clock()
+        deadline = block(deadlines_on(clock), 30.0)
+        with deadline:
+            deadline.reschedule(5.0)
+            clock.advance_to(3.0)
+            deadline.reschedule(5.0)
+            clock.advance_to(7.9)
+            assert not deadline.expired
+            deadline.reset()
+            clock.advance_to(29.9)
+            assert not deadline.expired
+            await asyncio.sleep(0)
+
+    async def test_beyond_end(self) -> None:
+        """The end of the block is no read timeout."""
+        clock = Clock()
+        deadline = block(deadlines_on(clock), 5.0)
+        with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
+            deadline.reschedule(10.0)
+            advance_soon(clock, 5.0)
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                assert not deadline.caught_read_timeout()
+                raise
+
+    async def test_cancelled_too(self) -> None:
+        """A read timeout does not hide the cancellation of somebody else."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+
+        async def call() -> None:
+            deadline = block(deadlines, 30.0)
+            with deadline:
+                deadline.reschedule(5.0)
+                try:
+                    await forever()
+                except asyncio.CancelledError:
+                    if not deadline.caught_read_timeout():
+                        raise
+
+        task = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        task.cancel()
+        clock.advance_to(5.0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+class TestTimer:
+    async def test_shared(self) -> None:
+        """A thousand blocks one after the other take one timer."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+        for _ in range(1000):
+            with block(deadlines, 30.0):
+                pass
+        assert len(clock.timers) == 1
+
+    async def test_close(self) -> None:
+        """Closing lets go of the timer."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+        with block(deadlines, 5.0):
             pass
-    assert len(clock.timers) == 1
-
-
-async def test_the_cancellation_of_somebody_else_goes_on_its_way() -> None:
-    clock = Clock()
-    deadlines = deadlines_on(clock)
-
-    async def call() -> None:
-        with deadlines.after(5.0):
-            await forever()
-
-    task = asyncio.create_task(call())
-    await asyncio.sleep(0)
-    task.cancel()
-    clock.advance_to(5.0)
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def test_closing_lets_go_of_the_timer() -> None:
-    clock = Clock()
-    deadlines = deadlines_on(clock)
-    with deadlines.after(5.0):
-        pass
-    deadlines.close()
-    assert [timer.cancelled for timer in clock.timers] == [True]
-
-
-async def test_an_error_in_the_block_comes_through() -> None:
-    deadlines = deadlines_on(Clock())
-    with pytest.raises(KeyError), deadlines.after(5.0):
-        raise KeyError("mine")
-
-
-async def test_an_error_that_the_end_of_the_block_brings_about_comes_through() -> None:
-    clock = Clock()
-    with pytest.raises(OSError, match="while it ended"), deadlines_on(clock).after(5.0):  # noqa: PT012
-        asyncio.get_running_loop().call_soon(clock.advance_to, 5.0)
-        try:
-            await forever()
-        except asyncio.CancelledError:
-            raise OSError("while it ended") from None
-    task = asyncio.current_task()
-    assert task is not None
-    assert task.cancelling() == 0
+        deadlines.close()
+        assert [timer.cancelled for timer in clock.timers] == [True]

@@ -1,6 +1,7 @@
 """What is taken for the API key in a text that an error or a log line quotes."""
 
 import copy
+import json
 import pickle
 
 import pytest
@@ -17,6 +18,7 @@ LONG = 'ak-0123"\\89=='
         (f"x{LONG}x", LONG, "x[API key]x"),
         (f"Bearer {LONG}", LONG, "Bearer [API key]"),
         (repr(LONG), LONG, "'[API key]'"),
+        (json.dumps([LONG]), LONG, '["[API key]"]'),
         ("nothing of it", LONG, "nothing of it"),
         ("test failed: the latest test", "test", "test failed: the latest test"),
         ("Authorization: Bearer test", "test", "Authorization: Bearer [API key]"),

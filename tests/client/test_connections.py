@@ -1,0 +1,276 @@
+"""What becomes of connections: given up, failed, stale, or with an answer nobody asked for."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    OutcomeUnknownError,
+    Permission,
+    RetryPolicy,
+    RolesTimeoutError,
+    Timeouts,
+)
+from arize_roles_async._aiohttp import _Attempt  # pyright: ignore[reportPrivateUsage]
+from tests.support.tls import Authority
+
+pytestmark = pytest.mark.asyncio
+
+BODY = b'{"roles": [], "pagination": {"has_more": false}}'
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n" + BODY
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+LENT = pytest.mark.parametrize("lent", [False, True], ids=["own", "lent"])
+
+
+async def no_wait(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def client(url: str, *, lent: bool, **options: Any) -> AsyncGenerator[AiohttpRolesClient]:  # noqa: ANN401
+    session = aiohttp.ClientSession() if lent else None
+    async with AiohttpRolesClient(
+        "key", base_url=url, session=session, sleep=no_wait, **options
+    ) as roles:
+        yield roles
+    if session is not None:
+        await session.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
+            await asyncio.sleep(0)
+
+
+class Peer(asyncio.Protocol):
+    """One connection as the service sees it, which answers as its server says."""
+
+    def __init__(self, server: "Server") -> None:
+        self.server = server
+        self.received = b""
+        self.transport: asyncio.Transport
+        self.lost = False
+        self.why: Exception | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.server.peers.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        if self.received.endswith(b"\r\n\r\n"):
+            self.server.answer(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self.why = exc
+
+
+class Server:
+    def __init__(self, answer: Callable[[Peer], None]) -> None:
+        self.url = ""
+        self.peers: list[Peer] = []
+        self.answer = answer
+
+
+@asynccontextmanager
+async def serve(
+    answer: Callable[[Peer], None], context: ssl.SSLContext | None = None
+) -> AsyncGenerator[Server]:
+    server = Server(answer)
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: Peer(server), "127.0.0.1", 0, ssl=context)
+    scheme = "http" if context is None else "https"
+    server.url = f"{scheme}://localhost:{listening.sockets[0].getsockname()[1]}"
+    async with listening:
+        yield server
+        for peer in server.peers:
+            peer.transport.abort()
+        await until(lambda: all(peer.lost for peer in server.peers))
+
+
+def silent(_: Peer) -> None:
+    pass
+
+
+def do_nothing(_: _Attempt) -> None:
+    pass
+
+
+def page(peer: Peer) -> None:
+    peer.transport.write(PAGE)
+
+
+async def by_read_limit(roles: AiohttpRolesClient, _: Server) -> None:
+    with pytest.raises(RolesTimeoutError):
+        await roles.with_options(timeout=Timeouts(read=0.05)).list()
+
+
+async def by_total_limit(roles: AiohttpRolesClient, _: Server) -> None:
+    with pytest.raises(RolesTimeoutError):
+        await roles.with_options(timeout=0.05).list()
+
+
+async def by_cancellation(roles: AiohttpRolesClient, server: Server) -> None:
+    task = asyncio.ensure_future(roles.list().all())
+    await until(lambda: server.peers and server.peers[0].received)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+GiveUp = Callable[[AiohttpRolesClient, Server], Awaitable[None]]
+
+
+class TestGivenUp:
+    @LENT
+    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+    @pytest.mark.parametrize("give_up", [by_read_limit, by_total_limit, by_cancellation])
+    async def test_reset(self, give_up: GiveUp, tmp_path: Path, *, tls: bool, lent: bool) -> None:
+        """The connection of an attempt that was given up is reset, and not closed in order."""
+        authority = Authority(tmp_path)
+        context = authority.right() if tls else None
+        once = RetryPolicy(attempts=1)
+        options = {"retry": once} | ({"ca_file": authority.pem} if tls else {})
+        async with (
+            serve(silent, context) as server,
+            client(server.url, lent=lent, **options) as roles,
+        ):
+            await give_up(roles, server)
+            await until(lambda: server.peers[0].lost)
+            assert isinstance(server.peers[0].why, ConnectionResetError)
+
+    @pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "control"])
+    async def test_not_delivered(self, monkeypatch: pytest.MonkeyPatch, *, is_reset: bool) -> None:
+        """What the system had not sent by then is never sent; without the reset it would be."""
+        if not is_reset:
+            monkeypatch.setattr(_Attempt, "reset", do_nothing)
+        with socket.socket() as listening:
+            # So small a buffer that most of the request waits on the client's side.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            limits = Timeouts(read=0.1)
+            async with client(
+                url, lent=False, timeout=limits, retry=RetryPolicy(attempts=1)
+            ) as roles:
+                with pytest.raises(OutcomeUnknownError):
+                    await roles.create(
+                        name="Made", permissions=[*Permission], description="\u20ac" * 1000
+                    )
+            peer, _ = listening.accept()
+            with peer:
+                received = await asyncio.to_thread(read_to_end, peer)
+        assert received.startswith(b"POST /v2/roles HTTP/1.1\r\n")
+        assert received.endswith(b"}") is not is_reset
+
+    async def test_answered(self) -> None:
+        """A connection whose answer was read is closed in order."""
+        async with serve(page) as server:
+            async with client(server.url, lent=False) as roles:
+                await roles.list()
+            await until(lambda: server.peers[0].lost)
+            assert server.peers[0].why is None
+
+
+def read_to_end(peer: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := peer.recv(65536):
+            received += data
+    return received
+
+
+class TestFailed:
+    @LENT
+    async def test_forgotten(self, *, lent: bool) -> None:
+        """After a firewall forgot twenty connections, one read limit is all that is lost."""
+
+        def answer(peer: Peer) -> None:
+            if peer in forgotten:
+                return
+            waiting.append(peer)
+            # The twenty calls need a connection each, so none is answered before the last.
+            if len(server.peers) >= 20:
+                for each in waiting:
+                    each.transport.write(PAGE)
+                waiting.clear()
+
+        forgotten: list[Peer] = []
+        waiting: list[Peer] = []
+        limits = Timeouts(read=0.2)
+        async with (
+            serve(answer) as server,
+            client(server.url, lent=lent, timeout=limits) as roles,
+        ):
+            await asyncio.gather(*(roles.list().all() for _ in range(20)))
+            assert len(server.peers) == 20
+            forgotten += server.peers
+
+            assert len(await roles.list()) == 0
+            assert len(server.peers) == 21
+            assert len(await roles.list()) == 0
+            assert len(server.peers) == 21
+            await until(lambda: all(peer.lost for peer in forgotten))
+
+    @LENT
+    async def test_broken(self, *, lent: bool) -> None:
+        """After a connection broke, the retry goes out on a new one, and the others are closed."""
+
+        def answer(peer: Peer) -> None:
+            asked.append(server.peers.index(peer))
+            if asked == [0, 1]:
+                for each in server.peers:
+                    each.transport.write(PAGE)
+            elif len(asked) == 3:
+                peer.transport.close()
+            else:
+                peer.transport.write(PAGE)
+
+        asked: list[int] = []
+        async with serve(answer) as server, client(server.url, lent=lent) as roles:
+            await asyncio.gather(roles.list().all(), roles.list().all())
+            await roles.list()
+            assert asked[2] in {0, 1}
+            assert asked[3:] == [2]
+            await roles.list()
+            assert asked[4:] == [2]
+            await until(lambda: server.peers[0].lost and server.peers[1].lost)
+
+    async def test_busy(self) -> None:
+        """After an answer that asks to be tried again, the connection is used again."""
+
+        def answer(peer: Peer) -> None:
+            answers = [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", PAGE]
+            peer.transport.write(answers[peer.received.count(b"GET ") - 1])
+
+        async with serve(answer) as server, client(server.url, lent=False) as roles:
+            await roles.list()
+            assert len(server.peers) == 1
+
+
+class TestStray:
+    @LENT
+    async def test_idle(self, *, lent: bool) -> None:
+        """An answer that nobody asked for, on an idle connection, is taken for no answer."""
+        async with serve(page) as server, client(server.url, lent=lent) as roles:
+            await roles.list()
+            server.peers[0].transport.write(NO_CONTENT)
+            # The loop looks at its sockets each time around.
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+            assert len(await roles.list()) == 0
+            assert len(server.peers) == 2

@@ -1,0 +1,256 @@
+"""A client serves one event loop at a time, and the next one once that was closed."""
+
+import asyncio
+import functools
+import gc
+import logging
+import ssl
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+import trio
+from asgiref.sync import async_to_sync
+
+from arize_roles_async import AiohttpRolesClient, ClientStateError, RolesClient
+from arize_roles_fake import FakeRolesClient
+from tests.support.tls import Authority
+
+BODY: Final = b'{"roles": [], "pagination": {"has_more": false}}'
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that reset its connection."""
+
+
+@contextmanager
+def served(context: ssl.SSLContext | None = None) -> Generator[str]:
+    """Serve empty pages from a thread, so that they are there for one event loop after another."""
+    with Server(("127.0.0.1", 0), Handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            scheme = "http" if context is None else "https"
+            yield f"{scheme}://localhost:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def _no_warning(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Hold that nothing is left to the garbage collector that it, or a log, complains about."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+        for _ in range(2):
+            gc.collect()
+    assert [str(each.message) for each in caught if each.category is ResourceWarning] == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+Run = Callable[[Callable[[], Any]], Any]
+
+
+def by_asyncio_run(call: Callable[[], Any]) -> None:
+    asyncio.run(call())
+
+
+def by_async_to_sync(call: Callable[[], Any]) -> None:
+    async_to_sync(call)()
+
+
+def by_bare_loop(call: Callable[[], Any]) -> None:
+    """Close a loop as nobody should, without the end that `asyncio.run` gives it."""
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(call())
+    loop.close()
+
+
+EACH_RUN = pytest.mark.parametrize("run", [by_asyncio_run, by_async_to_sync, by_bare_loop])
+
+
+async def use(roles: RolesClient) -> None:
+    assert len(await roles.list(is_predefined=False)) == 0
+
+
+def use_in_trio(roles: RolesClient) -> None:
+    trio.run(use, roles)
+
+
+def use_in_asyncio(roles: RolesClient) -> None:
+    asyncio.run(use(roles))
+
+
+@pytest.mark.usefixtures("_no_warning")
+class TestOneAfterAnother:
+    @EACH_RUN
+    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+    def test_client(self, run: Run, tmp_path: Path, *, tls: bool) -> None:
+        """A client opens anew in each loop, and leaves nothing behind."""
+        authority = Authority(tmp_path)
+        with served(authority.right() if tls else None) as url:
+            roles = AiohttpRolesClient("key", base_url=url, ca_file=authority.pem)
+            for _ in range(3):
+                run(functools.partial(use, roles))
+            asyncio.run(roles.aclose())
+
+    @EACH_RUN
+    def test_fake(self, run: Run) -> None:
+        """So does the fake."""
+        roles = FakeRolesClient()
+        for _ in range(3):
+            run(functools.partial(use, roles))
+
+    def test_trio(self) -> None:
+        """One run of trio after another is the same, and asyncio after trio."""
+        roles = FakeRolesClient()
+        trio.run(use, roles)
+        trio.run(use, roles)
+        asyncio.run(use(roles))
+        trio.run(use, roles)
+
+    @EACH_RUN
+    def test_never_closed(self, run: Run) -> None:
+        """A client that nobody closes is closed with its loop."""
+        with served() as url:
+            roles = AiohttpRolesClient("key", base_url=url)
+            run(functools.partial(use, roles))
+            if run is by_bare_loop:
+                # Only the next loop can see that the last one was closed without an end.
+                asyncio.run(roles.aclose())
+            del roles
+
+    def test_forgotten(self) -> None:
+        """A client that is thrown away while its loop runs is closed too."""
+
+        async def main(url: str) -> None:
+            await use(AiohttpRolesClient("key", base_url=url))
+            gc.collect()
+            await asyncio.sleep(0)
+
+        with served() as url:
+            asyncio.run(main(url))
+
+    def test_calls_at_end(self) -> None:
+        """Calls that wait for their turn when a loop ends do not hold up the next one."""
+
+        async def leave(roles: RolesClient) -> None:
+            calls = [asyncio.create_task(use(roles)) for _ in range(10)]
+            await asyncio.sleep(0)
+            assert not calls[0].done()
+
+        with served() as url:
+            roles = AiohttpRolesClient("key", base_url=url, max_concurrency=1)
+            asyncio.run(leave(roles))
+            asyncio.run(use(roles))
+
+
+def test_module_level() -> None:
+    """A client of a module's is used by run after run, until the process ends, without a word."""
+    with served() as url:
+        code = f"""
+import asyncio
+from arize_roles_async import AiohttpRolesClient
+roles = AiohttpRolesClient("key", base_url={url!r})
+async def main():
+    print(len(await roles.list()))
+asyncio.run(main())
+asyncio.run(main())
+"""
+        done = subprocess.run(  # noqa: S603 - the code is above
+            [sys.executable, "-X", "dev", "-W", "default", "-c", code],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    assert (done.stdout, done.returncode) == ("0\n0\n", 0)
+    assert "Unclosed" not in done.stderr
+    assert "ResourceWarning" not in done.stderr
+
+
+class TestTwoAtOnce:
+    @pytest.mark.parametrize("runner", [asyncio.run, None], ids=["use", "close"])
+    @pytest.mark.parametrize("fake", [False, True], ids=["client", "fake"])
+    def test_asyncio(self, runner: object, *, fake: bool) -> None:
+        """Two loops that are open at once cannot share a client, nor can one close it."""
+
+        async def main(url: str) -> None:
+            roles: RolesClient = (
+                FakeRolesClient() if fake else AiohttpRolesClient("key", base_url=url)
+            )
+            await use(roles)
+            await asyncio.to_thread(in_another_loop, roles)
+            await use(roles)
+            await roles.aclose()
+
+        def in_another_loop(roles: RolesClient) -> None:
+            with pytest.raises(ClientStateError, match="another event loop"):
+                asyncio.run(use(roles) if runner else roles.aclose())
+
+        with served() as url:
+            asyncio.run(main(url))
+
+    def test_trio(self) -> None:
+        """Nor can two runs of trio in two threads, or one of trio and one of asyncio."""
+
+        async def main() -> None:
+            roles = FakeRolesClient()
+            await use(roles)
+            for run in (use_in_trio, use_in_asyncio):
+                with pytest.raises(ClientStateError, match="another event loop"):
+                    await trio.to_thread.run_sync(run, roles)
+            await use(roles)
+
+        trio.run(main)
+
+
+class TestLentSession:
+    def test_other_loop(self) -> None:
+        """A session that was lent stays in its loop, so a client has none in the next."""
+        with served() as url:
+            clients: list[AiohttpRolesClient] = []
+
+            async def first() -> None:
+                async with aiohttp.ClientSession() as session:
+                    clients.append(AiohttpRolesClient("key", base_url=url, session=session))
+                    await use(clients[0])
+
+            asyncio.run(first())
+            with pytest.raises(ClientStateError, match=r"^the session that was lent belongs to "):
+                asyncio.run(use(clients[0]))
+
+
+def test_trio_client() -> None:
+    """The client that talks to the service runs under asyncio only."""
+    roles = AiohttpRolesClient("key", base_url="http://127.0.0.1:9")
+    for function in (use, AiohttpRolesClient.aclose):
+        with pytest.raises(ClientStateError, match="runs under asyncio only"):
+            trio.run(function, roles)
