@@ -1,0 +1,405 @@
+"""The rules of retries and outcomes, one a line: no client, no event loop, no socket."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Final
+
+import msgspec
+import pytest
+
+from arize_roles_async import (
+    InvalidResponseError,
+    OutcomeUnknownError,
+    Request,
+    Response,
+    RetryPolicy,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    ServerError,
+    StatusError,
+    Timeouts,
+)
+from arize_roles_async._call import Call, Look, Operation, Retry
+from arize_roles_async._wire import decode_role
+
+ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
+"permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",
+"updated_at": "2026-01-01T12:00:00Z"}"""
+METHODS: Final[dict[Operation, str]] = {
+    "get": "GET",
+    "create": "POST",
+    "update": "PATCH",
+    "delete": "DELETE",
+}
+NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def answer(status: int, body: bytes = b"", media_type: str = "application/json") -> Response:
+    return Response(status=status, headers={"Content-Type": media_type}, body=body)
+
+
+def words(status: int, **members: object) -> Response:
+    """Return a refusal in the service's own words."""
+    problem = {"title": "A title", "status": status, **members}
+    return answer(status, msgspec.json.encode(problem), "application/problem+json")
+
+
+def page(status: int, body: bytes = b"<h1>Gateway</h1>") -> Response:
+    """Return the page of something in between."""
+    return answer(status, body, "text/html")
+
+
+REFUSED: Final = RolesConnectionError("refused")
+BROKEN: Final = RolesConnectionError("broken", sent=True)
+SILENT: Final = RolesTimeoutError("silent", limit="read", seconds=10.0, sent=True)
+NO_CONNECTION: Final = RolesTimeoutError("slow", limit="connect", seconds=5.0)
+UNTRUSTED: Final = RolesConnectionError("untrusted", certificate=True)
+
+Outcome = Response | RolesError
+
+
+class Driver:
+    """Feeds a call with what its attempts end in, on a clock that stands still."""
+
+    def __init__(self, operation: Operation, *, attempts: int = 3, total: float = 30.0) -> None:
+        self.now = 100.0
+        self.request = Request(method=METHODS[operation], target="/v2/roles")
+        retry = RetryPolicy(attempts=attempts, backoff=1.0)
+        self.call = Call(operation, Timeouts(total=total), retry, self.now)
+        self.call.begin(self.request)
+
+    def send(self) -> None:
+        self.call.start_attempt()
+        self.call.mark_sent(self.now)
+
+    def feed(self, outcome: Outcome) -> object:
+        self.send()
+        if isinstance(outcome, RolesError):
+            return self.call.fail(outcome, self.now)
+        decode = decode_role if self.request.method != "DELETE" else lambda *_: None
+        return self.call.receive(self.request, outcome, decode, self.now)
+
+
+def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:
+    """Return what a call comes to after these outcomes of its attempts, in a word."""
+    driver = Driver(operation, attempts=attempts)
+    for outcome in outcomes[:-1]:
+        step = driver.feed(outcome)
+        assert isinstance(step, Retry), f"{outcome} led to {step}"
+    try:
+        step = driver.feed(outcomes[-1])
+    except RolesError as error:
+        return type(error).__name__
+    match step:
+        case Retry():
+            return "retry"
+        case Look():
+            return "look"
+        case _:
+            return "done"
+
+
+CHANGES: Final[tuple[Operation, ...]] = ("create", "update", "delete")
+DONE: Final[Mapping[Operation, Response]] = {
+    "get": answer(200, ROLE),
+    "create": answer(201, ROLE),
+    "update": answer(200, ROLE),
+    "delete": answer(204),
+}
+
+
+class TestFirstAttempt:
+    """What an answer to the first attempt leads to."""
+
+    @pytest.mark.parametrize("operation", DONE)
+    def test_documented(self, operation: Operation) -> None:
+        """The documented answer ends the call with its result."""
+        assert end_of(operation, DONE[operation]) == "done"
+
+    @pytest.mark.parametrize("operation", DONE)
+    @pytest.mark.parametrize(
+        ("outcome", "end"),
+        [
+            (words(400), "BadRequestError"),
+            (words(401), "AuthenticationError"),
+            (words(403), "ForbiddenError"),
+            (words(404), "NotFoundError"),
+            (words(409), "ConflictError"),
+            (words(422), "UnprocessableEntityError"),
+            (words(418), "StatusError"),
+            (page(404), "StatusError"),
+            (page(409), "StatusError"),
+            (answer(404, b'{"title": "Not Found"}'), "StatusError"),
+            (answer(404, b'{"title": "Not Found", "status": 400}'), "StatusError"),
+            (answer(404, b'{"status": 404}'), "StatusError"),
+            (answer(404, b"[404]"), "StatusError"),
+            (page(403), "ForbiddenError"),
+            (page(302), "StatusError"),
+            (page(407), "StatusError"),
+            (page(413), "StatusError"),
+            (words(429), "retry"),
+            (page(429), "retry"),
+            (words(503), "retry"),
+            (page(503), "retry"),
+            (page(502), "retry"),
+            (page(504), "retry"),
+            (REFUSED, "retry"),
+            (BROKEN, "retry"),
+            (SILENT, "retry"),
+            (NO_CONNECTION, "retry"),
+            (UNTRUSTED, "RolesConnectionError"),
+        ],
+    )
+    def test_any_call(self, operation: Operation, outcome: Outcome, end: str) -> None:
+        """Refusals and failures that are the same for a read and for a change."""
+        assert end_of(operation, outcome) == end
+
+    @pytest.mark.parametrize(
+        ("outcome", "end"),
+        [
+            (words(500), "retry"),
+            (page(500), "retry"),
+            (words(501), "ServerError"),
+            (page(520), "ServerError"),
+            (answer(200, b"{}"), "InvalidResponseError"),
+            (page(200), "InvalidResponseError"),
+        ],
+    )
+    def test_read(self, outcome: Outcome, end: str) -> None:
+        """A read may be repeated, and its answer has to make sense."""
+        assert end_of("get", outcome) == end
+
+    @pytest.mark.parametrize("operation", CHANGES)
+    @pytest.mark.parametrize("outcome", [words(500), page(500), words(501), page(520), answer(999)])
+    def test_change(self, operation: Operation, outcome: Outcome) -> None:
+        """A failure that is no promise leaves a change open, and is not repeated."""
+        assert end_of(operation, outcome) == "OutcomeUnknownError"
+
+    @pytest.mark.parametrize("operation", CHANGES)
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            page(200),
+            page(200, b""),
+            answer(200, b"{}"),
+            answer(202),
+            answer(206, ROLE),
+            InvalidResponseError("too long"),
+        ],
+    )
+    def test_odd_success(self, operation: Operation, outcome: Outcome) -> None:
+        """A success that is not documented makes the client look."""
+        assert end_of(operation, outcome) == "look"
+
+    @pytest.mark.parametrize(
+        ("operation", "outcome", "end"),
+        [
+            ("create", answer(200, ROLE), "done"),
+            ("create", answer(204), "look"),
+            ("update", answer(201, ROLE), "look"),
+            ("update", answer(204), "look"),
+            ("delete", answer(200, ROLE), "look"),
+        ],
+    )
+    def test_status_of_success(self, operation: Operation, outcome: Outcome, end: str) -> None:
+        """Each change has the statuses of its own success."""
+        assert end_of(operation, outcome) == end
+
+
+class TestAfterAnOpenAttempt:
+    """What an answer tells after an attempt that may have made the change."""
+
+    OPEN = (BROKEN, SILENT, page(502), page(503), page(504), words(502))
+
+    @pytest.mark.parametrize("first", OPEN)
+    @pytest.mark.parametrize(
+        ("operation", "outcome", "end"),
+        [
+            ("create", words(409), "look"),
+            ("create", words(403), "look"),
+            ("create", words(404), "OutcomeUnknownError"),
+            ("create", page(409), "OutcomeUnknownError"),
+            ("create", page(403), "OutcomeUnknownError"),
+            ("update", words(404), "NotFoundError"),
+            ("update", words(409), "look"),
+            ("update", words(403), "OutcomeUnknownError"),
+            ("update", page(404), "OutcomeUnknownError"),
+            ("update", page(409), "OutcomeUnknownError"),
+            ("delete", words(404), "done"),
+            ("delete", words(409), "ConflictError"),
+            ("delete", words(403), "OutcomeUnknownError"),
+            ("delete", page(404), "OutcomeUnknownError"),
+            ("delete", page(409), "OutcomeUnknownError"),
+        ],
+    )
+    def test_refusal(
+        self, first: Outcome, operation: Operation, outcome: Outcome, end: str
+    ) -> None:
+        """Only the service's own words settle a change."""
+        assert end_of(operation, first, outcome) == end
+
+    @pytest.mark.parametrize("operation", CHANGES)
+    @pytest.mark.parametrize(
+        "outcome", [words(400), words(401), words(422), page(302), UNTRUSTED, page(407)]
+    )
+    def test_tells_nothing(self, operation: Operation, outcome: Outcome) -> None:
+        """A refusal of this attempt says nothing about the one before."""
+        assert end_of(operation, BROKEN, outcome) == "OutcomeUnknownError"
+
+    @pytest.mark.parametrize("operation", CHANGES)
+    @pytest.mark.parametrize("last", [REFUSED, NO_CONNECTION, words(503), words(429), page(429)])
+    def test_used_up(self, operation: Operation, last: Outcome) -> None:
+        """A last attempt that did nothing leaves open what the first one did."""
+        assert end_of(operation, BROKEN, last, attempts=2) == "OutcomeUnknownError"
+
+    @pytest.mark.parametrize("operation", CHANGES)
+    def test_done(self, operation: Operation) -> None:
+        """The documented answer to a later attempt ends the call."""
+        assert end_of(operation, BROKEN, SILENT, DONE[operation]) == "done"
+
+
+class TestNothingHappened:
+    """A change that ends in another error than `OutcomeUnknownError` was not made."""
+
+    @pytest.mark.parametrize("operation", CHANGES)
+    @pytest.mark.parametrize(
+        ("outcome", "end"),
+        [
+            (REFUSED, "RolesConnectionError"),
+            (NO_CONNECTION, "RolesTimeoutError"),
+            (words(503), "ServerError"),
+            (words(429), "RateLimitError"),
+            (page(429), "RateLimitError"),
+        ],
+    )
+    def test_used_up(self, operation: Operation, outcome: Outcome, end: str) -> None:
+        """Attempts of which none can have reached the account."""
+        assert end_of(operation, outcome, outcome, outcome) == end
+
+    @pytest.mark.parametrize("operation", CHANGES)
+    def test_refusal_after(self, operation: Operation) -> None:
+        """After such an attempt a refusal is the refusal of this one."""
+        assert end_of(operation, REFUSED, words(404)) == "NotFoundError"
+        assert end_of(operation, words(503), words(409)) == "ConflictError"
+
+
+class TestTime:
+    """Deadlines, delays, and the error of a call that ran out of time."""
+
+    def test_delay_past_deadline(self) -> None:
+        """A wait that ends at the deadline or later is not begun."""
+        driver = Driver("get", total=5.0)
+        step = driver.feed(words_with_retry_after("4"))
+        assert isinstance(step, Retry)
+        assert step.delay == 4.0
+        driver.now += 4.0
+        with pytest.raises(StatusError) as caught:
+            driver.feed(words_with_retry_after("1"))
+        assert caught.value.retry_after == 1.0
+
+    def test_unsent(self) -> None:
+        """A change of which nothing was sent did not happen."""
+        driver = Driver("create")
+        driver.call.start_attempt()
+        error = driver.call.out_of_time()
+        assert type(error) is RolesTimeoutError
+        assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 30.0, 1, False)
+
+    def test_in_flight(self) -> None:
+        """A change that is under way may be made, and the cause says why it was given up."""
+        driver = Driver("create")
+        driver.send()
+        error = driver.call.out_of_time()
+        assert type(error) is OutcomeUnknownError
+        assert (error.operation, error.attempts) == ("create", 1)
+        assert isinstance(error.__cause__, RolesTimeoutError)
+        assert error.__cause__.sent
+
+    def test_read_in_flight(self) -> None:
+        """A read changes nothing."""
+        driver = Driver("get")
+        driver.send()
+        assert type(driver.call.out_of_time()) is RolesTimeoutError
+
+    def test_look_in_flight(self) -> None:
+        """A call that looks for its change is still unsettled."""
+        driver = Driver("create")
+        driver.feed(page(200))
+        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.start_attempt()
+        assert type(driver.call.out_of_time()) is OutcomeUnknownError
+
+    def test_failed_look(self) -> None:
+        """A look that fails raises its own failure, which the looking method explains."""
+        driver = Driver("create", attempts=1)
+        driver.feed(page(200))
+        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.start_attempt()
+        with pytest.raises(ServerError):
+            driver.call.fail(ServerError("down", status=502), driver.now)
+
+    def test_attempts(self) -> None:
+        """A timeout knows how many attempts there were, over every request of the call."""
+        driver = Driver("delete", attempts=2)
+        driver.feed(REFUSED)
+        with pytest.raises(RolesTimeoutError) as caught:
+            driver.feed(RolesTimeoutError("slow", limit="connect"))
+        assert caught.value.attempts == 2
+
+
+def words_with_retry_after(seconds: str) -> Response:
+    response = words(429)
+    return msgspec.structs.replace(response, headers={"Retry-After": seconds})
+
+
+class TestCreatedSince:
+    """From which moment on a role can be this call's own, by the service's clock."""
+
+    def dated(self, status: int, second: float) -> Response:
+        date = format_datetime(datetime.fromtimestamp(NOON.timestamp() + second, UTC), usegmt=True)
+        return msgspec.structs.replace(words(status), headers={"Date": date})
+
+    def since(self, driver: Driver, *, wall_clock: float = 0.0) -> float:
+        return driver.call.created_since(driver.now, NOON.timestamp() + wall_clock) - (
+            NOON.timestamp()
+        )
+
+    def test_by_date(self) -> None:
+        """The `Date` of an answer, less the time since the first attempt, less half a second."""
+        driver = Driver("create")
+        driver.feed(BROKEN)
+        driver.now += 3.0
+        driver.feed(self.dated(409, 10.0))
+        assert self.since(driver) == pytest.approx(6.5)
+
+    def test_latest(self) -> None:
+        """No reading is too late, so the latest of several counts."""
+        driver = Driver("create")
+        driver.feed(self.dated(502, 10.0))
+        driver.now += 3.0
+        driver.feed(self.dated(409, 13.0 + 0.9))
+        assert self.since(driver) == pytest.approx(9.5)
+
+    def test_wait_before_sending(self) -> None:
+        """Waiting before the first attempt is sent does not count."""
+        driver = Driver("create")
+        driver.now += 20.0
+        driver.feed(self.dated(502, 10.0))
+        assert self.since(driver) == pytest.approx(9.5)
+
+    def test_no_date(self) -> None:
+        """Without a `Date` this machine's clock counts, give or take five minutes."""
+        driver = Driver("create")
+        driver.feed(BROKEN)
+        driver.now += 3.0
+        driver.feed(words(409))
+        assert self.since(driver, wall_clock=1000.0) == pytest.approx(697.0)
+
+    def test_bad_date(self) -> None:
+        """A `Date` that is not an HTTP date counts as none."""
+        driver = Driver("create")
+        driver.feed(BROKEN)
+        driver.feed(msgspec.structs.replace(words(409), headers={"Date": "yesterday"}))
+        assert self.since(driver, wall_clock=300.0) == pytest.approx(0.0)
