@@ -1,0 +1,238 @@
+"""What a client finds out in the account where no answer told whether its change was made."""
+
+from datetime import timedelta
+from typing import Final, Literal
+
+import pytest
+
+from arize_roles_async import (
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Request,
+    Response,
+    Role,
+    RoleRenamedError,
+    RolesConnectionError,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from tests.support.clients import START
+
+pytestmark = pytest.mark.asyncio
+
+MAINTENANCE: Final = Response(
+    status=200,
+    headers={"Content-Type": "text/html"},
+    body=b"<html><title>Down for maintenance</title></html>",
+)
+
+
+class GatewayAccount(FakeAccount):
+    """An account with something in between that may answer in the account's stead."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=lambda: START)
+        self.script: list[tuple[Response, Literal["before", "after"]]] = []
+        self.rename_before_update: tuple[Role, str] | None = None
+
+    def handle(self, request: Request) -> Reply:
+        if request.method == "PATCH" and self.rename_before_update is not None:
+            role, name = self.rename_before_update
+            self.rename_before_update = None
+            rename_role(self, role, name)
+        if not self.script or request.method == "GET":
+            return super().handle(request)
+        page, when = self.script.pop(0)
+        if when == "after":
+            super().handle(request)
+        return Reply(status=page.status, headers=page.headers, body=page.body)
+
+
+@pytest.fixture
+def account() -> GatewayAccount:
+    return GatewayAccount()
+
+
+@pytest.fixture
+def roles(account: GatewayAccount) -> FakeRolesClient:
+    return FakeRolesClient(account)
+
+
+async def create(roles: FakeRolesClient) -> Role:
+    return await roles.create(name="Made", permissions=["PROJECT_READ"])
+
+
+class TestCreate:
+    """A create whose answer was lost, or was not the service's."""
+
+    async def test_found(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """The role that the call made is there."""
+        account.script = [(MAINTENANCE, "after")]
+        assert await create(roles) == account.role("Made")
+
+    async def test_not_there(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A 200 that may be acted on later is not known, and the error says what came."""
+        account.script = [(MAINTENANCE, "before")]
+        with pytest.raises(OutcomeUnknownError, match="text/html") as caught:
+            await create(roles)
+        assert isinstance(caught.value.__cause__, InvalidResponseError)
+
+    @pytest.mark.parametrize("age", [2.0, 60.0, 200_000_000.0])
+    async def test_older(self, account: GatewayAccount, roles: FakeRolesClient, age: float) -> None:
+        """Somebody else's equal role of before is not ours."""
+        account.add_role("Made", ["PROJECT_READ"], created_at=START - timedelta(seconds=age))
+        account.fail("create", "lost")
+        with pytest.raises(ConflictError):
+            await create(roles)
+
+    async def test_predefined(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A predefined role is nobody's."""
+        account.add_role("Made", ["PROJECT_READ"], is_predefined=True)
+        account.fail("create", "lost")
+        with pytest.raises(ConflictError):
+            await create(roles)
+
+    async def test_other(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A new role that is not as asked for, and that nobody changed, is somebody else's."""
+        account.add_role("Made", ["DATASET_READ"])
+        account.fail("create", "lost")
+        with pytest.raises(ConflictError):
+            await create(roles)
+
+    async def test_touched(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A role that somebody changed since is still ours."""
+        account.add_role("Made", ["DATASET_READ"], updated_at=START + timedelta(seconds=1))
+        account.fail("create", "lost")
+        assert await create(roles) == account.role("Made")
+
+    async def test_normalized(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A service that compares names loosely may write them otherwise."""
+        account.add_role("MADE", ["PROJECT_READ"])
+        account.fail("create", "lost")
+        account.fail("create", 409)
+        assert (await create(roles)).name == "MADE"
+
+    async def test_failed_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """If the look fails as well, both failures are told, the last one as the cause."""
+        account.script = [(MAINTENANCE, "after")]
+        account.fail("list", "lost", times=3)
+        with pytest.raises(OutcomeUnknownError, match=r"text/html.* looking for it failed") as e:
+            await create(roles)
+        assert type(e.value.__cause__) is RolesConnectionError
+
+
+class TestUpdate:
+    """An update whose answer was lost, or was not the service's."""
+
+    @pytest.mark.parametrize("description", ["New.", None])
+    async def test_found(
+        self, account: GatewayAccount, roles: FakeRolesClient, description: str | None
+    ) -> None:
+        """A role that is as it was to be was updated."""
+        role = account.add_role("Role", ["PROJECT_READ"], description="Old.")
+        account.script = [(MAINTENANCE, "after")]
+        updated = await roles.update(
+            role_id=role.id, description=description, permissions=["DATASET_READ"]
+        )
+        assert updated == account.role("Role")
+        assert (updated.description, updated.permissions) == (description, ("DATASET_READ",))
+
+    async def test_unlike(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A role that is not as it was to be tells nothing."""
+        role = account.add_role("Role", description="Old.")
+        account.script = [(MAINTENANCE, "before")]
+        with pytest.raises(OutcomeUnknownError):
+            await roles.update(role_id=role.id, description="New.")
+
+    async def test_gone(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A role that is gone is not found."""
+        account.script = [(MAINTENANCE, "before")]
+        with pytest.raises(NotFoundError):
+            await roles.update(role_id="Um9sZTo5Om5vbmU=", description="New.")
+
+    async def test_failed_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A look that fails tells nothing."""
+        role = account.add_role("Role")
+        account.script = [(MAINTENANCE, "before")]
+        account.fail("get", 403)
+        with pytest.raises(OutcomeUnknownError):
+            await roles.update(role_id=role.id, description="New.")
+
+    async def test_own_name(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A conflict with the name that a lost attempt gave the role itself is none."""
+        role = account.add_role("Role")
+        account.fail("update", "lost", when="after")
+        account.fail("update", 409)
+        assert (await roles.update(role_id=role.id, name="New")).name == "New"
+
+    async def test_conflict(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A conflict with another role's name is one."""
+        role = account.add_role("Role")
+        account.fail("update", "lost")
+        account.fail("update", 409)
+        with pytest.raises(ConflictError):
+            await roles.update(role_id=role.id, name="New")
+
+    async def test_half(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A conflict of a role that has the name, and is otherwise unlike, tells nothing."""
+        role = account.add_role("Role", description="Old.")
+        account.fail("update", "lost")
+        account.fail("update", 409)
+        with pytest.raises(OutcomeUnknownError):
+            await roles.update(role_id=role.id, name="Role", description="New.")
+
+
+class TestDelete:
+    """A delete whose answer was not the service's."""
+
+    async def test_gone(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A role that is gone was deleted."""
+        role = account.add_role("Role")
+        account.script = [(MAINTENANCE, "after")]
+        await roles.delete(role_id=role.id)
+        assert account.role("Role") is None
+
+    async def test_there(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A role that is there may yet be deleted, and the error says what came."""
+        role = account.add_role("Role")
+        account.script = [(MAINTENANCE, "before")]
+        with pytest.raises(OutcomeUnknownError, match="not a documented answer"):
+            await roles.delete(role_id=role.id)
+
+    async def test_failed_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A look that fails tells nothing."""
+        role = account.add_role("Role")
+        account.script = [(MAINTENANCE, "after")]
+        account.fail("get", 403)
+        with pytest.raises(OutcomeUnknownError):
+            await roles.delete(role_id=role.id)
+
+
+class TestRenamed:
+    """An update by name, while somebody renames the role."""
+
+    async def test_between(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """An update that another role got says which."""
+        role = account.add_role("Role")
+        account.rename_before_update = (role, "Other")
+        with pytest.raises(RoleRenamedError, match="'Role' was renamed to 'Other'") as caught:
+            await roles.update(role="Role", description="New.")
+        assert (caught.value.name, caught.value.renamed_to) == ("Role", "Other")
+        assert caught.value.role_id == role.id
+
+    async def test_own_rename(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A name that the update itself gives is no other role's."""
+        account.add_role("Role")
+        assert (await roles.update(role="Role", name="Other")).name == "Other"
+
+
+def rename_role(account: FakeAccount, role: Role, name: str) -> None:
+    """Rename a role as another caller would, at once."""
+    request = Request(
+        method="PATCH",
+        target=f"/v2/roles/{role.id.replace('=', '%3D')}",
+        body=f'{{"name": "{name}"}}'.encode(),
+        headers={"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"},
+    )
+    assert FakeAccount.handle(account, request).status == 200
