@@ -56,8 +56,10 @@ _CERTIFICATE_WANTED: Final = re.compile(
 class AiohttpRolesClient(BaseRolesClient):
     """A `RolesClient` that talks to Arize over HTTP.
 
-        async with AiohttpRolesClient() as roles:
-            page = await roles.list(is_predefined=False)
+    ```python
+    async with AiohttpRolesClient() as roles:
+        page = await roles.list(is_predefined=False)
+    ```
 
     It may be made anywhere; the session opens with the first call, in the event loop that runs
     then, and belongs to that loop. Where an argument is left out, the environment variables of
@@ -67,16 +69,20 @@ class AiohttpRolesClient(BaseRolesClient):
     trace attempts with OpenTelemetry, use its instrumentation of aiohttp, for every session that
     is made after it, the client's own included:
 
-        from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
+    ```python
+    from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 
-        AioHttpClientInstrumentor().instrument()
+    AioHttpClientInstrumentor().instrument()
+    ```
 
     or for one session that the client is lent:
 
-        from opentelemetry.instrumentation.aiohttp_client import create_trace_config
+    ```python
+    from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 
-        async with aiohttp.ClientSession(trace_configs=[create_trace_config()]) as session:
-            page = await AiohttpRolesClient(session=session).list()
+    async with aiohttp.ClientSession(trace_configs=[create_trace_config()]) as session:
+        page = await AiohttpRolesClient(session=session).list()
+    ```
 
     Each attempt is a span of its own.
 

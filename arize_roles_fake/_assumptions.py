@@ -15,7 +15,9 @@ import attrs
 class Assumptions:
     """What the fake does where Arize's reference is silent; turn one to test against the other.
 
-        account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
+    ```python
+    account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
+    ```
 
     `python -m arize_roles_fake record` asks a real service these questions, and `compare` prints
     which settings make the fake like it.

@@ -27,8 +27,10 @@ _Loop: TypeAlias = "asyncio.AbstractEventLoop | TrioToken"
 class FakeRolesClient(BaseRolesClient):
     """A `RolesClient` over an account in memory: offline, without a socket, under any event loop.
 
-        async with FakeRolesClient() as roles:
-            role = await roles.create(name="AI Engineer", permissions=[Permission.PROJECT_READ])
+    ```python
+    async with FakeRolesClient() as roles:
+        role = await roles.create(name="AI Engineer", permissions=[Permission.PROJECT_READ])
+    ```
 
     Time is the account's: waits between attempts and scripted latency make it pass without
     waiting, and count against the limits as they would for the real client.

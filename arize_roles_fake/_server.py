@@ -31,8 +31,10 @@ async def serve(
 ) -> AsyncGenerator[str]:
     """Serve an account over HTTP for as long as the block runs.
 
-        async with serve(account) as url:
-            ...
+    ```python
+    async with serve(account) as url:
+        ...
+    ```
 
     Args:
         account: What answers; the same one may stand behind in-process clients too.
@@ -100,8 +102,10 @@ class _Listener:
 class RolesServer:
     """A server in a thread of its own, for synchronous code and for event loops of any kind.
 
-        with RolesServer(account) as server:
-            ...
+    ```python
+    with RolesServer(account) as server:
+        ...
+    ```
 
     Args:
         account: What answers; a fresh account unless given.

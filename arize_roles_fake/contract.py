@@ -1,12 +1,14 @@
 """The contract of `RolesClient`, as a test suite for anyone who has one.
 
-    class TestMyClient(RolesContract):
-        @functools.cached_property
-        def account(self) -> FakeAccount:
-            return FakeAccount()
+```python
+class TestMyClient(RolesContract):
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        return FakeAccount()
 
-        def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
-            return MyRolesClient(FakeRolesClient(self.account))
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        return MyRolesClient(FakeRolesClient(self.account))
+```
 
 pytest then runs every test below on it, with or without an async plugin. pytest makes an instance
 of the class for each test, so an account that lives on the instance is one for all the clients of
@@ -23,12 +25,14 @@ Where the reference is silent, a test holds the service to the suite's `assumpti
 A rule that does not hold for a client is overridden where a reader sees it, by pytest's own means
 and with the reason; an override without them is an error:
 
-    @pytest.mark.skip("the cache hands out pages under cursors of its own")
-    def test_cursor_other_filter(self) -> None: ...
+```python
+@pytest.mark.skip("the cache hands out pages under cursors of its own")
+def test_cursor_other_filter(self) -> None: ...
 
-    @pytest.mark.xfail(reason="issue 7: names are compared without their case")
-    def test_name_case(self) -> None:
-        super().test_name_case()
+@pytest.mark.xfail(reason="issue 7: names are compared without their case")
+def test_name_case(self) -> None:
+    super().test_name_case()
+```
 """
 
 import base64

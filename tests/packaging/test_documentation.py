@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ import arize_roles_async
 import arize_roles_fake
 from arize_roles_async import RolesError
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
-from tests.support.documentation import MODULES, README, Page, docstring_examples, pages, run
+from tests.support.documentation import MODULES, README, Page, examples, pages, run
 
 PAGES = list(pages())
 IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
@@ -90,22 +91,25 @@ def test_examples_that_are_tests_pass(page: Page, example: str, pytester: pytest
 
     outcome = pytester.runpytest_inprocess().parseoutcomes()
 
-    assert outcome in ({"passed": 1}, {"skipped": 1})
+    assert outcome in ({"passed": 1}, {"skipped": 1, "xfailed": 1})
 
 
-def test_the_examples_are_found() -> None:
+def test_examples_found() -> None:
+    """Every page of a guide with code has its examples executed."""
     found = {page.title: len(page.examples) for page in PAGES}
 
     assert found["README.md"] == 2
-    assert found["arize_roles_async"] >= 12
-    assert found["arize_roles_fake"] >= 6
+    assert found["arize_roles_async"] == 2
+    assert found["arize_roles_async/guide/errors-and-retries.md"] == 5
+    assert found["arize_roles_async/guide/paging.md"] == 2
     assert found["arize_roles_async._aiohttp.AiohttpRolesClient"] == 3
 
 
-def test_an_indented_paragraph_is_an_example_and_a_section_is_none() -> None:
-    text = "One line.\n\n    a = 1\n\n    b = a\n\nArgs:\n    c: Text.\n\nMore:\n\n    d = 2"
+def test_example() -> None:
+    """An example is a fence of Python, and nothing else is."""
+    text = "One line.\n\n```python\na = 1\n```\n\n    b = 2\n\n```sh\nc\n```\n"
 
-    assert docstring_examples(text) == ("a = 1\n\nb = a\n", "d = 2\n")
+    assert examples(text) == ("a = 1\n",)
 
 
 def test_the_readme_example_prints_what_its_comments_say(
@@ -120,42 +124,28 @@ def test_the_readme_example_prints_what_its_comments_say(
 
 
 def test_the_readme_is_about_a_hundred_lines() -> None:
-    assert 80 <= len(README.splitlines()) <= 145
+    assert 80 <= len(README.splitlines()) <= 110
 
 
 def test_the_readme_tells_of_every_error() -> None:
-    table = README.partition("## Errors")[2].partition("## How")[0]
+    table = README.partition("## Errors")[2].partition("\n## ")[0]
     told = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
-    # A StatusError is told of by its subclasses, and an OutcomeUnknownError's only add a base.
-    grouped = {"StatusError", "OutcomeUnknownError"}
+    # A StatusError is told of by its subclasses.
+    grouped = {"StatusError"}
 
     assert told == {n for n in arize_roles_async.__all__ if n.endswith("Error")} - grouped
 
 
-@pytest.mark.parametrize(
-    ("package", "heads"),
-    [
-        (
-            arize_roles_async,
-            [
-                "Quickstart",
-                "Paging",
-                "Responses",
-                "Errors and retries",
-                "FastAPI",
-                "Migrating from Arize's synchronous client",
-            ],
-        ),
-        (arize_roles_fake, ["Testing with the fake", "Over a socket", "Writing a contract test"]),
-    ],
-)
-def test_pydoc_shows_the_pages_and_every_public_name(package: Any, heads: list[str]) -> None:  # noqa: ANN401
+@pytest.mark.parametrize("package", [arize_roles_async, arize_roles_fake])
+def test_pydoc(package: Any) -> None:  # noqa: ANN401
+    """`pydoc` shows every public name and names the pages of the guide."""
     text = pydoc.plain(pydoc.render_doc(package))
 
-    for head in heads:
-        assert re.search(rf"^    {head}\n    [=-]+$", text, re.MULTILINE)
     for name in package.__all__:
         assert name == "__version__" or name in text
+    guide = Path(package.__file__).parent / "guide"
+    for page in guide.glob("*.md"):
+        assert page.stem in package.__doc__
 
 
 def test_every_module_tells_what_it_is_for() -> None:

@@ -3,7 +3,6 @@
 import ast
 import inspect
 import re
-import textwrap
 from collections.abc import Coroutine, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -24,8 +23,6 @@ MODULES: Final = tuple(
 )
 
 _FENCED: Final = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# A paragraph that is indented after an empty line, up to the next that is not.
-_INDENTED: Final = re.compile(r"(?:(?<=\n\n)|\A)((?:(?: {4}.*)?\n)*(?: {4}.*)(?:\n|\Z))")
 
 
 @attrs.frozen
@@ -38,18 +35,20 @@ class Page:
 
 
 def pages() -> Iterator[Page]:
-    """Yield the README and every docstring that has examples."""
-    yield Page("README.md", tuple(_FENCED.findall(README)))
+    """Yield the README, the pages of both guides, and every docstring that has examples."""
+    yield Page("README.md", examples(README))
+    for package in (arize_roles_async, arize_roles_fake):
+        for path in sorted(Path(str(package.__file__)).parent.glob("guide/*.md")):
+            yield Page(f"{package.__name__}/guide/{path.name}", examples(path.read_text("utf-8")))
     for module in MODULES:
         for title, text in _docstrings(module):
-            examples = docstring_examples(text)
-            if examples:
-                yield Page(title, examples, vars(module))
+            if found := examples(text):
+                yield Page(title, found, vars(module))
 
 
-def docstring_examples(text: str) -> tuple[str, ...]:
-    """Return the indented paragraphs of a docstring."""
-    return tuple(textwrap.dedent(block).strip("\n") + "\n" for block in _INDENTED.findall(text))
+def examples(text: str) -> tuple[str, ...]:
+    """Return the examples of a text: its fences of Python."""
+    return tuple(_FENCED.findall(text))
 
 
 def _docstrings(module: ModuleType) -> Iterator[tuple[str, str]]:
