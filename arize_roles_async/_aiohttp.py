@@ -534,11 +534,11 @@ class _Attempt:
         transport, self._transport = self._transport, None
         if transport is None:
             return
-        with suppress(OSError):
-            # With this a close discards what is not sent yet, also if aiohttp closed it just now.
-            transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER
-            )
+        # A secured connection that is lost has none any more.
+        if sock := transport.get_extra_info("socket"):
+            with suppress(OSError):
+                # A close then discards what is not sent yet, also if aiohttp closed it just now.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
 
     def distrust(self) -> None:

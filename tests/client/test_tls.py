@@ -276,3 +276,20 @@ def test_plain_http_to_another_host_is_refused_unless_asked_for_by_name(url: str
 )
 def test_plain_http_to_this_host_is_allowed(url: str) -> None:
     AiohttpRolesClient(KEY, base_url=url)
+
+
+@pytest.mark.asyncio
+async def test_secured_break(tmp_path: Path) -> None:
+    """A secured connection that breaks before an answer is a failed connection."""
+    authority = Authority(tmp_path)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=authority.right()) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        once = RetryPolicy(attempts=1)
+        async with client(url, ca_file=authority.pem, retry=once) as roles:
+            with pytest.raises(RolesConnectionError):
+                await roles.list()
