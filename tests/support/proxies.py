@@ -55,6 +55,8 @@ class Part:
 
     program: str
     user: str | None = None
+    ending = signal.SIGTERM
+    """What asks it to end."""
 
     def __init__(self, directory: Path, name: str = "") -> None:
         self.port = free_port()
@@ -81,7 +83,7 @@ class Part:
     ) -> None:
         # Asked first, it also ends its own children; killed, it would leave them to nobody.
         if self._process is not None:
-            self._process.terminate()
+            self._process.send_signal(self.ending)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(2)
         self.kill()
@@ -246,6 +248,7 @@ class Squid(Part):
 
     program = "squid"
     user = _NOBODY
+    ending = signal.SIGTERM
 
     def __init__(self, directory: Path, passwords: Mapping[str, str] | None = None) -> None:
         own = directory / "squid"
@@ -288,7 +291,7 @@ coredump_dir {own}
 netdb_filename none
 pinger_enable off
 logfile_rotate 0
-shutdown_lifetime 1 seconds
+shutdown_lifetime 0 seconds
 max_filedescriptors 1024
 visible_hostname proxy.test
 buffered_logs off

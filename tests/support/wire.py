@@ -38,7 +38,15 @@ def why_not() -> str:
         return "only root makes network namespaces"
     if program("ip") is None:
         return "ip not installed"
-    return "" if Path("/dev/net/tun").exists() else "no /dev/net/tun"
+    if not Path("/dev/net/tun").exists():
+        return "no /dev/net/tun"
+    name = f"roles-{os.getpid()}-probe"
+    try:
+        _ip("netns", "add", name)
+        _ip("netns", "del", name)
+    except subprocess.CalledProcessError:
+        return "no network namespaces here"
+    return ""
 
 
 class Wire:
@@ -158,7 +166,7 @@ def _tun(stack: ExitStack, device: str) -> int:
 def _ip(*arguments: str) -> None:
     path = program("ip")
     assert path is not None
-    subprocess.run([path, *arguments], check=True)  # noqa: S603
+    subprocess.run([path, *arguments], check=True, capture_output=True)  # noqa: S603
 
 
 def _enter(namespace: int) -> None:
