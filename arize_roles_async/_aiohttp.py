@@ -15,7 +15,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Required, TypedDict, TypeVar, cast
+from typing import Final, NoReturn, Required, TypedDict, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -115,6 +115,9 @@ class AiohttpRolesClient(BaseRolesClient):
         ConfigurationError: A value is missing, malformed, of another type, or excludes another.
     """
 
+    _base_url = ""
+    """Empty while the client is made, when a traceback may show it already."""
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -162,6 +165,12 @@ class AiohttpRolesClient(BaseRolesClient):
 
     def __repr__(self) -> str:
         return f"AiohttpRolesClient(base_url={self._base_url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise ClientStateError(
+            "a client cannot be pickled or copied, since it holds the API key and connections; "
+            "make one in each process"
+        )
 
 
 class AiohttpTransport(Transport):

@@ -1,6 +1,5 @@
 """Every method of a client, once, over a transport: the methods and the driver of their calls."""
 
-import copy
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -177,7 +176,8 @@ class BaseRolesClient(RolesClient):
         retry: RetryPolicy | UnsetType = UNSET,
     ) -> Self:
         timeouts = self._timeouts if timeout is UNSET else Timeouts.of(timeout)
-        other = copy.copy(self)
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
         # Not of this client's: walks are shared among calls that try equally hard.
         BaseRolesClient.__init__(
             other, self._transport, timeouts, self._retry if retry is UNSET else retry

@@ -1,6 +1,6 @@
 """What nobody may read in an error, a log line or a traceback, and how it is kept out of them."""
 
-import json
+import functools
 import re
 from typing import Final, Generic, NoReturn, TypeVar
 
@@ -38,10 +38,13 @@ def redact(text: str, key: str) -> str:
     """
     # A key of 8 characters or more is redacted wherever it stands. A shorter one, such as `test`,
     # may be a word or a part of one, and is only meant where it follows `Bearer`.
-    # It may be spelled as in JSON or in a repr.
-    for spelled in (json.dumps(key)[1:-1], repr(key)[1:-1], key):
-        if len(key) >= _UNMISTAKABLE:
-            text = text.replace(spelled, _API_KEY)
-        else:
-            text = re.sub(rf"(?i:(bearer\s+)){re.escape(spelled)}", rf"\1{_API_KEY}", text)
-    return text
+    return _pattern(key).sub(_API_KEY, text)
+
+
+@functools.lru_cache(maxsize=8)
+def _pattern(key: str) -> re.Pattern[str]:
+    # JSON and reprs, and these within one another, put backslashes before some characters.
+    spelled = "".join(
+        r"\\+" if c == "\\" else (r"\\*" if c in "\"'/" else "") + re.escape(c) for c in key
+    )
+    return re.compile(spelled if len(key) >= _UNMISTAKABLE else rf"(?i:(?<=bearer\s)){spelled}")

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -70,9 +70,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, int]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show as little as `repr`: a traceback by rich would show every field of a struct."""
-        yield "status", self.status
+        return [("status", self.status)]
 
     def header(self, name: str) -> str | None:
         """Return a header as an error may quote it: on one line, without the API key."""
@@ -173,8 +173,8 @@ def decode_page(request: Request, response: Response) -> ListRolesResponse:
 def _decode(
     request: Request, response: Response, decoder: "msgspec.json.Decoder[_M]", model: type[_M]
 ) -> _M:
-    media_type = response.headers.get("Content-Type", "application/json")
-    if "json" not in media_type:
+    if "json" not in response.headers.get("Content-Type", "application/json"):
+        media_type = response.header("Content-Type") or ""
         raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")
     try:
         return decoder.decode(response.body)

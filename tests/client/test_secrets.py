@@ -1,7 +1,7 @@
 """The API key shows nowhere: not in what a failure carries, not in a log, warning or repr."""
 
 import asyncio
-import gc
+import copy
 import logging
 import pickle
 import ssl
@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
+from aiohttp.http_writer import StreamWriter
+from rich.traceback import Traceback
+from sentry_sdk.serializer import serialize
+from sentry_sdk.utils import event_from_exception
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    ClientStateError,
     ConfigurationError,
     InvalidResponseError,
     OutcomeUnknownError,
@@ -40,8 +46,8 @@ FULLY_ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
 ONCE = RetryPolicy(attempts=1)
 
 
-def texts(error: BaseException) -> list[str]:
-    """Return every text that an exception shows, and those that it hangs on."""
+def chain(error: BaseException) -> list[BaseException]:
+    """Return an exception and all that it hangs on."""
     seen: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -51,21 +57,87 @@ def texts(error: BaseException) -> list[str]:
         seen.append(link)
         waiting += [link.__cause__, link.__context__]
         waiting += getattr(link, "exceptions", ())
+    return seen
+
+
+def texts(error: BaseException) -> list[str]:
+    """Return every text that an exception shows, and those that it hangs on."""
     shown = ["".join(traceback.format_exception(error))]
-    for link in seen:
+    for link in chain(error):
         shown += [str(link), repr(link), repr(link.args), repr(getattr(link, "__notes__", []))]
         if isinstance(link, RolesError):
             shown += [repr(vars(link)), pickle.dumps(link).decode("latin-1")]
     return shown
 
 
+def by_traceback(error: BaseException) -> list[str]:
+    """Return the variables of an error's frames as the standard library shows them, and pytest."""
+    stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    return [repr(frame.locals) for frame in stack if not is_of_tests(frame.filename)]
+
+
+def by_rich(error: BaseException) -> list[str]:
+    """Return them as rich shows them, which opens structs and attrs classes."""
+    (stack, *_) = Traceback.extract(
+        type(error), error, error.__traceback__, show_locals=True, locals_max_string=10**6
+    ).stacks
+    return [
+        " ".join(str(node) for node in (frame.locals or {}).values())
+        for frame in stack.frames
+        if not is_of_tests(frame.filename)
+    ]
+
+
+def by_sentry(error: BaseException) -> list[str]:
+    """Return them as sentry sends them."""
+    options = {
+        "include_local_variables": True,
+        "include_source_context": False,
+        "max_value_length": 10**6,
+    }
+    event, _ = event_from_exception(error, client_options=options)
+    values = serialize(dict(event), max_value_length=10**6)["exception"]["values"]
+    return [
+        repr(frame["vars"])
+        for value in values
+        for frame in value.get("stacktrace", {}).get("frames", ())
+        if not is_of_tests(frame["abs_path"])
+    ]
+
+
+JUDGES = (by_traceback, by_rich, by_sentry)
+TESTS = str(Path(__file__).parents[1])
+
+
+def is_of_tests(filename: str) -> bool:
+    return filename.startswith(TESTS)
+
+
+def is_shown(text: str) -> bool:
+    """Tell whether the key is in a text, however often it was escaped."""
+    return KEY.replace("\\", "") in text.replace("\\", "")
+
+
 def assert_safe(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     logged = [record.getMessage() for record in caplog.records]
     logged += [repr(record.args) for record in caplog.records]
-    for text in texts(error) + logged:
-        assert KEY not in text
-        # As it stands in a repr.
-        assert KEY.replace("\\", "\\\\") not in text
+    frames = [text for link in chain(error) for judge in JUDGES for text in judge(link)]
+    for text in texts(error) + logged + frames:
+        assert not is_shown(text)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("hidden", [KEY, {"a": [KEY]}, KEY.encode(), attrs.make_class("A", ["b"])])
+def test_judges_see_the_key_where_it_is(
+    judge: Callable[[BaseException], list[str]],
+    hidden: Any,  # noqa: ANN401
+) -> None:
+    namespace: dict[str, Any] = {}
+    exec(compile("def fail(value):\n    raise OSError", "of-no-test.py", "exec"), namespace)  # noqa: S102
+    with pytest.raises(OSError, match=r"^$") as caught:
+        namespace["fail"](hidden(KEY) if callable(hidden) else hidden)
+
+    assert any(is_shown(text) for text in judge(caught.value))
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +198,7 @@ async def test_a_refusal_that_echoes_the_key_is_not_repeated(
 ) -> None:
     echo = answer(status, body, f"X-Request-Id: {KEY}", f"Retry-After: {KEY}", f"Location: /{KEY}")
     async with scripted(echo) as script, client(script.url) as roles:
-        with pytest.raises(StatusError) as caught:
+        with pytest.raises((StatusError, OutcomeUnknownError)) as caught:
             await call(roles)
 
     assert_safe(caught.value, caplog)
@@ -149,7 +221,7 @@ async def test_an_answer_that_makes_no_sense_and_echoes_the_key_is_not_repeated(
 ) -> None:
     echo = answer(200, body, f"X-Request-Id: {KEY}", kind=kind)
     async with scripted(echo) as script, client(script.url) as roles:
-        with pytest.raises(InvalidResponseError) as caught:
+        with pytest.raises((InvalidResponseError, OutcomeUnknownError)) as caught:
             await call(roles)
 
     assert_safe(caught.value, caplog)
@@ -286,10 +358,61 @@ async def test_a_timeout_shows_no_key(
     wire = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
     # A second answer is due that never comes, so the connection stays open.
     async with scripted(wire, b"") as script, client(script.url, timeout=limits) as roles:
-        with pytest.raises(RolesTimeoutError) as caught:
+        with pytest.raises((RolesTimeoutError, OutcomeUnknownError)) as caught:
             await call(roles)
 
     assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lent", [False, True])
+@CALLS
+async def test_a_cancellation_shows_no_key(
+    call: Drive,
+    lent: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        scripted(None) as script,
+        aiohttp.ClientSession() as session,
+        client(script.url, session=session if lent else None) as roles,
+    ):
+        task = asyncio.ensure_future(call(roles))
+        await script.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+
+    assert_safe(caught.value, caplog)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lent", [False, True])
+async def test_a_request_that_cannot_be_written_shows_no_key(
+    lent: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiohttp's frames hold the whole request then, and the control sees it there."""
+
+    def write(_: StreamWriter, data: bytes) -> None:
+        raised.append(len(data))
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    raised: list[int] = []
+    monkeypatch.setattr(StreamWriter, "_write", write)
+    monkeypatch.setattr(StreamWriter, "_writelines", write)
+    async with scripted(None) as script, aiohttp.ClientSession() as session:
+        async with client(script.url, session=session if lent else None) as roles:
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.list()
+        assert raised
+        headers = {"Authorization": f"Bearer {KEY}"}
+        with pytest.raises(aiohttp.ClientError) as control:
+            await session.get(script.url, headers=headers)
+
+    assert_safe(caught.value, caplog)
+    assert any(is_shown(text) for text in by_traceback(control.value))
 
 
 @pytest.mark.asyncio
@@ -399,25 +522,12 @@ async def test_reprs_and_warnings_show_no_key() -> None:
     assert not any(KEY in text for text in shown)
 
 
-async def use_and_forget() -> None:
-    page = answer(200, '{"roles": [], "pagination": {"has_more": false}}')
-    async with scripted(page, b"") as script:
-        await AiohttpRolesClient(KEY, base_url=script.url, retry=ONCE).list()
+@pytest.mark.parametrize("leave", [pickle.dumps, copy.deepcopy])
+def test_a_client_cannot_be_pickled(leave: Callable[[object], object]) -> None:
+    with pytest.raises(ClientStateError) as caught:
+        leave(AiohttpRolesClient(KEY))
 
-
-def test_an_unclosed_client_is_warned_of_without_the_key(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    said: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        asyncio.run(use_and_forget())
-        # The warning about the session keeps it, and with it the connector, which has its own.
-        for _ in range(2):
-            gc.collect()
-            said += [str(warning.message) for warning in caught]
-            caught.clear()
-
-    said += [record.getMessage() for record in caplog.records]
-    assert sum("Unclosed" in text for text in said) >= 2
-    assert not any(KEY in text for text in said)
+    assert str(caught.value) == (
+        "a client cannot be pickled or copied, since it holds the API key and connections; make "
+        "one in each process"
+    )
