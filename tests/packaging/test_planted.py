@@ -185,17 +185,22 @@ class TestJudgement:
             judge_all(project, [in_line(2, "pass")], reach)
 
 
-def test_stages_are_by_reach_then_seconds() -> None:
-    """Near tests come before far ones, of those contract and golden ones, then the quick ones."""
-    slow, quick = "tests/fake/test_a.py::test_slow", "tests/fake/test_a.py::test_quick"
+def test_stages() -> None:
+    """What runs the line and is quick comes first, then what runs the line, then all others."""
+    quick, slow = "tests/fake/test_a.py::test_quick", "tests/fake/test_a.py::test_slow"
     golden, far = "tests/client/test_golden.py::test_it", "tests/contract/test_b.py::test_far"
+    once, again = "tests/contract/test_b.py::One::test_b", "tests/contract/test_b.py::Two::test_b"
     reach = Reach(
-        {slow: 2.0, quick: 1.0, golden: 3.0, far: 0.1},
+        {slow: 2.0, quick: 0.1, golden: 0.3, far: 0.1, once: 0.2, again: 0.4},
         frozenset({slow}),
-        {"small.py": {2: frozenset({golden, quick})}},
+        {"small.py": {2: frozenset({golden, quick, once, again})}},
     )
     source = PROJECT["small.py"].encode()
-    assert list(stages(in_line(2, "pass"), source, reach)) == [[golden], [quick, slow], [far]]
+    assert list(stages(in_line(2, "pass"), source, reach)) == [
+        [once, golden, quick],
+        [again, slow],
+        [far],
+    ]
 
 
 def test_table_counts_by_file() -> None:

@@ -2,9 +2,9 @@
 
 `python -m tests.tools.planted` draws faults from the syntax of the modules, `--by-hand` takes
 those of planted_by_hand.py. Each is planted in a scratch copy and meets first the contract and
-golden tests, then the rest, of both first those that run its line. What catches it is a test
-that fails, a module that cannot be imported, or a run that takes too long. Exits with 1 where a
-fault survives.
+golden tests, then the rest; of both first the quick ones that run its line. What catches it is a
+test that fails, a module that cannot be imported, or a run that takes too long. Exits with 1 where
+a fault survives.
 """
 
 import argparse
@@ -33,6 +33,8 @@ ROOT: Final = Path(__file__).parents[2]
 FIRST: Final = ("tests/contract/", "tests/client/test_golden.py")
 # A suite of tests. What a weaker one lets through, tests/contract/test_broken_clients.py tells.
 JUDGES: Final = {"arize_roles_fake/contract.py"}
+# Seconds of a test that is run before the others.
+QUICK: Final = 0.5
 # How long a run may take before it counts as caught.
 ALLOWANCE: Final = 30.0
 SLOWER: Final = 5
@@ -81,10 +83,23 @@ def stages(fault: Fault, source: bytes, reach: Reach) -> Iterator[list[str]]:
     """Yield the tests in the order in which a fault meets them: the likely and quick ones first."""
     lines, at_import = lines_of_statement(source, fault.line)
     near = reach.tests_of_file(fault.file) if at_import else reach.tests(fault.file, lines)
-    first = {test for test in near if test.startswith(FIRST)}
-    for stage in (first, near - first, reach.seconds.keys() - near):
-        if stage:
-            yield sorted(stage, key=lambda test: reach.seconds[test])
+    by_time = sorted(reach.seconds, key=lambda test: reach.seconds[test])
+    # The contract's tests are inherited by many classes: first each of them once.
+    names: set[str] = set()
+    first: list[str] = []
+    rest: list[str] = []
+    for test in by_time:
+        if test not in near or reach.seconds[test] > QUICK:
+            continue
+        if not test.startswith(FIRST):
+            rest.append(test)
+        elif (name := test.rpartition("::")[2]) not in names:
+            names.add(name)
+            first.append(test)
+    quick = [*first, *rest]
+    slow = [test for test in by_time if test in near.difference(quick)]
+    far = [test for test in by_time if test not in near]
+    yield from filter(None, (quick, slow, far))
 
 
 def judge(fault: Fault, scratch: Scratch, reach: Reach, allowance: float = ALLOWANCE) -> Judgement:
