@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from html import escape
 from itertools import chain, groupby
 from typing import Final
@@ -13,9 +14,11 @@ from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, Permission
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._call_log import LoggedCall
+from arize_roles_fake._store import Binding
 
 _ROLES_SHOWN: Final = 100
 _CALLS_SHOWN: Final = 100
+_BINDINGS_SHOWN: Final = 100
 _FAILED: Final = 400
 
 _STYLE: Final = """
@@ -25,43 +28,63 @@ _STYLE: Final = """
   --band: light-dark(#f5f6f8, #1d2027); --hover: light-dark(#e8effc, #25304a);
   --held: light-dark(#2457c5, #8ab0ff); --bad: light-dark(#b3261e, #ff8f85); }
 body { margin: 0; padding: 1rem 1.25rem; background: var(--paper); color: var(--ink);
-  font: 13px/1.4 system-ui, sans-serif; }
+  font: 13px/1.4 system-ui, sans-serif; width: max-content; min-width: calc(100% - 2.5rem); }
 h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; margin: 1.25rem 0 .5rem; }
 p { margin: .25rem 0; color: var(--faint); }
-.box { overflow: auto; border: 1px solid var(--line); border-radius: 6px; width: fit-content;
-  max-width: 100%; }
-.roles { max-height: 76vh; } .calls { max-height: 50vh; }
+.text { position: sticky; left: 1.25rem; width: fit-content; max-width: calc(100vw - 2.5rem); }
+input { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--faint);
+  border-radius: 4px; padding: 4px 8px; width: 16rem; margin-right: .75rem; }
 table { border-collapse: separate; border-spacing: 0; }
 th, td { padding: 2px 6px; text-align: left; font-weight: normal; white-space: nowrap;
   border-bottom: 1px solid var(--line); background: var(--paper); }
 thead th { position: sticky; top: 0; z-index: 2; background: var(--band); vertical-align: bottom; }
-.roles thead th.role { height: 14rem; padding: 6px 3px; border-left: 1px solid var(--line); }
-.roles thead th.role div { writing-mode: vertical-rl; transform: rotate(180deg);
-  max-height: 14rem; overflow: hidden; text-overflow: ellipsis; margin: auto; }
-.roles th.own div { font-style: italic; color: var(--faint); }
-.roles th.resource, .roles th.action { position: sticky; z-index: 1; }
-.roles th.resource { left: 0; width: 13rem; min-width: 13rem; max-width: 13rem;
-  overflow: hidden; text-overflow: ellipsis; font-weight: 600; }
-.roles tbody th.resource { vertical-align: top; }
-.roles th.action { left: calc(13rem + 12px); min-width: 6.5rem; color: var(--faint);
-  border-right: 2px solid var(--line); }
-.roles thead th.resource, .roles thead th.action { z-index: 3; }
-.roles td { min-width: 16px; text-align: center; color: var(--held); padding: 2px 3px;
+thead th.role { padding: 6px 3px; border-left: 1px solid var(--line); }
+th.role div { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 14rem;
+  overflow: hidden; text-overflow: ellipsis; margin: auto; }
+th.predefined div { font-style: italic; color: var(--faint); }
+th.permission { position: sticky; left: 0; z-index: 1; border-right: 2px solid var(--line); }
+thead th.permission { z-index: 3; }
+td.held { min-width: 16px; text-align: center; color: var(--held); padding: 2px 3px;
   border-left: 1px solid var(--line); }
 .roles tbody:nth-of-type(even) :is(th, td) { background: var(--band); }
-.roles tbody tr:hover :is(td, th.action), .calls tbody tr:hover td { background: var(--hover); }
-.calls td { vertical-align: top; } .calls td.said { white-space: normal;
-  overflow-wrap: anywhere; max-width: 60rem; font-family: ui-monospace, monospace; }
+tbody tr:hover :is(td, th) { background: var(--hover) !important; }
+.calls td { vertical-align: top; } td.call { white-space: normal; overflow-wrap: anywhere;
+  max-width: min(60rem, 70vw); font-family: ui-monospace, monospace; }
 .failed { color: var(--bad); font-weight: 600; }
 """
 
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_SCRIPT: Final = """
+const role = document.getElementById("role"), permission = document.getElementById("permission");
+const heads = [...document.querySelectorAll("th.role")];
+const rows = [...document.querySelectorAll(".roles tbody tr")];
+function filter() {
+  const name = role.value.trim().toLowerCase(), part = permission.value.trim().toUpperCase();
+  for (const row of rows) row.hidden = !row.dataset.permission.includes(part);
+  const shown = rows.filter(row => !row.hidden);
+  heads.forEach((head, index) => {
+    const holds = !part || shown.some(row => row.cells[index + 1].textContent);
+    const hidden = !holds || !head.dataset.name.toLowerCase().includes(name);
+    head.hidden = hidden;
+    for (const row of rows) row.cells[index + 1].hidden = hidden;
+  });
+}
+const asked = new URLSearchParams(location.hash.slice(1));
+role.value = asked.get("role") || role.value;
+permission.value = asked.get("permission") || permission.value;
+role.oninput = permission.oninput = filter;
+filter();
+"""
+
+
+def _hash(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
 
 HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -94,80 +117,96 @@ def host_name(host: str) -> str:
 
 
 def page(account: FakeAccount) -> str:
-    """Return the account as HTML, without a script, a link or an API key."""
+    """Return the account as HTML that loads nothing, without an API key."""
     roles, calls = account.roles, account.calls
-    own = sum(role.is_predefined for role in roles)
+    predefined = sum(role.is_predefined for role in roles)
     shown = sorted(roles, key=lambda role: not role.is_predefined)[:_ROLES_SHOWN]
     more = f"; the first {_ROLES_SHOWN} are shown" if len(roles) > _ROLES_SHOWN else ""
+    bindings = [(role, binding) for role in shown for binding in account.bindings(role)]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
         f"<title>Fake Arize account</title><style>{_STYLE}</style></head><body>"
-        "<h1>Fake Arize account</h1>"
-        f"<p>{len(roles) - own} custom and {own} predefined roles{more}. "
+        '<div class="text"><h1>Fake Arize account</h1>'
+        f"<p>{len(roles) - predefined} custom and {predefined} predefined roles{more}. "
         f"{len(calls)} calls. Its time is {account.now():%Y-%m-%d %H:%M:%S} UTC.</p>"
-        f'<h2>Roles by permission</h2><div class="box roles" tabindex="0">{_matrix(shown)}</div>'
-        f'<h2>Last calls</h2><div class="box calls" tabindex="0">{_log(account, calls)}</div>'
-        "</body></html>"
+        "<h2>Roles by permission</h2>"
+        '<p><input id="role" type="search" placeholder="Filter roles" aria-label="Filter roles">'
+        '<input id="permission" type="search" placeholder="Filter permissions" '
+        'aria-label="Filter permissions"></p></div>'
+        f"{_matrix(shown, Counter(role.id for role, _ in bindings))}"
+        f'<h2 class="text">Role bindings</h2>{_bindings(bindings)}'
+        f'<h2 class="text">Last calls</h2>{_log(account, calls)}'
+        f"<script>{_SCRIPT}</script></body></html>"
     )
 
 
-def _matrix(roles: list[Role]) -> str:
+def _matrix(roles: list[Role], bindings: Mapping[str, int]) -> str:
     held = [frozenset(role.permissions or ()) for role in roles]
     every: set[AnyPermission] = {*Permission, *chain.from_iterable(held)}
     rows = sorted(every, key=lambda permission: (permission.resource, permission.action))
-    heads = "".join(map(_column, roles))
+    heads = "".join(_column(role, bindings.get(role.id, 0)) for role in roles)
     groups = (
-        _group(resource, list(permissions), held)
-        for resource, permissions in groupby(rows, key=lambda permission: permission.resource)
+        "<tbody>" + "".join(_row(permission, held) for permission in permissions) + "</tbody>"
+        for _, permissions in groupby(rows, key=lambda permission: permission.resource)
     )
     return (
-        '<table><thead><tr><th class="resource">Resource</th><th class="action">Action</th>'
+        '<table class="roles"><thead><tr><th class="permission">Permission</th>'
         f"{heads}</tr></thead>{''.join(groups)}</table>"
     )
 
 
-def _column(role: Role) -> str:
-    kind = "role own" if role.is_predefined else "role"
-    said = " - ".join(filter(None, (role.name, role.description, role.id)))
+def _column(role: Role, bindings: int) -> str:
+    kind = "role predefined" if role.is_predefined else "role"
+    title = " - ".join(filter(None, (role.name, role.description, role.id)))
+    bound = f" ({bindings} bound)" if bindings else ""
     return (
-        f'<th class="{kind}" scope="col" title="{escape(said)}"><div>{escape(role.name)}</div></th>'
+        f'<th class="{kind}" scope="col" title="{escape(title)}" data-name="{escape(role.name)}">'
+        f"<div>{escape(role.name)}{bound}</div></th>"
     )
 
 
-def _group(
-    resource: str, permissions: list[AnyPermission], held: list[frozenset[AnyPermission]]
-) -> str:
-    rows = [
-        f'<th class="action" scope="row">{escape(permission.action)}</th>'
-        + "".join("<td>●</td>" if permission in each else "<td></td>" for each in held)
-        for permission in permissions
-    ]
-    head = (
-        f'<th class="resource" scope="rowgroup" rowspan="{len(rows)}" title="{escape(resource)}">'
-        f"{escape(resource)}</th>"
+def _row(permission: AnyPermission, held: list[frozenset[AnyPermission]]) -> str:
+    name = escape(str(permission))
+    cells = "".join(f'<td class="held">{"●" if permission in each else ""}</td>' for each in held)
+    return (
+        f'<tr data-permission="{name}"><th class="permission" scope="row">{name}</th>{cells}</tr>'
     )
-    return f"<tbody><tr>{head}{'</tr><tr>'.join(rows)}</tr></tbody>"
+
+
+def _bindings(bindings: list[tuple[Role, Binding]]) -> str:
+    if not bindings:
+        return '<p class="text">None.</p>'
+    rows = "".join(
+        f"<tr><td>{escape(role.name)}</td><td>{escape(binding.user)}</td>"
+        f"<td>{escape(binding.resource)}</td></tr>"
+        for role, binding in bindings[:_BINDINGS_SHOWN]
+    )
+    more = f"<p>{len(bindings)} in all; the first {_BINDINGS_SHOWN} are shown.</p>"
+    return (
+        "<table><thead><tr><th>Role</th><th>User</th><th>Resource</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>{more if len(bindings) > _BINDINGS_SHOWN else ''}"
+    )
 
 
 def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
     last = calls[: -_CALLS_SHOWN - 1 : -1]
     if not last:
-        return "<p>None yet.</p>"
-    rows = "".join(f"<tr>{_row(call, account.api_keys)}</tr>" for call in last)
+        return '<p class="text">None yet.</p>'
+    rows = "".join(_call(call, account.api_keys) for call in last)
     return (
-        "<table><thead><tr><th>Time</th><th>Outcome</th><th>Call</th></tr></thead>"
+        '<table class="calls"><thead><tr><th>Time</th><th>Outcome</th><th>Call</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 
 
-def _row(call: LoggedCall, secrets: Iterable[str]) -> str:
-    said, _, outcome = str(call).rpartition(" -> ")
+def _call(call: LoggedCall, secrets: Iterable[str]) -> str:
+    text, _, outcome = str(call).rpartition(" -> ")
     for secret in secrets:
-        said = said.replace(secret, "[API key]")
+        text = text.replace(secret, "[API key]")
     failed = not isinstance(call.outcome, int) or call.outcome >= _FAILED
     kind = ' class="failed"' if failed else ""
     return (
-        f"<td>{call.at:%H:%M:%S.%f}</td><td{kind}>{escape(outcome)}</td>"
-        f'<td class="said">{escape(said)}</td>'
+        f"<tr><td>{call.at:%H:%M:%S.%f}</td><td{kind}>{escape(outcome)}</td>"
+        f'<td class="call">{escape(text)}</td></tr>'
     )

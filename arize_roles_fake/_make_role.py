@@ -25,7 +25,10 @@ def make_role(
 ) -> Role:
     """Return a role as a client returns it, for code under test that takes one.
 
-        assert describe(make_role(name="AI Engineer")) == "AI Engineer may PROJECT_READ"
+    ```python
+    role = make_role(name="AI Engineer")
+    assert role.permissions == (Permission.PROJECT_READ,)
+    ```
 
     The same arguments make equal roles. `FakeAccount.add_role` puts one into an account.
 

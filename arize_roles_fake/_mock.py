@@ -13,9 +13,12 @@ from arize_roles_fake._client import AccountTransport
 def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
     """Let every `AiohttpRolesClient` that is made in the block talk to an account, in process.
 
-        with mock_arize() as account:
-            asyncio.run(main())  # makes an AiohttpRolesClient() of its own
-        account.assert_roles({"AI Engineer": {Permission.PROJECT_READ}})
+    ```python
+    with mock_arize() as account:
+        async with AiohttpRolesClient() as roles:  # in the code under test
+            await roles.create(name="AI Engineer", permissions=["PROJECT_READ"])
+    account.assert_roles({"AI Engineer": {"PROJECT_READ"}})
+    ```
 
     The code under test stays as it is: its client checks its configuration as ever and takes its
     key from where it always does, and then needs no socket and waits for nothing, since time is

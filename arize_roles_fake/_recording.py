@@ -198,7 +198,8 @@ async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
     explained: dict[tuple[str, str], str] = {}
     for name, values in Assumptions.choices().items():
         for value in values[1:]:
-            other = attrs.evolve(chosen, **{name: value})
+            settings: dict[str, Any] = {**chosen.changed(), name: value}
+            other = Assumptions(**settings)
             found = await replay(recording, FakeAccount(assumptions=other))
             if len(found) < len(left) and {*found} <= {*left}:
                 explained |= {each: f"{name}={value}" for each in left if each not in found}
@@ -395,7 +396,11 @@ def _objects(data: object, name: str) -> list[dict[str, Any]]:
     items = _object(data, name)
     if not isinstance(items, list):
         return []
-    return [item for item in cast("list[Any]", items) if isinstance(item, dict)]
+    return [
+        cast("dict[str, Any]", item)
+        for item in cast("list[object]", items)
+        if isinstance(item, dict)
+    ]
 
 
 def _strings(value: object) -> Iterator[str]:
