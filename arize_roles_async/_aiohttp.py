@@ -35,10 +35,11 @@ from arize_roles_async._errors import (
     RolesError,
     RolesTimeoutError,
 )
+from arize_roles_async._json import MAX_BODY
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._secrets import Secret, redact
 from arize_roles_async._transport import Call, TimeLimit, Transport
-from arize_roles_async._wire import MAX_BODY, Request, Response, invalid_response
+from arize_roles_async._wire import Request, Response, invalid_response
 
 _E = TypeVar("_E", bound=BaseException)
 

@@ -326,8 +326,8 @@ class BaseRolesClient(RolesClient):
                 step = call.fail(outcome, now)
             if isinstance(step, Retry):
                 logger.info(
-                    "%s %s: attempt %d failed, the next in %.2f s: %s",
-                    *(request.method, request.path, call.attempt, step.delay, step.failure),
+                    "%s: attempt %d failed, the next in %.2f s: %s",
+                    *(request, call.attempt, step.delay, step.failure),
                 )
                 await transport.sleep(step.delay)
                 count = {"sdk-retry-count": str(call.attempt)}
@@ -350,8 +350,8 @@ def _log(request: Request, attempt: int, outcome: Response | RolesError, seconds
         case _:
             pass
     logger.debug(
-        "%s %s: %s on attempt %d after %.1f ms (request id %s)",
-        *(request.method, request.path, result, attempt, seconds * 1000.0, request_id),
+        "%s: %s on attempt %d after %.1f ms (request id %s)",
+        *(request, result, attempt, seconds * 1000.0, request_id),
     )
 
 

@@ -16,8 +16,8 @@ from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_unstructure_fn
 
 from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._json import MAX_ID
 from arize_roles_async._permissions import AnyPermission, Permission, any_permission
-from arize_roles_async._text import quoted
 
 _T = TypeVar("_T")
 
@@ -41,6 +41,8 @@ def _structure_identifier(value: object, _: object) -> str:
         raise TypeError(f"must be of type str, not {type(value).__name__}")
     if not value:
         raise ValueError("must not be empty")
+    if len(value) > MAX_ID:
+        raise ValueError(f"must have at most {MAX_ID} characters, not {len(value)}")
     return value
 
 
@@ -51,7 +53,8 @@ def _structure_timestamp(value: object, _: object) -> datetime:
         # RFC 3339 allows a leap second, which datetime does not.
         timestamp = msgspec.convert(re.sub(r"(:\d\d):60", r"\1:59", value), datetime)
     except msgspec.ValidationError:
-        raise ValueError(f"must be an RFC 3339 date-time, not {quoted(value)}") from None
+        # Without the value, which the service sent, and which may be the API key.
+        raise ValueError("must be an RFC 3339 date-time") from None
     if timestamp.tzinfo is None:
         raise ValueError("must carry an offset from UTC")
     return timestamp

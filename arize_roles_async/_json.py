@@ -11,6 +11,9 @@ permissions and a name and a description of which every character is escaped."""
 MAX_VALUES: Final = 200_000
 """Values in a body. The same page fits even where every character of a text is a comma."""
 
+MAX_ID: Final = 1_000
+"""Characters of an ID or a cursor, which go into a URL; the service's have fewer than 100."""
+
 
 def parse_json(body: bytes) -> object:
     """Return the value that JSON from outside describes.

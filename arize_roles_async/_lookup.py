@@ -78,7 +78,8 @@ class _SharedWalk:
                 caller.wake()
 
     def _record(self, roles: dict[str, Role]) -> None:
-        self.names += roles
+        if len(self.names) < _MAX_COMPARED:
+            self.names += (name for name in roles if len(name) <= MAX_NAME)
         for caller in [each for each in self.waiting if each.name in roles]:
             caller.role = roles[caller.name]
             caller.wake()
@@ -176,9 +177,9 @@ async def _not_found(name: str, names: list[str]) -> NotFoundError:
     closest: list[str] = []
     part: list[str] = []
     cost = 0
-    for other in names[:_MAX_COMPARED]:
-        part.append(other[:MAX_NAME])
-        cost += len(asked) * len(part[-1])
+    for other in names:
+        part.append(other)
+        cost += len(asked) * len(other)
         if cost > _SLICE_COST:
             closest = difflib.get_close_matches(asked, closest + part, _MAX_CLOSEST, _SIMILAR)
             part, cost = [], 0

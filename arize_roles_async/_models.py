@@ -9,6 +9,7 @@ import attr
 import msgspec
 
 from arize_roles_async import _display
+from arize_roles_async._json import MAX_ID
 from arize_roles_async._permissions import AnyPermission, Permission
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ else:
     # with a permission that is no member takes the slow path in _wire, which knows both.
     Permissions = tuple[Permission, ...]
 
-_Id = Annotated[str, msgspec.Meta(min_length=1)]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

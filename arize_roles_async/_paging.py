@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn, Protocol, Self
 from msgspec.structs import replace
 
 from arize_roles_async._errors import InvalidResponseError
+from arize_roles_async._json import MAX_ID
 from arize_roles_async._models import ListRolesResponse, PaginationMetadata, Role
 from arize_roles_async._requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles
 
@@ -145,6 +146,11 @@ class Walk:
         if not cursor:
             raise InvalidResponseError(
                 "the service said that more roles follow, and gave no cursor for them"
+            )
+        if len(cursor) > MAX_ID:
+            raise InvalidResponseError(
+                f"the service gave a cursor of {len(cursor)} characters, more than the {MAX_ID} "
+                "that are sent back"
             )
         if hash(cursor) in self._seen or cursor == asked.cursor:
             raise InvalidResponseError(

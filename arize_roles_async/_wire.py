@@ -5,6 +5,7 @@
 
 import contextlib
 import functools
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -18,8 +19,10 @@ from arize_roles_async._errors import (
     ProblemDetails,
     StatusError,
     ValidationError,
+    Violation,
     status_error_class,
 )
+from arize_roles_async._json import parse_json
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import retry_after
 from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole
@@ -27,9 +30,13 @@ from arize_roles_async._secrets import redact
 from arize_roles_async._text import one_line
 
 ROLES_PATH: Final = "/v2/roles"
-MAX_BODY: Final = 16 * 1024 * 1024
+_MAX_PROBLEM: Final = 64 * 1024
+"""Bytes of a problem document; the service's have a few hundred."""
 _MAX_EXCERPT: Final = 200
+_MAX_EXCERPT_SOURCE: Final = 4 * 1024
+"""Bytes of a body that an excerpt is made of: a character that is escaped takes up to 12."""
 _MAX_QUOTED: Final = 500
+_MAX_PATH: Final = 200
 _REDIRECT: Final = range(300, 400)
 _PROXY_AUTHENTICATION: Final = 407
 
@@ -48,6 +55,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"
+
+    def __str__(self) -> str:
+        """Return the method and the path, as a message or a log line tells them."""
+        return f"{self.method} {one_line(self.path, _MAX_PATH)}"
 
     @property
     def path(self) -> str:
@@ -90,8 +101,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         body = self.body
         if b"\\" in body:
             # Escapes could spell the key in other letters, so what is JSON is spelled anew.
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                body = msgspec.json.encode(msgspec.json.decode(body))
+            with contextlib.suppress(ValueError):
+                body = msgspec.json.encode(parse_json(body))
         return redact(body.decode("utf-8", "surrogateescape"), self.secret).encode(
             "utf-8", "surrogateescape"
         )
@@ -187,9 +198,11 @@ def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
     from arize_roles_async import _convert
 
     try:
-        return _convert.from_json(model, response.redacted_body())
+        return _convert.from_dict(model, parse_json(response.body))
     except ValidationError as error:
         refused = error
+    except ValueError as error:
+        refused = ValidationError(violations=(Violation("$", str(error)),))
     raise invalid_response(request, response, str(refused)) from refused
 
 
@@ -199,7 +212,7 @@ def status_error(request: Request, response: Response) -> StatusError:
     problem = parse_problem(response)
     from_service = problem is not None and bool(problem.title) and problem.status == status
     request_id = response.header("X-Request-Id")
-    message = f"{request.method} {request.path} answered {status}"
+    message = f"{request} answered {status}"
     if from_service and problem is not None:
         message += " " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
     elif status == _PROXY_AUTHENTICATION:
@@ -256,12 +269,14 @@ def _target(response: Response) -> str:
 
 def parse_problem(response: Response) -> ProblemDetails | None:
     """Return the problem document that a body is, or None; members of a wrong type are left out."""
+    if len(response.body) > _MAX_PROBLEM:
+        return None
     try:
-        data = msgspec.json.decode(response.body)
+        data = parse_json(response.body)
         if not isinstance(data, dict):
             return None
         members = cast("dict[str, Any]", _redact_strings(data, response))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     given: dict[str, Any] = {}
     for name, member_type in _MEMBERS.items():
@@ -290,7 +305,7 @@ def _redact_strings(value: object, response: Response) -> object:
 
 def invalid_response(request: Request, response: Response, why: str) -> InvalidResponseError:
     """Return the exception for an answer that is not what the reference says."""
-    message = f"{request.method} {request.path} answered {response.status}, but not as expected: "
+    message = f"{request} answered {response.status}, but not as expected: "
     message += response.redacted(why)
     quoted = excerpt(response)
     return InvalidResponseError(
@@ -304,6 +319,7 @@ def invalid_response(request: Request, response: Response, why: str) -> InvalidR
 
 def excerpt(response: Response) -> str:
     """Return the beginning of a body, quoted, on one line, without the API key."""
-    body = response.redacted_body()
-    text = body[: 4 * _MAX_EXCERPT].decode("utf-8", "replace")
-    return repr(one_line(text, _MAX_EXCERPT))
+    text = response.body[:_MAX_EXCERPT_SOURCE].decode("utf-8", "replace").replace("\\/", "/")
+    # Escapes could spell the key in other letters.
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
+    return repr(one_line(response.redacted(text), _MAX_EXCERPT))

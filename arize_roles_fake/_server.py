@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from arize_roles_async._config import is_loopback
-from arize_roles_async._wire import MAX_BODY, Request
+from arize_roles_async._json import MAX_BODY
+from arize_roles_async._wire import Request
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._dashboard import HEADERS, host_name, is_local_request, page
 from arize_roles_fake._wire import problem_response

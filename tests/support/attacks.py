@@ -79,7 +79,7 @@ async def get(roles: RolesClient) -> object:
 
 
 async def find(roles: RolesClient) -> object:
-    return await roles.get(role="ba" * 127)
+    return await roles.get(role="ba" * 99)
 
 
 async def update(roles: RolesClient) -> object:
@@ -220,7 +220,7 @@ async def _names(exchange: Exchange) -> None:
     """Pages of a hundred names that are the wanted one with its letters in another order."""
     more = exchange.number + 1 < exchange.size
     pagination = {"has_more": more} | ({"next_cursor": str(exchange.number)} if more else {})
-    names = [("ab" * 127)[number % 9 :] + "ba" * (number % 5) for number in range(100)]
+    names = [("ab" * 99)[number % 9 :] + "ba" * (number % 5) for number in range(100)]
     roles = [{**_ROLE, "name": name} for name in names]
     await exchange.send(answer(json.dumps({"roles": roles, "pagination": pagination}).encode()))
 
@@ -476,23 +476,23 @@ async def assault(url: str, attack: ServerAttack, size: int) -> bytes:
 async def attacking(attack: Attack, size: int) -> AsyncGenerator[str]:
     """Serve an attack on loopback, and yield its URL."""
     number = 0
-    open_writers: set[asyncio.StreamWriter] = set()
+    connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal number
-        open_writers.add(writer)
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                while True:
-                    request = await read_message(reader)
-                    exchange = Exchange(request=request, number=number, size=size, writer=writer)
-                    number += 1
-                    await attack.answer(exchange)
-        finally:
-            open_writers.discard(writer)
-            writer.close()
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            while True:
+                request = await read_message(reader)
+                exchange = Exchange(request=request, number=number, size=size, writer=writer)
+                number += 1
+                await attack.answer(exchange)
+        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**24) as server:
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections[asyncio.create_task(serve(reader, writer))] = writer
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0, limit=2**24) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        for writer in open_writers:
+        for writer in connections.values():
             writer.transport.abort()
+        await asyncio.gather(*connections)

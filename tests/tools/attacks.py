@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ from tests.support.attacks import (
     assault,
     attacking,
 )
+from tests.support.messages import messages_of
 
 MAX_BLOCK: Final = 0.25
 MAX_MEMORY: Final = 100.0
@@ -118,15 +119,6 @@ def _memory(name: str) -> float:
         if key == name:
             return int(value.split()[0]) / 1024
     raise LookupError(name)
-
-
-def messages_of(error: BaseException) -> Iterator[str]:
-    """Yield what a traceback prints of an error and of all its causes."""
-    link: BaseException | None = error
-    while link is not None:
-        yield str(link)
-        yield from getattr(link, "__notes__", ())
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
 async def attack_client(attack: Attack, url: str) -> Reading:

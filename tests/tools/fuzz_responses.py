@@ -7,15 +7,14 @@ responses that a transport returns, and one in 25 as raw bytes on a socket, thro
 import asyncio
 import copy
 import json
-import logging
 import pickle
 import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from types import TracebackType
 from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
@@ -33,8 +32,9 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._transport import Call, Transport
+from arize_roles_async._transport import Call, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
+from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 
 ROLE: Final[dict[str, Any]] = {
     "id": "Um9sZToxOmFCY0Q=",
@@ -101,6 +101,9 @@ BODIES: Final = st.one_of(
     st.builds(_cut, WHOLE, st.integers(0, 400), st.integers(0, 400), st.binary(max_size=8)),
     st.binary(),
     JSON.map(lambda value: json.dumps(value).encode()),
+    st.sampled_from(
+        [b"<title>\x1b[31m\n" * 2000, b'{"title": "%s", "status": 403}' % (b"t" * 9000)]
+    ),
     st.sampled_from([b"", b"null", b"[" * 5000, b"9" * 5000, b"\xef\xbb\xbf{}", b'{"a":' * 3000]),
 )
 STATUSES: Final = st.one_of(
@@ -114,6 +117,7 @@ VALUES: Final = TEXT | st.sampled_from(
         *("application/json", "application/problem+json", "text/html", "APPLICATION/JSON; x=y"),
         *("0", "-1", "1.5", "9" * 400, "²", "Thu, 01 Jan 2026 12:00:00 GMT", "Thu, 01 Jan 99999"),
         *("Thu, 99 Jan 2026 12:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "gzip", "br", "x"),
+        *("\x1b[31mred\x9b2J", "\u202e" * 5000),
     ]
 )
 NAMES: Final = st.sampled_from(
@@ -170,11 +174,12 @@ async def _ends_well(operation: Operation, roles: RolesClient) -> None:
 
 
 def assert_presentable(error: RolesError) -> None:
-    """Check that an error copies, pickles and prints on one line."""
+    """Check that an error copies, pickles and prints, with its causes, on short single lines."""
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     for other in (again, copy.copy(error)):
         assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
-    assert str(error).isprintable()
+    for message in messages_of(error):
+        assert_short_line(message)
 
 
 def assert_valid(result: object) -> None:
@@ -227,11 +232,39 @@ class _Canned(Transport):
     async def sleep(self, seconds: float) -> None:
         assert 0.0 <= seconds <= 20.0
 
-    def time_limit(self, seconds: float | None) -> AbstractContextManager[object, bool]:  # noqa: ARG002
-        return nullcontext()  # type: ignore[return-value]
+    def time_limit(self, call: Call) -> TimeLimit:
+        return _NoTimeLimit(call)
 
     async def aclose(self) -> None:
         pass
+
+
+class _NoTimeLimit(TimeLimit):
+    """Never runs out: no time passes here."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> Call:
+        return self._call
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        pass
+
+    def reschedule(self, seconds: float | None) -> None:
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        raise NotImplementedError
+
+    def caught_read_timeout(self) -> bool:
+        raise NotImplementedError
 
 
 def run_to_its_end(steps: Coroutine[Any, Any, None]) -> None:
@@ -257,7 +290,8 @@ def fuzz_wire(examples: int) -> None:
         roles = BaseRolesClient(_Canned(response), Timeouts(), RetryPolicy(attempts=2))
         run_to_its_end(_ends_well(operation, roles))
 
-    example()
+    with judging_log_lines():
+        example()
 
 
 # Raw bytes through aiohttp
@@ -342,7 +376,8 @@ def fuzz_socket(examples: int) -> None:
             runner.run(call(operation, f"http://127.0.0.1:{port}"))
             assert unhandled == []
 
-        example()
+        with judging_log_lines():
+            example()
         server.close()
 
 
@@ -366,7 +401,6 @@ def _settings(examples: int) -> settings:
 def main() -> int:
     """Run the examples, print how they ended and return the exit status."""
     examples = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    logging.disable(logging.CRITICAL)
     warnings.simplefilter("error")
     warnings.simplefilter("ignore", AlphaWarning)
     started = time.monotonic()

@@ -1,0 +1,81 @@
+"""Whatever a server answers: an error of ours or a valid result, said on short single lines.
+
+`python -m tests.tools.attacks` runs the same attacks in full size, and measures time and memory.
+"""
+
+import pytest
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    InvalidResponseError,
+    RetryPolicy,
+    RolesConnectionError,
+    RolesError,
+    Timeouts,
+)
+from tests.support.attacks import ATTACKS, Attack, attacking
+from tests.support.messages import assert_short_line, judging_log_lines, messages_of
+from tests.tools.fuzz_responses import assert_valid
+
+TIMEOUTS = Timeouts(total=2.0, read=0.2)
+BY_NAME = {attack.name: attack for attack in ATTACKS}
+
+
+async def outcome(attack: Attack, size: int) -> object:
+    """Return what a call ends in that is answered so: an error, or a result."""
+    async with (
+        attacking(attack, size) as url,
+        AiohttpRolesClient(
+            "key-1234", base_url=url, timeout=TIMEOUTS, retry=RetryPolicy(attempts=1)
+        ) as roles,
+    ):
+        try:
+            return await attack.call(roles)
+        except RolesError as error:
+            return error
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("attack", ATTACKS, ids=str)
+async def test_small(attack: Attack) -> None:
+    """Every attack ends in an error of ours or in a valid result."""
+    with judging_log_lines():
+        ended = await outcome(attack, attack.small)
+    if isinstance(ended, RolesError):
+        for message in messages_of(ended):
+            assert_short_line(message)
+    else:
+        assert_valid(ended)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "kibibytes", "message"),
+    [
+        ("objects without fields", 256, "$.roles[0].id: is required"),
+        ("lists in an unknown member", 1024, "$: must hold at most 200000 values"),
+        ("more roles than were asked for", 1024, "roles, and 50 were asked for"),
+        (
+            "unknown permissions of one role",
+            1024,
+            "$.permissions: must hold at most 1000 permissions",
+        ),
+        ("ID of megabytes", 1024, "$.roles[0].id: must have at most 1000 characters"),
+        ("cursor of megabytes", 1024, "the service gave a cursor of"),
+        ("bomb, gzip", 5120, "it is longer than 4 MiB"),
+        ("body without end", 5120, "it is longer than 4 MiB"),
+    ],
+)
+async def test_message(name: str, kibibytes: int, message: str) -> None:
+    """The error says which bound was exceeded."""
+    ended = await outcome(BY_NAME[name], kibibytes * 2**10)
+    assert isinstance(ended, InvalidResponseError)
+    assert message in str(ended)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["headers without end", "header without end"])
+async def test_headers(name: str) -> None:
+    """Headers have an end: aiohttp's own bounds are kept."""
+    ended = await outcome(BY_NAME[name], 5 * 2**20)
+    assert isinstance(ended, RolesConnectionError)
