@@ -18,6 +18,7 @@ from arize_roles_async._permissions import (
     UnknownPermission,
     known_permission,
 )
+from arize_roles_async._text import nearest, quoted
 
 MAX_NAME: Final = 255
 MAX_DESCRIPTION: Final = 1000
@@ -69,10 +70,7 @@ def permissions_rule(permissions: object) -> str | None:
 def _refused_permission(value: object) -> str:
     if not isinstance(value, str):
         return f"must hold permissions or their identifiers, not {_kind(value)}"
-    import difflib
-
-    nearest = difflib.get_close_matches(value.strip().upper(), list(Permission), n=1, cutoff=0.0)
-    return f"{value[:60]!a} is no known permission; did you mean {nearest[0]}?"
+    return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
 
 
 def limit_rule(limit: object) -> str | None:
@@ -80,7 +78,7 @@ def limit_rule(limit: object) -> str | None:
     if isinstance(limit, bool) or not isinstance(limit, int):
         return f"must be an integer, not {_kind(limit)}"
     if not 1 <= limit <= MAX_LIMIT:
-        return f"must be 1 to {MAX_LIMIT}, not {limit}"
+        return f"must be 1 to {MAX_LIMIT}, not {quoted(limit)}"
     return None
 
 

@@ -13,11 +13,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from arize_roles_async._config import is_loopback
-from arize_roles_async._json import MAX_BODY
 from arize_roles_async._wire import Request
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._dashboard import HEADERS, host_name, is_local_request, page
-from arize_roles_fake._wire import problem_response
+from arize_roles_fake._wire import MAX_REQUEST, problem_response
 
 _POLL: Final = 0.02
 
@@ -61,7 +60,7 @@ class _Listener:
     """The socket that callers connect to, and what answers there."""
 
     def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application(client_max_size=MAX_REQUEST)
         app.router.add_get("/", _Dashboard(account).handle)
         # Everything, and a dot alone matches no newline, which an ID may hold.
         app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)

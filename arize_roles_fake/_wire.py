@@ -7,11 +7,18 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from arize_roles_async import _json
 from arize_roles_async._errors import ValidationError, Violation
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import Permission, UnknownPermission
 from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, normalize_permissions
+from arize_roles_async._text import one_line
 from arize_roles_async._wire import ROLES_PATH, Response
+
+MAX_REQUEST: Final = 256 * 1024
+"""Bytes of a body that is read; a role with every permission and the longest texts has 20,000."""
+
+_MAX_NAME: Final = 60
 
 
 def decode_list(query: str) -> ListRoles:
@@ -77,11 +84,9 @@ _B = TypeVar("_B", CreateRole, UpdateRole)
 
 def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
     try:
-        data = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValidationError(
-            violations=(Violation("body", f"is not valid JSON: {error}"),)
-        ) from error
+        data = _json.parse_json(body)
+    except ValueError as error:
+        raise ValidationError(violations=(Violation("body", str(error)),)) from error
     if not isinstance(data, dict):
         raise InvalidBodyError(violations=(Violation("body", "must be an object"),))
     given = cast("dict[str, Any]", data)
@@ -104,7 +109,8 @@ def _build(
 ) -> _B:
     known = model.__struct_fields__
     missing = [name for name in required if name not in given]
-    violations = [Violation(n, "cannot be set by a caller") for n in given if n not in known]
+    extra = [one_line(name, _MAX_NAME) for name in given if name not in known]
+    violations = [Violation(name, "cannot be set by a caller") for name in extra]
     violations += [Violation(name, "is required") for name in missing]
     arguments = {name: given[name] for name in known if name in given}
     if isinstance(arguments.get("permissions"), list):
@@ -132,8 +138,8 @@ def parse_role_id(path: str) -> str:
 def parse_json(body: bytes | None) -> object:
     """Return the JSON of a body, an empty object for no body, or the bytes of invalid JSON."""
     try:
-        return msgspec.json.decode(body or b"{}")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _json.parse_json(body or b"{}")
+    except ValueError:
         return body
 
 
@@ -183,7 +189,7 @@ def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]
 
 def role_response(status: int, role: Role, *, with_permissions: bool) -> Response:
     """Return the answer that holds one role."""
-    return _json(status, role_members(role, with_permissions=with_permissions))
+    return _json_response(status, role_members(role, with_permissions=with_permissions))
 
 
 def page_response(roles: Iterable[Role], next_cursor: str | None) -> Response:
@@ -192,10 +198,10 @@ def page_response(roles: Iterable[Role], next_cursor: str | None) -> Response:
     if next_cursor is not None:
         pagination["next_cursor"] = next_cursor
     each = [role_members(role) for role in roles]
-    return _json(200, {"roles": each, "pagination": pagination})
+    return _json_response(200, {"roles": each, "pagination": pagination})
 
 
-def _json(status: int, data: object) -> Response:
+def _json_response(status: int, data: object) -> Response:
     return Response(status=status, headers=_JSON, body=msgspec.json.encode(data, enc_hook=str))
 
 

@@ -498,7 +498,7 @@ class _Fields(_Suite):
 
     @with_client
     async def test_unknown_permission(self, roles: RolesClient) -> None:
-        """A string that is no known permission is an error that suggests one."""
+        """A string that is not a known permission is an error that suggests one."""
         for given, nearest in {
             "PROJECT_RAED": "PROJECT_READ",
             "dataset_read": "DATASET_READ",

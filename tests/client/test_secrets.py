@@ -228,12 +228,12 @@ async def test_an_answer_that_makes_no_sense_and_echoes_the_key_is_not_repeated(
 
 
 @pytest.mark.asyncio
-async def test_a_body_of_more_than_16_mib_that_echoes_the_key_is_not_repeated(
+async def test_a_body_of_more_than_4_mib_that_echoes_the_key_is_not_repeated(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     echo = answer(200, KEY + " " * 2**24)
     async with scripted(echo) as script, client(script.url) as roles:
-        with pytest.raises(InvalidResponseError, match="longer than 16 MiB") as caught:
+        with pytest.raises(InvalidResponseError, match="longer than 4 MiB") as caught:
             await roles.list()
 
     assert_safe(caught.value, caplog)

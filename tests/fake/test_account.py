@@ -141,7 +141,7 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     ),
     (
         lambda a: a.add_key("key", grants=["ROLE_RAED"]),
-        "'ROLE_RAED' is no known permission; did you mean ROLE_READ?",
+        "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
     ),
     (lambda a: a.add_key("two words"), "a key must be printable ASCII without spaces"),
     (lambda a: a.add_key(""), "a key must be printable ASCII without spaces"),
@@ -336,7 +336,7 @@ def test_a_file_written_by_hand_needs_no_more_than_names() -> None:
         ),
         (
             '{"roles": [], "keys": {"k": ["ROLE_RAED"]}}',
-            "'ROLE_RAED' is no known permission; did you mean ROLE_READ?",
+            "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
         ),
         ('{"roles": [{"name": "A"}, {"name": "A"}]}', "there is a role named 'A' already"),
     ],

@@ -299,7 +299,10 @@ def test_a_marker_loads_an_account_from_a_file(run: Run, pytester: pytest.Pytest
         ("role={}", "*arize_roles() got an unexpected keyword argument 'role'*"),
         ("{}", "*arize_roles() takes 1 positional argument but 2 were given*"),
         ("faults=['lsit:500']", "*this fault would never strike: operation must be one of*"),
-        ("grants=['ROLE_RAED']", "*'ROLE_RAED' is no known permission; did you mean ROLE_READ?*"),
+        (
+            "grants=['ROLE_RAED']",
+            "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
+        ),
     ],
 )
 def test_a_marker_that_makes_no_sense_is_an_error(run: Run, arguments: str, message: str) -> None:

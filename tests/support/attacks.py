@@ -424,11 +424,11 @@ def _sent_chunks(size: int) -> Iterable[bytes]:
 
 def _accepted(name: str, make: Callable[[int], bytes]) -> ServerAttack:
     """Return an attack with a body that the server reads."""
-    return ServerAttack(name=name, pieces=_posted(make), small=16 * _KIB, large=2**20 - _KIB)
+    return ServerAttack(name=name, pieces=_posted(make), small=16 * _KIB, large=2**18 - _KIB)
 
 
 SERVER_ATTACKS: Final = (
-    _accepted("objects by the hundred thousand", lambda size: repeat(b"[", b"{}", b"]", size)),
+    _accepted("objects by the ten thousand", lambda size: repeat(b"[", b"{}", b"]", size)),
     _accepted(
         "unknown fields by the hundred thousand",
         lambda size: b"{" + b",".join(b'"%x":0' % n for n in range(size // 9)) + b"}",
