@@ -36,9 +36,10 @@ from arize_roles_async._errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._json import MAX_BODY
-from arize_roles_async._options import RetryPolicy, Timeouts
+from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._pace import Turnstile
 from arize_roles_async._secrets import Secret, redact
-from arize_roles_async._transport import Call, TimeLimit, Transport
+from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response, invalid_response
 
 _E = TypeVar("_E", bound=BaseException)
@@ -99,7 +100,8 @@ class AiohttpRolesClient(BaseRolesClient):
             holds, whatever the environment says, unless `verify`, `ca_file` or `proxy` is given.
         timeout: Seconds for a whole call, or every limit; None is no limit.
         retry: How often a call is tried.
-        max_concurrency: Requests under way at once; further calls wait in the order they came.
+        max_concurrency: Requests under way at once. Further calls wait for their turn in the
+            order in which they began, and that time counts towards their limit, `timeout`.
         headers: More headers for every request; those that the client sets are refused.
         verify: Whether the server's certificate is checked; else `ARIZE_REQUEST_VERIFY`, else
             yes.
@@ -147,7 +149,7 @@ class AiohttpRolesClient(BaseRolesClient):
         check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
         if not callable(sleep):
             raise ConfigurationError(f"sleep must be callable, not {type(sleep).__name__}")
-        _check_bound(max_concurrency)
+        check_concurrency(max_concurrency)
         config = configure(
             api_key=key,
             base_url=url,
@@ -160,8 +162,10 @@ class AiohttpRolesClient(BaseRolesClient):
             lent_session=session is not None,
         )
         _check_session(session, config)
-        transport = AiohttpTransport(config, session, max_concurrency, sleep)
-        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry))
+        # The connector's own limit would starve some of the calls that wait.
+        turnstile = Turnstile(max_concurrency)
+        transport = AiohttpTransport(config, session, turnstile, sleep)
+        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry), turnstile)
         self._base_url = config.base_url
 
     def __repr__(self) -> str:
@@ -175,18 +179,18 @@ class AiohttpRolesClient(BaseRolesClient):
 
 
 class AiohttpTransport(Transport):
-    """One session, its connections and the gate in front of them."""
+    """One session and its connections."""
 
     def __init__(
         self,
         config: Config,
         session: aiohttp.ClientSession | None,
-        max_concurrency: int,
+        turnstile: Turnstile,
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
         self._lent = session
-        self._max_concurrency = max_concurrency
+        self._turnstile = turnstile
         self._sleep = sleep
         self._ssl = _ssl_context(config, lent=session is not None)
         self._closed = False
@@ -194,7 +198,6 @@ class AiohttpTransport(Transport):
         """Seconds that `sleep` was asked to wait and did not."""
         # What belongs to one event loop, from here on.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._gate: asyncio.Semaphore
         self._deadlines: Deadlines
         self._connections: _Connections
         self._session: aiohttp.ClientSession
@@ -235,9 +238,7 @@ class AiohttpTransport(Transport):
                 self._keeper.asend(None).send(None)
         self._connections = connections
         self._deadlines = Deadlines(loop)
-        # A gate lets callers in as they came; the connector's own limit starves some of them.
-        # Its default is below where each batch of calls sets off the garbage collector (3 %).
-        self._gate = asyncio.Semaphore(self._max_concurrency)
+        self._turnstile.restart()
         self._loop = loop
 
     def _discard_session(self) -> None:
@@ -257,7 +258,6 @@ class AiohttpTransport(Transport):
         self.check_open()
         attempt = _Attempt(call, self._connections, self._config.headers, self.now)
         failure: RolesError
-        await self._gate.acquire()
         token = _attempt.set(attempt)
         try:
             answer = await self._exchange(request, attempt)
@@ -275,7 +275,6 @@ class AiohttpTransport(Transport):
             return self._checked(request, answer)
         finally:
             _attempt.reset(token)
-            self._gate.release()
             call.limit.reset()
         # Outside of the handlers, so that only the cause that is safe to show hangs on it.
         raise failure from cause
@@ -423,6 +422,9 @@ class AiohttpTransport(Transport):
         end = self.now() + seconds
         await self._sleep(seconds)
         self._skipped += max(0.0, end - self.now())
+
+    def event(self) -> Event:
+        return asyncio.Event()
 
     def time_limit(self, call: Call) -> TimeLimit:
         return self._deadlines.limit(call)
@@ -676,12 +678,6 @@ def _without_frames(error: _E) -> _E:
 
 def _next_link(error: BaseException) -> BaseException | None:
     return error.__cause__ or error.__context__
-
-
-def _check_bound(max_concurrency: object) -> None:
-    bound = max_concurrency
-    if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
-        raise ConfigurationError(f"max_concurrency must be an integer of at least 1, not {bound!r}")
 
 
 def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:

@@ -20,6 +20,7 @@ import msgspec
 from arize_roles_async._errors import (
     InvalidResponseError,
     OutcomeUnknownError,
+    RateLimitError,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
@@ -120,11 +121,15 @@ class Call:
         "_attempt",
         "_created_since",
         "_first_sent",
+        "_forgiven",
+        "_granted",
+        "_held_back",
         "_in_flight",
         "_is_change",
         "attempts",
         "deadline",
         "limit",
+        "number",
         "operation",
         "retry",
         "timeouts",
@@ -144,7 +149,12 @@ class Call:
         """Attempts that were started, over every request of the call."""
         self.unsettled = False
         """Whether the service may have made the change, and nobody said so."""
+        self.number = 0
+        """Where the call stands among those of its client; set by the driver."""
         self._attempt = 0
+        self._forgiven = 0
+        self._granted: int | None = None
+        self._held_back: tuple[Request, float] | None = None
         self._is_change = False
         self._in_flight = False
         self._first_sent: float | None = None
@@ -152,13 +162,30 @@ class Call:
 
     def begin(self, request: Request) -> None:
         """Begin the attempts of a request."""
-        self._attempt = 0
+        self._attempt = self._forgiven = 0
+        self._granted = None
         self._is_change = request.method != "GET"
 
     def start_attempt(self) -> None:
         """Count an attempt; nothing of it was sent yet."""
         self.attempts += 1
         self._attempt += 1
+
+    def note_refusal(self, granted: int) -> None:
+        """Note that the attempt under way was answered with 429.
+
+        Args:
+            granted: How many requests of the client the service has granted so far. If there
+                were some since the call's last refusal, this one was about whose turn it is, and
+                does not count among the attempts that the policy allows.
+        """
+        if self._granted is not None and granted > self._granted:
+            self._forgiven += 1
+        self._granted = granted
+
+    def hold_back(self, request: Request, seconds: float | None) -> None:
+        """Note that a rate limit holds a request back for so long; None is no longer."""
+        self._held_back = None if seconds is None else (request, seconds)
 
     def mark_sent(self, now: float) -> None:
         """Note that from here on the request under way may reach the service."""
@@ -247,10 +274,13 @@ class Call:
             failure.attempts = self.attempts
         if self._is_change and isinstance(failure, InvalidResponseError):
             return Look(failure)
-        delay = self.retry.delay(failure, attempt=self._attempt, change=self._is_change)
+        counted = self._attempt - self._forgiven
+        delay = self.retry.delay(failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             return Retry(delay, failure)
+        if delay is not None and isinstance(failure, RateLimitError):
+            failure.args = (f"{failure} (times sent: {self._attempt})",)
         if self._is_change and self.unsettled:
             raise self.outcome_unknown(failure) from failure
         raise failure
@@ -279,16 +309,37 @@ class Call:
 
     def out_of_time(self) -> RolesError:
         """Return the error of a call whose time is up."""
-        timeout = RolesTimeoutError(
-            f"{self.operation} took too long",
-            seconds=self.timeouts.total or 0.0,
-            attempts=self.attempts,
-            sent=self._in_flight,
+        failure = self._lateness()
+        if self.unsettled or (self._is_change and self._in_flight):
+            return self._unknown_after(failure)
+        return failure
+
+    def miss_turn(self) -> RolesError:
+        """Return the error of a request that cannot go before the time of its call is up."""
+        failure = self._lateness()
+        return self._unknown_after(failure) if self._is_change and self.unsettled else failure
+
+    def _lateness(self) -> RolesError:
+        if self._held_back is None:
+            return RolesTimeoutError(
+                f"{self.operation} took too long",
+                seconds=self.timeouts.total or 0.0,
+                attempts=self.attempts,
+                sent=self._in_flight,
+            )
+        request, seconds = self._held_back
+        return RateLimitError(
+            f"{request} cannot go in time, as the service limits the rate "
+            f"(retry after {seconds:.3g} s) (times sent: {self._attempt})",
+            status=429,
+            method=request.method,
+            path=request.path,
+            retry_after=seconds,
         )
-        if not (self.unsettled or (self._is_change and self._in_flight)):
-            return timeout
-        error = self.outcome_unknown(timeout)
-        error.__cause__ = timeout
+
+    def _unknown_after(self, failure: RolesError) -> RolesError:
+        error = self.outcome_unknown(failure)
+        error.__cause__ = failure
         return error
 
     # When the service can have made a role for this call.

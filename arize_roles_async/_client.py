@@ -1,6 +1,7 @@
 """Every method of a client, once, over a transport: the methods and the driver of their calls."""
 
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -22,6 +23,7 @@ from arize_roles_async._errors import (
 from arize_roles_async._lookup import NameLookup, is_role_id
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
+from arize_roles_async._pace import Turn, Turnstile
 from arize_roles_async._paging import RolePages
 from arize_roles_async._permissions import PermissionsArgument
 from arize_roles_async._protocol import RolesClient
@@ -45,6 +47,7 @@ from arize_roles_async._wire import (
     get_request,
     invalid_response,
     list_request,
+    response_retry_after,
     update_request,
 )
 
@@ -53,13 +56,21 @@ logger: Final = logging.getLogger("arize_roles_async")
 _T = TypeVar("_T")
 
 _CONFLICT: Final = 409
+_TOO_MANY: Final = 429
 
 
 class BaseRolesClient(RolesClient):
     """The methods of `RolesClient`, whatever the transport; their docstrings are the protocol's."""
 
-    def __init__(self, transport: Transport, timeouts: Timeouts, retry: RetryPolicy) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        turnstile: Turnstile,
+    ) -> None:
         self._transport = transport
+        self._turnstile = turnstile
         self._timeouts = timeouts
         self._retry = retry
         self._lookup = NameLookup()
@@ -178,9 +189,13 @@ class BaseRolesClient(RolesClient):
         timeouts = self._timeouts if timeout is UNSET else Timeouts.of(timeout)
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        # Not of this client's: walks are shared among calls that try equally hard.
+        # Not of this client's lookup: walks are shared among calls that try equally hard.
         BaseRolesClient.__init__(
-            other, self._transport, timeouts, self._retry if retry is UNSET else retry
+            other,
+            self._transport,
+            timeouts,
+            self._retry if retry is UNSET else retry,
+            self._turnstile,
         )
         return other
 
@@ -205,6 +220,7 @@ class BaseRolesClient(RolesClient):
         transport = self._transport
         transport.check_open()
         call = Call(operation, self._timeouts, self._retry, transport.now())
+        call.number = next(self._turnstile.numbers)
         call.limit = transport.time_limit(call)
         return call.limit
 
@@ -307,17 +323,23 @@ class BaseRolesClient(RolesClient):
             decode: Makes the result of a documented answer.
             look: For a change: finds out in the account whether it was made.
         """
-        transport = self._transport
+        transport, turnstile = self._transport, self._turnstile
         call.begin(request)
+        started = transport.now()
         while True:
+            if not turnstile.enter(started):
+                started = await self._take_turn(call, request, started)
             call.start_attempt()
-            started = transport.now()
             outcome: Response | RolesError
             try:
                 outcome = await transport.send(request, call)
             except RolesError as error:
                 outcome = error
+            finally:
+                turnstile.exit()
             now = transport.now()
+            if turnstile.pace.limited or _is_refusal(outcome):
+                self._tell_pace(call, outcome, started, now)
             if logger.isEnabledFor(logging.DEBUG):
                 _log(request, call.attempt, outcome, now - started)
             if isinstance(outcome, Response):
@@ -329,7 +351,11 @@ class BaseRolesClient(RolesClient):
                     "%s: attempt %d failed, the next in %.2f s: %s",
                     *(request, call.attempt, step.delay, step.failure),
                 )
-                await transport.sleep(step.delay)
+                started = now
+                # After a refusal that says how long, this request waits for its turn as all do.
+                if not (_is_refusal(outcome) and turnstile.pace.held_until > now):
+                    await transport.sleep(step.delay)
+                    started = transport.now()
                 count = {"sdk-retry-count": str(call.attempt)}
                 request = msgspec.structs.replace(request, headers=count)
             elif isinstance(step, Look):
@@ -337,6 +363,61 @@ class BaseRolesClient(RolesClient):
                 return await look(step.failure)
             else:
                 return step
+
+    async def _take_turn(self, call: Call, request: Request, started: float) -> float:
+        """Wait until the request may go, and return when that is."""
+        transport, turnstile = self._transport, self._turnstile
+        turn = Turn(call.deadline, call.retry.max_retry_after)
+        turnstile.join(call.number, turn)
+        now = started
+        try:
+            while seconds := turnstile.ask(turn, now):
+                pace = turnstile.pace
+                call.hold_back(request, pace.wait(now) if pace.limited else None)
+                if turn.is_late:
+                    break
+                if seconds < math.inf:
+                    await transport.sleep(seconds)
+                    # Clocks may tick late, and a sleep that was injected may take no time.
+                    now = max(now + seconds, transport.now())
+                else:
+                    event = transport.event()
+                    turn.on_wake(event.set)
+                    await event.wait()
+                    turn.on_wake(None)
+                    now = transport.now()
+        except BaseException:
+            turnstile.leave(turn)
+            raise
+        if turn.is_late:
+            turnstile.leave(turn)
+            raise call.miss_turn()
+        call.hold_back(request, None)
+        logger.debug("%s waited %.3f s for its turn", request, now - started)
+        return now
+
+    def _tell_pace(
+        self, call: Call, outcome: Response | RolesError, started: float, now: float
+    ) -> None:
+        """Tell the pace of an answer, once there is a limit."""
+        pace = self._turnstile.pace
+        if not isinstance(outcome, Response):
+            return
+        if outcome.status != _TOO_MANY:
+            pace.grant(started)
+            return
+        call.note_refusal(pace.granted)
+        seconds = response_retry_after(outcome)
+        if not pace.limited:
+            logger.debug(
+                "the service limits the rate: requests wait %.3g s, and then their turn",
+                seconds or 0.0,
+            )
+        self._turnstile.refuse(started, now, seconds or 0.0)
+
+
+def _is_refusal(outcome: Response | RolesError) -> bool:
+    return isinstance(outcome, Response) and outcome.status == _TOO_MANY
 
 
 def _log(request: Request, attempt: int, outcome: Response | RolesError, seconds: float) -> None:

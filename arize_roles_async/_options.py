@@ -40,7 +40,8 @@ class Timeouts:
     """Limits on the time of a call, in seconds; None is no limit.
 
     Args:
-        total: The whole call: every attempt, every wait between them, and the walk that a name
+        total: The whole call: the wait for its turn (for a free slot among `max_concurrency`, or
+            under a rate limit), every attempt, every wait between them, and the walk that a name
             takes. A walk over pages has it for each page.
         connect: Making one connection, name resolution and TLS included.
         read: Silence on a connection while a response is awaited.
@@ -76,11 +77,13 @@ class RetryPolicy:
     random between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
 
     Args:
-        attempts: Attempts in all; 1 is no retry.
+        attempts: Attempts in all; 1 is no retry. A 429 after the first counts only if the service
+            granted the client nothing since the one before: else it was about whose turn it is.
         backoff: Seconds that the first wait is at most.
         max_backoff: Seconds that any wait is at most.
         max_retry_after: Seconds of `Retry-After` up to which the client waits; above it the
-            error surfaces at once, with the value on it.
+            error surfaces at once, with the value on it. After a 429, so does that of every
+            other call that would have to wait as long.
 
     Raises:
         ConfigurationError: A value is not of its kind.
@@ -135,6 +138,15 @@ def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
             return not (certificate or credentials)
         case _:
             return isinstance(failure, RolesTimeoutError)
+
+
+def check_concurrency(max_concurrency: object) -> None:
+    """Raise `ConfigurationError` unless the value is a number of requests."""
+    number = max_concurrency
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ConfigurationError(
+            f"max_concurrency must be an integer of at least 1, not {number!r}"
+        )
 
 
 def retry_after(value: str | None, date: str | None, now: float) -> float | None:

@@ -65,6 +65,7 @@ class Pace:
         "_since",
         "_start",
         "_until",
+        "granted",
         "held_until",
         "limited",
         "retry_after",
@@ -91,6 +92,8 @@ class Pace:
         # The stretch between the last refusals before two holds, and what was granted in it.
         self._since = self._resumed = self._until = -math.inf
         self._grants: deque[float] = deque(maxlen=1024)
+        self.granted = 0
+        """How many answers other than 429 came since the limit was met."""
         self._first = True
         self._learned = self._is_sure = False
         self._refused_at = math.inf
@@ -103,6 +106,10 @@ class Pace:
     def ready_at(self) -> float:
         """Return the earliest moment at which the next request may go."""
         return max(self._next, self.held_until)
+
+    def wait(self, now: float) -> float:
+        """Return the seconds for which a call is to be told to stay away."""
+        return max(self.retry_after, self.ready_at() - now)
 
     def send(self, now: float) -> None:
         """Note that a request goes now."""
@@ -125,6 +132,7 @@ class Pace:
         """Note that a request that was sent then got an answer other than 429."""
         if not self.limited:
             return
+        self.granted += 1
         if sent > self._since:
             self._grants.append(sent)
         elif self._first:
@@ -158,6 +166,9 @@ class Pace:
             self._until = max(self._until, sent)
         self.retry_after = min(seconds, _LONGEST_HOLD)
         self.held_until = max(self.held_until, now + self.retry_after)
+        if self.retry_after:
+            # The service says that it will grant one then, whatever the rate.
+            self._next = min(self._next, self.held_until)
 
     def _resume(self, now: float) -> None:
         """Choose the rate with which to go on after a hold."""
@@ -277,6 +288,7 @@ class Turnstile:
         "_queue",
         "_slots",
         "_ties",
+        "numbers",
         "pace",
     )
 
@@ -286,11 +298,13 @@ class Turnstile:
         self._answered = 0
         self._busy_since = 0.0
         self._ties = count()
+        self.numbers = count()
+        """The numbers of calls, as they begin."""
         self._queue: list[tuple[int, int, Turn]] = []
         self._deadlines: list[tuple[float, int, Turn]] = []
 
     def enter(self, now: float) -> bool:
-        """Let a request go, unless it has to wait."""
+        """Let a request go, unless it has to wait; each that went is followed by `exit`."""
         if not self._free or self._queue or self.pace.limited:
             return False
         if self._free == self._slots:
@@ -298,9 +312,17 @@ class Turnstile:
         self._free -= 1
         return True
 
+    def restart(self) -> None:
+        """Forget who waits and what is under way, in an event loop that was closed."""
+        self._queue.clear()
+        self._deadlines.clear()
+        self._free = self._slots
+
     def exit(self) -> None:
         """Note that a request is under way no longer."""
-        self._free += 1
+        # What an event loop left behind that was closed may still come.
+        if self._free < self._slots:
+            self._free += 1
         self._answered += 1
         if self._queue:
             self._wake_first()
@@ -318,7 +340,7 @@ class Turnstile:
             Infinity where the call is woken when it is to ask again, or is too late.
         """
         self._drop_left()
-        if self._queue[0][2] is not turn or not self._free or turn.is_late:
+        if not self._queue or self._queue[0][2] is not turn or not self._free or turn.is_late:
             return math.inf
         ready = self.pace.ready_at()
         turn.is_late = turn.deadline <= max(ready, now) or ready - now > turn.patience
@@ -342,9 +364,10 @@ class Turnstile:
             self._wake_first()
 
     def refuse(self, sent: float, now: float, seconds: float) -> None:
-        """Note that a request was answered with 429, before its `exit`."""
-        granted, span = self._answered, sent - self._busy_since
-        if not granted and self._slots - self._free == 1:
+        """Note that a request was answered with 429, after its `exit`."""
+        granted, span = self._answered - 1, sent - self._busy_since
+        if not granted and self._free == self._slots:
+            # One request after the other: that tells nothing of the burst.
             span = math.inf
         self.pace.refuse(sent, now, seconds, granted=granted, span=span)
 

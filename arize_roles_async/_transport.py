@@ -1,11 +1,22 @@
 """Where requests go: all that the author of a transport reads."""
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from arize_roles_async._call import Call, TimeLimit
 from arize_roles_async._wire import Request, Response
 
-__all__ = ["Call", "Request", "Response", "TimeLimit", "Transport"]
+__all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
+
+
+class Event(Protocol):
+    """Something that a task waits for and another brings about, once."""
+
+    def set(self) -> object:
+        """Wake whoever waits, and whoever will."""
+
+    async def wait(self) -> object:
+        """Wait until it was set."""
 
 
 class Transport(ABC):
@@ -38,6 +49,10 @@ class Transport(ABC):
     @abstractmethod
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""
+
+    @abstractmethod
+    def event(self) -> Event:
+        """Return a new event of the running event loop."""
 
     @abstractmethod
     def time_limit(self, call: Call) -> TimeLimit:

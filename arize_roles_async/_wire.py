@@ -221,9 +221,7 @@ def status_error(request: Request, response: Response) -> StatusError:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
         message += f", which is not in the service's own words{_describe(response, problem)}"
-    wait = retry_after(
-        response.headers.get("Retry-After"), response.headers.get("Date"), time.time()
-    )
+    wait = response_retry_after(response)
     if wait is not None:
         message += f" (retry after {wait:g} s)"
     if request_id is not None:
@@ -238,6 +236,12 @@ def status_error(request: Request, response: Response) -> StatusError:
         request_id=request_id,
         retry_after=wait,
     )
+
+
+def response_retry_after(response: Response) -> float | None:
+    """Return the seconds that an answer asks to wait; None if it does not say."""
+    headers = response.headers
+    return retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
 
 
 def _quote(text: str) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import anyio
 import msgspec
 from anyio import sleep_forever
 from anyio.lowlevel import checkpoint
@@ -13,8 +14,9 @@ from anyio.lowlevel import checkpoint
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import check_type
 from arize_roles_async._errors import ClientStateError, RolesConnectionError, RolesTimeoutError
-from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._transport import Call, TimeLimit, Transport
+from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._pace import Turnstile
+from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
 
@@ -40,6 +42,8 @@ class FakeRolesClient(BaseRolesClient):
         api_key: Which of the account's keys it uses; the account's first unless given.
         timeout: Seconds for a whole call, or every limit; None is no limit.
         retry: How often a call is tried.
+        max_concurrency: Requests under way at once; further calls wait for their turn in the
+            order in which they began.
 
     Raises:
         ConfigurationError: An argument is not of its type.
@@ -52,13 +56,17 @@ class FakeRolesClient(BaseRolesClient):
         api_key: str | None = None,
         timeout: float | Timeouts | None = 30.0,
         retry: RetryPolicy | None = None,
+        max_concurrency: int = 40,
     ) -> None:
         check_type("account", account, FakeAccount | None, "a FakeAccount")
         check_type("api_key", api_key, str | None, "a string")
+        check_concurrency(max_concurrency)
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""
         transport = AccountTransport(self.account, api_key)
-        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry))
+        super().__init__(
+            transport, Timeouts.of(timeout), RetryPolicy.of(retry), Turnstile(max_concurrency)
+        )
 
     def __repr__(self) -> str:
         return f"FakeRolesClient({self.account!r})"
@@ -149,6 +157,9 @@ class AccountTransport(Transport):
         end = self._account.now() + timedelta(seconds=seconds)
         await checkpoint()
         self._account.advance_to(end)
+
+    def event(self) -> Event:
+        return anyio.Event()
 
     def time_limit(self, call: Call) -> TimeLimit:
         return _AccountTimeLimit(call)

@@ -37,6 +37,8 @@ class Outcome(NamedTuple):
     """The numbers of the calls that gave up because they could not be sent in time."""
     attempts: list[int]
     """How often each call was sent."""
+    counted: int
+    """The most refusals of a call that count among its attempts."""
     sent: list[int]
     """The numbers of the calls, as their requests were sent."""
 
@@ -71,6 +73,8 @@ class Simulation:
         self._late: list[int] = []
         self._sent: list[int] = []
         self._attempts = [0] * calls
+        self._counted = [0] * calls
+        self._granted = [-1] * calls
         self._refused = 0
         self._half = calls // 2
         self._patience = patience
@@ -87,6 +91,7 @@ class Simulation:
             completed=self._completed,
             late=self._late,
             attempts=self._attempts,
+            counted=max(self._counted),
             sent=self._sent,
         )
 
@@ -136,13 +141,16 @@ class Simulation:
 
         def granted() -> None:
             self._completed.append(number)
-            self.turnstile.pace.grant(sent)
             self.turnstile.exit()
+            self.turnstile.pace.grant(sent)
 
         def refused(seconds: int) -> None:
             self._refused += not is_first
-            self.turnstile.refuse(sent, self.now, seconds)
+            granted = self.turnstile.pace.granted
+            self._counted[number] += self._granted[number] in {-1, granted}
+            self._granted[number] = granted
             self.turnstile.exit()
+            self.turnstile.refuse(sent, self.now, seconds)
             self._begin(number)
 
         self._after(there, arrive)

@@ -1,0 +1,225 @@
+"""What a thousand calls at once do against a rate limit, on the account's clock."""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from arize_roles_async import (
+    OutcomeUnknownError,
+    RateLimitError,
+    RetryPolicy,
+    Role,
+    RolesClient,
+    RolesError,
+    RolesTimeoutError,
+    Timeouts,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import account_at_noon
+
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+async def gather(calls: list[Callable[[], Awaitable[object]]]) -> list[object]:
+    """Start all calls at once, and return what came of each."""
+    results: list[object] = [None] * len(calls)
+
+    async def run(index: int) -> None:
+        try:
+            results[index] = await calls[index]()
+        except RolesError as error:
+            results[index] = error
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(len(calls)):
+            tasks.start_soon(run, index)
+    return results
+
+
+def creates(roles: RolesClient, number: int) -> list[Callable[[], Awaitable[object]]]:
+    def call(index: int) -> Callable[[], Awaitable[object]]:
+        return lambda: roles.create(name=f"Role {index}", permissions=["PROJECT_READ"])
+
+    return [call(index) for index in range(number)]
+
+
+def refusals(account: FakeAccount) -> int:
+    return sum(call.outcome == 429 for call in account.calls)
+
+
+def run(backend: str, main: Callable[[], Awaitable[None]]) -> None:
+    anyio.run(main, backend=backend)
+
+
+class TestBulkJob:
+    @BACKENDS
+    def test_completes(self, backend: str) -> None:
+        """A thousand creates at once against 20 a second all succeed, in about the ideal time."""
+        account = account_at_noon()
+        account.limit_rate(20.0, burst=5)
+        begun = account.now()
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None)
+            results = await gather(creates(roles, 1000))
+            assert all(isinstance(result, Role) for result in results)
+
+        run(backend, main)
+        assert refusals(account) <= 35 + 30
+        assert (account.now() - begun).total_seconds() <= 1.25 * 995 / 20
+
+    def test_order(self) -> None:
+        """Roles are made in the order in which their calls began, but for the first volley."""
+        account = account_at_noon()
+        account.limit_rate(20.0, burst=5)
+
+        async def main() -> None:
+            await gather(creates(FakeRolesClient(account, timeout=None), 300))
+
+        anyio.run(main)
+        made = [call.arguments["name"] for call in account.calls if call.outcome == 201]
+        places = [int(name.split()[1]) for name in made]
+        assert all(abs(place - index) <= 80 for index, place in enumerate(places))
+
+    def test_shared(self) -> None:
+        """What a client learns of a limit its copies with other options know."""
+        account = account_at_noon()
+
+        account.fail("list", 429, times=1, retry_after=5)
+        begun = account.now()
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None, max_concurrency=1)
+            await gather([roles.list, roles.with_options(timeout=60.0).list])
+
+        anyio.run(main)
+        assert [call.outcome for call in account.calls] == [429, 200, 200]
+        assert all((call.at - begun).total_seconds() >= 5.0 for call in account.calls[1:])
+
+
+class TestFailure:
+    def test_not_in_time(self) -> None:
+        """A call that a hold leaves no time fails when it begins, with what the service asks."""
+        account = account_at_noon()
+        account.fail("create", 429, times=1, retry_after=15)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=10.0, max_concurrency=1)
+            begun = account.now()
+            first, second = await gather(creates(roles, 2))
+
+            assert isinstance(first, RateLimitError)
+            assert first.retry_after == 15.0
+            assert "(times sent: 1)" in str(first)
+            assert isinstance(second, RateLimitError)
+            assert second.retry_after == 15.0
+            assert "(times sent: 0)" in str(second)
+            assert account.now() == begun
+            assert len(account.calls) == 1
+
+        anyio.run(main)
+
+    def test_too_long(self) -> None:
+        """Without a limit on its time, a call waits for no longer than its policy says."""
+        account = account_at_noon()
+        account.fail("create", 429, times=1, retry_after=60)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None, max_concurrency=1)
+            results = await gather(creates(roles, 3))
+
+            assert [type(result) for result in results] == [RateLimitError] * 3
+            assert len(account.calls) == 1
+
+        anyio.run(main)
+
+    def test_slots(self) -> None:
+        """A call whose time is up while all slots are taken took too long, and was not sent."""
+        account = account_at_noon()
+        account.slow_down(6.0)
+
+        async def main() -> None:
+            roles = FakeRolesClient(
+                account, timeout=Timeouts(total=10.0, read=None), max_concurrency=1
+            )
+            results = await gather(creates(roles, 3))
+
+            assert isinstance(results[0], Role)
+            assert isinstance(results[1], OutcomeUnknownError)
+            assert isinstance(results[2], RolesTimeoutError)
+            assert results[2].attempts == 0
+            assert not results[2].sent
+
+        anyio.run(main)
+
+    def test_unsettled(self) -> None:
+        """A change that may have been made stays of unknown outcome while it waits its turn."""
+        account = account_at_noon()
+        account.fail("create", 504, times=1, when="after")
+        account.fail("create", 429, times=1, retry_after=15)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=10.0)
+            (result,) = await gather(creates(roles, 1))
+            assert isinstance(result, OutcomeUnknownError)
+
+        anyio.run(main)
+
+    def test_no_progress(self) -> None:
+        """Refusals count as attempts while the service grants the client nothing at all."""
+        account = account_at_noon()
+        account.fail("create", 429, times=None, retry_after=1)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=3))
+            (result,) = await gather(creates(roles, 1))
+            assert isinstance(result, RateLimitError)
+            assert len(account.calls) == 3
+
+        anyio.run(main)
+
+    def test_progress(self) -> None:
+        """A refusal does not count as an attempt if others were granted something meanwhile."""
+        account = account_at_noon()
+        account.limit_rate(2.0, burst=1)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=2))
+            results = await gather(creates(roles, 200))
+            assert all(isinstance(result, Role) for result in results)
+
+        anyio.run(main)
+        assert max(call.attempt for call in account.calls) > 2
+
+
+class TestVisible:
+    def test_waits(self, caplog: pytest.LogCaptureFixture) -> None:
+        """How long a call waited its turn is logged, and that the service limits the rate."""
+        account = account_at_noon()
+        account.fail("list", 429, times=1, retry_after=3)
+
+        async def main() -> None:
+            await FakeRolesClient(account).list()
+
+        with caplog.at_level(logging.DEBUG, "arize_roles_async"):
+            anyio.run(main)
+
+        messages = [record.getMessage() for record in caplog.records]
+        assert "GET /v2/roles waited 3.000 s for its turn" in messages
+        assert "the service limits the rate: requests wait 3 s, and then their turn" in messages
+
+
+def test_unlimited() -> None:
+    """A client that never met a limit learned nothing and is held back by nothing."""
+    roles = FakeRolesClient(timeout=None)
+
+    async def main() -> None:
+        await gather(creates(roles, 100))
+
+    anyio.run(main)
+    pace = roles._turnstile.pace
+    assert not pace.limited
+    assert pace.rate == math.inf
