@@ -1,106 +1,66 @@
-"""Random calls under random faults, alone and together, and what the account really did."""
+"""Random calls among faults, gateways and administrators, and what the account really did.
+
+The judge is the account's journal: whatever a call returns or raises has to be true of it.
+"""
+
+# ruff: noqa: ANN401 - arguments are handed on as they come
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
 
 import attrs
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from arize_roles_async import (
     AiohttpRolesClient,
     ConflictError,
-    InvalidResponseError,
-    ListRolesResponse,
     NotFoundError,
     OutcomeUnknownError,
+    RetryPolicy,
     Role,
     RolesClient,
+    RolesConnectionError,
     RolesError,
+    StatusError,
 )
-from arize_roles_async._wire import Request
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, serve
+from arize_roles_fake import Assumptions, FakeRolesClient, serve
+from tests.contract.journal import NOBODY, Ask, Journaled, Page, untrue, untrue_alone
+from tests.contract.test_assumptions import COVER
+from tests.contract.wrapping import WrappingClient
 
 CALLERS: Final = ("caller-0", "caller-1", "caller-2", "caller-3")
 NAMES: Final = ("Ada", "Bea", "Cal")
-NOBODY: Final = "Um9sZTo5OTk6bm9uZQ=="
-
-Effect = Literal["created", "changed", "deleted"]
-
-
-class Journaled(FakeAccount):
-    """An account that writes down what each request of each caller really did."""
-
-    def __init__(self) -> None:
-        super().__init__(predefined=False)
-        self.journal: list[tuple[str, Effect, Role]] = []
-        self.ever: set[Role] = set()
-        self.began = self.now()
-        for key in CALLERS:
-            self.add_key(key)
-
-    def handle(self, request: Request) -> Reply:
-        before = {role.id: role for role in self.roles}
-        reply = super().handle(request)
-        after = {role.id: role for role in self.roles}
-        caller = request.headers["Authorization"].removeprefix("Bearer ")
-        for role in after.values():
-            if role.id not in before:
-                self.journal.append((caller, "created", role))
-            elif role != before[role.id]:
-                self.journal.append((caller, "changed", role))
-        for role in before.values():
-            if role.id not in after:
-                self.journal.append((caller, "deleted", role))
-        self.ever.update(after.values())
-        return reply
-
-    def done_by(self, caller: str) -> list[tuple[Effect, Role]]:
-        return [(effect, role) for who, effect, role in self.journal if who == caller]
-
-    def was_undone(self, caller: str) -> bool:
-        """Whether what a caller did last was followed by another's change to the same role."""
-        changes = [(who, role.id) for who, _, role in self.journal]
-        last = max((n for n, (who, _) in enumerate(changes) if who == caller), default=-1)
-        return last >= 0 and changes[last][1] in {role_id for _, role_id in changes[last + 1 :]}
-
-    def may_have_left_open(self, caller: str) -> bool:
-        """Whether an attempt of a caller's ended in no answer, or in one that tells nothing."""
-        return any(
-            not isinstance(call.outcome, int)
-            or call.outcome >= 500
-            or call.duration >= 10.0
-            or call.at + timedelta(seconds=call.duration) > self.began + timedelta(seconds=30.0)
-            for call in self.calls
-            if call.api_key == caller
-        )
-
-
-@attrs.frozen
-class Ask:
-    """A call to make."""
-
-    operation: Literal["list", "walk", "get", "create", "update", "delete"]
-    name: str
-    by_id: bool
-    new_name: str | None
-
+PERMISSIONS: Final = ["PROJECT_READ"]
 
 ASKS: Final = st.builds(
     Ask,
-    st.sampled_from(["list", "walk", "get", "create", "create", "update", "update", "delete"]),
-    st.sampled_from(NAMES),
-    st.booleans(),
-    st.none() | st.sampled_from(NAMES),
+    operation=st.sampled_from(
+        ["list", "walk", "get", "create", "create", "update", "update", "delete"]
+    ),
+    name=st.sampled_from(NAMES),
+    by_id=st.booleans(),
+    new_name=st.none() | st.sampled_from([*NAMES, "ada", " Bea"]),
 )
 
-# A service that does a thing and then denies it, or denies what is there, cannot be seen through.
-BEFORE: Final = (400, 401, 403, 422, 429, 500, 502, 503, 504, 520, "lost", "truncated")
-AFTER: Final = (500, 502, 504, 520, "lost", "truncated", "malformed")
+# A service that does a thing and then denies it, or denies what is there, can't be seen through.
+BEFORE: Final = (
+    *(400, 401, 403, 422, 429, 500, 502, 503, 504, 520),
+    *("lost", "truncated", "refused", "unreachable", "silent"),
+)
+AFTER: Final = (500, 502, 504, 520, "lost", "truncated", "malformed", "silent")
 FAULTS: Final = st.fixed_dictionaries(
     {
         "operation": st.sampled_from(["list", "get", "create", "update", "delete"]),
@@ -109,14 +69,51 @@ FAULTS: Final = st.fixed_dictionaries(
     }
 )
 
+# Nor can a gateway that answers a deletion as the service does.
+HTML: Final = b"<html><title>Maintenance</title><body>We are back soon.</body></html>"
+MISMATCH: Final = b'{"title": "Resource not found", "status": 404}'
+PAGES_BEFORE: Final = [
+    *[(status, HTML) for status in (200, 302, 401, 403, 404, 409, 429, 500, 502, 503, 504)],
+    *[(200, b""), (202, b'{"accepted": true}'), (404, b""), (409, b"{}"), (502, MISMATCH)],
+    *[(404, b'{"title": "Bad gateway", "status": 502}'), (201, HTML), (204, b"")],
+]
+PAGES_AFTER: Final = [
+    *[(status, HTML) for status in (200, 500, 502, 503, 504)],
+    *[(200, b""), (202, b'{"accepted": true}'), (502, MISMATCH), (204, b"")],
+]
+METHODS: Final = st.sampled_from(["GET", "POST", "PATCH", "DELETE"])
+
+
+@attrs.frozen(kw_only=True)
+class Meddling:
+    """What an administrator does before one of the requests of a call."""
+
+    what: Literal["rename", "touch", "delete", "create", "predefine", "bind", "unbind", "twin"]
+    name: str
+    before_request: int
+    age: float
+    """Seconds that a twin is older than the call."""
+
+
+MEDDLING: Final = st.builds(
+    Meddling,
+    what=st.sampled_from(
+        ["rename", "touch", "delete", "create", "predefine", "bind", "unbind", "twin", "twin"]
+    ),
+    name=st.sampled_from(NAMES),
+    before_request=st.integers(0, 4),
+    age=st.sampled_from([2.0, 5.0, 60.0, 7200.0]),
+)
+
 
 class Machine(RuleBasedStateMachine):
     """Calls and faults over one account; how the callers get there is a subclass's."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Counter[str]) -> None:
         super().__init__()
+        self.ended = ended
+        """How often calls ended how."""
         self.runner = asyncio.Runner()
-        self.account = Journaled()
         self.stack = contextlib.AsyncExitStack()
         self.clients: dict[str, RolesClient] = {}
         self.asked = 0
@@ -124,8 +121,10 @@ class Machine(RuleBasedStateMachine):
     async def connect(self) -> None:
         raise NotImplementedError
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(assumptions=st.sampled_from(COVER))
+    def begin(self, assumptions: Assumptions) -> None:
+        self.account = Journaled(assumptions, CALLERS)
+        self.account.add_role("Ada", PERMISSIONS)
         self.runner.run(self.connect())
 
     def teardown(self) -> None:
@@ -133,55 +132,129 @@ class Machine(RuleBasedStateMachine):
         self.runner.close()
 
     @rule(fault=FAULTS, failure=st.sampled_from(BEFORE))
-    def fail_before(self, fault: dict[str, Any], failure: Any) -> None:  # noqa: ANN401
+    def fail_before(self, fault: dict[str, Any], failure: Any) -> None:
         self.fail(fault, failure, "before")
 
     @rule(fault=FAULTS, failure=st.sampled_from(AFTER))
-    def fail_after(self, fault: dict[str, Any], failure: Any) -> None:  # noqa: ANN401
+    def fail_after(self, fault: dict[str, Any], failure: Any) -> None:
         self.fail(fault, failure, "after")
 
-    def fail(self, fault: dict[str, Any], failure: Any, when: Literal["before", "after"]) -> None:  # noqa: ANN401
+    def fail(self, fault: dict[str, Any], failure: Any, when: Literal["before", "after"]) -> None:
         # A deletion is answered without a body, so none can be broken.
         if fault["operation"] != "delete" or failure not in {"truncated", "malformed"}:
             self.account.fail(**fault, failure=failure, when=when)
 
+    @rule(method=METHODS, page=st.sampled_from(PAGES_BEFORE), times=st.integers(1, 3))
+    def answer_before(self, method: str, page: tuple[int, bytes], times: int) -> None:
+        self.answer(method, page, times, after=False)
+
+    @rule(method=METHODS, page=st.sampled_from(PAGES_AFTER), times=st.integers(1, 3))
+    def answer_after(self, method: str, page: tuple[int, bytes], times: int) -> None:
+        self.answer(method, page, times, after=True)
+
+    def answer(self, method: str, page: tuple[int, bytes], times: int, *, after: bool) -> None:
+        status, body = page
+        if (method, status) == ("DELETE", 204):
+            return
+        self.account.pages += [Page(method=method, status=status, body=body, after=after)] * times
+
     @rule()
     def recover(self) -> None:
         self.account.clear_faults()
+        self.account.pages.clear()
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, 600.0]))
+    def advance(self, seconds: float) -> None:
+        self.account.advance(seconds)
 
     @rule(ask=ASKS)
     def alone(self, ask: Ask) -> None:
-        self.together([ask])
+        self.call([ask], [])
 
-    @rule(asks=st.lists(ASKS, min_size=2, max_size=len(CALLERS)))
-    def together(self, asks: Sequence[Ask]) -> None:
+    @rule(ask=ASKS, meddling=st.lists(MEDDLING, min_size=1, max_size=3))
+    def with_administrators(self, ask: Ask, meddling: Sequence[Meddling]) -> None:
+        self.call([ask], meddling)
+
+    @rule(
+        asks=st.lists(ASKS, min_size=2, max_size=len(CALLERS)),
+        meddling=st.lists(MEDDLING, max_size=2),
+    )
+    def together(self, asks: Sequence[Ask], meddling: Sequence[Meddling]) -> None:
+        self.call(asks, meddling)
+
+    def call(self, asks: Sequence[Ask], meddling: Sequence[Meddling]) -> None:
         account = self.account
-        account.journal.clear()
-        account.clear_calls()
-        before = account.roles
-        account.ever = set(before)
-        account.began = account.now()
-        results = self.runner.run(self.made(asks))
-        for caller, ask, (mark, result) in zip(CALLERS, asks, results, strict=False):
-            untrue = self.untrue(caller, ask, mark, result)
-            if not untrue and len(asks) == 1:
-                untrue = self.untrue_alone(before, result)
-            assert not untrue, f"{ask} ended in {result!r}: {untrue}"
+        account.begin()
+        # In every change, so that no two callers ever want the same; a twin knows the first.
+        marks = [f"call {self.asked + number}" for number in range(len(asks))]
+        self.asked += len(asks)
+        account.meddling = [
+            (
+                0 if each.what == "twin" else each.before_request,
+                self.action(each, asks[0], marks[0]),
+            )
+            for each in meddling
+        ]
+        results = self.runner.run(self.results(asks, marks))
+        account.meddling = []
+        for caller, ask, mark, result in zip(CALLERS, asks, marks, results, strict=False):
+            lie = untrue(account, caller, ask, mark, result)
+            if not lie and len(asks) == 1 and not meddling:
+                lie = untrue_alone(account, ask, result)
+            attempts = "\n".join(map(str, account.attempts))
+            assert not lie, f"{ask} ended in {result!r}: {lie}\n{attempts}"
+            self.ended[f"{ask.operation}: {type(result).__name__}"] += 1
 
-    async def made(self, asks: Sequence[Ask]) -> list[tuple[str, object]]:
-        calls = (self.make(self.clients[c], a) for c, a in zip(CALLERS, asks, strict=False))
-        return await asyncio.gather(*calls)
+    def action(self, meddling: Meddling, ask: Ask, mark: str) -> Callable[[], None]:
+        """Return what an administrator does; the roles decide whether it can be done."""
+        account = self.account
+        # What is as a call was to make it: only a create has to tell it from its own.
+        description = mark if ask.operation == "create" else "a twin"
 
-    async def make(self, roles: RolesClient, ask: Ask) -> tuple[str, object]:
-        self.asked += 1
-        # In every change, so that no two callers ever want the same.
-        mark = f"call {self.asked}"
+        def act() -> None:
+            role = account.role(meddling.name)
+            match meddling.what:
+                case "twin":
+                    made = account.now() - timedelta(seconds=meddling.age)
+                    self.add(ask.name, description, created_at=made)
+                case "predefine":
+                    self.add(ask.name, description, is_predefined=True)
+                case "create":
+                    self.add(meddling.name, "another's")
+                case "rename" if role is not None:
+                    account.administer("update", role, name=f"Renamed {len(account.ever)}")
+                case "touch" if role is not None:
+                    account.administer("update", role, description=f"Touched {len(account.ever)}")
+                case "delete" if role is not None:
+                    account.administer("delete", role)
+                case "bind" if role is not None and not account.bindings(role):
+                    account.bind(role, user="somebody", resource="a space")
+                case "unbind" if role is not None and account.bindings(role):
+                    account.unbind(role, user="somebody", resource="a space")
+                case _:
+                    pass
+
+        return act
+
+    def add(self, name: str, description: str, **members: Any) -> None:
+        with contextlib.suppress(ValueError):  # the name is taken
+            self.account.add_role(name, PERMISSIONS, description=description, **members)
+
+    async def results(self, asks: Sequence[Ask], marks: Sequence[str]) -> list[object]:
+        return await asyncio.gather(
+            *[
+                self.result(self.clients[caller], ask, mark)
+                for caller, ask, mark in zip(CALLERS, asks, marks, strict=False)
+            ]
+        )
+
+    async def result(self, roles: RolesClient, ask: Ask, mark: str) -> object:
         try:
-            return mark, await self.made_by(roles, ask, mark)
+            return await self.make(roles, ask, mark)
         except RolesError as error:
-            return mark, error
+            return error
 
-    async def made_by(self, roles: RolesClient, ask: Ask, mark: str) -> object:
+    async def make(self, roles: RolesClient, ask: Ask, mark: str) -> object:
         known = self.account.role(ask.name)
         target: Any = {"role": ask.name}
         if ask.by_id:
@@ -194,70 +267,29 @@ class Machine(RuleBasedStateMachine):
             case "get":
                 return await roles.get(**target)
             case "create":
-                return await roles.create(
-                    name=ask.name, permissions=["PROJECT_READ"], description=mark
-                )
+                return await roles.create(name=ask.name, permissions=PERMISSIONS, description=mark)
             case "update":
                 return await roles.update(**target, name=ask.new_name, description=mark)
             case "delete":
                 await roles.delete(**target)
                 return None
 
-    def untrue(self, caller: str, ask: Ask, mark: str, result: object) -> str:  # noqa: PLR0911
-        """Return what a call said that is not so, whoever else was calling."""
-        did = self.account.done_by(caller)
-        meant: dict[str, Effect] = {"create": "created", "update": "changed", "delete": "deleted"}
-        if any(effect != meant.get(ask.operation) for effect, _ in did):
-            return f"it did {did}"
-        if any(effect != "deleted" and role.description != mark for effect, role in did):
-            return f"it did another's {did}"
-        match result:
-            case OutcomeUnknownError():
-                open_ = self.account.may_have_left_open(caller) and ask.operation in meant
-                return "" if open_ else "everything is known"
-            case InvalidResponseError(status=200 | 201, method="POST" | "PATCH"):
-                return "" if did else "the change was not made"
-            case NotFoundError() | ConflictError() if self.account.was_undone(caller):
-                return ""
-            case RolesError():
-                return f"it did {did}" if did else ""
-            case Role() if ask.operation in {"create", "update"}:
-                return "" if did and did[-1][1] == result else f"it did {did}"
-            case Role():
-                return "" if result in self.account.ever else "there never was such a role"
-            case ListRolesResponse():
-                ids = [role.id for role in result]
-                strange = set(result.roles) - self.account.ever
-                return f"{ids}, {strange}" if strange or len(set(ids)) < len(ids) else ""
-            case _:
-                gone = did or self.account.may_have_left_open(caller)
-                return "" if gone else "nothing was deleted"
-
-    def untrue_alone(self, before: tuple[Role, ...], result: object) -> str:
-        """Return what a call said that is not so, where nobody else was calling."""
-        # An update that is sent again changes what it changed, to the same.
-        if len({(effect, role.id) for _, effect, role in self.account.journal}) > 1:
-            return f"it did more than once what it was asked: {self.account.journal}"
-        match result:
-            case Role():
-                return "" if result in self.account.roles else "it is not there"
-            case ListRolesResponse():
-                return "" if result.roles == before else f"the roles were {before}"
-            case _:
-                return ""
-
     @invariant()
     def names_and_ids_are_unique(self) -> None:
-        roles = self.account.roles
+        roles = self.account.roles if hasattr(self, "account") else ()
         assert len({role.name for role in roles}) == len(roles)
         assert len({role.id for role in roles}) == len(roles)
 
 
 class InProcess(Machine):
-    """The fake client, whose answers may take a while too."""
+    """The fake client, whose answers may take a while, or lack a `Date`."""
 
     async def connect(self) -> None:
         self.clients = {key: FakeRolesClient(self.account, api_key=key) for key in CALLERS}
+
+    @rule(has_date=st.booleans())
+    def send_date(self, has_date: bool) -> None:  # noqa: FBT001
+        self.account.has_date = has_date
 
     @rule(seconds=st.sampled_from([0.0, 4.0, 9.0, 11.0, 31.0]))
     def slow_down(self, seconds: float) -> None:
@@ -269,27 +301,111 @@ class OverHttp(Machine):
 
     async def connect(self) -> None:
         url = await self.stack.enter_async_context(serve(self.account))
-
-        async def sleep(seconds: float) -> None:
-            self.account.advance(seconds)
-            await asyncio.sleep(0)
-
+        # Short waits, as the account's clock has to go at the client's own pace.
+        retry = RetryPolicy(backoff=0.001, max_backoff=0.001)
         for key in CALLERS:
-            client = AiohttpRolesClient(key, base_url=url, sleep=sleep)
+            client = AiohttpRolesClient(key, base_url=url, retry=retry)
             self.clients[key] = await self.stack.enter_async_context(client)
 
+    def fail(self, fault: dict[str, Any], failure: Any, when: Literal["before", "after"]) -> None:
+        # These take the client's limits in real time.
+        if failure not in {"silent", "unreachable", "refused"}:
+            super().fail(fault, failure, when)
 
-TestInProcess = InProcess.TestCase
-TestInProcess.settings = settings(
-    max_examples=60,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+
+def run_machine(
+    machine: type[Machine], examples: int, steps: int = 30, *, shrink: bool = True
+) -> Counter[str]:
+    """Run a machine, and return how often calls ended how."""
+    ended = Counter[str]()
+    run_state_machine_as_test(
+        lambda: machine(ended),  # type: ignore[arg-type]
+        settings=settings(
+            max_examples=examples,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+            if shrink
+            else [Phase.generate],
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
+    return ended
+
+
+@pytest.mark.parametrize(("machine", "examples"), [(InProcess, 60), (OverHttp, 20)])
+def test_truth(machine: type[Machine], examples: int) -> None:
+    """Whatever a call says is so, whatever the service, gateways and administrators do."""
+    ended = run_machine(machine, examples)
+    print(dict(sorted(ended.items())))
+
+
+# Each of these tells its caller something that is not so.
+
+
+class TakesPagesForDeletions(WrappingClient):
+    async def delete(self, **target: Any) -> None:
+        try:
+            await super().delete(**target)
+        except StatusError as error:
+            if error.from_service:
+                raise
+
+
+class TakesEqualRolesForItsOwn(WrappingClient):
+    async def create(self, *, name: str, **arguments: Any) -> Role:
+        try:
+            return await super().create(name=name, **arguments)
+        except ConflictError:
+            role = await self.get(role=name)
+            if role.description != arguments["description"]:
+                raise
+            return role
+
+
+class DeniesWhatIsOpen(WrappingClient):
+    async def update(self, **arguments: Any) -> Role:
+        try:
+            return await super().update(**arguments)
+        except OutcomeUnknownError:
+            raise RolesConnectionError("nothing happened") from None
+
+
+class TakesPagesForTheService(WrappingClient):
+    async def get(self, **target: Any) -> Role:
+        try:
+            return await super().get(**target)
+        except StatusError as error:
+            if error.status == 404 and not error.from_service:
+                raise NotFoundError(status=404) from None
+            raise
+
+
+class LeavesAllOpen(WrappingClient):
+    async def create(self, **arguments: Any) -> Role:
+        try:
+            return await super().create(**arguments)
+        except ConflictError:
+            raise OutcomeUnknownError("who knows") from None
+
+
+@pytest.mark.parametrize(
+    ("client", "lie"),
+    [
+        (TakesPagesForDeletions, "nothing was deleted"),
+        (TakesEqualRolesForItsOwn, "another made it"),
+        (DeniesWhatIsOpen, "it did"),
+        (TakesPagesForTheService, "the service never said so"),
+        (LeavesAllOpen, "everything is known"),
+    ],
 )
-TestOverHttp = OverHttp.TestCase
-TestOverHttp.settings = settings(
-    max_examples=20,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+def test_lie(client: type[WrappingClient], lie: str) -> None:
+    """A client that tells its caller what is not so is found out."""
+
+    class Lying(InProcess):
+        async def connect(self) -> None:
+            await super().connect()
+            self.clients = {key: client(roles) for key, roles in self.clients.items()}
+
+    with pytest.raises(AssertionError, match=lie):
+        run_machine(Lying, 1000, shrink=False)
