@@ -7,10 +7,14 @@ after the earliest of them all finds next to nothing to do.
 
 import asyncio
 import math
+from itertools import islice
 from types import TracebackType
-from typing import cast
+from typing import Final, cast
 
 from arize_roles_async._call import Call, TimeLimit
+
+_AT_ONCE: Final = 100
+"""How many limits come to their end in one piece."""
 
 
 class Deadlines:
@@ -59,7 +63,9 @@ class Deadlines:
 
     def _look(self) -> None:
         now = self._loop.time()
-        for deadline in [each for each in self._running if each.moment <= now]:
+        due = (each for each in self._running if each.moment <= now)
+        # The rest follows after others ran: every task that ends takes a while to do so.
+        for deadline in list(islice(due, _AT_ONCE)):
             self._running.discard(deadline)
             deadline.expire()
         self._wake_at(self._earliest())
@@ -99,6 +105,9 @@ class Deadline(TimeLimit):
     ) -> None:
         self._deadlines.discard(self)
         if self.expired and self._takes_back() and exc_type is asyncio.CancelledError:
+            # Its frames tell nobody anything, and of ten thousand they would be much to collect.
+            exc.__traceback__ = None
+            del traceback
             error = self._call.out_of_time()
             raise error from error.__cause__
 

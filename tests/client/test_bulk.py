@@ -1,13 +1,17 @@
 """What a thousand calls at once do against a rate limit, on the account's clock."""
 
+import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
 from arize_roles_async import (
+    AiohttpRolesClient,
     OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
@@ -20,7 +24,25 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import account_at_noon
 
+ROLE_ID = "Um9sZToxOmFCY0Q="
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+@asynccontextmanager
+async def stalled() -> AsyncGenerator[str]:
+    """Yield the URL of a server that never answers."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def gather(calls: list[Callable[[], Awaitable[object]]]) -> list[object]:
@@ -223,3 +245,33 @@ def test_unlimited() -> None:
     pace = roles._turnstile.pace
     assert not pace.limited
     assert pace.rate == math.inf
+
+
+@pytest.mark.asyncio
+async def test_many_expire() -> None:
+    """Ten thousand calls whose time runs out at once hold the loop for less than 50 ms."""
+    longest = 0.0
+    ended = False
+
+    async def watch() -> None:
+        nonlocal longest
+        last = time.thread_time()
+        while not ended:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, last = max(longest, now - last), now
+
+    async with (
+        stalled() as url,
+        AiohttpRolesClient("key", base_url=url, timeout=4.0) as roles,
+    ):
+        calls = [asyncio.ensure_future(roles.get(role_id=ROLE_ID)) for _ in range(10_000)]
+        # All of them have begun then, and wait.
+        await asyncio.sleep(2.0)
+        watching = asyncio.ensure_future(watch())
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        ended = True
+        await watching
+
+    assert {type(result) for result in results} == {RolesTimeoutError}
+    assert longest < 0.05
