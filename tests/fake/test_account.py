@@ -1,7 +1,10 @@
 """The account as a test author sets it up and looks at it."""
 
 import json
+import os
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -11,14 +14,22 @@ import pytest
 import arize_roles_fake
 from arize_roles_async import (
     AuthenticationError,
+    ConflictError,
     ForbiddenError,
     NotFoundError,
     Permission,
     RetryPolicy,
     Role,
+    UnknownPermission,
 )
 from arize_roles_async._wire import Request
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import (
+    FakeAccount,
+    FakeRolesClient,
+    RolesServer,
+    SuspiciousPermissionWarning,
+    make_role,
+)
 from tests.support.clients import PREDEFINED, START, Connect, account_at_noon, both_clients
 
 Act = Callable[[FakeAccount], object]
@@ -532,3 +543,350 @@ async def test_one_account_stands_behind_both_clients_at_once(connect: Connect) 
         await other.delete(role_id=role.id)
         with pytest.raises(NotFoundError):
             await roles.get(role_id=role.id)
+
+
+class TestBindings:
+    """Role bindings, which keep a role from being deleted."""
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_delete(self, connect: Connect) -> None:
+        """A role with bindings is not deleted, until each of them is removed."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        account.bind(role, user="ada", resource="space")
+        account.bind("A", user="bob", resource="space")
+        async with connect(account) as roles:
+            with pytest.raises(ConflictError, match="'A' still has 2 role bindings"):
+                await roles.delete(role_id=role.id)
+            account.unbind(role.id, user="bob", resource="space")
+            with pytest.raises(ConflictError, match="'A' still has 1 role binding;"):
+                await roles.delete(role_id=role.id)
+            account.unbind(role.id, user="ada", resource="space")
+            await roles.delete(role_id=role.id)
+        account.assert_roles({})
+
+    def test_bindings(self) -> None:
+        """They are there in the order in which they were made."""
+        account = FakeAccount()
+        one = account.bind("Admin", user="ada", resource="space")
+        two = account.bind("Admin", user="bob", resource="project")
+        assert account.bindings("Admin") == (one, two)
+        assert (one.role_id, one.user, one.resource) == (account.role("Admin").id, "ada", "space")  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
+        assert account.bindings("Member") == ()
+
+    def test_refused(self) -> None:
+        """What cannot be is refused."""
+        account = FakeAccount()
+        account.bind("Admin", user="ada", resource="space")
+        with pytest.raises(ValueError, match="'ada' has the role on 'space' already"):
+            account.bind("Admin", user="ada", resource="space")
+        with pytest.raises(LookupError, match="there is no role with the ID or name 'Nobody'"):
+            account.bind("Nobody", user="ada", resource="space")
+        with pytest.raises(LookupError, match="'bob' does not have the role on 'space'"):
+            account.unbind("Admin", user="bob", resource="space")
+
+    def test_kept(self) -> None:
+        """Snapshots and files have them."""
+        account = FakeAccount()
+        account.bind("Admin", user="ada", resource="space")
+        before = account.snapshot()
+        loaded = FakeAccount.load(account.dump())
+        account.unbind("Admin", user="ada", resource="space")
+        account.restore(before)
+        assert account.bindings("Admin") == loaded.bindings("Admin")
+        assert len(loaded.bindings("Admin")) == 1
+
+
+class TestFiles:
+    """An account that is dumped loads as it was, whatever it held."""
+
+    def test_first_key(self) -> None:
+        """The first key stays the first."""
+        account = FakeAccount(api_key="z")
+        account.add_key("a", grants=["TAG_READ", "ROLE_READ"])
+        loaded = FakeAccount.load(account.dump())
+        assert (loaded.api_key, loaded.api_keys) == ("z", ("z", "a"))
+
+    def test_newer_grant(self) -> None:
+        """A key may grant a permission that no role holds any more."""
+        account = FakeAccount(predefined=False)
+        before = account.snapshot()
+        account.add_role("A", ["COMET_LAUNCH"])
+        account.add_key("key", grants=["COMET_LAUNCH"])
+        roles = account.snapshot()
+        assert FakeAccount.load(account.dump()).dump() != ""
+        account.restore(before)
+        with pytest.raises(ValueError, match="COMET_LAUNCH"):
+            account.add_key("other", grants=["COMET_LAUNCH"])
+        account.restore(roles)
+        account.add_key("other", grants=["COMET_LAUNCH"])
+
+    @pytest.mark.asyncio
+    async def test_ids(self) -> None:
+        """The ID of a deleted role is not given again after loading."""
+        account = account_at_noon()
+        async with FakeRolesClient(account) as roles:
+            deleted = await roles.create(name="A", permissions=["ROLE_READ"])
+            await roles.delete(role_id=deleted.id)
+        assert FakeAccount.load(account.dump()).add_role("B").id != deleted.id
+
+    def test_newlines(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file has the same newlines on every system."""
+        monkeypatch.setattr(os, "linesep", "\r\n")
+        FakeAccount().dump(tmp_path / "account.json")
+        assert b"\r" not in (tmp_path / "account.json").read_bytes()
+
+    def test_surrogates(self) -> None:
+        """What no file or answer could hold is not taken."""
+        with pytest.raises(ValueError, match="surrogates"):
+            FakeAccount().add_role("A", description="\ud800")
+
+
+class TestReset:
+    """`reset` makes everything what it was at first."""
+
+    @pytest.mark.parametrize("loaded", [False, True])
+    def test_reset(self, loaded: bool) -> None:  # noqa: FBT001
+        """Roles, keys, faults, latency, limits, pages, the log and the time."""
+        account = account_at_noon(predefined=True, max_custom_roles=7)
+        account.bind("Admin", user="ada", resource="space")
+        if loaded:
+            account = FakeAccount.load(account.dump(), clock=lambda: START)
+        before = (
+            account.dump()
+            if loaded
+            else account_at_noon(predefined=True, max_custom_roles=7).dump()
+        )
+        account.add_role("A", ["COMET_LAUNCH"])
+        account.add_key("key")
+        account.remove_key("fake-api-key")
+        account.fail("list", 500)
+        account.slow_down(1)
+        account.limit_rate(0.001)
+        account.shorten_pages(0)
+        account.outage = True
+        account.max_custom_roles = 0
+        account.advance(60)
+        account.handle(Request(method="GET", target="/v2/roles"))
+        account.reset()
+        assert account.dump() == before
+        assert (account.calls, account.pending_faults, account.outage) == ((), (), False)
+        request = Request(
+            method="GET", target="/v2/roles", headers={"Authorization": "Bearer fake-api-key"}
+        )
+        replies = [account.handle(request) for _ in range(2)]
+        assert [(reply.status, reply.delay) for reply in replies] == [(200, 0.0)] * 2
+        assert all(b"Admin" in reply.body for reply in replies)
+
+
+class TestDate:
+    """Every answer carries the account's time."""
+
+    @pytest.mark.parametrize("key", ["fake-api-key", "wrong"])
+    def test_in_process(self, key: str) -> None:
+        """In process, failures too."""
+        account = account_at_noon()
+        request = Request(
+            method="GET", target="/v2/roles", headers={"Authorization": f"Bearer {key}"}
+        )
+        assert account.handle(request).headers["Date"] == "Thu, 01 Jan 2026 12:00:00 GMT"
+        account.advance(0.9)
+        assert account.handle(request).headers["Date"] == "Thu, 01 Jan 2026 12:00:00 GMT"
+        account.advance(0.1)
+        assert account.handle(request).headers["Date"] == "Thu, 01 Jan 2026 12:00:01 GMT"
+
+    def test_over_http(self) -> None:
+        """Over HTTP the same, and once."""
+        with RolesServer(account_at_noon()) as server:
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(f"{server.url}/v2/roles")  # noqa: S310 - our own server
+            with caught.value as answer:
+                assert answer.headers.get_all("Date") == ["Thu, 01 Jan 2026 12:00:00 GMT"]
+
+
+class TestSeeding:
+    """What a test author is told while seeding."""
+
+    @pytest.mark.parametrize(
+        "misspelled", ["ROLE_RAED", "ROLE_REA", "ROLE_READS", "ROLE_REED", "ROLEREAD"]
+    )
+    def test_misspelled(self, misspelled: str) -> None:
+        """An unknown permission that is a letter off a known one is pointed out."""
+        account = FakeAccount()
+        with pytest.warns(SuspiciousPermissionWarning, match="did you mean ROLE_READ?") as caught:
+            account.add_role("A", [misspelled])
+        assert caught[0].filename == __file__
+        loadable = json.dumps({"roles": [{"name": "A", "permissions": [misspelled]}]})
+        with pytest.warns(SuspiciousPermissionWarning) as caught:
+            FakeAccount.load(loadable)
+        assert caught[0].filename == __file__
+
+    def test_dumped(self) -> None:
+        """One that was seeded on purpose is not pointed out again by a file."""
+        account = FakeAccount()
+        with pytest.warns(SuspiciousPermissionWarning):
+            account.add_role("A", ["ROLE_RAED"])
+        assert FakeAccount.load(account.dump()).role("A") == account.role("A")
+
+    def test_own_keys(self) -> None:
+        """Accounts have different keys, so that a mixed-up environment shows."""
+        assert FakeAccount().api_key != FakeAccount().api_key
+        assert FakeAccount(api_key="mine").api_keys == ("mine",)
+
+    def test_make_role(self) -> None:
+        """`make_role` makes equal roles of equal arguments, and each field can be chosen."""
+        assert make_role() == make_role()
+        assert make_role(name="A").id != make_role(name="B").id
+        assert make_role(permissions=None).permissions is None
+        assert make_role(name="A", permissions=["COMET_LAUNCH"], is_predefined=True) == Role(
+            id=make_role(name="A").id,
+            name="A",
+            description=None,
+            permissions=(UnknownPermission("COMET_LAUNCH"),),
+            is_predefined=True,
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+            updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        with pytest.raises(TypeError, match="not one string"):
+            make_role(permissions="ROLE_READ")
+
+    def test_chosen_ids_in_a_row(self) -> None:
+        """IDs that a test chose and that would come next are passed over."""
+        account, other = FakeAccount(), FakeAccount()
+        for name in "ABCD":
+            other.add_role(name)
+        chosen = [other.role(name).id for name in "BC"]  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
+        first = account.add_role("first", id=chosen[0])
+        second = account.add_role("second", id=chosen[1])
+        made = [account.add_role(str(number)) for number in range(4)]
+        assert len({role.id for role in (first, second, *made)}) == 6
+
+
+@pytest.mark.asyncio
+async def test_change_of_permissions_alone() -> None:
+    """`updated_at` moves with any change, one of permissions alone too."""
+    account = account_at_noon()
+    role = account.add_role("A", ["ROLE_READ"])
+    account.advance(1)
+    async with FakeRolesClient(account) as roles:
+        changed = await roles.update(role_id=role.id, permissions=["TAG_READ"])
+    assert changed.updated_at == START + timedelta(seconds=1)
+    assert changed.created_at == START
+
+
+def test_restore_forgets_newer_permissions() -> None:
+    """What the account knew of newer permissions goes back with its roles."""
+    account = FakeAccount()
+    before = account.snapshot()
+    account.add_role("A", ["COMET_LAUNCH"])
+    account.restore(before)
+    body = b'{"name": "B", "permissions": ["COMET_LAUNCH"]}'
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    request = Request(method="POST", target="/v2/roles", body=body, headers=headers)
+    assert account.handle(request).status == 400
+
+
+@pytest.mark.asyncio
+async def test_short_pages() -> None:
+    """Pages that are short or empty and have more are walked through by both clients."""
+    for client in both_clients.args[1]:
+        account = account_at_noon()
+        for name in "ABCDEF":
+            account.add_role(name, ["ROLE_READ"])
+        account.shorten_pages(0, 0, 2, 0, 1)
+        async with client(account) as roles:
+            sizes = [len(page.roles) async for page in roles.list(limit=4).pages()]
+            account.shorten_pages(0)
+            found = await roles.get(role="A")
+        assert sizes == [0, 0, 2, 0, 1, 3]
+        assert found == account.role("A")
+    with pytest.raises(ValueError, match="a page holds 0 roles or more, not -1"):
+        account.shorten_pages(1, -1)
+
+
+class RecordingLock:
+    """A lock that counts how often it is taken."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self.taken += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def bind_and_unbind(account: FakeAccount) -> None:
+    account.bind("Admin", user="ada", resource="space")
+    account.unbind("Admin", user="ada", resource="space")
+
+
+LOCKED: dict[str, Act] = {
+    "add_key": lambda a: a.add_key("key"),
+    "add_role": lambda a: a.add_role("A"),
+    "advance": lambda a: a.advance(1),
+    "advance_to": lambda a: a.advance_to(START),
+    "api_key": lambda a: a.api_key,
+    "api_keys": lambda a: a.api_keys,
+    "assert_no_pending_faults": lambda a: a.assert_no_pending_faults(),
+    "assert_roles": lambda a: a.assert_roles({}),
+    "bind": lambda a: a.bind("Admin", user="ada", resource="space"),
+    "bindings": lambda a: a.bindings("Admin"),
+    "calls": lambda a: a.calls,
+    "calls_in_all": lambda a: a.calls_in_all,
+    "calls_of": lambda a: a.calls_of("list"),
+    "clear_calls": lambda a: a.clear_calls(),
+    "clear_faults": lambda a: a.clear_faults(),
+    "dump": lambda a: a.dump(),
+    "fail": lambda a: a.fail("list", 500),
+    "handle": lambda a: a.handle(Request(method="GET", target="/v2/roles")),
+    "limit_rate": lambda a: a.limit_rate(1),
+    "max_custom_roles": lambda a: a.max_custom_roles,
+    "outage": lambda a: a.outage,
+    "pending_faults": lambda a: a.pending_faults,
+    "remove_key": lambda a: a.remove_key(a.api_key),
+    "reset": lambda a: a.reset(),
+    "restore": lambda a: a.restore(FakeAccount().snapshot()),
+    "role": lambda a: a.role("Admin"),
+    "roles": lambda a: a.roles,
+    "shorten_pages": lambda a: a.shorten_pages(1),
+    "slow_down": lambda a: a.slow_down(1),
+    "snapshot": lambda a: a.snapshot(),
+    "unbind": lambda a: (
+        a.bind("Admin", user="a", resource="b"),
+        a.unbind("Admin", user="a", resource="b"),
+    ),
+}
+# What needs none: `now` reads one value, `assumptions` never change, `load` makes an account.
+UNLOCKED = {"assumptions", "load", "now"}
+
+
+class TestLock:
+    """Every public method of the account works under its lock."""
+
+    def test_all_are_here(self) -> None:
+        """A method that is added is asked too."""
+        there = {name for name in vars(FakeAccount) if not name.startswith("_")}
+        assert there == LOCKED.keys() | UNLOCKED
+
+    @pytest.mark.parametrize("name", LOCKED)
+    def test_locked(self, name: str) -> None:
+        """It takes the lock."""
+        account = FakeAccount()
+        lock = RecordingLock()
+        account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        LOCKED[name](account)
+        assert lock.taken
+
+    @pytest.mark.parametrize("name", ["outage", "max_custom_roles"])
+    def test_setters(self, name: str) -> None:
+        """Setting a property takes it too."""
+        account = FakeAccount()
+        lock = RecordingLock()
+        account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        setattr(account, name, True)
+        assert lock.taken == 1

@@ -1,5 +1,6 @@
 """The log of what an account was asked."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -180,3 +181,47 @@ async def test_a_logged_call_keeps_what_was_asked_whatever_becomes_of_the_role()
         role = await roles.create(name="A", permissions=["ROLE_READ"])
         await roles.delete(role_id=role.id)
     assert account.calls_of("delete", role="A")[0].arguments == {"role_id": role.id}
+
+
+class TestBounds:
+    """The log is bounded in bytes as well as in entries, and so is a line of it."""
+
+    def test_bytes(self) -> None:
+        """The oldest calls drop out where their requests are too many bytes."""
+        account = FakeAccount(keep_bytes=10_000)
+        for number in range(20):
+            account.handle(Request(method="POST", target="/v2/roles", body=b"%04d" % number * 250))
+        assert [call.request.body[:4] for call in account.calls if call.request.body] == [
+            b"%04d" % number for number in range(11, 20)
+        ]
+        account.handle(Request(method="POST", target="/v2/roles", body=b"x" * 20_000))
+        assert account.calls == ()
+        assert account.calls_in_all == 21
+        account.handle(Request(method="GET", target="/v2/roles"))
+        assert len(account.calls) == 1
+
+    def test_headers_count(self) -> None:
+        """Headers are bytes too."""
+        account = FakeAccount(keep_bytes=1_000)
+        account.handle(Request(method="GET", target="/v2/roles", headers={"X-Long": "x" * 1_000}))
+        assert account.calls == ()
+
+    def test_cleared(self) -> None:
+        """What was cleared leaves room."""
+        account = FakeAccount(keep_bytes=1_000)
+        for _ in range(5):
+            account.handle(Request(method="POST", target="/v2/roles", body=b"x" * 900))
+            account.clear_calls()
+        account.handle(Request(method="POST", target="/v2/roles", body=b"x" * 900))
+        assert len(account.calls) == 1
+
+    def test_line(self) -> None:
+        """A call prints on one line, with nothing that a terminal obeys, and not endlessly."""
+        account = FakeAccount()
+        body = json.dumps({"na\x1b[31m\nme": "x" * 5_000}).encode()
+        account.handle(Request(method="POST", target="/v2/roles", body=body))
+        account.handle(Request(method="GET\x1b", target="/v2/\n" + "y" * 5_000))
+        for call in account.calls:
+            assert str(call).isprintable()
+            assert len(str(call)) < 2_100
+        assert str(account.calls[0]).startswith(r"create(na\x1b[31m\nme='xxx")

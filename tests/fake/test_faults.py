@@ -1,5 +1,7 @@
 """What a test scripts an account to do wrong: the same script in process and over HTTP."""
 
+import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -793,3 +795,149 @@ def test_only_the_five_operations_are_struck() -> None:
     headers = {"Authorization": "Bearer fake-api-key"}
     assert account.handle(Request(method="PUT", target="/v2/roles", headers=headers)).status == 405
     assert len(account.pending_faults) == 1
+
+
+class TestLatency:
+    """Answers that take a while, by operation and by role."""
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_by_operation_and_role(self, connect: Connect) -> None:
+        """Of several that match, the one that was given last counts."""
+        account = account_at_noon()
+        one, two = account.add_role("one"), account.add_role("two")
+        account.slow_down(0.001)
+        account.slow_down(0.002, operation="get")
+        account.slow_down(0.003, operation="get", role="two")
+        account.slow_down(0.004, role=one.id)
+        account.slow_down(0.002, operation="list")
+        account.slow_down(0.005, operation="list")
+        async with connect(account) as roles:
+            await roles.list()
+            await roles.get(role_id=one.id)
+            await roles.get(role_id=two.id)
+            await roles.delete(role_id=two.id)
+        assert [call.duration for call in account.calls] == [0.005, 0.004, 0.003, 0.001]
+
+    @pytest.mark.asyncio
+    async def test_waits_together(self) -> None:
+        """Calls that are under way at the same moment wait together."""
+        account = account_at_noon()
+        account.slow_down(1.0)
+        async with FakeRolesClient(account) as roles, anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(roles.list().all)
+        assert account.now() == START + timedelta(seconds=1)
+
+    def test_refused(self) -> None:
+        """What would slow no call down is refused."""
+        with pytest.raises(ValueError, match="operation must be one of"):
+            FakeAccount().slow_down(1, operation="lsit")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        with pytest.raises(ValueError, match="a list is not about one role"):
+            FakeAccount().slow_down(1, operation="list", role="A")
+
+
+class TestRateLimit:
+    """Calls go through as fast as the limit says, to the microsecond."""
+
+    @pytest.mark.parametrize("per_second", [3.0, 7.0, 0.1, 1000.0])
+    def test_refill(self, per_second: float) -> None:
+        """In the long run so many a second go through, asked whenever they may."""
+        account = account_at_noon()
+        account.limit_rate(per_second, burst=1)
+        request = Request(
+            method="GET", target="/v2/roles", headers={"Authorization": "Bearer fake-api-key"}
+        )
+        statuses: list[int] = []
+        for number in range(30):
+            passed = timedelta(seconds=number / per_second)
+            account.advance_to(START + passed - timedelta(microseconds=2))
+            statuses.append(account.handle(request).status)
+            account.advance_to(START + passed + timedelta(microseconds=1))
+            statuses.append(account.handle(request).status)
+        assert statuses == [200, 429, *([429, 200] * 29)]
+
+    def test_retry_after(self) -> None:
+        """`Retry-After` says the whole seconds until one goes through."""
+        account = account_at_noon()
+        account.limit_rate(0.5)
+        request = Request(
+            method="GET", target="/v2/roles", headers={"Authorization": "Bearer fake-api-key"}
+        )
+        account.handle(request)
+        assert account.handle(request).headers["Retry-After"] == "2"
+        account.advance(1.0)
+        assert account.handle(request).headers["Retry-After"] == "1"
+        account.advance(1.0)
+        assert account.handle(request).status == 200
+
+
+@pytest.mark.asyncio
+async def test_after_counts_its_own_operation() -> None:
+    """`after=` counts the calls that match, and no others."""
+    account = account_at_noon()
+    role = account.add_role("A", ["ROLE_READ"])
+    account.fail("get", 404, after=1)
+    async with FakeRolesClient(account) as roles:
+        for _ in range(3):
+            await roles.list()
+        await roles.get(role_id=role.id)
+        with pytest.raises(NotFoundError):
+            await roles.get(role_id=role.id)
+
+
+def test_truncated_bytes() -> None:
+    """A truncated answer has the headers of the whole one, and half of its body."""
+    account = account_at_noon()
+    account.add_role("A", ["ROLE_READ"])
+    account.fail("list", "truncated", when="after")
+    with RolesServer(account) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(
+                b"GET /v2/roles HTTP/1.1\r\nHost: localhost\r\n"
+                b"Authorization: Bearer fake-api-key\r\n\r\n"
+            )
+            received = b""
+            with contextlib.suppress(ConnectionError):
+                while chunk := connection.recv(65536):
+                    received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    request = Request(
+        method="GET", target="/v2/roles", headers={"Authorization": "Bearer fake-api-key"}
+    )
+    whole = account.handle(request).body
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"Content-Length: {len(whole) + 1}".encode() in head
+    assert b"Content-Type: application/json" in head
+    assert body == whole[: len(whole) // 2]
+
+
+def test_body_that_is_not_utf8() -> None:
+    """A body that is not UTF-8 is a 400, and is logged as it came."""
+    account = account_at_noon()
+    headers = {"Authorization": "Bearer fake-api-key"}
+    for method, target in (("POST", "/v2/roles"), ("PATCH", "/v2/roles/Um9sZTowOm5vbmU%3D")):
+        request = Request(method=method, target=target, body=b'{"name": "\xff"}', headers=headers)
+        assert account.handle(request).status == 400
+        assert account.calls[-1].arguments["body"] == b'{"name": "\xff"}'
+
+
+@pytest.mark.asyncio
+async def test_keys_by_case() -> None:
+    """API keys that differ by case are different ones."""
+    account = FakeAccount(api_key="Secret")
+    async with FakeRolesClient(account, api_key="secret") as roles:
+        with pytest.raises(AuthenticationError):
+            await roles.list()
+
+
+@pytest.mark.asyncio
+async def test_retry_after_that_is_no_number() -> None:
+    """A `Retry-After` in other digits than ASCII's is no number of seconds."""
+    account = account_at_noon()
+    account.fail("list", 429, retry_after="²")
+    async with FakeRolesClient(account, retry=ONCE) as roles:
+        with pytest.raises(RateLimitError) as caught:
+            await roles.list()
+    assert caught.value.retry_after is None

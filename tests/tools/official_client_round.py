@@ -42,7 +42,7 @@ def create_and_list(roles: Any) -> Any:  # noqa: ANN401 - the client's own types
 
     for number in range(4):
         roles.create(name=f"Other {number}", permissions=[known.ROLE_READ])
-    assert len(roles.list().roles) == 8
+    assert len(roles.list().roles) == 12
     assert {role.is_predefined for role in roles.list(is_predefined=True).roles} == {True}
     custom = roles.list(is_predefined=False)
     assert [role.name for role in custom.roles][-1] == "AI Engineer: round / 1"

@@ -1,0 +1,285 @@
+"""Each assumption turned, on both clients and in the bytes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arize_roles_async import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    RolesError,
+    UnprocessableEntityError,
+)
+from arize_roles_async._wire import Request
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
+from tests.support.clients import START
+
+NO_ROLE = "/v2/roles/Um9sZTowOm5vbmU%3D"
+SPACE = "/v2/roles/U3BhY2U6MTphQmNE"
+OTHER_JSON = b'{"name": "A", "permissions": ["TAG_READ", "TAG_READ"]}'
+
+
+def assuming(**settings: Any) -> FakeAccount:  # noqa: ANN401 - checked by the class
+    return FakeAccount(assumptions=Assumptions(**settings), clock=lambda: START, predefined=False)
+
+
+def ask(
+    account: FakeAccount, method: str, target: str, body: bytes | None = None, **headers: str
+) -> Reply:
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    headers["Authorization"] = f"Bearer {account.api_key}"
+    return account.handle(Request(method=method, target=target, body=body, headers=headers))
+
+
+def names(account: FakeAccount, query: str = "") -> list[str]:
+    return [
+        role["name"] for role in json.loads(ask(account, "GET", f"/v2/roles{query}").body)["roles"]
+    ]
+
+
+class TestStatuses:
+    """The status of a failure is the one that is assumed."""
+
+    @pytest.mark.parametrize(
+        ("settings", "method", "target", "body", "status"),
+        [
+            ({}, "POST", "/v2/roles", b'{"name": ""}', 400),
+            ({"invalid_body": 422}, "POST", "/v2/roles", b'{"name": ""}', 422),
+            ({"invalid_body": 422}, "POST", "/v2/roles", b"[]", 422),
+            ({"invalid_body": 422}, "POST", "/v2/roles", b"{", 400),
+            ({"invalid_body": 422}, "GET", "/v2/roles?limit=0", None, 400),
+            ({}, "GET", NO_ROLE, None, 404),
+            ({"unknown_id": 400}, "GET", NO_ROLE, None, 400),
+            ({}, "GET", "/v2/roles/none", None, 400),
+            ({"malformed_id": 404}, "GET", "/v2/roles/none", None, 404),
+            ({}, "GET", SPACE, None, 404),
+            ({"other_kind_id": 400}, "GET", SPACE, None, 400),
+            ({}, "GET", "/v2/roles?cursor=made-up", None, 400),
+            ({"foreign_cursor": "ignored"}, "GET", "/v2/roles?cursor=made-up", None, 200),
+            ({}, "POST", "/v2/roles", OTHER_JSON, 201),
+            ({"duplicate_permissions": "refused"}, "POST", "/v2/roles", OTHER_JSON, 400),
+        ],
+    )
+    def test_status(
+        self, settings: dict[str, Any], method: str, target: str, body: bytes | None, status: int
+    ) -> None:
+        """It is a problem document with that status."""
+        answer = ask(assuming(**settings), method, target, body)
+        assert answer.status == status
+        assert status < 400 or json.loads(answer.body)["status"] == status
+
+    @pytest.mark.parametrize(
+        ("value", "content_type", "status"),
+        [
+            (415, "text/plain", 415),
+            (415, "application/x-www-form-urlencoded", 415),
+            (415, "application/json; charset=utf-8", 201),
+            (415, "application/merge-patch+json", 201),
+            (400, "text/plain", 400),
+            ("ignored", "text/plain", 201),
+        ],
+    )
+    def test_content_type(self, value: Any, content_type: str, status: int) -> None:  # noqa: ANN401
+        """A body that is not JSON by its type."""
+        account = assuming(other_content_type=value)
+        answer = ask(account, "POST", "/v2/roles", OTHER_JSON, Content_Type=content_type)
+        assert answer.status == status
+        answer = ask(account, "PATCH", NO_ROLE, OTHER_JSON, Content_Type=content_type)
+        assert answer.status == (404 if status == 201 else status)
+
+    @pytest.mark.parametrize("value", [403, 400])
+    @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+    def test_predefined(self, value: Any, method: str) -> None:  # noqa: ANN401
+        """A predefined role that is to be changed or deleted."""
+        account = assuming(predefined_refusal=value)
+        role = account.add_role("A", ["TAG_READ"], is_predefined=True, id="Um9sZTo5OTph")
+        answer = ask(account, method, f"/v2/roles/{role.id}", b'{"name": "A"}')
+        assert answer.status == value
+        assert account.roles == (role,)
+
+
+class TestNames:
+    """Which names are the same, and which are free."""
+
+    @pytest.mark.parametrize(
+        ("comparison", "error"),
+        [("exact", None), ("case-insensitive", ConflictError), ("trimmed", None)],
+    )
+    @pytest.mark.asyncio
+    async def test_case(self, comparison: str, error: type[RolesError] | None) -> None:
+        """A name that differs by case, of a new role and of one that is renamed."""
+        account = assuming(name_comparison=comparison)
+        account.add_role("Auditor")
+        account.add_role("Other")
+        async with FakeRolesClient(account) as roles:
+            if error is None:
+                await roles.create(name="AUDITOR", permissions=["ROLE_READ"])
+            else:
+                with pytest.raises(error):
+                    await roles.create(name="AUDITOR", permissions=["ROLE_READ"])
+                with pytest.raises(error):
+                    await roles.update(role="Other", name="AUDITOR")
+                await roles.update(role="Auditor", name="AUDITOR")
+                assert account.role("Auditor") is None
+        assert account.role("AUDITOR") is not None
+
+    @pytest.mark.asyncio
+    async def test_trimmed(self) -> None:
+        """A name is kept without its outer spaces, which may not be all of it."""
+        account = assuming(name_comparison="trimmed", invalid_body=422)
+        async with FakeRolesClient(account) as roles:
+            role = await roles.create(name=" A ", permissions=["ROLE_READ"])
+            assert role.name == "A"
+            with pytest.raises(ConflictError):
+                await roles.create(name="A ", permissions=["ROLE_READ"])
+            with pytest.raises(UnprocessableEntityError, match="must not be spaces alone"):
+                await roles.create(name="  ", permissions=["ROLE_READ"])
+
+    @pytest.mark.parametrize("value", ["free", "kept"])
+    @pytest.mark.asyncio
+    async def test_deleted(self, value: str) -> None:
+        """The name of a deleted role, also after a walk through a file."""
+        account = assuming(deleted_name=value)
+        account.add_role("Other")
+        async with FakeRolesClient(account) as roles:
+            await roles.create(name="A", permissions=["ROLE_READ"])
+            await roles.delete(role="A")
+        account = FakeAccount.load(account.dump())
+        async with FakeRolesClient(account) as roles:
+            if value == "kept":
+                with pytest.raises(ConflictError, match="was the name of a role"):
+                    await roles.create(name="A", permissions=["ROLE_READ"])
+                with pytest.raises(ConflictError, match="was the name of a role"):
+                    await roles.update(role="Other", name="A")
+            else:
+                await roles.create(name="A", permissions=["ROLE_READ"])
+
+    @pytest.mark.asyncio
+    async def test_own_name(self) -> None:
+        """A role that is given the name it has."""
+        account = assuming(rename_to_own_name=409)
+        role = account.add_role("A", ["ROLE_READ"])
+        async with FakeRolesClient(account) as roles:
+            with pytest.raises(ConflictError, match="the role is named 'A' already"):
+                await roles.update(role_id=role.id, name="A")
+            await roles.update(role_id=role.id, name="B")
+
+
+class TestLists:
+    """Order, paging and cursors."""
+
+    def test_oldest_first(self) -> None:
+        """Pages follow one another from the oldest role to the newest."""
+        account = assuming(list_order="oldest-first")
+        for number in range(1100):
+            account.add_role(str(number))
+        seen: list[str] = []
+        cursor = ""
+        while True:
+            page = json.loads(ask(account, "GET", f"/v2/roles?limit=100{cursor}").body)
+            seen += [role["name"] for role in page["roles"]]
+            if not page["pagination"]["has_more"]:
+                break
+            cursor = f"&cursor={page['pagination']['next_cursor']}".replace("+", "%2B")
+        assert seen == [str(number) for number in range(1100)]
+
+    @pytest.mark.parametrize(
+        ("paging", "order", "second"),
+        [
+            ("by-position", "newest-first", ["B", "A"]),
+            ("by-offset", "newest-first", ["C", "B"]),
+            ("by-position", "oldest-first", ["C", "D"]),
+            ("by-offset", "oldest-first", ["C", "D"]),
+        ],
+    )
+    def test_role_during_walk(self, paging: str, order: str, second: list[str]) -> None:
+        """A role that is created after the first page: only an offset repeats one."""
+        account = assuming(paging=paging, list_order=order)
+        for name in "ABC":
+            account.add_role(name)
+        size = 1 if order == "newest-first" else 2
+        page = json.loads(ask(account, "GET", f"/v2/roles?limit={size}").body)
+        account.add_role("D")
+        cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
+        assert names(account, f"?limit=2&cursor={cursor}") == second
+
+    def test_cursor_of_other_filter(self) -> None:
+        """A cursor of another filter is refused, or the list begins at its start."""
+        for value, status in ((400, 400), ("ignored", 200)):
+            account = assuming(foreign_cursor=value)
+            for name in "ABC":
+                account.add_role(name)
+            page = json.loads(ask(account, "GET", "/v2/roles?limit=1").body)
+            cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
+            target = f"/v2/roles?is_predefined=false&cursor={cursor}"
+            assert ask(account, "GET", target).status == status
+            assert status == 400 or names(account, f"?is_predefined=false&cursor={cursor}") == [
+                *"CBA"
+            ]
+
+    def test_cursor_of_other_account(self) -> None:
+        """A cursor that another account issued is none of this one's."""
+        account, other = assuming(), assuming()
+        for name in "AB":
+            account.add_role(name)
+            other.add_role(name)
+        page = json.loads(ask(account, "GET", "/v2/roles?limit=1").body)
+        target = f"/v2/roles?cursor={page['pagination']['next_cursor'].replace('+', '%2B')}"
+        assert ask(account, "GET", target).status == 200
+        assert ask(other, "GET", target).status == 400
+
+
+class TestSettings:
+    """How assumptions are given."""
+
+    def test_default_first(self) -> None:
+        """`choices` has the values of each field, its default first."""
+        choices = Assumptions.choices()
+        assert choices["invalid_body"] == (400, 422)
+        assert len(choices) == 13
+        assert all(getattr(Assumptions(), name) == each[0] for name, each in choices.items())
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("predefined_refusal=402", "predefined_refusal must be 403 or 400, not '402'"),
+            ("other_content_type=1", "other_content_type must be 415, 400 or 'ignored', not '1'"),
+            ("invalid=400", "'invalid' is not an assumption; there are invalid_body, predefined_"),
+            ("", "'' is not an assumption"),
+        ],
+    )
+    def test_not_a_setting(self, text: str, message: str) -> None:
+        """What is no setting is refused, with what there is."""
+        with pytest.raises(ValueError, match=r".") as caught:
+            Assumptions.parse([text])
+        assert str(caught.value).startswith(message)
+
+    def test_file(self, tmp_path: Path) -> None:
+        """A file keeps those that are turned, and an argument counts more."""
+        account = assuming(invalid_body=422, list_order="oldest-first")
+        account.dump(tmp_path / "account.json")
+        text = (tmp_path / "account.json").read_text("utf-8")
+        assert json.loads(text)["assumptions"] == {
+            "invalid_body": 422,
+            "list_order": "oldest-first",
+        }
+        loaded = FakeAccount.load(tmp_path / "account.json")
+        assert loaded.assumptions == account.assumptions
+        chosen = Assumptions(unknown_id=400)
+        assert FakeAccount.load(text, assumptions=chosen).assumptions == chosen
+        with pytest.raises(ValueError, match="'nothing' is not an assumption"):
+            FakeAccount.load('{"roles": [], "assumptions": {"nothing": 1}}')
+
+    @pytest.mark.asyncio
+    async def test_unknown_is_not_found(self) -> None:
+        """Both ways the client raises the class of the status."""
+        for account, error in (
+            (assuming(), NotFoundError),
+            (assuming(unknown_id=400), BadRequestError),
+        ):
+            async with FakeRolesClient(account) as roles:
+                with pytest.raises(error):
+                    await roles.get(role_id="Um9sZTowOm5vbmU=")
