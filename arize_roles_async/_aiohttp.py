@@ -233,6 +233,8 @@ class AiohttpTransport(Transport):
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
+            # aiohttp's second try of its own would only hide what the first one ended in.
+            self._session._retry_connection = False  # noqa: SLF001
             self._keeper = _keep_open(self._session)
             with suppress(StopIteration):
                 self._keeper.asend(None).send(None)

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import functools
 import re
 import ssl
@@ -293,3 +294,43 @@ async def test_secured_break(tmp_path: Path) -> None:
         async with client(url, ca_file=authority.pem, retry=once) as roles:
             with pytest.raises(RolesConnectionError):
                 await roles.list()
+
+
+async def refuse(
+    context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Fail a handshake, and say why, which asyncio's own servers do not."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    handshake = context.wrap_bio(incoming, outgoing, server_side=True)
+    with contextlib.suppress(ssl.SSLError):
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                handshake.do_handshake()
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(2**16))
+    writer.write(outgoing.read())
+    await reader.read()
+    writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("operation", ["get", "delete", "create"])
+async def test_client_certificate(tmp_path: Path, operation: str) -> None:
+    """A server that asks for a client certificate has done nothing, and the error says why."""
+    authority = Authority(tmp_path)
+    context = authority.right()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.pem)
+    calls: dict[str, Callable[[AiohttpRolesClient], Awaitable[object]]] = {
+        "get": lambda roles: roles.get(role_id="Um9sZToxOmFCY0Q="),
+        "delete": lambda roles: roles.delete(role_id="Um9sZToxOmFCY0Q="),
+        "create": lambda roles: roles.create(name="Made", permissions=["PROJECT_READ"]),
+    }
+    refuses = functools.partial(refuse, context)
+    async with await asyncio.start_server(refuses, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with client(url, ca_file=authority.pem) as roles:
+            with pytest.raises(RolesConnectionError, match="asks for a client cert") as caught:
+                await calls[operation](roles)
+
+    assert caught.value.certificate

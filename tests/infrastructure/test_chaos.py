@@ -1,5 +1,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -114,6 +115,22 @@ async def test_a_dropped_get_on_a_reused_connection_is_sent_once_for_one_attempt
             await s.roles.get(role_id=target.id)
 
         assert s.reached_the_proxy("GET") == 1
+
+
+@pytest.mark.asyncio
+async def test_second_try_refused() -> None:
+    """An aiohttp that tries a second time by itself, whatever it is told, sends nothing again."""
+    async with setting(ONCE) as s:
+        target = s.account.add_role("Target")
+        await s.roles.list()
+        transport: Any = s.roles._transport
+        transport._session._retry_connection = True
+        s.proxy.script = [Point.CLOSE_AFTER_COMMIT]
+
+        with pytest.raises(OutcomeUnknownError):
+            await s.roles.delete(role_id=target.id)
+
+        assert s.reached_the_proxy("DELETE") == 1
 
 
 @pytest.mark.asyncio
