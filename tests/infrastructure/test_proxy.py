@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from arize_roles_async import AiohttpRolesClient
+from arize_roles_async import AiohttpRolesClient, RolesError
 from tests.support.processes import HOST
 from tests.support.recording_proxy import RecordingProxy, recording_proxy
 from tests.support.tls import Authority
@@ -110,6 +110,22 @@ async def test_credentials(
     assert [fields(head, "proxy-authorization") for head in proxy.heads] == [
         [f"Basic {basic}"] if credentials else []
     ]
+
+
+@pytest.mark.asyncio
+@EACH_TARGET
+@EACH_SESSION
+async def test_refusal(tmp_path: Path, scheme: str, lent: bool) -> None:  # noqa: FBT001
+    """A proxy that refuses the credentials is asked once."""
+    wrong = "roles:pw-08e6f4d217@"
+    async with setting(tmp_path, scheme, wrong, lent=lent, refuses=True) as (roles, proxy, heads):
+        with pytest.raises(RolesError) as caught:
+            await roles.list()
+
+    assert (len(proxy.heads), heads) == (1, [])
+    assert proxy.url.removeprefix("http://") in str(caught.value)
+    assert "credentials" in str(caught.value)
+    assert "pw-08e6f4d217" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
 @pytest.mark.asyncio

@@ -5,17 +5,9 @@ import pytest
 from tests.infrastructure.scenarios import SCENARIOS, Scenario, run
 from tests.support.proxies import missing
 
-# Not yet so; `python -m tests.tools.infrastructure` runs them.
-PENDING = (
-    "mTLS without",
-    "squid, wrong password",
-)
-
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(
-    "scenario", [s for s in SCENARIOS if not s.name.startswith(PENDING)], ids=str
-)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 async def test_told(scenario: Scenario) -> None:
     """What each call returned or raised is what the journal says, and nothing else is wrong."""
     if reason := missing(*scenario.needs):

@@ -241,7 +241,7 @@ def _shown(call: Call) -> str:
     """Return all that a caller can see of how a call ended, as a crash reporter shows it."""
     if call.error is None:
         return repr(call.result)
-    told = traceback.TracebackException.from_exception(call.error)
+    told = traceback.TracebackException.from_exception(call.error, capture_locals=True)
     return f"{call.error!r} {vars(call.error)} {''.join(told.format())}"
 
 
