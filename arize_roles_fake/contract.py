@@ -48,6 +48,7 @@ from datetime import timedelta
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from arize_roles_async import (
@@ -1528,6 +1529,37 @@ class _Lifecycle(_Suite):
                     await (first if close_the_other else second).list()
 
 
+class _EventLoops(_Suite):
+    """A client belongs to one event loop at a time."""
+
+    def test_next_loop(self) -> None:
+        """A client whose event loop was closed opens anew in the next one."""
+        client = self.open_client()
+        if not isinstance(client, RolesClient):
+            pytest.skip(f"{NOT_ASKED}: open_client of {type(self).__name__} returns no client")
+
+        async def use() -> None:
+            assert await client.list()
+
+        async def close() -> None:
+            await client.aclose()
+
+        for main in (use, use, close):
+            self.run(main)
+
+    @with_client
+    async def test_two_loops(self, roles: RolesClient) -> None:
+        """Two event loops that are open at once cannot share a client."""
+
+        async def use() -> None:
+            with pytest.raises(ClientStateError):
+                await roles.list()
+
+        assert await roles.list()
+        await anyio.to_thread.run_sync(self.run, use)
+        assert await roles.list()
+
+
 class _TwoClients(_Suite):
     """What one client writes, every other client of the account reads at once."""
 
@@ -1777,6 +1809,7 @@ class RolesContract(
     _Errors,
     _Responses,
     _Lifecycle,
+    _EventLoops,
     _TwoClients,
     _Keys,
     _Limits,
