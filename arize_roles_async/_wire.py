@@ -198,11 +198,14 @@ def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
     from arize_roles_async import _convert
 
     try:
-        return _convert.from_dict(model, parse_json(response.body))
+        # Before it is converted, since a traceback shows what each frame holds.
+        return _convert.from_dict(model, _redact_strings(parse_json(response.body), response))
     except ValidationError as error:
         refused = error
     except ValueError as error:
         refused = ValidationError(violations=(Violation("$", str(error)),))
+    except RecursionError:
+        refused = ValidationError(violations=(Violation("$", "is nested too deeply"),))
     raise invalid_response(request, response, str(refused)) from refused
 
 

@@ -1,5 +1,6 @@
 """The FastAPI application of the documentation, over the real client and with the fake in it."""
 
+from importlib.resources import files
 from typing import Any
 
 import httpx
@@ -9,16 +10,16 @@ from fastapi import FastAPI
 import arize_roles_async
 from arize_roles_async import ClientStateError
 from arize_roles_fake import FakeRolesClient, RolesServer
-from tests.support.documentation import docstring_examples, run
+from tests.support.documentation import examples, run
 
 
 @pytest.fixture
 def names() -> dict[str, Any]:
     """Return what the documentation's application defines."""
-    text = (arize_roles_async.__doc__ or "").partition("\nFastAPI\n")[2]
+    page = files("arize_roles_async").joinpath("guide/fastapi.md").read_text("utf-8")
     defined: dict[str, Any] = dict(vars(arize_roles_async))
     defined["AiohttpRolesClient"] = arize_roles_async.AiohttpRolesClient
-    run(docstring_examples(text)[0], defined, "<application>")
+    run(examples(page)[0], defined, "<application>")
     return defined
 
 

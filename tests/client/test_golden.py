@@ -531,6 +531,7 @@ async def test_redirect_is_not_followed(status: str) -> None:
         (answer(b"\xff"), "not valid JSON"),
         (answer(b"[]"), "object"),
         (answer(b"null"), "object"),
+        (answer(b"[" * 900 + b"]" * 900), "not as expected"),
         (answer(ROLE[:-20]), "not valid JSON"),
         (answer(ROLE.replace(b'"id"', b'"it"')), "id: is required"),
         (answer(ROLE.replace(b'"Um9sZToxOmFCY0Q="', b'""')), "id: must not be empty"),

@@ -32,7 +32,8 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._transport import Call, TimeLimit, Transport
+from arize_roles_async._pace import Turnstile
+from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 
@@ -232,6 +233,9 @@ class _Canned(Transport):
     async def sleep(self, seconds: float) -> None:
         assert 0.0 <= seconds <= 20.0
 
+    def event(self) -> Event:
+        return asyncio.Event()
+
     def time_limit(self, call: Call) -> TimeLimit:
         return _NoTimeLimit(call)
 
@@ -287,7 +291,9 @@ def fuzz_wire(examples: int) -> None:
         response = Response(
             status=status, headers=CIMultiDict(headers), body=body, secret="AI Engineer"
         )
-        roles = BaseRolesClient(_Canned(response), Timeouts(), RetryPolicy(attempts=2))
+        roles = BaseRolesClient(
+            _Canned(response), Timeouts(), RetryPolicy(attempts=2), Turnstile(40)
+        )
         run_to_its_end(_ends_well(operation, roles))
 
     with judging_log_lines():
