@@ -1,6 +1,7 @@
 """Planted faults: what the syntax offers, and what becomes of a fault in a small project."""
 
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -183,6 +184,42 @@ class TestJudgement:
         reach = Reach({"checks/test_gone.py::test_it": 1.0}, frozenset(), {})
         with pytest.raises(RuntimeError, match="does not find the tests"):
             judge_all(project, [in_line(2, "pass")], reach)
+
+
+def test_recording(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording tells what each test runs, which start processes and which fail."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makeconftest("""
+        from tests.support.reach import Recorder
+
+        def pytest_configure(config):
+            config.pluginmanager.register(Recorder(config.rootpath))
+    """)
+    pytester.mkpydir("arize_roles_async").joinpath("small.py").write_text(PROJECT["small.py"])
+    pytester.makepyfile(
+        test_it="""
+        import runpy, subprocess, sys
+
+        def test_line():
+            assert runpy.run_path("arize_roles_async/small.py")["double"](2) == 4
+
+        def test_process():
+            subprocess.run([sys.executable, "-c", ""], check=True)
+
+        def test_wrong():
+            assert runpy.run_path("arize_roles_async/small.py")["double"](2) == 5
+        """
+    )
+    pytester.run(sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider")
+    reach = Reach.load(pytester.path)
+    assert reach is not None
+    assert sorted(reach.seconds) == ["test_it.py::test_line", "test_it.py::test_process"]
+    assert reach.failed == {"test_it.py::test_wrong"}
+    file = "arize_roles_async/small.py"
+    assert reach.tests(file, [2]) == {"test_it.py::test_line", "test_it.py::test_process"}
+    assert reach.tests(file, [6]) == {"test_it.py::test_process"}
+    (pytester.path / file).write_text("")
+    assert Reach.load(pytester.path) is None
 
 
 def test_stages() -> None:

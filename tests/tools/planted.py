@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 
 import attrs
 
@@ -221,6 +221,10 @@ def recorded(root: Path) -> Reach:
     return reach
 
 
+def _exit(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser("python -m tests.tools.planted", description=__doc__)
@@ -232,7 +236,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to stop")
     chosen = parser.parse_args()
     # So that what runs is ended, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _exit)
     try:
         if chosen.by_hand:
             planted = [each for each in by_hand(ROOT) if each.file.endswith(chosen.only or "")]
