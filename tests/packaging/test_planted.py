@@ -287,4 +287,4 @@ class TestByHand:
     def test_text_that_moved(self, project: Path, before: str, places: int) -> None:
         listed = [ByHand("doubles", "small.py", before, "pass")]
         with pytest.raises(ValueError, match=f"has {places} places for the fault"):
-            list(by_hand(project, listed))
+            by_hand(project, listed)

@@ -1,6 +1,6 @@
 """Faults that somebody thought of: each breaks a promise that a caller relies on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -79,8 +79,8 @@ BY_HAND: Final = (
     ByHand(
         "a change that is under way when time runs out counts as not made",
         "arize_roles_async/_call.py",
-        "if not (self.unsettled or (self._is_change and self._in_flight)):",
-        "if not self.unsettled:",
+        "if self.unsettled or (self._is_change and self._in_flight):",
+        "if self.unsettled:",
     ),
     ByHand(
         "an answer that makes no sense settles a change",
@@ -352,20 +352,28 @@ BY_HAND: Final = (
 )
 
 
-def by_hand(root: Path, listed: Iterable[ByHand] = BY_HAND) -> Iterator[Fault]:
-    """Yield each of the faults as it is planted now.
+def by_hand(root: Path, listed: Iterable[ByHand] = BY_HAND) -> list[Fault]:
+    """Return each of the faults as it is planted now.
 
     Raises:
-        ValueError: The text of a fault is no longer there, or more than once.
+        ValueError: The texts of some faults are no longer there, or more than once.
     """
+    found: list[Fault] = []
+    flaws: list[str] = []
     for hand in listed:
         source = (root / hand.file).read_bytes()
         before = hand.before.encode()
         if source.count(before) != 1:
-            raise ValueError(
+            flaws.append(
                 f"{hand.file} has {source.count(before)} places for the fault {hand.breaks!r}, not"
                 f" 1; its text is {hand.before!r}: write it anew in planted_by_hand.py"
             )
+            continue
         start = source.index(before)
         end = start + len(before)
-        yield Fault.between(hand.file, source, start, end, after=hand.after, breaks=hand.breaks)
+        found.append(
+            Fault.between(hand.file, source, start, end, after=hand.after, breaks=hand.breaks)
+        )
+    if flaws:
+        raise ValueError("\n".join(flaws))
+    return found
