@@ -81,6 +81,7 @@ PAGES_AFTER: Final = [
     *[(status, HTML) for status in (200, 500, 502, 503, 504)],
     *[(200, b""), (202, b'{"accepted": true}'), (502, MISMATCH), (204, b"")],
 ]
+CHANGES: Final = frozenset({"POST", "PATCH", "DELETE"})
 METHODS: Final = st.sampled_from(["GET", "POST", "PATCH", "DELETE"])
 
 
@@ -103,6 +104,18 @@ MEDDLING: Final = st.builds(
     name=st.sampled_from(NAMES),
     before_request=st.integers(0, 4),
     age=st.sampled_from([2.0, 5.0, 60.0, 7200.0]),
+)
+
+
+TROUBLES: Final = st.lists(
+    st.one_of(
+        st.sampled_from(PAGES_BEFORE).map(lambda page: (*page, None, False)),
+        st.sampled_from(PAGES_AFTER).map(lambda page: (*page, None, True)),
+        st.sampled_from([(200, b"", "lost", False), (200, b"", "lost", True)]),
+        st.sampled_from([(200, b"", "lost", False), (200, b"", "lost", True)]),
+    ),
+    min_size=1,
+    max_size=3,
 )
 
 
@@ -156,7 +169,8 @@ class Machine(RuleBasedStateMachine):
         status, body = page
         if (method, status) == ("DELETE", 204):
             return
-        self.account.pages += [Page(method=method, status=status, body=body, after=after)] * times
+        page_of = Page(methods=frozenset({method}), status=status, body=body, after=after)
+        self.account.pages += [page_of] * times
 
     @rule()
     def recover(self) -> None:
@@ -174,6 +188,39 @@ class Machine(RuleBasedStateMachine):
     @rule(ask=ASKS, meddling=st.lists(MEDDLING, min_size=1, max_size=3))
     def with_administrators(self, ask: Ask, meddling: Sequence[Meddling]) -> None:
         self.call([ask], meddling)
+
+    @rule(
+        ask=ASKS,
+        is_possible=st.booleans(),
+        troubles=TROUBLES,
+        meddling=st.lists(MEDDLING, max_size=2),
+    )
+    def troubled(
+        self,
+        ask: Ask,
+        is_possible: bool,  # noqa: FBT001
+        troubles: Sequence[tuple[int, bytes, Literal["lost"] | None, bool]],
+        meddling: Sequence[Meddling],
+    ) -> None:
+        """Make a call whose changes meet one trouble after the other."""
+        self.recover()
+        if is_possible:
+            self.make_possible(ask)
+        self.account.pages += [
+            Page(methods=CHANGES, status=status, body=body, broken=broken, after=after)
+            for status, body, broken, after in troubles
+            if (ask.operation, status) != ("delete", 204)
+        ]
+        self.call([ask], [attrs.evolve(each, name=ask.name) for each in meddling])
+        self.recover()
+
+    def make_possible(self, ask: Ask) -> None:
+        """Have the role there that a call is about, or not there for a create."""
+        role = self.account.role(ask.name)
+        if ask.operation == "create" and role is not None:
+            self.account.administer("delete", role)
+        elif ask.operation != "create" and role is None:
+            self.add(ask.name, "possible")
 
     @rule(
         asks=st.lists(ASKS, min_size=2, max_size=len(CALLERS)),
@@ -333,7 +380,7 @@ def run_machine(
     return ended
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(InProcess, 60), (OverHttp, 20)])
+@pytest.mark.parametrize(("machine", "examples"), [(InProcess, 80), (OverHttp, 20)])
 def test_truth(machine: type[Machine], examples: int) -> None:
     """Whatever a call says is so, whatever the service, gateways and administrators do."""
     ended = run_machine(machine, examples)
