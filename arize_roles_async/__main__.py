@@ -70,8 +70,8 @@ async def _apply(
     chosen: argparse.Namespace, roles: client.RolesClient, declaration: as_code.Declaration
 ) -> None:
     def begin(plan: as_code.Plan) -> None:
-        chosen.began = bool(plan.changes)
         _show("" if asks else str(plan))
+        chosen.began = bool(plan.changes)
 
     def tell(change: as_code.Change) -> None:
         _show(f"  made: {change}")
