@@ -256,12 +256,10 @@ LOST = attrs.evolve(
     ids=lambda part: getattr(part, "__name__", str(part)),
 )
 async def test_liar(scenario: Scenario, liar: Teller, column: str) -> None:
-    """A client that lies is caught, and the same scenario without it is as it should be."""
+    """A client that lies is caught; `test_scenarios` makes the same calls without it."""
     if reason := missing(*scenario.needs):
         pytest.skip(reason)
 
     told = await run(scenario, tell=liar)
-    honest = await run(scenario)
 
     assert getattr(told.verdict, column) != ()
-    assert getattr(honest.verdict, column) == ()

@@ -248,7 +248,8 @@ class Squid(Part):
 
     program = "squid"
     user = _NOBODY
-    ending = signal.SIGTERM
+    # Asked, it takes seconds, whatever its shutdown_lifetime is.
+    ending = signal.SIGKILL
 
     def __init__(self, directory: Path, passwords: Mapping[str, str] | None = None) -> None:
         own = directory / "squid"
@@ -291,7 +292,6 @@ coredump_dir {own}
 netdb_filename none
 pinger_enable off
 logfile_rotate 0
-shutdown_lifetime 0 seconds
 max_filedescriptors 1024
 visible_hostname proxy.test
 buffered_logs off
