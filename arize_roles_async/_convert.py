@@ -22,6 +22,7 @@ from arize_roles_async._permissions import AnyPermission, Permission, any_permis
 _T = TypeVar("_T")
 
 _MAX_INVALID_ITEMS: Final = 3
+_MAX_TIMESTAMP: Final = 100
 _MAX_PERMISSIONS: Final = 1_000
 """Of one role: several times as many as there are, and few enough to be converted at once."""
 
@@ -49,6 +50,8 @@ def _structure_identifier(value: object, _: object) -> str:
 def _structure_timestamp(value: object, _: object) -> datetime:
     if not isinstance(value, str):
         raise TypeError(f"must be an RFC 3339 date-time, not {type(value).__name__}")
+    if len(value) > _MAX_TIMESTAMP:
+        raise ValueError(f"must have at most {_MAX_TIMESTAMP} characters, not {len(value)}")
     try:
         # RFC 3339 allows a leap second, which datetime does not.
         timestamp = msgspec.convert(re.sub(r"(:\d\d):60", r"\1:59", value), datetime)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import zlib
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
@@ -65,7 +66,12 @@ class _Listener:
         # Everything, and a dot alone matches no newline, which an ID may hold.
         app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=1.0, handle_signals=False
+            app,
+            access_log=None,
+            # A bomb would hold the event loop while it is expanded to its end.
+            auto_decompress=False,
+            shutdown_timeout=1.0,
+            handle_signals=False,
         )
         self._site: web.TCPSite | None = None
         self._address: tuple[str, int] = ("", 0)
@@ -215,9 +221,11 @@ class _Handler:
             return self._refused(403, "the Host header names another machine")
         try:
             body = await request.read()
+            if encoding := request.headers.get("Content-Encoding"):
+                body = _decompress(body, encoding)
         except web.HTTPRequestEntityTooLarge:
             return self._refused(413, "the body is too long")
-        except (web.RequestPayloadError, HttpProcessingError):
+        except (web.RequestPayloadError, HttpProcessingError, zlib.error):
             # Nothing more of it can be read, which the server would try.
             request.content.feed_eof()
             return self._refused(400, "the body is not encoded as its Content-Encoding says")
@@ -243,6 +251,25 @@ class _Handler:
         date = format_datetime(self._account.now(), usegmt=True)
         refused = problem_response(status, detail, {"Connection": "close", "Date": date})
         return web.Response(status=status, headers=refused.headers, body=refused.body)
+
+
+def _decompress(body: bytes, encoding: str) -> bytes:
+    """Return a body as it was before it was encoded.
+
+    Raises:
+        HTTPRequestEntityTooLarge: It is longer than what is read of a body.
+        zlib.error: It is not encoded so, or in a way that is not known here.
+    """
+    wbits = {"gzip": 31, "deflate": 15}.get(encoding.strip().lower())
+    if wbits is None:
+        raise zlib.error("not a known encoding")
+    decompressor = zlib.decompressobj(wbits)
+    plain = decompressor.decompress(body, MAX_REQUEST + 1)
+    if len(plain) > MAX_REQUEST:
+        raise web.HTTPRequestEntityTooLarge(MAX_REQUEST, len(plain))
+    if not decompressor.eof:
+        raise zlib.error("not a whole body")
+    return plain
 
 
 async def _break_off(request: web.Request, reply: Reply) -> web.StreamResponse:

@@ -1,16 +1,20 @@
 """The HTTP server where it is more than the account: its thread, its address, its own answers."""
 
 import asyncio
+import gzip
 import io
 import socket
 import threading
 import urllib.error
 import urllib.request
+import zlib
 
 import aiohttp
 import pytest
 
 from arize_roles_fake import FakeAccount, RolesServer, serve
+from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
+from tests.support.messages import assert_short_line
 
 
 def test_a_server_in_a_thread_ends_with_its_block() -> None:
@@ -94,3 +98,52 @@ async def test_what_is_no_operation_is_a_problem_document(
             assert answer.status == status
             assert answer.content_type == "application/problem+json"
             assert (await answer.json())["status"] == status
+
+
+class TestContentEncoding:
+    """Bodies that were compressed."""
+
+    BODY = b'{"name": "AI Engineer", "permissions": ["PROJECT_READ"]}'
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        ("encoding", "body", "status"),
+        [
+            ("gzip", gzip.compress(BODY), 201),
+            ("GZIP", gzip.compress(BODY), 201),
+            ("deflate", zlib.compress(BODY), 201),
+            ("gzip", BODY, 400),
+            ("gzip", gzip.compress(BODY)[:-9], 400),
+            ("br", BODY, 400),
+            ("gzip", gzip.compress(b" " * (256 * 1024 + 1)), 413),
+        ],
+    )
+    async def test_status(self, encoding: str, body: bytes, status: int) -> None:
+        """A compressed body is read; one that expands without end, or is not one, is refused."""
+        account = FakeAccount()
+        headers = {
+            "Authorization": f"Bearer {account.api_key}",
+            "Content-Type": "application/json",
+            "Content-Encoding": encoding,
+        }
+        async with (
+            serve(account) as url,
+            aiohttp.ClientSession() as session,
+            session.post(f"{url}/v2/roles", data=body, headers=headers) as answer,
+        ):
+            assert answer.status == status
+        assert (account.role("AI Engineer") is not None) is (status == 201)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("attack", SERVER_ATTACKS, ids=str)
+async def test_attack(attack: ServerAttack) -> None:
+    """Whatever is sent, what is said of it is bounded and one line, in the answer and the log."""
+    account = FakeAccount()
+    account.add_key("fake-api-key")
+    async with serve(account) as url:
+        answered = await assault(url, attack, attack.small)
+    head, _, body = answered.partition(b"\r\n\r\n")
+    said = body.decode() if b"problem+json" in head else ""
+    for text in (said, *map(str, account.calls)):
+        assert_short_line(text)

@@ -144,14 +144,18 @@ def _unknown_permissions(size: int) -> bytes:
 
 
 def _unknown_permissions_of_a_page(size: int) -> bytes:
-    each = size // 100
-    return answer(
-        b'{"roles":[' + b",".join([role(permissions=["N_E"] * (each // 7))] * 100) + _END_OF_PAGE
-    )
+    """As many as a page is read with: a thousand of each role, and of as many roles as fit."""
+    held = role(permissions=[f"NEW_{number}" for number in range(1_000)])
+    return answer(repeat(b'{"roles":[', held, _END_OF_PAGE, min(size, 50 * len(held))))
 
 
 def _values_in_an_unknown_member(size: int) -> bytes:
     return answer(repeat(role()[:-1] + b',"x":[', b"[]", b"]}", size))
+
+
+def _accepted_values(size: int) -> bytes:
+    """As many values as a body is read with."""
+    return answer(repeat(role()[:-1] + b',"x":[', b"{}", b"]}", min(size, 299_000)))
 
 
 def _text(member: str, text: str) -> Callable[[int], bytes]:
@@ -254,9 +258,12 @@ def _compressed(make: Callable[[int], bytes], *, layers: int = 1) -> Callable[[i
 def _bomb(wbits: int, name: bytes) -> Callable[[int], bytes]:
     def make(size: int) -> bytes:
         packer = zlib.compressobj(9, wbits=wbits)
-        piece = b" " * 2**20
-        packed = [packer.compress(piece) for _ in range(max(1, size // 2**20))]
-        return answer(b"".join([*packed, packer.flush()]), b"Content-Encoding: " + name)
+        # After a full flush the same mebibyte is packed the same way again.
+        first, again = (
+            packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
+        )
+        packed = first + again * max(1, size // 2**20 - 1)
+        return answer(packed, b"Content-Encoding: " + name)
 
     return make
 
@@ -318,6 +325,7 @@ ATTACKS: Final = (
     _body("unknown permissions of one role", _unknown_permissions),
     _body("unknown permissions of a page", _unknown_permissions_of_a_page, list_page),
     _body("lists in an unknown member", _values_in_an_unknown_member),
+    _body("as many objects as are read", _accepted_values),
     _body("name of megabytes", _text("name", "n")),
     _body("name of escape sequences", _text("name", ESCAPES)),
     _body("description outside the BMP", _text("description", "𝄞")),
@@ -417,7 +425,8 @@ def _sent_headers(size: int) -> Iterable[bytes]:
 
 
 def _sent_chunks(size: int) -> Iterable[bytes]:
-    yield from _post(b"", b"Transfer-Encoding: chunked")[:1]
+    head = _post(b"", b"Transfer-Encoding: chunked")[0]
+    yield head.replace(b"Content-Length: 0\r\n", b"")
     for _ in range(max(1, size // 2**14)):
         yield b"1\r\n[\r\n" * 2**11
 
@@ -461,15 +470,18 @@ SERVER_ATTACKS: Final = (
 
 async def assault(url: str, attack: ServerAttack, size: int) -> bytes:
     """Send an attack to a server, and return what it answers, at most 64 KiB of it."""
-    async with connection(url) as (reader, writer):
-        with suppress(OSError):
-            for piece in attack.pieces(size):
-                writer.write(piece)
-                await writer.drain()
-        with suppress(OSError, TimeoutError):
-            # A server that waits for more is given a second.
-            return await asyncio.wait_for(reader.read(2**16), 1.0)
-    return b""
+    answered = b""
+    # A server that refuses to read on resets the connection, at any of these points.
+    with suppress(OSError):
+        async with connection(url) as (reader, writer):
+            with suppress(OSError):
+                for piece in attack.pieces(size):
+                    writer.write(piece)
+                    await writer.drain()
+            with suppress(TimeoutError):
+                # One that waits for more is given a second.
+                answered = await asyncio.wait_for(reader.read(2**16), 1.0)
+    return answered
 
 
 @asynccontextmanager
