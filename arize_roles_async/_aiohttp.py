@@ -64,8 +64,9 @@ class AiohttpRolesClient(BaseRolesClient):
     ```
 
     It may be made anywhere; the session opens with the first call, in the event loop that runs
-    then, and belongs to that loop. Where an argument is left out, the environment variables of
-    Arize's own clients count, and then the defaults.
+    then, and belongs to that loop. It ends with the loop, and the next loop gets a new one; two
+    loops that are open at once need two clients. Where an argument is left out, the environment
+    variables of Arize's own clients count, and then the defaults.
 
     The logger `arize_roles_async` tells of each attempt at DEBUG and of each retry at INFO. To
     trace attempts with OpenTelemetry, use its instrumentation of aiohttp, for every session that
@@ -95,9 +96,12 @@ class AiohttpRolesClient(BaseRolesClient):
             `ARIZE_SINGLE_HOST` and `ARIZE_SINGLE_PORT` or `ARIZE_BASE_DOMAIN` in place of the
             host; else `https://api.arize.com`. Excludes `region`.
         region: One of Arize's regions; else `ARIZE_REGION`.
-        session: A session of the application's, used as it is and never closed. Its own
-            middlewares and tracing see every attempt. What it says about certificates and proxies
-            holds, whatever the environment says, unless `verify`, `ca_file` or `proxy` is given.
+        session: A session of the application's, used as it is and never closed, in its event loop
+            only. Its own middlewares and tracing see every attempt, without the API key. What it
+            says about certificates and proxies holds, whatever the environment says, unless
+            `verify`, `ca_file` or `proxy` is given. Attempts that are given up reset their
+            connection, as on a session of the client's own. A connection that only others have
+            used so far counts as new: after a failure, the next attempt may still go out on one.
         timeout: Seconds for a whole call, or every limit; None is no limit.
         retry: How often a call is tried.
         max_concurrency: Requests under way at once. Further calls wait for their turn in the

@@ -17,6 +17,7 @@ from arize_roles_async import (
     OutcomeUnknownError,
     Permission,
     RetryPolicy,
+    RolesConnectionError,
     RolesTimeoutError,
     Timeouts,
 )
@@ -274,3 +275,23 @@ class TestStray:
 
             assert len(await roles.list()) == 0
             assert len(server.peers) == 2
+
+    async def test_of_others(self) -> None:
+        """Nor is one on a connection of a lent session that only others have used so far."""
+        async with serve(page) as server, aiohttp.ClientSession() as session:
+            async with session.get(server.url) as answer:
+                await answer.read()
+            server.peers[0].transport.write(NO_CONTENT)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+            async with AiohttpRolesClient(
+                "key", base_url=server.url, session=session, sleep=no_wait
+            ) as roles:
+                with pytest.raises(
+                    RolesConnectionError, match="the server answered before it was asked"
+                ) as caught:
+                    await roles.with_options(retry=RetryPolicy(attempts=1)).list()
+                assert not caught.value.sent
+                assert len(await roles.list()) == 0
+                assert len(server.peers) == 2

@@ -1,6 +1,7 @@
 """Sessions: the client's own, and one that the client is lent."""
 
 import asyncio
+import traceback
 
 import aiohttp
 import pytest
@@ -147,6 +148,28 @@ class TestLent:
                 await roles.with_options(retry=ONCE).list()
 
         assert script.connections == 1
+
+    async def test_middleware_fails(self) -> None:
+        """What a middleware refuses is an error of ours, with its own as the cause."""
+
+        async def refuse(
+            _: aiohttp.ClientRequest, __: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            raise ValueError("not today")
+
+        async with (
+            aiohttp.ClientSession(middlewares=[refuse]) as session,
+            AiohttpRolesClient("key", base_url="http://127.0.0.1:9", session=session) as roles,
+        ):
+            with pytest.raises(
+                ConfigurationError,
+                match=r"^GET /v2/roles: the session refused it: ValueError: not today$",
+            ) as caught:
+                await roles.list()
+        assert isinstance(caught.value.__cause__, ValueError)
+        # Its own frame is left, where the mistake is.
+        (frame,) = traceback.extract_tb(caught.value.__cause__.__traceback__)
+        assert frame.name == "refuse"
 
     async def test_raise_for_status(self) -> None:
         """A session that raises for a status makes no other errors."""

@@ -262,6 +262,60 @@ async def test_a_redirect_to_another_origin_is_not_followed(
     assert other.connections == 0
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("lent", [False, True])
+@pytest.mark.parametrize("call", ["list", "create"])
+async def test_a_server_that_asks_for_a_client_certificate_is_said_to(
+    version: ssl.TLSVersion,
+    lent: bool,  # noqa: FBT001
+    call: str,
+    tmp_path: Path,
+) -> None:
+    """With TLS 1.3 the server says so only after the request was sent, and took nothing of it."""
+    authority = Authority(tmp_path)
+    context = authority.right()
+    context.maximum_version = version
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.pem)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # By hand, since asyncio closes a failed connection without OpenSSL's last words.
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):  # noqa: PT012 - it may take any number of steps
+            while True:
+                try:
+                    tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    writer.write(outgoing.read())
+                    incoming.write(await reader.read(2**16))
+        writer.write(outgoing.read())
+        await reader.read()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        lent_session = session if lent else None
+        async with client(url, ca_file=authority.pem, session=lent_session) as roles:
+            calls: dict[str, Callable[[], Awaitable[object]]] = {
+                "list": roles.list,
+                "create": functools.partial(
+                    roles.create, name="Made", permissions=["PROJECT_READ"]
+                ),
+            }
+            with pytest.raises(
+                RolesConnectionError, match=r"asks? for a client certificate"
+            ) as caught:
+                await calls[call]()
+
+    assert caught.value.certificate
+    assert not caught.value.sent
+
+
 @pytest.mark.parametrize(
     "url", ["http://api.arize.com", "http://192.0.2.1:8080", "http://localhost.example"]
 )

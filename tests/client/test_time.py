@@ -1,0 +1,151 @@
+"""Time that passes in a call, over a socket: silence, waits, and a clock that tests move."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    RetryPolicy,
+    RolesTimeoutError,
+    ServerError,
+    Timeouts,
+)
+from tests.support.raw_http import read_message
+
+pytestmark = pytest.mark.asyncio
+
+BODY = b'{"roles": [], "pagination": {"has_more": false}}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 15\r\nContent-Length: 0\r\n\r\n"
+
+
+class Clock:
+    """The clock of the running event loop, which this moves as it likes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._real = loop.time
+        self._ahead = 0.0
+        monkeypatch.setattr(loop, "time", lambda: self._real() + self._ahead)
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let time pass, and whatever is due by then happen."""
+        self._ahead += seconds
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def serve(
+    answer: Callable[[asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncGenerator[str]:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await read_message(reader)
+                await answer(writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_slow_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body whose pieces each come in time may take longer than the read limit in all."""
+    clock = Clock(monkeypatch)
+
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for start in range(0, len(BODY), 8):
+            await clock.pass_by(0.8)
+            writer.write(BODY[start : start + 8])
+
+    async with (
+        serve(slowly) as url,
+        AiohttpRolesClient("key", base_url=url, timeout=Timeouts(read=1.0)) as roles,
+    ):
+        assert len(await roles.list()) == 0
+
+
+async def test_silent_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that falls silent for as long as the limit is given up."""
+    clock = Clock(monkeypatch)
+
+    async def stopping(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + BODY[:8])
+        await clock.pass_by(0.8)
+        writer.write(BODY[8:16])
+        await clock.pass_by(1.01)
+
+    async with (
+        serve(stopping) as url,
+        AiohttpRolesClient(
+            "key", base_url=url, timeout=Timeouts(read=1.0), retry=RetryPolicy(attempts=1)
+        ) as roles,
+    ):
+        with pytest.raises(RolesTimeoutError) as caught:
+            await roles.list()
+    assert caught.value.limit == "read"
+    assert caught.value.sent
+
+
+async def test_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait between attempts may be longer than the read limit."""
+    clock = Clock(monkeypatch)
+    answers = iter([BUSY, HEAD + BODY])
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(next(answers))
+
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await clock.pass_by(seconds)
+
+    async with (
+        serve(answer) as url,
+        AiohttpRolesClient("key", base_url=url, timeout=Timeouts(read=1.0), sleep=sleep) as roles,
+    ):
+        assert len(await roles.list()) == 0
+    assert waits == [15.0]
+
+
+class TestInjectedSleep:
+    """Waiting that takes no time counts as if it had."""
+
+    async def test_counts(self) -> None:
+        """Two waits of 15 s leave no room for a third in a call of 40 s."""
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+
+        async def busy(writer: asyncio.StreamWriter) -> None:
+            writer.write(BUSY)
+
+        async with (
+            serve(busy) as url,
+            AiohttpRolesClient(
+                "key", base_url=url, timeout=40.0, retry=RetryPolicy(attempts=9), sleep=sleep
+            ) as roles,
+        ):
+            with pytest.raises(ServerError, match="503"):
+                await roles.list()
+        assert waits == [15.0, 15.0]
+
+    async def test_together(self) -> None:
+        """Waits of calls that are under way together pass together."""
+
+        async def sleep(_: float) -> None:
+            await asyncio.sleep(0)
+
+        async with AiohttpRolesClient("key", sleep=sleep) as roles:
+            transport = roles._transport
+            began = transport.now()
+            await asyncio.gather(*(transport.sleep(10.0) for _ in range(5)))
+            assert transport.now() - began == pytest.approx(10.0, abs=1.0)
