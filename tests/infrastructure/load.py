@@ -70,7 +70,8 @@ async def make(client: RolesClient, planned: Planned) -> object:
         case "update by name":
             return await client.update(role=name, description=mark)
         case "delete":
-            return await client.delete(role_id=role_id)
+            await client.delete(role_id=role_id)
+            return None
         case "get":
             return await client.get(role_id=role_id)
         case _:

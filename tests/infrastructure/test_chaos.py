@@ -123,8 +123,8 @@ async def test_second_try_refused() -> None:
     async with setting(ONCE) as s:
         target = s.account.add_role("Target")
         await s.roles.list()
-        transport: Any = s.roles._transport
-        transport._session._retry_connection = True
+        client: Any = s.roles
+        client._transport._session._retry_connection = True
         s.proxy.script = [Point.CLOSE_AFTER_COMMIT]
 
         with pytest.raises(OutcomeUnknownError):
