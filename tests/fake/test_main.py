@@ -34,9 +34,10 @@ def serving(*arguments: str) -> Generator[tuple[str, "subprocess.Popen[str]"]]:
             process.terminate()
 
 
-def ask(url: str, key: str) -> Any:  # noqa: ANN401 - JSON
+def ask(url: str, key: str, path: str = "", host: str | None = None) -> Any:  # noqa: ANN401 - JSON
+    headers = {"Authorization": f"Bearer {key}"} | ({} if host is None else {"Host": host})
     request = urllib.request.Request(  # noqa: S310 - our own server
-        f"{url}/v2/roles", headers={"Authorization": f"Bearer {key}"}
+        f"{url}/v2/roles{path}", headers=headers
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         return json.load(answer)
@@ -94,6 +95,8 @@ def test_serve_keeps_the_keys_of_an_account_unless_one_is_given(tmp_path: Path) 
         (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0, 1.0"),
         (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
         (("--account", "{}"), "this is not an account file: Object missing required field `roles`"),
+        (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
+        (("--api-key-file", "no/such/file"), "No such file or directory: 'no/such/file'"),
         (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
     ],
 )
@@ -119,6 +122,78 @@ def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([])
     assert "the following arguments are required: command" in capsys.readouterr().err
+
+
+class TestServe:
+    """More of what `serve` does."""
+
+    def test_key_of_file(self, tmp_path: Path) -> None:
+        """The key may be in a file, with a newline after it."""
+        path = tmp_path / "key"
+        path.write_text("secret\n")
+        with serving("--api-key-file", str(path)) as (url, _):
+            assert len(ask(url, "secret")["roles"]) == 7
+
+    def test_key_of_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The key may be in the environment, under a name that no real key has."""
+        monkeypatch.setenv("ARIZE_FAKE_API_KEY", "secret")
+        with serving() as (url, _):
+            assert len(ask(url, "secret")["roles"]) == 7
+
+    def test_assume(self) -> None:
+        """An assumption may be turned."""
+        with serving("--assume", "unknown_id=400") as (url, _):
+            with pytest.raises(urllib.error.HTTPError, match="400") as caught:
+                ask(url, "fake-api-key", "/Um9sZTowOm5vbmU=")
+            caught.value.close()
+
+    def test_save(self, tmp_path: Path) -> None:
+        """The account is written on exit, and can be served again."""
+        path = tmp_path / "account.json"
+        with serving("--save", str(path), "--assume", "paging=by-offset") as (_, process):
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=10)
+        account = FakeAccount.load(path)
+        assert (account.api_key, len(account.roles)) == ("fake-api-key", 7)
+        assert account.assumptions.paging == "by-offset"
+
+    def test_foreign_host(self) -> None:
+        """On loopback only this machine's names are answered, and those that are allowed."""
+        with serving("--allow-host", "proxied.example") as (url, _):
+            for host in ("localhost", "127.0.0.1", "proxied.example:80"):
+                assert len(ask(url, "fake-api-key", host=host)["roles"]) == 7
+            with pytest.raises(urllib.error.HTTPError, match="403") as caught:
+                ask(url, "fake-api-key", host="evil.example")
+            with caught.value as answer:
+                assert "names another machine" in json.load(answer)["detail"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "warned"), [((), True), (("--api-key", "secret"), False)]
+    )
+    def test_beyond_loopback(self, arguments: tuple[str, ...], warned: bool) -> None:  # noqa: FBT001
+        """Where others can reach it, the key that everybody knows is worth a warning."""
+        with serving("--host", "0.0.0.0", *arguments) as (_, process):  # noqa: S104
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=10)
+        assert ("warning: 0.0.0.0 can be reached from elsewhere" in errors) is warned
+
+    def test_loop_without_signal_handlers(self) -> None:
+        """It runs and ends where event loops take no signal handlers, as on Windows."""
+        code = (
+            "import asyncio, sys\n"
+            "def none(self, *_): raise NotImplementedError\n"
+            "asyncio.SelectorEventLoop.add_signal_handler = none\n"
+            "from arize_roles_fake.__main__ import main\n"
+            "sys.exit(main(['serve']))"
+        )
+        with subprocess.Popen(  # noqa: S603 - this interpreter
+            (sys.executable, "-c", code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("http://")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=10)
+        assert process.returncode == 0
 
 
 # demo

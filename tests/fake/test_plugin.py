@@ -413,3 +413,148 @@ def test_the_alpha_notice_is_an_error_to_a_suite_that_does_not_name_it(
     result = pytester.runpytest_subprocess(*ALONE, "-Werror")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines("*AlphaWarning: roles.list is ALPHA*")
+
+
+class TestMockedArize:
+    """Code that makes its own client, in process."""
+
+    def test_shares_account(self, run: Run) -> None:
+        """It talks to the test's account, and no longer after the test."""
+        run(
+            """
+            import asyncio
+            import os
+            from arize_roles_async import AiohttpRolesClient
+
+            async def names():
+                async with AiohttpRolesClient(region="eu-west-1a") as roles:
+                    return [role.name async for role in roles.list(is_predefined=False)]
+
+            def test_it(mocked_arize, fake_account):
+                assert mocked_arize is fake_account
+                fake_account.add_role("A")
+                fake_account.fail("list", 503, retry_after=9)
+                assert asyncio.run(names()) == ["A"]
+
+            def test_after():
+                assert "ARIZE_API_KEY" not in os.environ
+            """
+        ).assert_outcomes(passed=2)
+
+
+class TestMarkers:
+    """Two markers that say different things."""
+
+    def test_conflict(self, run: Run, pytester: pytest.Pytester) -> None:
+        """The inner one counts, for files, grants and assumptions each."""
+        pytester.makefile(".json", outer='{"roles": [{"name": "Outer"}]}')
+        pytester.makefile(".json", inner='{"roles": [{"name": "Inner"}]}')
+        run(
+            """
+            import pytest
+            from arize_roles_fake import Assumptions
+
+            pytestmark = pytest.mark.arize_roles(
+                account="outer.json",
+                grants=[],
+                assumptions={"invalid_body": 422, "unknown_id": 400},
+            )
+
+            @pytest.mark.arize_roles(
+                account="inner.json",
+                grants=["ROLE_READ"],
+                assumptions={"unknown_id": 404, "malformed_id": 404},
+            )
+            def test_inner(fake_account, fake_roles):
+                import asyncio
+                assert [role.name for role in asyncio.run(fake_roles.list().all())] == ["Inner"]
+                assert fake_account.assumptions.changed() == {
+                    "invalid_body": 422, "malformed_id": 404
+                }
+
+            @pytest.mark.arize_roles(assumptions=Assumptions(paging="by-offset"))
+            def test_outer(fake_account):
+                assert fake_account.assumptions.paging == "by-offset"
+                assert [role.name for role in fake_account.roles] == ["Outer"]
+            """
+        ).assert_outcomes(passed=2)
+
+    def test_same_role(self, run: Run) -> None:
+        """A role that both add is an error."""
+        result = run(
+            """
+            import pytest
+
+            pytestmark = pytest.mark.arize_roles(roles={"A": ["ROLE_READ"]})
+
+            @pytest.mark.arize_roles(roles={"A": ["TAG_READ"]})
+            def test_it(fake_account):
+                pass
+            """
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines("*there is a role named 'A' already*")
+
+
+class TestAnyAccount:
+    """The report shows the log of every account that a failed test asked."""
+
+    def test_own_account(self, run: Run) -> None:
+        """An account that the test made, and only what it was asked during the test."""
+        result = run(
+            """
+            import asyncio
+            import pytest
+            from arize_roles_fake import FakeAccount, FakeRolesClient
+
+            @pytest.fixture(scope="module")
+            def shared():
+                return FakeAccount()
+
+            def test_passes(shared):
+                asyncio.run(FakeRolesClient(shared).list(limit=7).all())
+
+            def test_fails(shared):
+                account = FakeAccount()
+                asyncio.run(FakeRolesClient(account).list(limit=8).all())
+                asyncio.run(FakeRolesClient(shared).list(limit=9).all())
+                assert False
+            """
+        )
+        result.assert_outcomes(passed=1, failed=1)
+        lines = [line for line in result.outlines if "list(limit=" in line and " -> " in line]
+        assert sorted(line.split("  ")[1] for line in lines) == [
+            "list(limit=8) -> 200",
+            "list(limit=9) -> 200",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "used", "message"),
+    [
+        (
+            "fake_account",
+            "fake_roles",
+            "'fake_account' must be a FakeAccount, not dict: this",
+        ),
+        ("fake_account", "roles_server", "'fake_account' must be a FakeAccount, not dict: this"),
+        ("fake_account", "mocked_arize", "'fake_account' must be a FakeAccount, not dict: this"),
+        ("roles_server", "arize_env", "'roles_server' must be a RolesServer, not dict: this suite"),
+    ],
+)
+def test_fixture_of_the_same_name(run: Run, name: str, used: str, message: str) -> None:
+    """A suite's own fixture of the same name and another type leads to an error that says so."""
+    result = run(
+        f"""
+        import pytest
+
+        @pytest.fixture
+        def {name}():
+            return {{}}
+
+        def test_it({used}):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(f"*TypeError: the fixture {message}*")

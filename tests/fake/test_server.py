@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import AsyncGenerator
 
 import aiohttp
 import pytest
@@ -147,3 +148,45 @@ async def test_attack(attack: ServerAttack) -> None:
     said = body.decode() if b"problem+json" in head else ""
     for text in (said, *map(str, account.calls)):
         assert_short_line(text)
+
+
+@pytest.mark.asyncio
+async def test_body_that_is_not_gzip(caplog: pytest.LogCaptureFixture) -> None:
+    """A body that claims to be gzip and is not is a problem document, and is not logged."""
+    account = FakeAccount()
+    headers = {
+        "Authorization": f"Bearer {account.api_key}",
+        "Content-Encoding": "gzip",
+        "Content-Type": "application/json",
+    }
+    async with (
+        serve(account) as url,
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/v2/roles", data=b"{}", headers=headers) as answer,
+    ):
+        assert answer.status == 400
+        assert answer.content_type == "application/problem+json"
+        assert (await answer.json())["detail"] == (
+            "the body is not encoded as its Content-Encoding says"
+        )
+    assert caplog.records == []
+
+
+@pytest.mark.asyncio
+async def test_slow_body() -> None:
+    """A body whose pieces each come in time is read to its end."""
+    account = FakeAccount()
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        for piece in (b'{"name": "A",', b' "permissions"', b': ["ROLE_READ"]', b"}"):
+            yield piece
+            await asyncio.sleep(0)
+
+    headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
+    async with (
+        serve(account) as url,
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/v2/roles", data=pieces(), headers=headers) as answer,
+    ):
+        assert answer.status == 201
+    account.assert_roles({"A": {"ROLE_READ"}})
