@@ -289,7 +289,7 @@ class AiohttpTransport(Transport):
         call = attempt.call
         headers = {**request.headers}
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         response = await self._session.request(
             request.method,
             URL(self._config.base_url + request.target, encoded=True),

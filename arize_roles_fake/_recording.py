@@ -24,6 +24,7 @@ from arize_roles_async._call import Operation
 from arize_roles_async._config import configure
 from arize_roles_async._lookup import is_role_id
 from arize_roles_async._options import RetryPolicy, Timeouts, retry_after
+from arize_roles_async._pace import Turnstile
 from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call
 from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path
@@ -53,7 +54,8 @@ _OPERATIONS: Final[dict[str, Operation]] = {
 _BUSY: Final = 429
 _TRIES: Final = 5
 _LONGEST_WAIT: Final = 60.0
-_NOBODY: Final = {"Authorization": "Bearer no-such-key"}
+_NO_KEY: Final = "no-such-key"
+_NOBODY: Final = {"Authorization": f"Bearer {_NO_KEY}"}
 _PLACEHOLDER: Final = re.compile("<(.+?)>")
 _DEEPEST: Final = 20
 _PAGES_SEARCHED: Final = 50
@@ -131,19 +133,24 @@ async def record_service(
     """
     from arize_roles_async._aiohttp import AiohttpTransport
 
-    config = configure(
-        api_key=Secret(None),
-        base_url=Secret(base_url),
-        region=None,
-        verify=None,
-        ca_file=None,
-        proxy=Secret(None),
-        headers=Secret(None),
-        allow_http=False,
-    )
-    transport = AiohttpTransport(config, None, 1, sleep)
+    def connect(key: Secret[str | None]) -> AiohttpTransport:
+        config = configure(
+            api_key=key,
+            base_url=Secret(base_url),
+            region=None,
+            verify=None,
+            ca_file=None,
+            proxy=Secret(None),
+            headers=Secret(None),
+            allow_http=False,
+        )
+        return AiohttpTransport(config, None, Turnstile(1), sleep)
+
+    known, unknown = connect(Secret(None)), connect(Secret(_NO_KEY))
 
     async def send(request: Request) -> Response:
+        # Each transport says by itself whose key it has.
+        transport = unknown if "Authorization" in request.headers else known
         transport.check_open()
         call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
         call.limit = transport.time_limit(call)
@@ -155,7 +162,8 @@ async def record_service(
     try:
         return await record(send, sleep)
     finally:
-        await transport.aclose()
+        await known.aclose()
+        await unknown.aclose()
 
 
 async def replay(recording: Recording, account: FakeAccount) -> list[tuple[str, str]]:

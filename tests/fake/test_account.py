@@ -856,10 +856,7 @@ LOCKED: dict[str, Act] = {
     "shorten_pages": lambda a: a.shorten_pages(1),
     "slow_down": lambda a: a.slow_down(1),
     "snapshot": lambda a: a.snapshot(),
-    "unbind": lambda a: (
-        a.bind("Admin", user="a", resource="b"),
-        a.unbind("Admin", user="a", resource="b"),
-    ),
+    "unbind": bind_and_unbind,
 }
 # What needs none: `now` reads one value, `assumptions` never change, `load` makes an account.
 UNLOCKED = {"assumptions", "load", "now"}
