@@ -15,7 +15,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NoReturn, Required, TypedDict, TypeVar, cast
+from typing import Final, Required, TypedDict, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -174,12 +174,6 @@ class AiohttpRolesClient(BaseRolesClient):
 
     def __repr__(self) -> str:
         return f"AiohttpRolesClient(base_url={self._base_url!r})"
-
-    def __reduce__(self) -> NoReturn:
-        raise ClientStateError(
-            "a client cannot be pickled or copied, since it holds the API key and connections; "
-            "make one in each process"
-        )
 
 
 class AiohttpTransport(Transport):
@@ -361,8 +355,8 @@ class AiohttpTransport(Transport):
                 why = f"cannot connect to the proxy {host}:{port} on the way to {self._service}"
                 return RolesConnectionError(f"{line}: {why}: {self._safe(error)}")
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=error):
-                where = f"{host}:{port}"
-                where = self._route if where == self._service else where
+                is_service = host == URL(self._config.base_url).raw_host
+                where = self._route if is_service else f"{host}:{port}"
                 why = f"cannot connect to {where}: {self._safe(error)}"
                 return RolesConnectionError(f"{line}: {why}")
             case aiohttp.ClientHttpProxyError(status=407):
@@ -658,7 +652,7 @@ def _client_timeout(connect: float | None) -> aiohttp.ClientTimeout:
 
 
 def _place(url: URL) -> str:
-    return f"{url.host}:{url.port}"
+    return f"{url.host_subcomponent}:{url.port}"
 
 
 def _without_frames(error: _E) -> _E:

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, Self, TypeVar, overload
+from typing import Final, NoReturn, Self, TypeVar, overload
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._alpha import alpha
 from arize_roles_async._call import Call, Look, Operation, Retry, TimeLimit
 from arize_roles_async._errors import (
+    ClientStateError,
     NotFoundError,
     RoleRenamedError,
     RolesError,
@@ -198,6 +199,12 @@ class BaseRolesClient(RolesClient):
             self._turnstile,
         )
         return other
+
+    def __reduce__(self) -> NoReturn:
+        raise ClientStateError(
+            "a client cannot be pickled or copied, since it holds the API key and connections; "
+            "make one in each process"
+        )
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -262,6 +262,20 @@ class TestFailed:
             assert len(server.peers) == 1
 
 
+class TestNone:
+    @LENT
+    @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+    async def test_refused(self, unused_tcp_port: int, host: str, *, lent: bool) -> None:
+        """Where there is no connection, the error names host and port, and nothing was sent."""
+        place = f"{host}:{unused_tcp_port}"
+        once = RetryPolicy(attempts=1)
+        async with client(f"http://{place}", lent=lent, retry=once) as roles:
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.create(name="Made", permissions=["PROJECT_READ"])
+        assert str(caught.value).startswith(f"POST /v2/roles: cannot connect to {place}: ")
+        assert not caught.value.sent
+
+
 class TestStray:
     @LENT
     async def test_idle(self, *, lent: bool) -> None:

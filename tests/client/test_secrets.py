@@ -522,10 +522,14 @@ async def test_reprs_and_warnings_show_no_key() -> None:
     assert not any(KEY in text for text in shown)
 
 
-@pytest.mark.parametrize("leave", [pickle.dumps, copy.deepcopy])
-def test_a_client_cannot_be_pickled(leave: Callable[[object], object]) -> None:
+@pytest.mark.parametrize("leave", [pickle.dumps, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("fake", [False, True])
+def test_a_client_cannot_be_pickled(
+    leave: Callable[[object], object],
+    fake: bool,  # noqa: FBT001
+) -> None:
     with pytest.raises(ClientStateError) as caught:
-        leave(AiohttpRolesClient(KEY))
+        leave(FakeRolesClient() if fake else AiohttpRolesClient(KEY))
 
     assert str(caught.value) == (
         "a client cannot be pickled or copied, since it holds the API key and connections; make "
