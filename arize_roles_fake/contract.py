@@ -995,7 +995,7 @@ class _Lookup(_Suite):
     async def test_lookups_together(self, roles: RolesClient) -> None:
         """Calls by name at the same moment each get their own role, or their own error."""
         made = [await self.make(roles, letter) for letter in "ABC"]
-        nobody = made[0].name.lower()
+        nobody = f"Not {made[0].name}"
         got: dict[str, str] = {}
 
         async def get(name: str) -> None:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN401 - arguments are handed on as they come
 
+import asyncio
 import contextlib
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -143,6 +144,23 @@ class KeepsThePlanToItself(WrappingClient):
             raise
 
 
+class KeepsItsFirstLoop(WrappingClient):
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        is_predefined: bool | None = None,
+    ) -> RolePages:
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if loop is not self._loop:
+            raise ClientStateError("the client belongs to another event loop")
+        return super().list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+
+
 def failed_tests(client: type[WrappingClient]) -> list[str]:
     """Run the suite on a client, as pytest would, and return the tests that failed."""
 
@@ -176,6 +194,7 @@ def failed_tests(client: type[WrappingClient]) -> list[str]:
         (FillsInPermissions, "test_write_without_read"),
         (KeepsTheWaitToItself, "test_rate_limited"),
         (KeepsThePlanToItself, "test_plan_used_up"),
+        (KeepsItsFirstLoop, "test_next_loop"),
     ],
 )
 def test_broken_rule_fails_its_test(client: type[WrappingClient], test: str) -> None:
