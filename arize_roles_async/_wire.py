@@ -199,7 +199,7 @@ def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
 
     try:
         # Before it is converted, since a traceback shows what each frame holds.
-        return _convert.from_dict(model, _redact_strings(parse_json(response.body), response))
+        return _convert.from_dict(model, _parse_redacted(response))
     except ValidationError as error:
         refused = error
     except ValueError as error:
@@ -279,12 +279,12 @@ def parse_problem(response: Response) -> ProblemDetails | None:
     if len(response.body) > _MAX_PROBLEM:
         return None
     try:
-        data = parse_json(response.body)
-        if not isinstance(data, dict):
-            return None
-        members = cast("dict[str, Any]", _redact_strings(data, response))
+        data = _parse_redacted(response)
     except (ValueError, RecursionError):
         return None
+    if not isinstance(data, dict):
+        return None
+    members = cast("dict[str, Any]", data)
     given: dict[str, Any] = {}
     for name, member_type in _MEMBERS.items():
         if name in members and type(members[name]) is member_type:
@@ -297,6 +297,21 @@ _MEMBERS: Final = {
     **dict.fromkeys(("title", "type", "detail", "instance", "entitlement", "required_plan"), str),
     **dict.fromkeys(("status", "limit", "current_count"), int),
 }
+
+
+def _parse_redacted(response: Response) -> object:
+    """Return the JSON of a body without the API key.
+
+    Raises:
+        ValueError: It is not valid JSON, or holds too many values.
+        RecursionError: It is nested too deeply.
+    """
+    data = parse_json(response.body)
+    key = response.secret
+    # Looking into every string takes longer than all else; escapes could spell the key.
+    if key is None or not (b"\\" in response.body or key.encode() in response.body):
+        return data
+    return _redact_strings(data, response)
 
 
 def _redact_strings(value: object, response: Response) -> object:

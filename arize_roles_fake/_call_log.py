@@ -11,7 +11,7 @@ from arize_roles_async._wire import Request
 from arize_roles_fake._faults import ON_ONE, Breakage
 from arize_roles_fake._wire import TITLES, parse_json, parse_role_id
 
-_SHOWN = 1_000
+_SHOWN = 600
 
 
 @attrs.frozen(kw_only=True)

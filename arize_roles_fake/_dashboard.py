@@ -2,9 +2,9 @@
 
 import base64
 import hashlib
+import html
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from html import escape
 from itertools import chain, groupby
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from arize_roles_async._config import is_loopback
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, Permission
+from arize_roles_async._text import one_line
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._call_log import LoggedCall
 from arize_roles_fake._store import Binding
@@ -114,6 +115,11 @@ def host_name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def escape(text: str) -> str:
+    """Return a text for the page: on one line, with nothing in it that reverses the writing."""
+    return html.escape(one_line(text))
 
 
 def page(account: FakeAccount) -> str:

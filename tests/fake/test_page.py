@@ -275,3 +275,24 @@ def test_a_page_from_elsewhere_can_neither_read_nor_frame_it(tmp_path: Path) -> 
     assert "<title>refused</title>" in done.stdout
     assert "frame-ancestors" in said
     assert "CORS policy" in said
+
+
+def test_no_text_reverses_the_writing() -> None:
+    """Control characters and marks of direction in names, descriptions and calls are replaced."""
+    account = FakeAccount(predefined=False)
+    account.add_role("abc\u202edef\x1b[31m", description="\u2066\x00")
+    account.handle(Request(method="GET", target="/v2/\u202e\x1b"))
+    text = page(account)
+    assert "abc�def�[31m" in text
+    assert not set(text) & set("\u202e\u2066\x1b\x00")
+
+
+def test_long_call_is_short() -> None:
+    """A call is told in less than 2,000 characters, however long what was asked is."""
+    account = FakeAccount()
+    account.add_role("n" * 5000, id="Um9sZToxOmFCY0Q=")
+    target = "/v2/roles/Um9sZToxOmFCY0Q%3D?" + "q=1&" * 2000
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    account.handle(Request(method="GET", target=target, headers=headers))
+    account.handle(Request(method="GET", target="/" + "x" * 5000 + "?y=" + "z" * 5000))
+    assert all(len(str(call)) < 2000 for call in account.calls)
