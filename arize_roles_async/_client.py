@@ -21,7 +21,7 @@ from arize_roles_async._errors import (
     ValidationError,
     Violation,
 )
-from arize_roles_async._lookup import NameLookup, is_role_id
+from arize_roles_async._lookup import KnownRoles, NameLookup, is_role_id
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._pace import Turn, Turnstile
@@ -69,12 +69,14 @@ class BaseRolesClient(RolesClient):
         timeouts: Timeouts,
         retry: RetryPolicy,
         turnstile: Turnstile,
+        known: KnownRoles | None = None,
     ) -> None:
         self._transport = transport
         self._turnstile = turnstile
         self._timeouts = timeouts
         self._retry = retry
-        self._lookup = NameLookup()
+        self._known = KnownRoles() if known is None else known
+        self._lookup = NameLookup(self._known)
 
     @alpha
     def list(
@@ -112,12 +114,14 @@ class BaseRolesClient(RolesClient):
             description=UNSET if description is None else description,
         )
         with self._call("create") as call:
-            return await self._exchange(
+            role = await self._exchange(
                 call,
                 create_request(new),
                 lambda request, response: _expect_name(new.name, request, response),
                 lambda failure: self._find_created(call, new, failure),
             )
+            self._known.learn(role)
+            return role
 
     @overload
     async def update(
@@ -161,6 +165,7 @@ class BaseRolesClient(RolesClient):
                 lambda request, response: _expect_id(found_id, request, response),
                 lambda failure: self._find_updated(call, found_id, changes, failure),
             )
+            self._known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
                 raise _renamed(target, updated)
             return updated
@@ -197,6 +202,7 @@ class BaseRolesClient(RolesClient):
             timeouts,
             self._retry if retry is UNSET else retry,
             self._turnstile,
+            self._known,
         )
         return other
 
@@ -236,21 +242,27 @@ class BaseRolesClient(RolesClient):
             return await self._fetch(call, page)
 
     async def _fetch(self, call: Call, page: ListRoles) -> ListRolesResponse:
-        return await self._exchange(
+        response = await self._exchange(
             call,
             list_request(page),
             lambda request, response: _expect_page(page.limit, request, response),
         )
+        self._known.learn_page(response.roles)
+        return response
 
     async def _get(self, call: Call, role_id: str) -> Role:
-        return await self._exchange(
+        role = await self._exchange(
             call,
             get_request(role_id),
             lambda request, response: _expect_id(role_id, request, response),
         )
+        self._known.learn(role)
+        return role
 
     async def _find(self, call: Call, name: str) -> Role:
-        return await self._lookup.find(name, lambda page: self._fetch(call, page))
+        return await self._lookup.find(
+            name, lambda page: self._fetch(call, page), lambda role_id: self._get(call, role_id)
+        )
 
     # Looks at the account, for a change whose answers do not tell whether it was made. `failure`
     # is the last of them.

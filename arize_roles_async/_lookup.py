@@ -1,5 +1,9 @@
 """Finding roles by name: the service has no such call, so the listing is walked.
 
+A role that the client has seen is looked for at its ID first: if it is there and still has the
+name, it is the one, since names are unique. Else, and if more calls look for a name at the same
+moment than a walk has pages, the listing is walked.
+
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
 after the call was made, so that it sees every role that existed when it was asked for. A call
 goes on as soon as its own role is found, and whoever still waits walks on from there.
@@ -8,14 +12,21 @@ goes on as soon as its own role is found, and whoever still waits walks on from 
 import base64
 import binascii
 import copy
+import operator
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from arize_roles_async._errors import NotFoundError, RolesError
+from arize_roles_async._errors import NotFoundError, RolesError, StatusError
 from arize_roles_async._models import Role
 from arize_roles_async._paging import Fetch, Walk
 from arize_roles_async._requests import MAX_LIMIT, MAX_NAME, ListRoles
 from arize_roles_async._text import quoted
 
+_NOT_FOUND: Final = 404
+_MAX_PARTS: Final = 100
+_NAME: Final = operator.attrgetter("name")
+_ID: Final = operator.attrgetter("id")
 _MAX_CLOSEST: Final = 3
 _SIMILAR: Final = 0.6
 _MAX_COMPARED: Final = 10_000
@@ -29,6 +40,51 @@ def is_role_id(text: str) -> bool:
         return ":" in base64.b64decode(text, validate=True).decode()
     except (binascii.Error, ValueError):
         return False
+
+
+class KnownRoles:
+    """The IDs of the roles that a client saw last, by name; some thousands at most.
+
+    What is kept may be out of date, and is only a place to look first.
+    """
+
+    def __init__(self) -> None:
+        self._recent: dict[str, str] = {}
+        # In parts, so that the oldest names go together and learning a page costs little.
+        self._older: deque[dict[str, str]] = deque(maxlen=_MAX_PARTS)
+
+    def learn(self, role: Role) -> None:
+        """Keep the ID of a role."""
+        self._recent[role.name] = role.id
+        if len(self._recent) >= MAX_LIMIT:
+            self._start_part()
+
+    def learn_page(self, roles: Sequence[Role]) -> None:
+        """Keep the IDs of the roles of a page."""
+        self._recent.update(zip(map(_NAME, roles), map(_ID, roles), strict=True))
+        if len(self._recent) >= MAX_LIMIT:
+            self._start_part()
+
+    def _start_part(self) -> None:
+        self._older.appendleft(self._recent)
+        self._recent = {}
+
+    def find(self, name: str) -> str | None:
+        """Return the ID of the role that was last seen with a name, or None."""
+        for part in (self._recent, *self._older):
+            if name in part:
+                return part[name]
+        return None
+
+    def forget(self, name: str) -> None:
+        """Keep the ID of a name no longer, as it is out of date."""
+        for part in (self._recent, *self._older):
+            part.pop(name, None)
+
+    @property
+    def pages(self) -> int:
+        """How many pages a walk has at least, as far as is known."""
+        return len(self._older) + bool(self._recent)
 
 
 class _Caller:
@@ -126,26 +182,62 @@ class _Queue:
 class NameLookup:
     """Finds roles by name for one client, over as few walks as the rule above allows."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: KnownRoles) -> None:
+        self._known = known
         self._queues: dict[object, _Queue] = {}
 
-    async def find(self, name: str, fetch: Fetch) -> Role:
+    async def find(self, name: str, fetch: Fetch, get: Callable[[str], Awaitable[Role]]) -> Role:
         """Return the role with exactly this name.
 
         Args:
             name: What to look for.
             fetch: Gets a page, within the limits of the call that asks.
+            get: Gets the role with an ID, within the same limits.
 
         Raises:
             NotFoundError: No role has the name; it carries the closest few that exist.
             RolesError: The walk failed.
         """
         # Here, as most callers have IDs and none of them has to import it then.
-        from anyio.lowlevel import checkpoint, current_token
+        from anyio.lowlevel import current_token
 
         loop = current_token()
         queue = self._queues.setdefault(loop, _Queue())
         queue.callers += 1
+        try:
+            return await self._find_known(name, queue, get) or await self._walk(name, queue, fetch)
+        finally:
+            queue.callers -= 1
+            if not queue.callers:
+                del self._queues[loop]
+
+    async def _find_known(
+        self, name: str, queue: _Queue, get: Callable[[str], Awaitable[Role]]
+    ) -> Role | None:
+        from anyio.lowlevel import checkpoint
+
+        role_id = self._known.find(name)
+        if role_id is None:
+            return None
+        # Every call of this moment is counted before one of them is sent.
+        await checkpoint()
+        if queue.callers > self._known.pages:
+            return None
+        try:
+            role = await get(role_id)
+        except StatusError as error:
+            if error.status != _NOT_FOUND:
+                raise
+        else:
+            if role.name == name:
+                return role
+        if self._known.find(name) == role_id:
+            self._known.forget(name)
+        return None
+
+    async def _walk(self, name: str, queue: _Queue, fetch: Fetch) -> Role:
+        from anyio.lowlevel import checkpoint
+
         caller = _Caller(name)
         shared = queue.join(caller)
         try:
@@ -158,9 +250,6 @@ class NameLookup:
                     await caller.wait()
         finally:
             queue.leave(caller, shared)
-            queue.callers -= 1
-            if not queue.callers:
-                del self._queues[loop]
         if caller.role is not None:
             return caller.role
         if shared.failure is not None:

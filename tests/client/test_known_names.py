@@ -1,0 +1,295 @@
+"""Names of roles that a client has seen: one request, and never another answer than a walk's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from arize_roles_async import ForbiddenError, NotFoundError, Role, RoleRenamedError
+from arize_roles_async._lookup import KnownRoles
+from arize_roles_async._requests import UpdateRole
+from arize_roles_async._wire import Request, delete_request, update_request
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._account import Reply
+
+T = TypeVar("T")
+
+
+def account_of(number: int) -> FakeAccount:
+    account = FakeAccount(predefined=False)
+    for index in range(number):
+        account.add_role(name=f"Role {index}", permissions=["PROJECT_READ"])
+    return account
+
+
+def operations(account: FakeAccount) -> list[str]:
+    return [call.operation for call in account.calls]
+
+
+@pytest.mark.asyncio
+class TestRequests:
+    async def walked(self) -> tuple[FakeAccount, FakeRolesClient]:
+        """Return a client that has walked over 5,000 roles."""
+        account = account_of(5000)
+        roles = FakeRolesClient(account)
+        await roles.list().all()
+        account.clear_calls()
+        return account, roles
+
+    async def test_get(self) -> None:
+        """`get` by a known name is one request."""
+        account, roles = await self.walked()
+
+        assert (await roles.get(role="Role 17")).name == "Role 17"
+
+        assert operations(account) == ["get"]
+
+    async def test_change(self) -> None:
+        """`update` and `delete` by a known name are two requests each."""
+        account, roles = await self.walked()
+
+        await roles.update(role="Role 17", description="Changed.")
+        await roles.delete(role="Role 18")
+
+        assert operations(account) == ["get", "update", "get", "delete"]
+
+    async def test_answers(self) -> None:
+        """What `create` and `update` answered with is known as well, to every copy."""
+        account = account_of(5000)
+        roles = FakeRolesClient(account)
+
+        made = await roles.create(name="Made", permissions=["PROJECT_READ"])
+        assert await roles.with_options(timeout=5.0).get(role="Made") == made
+        renamed = await roles.update(role_id=made.id, name="Renamed")
+        assert await roles.get(role="Renamed") == renamed
+
+        assert operations(account) == ["create", "get", "update", "get"]
+
+    async def test_looked_up(self) -> None:
+        """A name that was looked up once is known from then on."""
+        account = account_of(250)
+        roles = FakeRolesClient(account)
+        await roles.get(role="Role 3")
+        account.clear_calls()
+
+        await roles.get(role="Role 3")
+
+        assert operations(account) == ["get"]
+
+    async def test_many(self) -> None:
+        """A hundred known names at one moment share a walk, which has fewer pages."""
+        account, roles = await self.walked()
+
+        found = await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(100)))
+
+        assert [role.name for role in found] == [f"Role {index}" for index in range(100)]
+        assert len(account.calls) <= 60
+
+    async def test_some(self) -> None:
+        """Ten known names at one moment are ten requests."""
+        account, roles = await self.walked()
+
+        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(10)))
+
+        assert operations(account) == ["get"] * 10
+
+    async def test_cold(self) -> None:
+        """A hundred names at one moment that are not known take half a request each."""
+        account = account_of(5000)
+        roles = FakeRolesClient(account)
+
+        await asyncio.gather(*(roles.get(role=f"Role {50 * index}") for index in range(100)))
+
+        assert len(account.calls) <= 60
+
+    async def test_failure(self) -> None:
+        """A failure that says nothing about the role is the call's."""
+        account, roles = await self.walked()
+        account.fail("get", 403, times=1)
+
+        with pytest.raises(ForbiddenError):
+            await roles.get(role="Role 17")
+
+        assert operations(account) == ["get"]
+
+
+class TestMemory:
+    def page(self, first: int, number: int) -> tuple[Role, ...]:
+        account = FakeAccount(predefined=False)
+        for index in range(first, first + number):
+            account.add_role(name=f"Role {index}", permissions=["PROJECT_READ"])
+        return account.roles
+
+    def test_bounded(self) -> None:
+        """What was seen longest ago is forgotten, a page at a time."""
+        known = KnownRoles()
+        pages = [self.page(100 * number, 100) for number in range(101)]
+
+        for page in pages:
+            known.learn_page(page)
+
+        assert known.find(pages[0][0].name) is None
+        assert known.find(pages[1][0].name) == pages[1][0].id
+        assert known.pages == 100
+
+    def test_one_by_one(self) -> None:
+        """Roles that were seen alone count like those of a page."""
+        known = KnownRoles()
+        roles = self.page(0, 250)
+
+        for role in roles:
+            known.learn(role)
+
+        assert known.find(roles[0].name) == roles[0].id
+        assert known.pages == 3
+
+    def test_newest(self) -> None:
+        """The newest of two IDs for a name counts, and both are forgotten together."""
+        known = KnownRoles()
+        (old,), (new,) = self.page(7, 1), self.page(7, 1)
+        known.learn_page([old, *self.page(1000, 99)])
+        known.learn(new)
+
+        assert known.find("Role 7") == new.id
+        known.forget("Role 7")
+        assert known.find("Role 7") is None
+
+
+NAMES = [f"Name {index}" for index in range(2)]
+Change = tuple[str, str, str]
+changes = st.tuples(
+    st.sampled_from(["make", "delete", "rename"]), st.sampled_from(NAMES), st.sampled_from(NAMES)
+)
+
+
+class SharedAccount(FakeAccount):
+    """An account that somebody else changes between the requests of a call."""
+
+    during: dict[int, Change]
+    asked = 0
+
+    def handle(self, request: Request) -> Reply:
+        self.change(*self.during.pop(self.asked, ("nothing", "", "")))
+        self.asked += 1
+        return super().handle(request)
+
+    def change(self, what: str, name: str, other: str) -> None:
+        """Make a change of somebody else's, if it can be made."""
+        role = self.role(name)
+        if what == "make" and role is None:
+            self.add_role(name=name, permissions=["PROJECT_READ"])
+        elif what == "delete" and role is not None:
+            self.send(delete_request(role.id))
+        elif what == "rename" and role is not None and self.role(other) is None:
+            self.send(update_request(role.id, UpdateRole(name=other)))
+        self.history.append(self.truth())
+
+    def send(self, request: Request) -> None:
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        super().handle(msgspec.structs.replace(request, headers=headers))
+
+    def truth(self) -> dict[str, str]:
+        """Return the IDs of the roles by their names."""
+        return {role.name: role.id for role in self.roles}
+
+    def begin(self, during: dict[int, Change]) -> None:
+        """Begin a call, before whose requests of these numbers somebody makes a change."""
+        self.during, self.asked, self.history = dict(during), 0, [self.truth()]
+
+
+class Truth(RuleBasedStateMachine):
+    """Calls by name, by a client that knows names or by one that walks: the same truth holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account = SharedAccount(predefined=False)
+        # So that a walk has two pages.
+        for index in range(110):
+            self.account.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
+        self.account.begin({})
+        self.knowing = FakeRolesClient(self.account)
+
+    def client(self, knows: bool) -> FakeRolesClient:  # noqa: FBT001
+        return self.knowing if knows else FakeRolesClient(self.account)
+
+    def call(
+        self, call: Callable[[], Awaitable[Role | None]], name: str, during: dict[int, Change]
+    ) -> tuple[Role | NotFoundError | RoleRenamedError | None, set[str | None]]:
+        """Return what came of a call, and the IDs that the name had meanwhile."""
+        self.account.begin(during)
+        result: Role | NotFoundError | RoleRenamedError | None
+        try:
+            result = asyncio.run(run(call))
+        except (NotFoundError, RoleRenamedError) as error:
+            result = error
+        return result, {moment.get(name) for moment in self.account.history}
+
+    @rule(change=changes)
+    def change(self, change: Change) -> None:
+        self.account.change(*change)
+
+    @rule()
+    def list(self) -> None:
+        self.account.begin({})
+        asyncio.run(run(self.knowing.list().all))
+
+    @rule(
+        knows=st.booleans(),
+        name=st.sampled_from(NAMES),
+        during=st.dictionaries(st.integers(0, 3), changes, max_size=2),
+    )
+    def get(self, *, knows: bool, name: str, during: dict[int, Change]) -> None:
+        result, ids = self.call(lambda: self.client(knows).get(role=name), name, during)
+
+        if isinstance(result, Role):
+            assert result.name == name
+            assert result.id in ids
+        else:
+            assert isinstance(result, NotFoundError)
+            assert None in ids
+
+    @rule(
+        knows=st.booleans(),
+        name=st.sampled_from(NAMES),
+        during=st.dictionaries(st.integers(0, 3), changes, max_size=2),
+    )
+    def update(self, *, knows: bool, name: str, during: dict[int, Change]) -> None:
+        result, ids = self.call(
+            lambda: self.client(knows).update(role=name, description="x"), name, during
+        )
+
+        match result:
+            case Role():
+                assert result.id in ids
+                assert result.name == name
+            case RoleRenamedError():
+                assert result.role_id in ids
+            case _:
+                assert None in ids
+
+    @rule(
+        knows=st.booleans(),
+        name=st.sampled_from(NAMES),
+        during=st.dictionaries(st.integers(0, 3), changes, max_size=2),
+    )
+    def delete(self, *, knows: bool, name: str, during: dict[int, Change]) -> None:
+        result, ids = self.call(lambda: self.client(knows).delete(role=name), name, during)
+
+        if result is None:
+            assert ids - {None} - set(self.account.truth().values())
+        else:
+            assert isinstance(result, NotFoundError)
+            assert None in ids
+
+
+async def run(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
+
+
+TestTruth = Truth.TestCase
+TestTruth.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
