@@ -132,6 +132,7 @@ class Call:
         "number",
         "operation",
         "retry",
+        "seen",
         "timeouts",
         "unsettled",
     )
@@ -149,6 +150,8 @@ class Call:
         """Attempts that were started, over every request of the call."""
         self.unsettled = False
         """Whether the service may have made the change, and nobody said so."""
+        self.seen = now
+        """The last time that the driver told."""
         self.number = 0
         """Where the call stands among those of its client; set by the driver."""
         self._attempt = 0
@@ -164,6 +167,7 @@ class Call:
         """Begin the attempts of a request."""
         self._attempt = self._forgiven = 0
         self._granted = None
+        self._in_flight = False
         self._is_change = request.method != "GET"
 
     def start_attempt(self) -> None:
@@ -190,6 +194,7 @@ class Call:
     def mark_sent(self, now: float) -> None:
         """Note that from here on the request under way may reach the service."""
         self._in_flight = True
+        self.seen = now
         if self._is_change and self._first_sent is None:
             self._first_sent = now
 
@@ -202,6 +207,10 @@ class Call:
     def in_flight(self) -> bool:
         """Whether the request under way may have reached the service."""
         return self._in_flight
+
+    def is_read_by(self, response: Response) -> bool:
+        """Tell whether an answer is the result of a read and nothing else: the usual path."""
+        return response.status in _SUCCESS and not self._is_change and not self.unsettled
 
     def receive(
         self,
@@ -225,9 +234,9 @@ class Call:
             RolesError: What the call ends in.
         """
         self._in_flight = False
+        self.seen = now
         if response.status in _SUCCESS and not self._is_change:
-            if self.unsettled:
-                self._note_date(response, now)
+            self._note_date(response, now)
             return decode(request, response)
         return self._receive_change(request, response, decode, now)
 
@@ -346,9 +355,11 @@ class Call:
 
     def _note_date(self, response: Response, now: float) -> None:
         """Read the service's clock off an answer: what time it was there at the first attempt."""
+        if self._first_sent is None:
+            return
         date = response.headers.get("Date")
         moment = None if date is None else http_date(date)
-        if moment is None or self._first_sent is None:
+        if moment is None:
             return
         since = moment - (now - self._first_sent) - _DATE_ERROR
         # No reading is too late, so the latest is the nearest.

@@ -344,7 +344,7 @@ class BaseRolesClient(RolesClient):
         """
         transport, turnstile = self._transport, self._turnstile
         call.begin(request)
-        started = transport.now()
+        started = call.seen
         while True:
             if not turnstile.enter(started):
                 started = await self._take_turn(call, request, started)
@@ -356,11 +356,10 @@ class BaseRolesClient(RolesClient):
                 outcome = error
             finally:
                 turnstile.exit()
+            if isinstance(outcome, Response) and call.is_read_by(outcome) and self._is_quiet():
+                return decode(request, outcome)
             now = transport.now()
-            if turnstile.pace.limited or _is_refusal(outcome):
-                self._tell_pace(call, outcome, started, now)
-            if logger.isEnabledFor(logging.DEBUG):
-                _log(request, call.attempt, outcome, now - started)
+            self._observe(call, request, outcome, started, now)
             if isinstance(outcome, Response):
                 step = call.receive(request, outcome, decode, now)
             else:
@@ -414,6 +413,24 @@ class BaseRolesClient(RolesClient):
         call.hold_back(request, None)
         logger.debug("%s waited %.3f s for its turn", request, now - started)
         return now
+
+    def _is_quiet(self) -> bool:
+        """Tell whether neither a log nor a rate limit needs to hear of a success."""
+        return not (self._turnstile.pace.limited or logger.isEnabledFor(logging.DEBUG))
+
+    def _observe(
+        self,
+        call: Call,
+        request: Request,
+        outcome: Response | RolesError,
+        started: float,
+        now: float,
+    ) -> None:
+        """Tell the pace and the log what an attempt ended in."""
+        if self._turnstile.pace.limited or _is_refusal(outcome):
+            self._tell_pace(call, outcome, started, now)
+        if logger.isEnabledFor(logging.DEBUG):
+            _log(request, call.attempt, outcome, now - started)
 
     def _tell_pace(
         self, call: Call, outcome: Response | RolesError, started: float, now: float

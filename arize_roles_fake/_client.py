@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -99,19 +99,19 @@ class AccountTransport(Transport):
 
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()
-        began = self._account.now()
+        began = self.now()
         # As a real call would, it lets others run and can be cancelled here.
         await checkpoint()
         headers = {**request.headers, "Authorization": self._authorization}
         reply = self._account.handle(msgspec.structs.replace(request, headers=headers))
         if reply.broken not in {"refused", "unreachable"}:
-            call.mark_sent(self.now())
+            call.mark_sent(began)
         if reply.broken is None and not reply.delay:
             return reply
         return await self._disturbed(reply, began, request, call)
 
     async def _disturbed(
-        self, reply: Reply, began: datetime, request: Request, call: Call
+        self, reply: Reply, began: float, request: Request, call: Call
     ) -> Response:
         """Let happen on the way what the test scripted."""
         where = f"{request.method} {request.path}"
@@ -129,7 +129,7 @@ class AccountTransport(Transport):
 
     async def _wait(
         self,
-        began: datetime,
+        began: float,
         seconds: float,
         limit: Literal["connect", "read"],
         message: str,
@@ -138,12 +138,13 @@ class AccountTransport(Transport):
         """Let time pass, or the limit that it exceeds."""
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
         bound = math.inf if bound is None else bound
-        left = max(0.0, call.deadline - began.timestamp())
+        left = max(0.0, call.deadline - began)
         waited = min(seconds, bound, left)
         if waited == math.inf:
             await sleep_forever()
         # Counted from where each call began, so that calls under way together wait together.
-        self._account.advance_to(began + timedelta(seconds=waited))
+        start = datetime.fromtimestamp(began, UTC)
+        self._account.advance_to(start + timedelta(seconds=waited))
         if waited >= seconds:
             return
         if left <= bound:
