@@ -546,9 +546,9 @@ class _Attempt:
         transport, self._transport = self._transport, None
         if transport is None:
             return
-        # A secured connection that is lost has none any more.
+        # A secured connection that is lost has none any more, and uvloop raises ValueError then.
         if sock := transport.get_extra_info("socket"):
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 # A close then discards what is not sent yet, also if aiohttp closed it just now.
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -64,8 +64,7 @@ class Peer(asyncio.Protocol):
         self.why: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.server.peers.append(self)
 
     def data_received(self, data: bytes) -> None:
@@ -176,6 +175,27 @@ class TestGivenUp:
                 received = await asyncio.to_thread(read_to_end, peer)
         assert received.startswith(b"POST /v2/roles HTTP/1.1\r\n")
         assert received.endswith(b"}") is not is_reset
+
+    async def test_closed_before(self) -> None:
+        """A connection that was closed meanwhile has no socket, about which uvloop complains."""
+
+        class Closed(asyncio.Transport):
+            aborted = False
+
+            def get_extra_info(self, name: str, default: object = None) -> object:
+                assert (name, default) == ("socket", None)
+                return self
+
+            def setsockopt(self, *_: object) -> None:
+                raise ValueError("negative file descriptor")
+
+            def abort(self) -> None:
+                self.aborted = True
+
+        attempt = object.__new__(_Attempt)
+        attempt._transport = closed = Closed()
+        attempt.reset()
+        assert closed.aborted
 
     async def test_answered(self) -> None:
         """A connection whose answer was read is closed in order."""
