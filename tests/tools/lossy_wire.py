@@ -1,6 +1,6 @@
 """Calls over a wire that delays, loses and cuts, between two network namespaces; for root.
 
-`python -m tests.tools.lossy_wire` takes about two minutes. It prints a row a scenario, and exits
+`python -m tests.tools.lossy_wire` takes about three minutes. It prints a row a scenario, and exits
 with 1 if anything is not as it should be. In a cut of 15 s the client gives changes up; its kernel
 must not deliver them when the wire is mended. The control is a client that only closes its
 connections, for which the kernel does just that.
