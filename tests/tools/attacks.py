@@ -181,7 +181,7 @@ _CONTROLS: Final = (
 # The command.
 
 
-async def _run(attack: Attack | ServerAttack) -> Reading:
+async def run_attack(attack: Attack | ServerAttack) -> Reading:
     """Run an attack on a fresh process, and return the reading with the shortest block."""
     readings: list[Reading] = []
     for _ in range(_RUNS):
@@ -241,7 +241,7 @@ async def _judge(part: str) -> int:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     wrong = 0
     for attack in attacks:
-        reading = await _run(attack)
+        reading = await run_attack(attack)
         wrong += reading.holds is attack.name.startswith("control")
         victim = "server" if isinstance(attack, ServerAttack) else "client"
         print(
