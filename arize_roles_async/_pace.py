@@ -15,6 +15,8 @@ _FIRST_RATE: Final = 4.0
 """Requests a second to begin with where the answers tell nothing."""
 _DOUBLED_IN: Final = 0.2
 """Seconds in which a rate that is only a guess doubles until it is refused."""
+_MOST_DOUBLINGS: Final = 40.0
+"""Past any rate, and far from what a float cannot hold."""
 _SHRINK: Final = 0.8
 """What a rate falls to where it was refused although it was granted before."""
 _DIP: Final = (0.05, 0.4)
@@ -241,7 +243,7 @@ class Pace:
 
     def _grow(self) -> None:
         if self._goal is None:
-            self._rate = self._start * 2.0 ** (self._growth / _DOUBLED_IN)
+            self._rate = self._start * 2.0 ** min(self._growth / _DOUBLED_IN, _MOST_DOUBLINGS)
         else:
             beyond = self._growth / self._plateau - 1.0
             self._rate = self._goal * (1.0 + self._dip * beyond**3)
