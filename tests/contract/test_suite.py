@@ -1,8 +1,8 @@
 """The contract suite as pytest runs it: what is left out of it is seen, and it cleans up."""
 
 import inspect
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -105,8 +105,20 @@ class TestNotAsked:
 
     def test_named_under_xdist(self, run: Run) -> None:
         """The report of a run in other processes names them too."""
-        result = run("", "-n", "1", "-k", "rate_limited")
+        result = run("", "-n", "1", "-p", "no:schemathesis", "-k", "rate_limited")
         result.stdout.fnmatch_lines("TestClient does not offer rate_limited: test_rate_limited")
+
+    def test_block_around_client(self) -> None:
+        """A client that its block alone can hand out is not asked about the next event loop."""
+
+        class Suite(RolesContract):
+            @asynccontextmanager
+            async def open_client(self) -> AsyncGenerator[RolesClient]:
+                async with FakeRolesClient() as roles:
+                    yield roles
+
+        with pytest.raises(pytest.skip.Exception, match="rule not asked: open_client of Suite"):
+            Suite().test_next_loop()
 
     def test_quiet(self, run: Run) -> None:
         """Where every rule was asked, the report has no such section."""
