@@ -15,6 +15,7 @@ from arize_roles_async._errors import (
     InvalidResponseError,
     MissingExtraError,
     OutcomeUnknownError,
+    RoleRenamedError,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
@@ -69,6 +70,7 @@ _BROUGHT_ABOUT_OTHERWISE: Final[dict[type[RolesError], str]] = {
     ConfigurationError: "a client that is made with wrong arguments raises it",
     ClientStateError: "a client that is closed raises it",
     MissingExtraError: "a package that is not installed leads to it",
+    RoleRenamedError: "a role that is renamed while an update by name looks for it leads to it",
 }
 """How a test gets the error classes that no answer leads to."""
 

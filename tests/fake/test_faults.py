@@ -4,10 +4,12 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Literal
 
 import anyio
 import pytest
 
+import arize_roles_async
 from arize_roles_async import (
     AiohttpRolesClient,
     AuthenticationError,
@@ -410,6 +412,20 @@ class TestErrorClass:
                 assert not caught.value.sent
                 await create(roles)
         server.account.assert_roles({"A": ROLE_READ})
+
+    def test_every_class(self) -> None:
+        """Each error class can be scripted by itself, or `fail` says how a test gets it."""
+        names = [name for name in arize_roles_async.__all__ if name.endswith("Error")]
+        assert "RoleRenamedError" in names
+        for name in names:
+            error = getattr(arize_roles_async, name)
+            operation: Literal["update", "list"] = (
+                "update" if error is OutcomeUnknownError else "list"
+            )
+            try:
+                FakeAccount().fail(operation, error)
+            except ValueError as refused:
+                assert f"no answer leads to {name}: " in str(refused)  # noqa: PT017
 
     @pytest.mark.asyncio
     async def test_status_once(self) -> None:
