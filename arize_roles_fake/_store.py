@@ -102,10 +102,6 @@ _Item = tuple[Position, str]
 _CHUNK: Final = 512
 
 
-def _exactly(name: str) -> str:
-    return name
-
-
 class RoleStore:
     """The roles, with unique IDs and names; every step costs the same however many there are.
 
@@ -113,7 +109,7 @@ class RoleStore:
         fold: Returns the same text for names that count as the same.
     """
 
-    def __init__(self, fold: Callable[[str], str] = _exactly) -> None:
+    def __init__(self, fold: Callable[[str], str]) -> None:
         self._fold = fold
         self._roles: dict[str, Role] = {}
         self._ids: dict[str, str] = {}

@@ -19,6 +19,7 @@ from tests.support.clients import START
 
 NO_ROLE = "/v2/roles/Um9sZTowOm5vbmU%3D"
 SPACE = "/v2/roles/U3BhY2U6MTphQmNE"
+ONCE_EACH = b'{"name": "A", "permissions": ["TAG_READ", "ROLE_READ"]}'
 OTHER_JSON = b'{"name": "A", "permissions": ["TAG_READ", "TAG_READ"]}'
 
 
@@ -61,6 +62,7 @@ class TestStatuses:
             ({"foreign_cursor": "ignored"}, "GET", "/v2/roles?cursor=made-up", None, 200),
             ({}, "POST", "/v2/roles", OTHER_JSON, 201),
             ({"duplicate_permissions": "refused"}, "POST", "/v2/roles", OTHER_JSON, 400),
+            ({"duplicate_permissions": "refused"}, "POST", "/v2/roles", ONCE_EACH, 201),
         ],
     )
     def test_status(

@@ -616,6 +616,10 @@ async def test_cleared_faults_are_forgotten_with_latency_rate_limit_and_outage(
         ("create:409", {"operation": "create", "failure": 409}),
         ("any:lost", {"operation": "any", "failure": "lost"}),
         (
+            "create:ServerError,every_attempt",
+            {"operation": "create", "failure": ServerError, "every_attempt": True},
+        ),
+        (
             "list:429,times=3,after=1,when=after,retry_after=2",
             {
                 "operation": "list",
