@@ -23,7 +23,8 @@ from arize_roles_async._paging import Fetch, Walk
 from arize_roles_async._requests import MAX_LIMIT, MAX_NAME, ListRoles
 from arize_roles_async._text import quoted
 
-_NOT_FOUND: Final = 404
+# The reference does not say which of the two a role that is gone is answered with.
+_GONE: Final = frozenset({400, 404})
 _MAX_PARTS: Final = 100
 _NAME: Final = operator.attrgetter("name")
 _ID: Final = operator.attrgetter("id")
@@ -226,7 +227,7 @@ class NameLookup:
         try:
             role = await get(role_id)
         except StatusError as error:
-            if error.status != _NOT_FOUND:
+            if error.status not in _GONE:
                 raise
         else:
             if role.name == name:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from arize_roles_async import ForbiddenError, NotFoundError, Role, RoleRenamedEr
 from arize_roles_async._lookup import KnownRoles
 from arize_roles_async._requests import UpdateRole
 from arize_roles_async._wire import Request, delete_request, update_request
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from arize_roles_fake._account import Reply
 
 T = TypeVar("T")
@@ -106,6 +106,23 @@ class TestRequests:
         await asyncio.gather(*(roles.get(role=f"Role {50 * index}") for index in range(100)))
 
         assert len(account.calls) <= 60
+
+    @pytest.mark.parametrize("status", [400, 404])
+    async def test_gone(self, status: Literal[400, 404]) -> None:
+        """A known role that is gone is looked for in the listing, whatever its ID is answered."""
+        account = FakeAccount(predefined=False, assumptions=Assumptions(unknown_id=status))
+        role = account.add_role("Gone", ["PROJECT_READ"])
+        roles = FakeRolesClient(account)
+        assert await roles.get(role="Gone") == role
+        async with FakeRolesClient(account) as other:
+            await other.delete(role_id=role.id)
+        account.clear_calls()
+
+        with pytest.raises(NotFoundError) as caught:
+            await roles.get(role="Gone")
+
+        assert caught.value.name == "Gone"
+        assert operations(account) == ["get", "list"]
 
     async def test_failure(self) -> None:
         """A failure that says nothing about the role is the call's."""
