@@ -89,7 +89,7 @@ class Pace:
         # What is known of the limit: the goal is the rate that was measured, None for a guess.
         self._goal: float | None = None
         self._start = self._dip = self._plateau = self._growth = 0.0
-        # The burst is `part - span * rate`: what came before the first refusal, less its refill.
+        # The burst is `part - span * rate`: what came before the first refusal, or a guess.
         self._burst_part = self._burst_span = 0.0
         # The stretch between the last refusals before two holds, and what was granted in it.
         self._since = self._resumed = self._until = -math.inf
@@ -156,7 +156,7 @@ class Pace:
             self._since = self._until = self._resumed = sent
             known = span < 1.0
             # A long run before tells nothing of the burst: take it for a quarter of a second's.
-            self._burst_part, self._burst_span = (granted, span) if known else (0.0, -0.25)
+            self._burst_part, self._burst_span = (granted, 0.0) if known else (0.0, -0.25)
             self._start = granted if known else granted / max(span, 1.0) / 2.0
             self._refused_at = now - sent
         elif self._learned:
