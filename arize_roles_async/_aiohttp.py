@@ -15,7 +15,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Required, TypedDict, TypeVar, cast
+from typing import Any, Final, Required, TypedDict, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -232,7 +232,7 @@ class AiohttpTransport(Transport):
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
             # aiohttp's second try of its own would only hide what the first one ended in.
-            self._session._retry_connection = False  # noqa: SLF001
+            self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._keeper = _keep_open(self._session)
             with suppress(StopIteration):
                 self._keeper.asend(None).send(None)
@@ -386,7 +386,7 @@ class AiohttpTransport(Transport):
     @property
     def _proxy(self) -> str:
         """The proxy, without its credentials."""
-        url = self._config.proxy and self._config.proxy.reveal()
+        url: Any = None if self._config.proxy is None else self._config.proxy.reveal()
         if self._lent is not None:
             url = url or getattr(self._session, "_default_proxy", None)
         return f"the proxy {_place(URL(url))}" if url else "the proxy"
@@ -574,7 +574,7 @@ class _Attempt:
             return await send(connection)
 
         # aiohttp tells no middleware which connection it has chosen; it hands it over here.
-        request.send = send_checked  # type: ignore[assignment, method-assign]
+        setattr(request, "send", send_checked)  # noqa: B010 - no type checker sees a method as one
         try:
             while True:
                 with suppress(_UnfitError):

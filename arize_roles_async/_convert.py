@@ -4,6 +4,7 @@ Kept apart because cattrs takes longer to import than most callers need: a respo
 shape is decoded in `_wire` without it. It knows no model: what to convert is an argument.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -96,7 +97,11 @@ def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..
                 if len(failures) == _MAX_INVALID_ITEMS:
                     break
         if failures:
-            raise IterableValidationError("invalid items", failures, model_tuple)
+            raise IterableValidationError(
+                "invalid items",
+                failures,
+                model_tuple,  # pyright: ignore[reportCallIssue]  # ty: ignore[too-many-positional-arguments]
+            )
         return tuple(items)
 
     return structure
@@ -127,7 +132,7 @@ def _make_converter() -> cattrs.Converter:
         lambda kind: bool(kind == permissions), _structure_permissions
     )
     converter.register_structure_hook_factory(
-        _is_tuple_of_models, lambda kind: _items_factory(kind, converter)
+        _is_tuple_of_models, functools.partial(_items_factory, converter=converter)
     )
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_unstructure_hook_func(
@@ -135,7 +140,9 @@ def _make_converter() -> cattrs.Converter:
     )
     converter.register_unstructure_hook_factory(
         attrs.has,
-        lambda model: make_dict_unstructure_fn(model, converter, _cattrs_omit_if_default=True),
+        functools.partial(
+            make_dict_unstructure_fn, converter=converter, _cattrs_omit_if_default=True
+        ),
     )
     return converter
 

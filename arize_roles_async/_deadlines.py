@@ -104,7 +104,7 @@ class Deadline(TimeLimit):
         /,
     ) -> None:
         self._deadlines.discard(self)
-        if self.expired and self._takes_back() and exc_type is asyncio.CancelledError:
+        if self.expired and self._takes_back() and isinstance(exc, asyncio.CancelledError):
             # Its frames tell nobody anything, and of ten thousand they would be much to collect.
             exc.__traceback__ = None
             del traceback

@@ -1,7 +1,7 @@
 """How responses print: on one line in a repr, as a table in a notebook."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arize_roles_async._text import one_line, quoted
 
@@ -67,7 +67,7 @@ def _cell(value: object) -> str:
         case None:
             return ""
         case list():
-            return ", ".join(map(str, value))
+            return ", ".join(map(str, cast("list[object]", value)))
         case _:
             return str(value)
 

@@ -47,7 +47,7 @@ DEFAULT_API_KEY: Final = "fake-api-key"
 _MISSING: Final = "expected, and not there"
 _EXTRA: Final = "there, and not expected"
 
-accounts: "Final[weakref.WeakValueDictionary[int, FakeAccount]]" = weakref.WeakValueDictionary()
+accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
 """Every account that there is, in the order of creation, for the report of a failed test."""
 _numbers: Final = itertools.count()
 

@@ -79,7 +79,7 @@ class AccountTransport(Transport):
         self._account = account
         self._authorization = f"Bearer {account.api_key if api_key is None else api_key}"
         self._closed = False
-        self._loop: _Loop | None = None
+        self._loop: asyncio.AbstractEventLoop | TrioToken | None = None
 
     def check_open(self) -> None:
         if self._closed:

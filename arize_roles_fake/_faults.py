@@ -252,8 +252,8 @@ def _is_failing(status: object) -> bool:
 
 
 def _not_a_failure(failure: object) -> str:
-    if isinstance(failure, type) and failure in _BROUGHT_ABOUT_OTHERWISE:
-        how = _BROUGHT_ABOUT_OTHERWISE[failure]
+    how = _BROUGHT_ABOUT_OTHERWISE.get(failure) if isinstance(failure, type) else None
+    if isinstance(failure, type) and how is not None:
         return f"no answer leads to {failure.__name__}: {how}"
     name = failure.__name__ if isinstance(failure, type) else repr(failure)
     return (

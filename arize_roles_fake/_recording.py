@@ -310,8 +310,9 @@ class _Recorder:
             await self._answer(Request(method="DELETE", target=role_path(role_id)))
 
     def _note_created(self, step: Step, data: object) -> None:
-        if isinstance(data, dict) and self._is_own(cast("dict[str, Any]", data)):
-            if role_id := _text(data, "id"):
+        members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
+        if members is not None and self._is_own(members):
+            if role_id := _text(members, "id"):
                 self._own_ids.add(role_id)
         else:
             self.left.append(f"{step.rule}: was answered as created, without the run's mark")

@@ -68,7 +68,7 @@ def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
     paths: list[str | Path] = [path for each in markers if (path := each.get("account"))]
     settings: dict[str, Any] = {}
     for each in markers:
-        given = each.get("assumptions") or {}
+        given: Any = each.get("assumptions") or {}
         settings |= given.changed() if isinstance(given, Assumptions) else given
     assumptions = Assumptions(**settings)
     if not paths:

@@ -60,6 +60,10 @@ UNTRUSTED: Final = RolesConnectionError("untrusted", certificate=True)
 Outcome = Response | RolesError
 
 
+def decode_nothing(request: Request, response: Response) -> None:
+    del request, response
+
+
 class Driver:
     """Feeds a call with what its attempts end in, on a clock that stands still."""
 
@@ -78,8 +82,9 @@ class Driver:
         self.send()
         if isinstance(outcome, RolesError):
             return self.call.fail(outcome, self.now)
-        decode = decode_role if self.request.method != "DELETE" else lambda *_: None
-        return self.call.receive(self.request, outcome, decode, self.now)
+        if self.request.method == "DELETE":
+            return self.call.receive(self.request, outcome, decode_nothing, self.now)
+        return self.call.receive(self.request, outcome, decode_role, self.now)
 
 
 def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:

@@ -193,7 +193,7 @@ class TestGivenUp:
                 self.aborted = True
 
         attempt = object.__new__(_Attempt)
-        attempt._transport = closed = Closed()
+        attempt._transport = closed = Closed()  # pyright: ignore[reportPrivateUsage]
         attempt.reset()
         assert closed.aborted
 

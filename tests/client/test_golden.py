@@ -301,15 +301,16 @@ async def test_get_by_name_is_one_walk_to_the_page_that_holds_it() -> None:
     assert script.lines == ["GET /v2/roles?limit=100", "GET /v2/roles?limit=100&cursor=one"]
 
 
-async def test_update_and_delete_by_name_walk_first() -> None:
+async def test_update_and_delete_by_name() -> None:
+    """A name is looked for in the list, and the second time at the ID that it had."""
     listing = page(b'{"name":"AI Engineer",' + ROLE.lstrip(b"{"), role(1, "A"))
-    async with client(listing, answer(ROLE), listing, NO_CONTENT) as (roles, script):
+    async with client(listing, answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
         await roles.update(role="AI Engineer", description=None)
         await roles.delete(role="AI Engineer")
     assert script.lines == [
         "GET /v2/roles?limit=100",
         f"PATCH {ROLE_PATH}",
-        "GET /v2/roles?limit=100",
+        f"GET {ROLE_PATH}",
         f"DELETE {ROLE_PATH}",
     ]
 

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections.abc import Mapping
 
 import pytest
 
@@ -19,7 +20,7 @@ LONGEST_ROLE = {
 }
 
 
-def page_of(role: dict[str, object]) -> bytes:
+def page_of(role: Mapping[str, object]) -> bytes:
     return json.dumps({"roles": [role] * 100, "pagination": {"has_more": False}}).encode()
 
 

@@ -145,7 +145,7 @@ class TestInjectedSleep:
             await asyncio.sleep(0)
 
         async with AiohttpRolesClient("key", sleep=sleep) as roles:
-            transport = roles._transport
+            transport = roles._transport  # pyright: ignore[reportPrivateUsage]
             began = transport.now()
             await asyncio.gather(*(transport.sleep(10.0) for _ in range(5)))
             assert transport.now() - began == pytest.approx(10.0, abs=1.0)

@@ -802,7 +802,7 @@ async def test_short_pages() -> None:
         assert sizes == [0, 0, 2, 0, 1, 3]
         assert found == account.role("A")
     with pytest.raises(ValueError, match="a page holds 0 roles or more, not -1"):
-        account.shorten_pages(1, -1)
+        account_at_noon().shorten_pages(1, -1)
 
 
 class RecordingLock:
