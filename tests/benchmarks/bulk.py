@@ -23,7 +23,7 @@ from arize_roles_async import AiohttpRolesClient
 from tests.benchmarks.sides import KEY, baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
 
 class Limit(NamedTuple):
@@ -76,13 +76,14 @@ async def careful(url: str, calls: int) -> int:
 
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
 
-        @tenacity.retry(wait=wait, stop=tenacity.stop_after_attempt(5), reraise=True)
-        async def create(number: int) -> None:
+        async def create_once(number: int) -> None:
             body = {"name": f"Role {number}", "permissions": ["PROJECT_READ"]}
             async with gate, session.post(f"{url}/v2/roles", json=body) as response:
                 response.raise_for_status()
                 await response.read()
 
+        retry = tenacity.retry(wait=wait, stop=tenacity.stop_after_attempt(5), reraise=True)
+        create = retry(create_once)
         results = await asyncio.gather(*map(create, range(calls)), return_exceptions=True)
     return sum(isinstance(result, BaseException) for result in results)
 
@@ -102,7 +103,7 @@ async def httpx(url: str, calls: int) -> int:
     return sum(isinstance(result, BaseException) for result in results)
 
 
-def arize(threads: int) -> Callable[[str, int], Awaitable[int]]:
+def arize(threads: int) -> Callable[[str, int], Coroutine[Any, Any, int]]:
     """Create roles with Arize's own client, in so many threads."""
 
     async def create_all(url: str, calls: int) -> int:
@@ -130,7 +131,7 @@ def arize(threads: int) -> Callable[[str, int], Awaitable[int]]:
     return create_all
 
 
-SIDES: dict[str, Callable[[str, int], Awaitable[int]]] = {
+SIDES: dict[str, Callable[[str, int], Coroutine[Any, Any, int]]] = {
     "ours": ours,
     "aiohttp+tenacity": careful,
     "httpx": httpx,
