@@ -279,7 +279,8 @@ class BaseRolesClient(RolesClient):
                 raise call.outcome_unknown(failure) from failure
             since = call.created_since(self._transport.now(), time.time())
             is_new = not found.is_predefined and found.created_at.timestamp() >= since
-            if is_new and (_has(found, new) or found.updated_at > found.created_at):
+            is_touched = found.name == new.name and found.updated_at > found.created_at
+            if is_new and (_has(found, new) or is_touched):
                 return found
         # A name that nobody has any longer may have been taken by what this call made.
         elif refusal is not None and refusal.status == _CONFLICT:

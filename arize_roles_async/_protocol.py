@@ -92,8 +92,9 @@ class RolesClient(Protocol):
         If the answer to an attempt is lost and the next one finds the name taken, the role is
         looked for in the list. It is returned if this call can have made it: it is custom, not
         older than the first attempt by the service's clock (the `Date` of its answers), and as
-        asked for or changed since. If no answer had a `Date`, the clock of this machine is assumed
-        to be less than five minutes off.
+        asked for or changed since. A `Date` is in whole seconds, so a role that somebody else made
+        at most 1.5 s and one latency before the first attempt can be taken for it. If no answer
+        had a `Date`, the clock of this machine is assumed to be less than five minutes off.
         """
         ...
 

@@ -18,7 +18,7 @@ import arize_roles_async
 import arize_roles_fake
 from arize_roles_async import RolesError
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
-from tests.support.documentation import MODULES, README, Page, examples, pages, run
+from tests.support.documentation import MODULES, README, ROOT, Page, examples, pages, run
 
 PAGES = list(pages())
 IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
@@ -173,3 +173,9 @@ def test_help_on_a_method_is_that_of_the_protocol(client: type[object], method: 
         getattr(arize_roles_async.RolesClient, method)
     )
     assert "Args:" in (inspect.getdoc(getattr(client, method)) or "")
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
+def test_link(link: str) -> None:
+    """What the README links to is there."""
+    assert (ROOT / link).is_file()
