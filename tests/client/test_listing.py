@@ -1,0 +1,65 @@
+"""A listing that nobody asked for says how to ask, wherever it is used by mistake."""
+
+import asyncio
+import sys
+from typing import Any, Final
+
+import pytest
+
+from arize_roles_async import ListRolesResponse, RolePages, ValidationError
+from arize_roles_fake import FakeRolesClient
+
+HOW: Final = "await it for one page, or use async for to walk all roles"
+
+
+class TestMistakes:
+    def test_repr(self) -> None:
+        """Its repr says it."""
+        assert repr(FakeRolesClient().list()) == f"<RolePages, not asked for yet: {HOW}>"
+
+    def test_plain_loop(self) -> None:
+        """A plain loop over it fails with that sentence."""
+        anything: Any = FakeRolesClient().list()
+        with pytest.raises(TypeError, match=HOW):
+            for _ in anything:
+                pass
+
+    @pytest.mark.skipif(sys.version_info >= (3, 14), reason="asyncio.run takes an awaitable there")
+    def test_asyncio_run(self) -> None:
+        """`asyncio.run` of it does, since its repr is in the message."""
+        anything: Any = FakeRolesClient().list()
+        with pytest.raises(ValueError, match=HOW):
+            asyncio.run(anything)
+
+
+class TestFromFetch:
+    """A listing over a function that gets one page."""
+
+    @pytest.mark.asyncio
+    async def test_arguments(self) -> None:
+        """The function is asked for each page with the arguments of the listing."""
+        fake = FakeRolesClient()
+        asked: list[tuple[int, bool, bool | None]] = []
+
+        async def fetch(
+            *, limit: int, cursor: str | None, is_predefined: bool | None
+        ) -> ListRolesResponse:
+            asked.append((limit, cursor is not None, is_predefined))
+            return await fake.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+
+        await RolePages.from_fetch(fetch)
+        await RolePages.from_fetch(fetch).all()
+        assert len(await RolePages.from_fetch(fetch, limit=4, is_predefined=True).all()) == 7
+        assert asked == [(50, False, None), (100, False, None), (4, False, True), (4, True, True)]
+
+    def test_rules(self) -> None:
+        """Its arguments are under the rules of `list`."""
+        fetch: Any = None
+        with pytest.raises(ValidationError, match="limit: must be 1 to 100, not 0"):
+            RolePages.from_fetch(fetch, limit=0)
+
+
+class TestErrorNames:
+    def test_public(self) -> None:
+        """A traceback shows the name that users import."""
+        assert ValidationError.__module__ == "arize_roles_async"
