@@ -29,6 +29,8 @@ from tests.benchmarks.harness import (
 )
 from tests.benchmarks.server import PAGE, Canned, page_body, permissions, role_name
 from tests.benchmarks.sides import KEY, Arize, Calls, bare_aiohttp, some_ids
+from tests.support.attacks import ATTACKS
+from tests.tools.attacks import run_attack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -183,6 +185,13 @@ async def imports(bench: Bench) -> tuple[Measured, ...]:
         ),
     )
     return ratio(client, bare, "ms", MILLISECONDS), ratio(fake, client, "ms", MILLISECONDS)
+
+
+async def worst_answer(bench: Bench) -> tuple[Measured, ...]:
+    """The longest block of the event loop over the answers that are hardest to read."""
+    attacks = ATTACKS[:4] if bench.quick else ATTACKS[:8]
+    blocks = [(await run_attack(attack)).block for attack in attacks]
+    return (Measured(max(blocks), (min(blocks), max(blocks)), max(blocks), None, "s"),)
 
 
 async def plugin(bench: Bench) -> tuple[Measured, ...]:
@@ -383,5 +392,6 @@ MEASURES = (
     ),
     Measure(("walk-memory",), (), walk_memory),
     Measure(("shared-walks",), (), shared_walks),
+    Measure(("worst-answer",), (), worst_answer),
     Measure(("plugin",), ("pytest", "arize_roles_fake.pytest_plugin"), plugin),
 )
