@@ -1,31 +1,167 @@
+"""Looking for roles by name: who shares a walk, who fetches its pages, and who goes on when."""
+
 import asyncio
+from datetime import UTC, datetime
+from typing import Final
 
 import pytest
 
-from arize_roles_async import ForbiddenError
+from arize_roles_async import (
+    ForbiddenError,
+    ListRolesResponse,
+    NotFoundError,
+    PaginationMetadata,
+    Role,
+)
+from arize_roles_async._lookup import KnownRoles, NameLookup
+from arize_roles_async._requests import ListRoles
 from arize_roles_fake import FakeRolesClient
 
+NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
-@pytest.mark.asyncio
-async def test_calls_that_share_a_walk_that_fails_get_an_error_of_their_own_each() -> None:
-    roles = FakeRolesClient()
-    roles.account.fail("list", 403)
-
-    first, second = await asyncio.gather(
-        roles.get(role="A"), roles.get(role="B"), return_exceptions=True
-    )
-
-    assert [call.operation for call in roles.account.calls] == ["list"]
-    assert isinstance(first, ForbiddenError)
-    assert isinstance(second, ForbiddenError)
-    assert first is not second
-    assert str(first) == str(second)
+pytestmark = pytest.mark.asyncio
 
 
-@pytest.mark.asyncio
-async def test_nothing_is_kept_of_a_lookup_that_is_over() -> None:
-    roles = FakeRolesClient()
+class Listing:
+    """Three pages of one role each, which are answered when a test says so."""
 
-    await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
+    def __init__(self, *names: str) -> None:
+        self.pages = {str(number): name for number, name in enumerate(names)}
+        self.asked: list[tuple[str, str]] = []
+        self.answered = {cursor: asyncio.Event() for cursor in self.pages}
+        self.lookup = NameLookup(KnownRoles())
 
-    assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+    def answer(self, *cursors: str) -> None:
+        for cursor in cursors:
+            self.answered[cursor].set()
+
+    async def find(self, caller: str, name: str) -> Role:
+        async def fetch(request: ListRoles) -> ListRolesResponse:
+            cursor = request.cursor or "0"
+            self.asked.append((caller, cursor))
+            await self.answered[cursor].wait()
+            role = Role(
+                id=f"id of {self.pages[cursor]}",
+                name=self.pages[cursor],
+                is_predefined=False,
+                created_at=NOON,
+                updated_at=NOON,
+            )
+            following = str(int(cursor) + 1)
+            more = following in self.pages
+            pagination = PaginationMetadata(has_more=more, next_cursor=following if more else None)
+            return ListRolesResponse(roles=(role,), pagination=pagination)
+
+        async def get(role_id: str) -> Role:
+            raise AssertionError(f"no role is known yet, not {role_id} either")
+
+        return await self.lookup.find(name, fetch, get)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class TestSharedWalk:
+    async def test_one_goes_on(self) -> None:
+        """A call goes on as soon as its role is found, and another fetches the other pages."""
+        listing = Listing("A", "B", "C")
+        first = asyncio.ensure_future(listing.find("first", "A"))
+        second = asyncio.ensure_future(listing.find("second", "C"))
+        await settle()
+        listing.answer("0")
+        await settle()
+
+        assert first.done()
+        assert not second.done()
+        listing.answer("1", "2")
+        assert (await second).name == "C"
+        assert listing.asked == [("first", "0"), ("second", "1"), ("second", "2")]
+
+    async def test_leader_cancelled(self) -> None:
+        """If the call that fetches is cancelled, another one asks for the page again."""
+        listing = Listing("A", "B", "C")
+        first = asyncio.ensure_future(listing.find("first", "C"))
+        second = asyncio.ensure_future(listing.find("second", "B"))
+        await settle()
+        listing.answer("0")
+        await settle()
+        first.cancel()
+        await settle()
+        listing.answer("1")
+
+        assert (await second).name == "B"
+        assert listing.asked == [("first", "0"), ("first", "1"), ("second", "1")]
+
+    async def test_waiting_cancelled(self) -> None:
+        """A call that waits for another one to fetch can be cancelled."""
+        listing = Listing("A", "B")
+        first = asyncio.ensure_future(listing.find("first", "B"))
+        second = asyncio.ensure_future(listing.find("second", "B"))
+        await settle()
+        second.cancel()
+        listing.answer("0", "1")
+
+        assert (await first).name == "B"
+        assert listing.asked == [("first", "0"), ("first", "1")]
+
+    async def test_later_call(self) -> None:
+        """A call that comes after a walk began has a walk of its own, after that one."""
+        listing = Listing("A", "B")
+        first = asyncio.ensure_future(listing.find("first", "B"))
+        await settle()
+        second = asyncio.ensure_future(listing.find("second", "B"))
+        await settle()
+        listing.answer("0", "1")
+
+        assert [(await call).name for call in (first, second)] == ["B", "B"]
+        assert listing.asked == [("first", "0"), ("first", "1"), ("second", "0"), ("second", "1")]
+
+    async def test_closest(self) -> None:
+        """Each call is told the closest names that it would have got alone."""
+        listing = Listing("Engineer", "Engineering")
+        first = asyncio.ensure_future(listing.find("first", "Engineer"))
+        second = asyncio.ensure_future(listing.find("second", "Engineers"))
+        await settle()
+        listing.answer("0", "1")
+
+        assert (await first).name == "Engineer"
+        with pytest.raises(NotFoundError) as caught:
+            await second
+        assert caught.value.closest == ("Engineer", "Engineering")
+
+    async def test_failure(self) -> None:
+        """Calls that share a walk that fails get an error of their own each."""
+        roles = FakeRolesClient()
+        roles.account.fail("list", 403)
+
+        first, second = await asyncio.gather(
+            roles.get(role="A"), roles.get(role="B"), return_exceptions=True
+        )
+
+        assert [call.operation for call in roles.account.calls] == ["list"]
+        assert isinstance(first, ForbiddenError)
+        assert isinstance(second, ForbiddenError)
+        assert first is not second
+        assert str(first) == str(second)
+
+    async def test_other_options(self) -> None:
+        """Clients with other options try as hard as they say, so they share no walk."""
+        roles = FakeRolesClient()
+        other = roles.with_options(timeout=20.0)
+
+        await asyncio.gather(
+            *(roles.get(role=name) for name in ("Admin", "Member")),
+            *(other.get(role=name) for name in ("Admin", "Member")),
+        )
+
+        assert [call.operation for call in roles.account.calls] == ["list", "list"]
+
+    async def test_nothing_kept(self) -> None:
+        """Nothing is kept of lookups that are over."""
+        roles = FakeRolesClient()
+
+        await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
+
+        assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
