@@ -501,6 +501,21 @@ async def test_retry_after_is_seconds_or_a_date(
     assert caught.value.retry_after == seconds
 
 
+async def test_create_answered_with_another_role() -> None:
+    """A role with another name is somebody else's answer, so the client looks in the list."""
+    async with client(answer(ROLE, "201 Created"), page()) as (roles, script):
+        with pytest.raises(OutcomeUnknownError, match="it is a role with another name"):
+            await roles.create(name="A", permissions=["ROLE_READ"])
+    assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
+
+
+async def test_page_longer_than_asked() -> None:
+    """A page holds at most as many roles as were asked for."""
+    async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
+        with pytest.raises(InvalidResponseError, match="holds 2 roles, and 1 w"):
+            await roles.list(limit=1)
+
+
 async def test_create_takes_200() -> None:
     """The reference documents 201; a 200 with the role is as good."""
     async with client(answer(ROLE, "200 OK")) as (roles, _):
