@@ -251,15 +251,12 @@ class Call:
             self._note_date(response, now)
         if response.status not in _SUCCESS:
             failure = status_error(request, response)
-            match self._tells(request, failure):
-                case _Tells.MADE:
-                    return cast("_T", None)  # what a deletion results in
-                case _Tells.NOT_MADE:
-                    raise failure
-                case _Tells.LOOK:
-                    return Look(failure)
-                case None:
-                    return self.fail(failure, now)
+            tells = self._tells(request, failure)
+            if tells is _Tells.MADE:
+                return cast("_T", None)  # what a deletion results in
+            if tells is _Tells.NOT_MADE:
+                raise failure
+            return Look(failure) if tells is _Tells.LOOK else self.fail(failure, now)
         try:
             if response.status in _MADE[request.method]:
                 return decode(request, response)

@@ -428,18 +428,16 @@ class BaseRolesClient(RolesClient):
         now: float,
     ) -> None:
         """Tell the pace and the log what an attempt ended in."""
-        if self._turnstile.pace.limited or _is_refusal(outcome):
+        if isinstance(outcome, Response) and (
+            self._turnstile.pace.limited or outcome.status == _TOO_MANY
+        ):
             self._tell_pace(call, outcome, started, now)
         if logger.isEnabledFor(logging.DEBUG):
             _log(request, call.attempt, outcome, now - started)
 
-    def _tell_pace(
-        self, call: Call, outcome: Response | RolesError, started: float, now: float
-    ) -> None:
+    def _tell_pace(self, call: Call, outcome: Response, started: float, now: float) -> None:
         """Tell the pace of an answer, once there is a limit."""
         pace = self._turnstile.pace
-        if not isinstance(outcome, Response):
-            return
         if outcome.status != _TOO_MANY:
             pace.grant(started)
             return
@@ -460,13 +458,8 @@ def _is_refusal(outcome: Response | RolesError) -> bool:
 def _log(request: Request, attempt: int, outcome: Response | RolesError, seconds: float) -> None:
     result: object = outcome
     request_id: str | None = None
-    match outcome:
-        case Response():
-            result, request_id = outcome.status, outcome.header("X-Request-Id")
-        case StatusError():
-            result, request_id = outcome.status, outcome.request_id
-        case _:
-            pass
+    if isinstance(outcome, Response):
+        result, request_id = outcome.status, outcome.header("X-Request-Id")
     logger.debug(
         "%s: %s on attempt %d after %.1f ms (request id %s)",
         *(request, result, attempt, seconds * 1000.0, request_id),

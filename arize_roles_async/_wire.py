@@ -204,8 +204,6 @@ def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
         refused = error
     except ValueError as error:
         refused = ValidationError(violations=(Violation("$", str(error)),))
-    except RecursionError:
-        refused = ValidationError(violations=(Violation("$", "is nested too deeply"),))
     raise invalid_response(request, response, str(refused)) from refused
 
 
@@ -303,15 +301,17 @@ def _parse_redacted(response: Response) -> object:
     """Return the JSON of a body without the API key.
 
     Raises:
-        ValueError: It is not valid JSON, or holds too many values.
-        RecursionError: It is nested too deeply.
+        ValueError: It is not valid JSON, holds too many values, or is nested too deeply.
     """
     data = parse_json(response.body)
     key = response.secret
     # Looking into every string takes longer than all else; escapes could spell the key.
     if key is None or not (b"\\" in response.body or key.encode() in response.body):
         return data
-    return _redact_strings(data, response)
+    try:
+        return _redact_strings(data, response)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
 
 
 def _redact_strings(value: object, response: Response) -> object:

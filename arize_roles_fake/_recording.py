@@ -312,8 +312,7 @@ class _Recorder:
     def _note_created(self, step: Step, data: object) -> None:
         members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
         if members is not None and self._is_own(members):
-            if role_id := _text(members, "id"):
-                self._own_ids.add(role_id)
+            self._own_ids |= {_text(members, "id")} - {""}
         else:
             self.left.append(f"{step.rule}: was answered as created, without the run's mark")
 

@@ -92,9 +92,9 @@ class _Listener:
         assert self._site is not None  # noqa: S101 - it listens
         assert self._runner.server is not None  # noqa: S101 - it listens
         await self._site.stop()
-        for connection in self._runner.server.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
+        transports = [connection.transport for connection in self._runner.server.connections]
+        for transport in filter(None, transports):
+            transport.abort()
 
     async def accept(self) -> None:
         """Accept connections again, on the port of before."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from arize_roles_async import ValidationError
 from arize_roles_async._json import MAX_BODY, MAX_VALUES, parse_json
 from arize_roles_async._models import ListRolesResponse
 
@@ -22,6 +23,12 @@ LONGEST_ROLE = {
 
 def page_of(role: Mapping[str, object]) -> bytes:
     return json.dumps({"roles": [role] * 100, "pagination": {"has_more": False}}).encode()
+
+
+def test_roles_no_list() -> None:
+    """What is not a list of roles is named."""
+    with pytest.raises(ValidationError, match="roles: must be a list, not int"):
+        ListRolesResponse.from_dict({"roles": 5, "pagination": {"has_more": False}})
 
 
 class TestLimits:

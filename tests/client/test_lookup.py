@@ -165,3 +165,28 @@ class TestSharedWalk:
         await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
 
         assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+
+
+class TestKnown:
+    async def test_learned_meanwhile(self) -> None:
+        """What is learned of a name while its old ID is asked for is kept."""
+        known = KnownRoles()
+        known.learn(named("A", "old"))
+        lookup = NameLookup(known)
+
+        async def get(role_id: str) -> Role:
+            known.learn(named("A", "new"))
+            return named("Renamed", role_id)
+
+        async def fetch(request: ListRoles) -> ListRolesResponse:
+            del request
+            return ListRolesResponse(
+                roles=(named("A", "new"),), pagination=PaginationMetadata(has_more=False)
+            )
+
+        assert (await lookup.find("A", fetch, get)).id == "new"
+        assert known.find("A") == "new"
+
+
+def named(name: str, role_id: str) -> Role:
+    return Role(id=role_id, name=name, is_predefined=False, created_at=NOON, updated_at=NOON)

@@ -26,6 +26,7 @@ from arize_roles_async import (
     ConfigurationError,
     InvalidResponseError,
     OutcomeUnknownError,
+    Response,
     RetryPolicy,
     RolesClient,
     RolesConnectionError,
@@ -535,3 +536,9 @@ def test_a_client_cannot_be_pickled(
         "a client cannot be pickled or copied, since it holds the API key and connections; make "
         "one in each process"
     )
+
+
+def test_response_without_a_key() -> None:
+    """An answer to whoever sent no key is quoted as it is."""
+    response = Response(status=200, headers={}, body=b'{"a": "Bearer \\u0041"}')
+    assert response.redacted_body() == b'{"a": "Bearer \\u0041"}'

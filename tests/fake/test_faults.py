@@ -1,5 +1,6 @@
 """What a test scripts an account to do wrong: the same script in process and over HTTP."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
@@ -33,8 +34,10 @@ from arize_roles_async import (
     UnprocessableEntityError,
     ValidationError,
 )
+from arize_roles_async._call import Call
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, serve
+from arize_roles_fake._client import _AccountTimeLimit  # pyright: ignore[reportPrivateUsage]
 from arize_roles_fake._faults import Breakage, When, parse_fault
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients, over_http
 
@@ -412,6 +415,34 @@ class TestErrorClass:
                 assert not caught.value.sent
                 await create(roles)
         server.account.assert_roles({"A": ROLE_READ})
+
+    @pytest.mark.asyncio
+    async def test_dropped_over_http(self) -> None:
+        """Connections that are there when a server begins to refuse are dropped."""
+        with RolesServer(account_at_noon()) as server:
+            async with AiohttpRolesClient(server.api_key, base_url=server.url, retry=ONCE) as roles:
+                await roles.list()
+                with server.refuse_connections(), pytest.raises(RolesConnectionError):
+                    await roles.list()
+
+    @pytest.mark.asyncio
+    async def test_silent_without_limits(self) -> None:
+        """Without limits a silent account is waited for until the caller gives up."""
+        account = account_at_noon()
+        account.fail("list", "silent")
+        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+        call = asyncio.ensure_future(roles.list().all())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(account.calls) == 1
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    def test_nothing_to_catch(self) -> None:
+        """The account knows how long an answer takes, so no limit cancels anything."""
+        call = Call("get", Timeouts(), RetryPolicy(), 0.0)
+        assert not _AccountTimeLimit(call).caught_read_timeout()
 
     def test_every_class(self) -> None:
         """Each error class can be scripted by itself, or `fail` says how a test gets it."""
