@@ -141,18 +141,18 @@ class Call:
         self, operation: Operation, timeouts: Timeouts, retry: RetryPolicy, now: float
     ) -> None:
         self.operation: Operation = operation
-        self.timeouts = timeouts
-        self.retry = retry
-        self.deadline = math.inf if timeouts.total is None else now + timeouts.total
+        self.timeouts: Timeouts = timeouts
+        self.retry: RetryPolicy = retry
+        self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
         self.limit: TimeLimit
         """The block that the call runs in; set by the driver."""
-        self.attempts = 0
+        self.attempts: int = 0
         """Attempts that were started, over every request of the call."""
-        self.unsettled = False
+        self.unsettled: bool = False
         """Whether the service may have made the change, and nobody said so."""
-        self.seen = now
+        self.seen: float = now
         """The last time that the driver told."""
-        self.number = 0
+        self.number: int = 0
         """Where the call stands among those of its client; set by the driver."""
         self._attempt = 0
         self._forgiven = 0

@@ -7,7 +7,7 @@ requests go in the order in which their calls began. Clocks, sleeping and waking
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final
 
@@ -78,11 +78,11 @@ class Pace:
 
     def forget(self) -> None:
         """Be as at first, without a limit."""
-        self.limited = False
+        self.limited: bool = False
         """Whether a limit was met; until then any request may go, and nothing need be told."""
-        self.retry_after = 0.0
+        self.retry_after: float = 0.0
         """Seconds that the service asked to wait the last time."""
-        self.held_until = -math.inf
+        self.held_until: float = -math.inf
         """The moment before which the service wants no request."""
         self._next = -math.inf
         self._rate = math.inf
@@ -94,7 +94,7 @@ class Pace:
         # The stretch between the last refusals before two holds, and what was granted in it.
         self._since = self._resumed = self._until = -math.inf
         self._grants: deque[float] = deque(maxlen=1024)
-        self.granted = 0
+        self.granted: int = 0
         """How many answers other than 429 came since the limit was met."""
         self._first = True
         self._learned = self._is_sure = False
@@ -255,12 +255,12 @@ class Turn:
     __slots__ = ("_wake", "deadline", "is_late", "left", "patience")
 
     def __init__(self, deadline: float, patience: float) -> None:
-        self.deadline = deadline
-        self.patience = patience
+        self.deadline: float = deadline
+        self.patience: float = patience
         """Seconds that the call waits for a hold at most."""
-        self.is_late = False
+        self.is_late: bool = False
         """Whether it is certain that the request cannot go in time."""
-        self.left = False
+        self.left: bool = False
         """Whether it waits no longer."""
         self._wake: Callable[[], object] | None = None
 
@@ -295,12 +295,12 @@ class Turnstile:
     )
 
     def __init__(self, slots: int) -> None:
-        self.pace = Pace()
+        self.pace: Pace = Pace()
         self._slots = self._free = slots
         self._answered = 0
         self._busy_since = 0.0
         self._ties = count()
-        self.numbers = count()
+        self.numbers: Iterator[int] = count()
         """The numbers of calls, as they begin."""
         self._queue: list[tuple[int, int, Turn]] = []
         self._deadlines: list[tuple[float, int, Turn]] = []
