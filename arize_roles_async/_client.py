@@ -21,7 +21,7 @@ from arize_roles_async._errors import (
     ValidationError,
     Violation,
 )
-from arize_roles_async._lookup import KnownRoles, NameLookup, is_role_id
+from arize_roles_async._lookup import KnownRoles, NameLookup
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._pace import Turn, Turnstile
@@ -33,6 +33,7 @@ from arize_roles_async._requests import (
     ListRoles,
     UpdateRole,
     check,
+    is_role_id,
     normalize_permissions,
     text_rule,
 )

@@ -9,8 +9,6 @@ after the call was made, so that it sees every role that existed when it was ask
 goes on as soon as its own role is found, and whoever still waits walks on from there.
 """
 
-import base64
-import binascii
 import copy
 import operator
 from collections import deque
@@ -33,14 +31,6 @@ _SIMILAR: Final = 0.6
 _MAX_COMPARED: Final = 10_000
 _SLICE_COST: Final = 200_000
 """Pairs of characters that are compared before other tasks run; some 20 ms."""
-
-
-def is_role_id(text: str) -> bool:
-    """Tell an ID from a name, as Arize's clients do: strict base64 of UTF-8 with a colon in it."""
-    try:
-        return ":" in base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return False
 
 
 class KnownRoles:

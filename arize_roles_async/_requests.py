@@ -4,6 +4,8 @@ Both sides build these objects: the client before it sends anything, the fake ac
 JSON that arrived. Each collects every rule that is broken, so that one error names them all.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeGuard, cast
@@ -104,6 +106,14 @@ def _unicode_rule(text: str) -> str | None:
     except UnicodeEncodeError:
         return "must not contain surrogates, which UTF-8 cannot carry"
     return None
+
+
+def is_role_id(text: str) -> bool:
+    """Tell an ID from a name, as Arize's clients do: strict base64 of UTF-8 with a colon in it."""
+    try:
+        return ":" in base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return False
 
 
 def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:

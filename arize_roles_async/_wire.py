@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -25,7 +25,7 @@ from arize_roles_async._errors import (
 from arize_roles_async._json import parse_json
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import retry_after
-from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole
+from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, is_role_id
 from arize_roles_async._secrets import redact
 from arize_roles_async._text import one_line
 
@@ -38,6 +38,7 @@ _MAX_EXCERPT_SOURCE: Final = 4 * 1024
 _MAX_QUOTED: Final = 500
 _MAX_PATH: Final = 200
 _REDIRECT: Final = range(300, 400)
+_ABOUT_AN_ID: Final = frozenset({400, 404})
 _PROXY_AUTHENTICATION: Final = 407
 
 
@@ -216,6 +217,8 @@ def status_error(request: Request, response: Response) -> StatusError:
     message = f"{request} answered {status}"
     if from_service and problem is not None:
         message += " " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
+        if status in _ABOUT_AN_ID and _is_no_role_id(request.path):
+            message += "; role_id= takes an ID, and role= takes a name, too"
     elif status == _PROXY_AUTHENTICATION:
         message += ": the proxy refused its credentials"
     elif status in _REDIRECT:
@@ -243,6 +246,12 @@ def response_retry_after(response: Response) -> float | None:
     """Return the seconds that an answer asks to wait; None if it does not say."""
     headers = response.headers
     return retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
+
+
+def _is_no_role_id(path: str) -> bool:
+    """Tell whether a path is that of a role with an ID that cannot be one."""
+    segment = path.removeprefix(f"{ROLES_PATH}/")
+    return segment != path and not is_role_id(unquote(segment))
 
 
 def _quote(text: str) -> str:

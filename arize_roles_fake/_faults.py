@@ -23,7 +23,7 @@ from arize_roles_async._errors import (
     StatusError,
     ValidationError,
 )
-from arize_roles_async._lookup import is_role_id
+from arize_roles_async._requests import is_role_id
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._wire import page_response, problem_response
 

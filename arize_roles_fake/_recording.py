@@ -22,9 +22,9 @@ import msgspec
 
 from arize_roles_async._call import Operation
 from arize_roles_async._config import configure
-from arize_roles_async._lookup import is_role_id
 from arize_roles_async._options import RetryPolicy, Timeouts, retry_after
 from arize_roles_async._pace import Turnstile
+from arize_roles_async._requests import is_role_id
 from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call
 from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path

@@ -18,10 +18,9 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from arize_roles_async._errors import ValidationError
-from arize_roles_async._lookup import is_role_id
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import Permission
-from arize_roles_async._requests import ListRoles
+from arize_roles_async._requests import ListRoles, is_role_id
 from arize_roles_async._wire import ROLES_PATH, Request, Response
 from arize_roles_fake._assumptions import Assumptions
 from arize_roles_fake._store import Position, RoleStore

@@ -524,6 +524,19 @@ async def test_redirect_to_no_url() -> None:
             await roles.get(role_id=ROLE_ID)
 
 
+@pytest.mark.parametrize(
+    ("status", "role_id", "hinted"),
+    [(400, "AI Engineer", True), (404, "AI Engineer", True), (404, ROLE_ID, False)],
+)
+async def test_name_given_as_id(status: int, role_id: str, *, hinted: bool) -> None:
+    """Who gives a name as an ID is told which argument takes names."""
+    refusal = problem(f"{status} No", b'{"title":"No","status":%d}' % status)
+    async with client(refusal) as (roles, _):
+        with pytest.raises(StatusError) as caught:
+            await roles.get(role_id=role_id)
+    assert ("role_id= takes an ID, and role= takes a name, too" in str(caught.value)) is hinted
+
+
 async def test_page_longer_than_asked() -> None:
     """A page holds at most as many roles as were asked for."""
     async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
