@@ -52,6 +52,21 @@ class TestUnlimited:
         assert pace.ready_at() == -math.inf
 
 
+class TestOvertaken:
+    def test_old_answer(self) -> None:
+        """An answer that was under way since before the last refusals tells nothing of the rate."""
+        pace = refused_pace()
+        for moment in (12.0, 14.0):
+            pace.send(moment)
+            pace.refuse(moment, moment + 0.1, 1.0, granted=0, span=math.inf)
+        rate = pace.rate
+
+        pace.grant(5.0)
+
+        assert pace.rate == rate
+        assert pace.granted == 1
+
+
 class TestRestart:
     def test_late_exit(self) -> None:
         """What a closed event loop left behind frees no more places than there are."""
