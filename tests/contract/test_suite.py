@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -103,8 +104,10 @@ class TestNotAsked:
         for name in NEED_AN_OFFER:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
-    def test_named_under_xdist(self, run: Run) -> None:
+    def test_named_under_xdist(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         """The report of a run in other processes names them too."""
+        # Such a process has to find the tests of this project by itself.
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         result = run("", "-n", "1", "-p", "no:schemathesis", "-k", "rate_limited")
         result.stdout.fnmatch_lines("TestClient does not offer rate_limited: test_rate_limited")
 
