@@ -26,7 +26,9 @@ NEED_AN_OFFER = [
 
 SUITE = """
 import functools
+import sys
 import pytest
+sys.path.append({root!r})  # in a process of xdist's, nothing else leads to these tests
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import RolesContract
 from tests.contract.wrapping import CachingClient, WrappingClient
@@ -52,7 +54,9 @@ def run(pytester: pytest.Pytester) -> Run:
         source: str = "", *arguments: str, client: str = "WrappingClient"
     ) -> pytest.RunResult:
         pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
-        pytester.makepyfile(SUITE.format(client=client) + source)
+        pytester.makepyfile(
+            SUITE.format(client=client, root=str(Path(__file__).parents[2])) + source
+        )
         return pytester.runpytest_inprocess(*arguments)
 
     return run_suite
@@ -104,10 +108,8 @@ class TestNotAsked:
         for name in NEED_AN_OFFER:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
-    def test_named_under_xdist(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_named_under_xdist(self, run: Run) -> None:
         """The report of a run in other processes names them too."""
-        # Such a process has to find the tests of this project by itself.
-        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         result = run("", "-n", "1", "-p", "no:schemathesis", "-k", "rate_limited")
         result.stdout.fnmatch_lines("TestClient does not offer rate_limited: test_rate_limited")
 
