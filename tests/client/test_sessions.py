@@ -2,9 +2,12 @@
 
 import asyncio
 import traceback
+from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aioresponses import aioresponses
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -30,6 +33,14 @@ GONE = (
 
 async def use(roles: AiohttpRolesClient) -> None:
     await roles.list()
+
+
+class MockedResponse(aiohttp.ClientResponse):
+    """An answer of aioresponses, which cannot make aiohttp's own since aiohttp 3.14."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's to know
+        kwargs.setdefault("stream_writer", Mock(output_size=0))
+        super().__init__(*args, **kwargs)
 
 
 class TestOwn:
@@ -59,6 +70,26 @@ class TestOwn:
                 await roles.list()
 
         assert [request.headers.get("cookie") for request in script.requests] == [None, None]
+
+    async def test_aioresponses(self) -> None:
+        """aioresponses answers in place of the service, and sees no key."""
+        url = "http://127.0.0.1:9"  # Nobody listens there.
+        role_id = "Um9sZTo5OTk6bm9u"  # Without "=", which aioresponses compares unquoted.
+        mocked: Any = aioresponses()
+        made = {"response_class": MockedResponse}
+        gone = {"title": "Gone for good", "status": 404}
+        with mocked:
+            mocked.get(f"{url}/v2/roles?limit=2", body=BODY, **made)
+            mocked.get(f"{url}/v2/roles/{role_id}", status=404, payload=gone, **made)
+            mocked.delete(f"{url}/v2/roles/{role_id}", status=204, **made)
+            async with AiohttpRolesClient("key", base_url=url) as roles:
+                page = await roles.list(limit=2)
+                with pytest.raises(NotFoundError, match="answered 404 Gone for good"):
+                    await roles.get(role_id=role_id)
+                await roles.delete(role_id=role_id)
+
+        assert page.roles == ()
+        assert "key" not in str(mocked.requests)
 
 
 class TestLent:
