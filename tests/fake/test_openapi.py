@@ -20,14 +20,23 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from arize_roles_async._requests import is_role_id
 from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
 
-DESCRIPTION: Final = Path(__file__).parents[1] / "data" / "openapi.yaml"
+DATA: Final = Path(__file__).parents[1] / "data"
 ROLE_ID: Final = "Um9sZToxOmFCY0Q="
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUntypedFunctionDecorator=false
 # Schemathesis leaves the type argument of its own `Case` open.
 
-schema = schemathesis.openapi.from_path(DESCRIPTION)
+
+def described() -> dict[str, Any]:
+    """Return the description, with the permissions of the list."""
+    description: dict[str, Any] = yaml.safe_load((DATA / "openapi.yaml").read_text("utf-8"))
+    listed = (DATA / "permissions.txt").read_text("utf-8").split()
+    description["components"]["schemas"]["Permission"]["enum"] = listed
+    return description
+
+
+schema = schemathesis.openapi.from_dict(described())
 schema.config.update(headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"})
 
 
@@ -118,7 +127,7 @@ def ask(server: RolesServer, method: str, target: str, body: object = None) -> t
 
 
 def assert_is(name: str, instance: object) -> None:
-    description = yaml.safe_load(DESCRIPTION.read_text("utf-8"))
+    description = described()
     description["$ref"] = f"#/components/schemas/{name}"
     jsonschema.validate(instance, description)
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from arize_roles_async import ListRolesResponse, PaginationMetadata, Permission, Role
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 
 FIELDS: Final = [field.name for field in attrs.fields(Role)]
 
@@ -66,6 +66,7 @@ PLACES: Final[dict[str, Callable[[], Iterable[Any]]]] = {
     "HTML of a page": lambda: html_cells("th", notebook(PAGE)),
     "model_fields": lambda: Role.model_fields,
     "add_role": lambda: set(inspect.signature(FakeAccount.add_role).parameters) - {"self"},
+    "make_role": lambda: inspect.signature(make_role).parameters,
     "dump": lambda: json.loads(account().dump())["roles"][0],
     "the OpenAPI description": lambda: described()["properties"],
     "the bytes written by hand": golden,
@@ -96,6 +97,10 @@ class TestValue:
     def test_account(self) -> None:
         """`add_role` takes every field as it is given."""
         assert account().roles == (ROLE,)
+
+    def test_made(self) -> None:
+        """`make_role` takes every field as it is given."""
+        assert make_role(**{name: getattr(ROLE, name) for name in FIELDS}) == ROLE
 
     def test_account_file(self) -> None:
         """What `dump` wrote, `load` reads."""
