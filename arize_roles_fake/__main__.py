@@ -26,18 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = _add_serve(commands)
     recorder = commands.add_parser(
         "record",
-        help="write down what a service answers to a script of calls",
-        description="Write down what a service answers to a script of calls. The key is "
+        help="record what a service answers to a script of calls",
+        description="Record what a service answers to a script of calls. The key is "
         "ARIZE_API_KEY. The script creates a few roles under names of its own, deletes them again "
-        "and changes no other.",
+        "and changes no other role.",
     )
     recorder.add_argument("--base-url", metavar="URL", help="the service; else the environment's")
     recorder.add_argument("--out", metavar="FILE", required=True, help="where to write it")
     comparison = commands.add_parser(
         "compare",
         help="compare what a service answered with what the fake answers",
-        description="Print each difference between a recording and the fake, and which assumption "
-        "makes the fake like the service.",
+        description="Print each difference between a recording and the fake, and the assumptions "
+        "with which the fake is most like the service.",
     )
     comparison.add_argument("file", metavar="FILE", help="what record wrote")
     chosen = parser.parse_args(arguments)
@@ -67,8 +67,8 @@ def _add_serve(
         "serve",
         help="serve an account until interrupted",
         description="Serve an account until interrupted. Prints its URL once it is ready, and on "
-        "stderr what to export; a browser on the same machine finds the account's roles and last "
-        "calls there.",
+        "stderr what to export. In a browser on the same machine, the URL shows the account's "
+        "roles and last calls.",
     )
     server.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     server.add_argument("--port", type=int, default=0, help="the port; 0 is any free one")
@@ -77,35 +77,40 @@ def _add_serve(
         metavar="NAME",
         action="append",
         default=[],
-        help="a Host header to answer beside this machine's own; may be given several times",
+        help="a name that a Host header may hold besides this machine's own; may be given several "
+        "times",
     )
-    server.add_argument("--account", metavar="FILE", help="JSON that FakeAccount.dump() wrote")
-    server.add_argument("--save", metavar="FILE", help="write the account there on exit")
+    server.add_argument(
+        "--account", metavar="FILE", help="the account to serve: JSON, as FakeAccount.dump() writes"
+    )
+    server.add_argument("--save", metavar="FILE", help="write the account to this file on exit")
     keys = server.add_mutually_exclusive_group()
     keys.add_argument(
         "--api-key",
         metavar="KEY",
-        help=f"the one key that callers may use, instead of {_KEY_VARIABLE} in the environment, "
-        f"the account's or {DEFAULT_API_KEY}",
+        help=f"the only API key that the account knows; else {_KEY_VARIABLE} in the environment, "
+        f"else the account file's keys, else {DEFAULT_API_KEY}",
     )
-    keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this one key")
+    keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this key")
     server.add_argument(
         "--assume",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="what the service does where its reference is silent, as predefined_refusal=400; "
-        "may be given several times",
+        help="what the service does where its reference is silent, such as "
+        "predefined_refusal=400; may be given several times",
     )
     server.add_argument(
-        "--latency", metavar="SECONDS", help="how long answers take, as 0.2 or drawn, as 0.1-0.5"
+        "--latency",
+        metavar="SECONDS",
+        help="how long each answer takes, such as 0.2, or at random, such as 0.1-0.5",
     )
     server.add_argument(
         "--fault",
         metavar="FAULT",
         action="append",
         default=[],
-        help="a failure, as OPERATION:FAILURE[,times=N|always][,after=N][,every_attempt]"
+        help="a scripted failure: OPERATION:FAILURE[,times=N|always][,after=N][,every_attempt]"
         "[,when=before|after][,retry_after=SECONDS][,role=NAME]; may be given several times",
     )
     return server
@@ -132,7 +137,7 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
 
 
 def _api_key(chosen: argparse.Namespace) -> str | None:
-    """Return the key that callers may use, or None for those of the account."""
+    """Return the only key that callers may use, or None for those of the account."""
     if chosen.api_key is not None:
         return str(chosen.api_key)
     if chosen.api_key_file is not None:
@@ -151,9 +156,9 @@ def _record(base_url: str | None, out: Path) -> int:
         print(f"nothing was recorded: {error}", file=sys.stderr)
         return 1
     for rule in recording.skipped:
-        print(f"not asked, since an answer before it did not tell how: {rule}", file=sys.stderr)
-    for what in recording.left:
-        print(f"may be left behind: {what}", file=sys.stderr)
+        print(f"not asked, since an earlier answer lacked what it needs: {rule}", file=sys.stderr)
+    for left in recording.left:
+        print(f"may be left behind: {left}", file=sys.stderr)
     print(f"{len(recording.answers)} answers are in {out}")
     return 0
 
@@ -186,7 +191,7 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> int:
         allowed = frozenset(chosen.allow_host)
     elif account.api_key == DEFAULT_API_KEY:
         print(
-            f"warning: {chosen.host} can be reached from elsewhere, and everybody knows the key "
+            f"warning: other machines can reach {chosen.host}, and everybody knows the key "
             f"{DEFAULT_API_KEY}; give another with --api-key-file",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""The account that the fake stands in for, as a test sets it up, breaks it and looks at it."""
+"""`FakeAccount`: what a test sets up, breaks and looks at in place of the service."""
 
 import itertools
 import math
@@ -44,11 +44,11 @@ from arize_roles_fake._wire import parse_json, parse_role_id, problem_response, 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The key of `python -m arize_roles_fake serve`; other accounts have one of their own."""
 
-_MISSING: Final = "expected, and not there"
-_EXTRA: Final = "there, and not expected"
+_MISSING: Final = "expected, but missing"
+_EXTRA: Final = "not expected"
 
 accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
-"""Every account that there is, in the order of creation, for the report of a failed test."""
+"""Every account in memory, in the order of creation, for the report of a failed test."""
 _numbers: Final = itertools.count()
 
 
@@ -57,12 +57,12 @@ class SuspiciousPermissionWarning(UserWarning):
 
 
 class Reply(Response, frozen=True, kw_only=True):
-    """What the account answers with, and how that reaches the caller."""
+    """An answer of the account, and how it reaches the caller."""
 
     delay: float = 0.0
-    """Seconds until it does."""
+    """Seconds until it is sent."""
     broken: Breakage | None = None
-    """How it breaks on the way."""
+    """How it breaks on the way; None if it arrives whole."""
 
 
 @attrs.frozen
@@ -74,7 +74,7 @@ class Snapshot:
 
 
 class FakeAccount:
-    """An Arize account in memory, whose one handler is `handle`.
+    """An Arize account in memory, which answers requests with `handle`.
 
     Everything that the service decides by its own state is decided here: unique names, unknown
     IDs, predefined roles, bindings, what an API key may do, cursors. Thread-safe; one account can
@@ -83,9 +83,9 @@ class FakeAccount:
     Args:
         assumptions: What the service does where its reference is silent.
         api_key: Its first API key; one that no other account has unless given.
-        clock: What tells the time, timezone-aware; the system's clock unless given.
-        predefined: Whether it has the predefined roles. Their names are the documentation's, and
-            so are Annotator's description and permissions; the other permissions are ours.
+        clock: Returns the time, timezone-aware; the system's clock unless given.
+        predefined: Whether it has the predefined roles. Their names, and Annotator's description
+            and permissions, are the documentation's; the other permissions are the fake's own.
         max_custom_roles: How many custom roles the account's plan allows; None is any number.
         keep_calls: How many calls the log keeps; older ones drop out.
         keep_bytes: How many bytes of requests the log keeps; older ones drop out.
@@ -171,7 +171,7 @@ class FakeAccount:
             self._service.max_custom_roles = count
 
     def reset(self) -> None:
-        """Make everything what it was when the account was made or loaded, the time included."""
+        """Take the account back to the moment when it was made or loaded, its time included."""
         with self._lock:
             self._set_up()
             self._log.clear()
@@ -196,7 +196,7 @@ class FakeAccount:
             self._ahead += timedelta(seconds=seconds)
 
     def advance_to(self, moment: datetime) -> None:
-        """Let time pass for the account until `moment`, timezone-aware; none if that is past."""
+        """Let time pass for the account until `moment`, timezone-aware, unless it is past."""
         with self._lock:
             self._ahead += max(timedelta(), moment - self.now())
 
@@ -204,7 +204,7 @@ class FakeAccount:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """Every role there is, newest first."""
+        """Every role, newest first."""
         with self._lock:
             return tuple(r for _, r in self._store.iter_after(None, is_predefined=None))
 
@@ -228,11 +228,11 @@ class FakeAccount:
         """Add a role, in any state that the service could be in.
 
         Args:
-            name: Its name; only that it is not taken is checked.
-            permissions: Any identifiers, none unless given. The account then knows those that this
-                version of the library does not, and takes them back in an update. One that is a
-                letter off a known one leads to a `SuspiciousPermissionWarning`.
-            description: Its description; an empty one is none.
+            name: Its name, which must not be taken; no other rule is checked.
+            permissions: Any identifiers; none unless given. From then on the account knows those
+                that this version of the library does not, and accepts them in an update. One that
+                is a letter off a known one leads to a `SuspiciousPermissionWarning`.
+            description: Its description; an empty one counts as none.
             is_predefined: Whether it is the system's own; custom unless given.
             id: Its ID; the account's next one unless given.
             created_at: When it was created, timezone-aware; now unless given.
@@ -242,7 +242,7 @@ class FakeAccount:
             ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
             TypeError: `permissions` is one string.
         """
-        given = tuple(dict.fromkeys(map(str, several(permissions or ()))))
+        given = tuple(dict.fromkeys(map(str, reject_string(permissions or ()))))
         _warn_of_misspelled(given)
         data = account_file.RoleData(
             name=name,
@@ -265,9 +265,9 @@ class FakeAccount:
             raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry")
         taken = self._store.by_name(data.name)
         if taken is not None:
-            raise ValueError(f"there is a role named {taken.name!r} already")
+            raise ValueError(f"a role is already named {taken.name!r}")
         if data.id is not None and self._store.by_id(data.id) is not None:
-            raise ValueError(f"there is a role with the ID {data.id!r} already")
+            raise ValueError(f"a role already has the ID {data.id!r}")
         created = data.created_at or self.now()
         permissions = tuple(map(any_permission, identifiers))
         self._service.extra_permissions |= {str(p) for p in permissions if not p.is_known}
@@ -288,20 +288,20 @@ class FakeAccount:
 
         Args:
             role: The role, its ID or its name.
-            user: Who gets it: an ID, an email address, whatever the test says.
-            resource: On which space or project.
+            user: Who gets it: an ID, an email address, or any other text.
+            resource: On which space or project; any text.
 
         Returns:
-            The binding, for `bindings` and `unbind` to be compared with.
+            The binding, as `bindings` returns it.
 
         Raises:
             LookupError: There is no such role.
-            ValueError: The user has the role there already.
+            ValueError: The user already has the role there.
         """
         with self._lock:
             binding = Binding(role_id=self._find(role).id, user=user, resource=resource)
             if binding in self._store.bindings(binding.role_id):
-                raise ValueError(f"{user!r} has the role on {resource!r} already")
+                raise ValueError(f"{user!r} already has the role on {resource!r}")
             self._store.bind(binding)
             return binding
 
@@ -338,7 +338,7 @@ class FakeAccount:
         wanted = role if isinstance(role, str) else role.id
         found = self._store.by_id(wanted) or self._store.by_name(wanted)
         if found is None:
-            raise LookupError(f"there is no role with the ID or name {wanted!r}")
+            raise LookupError(f"no role has the ID or name {wanted!r}")
         return found
 
     def snapshot(self) -> Snapshot:
@@ -347,7 +347,7 @@ class FakeAccount:
             return Snapshot(self._store.copy(), self._service.extra_permissions)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make roles and bindings what they were; keys, faults, the log and the time stay."""
+        """Take roles and bindings back to a snapshot; keys, faults, the log and the time stay."""
         with self._lock:
             self._service.store = snapshot.store.copy()
             self._service.extra_permissions = snapshot.extra_permissions
@@ -416,8 +416,8 @@ class FakeAccount:
             assumptions: As for a new account; those of the file unless given.
 
         Raises:
-            ValueError: It is not in the format; the message says where.
-            OSError: The file can't be read.
+            ValueError: The text is not in the format; the message says where.
+            OSError: The file cannot be read.
         """
         text = str(source)
         if not text.lstrip().startswith("{"):
@@ -436,7 +436,7 @@ class FakeAccount:
         return account
 
     def _fill(self, data: account_file.AccountData) -> None:
-        """Make the account that of a file."""
+        """Fill the account from a file."""
         if data.now is not None:
             self._ahead = data.now - self.now()
         self._service.extra_permissions = frozenset(data.extra_permissions)
@@ -468,18 +468,18 @@ class FakeAccount:
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """Every key that the account knows."""
+        """Every API key that the account knows."""
         with self._lock:
             return tuple(self._keys)
 
     def add_key(self, key: str, *, grants: Iterable[AnyPermission | str] | None = None) -> None:
-        """Make the account know an API key, or change what it grants.
+        """Add an API key, or change what it grants.
 
         Args:
             key: The key.
-            grants: What it may do; None is everything. Without `ROLE_READ` it gets 403 to list and
-                get, and sees no permissions in what it creates and updates; without `ROLE_CREATE`,
-                `ROLE_UPDATE` or `ROLE_DELETE` it gets 403 there.
+            grants: What it may do; None is everything. Without `ROLE_READ`, list and get are a
+                403, and the answers to create and update have no permissions; without
+                `ROLE_CREATE`, `ROLE_UPDATE` or `ROLE_DELETE`, that call is a 403.
 
         Raises:
             ValueError: No header can carry the key, or `grants` holds an unknown permission.
@@ -490,7 +490,7 @@ class FakeAccount:
             self._keys[key] = Key(None if grants is None else self._granted(grants))
 
     def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
-        held = frozenset(map(str, several(grants)))
+        held = frozenset(map(str, reject_string(grants)))
         extra = self._service.extra_permissions
         unknown = tuple(sorted(p for p in held - extra if not known_permission(p)))
         if unknown:
@@ -498,10 +498,10 @@ class FakeAccount:
         return held
 
     def remove_key(self, key: str) -> None:
-        """Make the account forget an API key, which then gets 401.
+        """Remove an API key, which then gets 401.
 
         Raises:
-            KeyError: It knows no such key.
+            KeyError: There is no such key.
         """
         with self._lock:
             del self._keys[key]
@@ -526,16 +526,16 @@ class FakeAccount:
 
         - `fail("create", ServerError)`: the next `create` raises it. Every attempt of that call
           fails, until the client gives up.
-        - `fail("create", 503)`: one answer is a 503. A client that tries again gets over it, and
-          does not raise; `every_attempt=True` makes it.
+        - `fail("create", 503)`: one answer is a 503. A client that tries again gets over it and
+          raises nothing, unless `every_attempt=True`.
 
-        Of several faults that are due the first strikes. A client that is given a role's name
-        lists first, and that is a call of its own.
+        If several faults are due, the first of them strikes. A call by a role's name lists first,
+        which counts as a call of its own.
 
-        A change that ends in a `RolesConnectionError` or `RolesTimeoutError` has not happened: in
-        process no connection is made then. Over HTTP one is there before the server knows what is
-        asked, so it drops, or stays silent: a read ends in the same class, and a change in an
-        `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses them for real.
+        A change that raises `RolesConnectionError` or `RolesTimeoutError` has not happened: in
+        process no connection is made then. Over HTTP the connection is there before the server
+        knows the call, so it drops or stays silent: a read raises the same class, but a change an
+        `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses connections for real.
 
         Args:
             operation: Which calls it strikes; `any` is all five.
@@ -546,11 +546,12 @@ class FakeAccount:
                 than the caller's limit).
             times: How many requests it strikes, or with `every_attempt` how many calls; None is
                 every one.
-            after: How many matching calls go before, whatever becomes of those.
+            after: How many matching calls it lets pass first, however they end.
             every_attempt: Whether it strikes every attempt of a call, as the client's own header
                 tells them apart; unless given, where `failure` is an error class.
             when: `before` the account does what it was asked, or `after` it did.
-            role: Strikes only calls about the role with this name or ID, as `create` names it.
+            role: Strikes only calls about the role with this name or ID; for `create`, the name
+                that the call gives.
             retry_after: On a 429 or 503, the header: seconds, or a date as text.
             detail: The detail of the problem document.
             members: On a 403, the plan's members: `entitlement`, `limit`, `current_count`,
@@ -560,8 +561,8 @@ class FakeAccount:
             The fault, whose `fired` counts the requests that it made fail.
 
         Raises:
-            ValueError: The arguments make no fault, or one that could never strike; for an error
-                class that no answer leads to, the message says how a test gets it.
+            ValueError: The arguments contradict one another, or the fault could never strike. For
+                an error class that no answer leads to, the message says how a test gets it.
         """
         fault = make_fault(
             operation,
@@ -581,19 +582,19 @@ class FakeAccount:
 
     @property
     def pending_faults(self) -> tuple[Fault, ...]:
-        """The faults that have not struck as often as they were to."""
+        """The faults that have struck less often than scripted."""
         with self._lock:
             return tuple(fault for fault in self._faults if fault.is_pending)
 
     def assert_no_pending_faults(self) -> None:
-        """Raise `AssertionError` where a scripted fault has not struck as often as it was to."""
+        """Raise `AssertionError` if a fault has struck less often than scripted."""
         __tracebackhide__ = True
         pending = [f"  {fault}" for fault in self.pending_faults]
         if pending:
-            raise AssertionError("faults that did not strike as scripted:\n" + "\n".join(pending))
+            raise AssertionError("faults struck less often than scripted:\n" + "\n".join(pending))
 
     def clear_faults(self) -> None:
-        """Forget every scripted fault and page, latency, the rate limit and the outage."""
+        """Remove every scripted fault and page size, all latency, the rate limit and the outage."""
         with self._lock:
             self._faults.clear()
             self._latencies.clear()
@@ -623,7 +624,7 @@ class FakeAccount:
     ) -> None:
         """Make answers take a while: in process on the account's clock, over HTTP for real.
 
-        Of several that match a call, the one that was given last counts.
+        If several latencies match a call, the one that was set last counts.
 
         Args:
             seconds: How long; with `up_to`, at least.
@@ -633,7 +634,7 @@ class FakeAccount:
             role: Only calls about the role with this name or ID take so long.
 
         Raises:
-            ValueError: A bound is below 0, or they are the wrong way round, or no call matches.
+            ValueError: `seconds` is below 0 or above `up_to`, or no call can match.
         """
         latency = Latency(seconds, up_to, seed, operation, role)
         with self._lock:
@@ -655,9 +656,9 @@ class FakeAccount:
             self._bucket = bucket
 
     def shorten_pages(self, *sizes: int) -> None:
-        """Let the next pages hold at most so many roles, whatever their limit, and have more.
+        """Shorten the next pages of lists: each holds at most so many roles, and more follow.
 
-        The service may do so; a page may be empty and have more.
+        The service may do so; a page may even be empty while more roles follow.
 
         Args:
             sizes: The most that each of the next pages holds, in order; 0 makes an empty page.
@@ -666,11 +667,11 @@ class FakeAccount:
             ValueError: A size is below 0.
         """
         if any(size < 0 for size in sizes):
-            raise ValueError(f"a page holds 0 roles or more, not {min(sizes)}")
+            raise ValueError(f"sizes must be 0 or more, not {min(sizes)}")
         with self._lock:
             self._service.page_sizes.extend(sizes)
 
-    # What it was asked
+    # The log of its calls
 
     @property
     def calls(self) -> tuple[LoggedCall, ...]:
@@ -680,7 +681,7 @@ class FakeAccount:
 
     @property
     def calls_in_all(self) -> int:
-        """How many calls there have been, those among them that the log does not keep."""
+        """How many calls there have been, including those that the log no longer keeps."""
         with self._lock:
             return self._log.total
 
@@ -704,17 +705,18 @@ class FakeAccount:
             self._log.clear()
 
     def assert_roles(self, expected: Mapping[str, Iterable[AnyPermission | str]]) -> None:
-        """Raise `AssertionError`, with the difference, unless the custom roles are these.
+        """Assert that these are the custom roles, and that each holds these permissions.
 
         Args:
             expected: The permissions of each role by its name, in any order.
 
         Raises:
-            AssertionError: They are others; it names each role and permission that differs.
+            AssertionError: The account differs; the message names each role and permission that
+                does.
             TypeError: The permissions of a role are one string.
         """
         __tracebackhide__ = True
-        wanted = {name: set(map(str, several(held))) for name, held in expected.items()}
+        wanted = {name: set(map(str, reject_string(held))) for name, held in expected.items()}
         found = {
             r.name: set(map(str, r.permissions or ())) for r in self.roles if not r.is_predefined
         }
@@ -739,11 +741,11 @@ class FakeAccount:
         """Answer one request, as the service would and as the test scripted it.
 
         Args:
-            request: Its `Authorization` header says whose it is.
+            request: The request, with the API key in its `Authorization` header.
 
         Returns:
-            The answer; a failure is a problem document and no exception. Its `Date` header is the
-            account's time.
+            The answer; a failure is a problem document, not an exception. Its `Date` header is
+            the account's time.
         """
         with self._lock:
             operation = operation_of(request)
@@ -768,15 +770,15 @@ class FakeAccount:
             return reply
 
     def _refusal(self, key: str) -> Response | None:
-        """Return what keeps the account from looking at the request at all."""
+        """Return the answer to a request that is not even looked at, or None."""
         if self._outage:
-            return problem_response(503, "the service is out")
+            return problem_response(503, "the service is down")
         if key not in self._keys:
             detail = "the API key is not known" if key else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"})
         wait = self._bucket.wait(self.now()) if self._bucket is not None else None
         if wait:
-            # No clock tells less than a microsecond.
+            # The clock has a resolution of a microsecond, so less than that is rounding.
             seconds = str(math.ceil(round(wait, 6)))
             return problem_response(429, "too many requests", {"Retry-After": seconds})
         return None
@@ -787,7 +789,7 @@ class FakeAccount:
         fault = None
         if self._faults:
             subjects = _subjects(operation, role, request)
-            # Each of them counts the call, and the first that is due strikes.
+            # Every fault has to count the call, so all are asked; the first that is due strikes.
             due = [f for f in self._faults if f.is_due(operation, subjects, request, attempt)]
             fault = due[0] if due else None
         if fault is None:
@@ -832,12 +834,12 @@ def _check_key(key: str) -> None:
         raise ValueError("a key must be printable ASCII without spaces")
 
 
-def several(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
-    """Return the permissions; raises `TypeError` where they are one string."""
+def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
+    """Return the permissions, or raise `TypeError` if they are one string."""
     # A string is an iterable of strings too, so no type checker sees the slip.
     if isinstance(permissions, str):
         raise TypeError(
-            f"permissions must be a set or another iterable, not one string {permissions!r}"
+            f"permissions must be a set or another iterable, not the string {permissions!r}"
         )
     return permissions
 
@@ -851,7 +853,10 @@ def _is_unicode(*texts: str) -> bool:
 
 
 def _warn_of_misspelled(permissions: Iterable[str]) -> None:
-    """Warn of each unknown permission that is a letter off a known one, at the caller's caller."""
+    """Warn of each unknown permission that is a letter off a known one.
+
+    The warning shows the line that called the caller of this function.
+    """
     for permission in permissions:
         if known_permission(permission):
             continue

@@ -53,7 +53,7 @@ _RARE: Final = ("extra_permissions", "kept_names", "roles_created")
 
 
 def encode(data: AccountData) -> str:
-    """Return an account as JSON text; what most accounts do not have is left out."""
+    """Return an account as JSON text; members that most accounts do not need are left out."""
     members: dict[str, Any] = {
         name: getattr(data, name)
         for name in data.__struct_fields__
@@ -66,7 +66,7 @@ def decode(text: str) -> AccountData:
     """Return the account that JSON text holds.
 
     Raises:
-        ValueError: It holds none; the message says where.
+        ValueError: It is not an account file; the message says where.
     """
     try:
         return msgspec.json.decode(text, type=AccountData)

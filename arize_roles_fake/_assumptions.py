@@ -1,7 +1,7 @@
-"""The open questions about the service, each with the answer that the fake gives.
+"""The open questions about the service, on which Arize's reference is silent.
 
-Arize's reference is silent on these. `FIDELITY.md`, beside this file, lists them with every rule
-that is known.
+Each has the answer that the fake gives. `FIDELITY.md`, beside this file, lists them among the rules
+that are known.
 """
 
 import functools
@@ -13,14 +13,14 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Assumptions:
-    """What the fake does where Arize's reference is silent; turn one to test against the other.
+    """What the fake does where Arize's reference is silent; change one to test the other case.
 
     ```python
     account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
     ```
 
     `python -m arize_roles_fake record` asks a real service these questions, and `compare` prints
-    which settings make the fake like it.
+    the settings with which the fake is most like it.
 
     Raises:
         ValueError: A value is not among those that its field can take.
@@ -34,21 +34,22 @@ class Assumptions:
     """The status for changing or deleting a predefined role."""
 
     name_comparison: Literal["exact", "case-insensitive", "trimmed"] = "exact"
-    """Which names are the same: those that are equal, also those that differ by case, or also
-    those that differ by outer spaces, which the service then removes before it keeps a name."""
+    """Which names count as the same: equal ones alone (`exact`), those that differ by case too, or
+    those that differ by outer spaces too, which the service then strips (`trimmed`)."""
 
     deleted_name: Literal["free", "kept"] = "free"
     """Whether the name of a deleted role can be given again; with `kept` that is a 409."""
 
     rename_to_own_name: Literal[200, 409] = 200
-    """The status for giving a role the name that it has."""
+    """The status for giving a role the name that it already has."""
 
     list_order: Literal["newest-first", "oldest-first"] = "newest-first"
     """The order of a list. Predefined roles are as old as the account."""
 
     paging: Literal["by-position", "by-offset"] = "by-position"
-    """How a walk goes on. By position, roles that exist from its start to its end are seen exactly
-    once; by offset, a role that is created or deleted meanwhile makes it skip or repeat others."""
+    """What a cursor holds. By position, a walk sees each role that exists from its start to its end
+    exactly once; by offset, a role that is created or deleted meanwhile makes it skip or repeat
+    others."""
 
     unknown_id: Literal[404, 400] = 404
     """The status for the ID of no role."""
@@ -92,7 +93,7 @@ class Assumptions:
             settings: Each a field and its value; the other fields have their defaults.
 
         Raises:
-            ValueError: A text is no such setting.
+            ValueError: A text is not such a setting.
         """
         given: dict[str, Any] = {}
         for setting in settings:

@@ -1,4 +1,4 @@
-"""The log of what an account was asked, bounded in entries and in bytes."""
+"""The log of an account's calls, bounded in entries and in bytes."""
 
 from collections import deque
 from datetime import datetime
@@ -11,31 +11,31 @@ from arize_roles_async._wire import Request
 from arize_roles_fake._faults import ON_ONE, Breakage
 from arize_roles_fake._wire import TITLES, parse_json, parse_role_id
 
-_SHOWN = 600
+_MAX_TEXT = 600
 
 
 @attrs.frozen(kw_only=True)
 class LoggedCall:
-    """One request that an account was asked, as its log keeps it."""
+    """One request to an account, as its log keeps it."""
 
     operation: str
     """`list`, `get`, `create`, `update`, `delete`; of anything else, the method and path."""
     role: str | None
-    """The name, when it was asked, of the role that it was about."""
+    """The name that the role of the call had then; None where there was no such role."""
     api_key: str = attrs.field(repr=False)
     outcome: int | Breakage
     """The status of the answer, or how the attempt failed without one."""
     duration: float
     """Seconds that the answer took, on the account's clock."""
     attempt: int
-    """Which attempt of the caller's it was, from 1; 1 for clients that do not say."""
+    """Which attempt of a call it was, from 1; 1 for clients that do not say."""
     at: datetime
-    """When it was asked, on the account's clock."""
+    """When the request came, on the account's clock."""
     request: Request = attrs.field(repr=False, eq=False)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What was asked: the ID, the fields of the body, the parameters of the query."""
+        """The arguments of the call: the ID, the fields of the body, the query's parameters."""
         path, _, query = self.request.target.partition("?")
         given: dict[str, Any] = {name: _plain(name, value) for name, value in parse_qsl(query)}
         if self.operation in ON_ONE:
@@ -45,7 +45,7 @@ class LoggedCall:
 
     def __str__(self) -> str:
         pairs = (f"{_printable(name)}={value!r}" for name, value in self.arguments.items())
-        asked = _shortened(", ".join(pairs))
+        arguments = _shortened(", ".join(pairs))
         about = f" {self.role!r}" if self.role is not None and self.operation != "create" else ""
         outcome = str(self.outcome)
         if isinstance(self.outcome, int) and self.outcome in TITLES:
@@ -53,7 +53,7 @@ class LoggedCall:
         tail = "" if self.attempt == 1 else f", attempt {self.attempt}"
         tail += f", {self.duration:g} s" if self.duration else ""
         operation = _shortened(_printable(self.operation))
-        return f"{operation}({asked}){_shortened(about)} -> {outcome}{tail}"
+        return f"{operation}({arguments}){_shortened(about)} -> {outcome}{tail}"
 
 
 class CallLog:
@@ -67,7 +67,7 @@ class CallLog:
     def __init__(self, max_calls: int, max_bytes: int) -> None:
         self._max_calls = max_calls
         self._max_bytes = max_bytes
-        # Rows, since most are never looked at.
+        # Plain tuples: most entries are never read, and making a `LoggedCall` takes longer.
         self._rows: deque[tuple[Any, ...]] = deque()
         self._bytes = 0
         self.total: int = 0
@@ -77,7 +77,7 @@ class CallLog:
         return len(self._rows)
 
     def add(self, *row: Any) -> None:  # noqa: ANN401 - the fields of a logged call, in order
-        """Add a call, and drop the oldest ones where it is one too many."""
+        """Add a call, and drop the oldest ones that exceed the bounds."""
         request: Request = row[-1]
         size = len(request.target) + len(request.body or b"")
         for name, value in request.headers.items():
@@ -110,4 +110,4 @@ def _printable(text: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"

@@ -39,7 +39,7 @@ class FakeRolesClient(BaseRolesClient):
 
     Args:
         account: The account behind it; a fresh one of its own unless given.
-        api_key: Which of the account's keys it uses; the account's first unless given.
+        api_key: The key that it sends; the account's first key unless given.
         timeout: Seconds for a whole call, or every limit; None is no limit.
         retry: How often a call is tried.
         max_concurrency: Requests under way at once; further calls wait for their turn in the
@@ -87,7 +87,7 @@ class AccountTransport(Transport):
         self._enter_loop()
 
     def _enter_loop(self) -> None:
-        """Belong to the event loop that runs, unless another one that is open has the client."""
+        """Bind the client to the running event loop, unless it belongs to another open one."""
         loop = _running_loop()
         if self._loop is not loop:
             if self._loop is not None and _is_open(self._loop):
@@ -100,7 +100,7 @@ class AccountTransport(Transport):
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()
         began = self.now()
-        # As a real call would, it lets others run and can be cancelled here.
+        # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
         headers = {**request.headers, "Authorization": self._authorization}
         reply = self._account.handle(msgspec.structs.replace(request, headers=headers))
@@ -108,12 +108,10 @@ class AccountTransport(Transport):
             call.mark_sent(began)
         if reply.broken is None and not reply.delay:
             return reply
-        return await self._disturbed(reply, began, request, call)
+        return await self._deliver(reply, began, request, call)
 
-    async def _disturbed(
-        self, reply: Reply, began: float, request: Request, call: Call
-    ) -> Response:
-        """Let happen on the way what the test scripted."""
+    async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> Response:
+        """Delay or break a reply on its way, as the test scripted."""
         where = f"{request.method} {request.path}"
         if reply.broken == "refused":
             raise RolesConnectionError(f"{where}: the connection was refused")
@@ -135,7 +133,7 @@ class AccountTransport(Transport):
         message: str,
         call: Call,
     ) -> None:
-        """Let time pass, or the limit that it exceeds."""
+        """Let time pass, or raise at the limit that it exceeds."""
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began)
@@ -197,7 +195,7 @@ def _do_nothing() -> None:
 
 
 class _TimeIsUpError(Exception):
-    """Leaves a call whose time in all has passed on the account's clock."""
+    """Leaves a call whose total time has passed on the account's clock."""
 
 
 class _AccountTimeLimit(TimeLimit):

@@ -1,4 +1,4 @@
-"""The account as a page for a person: who may do what, and what was asked last."""
+"""The account as a web page: who may do what, and the last calls."""
 
 import base64
 import hashlib
@@ -97,10 +97,10 @@ HEADERS: Final = {
 
 
 def is_local_request(host: str, peer: str | None) -> bool:
-    """Whether a request comes from this machine and means it.
+    """Whether a request comes from this machine, and is addressed to it by a local name.
 
-    A page from elsewhere can make a browser resolve its own name to this machine (DNS rebinding),
-    and is then of the same origin; the name is in the Host header.
+    A web page from elsewhere can make a browser resolve the page's own name to this machine (DNS
+    rebinding), and then has the same origin. Its name is in the Host header.
 
     Args:
         host: The Host header.
@@ -110,7 +110,7 @@ def is_local_request(host: str, peer: str | None) -> bool:
 
 
 def host_name(host: str) -> str:
-    """Return the name or address of a Host header; an empty text where it is malformed."""
+    """Return the name or address in a Host header; an empty text if it is malformed."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -118,7 +118,7 @@ def host_name(host: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Return a text for the page: on one line, with nothing in it that reverses the writing."""
+    """Return a text as HTML: on one line, and without marks that reverse its direction."""
     return html.escape(one_line(text))
 
 

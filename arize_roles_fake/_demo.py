@@ -20,10 +20,10 @@ from arize_roles_fake._server import serve
 
 
 async def demo() -> int:
-    """Drive the client through every call and some failures, and print what a person wants to see.
+    """Make every call and some that fail, and print what came of each.
 
     Returns:
-        0 if all went as it should, else 1.
+        0 if every call ended as expected, else 1.
     """
     warnings.simplefilter("ignore", AlphaWarning)
     account = FakeAccount()
@@ -36,9 +36,9 @@ async def demo() -> int:
             await _drive(roles)
             account.assert_roles({"Data Scientist": {Permission.DATASET_READ}})
         except (AssertionError, RolesError) as error:
-            print(f"\nThis should not have happened: {error!r}", file=sys.stderr)
+            print(f"\nNot as expected: {error!r}", file=sys.stderr)
             return 1
-    print(f"\nAll as it should be, in {len(account.calls)} requests over the socket.")
+    print(f"\nAll as expected, in {len(account.calls)} requests over the socket.")
     return 0
 
 
@@ -48,44 +48,47 @@ async def _drive(roles: RolesClient) -> None:
     )
     print(f"create   {role}")
     page = await roles.list(is_predefined=False)
-    _expect(page.roles == (role,), "the custom roles are the one that was made")
+    _expect(page.roles == (role,), "the new role is the only custom one")
     print(f"list     {page}")
-    _expect(await roles.get(role_id=role.id) == role, "the role is the same by its ID")
-    _expect(await roles.get(role="AI Engineer") == role, "and by its name")
+    _expect(await roles.get(role_id=role.id) == role, "its ID finds the role")
+    _expect(await roles.get(role="AI Engineer") == role, "its name finds the role")
     print(f"get      {role.name!r} by its ID and by its name")
     changed = await roles.update(
         role_id=role.id, permissions=[Permission.PROJECT_READ, Permission.DATASET_READ]
     )
-    _expect(changed.permissions == (Permission.PROJECT_READ, Permission.DATASET_READ), "replaced")
+    _expect(
+        changed.permissions == (Permission.PROJECT_READ, Permission.DATASET_READ),
+        "the update replaced the permissions",
+    )
     print(f"update   {changed}")
     other = await roles.create(name="Data Scientist", permissions=["DATASET_READ"])
     names = [role.name async for role in roles.list(limit=2)]
     _expect(
         names[:3] == ["Data Scientist", "AI Engineer", "Project Admin"] and "Admin" in names,
-        "every role",
+        "the walk lists every role",
     )
     print(f"walk     {', '.join(names)}")
 
-    print("\nWhat cannot be done says why:")
+    print("\nCalls that fail say why:")
     taken = roles.create(name=other.name, permissions=["DATASET_READ"])
-    await _refused(ConflictError, taken)
-    await _refused(ForbiddenError, roles.delete(role="Admin"))
-    await _refused(NotFoundError, roles.get(role="AI Enginer"))
-    await _refused(ValidationError, roles.create(name="", permissions=["PROJECT_RAED"]))
+    await _expect_error(ConflictError, taken)
+    await _expect_error(ForbiddenError, roles.delete(role="Admin"))
+    await _expect_error(NotFoundError, roles.get(role="AI Enginer"))
+    await _expect_error(ValidationError, roles.create(name="", permissions=["PROJECT_RAED"]))
 
     await roles.delete(role_id=role.id)
-    await _refused(NotFoundError, roles.get(role_id=role.id))
+    await _expect_error(NotFoundError, roles.get(role_id=role.id))
 
 
-async def _refused(kind: type[RolesError], call: Awaitable[object]) -> None:
+async def _expect_error(expected: type[RolesError], call: Awaitable[object]) -> None:
     try:
         await call
-    except kind as error:
-        print(f"  {kind.__name__}: {error}")
+    except expected as error:
+        print(f"  {expected.__name__}: {error}")
     else:
-        raise AssertionError(f"no {kind.__name__} came")
+        raise AssertionError(f"{expected.__name__} was not raised")
 
 
-def _expect(holds: object, what: str) -> None:
+def _expect(holds: object, expectation: str) -> None:
     if not holds:
-        raise AssertionError(f"it does not hold that {what}")
+        raise AssertionError(f"expected that {expectation}")

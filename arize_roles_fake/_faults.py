@@ -63,14 +63,14 @@ _FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
 }
 """How each error class is brought about."""
 
-_BROUGHT_ABOUT_OTHERWISE: Final[dict[type[RolesError], str]] = {
-    RolesError: "it is the base of all errors; give one of the others",
+_NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
+    RolesError: "it is the base of all errors; give one of its subclasses",
     StatusError: "give the status, such as 418",
-    ValidationError: "arguments that break a rule raise it, and nothing is sent",
-    ConfigurationError: "a client that is made with wrong arguments raises it",
-    ClientStateError: "a client that is closed raises it",
-    MissingExtraError: "a package that is not installed leads to it",
-    RoleRenamedError: "a role that is renamed while an update by name looks for it leads to it",
+    ValidationError: "a call raises it if an argument breaks a rule, and sends nothing",
+    ConfigurationError: "a client raises it if it is made with wrong arguments",
+    ClientStateError: "a client raises it once it is closed",
+    MissingExtraError: "a conversion raises it if a package is not installed",
+    RoleRenamedError: "an update by name raises it if the role is renamed during the call",
 }
 """How a test gets the error classes that no answer leads to."""
 
@@ -105,13 +105,13 @@ class Fault:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it has not struck as often as it was to, or, without a number, not at all."""
+        """Whether it has struck less often than scripted; without a number, not even once."""
         return self._struck < (1 if self.times is None else self.times)
 
     def is_due(
         self, operation: str, subjects: Container[str | None], request: Request, attempt: int
     ) -> bool:
-        """Count a request, and tell whether this fault is due to make it fail."""
+        """Count a request, and return whether this fault is due to make it fail."""
         if self.operation not in {operation, "any"} or operation not in OPERATIONS:
             return False
         if operation == "delete" and self.failure in _NEED_A_BODY:
@@ -119,7 +119,7 @@ class Fault:
         if self.role is not None and self.role not in subjects:
             return False
         if self.every_attempt and attempt > 1:
-            # Equal calls at the same moment differ by how far each has come.
+            # Equal calls at the same moment are told apart by the attempt that each has reached.
             return self._last_attempts.get(_identity(request)) == attempt - 1
         self._seen += 1
         return self._seen > self.after and (self.times is None or self._struck < self.times)
@@ -133,10 +133,10 @@ class Fault:
             self._last_attempts[_identity(request)] = attempt
 
     def apply(self, answer: Response | None) -> tuple[Response, Breakage | None]:
-        """Return what the answer becomes, and how it breaks on the way.
+        """Return the answer as this fault changes it, and how it breaks on the way.
 
         Args:
-            answer: The account's own; None where the fault strikes before there is one.
+            answer: The account's own answer; None if the fault strikes before there is one.
         """
         if isinstance(self.failure, int):
             headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
@@ -173,7 +173,8 @@ def make_fault(
     """Return the fault that the arguments script.
 
     Raises:
-        ValueError: They make no fault, or one that could never strike; it names every reason.
+        ValueError: They contradict one another, or the fault could never strike. The message
+            names every reason.
     """
     name = failure.__name__ if isinstance(failure, type) else repr(failure)
     means = _FAILURES.get(failure) if isinstance(failure, type) else failure
@@ -185,14 +186,14 @@ def make_fault(
                 f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}",
             ),
             (means not in get_args(Breakage) and not _is_failing(means), _not_a_failure(failure)),
-            (times is not None and times < 1, f"with times={times} it never strikes"),
+            (times is not None and times < 1, f"times must be 1 or more, not {times}"),
             (after < 0, f"after must be 0 or more, not {after}"),
             (when not in get_args(When), f"when must be before or after, not {when!r}"),
             (
                 when == "after" and means in _NOT_CONNECTED,
                 (
-                    f"{name} means that nothing was sent, so nothing was done before; "
-                    "'lost' drops the connection after the work"
+                    f"{name} means that nothing was sent, so when must be before; "
+                    "'lost' drops the connection after the account did its work"
                 ),
             ),
             (
@@ -211,22 +212,22 @@ def make_fault(
             (role is not None and operation == "list", "a list is not about one role"),
             (
                 role is not None and operation == "create" and is_role_id(role),
-                "before create a role has no ID",
+                "role must be a name for create, as the role has no ID yet",
             ),
             (
                 operation == "delete" and means in _NEED_A_BODY,
-                f"a deletion is answered without a body, so it cannot be {name}",
+                f"the answer to a delete has no body, so it cannot be {name}",
             ),
             (
                 failure is InvalidResponseError and operation in _CHANGES,
                 (
-                    f"{operation} never ends in it: a client that cannot read the answer to a "
-                    "change looks what became of it, as 'malformed' makes it do"
+                    f"{operation} never raises it: a client that cannot read the answer to a "
+                    "change looks at the account; 'malformed' scripts such an answer"
                 ),
             ),
             (
                 failure is OutcomeUnknownError and operation in {*_READS, "any"},
-                f"the outcome of {operation} is never unknown: only a change has one",
+                f"{operation} never raises it: only a change has an unknown outcome",
             ),
         )
         if is_wrong
@@ -252,7 +253,7 @@ def _is_failing(status: object) -> bool:
 
 
 def _not_a_failure(failure: object) -> str:
-    how = _BROUGHT_ABOUT_OTHERWISE.get(failure) if isinstance(failure, type) else None
+    how = _NOT_SCRIPTED.get(failure) if isinstance(failure, type) else None
     if isinstance(failure, type) and how is not None:
         return f"no answer leads to {failure.__name__}: {how}"
     name = failure.__name__ if isinstance(failure, type) else repr(failure)
@@ -276,7 +277,7 @@ def parse_fault(text: str) -> dict[str, Any]:
     text, has_role, role = text.partition(",role=")
     what, *options = text.split(",")
     operation, _, failure = what.partition(":")
-    classes = {each.__name__: each for each in (*_FAILURES, *_BROUGHT_ABOUT_OTHERWISE)}
+    classes = {each.__name__: each for each in (*_FAILURES, *_NOT_SCRIPTED)}
     arguments: dict[str, Any] = {
         "operation": operation,
         "failure": int(failure) if failure.isdecimal() else classes.get(failure, failure),
@@ -307,7 +308,7 @@ class Latency:
         high = seconds if up_to is None else up_to
         if not 0.0 <= seconds <= high < math.inf:
             raise ValueError(
-                f"latency must be 0 or more, and up_to no less, not {seconds}, {up_to}"
+                f"latency must be 0 or more, and up_to no less, not {seconds} and {up_to}"
             )
         if operation not in {*OPERATIONS, "any"}:
             raise ValueError(
@@ -322,7 +323,7 @@ class Latency:
         """The operation and the role that it is about."""
 
     def matches(self, operation: str, subjects: Container[str | None]) -> bool:
-        """Whether the answer to a request takes this long."""
+        """Whether this latency is that of a request's answer."""
         chosen, role = self.scope
         return chosen in {operation, "any"} and (role is None or role in subjects)
 
@@ -332,14 +333,14 @@ class Latency:
 
 
 class TokenBucket:
-    """A rate limit: so many calls a second, and a few at once.
+    """A rate limit: so many calls a second, and a burst at once.
 
-    It is kept as the moment at which the bucket is full again, which no rounding of tokens touches.
+    What is kept is the moment at which the bucket is full again, so that rounding does not add up.
     """
 
     def __init__(self, per_second: float, burst: int) -> None:
         if not 0.0 < per_second < math.inf or burst < 1:
-            raise ValueError("a rate limit needs per_second above 0 and burst of 1 or more")
+            raise ValueError("per_second must be above 0, and burst 1 or more")
         self._refill = 1.0 / per_second
         self._capacity = self._refill * burst
         self._began: datetime | None = None
@@ -351,7 +352,7 @@ class TokenBucket:
         seconds = (now - self._began).total_seconds()
         full_at = max(self._full_at, seconds) + self._refill
         lacking = full_at - seconds - self._capacity
-        # Less than a clock can tell is rounding.
+        # The clock has a resolution of a microsecond, so less than that is rounding.
         if lacking > 1e-6:  # noqa: PLR2004
             return lacking
         self._full_at = full_at

@@ -8,7 +8,7 @@ from typing import Final
 
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, any_permission
-from arize_roles_fake._account import several
+from arize_roles_fake._account import reject_string
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def make_role(
     number = zlib.crc32(name.encode())
     held = None
     if permissions is not None:
-        held = tuple(any_permission(str(each)) for each in several(permissions))
+        held = tuple(any_permission(str(each)) for each in reject_string(permissions))
     return Role(
         id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,
         name=name,

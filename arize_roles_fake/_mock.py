@@ -1,4 +1,4 @@
-"""Clients that code under test makes itself, led to an account instead of a socket."""
+"""Connecting clients that code under test makes itself to an account instead of a socket."""
 
 import os
 from collections.abc import Generator
@@ -20,11 +20,11 @@ def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
     account.assert_roles({"AI Engineer": {"PROJECT_READ"}})
     ```
 
-    The code under test stays as it is: its client checks its configuration as ever and takes its
-    key from where it always does, and then needs no socket and waits for nothing, since time is
-    the account's. `ARIZE_API_KEY` holds the account's key meanwhile. A client with a key that the
-    account does not know gets 401; `FakeAccount.add_key` makes it known. A client that was made
-    before the block is not concerned, and one that was made in it stays with the account.
+    The code under test stays as it is: its client checks its configuration and finds its key as
+    always. It needs no socket and waits for nothing, since time is the account's. In the block,
+    `ARIZE_API_KEY` holds the account's key. A client with a key that the account does not know
+    gets 401; `FakeAccount.add_key` makes it known. A client that was made before the block is not
+    affected; one that was made in it uses the account after it, too.
 
     Args:
         account: The account; a fresh one unless given.

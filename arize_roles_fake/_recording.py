@@ -1,12 +1,12 @@
-"""What a service answers to a fixed script of calls, written down and compared with the fake.
+"""Recording what a service answers to a fixed script of calls, and comparing it with the fake.
 
-A recording is JSON: the calls, with placeholders for what differs from run to run, and beside each
-what was answered. It holds no API key, no role but those that the script created, and of what the
-answers say in prose only that they say something.
+A recording is JSON: each call and its answer, with placeholders for what differs from run to run.
+It holds no API key and no role that the script did not create. Of the prose in an answer it holds
+only that there was some.
 
-Recording harms nobody, however oddly a service answers: a role is the script's own only if its name
-holds the run's mark, and what is not its own is neither changed nor deleted. The one request about
-another role renames one that the answer itself calls predefined to the name that it has.
+Recording is safe, however oddly a service answers: a role is the script's own only if its name
+holds the run's mark, and no other role is changed or deleted. The one request about another role
+gives a role that the answer itself calls predefined the name that it already has.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from arize_roles_fake._script import SCRIPT, Step
 from arize_roles_fake._wire import parse_json
 
 Send = Callable[[Request], Awaitable[Response]]
-"""Sends a request to whom is recorded; an `Authorization` header goes before its own."""
+"""Sends a request to the service that is recorded, with its API key unless the request has one."""
 
-# Kept as they are; every other value is only named by its type.
+# Recorded as they are; of every other value, only the type is.
 _KEPT: Final = frozenset(
     {
         *("roles", "pagination", "name", "description", "permissions", "is_predefined"),
@@ -55,15 +55,15 @@ _BUSY: Final = 429
 _TRIES: Final = 5
 _LONGEST_WAIT: Final = 60.0
 _NO_KEY: Final = "no-such-key"
-_NOBODY: Final = {"Authorization": f"Bearer {_NO_KEY}"}
+_UNKNOWN_CALLER: Final = {"Authorization": f"Bearer {_NO_KEY}"}
 _PLACEHOLDER: Final = re.compile("<(.+?)>")
-_DEEPEST: Final = 20
+_MAX_DEPTH: Final = 20
 _PAGES_SEARCHED: Final = 50
 
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What was answered to a step, without anything that differs from run to run."""
+    """The answer to a step, without anything that differs from run to run."""
 
     status: int
     content_type: str | None
@@ -80,13 +80,13 @@ class Recorded:
 
 @attrs.frozen(kw_only=True)
 class Recording:
-    """What came of a script."""
+    """The answers to a script."""
 
     answers: tuple[Recorded, ...]
     skipped: tuple[str, ...] = ()
-    """The rules that were not asked, since an answer before them did not tell what they need."""
+    """The rules that were not asked, since an earlier answer lacked what they need."""
     left: tuple[str, ...] = ()
-    """What the script may have created and did not delete again."""
+    """What the script may have created without deleting it again."""
 
 
 async def record(
@@ -149,7 +149,7 @@ async def record_service(
     known, unknown = connect(Secret(None)), connect(Secret(_NO_KEY))
 
     async def send(request: Request) -> Response:
-        # Each transport says by itself whose key it has.
+        # Each transport sends its own key.
         transport = unknown if "Authorization" in request.headers else known
         transport.check_open()
         call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
@@ -167,11 +167,11 @@ async def record_service(
 
 
 async def replay(recording: Recording, account: FakeAccount) -> list[tuple[str, str]]:
-    """Run a recording's script on the fake and return each difference: its rule, and what differs.
+    """Run a recording's script on the fake, and return the rule and the text of each difference.
 
     Args:
         recording: The recording.
-        account: What it is compared with; fresh.
+        account: The account that answers; fresh.
     """
     authorization = {"Authorization": f"Bearer {account.api_key}"}
 
@@ -196,10 +196,9 @@ _NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")
 
 
 async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
-    """Return each difference to the fake as a line, and the assumptions that leave the fewest.
+    """Return each difference to the fake as a line, and the assumptions with the fewest.
 
-    A difference that an assumption explains names the setting that makes the fake like the service:
-    one that leaves no difference which was not there before.
+    Where another value of an assumption removes a difference and adds none, the line names it.
     """
     chosen = Assumptions()
     differences = left = await replay(recording, FakeAccount(assumptions=chosen))
@@ -229,7 +228,7 @@ def decode(text: bytes) -> Recording:
     """Return the recording that a file holds.
 
     Raises:
-        ValueError: It holds none.
+        ValueError: The text is not a recording.
     """
     try:
         answers = msgspec.json.decode(text, type=tuple[Recorded, ...])
@@ -247,26 +246,26 @@ class _Recorder:
         self._deletions = 0
         self._own_ids: set[str] = set()
         self.left: list[str] = []
-        """What may have been created and was not deleted again."""
+        """What may have been created without being deleted again."""
 
     async def run(self, step: Step) -> Recorded | None:
-        """Ask a step, or return None if an answer before it did not tell what it needs."""
+        """Send a step, or return None if an earlier answer lacked what it needs."""
         texts = [step.role or "", *step.query.values(), *_strings(step.body)]
         needed = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         if not needed <= self._saved.keys():
             return None
-        body = None if step.body is None else msgspec.json.encode(self._filled(step.body))
+        body = None if step.body is None else msgspec.json.encode(self._substitute(step.body))
         if step.raw_body is not None:
             body = step.raw_body.encode()
-        query = urlencode(self._filled(step.query), quote_via=quote, safe="")
-        path = ROLES_PATH if step.role is None else role_path(self._filled(step.role))
+        query = urlencode(self._substitute(step.query), quote_via=quote, safe="")
+        path = ROLES_PATH if step.role is None else role_path(self._substitute(step.role))
         answer = await self._answer(
             Request(
                 method=step.method,
                 target=f"{path}?{query}" if query else path,
                 body=body,
                 headers=(
-                    ({} if step.with_key else _NOBODY)
+                    ({} if step.with_key else _UNKNOWN_CALLER)
                     | ({} if step.content_type is None else {"Content-Type": step.content_type})
                 ),
             )
@@ -283,12 +282,12 @@ class _Recorder:
             answer=Answer(
                 status=answer.status,
                 content_type=None if media_type is None else media_type.partition(";")[0].strip(),
-                body=self._shown("", data, 0) if isinstance(data, dict) else data,
+                body=self._anonymous("", data, 0) if isinstance(data, dict) else data,
             ),
         )
 
     async def clean_up(self) -> None:
-        """Delete every role of this run, those that it did not mean to create among them."""
+        """Delete every role of this run, including those that it did not mean to create."""
         for role_id in sorted(self._own_ids):
             await self._delete(role_id)
         cursor, seen = "", set[str]()
@@ -304,7 +303,7 @@ class _Recorder:
             cursor = f"&cursor={quote(next_cursor, safe='')}"
 
     async def _delete(self, role_id: str) -> None:
-        # No more than can have been created, whatever a listing says.
+        # Never more than can have been created, whatever a listing says.
         if role_id and self._deletions:
             self._deletions -= 1
             await self._answer(Request(method="DELETE", target=role_path(role_id)))
@@ -314,7 +313,7 @@ class _Recorder:
         if members is not None and self._is_own(members):
             self._own_ids |= {_text(members, "id")} - {""}
         else:
-            self.left.append(f"{step.rule}: was answered as created, without the run's mark")
+            self.left.append(f"{step.rule}: a role was created without the run's mark")
 
     async def _answer(self, request: Request) -> Response:
         answer = await self._send(request)
@@ -326,12 +325,12 @@ class _Recorder:
             answer = await self._send(request)
         return answer
 
-    def _filled(self, value: Any) -> Any:  # noqa: ANN401 - JSON
-        """Return JSON with what was saved in the place of placeholders."""
+    def _substitute(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+        """Return JSON with what was saved in place of the placeholders."""
         if isinstance(value, str):
             return _PLACEHOLDER.sub(lambda found: self._saved[found[1]], value)
         if isinstance(value, dict):
-            return {k: self._filled(v) for k, v in cast("dict[str, Any]", value).items()}
+            return {k: self._substitute(v) for k, v in cast("dict[str, Any]", value).items()}
         return value
 
     def _save(self, name: str, answer: dict[str, Any]) -> None:
@@ -339,27 +338,27 @@ class _Recorder:
         role = roles[0] if roles else answer
         is_predefined = role.get("is_predefined") is True
         if is_predefined if name == "predefined" else self._is_own(role) and not is_predefined:
-            self._fill(f"{name}.id", _text(role, "id"))
-            self._fill(f"{name}.name", _text(role, "name"))
-        self._fill(f"{name}.cursor", _text(_object(answer, "pagination"), "next_cursor"))
+            self._save_text(f"{name}.id", _text(role, "id"))
+            self._save_text(f"{name}.name", _text(role, "name"))
+        self._save_text(f"{name}.cursor", _text(_object(answer, "pagination"), "next_cursor"))
 
-    def _fill(self, name: str, value: str) -> None:
+    def _save_text(self, name: str, value: str) -> None:
         if value:
             self._saved[name] = value
 
-    def _shown(self, field: str, value: object, depth: int) -> object:
-        """Return JSON with placeholders for what differs from run to run or is not ours to keep."""
-        if depth > _DEEPEST:
+    def _anonymous(self, field: str, value: object, depth: int) -> object:
+        """Return JSON with placeholders for what differs from run to run or is somebody else's."""
+        if depth > _MAX_DEPTH:
             return "<too deep>"
         if isinstance(value, dict):
             members = cast("dict[str, Any]", value)
             if members.keys() & {"id", "name"} and not self._is_own(members):
                 return _FOREIGN
-            return {name: self._shown(name, members[name], depth + 1) for name in sorted(members)}
+            return {n: self._anonymous(n, members[n], depth + 1) for n in sorted(members)}
         if isinstance(value, list):
             items = cast("list[object]", value)
-            shown = [self._shown(field, item, depth + 1) for item in items]
-            return [item for item in shown if item != _FOREIGN]
+            kept = [self._anonymous(field, item, depth + 1) for item in items]
+            return [item for item in kept if item != _FOREIGN]
         return self._value(field, value)
 
     def _value(self, field: str, value: object) -> object:
@@ -381,14 +380,14 @@ class _Recorder:
 
 
 def _parse(answer: Response) -> dict[str, Any] | str:
-    """Return the object that an answer's body is, or what it is instead."""
+    """Return the JSON object in an answer's body, or a text that says what the body is instead."""
     if not answer.body:
         return "<empty>"
     data = parse_json(answer.body)
     return cast("dict[str, Any]", data) if isinstance(data, dict) else "<not a JSON object>"
 
 
-# What a service answers may be anything, so each step into it is looked at.
+# A service may answer anything, so each step into an answer checks its type.
 
 
 def _text(data: object, name: str) -> str:

@@ -1,6 +1,6 @@
-"""The calls that a recording is made of: those that tell whether the fake assumes rightly.
+"""The calls of a recording: their answers show whether the fake's assumptions are right.
 
-Whatever a service allows, none of them changes a role that the script did not create.
+None of them changes a role that the script did not create, whatever the service allows.
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ class Step:
     """One call. `<run>`, `<A.id>`, `<A.name>` and `<A.cursor>` stand for what was saved before."""
 
     rule: str
-    """What its answer tells."""
+    """The question that its answer settles."""
     method: str
     role: str | None = None
-    """The ID of the role that it is about."""
+    """The ID of the role in the path."""
     query: Mapping[str, str] = attrs.field(factory=dict[str, str])
     body: Any = None
     raw_body: str | None = None
     """A body that is not a JSON object."""
     content_type: str | None = None
-    """The content type of a body that is not JSON by it."""
+    """The content type of the body, if it is not JSON's."""
     save: str | None = None
-    """The name under which the answer's first role, and its cursor, are saved: of a role the
-    script's own, or under `predefined` one that the answer calls predefined."""
+    """The name under which the first role of the answer, and its cursor, are saved. Only a role
+    that the script created is saved; under `predefined`, only a predefined one."""
     with_key: bool = True
 
 

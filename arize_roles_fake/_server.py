@@ -38,17 +38,18 @@ async def serve(
     ```
 
     Args:
-        account: What answers; the same one may stand behind in-process clients too.
+        account: The account that answers; in-process clients may use the same one.
         host: The address to listen on.
         port: The port; 0 is any free one.
-        allowed_hosts: Answers only requests whose `Host` is this machine or one of these names, so
-            that no page from elsewhere reaches it through a name of its own; any unless given.
+        allowed_hosts: Names that a `Host` header may hold besides this machine's own. Requests with
+            another one are refused, so that no web page reaches the server under a name of its
+            own (DNS rebinding). Every name is allowed unless given.
 
     Yields:
         The URL of the server, for `AiohttpRolesClient(base_url=url)`.
 
     Raises:
-        OSError: The address can't be listened on.
+        OSError: The address cannot be listened on.
     """
     listener = _Listener(account, allowed_hosts)
     try:
@@ -58,17 +59,17 @@ async def serve(
 
 
 class _Listener:
-    """The socket that callers connect to, and what answers there."""
+    """A listening socket, and the handlers of its requests."""
 
     def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
         app = web.Application(client_max_size=MAX_REQUEST)
         app.router.add_get("/", _Dashboard(account).handle)
-        # Everything, and a dot alone matches no newline, which an ID may hold.
+        # Every path: an ID may hold a newline, which a dot alone does not match.
         app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            # A bomb would hold the event loop while it is expanded to its end.
+            # aiohttp would decompress a bomb to its end, which blocks the event loop.
             auto_decompress=False,
             shutdown_timeout=1.0,
             handle_signals=False,
@@ -88,7 +89,7 @@ class _Listener:
         return f"http://{address}:{bound[1]}"
 
     async def refuse(self) -> None:
-        """Accept no connection, and drop those that there are."""
+        """Stop accepting connections, and drop the open ones."""
         assert self._site is not None  # noqa: S101 - it listens
         assert self._runner.server is not None  # noqa: S101 - it listens
         await self._site.stop()
@@ -97,7 +98,7 @@ class _Listener:
             transport.abort()
 
     async def accept(self) -> None:
-        """Accept connections again, on the port of before."""
+        """Accept connections again, on the same port."""
         await self.listen(*self._address)
 
     async def close(self) -> None:
@@ -106,7 +107,7 @@ class _Listener:
 
 
 class RolesServer:
-    """A server in a thread of its own, for synchronous code and for event loops of any kind.
+    """A server in a thread of its own, for synchronous code and any event loop.
 
     ```python
     with RolesServer(account) as server:
@@ -114,12 +115,12 @@ class RolesServer:
     ```
 
     Args:
-        account: What answers; a fresh account unless given.
+        account: The account that answers; a fresh one unless given.
         host: The address to listen on.
         port: The port; 0 is any free one.
 
     Raises:
-        OSError: On entering: the address can't be listened on.
+        OSError: On entering: the address cannot be listened on.
     """
 
     url: str
@@ -129,7 +130,7 @@ class RolesServer:
         self, account: FakeAccount | None = None, *, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         self.account: FakeAccount = FakeAccount() if account is None else account
-        """What answers."""
+        """The account that answers."""
         self._address = (host, port)
         self._ready: Future[str] = Future()
         self._stop: Callable[[], object] = str
@@ -161,22 +162,22 @@ class RolesServer:
 
     @contextmanager
     def refuse_connections(self) -> Generator[None]:
-        """Refuse every connection for as long as the block runs, and drop those that there are.
+        """Refuse new connections as long as the block runs, and drop the open ones.
 
-        A change that finds no connection ends in a `RolesConnectionError`, which means that nothing
-        happened; one that is sent on a connection of before finds it dropped.
+        A change that gets no connection raises a `RolesConnectionError`, which means that nothing
+        happened. One that is sent on a connection from before finds it dropped.
 
         Raises:
             OSError: On leaving: another program took the port.
         """
         assert self._listener is not None  # noqa: S101 - it was entered
-        self._do(self._listener.refuse())
+        self._run_in_loop(self._listener.refuse())
         try:
             yield
         finally:
-            self._do(self._listener.accept())
+            self._run_in_loop(self._listener.accept())
 
-    def _do(self, action: Coroutine[Any, Any, None]) -> None:
+    def _run_in_loop(self, action: Coroutine[Any, Any, None]) -> None:
         assert self._loop is not None  # noqa: S101 - it was entered
         asyncio.run_coroutine_threadsafe(action, self._loop).result()
 
@@ -188,27 +189,27 @@ class RolesServer:
         try:
             self._ready.set_result(await self._listener.listen(*self._address))
             await stopped.wait()
-        except Exception as error:  # noqa: BLE001 - raised where the server was entered
+        except Exception as error:  # noqa: BLE001 - `__enter__` raises it
             self._ready.set_exception(error)
         finally:
             await self._listener.close()
 
 
 class _Dashboard:
-    """The page for a person with a browser on this machine."""
+    """The account's page, for a browser on this machine."""
 
     def __init__(self, account: FakeAccount) -> None:
         self._account = account
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if not is_local_request(request.host, request.remote):
-            refused = problem_response(403, "the page is for a browser on the same machine")
+            refused = problem_response(403, "only a browser on the same machine may see the page")
             return web.Response(status=403, headers=refused.headers, body=refused.body)
         return web.Response(headers=HEADERS, text=page(self._account))
 
 
 class _Handler:
-    """Every other request, which is the account's to answer."""
+    """Every other request: the account answers it."""
 
     def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
         self._account = account
@@ -226,7 +227,7 @@ class _Handler:
         except web.HTTPRequestEntityTooLarge:
             return self._refused(413, "the body is too long")
         except (web.RequestPayloadError, HttpProcessingError, zlib.error):
-            # Nothing more of it can be read, which the server would try.
+            # The server would try to read the rest of the body, which is not possible.
             request.content.feed_eof()
             return self._refused(400, "the body is not encoded as its Content-Encoding says")
         reply = self._account.handle(
@@ -247,18 +248,18 @@ class _Handler:
         return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
 
     def _refused(self, status: int, detail: str) -> web.Response:
-        """Return the answer to a request whose body was not read to its end."""
+        """Return the answer to a request whose body was not read whole."""
         date = format_datetime(self._account.now(), usegmt=True)
         refused = problem_response(status, detail, {"Connection": "close", "Date": date})
         return web.Response(status=status, headers=refused.headers, body=refused.body)
 
 
 def _decompress(body: bytes, encoding: str) -> bytes:
-    """Return a body as it was before it was encoded.
+    """Return a body without its compression.
 
     Raises:
-        HTTPRequestEntityTooLarge: It is longer than what is read of a body.
-        zlib.error: It is not encoded so, or in a way that is not known here.
+        HTTPRequestEntityTooLarge: It is longer than `MAX_REQUEST` then.
+        zlib.error: The encoding is not known, or the body is not valid in it.
     """
     wbits = {"gzip": 31, "deflate": 15}.get(encoding.strip().lower())
     if wbits is None:

@@ -1,4 +1,4 @@
-"""What the service decides by its own state: the rules behind a fake account.
+"""The rules of the service that need the account's state.
 
 Where the reference is silent, `Assumptions` says what the service does.
 """
@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 from msgspec import UNSET
@@ -20,20 +20,21 @@ from msgspec.structs import asdict
 from arize_roles_async._errors import ValidationError
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import Permission
-from arize_roles_async._requests import ListRoles, is_role_id
+from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, is_role_id
 from arize_roles_async._wire import ROLES_PATH, Request, Response
 from arize_roles_fake._assumptions import Assumptions
 from arize_roles_fake._store import Position, RoleStore
 from arize_roles_fake._wire import (
     InvalidBodyError,
-    decode_create,
+    decode_body,
     decode_list,
-    decode_update,
     page_response,
     parse_role_id,
     problem_response,
     role_response,
 )
+
+_B = TypeVar("_B", CreateRole, UpdateRole)
 
 _SIGNATURE: Final = 12  # Bytes: too many to hit by guessing.
 _ON_ALL: Final = {"GET": "list", "POST": "create"}
@@ -70,11 +71,11 @@ _FOLDS: Final[dict[str, Callable[[str], str]]] = {
 
 
 class Service:
-    """Answers requests over a store of roles.
+    """Answers requests from a store of roles.
 
     Args:
-        now: Tells the time, timezone-aware.
-        assumptions: What it does where the reference is silent.
+        now: Returns the time, timezone-aware.
+        assumptions: What the service does where the reference is silent.
     """
 
     def __init__(self, now: Callable[[], datetime], assumptions: Assumptions) -> None:
@@ -84,18 +85,18 @@ class Service:
         self.extra_permissions: frozenset[str] = frozenset()
         """Permissions that the account knows and this version of the library does not."""
         self.page_sizes: list[int] = []
-        """At most so many roles are on the next pages, whatever their limit."""
+        """The most roles that each of the next pages holds, whatever its limit."""
         self._now = now
         self._cursor_secret = secrets.token_bytes(16)
         self._empty_pages = 0
         self.store = self.new_store()
 
     def new_store(self) -> RoleStore:
-        """Return a store without a role, in which the same names count as the same."""
+        """Return an empty store that compares names as the assumptions say."""
         return RoleStore(_FOLDS[self.assumptions.name_comparison])
 
     def answer(self, operation: str, key: Key, request: Request) -> Response:
-        """Return the answer to a request of a known caller; a failure is a problem document."""
+        """Return the answer to a request with a known key; a failure is a problem document."""
         handler = self._handlers.get(operation)
         if handler is None:
             return _no_such_operation(request)
@@ -123,7 +124,7 @@ class Service:
         page = list(islice(found, skipped, skipped + size + 1))
         cursor = None
         if len(page) > size:
-            # An empty page ends where the one before it did, and no walk gets a cursor twice.
+            # An empty page ends where the one before it did; the salt makes its cursor a new one.
             self._empty_pages += not size
             last, salt = (page[size - 1][0], 0) if size else (position, self._empty_pages)
             cursor = self._cursor(asked, last, offset + size, salt)
@@ -131,12 +132,7 @@ class Service:
 
     def _create(self, key: Key, request: Request) -> Response:
         _require(key, Permission.ROLE_CREATE)
-        self._check_content_type(request)
-        new = decode_create(
-            request.body or b"",
-            self.extra_permissions,
-            duplicates=self.assumptions.duplicate_permissions == "kept-once",
-        )
+        new = self._body(request, CreateRole)
         name = self._kept_as(new.name)
         self._require_free(name)
         custom = self.store.count(is_predefined=False)
@@ -168,12 +164,7 @@ class Service:
 
     def _update(self, key: Key, request: Request) -> Response:
         _require(key, Permission.ROLE_UPDATE)
-        self._check_content_type(request)
-        changes = decode_update(
-            request.body or b"",
-            self.extra_permissions,
-            duplicates=self.assumptions.duplicate_permissions == "kept-once",
-        )
+        changes = self._body(request, UpdateRole)
         role = self._custom(request, "updated")
         given = {field: value for field, value in asdict(changes).items() if value is not UNSET}
         if changes.name is not UNSET:
@@ -182,7 +173,7 @@ class Service:
                 self._require_free(name, but_for=role)
             elif self.assumptions.rename_to_own_name != 200:  # noqa: PLR2004 - that it succeeds
                 raise _RefusedError(
-                    self.assumptions.rename_to_own_name, f"the role is named {name!r} already"
+                    self.assumptions.rename_to_own_name, f"the role is already named {name!r}"
                 )
         if "description" in given:
             given["description"] = given["description"] or None
@@ -202,9 +193,18 @@ class Service:
             self.store.keep_name(role.name)
         return Response(status=204, headers={}, body=b"")
 
+    def _body(self, request: Request, model: type[_B]) -> _B:
+        self._check_content_type(request)
+        return decode_body(
+            model,
+            request.body or b"",
+            self.extra_permissions,
+            duplicates=self.assumptions.duplicate_permissions == "kept-once",
+        )
+
     def _check_content_type(self, request: Request) -> None:
         status = self.assumptions.other_content_type
-        # In process there is none: the socket's transport adds it.
+        # A request in process has none: the aiohttp transport adds it.
         content_type = request.headers.get("Content-Type")
         if content_type is None or status == "ignored":
             return
@@ -215,20 +215,20 @@ class Service:
             )
 
     def _kept_as(self, name: str) -> str:
-        """Return a name as the service keeps it."""
+        """Return a name as the service stores it."""
         if self.assumptions.name_comparison != "trimmed":
             return name
         trimmed = _trimmed(name)
         if not trimmed:
-            raise _RefusedError(self.assumptions.invalid_body, "name: must not be spaces alone")
+            raise _RefusedError(self.assumptions.invalid_body, "name: must not be only spaces")
         return trimmed
 
     def _require_free(self, name: str, *, but_for: Role | None = None) -> None:
         taken = self.store.by_name(name)
         if taken is not None and taken is not but_for:
-            raise _RefusedError(409, f"there is a role named {taken.name!r} already")
+            raise _RefusedError(409, f"a role is already named {taken.name!r}")
         if self.store.is_kept(name):
-            raise _RefusedError(409, f"{name!r} was the name of a role that was deleted")
+            raise _RefusedError(409, f"{name!r} was the name of a deleted role")
 
     def _existing(self, request: Request) -> Role:
         role_id = parse_role_id(request.path)
@@ -246,7 +246,7 @@ class Service:
             status = self.assumptions.other_kind_id
             return _RefusedError(status, f"{role_id[:80]!r} is the ID of something else")
         status = self.assumptions.unknown_id
-        return _RefusedError(status, f"there is no role with the ID {role_id[:80]!r}")
+        return _RefusedError(status, f"no role has the ID {role_id[:80]!r}")
 
     def _custom(self, request: Request, done: str) -> Role:
         role = self._existing(request)
@@ -255,7 +255,8 @@ class Service:
             raise _RefusedError(status, f"{role.name!r} is a predefined role and cannot be {done}")
         return role
 
-    # Cursors: where a page ended and of which filter, signed so that no other is taken for one.
+    # A cursor holds where a page ended, and its filter. It is signed, so that a made-up one is
+    # refused.
 
     def _cursor(self, asked: ListRoles, position: Position | None, offset: int, salt: int) -> str:
         where = None if position is None else (position[0].isoformat(), position[1])
@@ -302,7 +303,7 @@ class _RefusedError(Exception):
 
 
 def operation_of(request: Request) -> str:
-    """Return which operation a request asks for; of none, its method and path."""
+    """Return the operation that a request asks for; if there is none, its method and path."""
     return _operations_at(request.path).get(request.method, f"{request.method} {request.path}")
 
 

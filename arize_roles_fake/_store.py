@@ -44,7 +44,7 @@ def role_id(number: int) -> str:
 
 @attrs.frozen
 class PredefinedRole:
-    """A role that every account has unless a test says otherwise."""
+    """A role that every account has unless a test leaves it out."""
 
     id: str
     name: str
@@ -90,20 +90,20 @@ class Binding:
     role_id: str
     """The ID of the role."""
     user: str
-    """Who has it: an ID, an email address, whatever the test says."""
+    """Who has it: an ID, an email address, or any other text."""
     resource: str
-    """On which space or project."""
+    """On which space or project; any text."""
 
 
 Position = tuple[datetime, int]
-"""Where a role stands in a list: by when it was created, then by its number."""
+"""The place of a role in a list: when it was created, then its number."""
 
 _Item = tuple[Position, str]
 _CHUNK: Final = 512
 
 
 class RoleStore:
-    """The roles, with unique IDs and names; every step costs the same however many there are.
+    """Roles with unique IDs and names; no operation slows down with their number.
 
     Args:
         fold: Returns the same text for names that count as the same.
@@ -118,7 +118,7 @@ class RoleStore:
         self._bindings: dict[str, tuple[Binding, ...]] = {}
         self._kept_names: dict[str, str] = {}
         self.created: int = 0
-        """How many roles there have been; each has its number."""
+        """How many roles were ever added, which numbers them."""
 
     def __len__(self) -> int:
         return len(self._roles)
@@ -153,7 +153,7 @@ class RoleStore:
     def next_id(self) -> str:
         """Return the ID that the next role gets, the same in every run."""
         chosen = role_id(self.created + 1)
-        while chosen in self._roles:  # A test chose this one.
+        while chosen in self._roles:  # A test gave this ID to a role.
             self.created += 1
             chosen = role_id(self.created + 1)
         return chosen
@@ -179,19 +179,19 @@ class RoleStore:
         self._bindings.pop(role.id, None)
         self._sorted[role.is_predefined].remove((self._positions.pop(role.id), role.id))
 
-    # The names of deleted roles, for a service that gives none of them out again
+    # The names of deleted roles, for a service that does not accept them again
 
     @property
     def kept_names(self) -> tuple[str, ...]:
-        """The names that no role has and that cannot be given."""
+        """The names that no new role may have although no role has them."""
         return tuple(self._kept_names.values())
 
     def keep_name(self, name: str) -> None:
-        """Let a name not be given again."""
+        """Refuse a name from now on."""
         self._kept_names[self._fold(name)] = name
 
     def is_kept(self, name: str) -> bool:
-        """Whether a name cannot be given although no role has it."""
+        """Whether no new role may have a name although no role has it."""
         return self._fold(name) in self._kept_names
 
     # Bindings
@@ -222,7 +222,7 @@ class RoleStore:
 
 
 class _SortedIds:
-    """Role IDs in order of age, in chunks: a step moves one chunk, however many there are."""
+    """Role IDs in order of age, in chunks: a change moves the items of one chunk only."""
 
     def __init__(self) -> None:
         self._chunks: list[list[_Item]] = []
@@ -252,7 +252,7 @@ class _SortedIds:
             del self._chunks[index]
 
     def iter_older(self, position: Position | None) -> Iterator["_Item"]:
-        """Yield what is older than `position`, or all there is, newest first."""
+        """Yield the items that are older than `position`, or all, newest first."""
         chunks = self._chunks
         if position is None:
             last, end = len(chunks) - 1, None
@@ -264,7 +264,7 @@ class _SortedIds:
             yield from reversed(chunks[index][:end] if index == last else chunks[index])
 
     def iter_newer(self, position: Position | None) -> Iterator["_Item"]:
-        """Yield what is newer than `position`, or all there is, oldest first."""
+        """Yield the items that are newer than `position`, or all, oldest first."""
         if position is None:
             first, start = 0, 0
         else:

@@ -17,7 +17,7 @@ from arize_roles_async._text import one_line
 from arize_roles_async._wire import ROLES_PATH, Response
 
 MAX_REQUEST: Final = 256 * 1024
-"""Bytes of a body that is read; a role with every permission and the longest texts has 20,000."""
+"""The most bytes that are read of a body; every permission and the longest texts take 20,000."""
 
 _MAX_NAME: Final = 60
 
@@ -26,7 +26,7 @@ def decode_list(query: str) -> ListRoles:
     """Return the page that a query string asks for.
 
     Raises:
-        ValidationError: A parameter breaks its rule; unknown ones are ignored.
+        ValidationError: A parameter breaks its rule. Unknown ones are ignored.
     """
     given = dict(parse_qsl(query, keep_blank_values=True))
     names = ListRoles.__struct_fields__
@@ -42,45 +42,30 @@ class InvalidBodyError(ValidationError):
     """A body is valid JSON and breaks a rule."""
 
 
-def decode_create(
-    body: bytes, extra_permissions: Container[str] = (), *, duplicates: bool = True
-) -> CreateRole:
-    """Return the role that a body asks to create.
-
-    Args:
-        body: What was sent.
-        extra_permissions: Identifiers that the service knows and this version of the library does
-            not.
-        duplicates: Whether a permission may be named twice.
-
-    Raises:
-        InvalidBodyError: The body breaks a rule; it names each.
-        ValidationError: The body is not valid JSON.
-    """
-    given = _parse_object(body, duplicates=duplicates)
-    return _build(given, CreateRole, extra_permissions, required=("name", "permissions"))
-
-
-def decode_update(
-    body: bytes, extra_permissions: Container[str] = (), *, duplicates: bool = True
-) -> UpdateRole:
-    """Return the changes that a body asks for.
-
-    Args:
-        body: What was sent.
-        extra_permissions: Identifiers that the service knows and this version of the library does
-            not.
-        duplicates: Whether a permission may be named twice.
-
-    Raises:
-        InvalidBodyError: The body breaks a rule; it names each.
-        ValidationError: The body is not valid JSON.
-    """
-    given = _parse_object(body, duplicates=duplicates)
-    return _build(given, UpdateRole, extra_permissions, required=())
-
-
 _B = TypeVar("_B", CreateRole, UpdateRole)
+
+
+def decode_body(
+    model: type[_B],
+    body: bytes,
+    extra_permissions: Container[str] = (),
+    *,
+    duplicates: bool = True,
+) -> _B:
+    """Return what a body asks for: a role to create, or changes to one.
+
+    Args:
+        model: Which of the two.
+        body: What was sent.
+        extra_permissions: Identifiers that the service knows and this version of the library does
+            not.
+        duplicates: Whether a permission may be named twice.
+
+    Raises:
+        InvalidBodyError: The body breaks a rule; it names each.
+        ValidationError: The body is not valid JSON.
+    """
+    return _build(model, _parse_object(body, duplicates=duplicates), extra_permissions)
 
 
 def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
@@ -101,14 +86,8 @@ def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
     return given
 
 
-def _build(
-    given: dict[str, Any],
-    model: type[_B],
-    extra_permissions: Container[str],
-    *,
-    required: tuple[str, ...],
-) -> _B:
-    known = model.__struct_fields__
+def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[str]) -> _B:
+    known, required = _fields(model)
     missing = [name for name in required if name not in given]
     extra = [one_line(name, _MAX_NAME) for name in given if name not in known]
     violations = [Violation(name, "cannot be set by a caller") for name in extra]
@@ -120,7 +99,7 @@ def _build(
             for p in arguments["permissions"]
         )
     try:
-        # A placeholder for what is missing lets the rest be checked in the same pass.
+        # With placeholders for what is missing, the rest is checked in the same pass.
         placeholders: dict[str, Any] = {"name": "-", "permissions": (Permission.ROLE_READ,)}
         made = model(**{name: placeholders[name] for name in missing}, **arguments)
     except ValidationError as error:
@@ -131,9 +110,16 @@ def _build(
     raise InvalidBodyError(violations=tuple(violations))
 
 
+@functools.cache
+def _fields(model: type[CreateRole | UpdateRole]) -> tuple[list[str], list[str]]:
+    """Return the names of all fields of a body, and of those that it must have."""
+    fields = msgspec.structs.fields(model)
+    return [field.name for field in fields], [field.name for field in fields if field.required]
+
+
 @functools.lru_cache(maxsize=1024)  # Unquoting takes longer than finding the role.
 def parse_role_id(path: str) -> str:
-    """Return the ID that a role's path holds; undoes `role_path`."""
+    """Return the ID in a role's path, which `role_path` put there."""
     return unquote(path.removeprefix(f"{ROLES_PATH}/"), errors="surrogateescape")
 
 
@@ -162,7 +148,7 @@ TITLES: Final = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
-"""The titles that the reference shows, and HTTP's own for what it does not document."""
+"""The titles that the reference shows, and HTTP's own for statuses that it does not document."""
 _ANCHORS: Final = {
     400: "invalid-request",
     401: "authentication-required",
@@ -177,7 +163,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]:
-    """Return a role as the service writes it: what is absent is left out."""
+    """Return a role as the service writes it, without the members that have no value."""
     members: dict[str, Any] = {"id": role.id, "name": role.name}
     if role.description is not None:
         members["description"] = role.description
@@ -195,7 +181,7 @@ def role_response(status: int, role: Role, *, with_permissions: bool) -> Respons
 
 
 def page_response(roles: Iterable[Role], next_cursor: str | None) -> Response:
-    """Return the answer that holds a page; with a cursor there is more."""
+    """Return the answer that holds a page; with a cursor, more follows."""
     pagination: dict[str, Any] = {"has_more": next_cursor is not None}
     if next_cursor is not None:
         pagination["next_cursor"] = next_cursor

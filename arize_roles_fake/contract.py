@@ -12,18 +12,18 @@ class TestMyClient(RolesContract):
 
 pytest then runs every test below on it, with or without an async plugin. pytest makes an instance
 of the class for each test, so an account that lives on the instance is one for all the clients of
-a test. The account may hold roles already: the tests make their own, under names that nobody else
+a test. The account may already hold roles: the tests make their own, under names that nobody else
 has, and delete them again. Everything asserted comes from the service's REST reference or from the
 promises of `RolesClient`; each test's docstring names the rule.
 
-What a suite can't offer is not asked: keys with few grants, a plan that is used up, a rate limit
-and bound roles need a method each, `open_client_with`, `plan_used_up`, `rate_limited` and `bound`.
-Tests that need one that is not there are skipped, and the report names them.
+Some rules need what not every suite can offer: keys with few grants (`open_client_with`), a plan
+that is used up (`plan_used_up`), a rate limit (`rate_limited`) and bound roles (`bound`). A suite
+that does not define such a method skips the tests that need it, and the report names them.
 
-Where the reference is silent, a test holds the service to the suite's `assumptions`.
+Where the reference is silent, a test expects what the suite's `assumptions` say.
 
-A rule that does not hold for a client is overridden where a reader sees it, by pytest's own means
-and with the reason; an override without them is an error:
+If a rule does not hold for a client, override its test with a marker of pytest's and a reason,
+which the report then shows; an override without them is an error:
 
 ```python
 @pytest.mark.skip("the cache hands out pages under cursors of its own")
@@ -111,13 +111,13 @@ def with_client(
 
 
 class _Suite(ABC):
-    """What every group of tests uses, and what a client under test offers."""
+    """What every group of tests uses, and what a suite offers to them."""
 
     backend: Literal["asyncio", "trio"] = "asyncio"
     """The event loop that the tests run under."""
 
     assumptions: Assumptions = Assumptions()
-    """What the service does where its reference is silent, which these tests hold it to."""
+    """What the service does where its reference is silent; the tests expect this."""
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
@@ -200,7 +200,7 @@ class _Suite(ABC):
         permissions: Any = (Permission.PROJECT_READ,),  # noqa: ANN401 - also what is refused
         description: Any = None,  # noqa: ANN401
     ) -> Role:
-        """Make a role under a unique name, which most tests need to be about something else."""
+        """Make a role under a unique name, for a test that is about something else."""
         return await roles.create(
             name=self.unique(name), permissions=permissions, description=description
         )
@@ -1564,7 +1564,7 @@ class _TwoClients(_Suite):
     """What one client writes, every other client of the account reads at once."""
 
     async def _sees(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
-        """Hold that a client finds just these roles under these names, by every way to a role."""
+        """Assert that a client finds exactly these roles under these names, by every way."""
         for role in there:
             assert await roles.get(role_id=role.id) == role
         for role in there:
@@ -1814,10 +1814,10 @@ class RolesContract(
     _Keys,
     _Limits,
 ):
-    """Subclass it, say how a client is opened, and name the subclass `Test...`."""
+    """Subclass this, define `open_client`, and name the subclass `Test...`."""
 
     def __init_subclass__(cls) -> None:
-        """Refuse an override without a marker and its reason: its rule would vanish silently.
+        """Refuse an override without a marker and a reason: its rule would vanish silently.
 
         Raises:
             TypeError: It names the test.
@@ -1862,7 +1862,7 @@ def _fields(caught: pytest.ExceptionInfo[ValidationError]) -> list[str]:
 
 
 async def _forbidden(call: _Call) -> None:
-    """Hold that a call is a 403 for lack of a grant, which no plan would help."""
+    """Assert that a call is a 403 for lack of a grant, which no other plan would change."""
     with pytest.raises(ForbiddenError) as caught:
         await call()
     problem = caught.value.problem

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
 
 NOT_ASKED: Final = "rule not asked"
-"""What the reason of a contract test begins with that needs what a suite does not offer."""
+"""How the skip reason of a contract test begins if its suite does not offer what it needs."""
 
 _account_key = pytest.StashKey["FakeAccount"]()
 _asked_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
 
-# What would lead Arize's clients elsewhere, or make them refuse two that exclude one another.
+# Variables that would lead Arize's clients elsewhere, or that exclude those which are set here.
 _CLEARED = (
     "ARIZE_BASE_DOMAIN",
     "ARIZE_PROXY_URL",
@@ -51,8 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
     """Return an account of this test's own, as its `arize_roles` markers set it up.
 
-    Markers of the module and the class count too, those first; of two that say different things,
-    the inner one counts. Where the test fails, what the account was asked is in the report.
+    Markers of the module and the class count too; where two markers differ, the inner one counts.
+    If the test fails, the account's calls are in the report.
     """
     markers = list(request.node.iter_markers("arize_roles"))[::-1]
     account = _new_account([marker.kwargs for marker in markers])
@@ -76,23 +76,23 @@ def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
     return FakeAccount.load(paths[-1], assumptions=assumptions if settings else None)
 
 
-# Its name is in the error that a marker with other arguments leads to.
+# Named as the marker: a marker with wrong arguments raises a `TypeError` that shows this name.
 def arize_roles(
     on: "FakeAccount",
     /,
     *,
-    account: object = None,  # noqa: ARG001 - was loaded before
-    assumptions: "Assumptions | Mapping[str, Any] | None" = None,  # noqa: ARG001 - same
+    account: object = None,  # noqa: ARG001 - `_new_account` has read it
+    assumptions: "Assumptions | Mapping[str, Any] | None" = None,  # noqa: ARG001 - the same
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
     faults: Iterable[Mapping[str, Any] | str] = (),
 ) -> None:
-    """Set an account up as one marker says.
+    """Set up an account as one marker says.
 
     Args:
         on: The account.
-        account: The file that it was loaded from.
-        assumptions: What it was made with.
+        account: The file that the account was loaded from.
+        assumptions: The assumptions that it was made with.
         roles: The permissions of each role to add, by its name.
         grants: What the account's first API key grants; None is everything.
         faults: Each the arguments of `FakeAccount.fail`, or text as `serve --fault` takes it.
@@ -109,7 +109,7 @@ def arize_roles(
 
 @pytest.fixture
 def fake_roles(fake_account: "FakeAccount") -> "FakeRolesClient":
-    """Return a `FakeRolesClient` of the test's account; it holds nothing that must be closed."""
+    """Return a `FakeRolesClient` of the test's account; it need not be closed."""
     from arize_roles_fake import FakeAccount, FakeRolesClient
 
     _check("fake_account", fake_account, FakeAccount)
@@ -128,10 +128,10 @@ def roles_server(fake_account: "FakeAccount") -> "Iterator[RolesServer]":
 
 @pytest.fixture
 def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "RolesServer":
-    """Point the environment at the test's server, which is returned.
+    """Point the environment at the test's server, and return the server.
 
-    Whatever reads the variables of Arize's own clients reaches it: `AiohttpRolesClient()` without
-    arguments, Arize's published clients, and processes that the test starts.
+    Everything that reads the variables of Arize's own clients reaches it: `AiohttpRolesClient()`
+    without arguments, Arize's published clients, and processes that the test starts.
     """
     from arize_roles_fake import RolesServer
 
@@ -167,17 +167,17 @@ def mocked_arize(fake_account: "FakeAccount") -> "Iterator[FakeAccount]":
 
 
 def _check(fixture: str, value: object, expected: type) -> None:
-    """Raise `TypeError` where a suite has a fixture of its own under a name of ours."""
+    """Raise `TypeError` if the suite under test has another fixture under one of our names."""
     if not isinstance(value, expected):
         raise TypeError(
             f"the fixture {fixture!r} must be a {expected.__name__}, not {type(value).__name__}: "
-            "this suite has a fixture of its own under that name; give it another"
+            "this suite has a fixture of its own under that name; rename it"
         )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note how much each account was asked before a test.
+    """Note how many calls each account has had before a test.
 
     Args:
         item: The test.
@@ -191,7 +191,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the accounts were asked to the report of a test that failed."""
+    """Add the calls of each account to the report of a test that failed."""
     report = yield
     if report.failed:
         own, asked_before = item.stash.get(_account_key, None), item.stash[_asked_key]
@@ -203,7 +203,7 @@ def pytest_runtest_makereport(
 
 
 def _accounts() -> "list[FakeAccount]":
-    # Only a suite that uses the fake pays for its import.
+    # If the suite does not use the fake, it is not imported here either.
     module = sys.modules.get("arize_roles_fake._account")
     return [] if module is None else list(module.accounts.values())
 
@@ -211,7 +211,7 @@ def _accounts() -> "list[FakeAccount]":
 def _log(account: "FakeAccount", count: int) -> str:
     calls = account.calls[-count:] if count else ()
     lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
-    lines += [f"did not strike as scripted: {fault}" for fault in account.pending_faults]
+    lines += [f"struck less often than scripted: {fault}" for fault in account.pending_faults]
     return "\n".join(lines)
 
 

@@ -854,7 +854,7 @@ async def test_server_answers_a_deletion_without_a_body(account: FakeAccount) ->
                 "title": "Resource not found",
                 "status": 404,
                 "type": "https://arize.com/docs/ax/rest-reference/errors#resource-not-found",
-                "detail": "there is no role with the ID 'Um9sZTowOm5vbmU='",
+                "detail": "no role has the ID 'Um9sZTowOm5vbmU='",
             },
         ),
         (
@@ -872,7 +872,7 @@ async def test_server_answers_a_deletion_without_a_body(account: FakeAccount) ->
                 "title": "Resource conflict",
                 "status": 409,
                 "type": "https://arize.com/docs/ax/rest-reference/errors#resource-conflict",
-                "detail": "there is a role named 'Admin' already",
+                "detail": "a role is already named 'Admin'",
             },
         ),
         (

@@ -141,10 +141,10 @@ async def test_roles_seeded_with_ages_of_their_own_are_listed_newest_first(
 
 
 IMPOSSIBLE: list[tuple[Act, str]] = [
-    (lambda a: a.add_role("Admin"), "there is a role named 'Admin' already"),
+    (lambda a: a.add_role("Admin"), "a role is already named 'Admin'"),
     (
         lambda a: a.add_role("B", id=a.roles[0].id),
-        f"there is a role with the ID '{FakeAccount().roles[0].id}' already",
+        f"a role already has the ID '{FakeAccount().roles[0].id}'",
     ),
     (
         lambda a: a.add_role("B", created_at=datetime(2026, 1, 1)),  # noqa: DTZ001
@@ -178,7 +178,7 @@ SLIPS: list[Act] = [
 def test_one_string_where_several_permissions_belong_is_an_error(
     slip: Act,
 ) -> None:
-    with pytest.raises(TypeError, match="not one string 'ROLE_READ'"):
+    with pytest.raises(TypeError, match="not the string 'ROLE_READ'"):
         slip(FakeAccount())
 
 
@@ -349,7 +349,7 @@ def test_a_file_written_by_hand_needs_no_more_than_names() -> None:
             '{"roles": [], "keys": {"k": ["ROLE_RAED"]}}',
             "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
         ),
-        ('{"roles": [{"name": "A"}, {"name": "A"}]}', "there is a role named 'A' already"),
+        ('{"roles": [{"name": "A"}, {"name": "A"}]}', "a role is already named 'A'"),
     ],
 )
 def test_a_file_that_is_no_account_says_where(text: str, message: str) -> None:
@@ -488,10 +488,10 @@ def test_roles_that_differ_are_shown_by_role_and_permission() -> None:
     assert str(caught.value) == (
         "the custom roles are not as expected:\n"
         "  'AI Engineer'\n"
-        "    - DATASET_READ    expected, and not there\n"
-        "    + ROLE_READ       there, and not expected\n"
-        "  - 'Analyst'         expected, and not there\n"
-        "  + 'Stray'           there, and not expected"
+        "    - DATASET_READ    expected, but missing\n"
+        "    + ROLE_READ       not expected\n"
+        "  - 'Analyst'         expected, but missing\n"
+        "  + 'Stray'           not expected"
     )
 
 
@@ -579,9 +579,9 @@ class TestBindings:
         """What cannot be is refused."""
         account = FakeAccount()
         account.bind("Admin", user="ada", resource="space")
-        with pytest.raises(ValueError, match="'ada' has the role on 'space' already"):
+        with pytest.raises(ValueError, match="'ada' already has the role on 'space'"):
             account.bind("Admin", user="ada", resource="space")
-        with pytest.raises(LookupError, match="there is no role with the ID or name 'Nobody'"):
+        with pytest.raises(LookupError, match="no role has the ID or name 'Nobody'"):
             account.bind("Nobody", user="ada", resource="space")
         with pytest.raises(LookupError, match="'bob' does not have the role on 'space'"):
             account.unbind("Admin", user="bob", resource="space")
@@ -748,7 +748,7 @@ class TestSeeding:
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
             updated_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        with pytest.raises(TypeError, match="not one string"):
+        with pytest.raises(TypeError, match="not the string"):
             make_role(permissions="ROLE_READ")
 
     def test_chosen_ids_in_a_row(self) -> None:
@@ -801,7 +801,7 @@ async def test_short_pages() -> None:
             found = await roles.get(role="A")
         assert sizes == [0, 0, 2, 0, 1, 3]
         assert found == account.role("A")
-    with pytest.raises(ValueError, match="a page holds 0 roles or more, not -1"):
+    with pytest.raises(ValueError, match="sizes must be 0 or more, not -1"):
         account_at_noon().shorten_pages(1, -1)
 
 

@@ -535,11 +535,11 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     (
         lambda a: a.fail("list", ValidationError),
         (
-            "no answer leads to ValidationError: arguments that break a rule raise it, and nothing "
-            "is sent"
+            "no answer leads to ValidationError: a call raises it if an argument breaks a rule, "
+            "and sends nothing"
         ),
     ),
-    (lambda a: a.fail("list", 500, times=0), "with times=0 it never strikes"),
+    (lambda a: a.fail("list", 500, times=0), "times must be 1 or more, not 0"),
     (lambda a: a.fail("list", 500, after=-1), "after must be 0 or more, not -1"),
     (
         lambda a: a.fail("list", 500, when="during"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
@@ -555,15 +555,15 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     (lambda a: a.fail("list", 500, role="A"), "a list is not about one role"),
     (
         lambda a: a.fail("create", 500, role="Um9sZTo0OmphYmU="),
-        "before create a role has no ID",
+        "role must be a name for create, as the role has no ID yet",
     ),
     (
         lambda a: a.fail("delete", "malformed"),
-        "a deletion is answered without a body, so it cannot be 'malformed'",
+        "the answer to a delete has no body, so it cannot be 'malformed'",
     ),
     (
         lambda a: a.fail("list", 500, times=0, role="A"),
-        "with times=0 it never strikes; a list is not about one role",
+        "times must be 1 or more, not 0; a list is not about one role",
     ),
 ]
 
@@ -589,7 +589,7 @@ def test_an_impossible_latency_is_refused(seconds: float, up_to: float | None) -
     ("per_second", "burst"), [(0.0, 1), (-1.0, 1), (1.0, 0), (float("nan"), 1), (float("inf"), 1)]
 )
 def test_an_impossible_rate_is_refused(per_second: float, burst: int) -> None:
-    with pytest.raises(ValueError, match="per_second above 0 and burst of 1 or more"):
+    with pytest.raises(ValueError, match="per_second must be above 0, and burst 1 or more"):
         FakeAccount().limit_rate(per_second, burst=burst)
 
 
@@ -610,7 +610,7 @@ async def test_faults_that_did_not_strike_as_scripted_can_be_asserted() -> None:
     with pytest.raises(AssertionError) as caught:
         account.assert_no_pending_faults()
     assert str(caught.value) == (
-        "faults that did not strike as scripted:\n"
+        "faults struck less often than scripted:\n"
         "  list fails with 500, 2 times: struck 1 request\n"
         "  create fails with lost, every time after 3, for the role 'A': struck 0 requests"
     )
@@ -828,7 +828,7 @@ async def test_an_outage_answers_every_call_with_503_while_it_lasts(connect: Con
     role = account.add_role("A")
     account.outage = True
     async with connect(account) as roles:
-        with pytest.raises(ServerError, match="Service Unavailable: the service is out"):
+        with pytest.raises(ServerError, match="Service Unavailable: the service is down"):
             await roles.delete(role_id=role.id)
         account.outage = False
         assert await roles.get(role_id=role.id) == role

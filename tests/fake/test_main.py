@@ -92,7 +92,7 @@ def test_serve_keeps_the_keys_of_an_account_unless_one_is_given(tmp_path: Path) 
         (("--fault", "lsit:500"), "this fault would never strike: operation must be one of"),
         (("--fault", "list:500,time=2"), "'time=2' is not a fault option"),
         (("--latency", "soon"), "could not convert string to float: 'soon'"),
-        (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0, 1.0"),
+        (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0 and 1.0"),
         (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
         (("--account", "{}"), "this is not an account file: Object missing required field `roles`"),
         (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
@@ -175,7 +175,7 @@ class TestServe:
         with serving("--host", "0.0.0.0", *arguments) as (_, process):  # noqa: S104
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=10)
-        assert ("warning: 0.0.0.0 can be reached from elsewhere" in errors) is warned
+        assert ("warning: other machines can reach 0.0.0.0" in errors) is warned
 
     def test_loop_without_signal_handlers(self) -> None:
         """It runs and ends where event loops take no signal handlers, as on Windows."""
@@ -217,7 +217,7 @@ def test_demo_fails_where_what_should_be_refused_is_not(
 
     monkeypatch.setattr(_store.RoleStore, "by_name", nobody)
     assert main(["demo"]) == 1
-    assert "no ConflictError came" in capsys.readouterr().err
+    assert "ConflictError was not raised" in capsys.readouterr().err
 
 
 def test_demo_fails_where_an_answer_is_not_as_it_should_be(
@@ -225,4 +225,4 @@ def test_demo_fails_where_an_answer_is_not_as_it_should_be(
 ) -> None:
     monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(predefined=False))
     assert main(["demo"]) == 1
-    assert "it does not hold that every role" in capsys.readouterr().err
+    assert "expected that the walk lists every role" in capsys.readouterr().err

@@ -177,7 +177,7 @@ class TestHarmsNobody:
         account = service(lenient)
         recorded(lenient, tmp_path, monkeypatch, account)
         assert {role.name.split()[0] for role in account.roles if not role.is_predefined} == {"odd"}
-        left = "may be left behind: an empty name: was answered as created, without the run's mark"
+        left = "may be left behind: an empty name: a role was created without the run's mark"
         assert left in capsys.readouterr().err.splitlines()
 
     def test_nothing_created(
@@ -192,7 +192,7 @@ class TestHarmsNobody:
         recorded(as_assumed, tmp_path, monkeypatch, account)
         assert not account.calls_of("delete")
         assert {call.role for call in account.calls_of("update")} == {"Project Admin"}
-        skipped = "not asked, since an answer before it did not tell how: deleting a role"
+        skipped = "not asked, since an earlier answer lacked what it needs: deleting a role"
         assert skipped in capsys.readouterr().err.splitlines()
 
     def test_predefined_only(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
