@@ -1,4 +1,6 @@
 import os
+import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,3 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if RECORD in os.environ:
         config.pluginmanager.register(Recorder(config.rootpath))
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """Return a port of the loopback that refuses connections, and that nobody else gets."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield closed.getsockname()[1]

@@ -17,16 +17,18 @@ from tests.support.attacks import ATTACKS, Attack, attacking
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.tools.fuzz_responses import assert_valid
 
-TIMEOUTS = Timeouts(total=2.0, read=0.2)
+HASTY = Timeouts(total=2.0, read=0.2)
+"""For attacks that never end."""
+PATIENT = Timeouts(total=120.0, read=60.0)
 BY_NAME = {attack.name: attack for attack in ATTACKS}
 
 
-async def outcome(attack: Attack, size: int) -> object:
+async def outcome(attack: Attack, size: int, timeouts: Timeouts) -> object:
     """Return what a call ends in that is answered so: an error, or a result."""
     async with (
         attacking(attack, size) as url,
         AiohttpRolesClient(
-            "key-1234", base_url=url, timeout=TIMEOUTS, retry=RetryPolicy(attempts=1)
+            "key-1234", base_url=url, timeout=timeouts, retry=RetryPolicy(attempts=1)
         ) as roles,
     ):
         try:
@@ -40,7 +42,7 @@ async def outcome(attack: Attack, size: int) -> object:
 async def test_small(attack: Attack) -> None:
     """Every attack ends in an error of ours or in a valid result."""
     with judging_log_lines():
-        ended = await outcome(attack, attack.small)
+        ended = await outcome(attack, attack.small, HASTY)
     if isinstance(ended, RolesError):
         for message in messages_of(ended):
             assert_short_line(message)
@@ -68,7 +70,7 @@ async def test_small(attack: Attack) -> None:
 )
 async def test_message(name: str, kibibytes: int, message: str) -> None:
     """The error says which bound was exceeded."""
-    ended = await outcome(BY_NAME[name], kibibytes * 2**10)
+    ended = await outcome(BY_NAME[name], kibibytes * 2**10, PATIENT)
     assert isinstance(ended, InvalidResponseError)
     assert message in str(ended)
 
@@ -77,5 +79,5 @@ async def test_message(name: str, kibibytes: int, message: str) -> None:
 @pytest.mark.parametrize("name", ["headers without end", "header without end"])
 async def test_headers(name: str) -> None:
     """Headers have an end: aiohttp's own bounds are kept."""
-    ended = await outcome(BY_NAME[name], 5 * 2**20)
+    ended = await outcome(BY_NAME[name], 5 * 2**20, PATIENT)
     assert isinstance(ended, RolesConnectionError)

@@ -22,6 +22,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.chaos import ChaosProxy, Point, chaos_proxy
+from tests.support.event_loop import until
 from tests.support.raw_http import scripted
 
 
@@ -62,12 +63,6 @@ async def setting(max_concurrency: int = 64) -> AsyncGenerator[Setting]:
             assert await proxy.is_left_alone()
     # The server may still be at a connection that came and went.
     await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
-            await asyncio.sleep(0)
 
 
 # The ways to cancel

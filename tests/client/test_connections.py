@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
+import attrs
 import pytest
 
 from arize_roles_async import (
@@ -22,6 +23,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._aiohttp import _Attempt  # pyright: ignore[reportPrivateUsage]
+from tests.support.event_loop import LoopClock, until
 from tests.support.tls import Authority
 
 pytestmark = pytest.mark.asyncio
@@ -45,12 +47,6 @@ async def client(url: str, *, lent: bool, **options: Any) -> AsyncGenerator[Aioh
         yield roles
     if session is not None:
         await session.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
-            await asyncio.sleep(0)
 
 
 class Peer(asyncio.Protocol):
@@ -100,6 +96,10 @@ async def serve(
         await until(lambda: all(peer.lost for peer in server.peers))
 
 
+async def use(roles: AiohttpRolesClient) -> object:
+    return await roles.list()
+
+
 def silent(_: Peer) -> None:
     pass
 
@@ -112,42 +112,65 @@ def page(peer: Peer) -> None:
     peer.transport.write(PAGE)
 
 
-async def by_read_limit(roles: AiohttpRolesClient, _: Server) -> None:
-    with pytest.raises(RolesTimeoutError):
-        await roles.with_options(timeout=Timeouts(read=0.05)).list()
+LONG = Timeouts(total=100.0, connect=None, read=60.0)
 
 
-async def by_total_limit(roles: AiohttpRolesClient, _: Server) -> None:
-    with pytest.raises(RolesTimeoutError):
-        await roles.with_options(timeout=0.05).list()
+async def by_read_limit(call: asyncio.Task[object], clock: LoopClock) -> None:
+    await clock.pass_by(60.0)
+    with pytest.raises(RolesTimeoutError, match="read limit"):
+        await call
 
 
-async def by_cancellation(roles: AiohttpRolesClient, server: Server) -> None:
-    task = asyncio.ensure_future(roles.list().all())
-    await until(lambda: server.peers and server.peers[0].received)
-    task.cancel()
+async def by_total_limit(call: asyncio.Task[object], clock: LoopClock) -> None:
+    await clock.pass_by(100.0)
+    with pytest.raises(RolesTimeoutError, match="total limit"):
+        await call
+
+
+async def by_cancellation(call: asyncio.Task[object], _: LoopClock) -> None:
+    call.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await call
 
 
-GiveUp = Callable[[AiohttpRolesClient, Server], Awaitable[None]]
+GiveUp = Callable[[asyncio.Task[object], LoopClock], Awaitable[None]]
 
 
 class TestGivenUp:
     @LENT
     @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-    @pytest.mark.parametrize("give_up", [by_read_limit, by_total_limit, by_cancellation])
-    async def test_reset(self, give_up: GiveUp, tmp_path: Path, *, tls: bool, lent: bool) -> None:
+    @pytest.mark.parametrize(
+        ("give_up", "limits"),
+        [
+            (by_read_limit, LONG),
+            (by_total_limit, attrs.evolve(LONG, read=None)),
+            (by_cancellation, None),
+        ],
+        ids=lambda part: getattr(part, "__name__", ""),
+    )
+    async def test_reset(
+        self,
+        give_up: GiveUp,
+        limits: Timeouts | None,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        tls: bool,
+        lent: bool,
+    ) -> None:
         """The connection of an attempt that was given up is reset, and not closed in order."""
+        clock = LoopClock(monkeypatch)
         authority = Authority(tmp_path)
         context = authority.right() if tls else None
         once = RetryPolicy(attempts=1)
         options = {"retry": once} | ({"ca_file": authority.pem} if tls else {})
         async with (
             serve(silent, context) as server,
-            client(server.url, lent=lent, **options) as roles,
+            client(server.url, lent=lent, timeout=limits, **options) as roles,
         ):
-            await give_up(roles, server)
+            call = asyncio.create_task(use(roles))
+            await until(lambda: server.peers and server.peers[0].received)
+            await give_up(call, clock)
             await until(lambda: server.peers[0].lost)
             assert isinstance(server.peers[0].why, ConnectionResetError)
 
@@ -216,11 +239,14 @@ def read_to_end(peer: socket.socket) -> bytes:
 
 class TestFailed:
     @LENT
-    async def test_forgotten(self, *, lent: bool) -> None:
+    async def test_forgotten(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
         """After a firewall forgot twenty connections, one read limit is all that is lost."""
+        clock = LoopClock(monkeypatch)
+        unanswered: list[Peer] = []
 
         def answer(peer: Peer) -> None:
             if peer in forgotten:
+                unanswered.append(peer)
                 return
             waiting.append(peer)
             # The twenty calls need a connection each, so none is answered before the last.
@@ -231,19 +257,21 @@ class TestFailed:
 
         forgotten: list[Peer] = []
         waiting: list[Peer] = []
-        limits = Timeouts(read=0.2)
         async with (
             serve(answer) as server,
-            client(server.url, lent=lent, timeout=limits) as roles,
+            client(server.url, lent=lent, timeout=LONG) as roles,
         ):
             await asyncio.gather(*(roles.list().all() for _ in range(20)))
             assert len(server.peers) == 20
             forgotten += server.peers
 
-            assert len(await roles.list()) == 0
-            assert len(server.peers) == 21
-            assert len(await roles.list()) == 0
-            assert len(server.peers) == 21
+            call = asyncio.create_task(use(roles))
+            await until(lambda: unanswered)
+            await clock.pass_by(60.0)
+            await call
+            assert (len(unanswered), len(server.peers)) == (1, 21)
+            await use(roles)
+            assert (len(unanswered), len(server.peers)) == (1, 21)
             await until(lambda: all(peer.lost for peer in forgotten))
 
     @LENT
@@ -285,9 +313,9 @@ class TestFailed:
 class TestNone:
     @LENT
     @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
-    async def test_refused(self, unused_tcp_port: int, host: str, *, lent: bool) -> None:
+    async def test_refused(self, refusing_port: int, host: str, *, lent: bool) -> None:
         """Where there is no connection, the error names host and port, and nothing was sent."""
-        place = f"{host}:{unused_tcp_port}"
+        place = f"{host}:{refusing_port}"
         once = RetryPolicy(attempts=1)
         async with client(f"http://{place}", lent=lent, retry=once) as roles:
             with pytest.raises(RolesConnectionError) as caught:

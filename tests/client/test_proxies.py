@@ -119,19 +119,19 @@ class TestRefusal:
 class TestNoConnection:
     @SCHEMES
     @LENT
-    async def test_refused(self, scheme: Scheme, unused_tcp_port: int, *, lent: bool) -> None:
+    async def test_refused(self, scheme: Scheme, refusing_port: int, *, lent: bool) -> None:
         """An error names the proxy that is not there, and the service behind it."""
         async with client(
             lent=lent,
             base_url=f"{scheme}://localhost:9",
-            proxy=f"http://user:hunter2@127.0.0.1:{unused_tcp_port}",
+            proxy=f"http://user:hunter2@127.0.0.1:{refusing_port}",
             retry=RetryPolicy(attempts=1),
         ) as roles:
             with pytest.raises(RolesConnectionError) as caught:
                 await roles.list()
 
         assert str(caught.value).startswith(
-            f"GET /v2/roles: cannot connect to the proxy 127.0.0.1:{unused_tcp_port} on the way "
+            f"GET /v2/roles: cannot connect to the proxy 127.0.0.1:{refusing_port} on the way "
             "to localhost:9: "
         )
         assert not caught.value.sent

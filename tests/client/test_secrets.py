@@ -286,9 +286,9 @@ async def test_a_dropped_connection_shows_no_key(
 async def test_a_refused_connection_shows_no_key(
     lent: bool,  # noqa: FBT001
     caplog: pytest.LogCaptureFixture,
-    unused_tcp_port: int,
+    refusing_port: int,
 ) -> None:
-    url = f"http://127.0.0.1:{unused_tcp_port}"
+    url = f"http://127.0.0.1:{refusing_port}"
     async with (
         aiohttp.ClientSession() as session,
         client(url, session=session if lent else None) as roles,
@@ -336,9 +336,9 @@ async def test_a_proxy_that_refuses_shows_no_key(
 
 @pytest.mark.asyncio
 async def test_a_proxy_that_is_not_there_shows_no_password(
-    caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+    caplog: pytest.LogCaptureFixture, refusing_port: int
 ) -> None:
-    proxy = f"http://user:hunter2@127.0.0.1:{unused_tcp_port}"
+    proxy = f"http://user:hunter2@127.0.0.1:{refusing_port}"
     async with client("https://elsewhere.example", proxy=proxy) as roles:
         with pytest.raises(RolesConnectionError) as caught:
             await roles.list()

@@ -18,6 +18,7 @@ from arize_roles_async import (
     RolesConnectionError,
     RolesTimeoutError,
 )
+from tests.support.event_loop import LoopClock
 from tests.support.raw_http import scripted
 
 pytestmark = pytest.mark.asyncio
@@ -101,18 +102,19 @@ class TestLent:
             with pytest.raises(ConfigurationError, match="session must have no auth of its own"):
                 AiohttpRolesClient("key", session=session)
 
-    async def test_limits_after_close(self) -> None:
+    async def test_limits_after_close(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A call under way keeps its limits when its client is closed."""
+        clock = LoopClock(monkeypatch)
         # The second answer is due that never comes, so the connection stays open.
         async with (
             scripted(b"HTTP/1.1 200 OK\r\n", b"") as script,
             aiohttp.ClientSession() as session,
         ):
-            roles = AiohttpRolesClient("key", base_url=script.url, session=session, timeout=0.1)
+            roles = AiohttpRolesClient("key", base_url=script.url, session=session, timeout=60.0)
             call = asyncio.create_task(use(roles))
-            while not script.requests:  # noqa: ASYNC110 - the script tells nobody
-                await asyncio.sleep(0)
+            await script.asked.wait()
             await roles.aclose()
+            await clock.pass_by(60.0)
             with pytest.raises(RolesTimeoutError):
                 await call
 

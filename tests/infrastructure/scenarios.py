@@ -292,9 +292,10 @@ def _haproxy(backend: str, server: str = "") -> Callable[[Site], None]:
 
 
 def _limited(status: int, more: str = "") -> Callable[[Site], None]:
+    """Put an nginx in between that takes fewer requests than the calls that are made at once."""
     return _nginx(
-        f"limit_req zone=all burst=5 nodelay; limit_req_status {status}; {more}",
-        "limit_req_zone $server_port zone=all:1m rate=60r/s;",
+        f"limit_req zone=all burst=2 nodelay; limit_req_status {status}; {more}",
+        "limit_req_zone $server_port zone=all:1m rate=10r/s;",
     )
 
 
@@ -377,16 +378,20 @@ def _squid(password: str, *, tls: bool) -> Callable[[Site], None]:
     return build
 
 
+_MEANWHILE: Final = 0.15
+"""The share of the calls that go on while a step is made."""
+
+
 def _steps(*steps: tuple[float, Callable[[Site], object]]) -> Weather:
     """Return a weather of steps, each of which begins when so great a share of the calls is told.
 
-    A few more calls go on meanwhile, and the rest wait until the step is done, so that each step
-    has its share of the calls however fast they are.
+    A few more calls go on meanwhile, and the rest wait until the step is done. What follows a step
+    by a greater share than they are thus meets calls that began after it, however fast they are.
     """
 
     async def weather(site: Site, load: Load) -> None:
         for share, step in steps:
-            load.allow(share + 0.15)
+            load.allow(share + _MEANWHILE)
             await load.reached(share)
             await asyncio.to_thread(step, site)
 
@@ -458,20 +463,20 @@ def _rename(site: Site) -> None:
 
 
 _RELOADS: Final = _steps((0.1, _reload), (0.3, _reload), (0.5, _reload), (0.7, _reload))
-_KILLS: Final = _steps((0.2, _kill), (0.3, _start), (0.6, _kill), (0.7, _start))
-_FREEZES: Final = _steps((0.2, _freeze), (0.3, _thaw), (0.6, _freeze), (0.7, _thaw))
+_KILLS: Final = _steps((0.2, _kill), (0.4, _start), (0.6, _kill), (0.8, _start))
+_FREEZES: Final = _steps((0.2, _freeze), (0.4, _thaw), (0.6, _freeze), (0.8, _thaw))
 _DRAINS: Final = _steps(
-    (0.2, _drain_node(0)), (0.4, _start_node(0)), (0.5, _drain_node(1)), (0.7, _start_node(1))
+    (0.2, _drain_node(0)), (0.4, _start_node(0)), (0.6, _drain_node(1)), (0.8, _start_node(1))
 )
 _NODES_DIE: Final = _steps(
-    (0.2, _kill_node(0)), (0.4, _start_node(0)), (0.5, _kill_node(1)), (0.7, _start_node(1))
+    (0.2, _kill_node(0)), (0.4, _start_node(0)), (0.6, _kill_node(1)), (0.8, _start_node(1))
 )
 _SWAPS: Final = _steps((0.2, _swap("ca")), (0.4, _swap("another")), (0.6, _swap("ca")))
 _SQUID_DIES: Final = _steps(
     (0.2, lambda site: site.squid.kill()),
-    (0.3, lambda site: site.squid.start()),
+    (0.4, lambda site: site.squid.start()),
     (0.6, lambda site: site.squid.kill()),
-    (0.7, lambda site: site.squid.start()),
+    (0.8, lambda site: site.squid.start()),
 )
 
 
@@ -594,11 +599,11 @@ SCENARIOS: Final = (
         build=_nodes,
         weather=_NODES_DIE,
     ),
-    Scenario(name="rate limit, 503 page", calls=24, saw="limiting requests", build=_limited(503)),
-    Scenario(name="rate limit, 429 page", calls=24, saw="limiting requests", build=_limited(429)),
+    Scenario(name="rate limit, 503 page", calls=12, saw="limiting requests", build=_limited(503)),
+    Scenario(name="rate limit, 429 page", calls=12, saw="limiting requests", build=_limited(429)),
     Scenario(
         name="rate limit, 429 page with Retry-After",
-        calls=24,
+        calls=12,
         saw="limiting requests",
         build=_limited(
             429,
@@ -608,10 +613,10 @@ SCENARIOS: Final = (
     ),
     Scenario(
         name="rate limit, the service's own",
-        calls=24,
+        calls=12,
         saw=" 429 429 ",
         build=_plain,
-        behaviour=Behaviour(rate=60.0),
+        behaviour=Behaviour(rate=10.0),
         clear=True,
     ),
     Scenario(
@@ -712,7 +717,7 @@ SCENARIOS: Final = (
         saw=" sQ-- ",
         needs=("haproxy",),
         build=_haproxy("timeout queue 100ms", "maxconn 1"),
-        behaviour=Behaviour(hold_every=2, hold=0.15),
+        behaviour=Behaviour(hold_every=4, hold=0.3),
     ),
     Scenario(
         name="haproxy retry-on",

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -20,9 +21,12 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, serve
 from tests.support.chaos import ChaosProxy, Point, chaos_proxy
 from tests.support.clients import PREDEFINED
+from tests.support.event_loop import LoopClock, until
 from tests.tools.chaos_table import no_wait, representatives, run
 
-LIMITS = Timeouts(total=5.0, connect=0.1, read=0.1)
+# Long where nothing should run into it, and short where nothing else can happen.
+LIMITS = Timeouts(total=120.0, connect=60.0, read=60.0)
+SILENCE = Timeouts(total=120.0, connect=60.0, read=0.1)
 ONCE = RetryPolicy(attempts=1)
 TWICE = RetryPolicy(attempts=2)
 
@@ -165,7 +169,9 @@ async def test_a_connection_that_never_comes_is_a_timeout_of_the_connect_limit()
         s.proxy.script = [Point.STALL_ON_CONNECT] * 2
 
         with pytest.raises(RolesTimeoutError) as caught:
-            await s.roles.create(name="Made", permissions=["PROJECT_READ"])
+            await s.roles.with_options(timeout=Timeouts(connect=0.1)).create(
+                name="Made", permissions=["PROJECT_READ"]
+            )
 
         assert not isinstance(caught.value, OutcomeUnknownError)
         assert (caught.value.limit, caught.value.seconds) == ("connect", 0.1)
@@ -178,7 +184,7 @@ async def test_a_silent_service_is_a_timeout_of_the_read_limit() -> None:
         s.proxy.script = [Point.STALL_IN_BODY] * 2
 
         with pytest.raises(RolesTimeoutError) as caught:
-            await s.roles.list()
+            await s.roles.with_options(timeout=SILENCE).list()
 
         assert (caught.value.limit, caught.value.seconds) == ("read", 0.1)
         assert caught.value.attempts == 2
@@ -190,7 +196,9 @@ async def test_a_silence_after_a_change_was_sent_is_both_a_timeout_and_an_unknow
         s.proxy.script = [Point.STALL_AFTER_COMMIT]
 
         with pytest.raises(OutcomeUnknownError) as caught:
-            await s.roles.create(name="Made", permissions=["PROJECT_READ"])
+            await s.roles.with_options(timeout=SILENCE).create(
+                name="Made", permissions=["PROJECT_READ"]
+            )
 
         cause = caught.value.__cause__
         assert isinstance(cause, RolesTimeoutError)
@@ -198,18 +206,23 @@ async def test_a_silence_after_a_change_was_sent_is_both_a_timeout_and_an_unknow
 
 
 @pytest.mark.asyncio
-async def test_the_time_in_all_bounds_a_call_whose_attempts_have_no_limit() -> None:
+async def test_the_time_in_all_bounds_a_call_whose_attempts_have_no_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = LoopClock(monkeypatch)
     async with setting(TWICE) as s:
         s.proxy.script = [Point.STALL_AFTER_COMMIT]
+        limited = s.roles.with_options(timeout=Timeouts(total=120.0, read=None))
+        call = asyncio.ensure_future(limited.create(name="Made", permissions=["PROJECT_READ"]))
+        await until(lambda: s.proxy.log)
+        await clock.pass_by(120.0)
 
         with pytest.raises(OutcomeUnknownError) as caught:
-            await s.roles.with_options(timeout=Timeouts(total=0.1, read=None)).create(
-                name="Made", permissions=["PROJECT_READ"]
-            )
+            await call
 
         cause = caught.value.__cause__
         assert isinstance(cause, RolesTimeoutError)
-        assert (cause.limit, cause.seconds) == ("total", 0.1)
+        assert (cause.limit, cause.seconds) == ("total", 120.0)
         assert caught.value.attempts == 1
 
 

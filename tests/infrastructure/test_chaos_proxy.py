@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.support.chaos import EXPANDED_SIZE, GARBAGE, ChaosProxy, Exchange, Point, chaos_proxy
+from tests.support.event_loop import until
 
 BODY = b'{"roles": []}'
 FIXED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n" + BODY
@@ -116,6 +117,7 @@ async def test_the_log_and_commits_say_what_reached_the_server(point: Point, reu
             s.proxy.script = [point]
             writer.write(DELETE)
             if point.startswith("stall"):
+                await until(lambda: s.proxy.log)
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(received(reader), 0.05)
             elif point in {Point.RESPONSE_TWICE, Point.WRONG_LENGTH_SHORT, Point.GZIP_BOMB}:

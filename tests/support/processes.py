@@ -11,7 +11,7 @@ from typing import Final
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE: Final = 15.0
+PATIENCE: Final = 60.0
 """Seconds that a process has to get ready, or to end, on a busy machine."""
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -46,8 +47,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
         hold_every: Each so many-th change is carried out and answered `hold` seconds later; 0 is
             none.
         hold: Seconds.
-        cut_every: Each so many-th answer ends in its middle, after the effect.
-        lose_every: Each so many-th answer is not sent, after the effect.
+        cut_every: Each so many-th answer to a method ends in its middle, after the effect.
+        lose_every: Each so many-th answer to a method is not sent, after the effect.
         rate: Requests a second above which it answers 429 with `Retry-After`; 0 is no limit.
     """
 
@@ -221,7 +222,8 @@ class _Service:
         self.behaviour = behaviour
         self._lock = threading.Lock()
         self._changes = itertools.count(1)
-        self._answers = itertools.count(1)
+        # By method, so that each has its share of what is lost, in whatever order they come.
+        self._answers: Counter[str] = Counter()
         past = read_journal(journal)
         # The same moments as then, so that roles keep when they were made.
         self._now = past[0].wall if past else time.time()
@@ -243,7 +245,7 @@ class _Service:
         with self._lock:
             self._now = wall = time.time() - float(request.headers.get("X-Age", "0"))
             if self._rate and _is_client(request.headers):
-                self._account.limit_rate(self._rate, burst=5)
+                self._account.limit_rate(self._rate, burst=2)
                 self._rate = 0.0
             reply = self._account.handle(request)
             entry = Entry(
@@ -263,13 +265,15 @@ class _Service:
         every = self.behaviour.hold_every
         return bool(every) and method != "GET" and next(self._changes) % every == 0
 
-    def fate(self, headers: Mapping[str, str]) -> str:
+    def fate(self, method: str, headers: Mapping[str, str]) -> str:
         """Return what becomes of an answer."""
         if "X-Lose" in headers:  # A proxy in front asks for it.
             return "lost"
         if not _is_client(headers):
             return "sent"
-        number = next(self._answers)
+        with self._lock:
+            self._answers[method] += 1
+            number = self._answers[method]
         if self.behaviour.lose_every and number % self.behaviour.lose_every == 0:
             return "lost"
         if self.behaviour.cut_every and number % self.behaviour.cut_every == 0:
@@ -320,7 +324,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         if _is_client(headers) and self.service.is_held(self.command):
             time.sleep(self.service.behaviour.hold)
-        fate = self.service.fate(headers)
+        fate = self.service.fate(self.command, headers)
         self.close_connection |= fate != "sent" or self.protocol_version == "HTTP/1.0"
         if fate != "lost":
             self._answer(status, more, answer, cut=fate == "cut")

@@ -1,0 +1,36 @@
+"""An event loop in the hands of a test: to wait until something holds, and to move its clock."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+PATIENCE: Final = 60.0
+"""Seconds after which what a test waits for never comes."""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop go around until something holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
+            await asyncio.sleep(0)
+
+
+class LoopClock:
+    """The clock of the running event loop, which this moves as it likes.
+
+    Limits are to be so long that no busy machine reaches them by itself.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._real = loop.time
+        self._ahead = 0.0
+        monkeypatch.setattr(loop, "time", lambda: self._real() + self._ahead)
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let time pass, and whatever is due by then happen."""
+        self._ahead += seconds
+        for _ in range(20):
+            await asyncio.sleep(0)
