@@ -19,6 +19,7 @@ from arize_roles_async._pace import Turnstile
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
+from arize_roles_fake._waits import waits_in
 
 if TYPE_CHECKING:
     from trio.lowlevel import TrioToken
@@ -140,9 +141,7 @@ class AccountTransport(Transport):
         waited = min(seconds, bound, left)
         if waited == math.inf:
             await sleep_forever()
-        # Counted from where each call began, so that calls under way together wait together.
-        start = datetime.fromtimestamp(began, UTC)
-        self._account.advance_to(start + timedelta(seconds=waited))
+        await self._pass_until(datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited))
         if waited >= seconds:
             return
         if left <= bound:
@@ -153,9 +152,10 @@ class AccountTransport(Transport):
         return self._account.now().timestamp()
 
     async def sleep(self, seconds: float) -> None:
-        end = self._account.now() + timedelta(seconds=seconds)
-        await checkpoint()
-        self._account.advance_to(end)
+        await self._pass_until(self._account.now() + timedelta(seconds=seconds))
+
+    async def _pass_until(self, moment: datetime) -> None:
+        await waits_in(self._loop, self._account).until(moment, self._account)
 
     def event(self) -> Event:
         return anyio.Event()

@@ -1,0 +1,130 @@
+"""Time on the account's clock passes for all who wait, in the order in which their waits end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from arize_roles_async import RetryPolicy, Role
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import START, account_at_noon
+
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+def passed(account: FakeAccount) -> float:
+    """Return the seconds that have passed for an account."""
+    return (account.now() - START) / timedelta(seconds=1)
+
+
+async def asked(account: FakeAccount, times: int) -> None:
+    """Wait until an account was asked so often."""
+    while account.calls_in_all < times:  # noqa: ASYNC110 - an account has no event for it
+        await asyncio.sleep(0)
+
+
+async def run_together(*calls: Callable[[], Awaitable[object]]) -> None:
+    async with anyio.create_task_group() as group:
+        for call in calls:
+            group.start_soon(call)
+
+
+@BACKENDS
+@pytest.mark.parametrize(("slots", "seconds"), [(40, 2.0), (10, 5.0), (7, 8.0), (2, 25.0)])
+def test_more_than_slots(backend: str, slots: int, seconds: float) -> None:
+    """50 calls of 1 s take as many seconds as they need turns."""
+    account = account_at_noon()
+    account.slow_down(1.0)
+
+    async def run() -> None:
+        roles = FakeRolesClient(account, max_concurrency=slots)
+        await run_together(*[roles.list().all] * 50)
+
+    anyio.run(run, backend=backend)
+    assert passed(account) == seconds
+
+
+@BACKENDS
+def test_retries(backend: str) -> None:
+    """Waits between attempts pass together, too."""
+    account = account_at_noon()
+    account.fail("list", 503, times=50)
+    retry = RetryPolicy(backoff=4.0, max_backoff=4.0)
+
+    async def run() -> None:
+        await run_together(*[FakeRolesClient(account, retry=retry).list().all] * 50)
+
+    anyio.run(run, backend=backend)
+    assert 0.0 < passed(account) <= 4.0
+
+
+class TestOrder:
+    """What happens during a wait happens in the order of its time."""
+
+    @BACKENDS
+    def test_by_time(self, backend: str) -> None:
+        """The wait that ends first is over first, whichever was begun first, by any client."""
+        account = account_at_noon()
+        seen: list[tuple[str, float]] = []
+        for name, seconds in (("slow", 5.0), ("quick", 2.0)):
+            account.add_role(name)
+            account.slow_down(seconds, operation="get", role=name)
+
+        async def run() -> None:
+            async def ask(role: Role) -> None:
+                roles = FakeRolesClient(account)
+                for _ in range(2):
+                    await roles.get(role_id=role.id)
+                    seen.append((role.name, passed(account)))
+
+            async with anyio.create_task_group() as group:
+                for role in account.roles[::-1]:
+                    group.start_soon(ask, role)
+
+        anyio.run(run, backend=backend)
+        assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
+
+    @pytest.mark.asyncio
+    async def test_from_outside(self) -> None:
+        """A test that lets time pass itself ends the waits that are over by then."""
+        account = account_at_noon()
+        account.slow_down(5.0)
+        roles = FakeRolesClient(account)
+        calls = [asyncio.ensure_future(roles.list().all()) for _ in range(3)]
+        await asked(account, 3)
+        account.advance(8.0)
+        await asyncio.gather(*calls)
+        assert passed(account) == 8.0
+
+
+class TestOthers:
+    """What does not wait goes on, and holds nobody up for good."""
+
+    @pytest.mark.asyncio
+    async def test_asks_on(self) -> None:
+        """A task that asks without a pause until another one is done does not keep it waiting."""
+        account = account_at_noon()
+        account.slow_down(5.0, operation="create")
+        roles = FakeRolesClient(account)
+        creating = asyncio.ensure_future(roles.create(name="A", permissions=["ROLE_READ"]))
+        while not creating.done():
+            await roles.list()
+        assert (await creating).name == "A"
+        assert passed(account) == 5.0
+
+    @pytest.mark.asyncio
+    async def test_cancelled(self) -> None:
+        """A wait that is cancelled is over, and the others end when they would have."""
+        account = account_at_noon()
+        for name, seconds in (("A", 1.0), ("B", 2.0), ("C", 3.0)):
+            account.add_role(name)
+            account.slow_down(seconds, operation="get", role=name)
+        roles = FakeRolesClient(account)
+        waits = [asyncio.ensure_future(roles.get(role_id=role.id)) for role in account.roles[::-1]]
+        await asked(account, 3)
+        waits[0].cancel()
+        results = await asyncio.gather(*waits, return_exceptions=True)
+        assert isinstance(results[0], asyncio.CancelledError)
+        assert passed(account) == 3.0
