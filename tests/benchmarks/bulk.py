@@ -1,196 +1,197 @@
-"""Bulk jobs under a rate limit: a thousand creates at once, ours and by hand, counted exactly.
-
-python -m tests.benchmarks.bulk [--side SIDE] [LIMIT ...]
-"""
+"""What is counted: bulk jobs under a rate limit, and calls by names, at a service with latency."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import random
-import subprocess
-import sys
+import functools
 import time
-import urllib.request
-import warnings
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import aiohttp
-
-from arize_roles_async import AiohttpRolesClient
-from tests.benchmarks.sides import KEY, baseline
+from arize_roles_async import AiohttpRolesClient, as_code
+from tests.benchmarks.harness import Bench, Measure, Measured, counted, is_installed
+from tests.benchmarks.jobs import DRAWN, JOBS, Job
+from tests.benchmarks.limited import target_of
+from tests.benchmarks.server import PAGE, permissions, role_id, role_name
+from tests.benchmarks.sides import KEY, PEERS, ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from tests.benchmarks.sides import Create
+
+MANY = 5000
+"""The roles of an account in which names are looked for."""
+SECONDS_OF_A_QUICK_JOB = 15
 
 
-class Limit(NamedTuple):
-    """A job and the limit that it is done under."""
+class Outcome(NamedTuple):
+    """What came of a job for one client."""
 
-    calls: int
-    rate: float
-    burst: int
-    retry_after: int | None = None
-    halve_after: int | None = None
-
-    @property
-    def ideal(self) -> float:
-        """Seconds in which a service grants as many at best."""
-        half = self.halve_after or self.calls
-        return (half - self.burst) / self.rate + 2 * (self.calls - half) / self.rate + 0.04
+    failed: int
+    requests: int
+    refused: int
+    refused_late: float
+    """Answers of 429 for each success, but for those to the first requests."""
+    time: float
+    """Seconds over the ideal ones."""
+    order: float
+    """How well the order of completion agrees with the order of start; 1 is the same."""
 
 
-LIMITS = {
-    "20": Limit(1000, 20.0, 5),
-    "100": Limit(1000, 100.0, 20),
-    "100-300": Limit(300, 100.0, 20),
-    "7": Limit(1000, 7.0, 1),
-    "50-halving": Limit(1000, 50.0, 50, retry_after=2, halve_after=500),
-    "300": Limit(1000, 300.0, 60),
-}
+async def do(
+    bench: Bench, job: Job, side: Callable[[str], AbstractAsyncContextManager[Create]]
+) -> Outcome:
+    """Start all calls of a job at once, and wait for the last."""
+    bench.limited.set_up(
+        rate=job.rate, burst=job.burst, retry_after=job.retry_after, halve_after=job.halve_after
+    )
+    completed: list[int] = []
+    async with side(bench.limited.url) as create:
 
+        async def call(number: int) -> None:
+            await create(number)
+            completed.append(number)
 
-async def ours(url: str, calls: int) -> int:
-    """Create roles with this client; return how many failed."""
-    async with AiohttpRolesClient(KEY, base_url=url, timeout=None) as roles:
-        results = await asyncio.gather(
-            *(
-                roles.create(name=f"Role {number}", permissions=["PROJECT_READ"])
-                for number in range(calls)
-            ),
-            return_exceptions=True,
-        )
-    return sum(isinstance(result, BaseException) for result in results)
-
-
-async def careful(url: str, calls: int) -> int:
-    """Create roles with aiohttp, a semaphore and tenacity, as careful people write it."""
-    tenacity = baseline("tenacity")
-    gate = asyncio.Semaphore(40)
-
-    def wait(state: Any) -> float:  # noqa: ANN401
-        error = state.outcome.exception()
-        return float(error.headers.get("Retry-After", 1)) + random.random()  # noqa: S311
-
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
-
-        async def create_once(number: int) -> None:
-            body = {"name": f"Role {number}", "permissions": ["PROJECT_READ"]}
-            async with gate, session.post(f"{url}/v2/roles", json=body) as response:
-                response.raise_for_status()
-                await response.read()
-
-        retry = tenacity.retry(wait=wait, stop=tenacity.stop_after_attempt(5), reraise=True)
-        create = retry(create_once)
-        results = await asyncio.gather(*map(create, range(calls)), return_exceptions=True)
-    return sum(isinstance(result, BaseException) for result in results)
-
-
-async def httpx(url: str, calls: int) -> int:
-    """Create roles with httpx as it comes: 100 connections, no waiting for a limit."""
-    module = baseline("httpx")
-    async with module.AsyncClient(
-        headers={"Authorization": f"Bearer {KEY}"}, timeout=None
-    ) as client:
-
-        async def create(number: int) -> None:
-            body = {"name": f"Role {number}", "permissions": ["PROJECT_READ"]}
-            (await client.post(f"{url}/v2/roles", json=body)).raise_for_status()
-
-        results = await asyncio.gather(*map(create, range(calls)), return_exceptions=True)
-    return sum(isinstance(result, BaseException) for result in results)
-
-
-def arize(threads: int) -> Callable[[str, int], Coroutine[Any, Any, int]]:
-    """Create roles with Arize's own client, in so many threads."""
-
-    async def create_all(url: str, calls: int) -> int:
-        client = baseline("arize").ArizeClient(
-            api_key=KEY,
-            api_host="127.0.0.1",
-            api_scheme="http",
-            api_port=int(url.rpartition(":")[2]),
-            connection_pool_maxsize=threads,
-        )
-
-        def create(number: int) -> bool:
-            try:
-                client.roles.create(name=f"Role {number}", permissions=["PROJECT_READ"])
-            except Exception:  # noqa: BLE001 - whatever it is, the role was not made
-                return True
-            return False
-
-        def run() -> int:
-            with ThreadPoolExecutor(threads) as pool:
-                return sum(pool.map(create, range(calls)))
-
-        return await asyncio.to_thread(run)
-
-    return create_all
-
-
-SIDES: dict[str, Callable[[str, int], Coroutine[Any, Any, int]]] = {
-    "ours": ours,
-    "aiohttp+tenacity": careful,
-    "httpx": httpx,
-    "arize-16": arize(16),
-    "arize-64": arize(64),
-}
-
-
-def measure(side: str, limit: Limit) -> str:
-    """Do a job and return its line of the table."""
-    command = [sys.executable, "-m", "tests.benchmarks.limited"]
-    with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
-        _ask(f"{url}/limit", limit._asdict())
         started = time.perf_counter()
-        failed = asyncio.run(SIDES[side](url, limit.calls))
+        await asyncio.gather(*map(call, range(job.calls)), return_exceptions=True)
         seconds = time.perf_counter() - started
-        counts = _ask(f"{url}/counts")
-        assert server.stdin is not None
-        server.stdin.close()
-    late = counts["refused_late"] / max(1, len(counts["order"]))
-    places = [int(name.split()[1]) for name in counts["order"]]
-    return (
-        f"| {side} | {limit.calls} at {limit.rate:g}/s, burst {limit.burst} | {failed} | "
-        f"{counts['requests']} | {counts['refused']} | {late:.3f} | "
-        f"{seconds / limit.ideal:.2f} | {_spearman(places):.4f} |"
+    counts = bench.limited.counts()
+    return Outcome(
+        failed=job.calls - len(completed),
+        requests=counts["requests"],
+        refused=counts["refused"],
+        refused_late=counts["refused_late"] / max(1, len(completed)),
+        time=seconds / job.ideal,
+        order=spearman(completed),
     )
 
 
-def _ask(url: str, options: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
-    body = None if options is None else json.dumps(options).encode()
-    with urllib.request.urlopen(url, body) as response:  # noqa: S310 - loopback
-        return json.loads(response.read())
+def spearman(completed: Sequence[int]) -> float:
+    """Return how well the order of the numbers agrees with counting up."""
+    ranks = {number: rank for rank, number in enumerate(sorted(completed))}
+    squares = sum((ranks[number] - rank) ** 2 for rank, number in enumerate(completed))
+    return 1 - 6 * squares / max(1, len(completed) ** 3 - len(completed))
 
 
-def _spearman(places: list[int]) -> float:
-    """Return how well the order of completion agrees with the order of start."""
-    ranks = {place: rank for rank, place in enumerate(sorted(places))}
-    number = len(places)
-    squares = sum((ranks[place] - rank) ** 2 for rank, place in enumerate(places))
-    return 1.0 - 6.0 * squares / max(1, number * (number**2 - 1))
+async def bulk_job(key: str, bench: Bench) -> tuple[Measured, ...]:
+    job = bench.jobs[key]
+    own = await do(bench, job, ours)
+    peers = {
+        name: await do(bench, job, side)
+        for name, (module, side) in PEERS.items()
+        if job.peers and is_installed(module)
+    }
+    return (
+        counted(
+            own.failed,
+            f"of {job.calls:,} ({job.limit})",
+            {name: peer.failed for name, peer in peers.items()},
+        ),
+        counted(
+            own.refused_late,
+            f"({own.refused} of {own.requests:,} requests in all)",
+            {name: peer.refused_late for name, peer in peers.items()},
+        ),
+        counted(own.order, "", {name: peer.order for name, peer in peers.items()}),
+        counted(
+            own.time,
+            f"({own.time * job.ideal:.1f} s : {job.ideal:.1f} s)",
+            {name: peer.time for name, peer in peers.items() if not peer.failed},
+        ),
+    )
 
 
-def main() -> None:
-    """Print a line for each side and limit."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", action="append", choices=SIDES)
-    parser.add_argument("limits", nargs="*", metavar="LIMIT", help=", ".join(LIMITS))
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    print("| side | job | failed | requests | 429s | late 429s a success | time : ideal | order |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name in arguments.limits or LIMITS:
-        for side in arguments.side or SIDES:
-            print(measure(side, LIMITS[name]), flush=True)
+async def known_names(bench: Bench) -> tuple[Measured, ...]:
+    bench.limited.set_up(roles=MANY, latency=0.0)
+    async with AiohttpRolesClient(KEY, base_url=bench.limited.url) as roles:
+        async for _ in roles.list(limit=PAGE):
+            pass
+        seen = MANY // PAGE
+        gets: list[int] = []
+        changes: list[int] = []
+        for number in range(0, MANY, 250):
+            for requests, call in (
+                (gets, roles.get(role=role_name(number))),
+                (changes, roles.update(role=role_name(number), description="Changed.")),
+                (changes, roles.delete(role=role_name(number))),
+            ):
+                await call
+                before, seen = seen, bench.limited.counts()["requests"]
+                requests.append(seen - before)
+    return counted(max(gets), "at most"), counted(max(changes), "at most")
 
 
-if __name__ == "__main__":
-    main()
+async def cold_names(bench: Bench) -> tuple[Measured, ...]:
+    bench.limited.set_up(roles=MANY)
+    # One on the last page, so that the walk is a whole one.
+    numbers = range(49, MANY, 50)
+    async with AiohttpRolesClient(KEY, base_url=bench.limited.url) as roles:
+        await asyncio.gather(*(roles.get(role=role_name(number)) for number in numbers))
+    requests = bench.limited.counts()["requests"]
+    return (counted(requests / len(numbers), f"({requests} requests)"),)
+
+
+async def retried_call(bench: Bench) -> tuple[Measured, ...]:
+    """Count the requests of others between the first and the second of a call."""
+    failing = [target_of(number) for number in (0, 20, 500, 1500)]
+    bench.limited.set_up(roles=MANY, failing=failing)
+    async with AiohttpRolesClient(KEY, base_url=bench.limited.url, timeout=None) as roles:
+        await asyncio.gather(*(roles.get(role_id=role_id(number)) for number in range(2040)))
+    targets = bench.limited.counts()["targets"]
+    first = [targets.index(target) for target in failing]
+    second = [targets.index(t, place + 1) for t, place in zip(failing, first, strict=True)]
+    places = [b - a for a, b in zip(first, second, strict=True)]
+    return (counted(max(places), f"at most ({', '.join(map(str, places))})"),)
+
+
+async def reconciling(bench: Bench) -> tuple[Measured, ...]:
+    """Make an account of 500 roles as declared: 5 pages, 83 updates, 83 deletes, 83 creates."""
+    bench.limited.set_up(roles=500, rate=20, burst=5)
+    each = 83
+    declaration = as_code.Declaration(
+        roles=[
+            as_code.DeclaredRole(
+                name=role_name(number), permissions=permissions(number), description="Changed."
+            )
+            for number in (*range(each), *range(1000, 1000 + each))
+        ],
+        absent=[role_name(number) for number in range(each, 2 * each)],
+    )
+    made: list[as_code.Change] = []
+    started = time.perf_counter()
+    async with AiohttpRolesClient(KEY, base_url=bench.limited.url) as roles:
+        try:
+            await as_code.apply(roles, declaration, on_change=made.append)
+        except as_code.ApplyError as error:
+            print(error)
+        seconds, counts = time.perf_counter() - started, bench.limited.counts()
+        left = (await as_code.plan(roles, declaration)).changes
+    least = 500 // PAGE + 3 * each
+    return (
+        counted(len(left), f"of {3 * each}"),
+        counted(
+            counts["requests"],
+            f"({least} at least, {counts['refused']} answers of 429, {seconds:.1f} s)",
+        ),
+    )
+
+
+MEASURES = (
+    *(
+        Measure(
+            tuple(f"{key}-{what}" for what in ("failed", "429s", "order", "time")),
+            (),
+            functools.partial(bulk_job, key),
+            is_long=is_long,
+        )
+        for key, is_long in (
+            *((job.key, job.ideal > SECONDS_OF_A_QUICK_JOB) for job in JOBS),
+            *((key, True) for key in DRAWN),
+        )
+    ),
+    Measure(("reconcile-failed", "reconcile-requests"), (), reconciling),
+    Measure(("known-get", "known-change"), (), known_names),
+    Measure(("cold-names",), (), cold_names),
+    Measure(("retried-place",), (), retried_call),
+)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.util
 import os
 import statistics
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+
+    from tests.benchmarks.jobs import Job
+    from tests.benchmarks.limited import Limited
+    from tests.benchmarks.server import Canned
 
 T = TypeVar("T")
 
@@ -94,14 +102,48 @@ async def interleave(rounds: int, *sides: Callable[[], Awaitable[T]]) -> list[li
     return samples
 
 
+class Bench(NamedTuple):
+    """What the rows are measured with."""
+
+    server: Canned
+    limited: Limited
+    jobs: Mapping[str, Job]
+    quick: bool
+
+    @property
+    def rounds(self) -> int:
+        return 7 if self.quick else 25
+
+    def calls(self, calls: int) -> int:
+        """As many calls to a sample of a full run; a quick one makes half of them."""
+        return calls // 2 if self.quick else calls
+
+
+class Measure(NamedTuple):
+    """What gives these rows, and the modules that it cannot do without."""
+
+    rows: tuple[str, ...]
+    needs: tuple[str, ...]
+    run: Callable[[Bench], Awaitable[tuple[Measured, ...]]]
+    is_long: bool = False
+    """Whether a quick run leaves it out."""
+
+
 class Measured(NamedTuple):
     """What came out: `value` is what the row is judged by, the spread its quartiles."""
 
     value: float
-    spread: tuple[float, float]
+    spread: tuple[float, float] | None
+    """None for what is counted once and exactly."""
     ours: float
     theirs: float | None
     unit: str
+    peers: Mapping[str, float] = MappingProxyType({})
+    """The same of other clients, by their names."""
+
+
+def counted(value: float, unit: str, peers: Mapping[str, float] | None = None) -> Measured:
+    return Measured(value, None, value, None, unit, peers or {})
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float], unit: str, scale: float = 1) -> Measured:
@@ -135,6 +177,13 @@ def _measured(
     )
 
 
+def is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a package around it is missing already
+        return False
+
+
 def pin() -> int | None:
     """Take a core for this process and return another for the server, if there are two."""
     if not hasattr(os, "sched_setaffinity"):
@@ -156,3 +205,16 @@ def unpinned() -> Generator[None]:
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     yield
     os.sched_setaffinity(0, pinned)
+
+
+@contextlib.contextmanager
+def running(module: str, core: int | None) -> Generator[str]:
+    """Run a server as a process of its own, on this core if there is one; yields its URL."""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:  # leaving closes the server's input, which ends it
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"

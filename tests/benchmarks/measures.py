@@ -1,4 +1,4 @@
-"""One function for each row of the table, or for rows that come out of one run."""
+"""What is timed: one function for each row, or for rows that come out of one run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from arize_roles_async import AiohttpRolesClient, _wire
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.benchmarks.harness import (
+    Bench,
     Burst,
+    Measure,
     Measured,
     burst,
     difference,
@@ -27,7 +29,7 @@ from tests.benchmarks.harness import (
     thread_rate,
     unpinned,
 )
-from tests.benchmarks.server import PAGE, Canned, page_body, permissions, role_name
+from tests.benchmarks.server import PAGE, page_body, permissions, role_name
 from tests.benchmarks.sides import KEY, Arize, Calls, bare_aiohttp, some_ids
 from tests.support.attacks import ATTACKS
 from tests.tools.attacks import run_attack
@@ -40,27 +42,6 @@ if TYPE_CHECKING:
 MICROSECONDS = 1e6
 MILLISECONDS = 1e3
 KILOBYTE = 1e3
-
-
-class Bench(NamedTuple):
-    server: Canned
-    quick: bool
-
-    @property
-    def rounds(self) -> int:
-        return 7 if self.quick else 25
-
-    def calls(self, calls: int) -> int:
-        """As many calls to a sample of a full run; a quick one makes half of them."""
-        return calls // 2 if self.quick else calls
-
-
-class Measure(NamedTuple):
-    """What gives these rows, and the modules that it cannot do without."""
-
-    rows: tuple[str, ...]
-    needs: tuple[str, ...]
-    run: Callable[[Bench], Awaitable[tuple[Measured, ...]]]
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +99,7 @@ async def _against_bare(
 
 
 async def get_threads(bench: Bench) -> tuple[Measured, ...]:
-    arize = Arize(bench.server.port, connections=64)
+    arize = Arize(bench.server.url, connections=64)
 
     async def threads() -> float:
         return thread_rate(arize.get, bench.calls(2000), 64)
@@ -128,16 +109,15 @@ async def get_threads(bench: Bench) -> tuple[Measured, ...]:
         async def tasks() -> float:
             return (await burst(calls.get, bench.calls(4000), 64)).rate
 
-        ours, theirs = await interleave(bench.rounds, tasks, threads)
-        # On one core threads are spared the fight for the interpreter's lock that they have in
-        # an application, so that is shown, too.
+        # On one core threads would be spared the fight for the interpreter's lock that they have
+        # in an application.
         with unpinned():
-            ours_free, theirs_free = await interleave(bench.rounds, tasks, threads)
-    return ratio(ours, theirs, "calls/s"), ratio(ours_free, theirs_free, "calls/s")
+            ours, theirs = await interleave(bench.rounds, tasks, threads)
+    return (ratio(ours, theirs, "calls/s"),)
 
 
 async def decode(bench: Bench) -> tuple[Measured, ...]:
-    arize = Arize(bench.server.port, connections=1)
+    arize = Arize(bench.server.url, connections=1)
     body = page_body(0, 2)
     request = _wire.Request(method="GET", target="/v2/roles")
     headers = {"Content-Type": "application/json"}
@@ -151,7 +131,7 @@ async def decode(bench: Bench) -> tuple[Measured, ...]:
 
 
 async def walk(bench: Bench) -> tuple[Measured, ...]:
-    arize = Arize(bench.server.port, connections=1)
+    arize = Arize(bench.server.url, connections=1)
     bench.server.set_pages(10_000 // PAGE)
 
     async def theirs() -> float:
@@ -371,14 +351,14 @@ def _fresh_process(*arguments: str) -> Callable[[], Awaitable[float]]:
     return sample
 
 
-MEASURES = (
+MEASURES: tuple[Measure, ...] = (
     Measure(("get-64",), ("orjson",), get_64),
     Measure(("get-256", "tail-256"), ("orjson",), get_256),
     Measure(("get-cpu",), ("orjson",), get_cpu),
     Measure(("decode",), ("arize",), decode),
     Measure(("pages-16",), ("orjson",), pages_16),
     Measure(("walk",), ("arize",), walk),
-    Measure(("get-threads", "get-threads-free"), ("arize",), get_threads),
+    Measure(("get-threads",), ("arize",), get_threads),
     Measure(("import-client", "import-fake"), (), imports),
     Measure(("memory",), (), memory),
     Measure(("fake-get", "fake-fresh"), (), fake),

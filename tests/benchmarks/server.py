@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
-import os
-import subprocess
 import sys
 import urllib.parse
 import urllib.request
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from typing import NamedTuple
 
 PAGE = 100
 PERMISSIONS_PER_ROLE = 12
@@ -45,7 +39,7 @@ def permissions(number: int) -> list[str]:
     ]
 
 
-def _role(number: int) -> dict[str, object]:
+def role(number: int) -> dict[str, object]:
     return {
         "id": role_id(number),
         "name": role_name(number),
@@ -61,7 +55,7 @@ def page_body(page: int, pages: int) -> bytes:
     pagination: dict[str, object] = {"has_more": page + 1 < pages}
     if page + 1 < pages:
         pagination["next_cursor"] = f"p{page + 1}"
-    roles = [_role(number) for number in range(page * PAGE, (page + 1) * PAGE)]
+    roles = [role(number) for number in range(page * PAGE, (page + 1) * PAGE)]
     return json.dumps({"roles": roles, "pagination": pagination}, separators=(",", ":")).encode()
 
 
@@ -74,7 +68,7 @@ def _answer(body: bytes) -> bytes:
 def _role_answer(target: bytes) -> bytes:
     role_id = urllib.parse.unquote(target.rpartition(b"/")[2].decode())
     number = int(base64.b64decode(role_id).split(b":")[1])
-    return _answer(json.dumps(_role(number), separators=(",", ":")).encode())
+    return _answer(json.dumps(role(number), separators=(",", ":")).encode())
 
 
 class _Pages:
@@ -138,8 +132,9 @@ async def _main() -> None:
 
 
 class Canned(NamedTuple):
+    """The process of such a server, from outside."""
+
     url: str
-    port: int
 
     def set_pages(self, pages: int) -> int:
         """Make every walk this long; returns the pages served since the last call."""
@@ -147,21 +142,5 @@ class Canned(NamedTuple):
             return int(response.read())
 
 
-@contextlib.contextmanager
-def canned(core: int | None) -> Generator[Canned]:
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", __name__, *([] if core is None else [str(core)])],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:  # leaving closes the server's input, which ends it
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        yield Canned(f"http://127.0.0.1:{port}", port)
-
-
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        os.sched_setaffinity(0, {int(sys.argv[1])})
     asyncio.run(_main())

@@ -1,0 +1,62 @@
+"""The bulk jobs: how many creates at once, under which rate limit, and how well they must go."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+
+class Job(NamedTuple):
+    """So many creates, all started at once, at a service that grants so many a second."""
+
+    key: str
+    calls: int
+    rate: float
+    burst: int
+    retry_after: int | None = None
+    """What a 429 says; None is the time until there is a token, rounded up to a second."""
+    halve_after: int | None = None
+    """The number of grants after which the rate is halved."""
+    refused: tuple[float, float] = (0.1, 0.05)
+    """Hold and aim of the answers of 429 for each success."""
+    time: tuple[float, float] = (1.4, 1.2)
+    """Hold and aim of the time over the ideal."""
+    peers: bool = False
+    """Whether other clients do it, too."""
+
+    @property
+    def ideal(self) -> float:
+        """Seconds in which the service grants as many at best, with 40 ms for the last answer."""
+        half = self.halve_after or self.calls
+        return (half - self.burst) / self.rate + 2 * (self.calls - half) / self.rate + 0.04
+
+    @property
+    def limit(self) -> str:
+        """The limit in words."""
+        text = f"{self.rate:g}/s, burst {self.burst}"
+        if self.retry_after is not None:
+            text += f", `Retry-After: {self.retry_after}`"
+        return text if self.halve_after is None else f"{text}, halving half way"
+
+
+JOBS = (
+    Job("20", 1000, 20, 5, refused=(0.08, 0.03), time=(1.25, 1.1), peers=True),
+    Job("100", 1000, 100, 20, refused=(0.08, 0.03), time=(1.4, 1.15), peers=True),
+    Job("100-short", 300, 100, 20, refused=(0.08, 0.03), time=(1.8, 1.3)),
+    Job("7", 1000, 7, 1),
+    Job("50-halving", 1000, 50, 50, retry_after=2, halve_after=500),
+    Job("300", 1000, 300, 60),
+)
+
+DRAWN = ("drawn-1", "drawn-2")
+
+
+def draw(seed: int) -> list[Job]:
+    """Return jobs under limits that nobody has chosen; the ideal lasts between 15 and 125 s."""
+    source = random.Random(seed)  # noqa: S311 - no secret
+    jobs: list[Job] = []
+    for key in DRAWN:
+        rate = round(8 * 8 ** source.random(), 1)
+        burst = round(rate ** source.random())
+        jobs.append(Job(key, 1000, rate, burst, source.choice([None, 1, 2])))
+    return jobs
