@@ -387,8 +387,8 @@ class BaseRolesClient(RolesClient):
     async def _take_turn(self, call: Call, request: Request, started: float) -> float:
         """Wait until the request may go, and return when that is."""
         transport, turnstile = self._transport, self._turnstile
-        turn = Turn(call.deadline, call.retry.max_retry_after)
-        turnstile.join(call.number, turn)
+        turn = Turn(call.number, call.deadline, call.retry.max_retry_after)
+        turnstile.join(turn)
         now = started
         try:
             while seconds := turnstile.ask(turn, now):

@@ -252,14 +252,18 @@ class Pace:
 class Turn:
     """A call that waits until its request may go."""
 
-    __slots__ = ("_wake", "deadline", "is_late", "left", "patience")
+    __slots__ = ("_wake", "deadline", "has_slot", "is_late", "left", "number", "patience")
 
-    def __init__(self, deadline: float, patience: float) -> None:
+    def __init__(self, number: int, deadline: float, patience: float) -> None:
+        self.number: int = number
+        """The number of its call; a call that is tried again has the number that it had."""
         self.deadline: float = deadline
         self.patience: float = patience
         """Seconds that the call waits for a hold at most."""
         self.is_late: bool = False
         """Whether it is certain that the request cannot go in time."""
+        self.has_slot: bool = False
+        """Whether another call's slot was handed over to it."""
         self.left: bool = False
         """Whether it waits no longer."""
         self._wake: Callable[[], object] | None = None
@@ -322,16 +326,12 @@ class Turnstile:
 
     def exit(self) -> None:
         """Note that a request is under way no longer."""
-        # What an event loop left behind that was closed may still come.
-        if self._free < self._slots:
-            self._free += 1
         self._answered += 1
-        if self._queue:
-            self._wake_first()
+        self._give_back()
 
-    def join(self, number: int, turn: Turn) -> None:
-        """Queue a call by its number; a call that is tried again has the number that it had."""
-        heapq.heappush(self._queue, (number, next(self._ties), turn))
+    def join(self, turn: Turn) -> None:
+        """Queue a call."""
+        heapq.heappush(self._queue, (turn.number, next(self._ties), turn))
         if turn.deadline < math.inf:
             heapq.heappush(self._deadlines, (turn.deadline, next(self._ties), turn))
 
@@ -341,6 +341,18 @@ class Turnstile:
         Returns:
             Infinity where the call is woken when it is to ask again, or is too late.
         """
+        if turn.has_slot:
+            turn.is_late = turn.deadline <= now
+            if turn.is_late:
+                self.leave(turn)
+                return math.inf
+            turn.has_slot = False
+            if not self.pace.limited:
+                return 0.0
+            # A limit was met at this very moment.
+            turn.left = False
+            self.join(turn)
+            self._give_back()
         self._drop_left()
         if not self._queue or self._queue[0][2] is not turn or not self._free or turn.is_late:
             return math.inf
@@ -358,6 +370,10 @@ class Turnstile:
 
     def leave(self, turn: Turn) -> None:
         """Wait no longer: the request went, or its call gave up."""
+        if turn.has_slot:
+            turn.has_slot = False
+            self._give_back()
+            return
         turn.left = True
         if turn.is_late:
             self._tell_late(1, self.pace.ready_at())
@@ -372,6 +388,19 @@ class Turnstile:
             # One request after the other: that tells nothing of the burst.
             span = math.inf
         self.pace.refuse(sent, now, seconds, granted=granted, span=span)
+
+    def _give_back(self) -> None:
+        """Hand a slot over to the next call, which need not ask, as there is no limit."""
+        self._drop_left()
+        if self._queue and not self.pace.limited:
+            turn = heapq.heappop(self._queue)[2]
+            turn.left = turn.has_slot = True
+            turn.wake()
+            return
+        # What an event loop left behind that was closed may still come.
+        if self._free < self._slots:
+            self._free += 1
+        self._wake_first()
 
     def _wake_first(self) -> None:
         self._drop_left()

@@ -174,8 +174,8 @@ class TestTurnstile:
         deadline: float = math.inf,
         patience: float = math.inf,
     ) -> Turn:
-        turn = Turn(deadline, patience)
-        turnstile.join(number, turn)
+        turn = Turn(number, deadline, patience)
+        turnstile.join(turn)
         turn.on_wake(lambda: woken.append(number))
         return turn
 
@@ -214,8 +214,8 @@ class TestTurnstile:
 
         assert not turnstile.enter(0.0)
 
-    def test_next_woken(self) -> None:
-        """Each request that goes has the next call ask, so long as there is a slot."""
+    def test_handed_over(self) -> None:
+        """Each request that ends lets the next call go, so that many can go at one moment."""
         turnstile, woken = self.turnstile(2)
         turnstile.enter(0.0)
         turnstile.enter(0.0)
@@ -223,11 +223,38 @@ class TestTurnstile:
 
         turnstile.exit()
         turnstile.exit()
-        woken.clear()
+
+        assert woken == [1, 2]
+        assert turnstile.ask(second, 0.0) == 0.0
         assert turnstile.ask(first, 0.0) == 0.0
+        assert not turnstile.enter(0.0)
+
+    def test_slot_taken_back(self) -> None:
+        """A call that was let go waits again if a limit is met before its request has gone."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter(0.0)
+        turnstile.enter(0.0)
+        first, second = (self.join(turnstile, number, woken) for number in (1, 2))
+        turnstile.exit()
+
+        turnstile.refuse(0.0, 0.5, 2.0)
+
+        assert turnstile.ask(first, 0.5) == close(2.0)
+        assert turnstile.ask(second, 0.5) == math.inf
+        assert turnstile.ask(first, 2.5) == 0.0
+
+    def test_next_woken(self) -> None:
+        """Under a limit each request that goes has the next call ask."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        first, second = (self.join(turnstile, number, woken) for number in (1, 2))
+
+        assert turnstile.ask(first, 2.5) == 0.0
 
         assert woken == [2]
-        assert turnstile.ask(second, 0.0) == 0.0
+        assert 0.0 < turnstile.ask(second, 2.5) < math.inf
 
     def test_left(self) -> None:
         """A call that gives up lets the next one go."""
@@ -284,10 +311,9 @@ class TestTurnstile:
         """Ten thousand that are too late are told a few at a time, each after one has left."""
         turnstile, woken = self.turnstile()
         turnstile.enter(0.0)
-        turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(10_000)]
         turnstile.exit()
         turnstile.refuse(0.0, 0.5, 2.0)
-        woken.clear()
+        turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(10_000)]
 
         turnstile.ask(turns[0], 0.6)
         assert len(woken) == 64

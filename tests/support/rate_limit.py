@@ -107,13 +107,13 @@ class Simulation:
         if self.turnstile.enter(self.now):
             self._send(number)
             return
-        turn = Turn(self._deadline, self._patience)
-        self.turnstile.join(number, turn)
+        turn = Turn(number, self._deadline, self._patience)
+        self.turnstile.join(turn)
         turn.on_wake(lambda: self._after(0.0, lambda: self._ask(number, turn)))
         self._ask(number, turn)
 
     def _ask(self, number: int, turn: Turn) -> None:
-        if turn.left:
+        if turn.left and not turn.has_slot:
             return
         seconds = self.turnstile.ask(turn, self.now)
         if turn.is_late:
