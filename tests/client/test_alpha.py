@@ -48,7 +48,8 @@ def client() -> FakeRolesClient:
 
 
 @METHODS
-async def test_the_first_use_of_a_method_says_that_it_is_alpha_where_it_is_used(use: Use) -> None:
+async def test_first_use(use: Use) -> None:
+    """The first use of a method says that it is ALPHA, where it is used."""
     with pytest.warns(AlphaWarning) as caught:
         await use(client())
 
@@ -60,7 +61,8 @@ async def test_the_first_use_of_a_method_says_that_it_is_alpha_where_it_is_used(
 
 
 @METHODS
-async def test_a_method_says_it_once_in_a_process(use: Use) -> None:
+async def test_once(use: Use) -> None:
+    """A method says it once in a process."""
     with pytest.warns(AlphaWarning):
         await use(client())
 
@@ -70,7 +72,8 @@ async def test_a_method_says_it_once_in_a_process(use: Use) -> None:
     assert caught == []
 
 
-async def test_a_notice_that_was_made_an_error_is_due_again() -> None:
+async def test_as_an_error() -> None:
+    """A notice that was made an error is due again."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", AlphaWarning)
         for _ in range(2):

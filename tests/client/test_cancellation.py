@@ -139,173 +139,186 @@ Cancelled = Callable[[Awaitable[object], Callable[[], object]], Awaitable[None]]
 STALLS = [point for point in Point if point.startswith("stall")]
 
 
-@pytest.mark.asyncio
-@WAYS
-@pytest.mark.parametrize("point", STALLS)
-async def test_a_call_is_cancelled_wherever_it_is(cancelled: Cancelled, point: Point) -> None:
-    async with setting() as s:
-        s.proxy.script = [point]
-        await cancelled(s.roles.list().all(), lambda: any(e.point is point for e in s.proxy.log))
+class TestCancelled:
+    """A call is cancelled wherever it is, and says so."""
 
-        s.proxy.log.clear()
-        assert len(await s.roles.list()) == 7
+    @pytest.mark.asyncio
+    @WAYS
+    @pytest.mark.parametrize("point", STALLS)
+    async def test_anywhere(self, cancelled: Cancelled, point: Point) -> None:
+        """A call is cancelled wherever it is."""
+        async with setting() as s:
+            s.proxy.script = [point]
+            await cancelled(
+                s.roles.list().all(), lambda: any(e.point is point for e in s.proxy.log)
+            )
 
+            s.proxy.log.clear()
+            assert len(await s.roles.list()) == 7
 
-@pytest.mark.asyncio
-@WAYS
-async def test_a_half_read_connection_is_not_used_again(cancelled: Cancelled) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n"
-    body = b'{"roles": [], "pagination": {"has_more": false}}'
-    async with (
-        # The first connection gets half an answer, and waits with the second for a request.
-        scripted(head + body[:20], b"", head + body) as script,
-        AiohttpRolesClient("key", base_url=script.url) as roles,
-    ):
-        await cancelled(roles.list().all(), lambda: script.requests)
+    @pytest.mark.asyncio
+    @WAYS
+    async def test_half_read(self, cancelled: Cancelled) -> None:
+        """A half-read connection is not used again."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n"
+        body = b'{"roles": [], "pagination": {"has_more": false}}'
+        async with (
+            # The first connection gets half an answer, and waits with the second for a request.
+            scripted(head + body[:20], b"", head + body) as script,
+            AiohttpRolesClient("key", base_url=script.url) as roles,
+        ):
+            await cancelled(roles.list().all(), lambda: script.requests)
 
-        assert len(await roles.list()) == 0
-        assert script.connections == 2
+            assert len(await roles.list()) == 0
+            assert script.connections == 2
 
+    @pytest.mark.asyncio
+    @WAYS
+    async def test_waits_turn(self, cancelled: Cancelled) -> None:
+        """A call is cancelled while it waits its turn."""
+        async with setting(max_concurrency=1) as s:
+            s.proxy.script = [Point.STALL_IN_BODY]
+            first = asyncio.create_task(s.roles.list().all())
+            await until(lambda: s.proxy.log)
 
-@pytest.mark.asyncio
-@WAYS
-async def test_a_call_is_cancelled_while_it_waits_its_turn(cancelled: Cancelled) -> None:
-    async with setting(max_concurrency=1) as s:
-        s.proxy.script = [Point.STALL_IN_BODY]
-        first = asyncio.create_task(s.roles.list().all())
-        await until(lambda: s.proxy.log)
+            turns = itertools.count()
+            await cancelled(s.roles.list().all(), lambda: next(turns) > 10)
 
-        turns = itertools.count()
-        await cancelled(s.roles.list().all(), lambda: next(turns) > 10)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            # The turn went neither to nobody nor to the one that left.
+            assert len(await s.roles.list()) == 7
+            assert len(s.proxy.log) == 2
 
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        # The turn went neither to nobody nor to the one that left.
-        assert len(await s.roles.list()) == 7
-        assert len(s.proxy.log) == 2
+    @pytest.mark.asyncio
+    @WAYS
+    async def test_waits_retry(self, cancelled: Cancelled) -> None:
+        """A call is cancelled while it waits to try again."""
+        account = FakeAccount()
+        account.fail("list", 503)
+        sleep = Backoff()
+        async with (
+            serve(account) as url,
+            AiohttpRolesClient(account.api_key, base_url=url, sleep=sleep) as roles,
+        ):
+            await cancelled(roles.list().all(), sleep.began.is_set)
 
+            assert len(account.calls) == 1
+            assert len(await roles.list()) == 7
 
-@pytest.mark.asyncio
-@WAYS
-async def test_a_call_is_cancelled_while_it_waits_to_try_again(cancelled: Cancelled) -> None:
-    account = FakeAccount()
-    account.fail("list", 503)
-    sleep = Backoff()
-    async with (
-        serve(account) as url,
-        AiohttpRolesClient(account.api_key, base_url=url, sleep=sleep) as roles,
-    ):
-        await cancelled(roles.list().all(), sleep.began.is_set)
+    @pytest.mark.asyncio
+    @WAYS
+    async def test_shared_search(self, cancelled: Cancelled) -> None:
+        """Others that share a search still get their answer."""
+        async with setting() as s:
+            target = s.account.add_role("Target")
+            s.proxy.script = [Point.STALL_IN_BODY]
+            # The first of them leads the walk, and is the one that is cancelled.
+            others: list[asyncio.Task[Role]] = []
 
-        assert len(account.calls) == 1
-        assert len(await roles.list()) == 7
+            async def lead() -> Role:
+                others.extend(asyncio.create_task(s.roles.get(role="Target")) for _ in range(3))
+                others.append(asyncio.create_task(s.roles.get(role="Nobody")))
+                return await s.roles.get(role="Target")
 
+            await cancelled(lead(), lambda: s.proxy.log)
 
-@pytest.mark.asyncio
-@WAYS
-async def test_others_that_share_a_search_still_get_their_answer(cancelled: Cancelled) -> None:
-    async with setting() as s:
-        target = s.account.add_role("Target")
-        s.proxy.script = [Point.STALL_IN_BODY]
-        # The first of them leads the walk, and is the one that is cancelled.
-        others: list[asyncio.Task[Role]] = []
+            found = await asyncio.gather(*others, return_exceptions=True)
+            assert found[:3] == [target, target, target]
+            assert isinstance(found[3], NotFoundError)
 
-        async def lead() -> Role:
-            others.extend(asyncio.create_task(s.roles.get(role="Target")) for _ in range(3))
-            others.append(asyncio.create_task(s.roles.get(role="Nobody")))
-            return await s.roles.get(role="Target")
-
-        await cancelled(lead(), lambda: s.proxy.log)
-
-        found = await asyncio.gather(*others, return_exceptions=True)
-        assert found[:3] == [target, target, target]
-        assert isinstance(found[3], NotFoundError)
-
-
-@pytest.mark.asyncio
-@WAYS
-async def test_one_that_only_joined_a_search_leaves_it_to_the_others(cancelled: Cancelled) -> None:
-    async with setting() as s:
-        target = s.account.add_role("Target")
-        s.proxy.script = [Point.SLOW_BYTES]
-        leader = asyncio.create_task(s.roles.get(role="Target"))
-        await asyncio.sleep(0)
-
-        await cancelled(s.roles.get(role="Target"), lambda: True)
-
-        assert await leader == target
-
-
-@pytest.mark.asyncio
-async def test_cancellation_is_not_taken_for_the_calls_own_limit() -> None:
-    async with setting() as s:
-        s.proxy.script = [Point.STALL_AFTER_COMMIT]
-        limited = s.roles.with_options(timeout=60.0)
-        with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.05):
-                await limited.list()
-
-    assert not isinstance(caught.value, RolesTimeoutError)
-
-
-@pytest.mark.asyncio
-async def test_a_calls_own_limit_is_not_taken_for_cancellation() -> None:
-    async with setting() as s:
-        s.proxy.script = [Point.STALL_AFTER_COMMIT]
-        limited = s.roles.with_options(timeout=0.05)
-        task = asyncio.current_task()
-        assert task is not None
-        async with asyncio.timeout(60), anyio.create_task_group():
-            with pytest.raises(RolesTimeoutError):
-                await limited.list()
-            # Nothing is left pending that the next await would raise.
+    @pytest.mark.asyncio
+    @WAYS
+    async def test_joined_search(self, cancelled: Cancelled) -> None:
+        """A call that only joined a search leaves it to the others."""
+        async with setting() as s:
+            target = s.account.add_role("Target")
+            s.proxy.script = [Point.SLOW_BYTES]
+            leader = asyncio.create_task(s.roles.get(role="Target"))
             await asyncio.sleep(0)
-            assert task.cancelling() == 0
 
+            await cancelled(s.roles.get(role="Target"), lambda: True)
 
-@pytest.mark.asyncio
-async def test_a_timeout_of_0_before_anything_was_sent_sends_nothing() -> None:
-    async with setting() as s:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0):
-                await s.roles.create(name="Made", permissions=["PROJECT_READ"])
+            assert await leader == target
 
-        s.account.assert_roles({})
+    @pytest.mark.asyncio
+    async def test_not_own_limit(
+        self,
+    ) -> None:
+        """Cancellation is not taken for the call's own limit."""
+        async with setting() as s:
+            s.proxy.script = [Point.STALL_AFTER_COMMIT]
+            limited = s.roles.with_options(timeout=60.0)
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(0.05):
+                    await limited.list()
 
+        assert not isinstance(caught.value, RolesTimeoutError)
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_the_fake_is_cancelled_under_either_event_loop(backend: str) -> None:
-    async def main() -> None:
-        roles = FakeRolesClient()
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await roles.create(name="Made", permissions=["PROJECT_READ"])
-        assert scope.cancelled_caught
-        roles.account.assert_roles({})
-        assert len(await roles.list()) == 7
+    @pytest.mark.asyncio
+    async def test_not_cancelled(
+        self,
+    ) -> None:
+        """A call's own limit is not taken for cancellation."""
+        async with setting() as s:
+            s.proxy.script = [Point.STALL_AFTER_COMMIT]
+            limited = s.roles.with_options(timeout=0.05)
+            task = asyncio.current_task()
+            assert task is not None
+            async with asyncio.timeout(60), anyio.create_task_group():
+                with pytest.raises(RolesTimeoutError):
+                    await limited.list()
+                # Nothing is left pending that the next await would raise.
+                await asyncio.sleep(0)
+                assert task.cancelling() == 0
 
-    anyio.run(main, backend=backend)
+    @pytest.mark.asyncio
+    async def test_timeout_0(
+        self,
+    ) -> None:
+        """A timeout of 0 before anything was sent sends nothing."""
+        async with setting() as s:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await s.roles.create(name="Made", permissions=["PROJECT_READ"])
 
+            s.account.assert_roles({})
 
-def test_the_fakes_shared_search_survives_its_leader_under_trio() -> None:
-    async def find(roles: RolesClient, found: list[Role]) -> None:
-        found.append(await roles.get(role="Read-only"))
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_fake(self, backend: str) -> None:
+        """The fake is cancelled under either event loop."""
 
-    async def main() -> list[Role]:
-        roles, found = FakeRolesClient(), list[Role]()
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as scope:
-                nursery.start_soon(find, roles, found)
-                nursery.start_soon(find, roles, found)
+        async def main() -> None:
+            roles = FakeRolesClient()
+            with anyio.CancelScope() as scope:
                 scope.cancel()
-                await roles.get(role="Read-only")
-        return found
+                await roles.create(name="Made", permissions=["PROJECT_READ"])
+            assert scope.cancelled_caught
+            roles.account.assert_roles({})
+            assert len(await roles.list()) == 7
 
-    assert [role.name for role in trio.run(main)] == ["Read-only", "Read-only"]
+        anyio.run(main, backend=backend)
 
+    def test_fake_search(
+        self,
+    ) -> None:
+        """The fake's shared search survives its leader under trio."""
 
-# Backpressure
+        async def find(roles: RolesClient, found: list[Role]) -> None:
+            found.append(await roles.get(role="Read-only"))
+
+        async def main() -> list[Role]:
+            roles, found = FakeRolesClient(), list[Role]()
+            async with trio.open_nursery() as nursery:
+                with trio.CancelScope() as scope:
+                    nursery.start_soon(find, roles, found)
+                    nursery.start_soon(find, roles, found)
+                    scope.cancel()
+                    await roles.get(role="Read-only")
+            return found
+
+        assert [role.name for role in trio.run(main)] == ["Read-only", "Read-only"]
 
 
 class Busy:
@@ -338,55 +351,69 @@ async def busy() -> AsyncGenerator[Busy]:
         yield server
 
 
-@pytest.mark.asyncio
-async def test_10_000_calls_at_once_all_finish_over_as_many_connections_as_allowed() -> None:
-    async with (
-        busy() as server,
-        AiohttpRolesClient("key", base_url=server.url, timeout=None, max_concurrency=20) as roles,
-    ):
+class TestBackpressure:
+    """Many calls at once."""
 
-        async def one(number: int) -> int:
-            return len(await roles.list(cursor=str(number)))
+    @pytest.mark.asyncio
+    async def test_ten_thousand(
+        self,
+    ) -> None:
+        """10,000 calls at once all finish, over as many connections as allowed."""
+        async with (
+            busy() as server,
+            AiohttpRolesClient(
+                "key", base_url=server.url, timeout=None, max_concurrency=20
+            ) as roles,
+        ):
 
-        results = await asyncio.gather(*(one(number) for number in range(10_000)))
+            async def one(number: int) -> int:
+                return len(await roles.list(cursor=str(number)))
 
-        assert results == [0] * 10_000
-        assert server.most == 20
+            results = await asyncio.gather(*(one(number) for number in range(10_000)))
 
+            assert results == [0] * 10_000
+            assert server.most == 20
 
-@pytest.mark.asyncio
-async def test_calls_get_their_turn_in_the_order_they_came() -> None:
-    async with (
-        busy() as server,
-        AiohttpRolesClient("key", base_url=server.url, timeout=None, max_concurrency=1) as roles,
-    ):
+    @pytest.mark.asyncio
+    async def test_order(
+        self,
+    ) -> None:
+        """Calls get their turn in the order in which they came."""
+        async with (
+            busy() as server,
+            AiohttpRolesClient(
+                "key", base_url=server.url, timeout=None, max_concurrency=1
+            ) as roles,
+        ):
 
-        async def one(number: int) -> None:
-            await roles.list(cursor=str(number))
+            async def one(number: int) -> None:
+                await roles.list(cursor=str(number))
 
-        await asyncio.gather(*(one(number) for number in range(200)))
+            await asyncio.gather(*(one(number) for number in range(200)))
 
-        assert server.order == [str(number) for number in range(200)]
+            assert server.order == [str(number) for number in range(200)]
 
+    @pytest.mark.asyncio
+    async def test_out_of_time(
+        self,
+    ) -> None:
+        """A call whose time runs out before its turn says that nothing was sent."""
+        async with setting(max_concurrency=1) as s:
+            s.proxy.script = [Point.STALL_IN_BODY]
+            first = asyncio.create_task(s.roles.list().all())
+            await until(lambda: s.proxy.log)
 
-@pytest.mark.asyncio
-async def test_a_call_whose_time_runs_out_before_its_turn_says_that_nothing_was_sent() -> None:
-    async with setting(max_concurrency=1) as s:
-        s.proxy.script = [Point.STALL_IN_BODY]
-        first = asyncio.create_task(s.roles.list().all())
-        await until(lambda: s.proxy.log)
+            with pytest.raises(RolesTimeoutError) as caught:
+                await s.roles.with_options(timeout=0.05).create(
+                    name="Made", permissions=["PROJECT_READ"]
+                )
 
-        with pytest.raises(RolesTimeoutError) as caught:
-            await s.roles.with_options(timeout=0.05).create(
-                name="Made", permissions=["PROJECT_READ"]
-            )
+            assert caught.value.limit == "total"
+            assert not caught.value.sent
+            first.cancel()
 
-        assert caught.value.limit == "total"
-        assert not caught.value.sent
-        first.cancel()
-
-
-@pytest.mark.parametrize("bound", [0, -1, True, 1.5, math.inf, "64"])
-def test_a_bound_that_makes_no_sense_is_refused(bound: int) -> None:
-    with pytest.raises(ConfigurationError, match="max_concurrency must be an integer"):
-        AiohttpRolesClient("key", max_concurrency=bound)
+    @pytest.mark.parametrize("bound", [0, -1, True, 1.5, math.inf, "64"])
+    def test_bad_bound(self, bound: int) -> None:
+        """A bound that makes no sense is refused."""
+        with pytest.raises(ConfigurationError, match="max_concurrency must be an integer"):
+            AiohttpRolesClient("key", max_concurrency=bound)

@@ -28,9 +28,8 @@ def caller(app: FastAPI) -> httpx.AsyncClient:
 
 
 @pytest.mark.asyncio
-async def test_the_dependency_provides_one_client_for_the_lifespan(
-    names: dict[str, Any], arize_env: RolesServer
-) -> None:
+async def test_lifespan(names: dict[str, Any], arize_env: RolesServer) -> None:
+    """The dependency provides one client for the lifespan."""
     arize_env.account.add_role("AI Engineer", ["PROJECT_READ"])
     app: FastAPI = names["app"]
 
@@ -47,7 +46,8 @@ async def test_the_dependency_provides_one_client_for_the_lifespan(
 
 
 @pytest.mark.asyncio
-async def test_the_same_application_runs_with_the_fake_swapped_in(names: dict[str, Any]) -> None:
+async def test_fake(names: dict[str, Any]) -> None:
+    """The same application runs with the fake swapped in."""
     fake = FakeRolesClient()
     fake.account.add_role("AI Engineer", ["PROJECT_READ"])
     app: FastAPI = names["app"]

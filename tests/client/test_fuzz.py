@@ -1,11 +1,14 @@
-from tests.tools.fuzz_responses import fuzz_socket, fuzz_wire
-
 # `python -m tests.tools.fuzz_responses` runs 100,000 examples.
 
 
-def test_any_response_is_a_valid_model_or_an_error_of_ours() -> None:
+from tests.tools.fuzz_responses import fuzz_socket, fuzz_wire
+
+
+def test_responses() -> None:
+    """Any response is a valid model or an error of ours."""
     fuzz_wire(250)
 
 
-def test_any_bytes_on_a_socket_are_a_valid_model_or_an_error_of_ours() -> None:
+def test_sockets() -> None:
+    """Any bytes on a socket are a valid model or an error of ours."""
     fuzz_socket(100)

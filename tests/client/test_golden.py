@@ -89,571 +89,648 @@ async def client(*answers: bytes | None) -> AsyncGenerator[tuple[AiohttpRolesCli
         yield roles, script
 
 
-# What the client sends
-
-
-async def test_every_request_says_who_asks() -> None:
-    async with client(page()) as (roles, script):
-        await roles.list()
-    (request,) = script.requests
-    assert request.headers == {
-        "host": script.url.removeprefix("http://"),
-        "authorization": "Bearer KEY-123456",
-        "accept": "application/json, application/problem+json",
-        "accept-encoding": request.headers["accept-encoding"],
-        "user-agent": request.headers["user-agent"],
-        "sdk-language": "python",
-        "sdk-package-name": "arize-roles-async",
-        "sdk-version": version("arize-roles-async"),
-        "language-version": python_version(),
-    }
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        ({}, "GET /v2/roles?limit=50"),
-        ({"limit": 1}, "GET /v2/roles?limit=1"),
-        ({"limit": 100, "is_predefined": True}, "GET /v2/roles?limit=100&is_predefined=true"),
-        ({"is_predefined": False}, "GET /v2/roles?limit=50&is_predefined=false"),
-        ({"cursor": "a/b+c=&d é"}, "GET /v2/roles?limit=50&cursor=a%2Fb%2Bc%3D%26d%20%C3%A9"),
-    ],
-)
-async def test_list_sends_its_arguments_as_a_query(arguments: dict[str, Any], line: str) -> None:
-    async with client(page()) as (roles, script):
-        await roles.list(**arguments)
-    assert script.lines == [line]
-    assert script.requests[0].body == b""
-
-
 def named(name: str) -> bytes:
     return json.dumps({**json.loads(ROLE), "name": name}).encode()
 
 
-async def test_create_sends_a_json_body() -> None:
-    async with client(answer(named('A "B" \\ C'), "201 Created")) as (roles, script):
-        await roles.create(
-            name='A "B" \\ C',
-            permissions=[Permission.PROJECT_READ, "DATASET_READ", "PROJECT_READ"],
-            description="Größe 😀",
+class TestRequests:
+    """What the client sends."""
+
+    async def test_headers(
+        self,
+    ) -> None:
+        """Every request says who asks."""
+        async with client(page()) as (roles, script):
+            await roles.list()
+        (request,) = script.requests
+        assert request.headers == {
+            "host": script.url.removeprefix("http://"),
+            "authorization": "Bearer KEY-123456",
+            "accept": "application/json, application/problem+json",
+            "accept-encoding": request.headers["accept-encoding"],
+            "user-agent": request.headers["user-agent"],
+            "sdk-language": "python",
+            "sdk-package-name": "arize-roles-async",
+            "sdk-version": version("arize-roles-async"),
+            "language-version": python_version(),
+        }
+
+    @pytest.mark.parametrize(
+        ("arguments", "line"),
+        [
+            ({}, "GET /v2/roles?limit=50"),
+            ({"limit": 1}, "GET /v2/roles?limit=1"),
+            ({"limit": 100, "is_predefined": True}, "GET /v2/roles?limit=100&is_predefined=true"),
+            ({"is_predefined": False}, "GET /v2/roles?limit=50&is_predefined=false"),
+            ({"cursor": "a/b+c=&d é"}, "GET /v2/roles?limit=50&cursor=a%2Fb%2Bc%3D%26d%20%C3%A9"),
+        ],
+    )
+    async def test_list(self, arguments: dict[str, Any], line: str) -> None:
+        """`list` sends its arguments as a query."""
+        async with client(page()) as (roles, script):
+            await roles.list(**arguments)
+        assert script.lines == [line]
+        assert script.requests[0].body == b""
+
+    async def test_create(
+        self,
+    ) -> None:
+        """`create` sends a JSON body."""
+        async with client(answer(named('A "B" \\ C'), "201 Created")) as (roles, script):
+            await roles.create(
+                name='A "B" \\ C',
+                permissions=[Permission.PROJECT_READ, "DATASET_READ", "PROJECT_READ"],
+                description="Größe 😀",
+            )
+        (request,) = script.requests
+        assert request.start == "POST /v2/roles HTTP/1.1"
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["authorization"] == "Bearer KEY-123456"
+        assert (
+            request.body
+            == (
+                '{"name":"A \\"B\\" \\\\ C","permissions":["PROJECT_READ","DATASET_READ"],'
+                '"description":"Größe 😀"}'
+            ).encode()
         )
-    (request,) = script.requests
-    assert request.start == "POST /v2/roles HTTP/1.1"
-    assert request.headers["content-type"] == "application/json"
-    assert request.headers["authorization"] == "Bearer KEY-123456"
-    assert (
-        request.body
-        == (
-            '{"name":"A \\"B\\" \\\\ C","permissions":["PROJECT_READ","DATASET_READ"],'
-            '"description":"Größe 😀"}'
-        ).encode()
-    )
 
-
-async def test_create_leaves_out_a_description_of_none() -> None:
-    async with client(answer(named("A"), "201 Created")) as (roles, script):
-        await roles.create(name="A", permissions=["ROLE_READ"])
-    assert script.requests[0].body == b'{"name":"A","permissions":["ROLE_READ"]}'
-
-
-async def test_create_sends_an_empty_description_that_it_is_given() -> None:
-    async with client(answer(named("A"), "201 Created")) as (roles, script):
-        await roles.create(name="A", permissions=["ROLE_READ"], description="")
-    assert script.requests[0].body == b'{"name":"A","permissions":["ROLE_READ"],"description":""}'
-
-
-@pytest.mark.parametrize(
-    ("role_id", "segment"),
-    [
-        (ROLE_ID, "Um9sZToxOmFCY0Q%3D"),
-        ("a+b/c==", "a%2Bb%2Fc%3D%3D"),
-        ("..", "%2E%2E"),
-        (".", "%2E"),
-        ("../roles", "..%2Froles"),
-        ("a?b#c&d", "a%3Fb%23c%26d"),
-        ("%2F", "%252F"),
-        ("a b\r\n", "a%20b%0D%0A"),
-        ("é", "%C3%A9"),
-    ],
-)
-async def test_id_is_one_segment_of_the_path_whatever_it_holds(role_id: str, segment: str) -> None:
-    body = json.dumps({**json.loads(ROLE), "id": role_id}).encode()
-    async with client(answer(body), answer(body), NO_CONTENT) as (roles, script):
-        await roles.get(role_id=role_id)
-        await roles.update(role_id=role_id, name="A")
-        await roles.delete(role_id=role_id)
-    assert script.lines == [
-        f"GET /v2/roles/{segment}",
-        f"PATCH /v2/roles/{segment}",
-        f"DELETE /v2/roles/{segment}",
-    ]
-
-
-async def test_get_and_delete_send_no_body() -> None:
-    async with client(answer(ROLE), NO_CONTENT) as (roles, script):
-        await roles.get(role_id=ROLE_ID)
-        await roles.delete(role_id=ROLE_ID)
-    for request in script.requests:
-        assert "content-type" not in request.headers
-        assert request.headers.get("content-length", "0") == "0"
-        assert "transfer-encoding" not in request.headers
-
-
-@pytest.mark.parametrize(
-    ("arguments", "body"),
-    [
-        ({"name": "B"}, b'{"name":"B"}'),
-        ({"name": None, "description": "D", "permissions": None}, b'{"description":"D"}'),
-        ({"description": None}, b'{"description":null}'),
-        ({"description": ""}, b'{"description":""}'),
-        ({"permissions": ("ROLE_READ", "TAG_READ")}, b'{"permissions":["ROLE_READ","TAG_READ"]}'),
-    ],
-)
-async def test_update_sends_what_it_is_given_and_no_more(
-    arguments: dict[str, Any], body: bytes
-) -> None:
-    async with client(answer(ROLE)) as (roles, script):
-        await roles.update(role_id=ROLE_ID, **arguments)
-    (request,) = script.requests
-    assert request.start == f"PATCH {ROLE_PATH} HTTP/1.1"
-    assert request.headers["content-type"] == "application/json"
-    assert request.body == body
-
-
-async def test_role_that_looks_like_an_id_is_sent_as_one() -> None:
-    async with client(answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
-        await roles.get(role=ROLE_ID)
-        await roles.update(role=ROLE_ID, name="A")
-        await roles.delete(role=ROLE_ID)
-    assert script.lines == [f"GET {ROLE_PATH}", f"PATCH {ROLE_PATH}", f"DELETE {ROLE_PATH}"]
-
-
-async def test_walk_asks_for_100_at_a_time_and_follows_cursors() -> None:
-    async with client(
-        page(role(3, "C"), cursor=b"one"), page(role(2, "B"), cursor=b"t/o="), page(role(1, "A"))
-    ) as (roles, script):
-        names = [role.name async for role in roles.list(is_predefined=False)]
-    assert names == ["C", "B", "A"]
-    assert script.lines == [
-        "GET /v2/roles?limit=100&is_predefined=false",
-        "GET /v2/roles?limit=100&cursor=one&is_predefined=false",
-        "GET /v2/roles?limit=100&cursor=t%2Fo%3D&is_predefined=false",
-    ]
-
-
-async def test_walk_asks_for_as_many_at_a_time_as_it_is_told() -> None:
-    async with client(page(role(2, "B"), cursor=b"one"), page(role(1, "A"))) as (roles, script):
-        names = [role.name async for role in roles.list(limit=1, cursor="from")]
-    assert names == ["B", "A"]
-    assert script.lines == [
-        "GET /v2/roles?limit=1&cursor=from",
-        "GET /v2/roles?limit=1&cursor=one",
-    ]
-
-
-async def test_walk_asks_for_a_page_only_when_it_gets_there() -> None:
-    async with client(page(role(3, "C"), role(2, "B"), cursor=b"one"), page()) as (roles, script):
-        walk = aiter(roles.list())
-        assert script.lines == []
-        await anext(walk)
-        await anext(walk)
-        assert len(script.lines) == 1
-        with pytest.raises(StopAsyncIteration):
-            await anext(walk)
-        assert len(script.lines) == 2
-
-
-async def test_walk_goes_on_through_an_empty_page_that_has_more() -> None:
-    async with client(
-        page(role(2, "B"), cursor=b"one"), page(cursor=b"two"), page(role(1, "A"))
-    ) as (roles, _):
-        assert [role.name async for role in roles.list()] == ["B", "A"]
-
-
-@pytest.mark.parametrize("cursors", [(b"one", b"one"), (b"one", b"two", b"one")])
-async def test_walk_stops_with_an_error_when_a_cursor_comes_again(cursors: list[bytes]) -> None:
-    async with client(*[page(cursor=cursor) for cursor in cursors]) as (roles, script):
-        with pytest.raises(InvalidResponseError, match="same cursor twice"):
-            _ = [role async for role in roles.list()]
-    assert len(script.lines) == len(cursors)
-
-
-async def test_walk_stops_with_an_error_when_more_comes_without_a_cursor() -> None:
-    body = b'{"roles":[],"pagination":{"has_more":true}}'
-    async with client(answer(body)) as (roles, _):
-        with pytest.raises(InvalidResponseError, match="no cursor"):
-            _ = [role async for role in roles.list()]
-
-
-async def test_walk_ends_where_the_service_says_so_whatever_the_cursor() -> None:
-    body = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"one"}}' % role(1, "A")
-    async with client(answer(body), page(role(2, "B"))) as (roles, script):
-        assert [role.name async for role in roles.list()] == ["A"]
-    assert len(script.lines) == 1
-
-
-async def test_get_by_name_is_one_walk_to_the_page_that_holds_it() -> None:
-    async with client(
-        page(role(3, "C"), cursor=b"one"), page(role(2, "B"), role(1, "A"), cursor=b"two")
-    ) as (roles, script):
-        found = await roles.get(role="B")
-    assert (found.id, found.name) == ("id2", "B")
-    assert script.lines == ["GET /v2/roles?limit=100", "GET /v2/roles?limit=100&cursor=one"]
-
-
-async def test_update_and_delete_by_name() -> None:
-    """A name is looked for in the list, and the second time at the ID that it had."""
-    listing = page(b'{"name":"AI Engineer",' + ROLE.lstrip(b"{"), role(1, "A"))
-    async with client(listing, answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
-        await roles.update(role="AI Engineer", description=None)
-        await roles.delete(role="AI Engineer")
-    assert script.lines == [
-        "GET /v2/roles?limit=100",
-        f"PATCH {ROLE_PATH}",
-        f"GET {ROLE_PATH}",
-        f"DELETE {ROLE_PATH}",
-    ]
-
-
-async def test_name_is_told_the_closest_of_all_pages() -> None:
-    pages = [
-        page(*[role(n * 100 + m, f"Role {n}-{m}") for m in range(100)], cursor=b"c%d" % n)
-        for n in range(6)
-    ]
-    async with client(page(role(1, "Engineers"), cursor=b"first"), *pages, page()) as (roles, _):
-        with pytest.raises(NotFoundError) as caught:
-            await roles.get(role="Engineer")
-    assert caught.value.closest == ("Engineers",)
-    assert (caught.value.name, caught.value.status) == ("Engineer", 404)
-
-
-async def test_client_is_open_from_its_first_call_on() -> None:
-    async with scripted(page()) as script:
-        roles = AiohttpRolesClient("KEY-123456", base_url=script.url)
-        await roles.list()
-        await roles.aclose()
-
-
-# What the client makes of answers
-
-
-async def test_role_is_read() -> None:
-    async with client(answer(ROLE)) as (roles, _):
-        found = await roles.get(role_id=ROLE_ID)
-    assert found == Role(
-        id="Um9sZToxOmFCY0Q=",
-        name="AI Engineer",
-        description="Looks at projects.",
-        permissions=(Permission.PROJECT_READ, Permission.DATASET_READ),
-        is_predefined=False,
-        created_at=datetime(2026, 11, 24, 8, 30, tzinfo=UTC),
-        updated_at=datetime(2026, 11, 24, 9, 45, 30, 500_000, tzinfo=timezone(timedelta(hours=1))),
-    )
-
-
-async def test_what_may_be_absent_is_none_and_what_is_new_is_ignored() -> None:
-    body = b"""{"id":"Um9sZToxOmFCY0Q=","name":"A","is_predefined":true,"color":{"r":1},
-      "created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00-08:00"}"""
-    async with client(answer(body, "200 OK", "application/json; charset=utf-8")) as (roles, _):
-        found = await roles.get(role_id=ROLE_ID)
-    assert (found.description, found.permissions, found.is_predefined) == (None, None, True)
-
-
-@pytest.mark.parametrize("permission", [b"DATASET_READ", b"WARP_DRIVE_READ"])
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        (b"2026-11-24T08:30:00Z", datetime(2026, 11, 24, 8, 30, tzinfo=UTC)),
-        (b"2026-11-24t08:30:00.1z", datetime(2026, 11, 24, 8, 30, 0, 100_000, tzinfo=UTC)),
-        (
-            b"2026-11-24T08:30:00.123456789+05:30",
-            datetime(2026, 11, 24, 3, 0, 0, 123_457, tzinfo=UTC),
-        ),
-        (b"2026-11-24T08:30:00-08:00", datetime(2026, 11, 24, 16, 30, tzinfo=UTC)),
-        (b"2026-12-31T23:59:60Z", datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)),
-    ],
-)
-async def test_timestamp_has_any_offset_and_any_number_of_digits(
-    text: bytes, moment: datetime, permission: bytes
-) -> None:
-    body = ROLE.replace(b"2026-11-24T08:30:00Z", text).replace(b"DATASET_READ", permission)
-    async with client(answer(body)) as (roles, _):
-        found = await roles.get(role_id=ROLE_ID)
-    assert found.created_at == moment
-
-
-async def test_permission_that_is_newer_arrives_and_can_be_sent_back() -> None:
-    body = ROLE.replace(b"DATASET_READ", b"WARP_DRIVE_READ")
-    async with client(answer(body), answer(body)) as (roles, script):
-        found = await roles.get(role_id=ROLE_ID)
-        assert found.permissions is not None
-        known, newer = found.permissions
-        await roles.update(role_id=ROLE_ID, permissions=found.permissions)
-    assert (known.is_known, newer.is_known) == (True, False)
-    assert newer == "WARP_DRIVE_READ"
-    assert f"{newer}" == "WARP_DRIVE_READ"
-    assert script.requests[1].body == b'{"permissions":["PROJECT_READ","WARP_DRIVE_READ"]}'
-
-
-async def test_page_is_read() -> None:
-    body = b"""{"roles":[%s],"pagination":{"has_more":true,"next_cursor":"abc/d+="}}""" % ROLE
-    async with client(answer(body)) as (roles, _):
-        found = await roles.list()
-    assert isinstance(found, ListRolesResponse)
-    assert [role.name for role in found.roles] == ["AI Engineer"]
-    assert found.pagination.has_more is True
-    assert found.pagination.next_cursor == "abc/d+="
-
-
-async def test_deletion_is_read() -> None:
-    async with client(NO_CONTENT) as (roles, _):
-        assert await roles.delete(role_id=ROLE_ID) is None  # type: ignore[func-returns-value]
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        ("400 Bad Request", BadRequestError),
-        ("401 Unauthorized", AuthenticationError),
-        ("403 Forbidden", ForbiddenError),
-        ("404 Not Found", NotFoundError),
-        ("409 Conflict", ConflictError),
-        ("418 I'm a Teapot", StatusError),
-        ("422 Unprocessable Entity", UnprocessableEntityError),
-        ("429 Too Many Requests", RateLimitError),
-        ("500 Internal Server Error", ServerError),
-        ("503 Service Unavailable", ServerError),
-        ("599 Nobody Knows", ServerError),
-    ],
-)
-async def test_problem_becomes_the_error_of_its_status(
-    status: str, kind: type[StatusError]
-) -> None:
-    body = b"""{"type":"https://arize.com/docs/ax/rest-reference/errors#x","title":"A title",
-      "status":%d,"detail":"What was wrong.","instance":"/v2/roles/1","other":[1]}"""
-    number = int(status[:3])
-    wire = problem(status, body % number, "X-Request-Id: request-7")
-    async with client(wire) as (roles, _):
-        with pytest.raises(kind) as caught:
-            await roles.get(role_id=ROLE_ID)
-    error = caught.value
-    assert type(error) is kind
-    assert error.status == number
-    assert (error.method, error.path) == ("GET", ROLE_PATH)
-    assert error.request_id == "request-7"
-    assert error.retry_after is None
-    assert error.problem is not None
-    assert error.problem.type == "https://arize.com/docs/ax/rest-reference/errors#x"
-    assert error.problem.title == "A title"
-    assert error.problem.status == number
-    assert error.problem.detail == "What was wrong."
-    assert error.problem.instance == "/v2/roles/1"
-    assert str(error) == (
-        f"GET {ROLE_PATH} answered {number} A title: What was wrong. (request id request-7)"
-    )
-
-
-async def test_plan_that_stands_in_the_way_is_told() -> None:
-    body = b"""{"title":"Access forbidden","status":403,"entitlement":"custom_roles","limit":5,
-      "current_count":5,"required_plan":"ENTERPRISE"}"""
-    async with client(problem("403 Forbidden", body)) as (roles, _):
-        with pytest.raises(ForbiddenError) as caught:
+    async def test_no_description(
+        self,
+    ) -> None:
+        """`create` leaves out a description of None."""
+        async with client(answer(named("A"), "201 Created")) as (roles, script):
             await roles.create(name="A", permissions=["ROLE_READ"])
-    told = caught.value.problem
-    assert told is not None
-    assert (told.entitlement, told.limit, told.current_count, told.required_plan) == (
-        *("custom_roles", 5, 5, "ENTERPRISE"),
+        assert script.requests[0].body == b'{"name":"A","permissions":["ROLE_READ"]}'
+
+    async def test_empty_description(
+        self,
+    ) -> None:
+        """`create` sends an empty description that it is given."""
+        async with client(answer(named("A"), "201 Created")) as (roles, script):
+            await roles.create(name="A", permissions=["ROLE_READ"], description="")
+        assert (
+            script.requests[0].body == b'{"name":"A","permissions":["ROLE_READ"],"description":""}'
+        )
+
+    @pytest.mark.parametrize(
+        ("role_id", "segment"),
+        [
+            (ROLE_ID, "Um9sZToxOmFCY0Q%3D"),
+            ("a+b/c==", "a%2Bb%2Fc%3D%3D"),
+            ("..", "%2E%2E"),
+            (".", "%2E"),
+            ("../roles", "..%2Froles"),
+            ("a?b#c&d", "a%3Fb%23c%26d"),
+            ("%2F", "%252F"),
+            ("a b\r\n", "a%20b%0D%0A"),
+            ("é", "%C3%A9"),
+        ],
     )
-
-
-async def test_headers_are_found_however_they_are_written() -> None:
-    headers = ("x-request-id: request-7", "RETRY-AFTER: 7")
-    wire = problem("429 Too Many Requests", b"{}", *headers)
-    async with client(wire) as (roles, _):
-        with pytest.raises(RateLimitError) as caught:
-            await roles.list()
-    assert (caught.value.request_id, caught.value.retry_after) == ("request-7", 7.0)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        (("Retry-After: 7",), 7.0),
-        (("Retry-After: 0",), 0.0),
-        (
-            (
-                "Date: Tue, 24 Nov 2026 08:30:00 GMT",
-                "Retry-After: Tue, 24 Nov 2026 08:31:30 GMT",
-            ),
-            90.0,
-        ),
-        (("Retry-After: soon",), None),
-        ((), None),
-    ],
-)
-async def test_retry_after_is_seconds_or_a_date(
-    headers: tuple[str, ...], seconds: float | None
-) -> None:
-    body = b'{"title":"Rate limit exceeded","status":429}'
-    async with client(problem("429 Too Many Requests", body, *headers)) as (roles, _):
-        with pytest.raises(RateLimitError) as caught:
-            await roles.list()
-    assert caught.value.retry_after == seconds
-
-
-async def test_create_answered_with_another_role() -> None:
-    """A role with another name is somebody else's answer, so the client looks in the list."""
-    async with client(answer(ROLE, "201 Created"), page()) as (roles, script):
-        with pytest.raises(OutcomeUnknownError, match="it is a role with another name"):
-            await roles.create(name="A", permissions=["ROLE_READ"])
-    assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
-
-
-async def test_made_role_without_permissions() -> None:
-    """A role whose permissions are withheld may be the one that was made, or another."""
-    withheld = role(1, "A").replace(b'"permissions":["ROLE_READ"],', b"")
-    async with client(answer(b"<html>", kind="text/html"), page(withheld)) as (roles, _):
-        with pytest.raises(OutcomeUnknownError):
-            await roles.create(name="A", permissions=["ROLE_READ"])
-
-
-async def test_redirect_to_no_url() -> None:
-    """A target that cannot be read is told as such."""
-    async with client(answer(b"", "302 Found", "text/html", "Location: http://[::1")) as (roles, _):
-        with pytest.raises(StatusError, match="a redirect to nowhere that is a URL"):
-            await roles.get(role_id=ROLE_ID)
-
-
-@pytest.mark.parametrize(
-    ("status", "role_id", "hinted"),
-    [(400, "AI Engineer", True), (404, "AI Engineer", True), (404, ROLE_ID, False)],
-)
-async def test_name_given_as_id(status: int, role_id: str, *, hinted: bool) -> None:
-    """Who gives a name as an ID is told which argument takes names."""
-    refusal = problem(f"{status} No", b'{"title":"No","status":%d}' % status)
-    async with client(refusal) as (roles, _):
-        with pytest.raises(StatusError) as caught:
+    async def test_id_in_path(self, role_id: str, segment: str) -> None:
+        """An ID is one segment of the path, whatever it holds."""
+        body = json.dumps({**json.loads(ROLE), "id": role_id}).encode()
+        async with client(answer(body), answer(body), NO_CONTENT) as (roles, script):
             await roles.get(role_id=role_id)
-    assert ("role_id= takes an ID, and role= takes a name, too" in str(caught.value)) is hinted
+            await roles.update(role_id=role_id, name="A")
+            await roles.delete(role_id=role_id)
+        assert script.lines == [
+            f"GET /v2/roles/{segment}",
+            f"PATCH /v2/roles/{segment}",
+            f"DELETE /v2/roles/{segment}",
+        ]
 
-
-async def test_page_longer_than_asked() -> None:
-    """A page holds at most as many roles as were asked for."""
-    async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
-        with pytest.raises(InvalidResponseError, match="holds 2 roles, and 1 w"):
-            await roles.list(limit=1)
-
-
-async def test_create_takes_200() -> None:
-    """The reference documents 201; a 200 with the role is as good."""
-    async with client(answer(ROLE, "200 OK")) as (roles, _):
-        assert (await roles.create(name="AI Engineer", permissions=["ROLE_READ"])).id == ROLE_ID
-
-
-async def test_role_asked_for_without_the_padding_of_its_id_is_that_role() -> None:
-    async with client(answer(ROLE)) as (roles, script):
-        assert (await roles.get(role_id=ROLE_ID.rstrip("="))).id == ROLE_ID
-    assert script.lines == [f"GET /v2/roles/{ROLE_ID.rstrip('=')}"]
-
-
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
-async def test_redirect_is_not_followed(status: str) -> None:
-    async with client(answer(b"", status, "text/html", "Location: /elsewhere")) as (roles, script):
-        with pytest.raises(
-            StatusError, match="a redirect to /elsewhere, which this client does not follow"
-        ):
+    async def test_no_body(
+        self,
+    ) -> None:
+        """`get` and `delete` send no body."""
+        async with client(answer(ROLE), NO_CONTENT) as (roles, script):
             await roles.get(role_id=ROLE_ID)
-    assert script.lines == [f"GET {ROLE_PATH}"]
-
-
-@pytest.mark.parametrize(
-    ("wire", "why"),
-    [
-        (answer(b"<html>", kind="text/html"), "text/html"),
-        (answer(b"<html>"), "not valid JSON"),
-        (answer(b""), "not valid JSON"),
-        (answer(b"\xff"), "not valid JSON"),
-        (answer(b"[]"), "object"),
-        (answer(b"null"), "object"),
-        (answer(b"[" * 900 + b'"\\u0041"' + b"]" * 900), "not as expected"),
-        (answer(ROLE[:-20]), "not valid JSON"),
-        (answer(ROLE.replace(b'"id"', b'"it"')), "id: is required"),
-        (answer(ROLE.replace(b'"Um9sZToxOmFCY0Q="', b'""')), "id: must not be empty"),
-        (answer(ROLE.replace(b"false", b'"false"')), "is_predefined: must be of type bool"),
-        (answer(ROLE.replace(b'"AI Engineer"', b"null")), "name: must be of type str"),
-        (answer(ROLE.replace(b"08:30:00Z", b"08:30:00")), "created_at: must carry an offset"),
-        (answer(ROLE.replace(b'["PROJECT_READ", "DATASET_READ"]', b'"X"')), "permissions"),
-        (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "another role"),
-    ],
-)
-async def test_answer_that_makes_no_sense_is_an_error_that_says_why(wire: bytes, why: str) -> None:
-    async with client(wire) as (roles, _):
-        with pytest.raises(InvalidResponseError) as caught:
-            await roles.get(role_id=ROLE_ID)
-    assert why in str(caught.value)
-    assert (caught.value.status, caught.value.method) == (200, "GET")
-    assert caught.value.path == ROLE_PATH
-
-
-async def test_gateway_page_becomes_the_error_of_its_status_with_an_excerpt() -> None:
-    html = b"<html>\n<h1>502 Bad\x1b[31m Gateway</h1>" + b"x" * 1000 + b"</html>"
-    async with client(answer(html, "502 Bad Gateway", "text/html")) as (roles, _):
-        with pytest.raises(ServerError) as caught:
-            await roles.list()
-    assert caught.value.status == 502
-    assert caught.value.problem is None
-    message = str(caught.value)
-    assert "which is not in the service's own words: '502 Bad�[31m Gateway xxx" in message
-    assert "html" not in message
-    assert len(message) < 700
-
-
-async def test_empty_refusal_is_an_error_too() -> None:
-    wires = (answer(b"", "401 Unauthorized"), answer(b"", "404 Not Found"))
-    async with client(*wires) as (roles, _):
-        with pytest.raises(AuthenticationError) as refused:
-            await roles.list()
-        with pytest.raises(StatusError) as gateways:
             await roles.delete(role_id=ROLE_ID)
-    assert refused.value.problem is None
-    assert type(gateways.value) is StatusError
+        for request in script.requests:
+            assert "content-type" not in request.headers
+            assert request.headers.get("content-length", "0") == "0"
+            assert "transfer-encoding" not in request.headers
 
+    @pytest.mark.parametrize(
+        ("arguments", "body"),
+        [
+            ({"name": "B"}, b'{"name":"B"}'),
+            ({"name": None, "description": "D", "permissions": None}, b'{"description":"D"}'),
+            ({"description": None}, b'{"description":null}'),
+            ({"description": ""}, b'{"description":""}'),
+            (
+                {"permissions": ("ROLE_READ", "TAG_READ")},
+                b'{"permissions":["ROLE_READ","TAG_READ"]}',
+            ),
+        ],
+    )
+    async def test_update(self, arguments: dict[str, Any], body: bytes) -> None:
+        """`update` sends what it is given and no more."""
+        async with client(answer(ROLE)) as (roles, script):
+            await roles.update(role_id=ROLE_ID, **arguments)
+        (request,) = script.requests
+        assert request.start == f"PATCH {ROLE_PATH} HTTP/1.1"
+        assert request.headers["content-type"] == "application/json"
+        assert request.body == body
 
-async def test_answer_that_breaks_off_is_a_failed_connection() -> None:
-    whole = answer(ROLE)
-    async with client(whole[:-20]) as (roles, _):
-        with pytest.raises(RolesConnectionError):
-            await roles.get(role_id=ROLE_ID)
+    async def test_role_as_id(
+        self,
+    ) -> None:
+        """A role that looks like an ID is sent as one."""
+        async with client(answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
+            await roles.get(role=ROLE_ID)
+            await roles.update(role=ROLE_ID, name="A")
+            await roles.delete(role=ROLE_ID)
+        assert script.lines == [f"GET {ROLE_PATH}", f"PATCH {ROLE_PATH}", f"DELETE {ROLE_PATH}"]
 
+    async def test_walk(
+        self,
+    ) -> None:
+        """A walk asks for 100 at a time and follows cursors."""
+        async with client(
+            page(role(3, "C"), cursor=b"one"),
+            page(role(2, "B"), cursor=b"t/o="),
+            page(role(1, "A")),
+        ) as (roles, script):
+            names = [role.name async for role in roles.list(is_predefined=False)]
+        assert names == ["C", "B", "A"]
+        assert script.lines == [
+            "GET /v2/roles?limit=100&is_predefined=false",
+            "GET /v2/roles?limit=100&cursor=one&is_predefined=false",
+            "GET /v2/roles?limit=100&cursor=t%2Fo%3D&is_predefined=false",
+        ]
 
-@pytest.mark.parametrize("wire", [b"", answer(ROLE)[:-20], answer(b"", "500 Oops")])
-async def test_change_without_an_answer_that_tells_is_of_unknown_outcome(wire: bytes) -> None:
-    async with client(wire) as (roles, _):
-        with pytest.raises(OutcomeUnknownError) as caught:
-            await roles.update(role_id=ROLE_ID, name="A")
-    assert caught.value.operation == "update"
-    assert caught.value.attempts == 1
+    async def test_walk_limit(
+        self,
+    ) -> None:
+        """A walk asks for as many at a time as it is told."""
+        async with client(page(role(2, "B"), cursor=b"one"), page(role(1, "A"))) as (roles, script):
+            names = [role.name async for role in roles.list(limit=1, cursor="from")]
+        assert names == ["B", "A"]
+        assert script.lines == [
+            "GET /v2/roles?limit=1&cursor=from",
+            "GET /v2/roles?limit=1&cursor=one",
+        ]
 
+    async def test_walk_lazy(
+        self,
+    ) -> None:
+        """A walk asks for a page only when it gets there."""
+        async with client(page(role(3, "C"), role(2, "B"), cursor=b"one"), page()) as (
+            roles,
+            script,
+        ):
+            walk = aiter(roles.list())
+            assert script.lines == []
+            await anext(walk)
+            await anext(walk)
+            assert len(script.lines) == 1
+            with pytest.raises(StopAsyncIteration):
+                await anext(walk)
+            assert len(script.lines) == 2
 
-async def test_cancelled_call_is_cancelled_at_once() -> None:
-    async with client(None) as (roles, script):
-        task = asyncio.ensure_future(roles.list())
-        await script.asked.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert len(script.lines) == 1
+    async def test_empty_page(
+        self,
+    ) -> None:
+        """A walk goes on through an empty page that has more."""
+        async with client(
+            page(role(2, "B"), cursor=b"one"), page(cursor=b"two"), page(role(1, "A"))
+        ) as (roles, _):
+            assert [role.name async for role in roles.list()] == ["B", "A"]
 
+    @pytest.mark.parametrize("cursors", [(b"one", b"one"), (b"one", b"two", b"one")])
+    async def test_cursor_again(self, cursors: list[bytes]) -> None:
+        """A walk stops with an error when a cursor comes again."""
+        async with client(*[page(cursor=cursor) for cursor in cursors]) as (roles, script):
+            with pytest.raises(InvalidResponseError, match="same cursor twice"):
+                _ = [role async for role in roles.list()]
+        assert len(script.lines) == len(cursors)
 
-async def test_key_that_an_answer_echoes_is_not_repeated() -> None:
-    body = b'{"title":"KEY-123456","status":400,"detail":"you sent Bearer KEY-123456"}'
-    async with client(problem("400 Bad Request", body, "X-Request-Id: KEY-123456")) as (roles, _):
-        with pytest.raises(BadRequestError) as caught:
+    async def test_no_cursor(
+        self,
+    ) -> None:
+        """A walk stops with an error when more comes without a cursor."""
+        body = b'{"roles":[],"pagination":{"has_more":true}}'
+        async with client(answer(body)) as (roles, _):
+            with pytest.raises(InvalidResponseError, match="no cursor"):
+                _ = [role async for role in roles.list()]
+
+    async def test_end_of_walk(
+        self,
+    ) -> None:
+        """A walk ends where the service says so, whatever the cursor."""
+        body = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"one"}}' % role(1, "A")
+        async with client(answer(body), page(role(2, "B"))) as (roles, script):
+            assert [role.name async for role in roles.list()] == ["A"]
+        assert len(script.lines) == 1
+
+    async def test_get_by_name(
+        self,
+    ) -> None:
+        """`get` by a name is one walk to the page that holds it."""
+        async with client(
+            page(role(3, "C"), cursor=b"one"), page(role(2, "B"), role(1, "A"), cursor=b"two")
+        ) as (roles, script):
+            found = await roles.get(role="B")
+        assert (found.id, found.name) == ("id2", "B")
+        assert script.lines == ["GET /v2/roles?limit=100", "GET /v2/roles?limit=100&cursor=one"]
+
+    async def test_change_by_name(
+        self,
+    ) -> None:
+        """A name is looked for in the list, and the second time at the ID that it had."""
+        listing = page(b'{"name":"AI Engineer",' + ROLE.lstrip(b"{"), role(1, "A"))
+        async with client(listing, answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
+            await roles.update(role="AI Engineer", description=None)
+            await roles.delete(role="AI Engineer")
+        assert script.lines == [
+            "GET /v2/roles?limit=100",
+            f"PATCH {ROLE_PATH}",
+            f"GET {ROLE_PATH}",
+            f"DELETE {ROLE_PATH}",
+        ]
+
+    async def test_closest_names(
+        self,
+    ) -> None:
+        """An error for a name tells the closest ones of all pages."""
+        pages = [
+            page(*[role(n * 100 + m, f"Role {n}-{m}") for m in range(100)], cursor=b"c%d" % n)
+            for n in range(6)
+        ]
+        async with client(page(role(1, "Engineers"), cursor=b"first"), *pages, page()) as (
+            roles,
+            _,
+        ):
+            with pytest.raises(NotFoundError) as caught:
+                await roles.get(role="Engineer")
+        assert caught.value.closest == ("Engineers",)
+        assert (caught.value.name, caught.value.status) == ("Engineer", 404)
+
+    async def test_open_at_once(
+        self,
+    ) -> None:
+        """A client is open from its first call on."""
+        async with scripted(page()) as script:
+            roles = AiohttpRolesClient("KEY-123456", base_url=script.url)
             await roles.list()
-    assert "KEY-123456" not in f"{caught.value}{caught.value!r}{vars(caught.value)}"
+            await roles.aclose()
 
 
-# What the fake server answers
+class TestAnswers:
+    """What the client makes of answers."""
+
+    async def test_role(
+        self,
+    ) -> None:
+        """Role is read."""
+        async with client(answer(ROLE)) as (roles, _):
+            found = await roles.get(role_id=ROLE_ID)
+        assert found == Role(
+            id="Um9sZToxOmFCY0Q=",
+            name="AI Engineer",
+            description="Looks at projects.",
+            permissions=(Permission.PROJECT_READ, Permission.DATASET_READ),
+            is_predefined=False,
+            created_at=datetime(2026, 11, 24, 8, 30, tzinfo=UTC),
+            updated_at=datetime(
+                2026, 11, 24, 9, 45, 30, 500_000, tzinfo=timezone(timedelta(hours=1))
+            ),
+        )
+
+    async def test_absent_members(
+        self,
+    ) -> None:
+        """What may be absent is None, and what is new is ignored."""
+        body = b"""{"id":"Um9sZToxOmFCY0Q=","name":"A","is_predefined":true,"color":{"r":1},
+      "created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00-08:00"}"""
+        async with client(answer(body, "200 OK", "application/json; charset=utf-8")) as (roles, _):
+            found = await roles.get(role_id=ROLE_ID)
+        assert (found.description, found.permissions, found.is_predefined) == (None, None, True)
+
+    @pytest.mark.parametrize("permission", [b"DATASET_READ", b"WARP_DRIVE_READ"])
+    @pytest.mark.parametrize(
+        ("text", "moment"),
+        [
+            (b"2026-11-24T08:30:00Z", datetime(2026, 11, 24, 8, 30, tzinfo=UTC)),
+            (b"2026-11-24t08:30:00.1z", datetime(2026, 11, 24, 8, 30, 0, 100_000, tzinfo=UTC)),
+            (
+                b"2026-11-24T08:30:00.123456789+05:30",
+                datetime(2026, 11, 24, 3, 0, 0, 123_457, tzinfo=UTC),
+            ),
+            (b"2026-11-24T08:30:00-08:00", datetime(2026, 11, 24, 16, 30, tzinfo=UTC)),
+            (b"2026-12-31T23:59:60Z", datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ],
+    )
+    async def test_timestamps(self, text: bytes, moment: datetime, permission: bytes) -> None:
+        """A timestamp has any offset and any number of digits."""
+        body = ROLE.replace(b"2026-11-24T08:30:00Z", text).replace(b"DATASET_READ", permission)
+        async with client(answer(body)) as (roles, _):
+            found = await roles.get(role_id=ROLE_ID)
+        assert found.created_at == moment
+
+    async def test_newer_permission(
+        self,
+    ) -> None:
+        """A permission that is newer arrives and can be sent back."""
+        body = ROLE.replace(b"DATASET_READ", b"WARP_DRIVE_READ")
+        async with client(answer(body), answer(body)) as (roles, script):
+            found = await roles.get(role_id=ROLE_ID)
+            assert found.permissions is not None
+            known, newer = found.permissions
+            await roles.update(role_id=ROLE_ID, permissions=found.permissions)
+        assert (known.is_known, newer.is_known) == (True, False)
+        assert newer == "WARP_DRIVE_READ"
+        assert f"{newer}" == "WARP_DRIVE_READ"
+        assert script.requests[1].body == b'{"permissions":["PROJECT_READ","WARP_DRIVE_READ"]}'
+
+    async def test_page(
+        self,
+    ) -> None:
+        """Page is read."""
+        body = b"""{"roles":[%s],"pagination":{"has_more":true,"next_cursor":"abc/d+="}}""" % ROLE
+        async with client(answer(body)) as (roles, _):
+            found = await roles.list()
+        assert isinstance(found, ListRolesResponse)
+        assert [role.name for role in found.roles] == ["AI Engineer"]
+        assert found.pagination.has_more is True
+        assert found.pagination.next_cursor == "abc/d+="
+
+    async def test_deletion(
+        self,
+    ) -> None:
+        """Deletion is read."""
+        async with client(NO_CONTENT) as (roles, _):
+            assert await roles.delete(role_id=ROLE_ID) is None  # type: ignore[func-returns-value]
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            ("400 Bad Request", BadRequestError),
+            ("401 Unauthorized", AuthenticationError),
+            ("403 Forbidden", ForbiddenError),
+            ("404 Not Found", NotFoundError),
+            ("409 Conflict", ConflictError),
+            ("418 I'm a Teapot", StatusError),
+            ("422 Unprocessable Entity", UnprocessableEntityError),
+            ("429 Too Many Requests", RateLimitError),
+            ("500 Internal Server Error", ServerError),
+            ("503 Service Unavailable", ServerError),
+            ("599 Nobody Knows", ServerError),
+        ],
+    )
+    async def test_problem(self, status: str, kind: type[StatusError]) -> None:
+        """A problem becomes the error of its status."""
+        body = b"""{"type":"https://arize.com/docs/ax/rest-reference/errors#x","title":"A title",
+      "status":%d,"detail":"What was wrong.","instance":"/v2/roles/1","other":[1]}"""
+        number = int(status[:3])
+        wire = problem(status, body % number, "X-Request-Id: request-7")
+        async with client(wire) as (roles, _):
+            with pytest.raises(kind) as caught:
+                await roles.get(role_id=ROLE_ID)
+        error = caught.value
+        assert type(error) is kind
+        assert error.status == number
+        assert (error.method, error.path) == ("GET", ROLE_PATH)
+        assert error.request_id == "request-7"
+        assert error.retry_after is None
+        assert error.problem is not None
+        assert error.problem.type == "https://arize.com/docs/ax/rest-reference/errors#x"
+        assert error.problem.title == "A title"
+        assert error.problem.status == number
+        assert error.problem.detail == "What was wrong."
+        assert error.problem.instance == "/v2/roles/1"
+        assert str(error) == (
+            f"GET {ROLE_PATH} answered {number} A title: What was wrong. (request id request-7)"
+        )
+
+    async def test_plan(
+        self,
+    ) -> None:
+        """A plan that stands in the way is told."""
+        body = b"""{"title":"Access forbidden","status":403,"entitlement":"custom_roles","limit":5,
+      "current_count":5,"required_plan":"ENTERPRISE"}"""
+        async with client(problem("403 Forbidden", body)) as (roles, _):
+            with pytest.raises(ForbiddenError) as caught:
+                await roles.create(name="A", permissions=["ROLE_READ"])
+        told = caught.value.problem
+        assert told is not None
+        assert (told.entitlement, told.limit, told.current_count, told.required_plan) == (
+            *("custom_roles", 5, 5, "ENTERPRISE"),
+        )
+
+    async def test_header_names(
+        self,
+    ) -> None:
+        """Headers are found however they are written."""
+        headers = ("x-request-id: request-7", "RETRY-AFTER: 7")
+        wire = problem("429 Too Many Requests", b"{}", *headers)
+        async with client(wire) as (roles, _):
+            with pytest.raises(RateLimitError) as caught:
+                await roles.list()
+        assert (caught.value.request_id, caught.value.retry_after) == ("request-7", 7.0)
+
+    @pytest.mark.parametrize(
+        ("headers", "seconds"),
+        [
+            (("Retry-After: 7",), 7.0),
+            (("Retry-After: 0",), 0.0),
+            (
+                (
+                    "Date: Tue, 24 Nov 2026 08:30:00 GMT",
+                    "Retry-After: Tue, 24 Nov 2026 08:31:30 GMT",
+                ),
+                90.0,
+            ),
+            (("Retry-After: soon",), None),
+            ((), None),
+        ],
+    )
+    async def test_retry_after(self, headers: tuple[str, ...], seconds: float | None) -> None:
+        """`Retry-After` is seconds or a date."""
+        body = b'{"title":"Rate limit exceeded","status":429}'
+        async with client(problem("429 Too Many Requests", body, *headers)) as (roles, _):
+            with pytest.raises(RateLimitError) as caught:
+                await roles.list()
+        assert caught.value.retry_after == seconds
+
+    async def test_create_other(
+        self,
+    ) -> None:
+        """A role with another name is somebody else's answer, so the client looks in the list."""
+        async with client(answer(ROLE, "201 Created"), page()) as (roles, script):
+            with pytest.raises(OutcomeUnknownError, match="it is a role with another name"):
+                await roles.create(name="A", permissions=["ROLE_READ"])
+        assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
+
+    async def test_create_no_permissions(
+        self,
+    ) -> None:
+        """A role whose permissions are withheld may be the one that was made, or another."""
+        withheld = role(1, "A").replace(b'"permissions":["ROLE_READ"],', b"")
+        async with client(answer(b"<html>", kind="text/html"), page(withheld)) as (roles, _):
+            with pytest.raises(OutcomeUnknownError):
+                await roles.create(name="A", permissions=["ROLE_READ"])
+
+    async def test_redirect_to_no_url(
+        self,
+    ) -> None:
+        """A target that cannot be read is told as such."""
+        async with client(answer(b"", "302 Found", "text/html", "Location: http://[::1")) as (
+            roles,
+            _,
+        ):
+            with pytest.raises(StatusError, match="a redirect to nowhere that is a URL"):
+                await roles.get(role_id=ROLE_ID)
+
+    @pytest.mark.parametrize(
+        ("status", "role_id", "hinted"),
+        [(400, "AI Engineer", True), (404, "AI Engineer", True), (404, ROLE_ID, False)],
+    )
+    async def test_name_as_id(self, status: int, role_id: str, *, hinted: bool) -> None:
+        """Who gives a name as an ID is told which argument takes names."""
+        refusal = problem(f"{status} No", b'{"title":"No","status":%d}' % status)
+        async with client(refusal) as (roles, _):
+            with pytest.raises(StatusError) as caught:
+                await roles.get(role_id=role_id)
+        assert ("role_id= takes an ID, and role= takes a name, too" in str(caught.value)) is hinted
+
+    async def test_long_page(
+        self,
+    ) -> None:
+        """A page holds at most as many roles as were asked for."""
+        async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
+            with pytest.raises(InvalidResponseError, match="holds 2 roles, and 1 w"):
+                await roles.list(limit=1)
+
+    async def test_create_200(
+        self,
+    ) -> None:
+        """The reference documents 201; a 200 with the role is as good."""
+        async with client(answer(ROLE, "200 OK")) as (roles, _):
+            assert (await roles.create(name="AI Engineer", permissions=["ROLE_READ"])).id == ROLE_ID
+
+    async def test_id_without_padding(
+        self,
+    ) -> None:
+        """A role that was asked for without the padding of its ID is that role."""
+        async with client(answer(ROLE)) as (roles, script):
+            assert (await roles.get(role_id=ROLE_ID.rstrip("="))).id == ROLE_ID
+        assert script.lines == [f"GET /v2/roles/{ROLE_ID.rstrip('=')}"]
+
+    @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+    async def test_redirect(self, status: str) -> None:
+        """A redirect is not followed."""
+        async with client(answer(b"", status, "text/html", "Location: /elsewhere")) as (
+            roles,
+            script,
+        ):
+            with pytest.raises(
+                StatusError, match="a redirect to /elsewhere, which this client does not follow"
+            ):
+                await roles.get(role_id=ROLE_ID)
+        assert script.lines == [f"GET {ROLE_PATH}"]
+
+    @pytest.mark.parametrize(
+        ("wire", "why"),
+        [
+            (answer(b"<html>", kind="text/html"), "text/html"),
+            (answer(b"<html>"), "not valid JSON"),
+            (answer(b""), "not valid JSON"),
+            (answer(b"\xff"), "not valid JSON"),
+            (answer(b"[]"), "object"),
+            (answer(b"null"), "object"),
+            (answer(b"[" * 900 + b'"\\u0041"' + b"]" * 900), "not as expected"),
+            (answer(ROLE[:-20]), "not valid JSON"),
+            (answer(ROLE.replace(b'"id"', b'"it"')), "id: is required"),
+            (answer(ROLE.replace(b'"Um9sZToxOmFCY0Q="', b'""')), "id: must not be empty"),
+            (answer(ROLE.replace(b"false", b'"false"')), "is_predefined: must be of type bool"),
+            (answer(ROLE.replace(b'"AI Engineer"', b"null")), "name: must be of type str"),
+            (answer(ROLE.replace(b"08:30:00Z", b"08:30:00")), "created_at: must carry an offset"),
+            (answer(ROLE.replace(b'["PROJECT_READ", "DATASET_READ"]', b'"X"')), "permissions"),
+            (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "another role"),
+        ],
+    )
+    async def test_malformed(self, wire: bytes, why: str) -> None:
+        """An answer that makes no sense is an error that says why."""
+        async with client(wire) as (roles, _):
+            with pytest.raises(InvalidResponseError) as caught:
+                await roles.get(role_id=ROLE_ID)
+        assert why in str(caught.value)
+        assert (caught.value.status, caught.value.method) == (200, "GET")
+        assert caught.value.path == ROLE_PATH
+
+    async def test_gateway_page(
+        self,
+    ) -> None:
+        """A gateway's page becomes the error of its status, with an excerpt."""
+        html = b"<html>\n<h1>502 Bad\x1b[31m Gateway</h1>" + b"x" * 1000 + b"</html>"
+        async with client(answer(html, "502 Bad Gateway", "text/html")) as (roles, _):
+            with pytest.raises(ServerError) as caught:
+                await roles.list()
+        assert caught.value.status == 502
+        assert caught.value.problem is None
+        message = str(caught.value)
+        assert "which is not in the service's own words: '502 Bad�[31m Gateway xxx" in message
+        assert "html" not in message
+        assert len(message) < 700
+
+    async def test_empty_refusal(
+        self,
+    ) -> None:
+        """An empty refusal is an error, too."""
+        wires = (answer(b"", "401 Unauthorized"), answer(b"", "404 Not Found"))
+        async with client(*wires) as (roles, _):
+            with pytest.raises(AuthenticationError) as refused:
+                await roles.list()
+            with pytest.raises(StatusError) as gateways:
+                await roles.delete(role_id=ROLE_ID)
+        assert refused.value.problem is None
+        assert type(gateways.value) is StatusError
+
+    async def test_broken_off(
+        self,
+    ) -> None:
+        """An answer that breaks off is a failed connection."""
+        whole = answer(ROLE)
+        async with client(whole[:-20]) as (roles, _):
+            with pytest.raises(RolesConnectionError):
+                await roles.get(role_id=ROLE_ID)
+
+    @pytest.mark.parametrize("wire", [b"", answer(ROLE)[:-20], answer(b"", "500 Oops")])
+    async def test_unclear_change(self, wire: bytes) -> None:
+        """A change without an answer that tells is of unknown outcome."""
+        async with client(wire) as (roles, _):
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await roles.update(role_id=ROLE_ID, name="A")
+        assert caught.value.operation == "update"
+        assert caught.value.attempts == 1
+
+    async def test_cancelled(
+        self,
+    ) -> None:
+        """A cancelled call is cancelled at once."""
+        async with client(None) as (roles, script):
+            task = asyncio.ensure_future(roles.list())
+            await script.asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert len(script.lines) == 1
+
+    async def test_echoed_key(
+        self,
+    ) -> None:
+        """A key that an answer echoes is not repeated."""
+        body = b'{"title":"KEY-123456","status":400,"detail":"you sent Bearer KEY-123456"}'
+        async with client(problem("400 Bad Request", body, "X-Request-Id: KEY-123456")) as (
+            roles,
+            _,
+        ):
+            with pytest.raises(BadRequestError) as caught:
+                await roles.list()
+        assert "KEY-123456" not in f"{caught.value}{caught.value!r}{vars(caught.value)}"
+
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 KEY = "Authorization: Bearer fake-api-key"
@@ -689,418 +766,440 @@ async def wire_to(account: FakeAccount) -> AsyncGenerator[Wire]:
         yield Wire(reader, writer)
 
 
-async def test_server_makes_a_role(account: FakeAccount) -> None:
-    async with wire_to(account) as wire:
-        made = await wire.ask(
-            "POST /v2/roles",
-            '{"name": "AI Engineer", "permissions": ["PROJECT_READ"], "description": "Größe"}',
-        )
-    assert made.start == "HTTP/1.1 201 Created"
-    assert made.headers["content-type"] == "application/json"
-    assert made.body.decode() == (
-        '{"id":"Um9sZTo4OnFhanQ=","name":"AI Engineer","description":"Größe",'
-        '"permissions":["PROJECT_READ"],"is_predefined":false,'
-        '"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
-    )
+class TestServer:
+    """What the fake server answers."""
 
-
-async def test_server_leaves_out_an_empty_description(account: FakeAccount) -> None:
-    async with wire_to(account) as wire:
-        for description in ("", '"description": "", '):
-            name = f'"name": "A{len(description)}", '
+    async def test_create(self, account: FakeAccount) -> None:
+        """The server makes a role."""
+        async with wire_to(account) as wire:
             made = await wire.ask(
-                "POST /v2/roles", f'{{{name}{description}"permissions": ["PROJECT_READ"]}}'
+                "POST /v2/roles",
+                '{"name": "AI Engineer", "permissions": ["PROJECT_READ"], "description": "Größe"}',
             )
-            assert made.start == "HTTP/1.1 201 Created"
-            assert "description" not in json.loads(made.body)
-
-
-async def test_server_answers_with_a_role(account: FakeAccount) -> None:
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
-    async with wire_to(account) as wire:
-        got = await wire.ask(f"GET {ROLE_PATH}")
-    assert got.start == "HTTP/1.1 200 OK"
-    assert got.headers["content-type"] == "application/json"
-    assert got.body == (
-        b'{"id":"Um9sZToxOmFCY0Q=","name":"A","permissions":["ROLE_READ"],"is_predefined":false,'
-        b'"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
-    )
-
-
-async def test_server_takes_an_id_with_its_padding_as_it_is(account: FakeAccount) -> None:
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
-    async with wire_to(account) as wire:
-        got = await wire.ask(f"GET /v2/roles/{ROLE_ID}")
-    assert got.start == "HTTP/1.1 200 OK"
-
-
-async def test_server_takes_an_id_that_holds_all_that_base64_may(account: FakeAccount) -> None:
-    account.add_role("A", ["ROLE_READ"], id="Og/+YQ==")
-    async with wire_to(account) as wire:
-        got = await wire.ask("GET /v2/roles/Og%2F%2BYQ%3D%3D")
-    assert got.start == "HTTP/1.1 200 OK"
-    assert json.loads(got.body)["id"] == "Og/+YQ=="
-
-
-async def test_server_withholds_permissions_from_a_key_that_may_not_read_them(
-    account: FakeAccount,
-) -> None:
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
-    account.add_key("blind", grants=["ROLE_CREATE"])
-    async with wire_to(account) as wire:
-        blind = ("Authorization: Bearer blind",)
-        body = '{"name": "B", "permissions": ["ROLE_READ"]}'
-        made = await wire.ask("POST /v2/roles", body, headers=blind)
-        got = await wire.ask(f"GET {ROLE_PATH}", headers=blind)
-        listed = await wire.ask("GET /v2/roles", headers=blind)
-    assert made.start == "HTTP/1.1 201 Created"
-    assert "permissions" not in json.loads(made.body)
-    assert got.start == listed.start == "HTTP/1.1 403 Forbidden"
-
-
-async def test_server_answers_with_a_page(account: FakeAccount) -> None:
-    account.add_role("A", ["ROLE_READ"], id="aWQ6MQ==", created_at=NOON)
-    account.add_role("B", ["TAG_READ"], id="aWQ6Mg==", created_at=NOON + timedelta(seconds=1))
-    async with wire_to(account) as wire:
-        all_of_them = await wire.ask("GET /v2/roles?is_predefined=false")
-        first = await wire.ask("GET /v2/roles?is_predefined=false&limit=1")
-    assert all_of_them.start == "HTTP/1.1 200 OK"
-    assert all_of_them.headers["content-type"] == "application/json"
-    assert all_of_them.body == (
-        b'{"roles":['
-        b'{"id":"aWQ6Mg==","name":"B","permissions":["TAG_READ"],"is_predefined":false,'
-        b'"created_at":"2026-11-24T12:00:01Z","updated_at":"2026-11-24T12:00:01Z"},'
-        b'{"id":"aWQ6MQ==","name":"A","permissions":["ROLE_READ"],"is_predefined":false,'
-        b'"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
-        b'],"pagination":{"has_more":false}}'
-    )
-    page = json.loads(first.body)
-    assert [role["name"] for role in page["roles"]] == ["B"]
-    assert page["pagination"].keys() == {"has_more", "next_cursor"}
-    assert page["pagination"]["has_more"] is True
-
-
-async def test_server_answers_with_an_empty_page_for_nothing() -> None:
-    async with wire_to(FakeAccount(api_key="fake-api-key", predefined=False)) as wire:
-        page = await wire.ask("GET /v2/roles")
-    assert page.body == b'{"roles":[],"pagination":{"has_more":false}}'
-
-
-async def test_server_pages_hold_50_unless_told_otherwise(account: FakeAccount) -> None:
-    for number in range(101):
-        account.add_role(f"N{number}")
-    async with wire_to(account) as wire:
-        for query, count in (("", 50), ("?limit=1", 1), ("?limit=100", 100)):
-            page = json.loads((await wire.ask(f"GET /v2/roles{query}")).body)
-            assert len(page["roles"]) == count
-            assert page["pagination"]["has_more"] is True
-
-
-async def test_server_takes_cursors_escaped_and_not(account: FakeAccount) -> None:
-    for number in range(80):
-        account.add_role(f"N{number}")
-    slashes = 0
-    async with wire_to(account) as wire:
-        query = "limit=1&is_predefined=false"
-        for number in range(79, 0, -1):
-            page = json.loads((await wire.ask(f"GET /v2/roles?{query}")).body)
-            assert page["roles"][0]["name"] == f"N{number}"
-            cursor = page["pagination"]["next_cursor"]
-            slashes += "/" in cursor
-            # As clients send it: `/` as it is, `+` and `=` escaped.
-            escaped = cursor.replace("+", "%2B").replace("=", "%3D")
-            query = f"limit=1&is_predefined=false&cursor={escaped}"
-            everything = query.replace("/", "%2F")
-            assert (await wire.ask(f"GET /v2/roles?{everything}")).start == "HTTP/1.1 200 OK"
-    assert slashes > 0
-
-
-async def test_server_changes_a_role(account: FakeAccount) -> None:
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID, description="Old.")
-    account.advance(1.5)
-    async with wire_to(account) as wire:
-        changed = await wire.ask(
-            f"PATCH {ROLE_PATH}", '{"name": "B", "permissions": ["TAG_READ", "TAG_READ"]}'
+        assert made.start == "HTTP/1.1 201 Created"
+        assert made.headers["content-type"] == "application/json"
+        assert made.body.decode() == (
+            '{"id":"Um9sZTo4OnFhanQ=","name":"AI Engineer","description":"Größe",'
+            '"permissions":["PROJECT_READ"],"is_predefined":false,'
+            '"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
         )
-        cleared = await wire.ask(f"PATCH {ROLE_PATH}", '{"description": null}')
-    assert changed.start == "HTTP/1.1 200 OK"
-    assert changed.headers["content-type"] == "application/json"
-    assert changed.body == (
-        b'{"id":"Um9sZToxOmFCY0Q=","name":"B","description":"Old.","permissions":["TAG_READ"],'
-        b'"is_predefined":false,"created_at":"2026-11-24T12:00:00Z",'
-        b'"updated_at":"2026-11-24T12:00:01.500000Z"}'
+
+    async def test_empty_description(self, account: FakeAccount) -> None:
+        """The server leaves out an empty description."""
+        async with wire_to(account) as wire:
+            for description in ("", '"description": "", '):
+                name = f'"name": "A{len(description)}", '
+                made = await wire.ask(
+                    "POST /v2/roles", f'{{{name}{description}"permissions": ["PROJECT_READ"]}}'
+                )
+                assert made.start == "HTTP/1.1 201 Created"
+                assert "description" not in json.loads(made.body)
+
+    async def test_get(self, account: FakeAccount) -> None:
+        """The server answers with a role."""
+        account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+        async with wire_to(account) as wire:
+            got = await wire.ask(f"GET {ROLE_PATH}")
+        assert got.start == "HTTP/1.1 200 OK"
+        assert got.headers["content-type"] == "application/json"
+        assert got.body == (
+            b'{"id":"Um9sZToxOmFCY0Q=","name":"A","permissions":["ROLE_READ"],"is_predefined":false,'
+            b'"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
+        )
+
+    async def test_padded_id(self, account: FakeAccount) -> None:
+        """The server takes an ID with its padding as it is."""
+        account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+        async with wire_to(account) as wire:
+            got = await wire.ask(f"GET /v2/roles/{ROLE_ID}")
+        assert got.start == "HTTP/1.1 200 OK"
+
+    async def test_odd_id(self, account: FakeAccount) -> None:
+        """The server takes an ID that holds all that base64 may."""
+        account.add_role("A", ["ROLE_READ"], id="Og/+YQ==")
+        async with wire_to(account) as wire:
+            got = await wire.ask("GET /v2/roles/Og%2F%2BYQ%3D%3D")
+        assert got.start == "HTTP/1.1 200 OK"
+        assert json.loads(got.body)["id"] == "Og/+YQ=="
+
+    async def test_withheld(
+        self,
+        account: FakeAccount,
+    ) -> None:
+        """The server withholds permissions from a key that may not read them."""
+        account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+        account.add_key("blind", grants=["ROLE_CREATE"])
+        async with wire_to(account) as wire:
+            blind = ("Authorization: Bearer blind",)
+            body = '{"name": "B", "permissions": ["ROLE_READ"]}'
+            made = await wire.ask("POST /v2/roles", body, headers=blind)
+            got = await wire.ask(f"GET {ROLE_PATH}", headers=blind)
+            listed = await wire.ask("GET /v2/roles", headers=blind)
+        assert made.start == "HTTP/1.1 201 Created"
+        assert "permissions" not in json.loads(made.body)
+        assert got.start == listed.start == "HTTP/1.1 403 Forbidden"
+
+    async def test_page(self, account: FakeAccount) -> None:
+        """The server answers with a page."""
+        account.add_role("A", ["ROLE_READ"], id="aWQ6MQ==", created_at=NOON)
+        account.add_role("B", ["TAG_READ"], id="aWQ6Mg==", created_at=NOON + timedelta(seconds=1))
+        async with wire_to(account) as wire:
+            all_of_them = await wire.ask("GET /v2/roles?is_predefined=false")
+            first = await wire.ask("GET /v2/roles?is_predefined=false&limit=1")
+        assert all_of_them.start == "HTTP/1.1 200 OK"
+        assert all_of_them.headers["content-type"] == "application/json"
+        assert all_of_them.body == (
+            b'{"roles":['
+            b'{"id":"aWQ6Mg==","name":"B","permissions":["TAG_READ"],"is_predefined":false,'
+            b'"created_at":"2026-11-24T12:00:01Z","updated_at":"2026-11-24T12:00:01Z"},'
+            b'{"id":"aWQ6MQ==","name":"A","permissions":["ROLE_READ"],"is_predefined":false,'
+            b'"created_at":"2026-11-24T12:00:00Z","updated_at":"2026-11-24T12:00:00Z"}'
+            b'],"pagination":{"has_more":false}}'
+        )
+        page = json.loads(first.body)
+        assert [role["name"] for role in page["roles"]] == ["B"]
+        assert page["pagination"].keys() == {"has_more", "next_cursor"}
+        assert page["pagination"]["has_more"] is True
+
+    async def test_empty_page(
+        self,
+    ) -> None:
+        """The server answers with an empty page where there is nothing."""
+        async with wire_to(FakeAccount(api_key="fake-api-key", predefined=False)) as wire:
+            page = await wire.ask("GET /v2/roles")
+        assert page.body == b'{"roles":[],"pagination":{"has_more":false}}'
+
+    async def test_default_limit(self, account: FakeAccount) -> None:
+        """The server's pages hold 50 unless told otherwise."""
+        for number in range(101):
+            account.add_role(f"N{number}")
+        async with wire_to(account) as wire:
+            for query, count in (("", 50), ("?limit=1", 1), ("?limit=100", 100)):
+                page = json.loads((await wire.ask(f"GET /v2/roles{query}")).body)
+                assert len(page["roles"]) == count
+                assert page["pagination"]["has_more"] is True
+
+    async def test_cursor_escapes(self, account: FakeAccount) -> None:
+        """The server takes cursors escaped and not."""
+        for number in range(80):
+            account.add_role(f"N{number}")
+        slashes = 0
+        async with wire_to(account) as wire:
+            query = "limit=1&is_predefined=false"
+            for number in range(79, 0, -1):
+                page = json.loads((await wire.ask(f"GET /v2/roles?{query}")).body)
+                assert page["roles"][0]["name"] == f"N{number}"
+                cursor = page["pagination"]["next_cursor"]
+                slashes += "/" in cursor
+                # As clients send it: `/` as it is, `+` and `=` escaped.
+                escaped = cursor.replace("+", "%2B").replace("=", "%3D")
+                query = f"limit=1&is_predefined=false&cursor={escaped}"
+                everything = query.replace("/", "%2F")
+                assert (await wire.ask(f"GET /v2/roles?{everything}")).start == "HTTP/1.1 200 OK"
+        assert slashes > 0
+
+    async def test_update(self, account: FakeAccount) -> None:
+        """The server changes a role."""
+        account.add_role("A", ["ROLE_READ"], id=ROLE_ID, description="Old.")
+        account.advance(1.5)
+        async with wire_to(account) as wire:
+            changed = await wire.ask(
+                f"PATCH {ROLE_PATH}", '{"name": "B", "permissions": ["TAG_READ", "TAG_READ"]}'
+            )
+            cleared = await wire.ask(f"PATCH {ROLE_PATH}", '{"description": null}')
+        assert changed.start == "HTTP/1.1 200 OK"
+        assert changed.headers["content-type"] == "application/json"
+        assert changed.body == (
+            b'{"id":"Um9sZToxOmFCY0Q=","name":"B","description":"Old.","permissions":["TAG_READ"],'
+            b'"is_predefined":false,"created_at":"2026-11-24T12:00:00Z",'
+            b'"updated_at":"2026-11-24T12:00:01.500000Z"}'
+        )
+        assert "description" not in json.loads(cleared.body)
+
+    async def test_delete(self, account: FakeAccount) -> None:
+        """The server answers a deletion without a body."""
+        account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+        async with wire_to(account) as wire:
+            gone = await wire.ask(f"DELETE {ROLE_PATH}")
+            again = await wire.ask(f"DELETE {ROLE_PATH}")
+        assert gone.start == "HTTP/1.1 204 No Content"
+        assert gone.body == b""
+        assert "content-type" not in gone.headers
+        assert "content-length" not in gone.headers
+        assert again.start == "HTTP/1.1 404 Not Found"
+
+    @pytest.mark.parametrize(
+        ("line", "body", "start", "problem"),
+        [
+            (
+                *("GET /v2/roles/Um9sZTowOm5vbmU%3D", "", "404 Not Found"),
+                {
+                    "title": "Resource not found",
+                    "status": 404,
+                    "type": "https://arize.com/docs/ax/rest-reference/errors#resource-not-found",
+                    "detail": "no role has the ID 'Um9sZTowOm5vbmU='",
+                },
+            ),
+            (
+                *(f"DELETE /v2/roles/{ADMIN}", "", "403 Forbidden"),
+                {
+                    "title": "Access forbidden",
+                    "status": 403,
+                    "type": "https://arize.com/docs/ax/rest-reference/errors#access-forbidden",
+                    "detail": "'Admin' is a predefined role and cannot be deleted",
+                },
+            ),
+            (
+                *(
+                    "POST /v2/roles",
+                    '{"name": "Admin", "permissions": ["TAG_READ"]}',
+                    "409 Conflict",
+                ),
+                {
+                    "title": "Resource conflict",
+                    "status": 409,
+                    "type": "https://arize.com/docs/ax/rest-reference/errors#resource-conflict",
+                    "detail": "a role is already named 'Admin'",
+                },
+            ),
+            (
+                *("GET /v2/roles?limit=0", "", "400 Bad Request"),
+                {
+                    "title": "Invalid request parameters",
+                    "status": 400,
+                    "type": "https://arize.com/docs/ax/rest-reference/errors#invalid-request",
+                    "detail": "limit: must be 1 to 100, not 0",
+                },
+            ),
+            (
+                *("GET /v2/spaces", "", "404 Not Found"),
+                {
+                    "title": "Resource not found",
+                    "status": 404,
+                    "type": "https://arize.com/docs/ax/rest-reference/errors#resource-not-found",
+                    "detail": "there is nothing at /v2/spaces",
+                },
+            ),
+        ],
     )
-    assert "description" not in json.loads(cleared.body)
+    async def test_problems(
+        self, account: FakeAccount, line: str, body: str, start: str, problem: dict[str, object]
+    ) -> None:
+        """The server answers failures with problem documents."""
+        async with wire_to(account) as wire:
+            failed = await wire.ask(line, body)
+        assert failed.start == f"HTTP/1.1 {start}"
+        assert failed.headers["content-type"] == "application/problem+json"
+        assert json.loads(failed.body) == problem
 
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            ("", ["body: is not valid JSON"]),
+            ("{", ["body: is not valid JSON"]),
+            ("[]", ["body: must be an object"]),
+            ("null", ["body: must be an object"]),
+            ("{}", ["name: is required", "permissions: is required"]),
+            ('{"name": "A"}', ["permissions: is required"]),
+            ('{"name": "A", "permissions": []}', ["permissions: must hold at least one"]),
+            ('{"name": "A", "permissions": "TAG_READ"}', ["permissions: must be an iterable"]),
+            ('{"name": "A", "permissions": {"TAG_READ": 1}}', ["permissions: must be an iterable"]),
+            ('{"name": "A", "permissions": [1]}', ["permissions: must hold permissions"]),
+            ('{"name": "A", "permissions": ["TAG_RAED"]}', ["did you mean TAG_READ?"]),
+            ('{"name": 5, "permissions": ["TAG_READ"]}', ["name: must be a string"]),
+            ('{"name": null, "permissions": ["TAG_READ"]}', ["name: must be a string"]),
+            ('{"name": "", "permissions": ["TAG_READ"]}', ["name: must have 1 to 255"]),
+            ('{"name": "A*B", "permissions": ["TAG_READ"]}', ["name: must not contain '*'"]),
+            ('{"name": "A", "permissions": ["TAG_READ"], "description": null}', ["description: "]),
+            ('{"name": "A", "permissions": ["TAG_READ"], "id": "x"}', ["id: cannot be set"]),
+            (
+                '{"name":"A","permissions":["TAG_READ"],"is_predefined":1,"created_at":"","updated_at":""}',
+                [
+                    "is_predefined: cannot be set",
+                    "created_at: cannot be set",
+                    "updated_at: cannot be set",
+                ],
+            ),
+            (
+                '{"name": "*", "permissions": [], "description": 5, "more": 1}',
+                ["name: ", "permissions: ", "description: ", "more: "],
+            ),
+        ],
+    )
+    async def test_bad_create(self, account: FakeAccount, body: str, said: list[str]) -> None:
+        """The server refuses a create that breaks a rule."""
+        async with wire_to(account) as wire:
+            refused = await wire.ask("POST /v2/roles", body)
+        assert refused.start == "HTTP/1.1 400 Bad Request"
+        for each in said:
+            assert each in json.loads(refused.body)["detail"]
+        account.assert_roles({})
 
-async def test_server_answers_a_deletion_without_a_body(account: FakeAccount) -> None:
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
-    async with wire_to(account) as wire:
-        gone = await wire.ask(f"DELETE {ROLE_PATH}")
-        again = await wire.ask(f"DELETE {ROLE_PATH}")
-    assert gone.start == "HTTP/1.1 204 No Content"
-    assert gone.body == b""
-    assert "content-type" not in gone.headers
-    assert "content-length" not in gone.headers
-    assert again.start == "HTTP/1.1 404 Not Found"
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            ("", "body: is not valid JSON"),
+            ("[]", "body: must be an object"),
+            ("{}", "at least one must be given to change"),
+            ('{"name": null}', "name: must be a string, not None"),
+            ('{"permissions": null}', "permissions: must be an iterable"),
+            ('{"permissions": []}', "permissions: must hold at least one"),
+            ('{"name": "B", "id": "x"}', "id: cannot be set"),
+            ('{"name": "B", "is_predefined": true}', "is_predefined: cannot be set"),
+        ],
+    )
+    async def test_bad_update(self, account: FakeAccount, body: str, said: str) -> None:
+        """The server refuses an update that breaks a rule."""
+        account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+        async with wire_to(account) as wire:
+            refused = await wire.ask(f"PATCH {ROLE_PATH}", body)
+        assert refused.start == "HTTP/1.1 400 Bad Request"
+        assert said in json.loads(refused.body)["detail"]
+        account.assert_roles({"A": {"ROLE_READ"}})
 
+    @pytest.mark.parametrize(
+        "query",
+        [
+            *(
+                "limit=0",
+                "limit=101",
+                "limit=ten",
+                "limit=",
+                "limit=1.5",
+                "limit=%D9%A1",
+                "limit=1e1",
+            ),
+            *(
+                "is_predefined=True",
+                "is_predefined=1",
+                "is_predefined=",
+                "cursor=",
+                "cursor=made-up",
+            ),
+        ],
+    )
+    async def test_bad_list(self, account: FakeAccount, query: str) -> None:
+        """The server refuses a listing that breaks a rule."""
+        async with wire_to(account) as wire:
+            refused = await wire.ask(f"GET /v2/roles?{query}")
+        assert refused.start == "HTTP/1.1 400 Bad Request"
+        assert json.loads(refused.body)["detail"].startswith(query.partition("=")[0])
 
-@pytest.mark.parametrize(
-    ("line", "body", "start", "problem"),
-    [
-        (
-            *("GET /v2/roles/Um9sZTowOm5vbmU%3D", "", "404 Not Found"),
-            {
-                "title": "Resource not found",
-                "status": 404,
-                "type": "https://arize.com/docs/ax/rest-reference/errors#resource-not-found",
-                "detail": "no role has the ID 'Um9sZTowOm5vbmU='",
-            },
-        ),
-        (
-            *(f"DELETE /v2/roles/{ADMIN}", "", "403 Forbidden"),
-            {
-                "title": "Access forbidden",
-                "status": 403,
-                "type": "https://arize.com/docs/ax/rest-reference/errors#access-forbidden",
-                "detail": "'Admin' is a predefined role and cannot be deleted",
-            },
-        ),
-        (
-            *("POST /v2/roles", '{"name": "Admin", "permissions": ["TAG_READ"]}', "409 Conflict"),
-            {
-                "title": "Resource conflict",
-                "status": 409,
-                "type": "https://arize.com/docs/ax/rest-reference/errors#resource-conflict",
-                "detail": "a role is already named 'Admin'",
-            },
-        ),
-        (
-            *("GET /v2/roles?limit=0", "", "400 Bad Request"),
-            {
-                "title": "Invalid request parameters",
-                "status": 400,
-                "type": "https://arize.com/docs/ax/rest-reference/errors#invalid-request",
-                "detail": "limit: must be 1 to 100, not 0",
-            },
-        ),
-        (
-            *("GET /v2/spaces", "", "404 Not Found"),
-            {
-                "title": "Resource not found",
-                "status": 404,
-                "type": "https://arize.com/docs/ax/rest-reference/errors#resource-not-found",
-                "detail": "there is nothing at /v2/spaces",
-            },
-        ),
-    ],
-)
-async def test_server_answers_failures_with_problem_documents(
-    account: FakeAccount, line: str, body: str, start: str, problem: dict[str, object]
-) -> None:
-    async with wire_to(account) as wire:
-        failed = await wire.ask(line, body)
-    assert failed.start == f"HTTP/1.1 {start}"
-    assert failed.headers["content-type"] == "application/problem+json"
-    assert json.loads(failed.body) == problem
+    async def test_unknown_parameters(self, account: FakeAccount) -> None:
+        """The server ignores parameters that it does not know."""
+        async with wire_to(account) as wire:
+            assert (await wire.ask("GET /v2/roles?color=red")).start == "HTTP/1.1 200 OK"
 
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            (),
+            ("Authorization: Bearer wrong",),
+            ("Authorization: Bearer",),
+            ("Authorization: Basic fake-api-key",),
+            ("Authorization: fake-api-key",),
+        ],
+    )
+    async def test_bad_key(self, account: FakeAccount, headers: tuple[str, ...]) -> None:
+        """The server asks who is there."""
+        async with wire_to(account) as wire:
+            refused = await wire.ask("GET /v2/roles", headers=headers)
+        assert refused.start == "HTTP/1.1 401 Unauthorized"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["www-authenticate"] == "Bearer"
+        problem = json.loads(refused.body)
+        assert (problem["title"], problem["status"]) == ("Authentication required", 401)
+        assert problem["type"].endswith("#authentication-required")
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("", ["body: is not valid JSON"]),
-        ("{", ["body: is not valid JSON"]),
-        ("[]", ["body: must be an object"]),
-        ("null", ["body: must be an object"]),
-        ("{}", ["name: is required", "permissions: is required"]),
-        ('{"name": "A"}', ["permissions: is required"]),
-        ('{"name": "A", "permissions": []}', ["permissions: must hold at least one"]),
-        ('{"name": "A", "permissions": "TAG_READ"}', ["permissions: must be an iterable"]),
-        ('{"name": "A", "permissions": {"TAG_READ": 1}}', ["permissions: must be an iterable"]),
-        ('{"name": "A", "permissions": [1]}', ["permissions: must hold permissions"]),
-        ('{"name": "A", "permissions": ["TAG_RAED"]}', ["did you mean TAG_READ?"]),
-        ('{"name": 5, "permissions": ["TAG_READ"]}', ["name: must be a string"]),
-        ('{"name": null, "permissions": ["TAG_READ"]}', ["name: must be a string"]),
-        ('{"name": "", "permissions": ["TAG_READ"]}', ["name: must have 1 to 255"]),
-        ('{"name": "A*B", "permissions": ["TAG_READ"]}', ["name: must not contain '*'"]),
-        ('{"name": "A", "permissions": ["TAG_READ"], "description": null}', ["description: "]),
-        ('{"name": "A", "permissions": ["TAG_READ"], "id": "x"}', ["id: cannot be set"]),
-        (
-            '{"name":"A","permissions":["TAG_READ"],"is_predefined":1,"created_at":"","updated_at":""}',
-            [
-                "is_predefined: cannot be set",
-                "created_at: cannot be set",
-                "updated_at: cannot be set",
-            ],
-        ),
-        (
-            '{"name": "*", "permissions": [], "description": 5, "more": 1}',
-            ["name: ", "permissions: ", "description: ", "more: "],
-        ),
-    ],
-)
-async def test_server_refuses_a_create_that_breaks_a_rule(
-    account: FakeAccount, body: str, said: list[str]
-) -> None:
-    async with wire_to(account) as wire:
-        refused = await wire.ask("POST /v2/roles", body)
-    assert refused.start == "HTTP/1.1 400 Bad Request"
-    for each in said:
-        assert each in json.loads(refused.body)["detail"]
-    account.assert_roles({})
+    @pytest.mark.parametrize(
+        ("line", "allow"),
+        [
+            ("PUT /v2/roles", "GET, POST"),
+            ("DELETE /v2/roles", "GET, POST"),
+            (f"POST {ROLE_PATH}", "GET, PATCH, DELETE"),
+            (f"PUT {ROLE_PATH}", "GET, PATCH, DELETE"),
+        ],
+    )
+    async def test_methods(self, account: FakeAccount, line: str, allow: str) -> None:
+        """The server says which methods there are."""
+        async with wire_to(account) as wire:
+            refused = await wire.ask(line)
+        assert refused.start == "HTTP/1.1 405 Method Not Allowed"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["allow"] == allow
+        assert json.loads(refused.body)["status"] == 405
 
+    async def test_retry_after(self, account: FakeAccount) -> None:
+        """The server asks to wait in whole seconds."""
+        account.limit_rate(0.4)
+        async with wire_to(account) as wire:
+            await wire.ask("GET /v2/roles")
+            refused = await wire.ask("GET /v2/roles")
+        assert refused.start == "HTTP/1.1 429 Too Many Requests"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["retry-after"] == "3"
+        assert json.loads(refused.body)["title"] == "Rate limit exceeded"
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("", "body: is not valid JSON"),
-        ("[]", "body: must be an object"),
-        ("{}", "at least one must be given to change"),
-        ('{"name": null}', "name: must be a string, not None"),
-        ('{"permissions": null}', "permissions: must be an iterable"),
-        ('{"permissions": []}', "permissions: must hold at least one"),
-        ('{"name": "B", "id": "x"}', "id: cannot be set"),
-        ('{"name": "B", "is_predefined": true}', "is_predefined: cannot be set"),
-    ],
-)
-async def test_server_refuses_an_update_that_breaks_a_rule(
-    account: FakeAccount, body: str, said: str
-) -> None:
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
-    async with wire_to(account) as wire:
-        refused = await wire.ask(f"PATCH {ROLE_PATH}", body)
-    assert refused.start == "HTTP/1.1 400 Bad Request"
-    assert said in json.loads(refused.body)["detail"]
-    account.assert_roles({"A": {"ROLE_READ"}})
+    async def test_outage(self, account: FakeAccount) -> None:
+        """The server answers an outage with a problem."""
+        account.outage = True
+        async with wire_to(account) as wire:
+            refused = await wire.ask("GET /v2/roles")
+        assert refused.start == "HTTP/1.1 503 Service Unavailable"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert json.loads(refused.body)["type"].endswith("#service-unavailable")
 
+    async def test_plan(
+        self,
+    ) -> None:
+        """The server tells a plan that stands in the way."""
+        account = FakeAccount(api_key="fake-api-key", max_custom_roles=0)
+        async with wire_to(account) as wire:
+            refused = await wire.ask("POST /v2/roles", '{"name": "A", "permissions": ["TAG_READ"]}')
+        assert refused.start == "HTTP/1.1 403 Forbidden"
+        problem = json.loads(refused.body)
+        assert problem["limit"] == 0
+        assert problem["current_count"] == 0
+        assert problem["required_plan"] in {"PRO", "ENTERPRISE"}
+        assert problem["entitlement"]
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        *("limit=0", "limit=101", "limit=ten", "limit=", "limit=1.5", "limit=%D9%A1", "limit=1e1"),
-        *("is_predefined=True", "is_predefined=1", "is_predefined=", "cursor=", "cursor=made-up"),
-    ],
-)
-async def test_server_refuses_a_listing_that_breaks_a_rule(
-    account: FakeAccount, query: str
-) -> None:
-    async with wire_to(account) as wire:
-        refused = await wire.ask(f"GET /v2/roles?{query}")
-    assert refused.start == "HTTP/1.1 400 Bad Request"
-    assert json.loads(refused.body)["detail"].startswith(query.partition("=")[0])
+    @pytest.mark.parametrize(
+        "segment",
+        ["..", "%2E%2E", "..%2Froles", "a%2Fb", "a%0Ab", "a%00b", "%FF", "Um9sZTo", "%20"],
+    )
+    async def test_bad_id(self, account: FakeAccount, segment: str) -> None:
+        """The server refuses what is no ID."""
+        async with wire_to(account) as wire:
+            refused = await wire.ask(f"GET /v2/roles/{segment}")
+        assert refused.start == "HTTP/1.1 400 Bad Request"
+        assert refused.headers["content-type"] == "application/problem+json"
 
+    @pytest.mark.parametrize(
+        "path", ["/v2", "/v2/roles/", "/v2/roles/a/b", "/v3/roles", "/v2/roles2"]
+    )
+    async def test_elsewhere(self, account: FakeAccount, path: str) -> None:
+        """The server has nothing elsewhere."""
+        async with wire_to(account) as wire:
+            for method in ("GET", "POST", "DELETE"):
+                refused = await wire.ask(f"{method} {path}")
+                assert refused.start == "HTTP/1.1 404 Not Found"
+                assert refused.headers["content-type"] == "application/problem+json"
+                assert f"there is nothing at {path}" in json.loads(refused.body)["detail"]
 
-async def test_server_ignores_parameters_that_it_does_not_know(account: FakeAccount) -> None:
-    async with wire_to(account) as wire:
-        assert (await wire.ask("GET /v2/roles?color=red")).start == "HTTP/1.1 200 OK"
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        (),
-        ("Authorization: Bearer wrong",),
-        ("Authorization: Bearer",),
-        ("Authorization: Basic fake-api-key",),
-        ("Authorization: fake-api-key",),
-    ],
-)
-async def test_server_asks_who_is_there(account: FakeAccount, headers: tuple[str, ...]) -> None:
-    async with wire_to(account) as wire:
-        refused = await wire.ask("GET /v2/roles", headers=headers)
-    assert refused.start == "HTTP/1.1 401 Unauthorized"
-    assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.headers["www-authenticate"] == "Bearer"
-    problem = json.loads(refused.body)
-    assert (problem["title"], problem["status"]) == ("Authentication required", 401)
-    assert problem["type"].endswith("#authentication-required")
-
-
-@pytest.mark.parametrize(
-    ("line", "allow"),
-    [
-        ("PUT /v2/roles", "GET, POST"),
-        ("DELETE /v2/roles", "GET, POST"),
-        (f"POST {ROLE_PATH}", "GET, PATCH, DELETE"),
-        (f"PUT {ROLE_PATH}", "GET, PATCH, DELETE"),
-    ],
-)
-async def test_server_says_which_methods_there_are(
-    account: FakeAccount, line: str, allow: str
-) -> None:
-    async with wire_to(account) as wire:
-        refused = await wire.ask(line)
-    assert refused.start == "HTTP/1.1 405 Method Not Allowed"
-    assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.headers["allow"] == allow
-    assert json.loads(refused.body)["status"] == 405
-
-
-async def test_server_asks_to_wait_in_whole_seconds(account: FakeAccount) -> None:
-    account.limit_rate(0.4)
-    async with wire_to(account) as wire:
-        await wire.ask("GET /v2/roles")
-        refused = await wire.ask("GET /v2/roles")
-    assert refused.start == "HTTP/1.1 429 Too Many Requests"
-    assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.headers["retry-after"] == "3"
-    assert json.loads(refused.body)["title"] == "Rate limit exceeded"
-
-
-async def test_server_answers_an_outage_with_a_problem(account: FakeAccount) -> None:
-    account.outage = True
-    async with wire_to(account) as wire:
-        refused = await wire.ask("GET /v2/roles")
-    assert refused.start == "HTTP/1.1 503 Service Unavailable"
-    assert refused.headers["content-type"] == "application/problem+json"
-    assert json.loads(refused.body)["type"].endswith("#service-unavailable")
-
-
-async def test_server_tells_a_plan_that_stands_in_the_way() -> None:
-    account = FakeAccount(api_key="fake-api-key", max_custom_roles=0)
-    async with wire_to(account) as wire:
-        refused = await wire.ask("POST /v2/roles", '{"name": "A", "permissions": ["TAG_READ"]}')
-    assert refused.start == "HTTP/1.1 403 Forbidden"
-    problem = json.loads(refused.body)
-    assert problem["limit"] == 0
-    assert problem["current_count"] == 0
-    assert problem["required_plan"] in {"PRO", "ENTERPRISE"}
-    assert problem["entitlement"]
-
-
-@pytest.mark.parametrize(
-    "segment", ["..", "%2E%2E", "..%2Froles", "a%2Fb", "a%0Ab", "a%00b", "%FF", "Um9sZTo", "%20"]
-)
-async def test_server_refuses_what_is_no_id(account: FakeAccount, segment: str) -> None:
-    async with wire_to(account) as wire:
-        refused = await wire.ask(f"GET /v2/roles/{segment}")
-    assert refused.start == "HTTP/1.1 400 Bad Request"
-    assert refused.headers["content-type"] == "application/problem+json"
-
-
-@pytest.mark.parametrize("path", ["/v2", "/v2/roles/", "/v2/roles/a/b", "/v3/roles", "/v2/roles2"])
-async def test_server_has_nothing_elsewhere(account: FakeAccount, path: str) -> None:
-    async with wire_to(account) as wire:
-        for method in ("GET", "POST", "DELETE"):
-            refused = await wire.ask(f"{method} {path}")
-            assert refused.start == "HTTP/1.1 404 Not Found"
-            assert refused.headers["content-type"] == "application/problem+json"
-            assert f"there is nothing at {path}" in json.loads(refused.body)["detail"]
-
-
-async def test_connection_is_usable_after_every_failure(account: FakeAccount) -> None:
-    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
-    body = '{"name": "Admin", "permissions": ["TAG_READ"]}'
-    async with wire_to(account) as wire:
-        for line, sent, headers, status in (
-            ("POST /v2/roles", body, (KEY,), "409"),
-            ("POST /v2/roles", body, (), "401"),
-            ("POST /v2/nowhere", body, (KEY,), "404"),
-            ("PUT /v2/roles", body, (KEY,), "405"),
-            (f"PATCH /v2/roles/{ADMIN}", body, (KEY,), "403"),
-            (f"DELETE {ROLE_PATH}", body, (KEY,), "204"),
-        ):
-            failed = await wire.ask(line, sent, headers=headers)
-            assert failed.start.startswith(f"HTTP/1.1 {status} ")
-            assert failed.headers.get("connection") != "close"
-        assert (await wire.ask("GET /v2/roles")).start == "HTTP/1.1 200 OK"
+    async def test_connection_kept(self, account: FakeAccount) -> None:
+        """A connection is usable after every failure."""
+        account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+        body = '{"name": "Admin", "permissions": ["TAG_READ"]}'
+        async with wire_to(account) as wire:
+            for line, sent, headers, status in (
+                ("POST /v2/roles", body, (KEY,), "409"),
+                ("POST /v2/roles", body, (), "401"),
+                ("POST /v2/nowhere", body, (KEY,), "404"),
+                ("PUT /v2/roles", body, (KEY,), "405"),
+                (f"PATCH /v2/roles/{ADMIN}", body, (KEY,), "403"),
+                (f"DELETE {ROLE_PATH}", body, (KEY,), "204"),
+            ):
+                failed = await wire.ask(line, sent, headers=headers)
+                assert failed.start.startswith(f"HTTP/1.1 {status} ")
+                assert failed.headers.get("connection") != "close"
+            assert (await wire.ask("GET /v2/roles")).start == "HTTP/1.1 200 OK"

@@ -41,91 +41,87 @@ def said(log: pytest.LogCaptureFixture, level: int) -> list[str]:
     ]
 
 
-@pytest.mark.asyncio
-@both_clients
-async def test_each_attempt_is_logged_at_debug(
-    connect: Connect, log: pytest.LogCaptureFixture
-) -> None:
-    account = account_at_noon()
-    account.fail("create", 503, detail="out")
+class TestLog:
+    """What the logger tells."""
 
-    async with connect(account, retry=THREE) as roles:
-        await roles.create(name="Made", permissions=["PROJECT_READ"])
+    @pytest.mark.asyncio
+    @both_clients
+    async def test_attempt(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
+        """Each attempt is logged at DEBUG."""
+        account = account_at_noon()
+        account.fail("create", 503, detail="out")
 
-    assert said(log, logging.DEBUG) == [
-        "POST /v2/roles: 503 on attempt 1 after N ms (request id None)",
-        "POST /v2/roles: 201 on attempt 2 after N ms (request id None)",
-    ]
+        async with connect(account, retry=THREE) as roles:
+            await roles.create(name="Made", permissions=["PROJECT_READ"])
 
+        assert said(log, logging.DEBUG) == [
+            "POST /v2/roles: 503 on attempt 1 after N ms (request id None)",
+            "POST /v2/roles: 201 on attempt 2 after N ms (request id None)",
+        ]
 
-@pytest.mark.asyncio
-async def test_the_services_id_of_a_request_is_logged(log: pytest.LogCaptureFixture) -> None:
-    async with scripted(PAGE) as script, AiohttpRolesClient("key", base_url=script.url) as roles:
-        await roles.list()
-
-    assert said(log, logging.DEBUG) == [
-        "GET /v2/roles: 200 on attempt 1 after N ms (request id req-7)"
-    ]
-
-
-@pytest.mark.asyncio
-@both_clients
-async def test_each_retry_is_logged_at_info_with_its_reason(
-    connect: Connect, log: pytest.LogCaptureFixture
-) -> None:
-    account = account_at_noon()
-    account.fail("list", 429, retry_after=2, detail="slow down")
-    account.fail("list", 503, retry_after=0, detail="out")
-
-    async with connect(account, retry=THREE) as roles:
-        await roles.list()
-
-    assert said(log, logging.INFO) == [
-        (
-            "GET /v2/roles: attempt 1 failed, the next in 2.00 s: GET /v2/roles answered 429 "
-            "Rate limit exceeded: slow down (retry after 2 s)"
-        ),
-        (
-            "GET /v2/roles: attempt 2 failed, the next in 0.00 s: GET /v2/roles answered 503 "
-            "Service Unavailable: out (retry after 0 s)"
-        ),
-    ]
-
-
-@pytest.mark.asyncio
-@both_clients
-async def test_an_attempt_without_an_answer_is_logged_with_what_broke(
-    connect: Connect, log: pytest.LogCaptureFixture
-) -> None:
-    account = account_at_noon()
-    account.fail("list", "lost")
-
-    async with connect(account) as roles:
-        with pytest.raises(RolesConnectionError):
+    @pytest.mark.asyncio
+    async def test_request_id(self, log: pytest.LogCaptureFixture) -> None:
+        """The service's ID of a request is logged."""
+        async with (
+            scripted(PAGE) as script,
+            AiohttpRolesClient("key", base_url=script.url) as roles,
+        ):
             await roles.list()
 
-    (line,) = said(log, logging.DEBUG)
-    assert "the connection failed before a whole answer came" in line
-    assert line.endswith("on attempt 1 after N ms (request id None)")
-    assert said(log, logging.INFO) == []
+        assert said(log, logging.DEBUG) == [
+            "GET /v2/roles: 200 on attempt 1 after N ms (request id req-7)"
+        ]
 
+    @pytest.mark.asyncio
+    @both_clients
+    async def test_retry(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
+        """Each retry is logged at INFO, with its reason."""
+        account = account_at_noon()
+        account.fail("list", 429, retry_after=2, detail="slow down")
+        account.fail("list", 503, retry_after=0, detail="out")
 
-@pytest.mark.asyncio
-@both_clients
-async def test_an_application_that_asks_for_no_log_gets_none(
-    connect: Connect, caplog: pytest.LogCaptureFixture
-) -> None:
-    account = account_at_noon()
-    account.outage = True
-
-    async with connect(account) as roles:
-        with pytest.raises(ServerError):
+        async with connect(account, retry=THREE) as roles:
             await roles.list()
 
-    assert caplog.records == []
+        assert said(log, logging.INFO) == [
+            (
+                "GET /v2/roles: attempt 1 failed, the next in 2.00 s: GET /v2/roles answered 429 "
+                "Rate limit exceeded: slow down (retry after 2 s)"
+            ),
+            (
+                "GET /v2/roles: attempt 2 failed, the next in 0.00 s: GET /v2/roles answered 503 "
+                "Service Unavailable: out (retry after 0 s)"
+            ),
+        ]
 
+    @pytest.mark.asyncio
+    @both_clients
+    async def test_no_answer(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
+        """An attempt without an answer is logged with what broke."""
+        account = account_at_noon()
+        account.fail("list", "lost")
 
-# OpenTelemetry's instrumentation of aiohttp, as AiohttpRolesClient documents it
+        async with connect(account) as roles:
+            with pytest.raises(RolesConnectionError):
+                await roles.list()
+
+        (line,) = said(log, logging.DEBUG)
+        assert "the connection failed before a whole answer came" in line
+        assert line.endswith("on attempt 1 after N ms (request id None)")
+        assert said(log, logging.INFO) == []
+
+    @pytest.mark.asyncio
+    @both_clients
+    async def test_no_log(self, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+        """An application that asks for no log gets none."""
+        account = account_at_noon()
+        account.outage = True
+
+        async with connect(account) as roles:
+            with pytest.raises(ServerError):
+                await roles.list()
+
+        assert caplog.records == []
 
 
 class Tracing:
@@ -170,26 +166,34 @@ async def failing_once(session: aiohttp.ClientSession | None) -> AsyncGenerator[
         )
 
 
-@pytest.mark.asyncio
-async def test_opentelemetry_sees_every_attempt_of_a_client() -> None:
-    tracing = Tracing()
-    with instrumented(tracing):
-        async with failing_once(None) as roles:
+class TestOpenTelemetry:
+    """OpenTelemetry's instrumentation of aiohttp, as `AiohttpRolesClient` documents it."""
+
+    @pytest.mark.asyncio
+    async def test_own_session(
+        self,
+    ) -> None:
+        """OpenTelemetry sees every attempt of a client."""
+        tracing = Tracing()
+        with instrumented(tracing):
+            async with failing_once(None) as roles:
+                await roles.list()
+
+        assert tracing.spans() == [("GET", 503), ("GET", 200)]
+        assert "fake-api-key" not in tracing.shown()
+
+    @pytest.mark.asyncio
+    async def test_lent_session(
+        self,
+    ) -> None:
+        """OpenTelemetry sees every attempt on a session that it traces."""
+        tracing = Tracing()
+        config = create_trace_config(tracer_provider=tracing.provider)
+        async with (
+            aiohttp.ClientSession(trace_configs=[config]) as session,
+            failing_once(session) as roles,
+        ):
             await roles.list()
 
-    assert tracing.spans() == [("GET", 503), ("GET", 200)]
-    assert "fake-api-key" not in tracing.shown()
-
-
-@pytest.mark.asyncio
-async def test_opentelemetry_sees_every_attempt_on_a_session_that_it_traces() -> None:
-    tracing = Tracing()
-    config = create_trace_config(tracer_provider=tracing.provider)
-    async with (
-        aiohttp.ClientSession(trace_configs=[config]) as session,
-        failing_once(session) as roles,
-    ):
-        await roles.list()
-
-    assert tracing.spans() == [("GET", 503), ("GET", 200)]
-    assert "fake-api-key" not in tracing.shown()
+        assert tracing.spans() == [("GET", 503), ("GET", 200)]
+        assert "fake-api-key" not in tracing.shown()

@@ -11,32 +11,35 @@ from arize_roles_async._permissions import any_permission, known_permission
 UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 
 
-# Members
+class TestMembers:
+    """The members of `Permission`."""
 
+    def test_identifier(
+        self,
+    ) -> None:
+        """A member is its identifier."""
+        assert Permission.PROJECT_READ == "PROJECT_READ"
+        assert str(Permission.PROJECT_READ) == "PROJECT_READ"
+        assert f"{Permission.PROJECT_READ}" == "PROJECT_READ"
+        assert Permission("PROJECT_READ") is Permission.PROJECT_READ
+        assert {"PROJECT_READ": 1}[Permission.PROJECT_READ] == 1
 
-def test_a_member_is_its_identifier() -> None:
-    assert Permission.PROJECT_READ == "PROJECT_READ"
-    assert str(Permission.PROJECT_READ) == "PROJECT_READ"
-    assert f"{Permission.PROJECT_READ}" == "PROJECT_READ"
-    assert Permission("PROJECT_READ") is Permission.PROJECT_READ
-    assert {"PROJECT_READ": 1}[Permission.PROJECT_READ] == 1
-
-
-@pytest.mark.parametrize(
-    ("permission", "resource", "action"),
-    [
-        (Permission.PROJECT_READ, "PROJECT", "READ"),
-        (Permission.DATASET_EXAMPLE_ANNOTATE, "DATASET_EXAMPLE", "ANNOTATE"),
-        (Permission.USER_PERMISSION_UPDATE, "USER_PERMISSION", "UPDATE"),
-        (Permission.ALYX_RUN, "ALYX", "RUN"),
-        (UNKNOWN, "DATASET_EXAMPLE", "TELEPORT"),
-        (UnknownPermission("SOLO"), "", "SOLO"),
-    ],
-)
-def test_a_permission_knows_its_resource_and_action(
-    permission: Permission | UnknownPermission, resource: str, action: str
-) -> None:
-    assert (permission.resource, permission.action) == (resource, action)
+    @pytest.mark.parametrize(
+        ("permission", "resource", "action"),
+        [
+            (Permission.PROJECT_READ, "PROJECT", "READ"),
+            (Permission.DATASET_EXAMPLE_ANNOTATE, "DATASET_EXAMPLE", "ANNOTATE"),
+            (Permission.USER_PERMISSION_UPDATE, "USER_PERMISSION", "UPDATE"),
+            (Permission.ALYX_RUN, "ALYX", "RUN"),
+            (UNKNOWN, "DATASET_EXAMPLE", "TELEPORT"),
+            (UnknownPermission("SOLO"), "", "SOLO"),
+        ],
+    )
+    def test_parts(
+        self, permission: Permission | UnknownPermission, resource: str, action: str
+    ) -> None:
+        """A permission knows its resource and action."""
+        assert (permission.resource, permission.action) == (resource, action)
 
 
 class TestSelection:
@@ -86,33 +89,40 @@ class TestSelection:
             assert sorted(p for part in parts for p in part) == sorted(Permission)
 
 
-# Unknown ones
+class TestUnknown:
+    """Permissions that this version does not know."""
 
+    def test_identifier(
+        self,
+    ) -> None:
+        """An unknown permission is its identifier."""
+        assert UNKNOWN == "DATASET_EXAMPLE_TELEPORT"
+        assert str(UNKNOWN) == f"{UNKNOWN}" == UNKNOWN.value == "DATASET_EXAMPLE_TELEPORT"
+        assert type(str(UNKNOWN)) is str
+        assert hash(UNKNOWN) == hash("DATASET_EXAMPLE_TELEPORT")
 
-def test_an_unknown_permission_is_its_identifier() -> None:
-    assert UNKNOWN == "DATASET_EXAMPLE_TELEPORT"
-    assert str(UNKNOWN) == f"{UNKNOWN}" == UNKNOWN.value == "DATASET_EXAMPLE_TELEPORT"
-    assert type(str(UNKNOWN)) is str
-    assert hash(UNKNOWN) == hash("DATASET_EXAMPLE_TELEPORT")
+    def test_says_so(
+        self,
+    ) -> None:
+        """An unknown permission says so."""
+        assert (UNKNOWN.is_known, Permission.ROLE_READ.is_known) == (False, True)
+        assert repr(UNKNOWN) == "UnknownPermission('DATASET_EXAMPLE_TELEPORT')"
 
+    @pytest.mark.parametrize("permission", [UNKNOWN, Permission.ROLE_READ])
+    def test_copies(self, permission: Permission | UnknownPermission) -> None:
+        """A permission copies and pickles."""
+        for other in (
+            copy.copy(permission),
+            copy.deepcopy(permission),
+            pickle.loads(pickle.dumps(permission)),  # noqa: S301 - our own
+        ):
+            assert other == permission
+            assert type(other) is type(permission)
 
-def test_an_unknown_permission_says_so() -> None:
-    assert (UNKNOWN.is_known, Permission.ROLE_READ.is_known) == (False, True)
-    assert repr(UNKNOWN) == "UnknownPermission('DATASET_EXAMPLE_TELEPORT')"
-
-
-@pytest.mark.parametrize("permission", [UNKNOWN, Permission.ROLE_READ])
-def test_a_permission_copies_and_pickles(permission: Permission | UnknownPermission) -> None:
-    for other in (
-        copy.copy(permission),
-        copy.deepcopy(permission),
-        pickle.loads(pickle.dumps(permission)),  # noqa: S301 - our own
-    ):
-        assert other == permission
-        assert type(other) is type(permission)
-
-
-def test_any_identifier_becomes_a_member_or_an_unknown_permission() -> None:
-    assert any_permission("ROLE_READ") is Permission.ROLE_READ
-    assert any_permission("ROLE_SING") == UnknownPermission("ROLE_SING")
-    assert known_permission("role_read") is None
+    def test_any_permission(
+        self,
+    ) -> None:
+        """Any identifier becomes a member or an unknown permission."""
+        assert any_permission("ROLE_READ") is Permission.ROLE_READ
+        assert any_permission("ROLE_SING") == UnknownPermission("ROLE_SING")
+        assert known_permission("role_read") is None

@@ -129,10 +129,11 @@ def assert_safe(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize("hidden", [KEY, {"a": [KEY]}, KEY.encode(), attrs.make_class("A", ["b"])])
-def test_judges_see_the_key_where_it_is(
+def test_judges(
     judge: Callable[[BaseException], list[str]],
     hidden: Any,  # noqa: ANN401
 ) -> None:
+    """The judges see the key where it is."""
     namespace: dict[str, Any] = {}
     exec(compile("def fail(value):\n    raise OSError", "of-no-test.py", "exec"), namespace)  # noqa: S102
     with pytest.raises(OSError, match=r"^$") as caught:
@@ -188,58 +189,6 @@ ECHOES = [
     " " * (200 - len(KEY) // 2) + KEY,
     KEY,
 ]
-
-
-@pytest.mark.asyncio
-@CALLS
-@pytest.mark.parametrize("body", ECHOES)
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 422, 429, 500, 503])
-async def test_a_refusal_that_echoes_the_key_is_not_repeated(
-    call: Drive, body: str, status: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    echo = answer(status, body, f"X-Request-Id: {KEY}", f"Retry-After: {KEY}", f"Location: /{KEY}")
-    async with scripted(echo) as script, client(script.url) as roles:
-        with pytest.raises((StatusError, OutcomeUnknownError)) as caught:
-            await call(roles)
-
-    assert_safe(caught.value, caplog)
-
-
-@pytest.mark.asyncio
-@CALLS
-@pytest.mark.parametrize(
-    "body",
-    [
-        *ECHOES,
-        f'{{"id": "{ESCAPED}", "name": 5}}',
-        f'{{"id": "x", "name": "x", "is_predefined": 1, "created_at": "{FULLY_ESCAPED}"}}',
-        f'{{"roles": [{{"id": "x", "created_at": "{ESCAPED}"}}], "pagination": "{ESCAPED}"}}',
-    ],
-)
-@pytest.mark.parametrize("kind", ["application/json", f"text/{KEY}"])
-async def test_an_answer_that_makes_no_sense_and_echoes_the_key_is_not_repeated(
-    call: Drive, body: str, kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    echo = answer(200, body, f"X-Request-Id: {KEY}", kind=kind)
-    async with scripted(echo) as script, client(script.url) as roles:
-        with pytest.raises((InvalidResponseError, OutcomeUnknownError)) as caught:
-            await call(roles)
-
-    assert_safe(caught.value, caplog)
-
-
-@pytest.mark.asyncio
-async def test_a_body_of_more_than_4_mib_that_echoes_the_key_is_not_repeated(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    echo = answer(200, KEY + " " * 2**24)
-    async with scripted(echo) as script, client(script.url) as roles:
-        with pytest.raises(InvalidResponseError, match="longer than 4 MiB") as caught:
-            await roles.list()
-
-    assert_safe(caught.value, caplog)
-
-
 BROKEN = [
     f"{KEY}\r\n\r\n",
     f"HTTP/1.1 {KEY} OK\r\n\r\n",
@@ -254,291 +203,357 @@ BROKEN = [
 ]
 
 
-@pytest.mark.asyncio
-@CALLS
-@pytest.mark.parametrize("wire", BROKEN)
-async def test_garbage_that_echoes_the_key_is_not_repeated(
-    call: Drive, wire: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with scripted(wire.encode()) as script, client(script.url) as roles:
-        # aiohttp before 3.14 takes the last one for a response, with a body that is none.
-        broken = (RolesConnectionError, OutcomeUnknownError, InvalidResponseError)
-        with pytest.raises(broken) as caught:
-            await call(roles)
+class TestAnswers:
+    """Answers that hold the key."""
 
-    assert_safe(caught.value, caplog)
+    @pytest.mark.asyncio
+    @CALLS
+    @pytest.mark.parametrize("body", ECHOES)
+    @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 422, 429, 500, 503])
+    async def test_refusal(
+        self, call: Drive, body: str, status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A refusal that echoes the key is not repeated."""
+        echo = answer(
+            status, body, f"X-Request-Id: {KEY}", f"Retry-After: {KEY}", f"Location: /{KEY}"
+        )
+        async with scripted(echo) as script, client(script.url) as roles:
+            with pytest.raises((StatusError, OutcomeUnknownError)) as caught:
+                await call(roles)
 
+        assert_safe(caught.value, caplog)
 
-@pytest.mark.asyncio
-@CALLS
-async def test_a_dropped_connection_shows_no_key(
-    call: Drive, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with scripted(b"") as script, client(script.url) as roles:
-        with pytest.raises((RolesConnectionError, OutcomeUnknownError)) as caught:
-            await call(roles)
+    @pytest.mark.asyncio
+    @CALLS
+    @pytest.mark.parametrize(
+        "body",
+        [
+            *ECHOES,
+            f'{{"id": "{ESCAPED}", "name": 5}}',
+            f'{{"id": "x", "name": "x", "is_predefined": 1, "created_at": "{FULLY_ESCAPED}"}}',
+            f'{{"roles": [{{"id": "x", "created_at": "{ESCAPED}"}}], "pagination": "{ESCAPED}"}}',
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["application/json", f"text/{KEY}"])
+    async def test_malformed(
+        self, call: Drive, body: str, kind: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An answer that makes no sense and echoes the key is not repeated."""
+        echo = answer(200, body, f"X-Request-Id: {KEY}", kind=kind)
+        async with scripted(echo) as script, client(script.url) as roles:
+            with pytest.raises((InvalidResponseError, OutcomeUnknownError)) as caught:
+                await call(roles)
 
-    assert_safe(caught.value, caplog)
+        assert_safe(caught.value, caplog)
 
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("lent", [False, True])
-async def test_a_refused_connection_shows_no_key(
-    lent: bool,  # noqa: FBT001
-    caplog: pytest.LogCaptureFixture,
-    refusing_port: int,
-) -> None:
-    url = f"http://127.0.0.1:{refusing_port}"
-    async with (
-        aiohttp.ClientSession() as session,
-        client(url, session=session if lent else None) as roles,
-    ):
-        with pytest.raises(RolesConnectionError, match="cannot connect") as caught:
-            await roles.list()
-
-    assert_safe(caught.value, caplog)
-
-
-@pytest.mark.asyncio
-async def test_a_certificate_that_is_not_trusted_shows_no_key(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise AssertionError((reader, writer))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=Authority(tmp_path).right())
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        async with client(f"https://127.0.0.1:{port}") as roles:
-            with pytest.raises(RolesConnectionError, match="certificate") as caught:
+    @pytest.mark.asyncio
+    async def test_long_body(
+        self,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A body of more than 4 MiB that echoes the key is not repeated."""
+        echo = answer(200, KEY + " " * 2**24)
+        async with scripted(echo) as script, client(script.url) as roles:
+            with pytest.raises(InvalidResponseError, match="longer than 4 MiB") as caught:
                 await roles.list()
 
-    assert_safe(caught.value, caplog)
-    assert isinstance(caught.value.__cause__, ssl.SSLError | aiohttp.ClientError)
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    @CALLS
+    @pytest.mark.parametrize("wire", BROKEN)
+    async def test_garbage(self, call: Drive, wire: str, caplog: pytest.LogCaptureFixture) -> None:
+        """Garbage that echoes the key is not repeated."""
+        async with scripted(wire.encode()) as script, client(script.url) as roles:
+            # aiohttp before 3.14 takes the last one for a response, with a body that is none.
+            broken = (RolesConnectionError, OutcomeUnknownError, InvalidResponseError)
+            with pytest.raises(broken) as caught:
+                await call(roles)
+
+        assert_safe(caught.value, caplog)
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_refuses_shows_no_key(
-    scheme: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    refusal = answer(407, f"who is {KEY}?", f"Proxy-Authenticate: {KEY}", kind="text/plain")
-    proxy_password = "hunter2"
-    async with scripted(refusal) as script:
-        proxy = script.url.replace("://", f"://user:{proxy_password}@")
-        async with client(f"{scheme}://elsewhere.example", proxy=proxy, allow_http=True) as roles:
-            with pytest.raises((RolesConnectionError, StatusError)) as caught:
+class TestFailures:
+    """Failures of a request that holds the key."""
+
+    @pytest.mark.asyncio
+    @CALLS
+    async def test_dropped(self, call: Drive, caplog: pytest.LogCaptureFixture) -> None:
+        """A dropped connection shows no key."""
+        async with scripted(b"") as script, client(script.url) as roles:
+            with pytest.raises((RolesConnectionError, OutcomeUnknownError)) as caught:
+                await call(roles)
+
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("lent", [False, True])
+    async def test_refused(
+        self,
+        lent: bool,  # noqa: FBT001
+        caplog: pytest.LogCaptureFixture,
+        refusing_port: int,
+    ) -> None:
+        """A refused connection shows no key."""
+        url = f"http://127.0.0.1:{refusing_port}"
+        async with (
+            aiohttp.ClientSession() as session,
+            client(url, session=session if lent else None) as roles,
+        ):
+            with pytest.raises(RolesConnectionError, match="cannot connect") as caught:
                 await roles.list()
 
-    assert_safe(caught.value, caplog)
-    assert not any(proxy_password in text for text in texts(caught.value))
+        assert_safe(caught.value, caplog)
 
+    @pytest.mark.asyncio
+    async def test_certificate(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A certificate that is not trusted shows no key."""
 
-@pytest.mark.asyncio
-async def test_a_proxy_that_is_not_there_shows_no_password(
-    caplog: pytest.LogCaptureFixture, refusing_port: int
-) -> None:
-    proxy = f"http://user:hunter2@127.0.0.1:{refusing_port}"
-    async with client("https://elsewhere.example", proxy=proxy) as roles:
-        with pytest.raises(RolesConnectionError) as caught:
-            await roles.list()
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            raise AssertionError((reader, writer))
 
-    assert_safe(caught.value, caplog)
-    assert not any("hunter2" in text for text in texts(caught.value))
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=Authority(tmp_path).right())
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            async with client(f"https://127.0.0.1:{port}") as roles:
+                with pytest.raises(RolesConnectionError, match="certificate") as caught:
+                    await roles.list()
 
+        assert_safe(caught.value, caplog)
+        assert isinstance(caught.value.__cause__, ssl.SSLError | aiohttp.ClientError)
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    "limits",
-    [Timeouts(read=0.02), Timeouts(total=0.02, read=None)],
-)
-@CALLS
-async def test_a_timeout_shows_no_key(
-    call: Drive, limits: Timeouts, caplog: pytest.LogCaptureFixture
-) -> None:
-    wire = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
-    # A second answer is due that never comes, so the connection stays open.
-    async with scripted(wire, b"") as script, client(script.url, timeout=limits) as roles:
-        with pytest.raises((RolesTimeoutError, OutcomeUnknownError)) as caught:
-            await call(roles)
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    async def test_proxy_refuses(self, scheme: str, caplog: pytest.LogCaptureFixture) -> None:
+        """A proxy that refuses shows no key."""
+        refusal = answer(407, f"who is {KEY}?", f"Proxy-Authenticate: {KEY}", kind="text/plain")
+        proxy_password = "hunter2"
+        async with scripted(refusal) as script:
+            proxy = script.url.replace("://", f"://user:{proxy_password}@")
+            async with client(
+                f"{scheme}://elsewhere.example", proxy=proxy, allow_http=True
+            ) as roles:
+                with pytest.raises((RolesConnectionError, StatusError)) as caught:
+                    await roles.list()
 
-    assert_safe(caught.value, caplog)
+        assert_safe(caught.value, caplog)
+        assert not any(proxy_password in text for text in texts(caught.value))
 
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("lent", [False, True])
-@CALLS
-async def test_a_cancellation_shows_no_key(
-    call: Drive,
-    lent: bool,  # noqa: FBT001
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with (
-        scripted(None) as script,
-        aiohttp.ClientSession() as session,
-        client(script.url, session=session if lent else None) as roles,
-    ):
-        task = asyncio.ensure_future(call(roles))
-        await script.asked.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError) as caught:
-            await task
-
-    assert_safe(caught.value, caplog)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("lent", [False, True])
-async def test_a_request_that_cannot_be_written_shows_no_key(
-    lent: bool,  # noqa: FBT001
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """aiohttp's frames hold the whole request then, and the control sees it there."""
-
-    def write(_: StreamWriter, data: bytes) -> None:
-        raised.append(len(data))
-        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
-
-    raised: list[int] = []
-    monkeypatch.setattr(StreamWriter, "_write", write)
-    monkeypatch.setattr(StreamWriter, "_writelines", write)
-    async with scripted(None) as script, aiohttp.ClientSession() as session:
-        async with client(script.url, session=session if lent else None) as roles:
+    @pytest.mark.asyncio
+    async def test_proxy_password(
+        self, caplog: pytest.LogCaptureFixture, refusing_port: int
+    ) -> None:
+        """A proxy that is not there shows no password."""
+        proxy = f"http://user:hunter2@127.0.0.1:{refusing_port}"
+        async with client("https://elsewhere.example", proxy=proxy) as roles:
             with pytest.raises(RolesConnectionError) as caught:
                 await roles.list()
-        assert raised
-        headers = {"Authorization": f"Bearer {KEY}"}
-        with pytest.raises(aiohttp.ClientError) as control:
-            await session.get(script.url, headers=headers)
 
-    assert_safe(caught.value, caplog)
-    assert any(is_shown(text) for text in by_traceback(control.value))
+        assert_safe(caught.value, caplog)
+        assert not any("hunter2" in text for text in texts(caught.value))
 
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        "limits",
+        [Timeouts(read=0.02), Timeouts(total=0.02, read=None)],
+    )
+    @CALLS
+    async def test_timeout(
+        self, call: Drive, limits: Timeouts, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A timeout shows no key."""
+        wire = f"HTTP/1.1 200 OK\r\nX: {KEY}\r\nContent-Length: 999\r\n\r\n{KEY}".encode()
+        # A second answer is due that never comes, so the connection stays open.
+        async with scripted(wire, b"") as script, client(script.url, timeout=limits) as roles:
+            with pytest.raises((RolesTimeoutError, OutcomeUnknownError)) as caught:
+                await call(roles)
 
-@pytest.mark.asyncio
-async def test_a_retry_shows_no_key(caplog: pytest.LogCaptureFixture) -> None:
-    async def sleep(_: float) -> None:
-        pass
+        assert_safe(caught.value, caplog)
 
-    echo = answer(503, ECHOES[1], f"X-Request-Id: {KEY}")
-    async with (
-        scripted(echo, echo) as script,
-        client(script.url, retry=RetryPolicy(attempts=2), sleep=sleep) as roles,
-    ):
-        with pytest.raises(StatusError) as caught:
-            await roles.list()
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("lent", [False, True])
+    @CALLS
+    async def test_cancellation(
+        self,
+        call: Drive,
+        lent: bool,  # noqa: FBT001
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A cancellation shows no key."""
+        async with (
+            scripted(None) as script,
+            aiohttp.ClientSession() as session,
+            client(script.url, session=session if lent else None) as roles,
+        ):
+            task = asyncio.ensure_future(call(roles))
+            await script.asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
 
-    assert any(record.levelno == logging.INFO for record in caplog.records)
-    assert_safe(caught.value, caplog)
+        assert_safe(caught.value, caplog)
 
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("lent", [False, True])
+    async def test_unwritable(
+        self,
+        lent: bool,  # noqa: FBT001
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """aiohttp's frames hold the whole request then, and the control sees it there."""
 
-@pytest.mark.asyncio
-async def test_arguments_that_break_a_rule_show_no_key(caplog: pytest.LogCaptureFixture) -> None:
-    async with client("http://127.0.0.1:9") as roles:
-        with pytest.raises(ValidationError) as caught:
-            await roles.create(name="", permissions=[])
+        def write(_: StreamWriter, data: bytes) -> None:
+            raised.append(len(data))
+            raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
 
-    assert_safe(caught.value, caplog)
+        raised: list[int] = []
+        monkeypatch.setattr(StreamWriter, "_write", write)
+        monkeypatch.setattr(StreamWriter, "_writelines", write)
+        async with scripted(None) as script, aiohttp.ClientSession() as session:
+            async with client(script.url, session=session if lent else None) as roles:
+                with pytest.raises(RolesConnectionError) as caught:
+                    await roles.list()
+            assert raised
+            headers = {"Authorization": f"Bearer {KEY}"}
+            with pytest.raises(aiohttp.ClientError) as control:
+                await session.get(script.url, headers=headers)
 
+        assert_safe(caught.value, caplog)
+        assert any(is_shown(text) for text in by_traceback(control.value))
 
-@pytest.mark.asyncio
-async def test_a_closed_client_shows_no_key(caplog: pytest.LogCaptureFixture) -> None:
-    async with client("http://127.0.0.1:9") as roles:
-        pass
-    with pytest.raises(RolesError, match="closed") as caught:
-        await roles.list()
+    @pytest.mark.asyncio
+    async def test_retry(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A retry shows no key."""
 
-    assert_safe(caught.value, caplog)
+        async def sleep(_: float) -> None:
+            pass
 
+        echo = answer(503, ECHOES[1], f"X-Request-Id: {KEY}")
+        async with (
+            scripted(echo, echo) as script,
+            client(script.url, retry=RetryPolicy(attempts=2), sleep=sleep) as roles,
+        ):
+            with pytest.raises(StatusError) as caught:
+                await roles.list()
 
-@pytest.mark.asyncio
-async def test_a_lent_session_that_was_closed_shows_no_key(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    session = aiohttp.ClientSession()
-    async with client("http://127.0.0.1:9", session=session) as roles:
-        await session.close()
+        assert any(record.levelno == logging.INFO for record in caplog.records)
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    async def test_arguments(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Arguments that break a rule show no key."""
+        async with client("http://127.0.0.1:9") as roles:
+            with pytest.raises(ValidationError) as caught:
+                await roles.create(name="", permissions=[])
+
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    async def test_closed(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A closed client shows no key."""
+        async with client("http://127.0.0.1:9") as roles:
+            pass
         with pytest.raises(RolesError, match="closed") as caught:
             await roles.list()
 
-    assert_safe(caught.value, caplog)
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    async def test_closed_session(
+        self,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A lent session that was closed shows no key."""
+        session = aiohttp.ClientSession()
+        async with client("http://127.0.0.1:9", session=session) as roles:
+            await session.close()
+            with pytest.raises(RolesError, match="closed") as caught:
+                await roles.list()
+
+        assert_safe(caught.value, caplog)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"base_url": f"ftp://{KEY}"},
-        {"base_url": f"https://user:{KEY}@host"},
-        {"base_url": f"https://host/?{KEY}"},
-        {"base_url": "http://elsewhere.example"},
-        {"region": "nowhere"},
-        {"ca_file": "/nowhere/at/all.pem"},
-        {"headers": {"Authorization": KEY}},
-        {"headers": {"X": f"{KEY}\n"}},
-        {"proxy": f"socks5://user:{KEY}@host"},
-        {"proxy": f"http://user:{KEY}@host:port"},
-        {"proxy": f"http://user:{KEY}@"},
-        {"proxy": KEY},
-        {"max_concurrency": 0},
-        {"timeout": -1},
-    ],
-)
-def test_a_configuration_that_makes_no_sense_shows_no_key(
-    options: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        AiohttpRolesClient(KEY, **options)
+class TestConfiguration:
+    """A client that is made, printed and pickled."""
 
-    assert_safe(caught.value, caplog)
-
-
-@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY} ", f"{KEY}é"])
-def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(
-    key: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with pytest.raises(ConfigurationError, match="characters that no header can carry") as caught:
-        AiohttpRolesClient(key)
-
-    assert_safe(caught.value, caplog)
-
-
-@pytest.mark.asyncio
-async def test_reprs_and_warnings_show_no_key() -> None:
-    account = FakeAccount()
-    account.add_key(KEY)
-    async with (
-        scripted() as script,
-        client(script.url, headers={"X-Team": "admin"}) as roles,
-    ):
-        fake = FakeRolesClient(account, api_key=KEY)
-        await fake.list()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            shown = [repr(roles), str(roles), repr(fake)]
-            shown += [repr(account), repr(account.calls), str(account.calls[0])]
-            shown += [repr(roles.list()), repr(roles.with_options(timeout=1.0))]
-        shown += [str(warning.message) for warning in caught]
-
-    assert not any(KEY in text for text in shown)
-
-
-@pytest.mark.parametrize("leave", [pickle.dumps, copy.copy, copy.deepcopy])
-@pytest.mark.parametrize("fake", [False, True])
-def test_a_client_cannot_be_pickled(
-    leave: Callable[[object], object],
-    fake: bool,  # noqa: FBT001
-) -> None:
-    with pytest.raises(ClientStateError) as caught:
-        leave(FakeRolesClient() if fake else AiohttpRolesClient(KEY))
-
-    assert str(caught.value) == (
-        "a client cannot be pickled or copied, since it holds the API key and connections; make "
-        "one in each process"
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"base_url": f"ftp://{KEY}"},
+            {"base_url": f"https://user:{KEY}@host"},
+            {"base_url": f"https://host/?{KEY}"},
+            {"base_url": "http://elsewhere.example"},
+            {"region": "nowhere"},
+            {"ca_file": "/nowhere/at/all.pem"},
+            {"headers": {"Authorization": KEY}},
+            {"headers": {"X": f"{KEY}\n"}},
+            {"proxy": f"socks5://user:{KEY}@host"},
+            {"proxy": f"http://user:{KEY}@host:port"},
+            {"proxy": f"http://user:{KEY}@"},
+            {"proxy": KEY},
+            {"max_concurrency": 0},
+            {"timeout": -1},
+        ],
     )
+    def test_bad(self, options: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+        """A configuration that makes no sense shows no key."""
+        with pytest.raises(ConfigurationError) as caught:
+            AiohttpRolesClient(KEY, **options)
 
+        assert_safe(caught.value, caplog)
 
-def test_response_without_a_key() -> None:
-    """An answer to whoever sent no key is quoted as it is."""
-    response = Response(status=200, headers={}, body=b'{"a": "Bearer \\u0041"}')
-    assert response.redacted_body() == b'{"a": "Bearer \\u0041"}'
+    @pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY} ", f"{KEY}é"])
+    def test_bad_key(self, key: str, caplog: pytest.LogCaptureFixture) -> None:
+        """A key that no header can carry is refused without showing it."""
+        with pytest.raises(
+            ConfigurationError, match="characters that no header can carry"
+        ) as caught:
+            AiohttpRolesClient(key)
+
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    async def test_reprs(
+        self,
+    ) -> None:
+        """Reprs and warnings show no key."""
+        account = FakeAccount()
+        account.add_key(KEY)
+        async with (
+            scripted() as script,
+            client(script.url, headers={"X-Team": "admin"}) as roles,
+        ):
+            fake = FakeRolesClient(account, api_key=KEY)
+            await fake.list()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                shown = [repr(roles), str(roles), repr(fake)]
+                shown += [repr(account), repr(account.calls), str(account.calls[0])]
+                shown += [repr(roles.list()), repr(roles.with_options(timeout=1.0))]
+            shown += [str(warning.message) for warning in caught]
+
+        assert not any(KEY in text for text in shown)
+
+    @pytest.mark.parametrize("leave", [pickle.dumps, copy.copy, copy.deepcopy])
+    @pytest.mark.parametrize("fake", [False, True])
+    def test_pickle(
+        self,
+        leave: Callable[[object], object],
+        fake: bool,  # noqa: FBT001
+    ) -> None:
+        """A client cannot be pickled."""
+        with pytest.raises(ClientStateError) as caught:
+            leave(FakeRolesClient() if fake else AiohttpRolesClient(KEY))
+
+        assert str(caught.value) == (
+            "a client cannot be pickled or copied, since it holds the API key and connections; "
+            "make one in each process"
+        )
+
+    def test_response_without_key(
+        self,
+    ) -> None:
+        """An answer to whoever sent no key is quoted as it is."""
+        response = Response(status=200, headers={}, body=b'{"a": "Bearer \\u0041"}')
+        assert response.redacted_body() == b'{"a": "Bearer \\u0041"}'

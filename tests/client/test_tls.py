@@ -71,42 +71,6 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.asyncio
-async def test_a_server_of_the_authority_that_is_named_is_trusted(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    async with (
-        secured(authority.right()) as server,
-        client(server.url, ca_file=authority.pem) as roles,
-    ):
-        assert len(await roles.list()) == 0
-
-    assert f"Authorization: Bearer {KEY}".encode() in server.received
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("variable", ["ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-async def test_the_authority_may_be_named_in_the_environment(
-    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority = Authority(tmp_path)
-    monkeypatch.setenv(variable, str(authority.pem))
-    async with secured(authority.right()) as server, client(server.url) as roles:
-        assert len(await roles.list()) == 0
-
-
-@pytest.mark.asyncio
-async def test_the_argument_wins_over_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority = Authority(tmp_path)
-    monkeypatch.setenv("ARIZE_SSL_CA_CERT", str(tmp_path / "nowhere.pem"))
-    async with (
-        secured(authority.right()) as server,
-        client(server.url, ca_file=authority.pem) as roles,
-    ):
-        assert len(await roles.list()) == 0
-
-
 REFUSED = pytest.mark.parametrize(
     ("flaw", "why"),
     [
@@ -127,227 +91,158 @@ def flawed(flaw: str, tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
     return authority.wrong_host() if flaw == "wrong host" else authority.expired(), authority.pem
 
 
-@pytest.mark.asyncio
-@REFUSED
-@pytest.mark.parametrize("call", ["list", "create"])
-async def test_a_server_that_is_not_trusted_gets_nothing_and_is_tried_once(
-    flaw: str, why: str, call: str, tmp_path: Path
-) -> None:
-    context, trusted = flawed(flaw, tmp_path)
-    async with secured(context) as server, client(server.url, ca_file=trusted) as roles:
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "list": roles.list,
-            "create": functools.partial(roles.create, name="Made", permissions=["PROJECT_READ"]),
-        }
-        with pytest.raises(RolesConnectionError) as caught:
-            await calls[call]()
+class TestAuthority:
+    """Which servers are trusted."""
 
-    assert caught.value.certificate
-    assert not caught.value.sent
-    assert "the server's certificate is not trusted" in str(caught.value)
-    assert re.search(why, str(caught.value))
-    assert server.handshakes == 1
-    assert server.received == b""
-
-
-@pytest.mark.asyncio
-@REFUSED
-async def test_a_lent_session_is_held_to_the_clients_authorities_too(
-    flaw: str, why: str, tmp_path: Path
-) -> None:
-    context, trusted = flawed(flaw, tmp_path)
-    async with (
-        secured(context) as server,
-        aiohttp.ClientSession() as session,
-        client(server.url, ca_file=trusted, session=session) as roles,
-    ):
-        with pytest.raises(RolesConnectionError, match=why) as caught:
-            await roles.list()
-
-    assert caught.value.certificate
-    assert server.received == b""
-
-
-@pytest.mark.asyncio
-async def test_an_authority_that_nobody_named_is_not_trusted(tmp_path: Path) -> None:
-    async with secured(Authority(tmp_path).right()) as server, client(server.url) as roles:
-        with pytest.raises(RolesConnectionError) as caught:
-            await roles.list()
-
-    assert caught.value.certificate
-    assert server.received == b""
-
-
-@pytest.mark.asyncio
-@REFUSED
-async def test_a_client_that_is_told_not_to_verify_does_not(
-    flaw: str,
-    why: str,  # noqa: ARG001
-    tmp_path: Path,
-) -> None:
-    context, _ = flawed(flaw, tmp_path)
-    async with secured(context) as server, client(server.url, verify=False) as roles:
-        assert len(await roles.list()) == 0
-
-
-@pytest.mark.asyncio
-async def test_verification_can_be_turned_off_in_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "false")
-    async with secured(Authority(tmp_path).right()) as server, client(server.url) as roles:
-        assert len(await roles.list()) == 0
-
-
-@pytest.mark.asyncio
-async def test_a_server_that_speaks_no_tls_is_a_failure_to_connect() -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.append(await reader.read(2**16))
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-
-    received: list[bytes] = []
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        once = RetryPolicy(attempts=1)
-        async with AiohttpRolesClient(KEY, base_url=url, retry=once) as roles:
-            with pytest.raises(RolesConnectionError, match="cannot connect") as caught:
-                await roles.create(name="Made", permissions=["PROJECT_READ"])
-
-    assert not caught.value.certificate
-    assert not caught.value.sent
-    assert KEY.encode() not in b"".join(received)
-
-
-@pytest.mark.parametrize("missing", ["nowhere.pem", "empty.pem"])
-def test_authorities_that_cannot_be_read_are_refused_at_once(missing: str, tmp_path: Path) -> None:
-    (tmp_path / "empty.pem").touch()
-
-    with pytest.raises(ConfigurationError, match=missing):
-        AiohttpRolesClient(KEY, ca_file=tmp_path / missing)
-
-
-@pytest.mark.asyncio
-async def test_authorities_may_be_in_a_folder(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    # OpenSSL looks a folder's files up by the hash of the authority's name, so an empty one trusts
-    # nobody.
-    empty = tmp_path / "folder"
-    empty.mkdir()
-    async with secured(authority.right()) as server, client(server.url, ca_file=empty) as roles:
-        with pytest.raises(RolesConnectionError) as caught:
-            await roles.list()
-
-    assert caught.value.certificate
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("lent", [False, True])
-async def test_a_redirect_to_another_origin_is_not_followed(
-    status: int,
-    lent: bool,  # noqa: FBT001
-) -> None:
-    async with scripted(PAGE) as other, aiohttp.ClientSession() as session:
-        head = f"HTTP/1.1 {status} Moved\r\nLocation: {other.url}/v2/roles\r\n"
-        redirect = f"{head}Content-Length: 0\r\n\r\n".encode()
+    @pytest.mark.asyncio
+    async def test_trusted(self, tmp_path: Path) -> None:
+        """A server of the authority that is named is trusted."""
+        authority = Authority(tmp_path)
         async with (
-            scripted(redirect) as script,
-            client(script.url, session=session if lent else None) as roles,
+            secured(authority.right()) as server,
+            client(server.url, ca_file=authority.pem) as roles,
         ):
-            with pytest.raises(StatusError, match="does not follow") as caught:
-                await roles.list()
+            assert len(await roles.list()) == 0
 
-    assert caught.value.status == status
-    assert other.connections == 0
+        assert f"Authorization: Bearer {KEY}".encode() in server.received
 
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        "variable", ["ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
+    )
+    async def test_environment(
+        self, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The authority may be named in the environment."""
+        authority = Authority(tmp_path)
+        monkeypatch.setenv(variable, str(authority.pem))
+        async with secured(authority.right()) as server, client(server.url) as roles:
+            assert len(await roles.list()) == 0
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-@pytest.mark.parametrize("lent", [False, True])
-@pytest.mark.parametrize("call", ["list", "create"])
-async def test_a_server_that_asks_for_a_client_certificate_is_said_to(
-    version: ssl.TLSVersion,
-    lent: bool,  # noqa: FBT001
-    call: str,
-    tmp_path: Path,
-) -> None:
-    """With TLS 1.3 the server says so only after the request was sent, and took nothing of it."""
-    authority = Authority(tmp_path)
-    context = authority.right()
-    context.maximum_version = version
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(authority.pem)
+    @pytest.mark.asyncio
+    async def test_argument_wins(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The argument wins over the environment."""
+        authority = Authority(tmp_path)
+        monkeypatch.setenv("ARIZE_SSL_CA_CERT", str(tmp_path / "nowhere.pem"))
+        async with (
+            secured(authority.right()) as server,
+            client(server.url, ca_file=authority.pem) as roles,
+        ):
+            assert len(await roles.list()) == 0
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # By hand, since asyncio closes a failed connection without OpenSSL's last words.
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_side=True)
-        with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):  # noqa: PT012 - it may take any number of steps
-            while True:
-                try:
-                    tls.do_handshake()
-                except ssl.SSLWantReadError:
-                    writer.write(outgoing.read())
-                    incoming.write(await reader.read(2**16))
-        writer.write(outgoing.read())
-        await reader.read()
-        writer.close()
-
-    async with (
-        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
-        aiohttp.ClientSession() as session,
-    ):
-        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-        lent_session = session if lent else None
-        async with client(url, ca_file=authority.pem, session=lent_session) as roles:
+    @pytest.mark.asyncio
+    @REFUSED
+    @pytest.mark.parametrize("call", ["list", "create"])
+    async def test_untrusted(self, flaw: str, why: str, call: str, tmp_path: Path) -> None:
+        """A server that is not trusted gets nothing, and is tried once."""
+        context, trusted = flawed(flaw, tmp_path)
+        async with secured(context) as server, client(server.url, ca_file=trusted) as roles:
             calls: dict[str, Callable[[], Awaitable[object]]] = {
                 "list": roles.list,
                 "create": functools.partial(
                     roles.create, name="Made", permissions=["PROJECT_READ"]
                 ),
             }
-            with pytest.raises(
-                RolesConnectionError, match=r"asks? for a client certificate"
-            ) as caught:
+            with pytest.raises(RolesConnectionError) as caught:
                 await calls[call]()
 
-    assert caught.value.certificate
-    assert not caught.value.sent
+        assert caught.value.certificate
+        assert not caught.value.sent
+        assert "the server's certificate is not trusted" in str(caught.value)
+        assert re.search(why, str(caught.value))
+        assert server.handshakes == 1
+        assert server.received == b""
 
-
-@pytest.mark.parametrize(
-    "url", ["http://api.arize.com", "http://192.0.2.1:8080", "http://localhost.example"]
-)
-def test_plain_http_to_another_host_is_refused_unless_asked_for_by_name(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="allow_http=True"):
-        AiohttpRolesClient(KEY, base_url=url)
-
-    AiohttpRolesClient(KEY, base_url=url, allow_http=True)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://localhost", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:8080"]
-)
-def test_plain_http_to_this_host_is_allowed(url: str) -> None:
-    AiohttpRolesClient(KEY, base_url=url)
-
-
-@pytest.mark.asyncio
-async def test_secured_break(tmp_path: Path) -> None:
-    """A secured connection that breaks before an answer is a failed connection."""
-    authority = Authority(tmp_path)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.transport.abort()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=authority.right()) as server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        once = RetryPolicy(attempts=1)
-        async with client(url, ca_file=authority.pem, retry=once) as roles:
-            with pytest.raises(RolesConnectionError):
+    @pytest.mark.asyncio
+    @REFUSED
+    async def test_lent_session(self, flaw: str, why: str, tmp_path: Path) -> None:
+        """A lent session is held to the client's authorities, too."""
+        context, trusted = flawed(flaw, tmp_path)
+        async with (
+            secured(context) as server,
+            aiohttp.ClientSession() as session,
+            client(server.url, ca_file=trusted, session=session) as roles,
+        ):
+            with pytest.raises(RolesConnectionError, match=why) as caught:
                 await roles.list()
+
+        assert caught.value.certificate
+        assert server.received == b""
+
+    @pytest.mark.asyncio
+    async def test_unnamed(self, tmp_path: Path) -> None:
+        """An authority that nobody named is not trusted."""
+        async with secured(Authority(tmp_path).right()) as server, client(server.url) as roles:
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.list()
+
+        assert caught.value.certificate
+        assert server.received == b""
+
+    @pytest.mark.asyncio
+    @REFUSED
+    async def test_no_verify(
+        self,
+        flaw: str,
+        why: str,  # noqa: ARG002 - another test's
+        tmp_path: Path,
+    ) -> None:
+        """A client that is told not to verify does not."""
+        context, _ = flawed(flaw, tmp_path)
+        async with secured(context) as server, client(server.url, verify=False) as roles:
+            assert len(await roles.list()) == 0
+
+    @pytest.mark.asyncio
+    async def test_no_verify_env(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Verification can be turned off in the environment."""
+        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "false")
+        async with secured(Authority(tmp_path).right()) as server, client(server.url) as roles:
+            assert len(await roles.list()) == 0
+
+    @pytest.mark.asyncio
+    async def test_no_tls(
+        self,
+    ) -> None:
+        """A server that speaks no TLS is a failure to connect."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            received.append(await reader.read(2**16))
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+
+        received: list[bytes] = []
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            once = RetryPolicy(attempts=1)
+            async with AiohttpRolesClient(KEY, base_url=url, retry=once) as roles:
+                with pytest.raises(RolesConnectionError, match="cannot connect") as caught:
+                    await roles.create(name="Made", permissions=["PROJECT_READ"])
+
+        assert not caught.value.certificate
+        assert not caught.value.sent
+        assert KEY.encode() not in b"".join(received)
+
+    @pytest.mark.parametrize("missing", ["nowhere.pem", "empty.pem"])
+    def test_unreadable(self, missing: str, tmp_path: Path) -> None:
+        """Authorities that cannot be read are refused at once."""
+        (tmp_path / "empty.pem").touch()
+
+        with pytest.raises(ConfigurationError, match=missing):
+            AiohttpRolesClient(KEY, ca_file=tmp_path / missing)
+
+    @pytest.mark.asyncio
+    async def test_folder(self, tmp_path: Path) -> None:
+        """Authorities may be in a folder."""
+        authority = Authority(tmp_path)
+        # OpenSSL looks up a folder's files by the hash of the authority's name, so an empty one
+        # trusts nobody.
+        empty = tmp_path / "folder"
+        empty.mkdir()
+        async with secured(authority.right()) as server, client(server.url, ca_file=empty) as roles:
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.list()
+
+        assert caught.value.certificate
 
 
 async def refuse(
@@ -367,24 +262,138 @@ async def refuse(
     writer.close()
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize("operation", ["get", "delete", "create"])
-async def test_client_certificate(tmp_path: Path, operation: str) -> None:
-    """A server that asks for a client certificate has done nothing, and the error says why."""
-    authority = Authority(tmp_path)
-    context = authority.right()
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(authority.pem)
-    calls: dict[str, Callable[[AiohttpRolesClient], Awaitable[object]]] = {
-        "get": lambda roles: roles.get(role_id="Um9sZToxOmFCY0Q="),
-        "delete": lambda roles: roles.delete(role_id="Um9sZToxOmFCY0Q="),
-        "create": lambda roles: roles.create(name="Made", permissions=["PROJECT_READ"]),
-    }
-    refuses = functools.partial(refuse, context)
-    async with await asyncio.start_server(refuses, "127.0.0.1", 0) as server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with client(url, ca_file=authority.pem) as roles:
-            with pytest.raises(RolesConnectionError, match="asks for a client cert") as caught:
-                await calls[operation](roles)
+class TestConnection:
+    """What secured and plain connections may carry."""
 
-    assert caught.value.certificate
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    @pytest.mark.parametrize("lent", [False, True])
+    async def test_redirect(
+        self,
+        status: int,
+        lent: bool,  # noqa: FBT001
+    ) -> None:
+        """A redirect to another origin is not followed."""
+        async with scripted(PAGE) as other, aiohttp.ClientSession() as session:
+            head = f"HTTP/1.1 {status} Moved\r\nLocation: {other.url}/v2/roles\r\n"
+            redirect = f"{head}Content-Length: 0\r\n\r\n".encode()
+            async with (
+                scripted(redirect) as script,
+                client(script.url, session=session if lent else None) as roles,
+            ):
+                with pytest.raises(StatusError, match="does not follow") as caught:
+                    await roles.list()
+
+        assert caught.value.status == status
+        assert other.connections == 0
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("lent", [False, True])
+    @pytest.mark.parametrize("call", ["list", "create"])
+    async def test_client_certificate_wanted(
+        self,
+        version: ssl.TLSVersion,
+        lent: bool,  # noqa: FBT001
+        call: str,
+        tmp_path: Path,
+    ) -> None:
+        """With TLS 1.3 the server says so only after the request was sent, and takes nothing."""
+        authority = Authority(tmp_path)
+        context = authority.right()
+        context.maximum_version = version
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority.pem)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # By hand, since asyncio closes a failed connection without OpenSSL's last words.
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing, server_side=True)
+            with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):  # noqa: PT012 - it may take any number of steps
+                while True:
+                    try:
+                        tls.do_handshake()
+                    except ssl.SSLWantReadError:
+                        writer.write(outgoing.read())
+                        incoming.write(await reader.read(2**16))
+            writer.write(outgoing.read())
+            await reader.read()
+            writer.close()
+
+        async with (
+            await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+            aiohttp.ClientSession() as session,
+        ):
+            url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+            lent_session = session if lent else None
+            async with client(url, ca_file=authority.pem, session=lent_session) as roles:
+                calls: dict[str, Callable[[], Awaitable[object]]] = {
+                    "list": roles.list,
+                    "create": functools.partial(
+                        roles.create, name="Made", permissions=["PROJECT_READ"]
+                    ),
+                }
+                with pytest.raises(
+                    RolesConnectionError, match=r"asks? for a client certificate"
+                ) as caught:
+                    await calls[call]()
+
+        assert caught.value.certificate
+        assert not caught.value.sent
+
+    @pytest.mark.parametrize(
+        "url", ["http://api.arize.com", "http://192.0.2.1:8080", "http://localhost.example"]
+    )
+    def test_plain_http(self, url: str) -> None:
+        """Plain http to another host is refused unless asked for by name."""
+        with pytest.raises(ConfigurationError, match="allow_http=True"):
+            AiohttpRolesClient(KEY, base_url=url)
+
+        AiohttpRolesClient(KEY, base_url=url, allow_http=True)
+
+    @pytest.mark.parametrize(
+        "url", ["http://localhost", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:8080"]
+    )
+    def test_loopback(self, url: str) -> None:
+        """Plain http to this host is allowed."""
+        AiohttpRolesClient(KEY, base_url=url)
+
+    @pytest.mark.asyncio
+    async def test_secured_break(self, tmp_path: Path) -> None:
+        """A secured connection that breaks before an answer is a failed connection."""
+        authority = Authority(tmp_path)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+
+        async with await asyncio.start_server(
+            serve, "127.0.0.1", 0, ssl=authority.right()
+        ) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            once = RetryPolicy(attempts=1)
+            async with client(url, ca_file=authority.pem, retry=once) as roles:
+                with pytest.raises(RolesConnectionError):
+                    await roles.list()
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("operation", ["get", "delete", "create"])
+    async def test_client_certificate(self, tmp_path: Path, operation: str) -> None:
+        """A server that asks for a client certificate has done nothing, and the error says why."""
+        authority = Authority(tmp_path)
+        context = authority.right()
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority.pem)
+        calls: dict[str, Callable[[AiohttpRolesClient], Awaitable[object]]] = {
+            "get": lambda roles: roles.get(role_id="Um9sZToxOmFCY0Q="),
+            "delete": lambda roles: roles.delete(role_id="Um9sZToxOmFCY0Q="),
+            "create": lambda roles: roles.create(name="Made", permissions=["PROJECT_READ"]),
+        }
+        refuses = functools.partial(refuse, context)
+        async with await asyncio.start_server(refuses, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with client(url, ca_file=authority.pem) as roles:
+                with pytest.raises(RolesConnectionError, match="asks for a client cert") as caught:
+                    await calls[operation](roles)
+
+        assert caught.value.certificate

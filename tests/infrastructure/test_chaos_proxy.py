@@ -89,7 +89,8 @@ async def received(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
 
 
 @pytest.mark.asyncio
-async def test_clean_exchanges_pass_unchanged_on_one_connection() -> None:
+async def test_clean() -> None:
+    """Clean exchanges pass unchanged, on one connection."""
     async with setting() as s, s.connection() as (reader, writer):
         for request, answer in [(GET, FIXED), (POST, CHUNKED), (DELETE, EMPTY), (GET, FIXED)]:
             writer.write(request)
@@ -106,7 +107,8 @@ async def test_clean_exchanges_pass_unchanged_on_one_connection() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("reused", [False, True])
 @pytest.mark.parametrize("point", FAULTS)
-async def test_the_log_and_commits_say_what_reached_the_server(point: Point, reused: bool) -> None:  # noqa: FBT001
+async def test_log(point: Point, reused: bool) -> None:  # noqa: FBT001
+    """The log and the commits say what reached the server."""
     async with setting() as s:
         async with s.connection() as (reader, writer):
             if reused:
@@ -147,7 +149,8 @@ async def test_the_log_and_commits_say_what_reached_the_server(point: Point, reu
 @pytest.mark.parametrize(
     "point", [point for point in FAULTS if point.commits and point.startswith(("reset", "close"))]
 )
-async def test_a_response_breaks_where_the_point_says(point: Point) -> None:
+async def test_breaks(point: Point) -> None:
+    """A response breaks where the point says."""
     verb, _, place = point.partition("_")
     async with setting() as s, s.connection() as (reader, writer):
         s.proxy.script = [point]
@@ -157,7 +160,8 @@ async def test_a_response_breaks_where_the_point_says(point: Point) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("place", PREFIXES)
-async def test_a_stalled_response_waits_for_the_client_to_go(place: str) -> None:
+async def test_stalls(place: str) -> None:
+    """A stalled response waits for the client to go."""
     async with setting() as s:
         async with s.connection() as (reader, writer):
             s.proxy.script = [Point(f"stall_{place}")]
@@ -169,7 +173,8 @@ async def test_a_stalled_response_waits_for_the_client_to_go(place: str) -> None
 
 
 @pytest.mark.asyncio
-async def test_a_bodiless_response_breaks_in_its_headers() -> None:
+async def test_bodiless() -> None:
+    """A bodiless response breaks in its headers."""
     async with setting() as s, s.connection() as (reader, writer):
         s.proxy.script = [Point.RESET_IN_BODY]
         writer.write(DELETE)
@@ -181,7 +186,8 @@ async def test_a_bodiless_response_breaks_in_its_headers() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_response_is_distorted_as_the_point_says() -> None:
+async def test_distorts() -> None:
+    """A response is distorted as the point says."""
     async with setting() as s:
         async with s.connection() as (reader, writer):
             s.proxy.script = [Point.RESPONSE_TWICE, Point.WRONG_LENGTH_SHORT, Point.GARBAGE]
@@ -203,7 +209,8 @@ async def test_a_response_is_distorted_as_the_point_says() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_bomb_is_small_and_expands_to_valid_json() -> None:
+async def test_bomb() -> None:
+    """The bomb is small and expands to valid JSON."""
     async with setting() as s, aiohttp.ClientSession(auto_decompress=True) as session:
         s.proxy.script = [Point.GZIP_BOMB]
         async with session.get(s.proxy.url) as response:
@@ -214,7 +221,8 @@ async def test_the_bomb_is_small_and_expands_to_valid_json() -> None:
 
 
 @pytest.mark.asyncio
-async def test_slow_bytes_arrive_in_many_pieces() -> None:
+async def test_slow_bytes() -> None:
+    """Slow bytes arrive in many pieces."""
     async with setting() as s, s.connection() as (reader, writer):
         s.proxy.script = [Point.SLOW_BYTES]
         writer.write(GET)
@@ -226,7 +234,8 @@ async def test_slow_bytes_arrive_in_many_pieces() -> None:
 
 
 @pytest.mark.asyncio
-async def test_refused_connections_are_refused_by_the_kernel_and_counted() -> None:
+async def test_refused() -> None:
+    """Refused connections are refused by the kernel and counted."""
     async with setting() as s, aiohttp.ClientSession() as session:
         s.proxy.script = [Point.REFUSED, Point.REFUSED]
         for _ in range(2):
@@ -243,7 +252,9 @@ async def test_refused_connections_are_refused_by_the_kernel_and_counted() -> No
 
 
 @pytest.mark.asyncio
-async def test_a_client_in_another_process_is_reset_for_a_refusal() -> None:
+async def test_reset() -> None:
+    """A client in another process is reset for a refusal."""
+
     def other_process() -> bytes:
         with socket.create_connection(address(s.proxy), timeout=5) as client:
             return client.recv(1)
@@ -256,7 +267,8 @@ async def test_a_client_in_another_process_is_reset_for_a_refusal() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_stalled_connection_attempt_ends_with_the_clients_patience_or_the_proxy() -> None:
+async def test_stalled_connect() -> None:
+    """A stalled connection attempt ends with the client's patience or the proxy."""
     async with setting() as s:
         s.proxy.script = [Point.STALL_ON_CONNECT]
         timeout = aiohttp.ClientTimeout(sock_connect=0.05)
@@ -275,7 +287,8 @@ async def test_a_stalled_connection_attempt_ends_with_the_clients_patience_or_th
 
 
 @pytest.mark.asyncio
-async def test_dropping_idle_connections_makes_the_next_request_connect() -> None:
+async def test_drop_idle() -> None:
+    """Dropping idle connections makes the next request connect."""
     async with setting() as s, aiohttp.ClientSession() as session:
         async with session.get(s.proxy.url) as response:
             await response.read()
@@ -290,7 +303,8 @@ async def test_dropping_idle_connections_makes_the_next_request_connect() -> Non
 
 
 @pytest.mark.asyncio
-async def test_ending_the_proxy_ends_stalled_and_idle_connections() -> None:
+async def test_ending() -> None:
+    """Ending the proxy ends stalled and idle connections."""
     async with AsyncExitStack() as clients:
         async with setting() as s:
             stalled, stalled_writer = await clients.enter_async_context(s.connection())
@@ -305,7 +319,8 @@ async def test_ending_the_proxy_ends_stalled_and_idle_connections() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_upstream_server_that_is_gone_ends_the_connection() -> None:
+async def test_upstream_gone() -> None:
+    """An upstream server that is gone ends the connection."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         async with chaos_proxy(*closed.getsockname()) as proxy:
@@ -318,7 +333,9 @@ async def test_an_upstream_server_that_is_gone_ends_the_connection() -> None:
 
 
 @pytest.mark.asyncio
-async def test_concurrent_callers_use_up_each_fault_once() -> None:
+async def test_each_fault_once() -> None:
+    """Concurrent callers use up each fault once."""
+
     async def call() -> int | str:
         try:
             async with session.post(s.proxy.url, data=b"{}") as response:
