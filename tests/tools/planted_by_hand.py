@@ -322,7 +322,7 @@ BY_HAND: Final = (
     ByHand(
         "waits of calls that are under way together add up",
         "arize_roles_fake/_client.py",
-        "self._account.advance_to(start + timedelta(seconds=waited))",
+        "await self._pass_until(datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited))",
         "self._account.advance(waited)",
     ),
     ByHand(
