@@ -3,10 +3,26 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.reach import RECORD, Recorder
 
 pytest_plugins = ["pytester"]
+
+# The same examples in each run, so that no test fails by chance; `--hypothesis-profile=random` has
+# others. Neither limits the time that they take.
+for name in ("random", "suite"):
+    settings.register_profile(
+        name,
+        derandomize=name == "suite",
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ],
+    )
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

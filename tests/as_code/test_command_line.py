@@ -20,7 +20,7 @@ from arize_roles_async import as_code
 from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount, RolesServer
 from tests.as_code.accounts import account_of, changes, contents
-from tests.support.processes import ROOT, await_true
+from tests.support.processes import PATIENCE, ROOT, await_true
 
 KEY: Final = "secret-of-the-test-4711"
 COMMAND: Final = (sys.executable, "-m", "arize_roles_async")
@@ -93,7 +93,7 @@ def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
         capture_output=True,
         check=False,
         encoding="utf-8",
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert KEY not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -104,14 +104,20 @@ def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
 def running(
     environment: dict[str, str], *arguments: str, **streams: int
 ) -> Generator["subprocess.Popen[str]"]:
-    with subprocess.Popen(  # noqa: S603 - this interpreter
-        (*COMMAND, *arguments),
-        env=environment,
-        stdin=streams.get("stdin", subprocess.DEVNULL),
-        stdout=streams.get("stdout", subprocess.PIPE),
-        stderr=streams.get("stderr", subprocess.PIPE),
-        text=True,
-    ) as process:
+    # What a shell runs in the background ignores interrupts, and so would what that starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - this interpreter
+            (*COMMAND, *arguments),
+            env=environment,
+            stdin=streams.get("stdin", subprocess.DEVNULL),
+            stdout=streams.get("stdout", subprocess.PIPE),
+            stderr=streams.get("stderr", subprocess.PIPE),
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         try:
             yield process
         finally:
@@ -133,7 +139,7 @@ def serving(*arguments: str) -> Generator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.terminate()
-            server.wait(timeout=20)
+            server.wait(timeout=PATIENCE)
 
 
 class TestProcesses:
@@ -206,7 +212,7 @@ class TestProcesses:
         with running(environment, "apply", "--yes", file) as process:
             await_true(lambda: len(account.calls_of("delete")) == 1, "the delete")
             process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 3
         assert output == f'{TEXT}  made: update "B old" -> "B"\n'
         assert errors == "error: KeyboardInterrupt\n"
@@ -219,7 +225,7 @@ class TestProcesses:
         with running(environment, "apply", "--yes", file) as process:
             await_true(lambda: len(account.calls) == 1, "the list")
             process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, output, errors) == (2, "", "error: KeyboardInterrupt\n")
         assert changes(account) == []
 
@@ -229,7 +235,7 @@ class TestProcesses:
         with running(environment, "apply", "--yes", file) as process:
             await_true(lambda: len(account.calls_of("delete")) == 1, "the delete")
             process.kill()
-            process.communicate(timeout=20)
+            process.communicate(timeout=PATIENCE)
         assert run(environment, "plan", "--exit-code", file)[1].split("\n")[-3] == (
             "  1 to delete, 1 to create; 2 as declared"
         )
@@ -245,7 +251,7 @@ class TestProcesses:
         os.close(reader)
         with running(environment, *command, file, stdout=writer) as process:
             os.close(writer)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, errors) == (2, "error: [Errno 32] Broken pipe\n")
         assert changes(account) == []
 
@@ -264,7 +270,7 @@ def on_terminal(
     with running(environment, *arguments, **streams) as process:
         os.close(slave)
         shown = b""
-        while select.select([master], [], [], 20)[0]:
+        while select.select([master], [], [], PATIENCE)[0]:
             try:
                 shown += os.read(master, 65_536)
             except OSError:  # Linux's end of a terminal that nobody has open.
@@ -272,7 +278,7 @@ def on_terminal(
             if shown.endswith(b"[y/N] ") and (text := answer(process)):
                 os.write(master, text.encode())
         os.close(master)
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
     return process.returncode, shown.decode().replace("\r\n", "\n")
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import attrs
 import msgspec
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -330,13 +330,9 @@ TestInProcess = InProcess.TestCase
 TestInProcess.settings = settings(
     max_examples=100,
     stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 TestOverHttp = OverHttp.TestCase
 TestOverHttp.settings = settings(
     max_examples=20,
     stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -309,4 +309,4 @@ async def run(call: Callable[[], Awaitable[T]]) -> T:
 
 
 TestTruth = Truth.TestCase
-TestTruth.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestTruth.settings = settings(max_examples=40, stateful_step_count=30)

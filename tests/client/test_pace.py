@@ -406,7 +406,7 @@ class TestDeadline:
         assert len(outcome.completed) + len(outcome.late) == 1000
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rate=st.floats(1.0, 300.0),
     burst=st.integers(1, 300),

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -373,8 +373,6 @@ def run_machine(
             if shrink
             else [Phase.generate],
             stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
         ),
     )
     return ended

@@ -17,6 +17,7 @@ import pytest
 from arize_roles_fake import FakeAccount, _demo, _store
 from arize_roles_fake.__main__ import main
 from tests.support.clients import PREDEFINED
+from tests.support.processes import PATIENCE
 
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
 
@@ -39,7 +40,7 @@ def ask(url: str, key: str, path: str = "", host: str | None = None) -> Any:  # 
     request = urllib.request.Request(  # noqa: S310 - our own server
         f"{url}/v2/roles{path}", headers=headers
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         return json.load(answer)
 
 
@@ -51,7 +52,7 @@ def test_serve_prints_its_url_once_ready_and_ends_cleanly(number: signal.Signals
     with serving() as (url, process):
         assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == PREDEFINED
         process.send_signal(number)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output) == (0, "")
     assert errors == (
         f"export ARIZE_API_KEY=fake-api-key ARIZE_BASE_URL={url}\n"
@@ -152,7 +153,7 @@ class TestServe:
         path = tmp_path / "account.json"
         with serving("--save", str(path), "--assume", "paging=by-offset") as (_, process):
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=10)
+            process.communicate(timeout=PATIENCE)
         account = FakeAccount.load(path)
         assert (account.api_key, len(account.roles)) == ("fake-api-key", 7)
         assert account.assumptions.paging == "by-offset"
@@ -174,7 +175,7 @@ class TestServe:
         """Where others can reach it, the key that everybody knows is worth a warning."""
         with serving("--host", "0.0.0.0", *arguments) as (_, process):  # noqa: S104
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=PATIENCE)
         assert ("warning: other machines can reach 0.0.0.0" in errors) is warned
 
     def test_loop_without_signal_handlers(self) -> None:
@@ -192,7 +193,7 @@ class TestServe:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("http://")
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=10)
+            process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
 
 
@@ -201,7 +202,7 @@ class TestServe:
 
 def test_demo_drives_the_client_and_says_that_all_went_as_it_should() -> None:
     done = subprocess.run(  # noqa: S603 - this interpreter
-        (*COMMAND, "demo"), capture_output=True, text=True, check=False, timeout=60
+        (*COMMAND, "demo"), capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "ConflictError: POST /v2/roles answered 409" in done.stdout

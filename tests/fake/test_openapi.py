@@ -70,7 +70,7 @@ def unjudged(case: schemathesis.Case[Any]) -> list[Any]:
 
 
 @schema.parametrize()
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_answer_is_as_described(case: schemathesis.Case[Any], server: RolesServer) -> None:
     case.call_and_validate(base_url=server.url, excluded_checks=unjudged(case))
 
@@ -100,9 +100,7 @@ def test_links_from_a_role_that_was_made_lead_to_it(server: RolesServer) -> None
                 transport_kwargs=transport,
             )
 
-    run_state_machine_as_test(
-        Workflow, settings=settings(max_examples=15, stateful_step_count=6, deadline=None)
-    )
+    run_state_machine_as_test(Workflow, settings=settings(max_examples=15, stateful_step_count=6))
 
 
 # What no random call comes across: every kind of answer, against its schema.

@@ -18,6 +18,7 @@ from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._dashboard import is_local_request, page
 from tests.support.clients import PREDEFINED
+from tests.support.processes import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -38,7 +39,7 @@ def busy_account() -> FakeAccount:
 
 def open_url(url: str, **headers: str) -> tuple[dict[str, str], str]:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         return dict(answer.headers), answer.read().decode()
 
 
@@ -196,7 +197,7 @@ def browse(url: str, profile: Path, *arguments: str) -> "subprocess.CompletedPro
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -133,4 +133,4 @@ class Listing(RuleBasedStateMachine):
 
 
 TestListing = Listing.TestCase
-TestListing.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestListing.settings = settings(max_examples=60, stateful_step_count=40)

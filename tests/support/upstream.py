@@ -31,7 +31,7 @@ from multidict import CIMultiDict
 
 from arize_roles_async import Request
 from arize_roles_fake import FakeAccount
-from tests.support.processes import HOST, ROOT, await_port, clean_environment, free_port
+from tests.support.processes import HOST, PATIENCE, ROOT, await_port, clean_environment, free_port
 
 KEY: Final = "sk-upstream-7f3c9a1e55"
 """The API key that the service knows: a text that nothing else could contain by chance."""
@@ -193,7 +193,7 @@ class Upstream:
 
     @contextmanager
     def _connected(self) -> Generator[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
         try:
             yield connection
         finally:
