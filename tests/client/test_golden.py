@@ -641,6 +641,7 @@ class TestAnswers:
             (answer(b"[]"), "object"),
             (answer(b"null"), "object"),
             (answer(b"[" * 900 + b'"\\u0041"' + b"]" * 900), "not as expected"),
+            (answer(ROLE.replace(b"AI Engineer", b"AI \xff")), "not valid JSON"),
             (answer(ROLE[:-20]), "not valid JSON"),
             (answer(ROLE.replace(b'"id"', b'"it"')), "id: is required"),
             (answer(ROLE.replace(b'"Um9sZToxOmFCY0Q="', b'""')), "id: must not be empty"),

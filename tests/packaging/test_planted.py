@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.reach import Reach
-from tests.tools.planted import ROOT, Judgement, draw, judge_all, stages, table
+from tests.tools.planted import ROOT, Judgement, apart, draw, judge_all, left_over, likely, table
 from tests.tools.planted_by_hand import ByHand, by_hand
 from tests.tools.syntax_faults import Fault, faults, is_another_program, lines_of_statement
 
@@ -128,7 +128,7 @@ PROJECT = {
     ),
 }
 NOTHING, DOUBLE = "checks/test_other.py::test_nothing", "checks/test_small.py::test_double"
-REACH = Reach({NOTHING: 0.1, DOUBLE: 0.2}, frozenset(), {"small.py": {2: frozenset({DOUBLE})}})
+REACH = Reach({NOTHING: 0.1, DOUBLE: 0.2}, {"small.py": {2: frozenset({DOUBLE})}})
 
 
 @pytest.fixture
@@ -160,31 +160,56 @@ class TestJudgement:
         judgements = judge_all(
             project, [caught, hanging, dead], REACH, allowance=2, report=reports.append
         )
-        assert (
-            judgements
-            == reports
-            == [
-                Judgement(caught, "the rest", DOUBLE),
-                Judgement(hanging, "too late"),
-                Judgement(dead, "survived"),
-            ]
-        )
+        assert judgements == [
+            Judgement(caught, "the rest", DOUBLE),
+            Judgement(hanging, "too late", DOUBLE),
+            Judgement(dead, "survived"),
+        ]
+        assert reports == [*judgements[:2], Judgement(dead, "survived so far"), judgements[2]]
         assert {name: (project / name).read_text("utf-8") for name in PROJECT} == PROJECT
+
+    def test_together(self, project: Path) -> None:
+        """What is not known to run a fault's line meets it, too, and tells which fault it is."""
+        wrong, dead = in_line(2, "return x + 2"), in_line(6, "return x + 2")
+        reach = Reach(REACH.seconds, {})
+        judgements = judge_all(project, [dead, wrong], reach, jobs=2)
+        assert judgements == [Judgement(dead, "survived"), Judgement(wrong, "the rest", DOUBLE)]
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_flaky_test(self, project: Path, times: int) -> None:
+        """A test that fails for another reason than the fault catches nothing."""
+        flaky = (
+            "from pathlib import Path\n\n\ndef test_nothing():\n"
+            "    count = Path('count')\n"
+            "    count.write_text(f\"{count.exists() and count.read_text() or ''}1\")\n"
+            f"    assert len(count.read_text()) > {times}\n"
+        )
+        (project / "checks/test_other.py").write_text(flaky, "utf-8")
+        reach = Reach(REACH.seconds, {"small.py": {6: frozenset({NOTHING})}})
+        dead = in_line(6, "return x + 2")
+        assert judge_all(project, [dead], reach) == [Judgement(dead, "survived")]
+
+    def test_broken_module(self, project: Path) -> None:
+        """A module that cannot be imported is caught by the tests that import it."""
+        broken = in_line(2, "return x *")
+        judgements = judge_all(project, [broken], REACH)
+        assert judgements == [Judgement(broken, "the rest", DOUBLE)]
 
     def test_time_for_all_ends(self, project: Path) -> None:
         hanging = in_line(2, "while x: pass")
-        judgements = judge_all(project, [hanging, hanging], REACH, seconds=3)
-        assert [each.verdict for each in judgements] == ["not judged", "not judged"]
+        dead = in_line(6, "while x: pass")
+        judgements = judge_all(project, [dead, hanging], REACH, seconds=3)
+        assert [each.verdict for each in judgements] == ["survived so far", "not judged"]
 
     def test_tests_that_are_missing(self, project: Path) -> None:
         """A test that pytest does not find catches nothing."""
-        reach = Reach({"checks/test_gone.py::test_it": 1.0}, frozenset(), {})
+        reach = Reach({"checks/test_gone.py::test_it": 1.0}, {})
         with pytest.raises(RuntimeError, match="does not find the tests"):
             judge_all(project, [in_line(2, "pass")], reach)
 
 
 def test_recording(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recording tells what each test runs, which start processes and which fail."""
+    """A recording tells what each test runs, also in a process, and which tests fail."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest("""
         from tests.support.reach import Recorder
@@ -201,59 +226,76 @@ def test_recording(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -
             assert runpy.run_path("arize_roles_async/small.py")["double"](2) == 4
 
         def test_process():
-            subprocess.run([sys.executable, "-c", ""], check=True)
+            code = "import runpy; runpy.run_path('arize_roles_async/small.py')['unused'](2)"
+            subprocess.run([sys.executable, "-c", code], check=True)
 
         def test_wrong():
             assert runpy.run_path("arize_roles_async/small.py")["double"](2) == 5
         """
     )
-    pytester.run(sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider")
+    settings = "[run]\nparallel = true\npatch = subprocess\n"
+    pytester.path.joinpath(".coveragerc").write_text(settings, "utf-8")
+    coverage = (sys.executable, "-m", "coverage")
+    pytester.run(*coverage, "run", "-m", "pytest", "-p", "no:cacheprovider")
+    pytester.run(*coverage, "combine")
     reach = Reach.load(pytester.path)
     assert reach is not None
     assert sorted(reach.seconds) == ["test_it.py::test_line", "test_it.py::test_process"]
     assert reach.failed == {"test_it.py::test_wrong"}
     file = "arize_roles_async/small.py"
-    assert reach.tests(file, [2]) == {"test_it.py::test_line", "test_it.py::test_process"}
+    assert reach.tests(file, [2]) == {"test_it.py::test_line"}
     assert reach.tests(file, [6]) == {"test_it.py::test_process"}
     (pytester.path / file).write_text("")
     assert Reach.load(pytester.path) is None
 
 
-def test_stages() -> None:
-    """What runs the line and is quick comes first, then what runs the line, then all others."""
+def test_order() -> None:
+    """A fault meets the contract's and the golden tests first, and slow ones last."""
     quick, slow = "tests/fake/test_a.py::test_quick", "tests/fake/test_a.py::test_slow"
-    golden, far = "tests/client/test_golden.py::test_it", "tests/contract/test_b.py::test_far"
+    golden, other = "tests/client/test_golden.py::test_it", "tests/contract/test_b.py::test_other"
     once, again = "tests/contract/test_b.py::One::test_b", "tests/contract/test_b.py::Two::test_b"
+    endless = "tests/fake/test_a.py::test_endless"
     reach = Reach(
-        {slow: 2.0, quick: 0.1, golden: 0.3, far: 0.1, once: 0.2, again: 0.4},
-        frozenset({slow}),
-        {"small.py": {2: frozenset({golden, quick, once, again})}},
+        {slow: 2.0, quick: 0.1, golden: 0.3, other: 0.1, once: 0.2, again: 0.4, endless: 60.0},
+        {"small.py": {2: frozenset({golden, quick, once, again, slow, endless})}},
     )
     source = PROJECT["small.py"].encode()
-    assert list(stages(in_line(2, "pass"), source, reach)) == [
-        [once, golden, quick],
-        [again, slow],
-        [far],
-    ]
+    near = likely(in_line(2, "pass"), source, reach)
+    assert near == [once, golden, quick, again, slow]
+    assert left_over([near, [*near, other]], reach) == [other, endless]
+
+
+def test_apart() -> None:
+    """Faults at the same line are not planted together."""
+    head, line, later = (
+        Fault("a.py", 0, "x\ny", "z", 3),
+        *(Fault("a.py", at, "x", "y", line) for at, line in ((2, 4), (4, 5))),
+    )
+    elsewhere = Fault("b.py", 0, "x", "y", 3)
+    assert apart([head, line, later, elsewhere]) == [[head, later, elsewhere], [line]]
 
 
 def test_table_counts_by_file() -> None:
-    one, two = Fault("a.py", 0, "x", "y", 3), Fault("b.py", 0, "x", "y", 4)
+    one, two, three = (
+        Fault(file, 0, "x", "y", line) for file, line in (("a.py", 3), ("b.py", 4), ("b.py", 5))
+    )
     text = table(
         [
             Judgement(one, "the rest", DOUBLE),
             Judgement(one, "contract, golden"),
             Judgement(two, "survived"),
+            Judgement(three, "survived so far"),
             Judgement(two, "not judged"),
         ]
     )
     assert text == (
-        "          contract, golden  the rest  too late  survived  not judged\n"
-        "a.py                     1         1         0         0           0\n"
-        "b.py                     0         0         0         1           1\n"
-        "together                 1         1         0         1           1\n"
+        "          contract, golden  the rest  too late  survived  survived so far  not judged\n"
+        "a.py                     1         1         0         0                0           0\n"
+        "b.py                     0         0         0         1                1           1\n"
+        "together                 1         1         0         1                1           1\n"
         "\n"
-        "2 of 3 caught, 66.7%\n"
+        "2 of 4 caught, 50.0%\n"
+        "survived so far: b.py:5  x -> y\n"
         "survived: b.py:4  x -> y"
     )
 

@@ -1,11 +1,12 @@
 """Which test runs which line: recorded by `coverage run -m pytest`, where RECORD_REACH is set.
 
-Coverage keeps the lines by test; what it does not know stands in `.coverage_tests.json`.
+Coverage keeps the lines by test, also those of processes that a test starts; what it does not know
+stands in `.coverage_tests.json`.
 """
 
 import hashlib
 import json
-import sys
+import os
 import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
@@ -41,16 +42,8 @@ class Recorder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._digest = digest(root)
-        self._current = ""
         self._seconds: dict[str, float] = defaultdict(float)
-        self._starts_processes: set[str] = set()
         self._failed: set[str] = set()
-        sys.addaudithook(self._audit)
-
-    def _audit(self, event: str, _arguments: tuple[object, ...]) -> None:
-        # Coverage knows the lines of a child process, but not its test.
-        if event in {"subprocess.Popen", "os.posix_spawn", "os.fork"} and self._current:
-            self._starts_processes.add(self._current)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -68,16 +61,18 @@ class Recorder:
             self._failed.add(report.nodeid.partition("[")[0])
 
     def _switch(self, test: str) -> None:
-        self._current = test
         measured = Coverage.current()
         if measured is not None:
             measured.switch_context(test)
+            # What processes that the test starts are told, where `patch` has "subprocess".
+            if (told := "COVERAGE_PROCESS_CONFIG") in os.environ:
+                measured.set_option("run:context", test)
+                os.environ[told] = measured.config.serialize()
 
     def pytest_sessionfinish(self) -> None:
         record = {
             "digest": self._digest,
             "seconds": self._seconds,
-            "starts_processes": sorted(self._starts_processes),
             "failed": sorted(self._failed),
         }
         (self._root / _TESTS).write_text(json.dumps(record, indent=1), "utf-8")
@@ -90,13 +85,12 @@ class Reach:
     Attributes:
         seconds: How long each test function took, with all its parameters; those that failed are
             not here, and nowhere below.
-        starts_processes: The test functions that start processes, which may run any line.
-        lines: By file and line, the test functions that ran it.
+        lines: By file and line, the test functions that ran it, as far as known: not the lines of
+            a process that was killed or did not inherit the environment.
         failed: The test functions that failed.
     """
 
     seconds: Mapping[str, float]
-    starts_processes: frozenset[str]
     lines: Mapping[str, Mapping[int, frozenset[str]]]
     failed: frozenset[str] = frozenset()
 
@@ -120,12 +114,12 @@ class Reach:
             for path in sources(root)
         }
         seconds = {test: record["seconds"][test] for test in passed}
-        return cls(seconds, passed.intersection(record["starts_processes"]), lines, failed)
+        return cls(seconds, lines, failed)
 
     def tests(self, file: str, lines: Iterable[int]) -> frozenset[str]:
-        """Return the tests that ran any of these lines, or that may have in a process."""
+        """Return the tests that ran any of these lines."""
         of_file = self.lines.get(file, {})
-        return self.starts_processes.union(*(of_file.get(line, ()) for line in lines))
+        return frozenset[str]().union(*(of_file.get(line, ()) for line in lines))
 
     def tests_of_file(self, file: str) -> frozenset[str]:
         """Return the tests that ran any line of a file."""

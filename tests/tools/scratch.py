@@ -1,14 +1,15 @@
 """A scratch copy of the project, in which a fault is planted and tests run that never hang."""
 
+import json
 import os
 import re
-import resource
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,11 @@ import attrs
 from tests.support.reach import RECORD
 from tests.tools.syntax_faults import Fault
 
-_MEMORY: Final = 6 << 30
+_FORKED: Final = Path(__file__).with_name("forked.py")
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)
+_STARTED: Final = re.compile(rb"^([^\s\[]+::[^\s\[]+)", re.MULTILINE)
+_POLL: Final = 0.05
+_TAIL: Final = 4096
 
 
 @attrs.frozen
@@ -34,6 +38,10 @@ class Failure:
     test: str = ""
     is_late: bool = False
 
+    def is_of(self, test: str) -> bool:
+        """Tell whether a test failed, perhaps because its module cannot be imported."""
+        return self.test == test or test.startswith(self.test + "::")
+
 
 class OutOfTimeError(Exception):
     """The time for everything is over."""
@@ -44,7 +52,7 @@ class Scratch:
 
     Args:
         root: The project.
-        folder: An empty folder for the copy and all that its tests write.
+        folder: A folder to make, for the copy and all that its tests write.
         until: When everything is to be over, by `time.monotonic`.
     """
 
@@ -57,12 +65,30 @@ class Scratch:
         shutil.copytree(root, self.root, ignore=ignored)
         (folder / "tmp").mkdir()
         paths = {"PYTHONPATH": str(self.root), "TMPDIR": str(folder / "tmp")}
-        self._environment = {**os.environ, **paths}
-        self._environment.pop(RECORD, None)
+        environment = {**os.environ, **paths}
+        for name in (RECORD, "PYTHONDONTWRITEBYTECODE"):
+            environment.pop(name, None)
+        self._runner = subprocess.Popen(  # noqa: S603 - our own
+            [sys.executable, "-P", str(_FORKED)],
+            bufsize=0,
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._runner.stdin
+        assert self._runner.stdout
+        self._asked, self._told = self._runner.stdin, self._runner.stdout
 
     def stop(self) -> None:
         """End what runs, from any thread."""
         self._until = 0
+
+    def close(self) -> None:
+        """End the process that runs pytest, once nothing runs in it any more."""
+        with self._runner:
+            pass
 
     def collect(self, tests: Iterable[str]) -> None:
         """Let pytest find the tests, which also compiles all that they import.
@@ -70,13 +96,12 @@ class Scratch:
         Raises:
             RuntimeError: It does not find them all.
         """
-        if self._pytest(tests, "--collect-only", seconds=600):
+        if self._pytest(tests, "--collect-only", allowed=lambda _test: 600, compiles=True):
             raise RuntimeError(f"pytest does not find the tests: {self._output.read_text('utf-8')}")
-        self._environment["PYTHONDONTWRITEBYTECODE"] = "1"
 
     @contextmanager
     def planted(self, fault: Fault) -> Generator[None]:
-        """Have a fault in the copy for a while."""
+        """Have a fault in the copy for a while, perhaps beside others of other files."""
         path = self.root / fault.file
         source, status = path.read_bytes(), path.stat()
         path.write_bytes(fault.planted(source))
@@ -88,8 +113,12 @@ class Scratch:
             path.write_bytes(source)
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    def run(self, tests: Sequence[str], *, seconds: float) -> Failure | None:
+    def run(self, tests: Sequence[str], *, allowed: Callable[[str], float]) -> Failure | None:
         """Run tests, in their order, until one fails.
+
+        Args:
+            tests: The tests.
+            allowed: Returns how many seconds a test may take, and the start, whose name is "".
 
         Returns:
             The failure, or None if all passed.
@@ -97,37 +126,51 @@ class Scratch:
         Raises:
             OutOfTimeError: The time for everything ended before.
         """
-        return self._pytest(tests, "-x", "--tb=no", "-rfE", seconds=seconds)
+        return self._pytest(tests, "-v", "-x", "--tb=no", "-rfE", allowed=allowed)
 
-    def _pytest(self, tests: Iterable[str], *options: str, seconds: float) -> Failure | None:
+    def _pytest(
+        self,
+        tests: Iterable[str],
+        *options: str,
+        allowed: Callable[[str], float],
+        compiles: bool = False,
+    ) -> Failure | None:
         self._arguments.write_text("\n".join(tests), "utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-        end = time.monotonic() + seconds
-        with self._output.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - pytest
-                [*command, f"@{self._arguments}"],
-                cwd=self.root,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._output.write_bytes(b"")
+        arguments = ["-p", "no:cacheprovider", *options, f"@{self._arguments}"]
+        asked = json.dumps([arguments, str(self._output), compiles])
+        self._asked.write(f"{asked}\n".encode())
+        process = int(self._told.readline())
+        late: Failure | None = None
         try:
-            if sys.platform == "linux":
-                resource.prlimit(process.pid, resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
-            while process.poll() is None:
-                if time.monotonic() >= self._until:
-                    raise OutOfTimeError
-                if time.monotonic() >= end:
-                    return Failure(is_late=True)
-                time.sleep(0.05)
+            late = self._wait(allowed)
         finally:
             # Also what a test that was ended has left behind.
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if process.returncode == 0:
-            return None
+                os.killpg(process, signal.SIGKILL)
+            status = int(self._told.readline())
+        if late or status == 0:
+            return late
         named = _FAILED.search(self._output.read_text("utf-8", "replace"))
         return Failure(named[1] if named else "")
+
+    def _wait(self, allowed: Callable[[str], float]) -> Failure | None:
+        """Wait for the end of a run, or until a test takes too long."""
+        test, size, waited, now = "", 0, 0.0, time.monotonic()
+        while not select.select([self._told], [], [], _POLL)[0]:
+            before, now = now, time.monotonic()
+            # No more than a second at a time: what stops this process may stop that one, too.
+            waited += min(now - before, 1.0)
+            if now >= self._until:
+                raise OutOfTimeError
+            if size != (size := self._output.stat().st_size):
+                test, waited = self._running(), 0.0
+            elif waited >= allowed(test):
+                return Failure(test, is_late=True)
+        return None
+
+    def _running(self) -> str:
+        with self._output.open("rb") as output:
+            output.seek(max(0, self._output.stat().st_size - _TAIL))
+            named = _STARTED.findall(output.read())
+        return named[-1].decode() if named else ""

@@ -1,0 +1,61 @@
+"""Runs pytest again and again, each time in a copy of a process that has imported what is slow.
+
+Reads a line of JSON for each run: its arguments, the file of its output, and whether it may write
+compiled modules. Writes two lines for each: its process and, once it has ended, its exit status.
+"""
+
+import importlib
+import json
+import os
+import resource
+import sys
+from contextlib import suppress
+from typing import Final, NoReturn
+
+import pytest
+
+IMPORTED: Final = ("aiohttp", "fastapi", "httpx", "hypothesis", "rich.console", "schemathesis")
+_MEMORY: Final = 6 << 30
+# Of some plugins modules are imported before pytest can rewrite them.
+_OPTIONS: Final = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+
+
+def run(arguments: list[str], output: str, *, compiles: bool) -> NoReturn:
+    """Run pytest in this process, and end it."""
+    status = 1
+    try:
+        if sys.platform == "linux":
+            resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+        if not compiles:
+            sys.dont_write_bytecode = True
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        opened = os.open(output, os.O_WRONLY)
+        os.dup2(opened, 1)
+        os.dup2(opened, 2)
+        status = pytest.main([*arguments, *_OPTIONS])
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def main() -> None:
+    """Run pytest as often as it is asked for."""
+    for module in IMPORTED:
+        with suppress(ImportError):
+            importlib.import_module(module)
+    for line in sys.stdin:
+        arguments, output, compiles = json.loads(line)
+        process = os.fork()
+        if not process:
+            os.setpgid(0, 0)
+            run(arguments, output, compiles=compiles)
+        with suppress(OSError):
+            os.setpgid(process, process)
+        print(process, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
