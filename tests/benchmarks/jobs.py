@@ -52,11 +52,15 @@ DRAWN = ("drawn-1", "drawn-2")
 
 
 def draw(seed: int) -> list[Job]:
-    """Return jobs under limits that nobody has chosen; the ideal lasts between 15 and 125 s."""
+    """Return jobs under limits that nobody has chosen; the ideal lasts between 14 and 125 s.
+
+    The burst is that of a tenth of a second at least: where it is one request and the rate is high,
+    requests collide by the chance of their way.
+    """
     source = random.Random(seed)  # noqa: S311 - no secret
     jobs: list[Job] = []
     for key in DRAWN:
         rate = round(8 * 8 ** source.random(), 1)
-        burst = round(rate ** source.random())
+        burst = max(1, round(rate * 10 ** -source.random()))
         jobs.append(Job(key, 1000, rate, burst, source.choice([None, 1, 2])))
     return jobs

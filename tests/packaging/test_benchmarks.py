@@ -115,9 +115,9 @@ class TestJobs:
         assert Job("key", 1000, 50, 50, halve_after=500).ideal == pytest.approx(29.04)
 
     def test_draw(self) -> None:
-        """The same seed draws the same limits, which take no less than 15 s."""
+        """The same seed draws the same limits, which take no less than 14 s."""
         assert draw(7) == draw(7) != draw(8)
-        assert all(15 < job.ideal < 125 for seed in range(200) for job in draw(seed))
+        assert all(14 < job.ideal < 125 for seed in range(200) for job in draw(seed))
 
     @pytest.mark.parametrize(
         ("completed", "agreement"), [([0, 1, 2, 4], 1.0), ([3, 2, 1, 0], -1.0), ([1, 0, 2], 0.5)]
