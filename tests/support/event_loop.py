@@ -1,6 +1,7 @@
 """An event loop in the hands of a test: to wait until something holds, and to move its clock."""
 
 import asyncio
+import selectors
 from collections.abc import Callable
 from typing import Final
 
@@ -34,3 +35,28 @@ class LoopClock:
         self._ahead += seconds
         for _ in range(20):
             await asyncio.sleep(0)
+
+
+class _Skipping(selectors.DefaultSelector):
+    """Waits a moment at most, and skips the rest of the time in which nothing would happen."""
+
+    MOMENT: Final = 0.25
+    """Seconds in which a busy machine delivers what was sent on its loopback."""
+
+    skipped = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= self.MOMENT:
+            return super().select(timeout)
+        events = super().select(self.MOMENT)
+        self.skipped += 0.0 if events else timeout - self.MOMENT
+        return events
+
+
+def skipping_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop that soon comes to limits of silence, if all that speaks runs on it."""
+    selector = _Skipping()
+    loop = asyncio.SelectorEventLoop(selector)
+    real = loop.time
+    loop.time = lambda: real() + selector.skipped  # type: ignore[method-assign]
+    return loop
