@@ -243,9 +243,7 @@ class TestCancelled:
             assert await leader == target
 
     @pytest.mark.asyncio
-    async def test_not_own_limit(
-        self,
-    ) -> None:
+    async def test_not_own_limit(self) -> None:
         """Cancellation is not taken for the call's own limit."""
         async with setting() as s:
             s.proxy.script = [Point.STALL_AFTER_COMMIT]
@@ -257,9 +255,7 @@ class TestCancelled:
         assert not isinstance(caught.value, RolesTimeoutError)
 
     @pytest.mark.asyncio
-    async def test_not_cancelled(
-        self,
-    ) -> None:
+    async def test_not_cancelled(self) -> None:
         """A call's own limit is not taken for cancellation."""
         async with setting() as s:
             s.proxy.script = [Point.STALL_AFTER_COMMIT]
@@ -274,9 +270,7 @@ class TestCancelled:
                 assert task.cancelling() == 0
 
     @pytest.mark.asyncio
-    async def test_timeout_0(
-        self,
-    ) -> None:
+    async def test_timeout_0(self) -> None:
         """A timeout of 0 before anything was sent sends nothing."""
         async with setting() as s:
             with pytest.raises(TimeoutError):
@@ -300,9 +294,7 @@ class TestCancelled:
 
         anyio.run(main, backend=backend)
 
-    def test_fake_search(
-        self,
-    ) -> None:
+    def test_fake_search(self) -> None:
         """The fake's shared search survives its leader under trio."""
 
         async def find(roles: RolesClient, found: list[Role]) -> None:
@@ -355,9 +347,7 @@ class TestBackpressure:
     """Many calls at once."""
 
     @pytest.mark.asyncio
-    async def test_ten_thousand(
-        self,
-    ) -> None:
+    async def test_ten_thousand(self) -> None:
         """10,000 calls at once all finish, over as many connections as allowed."""
         async with (
             busy() as server,
@@ -375,9 +365,7 @@ class TestBackpressure:
             assert server.most == 20
 
     @pytest.mark.asyncio
-    async def test_order(
-        self,
-    ) -> None:
+    async def test_order(self) -> None:
         """Calls get their turn in the order in which they came."""
         async with (
             busy() as server,
@@ -394,9 +382,7 @@ class TestBackpressure:
             assert server.order == [str(number) for number in range(200)]
 
     @pytest.mark.asyncio
-    async def test_out_of_time(
-        self,
-    ) -> None:
+    async def test_out_of_time(self) -> None:
         """A call whose time runs out before its turn says that nothing was sent."""
         async with setting(max_concurrency=1) as s:
             s.proxy.script = [Point.STALL_IN_BODY]

@@ -58,9 +58,7 @@ def types(frame: pd.DataFrame) -> dict[str, str]:
 class TestPandas:
     """Roles as a pandas frame."""
 
-    def test_shape(
-        self,
-    ) -> None:
+    def test_shape(self) -> None:
         """A frame has a row a role and a column a field."""
         frame = page(ENGINEER, VIEWER).to_df()
 
@@ -93,27 +91,21 @@ class TestPandas:
             "updated_at": "datetime64[us, UTC]",
         }
 
-    def test_no_description(
-        self,
-    ) -> None:
+    def test_no_description(self) -> None:
         """A missing description is missing, and no text."""
         assert list(page(ENGINEER, VIEWER).to_df()["description"].isna()) == [False, True]
         assert list(
             page(VIEWER).to_df(exclude_none=False, convert_dtypes=False)["description"]
         ) == [None]
 
-    def test_permissions(
-        self,
-    ) -> None:
+    def test_permissions(self) -> None:
         """Permissions are lists of plain strings."""
         held = page(ENGINEER).to_df()["permissions"][0]
 
         assert held == ["PROJECT_READ", "ZEBRA_READ"]
         assert [type(permission) for permission in held] == [str, str]
 
-    def test_offsets(
-        self,
-    ) -> None:
+    def test_offsets(self) -> None:
         """Timestamps of mixed offsets are the same moments in UTC."""
         frame = page(ENGINEER, attrs.evolve(ENGINEER, updated_at=ENGINEER.created_at)).to_df()
 
@@ -122,19 +114,14 @@ class TestPandas:
             pd.Timestamp("2026-01-02T03:04:05.000678Z"),
         ]
 
-    def test_old_timestamps(
-        self,
-    ) -> None:
+    def test_old_timestamps(self) -> None:
         """Timestamps may be older than nanoseconds reach."""
         frame = page(attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=UTC))).to_df()
 
         assert frame["created_at"][0].year == 1
 
     @pytest.mark.parametrize("convert", [ListRolesResponse.to_df, ListRolesResponse.to_polars])
-    def test_outside_calendar(
-        self,
-        convert: Callable[[ListRolesResponse], object],
-    ) -> None:
+    def test_outside_calendar(self, convert: Callable[[ListRolesResponse], object]) -> None:
         """Timestamps that leave the calendar in UTC are an error of ours."""
         role = attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=INDIA))
 
@@ -143,9 +130,7 @@ class TestPandas:
         ):
             convert(page(role))
 
-    def test_empty_column(
-        self,
-    ) -> None:
+    def test_empty_column(self) -> None:
         """A column without any value is dropped, as by Arize's client."""
         assert list(page(WITHHELD).to_df().columns) == [
             name for name in COLUMNS if name not in {"description", "permissions"}
@@ -156,17 +141,13 @@ class TestPandas:
         """A column with some value is kept."""
         assert list(page(ENGINEER, WITHHELD).to_df(exclude_none=exclude_none).columns) == COLUMNS
 
-    def test_any(
-        self,
-    ) -> None:
+    def test_any(self) -> None:
         """`any` drops a column that lacks some value."""
         assert list(page(ENGINEER, VIEWER).to_df(exclude_none="any").columns) == [
             name for name in COLUMNS if name != "description"
         ]
 
-    def test_exclude_nothing(
-        self,
-    ) -> None:
+    def test_exclude_nothing(self) -> None:
         """False drops no column."""
         assert list(page(WITHHELD).to_df(exclude_none=False).columns) == COLUMNS
 
@@ -177,25 +158,19 @@ class TestPandas:
 
         assert (list(frame.columns), len(frame)) == (COLUMNS, 0)
 
-    def test_bad_exclude(
-        self,
-    ) -> None:
+    def test_bad_exclude(self) -> None:
         """Another value of `exclude_none` is refused."""
         with pytest.raises(
             ValidationError, match="exclude_none: must be True, False, 'all' or 'any'"
         ):
             page().to_df(exclude_none=cast("Any", "some"))
 
-    def test_json_normalize(
-        self,
-    ) -> None:
+    def test_json_normalize(self) -> None:
         """`json_normalize` changes nothing, as roles are flat."""
         assert page(ENGINEER).to_df(json_normalize=True).equals(page(ENGINEER).to_df())
 
     @pytest.mark.asyncio
-    async def test_walk(
-        self,
-    ) -> None:
+    async def test_walk(self) -> None:
         """A walk over all pages ends in one frame."""
         account = FakeAccount(predefined=False)
         for number in range(230):
@@ -225,9 +200,7 @@ class TestPolars:
         }
         assert frame.height == len(roles)
 
-    def test_values(
-        self,
-    ) -> None:
+    def test_values(self) -> None:
         """A polars frame holds the values of the roles."""
         assert page(ENGINEER, WITHHELD).to_polars().rows(named=True) == [
             {
@@ -254,9 +227,7 @@ class TestPolars:
 class TestMatrix:
     """Who holds what."""
 
-    def test_holds(
-        self,
-    ) -> None:
+    def test_holds(self) -> None:
         """The matrix tells which role holds which permission."""
         matrix = page(ENGINEER, VIEWER).permission_matrix()
 
@@ -266,17 +237,13 @@ class TestMatrix:
         assert list(matrix["ROLE_DELETE"]) == [False, False]
         assert matrix.to_numpy().sum() == 4
 
-    def test_columns(
-        self,
-    ) -> None:
+    def test_columns(self) -> None:
         """The matrix has every permission, and then those that are newer."""
         columns = list(page(ENGINEER).permission_matrix().columns)
 
         assert columns == [*(member.value for member in Permission), "ZEBRA_READ"]
 
-    def test_member(
-        self,
-    ) -> None:
+    def test_member(self) -> None:
         """A member looks its column up."""
         assert page(VIEWER).permission_matrix().loc["Viewer", Permission.DATASET_READ]
 
@@ -289,9 +256,7 @@ class TestMatrix:
         assert (matrix.index.name, matrix.columns.name) == ("role", "permission")
         assert matrix.shape[0] == len(roles)
 
-    def test_withheld(
-        self,
-    ) -> None:
+    def test_withheld(self) -> None:
         """Withheld permissions make no matrix of False."""
         with pytest.raises(RolesError, match=r"withheld the permissions of 'Viewer'.*ROLE_READ"):
             page(ENGINEER, WITHHELD).permission_matrix()

@@ -96,9 +96,7 @@ def named(name: str) -> bytes:
 class TestRequests:
     """What the client sends."""
 
-    async def test_headers(
-        self,
-    ) -> None:
+    async def test_headers(self) -> None:
         """Every request says who asks."""
         async with client(page()) as (roles, script):
             await roles.list()
@@ -132,9 +130,7 @@ class TestRequests:
         assert script.lines == [line]
         assert script.requests[0].body == b""
 
-    async def test_create(
-        self,
-    ) -> None:
+    async def test_create(self) -> None:
         """`create` sends a JSON body."""
         async with client(answer(named('A "B" \\ C'), "201 Created")) as (roles, script):
             await roles.create(
@@ -154,17 +150,13 @@ class TestRequests:
             ).encode()
         )
 
-    async def test_no_description(
-        self,
-    ) -> None:
+    async def test_no_description(self) -> None:
         """`create` leaves out a description of None."""
         async with client(answer(named("A"), "201 Created")) as (roles, script):
             await roles.create(name="A", permissions=["ROLE_READ"])
         assert script.requests[0].body == b'{"name":"A","permissions":["ROLE_READ"]}'
 
-    async def test_empty_description(
-        self,
-    ) -> None:
+    async def test_empty_description(self) -> None:
         """`create` sends an empty description that it is given."""
         async with client(answer(named("A"), "201 Created")) as (roles, script):
             await roles.create(name="A", permissions=["ROLE_READ"], description="")
@@ -199,9 +191,7 @@ class TestRequests:
             f"DELETE /v2/roles/{segment}",
         ]
 
-    async def test_no_body(
-        self,
-    ) -> None:
+    async def test_no_body(self) -> None:
         """`get` and `delete` send no body."""
         async with client(answer(ROLE), NO_CONTENT) as (roles, script):
             await roles.get(role_id=ROLE_ID)
@@ -233,9 +223,7 @@ class TestRequests:
         assert request.headers["content-type"] == "application/json"
         assert request.body == body
 
-    async def test_role_as_id(
-        self,
-    ) -> None:
+    async def test_role_as_id(self) -> None:
         """A role that looks like an ID is sent as one."""
         async with client(answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
             await roles.get(role=ROLE_ID)
@@ -243,9 +231,7 @@ class TestRequests:
             await roles.delete(role=ROLE_ID)
         assert script.lines == [f"GET {ROLE_PATH}", f"PATCH {ROLE_PATH}", f"DELETE {ROLE_PATH}"]
 
-    async def test_walk(
-        self,
-    ) -> None:
+    async def test_walk(self) -> None:
         """A walk asks for 100 at a time and follows cursors."""
         async with client(
             page(role(3, "C"), cursor=b"one"),
@@ -260,9 +246,7 @@ class TestRequests:
             "GET /v2/roles?limit=100&cursor=t%2Fo%3D&is_predefined=false",
         ]
 
-    async def test_walk_limit(
-        self,
-    ) -> None:
+    async def test_walk_limit(self) -> None:
         """A walk asks for as many at a time as it is told."""
         async with client(page(role(2, "B"), cursor=b"one"), page(role(1, "A"))) as (roles, script):
             names = [role.name async for role in roles.list(limit=1, cursor="from")]
@@ -272,9 +256,7 @@ class TestRequests:
             "GET /v2/roles?limit=1&cursor=one",
         ]
 
-    async def test_walk_lazy(
-        self,
-    ) -> None:
+    async def test_walk_lazy(self) -> None:
         """A walk asks for a page only when it gets there."""
         async with client(page(role(3, "C"), role(2, "B"), cursor=b"one"), page()) as (
             roles,
@@ -289,9 +271,7 @@ class TestRequests:
                 await anext(walk)
             assert len(script.lines) == 2
 
-    async def test_empty_page(
-        self,
-    ) -> None:
+    async def test_empty_page(self) -> None:
         """A walk goes on through an empty page that has more."""
         async with client(
             page(role(2, "B"), cursor=b"one"), page(cursor=b"two"), page(role(1, "A"))
@@ -306,27 +286,21 @@ class TestRequests:
                 _ = [role async for role in roles.list()]
         assert len(script.lines) == len(cursors)
 
-    async def test_no_cursor(
-        self,
-    ) -> None:
+    async def test_no_cursor(self) -> None:
         """A walk stops with an error when more comes without a cursor."""
         body = b'{"roles":[],"pagination":{"has_more":true}}'
         async with client(answer(body)) as (roles, _):
             with pytest.raises(InvalidResponseError, match="no cursor"):
                 _ = [role async for role in roles.list()]
 
-    async def test_end_of_walk(
-        self,
-    ) -> None:
+    async def test_end_of_walk(self) -> None:
         """A walk ends where the service says so, whatever the cursor."""
         body = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"one"}}' % role(1, "A")
         async with client(answer(body), page(role(2, "B"))) as (roles, script):
             assert [role.name async for role in roles.list()] == ["A"]
         assert len(script.lines) == 1
 
-    async def test_get_by_name(
-        self,
-    ) -> None:
+    async def test_get_by_name(self) -> None:
         """`get` by a name is one walk to the page that holds it."""
         async with client(
             page(role(3, "C"), cursor=b"one"), page(role(2, "B"), role(1, "A"), cursor=b"two")
@@ -335,9 +309,7 @@ class TestRequests:
         assert (found.id, found.name) == ("id2", "B")
         assert script.lines == ["GET /v2/roles?limit=100", "GET /v2/roles?limit=100&cursor=one"]
 
-    async def test_change_by_name(
-        self,
-    ) -> None:
+    async def test_change_by_name(self) -> None:
         """A name is looked for in the list, and the second time at the ID that it had."""
         listing = page(b'{"name":"AI Engineer",' + ROLE.lstrip(b"{"), role(1, "A"))
         async with client(listing, answer(ROLE), answer(ROLE), NO_CONTENT) as (roles, script):
@@ -350,9 +322,7 @@ class TestRequests:
             f"DELETE {ROLE_PATH}",
         ]
 
-    async def test_closest_names(
-        self,
-    ) -> None:
+    async def test_closest_names(self) -> None:
         """An error for a name tells the closest ones of all pages."""
         pages = [
             page(*[role(n * 100 + m, f"Role {n}-{m}") for m in range(100)], cursor=b"c%d" % n)
@@ -367,9 +337,7 @@ class TestRequests:
         assert caught.value.closest == ("Engineers",)
         assert (caught.value.name, caught.value.status) == ("Engineer", 404)
 
-    async def test_open_at_once(
-        self,
-    ) -> None:
+    async def test_open_at_once(self) -> None:
         """A client is open from its first call on."""
         async with scripted(page()) as script:
             roles = AiohttpRolesClient("KEY-123456", base_url=script.url)
@@ -380,9 +348,7 @@ class TestRequests:
 class TestAnswers:
     """What the client makes of answers."""
 
-    async def test_role(
-        self,
-    ) -> None:
+    async def test_role(self) -> None:
         """Role is read."""
         async with client(answer(ROLE)) as (roles, _):
             found = await roles.get(role_id=ROLE_ID)
@@ -398,9 +364,7 @@ class TestAnswers:
             ),
         )
 
-    async def test_absent_members(
-        self,
-    ) -> None:
+    async def test_absent_members(self) -> None:
         """What may be absent is None, and what is new is ignored."""
         body = b"""{"id":"Um9sZToxOmFCY0Q=","name":"A","is_predefined":true,"color":{"r":1},
       "created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00-08:00"}"""
@@ -429,9 +393,7 @@ class TestAnswers:
             found = await roles.get(role_id=ROLE_ID)
         assert found.created_at == moment
 
-    async def test_newer_permission(
-        self,
-    ) -> None:
+    async def test_newer_permission(self) -> None:
         """A permission that is newer arrives and can be sent back."""
         body = ROLE.replace(b"DATASET_READ", b"WARP_DRIVE_READ")
         async with client(answer(body), answer(body)) as (roles, script):
@@ -444,9 +406,7 @@ class TestAnswers:
         assert f"{newer}" == "WARP_DRIVE_READ"
         assert script.requests[1].body == b'{"permissions":["PROJECT_READ","WARP_DRIVE_READ"]}'
 
-    async def test_page(
-        self,
-    ) -> None:
+    async def test_page(self) -> None:
         """Page is read."""
         body = b"""{"roles":[%s],"pagination":{"has_more":true,"next_cursor":"abc/d+="}}""" % ROLE
         async with client(answer(body)) as (roles, _):
@@ -456,9 +416,7 @@ class TestAnswers:
         assert found.pagination.has_more is True
         assert found.pagination.next_cursor == "abc/d+="
 
-    async def test_deletion(
-        self,
-    ) -> None:
+    async def test_deletion(self) -> None:
         """Deletion is read."""
         async with client(NO_CONTENT) as (roles, _):
             assert await roles.delete(role_id=ROLE_ID) is None  # type: ignore[func-returns-value]
@@ -504,9 +462,7 @@ class TestAnswers:
             f"GET {ROLE_PATH} answered {number} A title: What was wrong. (request id request-7)"
         )
 
-    async def test_plan(
-        self,
-    ) -> None:
+    async def test_plan(self) -> None:
         """A plan that stands in the way is told."""
         body = b"""{"title":"Access forbidden","status":403,"entitlement":"custom_roles","limit":5,
       "current_count":5,"required_plan":"ENTERPRISE"}"""
@@ -519,9 +475,7 @@ class TestAnswers:
             *("custom_roles", 5, 5, "ENTERPRISE"),
         )
 
-    async def test_header_names(
-        self,
-    ) -> None:
+    async def test_header_names(self) -> None:
         """Headers are found however they are written."""
         headers = ("x-request-id: request-7", "RETRY-AFTER: 7")
         wire = problem("429 Too Many Requests", b"{}", *headers)
@@ -554,27 +508,21 @@ class TestAnswers:
                 await roles.list()
         assert caught.value.retry_after == seconds
 
-    async def test_create_other(
-        self,
-    ) -> None:
+    async def test_create_other(self) -> None:
         """A role with another name is somebody else's answer, so the client looks in the list."""
         async with client(answer(ROLE, "201 Created"), page()) as (roles, script):
             with pytest.raises(OutcomeUnknownError, match="it is a role with another name"):
                 await roles.create(name="A", permissions=["ROLE_READ"])
         assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
 
-    async def test_create_no_permissions(
-        self,
-    ) -> None:
+    async def test_create_no_permissions(self) -> None:
         """A role whose permissions are withheld may be the one that was made, or another."""
         withheld = role(1, "A").replace(b'"permissions":["ROLE_READ"],', b"")
         async with client(answer(b"<html>", kind="text/html"), page(withheld)) as (roles, _):
             with pytest.raises(OutcomeUnknownError):
                 await roles.create(name="A", permissions=["ROLE_READ"])
 
-    async def test_redirect_to_no_url(
-        self,
-    ) -> None:
+    async def test_redirect_to_no_url(self) -> None:
         """A target that cannot be read is told as such."""
         async with client(answer(b"", "302 Found", "text/html", "Location: http://[::1")) as (
             roles,
@@ -595,24 +543,18 @@ class TestAnswers:
                 await roles.get(role_id=role_id)
         assert ("role_id= takes an ID, and role= takes a name, too" in str(caught.value)) is hinted
 
-    async def test_long_page(
-        self,
-    ) -> None:
+    async def test_long_page(self) -> None:
         """A page holds at most as many roles as were asked for."""
         async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
             with pytest.raises(InvalidResponseError, match="holds 2 roles, and 1 w"):
                 await roles.list(limit=1)
 
-    async def test_create_200(
-        self,
-    ) -> None:
+    async def test_create_200(self) -> None:
         """The reference documents 201; a 200 with the role is as good."""
         async with client(answer(ROLE, "200 OK")) as (roles, _):
             assert (await roles.create(name="AI Engineer", permissions=["ROLE_READ"])).id == ROLE_ID
 
-    async def test_id_without_padding(
-        self,
-    ) -> None:
+    async def test_id_without_padding(self) -> None:
         """A role that was asked for without the padding of its ID is that role."""
         async with client(answer(ROLE)) as (roles, script):
             assert (await roles.get(role_id=ROLE_ID.rstrip("="))).id == ROLE_ID
@@ -661,9 +603,7 @@ class TestAnswers:
         assert (caught.value.status, caught.value.method) == (200, "GET")
         assert caught.value.path == ROLE_PATH
 
-    async def test_gateway_page(
-        self,
-    ) -> None:
+    async def test_gateway_page(self) -> None:
         """A gateway's page becomes the error of its status, with an excerpt."""
         html = b"<html>\n<h1>502 Bad\x1b[31m Gateway</h1>" + b"x" * 1000 + b"</html>"
         async with client(answer(html, "502 Bad Gateway", "text/html")) as (roles, _):
@@ -676,9 +616,7 @@ class TestAnswers:
         assert "html" not in message
         assert len(message) < 700
 
-    async def test_empty_refusal(
-        self,
-    ) -> None:
+    async def test_empty_refusal(self) -> None:
         """An empty refusal is an error, too."""
         wires = (answer(b"", "401 Unauthorized"), answer(b"", "404 Not Found"))
         async with client(*wires) as (roles, _):
@@ -689,9 +627,7 @@ class TestAnswers:
         assert refused.value.problem is None
         assert type(gateways.value) is StatusError
 
-    async def test_broken_off(
-        self,
-    ) -> None:
+    async def test_broken_off(self) -> None:
         """An answer that breaks off is a failed connection."""
         whole = answer(ROLE)
         async with client(whole[:-20]) as (roles, _):
@@ -707,9 +643,7 @@ class TestAnswers:
         assert caught.value.operation == "update"
         assert caught.value.attempts == 1
 
-    async def test_cancelled(
-        self,
-    ) -> None:
+    async def test_cancelled(self) -> None:
         """A cancelled call is cancelled at once."""
         async with client(None) as (roles, script):
             task = asyncio.ensure_future(roles.list())
@@ -719,9 +653,7 @@ class TestAnswers:
                 await task
         assert len(script.lines) == 1
 
-    async def test_echoed_key(
-        self,
-    ) -> None:
+    async def test_echoed_key(self) -> None:
         """A key that an answer echoes is not repeated."""
         body = b'{"title":"KEY-123456","status":400,"detail":"you sent Bearer KEY-123456"}'
         async with client(problem("400 Bad Request", body, "X-Request-Id: KEY-123456")) as (
@@ -823,10 +755,7 @@ class TestServer:
         assert got.start == "HTTP/1.1 200 OK"
         assert json.loads(got.body)["id"] == "Og/+YQ=="
 
-    async def test_withheld(
-        self,
-        account: FakeAccount,
-    ) -> None:
+    async def test_withheld(self, account: FakeAccount) -> None:
         """The server withholds permissions from a key that may not read them."""
         account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
         account.add_key("blind", grants=["ROLE_CREATE"])
@@ -862,9 +791,7 @@ class TestServer:
         assert page["pagination"].keys() == {"has_more", "next_cursor"}
         assert page["pagination"]["has_more"] is True
 
-    async def test_empty_page(
-        self,
-    ) -> None:
+    async def test_empty_page(self) -> None:
         """The server answers with an empty page where there is nothing."""
         async with wire_to(FakeAccount(api_key="fake-api-key", predefined=False)) as wire:
             page = await wire.ask("GET /v2/roles")
@@ -1150,9 +1077,7 @@ class TestServer:
         assert refused.headers["content-type"] == "application/problem+json"
         assert json.loads(refused.body)["type"].endswith("#service-unavailable")
 
-    async def test_plan(
-        self,
-    ) -> None:
+    async def test_plan(self) -> None:
         """The server tells a plan that stands in the way."""
         account = FakeAccount(api_key="fake-api-key", max_custom_roles=0)
         async with wire_to(account) as wire:

@@ -170,9 +170,7 @@ class TestOpenTelemetry:
     """OpenTelemetry's instrumentation of aiohttp, as `AiohttpRolesClient` documents it."""
 
     @pytest.mark.asyncio
-    async def test_own_session(
-        self,
-    ) -> None:
+    async def test_own_session(self) -> None:
         """OpenTelemetry sees every attempt of a client."""
         tracing = Tracing()
         with instrumented(tracing):
@@ -183,9 +181,7 @@ class TestOpenTelemetry:
         assert "fake-api-key" not in tracing.shown()
 
     @pytest.mark.asyncio
-    async def test_lent_session(
-        self,
-    ) -> None:
+    async def test_lent_session(self) -> None:
         """OpenTelemetry sees every attempt on a session that it traces."""
         tracing = Tracing()
         config = create_trace_config(tracer_provider=tracing.provider)

@@ -14,9 +14,7 @@ UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 class TestMembers:
     """The members of `Permission`."""
 
-    def test_identifier(
-        self,
-    ) -> None:
+    def test_identifier(self) -> None:
         """A member is its identifier."""
         assert Permission.PROJECT_READ == "PROJECT_READ"
         assert str(Permission.PROJECT_READ) == "PROJECT_READ"
@@ -92,18 +90,14 @@ class TestSelection:
 class TestUnknown:
     """Permissions that this version does not know."""
 
-    def test_identifier(
-        self,
-    ) -> None:
+    def test_identifier(self) -> None:
         """An unknown permission is its identifier."""
         assert UNKNOWN == "DATASET_EXAMPLE_TELEPORT"
         assert str(UNKNOWN) == f"{UNKNOWN}" == UNKNOWN.value == "DATASET_EXAMPLE_TELEPORT"
         assert type(str(UNKNOWN)) is str
         assert hash(UNKNOWN) == hash("DATASET_EXAMPLE_TELEPORT")
 
-    def test_says_so(
-        self,
-    ) -> None:
+    def test_says_so(self) -> None:
         """An unknown permission says so."""
         assert (UNKNOWN.is_known, Permission.ROLE_READ.is_known) == (False, True)
         assert repr(UNKNOWN) == "UnknownPermission('DATASET_EXAMPLE_TELEPORT')"
@@ -119,9 +113,7 @@ class TestUnknown:
             assert other == permission
             assert type(other) is type(permission)
 
-    def test_any_permission(
-        self,
-    ) -> None:
+    def test_any_permission(self) -> None:
         """Any identifier becomes a member or an unknown permission."""
         assert any_permission("ROLE_READ") is Permission.ROLE_READ
         assert any_permission("ROLE_SING") == UnknownPermission("ROLE_SING")

@@ -92,45 +92,33 @@ def notebook(response: Any) -> str:  # noqa: ANN401 - a notebook knows no types 
 class TestData:
     """Data and back."""
 
-    def test_role(
-        self,
-    ) -> None:
+    def test_role(self) -> None:
         """A role turns into JSON-ready data."""
         assert ROLE.to_dict() == ROLE_DATA
 
-    def test_absent(
-        self,
-    ) -> None:
+    def test_absent(self) -> None:
         """What is absent stays absent."""
         assert BARE.to_dict() == BARE_DATA
         assert PaginationMetadata(has_more=False).to_dict() == {"has_more": False}
 
-    def test_page(
-        self,
-    ) -> None:
+    def test_page(self) -> None:
         """A page turns into JSON-ready data."""
         assert PAGE.to_dict() == PAGE_DATA
 
-    def test_plain_strings(
-        self,
-    ) -> None:
+    def test_plain_strings(self) -> None:
         """The data holds plain strings only."""
         data = ROLE.to_dict()
 
         assert [type(p) for p in data["permissions"]] == [str, str]
 
-    def test_to_json(
-        self,
-    ) -> None:
+    def test_to_json(self) -> None:
         """JSON is the same data on one line."""
         text = PAGE.to_json()
 
         assert json.loads(text) == PAGE_DATA
         assert "\n" not in text
 
-    def test_from_dict(
-        self,
-    ) -> None:
+    def test_from_dict(self) -> None:
         """Data gives the equal object back."""
         assert Role.from_dict(ROLE_DATA) == ROLE
         assert Role.from_dict(BARE_DATA) == BARE
@@ -141,9 +129,7 @@ class TestData:
         """JSON gives the equal object back, from text or bytes."""
         assert ListRolesResponse.from_json(text) == PAGE
 
-    def test_permissions(
-        self,
-    ) -> None:
+    def test_permissions(self) -> None:
         """Permissions come back as members and as unknown ones."""
         permissions = Role.from_dict(ROLE_DATA).permissions
 
@@ -161,21 +147,15 @@ class TestData:
         """Every role of encodable text survives JSON."""
         assert Role.from_json(role.to_json()) == role
 
-    def test_unknown_keys(
-        self,
-    ) -> None:
+    def test_unknown_keys(self) -> None:
         """Unknown keys are ignored."""
         assert Role.from_dict({**ROLE_DATA, "color": "teal"}) == ROLE
 
-    def test_null(
-        self,
-    ) -> None:
+    def test_null(self) -> None:
         """Null for an optional field is absence."""
         assert Role.from_dict({**BARE_DATA, "description": None, "permissions": None}) == BARE
 
-    def test_leap_second(
-        self,
-    ) -> None:
+    def test_leap_second(self) -> None:
         """A leap second is the second before it."""
         role = Role.from_dict({**BARE_DATA, "created_at": "2026-12-31t23:59:60z"})
 
@@ -206,16 +186,12 @@ class TestData:
 
         assert [(v.field, v.message) for v in caught.value.violations] == [(field, message)]
 
-    def test_sixtieth_minute(
-        self,
-    ) -> None:
+    def test_sixtieth_minute(self) -> None:
         """The sixtieth minute is no leap second."""
         with pytest.raises(ValidationError):
             Role.from_dict({**ROLE_DATA, "created_at": "2026-01-01T00:60:00Z"})
 
-    def test_every_fault(
-        self,
-    ) -> None:
+    def test_every_fault(self) -> None:
         """Every fault of a page is named with its place."""
         with pytest.raises(ValidationError) as caught:
             ListRolesResponse.from_dict({"roles": [ROLE_DATA, {**BARE_DATA, "name": 1}]})
@@ -225,9 +201,7 @@ class TestData:
             ("$.pagination", "is required"),
         }
 
-    def test_not_an_object(
-        self,
-    ) -> None:
+    def test_not_an_object(self) -> None:
         """What is no object is refused."""
         with pytest.raises(ValidationError) as caught:
             Role.from_json("[]")
@@ -244,9 +218,7 @@ class TestData:
 class TestFields:
     """What a class tells of its fields."""
 
-    def test_info(
-        self,
-    ) -> None:
+    def test_info(self) -> None:
         """Fields tell name, type, meaning and whether they are always there."""
         assert Role.model_fields["description"] == FieldInfo(
             name="description",
@@ -255,9 +227,7 @@ class TestFields:
             doc="At most 1000 characters; None if there is none.",
         )
 
-    def test_order(
-        self,
-    ) -> None:
+    def test_order(self) -> None:
         """Fields come in the order of the reference."""
         assert [(f.name, f.required) for f in Role.model_fields.values()] == [
             ("id", True),
@@ -270,10 +240,7 @@ class TestFields:
         ]
 
     @pytest.mark.parametrize("model", [Role, ListRolesResponse, PaginationMetadata])
-    def test_model_fields(
-        self,
-        model: type[Role | ListRolesResponse | PaginationMetadata],
-    ) -> None:
+    def test_model_fields(self, model: type[Role | ListRolesResponse | PaginationMetadata]) -> None:
         """`model_fields` are the fields by name."""
         assert list(model.model_fields) == [field.name for field in attrs.fields(model)]
         assert all(field.name == name and field.doc for name, field in model.model_fields.items())
@@ -282,9 +249,7 @@ class TestFields:
 class TestDisplay:
     """What people see."""
 
-    def test_repr_role(
-        self,
-    ) -> None:
+    def test_repr_role(self) -> None:
         """The repr of a role is one line."""
         assert repr(ROLE) == (
             "Role(id='Um9sZToxOmFCY0Q=', name='AI Engineer', description='Looks at projects.', "
@@ -292,15 +257,11 @@ class TestDisplay:
             "created_at=2026-01-02T03:04:05.678000+00:00, updated_at=2026-02-03T04:05:06+05:30)"
         )
 
-    def test_repr_withheld(
-        self,
-    ) -> None:
+    def test_repr_withheld(self) -> None:
         """The repr says where permissions were withheld."""
         assert "permissions=None" in repr(BARE)
 
-    def test_repr_one_line(
-        self,
-    ) -> None:
+    def test_repr_one_line(self) -> None:
         """The repr stays a line, whatever the service sends."""
         role = attrs.evolve(
             ROLE,
@@ -315,9 +276,7 @@ class TestDisplay:
         assert "PROJECT_READ" not in repr(role)
         assert f"… {len(Permission) - 2} more" in repr(role)
 
-    def test_repr_page(
-        self,
-    ) -> None:
+    def test_repr_page(self) -> None:
         """The repr of a page shows a few names."""
         page = attrs.evolve(PAGE, roles=(ROLE, BARE, ROLE, BARE, BARE))
 
@@ -326,18 +285,14 @@ class TestDisplay:
             "pagination=PaginationMetadata(has_more=True, next_cursor='bmV4dA=='))"
         )
 
-    def test_html_role(
-        self,
-    ) -> None:
+    def test_html_role(self) -> None:
         """A notebook shows a role as a table of its fields."""
         html = notebook(ROLE)
 
         assert html.startswith("<table><tr><td>id</td><td>Um9sZToxOmFCY0Q=</td></tr>")
         assert "<tr><td>permissions</td><td>PROJECT_READ, PROMPT_SHARE</td></tr>" in html
 
-    def test_html_page(
-        self,
-    ) -> None:
+    def test_html_page(self) -> None:
         """A notebook shows a page as a row a role."""
         html = notebook(PAGE)
 
@@ -349,18 +304,14 @@ class TestDisplay:
         )
         assert "<td>Viewer</td><td></td><td></td><td>True</td>" in html
 
-    def test_html_100(
-        self,
-    ) -> None:
+    def test_html_100(self) -> None:
         """A notebook shows the first hundred roles."""
         html = notebook(attrs.evolve(PAGE, roles=(BARE,) * 103))
 
         assert html.count("<td>Viewer</td>") == 100
         assert "<td>… 3 more</td>" in html
 
-    def test_html_escaped(
-        self,
-    ) -> None:
+    def test_html_escaped(self) -> None:
         """What a notebook shows is escaped."""
         role = attrs.evolve(ROLE, name="<script>", permissions=(UnknownPermission("<b>&"),))
 
@@ -379,9 +330,7 @@ class TestProtocols:
         """Pickle gives the equal object back."""
         assert pickle.loads(pickle.dumps(response, protocol)) == response  # noqa: S301 - our own
 
-    def test_pickle_members(
-        self,
-    ) -> None:
+    def test_pickle_members(self) -> None:
         """Pickle keeps members members."""
         back: Role = pickle.loads(pickle.dumps(ROLE))  # noqa: S301 - our own
 
@@ -395,39 +344,29 @@ class TestProtocols:
         assert copy.copy(response) == response
         assert copy.deepcopy(response) == response
 
-    def test_hash(
-        self,
-    ) -> None:
+    def test_hash(self) -> None:
         """Equal roles are one in a set."""
         assert {ROLE, Role.from_dict(ROLE_DATA), BARE} == {ROLE, BARE}
 
-    def test_frozen(
-        self,
-    ) -> None:
+    def test_frozen(self) -> None:
         """A response cannot be changed."""
         role: Any = ROLE
 
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             role.name = "Other"
 
-    def test_evolve(
-        self,
-    ) -> None:
+    def test_evolve(self) -> None:
         """`attrs.evolve` makes a changed copy."""
         assert attrs.evolve(ROLE, name="Other").to_dict() == {**ROLE_DATA, "name": "Other"}
 
-    def test_asdict(
-        self,
-    ) -> None:
+    def test_asdict(self) -> None:
         """`attrs.asdict` gives the values as they are."""
         data = attrs.asdict(PAGE)
 
         assert data["roles"][0]["created_at"] == datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
         assert data["pagination"] == {"has_more": True, "next_cursor": "bmV4dA=="}
 
-    def test_match_role(
-        self,
-    ) -> None:
+    def test_match_role(self) -> None:
         """A role matches a pattern of its fields."""
         match ROLE:
             case Role(name="AI Engineer", permissions=(Permission.PROJECT_READ, *others)):
@@ -435,9 +374,7 @@ class TestProtocols:
             case _:
                 pytest.fail("it does not match")
 
-    def test_match_sequence(
-        self,
-    ) -> None:
+    def test_match_sequence(self) -> None:
         """A page matches the pattern of a sequence."""
         match PAGE:
             case [Role(name=first), Role(is_predefined=True) as last]:
@@ -445,9 +382,7 @@ class TestProtocols:
             case _:
                 pytest.fail("it does not match")
 
-    def test_match_page(
-        self,
-    ) -> None:
+    def test_match_page(self) -> None:
         """A page matches a pattern of its fields."""
         match PAGE:
             case ListRolesResponse(
@@ -461,9 +396,7 @@ class TestProtocols:
 class TestSequence:
     """A page is a sequence of its roles."""
 
-    def test_sequence(
-        self,
-    ) -> None:
+    def test_sequence(self) -> None:
         """A page has a length, and holds and yields its roles."""
         assert len(PAGE) == 2
         assert list(PAGE) == [ROLE, BARE]
@@ -473,9 +406,7 @@ class TestSequence:
         assert PAGE.index(BARE) == 1
         assert PAGE.count(ROLE) == 1
 
-    def test_index(
-        self,
-    ) -> None:
+    def test_index(self) -> None:
         """A page is indexed and sliced."""
         assert PAGE[0] is ROLE
         assert PAGE[-1] is BARE
@@ -483,17 +414,13 @@ class TestSequence:
         with pytest.raises(IndexError):
             _ = PAGE[2]
 
-    def test_empty(
-        self,
-    ) -> None:
+    def test_empty(self) -> None:
         """An empty page is false."""
         assert not attrs.evolve(PAGE, roles=())
         assert PAGE
 
     @pytest.mark.asyncio
-    async def test_client(
-        self,
-    ) -> None:
+    async def test_client(self) -> None:
         """What a client returns survives the round trip."""
         async with FakeRolesClient() as client:
             page = await client.list(limit=2)

@@ -114,9 +114,7 @@ class TestTriedAgain:
         assert len(account.calls) == 1
 
     @pytest.mark.asyncio
-    async def test_unknown_status(
-        self,
-    ) -> None:
+    async def test_unknown_status(self) -> None:
         """A status that HTTP does not have leaves the outcome of a change unknown."""
         async with (
             scripted(b"HTTP/1.1 999 Nobody Knows\r\nContent-Length: 0\r\n\r\n") as script,
@@ -284,9 +282,7 @@ class TestWaits:
         assert len(set(waits(account))) > 1
         assert all(0.0 <= wait <= 1.0 for wait in waits(account))
 
-    def test_late_attempt(
-        self,
-    ) -> None:
+    def test_late_attempt(self) -> None:
         """A late attempt waits no longer than the limit."""
         policy = RetryPolicy(attempts=10_000, max_backoff=3.0)
 
@@ -425,10 +421,7 @@ class TestWaits:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_no_time_left(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_no_time_left(self, connect: Connect) -> None:
         """If the wait exceeds the time left, the failure surfaces at once."""
         account = account_at_noon()
         account.fail("list", 503, retry_after=6, times=2)
@@ -446,10 +439,7 @@ class TestOptions:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_policy(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_policy(self, connect: Connect) -> None:
         """`with_options` changes the policy of the client that it returns, and of no other."""
         account = account_at_noon()
         account.outage = True
@@ -476,9 +466,7 @@ class TestOptions:
         assert len(account.calls) == 3
 
     @pytest.mark.asyncio
-    async def test_connections(
-        self,
-    ) -> None:
+    async def test_connections(self) -> None:
         """`with_options` shares the connections."""
         async with (
             # It answers one connection twice; a second one would wait for ever.
@@ -545,10 +533,7 @@ class TestLostCreate:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_not_made(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_not_made(self, connect: Connect) -> None:
         """A role that a lost attempt did not make is made by the next."""
         account = account_at_noon()
         account.fail("create", "lost", when="before")
@@ -593,10 +578,7 @@ class TestLostCreate:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_role_gone(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_role_gone(self, connect: Connect) -> None:
         """A conflict with a role that is gone again leaves the outcome unknown."""
         account = account_at_noon()
         account.fail("create", "lost")
@@ -611,10 +593,7 @@ class TestLostCreate:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_no_read_grant(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_no_read_grant(self, connect: Connect) -> None:
         """A key that may not look leaves the outcome unknown."""
         account = account_at_noon()
         account.add_key("creator", grants=["ROLE_CREATE"])
@@ -629,10 +608,7 @@ class TestLostCreate:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_plan_used_up(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_plan_used_up(self, connect: Connect) -> None:
         """A plan that the lost attempt itself used up does not hide the role."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")
@@ -645,10 +621,7 @@ class TestLostCreate:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_plan_refusal(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_plan_refusal(self, connect: Connect) -> None:
         """A plan that allows no more is a refusal after a lost attempt, too."""
         account = account_at_noon(max_custom_roles=0)
         account.fail("create", "lost")
@@ -714,10 +687,7 @@ class TestLostChange:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_after_outage(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_after_outage(self, connect: Connect) -> None:
         """A role that was never there is not found after an outage, either."""
         account = account_at_noon()
         # The service itself said that it did nothing.
@@ -759,10 +729,7 @@ class TestLostChange:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_update_of_gone(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_update_of_gone(self, connect: Connect) -> None:
         """An update of a role that is gone is not found after a lost attempt, too."""
         account = account_at_noon()
         account.fail("update", "lost")
@@ -819,10 +786,7 @@ class TestNoMoreAttempts:
 
     @pytest.mark.asyncio
     @both_clients
-    async def test_refusal_after_lost(
-        self,
-        connect: Connect,
-    ) -> None:
+    async def test_refusal_after_lost(self, connect: Connect) -> None:
         """A refusal after a lost attempt does not tell what that one did."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")
@@ -869,9 +833,7 @@ class TestNoMoreAttempts:
         assert not isinstance(caught.value, OutcomeUnknownError)
 
     @pytest.mark.asyncio
-    async def test_gateway_503(
-        self,
-    ) -> None:
+    async def test_gateway_503(self) -> None:
         """A 503 that only a gateway speaks of leaves the outcome unknown."""
         gateway = (
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 18\r\n\r\nupstream reset: UC"
@@ -888,9 +850,7 @@ class TestTime:
     """Time, on the account's clock."""
 
     @pytest.mark.asyncio
-    async def test_silence(
-        self,
-    ) -> None:
+    async def test_silence(self) -> None:
         """A silent account is a timeout after every attempt."""
         account = account_at_noon()
         account.slow_down(12.0)
@@ -912,9 +872,7 @@ class TestTime:
         assert waits(account) == [11.0, 12.0]
 
     @pytest.mark.asyncio
-    async def test_total(
-        self,
-    ) -> None:
+    async def test_total(self) -> None:
         """The total time runs over attempts and waits."""
         account = account_at_noon()
         account.slow_down(12.0)
@@ -934,9 +892,7 @@ class TestTime:
         assert (account.now() - account.calls[0].at).total_seconds() == 25.0
 
     @pytest.mark.asyncio
-    async def test_total_after_sent(
-        self,
-    ) -> None:
+    async def test_total_after_sent(self) -> None:
         """If the total time is up after a change was sent, the outcome is unknown."""
         account = account_at_noon()
         account.slow_down(40.0)
@@ -950,9 +906,7 @@ class TestTime:
         account.assert_roles({"Made": ["PROJECT_READ"]})
 
     @pytest.mark.asyncio
-    async def test_total_in_wait(
-        self,
-    ) -> None:
+    async def test_total_in_wait(self) -> None:
         """If the total time is up in the wait after a refusal, nothing happened."""
 
         async def sleep(_: float) -> None:
@@ -969,9 +923,7 @@ class TestTime:
         assert (caught.value.limit, caught.value.sent) == ("total", False)
 
     @pytest.mark.asyncio
-    async def test_total_in_look(
-        self,
-    ) -> None:
+    async def test_total_in_look(self) -> None:
         """If the total time is up during a look at the account, the outcome is unknown."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")
@@ -987,9 +939,7 @@ class TestTime:
         assert (caught.value.__cause__.limit, caught.value.attempts) == ("total", 3)
 
     @pytest.mark.asyncio
-    async def test_total_in_search(
-        self,
-    ) -> None:
+    async def test_total_in_search(self) -> None:
         """If the total time is up during the search for a name, nothing happened."""
         account = account_at_noon()
         account.add_role("Role")
@@ -1002,9 +952,7 @@ class TestTime:
         assert not isinstance(caught.value, OutcomeUnknownError)
 
     @pytest.mark.asyncio
-    async def test_no_limits(
-        self,
-    ) -> None:
+    async def test_no_limits(self) -> None:
         """Without limits, an account may take its time."""
         account = account_at_noon()
         account.slow_down(86_400.0)

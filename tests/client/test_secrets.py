@@ -247,10 +247,7 @@ class TestAnswers:
         assert_safe(caught.value, caplog)
 
     @pytest.mark.asyncio
-    async def test_long_body(
-        self,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
+    async def test_long_body(self, caplog: pytest.LogCaptureFixture) -> None:
         """A body of more than 4 MiB that echoes the key is not repeated."""
         echo = answer(200, KEY + " " * 2**24)
         async with scripted(echo) as script, client(script.url) as roles:
@@ -460,10 +457,7 @@ class TestFailures:
         assert_safe(caught.value, caplog)
 
     @pytest.mark.asyncio
-    async def test_closed_session(
-        self,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
+    async def test_closed_session(self, caplog: pytest.LogCaptureFixture) -> None:
         """A lent session that was closed shows no key."""
         session = aiohttp.ClientSession()
         async with client("http://127.0.0.1:9", session=session) as roles:
@@ -514,9 +508,7 @@ class TestConfiguration:
         assert_safe(caught.value, caplog)
 
     @pytest.mark.asyncio
-    async def test_reprs(
-        self,
-    ) -> None:
+    async def test_reprs(self) -> None:
         """Reprs and warnings show no key."""
         account = FakeAccount()
         account.add_key(KEY)
@@ -551,9 +543,7 @@ class TestConfiguration:
             "make one in each process"
         )
 
-    def test_response_without_key(
-        self,
-    ) -> None:
+    def test_response_without_key(self) -> None:
         """An answer to whoever sent no key is quoted as it is."""
         response = Response(status=200, headers={}, body=b'{"a": "Bearer \\u0041"}')
         assert response.redacted_body() == b'{"a": "Bearer \\u0041"}'

@@ -200,9 +200,7 @@ class TestAuthority:
             assert len(await roles.list()) == 0
 
     @pytest.mark.asyncio
-    async def test_no_tls(
-        self,
-    ) -> None:
+    async def test_no_tls(self) -> None:
         """A server that speaks no TLS is a failure to connect."""
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

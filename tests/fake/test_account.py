@@ -1,3 +1,6 @@
+# The package
+
+
 """The account as a test author sets it up and looks at it."""
 
 import json
@@ -35,10 +38,8 @@ from tests.support.clients import PREDEFINED, START, Connect, account_at_noon, b
 Act = Callable[[FakeAccount], object]
 
 
-# The package
-
-
-def test_every_public_name_is_there_and_no_other() -> None:
+def test_public_names() -> None:
+    """Every public name is there, and no other."""
     assert {name for name in arize_roles_fake.__all__ if hasattr(arize_roles_fake, name)} == {
         "DEFAULT_API_KEY",
         "Assumptions",
@@ -55,89 +56,6 @@ def test_every_public_name_is_there_and_no_other() -> None:
         "serve",
     }
     assert not hasattr(arize_roles_fake, "FakeAcount")
-
-
-# Seeding
-
-
-def test_a_fresh_account_has_the_predefined_roles_and_no_other() -> None:
-    account = FakeAccount()
-    assert [role.name for role in account.roles] == PREDEFINED
-    assert all(role.is_predefined for role in account.roles)
-
-
-def test_an_account_may_have_no_predefined_roles() -> None:
-    assert FakeAccount(predefined=False).roles == ()
-
-
-def test_a_seeded_role_is_what_was_given() -> None:
-    account = account_at_noon()
-    made = datetime(2020, 2, 29, 1, 2, 3, 4, tzinfo=UTC)
-    changed = datetime(2021, 1, 1, tzinfo=UTC)
-    role = account.add_role(
-        "AI Engineer",
-        [Permission.PROJECT_READ, "DATASET_READ"],
-        description="Looks at projects.",
-        is_predefined=True,
-        id="Um9sZTo5OTph",
-        created_at=made,
-        updated_at=changed,
-    )
-    assert role == Role(
-        id="Um9sZTo5OTph",
-        name="AI Engineer",
-        description="Looks at projects.",
-        permissions=(Permission.PROJECT_READ, Permission.DATASET_READ),
-        is_predefined=True,
-        created_at=made,
-        updated_at=changed,
-    )
-    assert account.role("AI Engineer") == role
-    assert account.roles == (role,)
-
-
-def test_a_seeded_role_with_an_empty_description_has_none() -> None:
-    assert account_at_noon().add_role("AI Engineer", description="").description is None
-
-
-def test_a_seeded_role_is_made_now_and_custom_unless_said_otherwise() -> None:
-    role = account_at_noon().add_role("AI Engineer")
-    assert (role.created_at, role.updated_at) == (START, START)
-    assert role.permissions == ()
-    assert role.description is None
-    assert not role.is_predefined
-
-
-def test_updated_at_of_a_seeded_role_is_its_created_at_unless_given() -> None:
-    made = datetime(2020, 1, 1, tzinfo=UTC)
-    assert account_at_noon().add_role("A", created_at=made).updated_at == made
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_permission_unknown_to_this_version_can_be_seeded_and_sent_back(
-    connect: Connect,
-) -> None:
-    account = account_at_noon()
-    role = account.add_role("AI Engineer", ["COMET_LAUNCH"])
-    async with connect(account) as roles:
-        permissions = (await roles.get(role_id=role.id)).permissions
-        assert permissions == ("COMET_LAUNCH",)
-        assert [permission.is_known for permission in permissions or ()] == [False]
-        updated = await roles.update(role_id=role.id, permissions=permissions)
-    assert updated.permissions == ("COMET_LAUNCH",)
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_roles_seeded_with_ages_of_their_own_are_listed_newest_first(
-    connect: Connect,
-) -> None:
-    account = account_at_noon()
-    for name, days in (("middle", 2), ("oldest", 3), ("newest", 1)):
-        account.add_role(name, created_at=START - timedelta(days=days))
-    async with connect(account) as roles:
-        assert [role.name async for role in roles.list(limit=1)] == ["newest", "middle", "oldest"]
 
 
 IMPOSSIBLE: list[tuple[Act, str]] = [
@@ -158,15 +76,6 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     (lambda a: a.add_key(""), "a key must be printable ASCII without spaces"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, since time does not go back, not -1"),
 ]
-
-
-@pytest.mark.parametrize(("seed", "message"), IMPOSSIBLE)
-def test_what_no_account_could_be_is_refused(seed: Act, message: str) -> None:
-    with pytest.raises(ValueError, match=r".") as caught:
-        seed(FakeAccount())
-    assert str(caught.value) == message
-
-
 SLIPS: list[Act] = [
     lambda a: a.add_role("A", "ROLE_READ"),
     lambda a: a.add_key("key", grants="ROLE_READ"),
@@ -174,97 +83,185 @@ SLIPS: list[Act] = [
 ]
 
 
-@pytest.mark.parametrize("slip", SLIPS)
-def test_one_string_where_several_permissions_belong_is_an_error(
-    slip: Act,
-) -> None:
-    with pytest.raises(TypeError, match="not the string 'ROLE_READ'"):
-        slip(FakeAccount())
+class TestRoles:
+    """Roles as a test sets them up."""
+
+    def test_predefined(self) -> None:
+        """A fresh account has the predefined roles and no other."""
+        account = FakeAccount()
+        assert [role.name for role in account.roles] == PREDEFINED
+        assert all(role.is_predefined for role in account.roles)
+
+    def test_no_predefined(self) -> None:
+        """An account may have no predefined roles."""
+        assert FakeAccount(predefined=False).roles == ()
+
+    def test_as_given(self) -> None:
+        """A seeded role is what was given."""
+        account = account_at_noon()
+        made = datetime(2020, 2, 29, 1, 2, 3, 4, tzinfo=UTC)
+        changed = datetime(2021, 1, 1, tzinfo=UTC)
+        role = account.add_role(
+            "AI Engineer",
+            [Permission.PROJECT_READ, "DATASET_READ"],
+            description="Looks at projects.",
+            is_predefined=True,
+            id="Um9sZTo5OTph",
+            created_at=made,
+            updated_at=changed,
+        )
+        assert role == Role(
+            id="Um9sZTo5OTph",
+            name="AI Engineer",
+            description="Looks at projects.",
+            permissions=(Permission.PROJECT_READ, Permission.DATASET_READ),
+            is_predefined=True,
+            created_at=made,
+            updated_at=changed,
+        )
+        assert account.role("AI Engineer") == role
+        assert account.roles == (role,)
+
+    def test_empty_description(self) -> None:
+        """A seeded role with an empty description has none."""
+        assert account_at_noon().add_role("AI Engineer", description="").description is None
+
+    def test_defaults(self) -> None:
+        """A seeded role is made now, and is custom unless said otherwise."""
+        role = account_at_noon().add_role("AI Engineer")
+        assert (role.created_at, role.updated_at) == (START, START)
+        assert role.permissions == ()
+        assert role.description is None
+        assert not role.is_predefined
+
+    def test_updated_at(self) -> None:
+        """`updated_at` of a seeded role is its `created_at` unless given."""
+        made = datetime(2020, 1, 1, tzinfo=UTC)
+        assert account_at_noon().add_role("A", created_at=made).updated_at == made
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_newer_permission(self, connect: Connect) -> None:
+        """A permission unknown to this version can be seeded and sent back."""
+        account = account_at_noon()
+        role = account.add_role("AI Engineer", ["COMET_LAUNCH"])
+        async with connect(account) as roles:
+            permissions = (await roles.get(role_id=role.id)).permissions
+            assert permissions == ("COMET_LAUNCH",)
+            assert [permission.is_known for permission in permissions or ()] == [False]
+            updated = await roles.update(role_id=role.id, permissions=permissions)
+        assert updated.permissions == ("COMET_LAUNCH",)
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_ages(self, connect: Connect) -> None:
+        """Roles seeded with ages of their own are listed newest first."""
+        account = account_at_noon()
+        for name, days in (("middle", 2), ("oldest", 3), ("newest", 1)):
+            account.add_role(name, created_at=START - timedelta(days=days))
+        async with connect(account) as roles:
+            assert [role.name async for role in roles.list(limit=1)] == [
+                "newest",
+                "middle",
+                "oldest",
+            ]
+
+    @pytest.mark.parametrize(("seed", "message"), IMPOSSIBLE)
+    def test_refused(self, seed: Act, message: str) -> None:
+        """What no account could be is refused."""
+        with pytest.raises(ValueError, match=r".") as caught:
+            seed(FakeAccount())
+        assert str(caught.value) == message
+
+    @pytest.mark.parametrize("slip", SLIPS)
+    def test_one_string(self, slip: Act) -> None:
+        """One string where several permissions belong is an error."""
+        with pytest.raises(TypeError, match="not the string 'ROLE_READ'"):
+            slip(FakeAccount())
+
+    def test_chosen_id(self) -> None:
+        """A seeded ID that the account would have given is not given again."""
+        account, other = FakeAccount(), FakeAccount()
+        other.add_role("first")
+        taken = other.add_role("second").id
+        account.add_role("seeded", id=taken)
+        assert account.add_role("next").id != taken
 
 
-def test_a_seeded_id_that_the_account_would_have_given_is_not_given_again() -> None:
-    account, other = FakeAccount(), FakeAccount()
-    other.add_role("first")
-    taken = other.add_role("second").id
-    account.add_role("seeded", id=taken)
-    assert account.add_role("next").id != taken
+class TestTime:
+    """Time and IDs."""
+
+    def test_ids(self) -> None:
+        """IDs are the same in every run."""
+        account = FakeAccount()
+        assert account.add_role("A").id == "Um9sZTo4OnFhanQ="
+        assert account.add_role("B").id == FakeAccount.load(account.dump()).roles[0].id
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_own_clock(self, connect: Connect) -> None:
+        """A role carries the time of the account's own clock."""
+        account = account_at_noon()
+        async with connect(account) as roles:
+            role = await roles.create(name="A", permissions=["ROLE_READ"])
+            account.advance(90.5)
+            role = await roles.update(role_id=role.id, name="B")
+        assert role.created_at == datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+        assert role.updated_at == datetime(2026, 1, 1, 12, 1, 30, 500_000, tzinfo=UTC)
+
+    def test_advance_to(self) -> None:
+        """Time passes up to a moment, and never back."""
+        account = account_at_noon()
+        account.advance_to(START + timedelta(seconds=5))
+        account.advance_to(START)
+        assert account.now() == START + timedelta(seconds=5)
+
+    def test_timezone(self) -> None:
+        """A clock in any timezone tells UTC."""
+        zone = timezone(timedelta(hours=5))
+        account = FakeAccount(clock=lambda: datetime(2026, 1, 1, 17, 0, tzinfo=zone))
+        assert account.now() == START
+        assert account.now().tzinfo is UTC
+
+    def test_system_clock(self) -> None:
+        """The clock is the system's unless given."""
+        assert abs(FakeAccount().now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-# Time and ids
+class TestSnapshots:
+    """Going back to a moment of the roles."""
 
+    def test_restore(self) -> None:
+        """Restoring a snapshot undoes what came after it, as often as wanted."""
+        account = FakeAccount()
+        account.add_role("kept", ["ROLE_READ"])
+        before = account.snapshot()
+        ids: set[str] = set()
+        for _ in range(2):
+            ids.add(account.add_role("made").id)
+            account.restore(before)
+            assert account.role("made") is None
+            assert [r.name for r in account.roles] == ["kept", *PREDEFINED]
+        assert len(ids) == 1
 
-def test_ids_are_the_same_in_every_run() -> None:
-    account = FakeAccount()
-    assert account.add_role("A").id == "Um9sZTo4OnFhanQ="
-    assert account.add_role("B").id == FakeAccount.load(account.dump()).roles[0].id
+    @pytest.mark.asyncio
+    async def test_listed_again(self) -> None:
+        """A restored role is in listings again."""
+        account = account_at_noon()
+        account.add_role("A")
+        before = account.snapshot()
+        async with FakeRolesClient(account) as roles:
+            await roles.delete(role="A")
+            account.restore(before)
+            assert [role.name async for role in roles.list()] == ["A"]
 
+    def test_repr_snapshot(self) -> None:
+        """A snapshot shows no roles when printed."""
+        assert repr(FakeAccount().snapshot()) == "Snapshot()"
 
-@both_clients
-@pytest.mark.asyncio
-async def test_a_role_carries_the_time_of_the_accounts_own_clock(connect: Connect) -> None:
-    account = account_at_noon()
-    async with connect(account) as roles:
-        role = await roles.create(name="A", permissions=["ROLE_READ"])
-        account.advance(90.5)
-        role = await roles.update(role_id=role.id, name="B")
-    assert role.created_at == datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-    assert role.updated_at == datetime(2026, 1, 1, 12, 1, 30, 500_000, tzinfo=UTC)
-
-
-def test_time_passes_up_to_a_moment_and_never_back() -> None:
-    account = account_at_noon()
-    account.advance_to(START + timedelta(seconds=5))
-    account.advance_to(START)
-    assert account.now() == START + timedelta(seconds=5)
-
-
-def test_a_clock_in_any_timezone_tells_utc() -> None:
-    zone = timezone(timedelta(hours=5))
-    account = FakeAccount(clock=lambda: datetime(2026, 1, 1, 17, 0, tzinfo=zone))
-    assert account.now() == START
-    assert account.now().tzinfo is UTC
-
-
-def test_the_clock_is_the_systems_unless_given() -> None:
-    assert abs(FakeAccount().now() - datetime.now(UTC)) < timedelta(minutes=1)
-
-
-# Snapshots
-
-
-def test_restoring_a_snapshot_undoes_what_came_after_it_as_often_as_wanted() -> None:
-    account = FakeAccount()
-    account.add_role("kept", ["ROLE_READ"])
-    before = account.snapshot()
-    ids: set[str] = set()
-    for _ in range(2):
-        ids.add(account.add_role("made").id)
-        account.restore(before)
-        assert account.role("made") is None
-        assert [r.name for r in account.roles] == ["kept", *PREDEFINED]
-    assert len(ids) == 1
-
-
-@pytest.mark.asyncio
-async def test_a_restored_role_is_in_listings_again() -> None:
-    account = account_at_noon()
-    account.add_role("A")
-    before = account.snapshot()
-    async with FakeRolesClient(account) as roles:
-        await roles.delete(role="A")
-        account.restore(before)
-        assert [role.name async for role in roles.list()] == ["A"]
-
-
-def test_a_snapshot_shows_no_roles_when_printed() -> None:
-    assert repr(FakeAccount().snapshot()) == "Snapshot()"
-
-
-def test_an_account_says_how_much_it_holds_when_printed() -> None:
-    assert repr(FakeAccount()) == "<FakeAccount of 7 roles, asked 0 times>"
-
-
-# Whole accounts as JSON
+    def test_repr_account(self) -> None:
+        """An account says how much it holds when printed."""
+        assert repr(FakeAccount()) == "<FakeAccount of 7 roles, asked 0 times>"
 
 
 def full_account() -> FakeAccount:
@@ -276,273 +273,279 @@ def full_account() -> FakeAccount:
     return account
 
 
-def test_a_dumped_account_loads_as_it_was() -> None:
-    account = full_account()
-    loaded = FakeAccount.load(account.dump(), clock=lambda: datetime(2030, 5, 5, tzinfo=UTC))
-    assert loaded.roles == account.roles
-    assert loaded.now() == account.now()
-    assert loaded.max_custom_roles == 7
-    assert loaded.api_keys == ("fake-api-key", "reader")
-    assert loaded.dump() == account.dump()
+class TestDump:
+    """Whole accounts as JSON."""
 
+    def test_loads(self) -> None:
+        """A dumped account loads as it was."""
+        account = full_account()
+        loaded = FakeAccount.load(account.dump(), clock=lambda: datetime(2030, 5, 5, tzinfo=UTC))
+        assert loaded.roles == account.roles
+        assert loaded.now() == account.now()
+        assert loaded.max_custom_roles == 7
+        assert loaded.api_keys == ("fake-api-key", "reader")
+        assert loaded.dump() == account.dump()
 
-@pytest.mark.asyncio
-async def test_a_loaded_key_grants_what_it_did() -> None:
-    account = FakeAccount.load(full_account().dump())
-    async with FakeRolesClient(account, api_key="reader", retry=RetryPolicy(attempts=1)) as roles:
-        with pytest.raises(ForbiddenError):
-            await roles.create(name="B", permissions=["ROLE_READ"])
+    @pytest.mark.asyncio
+    async def test_grants(self) -> None:
+        """A loaded key grants what it did."""
+        account = FakeAccount.load(full_account().dump())
+        async with FakeRolesClient(
+            account, api_key="reader", retry=RetryPolicy(attempts=1)
+        ) as roles:
+            with pytest.raises(ForbiddenError):
+                await roles.create(name="B", permissions=["ROLE_READ"])
 
+    def test_file(self, tmp_path: Path) -> None:
+        """An account is dumped to a file and loaded from it."""
+        path = tmp_path / "account.json"
+        account = full_account()
+        text = account.dump(path)
+        assert path.read_text("utf-8") == text + "\n"
+        assert FakeAccount.load(path).roles == account.roles
+        assert FakeAccount.load(str(path)).roles == account.roles
 
-def test_an_account_is_dumped_to_a_file_and_loaded_from_it(tmp_path: Path) -> None:
-    path = tmp_path / "account.json"
-    account = full_account()
-    text = account.dump(path)
-    assert path.read_text("utf-8") == text + "\n"
-    assert FakeAccount.load(path).roles == account.roles
-    assert FakeAccount.load(str(path)).roles == account.roles
-
-
-def test_the_file_format_is_the_services_own_and_holds_what_the_documentation_says() -> None:
-    account = account_at_noon()
-    account.add_role("AI Engineer", ["PROJECT_READ"])
-    account.bind("AI Engineer", user="ada", resource="space")
-    assert json.loads(account.dump()) == {
-        "now": "2026-01-01T12:00:00Z",
-        "max_custom_roles": None,
-        "assumptions": {},
-        "keys": {"fake-api-key": None},
-        "roles": [
-            {
-                "id": "Um9sZToxOmJtZmI=",
-                "name": "AI Engineer",
-                "permissions": ["PROJECT_READ"],
-                "is_predefined": False,
-                "created_at": "2026-01-01T12:00:00Z",
-                "updated_at": "2026-01-01T12:00:00Z",
-                "bindings": [{"user": "ada", "resource": "space"}],
-            }
-        ],
-    }
-
-
-def test_a_file_written_by_hand_needs_no_more_than_names() -> None:
-    account = FakeAccount.load('{"roles": [{"name": "Newer"}, {"name": "Older"}]}')
-    assert [role.name for role in account.roles] == ["Newer", "Older"]
-    assert account.api_keys == (account.api_key,)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "this is not an account file: Input data was truncated"),
-        ("{}", "this is not an account file: Object missing required field `roles`"),
-        (
-            '{"roles": [{"name": "A", "permisions": []}]}',
-            "this is not an account file: Object contains unknown field `permisions` - at `$.role",
-        ),
-        (
-            '{"roles": [], "now": "2026-01-01T00:00:00"}',
-            "this is not an account file: Expected `datetime`",
-        ),
-        (
-            '{"roles": [], "keys": {"k": ["ROLE_RAED"]}}',
-            "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
-        ),
-        ('{"roles": [{"name": "A"}, {"name": "A"}]}', "a role is already named 'A'"),
-    ],
-)
-def test_a_file_that_is_no_account_says_where(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=r".") as caught:
-        FakeAccount.load(text)
-    assert str(caught.value).startswith(message)
-
-
-def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        FakeAccount.load(tmp_path / "none.json")
-
-
-# What callers may do
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_key_without_role_read_reads_nothing_and_sees_no_permissions(
-    connect: Connect,
-) -> None:
-    account = account_at_noon()
-    account.add_key("writer", grants=["ROLE_CREATE", "ROLE_UPDATE"])
-    async with connect(account, api_key="writer") as roles:
-        made = await roles.create(name="A", permissions=["ROLE_READ"])
-        changed = await roles.update(role_id=made.id, name="B")
-        for read in (roles.get(role_id=made.id), roles.list().all()):
-            with pytest.raises(ForbiddenError, match="the API key lacks ROLE_READ"):
-                await read
-    assert [r.permissions for r in (made, changed)] == [None, None]
-    account.assert_roles({"B": ["ROLE_READ"]})
-
-
-@both_clients
-@pytest.mark.parametrize("missing", ["ROLE_CREATE", "ROLE_UPDATE", "ROLE_DELETE"])
-@pytest.mark.asyncio
-async def test_a_key_is_refused_what_it_does_not_grant_and_only_that(
-    connect: Connect, missing: str
-) -> None:
-    account = account_at_noon()
-    granted = {"ROLE_CREATE", "ROLE_READ", "ROLE_UPDATE", "ROLE_DELETE"} - {missing}
-    account.add_key("limited", grants=granted)
-    role = account.add_role("there", ["ROLE_READ"])
-    async with connect(account, api_key="limited") as roles:
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "ROLE_CREATE": lambda: roles.create(name="A", permissions=["ROLE_READ"]),
-            "ROLE_UPDATE": lambda: roles.update(role_id=role.id, name="B"),
-            "ROLE_DELETE": lambda: roles.delete(role_id=role.id),
+    def test_format(self) -> None:
+        """The file's format is the service's own, and holds what the documentation says."""
+        account = account_at_noon()
+        account.add_role("AI Engineer", ["PROJECT_READ"])
+        account.bind("AI Engineer", user="ada", resource="space")
+        assert json.loads(account.dump()) == {
+            "now": "2026-01-01T12:00:00Z",
+            "max_custom_roles": None,
+            "assumptions": {},
+            "keys": {"fake-api-key": None},
+            "roles": [
+                {
+                    "id": "Um9sZToxOmJtZmI=",
+                    "name": "AI Engineer",
+                    "permissions": ["PROJECT_READ"],
+                    "is_predefined": False,
+                    "created_at": "2026-01-01T12:00:00Z",
+                    "updated_at": "2026-01-01T12:00:00Z",
+                    "bindings": [{"user": "ada", "resource": "space"}],
+                }
+            ],
         }
-        refused = calls.pop(missing)
-        with pytest.raises(ForbiddenError, match=f"the API key lacks {missing}"):
-            await refused()
-        for call in calls.values():
-            await call()
 
+    def test_by_hand(self) -> None:
+        """A file written by hand needs no more than names."""
+        account = FakeAccount.load('{"roles": [{"name": "Newer"}, {"name": "Older"}]}')
+        assert [role.name for role in account.roles] == ["Newer", "Older"]
+        assert account.api_keys == (account.api_key,)
 
-@pytest.mark.asyncio
-async def test_two_clients_of_one_account_have_the_rights_of_their_own_keys() -> None:
-    account = account_at_noon()
-    account.add_key("reader", grants={Permission.ROLE_READ})
-    async with FakeRolesClient(account) as admin, FakeRolesClient(account, api_key="reader") as r:
-        role = await admin.create(name="A", permissions=["ROLE_READ"])
-        assert await r.get(role_id=role.id) == role
-        with pytest.raises(ForbiddenError):
-            await r.delete(role_id=role.id)
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_removed_key_is_not_known(connect: Connect) -> None:
-    account = account_at_noon()
-    async with connect(account) as roles:
-        account.remove_key("fake-api-key")
-        with pytest.raises(AuthenticationError, match="the API key is not known"):
-            await roles.list()
-
-
-def test_an_account_without_keys_has_no_first_one() -> None:
-    account = FakeAccount()
-    account.remove_key(account.api_key)
-    with pytest.raises(LookupError, match="the account has no API key"):
-        _ = account.api_key
-
-
-@pytest.mark.parametrize("header", ["", "fake-api-key", "Basic fake-api-key", "Bearer"])
-def test_only_a_bearer_key_is_a_key(header: str) -> None:
-    request = Request(method="GET", target="/v2/roles", headers={"Authorization": header})
-    assert FakeAccount().handle(request).status == 401
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_plan_that_allows_no_more_roles_says_so_with_its_members(
-    connect: Connect,
-) -> None:
-    account = account_at_noon(predefined=True, max_custom_roles=1)
-    async with connect(account) as roles:
-        first = await roles.create(name="A", permissions=["ROLE_READ"])
-        with pytest.raises(ForbiddenError) as caught:
-            await roles.create(name="B", permissions=["ROLE_READ"])
-        await roles.delete(role_id=first.id)
-        await roles.create(name="B", permissions=["ROLE_READ"])
-    problem = caught.value.problem
-    assert problem is not None
-    assert problem.entitlement == "CUSTOM_ROLES"
-    assert (problem.limit, problem.current_count) == (1, 1)
-    assert problem.required_plan == "ENTERPRISE"
-
-
-@pytest.mark.asyncio
-async def test_a_plan_can_change_in_the_middle_of_a_test() -> None:
-    account = account_at_noon()
-    async with FakeRolesClient(account) as roles:
-        account.max_custom_roles = 0
-        with pytest.raises(ForbiddenError):
-            await roles.create(name="A", permissions=["ROLE_READ"])
-        account.max_custom_roles = None
-        await roles.create(name="A", permissions=["ROLE_READ"])
-
-
-# Assertions
-
-
-def test_the_roles_that_are_there_are_as_expected() -> None:
-    account = FakeAccount()
-    account.add_role("AI Engineer", [Permission.PROJECT_READ, Permission.DATASET_READ])
-    account.assert_roles({"AI Engineer": {"DATASET_READ", Permission.PROJECT_READ}})
-
-
-def test_roles_that_differ_are_shown_by_role_and_permission() -> None:
-    account = FakeAccount()
-    account.add_role("AI Engineer", ["PROJECT_READ", "ROLE_READ"])
-    account.add_role("Stray")
-    with pytest.raises(AssertionError) as caught:
-        account.assert_roles({"AI Engineer": {"PROJECT_READ", "DATASET_READ"}, "Analyst": ()})
-    assert str(caught.value) == (
-        "the custom roles are not as expected:\n"
-        "  'AI Engineer'\n"
-        "    - DATASET_READ    expected, but missing\n"
-        "    + ROLE_READ       not expected\n"
-        "  - 'Analyst'         expected, but missing\n"
-        "  + 'Stray'           not expected"
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "this is not an account file: Input data was truncated"),
+            ("{}", "this is not an account file: Object missing required field `roles`"),
+            (
+                '{"roles": [{"name": "A", "permisions": []}]}',
+                "this is not an account file: Object contains unknown field `permisions` - at `$",
+            ),
+            (
+                '{"roles": [], "now": "2026-01-01T00:00:00"}',
+                "this is not an account file: Expected `datetime`",
+            ),
+            (
+                '{"roles": [], "keys": {"k": ["ROLE_RAED"]}}',
+                "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
+            ),
+            ('{"roles": [{"name": "A"}, {"name": "A"}]}', "a role is already named 'A'"),
+        ],
     )
+    def test_invalid(self, text: str, message: str) -> None:
+        """A file that is no account says where."""
+        with pytest.raises(ValueError, match=r".") as caught:
+            FakeAccount.load(text)
+        assert str(caught.value).startswith(message)
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        """A file that is not there is an OSError."""
+        with pytest.raises(FileNotFoundError):
+            FakeAccount.load(tmp_path / "none.json")
 
 
-# Threads
+class TestKeys:
+    """What callers may do."""
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_no_role_read(self, connect: Connect) -> None:
+        """A key without `ROLE_READ` reads nothing and sees no permissions."""
+        account = account_at_noon()
+        account.add_key("writer", grants=["ROLE_CREATE", "ROLE_UPDATE"])
+        async with connect(account, api_key="writer") as roles:
+            made = await roles.create(name="A", permissions=["ROLE_READ"])
+            changed = await roles.update(role_id=made.id, name="B")
+            for read in (roles.get(role_id=made.id), roles.list().all()):
+                with pytest.raises(ForbiddenError, match="the API key lacks ROLE_READ"):
+                    await read
+        assert [r.permissions for r in (made, changed)] == [None, None]
+        account.assert_roles({"B": ["ROLE_READ"]})
+
+    @both_clients
+    @pytest.mark.parametrize("missing", ["ROLE_CREATE", "ROLE_UPDATE", "ROLE_DELETE"])
+    @pytest.mark.asyncio
+    async def test_no_grant(self, connect: Connect, missing: str) -> None:
+        """A key is refused what it does not grant, and only that."""
+        account = account_at_noon()
+        granted = {"ROLE_CREATE", "ROLE_READ", "ROLE_UPDATE", "ROLE_DELETE"} - {missing}
+        account.add_key("limited", grants=granted)
+        role = account.add_role("there", ["ROLE_READ"])
+        async with connect(account, api_key="limited") as roles:
+            calls: dict[str, Callable[[], Awaitable[object]]] = {
+                "ROLE_CREATE": lambda: roles.create(name="A", permissions=["ROLE_READ"]),
+                "ROLE_UPDATE": lambda: roles.update(role_id=role.id, name="B"),
+                "ROLE_DELETE": lambda: roles.delete(role_id=role.id),
+            }
+            refused = calls.pop(missing)
+            with pytest.raises(ForbiddenError, match=f"the API key lacks {missing}"):
+                await refused()
+            for call in calls.values():
+                await call()
+
+    @pytest.mark.asyncio
+    async def test_two_keys(self) -> None:
+        """Two clients of one account have the rights of their own keys."""
+        account = account_at_noon()
+        account.add_key("reader", grants={Permission.ROLE_READ})
+        async with (
+            FakeRolesClient(account) as admin,
+            FakeRolesClient(account, api_key="reader") as r,
+        ):
+            role = await admin.create(name="A", permissions=["ROLE_READ"])
+            assert await r.get(role_id=role.id) == role
+            with pytest.raises(ForbiddenError):
+                await r.delete(role_id=role.id)
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_removed(self, connect: Connect) -> None:
+        """A removed key is not known."""
+        account = account_at_noon()
+        async with connect(account) as roles:
+            account.remove_key("fake-api-key")
+            with pytest.raises(AuthenticationError, match="the API key is not known"):
+                await roles.list()
+
+    def test_no_keys(self) -> None:
+        """An account without keys has no first one."""
+        account = FakeAccount()
+        account.remove_key(account.api_key)
+        with pytest.raises(LookupError, match="the account has no API key"):
+            _ = account.api_key
+
+    @pytest.mark.parametrize("header", ["", "fake-api-key", "Basic fake-api-key", "Bearer"])
+    def test_bearer(self, header: str) -> None:
+        """Only a bearer key is a key."""
+        request = Request(method="GET", target="/v2/roles", headers={"Authorization": header})
+        assert FakeAccount().handle(request).status == 401
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_plan(self, connect: Connect) -> None:
+        """A plan that allows no more roles says so with its members."""
+        account = account_at_noon(predefined=True, max_custom_roles=1)
+        async with connect(account) as roles:
+            first = await roles.create(name="A", permissions=["ROLE_READ"])
+            with pytest.raises(ForbiddenError) as caught:
+                await roles.create(name="B", permissions=["ROLE_READ"])
+            await roles.delete(role_id=first.id)
+            await roles.create(name="B", permissions=["ROLE_READ"])
+        problem = caught.value.problem
+        assert problem is not None
+        assert problem.entitlement == "CUSTOM_ROLES"
+        assert (problem.limit, problem.current_count) == (1, 1)
+        assert problem.required_plan == "ENTERPRISE"
+
+    @pytest.mark.asyncio
+    async def test_plan_changes(self) -> None:
+        """A plan can change in the middle of a test."""
+        account = account_at_noon()
+        async with FakeRolesClient(account) as roles:
+            account.max_custom_roles = 0
+            with pytest.raises(ForbiddenError):
+                await roles.create(name="A", permissions=["ROLE_READ"])
+            account.max_custom_roles = None
+            await roles.create(name="A", permissions=["ROLE_READ"])
 
 
-def test_threads_that_share_an_account_lose_nothing_and_see_no_half_made_state() -> None:
-    account = FakeAccount(predefined=False)
-    headers = {"Authorization": f"Bearer {account.api_key}"}
-    wrong: list[object] = []
+class TestAssertRoles:
+    """What a test asserts of an account."""
 
-    def hammer(worker: int) -> None:
-        for number in range(50):
-            body = b'{"name": "%d-%d", "permissions": ["ROLE_READ"]}' % (worker, number)
-            made = account.handle(
-                Request(method="POST", target="/v2/roles", body=body, headers=headers)
-            )
-            role_id = json.loads(made.body)["id"].replace("=", "%3D")
-            listed = account.handle(
-                Request(method="GET", target="/v2/roles?limit=100", headers=headers)
-            )
-            gone = number % 2 and account.handle(
-                Request(method="DELETE", target=f"/v2/roles/{role_id}", headers=headers)
-            )
-            wrong.extend(
-                reply
-                for reply in (made, listed, gone)
-                if reply and reply.status not in {200, 201, 204}
-            )
+    def test_equal(self) -> None:
+        """The roles that are there are as expected."""
+        account = FakeAccount()
+        account.add_role("AI Engineer", [Permission.PROJECT_READ, Permission.DATASET_READ])
+        account.assert_roles({"AI Engineer": {"DATASET_READ", Permission.PROJECT_READ}})
 
-    threads = [threading.Thread(target=hammer, args=(worker,)) for worker in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    account.assert_roles({f"{w}-{n}": {"ROLE_READ"} for w in range(4) for n in range(0, 50, 2)})
-    assert len({role.id for role in account.roles}) == 100
-    assert len(account.calls) == 500
+    def test_differ(self) -> None:
+        """Roles that differ are shown by role and permission."""
+        account = FakeAccount()
+        account.add_role("AI Engineer", ["PROJECT_READ", "ROLE_READ"])
+        account.add_role("Stray")
+        with pytest.raises(AssertionError) as caught:
+            account.assert_roles({"AI Engineer": {"PROJECT_READ", "DATASET_READ"}, "Analyst": ()})
+        assert str(caught.value) == (
+            "the custom roles are not as expected:\n"
+            "  'AI Engineer'\n"
+            "    - DATASET_READ    expected, but missing\n"
+            "    + ROLE_READ       not expected\n"
+            "  - 'Analyst'         expected, but missing\n"
+            "  + 'Stray'           not expected"
+        )
 
 
-@both_clients
-@pytest.mark.asyncio
-async def test_one_account_stands_behind_both_clients_at_once(connect: Connect) -> None:
-    account = account_at_noon()
-    async with connect(account) as roles, FakeRolesClient(account) as other:
-        role = await roles.create(name="A", permissions=["ROLE_READ"])
-        assert await other.get(role="A") == role
-        await other.delete(role_id=role.id)
-        with pytest.raises(NotFoundError):
-            await roles.get(role_id=role.id)
+class TestSharing:
+    """One account for several threads and clients."""
+
+    def test_threads(self) -> None:
+        """Threads that share an account lose nothing, and see no half-made state."""
+        account = FakeAccount(predefined=False)
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+        wrong: list[object] = []
+
+        def hammer(worker: int) -> None:
+            for number in range(50):
+                body = b'{"name": "%d-%d", "permissions": ["ROLE_READ"]}' % (worker, number)
+                made = account.handle(
+                    Request(method="POST", target="/v2/roles", body=body, headers=headers)
+                )
+                role_id = json.loads(made.body)["id"].replace("=", "%3D")
+                listed = account.handle(
+                    Request(method="GET", target="/v2/roles?limit=100", headers=headers)
+                )
+                gone = number % 2 and account.handle(
+                    Request(method="DELETE", target=f"/v2/roles/{role_id}", headers=headers)
+                )
+                wrong.extend(
+                    reply
+                    for reply in (made, listed, gone)
+                    if reply and reply.status not in {200, 201, 204}
+                )
+
+        threads = [threading.Thread(target=hammer, args=(worker,)) for worker in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        account.assert_roles({f"{w}-{n}": {"ROLE_READ"} for w in range(4) for n in range(0, 50, 2)})
+        assert len({role.id for role in account.roles}) == 100
+        assert len(account.calls) == 500
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_both_clients(self, connect: Connect) -> None:
+        """One account stands behind both clients at once."""
+        account = account_at_noon()
+        async with connect(account) as roles, FakeRolesClient(account) as other:
+            role = await roles.create(name="A", permissions=["ROLE_READ"])
+            assert await other.get(role="A") == role
+            await other.delete(role_id=role.id)
+            with pytest.raises(NotFoundError):
+                await roles.get(role_id=role.id)
 
 
 class TestBindings:
@@ -764,7 +767,7 @@ class TestSeeding:
 
 
 @pytest.mark.asyncio
-async def test_change_of_permissions_alone() -> None:
+async def test_permissions_alone() -> None:
     """`updated_at` moves with any change, one of permissions alone too."""
     account = account_at_noon()
     role = account.add_role("A", ["ROLE_READ"])
@@ -775,7 +778,7 @@ async def test_change_of_permissions_alone() -> None:
     assert changed.created_at == START
 
 
-def test_restore_forgets_newer_permissions() -> None:
+def test_restore_permissions() -> None:
     """What the account knew of newer permissions goes back with its roles."""
     account = FakeAccount()
     before = account.snapshot()

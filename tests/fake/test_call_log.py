@@ -14,9 +14,8 @@ from tests.support.clients import ONCE, START, Connect, account_at_noon, both_cl
 
 @both_clients
 @pytest.mark.asyncio
-async def test_each_call_is_logged_with_what_was_asked_and_what_came_of_it(
-    connect: Connect,
-) -> None:
+async def test_call(connect: Connect) -> None:
+    """Each call is logged with what was asked and what came of it."""
     account = account_at_noon()
     async with connect(account) as roles:
         role = await roles.create(
@@ -46,9 +45,8 @@ async def test_each_call_is_logged_with_what_was_asked_and_what_came_of_it(
 
 @both_clients
 @pytest.mark.asyncio
-async def test_a_call_that_is_tried_again_is_logged_as_often_with_its_attempt(
-    connect: Connect,
-) -> None:
+async def test_attempt(connect: Connect) -> None:
+    """A call that is tried again is logged as often, with its attempt."""
     account = account_at_noon()
     account.fail("list", 503, times=2, retry_after=4)
     async with connect(account, retry=RetryPolicy(attempts=3)) as roles:
@@ -61,7 +59,8 @@ async def test_a_call_that_is_tried_again_is_logged_as_often_with_its_attempt(
 
 
 @pytest.mark.asyncio
-async def test_a_call_is_logged_with_how_long_it_took() -> None:
+async def test_duration() -> None:
+    """A call is logged with how long it took."""
     account = account_at_noon()
     account.slow_down(1.5)
     async with FakeRolesClient(account) as roles:
@@ -72,9 +71,8 @@ async def test_a_call_is_logged_with_how_long_it_took() -> None:
 @both_clients
 @pytest.mark.parametrize("failure", ["lost", "truncated", "malformed"])
 @pytest.mark.asyncio
-async def test_a_broken_answer_is_logged_as_how_it_was_broken(
-    connect: Connect, failure: Breakage
-) -> None:
+async def test_broken(connect: Connect, failure: Breakage) -> None:
+    """A broken answer is logged as how it was broken."""
     account = account_at_noon()
     account.fail("list", failure)
     async with connect(account) as roles:
@@ -84,7 +82,8 @@ async def test_a_broken_answer_is_logged_as_how_it_was_broken(
 
 
 @pytest.mark.asyncio
-async def test_calls_are_filtered_by_operation_and_by_role_and_cleared() -> None:
+async def test_filtered() -> None:
+    """Calls are filtered by operation and by role, and cleared."""
     account = account_at_noon()
     one, two = account.add_role("one"), account.add_role("two")
     async with FakeRolesClient(account) as roles:
@@ -100,7 +99,8 @@ async def test_calls_are_filtered_by_operation_and_by_role_and_cleared() -> None
 
 
 @pytest.mark.asyncio
-async def test_the_log_keeps_the_newest_calls() -> None:
+async def test_newest() -> None:
+    """The log keeps the newest calls."""
     account = FakeAccount(keep_calls=2)
     async with FakeRolesClient(account) as roles:
         for limit in (1, 2, 3):
@@ -109,7 +109,8 @@ async def test_the_log_keeps_the_newest_calls() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_call_reads_well_when_printed_and_shows_no_key() -> None:
+async def test_printed() -> None:
+    """A call reads well when printed, and shows no key."""
     account = account_at_noon()
     role = account.add_role("AI Engineer")
     account.fail("get", 503)
@@ -129,7 +130,8 @@ async def test_a_call_reads_well_when_printed_and_shows_no_key() -> None:
 
 @both_clients
 @pytest.mark.asyncio
-async def test_a_call_that_is_refused_is_logged_too(connect: Connect) -> None:
+async def test_refused(connect: Connect) -> None:
+    """A call that is refused is logged, too."""
     account = account_at_noon()
     account.outage = True
     async with connect(account) as roles:
@@ -158,9 +160,8 @@ async def test_a_call_that_is_refused_is_logged_too(connect: Connect) -> None:
         ),
     ],
 )
-def test_whatever_is_asked_is_logged(
-    request_: Request, operation: str, arguments: dict[str, object]
-) -> None:
+def test_anything(request_: Request, operation: str, arguments: dict[str, object]) -> None:
+    """Whatever is asked is logged."""
     account = FakeAccount()
     account.handle(request_)
     (call,) = account.calls
@@ -168,14 +169,16 @@ def test_whatever_is_asked_is_logged(
 
 
 @pytest.mark.parametrize("count", ["-1", "x", "9" * 5000, "²", ""])
-def test_an_attempt_that_is_no_number_counts_as_the_first(count: str) -> None:
+def test_bad_attempt(count: str) -> None:
+    """An attempt that is no number counts as the first."""
     account = FakeAccount()
     account.handle(Request(method="GET", target="/v2/roles", headers={"sdk-retry-count": count}))
     assert account.calls[0].attempt == 1
 
 
 @pytest.mark.asyncio
-async def test_a_logged_call_keeps_what_was_asked_whatever_becomes_of_the_role() -> None:
+async def test_renamed_role() -> None:
+    """A logged call keeps what was asked, whatever becomes of the role."""
     account = account_at_noon()
     async with FakeRolesClient(account, retry=ONCE) as roles:
         role = await roles.create(name="A", permissions=["ROLE_READ"])

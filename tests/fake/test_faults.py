@@ -62,286 +62,277 @@ async def create(roles: RolesClient, name: str = "A") -> Role:
     return await roles.create(name=name, permissions=ROLE_READ)
 
 
-# Statuses
+class TestStatus:
+    """Scripted statuses, and which calls they strike."""
 
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_scripted_status_is_the_error_of_that_status_once(connect: Connect) -> None:
-    account = account_at_noon()
-    fault = account.fail("create", 409, detail="somebody was faster")
-    async with connect(account) as roles:
-        with pytest.raises(ConflictError, match="somebody was faster"):
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_once(self, connect: Connect) -> None:
+        """A scripted status is the error of that status, once."""
+        account = account_at_noon()
+        fault = account.fail("create", 409, detail="somebody was faster")
+        async with connect(account) as roles:
+            with pytest.raises(ConflictError, match="somebody was faster"):
+                await create(roles)
+            account.assert_roles({})
             await create(roles)
-        account.assert_roles({})
-        await create(roles)
-    assert fault.fired == 1
-    account.assert_roles({"A": ROLE_READ})
+        assert fault.fired == 1
+        account.assert_roles({"A": ROLE_READ})
 
-
-@pytest.mark.parametrize(
-    ("failure", "status"),
-    [(ConflictError, 409), (RateLimitError, 429), (NotFoundError, 404), (ServerError, 503)],
-)
-@pytest.mark.asyncio
-async def test_a_failure_may_be_given_as_the_error_it_leads_to(
-    failure: type[StatusError], status: int
-) -> None:
-    account = account_at_noon()
-    account.fail("list", failure)
-    async with FakeRolesClient(account, retry=ONCE) as roles:
-        with pytest.raises(failure) as caught:
-            await roles.list()
-    assert caught.value.status == status
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_fault_lets_some_calls_pass_and_strikes_some(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("list", 500, after=1, times=2)
-    came: list[object] = []
-    async with connect(account) as roles:
-        for _ in range(5):
-            try:
-                came.append(len(await roles.list()))
-            except ServerError as error:
-                came.append(error.status)
-    assert came == [0, 500, 500, 0, 0]
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_fault_without_a_number_strikes_every_time(connect: Connect) -> None:
-    account = account_at_noon()
-    fault = account.fail("any", 500, times=None)
-    async with connect(account) as roles:
-        for _ in range(3):
-            with pytest.raises(ServerError):
+    @pytest.mark.parametrize(
+        ("failure", "status"),
+        [(ConflictError, 409), (RateLimitError, 429), (NotFoundError, 404), (ServerError, 503)],
+    )
+    @pytest.mark.asyncio
+    async def test_error_class(self, failure: type[StatusError], status: int) -> None:
+        """A failure may be given as the error that it leads to."""
+        account = account_at_noon()
+        account.fail("list", failure)
+        async with FakeRolesClient(account, retry=ONCE) as roles:
+            with pytest.raises(failure) as caught:
                 await roles.list()
-    assert fault.fired == 3
-    assert account.pending_faults == ()
+        assert caught.value.status == status
 
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_after_times(self, connect: Connect) -> None:
+        """A fault lets some calls pass and strikes some."""
+        account = account_at_noon()
+        account.fail("list", 500, after=1, times=2)
+        came: list[object] = []
+        async with connect(account) as roles:
+            for _ in range(5):
+                try:
+                    came.append(len(await roles.list()))
+                except ServerError as error:
+                    came.append(error.status)
+        assert came == [0, 500, 500, 0, 0]
 
-@both_clients
-@pytest.mark.asyncio
-async def test_a_fault_strikes_only_its_own_operation(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("delete", 503)
-    async with connect(account) as roles:
-        role = await create(roles)
-        assert await roles.get(role_id=role.id) == role
-        with pytest.raises(ServerError):
-            await roles.delete(role_id=role.id)
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_always(self, connect: Connect) -> None:
+        """A fault without a number strikes every time."""
+        account = account_at_noon()
+        fault = account.fail("any", 500, times=None)
+        async with connect(account) as roles:
+            for _ in range(3):
+                with pytest.raises(ServerError):
+                    await roles.list()
+        assert fault.fired == 3
+        assert account.pending_faults == ()
 
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_operation(self, connect: Connect) -> None:
+        """A fault strikes only its own operation."""
+        account = account_at_noon()
+        account.fail("delete", 503)
+        async with connect(account) as roles:
+            role = await create(roles)
+            assert await roles.get(role_id=role.id) == role
+            with pytest.raises(ServerError):
+                await roles.delete(role_id=role.id)
 
-@both_clients
-@pytest.mark.parametrize("by", ["name", "id"])
-@pytest.mark.asyncio
-async def test_a_fault_strikes_only_calls_about_its_role(connect: Connect, by: str) -> None:
-    account = account_at_noon()
-    one, other = account.add_role("one"), account.add_role("other")
-    account.fail("get", 500, role=one.name if by == "name" else one.id)
-    async with connect(account) as roles:
-        assert await roles.get(role_id=other.id) == other
-        with pytest.raises(ServerError):
-            await roles.get(role_id=one.id)
+    @both_clients
+    @pytest.mark.parametrize("by", ["name", "id"])
+    @pytest.mark.asyncio
+    async def test_role(self, connect: Connect, by: str) -> None:
+        """A fault strikes only calls about its role."""
+        account = account_at_noon()
+        one, other = account.add_role("one"), account.add_role("other")
+        account.fail("get", 500, role=one.name if by == "name" else one.id)
+        async with connect(account) as roles:
+            assert await roles.get(role_id=other.id) == other
+            with pytest.raises(ServerError):
+                await roles.get(role_id=one.id)
 
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_role_of_create(self, connect: Connect) -> None:
+        """A fault strikes the creation of the role that it names."""
+        account = account_at_noon()
+        account.fail("create", 503, role="B")
+        async with connect(account) as roles:
+            await create(roles, "A")
+            with pytest.raises(ServerError):
+                await create(roles, "B")
 
-@both_clients
-@pytest.mark.asyncio
-async def test_a_fault_strikes_the_creation_of_the_role_that_it_names(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("create", 503, role="B")
-    async with connect(account) as roles:
-        await create(roles, "A")
-        with pytest.raises(ServerError):
-            await create(roles, "B")
+    @pytest.mark.asyncio
+    async def test_role_id(self) -> None:
+        """A fault by ID strikes also where there is no such role."""
+        account = account_at_noon()
+        account.fail("get", 403, role="Um9sZTo5OTph")
+        async with FakeRolesClient(account) as roles:
+            with pytest.raises(ForbiddenError):
+                await roles.get(role_id="Um9sZTo5OTph")
 
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_first_of_several(self, connect: Connect) -> None:
+        """Of several faults the first strikes until it is used up."""
+        account = account_at_noon()
+        account.fail("list", 500)
+        account.fail("any", 503)
+        async with connect(account) as roles:
+            statuses: list[int] = []
+            for _ in range(2):
+                with pytest.raises(ServerError) as caught:
+                    await roles.list()
+                statuses.append(caught.value.status)
+            await roles.list()
+        assert statuses == [500, 503]
 
-@pytest.mark.asyncio
-async def test_a_fault_by_id_strikes_also_where_there_is_no_such_role() -> None:
-    account = account_at_noon()
-    account.fail("get", 403, role="Um9sZTo5OTph")
-    async with FakeRolesClient(account) as roles:
-        with pytest.raises(ForbiddenError):
-            await roles.get(role_id="Um9sZTo5OTph")
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_of_several_faults_the_first_strikes_until_it_is_used_up(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("list", 500)
-    account.fail("any", 503)
-    async with connect(account) as roles:
+    @pytest.mark.asyncio
+    async def test_counts_all(self) -> None:
+        """A fault counts the calls before it, whatever became of them."""
+        account = account_at_noon()
+        account.fail("list", 500)
+        account.fail("list", 409, after=1)
         statuses: list[int] = []
-        for _ in range(2):
+        async with FakeRolesClient(account, retry=ONCE) as roles:
+            for _ in range(2):
+                with pytest.raises(StatusError) as caught:
+                    await roles.list()
+                statuses.append(caught.value.status)
+            await roles.list()
+        assert statuses == [500, 409]
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_plan_members(self, connect: Connect) -> None:
+        """A 403 may carry the members of a plan."""
+        account = account_at_noon()
+        account.fail(
+            "create", 403, entitlement="seats", limit=3, current_count=3, required_plan="PRO"
+        )
+        async with connect(account) as roles:
+            with pytest.raises(ForbiddenError) as caught:
+                await create(roles)
+        problem = caught.value.problem
+        assert problem is not None
+        assert (problem.entitlement, problem.limit, problem.current_count) == ("seats", 3, 3)
+        assert problem.required_plan == "PRO"
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_retry_after(self, connect: Connect) -> None:
+        """A client that tries again waits as long as the fault asks."""
+        account = account_at_noon()
+        account.fail("list", 429, retry_after=7)
+        async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
+            await roles.list()
+        assert account.now() == START + timedelta(seconds=7)
+        assert [call.attempt for call in account.calls] == [1, 2]
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_retry_after_date(self, connect: Connect) -> None:
+        """A scripted `Retry-After` may be a date."""
+        account = account_at_noon()
+        account.fail("list", 503, retry_after="Fri, 31 Dec 1999 23:59:59 GMT")
+        async with connect(account) as roles:
             with pytest.raises(ServerError) as caught:
                 await roles.list()
-            statuses.append(caught.value.status)
-        await roles.list()
-    assert statuses == [500, 503]
+        assert caught.value.retry_after == 0.0
 
 
-@pytest.mark.asyncio
-async def test_a_fault_counts_the_calls_before_it_whatever_became_of_them() -> None:
-    account = account_at_noon()
-    account.fail("list", 500)
-    account.fail("list", 409, after=1)
-    statuses: list[int] = []
-    async with FakeRolesClient(account, retry=ONCE) as roles:
-        for _ in range(2):
-            with pytest.raises(StatusError) as caught:
+class TestBroken:
+    """Failures after the work, and broken answers."""
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_when_after(self, connect: Connect) -> None:
+        """A fault after the work leaves the work done."""
+        account = account_at_noon()
+        account.fail("create", 500, when="after")
+        async with connect(account) as roles:
+            with pytest.raises(OutcomeUnknownError):
+                await create(roles)
+        account.assert_roles({"A": ROLE_READ})
+
+    @both_clients
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.asyncio
+    async def test_lost(self, connect: Connect, when: When) -> None:
+        """A lost answer is a connection that drops."""
+        account = account_at_noon()
+        account.fail("create", "lost", when=when)
+        async with connect(account) as roles:
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await create(roles)
+        assert isinstance(caught.value.__cause__, RolesConnectionError)
+        account.assert_roles({} if when == "before" else {"A": ROLE_READ})
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_lost_told(self, connect: Connect) -> None:
+        """A client that tries again finds out what a lost answer said."""
+        account = account_at_noon()
+        account.fail("create", "lost", when="after")
+        async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
+            role = await create(roles)
+        assert account.roles == (role,)
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_lost_delete(self, connect: Connect) -> None:
+        """A deletion whose answer is lost has happened."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        account.fail("delete", "lost", when="after")
+        async with connect(account) as roles:
+            with pytest.raises(OutcomeUnknownError):
+                await roles.delete(role_id=role.id)
+        account.assert_roles({})
+
+    @both_clients
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.asyncio
+    async def test_truncated(self, connect: Connect, when: When) -> None:
+        """A truncated answer is a connection that breaks off."""
+        account = account_at_noon()
+        account.fail("list", "truncated", when=when)
+        async with connect(account) as roles:
+            with pytest.raises(RolesConnectionError, match="before a whole answer came"):
                 await roles.list()
-            statuses.append(caught.value.status)
-        await roles.list()
-    assert statuses == [500, 409]
 
+    @both_clients
+    @pytest.mark.parametrize("failure", ["malformed", InvalidResponseError])
+    @pytest.mark.asyncio
+    async def test_malformed(
+        self, connect: Connect, failure: Breakage | type[InvalidResponseError]
+    ) -> None:
+        """A malformed answer is no valid response."""
+        account = account_at_noon()
+        account.fail("list", failure)
+        async with connect(account) as roles:
+            with pytest.raises(InvalidResponseError) as caught:
+                await roles.list()
+        assert caught.value.excerpt == "'<html>not JSON</html>'"
 
-@both_clients
-@pytest.mark.asyncio
-async def test_a_403_may_carry_the_members_of_a_plan(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("create", 403, entitlement="seats", limit=3, current_count=3, required_plan="PRO")
-    async with connect(account) as roles:
-        with pytest.raises(ForbiddenError) as caught:
-            await create(roles)
-    problem = caught.value.problem
-    assert problem is not None
-    assert (problem.entitlement, problem.limit, problem.current_count) == ("seats", 3, 3)
-    assert problem.required_plan == "PRO"
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_malformed_change(self, connect: Connect) -> None:
+        """A change with a malformed answer is looked up."""
+        account = account_at_noon()
+        account.fail("create", "malformed", when="after")
+        async with connect(account) as roles:
+            role = await create(roles)
+        assert account.roles == (role,)
+        assert [call.operation for call in account.calls] == ["create", "list"]
 
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_client_that_tries_again_waits_as_long_as_the_fault_asks(
-    connect: Connect,
-) -> None:
-    account = account_at_noon()
-    account.fail("list", 429, retry_after=7)
-    async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
-        await roles.list()
-    assert account.now() == START + timedelta(seconds=7)
-    assert [call.attempt for call in account.calls] == [1, 2]
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_scripted_retry_after_may_be_a_date(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("list", 503, retry_after="Fri, 31 Dec 1999 23:59:59 GMT")
-    async with connect(account) as roles:
-        with pytest.raises(ServerError) as caught:
-            await roles.list()
-    assert caught.value.retry_after == 0.0
-
-
-# Before or after
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_fault_after_the_work_leaves_the_work_done(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("create", 500, when="after")
-    async with connect(account) as roles:
-        with pytest.raises(OutcomeUnknownError):
-            await create(roles)
-    account.assert_roles({"A": ROLE_READ})
-
-
-# Broken answers
-
-
-@both_clients
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.asyncio
-async def test_a_lost_answer_is_a_connection_that_drops(connect: Connect, when: When) -> None:
-    account = account_at_noon()
-    account.fail("create", "lost", when=when)
-    async with connect(account) as roles:
-        with pytest.raises(OutcomeUnknownError) as caught:
-            await create(roles)
-    assert isinstance(caught.value.__cause__, RolesConnectionError)
-    account.assert_roles({} if when == "before" else {"A": ROLE_READ})
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_client_that_tries_again_finds_out_what_a_lost_answer_said(
-    connect: Connect,
-) -> None:
-    account = account_at_noon()
-    account.fail("create", "lost", when="after")
-    async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
-        role = await create(roles)
-    assert account.roles == (role,)
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_deletion_whose_answer_is_lost_has_happened(connect: Connect) -> None:
-    account = account_at_noon()
-    role = account.add_role("A")
-    account.fail("delete", "lost", when="after")
-    async with connect(account) as roles:
-        with pytest.raises(OutcomeUnknownError):
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_without_body(self, connect: Connect) -> None:
+        """A fault that needs a body passes over deletions."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        account.fail("any", "malformed")
+        async with connect(account) as roles:
             await roles.delete(role_id=role.id)
-    account.assert_roles({})
+            with pytest.raises(InvalidResponseError):
+                await roles.list()
 
-
-@both_clients
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.asyncio
-async def test_a_truncated_answer_is_a_connection_that_breaks_off(
-    connect: Connect, when: When
-) -> None:
-    account = account_at_noon()
-    account.fail("list", "truncated", when=when)
-    async with connect(account) as roles:
-        with pytest.raises(RolesConnectionError, match="before a whole answer came"):
-            await roles.list()
-
-
-@both_clients
-@pytest.mark.parametrize("failure", ["malformed", InvalidResponseError])
-@pytest.mark.asyncio
-async def test_a_malformed_answer_is_no_valid_response(
-    connect: Connect, failure: Breakage | type[InvalidResponseError]
-) -> None:
-    account = account_at_noon()
-    account.fail("list", failure)
-    async with connect(account) as roles:
-        with pytest.raises(InvalidResponseError) as caught:
-            await roles.list()
-    assert caught.value.excerpt == "'<html>not JSON</html>'"
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_change_with_a_malformed_answer_is_looked_up(connect: Connect) -> None:
-    account = account_at_noon()
-    account.fail("create", "malformed", when="after")
-    async with connect(account) as roles:
-        role = await create(roles)
-    assert account.roles == (role,)
-    assert [call.operation for call in account.calls] == ["create", "list"]
-
-
-@both_clients
-@pytest.mark.asyncio
-async def test_a_fault_that_needs_a_body_passes_over_deletions(connect: Connect) -> None:
-    account = account_at_noon()
-    role = account.add_role("A")
-    account.fail("any", "malformed")
-    async with connect(account) as roles:
-        await roles.delete(role_id=role.id)
-        with pytest.raises(InvalidResponseError):
-            await roles.list()
-
-
-# Error classes
 
 ENDS_IN: list[tuple[str, type[RolesError]]] = [
     *((operation, each) for operation in CALLS for each in ANSWERED),
@@ -516,8 +507,6 @@ class TestErrorClass:
         assert scope.cancelled_caught
 
 
-# What could never strike is an error when it is written
-
 FAILURE_RULE = (
     "failure must be a status of 400 to 599, the class of an error that an answer leads to, "
     "or one of lost, truncated, malformed, silent, refused, unreachable"
@@ -568,190 +557,197 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("script", "message"), IMPOSSIBLE)
-def test_a_fault_that_could_never_strike_is_refused(script: Script, message: str) -> None:
-    account = FakeAccount()
-    with pytest.raises(ValueError, match="this fault would never strike: ") as caught:
-        script(account)
-    assert str(caught.value) == f"this fault would never strike: {message}"
-    assert account.pending_faults == ()
+class TestRefused:
+    """What could never strike is an error when it is written."""
 
+    @pytest.mark.parametrize(("script", "message"), IMPOSSIBLE)
+    def test_fault(self, script: Script, message: str) -> None:
+        """A fault that could never strike is refused."""
+        account = FakeAccount()
+        with pytest.raises(ValueError, match="this fault would never strike: ") as caught:
+            script(account)
+        assert str(caught.value) == f"this fault would never strike: {message}"
+        assert account.pending_faults == ()
 
-@pytest.mark.parametrize(
-    ("seconds", "up_to"), [(-1.0, None), (2.0, 1.0), (float("nan"), None), (0.0, float("inf"))]
-)
-def test_an_impossible_latency_is_refused(seconds: float, up_to: float | None) -> None:
-    with pytest.raises(ValueError, match="latency must be 0 or more, and up_to no less"):
-        FakeAccount().slow_down(seconds, up_to=up_to)
-
-
-@pytest.mark.parametrize(
-    ("per_second", "burst"), [(0.0, 1), (-1.0, 1), (1.0, 0), (float("nan"), 1), (float("inf"), 1)]
-)
-def test_an_impossible_rate_is_refused(per_second: float, burst: int) -> None:
-    with pytest.raises(ValueError, match="per_second must be above 0, and burst 1 or more"):
-        FakeAccount().limit_rate(per_second, burst=burst)
-
-
-# What did not strike
-
-
-@pytest.mark.asyncio
-async def test_faults_that_did_not_strike_as_scripted_can_be_asserted() -> None:
-    account = account_at_noon()
-    account.fail("list", 500)
-    account.fail("list", 500, times=2)
-    account.fail("create", "lost", times=None, after=3, role="A")
-    async with FakeRolesClient(account, retry=ONCE) as roles:
-        for _ in range(2):
-            with pytest.raises(ServerError):
-                await roles.list()
-    assert [fault.operation for fault in account.pending_faults] == ["list", "create"]
-    with pytest.raises(AssertionError) as caught:
-        account.assert_no_pending_faults()
-    assert str(caught.value) == (
-        "faults struck less often than scripted:\n"
-        "  list fails with 500, 2 times: struck 1 request\n"
-        "  create fails with lost, every time after 3, for the role 'A': struck 0 requests"
+    @pytest.mark.parametrize(
+        ("seconds", "up_to"), [(-1.0, None), (2.0, 1.0), (float("nan"), None), (0.0, float("inf"))]
     )
+    def test_latency(self, seconds: float, up_to: float | None) -> None:
+        """An impossible latency is refused."""
+        with pytest.raises(ValueError, match="latency must be 0 or more, and up_to no less"):
+            FakeAccount().slow_down(seconds, up_to=up_to)
+
+    @pytest.mark.parametrize(
+        ("per_second", "burst"),
+        [(0.0, 1), (-1.0, 1), (1.0, 0), (float("nan"), 1), (float("inf"), 1)],
+    )
+    def test_rate(self, per_second: float, burst: int) -> None:
+        """An impossible rate is refused."""
+        with pytest.raises(ValueError, match="per_second must be above 0, and burst 1 or more"):
+            FakeAccount().limit_rate(per_second, burst=burst)
 
 
-def test_nothing_is_asserted_where_no_fault_is_pending() -> None:
-    FakeAccount().assert_no_pending_faults()
+class TestPending:
+    """What did not strike."""
+
+    @pytest.mark.asyncio
+    async def test_asserted(self) -> None:
+        """Faults that struck less often than scripted can be asserted."""
+        account = account_at_noon()
+        account.fail("list", 500)
+        account.fail("list", 500, times=2)
+        account.fail("create", "lost", times=None, after=3, role="A")
+        async with FakeRolesClient(account, retry=ONCE) as roles:
+            for _ in range(2):
+                with pytest.raises(ServerError):
+                    await roles.list()
+        assert [fault.operation for fault in account.pending_faults] == ["list", "create"]
+        with pytest.raises(AssertionError) as caught:
+            account.assert_no_pending_faults()
+        assert str(caught.value) == (
+            "faults struck less often than scripted:\n"
+            "  list fails with 500, 2 times: struck 1 request\n"
+            "  create fails with lost, every time after 3, for the role 'A': struck 0 requests"
+        )
+
+    def test_nothing(self) -> None:
+        """Nothing is asserted where no fault is pending."""
+        FakeAccount().assert_no_pending_faults()
+
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_cleared(self, connect: Connect) -> None:
+        """Cleared faults are forgotten, with latency, rate limit and outage."""
+        account = account_at_noon()
+        account.fail("list", 500)
+        account.slow_down(60.0)
+        account.limit_rate(0.001)
+        account.outage = True
+        account.clear_faults()
+        async with connect(account) as roles:
+            await roles.list()
+            await roles.list()
+        account.assert_no_pending_faults()
+        assert account.now() == START
 
 
-@both_clients
-@pytest.mark.asyncio
-async def test_cleared_faults_are_forgotten_with_latency_rate_limit_and_outage(
-    connect: Connect,
-) -> None:
-    account = account_at_noon()
-    account.fail("list", 500)
-    account.slow_down(60.0)
-    account.limit_rate(0.001)
-    account.outage = True
-    account.clear_faults()
-    async with connect(account) as roles:
-        await roles.list()
-        await roles.list()
-    account.assert_no_pending_faults()
-    assert account.now() == START
+class TestText:
+    """Faults as text."""
 
-
-# Faults as text
-
-
-@pytest.mark.parametrize(
-    ("text", "arguments"),
-    [
-        ("create:409", {"operation": "create", "failure": 409}),
-        ("any:lost", {"operation": "any", "failure": "lost"}),
-        (
-            "create:ServerError,every_attempt",
-            {"operation": "create", "failure": ServerError, "every_attempt": True},
-        ),
-        (
-            "list:429,times=3,after=1,when=after,retry_after=2",
-            {
-                "operation": "list",
-                "failure": 429,
-                "times": 3,
-                "after": 1,
-                "when": "after",
-                "retry_after": 2,
-            },
-        ),
-        ("get:500,times=always", {"operation": "get", "failure": 500, "times": None}),
-        (
-            "get:500,after=2,role=A, B,role=C",
-            {"operation": "get", "failure": 500, "after": 2, "role": "A, B,role=C"},
-        ),
-    ],
-)
-def test_a_fault_can_be_written_as_text(text: str, arguments: dict[str, object]) -> None:
-    assert parse_fault(text) == arguments
-    FakeAccount().fail(**parse_fault(text))
-
-
-@pytest.mark.parametrize("text", ["list:500,time=1", "list:500,times=x", "list:500,"])
-def test_a_text_that_is_no_fault_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a fault option"):
-        parse_fault(text)
-
-
-@pytest.mark.parametrize("text", ["list", "", "list:", "list:5x"])
-def test_a_text_without_a_failure_makes_no_fault(text: str) -> None:
-    with pytest.raises(ValueError, match="this fault would never strike"):
+    @pytest.mark.parametrize(
+        ("text", "arguments"),
+        [
+            ("create:409", {"operation": "create", "failure": 409}),
+            ("any:lost", {"operation": "any", "failure": "lost"}),
+            (
+                "create:ServerError,every_attempt",
+                {"operation": "create", "failure": ServerError, "every_attempt": True},
+            ),
+            (
+                "list:429,times=3,after=1,when=after,retry_after=2",
+                {
+                    "operation": "list",
+                    "failure": 429,
+                    "times": 3,
+                    "after": 1,
+                    "when": "after",
+                    "retry_after": 2,
+                },
+            ),
+            ("get:500,times=always", {"operation": "get", "failure": 500, "times": None}),
+            (
+                "get:500,after=2,role=A, B,role=C",
+                {"operation": "get", "failure": 500, "after": 2, "role": "A, B,role=C"},
+            ),
+        ],
+    )
+    def test_parsed(self, text: str, arguments: dict[str, object]) -> None:
+        """A fault can be written as text."""
+        assert parse_fault(text) == arguments
         FakeAccount().fail(**parse_fault(text))
 
+    @pytest.mark.parametrize("text", ["list:500,time=1", "list:500,times=x", "list:500,"])
+    def test_refused(self, text: str) -> None:
+        """A text that is no fault is refused."""
+        with pytest.raises(ValueError, match="is not a fault option"):
+            parse_fault(text)
 
-# Latency
-
-
-@pytest.mark.asyncio
-async def test_latency_passes_on_the_accounts_clock_without_waiting() -> None:
-    account = account_at_noon()
-    account.slow_down(2.5)
-    async with FakeRolesClient(account) as roles:
-        await roles.list()
-        await roles.list()
-    assert account.now() == START + timedelta(seconds=5)
-
-
-@pytest.mark.asyncio
-async def test_latency_over_http_is_waited_for() -> None:
-    account = account_at_noon()
-    account.slow_down(0.02)
-    async with over_http(account) as roles:
-        began = anyio.current_time()
-        await roles.list()
-        assert anyio.current_time() - began >= 0.02
+    @pytest.mark.parametrize("text", ["list", "", "list:", "list:5x"])
+    def test_no_failure(self, text: str) -> None:
+        """A text without a failure makes no fault."""
+        with pytest.raises(ValueError, match="this fault would never strike"):
+            FakeAccount().fail(**parse_fault(text))
 
 
-@pytest.mark.asyncio
-async def test_calls_under_way_together_wait_together() -> None:
-    account = account_at_noon()
-    account.slow_down(1.0)
-    async with FakeRolesClient(account) as roles, anyio.create_task_group() as tasks:
-        for number in range(40):
-            tasks.start_soon(create, roles, f"role {number}")
-    assert account.now() == START + timedelta(seconds=1)
+class TestSlow:
+    """Latency, in process and over HTTP."""
 
-
-def test_drawn_latencies_lie_between_their_bounds_and_are_the_same_in_every_run() -> None:
-    def drawn(seed: int) -> list[float]:
+    @pytest.mark.asyncio
+    async def test_own_clock(self) -> None:
+        """Latency passes on the account's clock without waiting."""
         account = account_at_noon()
-        account.slow_down(0.5, up_to=1.5, seed=seed)
-        request = Request(method="GET", target="/v2/roles")
-        return [account.handle(request).delay for _ in range(20)]
-
-    assert drawn(1) == drawn(1) != drawn(2)
-    assert len(set(drawn(1))) == 20
-    assert all(0.5 <= seconds <= 1.5 for seconds in drawn(1))
-
-
-@pytest.mark.asyncio
-async def test_latency_beyond_the_silence_that_a_client_bears_is_its_timeout() -> None:
-    account = account_at_noon()
-    account.slow_down(20.0)
-    client = FakeRolesClient(account, timeout=Timeouts(read=10.0), retry=ONCE)
-    async with client as roles:
-        with pytest.raises(RolesTimeoutError) as caught:
+        account.slow_down(2.5)
+        async with FakeRolesClient(account) as roles:
             await roles.list()
-    assert (caught.value.limit, caught.value.seconds) == ("read", 10.0)
-    assert account.now() == START + timedelta(seconds=10)
-
-
-@pytest.mark.asyncio
-async def test_latency_beyond_the_time_that_a_call_has_in_all_is_its_timeout() -> None:
-    account = account_at_noon()
-    account.slow_down(20.0)
-    client = FakeRolesClient(account, timeout=Timeouts(total=5.0, read=None))
-    async with client as roles:
-        with pytest.raises(RolesTimeoutError) as caught:
             await roles.list()
-    assert (caught.value.limit, caught.value.seconds) == ("total", 5.0)
-    assert account.now() == START + timedelta(seconds=5)
+        assert account.now() == START + timedelta(seconds=5)
+
+    @pytest.mark.asyncio
+    async def test_over_http(self) -> None:
+        """Latency over HTTP is waited for."""
+        account = account_at_noon()
+        account.slow_down(0.02)
+        async with over_http(account) as roles:
+            began = anyio.current_time()
+            await roles.list()
+            assert anyio.current_time() - began >= 0.02
+
+    @pytest.mark.asyncio
+    async def test_together(self) -> None:
+        """Calls under way together wait together."""
+        account = account_at_noon()
+        account.slow_down(1.0)
+        async with FakeRolesClient(account) as roles, anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(create, roles, f"role {number}")
+        assert account.now() == START + timedelta(seconds=1)
+
+    def test_drawn(self) -> None:
+        """Drawn latencies lie between their bounds, and are the same in every run."""
+
+        def drawn(seed: int) -> list[float]:
+            account = account_at_noon()
+            account.slow_down(0.5, up_to=1.5, seed=seed)
+            request = Request(method="GET", target="/v2/roles")
+            return [account.handle(request).delay for _ in range(20)]
+
+        assert drawn(1) == drawn(1) != drawn(2)
+        assert len(set(drawn(1))) == 20
+        assert all(0.5 <= seconds <= 1.5 for seconds in drawn(1))
+
+    @pytest.mark.asyncio
+    async def test_read_limit(self) -> None:
+        """Latency beyond the silence that a client bears is its timeout."""
+        account = account_at_noon()
+        account.slow_down(20.0)
+        client = FakeRolesClient(account, timeout=Timeouts(read=10.0), retry=ONCE)
+        async with client as roles:
+            with pytest.raises(RolesTimeoutError) as caught:
+                await roles.list()
+        assert (caught.value.limit, caught.value.seconds) == ("read", 10.0)
+        assert account.now() == START + timedelta(seconds=10)
+
+    @pytest.mark.asyncio
+    async def test_total_limit(self) -> None:
+        """Latency beyond the time that a call has in all is its timeout."""
+        account = account_at_noon()
+        account.slow_down(20.0)
+        client = FakeRolesClient(account, timeout=Timeouts(total=5.0, read=None))
+        async with client as roles:
+            with pytest.raises(RolesTimeoutError) as caught:
+                await roles.list()
+        assert (caught.value.limit, caught.value.seconds) == ("total", 5.0)
+        assert account.now() == START + timedelta(seconds=5)
 
 
 # The rate limit
@@ -818,39 +814,42 @@ class TestLimit:
         assert account.now() >= START + timedelta(seconds=3)
 
 
-# The outage
+class TestOutage:
+    """The outage."""
 
-
-@both_clients
-@pytest.mark.asyncio
-async def test_an_outage_answers_every_call_with_503_while_it_lasts(connect: Connect) -> None:
-    account = account_at_noon()
-    role = account.add_role("A")
-    account.outage = True
-    async with connect(account) as roles:
-        with pytest.raises(ServerError, match="Service Unavailable: the service is down"):
-            await roles.delete(role_id=role.id)
-        account.outage = False
-        assert await roles.get(role_id=role.id) == role
-
-
-@pytest.mark.asyncio
-async def test_calls_that_the_account_never_looked_at_use_up_no_fault() -> None:
-    account = account_at_noon()
-    account.fail("list", 500)
-    async with FakeRolesClient(account, retry=ONCE) as roles:
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_all_calls(self, connect: Connect) -> None:
+        """An outage answers every call with 503 while it lasts."""
+        account = account_at_noon()
+        role = account.add_role("A")
         account.outage = True
-        with pytest.raises(ServerError):
-            await roles.list()
-    assert len(account.pending_faults) == 1
+        async with connect(account) as roles:
+            with pytest.raises(ServerError, match="Service Unavailable: the service is down"):
+                await roles.delete(role_id=role.id)
+            account.outage = False
+            assert await roles.get(role_id=role.id) == role
 
+    @pytest.mark.asyncio
+    async def test_no_fault_used(self) -> None:
+        """Calls that the account never looked at use up no fault."""
+        account = account_at_noon()
+        account.fail("list", 500)
+        async with FakeRolesClient(account, retry=ONCE) as roles:
+            account.outage = True
+            with pytest.raises(ServerError):
+                await roles.list()
+        assert len(account.pending_faults) == 1
 
-def test_only_the_five_operations_are_struck() -> None:
-    account = account_at_noon()
-    account.fail("any", 500)
-    headers = {"Authorization": "Bearer fake-api-key"}
-    assert account.handle(Request(method="PUT", target="/v2/roles", headers=headers)).status == 405
-    assert len(account.pending_faults) == 1
+    def test_five_operations(self) -> None:
+        """Only the five operations are struck."""
+        account = account_at_noon()
+        account.fail("any", 500)
+        headers = {"Authorization": "Bearer fake-api-key"}
+        assert (
+            account.handle(Request(method="PUT", target="/v2/roles", headers=headers)).status == 405
+        )
+        assert len(account.pending_faults) == 1
 
 
 class TestLatency:
@@ -929,7 +928,7 @@ class TestRateLimit:
 
 
 @pytest.mark.asyncio
-async def test_after_counts_its_own_operation() -> None:
+async def test_after_own_operation() -> None:
     """`after=` counts the calls that match, and no others."""
     account = account_at_noon()
     role = account.add_role("A", ["ROLE_READ"])
@@ -969,7 +968,7 @@ def test_truncated_bytes() -> None:
     assert body == whole[: len(whole) // 2]
 
 
-def test_body_that_is_not_utf8() -> None:
+def test_not_utf8() -> None:
     """A body that is not UTF-8 is a 400, and is logged as it came."""
     account = account_at_noon()
     headers = {"Authorization": "Bearer fake-api-key"}
@@ -989,7 +988,7 @@ async def test_keys_by_case() -> None:
 
 
 @pytest.mark.asyncio
-async def test_retry_after_that_is_no_number() -> None:
+async def test_retry_after_text() -> None:
     """A `Retry-After` in other digits than ASCII's is no number of seconds."""
     account = account_at_noon()
     account.fail("list", 429, retry_after="²")

@@ -44,85 +44,89 @@ def ask(url: str, key: str, path: str = "", host: str | None = None) -> Any:  # 
         return json.load(answer)
 
 
-# serve
+class TestServeProcess:
+    """`serve`, as its own process or by its arguments."""
 
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_url(self, number: signal.Signals) -> None:
+        """`serve` prints its URL once ready, and ends cleanly."""
+        with serving() as (url, process):
+            assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == PREDEFINED
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, output) == (0, "")
+        assert errors == (
+            f"export ARIZE_API_KEY=fake-api-key ARIZE_BASE_URL={url}\n"
+            "export ARIZE_API_SCHEME=http ARIZE_API_HOST=127.0.0.1 "
+            f"ARIZE_API_PORT={url.rpartition(':')[2]}\n"
+        )
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_prints_its_url_once_ready_and_ends_cleanly(number: signal.Signals) -> None:
-    with serving() as (url, process):
-        assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == PREDEFINED
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, output) == (0, "")
-    assert errors == (
-        f"export ARIZE_API_KEY=fake-api-key ARIZE_BASE_URL={url}\n"
-        "export ARIZE_API_SCHEME=http ARIZE_API_HOST=127.0.0.1 "
-        f"ARIZE_API_PORT={url.rpartition(':')[2]}\n"
-    )
-
-
-def test_serve_takes_an_account_a_key_latency_and_faults(tmp_path: Path) -> None:
-    path = tmp_path / "account.json"
-    path.write_text('{"roles": [{"name": "AI Engineer"}], "keys": {"old": null}}')
-    with serving(
-        *("--account", str(path), "--api-key", "secret", "--latency", "0.001-0.002"),
-        *("--fault", "list:500", "--fault", "list:409,after=1"),
-    ) as (url, _):
-        for status in (500, 409):
-            with pytest.raises(urllib.error.HTTPError, match=str(status)) as caught:
-                ask(url, "secret")
+    def test_options(self, tmp_path: Path) -> None:
+        """`serve` takes an account, a key, latency and faults."""
+        path = tmp_path / "account.json"
+        path.write_text('{"roles": [{"name": "AI Engineer"}], "keys": {"old": null}}')
+        with serving(
+            *("--account", str(path), "--api-key", "secret", "--latency", "0.001-0.002"),
+            *("--fault", "list:500", "--fault", "list:409,after=1"),
+        ) as (url, _):
+            for status in (500, 409):
+                with pytest.raises(urllib.error.HTTPError, match=str(status)) as caught:
+                    ask(url, "secret")
+                caught.value.close()
+            assert [role["name"] for role in ask(url, "secret")["roles"]] == ["AI Engineer"]
+            with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+                ask(url, "old")
             caught.value.close()
-        assert [role["name"] for role in ask(url, "secret")["roles"]] == ["AI Engineer"]
-        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
-            ask(url, "old")
-        caught.value.close()
 
+    def test_account_keys(self, tmp_path: Path) -> None:
+        """`serve` keeps the keys of an account unless one is given."""
+        path = tmp_path / "account.json"
+        account = FakeAccount()
+        account.add_key("second")
+        account.dump(path)
+        with serving("--account", str(path), "--latency", "0") as (url, _):
+            assert len(ask(url, "second")["roles"]) == 7
 
-def test_serve_keeps_the_keys_of_an_account_unless_one_is_given(tmp_path: Path) -> None:
-    path = tmp_path / "account.json"
-    account = FakeAccount()
-    account.add_key("second")
-    account.dump(path)
-    with serving("--account", str(path), "--latency", "0") as (url, _):
-        assert len(ask(url, "second")["roles"]) == 7
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--fault", "lsit:500"), "this fault would never strike: operation must be one of"),
+            (("--fault", "list:500,time=2"), "'time=2' is not a fault option"),
+            (("--latency", "soon"), "could not convert string to float: 'soon'"),
+            (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0 and 1.0"),
+            (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
+            (
+                ("--account", "{}"),
+                "this is not an account file: Object missing required field `roles`",
+            ),
+            (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
+            (("--api-key-file", "no/such/file"), "No such file or directory: 'no/such/file'"),
+            (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
+        ],
+    )
+    def test_refused(
+        self, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """`serve` refuses what makes no sense."""
+        with pytest.raises(SystemExit) as caught:
+            main(["serve", *arguments])
+        assert caught.value.code == 2
+        assert message in capsys.readouterr().err
 
+    def test_cannot_listen(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """`serve` says where it cannot listen."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            assert main(["serve", "--port", str(port)]) == 1
+        assert capsys.readouterr().err.startswith(f"cannot listen on 127.0.0.1, port {port}: ")
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--fault", "lsit:500"), "this fault would never strike: operation must be one of"),
-        (("--fault", "list:500,time=2"), "'time=2' is not a fault option"),
-        (("--latency", "soon"), "could not convert string to float: 'soon'"),
-        (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0 and 1.0"),
-        (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
-        (("--account", "{}"), "this is not an account file: Object missing required field `roles`"),
-        (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
-        (("--api-key-file", "no/such/file"), "No such file or directory: 'no/such/file'"),
-        (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
-    ],
-)
-def test_serve_refuses_what_makes_no_sense(
-    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(["serve", *arguments])
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def test_serve_says_where_it_cannot_listen(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert main(["serve", "--port", str(port)]) == 1
-    assert capsys.readouterr().err.startswith(f"cannot listen on 127.0.0.1, port {port}: ")
-
-
-def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main([])
-    assert "the following arguments are required: command" in capsys.readouterr().err
+    def test_no_command(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A command is required."""
+        with pytest.raises(SystemExit):
+            main([])
+        assert "the following arguments are required: command" in capsys.readouterr().err
 
 
 class TestServe:
@@ -197,33 +201,37 @@ class TestServe:
         assert process.returncode == 0
 
 
-# demo
+class TestDemo:
+    """`demo`."""
 
+    def test_demo(
+        self,
+    ) -> None:
+        """The demo drives the client, and says that all was as expected."""
+        done = subprocess.run(  # noqa: S603 - this interpreter
+            (*COMMAND, "demo"), capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "ConflictError: POST /v2/roles answered 409" in done.stdout
+        assert "no role is named 'AI Enginer'; the closest are 'AI Engineer'" in done.stdout
+        assert done.stdout.endswith("requests over the socket.\n")
 
-def test_demo_drives_the_client_and_says_that_all_went_as_it_should() -> None:
-    done = subprocess.run(  # noqa: S603 - this interpreter
-        (*COMMAND, "demo"), capture_output=True, text=True, check=False, timeout=PATIENCE
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "ConflictError: POST /v2/roles answered 409" in done.stdout
-    assert "no role is named 'AI Enginer'; the closest are 'AI Engineer'" in done.stdout
-    assert done.stdout.endswith("requests over the socket.\n")
+    def test_not_refused(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The demo fails where a call succeeds that should fail."""
 
+        def nobody(*_: object) -> None:
+            return None
 
-def test_demo_fails_where_what_should_be_refused_is_not(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def nobody(*_: object) -> None:
-        return None
+        monkeypatch.setattr(_store.RoleStore, "by_name", nobody)
+        assert main(["demo"]) == 1
+        assert "ConflictError was not raised" in capsys.readouterr().err
 
-    monkeypatch.setattr(_store.RoleStore, "by_name", nobody)
-    assert main(["demo"]) == 1
-    assert "ConflictError was not raised" in capsys.readouterr().err
-
-
-def test_demo_fails_where_an_answer_is_not_as_it_should_be(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(predefined=False))
-    assert main(["demo"]) == 1
-    assert "expected that the walk lists every role" in capsys.readouterr().err
+    def test_unexpected(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The demo fails where an answer is not as expected."""
+        monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(predefined=False))
+        assert main(["demo"]) == 1
+        assert "expected that the walk lists every role" in capsys.readouterr().err

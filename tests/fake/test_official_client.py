@@ -24,7 +24,8 @@ ROUND = Path(__file__).parents[1] / "tools" / "official_client_round.py"
     INTERPRETER is None,
     reason="ARIZE_CLIENT_PYTHON names no interpreter that has Arize's client, nor has this one",
 )
-def test_arizes_own_client_makes_the_whole_round(arize_env: RolesServer) -> None:
+def test_round(arize_env: RolesServer) -> None:
+    """Arize's own client makes the whole round."""
     done = subprocess.run(  # noqa: S603 - the interpreter that was named
         [str(INTERPRETER), str(ROUND)], capture_output=True, text=True, check=False, timeout=120
     )

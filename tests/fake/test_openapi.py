@@ -71,11 +71,13 @@ def unjudged(case: schemathesis.Case[Any]) -> list[Any]:
 
 @schema.parametrize()
 @settings(max_examples=25)
-def test_every_answer_is_as_described(case: schemathesis.Case[Any], server: RolesServer) -> None:
+def test_every_answer(case: schemathesis.Case[Any], server: RolesServer) -> None:
+    """Every answer is as described."""
     case.call_and_validate(base_url=server.url, excluded_checks=unjudged(case))
 
 
-def test_links_from_a_role_that_was_made_lead_to_it(server: RolesServer) -> None:
+def test_links(server: RolesServer) -> None:
+    """Links from a role that was made lead to it."""
     before = server.account.snapshot()
 
     class Workflow(schema.as_state_machine()):  # type: ignore[misc]
@@ -131,20 +133,21 @@ def assert_is(name: str, instance: object) -> None:
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_no_test_meets_the_roles_of_another(server: RolesServer, turn: int) -> None:
+def test_no_leak(server: RolesServer, turn: int) -> None:
+    """No test meets the roles of another."""
     status, role = ask(server, "POST", "/v2/roles", {"name": "B", "permissions": ["TAG_READ"]})
     assert (status, role["name"]) == (201, "B"), turn
 
 
-def test_schema_refuses_what_is_no_role() -> None:
+def test_schema_refuses() -> None:
+    """The schema refuses what is no role."""
     with pytest.raises(jsonschema.ValidationError):
         assert_is("Role", {"id": "", "name": "A"})
 
 
 @pytest.mark.parametrize("description", [None, "Text."])
-def test_role_is_as_described(
-    server: RolesServer, account: FakeAccount, description: str | None
-) -> None:
+def test_role(server: RolesServer, account: FakeAccount, description: str | None) -> None:
+    """A role is as described."""
     account.add_role(
         "B",
         ["TAG_READ", "ROLE_READ"],
@@ -159,7 +162,8 @@ def test_role_is_as_described(
 
 
 @pytest.mark.parametrize("query", ["limit=1", "limit=100", "is_predefined=true&limit=2"])
-def test_page_is_as_described(server: RolesServer, account: FakeAccount, query: str) -> None:
+def test_page(server: RolesServer, account: FakeAccount, query: str) -> None:
+    """A page is as described."""
     for number in range(3):
         account.add_role(f"N{number}", ["TAG_READ"])
     status, page = ask(server, "GET", f"/v2/roles?{query}")
@@ -175,9 +179,10 @@ def test_page_is_as_described(server: RolesServer, account: FakeAccount, query: 
         (403, {"entitlement": "custom_roles", "limit": 5, "required_plan": "PRO"}),
     ],
 )
-def test_scripted_failure_is_a_problem_as_described(
+def test_scripted_failure(
     server: RolesServer, account: FakeAccount, status: int, members: dict[str, Any]
 ) -> None:
+    """A scripted failure is a problem as described."""
     account.fail("list", status, **members)
     answered, problem = ask(server, "GET", "/v2/roles")
     assert answered == status
@@ -199,9 +204,8 @@ def test_scripted_failure_is_a_problem_as_described(
         ("DELETE", "/v2/roles/Um9sZToxOmJtZmI%3D", 403),
     ],
 )
-def test_failure_of_the_servers_own_is_a_problem_as_described(
-    server: RolesServer, method: str, target: str, status: int
-) -> None:
+def test_server_failure(server: RolesServer, method: str, target: str, status: int) -> None:
+    """A failure of the server's own is a problem as described."""
     answered, problem = ask(server, method, target)
     assert answered == status
     assert_is("Problem", problem)

@@ -43,148 +43,149 @@ def open_url(url: str, **headers: str) -> tuple[dict[str, str], str]:
         return dict(answer.headers), answer.read().decode()
 
 
-# What is on it
+class TestContent:
+    """What is on the page."""
+
+    def test_matrix(self) -> None:
+        """Each role is a column, and each permission a row of its resource."""
+        account = FakeAccount(predefined=False)
+        account.add_role("Newer", ["COMET_LAUNCH", "ROLE_READ"])
+        account.add_role("Auditor", ["ROLE_READ"])
+        text = page(account)
+        assert re.findall(r"<div>(.*?)</div>", text) == ["Auditor", "Newer"]
+        assert (
+            '<tbody><tr data-permission="COMET_LAUNCH"><th class="permission" scope="row">'
+            'COMET_LAUNCH</th><td class="held"></td><td class="held">●</td></tr></tbody>'
+        ) in text
+        assert 'scope="row">ROLE_READ</th><td class="held">●</td><td class="held">●</td>' in text
+        assert text.count("●") == 3
+        assert text.count('class="permission" scope="row"') == len(Permission) + 1
+
+    def test_bindings(self) -> None:
+        """The role bindings are on the page."""
+        account = FakeAccount(predefined=False)
+        account.add_role("Auditor")
+        account.bind("Auditor", user="ada@example.com", resource="<space>")
+        text = page(account)
+        assert "<div>Auditor (1 bound)</div>" in text
+        assert "<td>Auditor</td><td>ada@example.com</td><td>&lt;space&gt;</td>" in text
+        for number in range(100):
+            account.bind("Auditor", user=str(number), resource="space")
+        assert "101 in all; the first 100 are shown." in page(account)
+
+    def test_predefined_first(self) -> None:
+        """Predefined roles come first."""
+        account = FakeAccount()
+        account.add_role("Auditor")
+        assert re.findall(r"<div>(.*?)</div>", page(account)) == [*PREDEFINED, "Auditor"]
+        assert "1 custom and 7 predefined roles. 0 calls." in page(account)
+        assert "None yet." in page(account)
+
+    def test_last_calls(self) -> None:
+        """The last calls come first, with their outcomes."""
+        rows = re.findall(
+            r"<td( class=\"failed\")?>([^<:]*)</td><td class=\"call\">(.*?)</td>",
+            page(busy_account()),
+        )
+        assert rows == [(' class="failed"', "lost", "list()"), ("", "200", "list()")]
+
+    def test_cut(self) -> None:
+        """A large account and a long log are cut, and say so."""
+        account = FakeAccount()
+        for number in range(200):
+            account.add_role(f"Team {number}")
+            account.handle(Request(method="GET", target=f"/nothing/{number}"))
+        text = page(account)
+        assert "200 custom and 7 predefined roles; the first 100 are shown" in text
+        assert text.count('scope="col"') == 100
+        assert text.count('class="call"') == 100
+        assert "/nothing/199" in text
+
+    def test_escaped(self) -> None:
+        """Whatever a caller sent is text on the page, and never markup."""
+        account = FakeAccount()
+        account.add_role("<script>alert(1)</script>", ["<b>_<i>"], description='"><img src=x>')
+        account.handle(Request(method="<u>", target="/<u>?<u>=<u>"))
+        text = page(account)
+        for markup in ("<script>alert", "<b>", "<i>", "<img", "<u>"):
+            assert markup not in text
+
+    def test_no_key(self) -> None:
+        """No API key is on the page, wherever a caller put it."""
+        account = FakeAccount()
+        account.add_key("second-key")
+        headers = {"Authorization": "Bearer second-key"}
+        for target in ("/v2/roles?key=second-key", "/second-key", f"/v2/roles/{account.api_key}"):
+            account.handle(Request(method="GET", target=target, headers=headers))
+        assert "second-key" not in page(account)
+        assert account.api_key not in page(account)
 
 
-def test_each_role_is_a_column_and_each_permission_a_row_of_its_resource() -> None:
-    account = FakeAccount(predefined=False)
-    account.add_role("Newer", ["COMET_LAUNCH", "ROLE_READ"])
-    account.add_role("Auditor", ["ROLE_READ"])
-    text = page(account)
-    assert re.findall(r"<div>(.*?)</div>", text) == ["Auditor", "Newer"]
-    assert (
-        '<tbody><tr data-permission="COMET_LAUNCH"><th class="permission" scope="row">COMET_LAUNCH'
-        '</th><td class="held"></td><td class="held">●</td></tr></tbody>'
-    ) in text
-    assert 'scope="row">ROLE_READ</th><td class="held">●</td><td class="held">●</td>' in text
-    assert text.count("●") == 3
-    assert text.count('class="permission" scope="row"') == len(Permission) + 1
+class TestAccess:
+    """Who gets the page."""
 
+    def test_self_contained(self) -> None:
+        """The page needs no key, and nothing but itself."""
+        with RolesServer(busy_account()) as server:
+            headers, text = open_url(server.url)
+        assert headers["Content-Type"] == "text/html; charset=utf-8"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "Access-Control-Allow-Origin" not in headers
+        policy = headers["Content-Security-Policy"].split("; ")
+        assert policy[0] == "default-src 'none'"
+        assert policy[1].startswith("style-src 'sha256-")
+        assert policy[2].startswith("script-src 'sha256-")
+        assert policy[3:] == [
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+        assert text.count("<script") == 1
+        assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
 
-def test_bindings_are_on_it() -> None:
-    account = FakeAccount(predefined=False)
-    account.add_role("Auditor")
-    account.bind("Auditor", user="ada@example.com", resource="<space>")
-    text = page(account)
-    assert "<div>Auditor (1 bound)</div>" in text
-    assert "<td>Auditor</td><td>ada@example.com</td><td>&lt;space&gt;</td>" in text
-    for number in range(100):
-        account.bind("Auditor", user=str(number), resource="space")
-    assert "101 in all; the first 100 are shown." in page(account)
+    def test_no_call(self) -> None:
+        """The page is no call of the account."""
+        with RolesServer() as server:
+            open_url(server.url)
+        assert server.account.calls == ()
 
+    def test_rebound_name(self) -> None:
+        """The page is refused to a name that was rebound to this machine."""
+        with RolesServer() as server, pytest.raises(urllib.error.HTTPError, match="403") as caught:
+            open_url(server.url, Host="evil.example")
+        with caught.value as answer:
+            assert answer.headers["Content-Type"] == "application/problem+json"
 
-def test_predefined_roles_come_first() -> None:
-    account = FakeAccount()
-    account.add_role("Auditor")
-    assert re.findall(r"<div>(.*?)</div>", page(account)) == [*PREDEFINED, "Auditor"]
-    assert "1 custom and 7 predefined roles. 0 calls." in page(account)
-    assert "None yet." in page(account)
-
-
-def test_the_last_calls_come_first_with_their_outcomes() -> None:
-    rows = re.findall(
-        r"<td( class=\"failed\")?>([^<:]*)</td><td class=\"call\">(.*?)</td>", page(busy_account())
+    @pytest.mark.parametrize(
+        ("host", "peer", "allowed"),
+        [
+            ("127.0.0.1:8000", "127.0.0.1", True),
+            ("localhost:8000", "127.0.0.1", True),
+            ("localhost", "::1", True),
+            ("[::1]:8000", "::1", True),
+            ("evil.example", "127.0.0.1", False),
+            ("localhost.evil.example", "127.0.0.1", False),
+            ("127.0.0.1.evil.example", "127.0.0.1", False),
+            ("127.0.0.1", "192.0.2.1", False),
+            ("127.0.0.1", None, False),
+            ("", "127.0.0.1", False),
+            ("[::1", "127.0.0.1", False),
+        ],
     )
-    assert rows == [(' class="failed"', "lost", "list()"), ("", "200", "list()")]
-
-
-def test_a_large_account_and_a_long_log_are_cut_and_say_so() -> None:
-    account = FakeAccount()
-    for number in range(200):
-        account.add_role(f"Team {number}")
-        account.handle(Request(method="GET", target=f"/nothing/{number}"))
-    text = page(account)
-    assert "200 custom and 7 predefined roles; the first 100 are shown" in text
-    assert text.count('scope="col"') == 100
-    assert text.count('class="call"') == 100
-    assert "/nothing/199" in text
-
-
-def test_whatever_a_caller_sent_is_text_on_the_page_and_never_markup() -> None:
-    account = FakeAccount()
-    account.add_role("<script>alert(1)</script>", ["<b>_<i>"], description='"><img src=x>')
-    account.handle(Request(method="<u>", target="/<u>?<u>=<u>"))
-    text = page(account)
-    for markup in ("<script>alert", "<b>", "<i>", "<img", "<u>"):
-        assert markup not in text
-
-
-def test_no_api_key_is_on_the_page_wherever_a_caller_put_it() -> None:
-    account = FakeAccount()
-    account.add_key("second-key")
-    headers = {"Authorization": "Bearer second-key"}
-    for target in ("/v2/roles?key=second-key", "/second-key", f"/v2/roles/{account.api_key}"):
-        account.handle(Request(method="GET", target=target, headers=headers))
-    assert "second-key" not in page(account)
-    assert account.api_key not in page(account)
-
-
-# Who gets it
-
-
-def test_the_page_needs_no_key_and_nothing_but_itself() -> None:
-    with RolesServer(busy_account()) as server:
-        headers, text = open_url(server.url)
-    assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert headers["Cache-Control"] == "no-store"
-    assert headers["Referrer-Policy"] == "no-referrer"
-    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
-    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["X-Frame-Options"] == "DENY"
-    assert "Access-Control-Allow-Origin" not in headers
-    policy = headers["Content-Security-Policy"].split("; ")
-    assert policy[0] == "default-src 'none'"
-    assert policy[1].startswith("style-src 'sha256-")
-    assert policy[2].startswith("script-src 'sha256-")
-    assert policy[3:] == [
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    ]
-    assert text.count("<script") == 1
-    assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
-
-
-def test_the_page_is_no_call_of_the_account() -> None:
-    with RolesServer() as server:
-        open_url(server.url)
-    assert server.account.calls == ()
-
-
-def test_the_page_is_refused_to_a_name_that_was_rebound_to_this_machine() -> None:
-    with RolesServer() as server, pytest.raises(urllib.error.HTTPError, match="403") as caught:
-        open_url(server.url, Host="evil.example")
-    with caught.value as answer:
-        assert answer.headers["Content-Type"] == "application/problem+json"
-
-
-@pytest.mark.parametrize(
-    ("host", "peer", "allowed"),
-    [
-        ("127.0.0.1:8000", "127.0.0.1", True),
-        ("localhost:8000", "127.0.0.1", True),
-        ("localhost", "::1", True),
-        ("[::1]:8000", "::1", True),
-        ("evil.example", "127.0.0.1", False),
-        ("localhost.evil.example", "127.0.0.1", False),
-        ("127.0.0.1.evil.example", "127.0.0.1", False),
-        ("127.0.0.1", "192.0.2.1", False),
-        ("127.0.0.1", None, False),
-        ("", "127.0.0.1", False),
-        ("[::1", "127.0.0.1", False),
-    ],
-)
-def test_the_page_is_for_this_machine_by_address_and_by_name(
-    host: str,
-    peer: str | None,
-    allowed: bool,  # noqa: FBT001
-) -> None:
-    assert is_local_request(host, peer) is allowed
-
-
-# In a browser
+    def test_this_machine(
+        self,
+        host: str,
+        peer: str | None,
+        allowed: bool,  # noqa: FBT001
+    ) -> None:
+        """The page is for this machine, by address and by name."""
+        assert is_local_request(host, peer) is allowed
 
 
 def browse(url: str, profile: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -227,41 +228,45 @@ def elsewhere(html: str) -> Generator[str]:
         thread.join()
 
 
-@in_chromium
-def test_a_browser_shows_the_page_as_its_policy_allows(tmp_path: Path) -> None:
-    image = tmp_path / "page.png"
-    with RolesServer(busy_account()) as server:
-        shown = browse(server.url, tmp_path / "profile", "--dump-dom")
-        styled = browse(
-            *(server.url, tmp_path / "profile", "--window-size=1500,950"),
-            f"--screenshot={image}",
-        )
-    assert shown.stdout.count('scope="col"') == 50
-    assert "Team 42" in shown.stdout
-    assert messages(shown) == messages(styled) == []
-    assert image.read_bytes().startswith(b"\x89PNG")
+class TestBrowser:
+    """The page in a browser."""
 
+    @in_chromium
+    def test_policy(self, tmp_path: Path) -> None:
+        """A browser shows the page as its policy allows."""
+        image = tmp_path / "page.png"
+        with RolesServer(busy_account()) as server:
+            shown = browse(server.url, tmp_path / "profile", "--dump-dom")
+            styled = browse(
+                *(server.url, tmp_path / "profile", "--window-size=1500,950"),
+                f"--screenshot={image}",
+            )
+        assert shown.stdout.count('scope="col"') == 50
+        assert "Team 42" in shown.stdout
+        assert messages(shown) == messages(styled) == []
+        assert image.read_bytes().startswith(b"\x89PNG")
 
-@in_chromium
-def test_a_browser_filters_by_role_and_by_permission(tmp_path: Path) -> None:
-    account = FakeAccount(predefined=False)
-    account.add_role("Auditor", ["ROLE_READ"])
-    account.add_role("Analyst", ["DATASET_READ"])
-    account.add_role("Editor", ["ROLE_READ", "DATASET_READ"])
-    with RolesServer(account) as server:
-        shown = browse(
-            f"{server.url}#role=a&permission=role_re", tmp_path / "profile", "--dump-dom"
-        )
-    heads = re.findall(r'<th class="role"[^>]*?data-name="(\w+)"( hidden="")?', shown.stdout)
-    assert heads == [("Editor", ' hidden=""'), ("Analyst", ' hidden=""'), ("Auditor", "")]
-    rows = re.findall(r'<tr data-permission="(\w+)">', shown.stdout)
-    assert rows == ["AGENT_ROLE_READ", "ROLE_READ"]
+    @in_chromium
+    def test_filters(self, tmp_path: Path) -> None:
+        """A browser filters by role and by permission."""
+        account = FakeAccount(predefined=False)
+        account.add_role("Auditor", ["ROLE_READ"])
+        account.add_role("Analyst", ["DATASET_READ"])
+        account.add_role("Editor", ["ROLE_READ", "DATASET_READ"])
+        with RolesServer(account) as server:
+            shown = browse(
+                f"{server.url}#role=a&permission=role_re", tmp_path / "profile", "--dump-dom"
+            )
+        heads = re.findall(r'<th class="role"[^>]*?data-name="(\w+)"( hidden="")?', shown.stdout)
+        assert heads == [("Editor", ' hidden=""'), ("Analyst", ' hidden=""'), ("Auditor", "")]
+        rows = re.findall(r'<tr data-permission="(\w+)">', shown.stdout)
+        assert rows == ["AGENT_ROLE_READ", "ROLE_READ"]
 
-
-@in_chromium
-def test_a_page_from_elsewhere_can_neither_read_nor_frame_it(tmp_path: Path) -> None:
-    with RolesServer(busy_account()) as server:
-        attack = f"""
+    @in_chromium
+    def test_foreign_page(self, tmp_path: Path) -> None:
+        """A page from elsewhere can neither read nor frame it."""
+        with RolesServer(busy_account()) as server:
+            attack = f"""
             <iframe src="{server.url}"></iframe>
             <script>
               fetch("{server.url}").then(
@@ -270,15 +275,15 @@ def test_a_page_from_elsewhere_can_neither_read_nor_frame_it(tmp_path: Path) -> 
               )
             </script>
             """
-        with elsewhere(attack) as url:
-            done = browse(url, tmp_path, "--dump-dom", "--virtual-time-budget=2000")
-    said = "\n".join(messages(done))
-    assert "<title>refused</title>" in done.stdout
-    assert "frame-ancestors" in said
-    assert "CORS policy" in said
+            with elsewhere(attack) as url:
+                done = browse(url, tmp_path, "--dump-dom", "--virtual-time-budget=2000")
+        said = "\n".join(messages(done))
+        assert "<title>refused</title>" in done.stdout
+        assert "frame-ancestors" in said
+        assert "CORS policy" in said
 
 
-def test_no_text_reverses_the_writing() -> None:
+def test_direction() -> None:
     """Control characters and marks of direction in names, descriptions and calls are replaced."""
     account = FakeAccount(predefined=False)
     account.add_role("abc\u202edef\x1b[31m", description="\u2066\x00")
@@ -288,7 +293,7 @@ def test_no_text_reverses_the_writing() -> None:
     assert not set(text) & set("\u202e\u2066\x1b\x00")
 
 
-def test_long_call_is_short() -> None:
+def test_long_call() -> None:
     """A call is told in less than 2,000 characters, however long what was asked is."""
     account = FakeAccount()
     account.add_role("n" * 5000, id="Um9sZToxOmFCY0Q=")

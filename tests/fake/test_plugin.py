@@ -37,8 +37,6 @@ def run(pytester: pytest.Pytester) -> Run:
     return run_suite
 
 
-# Any way to run a test
-
 BODY = """
     role = await fake_roles.create(name="A", permissions=["ROLE_READ"])
     assert fake_account.roles[0] == role
@@ -50,10 +48,14 @@ OVER_HTTP = """
 """
 
 
-@pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
-def test_pytest_asyncio_in_strict_mode_with_any_loop_scope(run: Run, scope: str) -> None:
-    run(
-        f"""
+class TestRunners:
+    """Any way to run a test."""
+
+    @pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
+    def test_strict_mode(self, run: Run, scope: str) -> None:
+        """The fixtures work under pytest-asyncio in strict mode, with any loop scope."""
+        run(
+            f"""
         import pytest
         from arize_roles_async import AiohttpRolesClient
 
@@ -64,12 +66,12 @@ def test_pytest_asyncio_in_strict_mode_with_any_loop_scope(run: Run, scope: str)
             async def test_over_http(self, arize_env):
             {OVER_HTTP.replace(chr(10), chr(10) + " " * 12)}
         """
-    ).assert_outcomes(passed=2)
+        ).assert_outcomes(passed=2)
 
-
-def test_pytest_asyncio_in_auto_mode(run: Run) -> None:
-    run(
-        f"""
+    def test_auto_mode(self, run: Run) -> None:
+        """The fixtures work under pytest-asyncio in auto mode."""
+        run(
+            f"""
         import pytest
         from arize_roles_async import AiohttpRolesClient
 
@@ -82,13 +84,13 @@ def test_pytest_asyncio_in_auto_mode(run: Run) -> None:
         async def test_over_http(arize_env):
         {OVER_HTTP.replace(chr(10), chr(10) + " " * 8)}
         """,
-        mode="auto",
-    ).assert_outcomes(passed=2)
+            mode="auto",
+        ).assert_outcomes(passed=2)
 
-
-def test_the_plugin_of_anyio_on_asyncio_and_on_trio(run: Run) -> None:
-    run(
-        f"""
+    def test_anyio(self, run: Run) -> None:
+        """The fixtures work under anyio's plugin, on asyncio and on trio."""
+        run(
+            f"""
         import pytest
         from arize_roles_async import AiohttpRolesClient
 
@@ -104,12 +106,12 @@ def test_the_plugin_of_anyio_on_asyncio_and_on_trio(run: Run) -> None:
         async def test_over_http(arize_env):
         {OVER_HTTP.replace(chr(10), chr(10) + " " * 8)}
         """
-    ).assert_outcomes(passed=3)
+        ).assert_outcomes(passed=3)
 
-
-def test_pytest_aiohttp(run: Run) -> None:
-    run(
-        """
+    def test_aiohttp(self, run: Run) -> None:
+        """The fixtures work under pytest-aiohttp."""
+        run(
+            """
         from aiohttp import web
         from arize_roles_async import AiohttpRolesClient
 
@@ -124,13 +126,13 @@ def test_pytest_aiohttp(run: Run) -> None:
             answer = await client.get("/names")
             assert len(await answer.json()) == 7
         """,
-        mode="auto",
-    ).assert_outcomes(passed=1)
+            mode="auto",
+        ).assert_outcomes(passed=1)
 
-
-def test_asyncio_run_in_a_plain_test(run: Run) -> None:
-    run(
-        """
+    def test_asyncio_run(self, run: Run) -> None:
+        """The fixtures work with `asyncio.run` in a plain test."""
+        run(
+            """
         import asyncio
         from arize_roles_async import AiohttpRolesClient
 
@@ -145,12 +147,12 @@ def test_asyncio_run_in_a_plain_test(run: Run) -> None:
 
             assert len(asyncio.run(main())) == 7
         """
-    ).assert_outcomes(passed=2)
+        ).assert_outcomes(passed=2)
 
-
-def test_a_synchronous_test_of_a_synchronous_client(run: Run) -> None:
-    run(
-        """
+    def test_synchronous(self, run: Run) -> None:
+        """A synchronous test of a synchronous client works."""
+        run(
+            """
         import json
         import urllib.request
 
@@ -163,12 +165,12 @@ def test_a_synchronous_test_of_a_synchronous_client(run: Run) -> None:
                 assert len(json.load(answer)["roles"]) == 7
             assert [call.operation for call in roles_server.account.calls] == ["list"]
         """
-    ).assert_outcomes(passed=1)
+        ).assert_outcomes(passed=1)
 
-
-def test_pytest_xdist(run: Run) -> None:
-    run(
-        """
+    def test_xdist(self, run: Run) -> None:
+        """The fixtures work under pytest-xdist."""
+        run(
+            """
         import pytest
 
         @pytest.mark.parametrize("number", range(4))
@@ -176,16 +178,17 @@ def test_pytest_xdist(run: Run) -> None:
             roles_server.account.add_role("A")
             assert len(roles_server.account.roles) == 8
         """,
-        "-n2",
-    ).assert_outcomes(passed=4)
+            "-n2",
+        ).assert_outcomes(passed=4)
 
 
-# Each test has an account of its own
+class TestIsolation:
+    """Each test has an account of its own."""
 
-
-def test_no_state_leaks_from_one_test_into_the_next(run: Run) -> None:
-    run(
-        """
+    def test_no_leak(self, run: Run) -> None:
+        """No state leaks from one test into the next."""
+        run(
+            """
         import os
         import pytest
 
@@ -201,26 +204,25 @@ def test_no_state_leaks_from_one_test_into_the_next(run: Run) -> None:
         def test_the_environment_is_what_it_was():
             assert "ARIZE_API_KEY" not in os.environ
         """
-    ).assert_outcomes(passed=3)
+        ).assert_outcomes(passed=3)
 
-
-def test_all_fixtures_of_one_test_share_its_account(run: Run) -> None:
-    run(
-        """
+    def test_shared(self, run: Run) -> None:
+        """All fixtures of one test share its account."""
+        run(
+            """
         def test_shares(fake_account, fake_roles, roles_server, arize_env):
             assert fake_roles.account is fake_account
             assert roles_server.account is fake_account
             assert arize_env is roles_server
         """
-    ).assert_outcomes(passed=1)
+        ).assert_outcomes(passed=1)
 
 
 # The environment
 
 
-def test_the_environment_leads_to_the_server_whatever_it_held_before(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment leads to the server, whatever it held before."""
     monkeypatch.setenv("ARIZE_REGION", "eu-west-1a")
     monkeypatch.setenv("ARIZE_SINGLE_HOST", "elsewhere.example")
     monkeypatch.setenv("ARIZE_BASE_DOMAIN", "elsewhere.example")
@@ -248,12 +250,13 @@ def test_the_environment_leads_to_the_server_whatever_it_held_before(
     ).assert_outcomes(passed=1)
 
 
-# The marker
+class TestMarker:
+    """What a marker sets up."""
 
-
-def test_markers_set_up_the_account_from_the_outermost_in(run: Run) -> None:
-    run(
-        """
+    def test_outermost_first(self, run: Run) -> None:
+        """Markers set up the account from the outermost in."""
+        run(
+            """
         import asyncio
         import pytest
         from arize_roles_async import ConflictError, ForbiddenError, ServerError
@@ -277,64 +280,65 @@ def test_markers_set_up_the_account_from_the_outermost_in(run: Run) -> None:
                 with pytest.raises(ServerError):
                     asyncio.run(fake_roles.list().all())
         """
-    ).assert_outcomes(passed=1)
+        ).assert_outcomes(passed=1)
 
-
-def test_a_marker_loads_an_account_from_a_file(run: Run, pytester: pytest.Pytester) -> None:
-    pytester.makefile(".json", account='{"roles": [{"name": "Loaded"}]}')
-    run(
-        """
+    def test_account_file(self, run: Run, pytester: pytest.Pytester) -> None:
+        """A marker loads an account from a file."""
+        pytester.makefile(".json", account='{"roles": [{"name": "Loaded"}]}')
+        run(
+            """
         import pytest
 
         @pytest.mark.arize_roles(account="account.json", roles={"Added": []})
         def test_it(fake_account):
             assert [role.name for role in fake_account.roles] == ["Added", "Loaded"]
         """
-    ).assert_outcomes(passed=1)
+        ).assert_outcomes(passed=1)
 
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("role={}", "*arize_roles() got an unexpected keyword argument 'role'*"),
-        ("{}", "*arize_roles() takes 1 positional argument but 2 were given*"),
-        ("faults=['lsit:500']", "*this fault would never strike: operation must be one of*"),
-        (
-            "grants=['ROLE_RAED']",
-            "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
-        ),
-    ],
-)
-def test_a_marker_that_makes_no_sense_is_an_error(run: Run, arguments: str, message: str) -> None:
-    result = run(
-        f"""
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ("role={}", "*arize_roles() got an unexpected keyword argument 'role'*"),
+            ("{}", "*arize_roles() takes 1 positional argument but 2 were given*"),
+            ("faults=['lsit:500']", "*this fault would never strike: operation must be one of*"),
+            (
+                "grants=['ROLE_RAED']",
+                "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
+            ),
+        ],
+    )
+    def test_refused(self, run: Run, arguments: str, message: str) -> None:
+        """A marker that makes no sense is an error."""
+        result = run(
+            f"""
         import pytest
 
         @pytest.mark.arize_roles({arguments})
         def test_it(fake_account):
             pass
         """
-    )
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(message)
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(message)
+
+    def test_explained(self, run: Run) -> None:
+        """The marker is explained by pytest."""
+        run("", "--markers").stdout.fnmatch_lines("@pytest.mark.arize_roles(*, account=None*")
+
+    def test_fixtures_explained(self, run: Run) -> None:
+        """The fixtures are explained by pytest."""
+        run("", "--fixtures").stdout.fnmatch_lines_random(
+            ["fake_account -- *", "fake_roles -- *", "roles_server -- *", "arize_env -- *"]
+        )
 
 
-def test_the_marker_is_explained_by_pytest(run: Run) -> None:
-    run("", "--markers").stdout.fnmatch_lines("@pytest.mark.arize_roles(*, account=None*")
+class TestReport:
+    """The report of a failed test."""
 
-
-def test_the_fixtures_are_explained_by_pytest(run: Run) -> None:
-    run("", "--fixtures").stdout.fnmatch_lines_random(
-        ["fake_account -- *", "fake_roles -- *", "roles_server -- *", "arize_env -- *"]
-    )
-
-
-# The report
-
-
-def test_the_report_of_a_failed_test_shows_what_the_account_was_asked(run: Run) -> None:
-    result = run(
-        """
+    def test_calls(self, run: Run) -> None:
+        """The report of a failed test shows the calls of its account."""
+        result = run(
+            """
         import asyncio
         import pytest
 
@@ -343,46 +347,32 @@ def test_the_report_of_a_failed_test_shows_what_the_account_was_asked(run: Run) 
             asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
             asyncio.run(fake_roles.list().all())
         """
-    )
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "*- Calls of the fake Arize account -*",
-            "??:??:??.??????  create(name='A', permissions=?'ROLE_READ'?) -> 201",
-            "??:??:??.??????  list(limit=100) -> 404 Resource not found",
-            "struck less often than scripted: delete fails with 500, 1 time: struck 0 requests",
-        ]
-    )
-    assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
+        )
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(
+            [
+                "*- Calls of the fake Arize account -*",
+                "??:??:??.??????  create(name='A', permissions=?'ROLE_READ'?) -> 201",
+                "??:??:??.??????  list(limit=100) -> 404 Resource not found",
+                "struck less often than scripted: delete fails with 500, 1 time: struck 0 requests",
+            ]
+        )
+        assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
 
+    def test_no_calls(self, run: Run) -> None:
+        """The report says so where the account had no calls."""
+        result = run("def test_it(fake_account): assert False")
+        result.stdout.fnmatch_lines(["*- Calls of the fake Arize account -*", "none"])
 
-def test_the_report_says_where_the_account_was_asked_nothing(run: Run) -> None:
-    result = run("def test_it(fake_account): assert False")
-    result.stdout.fnmatch_lines(["*- Calls of the fake Arize account -*", "none"])
+    def test_no_account(self, run: Run) -> None:
+        """The report of a test that has no account is as ever."""
+        result = run("def test_it(): assert False")
+        result.stdout.no_fnmatch_line("*Calls of the fake*")
 
-
-def test_the_report_of_a_test_that_has_no_account_is_as_ever(run: Run) -> None:
-    result = run("def test_it(): assert False")
-    result.stdout.no_fnmatch_line("*Calls of the fake*")
-
-
-def test_the_report_crosses_to_the_controller_of_xdist(run: Run) -> None:
-    result = run("def test_it(fake_account): assert False", "-n1")
-    result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
-
-
-# What it costs and what it warns of
-
-
-def test_loading_the_plugin_imports_neither_the_client_nor_aiohttp() -> None:
-    probe = (
-        "import sys, pytest; before = set(sys.modules); import arize_roles_fake.pytest_plugin;"
-        "print(*sorted(set(sys.modules) - before))"
-    )
-    done = subprocess.run(  # noqa: S603 - this interpreter
-        [sys.executable, "-c", probe], check=True, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["arize_roles_fake", "arize_roles_fake.pytest_plugin"]
+    def test_under_xdist(self, run: Run) -> None:
+        """The report crosses to the controller of xdist."""
+        result = run("def test_it(fake_account): assert False", "-n1")
+        result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
 
 
 # No other plugin: what they warn of is theirs.
@@ -395,24 +385,37 @@ ALPHA_SUITE = """
 """
 
 
-@pytest.mark.parametrize("filters", [("-Werror", f"-W{ALPHA}"), ("-Wdefault",)])
-def test_a_suite_that_asks_for_warnings_as_errors_names_the_alpha_notice(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, filters: tuple[str, ...]
-) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makepyfile(ALPHA_SUITE)
-    result = pytester.runpytest_subprocess(*ALONE, *filters)
-    result.assert_outcomes(passed=1, warnings=0 if len(filters) == 2 else 1)
+class TestCost:
+    """What the plugin costs, and what it warns of."""
 
+    def test_imports(self) -> None:
+        """Loading the plugin imports neither the client nor aiohttp."""
+        probe = (
+            "import sys, pytest; before = set(sys.modules); import arize_roles_fake.pytest_plugin;"
+            "print(*sorted(set(sys.modules) - before))"
+        )
+        done = subprocess.run(  # noqa: S603 - this interpreter
+            [sys.executable, "-c", probe], check=True, capture_output=True, text=True
+        )
+        assert done.stdout.split() == ["arize_roles_fake", "arize_roles_fake.pytest_plugin"]
 
-def test_the_alpha_notice_is_an_error_to_a_suite_that_does_not_name_it(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makepyfile(ALPHA_SUITE)
-    result = pytester.runpytest_subprocess(*ALONE, "-Werror")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines("*AlphaWarning: roles.list is ALPHA*")
+    @pytest.mark.parametrize("filters", [("-Werror", f"-W{ALPHA}"), ("-Wdefault",)])
+    def test_alpha_named(
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, filters: tuple[str, ...]
+    ) -> None:
+        """A suite that asks for warnings as errors names the ALPHA notice."""
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        pytester.makepyfile(ALPHA_SUITE)
+        result = pytester.runpytest_subprocess(*ALONE, *filters)
+        result.assert_outcomes(passed=1, warnings=0 if len(filters) == 2 else 1)
+
+    def test_alpha_error(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The ALPHA notice is an error to a suite that does not name it."""
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        pytester.makepyfile(ALPHA_SUITE)
+        result = pytester.runpytest_subprocess(*ALONE, "-Werror")
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines("*AlphaWarning: roles.list is ALPHA*")
 
 
 class TestMockedArize:
@@ -442,7 +445,7 @@ class TestMockedArize:
         ).assert_outcomes(passed=2)
 
 
-class TestMarkers:
+class TestTwoMarkers:
     """Two markers that say different things."""
 
     def test_conflict(self, run: Run, pytester: pytest.Pytester) -> None:
@@ -542,7 +545,7 @@ class TestAnyAccount:
         ("roles_server", "arize_env", "'roles_server' must be a RolesServer, not dict: this suite"),
     ],
 )
-def test_fixture_of_the_same_name(run: Run, name: str, used: str, message: str) -> None:
+def test_same_name(run: Run, name: str, used: str, message: str) -> None:
     """A suite's own fixture of the same name and another type leads to an error that says so."""
     result = run(
         f"""

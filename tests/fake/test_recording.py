@@ -89,9 +89,10 @@ def recorded(
     return file
 
 
-def test_a_service_that_is_as_assumed_does_not_differ(
+def test_as_assumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A service that is as assumed does not differ."""
     file = recorded(as_assumed, tmp_path, monkeypatch)
     assert main(["compare", str(file)]) == 0
     assert capsys.readouterr().out == (
@@ -112,13 +113,14 @@ DIFFERENCES: list[tuple[AnswerOf, tuple[str, str, str]]] = [
 
 
 @pytest.mark.parametrize(("answer_of", "difference"), DIFFERENCES)
-def test_a_service_that_assumes_otherwise_differs_there(
+def test_otherwise(
     answer_of: AnswerOf,
     difference: tuple[str, str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """A service that assumes otherwise differs there."""
     file = recorded(answer_of, tmp_path, monkeypatch)
     assert main(["compare", str(file)]) == 1
     where, was, now = difference
@@ -128,9 +130,9 @@ def test_a_service_that_assumes_otherwise_differs_there(
     ]
 
 
-def test_a_recording_holds_no_key_and_no_role_of_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording holds no key, and no role of others."""
+
     def tells_all(request: Request, answer: Response) -> Response:
         if request.method == "PATCH":  # Shows a role that is not the script's.
             return Response(status=200, headers={}, body=json.dumps(foreign).encode())
@@ -160,10 +162,7 @@ class TestHarmsNobody:
         assert account.roles == before
 
     def test_unmarked(
-        self,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """A role without the run's mark is not deleted, although it was answered as created."""
 
@@ -181,10 +180,7 @@ class TestHarmsNobody:
         assert left in capsys.readouterr().err.splitlines()
 
     def test_nothing_created(
-        self,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Steps that need a role which was not created are skipped, and named."""
         account = service(as_assumed)
@@ -283,7 +279,7 @@ def harmful(account: FakeAccount) -> list[LoggedCall]:
     ]
 
 
-def test_assumption_is_named(
+def test_assumption_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each difference that an assumption explains names the setting; with all of them none is."""
@@ -297,9 +293,8 @@ def test_assumption_is_named(
 
 
 @pytest.mark.asyncio
-async def test_a_recording_waits_where_the_service_asks_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording waits where the service asks for it."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -317,9 +312,10 @@ async def test_a_recording_waits_where_the_service_asks_for_it(
     ]
 
 
-def test_a_recording_is_written_only_if_every_call_was_answered(
+def test_all_or_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A recording is written only if every call was answered."""
     file = tmp_path / "recording.json"
     with RolesServer() as server:
         server.account.fail("update", "lost", times=None)
@@ -330,9 +326,8 @@ def test_a_recording_is_written_only_if_every_call_was_answered(
     server.account.assert_roles({})
 
 
-def test_a_recording_with_a_key_that_is_refused_shows_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording with a key that is refused shows that."""
     file = tmp_path / "recording.json"
     with RolesServer() as server:
         monkeypatch.setenv("ARIZE_API_KEY", "wrong")
@@ -341,9 +336,8 @@ def test_a_recording_with_a_key_that_is_refused_shows_that(
 
 
 @pytest.mark.asyncio
-async def test_a_recording_does_not_wait_for_a_service_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_bounded_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording does not wait for a service for ever."""
     with RolesServer() as server:
         server.account.slow_down(0.5)
         monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
@@ -351,9 +345,10 @@ async def test_a_recording_does_not_wait_for_a_service_for_ever(
             await record_service(server.url, timeouts=Timeouts(total=0.02))
 
 
-def test_record_needs_a_key(
+def test_record_needs_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """`record` needs a key."""
     monkeypatch.delenv("ARIZE_API_KEY", raising=False)
     assert main(["record", "--out", str(tmp_path / "recording.json")]) == 1
     assert "no API key: pass api_key, or set ARIZE_API_KEY" in capsys.readouterr().err
@@ -367,9 +362,10 @@ def test_record_needs_a_key(
         (None, "No such file"),
     ],
 )
-def test_compare_needs_a_recording(
+def test_compare_needs_file(
     text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """`compare` needs a recording."""
     file = tmp_path / "recording.json"
     if text is not None:
         file.write_text(text)

@@ -18,7 +18,8 @@ from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
 from tests.support.messages import assert_short_line
 
 
-def test_a_server_in_a_thread_ends_with_its_block() -> None:
+def test_thread() -> None:
+    """A server in a thread ends with its block."""
     with RolesServer() as server:
         assert server.url.startswith("http://127.0.0.1:")
         assert (server.api_key, len(server.account.roles)) == (server.account.api_key, 7)
@@ -28,7 +29,8 @@ def test_a_server_in_a_thread_ends_with_its_block() -> None:
         urllib.request.urlopen(server.url)  # noqa: S310
 
 
-def test_a_server_that_cannot_listen_says_so_where_it_is_entered() -> None:
+def test_cannot_listen() -> None:
+    """A server that cannot listen says so where it is entered."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -38,7 +40,8 @@ def test_a_server_that_cannot_listen_says_so_where_it_is_entered() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_server_on_an_ipv6_address_has_it_in_brackets() -> None:
+async def test_ipv6() -> None:
+    """A server on an IPv6 address has it in brackets."""
     async with serve(FakeAccount(), host="::1") as url, aiohttp.ClientSession() as session:
         assert url.startswith("http://[::1]:")
         async with session.get(f"{url}/v2/roles") as answer:
@@ -46,7 +49,8 @@ async def test_a_server_on_an_ipv6_address_has_it_in_brackets() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_body_that_is_too_long_is_a_problem_and_ends_the_connection() -> None:
+async def test_long_body() -> None:
+    """A body that is too long is a problem, and ends the connection."""
     async with serve(FakeAccount()) as url, aiohttp.ClientSession() as session:
         body = io.BytesIO(b" " * (256 * 1024 + 1))
         async with session.post(f"{url}/v2/roles", data=body) as answer:
@@ -56,9 +60,8 @@ async def test_a_body_that_is_too_long_is_a_problem_and_ends_the_connection() ->
 
 
 @pytest.mark.asyncio
-async def test_a_caller_that_left_before_its_answer_was_lost_disturbs_nobody(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_caller_left(caplog: pytest.LogCaptureFixture) -> None:
+    """A caller that left before its answer was lost disturbs nobody."""
     account = FakeAccount()
     account.slow_down(0.02)
     account.fail("list", "lost")
@@ -89,9 +92,8 @@ async def test_a_caller_that_left_before_its_answer_was_lost_disturbs_nobody(
     ],
 )
 @pytest.mark.asyncio
-async def test_what_is_no_operation_is_a_problem_document(
-    method: str, path: str, status: int
-) -> None:
+async def test_no_operation(method: str, path: str, status: int) -> None:
+    """What is no operation is a problem document."""
     account = FakeAccount()
     async with serve(account) as url, aiohttp.ClientSession() as session:
         headers = {"Authorization": f"Bearer {account.api_key}"}
@@ -151,7 +153,7 @@ async def test_attack(attack: ServerAttack) -> None:
 
 
 @pytest.mark.asyncio
-async def test_body_that_is_not_gzip(caplog: pytest.LogCaptureFixture) -> None:
+async def test_not_gzip(caplog: pytest.LogCaptureFixture) -> None:
     """A body that claims to be gzip and is not is a problem document, and is not logged."""
     account = FakeAccount()
     headers = {

@@ -129,9 +129,7 @@ class TestReusedConnection:
             assert s.reached_the_proxy("GET") == 1
 
     @pytest.mark.asyncio
-    async def test_second_try_refused(
-        self,
-    ) -> None:
+    async def test_second_try_refused(self) -> None:
         """An aiohttp that tries again by itself, whatever it is told, sends nothing again."""
         async with setting(ONCE) as s:
             target = s.account.add_role("Target")
@@ -150,9 +148,7 @@ class TestOutcome:
     """What a call ends in, by how far it came."""
 
     @pytest.mark.asyncio
-    async def test_never_sent(
-        self,
-    ) -> None:
+    async def test_never_sent(self) -> None:
         """A change that was never sent is a failure to connect."""
         async with setting(TWICE) as s:
             s.proxy.script = [Point.REFUSED] * 2
@@ -164,9 +160,7 @@ class TestOutcome:
             assert not caught.value.sent
 
     @pytest.mark.asyncio
-    async def test_never_answered(
-        self,
-    ) -> None:
+    async def test_never_answered(self) -> None:
         """A change that was sent and never answered has an unknown outcome."""
         async with setting(TWICE) as s:
             s.proxy.script = [Point.RESET_AFTER_COMMIT] * 2
@@ -180,9 +174,7 @@ class TestOutcome:
             assert isinstance(caught.value.__cause__, RolesConnectionError)
 
     @pytest.mark.asyncio
-    async def test_no_connection(
-        self,
-    ) -> None:
+    async def test_no_connection(self) -> None:
         """A connection that never comes is a timeout of the connect limit."""
         async with setting(TWICE) as s:
             s.proxy.script = [Point.STALL_ON_CONNECT] * 2
@@ -197,9 +189,7 @@ class TestOutcome:
             assert caught.value.attempts == 2
 
     @pytest.mark.asyncio
-    async def test_silent_read(
-        self,
-    ) -> None:
+    async def test_silent_read(self) -> None:
         """A silent service is a timeout of the read limit."""
         async with setting(TWICE) as s:
             s.proxy.script = [Point.STALL_IN_BODY] * 2
@@ -211,9 +201,7 @@ class TestOutcome:
             assert caught.value.attempts == 2
 
     @pytest.mark.asyncio
-    async def test_silent_change(
-        self,
-    ) -> None:
+    async def test_silent_change(self) -> None:
         """Silence after a change was sent is a timeout, and its outcome is unknown."""
         async with setting(ONCE) as s:
             s.proxy.script = [Point.STALL_AFTER_COMMIT]
@@ -228,10 +216,7 @@ class TestOutcome:
             assert (cause.limit, cause.attempts) == ("read", 1)
 
     @pytest.mark.asyncio
-    async def test_total_bounds(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+    async def test_total_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The total time bounds a call whose attempts have no limit."""
         clock = LoopClock(monkeypatch)
         async with setting(TWICE) as s:
@@ -250,9 +235,7 @@ class TestOutcome:
             assert caught.value.attempts == 1
 
     @pytest.mark.asyncio
-    async def test_total_unsent(
-        self,
-    ) -> None:
+    async def test_total_unsent(self) -> None:
         """If the total time is up before there is a connection, nothing happened."""
         async with setting(TWICE) as s:
             s.proxy.script = [Point.STALL_ON_CONNECT]
@@ -266,9 +249,7 @@ class TestOutcome:
             assert caught.value.limit == "total"
 
     @pytest.mark.asyncio
-    async def test_slow_body(
-        self,
-    ) -> None:
+    async def test_slow_body(self) -> None:
         """A body that goes on slowly breaks no limit."""
         async with setting(ONCE) as s:
             s.proxy.script = [Point.SLOW_BYTES]
@@ -278,9 +259,7 @@ class TestOutcome:
             assert [role.name for role in page] == PREDEFINED
 
     @pytest.mark.asyncio
-    async def test_bomb(
-        self,
-    ) -> None:
+    async def test_bomb(self) -> None:
         """A body that expands past the limit ends its connection, too."""
         async with setting(ONCE) as s:
             s.proxy.script = [Point.GZIP_BOMB]
@@ -291,9 +270,7 @@ class TestOutcome:
             assert len(await s.roles.list()) == 7
 
     @pytest.mark.asyncio
-    async def test_gateway_404(
-        self,
-    ) -> None:
+    async def test_gateway_404(self) -> None:
         """A delete whose retry is told 404 by a gateway is of unknown outcome."""
         async with setting(TWICE) as s:
             target = s.account.add_role("Target")
@@ -306,9 +283,7 @@ class TestOutcome:
             assert not caught.value.__cause__.from_service
 
     @pytest.mark.asyncio
-    async def test_stray_answer(
-        self,
-    ) -> None:
+    async def test_stray_answer(self) -> None:
         """An answer that nobody asked for is nobody's answer."""
         async with setting(ONCE) as s:
             first, second = s.account.add_role("First"), s.account.add_role("Second")

@@ -64,6 +64,7 @@ def run_examples(page: Page) -> dict[str, Any]:
 @pytest.mark.parametrize("page", PAGES, ids=[page.title for page in PAGES])
 @pytest.mark.usefixtures("arize_env")
 def test_examples_run(page: Page) -> None:
+    """Examples run."""
     try:
         run_examples(page)
     finally:
@@ -80,7 +81,8 @@ TESTS = [
 
 
 @pytest.mark.parametrize(("page", "example"), TESTS)
-def test_examples_that_are_tests_pass(page: Page, example: str, pytester: pytest.Pytester) -> None:
+def test_example_tests(page: Page, example: str, pytester: pytest.Pytester) -> None:
+    """The examples that are tests pass."""
     # The README's stands for itself; those of a docstring have what the package exports at hand.
     pytester.makepyfile(example if page.title == "README.md" else IMPORTS + example)
     pytester.makeini(
@@ -114,9 +116,8 @@ def test_example() -> None:
     assert examples(text) == ("a = 1\n",)
 
 
-def test_the_readme_example_prints_what_its_comments_say(
-    arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_readme_example(arize_env: RolesServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's example prints what its comments say."""
     run_examples(PAGES[0])
 
     said = capsys.readouterr().out
@@ -125,11 +126,13 @@ def test_the_readme_example_prints_what_its_comments_say(
     arize_env.account.assert_roles({})
 
 
-def test_the_readme_is_about_a_hundred_lines() -> None:
+def test_readme_length() -> None:
+    """The README is about a hundred lines."""
     assert 80 <= len(README.splitlines()) <= 110
 
 
-def test_the_readme_tells_of_every_error() -> None:
+def test_readme_errors() -> None:
+    """The README tells of every error."""
     table = README.partition("## Errors")[2].partition("\n## ")[0]
     told = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
     # A StatusError is told of by its subclasses.
@@ -150,11 +153,13 @@ def test_pydoc(package: Any) -> None:  # noqa: ANN401
         assert page.stem in package.__doc__
 
 
-def test_every_module_tells_what_it_is_for() -> None:
+def test_module_docstrings() -> None:
+    """Every module tells what it is for."""
     assert [module.__name__ for module in MODULES if not module.__doc__] == []
 
 
-def test_the_demo_of_the_readme_runs() -> None:
+def test_readme_demo() -> None:
+    """The demo of the README runs."""
     ran = subprocess.run(
         [sys.executable, "-m", "arize_roles_fake", "demo"],
         check=False,
@@ -168,7 +173,8 @@ def test_the_demo_of_the_readme_runs() -> None:
 
 @pytest.mark.parametrize("client", [arize_roles_async.AiohttpRolesClient, FakeRolesClient])
 @pytest.mark.parametrize("method", ["list", "get", "create", "update", "delete", "with_options"])
-def test_help_on_a_method_is_that_of_the_protocol(client: type[object], method: str) -> None:
+def test_method_help(client: type[object], method: str) -> None:
+    """Help on a method is that of the protocol."""
     assert inspect.getdoc(getattr(client, method)) == inspect.getdoc(
         getattr(arize_roles_async.RolesClient, method)
     )

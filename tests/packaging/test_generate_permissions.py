@@ -18,7 +18,8 @@ SOURCE = """class Permission(StrEnum):
 """
 
 
-def test_members_are_made_anew_between_the_marks() -> None:
+def test_members_anew() -> None:
+    """Members are made anew between the marks."""
     assert generate(SOURCE, "ROLE_READ\nDATASET_EXAMPLE_READ\n") == (
         """class Permission(StrEnum):
     # -- members: python -m tests.tools.generate_permissions --
@@ -31,23 +32,27 @@ def test_members_are_made_anew_between_the_marks() -> None:
     )
 
 
-def test_result_does_not_depend_on_order_spaces_or_repetition() -> None:
+def test_order() -> None:
+    """The result does not depend on order, spaces or repetition."""
     once = generate(SOURCE, "A_READ\nB_READ\n")
     assert generate(SOURCE, "\n  B_READ \r\nA_READ\n\nB_READ") == once
 
 
-def test_what_was_generated_stays_as_it_is() -> None:
+def test_again() -> None:
+    """What was generated stays as it is."""
     once = generate(SOURCE, "A_READ\n")
     assert generate(once, "A_READ\n") == once
 
 
 @pytest.mark.parametrize("line", ["role_read", "ROLE", "ROLE_", "_READ", "ROLE READ", "1_A", "É_A"])
-def test_line_that_is_no_identifier_is_refused(line: str) -> None:
+def test_bad_line(line: str) -> None:
+    """A line that is no identifier is refused."""
     with pytest.raises(ValueError, match=f"not a permission identifier: '{line}'"):
         generate(SOURCE, f"ROLE_READ\n{line}\n")
 
 
-def test_source_without_the_marks_is_refused() -> None:
+def test_no_marks() -> None:
+    """A source without the marks is refused."""
     with pytest.raises(ValueError, match="unpack"):
         generate("class Permission: ...", "ROLE_READ")
 

@@ -98,12 +98,14 @@ def siblings(names: set[str], package: str) -> set[str]:
     return {each[1] for each in parts if each[0] == package and len(each) > 1}
 
 
-def test_every_module_of_the_client_is_on_one_floor() -> None:
+def test_floors() -> None:
+    """Every module of the client is on one floor."""
     assert sorted(module for floor in (*FLOORS, *ABOVE) for module in floor) == PLACED
 
 
 @pytest.mark.parametrize("module", PLACED)
-def test_client_module_imports_only_from_the_floors_below(module: str) -> None:
+def test_floors_below(module: str) -> None:
+    """A module of the client imports only from the floors below."""
     floors = (*FLOORS, *ABOVE)
     level = next(level for level, floor in enumerate(floors) if module in floor)
     below = {name for floor in floors[:level] for name in floor}
@@ -112,7 +114,8 @@ def test_client_module_imports_only_from_the_floors_below(module: str) -> None:
     assert siblings(in_functions(CLIENT, module), "arize_roles_async") <= below
 
 
-def test_nothing_imports_what_is_above_the_client() -> None:
+def test_above() -> None:
+    """Nothing imports what is above the client."""
     above = {name for floor in ABOVE for name in floor}
     below = set(CLIENT_MODULES) - above
     for package, names in ((CLIENT, below), (FAKE, set(FAKE_MODULES))):
@@ -121,17 +124,20 @@ def test_nothing_imports_what_is_above_the_client() -> None:
 
 
 @pytest.mark.parametrize("module", CLIENT_MODULES)
-def test_client_imports_neither_the_fake_nor_pytest(module: str) -> None:
+def test_client_alone(module: str) -> None:
+    """The client imports neither the fake nor pytest."""
     imported = packages(everywhere(CLIENT, module))
     assert not imported & {"arize_roles_fake", "pytest", "_pytest"}
 
 
-def test_only_the_transport_imports_aiohttp() -> None:
+def test_aiohttp() -> None:
+    """Only the transport imports aiohttp."""
     importing = {name for name in CLIENT_MODULES if "aiohttp" in packages(everywhere(CLIENT, name))}
     assert importing == {"_aiohttp"}
 
 
-def test_modules_of_the_fake_import_one_another_one_way() -> None:
+def test_fake_one_way() -> None:
+    """The modules of the fake import one another one way."""
     graph = {
         module: siblings(at_the_top(FAKE, module), "arize_roles_fake")
         for module in FAKE_MODULES
@@ -140,14 +146,16 @@ def test_modules_of_the_fake_import_one_another_one_way() -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
-def test_only_what_is_for_tests_imports_pytest() -> None:
+def test_pytest_users() -> None:
+    """Only what is for tests imports pytest."""
     importing = {
         module for module in FAKE_MODULES if "pytest" in packages(everywhere(FAKE, module))
     }
     assert importing == {"contract", "pytest_plugin"}
 
 
-def test_nothing_imports_the_contract_suite() -> None:
+def test_contract() -> None:
+    """Nothing imports the contract suite."""
     for module in FAKE_MODULES:
         assert "contract" not in siblings(everywhere(FAKE, module), "arize_roles_fake")
 
@@ -167,7 +175,8 @@ def test_nothing_imports_the_contract_suite() -> None:
         ),
     ],
 )
-def test_import_brings_no_more_than_it_needs(statement: str, unneeded: str) -> None:
+def test_import_cost(statement: str, unneeded: str) -> None:
+    """An import brings no more than it needs."""
     code = f"{statement}\nimport sys\nprint(*(set({unneeded!r}.split()) & set(sys.modules)))"
     done = subprocess.run(  # noqa: S603 - the code is above
         [sys.executable, "-c", code], check=True, capture_output=True, text=True

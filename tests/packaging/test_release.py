@@ -6,11 +6,13 @@ from arize_roles_async import __version__
 from tests.tools.release_check import ROOT, lower_bounds, requirements
 
 
-def test_the_changelog_tells_of_the_version() -> None:
+def test_changelog() -> None:
+    """The changelog tells of the version."""
     assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
-def test_every_direct_dependency_states_its_lower_bound() -> None:
+def test_lower_bounds() -> None:
+    """Every direct dependency states its lower bound."""
     bounds = list(lower_bounds(requirements(ROOT / "pyproject.toml")))
 
     assert any(bound.startswith("aiohttp==3.") for bound in bounds)
@@ -18,13 +20,15 @@ def test_every_direct_dependency_states_its_lower_bound() -> None:
     assert any(bound.startswith("pytest==8.") for bound in bounds)
 
 
-def test_a_bound_is_taken_literally_and_extras_are_dropped() -> None:
+def test_literal_bound() -> None:
+    """A bound is taken literally, and extras are dropped."""
     given = ["msgspec>=0.19", "pyright[nodejs]>=1.1.390", "arize-roles-async[pandas,polars]"]
 
     assert list(lower_bounds(given)) == ["msgspec==0.19", "pyright==1.1.390"]
 
 
 @pytest.mark.parametrize("requirement", ["aiohttp", "aiohttp<4", "aiohttp>=3.12,<4"])
-def test_a_requirement_without_a_plain_lower_bound_is_refused(requirement: str) -> None:
+def test_no_bound(requirement: str) -> None:
+    """A requirement without a plain lower bound is refused."""
     with pytest.raises(ValueError, match="states no lower bound"):
         list(lower_bounds([requirement]))
