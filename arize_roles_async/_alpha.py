@@ -18,7 +18,7 @@ def _unmarked(function: _T) -> _T:
     return function
 
 
-# Has the wrapper of an async method pass for one; Python 3.11 has no such mark.
+# Marks the wrapper of an async method as async, too; Python 3.11 has no such mark.
 _marked: Final[Any] = getattr(inspect, "markcoroutinefunction", _unmarked)
 
 
@@ -32,7 +32,7 @@ def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
             warnings.warn(
                 f"{name} is ALPHA and may change without notice", AlphaWarning, stacklevel=2
             )
-            # Only now: a warning that a filter turns into an error is due again.
+            # Only after it: a warning that a filter turned into an error is due again.
             _warned.add(name)
         return method(*args, **kwargs)
 

@@ -151,9 +151,9 @@ class Call:
         self.unsettled: bool = False
         """Whether the service may have made the change, and nobody said so."""
         self.seen: float = now
-        """The last time that the driver told."""
+        """The latest time that the machine was told."""
         self.number: int = 0
-        """Where the call stands among those of its client; set by the driver."""
+        """The place of the call among those of its client, as they began; set by the driver."""
         self._attempt = 0
         self._forgiven = 0
         self._granted: int | None = None
@@ -179,9 +179,9 @@ class Call:
         """Note that the attempt under way was answered with 429.
 
         Args:
-            granted: How many requests of the client the service has granted so far. If there
-                were some since the call's last refusal, this one was about whose turn it is, and
-                does not count among the attempts that the policy allows.
+            granted: How many requests of the client the service has granted so far. If it granted
+                any since the call's last refusal, this one only decided whose turn it was, and
+                does not count as an attempt of the retry policy.
         """
         if self._granted is not None and granted > self._granted:
             self._forgiven += 1
@@ -209,7 +209,7 @@ class Call:
         return self._in_flight
 
     def is_read_by(self, response: Response) -> bool:
-        """Tell whether an answer is the result of a read and nothing else: the usual path."""
+        """Tell whether an answer is just the result of a read, which is the usual path."""
         return response.status in _SUCCESS and not self._is_change and not self.unsettled
 
     def receive(
@@ -321,7 +321,7 @@ class Call:
         return failure
 
     def miss_turn(self) -> RolesError:
-        """Return the error of a request that cannot go before the time of its call is up."""
+        """Return the error of a call whose time would be up before its request may be sent."""
         failure = self._lateness()
         return self._unknown_after(failure) if self._is_change and self.unsettled else failure
 
@@ -335,7 +335,7 @@ class Call:
             )
         request, seconds = self._held_back
         return RateLimitError(
-            f"{request} cannot go in time, as the service limits the rate "
+            f"{request} cannot be sent in time, as the service limits the rate "
             f"(retry after {seconds:.3g} s) (times sent: {self._attempt})",
             status=429,
             method=request.method,
@@ -359,7 +359,7 @@ class Call:
         if moment is None:
             return
         since = moment - (now - self._first_sent) - _DATE_ERROR
-        # No reading is too late, so the latest is the nearest.
+        # A reading may be too early and is never too late, so the latest is the most exact.
         self._created_since = max(since, self._created_since or since)
 
     def created_since(self, now: float, wall_clock: float) -> float:

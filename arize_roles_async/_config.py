@@ -131,7 +131,7 @@ def _api_key(api_key: Secret[str | None]) -> Secret[str]:
     if not secret.reveal():
         raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
     if not re.fullmatch("[!-~]+", secret.reveal()):
-        raise ConfigurationError("the API key holds characters that no header can carry")
+        raise ConfigurationError("the API key must be printable ASCII without spaces")
     return secret
 
 
@@ -235,7 +235,7 @@ def _host(url: Secret[str]) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL for HTTP with a host that is one, or None."""
+    """Return the parts of an HTTP URL that has a valid host and port, or None."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -311,7 +311,7 @@ def _flaw_of_headers(headers: Mapping[Any, Any]) -> str | None:
         if name.lower() in _RESERVED:
             return f"the header {name!r} is the client's own to set"
         if not re.fullmatch("[A-Za-z0-9_-]+", name):
-            return f"{name!r} is no name for a header"
+            return f"{name!r} is not a valid header name"
         if not (value.isascii() and value.isprintable()):
-            return f"the value of header {name!r} is not printable ASCII"
+            return f"the value of header {name!r} must be printable ASCII"
     return None

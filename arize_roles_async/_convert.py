@@ -25,12 +25,12 @@ _T = TypeVar("_T")
 _MAX_INVALID_ITEMS: Final = 3
 _MAX_TIMESTAMP: Final = 100
 _MAX_PERMISSIONS: Final = 1_000
-"""Of one role: several times as many as there are, and few enough to be converted at once."""
+"""Of one role: several times as many as exist, and few enough to convert without a pause."""
 
 
 def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
     def structure(value: object, _: object) -> _T:
-        # By itself cattrs would make "None" of None and True of "false".
+        # cattrs itself would convert None to "None", and "false" to True.
         if not isinstance(value, expected):
             raise TypeError(f"must be of type {expected.__name__}, not {type(value).__name__}")
         return value
@@ -91,7 +91,7 @@ def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..
             try:
                 items.append(structure_item(_object(item), model))
             except (cattrs.BaseValidationError, TypeError) as failure:
-                # What `cattrs.transform_error` makes a path of.
+                # `cattrs.transform_error` makes a path of these notes.
                 failure.add_note(IterableValidationNote("", index, model))
                 failures.append(failure)
                 if len(failures) == _MAX_INVALID_ITEMS:

@@ -1,8 +1,8 @@
-"""The time limits of a client over one timer of the event loop.
+"""The time limits of all calls of a client, over one timer of the event loop.
 
-A timer for each call, as `asyncio.timeout` and aiohttp's own limits set it, took a tenth of the
-time of a whole call. Nearly every limit is gone long before it is due, so one timer that looks
-after the earliest of them all finds next to nothing to do.
+To set a timer for each call, as `asyncio.timeout` and aiohttp's own limits do, took a tenth of the
+time of a whole call. Nearly every limit is removed long before it is due, so one timer, set to the
+earliest of them, rarely fires.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Final, cast
 from arize_roles_async._call import Call, TimeLimit
 
 _AT_ONCE: Final = 100
-"""How many limits come to their end in one piece."""
+"""How many limits expire before other tasks run."""
 
 
 class Deadlines:
@@ -35,7 +35,7 @@ class Deadlines:
         return math.inf if seconds is None else self._loop.time() + seconds
 
     def add(self, deadline: "Deadline") -> None:
-        """Look after a limit."""
+        """Watch a limit."""
         self._running.add(deadline)
         self.see_to(deadline.moment)
 
@@ -45,11 +45,11 @@ class Deadlines:
             self._wake_at(moment)
 
     def discard(self, deadline: "Deadline") -> None:
-        """Look after a limit no longer."""
+        """Stop watching a limit."""
         self._running.discard(deadline)
 
     def close(self) -> None:
-        """Let go of the timer, unless a limit still runs."""
+        """Cancel the timer, unless a limit still runs."""
         self._wake_at(self._earliest())
 
     def _earliest(self) -> float:
@@ -64,7 +64,7 @@ class Deadlines:
     def _look(self) -> None:
         now = self._loop.time()
         due = (each for each in self._running if each.moment <= now)
-        # The rest follows after others ran: every task that ends takes a while to do so.
+        # The rest follows after other tasks ran: a task that is cancelled takes a while to end.
         for deadline in list(islice(due, _AT_ONCE)):
             self._running.discard(deadline)
             deadline.expire()
@@ -74,8 +74,8 @@ class Deadlines:
 class Deadline(TimeLimit):
     """The block that a call runs in: cancelled when the call's time is up, and says so.
 
-    An `asyncio.timeout` but for three things: the call tells what its error is; its timer is
-    shared; and a part of the block may be due earlier.
+    Like `asyncio.timeout`, but the call tells which error to raise, the timer is shared, and a part
+    of the block may be due earlier.
     """
 
     __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "_task", "expired", "moment")
@@ -105,7 +105,7 @@ class Deadline(TimeLimit):
     ) -> None:
         self._deadlines.discard(self)
         if self.expired and self._takes_back() and isinstance(exc, asyncio.CancelledError):
-            # Its frames tell nobody anything, and of ten thousand they would be much to collect.
+            # Its frames help nobody, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
             error = self._call.out_of_time()

@@ -23,7 +23,7 @@ def shorten_permissions(permissions: "Permissions | None") -> str:
     """Return the first few permissions and how many there are besides."""
     if permissions is None:
         return "None"
-    # One that this version does not know comes from the service, which may send anything.
+    # A permission that this version does not know may be any text.
     first = [p.value if p.is_known else shorten(p.value) for p in permissions[:_MAX_NAMES]]
     return f"({_with_rest(first, len(permissions))})"
 

@@ -1,4 +1,24 @@
-"""Every exception that leaves this library, in one tree under `RolesError`.
+"""Every exception that leaves this library, in one tree.
+
+    RolesError
+        ValidationError                 also ValueError
+        ConfigurationError
+        MissingExtraError               also ImportError
+        ClientStateError                also RuntimeError
+        StatusError
+            BadRequestError             400
+            AuthenticationError         401
+            ForbiddenError              403
+            NotFoundError               404
+            ConflictError               409
+            UnprocessableEntityError    422
+            RateLimitError              429
+            ServerError                 5xx
+        RolesConnectionError
+        RolesTimeoutError               also TimeoutError
+        OutcomeUnknownError
+        RoleRenamedError
+        InvalidResponseError
 
 All of them copy and pickle: whatever they carry beside their message has a default and lives in
 their `__dict__`.

@@ -30,7 +30,7 @@ def to_pandas(
         message = f"must be True, False, 'all' or 'any', not {quoted(exclude_none)}"
         raise ValidationError(violations=(Violation("exclude_none", message),))
     pandas = _import_extra("pandas")
-    # Stated for each column: what pandas infers would change with the page and its own version.
+    # Stated for each column: the types that pandas infers depend on the page and on its version.
     dtypes: dict[str, Any] = {
         **dict.fromkeys(_TEXTS, "string" if convert_dtypes else "object"),
         "permissions": "object",

@@ -1,9 +1,9 @@
-"""What an HTML page says to a person: gateways answer with pages of their own."""
+"""The text of an HTML page, since gateways answer with pages of their own."""
 
 from html.parser import HTMLParser
 from typing import Final
 
-_MOST: Final = 20_000
+_MAX_BYTES: Final = 20_000
 _UNSEEN: Final = frozenset({"head", "script", "style", "noscript", "template"})
 
 
@@ -13,7 +13,7 @@ def page_text(body: bytes) -> str:
     Args:
         body: The page; only its first 20,000 bytes are read.
     """
-    text = body[:_MOST].decode("utf-8", "replace")
+    text = body[:_MAX_BYTES].decode("utf-8", "replace")
     if "<" not in text:
         return ""
     reader = _Reader()

@@ -30,13 +30,13 @@ _MAX_CLOSEST: Final = 3
 _SIMILAR: Final = 0.6
 _MAX_COMPARED: Final = 10_000
 _SLICE_COST: Final = 200_000
-"""Pairs of characters that are compared before other tasks run; some 20 ms."""
+"""Pairs of characters that are compared before other tasks run; about 20 ms."""
 
 
 class KnownRoles:
     """The IDs of the roles that a client saw last, by name; some thousands at most.
 
-    What is kept may be out of date, and is only a place to look first.
+    They may be out of date, and only tell where to look first.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class KnownRoles:
         return None
 
     def forget(self, name: str) -> None:
-        """Keep the ID of a name no longer, as it is out of date."""
+        """Drop the ID of a name, as it is out of date."""
         for part in (self._recent, *self._older):
             part.pop(name, None)
 

@@ -41,7 +41,7 @@ class _ModelFields:
     """`Role.model_fields`, as on a pydantic model: readable on the class itself."""
 
     def __get__(self, instance: object, owner: "type[Model]") -> Mapping[str, FieldInfo]:
-        # The base itself has none; what walks all classes, such as pydoc, asks it too.
+        # The base class itself has none; tools that visit every class, such as pydoc, ask it, too.
         return {
             field.name: FieldInfo(
                 name=field.name,
@@ -54,7 +54,7 @@ class _ModelFields:
 
 
 class Model:
-    """What every response object can do: turn into plain data and back, and tell its fields."""
+    """What every response object can do: convert to plain data and back, and tell its fields."""
 
     __slots__ = ()
 

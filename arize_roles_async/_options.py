@@ -72,21 +72,21 @@ class Timeouts:
 class RetryPolicy:
     """How often a call is tried, and how long it waits in between.
 
-    Tried again are failed connections, attempts that timed out, the statuses 429, 502, 503 and
-    504, and for reads 500. The wait is the service's `Retry-After` where it gave one; else it is
-    random between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
+    Failed connections, attempts that timed out, the statuses 429, 502, 503 and 504, and for reads
+    500 are tried again. The wait is the service's `Retry-After` if it gave one; else it is random
+    between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
 
     Args:
         attempts: Attempts in all; 1 is no retry. A 429 after the first counts only if the service
-            granted the client nothing since the one before: else it was about whose turn it is.
-        backoff: Seconds that the first wait is at most.
-        max_backoff: Seconds that any wait is at most.
-        max_retry_after: Seconds of `Retry-After` up to which the client waits; above it the
-            error surfaces at once, with the value on it. After a 429, so does that of every
-            other call that would have to wait as long.
+            granted the client nothing since the one before: else it only decided whose turn it was.
+        backoff: The most seconds of the first wait.
+        max_backoff: The most seconds of any wait.
+        max_retry_after: The most seconds of `Retry-After` that the client waits. If the service
+            asks for more, the error is raised at once and carries the value. After a 429, so is
+            that of every other call that would have to wait as long.
 
     Raises:
-        ConfigurationError: A value is not of its kind.
+        ConfigurationError: A value is of the wrong type, or out of its range.
     """
 
     attempts: int = 3
@@ -115,7 +115,7 @@ class RetryPolicy:
         return policy
 
     def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
-        """Return the seconds to wait before trying again, or None where that must not be done.
+        """Return the seconds to wait before the next attempt, or None if there must be none.
 
         Args:
             failure: What the attempt ended in.

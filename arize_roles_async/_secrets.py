@@ -1,4 +1,4 @@
-"""What nobody may read in an error, a log line or a traceback, and how it is kept out of them."""
+"""Keeping the API key and passwords out of errors, log lines and tracebacks."""
 
 import functools
 import re
@@ -11,7 +11,7 @@ _UNMISTAKABLE: Final = 8
 
 
 class Secret(Generic[_T]):
-    """A value that no repr shows, for variables that a traceback may print with their values."""
+    """A value that no repr shows, for variables whose values a traceback may print."""
 
     __slots__ = ("_value",)
 
@@ -30,14 +30,14 @@ class Secret(Generic[_T]):
 
 
 def redact(text: str, key: str) -> str:
-    """Return a text with `[API key]` wherever the key could be meant.
+    """Return a text with `[API key]` in place of the key.
 
     Args:
         text: What an error or a log line is about to quote.
         key: The API key.
     """
-    # A key of 8 characters or more is redacted wherever it stands. A shorter one, such as `test`,
-    # may be a word or a part of one, and is only meant where it follows `Bearer`.
+    # A key of 8 characters or more is redacted everywhere. A shorter one, such as `test`, may be
+    # an ordinary word, and is redacted only after `Bearer`.
     return _pattern(key).sub(_API_KEY, text)
 
 

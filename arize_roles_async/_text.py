@@ -44,10 +44,10 @@ def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
 
 
 def nearest(text: str, known: Iterable[str]) -> str:
-    """Return the one of the known texts that is most like a text, of which the beginning counts.
+    """Return the known text that is most like a given one.
 
     Args:
-        text: What was given.
+        text: What was given; only its beginning is compared.
         known: What could have been meant; at least one.
     """
     import difflib

@@ -1,4 +1,4 @@
-"""Where requests go: all that the author of a transport reads."""
+"""The abstract transport: all that the author of one has to read."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
@@ -10,13 +10,13 @@ __all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
 
 
 class Event(Protocol):
-    """Something that a task waits for and another brings about, once."""
+    """Something that tasks wait for until another task sets it."""
 
     def set(self) -> object:
-        """Wake whoever waits, and whoever will."""
+        """Wake every task that waits, and let later ones pass."""
 
     async def wait(self) -> object:
-        """Wait until it was set."""
+        """Wait until it is set."""
 
 
 class Transport(ABC):
@@ -28,8 +28,8 @@ class Transport(ABC):
 
         Args:
             request: What to send.
-            call: The call that it is part of. `call.mark_sent(self.now())` is to be called as soon
-                as any of the request may have left.
+            call: The call that it is part of. Call `call.mark_sent(self.now())` as soon as any of
+                the request may have left.
 
         Raises:
             RolesConnectionError: No whole answer came.

@@ -149,7 +149,7 @@ def _violations(roles: Iterable[DeclaredRole], absent: tuple[str, ...]) -> Itera
 
 
 def load(path: str | os.PathLike[str]) -> Declaration:
-    """Return what a file in UTF-8 declares; raises as `loads`, also where it cannot be read."""
+    """Return what a UTF-8 file declares; raises as `loads` does, also if it cannot be read."""
     try:
         return loads(Path(path).read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeError) as error:
@@ -191,7 +191,12 @@ def loads(text: str) -> Declaration:
 
 
 async def export(client: RolesClient) -> Declaration:
-    """Return what declares an account's custom roles, or raise `ValidationError` on odd ones."""
+    """Return a declaration of an account's custom roles, by one walk.
+
+    Raises:
+        PlanError: The service withheld the permissions of a role.
+        ValidationError: A role breaks a rule.
+    """
     roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
     if violations := tuple(_refusals("roles", roles)):
         raise PlanError(violations=violations)
@@ -300,7 +305,7 @@ class PlanError(ValidationError):
 
 
 async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
-    """Return what it takes to make an account as declared, by one walk; raises as `compare`."""
+    """Return what it takes to make an account as declared; raises as `compare` does."""
     return compare((await roles.list().all()).roles, declaration)
 
 

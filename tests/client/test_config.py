@@ -79,7 +79,7 @@ class TestKey:
     @pytest.mark.parametrize("key", ["two words", "a\nline", "schlüssel", "a\x7f"])
     def test_not_a_header(self, key: str) -> None:
         """A key that no header can carry is refused and not quoted."""
-        assert refusal(api_key=key) == "the API key holds characters that no header can carry"
+        assert refusal(api_key=key) == "the API key must be printable ASCII without spaces"
 
 
 class TestHost:
@@ -419,13 +419,13 @@ class TestHeaders:
 
     @pytest.mark.parametrize("name", ["", "X Team", "X:Team", "X-Team\r\n", "X-Team\n", "\uff38"])
     def test_bad_name(self, name: str) -> None:
-        """What is no name for a header is refused."""
-        assert refusal(headers={name: "x"}) == f"{name!r} is no name for a header"
+        """A name that is not valid for a header is refused."""
+        assert refusal(headers={name: "x"}) == f"{name!r} is not a valid header name"
 
     @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "ü"])
     def test_bad_value(self, value: str) -> None:
         """A value that could be more than one is refused and not quoted."""
-        message = "the value of header 'X-Team' is not printable ASCII"
+        message = "the value of header 'X-Team' must be printable ASCII"
         assert refusal(headers={"X-Team": value}) == message
 
 

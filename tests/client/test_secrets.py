@@ -501,7 +501,7 @@ class TestConfiguration:
     def test_bad_key(self, key: str, caplog: pytest.LogCaptureFixture) -> None:
         """A key that no header can carry is refused without showing it."""
         with pytest.raises(
-            ConfigurationError, match="characters that no header can carry"
+            ConfigurationError, match="must be printable ASCII without spaces"
         ) as caught:
             AiohttpRolesClient(key)
 

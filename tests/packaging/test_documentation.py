@@ -16,7 +16,7 @@ from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrument
 
 import arize_roles_async
 import arize_roles_fake
-from arize_roles_async import RolesError
+from arize_roles_async import RolesError, _errors
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.documentation import MODULES, README, ROOT, Page, examples, pages, run
 
@@ -139,6 +139,22 @@ def test_readme_errors() -> None:
     grouped = {"StatusError"}
 
     assert told == {n for n in arize_roles_async.__all__ if n.endswith("Error")} - grouped
+
+
+def drawn(error: type[RolesError], indent: str = "    ") -> list[str]:
+    """Return the lines that draw a class and those below it."""
+    statuses = {each: str(status) for status, each in _errors.STATUS_ERRORS.items()}
+    statuses[_errors.ServerError] = "5xx"
+    also = [f"also {base.__name__}" for base in error.__bases__[1:]]
+    note = "".join([statuses.get(error, ""), *also])
+    below = [c for c in error.__subclasses__() if c.__name__ in arize_roles_async.__all__]
+    line = f"{indent + error.__name__:40}{note}".rstrip()
+    return [line, *(each for c in below for each in drawn(c, f"{indent}    "))]
+
+
+def test_error_tree() -> None:
+    """The docstring of `_errors` draws the tree of its classes."""
+    assert "\n".join(["", *drawn(RolesError), ""]) in str(_errors.__doc__)
 
 
 @pytest.mark.parametrize("package", [arize_roles_async, arize_roles_fake])
