@@ -80,6 +80,8 @@ class Look(msgspec.Struct, frozen=True):
 class TimeLimit(ABC):
     """The block that a call runs in, which ends when the call's time is up."""
 
+    __slots__ = ()
+
     @abstractmethod
     def __enter__(self) -> "Call":
         """Start the clock, and return the call."""

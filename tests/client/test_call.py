@@ -379,13 +379,14 @@ class TestCreatedSince:
         driver.feed(self.dated(409, 10.0))
         assert self.since(driver) == pytest.approx(6.5)
 
-    def test_latest(self) -> None:
-        """No reading is too late, so the latest of several counts."""
+    @pytest.mark.parametrize(("first", "later", "since"), [(10.9, 3.2, 10.3), (10.0, 3.9, 9.5)])
+    def test_latest(self, first: float, later: float, since: float) -> None:
+        """No reading is too late, for a `Date` has no fractions, so the latest counts."""
         driver = Driver("create")
-        driver.feed(self.dated(502, 10.0))
-        driver.now += 3.0
-        driver.feed(self.dated(409, 13.0 + 0.9))
-        assert self.since(driver) == pytest.approx(9.5)
+        driver.feed(self.dated(502, first))
+        driver.now += later
+        driver.feed(self.dated(409, first + later))
+        assert self.since(driver) == pytest.approx(since)
 
     def test_wait_before_sending(self) -> None:
         """Waiting before the first attempt is sent does not count."""

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from arize_roles_async import (
     AnyPermission,
-    FieldInfo,
     ListRolesResponse,
     PaginationMetadata,
     Permission,
@@ -215,35 +214,48 @@ class TestData:
             Role.from_json(text)
 
 
+def fields_of(
+    model: type[Role | ListRolesResponse | PaginationMetadata],
+) -> list[tuple[str, str, bool, str]]:
+    assert all(name == field.name for name, field in model.model_fields.items())
+    return [(f.name, f.type, f.required, f.doc) for f in model.model_fields.values()]
+
+
 class TestFields:
     """What a class tells of its fields."""
 
-    def test_info(self) -> None:
-        """Fields tell name, type, meaning and whether they are always there."""
-        assert Role.model_fields["description"] == FieldInfo(
-            name="description",
-            type="str | None",
-            required=False,
-            doc="At most 1000 characters; None if there is none.",
-        )
-
-    def test_order(self) -> None:
-        """Fields come in the order of the reference."""
-        assert [(f.name, f.required) for f in Role.model_fields.values()] == [
-            ("id", True),
-            ("name", True),
-            ("description", False),
-            ("permissions", False),
-            ("is_predefined", True),
-            ("created_at", True),
-            ("updated_at", True),
+    def test_role(self) -> None:
+        """A role's fields, in the order of the reference."""
+        assert fields_of(Role) == [
+            ("id", "str", True, "Opaque; base64 of a text with a colon in it."),
+            ("name", "str", True, "Unique within the account, 1 to 255 characters."),
+            (
+                "description",
+                "str | None",
+                False,
+                "At most 1000 characters; None if there is none.",
+            ),
+            (
+                "permissions",
+                "tuple[Permission | UnknownPermission, ...] | None",
+                False,
+                "None where the service withheld them: the caller lacks ROLE_READ.",
+            ),
+            ("is_predefined", "bool", True, "Whether the role is the system's own, and read-only."),
+            ("created_at", "datetime", True, "When the role was created; timezone-aware."),
+            ("updated_at", "datetime", True, "When it last changed; timezone-aware."),
         ]
 
-    @pytest.mark.parametrize("model", [Role, ListRolesResponse, PaginationMetadata])
-    def test_model_fields(self, model: type[Role | ListRolesResponse | PaginationMetadata]) -> None:
-        """`model_fields` are the fields by name."""
-        assert list(model.model_fields) == [field.name for field in attrs.fields(model)]
-        assert all(field.name == name and field.doc for name, field in model.model_fields.items())
+    def test_page(self) -> None:
+        """A page's fields."""
+        assert fields_of(ListRolesResponse) == [
+            ("roles", "tuple[Role, ...]", True, "Newest first; at most 100 in one page."),
+            ("pagination", "PaginationMetadata", True, "Whether more follow, and how to ask."),
+        ]
+        assert fields_of(PaginationMetadata) == [
+            ("has_more", "bool", True, "Whether roles follow this page."),
+            ("next_cursor", "str | None", False, "What asks for the next page; opaque."),
+        ]
 
 
 class TestDisplay:

@@ -611,14 +611,25 @@ class TestFiles:
         loaded = FakeAccount.load(account.dump())
         assert (loaded.api_key, loaded.api_keys) == ("z", ("z", "a"))
 
-    def test_newer_grant(self) -> None:
+    @pytest.mark.asyncio
+    async def test_newer_grant(self) -> None:
         """A key may grant a permission that no role holds any more."""
-        account = FakeAccount(predefined=False)
+        account = FakeAccount()
+        role = account.add_role("A", ["COMET_LAUNCH"])
+        account.add_key("key", grants=["COMET_LAUNCH", "ROLE_CREATE"])
+        async with FakeRolesClient(account) as roles:
+            await roles.delete(role_id=role.id)
+        loaded = FakeAccount.load(account.dump())
+        async with FakeRolesClient(loaded, api_key="key") as roles:
+            made = await roles.create(name="B", permissions=[UnknownPermission("COMET_LAUNCH")])
+        assert made.name == "B"
+
+    def test_restored_grant(self) -> None:
+        """A key may be given a permission that a role holds, and no longer when none does."""
+        account = FakeAccount()
         before = account.snapshot()
         account.add_role("A", ["COMET_LAUNCH"])
-        account.add_key("key", grants=["COMET_LAUNCH"])
         roles = account.snapshot()
-        assert FakeAccount.load(account.dump()).dump() != ""
         account.restore(before)
         with pytest.raises(ValueError, match="COMET_LAUNCH"):
             account.add_key("other", grants=["COMET_LAUNCH"])
@@ -759,7 +770,7 @@ class TestSeeding:
         account, other = FakeAccount(), FakeAccount()
         for name in "ABCD":
             other.add_role(name)
-        chosen = [other.role(name).id for name in "BC"]  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
+        chosen = [other.role(name).id for name in "CD"]  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
         first = account.add_role("first", id=chosen[0])
         second = account.add_role("second", id=chosen[1])
         made = [account.add_role(str(number)) for number in range(4)]

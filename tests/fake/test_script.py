@@ -1,0 +1,64 @@
+"""What a recording asks a service, request by request, and how the fake answers."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from arize_roles_async._wire import Request, Response
+from arize_roles_fake import FakeAccount
+from arize_roles_fake._recording import record
+
+ASKED = Path(__file__).parents[1] / "data" / "script.txt"
+
+
+async def asked() -> list[str]:
+    """Record an account, and return what was asked and answered, a line each."""
+    account = FakeAccount(api_key="sesame")
+    lines: list[str] = []
+
+    async def send(request: Request) -> Response:
+        headers = {"Authorization": "Bearer sesame", **request.headers}
+        answer = account.handle(msgspec.structs.replace(request, headers=headers))
+        words = [
+            request.method,
+            request.target,
+            *(f"{name}: {value}" for name, value in request.headers.items()),
+            (request.body or b"").decode(),
+            f"-> {answer.status}",
+        ]
+        lines.append(" ".join(filter(None, words)))
+        return answer
+
+    async def sleep(_: float) -> None:
+        pytest.fail("nothing is to be waited for")
+
+    recording = await record(send, sleep)
+    rules = [f"{each.step.rule}: " for each in recording.answers]
+    rules += ["cleaning up: "] * (len(lines) - len(rules))
+    return [rule + line for rule, line in zip(rules, lines, strict=True)]
+
+
+def shortened(line: str) -> str:
+    """Return a line without what is long, or other in each run."""
+    line = re.sub(r"recording [0-9a-f]{16}", "<run>", line)
+    line = re.sub(r"(.)\1{99,}", lambda found: f"{found[1]} times {len(found[0])}", line)
+    return re.sub(r"cursor=(?!bWFk)[\w%-]+", "cursor=<cursor>", line)
+
+
+@pytest.mark.asyncio
+async def test_asked() -> None:
+    """A recording asks this, in this order, and cleans up behind itself."""
+    assert [shortened(line) for line in await asked()] == ASKED.read_text("utf-8").splitlines()
+
+
+@pytest.mark.asyncio
+async def test_mark() -> None:
+    """Each run marks the names of its roles in its own way."""
+    first, second = [
+        {mark for line in await asked() for mark in re.findall(r"recording [0-9a-f]{16}", line)}
+        for _ in range(2)
+    ]
+    assert len(first) == len(second) == 1
+    assert first != second

@@ -1,0 +1,40 @@
+"""Classes with slots."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import pytest
+
+import arize_roles_async
+import arize_roles_fake
+
+
+def slotted(package: ModuleType) -> list[type]:
+    """Return the classes of a package that name slots."""
+    modules = [
+        importlib.import_module(f"{package.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(package.__path__)
+        if module.name != "__main__"
+    ]
+    classes = [
+        member
+        for module in modules
+        for member in vars(module).values()
+        if isinstance(member, type) and member.__module__ == module.__name__
+    ]
+    return [each for each in classes if vars(each).get("__slots__")]
+
+
+@pytest.mark.parametrize(
+    "of", [*slotted(arize_roles_async), *slotted(arize_roles_fake)], ids=lambda of: of.__name__
+)
+def test_no_dict(of: type) -> None:
+    """What has slots has nothing else, so that none is missing and each object is small."""
+    assert of.__dictoffset__ == 0
+
+
+def test_found() -> None:
+    """Classes of both packages are looked at."""
+    assert {each.__name__ for each in slotted(arize_roles_async)} >= {"Call", "Deadline", "Role"}
+    assert {each.__name__ for each in slotted(arize_roles_fake)} >= {"Snapshot"}
