@@ -143,7 +143,9 @@ def test_readme_errors() -> None:
 
 def drawn(error: type[RolesError], indent: str = "    ") -> list[str]:
     """Return the lines that draw a class and those below it."""
-    statuses = {each: str(status) for status, each in _errors.STATUS_ERRORS.items()}
+    statuses: dict[type[RolesError], str] = {
+        each: str(status) for status, each in _errors.STATUS_ERRORS.items()
+    }
     statuses[_errors.ServerError] = "5xx"
     also = [f"also {base.__name__}" for base in error.__bases__[1:]]
     note = "".join([statuses.get(error, ""), *also])
@@ -201,3 +203,11 @@ def test_method_help(client: type[object], method: str) -> None:
 def test_link(link: str) -> None:
     """What the README links to is there."""
     assert (ROOT / link).is_file()
+
+
+def test_guide_pages() -> None:
+    """Every page of the guides begins with its title."""
+    guides = [*ROOT.glob("arize_roles_*/guide/*.md")]
+    assert len(guides) > 10
+    for page in guides:
+        assert re.match(r"# \w", page.read_text("utf-8")), page
