@@ -1,0 +1,207 @@
+"""The problem documents that the fake answers with, word for word."""
+
+import json
+from typing import Any
+
+import pytest
+
+from arize_roles_async._wire import Request
+from arize_roles_fake import Assumptions, FakeAccount
+from arize_roles_fake._wire import problem_response
+
+DOCS = "https://arize.com/docs/ax/rest-reference/errors"
+KEY = "Bearer sesame"
+OWN, PREDEFINED = "Um9sZToxOmJtZmI%3D", "Um9sZToyOmFmaW4%3D"
+CREATED = {"name": "B", "permissions": ["ROLE_READ"]}
+
+
+def answer(
+    line: str, body: object = None, *, account: FakeAccount | None = None, **headers: str
+) -> dict[str, Any]:
+    """Return the problem document that answers a request."""
+    if account is None:
+        account = FakeAccount(api_key="sesame", predefined=False)
+        account.add_role("A", ["ROLE_READ"])
+        account.add_role("P", ["ROLE_READ"], is_predefined=True)
+    method, target = line.split()
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = Request(
+        method=method,
+        target=target,
+        body=body.encode() if isinstance(body, str) else json.dumps(body).encode(),
+        headers={"Authorization": KEY, **given},
+    )
+    reply = account.handle(request)
+    problem = json.loads(reply.body)
+    assert problem["status"] == reply.status
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    return problem
+
+
+class TestDetails:
+    """What each refusal says."""
+
+    @pytest.mark.parametrize(
+        ("body", "detail"),
+        [
+            ("", "body: is not valid JSON: Input data was truncated"),
+            ("[]", "body: must be an object"),
+            ({}, "name: is required; permissions: is required"),
+            ({**CREATED, "id": "x"}, "id: cannot be set by a caller"),
+            ({**CREATED, "n" * 60: 1}, f"{'n' * 60}: cannot be set by a caller"),
+            ({**CREATED, "n" * 61: 1}, f"{'n' * 59}…: cannot be set by a caller"),
+            ({**CREATED, "name": "A"}, "a role is already named 'A'"),
+        ],
+    )
+    def test_create(self, body: object, detail: str) -> None:
+        """A body that is refused."""
+        assert answer("POST /v2/roles", body)["detail"] == detail
+
+    @pytest.mark.parametrize(
+        ("content_type", "shown"),
+        [("Text/Plain; charset=utf-8", "text/plain"), ("x" * 81, "x" * 80), ("x" * 80, "x" * 80)],
+    )
+    def test_content_type(self, content_type: str, shown: str) -> None:
+        """A body that is not JSON by its content type."""
+        problem = answer("POST /v2/roles", CREATED, Content_Type=content_type)
+        assert problem["detail"] == f"the body must be application/json, not {shown!r}"
+
+    @pytest.mark.parametrize(
+        ("line", "detail"),
+        [
+            ("GET /v2/roles/x%ff", r"'x\udcff' is not a role ID"),
+            (f"GET /v2/roles/{'x' * 81}", f"'{'x' * 80}' is not a role ID"),
+            ("GET /v2/roles/U3BhY2U6MTphQmNE", "'U3BhY2U6MTphQmNE' is the ID of something else"),
+            ("GET /v2/roles/Um9sZTo5OmFhYWE%3D", "no role has the ID 'Um9sZTo5OmFhYWE='"),
+            (f"DELETE /v2/roles/{PREDEFINED}", "'P' is a predefined role and cannot be deleted"),
+            ("GET /v2/roles?cursor=x", "cursor: was not issued by this account"),
+            ("GET /v2/roles?limit=0", "limit: must be 1 to 100, not 0"),
+            ("GET /v2/roles?limit=-1", "limit: must be 1 to 100, not -1"),
+            ("GET /v2/roles?limit=999999999", "limit: must be 1 to 100, not 999999999"),
+            ("GET /v2/roles?limit=1234567890", "limit: must be an integer, not str"),
+            ("GET /v2/roles?limit=", "limit: must be an integer, not str"),
+            (
+                "GET /v2/roles?is_predefined=True",
+                "is_predefined: must be True, False or None, not str",
+            ),
+            ("PUT /v2/roles", "PUT is not allowed here"),
+            ("GET /v2/other", "there is nothing at /v2/other"),
+            (f"GET /{'x' * 80}", f"there is nothing at /{'x' * 79}"),
+        ],
+    )
+    def test_target(self, line: str, detail: str) -> None:
+        """A request for what is not there, or not as it may be asked for."""
+        assert answer(line)["detail"] == detail
+
+    def test_update(self) -> None:
+        """Changes that are refused."""
+        assert answer(f"PATCH /v2/roles/{OWN}", {})["detail"] == (
+            "name, description, permissions: at least one must be given to change"
+        )
+        assert answer(f"PATCH /v2/roles/{PREDEFINED}", {"name": "Q"})["detail"] == (
+            "'P' is a predefined role and cannot be updated"
+        )
+
+    @pytest.mark.parametrize(
+        ("authorization", "detail"),
+        [("", "the API key is missing"), ("Bearer x", "the API key is not known")],
+    )
+    def test_key(self, authorization: str, detail: str) -> None:
+        """A caller that is not known."""
+        assert answer("GET /v2/roles", Authorization=authorization)["detail"] == detail
+
+    @pytest.mark.parametrize(
+        ("line", "permission"),
+        [
+            ("GET /v2/roles", "ROLE_READ"),
+            (f"GET /v2/roles/{OWN}", "ROLE_READ"),
+            ("POST /v2/roles", "ROLE_CREATE"),
+            (f"PATCH /v2/roles/{OWN}", "ROLE_UPDATE"),
+            (f"DELETE /v2/roles/{OWN}", "ROLE_DELETE"),
+        ],
+    )
+    def test_grants(self, line: str, permission: str) -> None:
+        """A caller that may not."""
+        account = FakeAccount(api_key="sesame")
+        account.add_key("sesame", grants=[])
+        problem = answer(line, CREATED, account=account)
+        assert problem["detail"] == f"the API key lacks {permission}"
+
+    def test_full(self) -> None:
+        """A plan that is full, with the members that tell by how much."""
+        account = FakeAccount(api_key="sesame", max_custom_roles=1)
+        account.add_role("A")
+        assert answer("POST /v2/roles", CREATED, account=account) == {
+            "title": "Access forbidden",
+            "status": 403,
+            "type": f"{DOCS}#access-forbidden",
+            "detail": "the account's plan allows no more custom roles",
+            "entitlement": "CUSTOM_ROLES",
+            "limit": 1,
+            "current_count": 1,
+            "required_plan": "ENTERPRISE",
+        }
+
+    @pytest.mark.parametrize(("count", "counted"), [(1, "1 role binding"), (2, "2 role bindings")])
+    def test_bound(self, count: int, counted: str) -> None:
+        """A role that is bound."""
+        account = FakeAccount(api_key="sesame", predefined=False)
+        account.add_role("A")
+        for number in range(count):
+            account.bind("A", user=str(number), resource="space")
+        problem = answer(f"DELETE /v2/roles/{OWN}", account=account)
+        assert problem["detail"] == f"'A' still has {counted}; remove them first"
+
+    @pytest.mark.parametrize(
+        ("assumptions", "body", "detail"),
+        [
+            (
+                Assumptions(duplicate_permissions="refused"),
+                {"name": "B", "permissions": ["ROLE_READ", "ROLE_READ"]},
+                "permissions: must not hold one permission twice",
+            ),
+            (
+                Assumptions(name_comparison="trimmed"),
+                {**CREATED, "name": "  "},
+                "name: must not be only spaces",
+            ),
+        ],
+    )
+    def test_assumed(self, assumptions: Assumptions, body: object, detail: str) -> None:
+        """What only some services refuse."""
+        account = FakeAccount(api_key="sesame", assumptions=assumptions)
+        assert answer("POST /v2/roles", body, account=account)["detail"] == detail
+
+    def test_outage(self) -> None:
+        """A service that is down."""
+        account = FakeAccount(api_key="sesame")
+        account.outage = True
+        assert answer("GET /v2/roles", account=account)["detail"] == "the service is down"
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "anchor"),
+    [
+        (400, "Invalid request parameters", "invalid-request"),
+        (401, "Authentication required", "authentication-required"),
+        (403, "Access forbidden", "access-forbidden"),
+        (404, "Resource not found", "resource-not-found"),
+        (405, "Method not allowed", None),
+        (409, "Resource conflict", "resource-conflict"),
+        (413, "Payload too large", None),
+        (415, "Unsupported Media Type", None),
+        (418, "Status 418", None),
+        (422, "Unprocessable Entity", "unprocessable-entity"),
+        (429, "Rate limit exceeded", "rate-limit-exceeded"),
+        (500, "Internal Server Error", None),
+        (502, "Bad Gateway", None),
+        (503, "Service Unavailable", "service-unavailable"),
+        (504, "Gateway Timeout", None),
+    ],
+)
+def test_titles(status: int, title: str, anchor: str | None) -> None:
+    """Each status has its title and, where the reference has one, the address of its section."""
+    expected = {"title": title, "status": status, "detail": "why"}
+    if anchor is not None:
+        expected["type"] = f"{DOCS}#{anchor}"
+    assert json.loads(problem_response(status, "why").body) == expected
