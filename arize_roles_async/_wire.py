@@ -260,14 +260,19 @@ def _quote(text: str) -> str:
 
 def _describe(response: Response, problem: ProblemDetails | None) -> str:
     """Return what an answer says that is not the service's: a title, a page's text, its bytes."""
-    from arize_roles_async._gateway_page import page_text
-
     if problem is not None and (problem.title or problem.detail):
         return ": " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
     if not response.body:
         return ", but an empty body"
+    return f": {_page_text(response) or excerpt(response)}"
+
+
+def _page_text(response: Response) -> str:
+    """Return what a page says, quoted, on one line, without the API key; empty if it is none."""
+    from arize_roles_async._gateway_page import page_text
+
     text = page_text(response.body)
-    return f": {_quote(response.redacted(text))!r}" if text else f": {excerpt(response)}"
+    return text and repr(_quote(response.redacted(text)))
 
 
 def _target(response: Response) -> str:
@@ -339,8 +344,14 @@ def invalid_response(request: Request, response: Response, why: str) -> InvalidR
     message = f"{request} answered {response.status}, but not as expected: "
     message += response.redacted(why)
     quoted = excerpt(response)
+    if not response.body:
+        message += "; it has no body"
+    elif response.body.lstrip().startswith(b"<") and (text := _page_text(response)):
+        message += f"; it is a page that says {text}"
+    else:
+        message += f"; the body begins {quoted}"
     return InvalidResponseError(
-        f"{message}; the body begins {quoted}" if response.body else f"{message}; it has no body",
+        message,
         status=response.status,
         method=request.method,
         path=request.path,

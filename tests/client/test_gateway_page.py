@@ -2,7 +2,9 @@
 
 import pytest
 
+from arize_roles_async import AiohttpRolesClient, InvalidResponseError, OutcomeUnknownError
 from arize_roles_async._gateway_page import page_text
+from tests.support.raw_http import scripted
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,32 @@ from arize_roles_async._gateway_page import page_text
 def test_text(page: bytes, text: str) -> None:
     """The title, or else what a browser would show; nothing of what is not HTML."""
     assert page_text(page) == text
+
+
+MAINTENANCE = (
+    b'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/xhtml1/DTD/'
+    b'xhtml1-strict.dtd"><html xmlns="http://www.w3.org/1999/xhtml"><head>'
+    b'<meta http-equiv="Content-Type" content="text/html; charset=utf-8"/>'
+    b"<title>Down for maintenance</title></head><body>Later.</body></html>"
+)
+
+
+@pytest.mark.asyncio
+async def test_success() -> None:
+    """A page that comes with 200 is told by what it says too, and not by its DOCTYPE."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n"
+    page = head % len(MAINTENANCE) + MAINTENANCE
+    async with (
+        scripted(page, page, page) as script,
+        AiohttpRolesClient("key", base_url=script.url) as roles,
+    ):
+        with pytest.raises(InvalidResponseError) as read:
+            await roles.list()
+        with pytest.raises(OutcomeUnknownError) as change:
+            await roles.delete(role_id="Um9sZToxOmFCY0Q=")
+    assert str(read.value) == (
+        "GET /v2/roles answered 200, but not as expected: its type is 'text/html', not JSON; "
+        "it is a page that says 'Down for maintenance'"
+    )
+    assert read.value.excerpt.startswith("'<!DOCTYPE html")
+    assert "it is a page that says 'Down for maintenance'" in str(change.value)
