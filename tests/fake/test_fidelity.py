@@ -1,10 +1,13 @@
 """FIDELITY.md says neither more nor less than the contract suite and the assumptions."""
 
 import re
+from importlib import import_module
 from importlib.resources import files
+from pkgutil import iter_modules
 
 import attrs
 
+import arize_roles_fake
 from arize_roles_fake import Assumptions, contract
 
 FIDELITY = files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8")
@@ -23,3 +26,19 @@ def test_assumptions() -> None:
     assert dict(assumed) == {
         name: str(value) for name, value in attrs.asdict(Assumptions()).items()
     }
+
+
+def test_code() -> None:
+    """The code that it names as the place of a rule is there."""
+    named: dict[str, object] = {}
+    for module in iter_modules(arize_roles_fake.__path__):
+        if module.name != "__main__":
+            named |= {module.name: import_module(f"arize_roles_fake.{module.name}")}
+            named |= vars(named[module.name])
+    rows = re.findall(r"^\|[^|]+\|[^|]+\|([^|]+)\|", FIDELITY, re.MULTILINE)
+    places = [place for row in rows for place in re.findall(r"`([\w.]+)`", row)]
+    assert len(places) > 20
+    for place in places:
+        found: object = None
+        for name in place.split("."):
+            found = named[name] if found is None else getattr(found, name)

@@ -208,7 +208,7 @@ def test_link(link: str) -> None:
 def test_guide_pages() -> None:
     """Every page of the guides begins with its title."""
     packages = (arize_roles_async, arize_roles_fake)
-    guides = [p for each in packages for p in Path(each.__file__).parent.glob("guide/*.md")]
+    guides = [p for each in packages for p in Path(str(each.__file__)).parent.glob("guide/*.md")]
     assert len(guides) > 10
     for page in guides:
         assert re.match(r"# \w", page.read_text("utf-8")), page
