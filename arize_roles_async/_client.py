@@ -201,7 +201,7 @@ class BaseRolesClient(RolesClient):
             other,
             self._transport,
             timeouts,
-            self._retry if retry is UNSET else retry,
+            self._retry if retry is UNSET else RetryPolicy.of(retry),
             self._turnstile,
             self._known,
         )

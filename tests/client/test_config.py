@@ -499,6 +499,15 @@ class TestTypes:
             FakeRolesClient(**arguments)
         assert str(caught.value) == message
 
+    @pytest.mark.parametrize("client", [AiohttpRolesClient, FakeRolesClient])
+    def test_options(self, client: Any) -> None:  # noqa: ANN401 - either class
+        """So are those of `with_options`."""
+        roles = client(api_key="a-key")
+        with pytest.raises(ConfigurationError, match=r"^retry must be a RetryPolicy, not int$"):
+            roles.with_options(retry=3)
+        with pytest.raises(ConfigurationError, match=r"^Timeouts\.total must be seconds above 0"):
+            roles.with_options(timeout=-3)
+
     @pytest.mark.parametrize(
         "arguments",
         [
