@@ -231,7 +231,7 @@ class AiohttpTransport(Transport):
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
-            # aiohttp's second try of its own would only hide what the first one ended in.
+            # aiohttp's own second try would hide how the first one failed.
             self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._keeper = _keep_open(self._session)
             with suppress(StopIteration):
@@ -276,7 +276,7 @@ class AiohttpTransport(Transport):
         finally:
             _attempt.reset(token)
             call.limit.reset()
-        # Outside of the handlers, so that only the cause that is safe to show hangs on it.
+        # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
 
     async def _exchange(self, request: Request, attempt: "_Attempt") -> Response:
@@ -314,7 +314,7 @@ class AiohttpTransport(Transport):
     def _checked(self, request: Request, answer: Response) -> Response:
         if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
             raise self._proxy_refusal(request)
-        # A failure is what its status says, however much is said about it.
+        # Of a failure the status counts, however long its body is.
         if len(answer.body) > MAX_BODY and answer.status in _SUCCESS:
             raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
         return answer
@@ -531,7 +531,7 @@ class _Attempt:
         self._protocol = protocol
         self._transport = protocol.transport
         self._opened = self._connections.opened
-        # Only now: nothing before this, such as a proxy or a tracer, is told the key.
+        # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
         self.call.mark_sent(self._now())
         self.call.limit.reschedule(self.call.timeouts.read)
@@ -554,9 +554,9 @@ class _Attempt:
         transport.abort()
 
     def distrust(self) -> None:
-        """Have no connection carry another request that was there when this one failed.
+        """Let no connection that was there when this one failed carry another request.
 
-        What broke one, such as a firewall that forgot it, broke the others as well.
+        What broke one, such as a firewall that forgot it, often broke the others as well.
         """
         self._connections.distrusted = max(self._connections.distrusted, self._opened)
 
@@ -573,7 +573,7 @@ class _Attempt:
                 raise _UnfitError
             return await send(connection)
 
-        # aiohttp tells no middleware which connection it has chosen; it hands it over here.
+        # A middleware does not see which connection aiohttp chose; `send` is handed it.
         setattr(request, "send", send_checked)  # noqa: B010 - no type checker sees a method as one
         try:
             while True:
@@ -656,9 +656,9 @@ def _place(url: URL) -> str:
 
 
 def _without_frames(error: _E) -> _E:
-    """Return an error after taking the frames out of its traceback that may hold the key.
+    """Return an error after removing the frames that may hold the key from its traceback.
 
-    These are aiohttp's, asyncio's and this module's; also from the errors that it hangs on.
+    These are the frames of aiohttp, asyncio and this module, in its causes and contexts, too.
     """
     link: BaseException | None = error
     while link is not None:

@@ -196,7 +196,7 @@ class BaseRolesClient(RolesClient):
         timeouts = self._timeouts if timeout is UNSET else Timeouts.of(timeout)
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        # Not of this client's lookup: walks are shared among calls that try equally hard.
+        # With a lookup of its own: calls share a walk only if they have the same limits.
         BaseRolesClient.__init__(
             other,
             self._transport,
@@ -265,8 +265,8 @@ class BaseRolesClient(RolesClient):
             name, lambda page: self._fetch(call, page), lambda role_id: self._get(call, role_id)
         )
 
-    # Looks at the account, for a change whose answers do not tell whether it was made. `failure`
-    # is the last of them.
+    # Looks at the account, after a change whose attempts do not tell whether it was made. `failure`
+    # is what the last attempt ended in.
 
     async def _find_created(self, call: Call, new: CreateRole, failure: RolesError) -> Role:
         """Return the role that this call made, or raise what its failure means."""
@@ -283,7 +283,7 @@ class BaseRolesClient(RolesClient):
             is_touched = found.name == new.name and found.updated_at > found.created_at
             if is_new and (_has(found, new) or is_touched):
                 return found
-        # A name that nobody has any longer may have been taken by what this call made.
+        # Nobody has the name any longer, so the role that had it may be the one this call made.
         elif refusal is not None and refusal.status == _CONFLICT:
             refusal = None
         if refusal is not None:
@@ -372,7 +372,7 @@ class BaseRolesClient(RolesClient):
                     *(request, call.attempt, step.delay, step.failure),
                 )
                 started = now
-                # After a refusal that says how long, this request waits for its turn as all do.
+                # After a 429 that says how long to wait, the request waits for its turn, as all do.
                 if not (_is_refusal(outcome) and turnstile.pace.held_until > now):
                     await transport.sleep(step.delay)
                     started = transport.now()
@@ -398,7 +398,7 @@ class BaseRolesClient(RolesClient):
                     break
                 if seconds < math.inf:
                     await transport.sleep(seconds)
-                    # Clocks may tick late, and a sleep that was injected may take no time.
+                    # Clocks may tick late, and an injected sleep may take no time.
                     now = max(now + seconds, transport.now())
                 else:
                     event = transport.event()
@@ -478,7 +478,8 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     raise ValidationError(violations=(Violation("role_id, role", "exactly one must be given"),))
 
 
-# What a documented answer has to be; an answer that nobody asked for may wait on a connection.
+# Decoders that check whether an answer fits its request: one that nobody asked for may have been
+# waiting on the connection.
 
 
 def _expect_id(role_id: str, request: Request, response: Response) -> Role:

@@ -40,13 +40,14 @@ _ONE_BATCH: Final = 64
 class Pace:
     """When the next request of a client may go.
 
-    A limit is taken for a token bucket: so many requests a second, and a burst at once. A
-    refusal (429) shows the bucket empty, so what was granted between two refusals shows the rate.
-    The burst shows in what was granted before the first refusal. After a refusal no request goes
-    before the time that the service asked to wait; then the rate begins below what was measured,
-    comes close to it, stays, and rises until it is refused again (cubic growth, as in TCP CUBIC).
+    The pace assumes that the service limits by a token bucket: so many requests a second, and a
+    burst at once. A refusal (429) means that the bucket is empty, so the requests granted between
+    two refusals show the rate, and those granted before the first refusal the burst. After a
+    refusal no request goes before the time that the service asked to wait. Then the rate begins
+    below the measured one, approaches it, stays there, and rises until the next refusal (cubic
+    growth, as in TCP CUBIC).
 
-    Nothing has to be told of grants and sends before the first refusal.
+    Before the first refusal, the pace need not be told of sends and grants.
     """
 
     __slots__ = (
@@ -77,9 +78,9 @@ class Pace:
         self.forget()
 
     def forget(self) -> None:
-        """Be as at first, without a limit."""
+        """Go back to the beginning, where no limit is known."""
         self.limited: bool = False
-        """Whether a limit was met; until then any request may go, and nothing need be told."""
+        """Whether a limit was met; until then any request may go."""
         self.retry_after: float = 0.0
         """Seconds that the service asked to wait the last time."""
         self.held_until: float = -math.inf
@@ -91,7 +92,7 @@ class Pace:
         self._start = self._dip = self._plateau = self._growth = 0.0
         # The burst is `part - span * rate`: what came before the first refusal, or a guess.
         self._burst_part = self._burst_span = 0.0
-        # The stretch between the last refusals before two holds, and what was granted in it.
+        # The time between the last refusals before two holds, and what was granted in it.
         self._since = self._resumed = self._until = -math.inf
         self._grants: deque[float] = deque(maxlen=1024)
         self.granted: int = 0
@@ -102,7 +103,7 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Requests a second that the pace lets go at present; infinite without a limit."""
+        """Requests a second that may go at present; infinite without a limit."""
         return self._rate
 
     def ready_at(self) -> float:
@@ -110,7 +111,7 @@ class Pace:
         return max(self._next, self.held_until)
 
     def wait(self, now: float) -> float:
-        """Return the seconds for which a call is to be told to stay away."""
+        """Return the seconds after which a caller that was refused should come back."""
         return max(self.retry_after, self.ready_at() - now)
 
     def send(self, now: float) -> None:
@@ -155,7 +156,7 @@ class Pace:
             self.limited = True
             self._since = self._until = self._resumed = sent
             known = span < 1.0
-            # A long run before tells nothing of the burst: take it for a quarter of a second's.
+            # After a long run nothing shows the burst: assume that of a quarter of a second.
             self._burst_part, self._burst_span = (granted, 0.0) if known else (0.0, -0.25)
             self._start = granted if known else granted / max(span, 1.0) / 2.0
             self._refused_at = now - sent
@@ -164,7 +165,7 @@ class Pace:
             self._refused_at = self._rate
             self._until = sent
         else:
-            # It was under way when the limit was met, and counts only for what it tells of it.
+            # Under way when the limit was met: it only shows how long the bucket stayed empty.
             self._until = max(self._until, sent)
         self.retry_after = min(seconds, _LONGEST_HOLD)
         self.held_until = max(self.held_until, now + self.retry_after)
@@ -269,7 +270,7 @@ class Turn:
         self._wake: Callable[[], object] | None = None
 
     def on_wake(self, wake: Callable[[], object] | None) -> None:
-        """Have `wake` called when the call has to ask again; with None, nothing."""
+        """Set the function that is called when the call has to ask again; None sets none."""
         self._wake = wake
 
     def wake(self) -> None:

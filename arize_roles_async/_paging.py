@@ -12,7 +12,7 @@ from arize_roles_async._models import ListRolesResponse, PaginationMetadata, Rol
 from arize_roles_async._requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles
 
 Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
-"""What gets one page."""
+"""A function that gets one page."""
 
 _HOW: Final = "await it for one page, or use async for to walk all roles"
 
@@ -28,7 +28,7 @@ class FetchPage(Protocol):
 
 
 class RolePages:
-    """A listing that has not been asked for yet.
+    """A listing, for which nothing has been sent yet.
 
     `await roles.list()` gives one page, `async for role in roles.list()` every role, page after
     page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
@@ -160,8 +160,8 @@ class Walk:
         self.next = replace(asked, cursor=cursor)
 
 
-# Classes and not generators: a generator that is left early has to be closed, by a task of the
-# event loop's or with a warning; these are just dropped.
+# Classes, not generators: a generator that is left early must be closed, which takes a task of the
+# event loop, or else leads to a warning.
 
 
 class _PageIterator(AsyncIterator[ListRolesResponse]):

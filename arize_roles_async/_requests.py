@@ -1,4 +1,4 @@
-"""What a caller may ask for: the rules of the service that need only the arguments.
+"""The rules of the service that need only the arguments of a call.
 
 Both sides build these objects: the client before it sends anything, the fake account from the
 JSON that arrived. Each collects every rule that is broken, so that one error names them all.
@@ -132,7 +132,10 @@ def _unless_none(value: object) -> object:
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
-    """Return the members that identifiers name, the first of each; what is no iterable stays."""
+    """Return permissions as members, each once, in the place where it came first.
+
+    What is not an iterable of permissions is returned as it is, for the rule to refuse.
+    """
     return cast("tuple[AnyPermission, ...]", _normalize_permissions(permissions))
 
 
@@ -150,7 +153,7 @@ def _is_several(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-# As attrs classes, the three took a hundredth of the time that importing aiohttp takes.
+# Structs: to define them as attrs classes would take a hundredth of the time of importing aiohttp.
 
 
 class CreateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

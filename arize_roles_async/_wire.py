@@ -42,11 +42,11 @@ _ABOUT_AN_ID: Final = frozenset({400, 404})
 _PROXY_AUTHENTICATION: Final = 407
 
 
-# Structs and no attrs classes: each call makes some, and a struct is made in a fifth of the time.
+# Structs, not attrs classes: each call makes some, and a struct is made in a fifth of the time.
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP request without its connection: what either transport is handed."""
+    """An HTTP request without its connection, as every transport takes it."""
 
     method: str
     target: str
@@ -101,7 +101,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
             return self.body
         body = self.body
         if b"\\" in body:
-            # Escapes could spell the key in other letters, so what is JSON is spelled anew.
+            # Escapes could hide the key, so JSON is encoded anew.
             with contextlib.suppress(ValueError):
                 body = msgspec.json.encode(parse_json(body))
         return redact(body.decode("utf-8", "surrogateescape"), self.secret).encode(
@@ -112,8 +112,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 _M = TypeVar("_M", Role, ListRolesResponse)
 
 
-# On first use: making a decoder takes longer than importing most modules. One at a time: msgspec
-# hands out what it knows of a class before it is complete, which crashes a second thread.
+# Decoders are made on first use, since that takes longer than importing most modules; and one at a
+# time, since msgspec shares what it knows of a class before it is complete, which crashes a second
+# thread.
 _making: Final = threading.Lock()
 
 
@@ -199,7 +200,7 @@ def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
     from arize_roles_async import _convert
 
     try:
-        # Before it is converted, since a traceback shows what each frame holds.
+        # The key is redacted before the conversion, since a traceback shows what each frame holds.
         return _convert.from_dict(model, _parse_redacted(response))
     except ValidationError as error:
         refused = error
@@ -259,7 +260,7 @@ def _quote(text: str) -> str:
 
 
 def _describe(response: Response, problem: ProblemDetails | None) -> str:
-    """Return what an answer says that is not the service's: a title, a page's text, its bytes."""
+    """Return what a foreign answer says: its title, the text of its page, or its bytes."""
     if problem is not None and (problem.title or problem.detail):
         return ": " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
     if not response.body:
@@ -319,7 +320,7 @@ def _parse_redacted(response: Response) -> object:
     """
     data = parse_json(response.body)
     key = response.secret
-    # Looking into every string takes longer than all else; escapes could spell the key.
+    # Looking into every string takes longer than all else. Escapes could hide the key.
     if key is None or not (b"\\" in response.body or key.encode() in response.body):
         return data
     try:
@@ -362,6 +363,6 @@ def invalid_response(request: Request, response: Response, why: str) -> InvalidR
 def excerpt(response: Response) -> str:
     """Return the beginning of a body, quoted, on one line, without the API key."""
     text = response.body[:_MAX_EXCERPT_SOURCE].decode("utf-8", "replace").replace("\\/", "/")
-    # Escapes could spell the key in other letters.
+    # Escapes could hide the key.
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
     return repr(one_line(response.redacted(text), _MAX_EXCERPT))
