@@ -34,7 +34,7 @@ from arize_roles_async import (
     UnprocessableEntityError,
     ValidationError,
 )
-from arize_roles_async._call import Call
+from arize_roles_async._call import Call, Operation
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, serve
 from arize_roles_fake._client import _AccountTimeLimit  # pyright: ignore[reportPrivateUsage]
@@ -568,6 +568,61 @@ class TestRefused:
             script(account)
         assert str(caught.value) == f"this fault would never strike: {message}"
         assert account.pending_faults == ()
+
+    @pytest.mark.parametrize(
+        ("error", "how"),
+        [
+            ("RolesError", "it is the base of all errors; give one of its subclasses"),
+            ("StatusError", "give the status, such as 418"),
+            ("ConfigurationError", "a client raises it if it is made with wrong arguments"),
+            ("ClientStateError", "a client raises it once it is closed"),
+            ("MissingExtraError", "a conversion raises it if a package is not installed"),
+            (
+                "RoleRenamedError",
+                "an update by name raises it if the role is renamed during the call",
+            ),
+        ],
+    )
+    def test_class(self, error: str, how: str) -> None:
+        """Of an error that no answer leads to, it is said how a test gets it."""
+        with pytest.raises(ValueError, match="never strike") as caught:
+            FakeAccount().fail("any", getattr(arize_roles_async, error))
+        assert str(caught.value).endswith(f": no answer leads to {error}: {how}")
+
+    @pytest.mark.parametrize("failure", ["refused", "unreachable", RolesConnectionError])
+    def test_after(self, failure: Breakage) -> None:
+        """What never reaches the account cannot fail after it did its work."""
+        with pytest.raises(ValueError, match="never strike") as caught:
+            FakeAccount().fail("create", failure, when="after")
+        assert str(caught.value).endswith(
+            " means that nothing was sent, so when must be before; "
+            "'lost' drops the connection after the account did its work"
+        )
+
+    @pytest.mark.parametrize("operation", ["create", "update", "delete"])
+    def test_change_looks(self, operation: Operation) -> None:
+        """A change is looked for where its answer makes no sense."""
+        with pytest.raises(ValueError, match="never strike") as caught:
+            FakeAccount().fail(operation, InvalidResponseError)
+        assert str(caught.value).endswith(
+            f"{operation} never raises it: a client that cannot read the answer to a change looks "
+            "at the account; 'malformed' scripts such an answer"
+        )
+
+    @pytest.mark.parametrize("operation", ["get", "list", "any"])
+    def test_no_change(self, operation: Operation) -> None:
+        """What changes nothing has no unknown outcome."""
+        with pytest.raises(ValueError, match="never strike") as caught:
+            FakeAccount().fail(operation, OutcomeUnknownError)
+        assert str(caught.value).endswith(
+            f": {operation} never raises it: only a change has an unknown outcome"
+        )
+
+    @pytest.mark.parametrize("status", [399, 600])
+    def test_status(self, status: int) -> None:
+        """Statuses that are no failures."""
+        with pytest.raises(ValueError, match=f"{FAILURE_RULE}, not {status}$"):
+            FakeAccount().fail("get", status)
 
     @pytest.mark.parametrize(
         ("seconds", "up_to"), [(-1.0, None), (2.0, 1.0), (float("nan"), None), (0.0, float("inf"))]

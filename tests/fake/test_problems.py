@@ -32,7 +32,7 @@ def answer(
         headers={"Authorization": KEY, **given},
     )
     reply = account.handle(request)
-    problem = json.loads(reply.body)
+    problem: dict[str, Any] = json.loads(reply.body)
     assert problem["status"] == reply.status
     assert reply.headers["Content-Type"] == "application/problem+json"
     return problem

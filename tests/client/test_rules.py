@@ -1,0 +1,137 @@
+"""The rules of arguments: where each ends, and what it says."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from arize_roles_async import Permission, UnknownPermission
+from arize_roles_async._requests import (
+    description_rule,
+    filter_rule,
+    is_role_id,
+    limit_rule,
+    name_rule,
+    normalize_permissions,
+    permissions_rule,
+    text_rule,
+)
+
+ALLOWED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 -_.,()[]'\"/:\\&@#$%!?+="
+SURROGATES = "must not contain surrogates, which UTF-8 cannot carry"
+NOT_ALLOWED = (
+    "only ASCII letters, digits, space "
+    "and - _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        (name_rule, "n"),
+        (name_rule, "n" * 255),
+        (name_rule, ALLOWED),
+        (description_rule, ""),
+        (description_rule, "𝄞\n" * 500),
+        (permissions_rule, (Permission.ROLE_READ, UnknownPermission("COMET_LAUNCH"))),
+        (limit_rule, 1),
+        (limit_rule, 100),
+        (text_rule, "𝄞"),
+        (filter_rule, True),
+        (filter_rule, False),
+    ],
+)
+def test_taken(rule: Callable[[object], str | None], value: object) -> None:
+    """What a rule allows, up to its ends."""
+    assert rule(value) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "message"),
+    [
+        (name_rule, None, "must be a string, not None"),
+        (name_rule, 5, "must be a string, not int"),
+        (name_rule, "", "must have 1 to 255 characters, not 0"),
+        (name_rule, "n" * 256, "must have 1 to 255 characters, not 256"),
+        (name_rule, "a~é~\n", rf"must not contain '~\xe9\n': {NOT_ALLOWED}"),
+        (name_rule, "^*;<>|{}`", f"must not contain '^*;<>|{{}}`': {NOT_ALLOWED}"),
+        (
+            name_rule,
+            "".join(map(chr, range(0x4E00, 0x4E15))),
+            f"must not contain {''.join(map(chr, range(0x4E00, 0x4E14)))!a}: {NOT_ALLOWED}",
+        ),
+        (description_rule, None, "must be a string, not None"),
+        (description_rule, "d" * 1001, "must have at most 1000 characters, not 1001"),
+        (description_rule, "\ud800", SURROGATES),
+        (permissions_rule, None, "must be an iterable of permissions, not None"),
+        (permissions_rule, "ROLE_READ", "must be an iterable of permissions, not str"),
+        (permissions_rule, (), "must hold at least one permission"),
+        (permissions_rule, (5,), "must hold permissions or their identifiers, not int"),
+        (
+            permissions_rule,
+            ("ROLE_RAED", Permission.ROLE_READ, None),
+            (
+                "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?; "
+                "must hold permissions or their identifiers, not None"
+            ),
+        ),
+        (
+            permissions_rule,
+            (1,) * 6,
+            "; ".join(["must hold permissions or their identifiers, not int"] * 5),
+        ),
+        (limit_rule, None, "must be an integer, not None"),
+        (limit_rule, True, "must be an integer, not bool"),
+        (limit_rule, 1.0, "must be an integer, not float"),
+        (limit_rule, 0, "must be 1 to 100, not 0"),
+        (limit_rule, 101, "must be 1 to 100, not 101"),
+        (text_rule, b"x", "must be a string, not bytes"),
+        (text_rule, "", "must not be empty"),
+        (text_rule, "\udfff", SURROGATES),
+        (filter_rule, None, "must be True, False or None, not None"),
+        (filter_rule, 1, "must be True, False or None, not int"),
+    ],
+)
+def test_refused(rule: Callable[[object], str | None], value: object, message: str) -> None:
+    """What a rule does not allow, and what it says of it."""
+    assert rule(value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "is_id"),
+    [
+        ("Um9sZToxOmFCY0Q=", True),
+        ("Og==", True),
+        ("", False),
+        ("Admin", False),
+        ("QWRtaW4=", False),
+        ("Um9sZToxOmFCY0Q", False),
+        ("Um9s\nZToxOmFCY0Q=", False),
+        ("Um9sZToxOv8=", False),
+        ("é", False),
+    ],
+)
+def test_is_role_id(text: str, is_id: bool) -> None:  # noqa: FBT001
+    """An ID is strict base64 of UTF-8 with a colon in it."""
+    assert is_role_id(text) is is_id
+
+
+@pytest.mark.parametrize("value", ["ROLE_READ", b"ROLE_READ", {"ROLE_READ": True}, 5, None])
+def test_not_several(value: object) -> None:
+    """What is not several permissions is left to the rule."""
+    assert normalize_permissions(value) is value  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("several", [list, tuple, set, iter])
+def test_several(several: Callable[[object], object]) -> None:
+    """Identifiers become their members, each once; what is unknown stays."""
+    given = several(["ROLE_READ", Permission.ROLE_READ, "COMET_LAUNCH"])
+    normalized = normalize_permissions(given)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert sorted(normalized) == ["COMET_LAUNCH", Permission.ROLE_READ]
+    assert {type(each) for each in normalized} == {str, Permission}
+
+
+def test_unhashable() -> None:
+    """What cannot be compared quickly is left to the rule, too."""
+    given: Any = [["A"], "ROLE_READ"]
+    assert str(normalize_permissions(given)) == "(['A'], <Permission.ROLE_READ: 'ROLE_READ'>)"

@@ -1,0 +1,120 @@
+"""What errors say, word for word, where no other test of their cause does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+import arize_roles_async
+import arize_roles_fake
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ClientStateError,
+    ConfigurationError,
+    InvalidResponseError,
+    ListRolesResponse,
+    PaginationMetadata,
+    RetryPolicy,
+    RolePages,
+    RolesClient,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient
+
+FetchPage = Callable[..., Awaitable[ListRolesResponse]]
+ANOTHER_LOOP = (
+    "the client belongs to another event loop that is still open; make a client for each loop"
+)
+
+
+def pages_with(*cursors: str | None) -> RolePages:
+    """Return a listing whose pages have no roles, and these cursors."""
+    left = iter(cursors)
+
+    async def fetch(**_: object) -> ListRolesResponse:
+        pagination = PaginationMetadata(has_more=True, next_cursor=next(left))
+        return ListRolesResponse(roles=(), pagination=pagination)
+
+    return RolePages.from_fetch(fetch)
+
+
+class TestListing:
+    """A listing that cannot be walked."""
+
+    @pytest.mark.parametrize(
+        ("cursors", "message"),
+        [
+            ([None], "the service said that more roles follow, and gave no cursor for them"),
+            (
+                ["a", "b", "a"],
+                "the service gave the same cursor twice, so the walk would never end",
+            ),
+            (
+                ["a", "c" * 1001],
+                (
+                    "the service gave a cursor of 1001 characters, "
+                    "more than the 1000 that are sent back"
+                ),
+            ),
+        ],
+    )
+    @pytest.mark.asyncio
+    async def test_cursor(self, cursors: list[str | None], message: str) -> None:
+        """The service gives no cursor, or one that cannot be followed."""
+        with pytest.raises(InvalidResponseError) as caught:
+            await pages_with(*cursors).all()
+        assert str(caught.value) == message
+
+    def test_not_asynchronous(self) -> None:
+        """A listing is walked in the wrong way."""
+        with pytest.raises(TypeError) as caught:
+            iter(pages_with())
+        assert str(caught.value) == (
+            "a listing is asynchronous: await it for one page, or use async for to walk all roles"
+        )
+
+
+class TestClient:
+    """A client that is used wrongly."""
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: FakeRolesClient(FakeAccount()),
+            lambda: AiohttpRolesClient("key", base_url="http://127.0.0.1:9"),
+        ],
+    )
+    def test_another_loop(self, make: Callable[[], RolesClient]) -> None:
+        """It is used in an event loop while the one that it was opened in is open."""
+        client = make()
+        first = asyncio.new_event_loop()
+        try:
+            first.run_until_complete(client.__aenter__())
+            with pytest.raises(ClientStateError) as caught:
+                asyncio.run(client.aclose())
+            first.run_until_complete(client.aclose())
+        finally:
+            first.close()
+        assert str(caught.value) == ANOTHER_LOOP
+
+    @pytest.mark.parametrize("attempts", [0, True, 1.5, "2"])
+    def test_attempts(self, attempts: int) -> None:
+        """It is to make no attempt, or half a one."""
+        with pytest.raises(ConfigurationError) as caught:
+            RetryPolicy(attempts=attempts)
+        assert str(caught.value) == (
+            f"RetryPolicy.attempts must be an integer of at least 1, not {attempts!r}"
+        )
+
+    def test_unmade(self) -> None:
+        """While it is made, its repr shows nothing."""
+        client = AiohttpRolesClient.__new__(AiohttpRolesClient)
+        assert repr(client) == "AiohttpRolesClient(base_url='')"
+
+
+@pytest.mark.parametrize("package", [arize_roles_async, arize_roles_fake])
+def test_no_attribute(package: object) -> None:
+    """A package is asked for what it has not."""
+    with pytest.raises(AttributeError) as caught:
+        package.Nothing  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] # noqa: B018
+    name = package.__name__  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    assert str(caught.value) == f"module {name!r} has no attribute 'Nothing'"
