@@ -53,6 +53,18 @@ def test_account() -> None:
     assert FakeAccount.load(text).role("ML Engineer")
 
 
+def test_plan() -> None:
+    """The plan that it shows is what the file takes on that account, with two more roles."""
+    account = FakeAccount.load(fenced("json")[0])
+    account.add_role("Temp Analyst", ["PROJECT_READ"])
+    account.add_role("Legacy", ["ROLE_READ"])
+    plan = as_code.compare(account.roles, as_code.loads(fenced("toml")[0]))
+    (shown,) = fenced("diff")
+    told, _, checksum = shown.rpartition("  checksum ")
+    assert str(plan).removesuffix(plan.checksum) == f"{told}  checksum "
+    assert len(checksum.strip()) == len(plan.checksum)
+
+
 def test_workflow(tmp_path: Path) -> None:
     """The workflow's steps plan, hand the checksum on, and apply by it."""
     jobs = yaml.safe_load(fenced("yaml")[0])["jobs"]
