@@ -15,7 +15,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Required, TypedDict, TypeVar, cast
+from typing import Any, Final, TypedDict, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -187,6 +187,8 @@ class AiohttpTransport(Transport):
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
+        self._url = URL(config.base_url, encoded=True)
+        self._base_path = self._url.raw_path.rstrip("/")
         self._lent = session
         self._turnstile = turnstile
         self._sleep = sleep
@@ -203,7 +205,7 @@ class AiohttpTransport(Transport):
 
     def check_open(self) -> None:
         if self._closed:
-            raise ClientStateError("the client is closed")
+            raise _closed()
         loop = _running_loop()
         if self._loop is not loop:
             self._check_left()
@@ -255,7 +257,8 @@ class AiohttpTransport(Transport):
             gc.collect()
 
     async def send(self, request: Request, call: Call) -> Response:
-        self.check_open()
+        if self._closed:
+            raise _closed()
         attempt = _Attempt(call, self._connections, self._config.headers, self.now)
         failure: RolesError
         token = _attempt.set(attempt)
@@ -281,24 +284,33 @@ class AiohttpTransport(Transport):
 
     async def _exchange(self, request: Request, attempt: "_Attempt") -> Response:
         call = attempt.call
-        headers = {**request.headers}
+        headers = request.headers
         if request.body is not None:
-            headers.setdefault("Content-Type", "application/json")
+            headers = {"Content-Type": "application/json", **headers}
+        path, _, query = request.target.partition("?")
+        base = self._url
         response = await self._session.request(
             request.method,
-            URL(self._config.base_url + request.target, encoded=True),
+            # From its parts, since reading a URL takes longer.
+            URL.build(
+                scheme=base.scheme,
+                authority=base.raw_authority,
+                path=self._base_path + path,
+                query_string=query,
+                encoded=True,
+            ),
             data=request.body,
             headers=headers,
             allow_redirects=False,
-            **self._settings(attempt),
+            timeout=_client_timeout(call.timeouts.connect),
+            **({} if self._lent is None else self._lent_settings(attempt)),
         )
+        content = response.content
         try:
-            call.limit.reschedule(call.timeouts.read)
-            body = await response.content.readany()
-            if not response.content.at_eof():
-                body = await _read_on(body, response.content, call)
+            # Most answers are there as a whole by now.
+            body = content.read_nowait() if content.is_eof() else await _read(content, call)
         finally:
-            if response.content.at_eof():
+            if content.at_eof():
                 attempt.complete()
             else:
                 # Half-read, so it must not go back to the pool.
@@ -319,12 +331,9 @@ class AiohttpTransport(Transport):
             raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
         return answer
 
-    def _settings(self, attempt: "_Attempt") -> "_Settings":
-        """Return what a session is told with each request."""
-        if self._lent is None:
-            return {"timeout": _client_timeout(attempt.call.timeouts.connect)}
+    def _lent_settings(self, attempt: "_Attempt") -> "_Settings":
+        """Return what a session that was lent is told with each request."""
         return {
-            "timeout": _client_timeout(attempt.call.timeouts.connect),
             "raise_for_status": False,
             "auto_decompress": True,
             "ssl": self._ssl,
@@ -611,12 +620,15 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Settings(TypedDict, total=False):
-    timeout: Required[aiohttp.ClientTimeout]
     raise_for_status: bool
     auto_decompress: bool
     ssl: ssl.SSLContext | bool
     proxy: str | None
     middlewares: tuple[ClientMiddlewareType, ...]
+
+
+def _closed() -> ClientStateError:
+    return ClientStateError("the client is closed")
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
@@ -635,10 +647,10 @@ def _no_answer(request: Request, call: Call) -> RolesTimeoutError:
     )
 
 
-async def _read_on(body: bytes, content: aiohttp.StreamReader, call: Call) -> bytes:
-    """Return the body that begins so, or as much of it as shows that it is too long."""
-    chunks = [body]
-    size = len(body)
+async def _read(content: aiohttp.StreamReader, call: Call) -> bytes:
+    """Return a body, or as much of it as shows that it is too long."""
+    chunks: list[bytes] = []
+    size = 0
     while size <= MAX_BODY and not content.at_eof():
         call.limit.reschedule(call.timeouts.read)
         chunks.append(await content.readany())

@@ -1,5 +1,6 @@
 """Every method of a client, once, over a transport: the methods and the driver of their calls."""
 
+import functools
 import logging
 import math
 import time
@@ -118,7 +119,7 @@ class BaseRolesClient(RolesClient):
             role = await self._exchange(
                 call,
                 create_request(new),
-                lambda request, response: _expect_name(new.name, request, response),
+                functools.partial(_expect_name, new.name),
                 lambda failure: self._find_created(call, new, failure),
             )
             self._known.learn(role)
@@ -163,7 +164,7 @@ class BaseRolesClient(RolesClient):
             updated = await self._exchange(
                 call,
                 update_request(found_id, changes),
-                lambda request, response: _expect_id(found_id, request, response),
+                functools.partial(_expect_id, found_id),
                 lambda failure: self._find_updated(call, found_id, changes, failure),
             )
             self._known.learn(updated)
@@ -246,7 +247,7 @@ class BaseRolesClient(RolesClient):
         response = await self._exchange(
             call,
             list_request(page),
-            lambda request, response: _expect_page(page.limit, request, response),
+            functools.partial(_expect_page, page.limit),
         )
         self._known.learn_page(response.roles)
         return response
@@ -255,7 +256,7 @@ class BaseRolesClient(RolesClient):
         role = await self._exchange(
             call,
             get_request(role_id),
-            lambda request, response: _expect_id(role_id, request, response),
+            functools.partial(_expect_id, role_id),
         )
         self._known.learn(role)
         return role

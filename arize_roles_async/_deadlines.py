@@ -9,7 +9,7 @@ import asyncio
 import math
 from itertools import islice
 from types import TracebackType
-from typing import Final, cast
+from typing import Any, Final
 
 from arize_roles_async._call import Call, TimeLimit
 
@@ -91,8 +91,9 @@ class Deadline(TimeLimit):
 
     def __enter__(self) -> Call:
         # A call runs in a task, as everything does that may be cancelled.
-        self._task = cast("asyncio.Task[object]", asyncio.current_task())
-        self._cancelling = self._task.cancelling()
+        task: Any = asyncio.current_task()
+        self._task = task
+        self._cancelling = task.cancelling()
         self._deadlines.add(self)
         return self._call
 

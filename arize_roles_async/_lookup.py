@@ -10,7 +10,6 @@ goes on as soon as its own role is found, and whoever still waits walks on from 
 """
 
 import copy
-import operator
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -24,8 +23,6 @@ from arize_roles_async._text import quoted
 # The reference does not say which of the two a role that is gone is answered with.
 _GONE: Final = frozenset({400, 404})
 _MAX_PARTS: Final = 100
-_NAME: Final = operator.attrgetter("name")
-_ID: Final = operator.attrgetter("id")
 _MAX_CLOSEST: Final = 3
 _SIMILAR: Final = 0.6
 _MAX_COMPARED: Final = 10_000
@@ -52,13 +49,20 @@ class KnownRoles:
 
     def learn_page(self, roles: Sequence[Role]) -> None:
         """Keep the IDs of the roles of a page."""
-        self._recent.update(zip(map(_NAME, roles), map(_ID, roles), strict=True))
+        learned = {role.name: role.id for role in roles}
+        if len(learned) >= MAX_LIMIT:
+            # Such a page is a part of its own.
+            self._start_part()
+            self._older.appendleft(learned)
+            return
+        self._recent |= learned
         if len(self._recent) >= MAX_LIMIT:
             self._start_part()
 
     def _start_part(self) -> None:
-        self._older.appendleft(self._recent)
-        self._recent = {}
+        if self._recent:
+            self._older.appendleft(self._recent)
+            self._recent = {}
 
     def find(self, name: str) -> str | None:
         """Return the ID of the role that was last seen with a name, or None."""

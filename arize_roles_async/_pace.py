@@ -328,7 +328,11 @@ class Turnstile:
     def exit(self) -> None:
         """Note that a request is under way no longer."""
         self._answered += 1
-        self._give_back()
+        if self._queue:
+            self._give_back()
+        elif self._free < self._slots:
+            # What an event loop left behind that was closed may still come.
+            self._free += 1
 
     def join(self, turn: Turn) -> None:
         """Queue a call."""
@@ -398,7 +402,6 @@ class Turnstile:
             turn.left = turn.has_slot = True
             turn.wake()
             return
-        # What an event loop left behind that was closed may still come.
         if self._free < self._slots:
             self._free += 1
         self._wake_first()

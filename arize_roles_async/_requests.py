@@ -90,7 +90,7 @@ def text_rule(text: object) -> str | None:
         return f"must be a string, not {_kind(text)}"
     if not text:
         return "must not be empty"
-    return _unicode_rule(text)
+    return None if text.isascii() else _unicode_rule(text)
 
 
 def filter_rule(is_predefined: object) -> str | None:
@@ -118,13 +118,12 @@ def is_role_id(text: str) -> bool:
 
 def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
     """Raise one `ValidationError` for every rule that its value breaks; UNSET breaks none."""
-    violations = tuple(
-        Violation(field, message)
-        for field, rule, value in rules
-        if value is not UNSET and (message := rule(value)) is not None
-    )
+    violations: list[Violation] = []
+    for field, rule, value in rules:
+        if value is not UNSET and (message := rule(value)) is not None:
+            violations.append(Violation(field, message))
     if violations:
-        raise ValidationError(violations=violations)
+        raise ValidationError(violations=tuple(violations))
 
 
 def _unless_none(value: object) -> object:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -132,13 +132,12 @@ def _page_decoder() -> "msgspec.json.Decoder[ListRolesResponse]":
 
 def list_request(page: ListRoles) -> Request:
     """Return the request for one page."""
-    query = {"limit": str(page.limit)}
+    target = f"{ROLES_PATH}?limit={page.limit}"
     if page.cursor is not None:
-        query["cursor"] = page.cursor
+        target += f"&cursor={quote(page.cursor, safe='')}"
     if page.is_predefined is not None:
-        query["is_predefined"] = "true" if page.is_predefined else "false"
-    encoded = urlencode(query, quote_via=quote, safe="")
-    return Request(method="GET", target=f"{ROLES_PATH}?{encoded}")
+        target += f"&is_predefined={'true' if page.is_predefined else 'false'}"
+    return Request(method="GET", target=target)
 
 
 def create_request(role: CreateRole) -> Request:

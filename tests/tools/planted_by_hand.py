@@ -188,8 +188,8 @@ BY_HAND: Final = (
     ByHand(
         "a tracer of the application's is told the key",
         "arize_roles_async/_aiohttp.py",
-        "        headers = {**request.headers}",
-        "        headers = {**request.headers, **self._config.headers.reveal()}",
+        "        headers = request.headers\n",
+        "        headers = {**request.headers, **self._config.headers.reveal()}\n",
     ),
     ByHand(
         "a half-read answer goes back to the pool",
