@@ -4,8 +4,8 @@ A driver sends, sleeps and logs. It tells the machine of each attempt and what c
 machine says what comes next: the result, another attempt after a wait, a look at the account, or
 the error that the call ends in. Every rule of retries and outcomes is in this file.
 
-The words: an attempt *leaves a change open* if the service may have made the change and nobody
-said so. A call is *unsettled* from its first such attempt on.
+The words: an attempt *leaves a change open* if the service may have made the change without an
+answer that says so. A call is *unsettled* from its first such attempt on.
 """
 
 import math
@@ -36,12 +36,12 @@ Operation = Literal["list", "get", "create", "update", "delete"]
 
 
 class _Tells(Enum):
-    """What a refusal tells of the attempts before it that left the change open."""
+    """What a refusal tells about the attempts before it that left the change open."""
 
     MADE = auto()
     NOT_MADE = auto()
     LOOK = auto()
-    """Only the account shows it."""
+    """It does not tell; the account shows whether the change was made."""
 
 
 # Refusals in the service's own words. Any other refusal, and any in other words, tells nothing.
@@ -151,7 +151,7 @@ class Call:
         self.attempts: int = 0
         """Attempts that were started, over every request of the call."""
         self.unsettled: bool = False
-        """Whether the service may have made the change, and nobody said so."""
+        """Whether the service may have made the change without an answer that says so."""
         self.seen: float = now
         """The latest time that the machine was told."""
         self.number: int = 0
@@ -233,7 +233,7 @@ class Call:
             The result, or what to do next.
 
         Raises:
-            RolesError: What the call ends in.
+            RolesError: The error that ends the call.
         """
         self._in_flight = False
         self.seen = now
@@ -268,13 +268,13 @@ class Call:
         return self.fail(odd, now)
 
     def fail(self, failure: RolesError, now: float) -> Retry | Look:
-        """Take what an attempt ended in instead of the result.
+        """Take the error that an attempt ended in.
 
         Returns:
             What to do next.
 
         Raises:
-            RolesError: What the call ends in.
+            RolesError: The error that ends the call.
         """
         self._in_flight = False
         self.unsettled |= self._is_change and _leaves_open(failure)

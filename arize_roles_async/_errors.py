@@ -306,8 +306,8 @@ class RoleRenamedError(RolesError):
 class InvalidResponseError(RolesError):
     """The answer is not what the service's reference says: not JSON, a field missing, too long.
 
-    Raised by reads. A change that is answered so ends in an `OutcomeUnknownError`, unless a look
-    at the account tells what happened.
+    Raised by reads. A change with such an answer raises an `OutcomeUnknownError`, unless a look at
+    the account tells what happened.
 
     Attributes:
         status: The HTTP status of the answer.

@@ -5,8 +5,8 @@ name, it is the one, since names are unique. Else, and if more calls look for a 
 moment than a walk has pages, the listing is walked.
 
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
-after the call was made, so that it sees every role that existed when it was asked for. A call
-goes on as soon as its own role is found, and whoever still waits walks on from there.
+after the call was made, so that it sees every role that existed then. A call leaves the walk as
+soon as its own role is found, and the calls that still wait continue it.
 """
 
 import copy
@@ -20,7 +20,7 @@ from arize_roles_async._paging import Fetch, Walk
 from arize_roles_async._requests import MAX_LIMIT, MAX_NAME, ListRoles
 from arize_roles_async._text import quoted
 
-# The reference does not say which of the two a role that is gone is answered with.
+# The reference does not say which of the two answers a request about a deleted role.
 _GONE: Final = frozenset({400, 404})
 _MAX_PARTS: Final = 100
 _MAX_CLOSEST: Final = 3

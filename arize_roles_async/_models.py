@@ -81,7 +81,7 @@ class Model:
         """Return the object that `to_dict()` made `data` of.
 
         Args:
-            data: JSON-ready data; keys that are no field are ignored, as the service adds some.
+            data: JSON-ready data; keys that name no field are ignored, as the service may add some.
 
         Returns:
             An object equal to the one that was converted.

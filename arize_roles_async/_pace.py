@@ -34,7 +34,7 @@ _LONGEST_HOLD: Final = 3600.0
 _FORGOTTEN_AFTER: Final = 600.0
 """Seconds without a refusal after which a limit counts as gone."""
 _ONE_BATCH: Final = 64
-"""Calls that are told at once that they are too late, so that telling all takes no long block."""
+"""The most calls that are told together that they are too late, so as not to block for long."""
 
 
 class Pace:

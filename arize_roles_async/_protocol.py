@@ -37,7 +37,7 @@ class RolesClient(Protocol):
         Args:
             limit: Roles a page, 1 to 100. Left out, one page holds 50 and a walk asks for 100 at
                 a time.
-            cursor: `next_cursor` of a page before, to go on from there.
+            cursor: The `next_cursor` of an earlier page, to continue after it.
             is_predefined: True for only the system's roles, False for only custom ones, None for
                 all.
 

@@ -862,7 +862,7 @@ class _ManyRoles(_Suite):
 
     @with_client
     async def test_name_on_any_page(self, roles: RolesClient) -> None:
-        """A name is looked for on every page, and one that isn't there is told its nearest."""
+        """A name is looked for on every page; the error for a missing one has the nearest."""
         oldest = await self.make(roles, "Oldest")
         await self._crowd(roles)
         assert await roles.get(role=oldest.name) == oldest
@@ -939,7 +939,7 @@ class _Lookup(_Suite):
 
     @with_client
     async def test_get_unknown_id(self, roles: RolesClient) -> None:
-        """An ID that is no role's is a 404."""
+        """An ID that no role has is a 404."""
         with pytest.raises(self.refusal("unknown_id")):
             await roles.get(role_id=_NO_ID)
 
