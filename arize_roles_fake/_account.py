@@ -55,6 +55,9 @@ _numbers: Final = itertools.count()
 class SuspiciousPermissionWarning(UserWarning):
     """A permission that a test seeded is unknown and one letter off a known one."""
 
+    # What a report shows is the name that users import, for their `filterwarnings`.
+    __module__ = "arize_roles_fake"
+
 
 class Reply(Response, frozen=True, kw_only=True):
     """An answer of the account, and how it reaches the caller."""

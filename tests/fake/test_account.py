@@ -736,6 +736,10 @@ class TestSeeding:
             FakeAccount.load(loadable)
         assert caught[0].filename == __file__
 
+    def test_warning_name(self) -> None:
+        """Reports show the name of the warning that users import."""
+        assert SuspiciousPermissionWarning.__module__ == "arize_roles_fake"
+
     def test_dumped(self) -> None:
         """One that was seeded on purpose is not pointed out again by a file."""
         account = FakeAccount()
