@@ -1,0 +1,61 @@
+"""The public interface: what can be called, with which arguments and defaults."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import arize_roles_async
+import arize_roles_fake
+from arize_roles_async import as_code
+
+INTERFACE = Path(__file__).parents[1] / "data" / "interface.txt"
+
+
+def signature(call: Callable[..., object]) -> str:
+    """Return a signature without its types."""
+    parameters = inspect.signature(call).parameters.values()
+    bare = str(inspect.Signature([each.replace(annotation=each.empty) for each in parameters]))
+    return re.sub(r" at 0x[0-9a-f]+", "", bare)
+
+
+def is_of(package: ModuleType, member: object) -> bool:
+    """Tell whether something is the package's own."""
+    module = getattr(member, "__module__", None) or ""
+    return module == package.__name__ or module.startswith(f"{package.__name__}._")
+
+
+def interface(package: ModuleType) -> Iterator[str]:
+    """Yield a line for each function, class and method that a package shows."""
+    for name, member in inspect.getmembers(package):
+        if name.startswith("_") or not is_of(package, member):
+            continue
+        if inspect.isfunction(member):
+            yield f"{name}{signature(member)}"
+        if not isinstance(member, type) or issubclass(member, Enum | Warning | str):
+            continue
+        if not is_protocol(member):
+            yield f"{name}{signature(member)}"
+        for method, function in inspect.getmembers(member, inspect.isroutine):
+            if not method.startswith("_") and is_ours(function):
+                yield f"{name}.{method}{signature(function)}"
+
+
+def is_protocol(of: type) -> bool:
+    return bool(getattr(of, "_is_protocol", False))
+
+
+def is_ours(function: object) -> bool:
+    return str(getattr(function, "__module__", "")).startswith("arize_roles_")
+
+
+@pytest.mark.parametrize("module", [arize_roles_async, as_code, arize_roles_fake])
+def test_interface(module: ModuleType) -> None:
+    """Arguments and defaults are those that callers rely on."""
+    sections = INTERFACE.read_text("utf-8").split("\n\n")
+    expected = {name: lines for name, *lines in map(str.splitlines, sections)}
+    assert [*interface(module)] == expected[module.__name__]
