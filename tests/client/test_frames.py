@@ -262,9 +262,6 @@ class TestMatrix:
             page(ENGINEER, WITHHELD).permission_matrix()
 
 
-# Without the extras
-
-
 @pytest.mark.parametrize(
     ("convert", "package"),
     [

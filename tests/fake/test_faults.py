@@ -805,9 +805,6 @@ class TestSlow:
         assert account.now() == START + timedelta(seconds=5)
 
 
-# The rate limit
-
-
 class TestLimit:
     """A limit on the account's clock; a client keeps its pace below it, so requests are raw."""
 

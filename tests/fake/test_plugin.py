@@ -218,9 +218,6 @@ class TestIsolation:
         ).assert_outcomes(passed=1)
 
 
-# The environment
-
-
 def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment leads to the server, whatever it held before."""
     monkeypatch.setenv("ARIZE_REGION", "eu-west-1a")

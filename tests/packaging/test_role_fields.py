@@ -89,9 +89,11 @@ class TestValue:
     """The value of every field arrives."""
 
     def test_dict(self) -> None:
+        """What `to_dict` returns, `from_dict` reads."""
         assert Role.from_dict(ROLE.to_dict()) == ROLE
 
     def test_json(self) -> None:
+        """What `to_json` returns, `from_json` reads."""
         assert Role.from_json(ROLE.to_json()) == ROLE
 
     def test_account(self) -> None:
