@@ -348,7 +348,7 @@ class TestProxy:
         ],
     )
     def test_refused(self, proxy: str) -> None:
-        """What is no URL of an HTTP proxy is refused and not quoted."""
+        """What is not the URL of an HTTP proxy is refused and not quoted."""
         assert refusal(proxy=proxy) == "the proxy must be an http:// or https:// URL with a host"
 
 

@@ -394,7 +394,7 @@ class TestAnswers:
         assert found.created_at == moment
 
     async def test_newer_permission(self) -> None:
-        """A permission that is newer arrives and can be sent back."""
+        """A newer permission arrives and can be sent back."""
         body = ROLE.replace(b"DATASET_READ", b"WARP_DRIVE_READ")
         async with client(answer(body), answer(body)) as (roles, script):
             found = await roles.get(role_id=ROLE_ID)
@@ -463,7 +463,7 @@ class TestAnswers:
         )
 
     async def test_plan(self) -> None:
-        """A plan that stands in the way is told."""
+        """An error says which plan stands in the way."""
         body = b"""{"title":"Access forbidden","status":403,"entitlement":"custom_roles","limit":5,
       "current_count":5,"required_plan":"ENTERPRISE"}"""
         async with client(problem("403 Forbidden", body)) as (roles, _):
@@ -1078,7 +1078,7 @@ class TestServer:
         assert json.loads(refused.body)["type"].endswith("#service-unavailable")
 
     async def test_plan(self) -> None:
-        """The server tells a plan that stands in the way."""
+        """The server says which plan stands in the way."""
         account = FakeAccount(api_key="fake-api-key", max_custom_roles=0)
         async with wire_to(account) as wire:
             refused = await wire.ask("POST /v2/roles", '{"name": "A", "permissions": ["TAG_READ"]}')
@@ -1094,7 +1094,7 @@ class TestServer:
         ["..", "%2E%2E", "..%2Froles", "a%2Fb", "a%0Ab", "a%00b", "%FF", "Um9sZTo", "%20"],
     )
     async def test_bad_id(self, account: FakeAccount, segment: str) -> None:
-        """The server refuses what is no ID."""
+        """The server refuses what is not an ID."""
         async with wire_to(account) as wire:
             refused = await wire.ask(f"GET /v2/roles/{segment}")
         assert refused.start == "HTTP/1.1 400 Bad Request"

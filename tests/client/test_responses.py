@@ -186,7 +186,7 @@ class TestData:
         assert [(v.field, v.message) for v in caught.value.violations] == [(field, message)]
 
     def test_sixtieth_minute(self) -> None:
-        """The sixtieth minute is no leap second."""
+        """A sixtieth minute is not a leap second."""
         with pytest.raises(ValidationError):
             Role.from_dict({**ROLE_DATA, "created_at": "2026-01-01T00:60:00Z"})
 
@@ -201,7 +201,7 @@ class TestData:
         }
 
     def test_not_an_object(self) -> None:
-        """What is no object is refused."""
+        """What is not an object is refused."""
         with pytest.raises(ValidationError) as caught:
             Role.from_json("[]")
 
@@ -209,7 +209,7 @@ class TestData:
 
     @pytest.mark.parametrize("text", ["{", b"\xff", "[" * 100_000])
     def test_not_json(self, text: str | bytes) -> None:
-        """What is no JSON is refused."""
+        """What is not valid JSON is refused."""
         with pytest.raises(ValidationError, match="is not valid JSON"):
             Role.from_json(text)
 

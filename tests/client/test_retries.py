@@ -803,7 +803,7 @@ class TestNoMoreAttempts:
     @both_clients
     @pytest.mark.parametrize("status", [401, 403])
     async def test_delete_refused(self, connect: Connect, status: int) -> None:
-        """A refusal after a lost attempt to delete is no success."""
+        """A refusal after a lost attempt to delete is not a success."""
         account = account_at_noon()
         account.add_role("Role")
         account.fail("delete", "lost")

@@ -356,7 +356,7 @@ class TestDump:
         ],
     )
     def test_invalid(self, text: str, message: str) -> None:
-        """A file that is no account says where."""
+        """A file that is not an account is refused, with the place."""
         with pytest.raises(ValueError, match=r".") as caught:
             FakeAccount.load(text)
         assert str(caught.value).startswith(message)

@@ -254,7 +254,7 @@ class TestSettings:
         ],
     )
     def test_not_a_setting(self, text: str, message: str) -> None:
-        """What is no setting is refused, with what there is."""
+        """What is not a setting is refused, with a list of those that are."""
         with pytest.raises(ValueError, match=r".") as caught:
             Assumptions.parse([text])
         assert str(caught.value).startswith(message)

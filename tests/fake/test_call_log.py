@@ -170,7 +170,7 @@ def test_anything(request_: Request, operation: str, arguments: dict[str, object
 
 @pytest.mark.parametrize("count", ["-1", "x", "9" * 5000, "²", ""])
 def test_bad_attempt(count: str) -> None:
-    """An attempt that is no number counts as the first."""
+    """An attempt that is not a number counts as the first."""
     account = FakeAccount()
     account.handle(Request(method="GET", target="/v2/roles", headers={"sdk-retry-count": count}))
     assert account.calls[0].attempt == 1

@@ -302,7 +302,7 @@ class TestBroken:
     async def test_malformed(
         self, connect: Connect, failure: Breakage | type[InvalidResponseError]
     ) -> None:
-        """A malformed answer is no valid response."""
+        """A malformed answer is an invalid response."""
         account = account_at_noon()
         account.fail("list", failure)
         async with connect(account) as roles:
@@ -620,7 +620,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("status", [399, 600])
     def test_status(self, status: int) -> None:
-        """Statuses that are no failures."""
+        """Statuses that are not failures."""
         with pytest.raises(ValueError, match=f"{FAILURE_RULE}, not {status}$"):
             FakeAccount().fail("get", status)
 
@@ -723,7 +723,7 @@ class TestText:
 
     @pytest.mark.parametrize("text", ["list:500,time=1", "list:500,times=x", "list:500,"])
     def test_refused(self, text: str) -> None:
-        """A text that is no fault is refused."""
+        """A text that is not a fault is refused."""
         with pytest.raises(ValueError, match="is not a fault option"):
             parse_fault(text)
 
@@ -1041,7 +1041,7 @@ async def test_keys_by_case() -> None:
 
 @pytest.mark.asyncio
 async def test_retry_after_text() -> None:
-    """A `Retry-After` in other digits than ASCII's is no number of seconds."""
+    """A `Retry-After` in other digits than ASCII's is not a number of seconds."""
     account = account_at_noon()
     account.fail("list", 429, retry_after="²")
     async with FakeRolesClient(account, retry=ONCE) as roles:

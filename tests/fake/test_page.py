@@ -150,7 +150,7 @@ class TestAccess:
         assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
 
     def test_no_call(self) -> None:
-        """The page is no call of the account."""
+        """A look at the page does not count as a call of the account."""
         with RolesServer() as server:
             open_url(server.url)
         assert server.account.calls == ()

@@ -93,7 +93,7 @@ async def test_caller_left(caplog: pytest.LogCaptureFixture) -> None:
 )
 @pytest.mark.asyncio
 async def test_no_operation(method: str, path: str, status: int) -> None:
-    """What is no operation is a problem document."""
+    """A request that is not an operation is answered with a problem document."""
     account = FakeAccount()
     async with serve(account) as url, aiohttp.ClientSession() as session:
         headers = {"Authorization": f"Bearer {account.api_key}"}

@@ -46,7 +46,7 @@ def test_again() -> None:
 
 @pytest.mark.parametrize("line", ["role_read", "ROLE", "ROLE_", "_READ", "ROLE READ", "1_A", "É_A"])
 def test_bad_line(line: str) -> None:
-    """A line that is no identifier is refused."""
+    """A line that is not an identifier is refused."""
     with pytest.raises(ValueError, match=f"not a permission identifier: '{line}'"):
         generate(SOURCE, f"ROLE_READ\n{line}\n")
 
