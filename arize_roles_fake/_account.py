@@ -38,7 +38,7 @@ from arize_roles_fake._faults import (
     make_fault,
 )
 from arize_roles_fake._service import Key, Service, operation_of
-from arize_roles_fake._store import PREDEFINED, Binding, RoleStore
+from arize_roles_fake._store import Binding, RoleStore, predefined_roles
 from arize_roles_fake._wire import parse_json, parse_role_id, problem_response, role_members
 
 DEFAULT_API_KEY: Final = "fake-api-key"
@@ -136,19 +136,8 @@ class FakeAccount:
         if isinstance(self._begins_with, account_file.AccountData):
             self._fill(self._begins_with)
         elif self._begins_with:
-            now = self.now()
-            for each in PREDEFINED:
-                self._store.add(
-                    Role(
-                        id=each.id,
-                        name=each.name,
-                        description=each.description,
-                        permissions=each.permissions,
-                        is_predefined=True,
-                        created_at=now,
-                        updated_at=now,
-                    )
-                )
+            for role in predefined_roles(self.now()):
+                self._store.add(role)
 
     def __repr__(self) -> str:
         return f"<FakeAccount of {len(self._store)} roles, asked {len(self._log)} times>"

@@ -1,6 +1,5 @@
 """The fake client: the same methods as the real one, over an account instead of a socket."""
 
-import asyncio
 import math
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -22,9 +21,11 @@ from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._waits import waits_in
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from trio.lowlevel import TrioToken
 
-_Loop: TypeAlias = "asyncio.AbstractEventLoop | TrioToken"
+_Loop: TypeAlias = "AbstractEventLoop | TrioToken"
 
 
 class FakeRolesClient(BaseRolesClient):
@@ -80,7 +81,7 @@ class AccountTransport(Transport):
         self._account = account
         self._authorization = f"Bearer {account.api_key if api_key is None else api_key}"
         self._closed = False
-        self._loop: asyncio.AbstractEventLoop | TrioToken | None = None
+        self._loop: _Loop | None = None
 
     def check_open(self) -> None:
         if self._closed:
@@ -168,17 +169,23 @@ class AccountTransport(Transport):
         self._closed = True
 
 
+# Either is imported where it runs, so an import of the fake takes no time for it.
+
+
 def _running_loop() -> "_Loop":
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        # Not asyncio, so it can only be trio, which is imported where it runs.
         from trio.lowlevel import current_trio_token
 
         return current_trio_token()
 
 
 def _is_open(loop: "_Loop") -> bool:
+    import asyncio
+
     if isinstance(loop, asyncio.AbstractEventLoop):
         return not loop.is_closed()
     from trio import RunFinishedError

@@ -78,6 +78,9 @@ class Service:
         assumptions: What the service does where the reference is silent.
     """
 
+    store: RoleStore
+    """The roles; whoever makes the service sets it."""
+
     def __init__(self, now: Callable[[], datetime], assumptions: Assumptions) -> None:
         self.assumptions = assumptions
         self.max_custom_roles: int | None = None
@@ -89,7 +92,6 @@ class Service:
         self._now = now
         self._cursor_secret = secrets.token_bytes(16)
         self._empty_pages = 0
-        self.store = self.new_store()
 
     def new_store(self) -> RoleStore:
         """Return an empty store that compares names as the assumptions say."""

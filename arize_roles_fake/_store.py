@@ -42,20 +42,10 @@ def role_id(number: int) -> str:
     return base64.b64encode(f"Role:{number}:{tail}".encode()).decode()
 
 
-@attrs.frozen
-class PredefinedRole:
-    """A role that every account has unless a test leaves it out."""
-
-    id: str
-    name: str
-    description: str | None
-    permissions: tuple[Permission, ...]
-
-
 # The names are the documentation's, and so are Annotator's description and permissions. What the
 # others may do is not published in detail: their permissions are ours.
-PREDEFINED: Final = tuple(
-    PredefinedRole(role_id(number), name, description, permissions)
+_PREDEFINED: Final = tuple(
+    (role_id(number), name, description, permissions)
     for number, (name, description, permissions) in enumerate(
         (
             ("Admin", None, tuple(Permission)),
@@ -81,6 +71,22 @@ PREDEFINED: Final = tuple(
         start=1,
     )
 )
+
+
+def predefined_roles(now: datetime) -> list[Role]:
+    """Return the roles that every account has unless a test leaves them out, oldest first."""
+    return [
+        Role(
+            id=role_id,
+            name=name,
+            description=description,
+            permissions=permissions,
+            is_predefined=True,
+            created_at=now,
+            updated_at=now,
+        )
+        for role_id, name, description, permissions in _PREDEFINED
+    ]
 
 
 @attrs.frozen(kw_only=True)

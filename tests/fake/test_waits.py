@@ -1,8 +1,9 @@
 """Time on the account's clock passes for all who wait, in the order in which their waits end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -25,7 +26,7 @@ async def asked(account: FakeAccount, times: int) -> None:
         await asyncio.sleep(0)
 
 
-async def run_together(*calls: Callable[[], Awaitable[object]]) -> None:
+async def run_together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
     async with anyio.create_task_group() as group:
         for call in calls:
             group.start_soon(call)

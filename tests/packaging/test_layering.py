@@ -167,7 +167,7 @@ def test_contract() -> None:
         ("import arize_roles_fake", "aiohttp cattrs pandas polars pytest"),
         (
             "from arize_roles_fake import FakeRolesClient; FakeRolesClient()",
-            "aiohttp cattrs pandas polars pytest",
+            "aiohttp asyncio cattrs pandas polars pytest",
         ),
         (
             "from arize_roles_async import AiohttpRolesClient; AiohttpRolesClient('key')",
