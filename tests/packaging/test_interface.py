@@ -1,4 +1,4 @@
-"""The public interface: what can be called, with which arguments and defaults."""
+"""The public interface: what can be called, with which arguments and defaults; the commands."""
 
 import inspect
 import re
@@ -10,10 +10,13 @@ from types import ModuleType
 import pytest
 
 import arize_roles_async
+import arize_roles_async.__main__ as client_command
 import arize_roles_fake
+import arize_roles_fake.__main__ as fake_command
 from arize_roles_async import as_code
 
-INTERFACE = Path(__file__).parents[1] / "data" / "interface.txt"
+DATA = Path(__file__).parents[1] / "data"
+INTERFACE, HELP = DATA / "interface.txt", DATA / "help.txt"
 
 
 def signature(call: Callable[..., object]) -> str:
@@ -59,3 +62,24 @@ def test_interface(module: ModuleType) -> None:
     sections = INTERFACE.read_text("utf-8").split("\n\n")
     expected = {name: lines for name, *lines in map(str.splitlines, sections)}
     assert [*interface(module)] == expected[module.__name__]
+
+
+def helps(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the help of every command, with single spaces."""
+    texts: list[str] = []
+    for command, names in (
+        (client_command.main, ("", "check", "plan", "apply", "export")),
+        (fake_command.main, ("", "demo", "serve", "record", "compare")),
+    ):
+        for name in names:
+            with pytest.raises(SystemExit) as ended:
+                command([*filter(None, [name]), "--help"])
+            assert ended.value.code == 0
+            texts.append(re.sub(" +", " ", capsys.readouterr().out))
+    return "\n".join(texts)
+
+
+def test_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command explains itself and its options."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert helps(capsys) == HELP.read_text("utf-8")
