@@ -389,13 +389,13 @@ async def apply(
     declaration: Declaration,
     *,
     expected: Plan | str | None = None,
-    on_plan: Callable[[Plan], object] = id,
-    on_change: Callable[[Change], object] = id,
+    on_plan: Callable[[Plan], object] | None = None,
+    on_change: Callable[[Change], object] | None = None,
 ) -> Plan:
     """Plan again and make the changes, one after another; a cancellation ends it where it is.
 
-    `expected` is the plan that was reviewed, or its checksum. `on_plan` is told the plan before the
-    first change, and `on_change` each change after it was made.
+    `expected` is the plan that was reviewed, or its checksum. `on_plan` is called with the
+    plan before the first change, and `on_change` with each change after it was made.
 
     Raises:
         StalePlanError: The plan is not the expected one.
@@ -407,13 +407,15 @@ async def apply(
     if checksum not in {None, planned.checksum}:
         why = "nothing was changed, as the plan is not the expected one; its checksum is now"
         raise StalePlanError(f"{why} {planned.checksum}")
-    on_plan(planned)
+    if on_plan is not None:
+        on_plan(planned)
     for position, change in enumerate(planned.changes):
         try:
             await _make(roles, change)
         except RolesError as error:
             raise _failure(planned.changes, position, error) from error
-        on_change(change)
+        if on_change is not None:
+            on_change(change)
     return planned
 
 
