@@ -133,9 +133,10 @@ class RolesServer:
         """The account that answers."""
         self._address = (host, port)
         self._ready: Future[str] = Future()
-        self._stop: Callable[[], object] = str
-        self._listener: _Listener | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # What the thread makes, before it is ready.
+        self._stop: Callable[[], object]
+        self._listener: _Listener
+        self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()), name="arize-roles-server", daemon=True
         )
@@ -170,7 +171,6 @@ class RolesServer:
         Raises:
             OSError: On leaving: another program took the port.
         """
-        assert self._listener is not None  # noqa: S101 - it was entered
         self._run_in_loop(self._listener.refuse())
         try:
             yield
@@ -178,7 +178,6 @@ class RolesServer:
             self._run_in_loop(self._listener.accept())
 
     def _run_in_loop(self, action: Coroutine[Any, Any, None]) -> None:
-        assert self._loop is not None  # noqa: S101 - it was entered
         asyncio.run_coroutine_threadsafe(action, self._loop).result()
 
     async def _run(self) -> None:
