@@ -356,7 +356,7 @@ class AiohttpTransport(Transport):
                 return RolesConnectionError(f"{line}: {why}", certificate=True)
             case OSError() if _CERTIFICATE_WANTED.search(str(failure)):
                 asks = "may ask" if "HANDSHAKE_FAILURE" in str(failure) else "asks"
-                why = f"{self._service} {asks} for a client certificate, which a lent session has"
+                why = f"{self._service} {asks} for a client certificate: lend a session with one"
                 return RolesConnectionError(
                     f"{line}: {why}: {self._safe(failure)}", certificate=True
                 )
@@ -701,7 +701,7 @@ def _check_session(session: aiohttp.ClientSession | None, config: Config) -> Non
     given = {"verify": config.verify, "ca_file": config.ca_file, "proxy": config.proxy}
     for name in (name for name, value in given.items() if value is not None):
         raise ConfigurationError(
-            f"{name} and session exclude one another: {name} has no effect on a session with a "
+            f"{name} and session cannot both be given: {name} has no effect on a session with a "
             f"{type(connector).__name__}"
         )
 

@@ -138,7 +138,7 @@ def _api_key(api_key: Secret[str | None]) -> Secret[str]:
 def _base_url(base_url: Secret[str | None], region: str | None) -> Secret[str]:
     if base_url.reveal() is not None:
         if region is not None:
-            raise ConfigurationError("base_url and region exclude one another")
+            raise ConfigurationError("base_url and region cannot both be given")
         return Secret(base_url.reveal() or "")
     get = os.environ.get
     scheme = get("ARIZE_API_SCHEME") or "https"
@@ -151,7 +151,7 @@ def _base_url(base_url: Secret[str | None], region: str | None) -> Secret[str]:
     ]
     if len(chosen) > 1:
         named = " and ".join(next(n for n in names if get(n)) for names in chosen)
-        raise ConfigurationError(f"{named} exclude one another")
+        raise ConfigurationError(f"{named} cannot both be set")
     host, port = get("ARIZE_API_HOST") or _DEFAULT_HOST, _port("ARIZE_API_PORT")
     if region := get("ARIZE_REGION"):
         host = _regional_host(region, "ARIZE_REGION")

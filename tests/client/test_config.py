@@ -124,19 +124,19 @@ class TestHost:
         [
             (
                 {"ARIZE_REGION": "eu-west-1a", "ARIZE_SINGLE_HOST": "one.example"},
-                "ARIZE_REGION and ARIZE_SINGLE_HOST exclude one another",
+                "ARIZE_REGION and ARIZE_SINGLE_HOST cannot both be set",
             ),
             (
                 {"ARIZE_REGION": "eu-west-1a", "ARIZE_SINGLE_PORT": "9000"},
-                "ARIZE_REGION and ARIZE_SINGLE_PORT exclude one another",
+                "ARIZE_REGION and ARIZE_SINGLE_PORT cannot both be set",
             ),
             (
                 {"ARIZE_REGION": "eu-west-1a", "ARIZE_BASE_DOMAIN": "private.example"},
-                "ARIZE_REGION and ARIZE_BASE_DOMAIN exclude one another",
+                "ARIZE_REGION and ARIZE_BASE_DOMAIN cannot both be set",
             ),
             (
                 {"ARIZE_SINGLE_HOST": "one.example", "ARIZE_BASE_DOMAIN": "private.example"},
-                "ARIZE_SINGLE_HOST and ARIZE_BASE_DOMAIN exclude one another",
+                "ARIZE_SINGLE_HOST and ARIZE_BASE_DOMAIN cannot both be set",
             ),
         ],
     )
@@ -155,9 +155,9 @@ class TestHost:
         assert configured(region="us-east-1b").base_url == "https://api.us-east-1b.arize.com"
 
     def test_url_and_region(self) -> None:
-        """base_url and region exclude one another."""
+        """`base_url` and `region` cannot both be given."""
         both = {"base_url": "https://api.arize.com", "region": "eu-west-1a"}
-        assert refusal(**both) == "base_url and region exclude one another"
+        assert refusal(**both) == "base_url and region cannot both be given"
 
     @pytest.mark.parametrize("region", ["", "mars-1a", "eu-west-1a.evil.example/"])
     def test_unknown_region(self, region: str) -> None:
@@ -386,7 +386,7 @@ class TestLentSession:
                 with pytest.raises(ConfigurationError) as caught:
                     AiohttpRolesClient("a-key", session=session, **given)
                 assert str(caught.value) == (
-                    f"{name} and session exclude one another: {name} has no effect on a session "
+                    f"{name} and session cannot both be given: {name} has no effect on a session "
                     "with a UnixConnector"
                 )
                 AiohttpRolesClient("a-key", session=session)
