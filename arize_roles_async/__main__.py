@@ -53,7 +53,7 @@ async def _run(chosen: argparse.Namespace) -> int:
     if chosen.command == "check":
         for violation in declaration.unknown_permissions():
             print(f"warning: {violation}", file=sys.stderr)
-        _show(f"{len(declaration.roles)} roles declared, {len(declaration.absent)} absent")
+        _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
         return 0
     async with client.AiohttpRolesClient() as roles:
         if chosen.command == "apply":

@@ -4,9 +4,7 @@
 
     declaration = as_code.loads("""
         absent = ["Temp Analyst"]
-
         [roles."AI Engineer"]
-        description = "Builds and evaluates models."
         previously = ["ML Engineer"]
         permissions = ["DATASET_CREATE", "DATASET_READ"]
     """)
@@ -191,12 +189,7 @@ def loads(text: str) -> Declaration:
 
 
 async def export(client: RolesClient) -> Declaration:
-    """Return a declaration of an account's custom roles, by one walk.
-
-    Raises:
-        PlanError: The service withheld the permissions of a role.
-        ValidationError: A role breaks a rule.
-    """
+    """Return what declares an account's custom roles; raises as `compare` and `Declaration` do."""
     roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
     if violations := tuple(_refusals("roles", roles)):
         raise PlanError(violations=violations)

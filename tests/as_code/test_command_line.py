@@ -155,7 +155,7 @@ class TestProcesses:
         with serving("--account", str(given), "--save", str(saved)) as url:
             environment = {**without_arize(), "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": url}
 
-            assert run(environment, "check", file) == (0, "3 roles declared, 1 absent\n", "")
+            assert run(environment, "check", file) == (0, "declared: 3; absent: 1\n", "")
             assert run(environment, "plan", "--exit-code", file) == (1, TEXT, "")
             status, output, _ = run(environment, "plan", "--format", "json", file)
             checksum = json.loads(output)["checksum"]
@@ -461,7 +461,7 @@ class TestChecking:
         path.write_text('[roles.A]\npermissions = ["DATASET_RAED", "ROLE_READ"]')
         assert main(["check", str(path)]) == 0
         output, errors = capsys.readouterr()
-        assert output == "1 roles declared, 0 absent\n"
+        assert output == "declared: 1; absent: 0\n"
         assert errors.startswith("warning: roles.\"A\".permissions: 'DATASET_RAED' is n")
 
     def test_refuses(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
