@@ -10,8 +10,7 @@ soon as its own role is found, and the calls that still wait continue it.
 """
 
 import copy
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 from arize_roles_async._errors import NotFoundError, RolesError, StatusError
@@ -38,48 +37,57 @@ class KnownRoles:
 
     def __init__(self) -> None:
         self._recent: dict[str, str] = {}
-        # In parts, so that the oldest names go together and learning a page costs little.
-        self._older: deque[dict[str, str]] = deque(maxlen=_MAX_PARTS)
+        # In parts, so that the oldest names go together and learning a page costs little; by the
+        # ID of its first role, so that a page that is asked for again takes its own place.
+        self._parts: dict[str, dict[str, str]] = {}
 
     def learn(self, role: Role) -> None:
         """Keep the ID of a role."""
         self._recent[role.name] = role.id
-        if len(self._recent) >= MAX_LIMIT:
-            self._start_part()
+        self._end_part()
 
     def learn_page(self, roles: Sequence[Role]) -> None:
         """Keep the IDs of the roles of a page."""
         learned = {role.name: role.id for role in roles}
-        if len(learned) >= MAX_LIMIT:
-            # Such a page is a part of its own.
-            self._start_part()
-            self._older.appendleft(learned)
+        if len(learned) < MAX_LIMIT:
+            self._recent |= learned
+            self._end_part()
             return
-        self._recent |= learned
-        if len(self._recent) >= MAX_LIMIT:
-            self._start_part()
-
-    def _start_part(self) -> None:
         if self._recent:
-            self._older.appendleft(self._recent)
+            self._add_part(self._recent)
             self._recent = {}
+        self._add_part(learned)
+
+    def _end_part(self) -> None:
+        if len(self._recent) >= MAX_LIMIT:
+            self._add_part(self._recent)
+            self._recent = {}
+
+    def _add_part(self, part: dict[str, str]) -> None:
+        first = next(iter(part.values()))
+        # Taken out first, so that the newest comes last.
+        self._parts.pop(first, None)
+        self._parts[first] = part
+        if len(self._parts) > _MAX_PARTS:
+            del self._parts[next(iter(self._parts))]
+
+    def _newest_first(self) -> Iterator[dict[str, str]]:
+        yield self._recent
+        yield from reversed(self._parts.values())
 
     def find(self, name: str) -> str | None:
         """Return the ID of the role that was last seen with a name, or None."""
-        for part in (self._recent, *self._older):
-            if name in part:
-                return part[name]
-        return None
+        return next((part[name] for part in self._newest_first() if name in part), None)
 
     def forget(self, name: str) -> None:
-        """Drop the ID of a name, as it is out of date."""
-        for part in (self._recent, *self._older):
+        """Keep the ID of a name no longer, as it is out of date."""
+        for part in self._newest_first():
             part.pop(name, None)
 
     @property
     def pages(self) -> int:
         """How many pages a walk has at least, as far as is known."""
-        return len(self._older) + bool(self._recent)
+        return len(self._parts) + bool(self._recent)
 
 
 class _Caller:

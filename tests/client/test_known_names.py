@@ -145,7 +145,8 @@ class TestMemory:
     def test_bounded(self) -> None:
         """What was seen longest ago is forgotten, a page at a time."""
         known = KnownRoles()
-        pages = [self.page(100 * number, 100) for number in range(101)]
+        roles = self.page(0, 10_100)
+        pages = [roles[first : first + 100] for first in range(0, 10_100, 100)]
 
         for page in pages:
             known.learn_page(page)
@@ -153,6 +154,18 @@ class TestMemory:
         assert known.find(pages[0][0].name) is None
         assert known.find(pages[1][0].name) == pages[1][0].id
         assert known.pages == 100
+
+    def test_same_page(self) -> None:
+        """A page that is asked for again and again takes no other page's place."""
+        known = KnownRoles()
+        other, page = self.page(0, 100), self.page(100, 101)[:100]
+        known.learn_page(other)
+
+        for _ in range(200):
+            known.learn_page(page)
+
+        assert known.find(other[0].name) == other[0].id
+        assert known.pages == 2
 
     def test_one_by_one(self) -> None:
         """Roles that were seen alone count like those of a page."""
