@@ -137,7 +137,10 @@ class TestFailure:
             assert "(times sent: 1)" in str(first)
             assert isinstance(second, RateLimitError)
             assert second.retry_after == 15.0
-            assert "(times sent: 0)" in str(second)
+            assert str(second) == (
+                "POST /v2/roles cannot be sent in time, as the service limits the rate "
+                "(retry after 15 s) (times sent: 0)"
+            )
             assert account.now() == begun
             assert len(account.calls) == 1
 

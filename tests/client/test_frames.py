@@ -125,10 +125,13 @@ class TestPandas:
         """Timestamps that leave the calendar in UTC are an error of ours."""
         role = attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=INDIA))
 
-        with pytest.raises(
-            RolesError, match=r"0001-01-01 00:00:00\+05:30 of 'AI Engineer' is outside"
-        ):
+        with pytest.raises(RolesError) as caught:
             convert(page(role))
+
+        assert str(caught.value) == (
+            "the timestamp 0001-01-01 00:00:00+05:30 of 'AI Engineer' is outside of the years 1 "
+            "to 9999 in UTC"
+        )
 
     def test_empty_column(self) -> None:
         """A column without any value is dropped, as by Arize's client."""
@@ -258,8 +261,13 @@ class TestMatrix:
 
     def test_withheld(self) -> None:
         """Withheld permissions make no matrix of False."""
-        with pytest.raises(RolesError, match=r"withheld the permissions of 'Viewer'.*ROLE_READ"):
+        with pytest.raises(RolesError) as caught:
             page(ENGINEER, WITHHELD).permission_matrix()
+
+        assert str(caught.value) == (
+            "the service withheld the permissions of 'Viewer': the API key lacks ROLE_READ, so it "
+            "is not known who holds what"
+        )
 
 
 @pytest.mark.parametrize(

@@ -216,8 +216,12 @@ class TestRenamed:
         """An update that another role got says which."""
         role = account.add_role("Role")
         account.rename_before_update = (role, "Other")
-        with pytest.raises(RoleRenamedError, match="'Role' was renamed to 'Other'") as caught:
+        with pytest.raises(RoleRenamedError) as caught:
             await roles.update(role="Role", description="New.")
+        assert str(caught.value) == (
+            "the role 'Role' was renamed to 'Other' before the update arrived, and the update was "
+            f"made to it (ID {role.id!r})"
+        )
         assert (caught.value.name, caught.value.renamed_to) == ("Role", "Other")
         assert caught.value.role_id == role.id
 

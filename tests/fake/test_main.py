@@ -181,7 +181,12 @@ class TestServe:
         with serving("--host", "0.0.0.0", *arguments) as (_, process):  # noqa: S104
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=PATIENCE)
-        assert ("warning: other machines can reach 0.0.0.0" in errors) is warned
+        warning = (
+            "warning: other machines can reach 0.0.0.0, and everybody knows the key fake-api-key; "
+            "give another with --api-key-file\n"
+        )
+        assert (warning in errors) is warned
+        assert ("warning" in errors) is warned
 
     def test_loop_without_signal_handlers(self) -> None:
         """It runs and ends where event loops take no signal handlers, as on Windows."""

@@ -535,11 +535,11 @@ class TestAnyAccount:
         (
             "fake_account",
             "fake_roles",
-            "'fake_account' must be a FakeAccount, not dict: this",
+            "'fake_account' must be a FakeAccount, not dict",
         ),
-        ("fake_account", "roles_server", "'fake_account' must be a FakeAccount, not dict: this"),
-        ("fake_account", "mocked_arize", "'fake_account' must be a FakeAccount, not dict: this"),
-        ("roles_server", "arize_env", "'roles_server' must be a RolesServer, not dict: this suite"),
+        ("fake_account", "roles_server", "'fake_account' must be a FakeAccount, not dict"),
+        ("fake_account", "mocked_arize", "'fake_account' must be a FakeAccount, not dict"),
+        ("roles_server", "arize_env", "'roles_server' must be a RolesServer, not dict"),
     ],
 )
 def test_same_name(run: Run, name: str, used: str, message: str) -> None:
@@ -557,4 +557,7 @@ def test_same_name(run: Run, name: str, used: str, message: str) -> None:
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(f"*TypeError: the fixture {message}*")
+    result.stdout.fnmatch_lines(
+        f"*TypeError: the fixture {message}: this suite has a fixture of its own under that name; "
+        "rename it"
+    )

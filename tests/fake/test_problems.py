@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -171,6 +172,17 @@ class TestDetails:
         """What only some services refuse."""
         account = FakeAccount(api_key="sesame", assumptions=assumptions)
         assert answer("POST /v2/roles", body, account=account)["detail"] == detail
+
+    def test_other_filter(self) -> None:
+        """A cursor of another listing."""
+        account = FakeAccount(api_key="sesame")
+        headers = {"Authorization": KEY}
+        first = Request(method="GET", target="/v2/roles?limit=1", headers=headers)
+        cursor = json.loads(account.handle(first).body)["pagination"]["next_cursor"]
+        line = f"GET /v2/roles?is_predefined=true&cursor={quote(cursor)}"
+        assert answer(line, account=account)["detail"] == (
+            "cursor: was issued for another is_predefined"
+        )
 
     def test_outage(self) -> None:
         """A service that is down."""

@@ -57,6 +57,7 @@ async def test_long_body() -> None:
             assert answer.status == 413
             assert answer.content_type == "application/problem+json"
             assert answer.headers["Connection"] == "close"
+            assert (await answer.json(content_type=None))["detail"] == "the body is too long"
 
 
 @pytest.mark.asyncio
