@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -138,12 +137,12 @@ class Measured(NamedTuple):
     ours: float
     theirs: float | None
     unit: str
-    peers: Mapping[str, float] = MappingProxyType({})
+    peers: Mapping[str, float] | None = None
     """The same of other clients, by their names."""
 
 
 def counted(value: float, unit: str, peers: Mapping[str, float] | None = None) -> Measured:
-    return Measured(value, None, value, None, unit, peers or {})
+    return Measured(value, None, value, None, unit, peers)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float], unit: str, scale: float = 1) -> Measured:

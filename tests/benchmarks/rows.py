@@ -153,7 +153,7 @@ def _cells(row: Row, result: Measured | str) -> tuple[str, ...]:
     beside = f"{_number(result.ours)} {result.unit}".rstrip()
     if result.theirs is not None:
         beside = f"{_number(result.ours)} : {_number(result.theirs)} {result.unit}".rstrip()
-    beside = "; ".join([beside, *(f"{p} {_number(n)}" for p, n in result.peers.items())])
+    beside = "; ".join([beside, *(f"{p} {_number(n)}" for p, n in (result.peers or {}).items())])
     if result.spread is None:
         return (*head, _count(result.value), "", verdict, beside)
     low, high = result.spread

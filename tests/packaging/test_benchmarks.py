@@ -1,6 +1,9 @@
 """The benchmark: its service counts right, and its rows can say no."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +109,21 @@ class TestRows:
             *("`get` by a known name, 5,000 roles: requests", "", "≤ 1", "≤ 1", "2", ""),
             *("misses", "2 at most; httpx 25"),
         ]
+
+
+class TestCommand:
+    def test_rows(self, tmp_path: Path) -> None:
+        """The command measures the rows that a pattern names, and writes them down."""
+        results = tmp_path / "results.json"
+        command = (sys.executable, "-m", "tests.benchmarks", "--json", results, "known-*")
+        done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+
+        report = json.loads(results.read_text("utf-8"))
+        assert [(row["row"], row["value"]) for row in report["rows"]] == [
+            ("known-get", 1),
+            ("known-change", 2),
+        ]
+        assert "| `get` by a known name, 5,000 roles: requests" in done.stdout
 
 
 class TestJobs:
