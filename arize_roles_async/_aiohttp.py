@@ -48,9 +48,10 @@ _SUCCESS: Final = range(200, 300)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 # The option that has a close reset the connection; Windows has it in 16 bits each.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
-_PASSWORD: Final = re.compile(r"(://[^\s/@:]*:)[^\s/@]+@")
+# Patterns and not compiled ones: most programs that import this never need them.
+_USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
 # What a TLS server says if it wants a certificate of the client's, or another one.
-_CERTIFICATE_WANTED: Final = re.compile(
+_CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
 )
 
@@ -354,7 +355,7 @@ class AiohttpTransport(Transport):
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
                 why = f"the server's certificate is not trusted: {self._safe(failure)}"
                 return RolesConnectionError(f"{line}: {why}", certificate=True)
-            case OSError() if _CERTIFICATE_WANTED.search(str(failure)):
+            case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
                 asks = "may ask" if "HANDSHAKE_FAILURE" in str(failure) else "asks"
                 why = f"{self._service} {asks} for a client certificate: lend a session with one"
                 return RolesConnectionError(
@@ -411,7 +412,7 @@ class AiohttpTransport(Transport):
     def _safe(self, failure: BaseException) -> str:
         """Return what a failure says, without the key and a proxy's password."""
         text = f"{type(failure).__name__}: {failure}".removesuffix(": ")
-        return _PASSWORD.sub(r"\1[password]@", redact(text, self._config.api_key.reveal()))
+        return re.sub(_USERINFO, r"\1[password]@", redact(text, self._config.api_key.reveal()))
 
     def _safe_cause(self, failure: BaseException) -> BaseException:
         """Return the failure as a cause, or only what it says if its chain shows a secret."""
@@ -419,7 +420,7 @@ class AiohttpTransport(Transport):
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.
             shown = f"{link}{link!r}"
-            if redact(shown, self._config.api_key.reveal()) != shown or _PASSWORD.search(shown):
+            if redact(shown, self._config.api_key.reveal()) != shown or re.search(_USERINFO, shown):
                 return RolesError(self._safe(failure))
             link = _next_link(link)
         return _without_frames(failure)
