@@ -158,7 +158,7 @@ class TestJudgement:
         )
         reports: list[Judgement] = []
         judgements = judge_all(
-            project, [caught, hanging, dead], REACH, allowance=2, report=reports.append
+            project, [caught, hanging, dead], REACH, allowance=4, report=reports.append
         )
         assert judgements == [
             Judgement(caught, "the rest", DOUBLE),

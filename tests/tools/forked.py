@@ -4,7 +4,6 @@ Reads a line of JSON for each run: its arguments, the file of its output, and wh
 compiled modules. Writes two lines for each: its process and, once it has ended, its exit status.
 """
 
-import importlib
 import json
 import os
 import resource
@@ -16,7 +15,6 @@ from typing import Final, NoReturn
 
 import pytest
 
-IMPORTED: Final = ("aiohttp", "fastapi", "httpx", "hypothesis", "rich.console", "schemathesis")
 _MEMORY: Final = 6 << 30
 
 
@@ -44,14 +42,12 @@ def main() -> None:
     """Run pytest as often as it is asked for."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    # A run that finds no test imports every plugin as pytest wants it, but for the one of the fake.
+    # A run that finds no test imports every plugin as pytest wants it, but for the fake's. They are
+    # what takes long.
     with tempfile.TemporaryDirectory() as empty, warnings.catch_warnings(action="ignore"):
         pytest.main(
             ["-p", "no:arize_roles_fake", "-p", "no:cacheprovider", "-c", os.devnull, empty]
         )
-    for module in IMPORTED:
-        with suppress(ImportError):
-            importlib.import_module(module)
     for line in sys.stdin:
         arguments, output, compiles = json.loads(line)
         process = os.fork()
