@@ -250,13 +250,15 @@ def test_recording(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_order() -> None:
-    """A fault meets the contract's and the golden tests first, and slow ones last."""
+    """A fault meets the contract's and golden tests first, slow ones last, its own list never."""
     quick, slow = "tests/fake/test_a.py::test_quick", "tests/fake/test_a.py::test_slow"
     golden, other = "tests/client/test_golden.py::test_it", "tests/contract/test_b.py::test_other"
     once, again = "tests/contract/test_b.py::One::test_b", "tests/contract/test_b.py::Two::test_b"
     endless = "tests/fake/test_a.py::test_endless"
+    of_text = "tests/packaging/test_planted.py::TestByHand::test_list_is_current"
+    seconds = {slow: 2.0, quick: 0.1, golden: 0.3, other: 0.1, once: 0.2, again: 0.4}
     reach = Reach(
-        {slow: 2.0, quick: 0.1, golden: 0.3, other: 0.1, once: 0.2, again: 0.4, endless: 60.0},
+        {**seconds, endless: 60.0, of_text: 0.1},
         {"small.py": {2: frozenset({golden, quick, once, again, slow, endless})}},
     )
     source = PROJECT["small.py"].encode()
