@@ -87,19 +87,26 @@ class Pace:
         """The moment before which the service wants no request."""
         self._next = -math.inf
         self._rate = math.inf
-        # What is known of the limit: the goal is the rate that was measured, None for a guess.
-        self._goal: float | None = None
-        self._start = self._dip = self._plateau = self._growth = 0.0
-        # The burst is `part - span * rate`: what came before the first refusal, or a guess.
-        self._burst_part = self._burst_span = 0.0
-        # The time between the last refusals before two holds, and what was granted in it.
-        self._since = self._resumed = self._until = -math.inf
         self._grants: deque[float] = deque(maxlen=1024)
         self.granted: int = 0
         """How many answers other than 429 came since the limit was met."""
         self._first = True
         self._learned = self._is_sure = False
-        self._refused_at = math.inf
+        # The rate that was measured; None for a guess.
+        self._goal: float | None = None
+        # What follows is not known before the first refusal.
+        self._start: float
+        self._dip: float
+        self._plateau: float
+        self._growth: float
+        # The burst is `part - span * rate`: what came before the first refusal, or a guess.
+        self._burst_part: float
+        self._burst_span: float
+        # The time between the last refusals before two holds, in which the grants came.
+        self._since: float
+        self._resumed: float
+        self._until: float
+        self._refused_at: float
 
     @property
     def rate(self) -> float:
@@ -302,8 +309,8 @@ class Turnstile:
     def __init__(self, slots: int) -> None:
         self.pace: Pace = Pace()
         self._slots = self._free = slots
-        self._answered = 0
-        self._busy_since = 0.0
+        self._answered: int
+        self._busy_since: float
         self._ties = count()
         self.numbers: Iterator[int] = count()
         """The numbers of calls, as they begin."""

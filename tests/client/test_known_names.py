@@ -167,6 +167,18 @@ class TestMemory:
         assert known.find(other[0].name) == other[0].id
         assert known.pages == 2
 
+    def test_whole_page(self) -> None:
+        """A page of the largest size is kept apart from the roles that were seen alone."""
+        known = KnownRoles()
+        (alone,), page = self.page(100, 1), self.page(0, 100)
+        known.learn(alone)
+
+        known.learn_page(page)
+        assert known.pages == 2
+
+        known.learn_page(page[:99])
+        assert known.pages == 3
+
     def test_one_by_one(self) -> None:
         """Roles that were seen alone count like those of a page."""
         known = KnownRoles()

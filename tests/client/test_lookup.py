@@ -118,6 +118,19 @@ class TestSharedWalk:
         assert [(await call).name for call in (first, second)] == ["B", "B"]
         assert listing.asked == [("first", "0"), ("first", "1"), ("second", "0"), ("second", "1")]
 
+    async def test_found_early(self) -> None:
+        """A walk whose calls have all found their roles ends there, and the next one begins."""
+        listing = Listing("A", "B")
+        first = asyncio.ensure_future(listing.find("first", "A"))
+        await settle()
+        second = asyncio.ensure_future(listing.find("second", "A"))
+        await settle()
+        listing.answer("0")
+        await settle()
+
+        assert listing.asked == [("first", "0"), ("second", "0")]
+        assert (await first) == (await second)
+
     async def test_closest(self) -> None:
         """Each call is told the closest names that it would have got alone."""
         listing = Listing("Engineer", "Engineering")

@@ -1,4 +1,6 @@
 import math
+from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import given, settings
@@ -39,16 +41,20 @@ class TestUnlimited:
         assert not pace.limited
         assert pace.ready_at() == -math.inf
         assert pace.rate == math.inf
+        assert (pace.retry_after, pace.granted) == (0.0, 0)
 
     def test_forgotten(self) -> None:
-        """A limit that was not met for ten minutes is gone."""
+        """A limit that was not met for more than ten minutes is gone."""
         pace = refused_pace()
         pace.send(12.0)
+        pace.grant(12.0)
 
-        pace.send(615.0)
+        pace.send(610.0)
+        assert pace.limited
 
+        pace.send(610.5)
         assert not pace.limited
-        assert pace.ready_at() == -math.inf
+        assert (pace.ready_at(), pace.rate, pace.granted) == (-math.inf, math.inf, 0)
 
 
 class TestOvertaken:
@@ -105,9 +111,25 @@ class TestHold:
 
     def test_growth(self) -> None:
         """A rate that is only a guess doubles in a fifth of a second."""
-        moments = sends(refused_pace(), 40)
+        pace = refused_pace()
+        moments = sends(pace, 40)
 
         assert moments[-1] - moments[0] < 1.5
+        assert pace.rate == close(4.0 * 2.0 ** ((pace.ready_at() - moments[0]) / 0.2))
+
+    def test_most_doublings(self) -> None:
+        """It doubles forty times at most."""
+        pace = refused_pace(seconds=400.0)
+        sends(pace, 2)
+
+        assert pace.rate == close(0.01 * 2.0**40)
+
+    def test_wait(self) -> None:
+        """A caller is to come back after what the service asked for, or else when it is ready."""
+        pace = refused_pace(seconds=3.0)
+
+        assert pace.wait(10.0) == close(3.04)
+        assert pace.wait(13.0) == 3.0
 
     def test_in_flight(self) -> None:
         """Refusals of requests that were under way when the limit was met count once."""
@@ -121,6 +143,53 @@ class TestHold:
             many.refuse(now - 0.01, now, 1.0, granted=0, span=0.0)
 
         assert sends(many, 9) == sends(alone, 9)
+
+
+class TestFirstRate:
+    """The rate with which a pace goes on after the first refusals."""
+
+    @pytest.mark.parametrize(
+        ("granted", "span", "seconds", "rate"),
+        [
+            (0, math.inf, 1.0, 4.0),
+            (3, 0.5, 1.0, 4.0),
+            (20, 0.5, 1.0, 20.0),
+            (20, 0.5, 2.0, 10.0),
+            (20, 0.5, 0.1, 20.0),
+            (20, 0.999, 1.0, 20.0),
+            (20, 1.0, 1.0, 10.0),
+            (300, 10.0, 1.0, 15.0),
+        ],
+    )
+    def test_guess(self, granted: int, span: float, seconds: float, rate: float) -> None:
+        """Without a measure it is guessed from what was granted before."""
+        pace = Pace()
+        pace.refuse(10.0, 10.04, seconds, granted=granted, span=span)
+        first, second = sends(pace, 2)
+
+        assert second - first == close(1.0 / rate)
+
+    @pytest.mark.parametrize(
+        ("meanwhile", "until", "rate"),
+        [
+            (2, 10.011, 103.5265),  # all at once
+            (0, 10.5, 32.0),
+            (1, 10.5, 11.3137),
+            (2, 10.5, 3.3527),
+            (16, 10.5, 26.0574),
+        ],
+    )
+    def test_measured(self, meanwhile: int, until: float, rate: float) -> None:
+        """What was granted to requests that were under way between the first refusals counts."""
+        pace = Pace()
+        pace.refuse(10.0, 10.04, 1.0, granted=100, span=0.5)
+        for index in range(meanwhile):
+            pace.grant(10.001 + index / 1000)
+        pace.refuse(until, until + 0.04, 1.0, granted=0, span=0.0)
+        pace.send(pace.ready_at())
+
+        assert pace.granted == meanwhile
+        assert round(pace.rate, 4) == rate
 
 
 class TestRate:
@@ -141,6 +210,42 @@ class TestRate:
         pace, _ = self.paced(20.0, 10.0)
 
         assert 16.0 < pace.rate < 20.0
+
+    @pytest.mark.parametrize(
+        ("volleys", "rates"),
+        [
+            ([(0, 10)], [0.056, 1.4091]),
+            ([(1, 10)], [0.0906, 1.5539]),
+            ([(7, 10)], [0.5873, 0.9482]),
+            ([(8, 10)], [0.682, 0.9313]),
+            ([(200, 10)], [18.674, 19.1502]),
+            ([(200, 3)], [58.8794, 59.5998]),
+            ([(60, 1)], [46.6014, 47.5962]),
+            ([(200, 10), (200, 10)], [18.674, 13.4594, 14.7957]),
+            ([(200, 10), (7, 10)], [18.674, 11.7503, 13.8152]),
+            ([(200, 10), (8, 10)], [18.674, 0.682, 0.9313]),
+            ([(7, 10), (3, 10)], [0.5873, 0.2016, 1.3289]),
+            ([(200, 10), (250, 10), (250, 10)], [18.674, 13.4594, 9.7497, 10.8088]),
+            ([(4, 0.5), (4, 0.5)], [4.5, 3.6239, 4.306]),
+            ([(1500, 3)], [423.9003, 424.6798]),
+        ],
+    )
+    def test_learned(self, volleys: list[tuple[int, float]], rates: list[float]) -> None:
+        """After each time, in which so many were granted, the rate is as it was; then it rises."""
+        pace = refused_pace()
+        found: list[float] = []
+        for granted, seconds in volleys:
+            now = pace.ready_at()
+            pace.send(now)
+            for index in range(granted):
+                pace.grant(now + (index + 1) * seconds / granted)
+            end = now + seconds
+            pace.refuse(end, end + 0.04, 1.0, granted=0, span=0.0)
+            pace.send(pace.ready_at())
+            found.append(round(pace.rate, 4))
+        sends(pace, 30)
+
+        assert [*found, round(pace.rate, 4)] == rates
 
     def test_idle(self) -> None:
         """Time in which nobody waited does not raise the rate."""
@@ -374,6 +479,32 @@ class TestBulkJob:
         for number in sent:
             assert number > highest - 80
             highest = max(highest, number)
+
+
+RECORDED: Final = Path(__file__).parents[1] / "data" / "pace.txt"
+JOBS: Final = {
+    "20 a second": (Simulation(Limit(20.0, 5)), 700),
+    "100 a second": (Simulation(Limit(100.0, 20), jitter=0.1), 700),
+    "7 a second": (Simulation(Limit(7.0, 1)), 200),
+    "halved": (Simulation(Limit(50.0, 50, retry_after=2, halfway=0.5)), 700),
+    "a tenth": (Simulation(Limit(50.0, 10, halfway=0.1)), 300),
+    "one in two seconds": (Simulation(Limit(0.5, 1)), 50),
+    "far away": (Simulation(Limit(40.0, 10), latency=0.3, jitter=0.3), 500),
+    "three at once": (Simulation(Limit(30.0, 30), slots=3), 300),
+    "one at a time": (Simulation(Limit(30.0, 30), slots=1, latency=0.01), 300),
+    "one granted meanwhile": (Simulation(Limit(2.0, 60), slots=10, jitter=0.3), 90),
+    "300 a second": (Simulation(Limit(300.0, 60)), 4000),
+    "a long way before the limit": (Simulation(Limit(30.0, 90), slots=2), 400),
+}
+
+
+def test_recorded() -> None:
+    """Every twentieth request of these jobs goes when it went before: no figure changes unseen."""
+    lines = [
+        " ".join([f"{name}:", *(f"{moment:.3f}" for moment in job.run(calls).moments[::20])])
+        for name, (job, calls) in JOBS.items()
+    ]
+    assert lines == RECORDED.read_text("utf-8").splitlines()
 
 
 class TestFastLimit:

@@ -825,24 +825,31 @@ async def test_short_pages() -> None:
         account_at_noon().shorten_pages(1, -1)
 
 
+@pytest.mark.asyncio
+async def test_empty_page() -> None:
+    """An account's first empty page has another cursor than the page before it."""
+    account = account_at_noon()
+    for name in "ABC":
+        account.add_role(name)
+    account.shorten_pages(1, 0)
+    async with FakeRolesClient(account) as roles:
+        sizes = [len(page.roles) async for page in roles.list(limit=2).pages()]
+    assert sizes == [1, 0, 2]
+
+
 class RecordingLock:
-    """A lock that counts how often it is taken."""
+    """A lock that counts how often it is taken by somebody who does not hold it yet."""
 
     def __init__(self) -> None:
         self.taken = 0
-        self._lock = threading.RLock()
+        self._held = 0
 
     def __enter__(self) -> None:
-        self.taken += 1
-        self._lock.acquire()
+        self.taken += not self._held
+        self._held += 1
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-def bind_and_unbind(account: FakeAccount) -> None:
-    account.bind("Admin", user="ada", resource="space")
-    account.unbind("Admin", user="ada", resource="space")
+        self._held -= 1
 
 
 LOCKED: dict[str, Act] = {
@@ -868,7 +875,7 @@ LOCKED: dict[str, Act] = {
     "max_custom_roles": lambda a: a.max_custom_roles,
     "outage": lambda a: a.outage,
     "pending_faults": lambda a: a.pending_faults,
-    "remove_key": lambda a: a.remove_key(a.api_key),
+    "remove_key": lambda a: a.remove_key("first"),
     "reset": lambda a: a.reset(),
     "restore": lambda a: a.restore(FakeAccount().snapshot()),
     "role": lambda a: a.role("Admin"),
@@ -876,7 +883,7 @@ LOCKED: dict[str, Act] = {
     "shorten_pages": lambda a: a.shorten_pages(1),
     "slow_down": lambda a: a.slow_down(1),
     "snapshot": lambda a: a.snapshot(),
-    "unbind": bind_and_unbind,
+    "unbind": lambda a: a.unbind("Admin", user="eve", resource="space"),
 }
 # What needs none: `now` reads one value, `assumptions` never change, `load` makes an account.
 UNLOCKED = {"assumptions", "load", "now"}
@@ -892,12 +899,13 @@ class TestLock:
 
     @pytest.mark.parametrize("name", LOCKED)
     def test_locked(self, name: str) -> None:
-        """It takes the lock."""
-        account = FakeAccount()
+        """It takes the lock, and holds it until all is done."""
+        account = FakeAccount(api_key="first")
+        account.bind("Admin", user="eve", resource="space")
         lock = RecordingLock()
         account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         LOCKED[name](account)
-        assert lock.taken
+        assert lock.taken == 1
 
     @pytest.mark.parametrize("name", ["outage", "max_custom_roles"])
     def test_setters(self, name: str) -> None:

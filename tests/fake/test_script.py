@@ -1,4 +1,4 @@
-"""What a recording asks a service, request by request, and how the fake answers."""
+"""What a recording asks a service, request by request, and what it keeps of the fake's answers."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ASKED = Path(__file__).parents[1] / "data" / "script.txt"
 
 
 async def asked() -> list[str]:
-    """Record an account, and return what was asked and answered, a line each."""
+    """Record an account, and return what was asked and recorded, a line each."""
     account = FakeAccount(api_key="sesame")
     lines: list[str] = []
 
@@ -35,9 +35,12 @@ async def asked() -> list[str]:
         pytest.fail("nothing is to be waited for")
 
     recording = await record(send, sleep)
-    rules = [f"{each.step.rule}: " for each in recording.answers]
-    rules += ["cleaning up: "] * (len(lines) - len(rules))
-    return [rule + line for rule, line in zip(rules, lines, strict=True)]
+    steps = [
+        f"{each.step.rule}: {line} {each.answer.content_type} "
+        + msgspec.json.encode(each.answer.body).decode()
+        for each, line in zip(recording.answers, lines, strict=False)
+    ]
+    return [*steps, *(f"cleaning up: {line}" for line in lines[len(steps) :])]
 
 
 def shortened(line: str) -> str:

@@ -41,6 +41,8 @@ class Outcome(NamedTuple):
     """The most refusals of a call that count among its attempts."""
     sent: list[int]
     """The numbers of the calls, as their requests were sent."""
+    moments: list[float]
+    """When these requests were sent."""
 
 
 class Simulation:
@@ -72,6 +74,7 @@ class Simulation:
         self._completed: list[int] = []
         self._late: list[int] = []
         self._sent: list[int] = []
+        self._moments: list[float] = []
         self._attempts = [0] * calls
         self._counted = [0] * calls
         self._granted = [-1] * calls
@@ -93,6 +96,7 @@ class Simulation:
             attempts=self._attempts,
             counted=max(self._counted),
             sent=self._sent,
+            moments=self._moments,
         )
 
     def _ideal(self, calls: int) -> float:
@@ -126,6 +130,7 @@ class Simulation:
 
     def _send(self, number: int) -> None:
         self._sent.append(number)
+        self._moments.append(self.now)
         self._attempts[number] += 1
         is_first = len(self._sent) <= FIRST
         sent = self.now

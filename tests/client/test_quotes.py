@@ -1,0 +1,136 @@
+"""How much of an answer an error quotes: as much as is written here, and not a character more."""
+
+import json
+
+import pytest
+
+from arize_roles_async import InvalidResponseError, StatusError
+from arize_roles_async._wire import Request, Response, decode_role, parse_problem, status_error
+
+ASKED = Request(method="GET", target="/v2/roles/Um9sZToxOmFCY0Q%3D?a=b")
+
+
+def refusal(status: int, body: bytes = b"", **headers: str) -> StatusError:
+    return status_error(ASKED, Response(status=status, headers=headers, body=body))
+
+
+def said(title: str, detail: str, status: int = 409) -> bytes:
+    return json.dumps({"title": title, "detail": detail, "status": status}).encode()
+
+
+def odd(body: bytes, kind: str = "application/json") -> str:
+    """Return the message of an answer that is no role."""
+    headers = {"Content-Type": kind}
+    with pytest.raises(InvalidResponseError) as caught:
+        decode_role(ASKED, Response(status=200, headers=headers, body=body))
+    return str(caught.value)
+
+
+def test_path() -> None:
+    """Of a path, 200 characters."""
+    assert str(Request(method="GET", target="/" + "p" * 199)) == "GET /" + "p" * 199
+    assert str(Request(method="GET", target="/" + "p" * 200)) == "GET /" + "p" * 198 + "…"
+
+
+@pytest.mark.parametrize("title", ["Resource conflict", ""])
+def test_problem(title: str) -> None:
+    """Of what a problem document says, 500 characters, whether or not it is the service's."""
+    whole = str(refusal(409, said(title, "d" * (498 - len(title) if title else 500))))
+    assert whole.endswith("d" * 400)
+    cut = str(refusal(409, said(title, "d" * (499 - len(title) if title else 501))))
+    assert cut.endswith("d…")
+    assert len(cut) == len(whole)
+
+
+def test_problem_document() -> None:
+    """A problem document has 64 KiB at most."""
+    body = said("Resource conflict", "d")
+    padded = body.ljust(64 * 1024)
+    assert refusal(409, padded).from_service
+    assert not refusal(409, padded + b" ").from_service
+    assert parse_problem(Response(status=409, headers={}, body=padded + b" ")) is None
+
+
+def test_header() -> None:
+    """Of a header, 500 characters."""
+    assert refusal(409, b"", **{"X-Request-Id": "i" * 500}).request_id == "i" * 500
+    assert refusal(409, b"", **{"X-Request-Id": "i" * 501}).request_id == "i" * 499 + "…"
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"b" * 200, repr("b" * 200)),
+        (b"b" * 201, repr("b" * 199 + "…")),
+        (rb"\u0062\/\u004a" * 1000, repr("b/J" * 66 + "b…")),
+    ],
+)
+def test_body(body: bytes, shown: str) -> None:
+    """Of a body, 200 characters, without escapes."""
+    assert str(refusal(409, body)) == (
+        f"GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 409, which is not in the service's own words: "
+        f"{shown}"
+    )
+
+
+def test_page() -> None:
+    """Of a page's text, 500 characters."""
+    text = "w " * 249 + "w"
+    assert str(refusal(502, f"<html>{text} </html>".encode())).endswith(f"own words: {text!r}")
+    cut = str(refusal(502, f"<html>{text} ww</html>".encode()))
+    assert cut.endswith(f"own words: {text + '…'!r}")
+
+
+def test_content_type() -> None:
+    """Of a content type that is not JSON's, 80 characters."""
+    kind = "text/" + "t" * 75
+    assert f"its type is {kind!r}, not JSON" in odd(b"{}", kind)
+    assert f"its type is {kind!r}, not JSON" in odd(b"{}", kind + "t")
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "why"),
+    [
+        (300, "https://user:pass@host:1/a?b#c", ", a redirect to https://host:1/a, which"),
+        (399, "/a;b", ", a redirect to /a;b, which this client does not follow"),
+        (302, "", ", a redirect to nowhere, which this client does not follow"),
+        (302, "http://[", ", a redirect to nowhere that is a URL, which this client does not"),
+        (302, "/" + "l" * 499, ", a redirect to /" + "l" * 499 + ", which"),
+        (400, "/a", ", which is not in the service's own words, but an empty body"),
+        (407, "/a", ": the proxy refused its credentials"),
+    ],
+)
+def test_redirect(status: int, location: str, why: str) -> None:
+    """Of where a redirect leads, neither credentials nor the query."""
+    assert f" answered {status}{why}" in str(refusal(status, Location=location))
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "; it has no body"),
+        (b" <html>Down", "; it is a page that says 'Down'"),
+        (b"<", "; the body begins '<'"),
+        (b"[]", "$: must be an object, not list; the body begins '[]'"),
+        (b"{", "$: is not valid JSON: Input data was truncated; the body begins '{'"),
+    ],
+)
+def test_invalid(body: bytes, why: str) -> None:
+    """What came in place of a role is said."""
+    assert odd(body).startswith(
+        "GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 200, but not as expected: "
+    )
+    assert odd(body).endswith(why)
+
+
+def test_no_role_id() -> None:
+    """Where an ID was asked for that cannot be one, the error says what takes a name."""
+    answer = Response(status=404, headers={}, body=said("Resource not found", "d", 404))
+    hint = "; role_id= takes an ID, and role= takes a name, too"
+    for target, is_hinted in (
+        ("/v2/roles/Reader", True),
+        ("/v2/roles/Um9sZToxOmFCY0Q%3D", False),
+        ("/v2/roles", False),
+    ):
+        message = str(status_error(Request(method="GET", target=target), answer))
+        assert message.endswith(hint) is is_hinted
