@@ -292,6 +292,18 @@ class TestTerminal:
         assert shown.endswith('  made: create "New"\n')
         assert set(contents(account)) == {"B", "New", "Same", "Undeclared"}
 
+    def test_colours(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
+        """Each kind of line has a colour of its own, and the rest has none."""
+        account.add_role("new", ["PROJECT_READ"])
+        status, shown = on_terminal(environment, lambda _: None, "plan", file)
+        *lines, counts, checksum = shown.splitlines()
+        assert status == 0
+        assert {line[:6] for line in lines} == {
+            *("\x1b[33m!", "\x1b[31m-", "\x1b[32m+", "\x1b[35m?", "\x1b[36m#"),
+        }
+        assert all(line.endswith("\x1b[0m") for line in lines)
+        assert "\x1b" not in counts + checksum
+
     @pytest.mark.parametrize("answer", ["\n", "n\n", "yo\n"])
     def test_declined(
         self, environment: dict[str, str], file: str, account: FakeAccount, answer: str

@@ -1,6 +1,8 @@
 """Sessions: the client's own, and one that the client is lent."""
 
 import asyncio
+import contextlib
+import contextvars
 import traceback
 from typing import Any
 from unittest.mock import Mock
@@ -16,6 +18,7 @@ from arize_roles_async import (
     NotFoundError,
     RetryPolicy,
     RolesConnectionError,
+    RolesError,
     RolesTimeoutError,
 )
 from tests.support.event_loop import LoopClock
@@ -71,6 +74,20 @@ class TestOwn:
                 await roles.list()
 
         assert [request.headers.get("cookie") for request in script.requests] == [None, None]
+
+    @pytest.mark.parametrize("lent", [False, True])
+    @pytest.mark.parametrize("wire", [PAGE, GONE, b""])
+    async def test_context(self, *, lent: bool, wire: bytes) -> None:
+        """A call leaves nothing in the context of its task, where it would live on."""
+        before = dict(contextvars.copy_context())
+        async with scripted(wire) as script, aiohttp.ClientSession() as session:
+            options: dict[str, Any] = {"session": session} if lent else {}
+            async with AiohttpRolesClient(
+                "key", base_url=script.url, retry=ONCE, **options
+            ) as roles:
+                with contextlib.suppress(RolesError):
+                    await roles.list()
+                assert dict(contextvars.copy_context()) == before
 
     async def test_aioresponses(self) -> None:
         """aioresponses answers in place of the service, and sees no key."""

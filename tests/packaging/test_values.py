@@ -1,0 +1,63 @@
+"""Classes of values: what they hold is told by name, and stays."""
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+import attrs
+import msgspec
+import pytest
+
+import arize_roles_async
+import arize_roles_fake
+
+# Those of one or two fields.
+BY_POSITION = {"Key", "Look", "Retry", "Snapshot"}
+# A fault counts how often it fired.
+CHANGING = {"Fault"}
+
+
+def values(package: ModuleType) -> list[type]:
+    """Return the classes of a package that attrs or msgspec made."""
+    modules = [
+        importlib.import_module(f"{package.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(package.__path__)
+        if module.name != "__main__"
+    ]
+    return [
+        member
+        for module in modules
+        for member in vars(module).values()
+        if isinstance(member, type)
+        and member.__module__ == module.__name__
+        and (attrs.has(member) or issubclass(member, msgspec.Struct))
+    ]
+
+
+VALUES = [*values(arize_roles_async), *values(arize_roles_fake)]
+
+
+@pytest.mark.parametrize("of", VALUES, ids=lambda of: of.__name__)
+def test_by_name(of: type) -> None:
+    """Its fields are given by name."""
+    kinds = {parameter.kind for parameter in inspect.signature(of).parameters.values()}
+    by_position = of.__name__ in BY_POSITION
+    assert kinds == {
+        inspect.Parameter.POSITIONAL_OR_KEYWORD if by_position else inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+@pytest.mark.parametrize("of", VALUES, ids=lambda of: of.__name__)
+def test_frozen(of: type) -> None:
+    """No field can be set, but for what counts."""
+    if issubclass(of, msgspec.Struct):
+        is_frozen = of.__struct_config__.frozen
+    else:
+        is_frozen = of.__setattr__ is not object.__setattr__
+    assert is_frozen is (of.__name__ not in CHANGING)
+
+
+def test_found() -> None:
+    """Classes of both packages are looked at."""
+    assert {each.__name__ for each in VALUES} >= {"Role", "Request", "Assumptions", "RoleData"}
