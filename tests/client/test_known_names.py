@@ -179,6 +179,35 @@ class TestMemory:
         known.learn_page(page[:99])
         assert known.pages == 3
 
+    def test_short_pages(self) -> None:
+        """Short pages are kept together until they are a hundred roles."""
+        known = KnownRoles()
+
+        for first in (0, 60, 120):
+            known.learn_page(self.page(first, 60))
+
+        assert known.pages == 2
+
+    def test_again(self) -> None:
+        """A page that is asked for again is the newest."""
+        known = KnownRoles()
+        one, other = self.page(0, 100), self.page(0, 100)
+        known.learn_page(one)
+        known.learn_page(other)
+        assert known.find("Role 7") == other[-8].id
+
+        known.learn_page(one)
+
+        assert known.find("Role 7") == one[-8].id
+
+    def test_hundred(self) -> None:
+        """A hundred roles that were seen alone are a page."""
+        known = KnownRoles()
+        for role in self.page(0, 101):
+            known.learn(role)
+
+        assert known.pages == 2
+
     def test_one_by_one(self) -> None:
         """Roles that were seen alone count like those of a page."""
         known = KnownRoles()

@@ -1,6 +1,7 @@
 """Looking for roles by name: who shares a walk, who fetches its pages, and who goes on when."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +16,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._lookup import KnownRoles, NameLookup
 from arize_roles_async._requests import ListRoles
-from arize_roles_fake import FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -180,6 +181,79 @@ class TestSharedWalk:
         assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
 
+class TestClosest:
+    """The names that an error offers in place of one that no role has."""
+
+    async def closest(self, name: str, *pages: Sequence[str]) -> tuple[str, ...]:
+        """Walk over pages of roles with these names, and return what was offered."""
+        left = list(pages)
+
+        async def fetch(request: ListRoles) -> ListRolesResponse:
+            del request
+            page = tuple(named(each, f"id of {each}") for each in left.pop(0))
+            more = PaginationMetadata(
+                has_more=bool(left), next_cursor=f"{len(left)} left" if left else None
+            )
+            return ListRolesResponse(roles=page, pagination=more)
+
+        async def get(role_id: str) -> Role:
+            raise AssertionError(role_id)
+
+        with pytest.raises(NotFoundError) as caught:
+            await NameLookup(KnownRoles()).find(name, fetch, get)
+        error = caught.value
+        assert (error.name, error.status) == (name, 404)
+        assert (error.method, error.path) == ("GET", "/v2/roles")
+        shown = ", ".join(map(repr, error.closest))
+        assert str(error) == f"no role is named {name!r}" + (
+            f"; the closest are {shown}" if shown else ""
+        )
+        return error.closest
+
+    async def test_three(self) -> None:
+        """The three that are most alike, the most alike first."""
+        names = ["Reade", "Readers", "Reader 1", "Reader 22", "Writer"]
+        assert await self.closest("Reader", names) == ("Readers", "Reade", "Reader 1")
+
+    async def test_alike(self) -> None:
+        """As alike as a name with three letters of five."""
+        assert await self.closest("abcde", ["abcxy", "abxyz"]) == ("abcxy",)
+
+    async def test_long(self) -> None:
+        """No name that no role can have, and the beginning of one that is asked for counts."""
+        names = ["a" * 255, "a" * 256]
+        assert await self.closest("a" * 60, names[1:]) == ()
+        with pytest.raises(NotFoundError) as caught:
+            await FakeRolesClient(account_with(*names)).get(role="a" * 254 + "bbbbb")
+        assert caught.value.closest == (names[0],)
+
+    async def test_most(self) -> None:
+        """Ten thousand names are compared, and the page in which that number is reached."""
+        pages = [[f"{number}-{each}" for each in range(100)] for number in range(100)]
+        assert await self.closest("Reader", *pages, ["Readers"]) == ()
+        pages[0].pop()
+        assert await self.closest("Reader", *pages, ["Readers"]) == ("Readers",)
+
+    async def test_in_parts(self) -> None:
+        """Other tasks run while many are compared, and the answer is the same."""
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        asked, alike = "Reader" + "x" * 50, "Readers" + "x" * 50
+        many = [alike, *(f"{number:0>250}" for number in range(99))]
+        counting = asyncio.ensure_future(count_turns())
+        assert await self.closest(asked, many[:10]) == (alike,)
+        few, turns = turns, 0
+        assert await self.closest(asked, many) == (alike,)
+        counting.cancel()
+        assert turns == few + 6
+
+
 class TestKnown:
     async def test_learned_meanwhile(self) -> None:
         """What is learned of a name while its old ID is asked for is kept."""
@@ -199,6 +273,13 @@ class TestKnown:
 
         assert (await lookup.find("A", fetch, get)).id == "new"
         assert known.find("A") == "new"
+
+
+def account_with(*names: str) -> FakeAccount:
+    account = FakeAccount(predefined=False)
+    for name in names:
+        account.add_role(name)
+    return account
 
 
 def named(name: str, role_id: str) -> Role:

@@ -71,6 +71,19 @@ class TestOvertaken:
         assert pace.rate == rate
         assert pace.granted == 1
 
+    def test_burst(self) -> None:
+        """Answers that the first refusal overtook are of the burst, of which half is used later."""
+        pace = Pace()
+        pace.refuse(10.0, 10.04, 1.0, granted=200, span=10.0)
+        for _ in range(5):
+            pace.grant(9.99)
+        pace.send(pace.ready_at())
+        gap = 1.0 / pace.rate
+
+        pace.send(20.0)
+
+        assert pace.ready_at() == close(20.0 - 2.0 * gap + gap)
+
 
 class TestRestart:
     def test_late_exit(self) -> None:
@@ -191,6 +204,16 @@ class TestFirstRate:
         assert pace.granted == meanwhile
         assert round(pace.rate, 4) == rate
 
+    def test_no_time(self) -> None:
+        """Answers that take no time, as in process, are taken for a volley."""
+        pace = Pace()
+        for _ in range(2):
+            pace.refuse(10.0, 10.0, 1.0, granted=20, span=0.5)
+
+        first, second = sends(pace, 2)
+
+        assert second - first == close(0.05)
+
 
 class TestRate:
     def paced(self, rate: float, seconds: float) -> tuple[Pace, float]:
@@ -222,6 +245,8 @@ class TestRate:
             ([(200, 3)], [58.8794, 59.5998]),
             ([(60, 1)], [46.6014, 47.5962]),
             ([(200, 10), (200, 10)], [18.674, 13.4594, 14.7957]),
+            ([(200, 10), (195, 10)], [18.674, 13.4594, 14.7957]),
+            ([(40, 0.2)], [86.4607, 87.539]),
             ([(200, 10), (7, 10)], [18.674, 11.7503, 13.8152]),
             ([(200, 10), (8, 10)], [18.674, 0.682, 0.9313]),
             ([(7, 10), (3, 10)], [0.5873, 0.2016, 1.3289]),

@@ -123,6 +123,11 @@ class TestServeProcess:
             assert main(["serve", "--port", str(port)]) == 1
         assert capsys.readouterr().err.startswith(f"cannot listen on 127.0.0.1, port {port}: ")
 
+    def test_no_port(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """`serve` says which port there is none of."""
+        assert main(["serve", "--port", "65536"]) == 1
+        assert capsys.readouterr().err.startswith("cannot listen on 127.0.0.1, port 65536: ")
+
     def test_no_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A command is required."""
         with pytest.raises(SystemExit):
@@ -232,7 +237,9 @@ class TestDemo:
 
         monkeypatch.setattr(_store.RoleStore, "by_name", nobody)
         assert main(["demo"]) == 1
-        assert "ConflictError was not raised" in capsys.readouterr().err
+        assert capsys.readouterr().err == (
+            "\nNot as expected: AssertionError('ConflictError was not raised')\n"
+        )
 
     def test_unexpected(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -240,4 +247,31 @@ class TestDemo:
         """The demo fails where an answer is not as expected."""
         monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(predefined=False))
         assert main(["demo"]) == 1
-        assert "expected that the walk lists every role" in capsys.readouterr().err
+        assert capsys.readouterr().err == (
+            "\nNot as expected: AssertionError('expected that the walk lists every role')\n"
+        )
+
+    def test_refused(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The demo fails where a call fails that should not."""
+        monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(max_custom_roles=0))
+        assert main(["demo"]) == 1
+        assert capsys.readouterr().err.startswith("\nNot as expected: ForbiddenError(")
+
+    def test_expectations(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The demo expects this."""
+        expected: list[tuple[bool, str]] = []
+
+        def expect(holds: object, expectation: str) -> None:
+            expected.append((bool(holds), expectation))
+
+        monkeypatch.setattr(_demo, "_expect", expect)
+        assert main(["demo"]) == 0
+        assert expected == [
+            (True, "the new role is the only custom one"),
+            (True, "its ID finds the role"),
+            (True, "its name finds the role"),
+            (True, "the update replaced the permissions"),
+            (True, "the walk lists every role"),
+        ]
