@@ -139,10 +139,10 @@ class _SharedWalk:
     def _record(self, roles: dict[str, Role]) -> None:
         if len(self.names) < _MAX_COMPARED:
             self.names += (name for name in roles if len(name) <= MAX_NAME)
-        for caller in [each for each in self.waiting if each.name in roles]:
-            caller.role = roles[caller.name]
-            caller.wake()
-            del self.waiting[caller]
+        for caller in self.waiting:
+            if caller.name in roles:
+                caller.role = roles[caller.name]
+                caller.wake()
 
 
 class _Queue:
@@ -170,7 +170,7 @@ class _Queue:
 
     def leave(self, caller: _Caller, shared: _SharedWalk) -> None:
         """Let the next call lead, in this walk or in the one after it."""
-        shared.waiting.pop(caller, None)
+        del shared.waiting[caller]
         if shared.leader is caller:
             shared.leader = None
         if self.active is shared and (shared.is_over or not shared.waiting):

@@ -1,5 +1,6 @@
 """`FakeAccount`: what a test sets up, breaks and looks at in place of the service."""
 
+import functools
 import itertools
 import math
 import secrets
@@ -8,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import formatdate
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -115,7 +116,6 @@ class FakeAccount:
         self._clock = clock or _system_clock
         self._service = Service(self.now, assumptions)
         self._log = CallLog(keep_calls, keep_bytes)
-        self._date = (0, "")
         self._first_key = api_key
         self._begins_with: bool | account_file.AccountData = predefined
         self._begins_with_limit = max_custom_roles
@@ -751,7 +751,7 @@ class FakeAccount:
             now = self.now()
             reply = Reply(
                 status=answer.status,
-                headers={**answer.headers, "Date": self._http_date(now)},
+                headers={**answer.headers, "Date": _http_date(int(now.timestamp()))},
                 body=answer.body,
                 delay=delay,
                 broken=broken,
@@ -806,11 +806,10 @@ class FakeAccount:
         role = self._store.by_id(parse_role_id(request.path))
         return None if role is None else role.name
 
-    def _http_date(self, now: datetime) -> str:
-        second = int(now.timestamp())
-        if self._date[0] != second:
-            self._date = (second, format_datetime(now, usegmt=True))
-        return self._date[1]
+
+@functools.lru_cache  # Since it takes longer than most of an answer.
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _subjects(operation: str, role: str | None, request: Request) -> set[str | None]:

@@ -411,7 +411,13 @@ class TestHeaders:
         assert configured(headers={"X-Team": "platform"}).headers.reveal()["X-Team"] == "platform"
 
     @pytest.mark.parametrize(
-        "name", ["Authorization", "HOST", "content-type", "sdk-version", "Cookie", "Expect"]
+        "name",
+        [
+            *("Accept", "Accept-Encoding", "Authorization", "Connection", "Content-Encoding"),
+            *("Content-Length", "content-type", "Cookie", "Expect", "HOST", "Language-Version"),
+            *("Proxy-Authorization", "SDK-Language", "SDK-Package-Name", "SDK-Retry-Count"),
+            *("sdk-version", "TE", "Trailer", "Transfer-Encoding", "Upgrade"),
+        ],
     )
     def test_reserved(self, name: str) -> None:
         """A header that is the client's own is refused."""

@@ -176,8 +176,10 @@ class TestSharedWalk:
         """Nothing is kept of lookups that are over."""
         roles = FakeRolesClient()
 
-        await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
+        await roles.get(role="Admin")
+        assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
+        await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
         assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
 

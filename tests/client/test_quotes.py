@@ -62,7 +62,8 @@ def test_header() -> None:
     [
         (b"b" * 200, repr("b" * 200)),
         (b"b" * 201, repr("b" * 199 + "…")),
-        (rb"\u0062\/\u004a" * 1000, repr("b/J" * 66 + "b…")),
+        (rb"\u0062" * 1000, repr("b" * 199 + "…")),
+        (rb"a\/b", repr("a/b")),
     ],
 )
 def test_body(body: bytes, shown: str) -> None:

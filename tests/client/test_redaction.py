@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from arize_roles_async import Response
 from arize_roles_async._secrets import Secret, redact
 
 LONG = 'ak-0123"\\89=='
@@ -29,6 +30,21 @@ LONG = 'ak-0123"\\89=='
 def test_redact(text: str, key: str, redacted: str) -> None:
     """A long key goes wherever it stands, a short one only where it follows `Bearer`."""
     assert redact(text, key) == redacted
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "redacted"),
+    [
+        (rb'{"a":"bearer-k\u0065y"}', "bearer-key", b'{"a":"[API key]"}'),
+        (rb"\ bearer-key", "bearer-key", rb"\ [API key]"),
+        (b"\xff bearer-key", "bearer-key", b"\xff [API key]"),
+        (b"bearer-key", None, b"bearer-key"),
+    ],
+)
+def test_body(body: bytes, key: str | None, redacted: bytes) -> None:
+    """A key goes from a body whatever the body is, and however JSON writes the key."""
+    response = Response(status=200, headers={}, body=body, secret=key)
+    assert response.redacted_body() == redacted
 
 
 def test_secret() -> None:

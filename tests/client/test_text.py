@@ -109,8 +109,52 @@ class TestNearest:
         assert nearest("ROLE_READ" + "x" * 10_000_000, ["ROLE_CREATE", "ROLE_READ"]) == "ROLE_READ"
 
 
+STATUS = {
+    "status": 0,
+    "problem": None,
+    "from_service": False,
+    "method": "",
+    "path": "",
+    "request_id": None,
+    "retry_after": None,
+}
+ALONE: dict[str, dict[str, object]] = {
+    "AuthenticationError": STATUS,
+    "BadRequestError": STATUS,
+    "ClientStateError": {},
+    "ConfigurationError": {},
+    "ConflictError": STATUS,
+    "ForbiddenError": STATUS,
+    "InvalidResponseError": {"status": 0, "method": "", "path": "", "excerpt": ""},
+    "MissingExtraError": {},
+    "NotFoundError": STATUS,
+    "OutcomeUnknownError": {"operation": "", "attempts": 1},
+    "RateLimitError": STATUS,
+    "RoleRenamedError": {"name": "", "renamed_to": "", "role_id": ""},
+    "RolesConnectionError": {"sent": False, "certificate": False, "credentials": False},
+    "RolesError": {},
+    "RolesTimeoutError": {"limit": "total", "seconds": 0.0, "attempts": 1, "sent": False},
+    "ServerError": STATUS,
+    "StatusError": STATUS,
+    "UnprocessableEntityError": STATUS,
+    "ValidationError": {"violations": ()},
+}
+
+
 class TestErrors:
     """Every error is one line, of less than 2,000 characters, whatever it quotes."""
+
+    def test_alone(self) -> None:
+        """An error can be made of its message alone, and tells nothing more then."""
+        for error_class in ERRORS:
+            error = error_class("m")
+            assert (error.args, vars(error)) == (("m",), ALONE[error_class.__name__])
+
+    @pytest.mark.parametrize("error_class", [RolesError, ValidationError])
+    def test_longest(self, error_class: type[RolesError]) -> None:
+        """Of a message, 1,500 characters are told."""
+        assert str(error_class("m" * 1500)) == "m" * 1500
+        assert str(error_class("m" * 1501)) == "m" * 1499 + "…"
 
     @pytest.mark.parametrize("error_class", ERRORS)
     @given(message=texts, times=st.sampled_from([1, 2000]))

@@ -330,6 +330,16 @@ class TestDump:
             ],
         }
 
+    def test_rare(self) -> None:
+        """What a role or an account has not is not in its text."""
+        account = account_at_noon()
+        account.add_role("A")
+        text = json.loads(account.dump())
+        assert text.keys() == {"roles", "now", "max_custom_roles", "assumptions", "keys"}
+        assert text["roles"][0].keys() == {
+            *("name", "id", "permissions", "is_predefined", "created_at", "updated_at")
+        }
+
     def test_by_hand(self) -> None:
         """A file written by hand needs no more than names."""
         account = FakeAccount.load('{"roles": [{"name": "Newer"}, {"name": "Older"}]}')
@@ -344,6 +354,14 @@ class TestDump:
             (
                 '{"roles": [{"name": "A", "permisions": []}]}',
                 "this is not an account file: Object contains unknown field `permisions` - at `$",
+            ),
+            (
+                '{"roles": [{"name": "A", "bindings": [{"user": "a", "resource": "b", "c": 1}]}]}',
+                "this is not an account file: Object contains unknown field `c` - at `$.roles[0]",
+            ),
+            (
+                '{"roles": [], "key": {}}',
+                "this is not an account file: Object contains unknown field `key`",
             ),
             (
                 '{"roles": [], "now": "2026-01-01T00:00:00"}',

@@ -927,6 +927,15 @@ class TestLatency:
         assert [call.duration for call in account.calls] == [0.005, 0.004, 0.003, 0.001]
 
     @pytest.mark.asyncio
+    async def test_others(self) -> None:
+        """A call that none matches takes no time."""
+        account = account_at_noon()
+        account.slow_down(1.0, operation="create")
+        async with FakeRolesClient(account) as roles:
+            await roles.list()
+        assert [call.duration for call in account.calls] == [0.0]
+
+    @pytest.mark.asyncio
     async def test_waits_together(self) -> None:
         """Calls that are under way at the same moment wait together."""
         account = account_at_noon()
