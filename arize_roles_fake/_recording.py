@@ -26,6 +26,7 @@ from arize_roles_async._options import RetryPolicy, Timeouts, retry_after
 from arize_roles_async._pace import Turnstile
 from arize_roles_async._requests import is_role_id
 from arize_roles_async._secrets import Secret
+from arize_roles_async._text import one_line
 from arize_roles_async._transport import Call
 from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path
 from arize_roles_fake._account import FakeAccount
@@ -277,11 +278,14 @@ class _Recorder:
         if step.save is not None and isinstance(data, dict):
             self._save(step.save, data)
         media_type = answer.headers.get("Content-Type")
+        if media_type is not None:
+            # On one line, since bytes that are not UTF-8 arrive as what JSON cannot hold.
+            media_type = one_line(media_type.partition(";")[0].strip())
         return Recorded(
             step=step,
             answer=Answer(
                 status=answer.status,
-                content_type=None if media_type is None else media_type.partition(";")[0].strip(),
+                content_type=media_type,
                 body=self._anonymous("", data, 0) if isinstance(data, dict) else data,
             ),
         )

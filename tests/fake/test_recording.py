@@ -15,7 +15,7 @@ from arize_roles_async import Permission, RolesTimeoutError, Timeouts
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
-from arize_roles_fake._recording import Answer, decode, record, record_service
+from arize_roles_fake._recording import Answer, decode, encode, record, record_service
 from arize_roles_fake._script import SCRIPT, Step
 from arize_roles_fake._service import Key, Service
 from arize_roles_fake._wire import problem_response
@@ -400,6 +400,17 @@ async def test_bounded_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
         with pytest.raises(RolesTimeoutError, match="took too long"):
             await record_service(server.url, timeouts=Timeouts(total=0.02))
+
+
+@pytest.mark.asyncio
+async def test_odd_content_type() -> None:
+    """A content type of bytes that are not UTF-8 is recorded as far as JSON can hold it."""
+
+    async def send(_: Request) -> Response:
+        return Response(status=200, headers={"Content-Type": "text/\udcff; a=b"}, body=b"")
+
+    recording = await record(send, asyncio.sleep, SCRIPT[:1])
+    assert [each.answer.content_type for each in decode(encode(recording)).answers] == ["text/�"]
 
 
 def test_record_needs_key(
