@@ -7,6 +7,7 @@ import secrets
 import threading
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
@@ -50,6 +51,8 @@ _EXTRA: Final = "not expected"
 
 accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
 """Every account in memory, in the order of creation, for the report of a failed test."""
+_newest: "deque[FakeAccount]" = deque(maxlen=8)
+"""Keeps the newest in memory for it, since the test may hold them no longer when it fails."""
 _numbers: Final = itertools.count()
 
 
@@ -121,6 +124,7 @@ class FakeAccount:
         self._begins_with_limit = max_custom_roles
         self._set_up()
         accounts[next(_numbers)] = self
+        _newest.append(self)
 
     def _set_up(self) -> None:
         self._ahead = timedelta()

@@ -70,10 +70,14 @@ def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
     for each in markers:
         given: Any = each.get("assumptions") or {}
         settings |= given.changed() if isinstance(given, Assumptions) else given
-    assumptions = Assumptions(**settings)
     if not paths:
-        return FakeAccount(assumptions=assumptions)
-    return FakeAccount.load(paths[-1], assumptions=assumptions if settings else None)
+        return FakeAccount(assumptions=Assumptions(**settings))
+    path = paths[-1]
+    account = FakeAccount.load(path)
+    if not settings:
+        return account
+    settings = {**account.assumptions.changed(), **settings}
+    return FakeAccount.load(path, assumptions=Assumptions(**settings))
 
 
 # Named as the marker: a marker with wrong arguments raises a `TypeError` that shows this name.

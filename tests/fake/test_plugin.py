@@ -448,7 +448,10 @@ class TestTwoMarkers:
     def test_conflict(self, run: Run, pytester: pytest.Pytester) -> None:
         """The inner one counts, for files, grants and assumptions each."""
         pytester.makefile(".json", outer='{"roles": [{"name": "Outer"}]}')
-        pytester.makefile(".json", inner='{"roles": [{"name": "Inner"}]}')
+        pytester.makefile(
+            ".json",
+            inner='{"roles": [{"name": "Inner"}], "assumptions": {"paging": "by-offset"}}',
+        )
         run(
             """
             import pytest
@@ -469,7 +472,7 @@ class TestTwoMarkers:
                 import asyncio
                 assert [role.name for role in asyncio.run(fake_roles.list().all())] == ["Inner"]
                 assert fake_account.assumptions.changed() == {
-                    "invalid_body": 422, "malformed_id": 404
+                    "invalid_body": 422, "malformed_id": 404, "paging": "by-offset"
                 }
 
             @pytest.mark.arize_roles(assumptions=Assumptions(paging="by-offset"))
@@ -527,6 +530,28 @@ class TestAnyAccount:
             "list(limit=8) -> 200",
             "list(limit=9) -> 200",
         ]
+
+    def test_not_held(self, run: Run) -> None:
+        """An account that nobody holds any longer when the test fails."""
+        result = run(
+            """
+            import asyncio
+            import gc
+            from arize_roles_async import AiohttpRolesClient
+            from arize_roles_fake import mock_arize
+
+            async def code_under_test():
+                async with AiohttpRolesClient() as roles:
+                    await roles.list(limit=8)
+
+            def test_it():
+                with mock_arize():
+                    asyncio.run(code_under_test())
+                gc.collect()
+                assert False
+            """
+        )
+        assert "list(limit=8) -> 200" in str(result.stdout)
 
 
 @pytest.mark.parametrize(
