@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from arize_roles_async._config import is_loopback
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
@@ -54,10 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         server.error(str(error))
     try:
-        return asyncio.run(_serve(account, chosen))
+        asyncio.run(_serve(account, chosen))
     except (OSError, OverflowError) as error:
         print(f"cannot listen on {chosen.host}, port {chosen.port}: {error}", file=sys.stderr)
         return 1
+    if chosen.save is not None:
+        account.dump(chosen.save)
+    return 0
 
 
 def _add_serve(
@@ -121,18 +125,25 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
     if chosen.account is None:
         account = FakeAccount(assumptions=assumptions, api_key=DEFAULT_API_KEY)
     else:
-        account = FakeAccount.load(
-            chosen.account, assumptions=assumptions if chosen.assume else None
-        )
+        account = FakeAccount.load(chosen.account)
+        if chosen.assume:
+            settings = [f"{name}={value}" for name, value in account.assumptions.changed().items()]
+            assumptions = Assumptions.parse([*settings, *chosen.assume])
+            account = FakeAccount.load(chosen.account, assumptions=assumptions)
     if (key := _api_key(chosen)) is not None:
         for other in account.api_keys:
             account.remove_key(other)
         account.add_key(key)
+    if not account.api_keys:
+        raise ValueError("the account has no API key; give one with --api-key")
     if chosen.latency is not None:
         low, drawn, high = chosen.latency.partition("-")
         account.slow_down(float(low), up_to=float(high) if drawn else None)
     for fault in chosen.fault:
         account.fail(**parse_fault(fault))
+    if chosen.save is not None:
+        # A file that cannot be written is refused before there is anything to lose.
+        account.dump(chosen.save)
     return account
 
 
@@ -181,7 +192,7 @@ def _compare(file: Path) -> int:
     return 1 if differences else 0
 
 
-async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> int:
+async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> None:
     from arize_roles_fake._server import serve
 
     stop = asyncio.Event()
@@ -198,17 +209,14 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> int:
     async with serve(account, host=chosen.host, port=chosen.port, allowed_hosts=allowed) as url:
         host, _, port = url.removeprefix("http://").rpartition(":")
         print(
-            f"export ARIZE_API_KEY={account.api_key} ARIZE_BASE_URL={url}",
-            f"export ARIZE_API_SCHEME=http ARIZE_API_HOST={host} ARIZE_API_PORT={port}",
+            f"export ARIZE_API_KEY={quote(account.api_key)} ARIZE_BASE_URL={quote(url)}",
+            f"export ARIZE_API_SCHEME=http ARIZE_API_HOST={quote(host)} ARIZE_API_PORT={port}",
             sep="\n",
             file=sys.stderr,
             flush=True,
         )
         print(url, flush=True)
         await stop.wait()
-    if chosen.save is not None:
-        account.dump(chosen.save)
-    return 0
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -20,6 +20,8 @@ from arize_roles_fake._dashboard import HEADERS, host_name, is_local_request, pa
 from arize_roles_fake._wire import MAX_REQUEST, problem_response
 
 _POLL: Final = 0.02
+# Where this machine reaches a server that listens on every address.
+_REACHED_AT: Final[dict[Any, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 @asynccontextmanager
@@ -85,8 +87,8 @@ class _Listener:
         await self._site.start()
         bound: Any = self._runner.addresses[0]
         self._address = (host, bound[1])
-        address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        return f"http://{address}:{bound[1]}"
+        address = _REACHED_AT.get(bound[0], str(bound[0]))
+        return f"http://{f'[{address}]' if ':' in address else address}:{bound[1]}"
 
     async def refuse(self) -> None:
         """Stop accepting connections, and drop the open ones."""

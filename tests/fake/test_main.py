@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from arize_roles_fake import FakeAccount, _demo, _store
+from arize_roles_fake import Assumptions, FakeAccount, _demo, _store
 from arize_roles_fake.__main__ import main
 from tests.support.clients import PREDEFINED
 from tests.support.processes import PATIENCE
@@ -103,6 +103,8 @@ class TestServeProcess:
             (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
             (("--api-key-file", "no/such/file"), "No such file or directory: 'no/such/file'"),
             (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
+            (("--account", '{"roles": [], "keys": {}}'), "the account has no API key"),
+            (("--save", "no/such/file"), "No such file or directory: 'no/such/file'"),
         ],
     )
     def test_refused(
@@ -151,12 +153,38 @@ class TestServe:
         with serving() as (url, _):
             assert len(ask(url, "secret")["roles"]) == 7
 
+    def test_key_of_any_characters(self) -> None:
+        """A shell that takes the exports has the key as it is."""
+        with serving("--api-key", "a$b;c'd") as (_, process):
+            process.send_signal(signal.SIGTERM)
+            _, exports = process.communicate(timeout=PATIENCE)
+        shown = subprocess.run(  # noqa: S602 - what was printed is what is tested
+            f'{exports}printf %s "$ARIZE_API_KEY"',
+            shell=True,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert shown.stdout == "a$b;c'd"
+
     def test_assume(self) -> None:
         """An assumption may be turned."""
         with serving("--assume", "unknown_id=400") as (url, _):
             with pytest.raises(urllib.error.HTTPError, match="400") as caught:
                 ask(url, "fake-api-key", "/Um9sZTowOm5vbmU=")
             caught.value.close()
+
+    def test_assume_otherwise(self, tmp_path: Path) -> None:
+        """An assumption that is turned leaves the others as the account's file has them."""
+        path = tmp_path / "account.json"
+        FakeAccount(assumptions=Assumptions(paging="by-offset", unknown_id=400)).dump(path)
+        saved = tmp_path / "saved.json"
+        with serving(
+            *("--account", str(path), "--save", str(saved), "--assume", "unknown_id=404")
+        ) as (_, process):
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
+        assert FakeAccount.load(saved).assumptions == Assumptions(paging="by-offset")
 
     def test_save(self, tmp_path: Path) -> None:
         """The account is written on exit, and can be served again."""

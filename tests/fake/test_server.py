@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 import aiohttp
 import pytest
 
+from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, RolesServer, serve
 from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
 from tests.support.messages import assert_short_line
@@ -46,6 +47,19 @@ async def test_ipv6() -> None:
         assert url.startswith("http://[::1]:")
         async with session.get(f"{url}/v2/roles") as answer:
             assert answer.status == 401
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])  # noqa: S104
+async def test_every_address(host: str, shown: str) -> None:
+    """A server on every address has the URL at which this machine reaches it."""
+    account = FakeAccount()
+    async with (
+        serve(account, host=host) as url,
+        AiohttpRolesClient(account.api_key, base_url=url) as roles,
+    ):
+        assert url.startswith(f"http://{shown}:")
+        assert len((await roles.list()).roles) == 7
 
 
 @pytest.mark.asyncio
