@@ -347,6 +347,9 @@ class FakeAccount:
         with self._lock:
             self._service.store = snapshot.store.copy()
             self._service.extra_permissions = snapshot.extra_permissions
+            # The keys stay, so what they grant stays known.
+            granted = {p for key in self._keys.values() for p in key.grants or ()}
+            self._service.extra_permissions |= {p for p in granted if not known_permission(p)}
 
     # Whole accounts as JSON
 

@@ -656,6 +656,15 @@ class TestFiles:
         account.restore(roles)
         account.add_key("other", grants=["COMET_LAUNCH"])
 
+    def test_grant_of_restored(self) -> None:
+        """A key may grant a permission that was not there when the roles were as restored."""
+        account = FakeAccount()
+        before = account.snapshot()
+        account.add_role("A", ["COMET_LAUNCH"])
+        account.add_key("key", grants=["COMET_LAUNCH", "ROLE_READ"])
+        account.restore(before)
+        assert FakeAccount.load(account.dump()).api_keys == (account.api_key, "key")
+
     @pytest.mark.asyncio
     async def test_ids(self) -> None:
         """The ID of a deleted role is not given again after loading."""
