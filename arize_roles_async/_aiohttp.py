@@ -64,14 +64,14 @@ class AiohttpRolesClient(BaseRolesClient):
         page = await roles.list(is_predefined=False)
     ```
 
-    It may be made anywhere; the session opens with the first call, in the event loop that runs
-    then, and belongs to that loop. It ends with the loop, and the next loop gets a new one; two
-    loops that are open at once need two clients. Where an argument is left out, the environment
-    variables of Arize's own clients count, and then the defaults.
+    A client may be made anywhere. Its session opens with the first call, belongs to the event loop
+    that runs then and ends with it; the next loop gets a new session. Two loops that are open at
+    once need two clients. What no argument says comes from the environment variables of Arize's
+    own clients, else from the defaults.
 
     The logger `arize_roles_async` tells of each attempt at DEBUG and of each retry at INFO. To
-    trace attempts with OpenTelemetry, use its instrumentation of aiohttp, for every session that
-    is made after it, the client's own included:
+    trace attempts with OpenTelemetry, use its instrumentation of aiohttp. This traces every session
+    that is made later, the client's own included:
 
     ```python
     from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
@@ -79,7 +79,7 @@ class AiohttpRolesClient(BaseRolesClient):
     AioHttpClientInstrumentor().instrument()
     ```
 
-    or for one session that the client is lent:
+    This traces one session, which the client is lent:
 
     ```python
     from opentelemetry.instrumentation.aiohttp_client import create_trace_config
@@ -97,12 +97,12 @@ class AiohttpRolesClient(BaseRolesClient):
             `ARIZE_SINGLE_HOST` and `ARIZE_SINGLE_PORT` or `ARIZE_BASE_DOMAIN` in place of the
             host; else `https://api.arize.com`. Excludes `region`.
         region: One of Arize's regions; else `ARIZE_REGION`.
-        session: A session of the application's, used as it is and never closed, in its event loop
-            only. Its own middlewares and tracing see every attempt, without the API key. What it
-            says about certificates and proxies holds, whatever the environment says, unless
-            `verify`, `ca_file` or `proxy` is given. Attempts that are given up reset their
-            connection, as on a session of the client's own. A connection that only others have
-            used so far counts as new: after a failure, the next attempt may still go out on one.
+        session: A session of the application's own. The client uses it as it is, in its event loop
+            only, and never closes it. Its middlewares and tracing see every attempt, without the
+            API key. Its settings for certificates and proxies hold, whatever the environment says,
+            unless `verify`, `ca_file` or `proxy` is given. An attempt that is given up resets its
+            connection, as on the client's own session. A connection that only others have used so
+            far counts as new: after a failure, the next attempt may still go out on one.
         timeout: Seconds for a whole call, or every limit; None is no limit.
         retry: How often a call is tried.
         max_concurrency: Requests under way at once. Further calls wait for their turn in the
@@ -113,8 +113,8 @@ class AiohttpRolesClient(BaseRolesClient):
         ca_file: Certificates of the authorities to trust, as a PEM file or a folder of them;
             else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE`, else the system's.
             They count for the service and for an https proxy.
-        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. It is not told the key, unless
-            the service is spoken to over plain http.
+        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. It does not see the key, unless
+            the service's URL is plain http.
         allow_http: Whether the key may go over plain http to a host, or through a proxy, that is
             not loopback.
         sleep: Waits between attempts; for tests of the waiting itself.
@@ -124,7 +124,7 @@ class AiohttpRolesClient(BaseRolesClient):
     """
 
     _base_url = ""
-    """Empty while the client is made, when a traceback may show it already."""
+    """Empty until the client is set up, since a traceback may show it before."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class AiohttpRolesClient(BaseRolesClient):
             lent_session=session is not None,
         )
         _check_session(session, config)
-        # The connector's own limit would starve some of the calls that wait.
+        # Not the connector's own limit, which would starve some of the calls that wait.
         turnstile = Turnstile(max_concurrency)
         transport = AiohttpTransport(config, session, turnstile, sleep)
         super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry), turnstile)
@@ -221,12 +221,12 @@ class AiohttpTransport(Transport):
             )
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make what belongs to an event loop, after the one before was closed."""
+        """Make what belongs to an event loop; the loop before it was closed."""
         self._discard_session()
         connections = _Connections()
         if self._lent is not None:
             if getattr(self._lent, "_loop", loop) is not loop:
-                raise ClientStateError("the session that was lent belongs to another event loop")
+                raise ClientStateError("the lent session belongs to another event loop")
             self._session = self._lent
         else:
             self._session = aiohttp.ClientSession(
@@ -245,7 +245,7 @@ class AiohttpTransport(Transport):
         self._loop = loop
 
     def _discard_session(self) -> None:
-        """Let go of a session whose event loop was closed before it, without a warning."""
+        """Drop a session whose event loop was closed before it, without a warning."""
         if self._keeper is None or self._session.closed:
             return
         with suppress(StopIteration):
@@ -292,7 +292,7 @@ class AiohttpTransport(Transport):
         base = self._url
         response = await self._session.request(
             request.method,
-            # From its parts, since reading a URL takes longer.
+            # Built from its parts, since parsing a URL takes longer.
             URL.build(
                 scheme=base.scheme,
                 authority=base.raw_authority,
@@ -308,7 +308,7 @@ class AiohttpTransport(Transport):
         )
         content = response.content
         try:
-            # Most answers are there as a whole by now.
+            # By now, most answers are complete.
             body = content.read_nowait() if content.is_eof() else await _read(content, call)
         finally:
             if content.at_eof():
@@ -327,13 +327,13 @@ class AiohttpTransport(Transport):
     def _checked(self, request: Request, answer: Response) -> Response:
         if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
             raise self._proxy_refusal(request)
-        # Of a failure the status counts, however long its body is.
+        # For a failure the status counts, however long its body is.
         if len(answer.body) > MAX_BODY and answer.status in _SUCCESS:
             raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
         return answer
 
     def _lent_settings(self, attempt: "_Attempt") -> "_Settings":
-        """Return what a session that was lent is told with each request."""
+        """Return the settings that a lent session gets with each request."""
         return {
             "raise_for_status": False,
             "auto_decompress": True,
@@ -481,7 +481,7 @@ class _Connections:
         """
         number = self._numbers.get(connection)
         if number is not None:
-            # One with an answer on it that nobody asked for would give it to whoever asks next.
+            # An answer that nobody asked for would go to the next request on the connection.
             return number > self.distrusted and not connection.should_close
         if connection.should_close:
             raise aiohttp.ServerDisconnectedError("the server answered before it was asked")
@@ -573,7 +573,7 @@ class _Attempt:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Let the request out once: a middleware, for a session that has a connector of its own."""
+        """Send the request once: a middleware, for a session that has its own connector."""
         if self._failure is not None:
             raise self._failure
         send = request.send

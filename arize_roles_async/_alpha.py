@@ -32,7 +32,7 @@ def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
             warnings.warn(
                 f"{name} is ALPHA and may change without notice", AlphaWarning, stacklevel=2
             )
-            # Only after it: a warning that a filter turned into an error is due again.
+            # Only now: a warning that a filter turned into an error comes again.
             _warned.add(name)
         return method(*args, **kwargs)
 

@@ -50,7 +50,7 @@ _REFUSALS: Final = {
     "POST": {403: _Tells.LOOK, 409: _Tells.LOOK},
     # The name may be taken because an earlier attempt gave it to this role.
     "PATCH": {404: _Tells.NOT_MADE, 409: _Tells.LOOK},
-    # What is bound to users, or else in the way of a deletion, is there.
+    # A role that cannot be deleted, such as one that users hold, is there.
     "DELETE": {404: _Tells.MADE, 409: _Tells.NOT_MADE},
 }
 # The statuses that the reference documents for a change that was made, and 200 for a create.
@@ -155,7 +155,7 @@ class Call:
         self.seen: float = now
         """The latest time that the machine was told."""
         self.number: int = 0
-        """The place of the call among those of its client, as they began; set by the driver."""
+        """Its place in the order in which calls of its client began; set by the driver."""
         self._attempt = 0
         self._forgiven = 0
         self._granted: int | None = None
@@ -190,7 +190,7 @@ class Call:
         self._granted = granted
 
     def hold_back(self, request: Request, seconds: float | None) -> None:
-        """Note that a rate limit holds a request back for so long; None is no longer."""
+        """Note that a rate limit holds a request back for so many seconds; None ends that."""
         self._held_back = None if seconds is None else (request, seconds)
 
     def mark_sent(self, now: float) -> None:
@@ -210,7 +210,7 @@ class Call:
         """Whether the request under way may have reached the service."""
         return self._in_flight
 
-    def is_read_by(self, response: Response) -> bool:
+    def is_read_result(self, response: Response) -> bool:
         """Tell whether an answer is just the result of a read, which is the usual path."""
         return response.status in _SUCCESS and not self._is_change and not self.unsettled
 

@@ -1,4 +1,4 @@
-"""Every method of a client, once, over a transport: the methods and the driver of their calls."""
+"""Every method of a client, written once for any transport, and the driver of their calls."""
 
 import functools
 import logging
@@ -26,7 +26,7 @@ from arize_roles_async._lookup import KnownRoles, NameLookup
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._pace import Turn, Turnstile
-from arize_roles_async._paging import RolePages
+from arize_roles_async._paging import RolePages, make_listing
 from arize_roles_async._permissions import PermissionsArgument
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._requests import (
@@ -88,7 +88,7 @@ class BaseRolesClient(RolesClient):
         cursor: str | None = None,
         is_predefined: bool | None = None,
     ) -> RolePages:
-        return RolePages.of(
+        return make_listing(
             self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined
         )
 
@@ -266,8 +266,8 @@ class BaseRolesClient(RolesClient):
             name, lambda page: self._fetch(call, page), lambda role_id: self._get(call, role_id)
         )
 
-    # Looks at the account, after a change whose attempts do not tell whether it was made. `failure`
-    # is what the last attempt ended in.
+    # These look at the account after a change whose attempts do not tell whether it was made.
+    # `failure` is what the last attempt ended in.
 
     async def _find_created(self, call: Call, new: CreateRole, failure: RolesError) -> Role:
         """Return the role that this call made, or raise what its failure means."""
@@ -294,9 +294,7 @@ class BaseRolesClient(RolesClient):
     async def _find_similar(self, call: Call, name: str) -> Role | None:
         """Return the role with a name, or with one that differs by case and outer spaces."""
         similar: Role | None = None
-        async for role in RolePages.of(
-            lambda page: self._fetch(call, page), limit=None, cursor=None, is_predefined=None
-        ):
+        async for role in make_listing(lambda page: self._fetch(call, page)):
             if role.name == name:
                 return role
             if _fold(role.name) == _fold(name):
@@ -359,7 +357,7 @@ class BaseRolesClient(RolesClient):
                 outcome = error
             finally:
                 turnstile.exit()
-            if isinstance(outcome, Response) and call.is_read_by(outcome) and self._is_quiet():
+            if isinstance(outcome, Response) and call.is_read_result(outcome) and self._is_quiet():
                 return decode(request, outcome)
             now = transport.now()
             self._observe(call, request, outcome, started, now)
@@ -373,7 +371,7 @@ class BaseRolesClient(RolesClient):
                     *(request, call.attempt, step.delay, step.failure),
                 )
                 started = now
-                # After a 429 that says how long to wait, the request waits for its turn, as all do.
+                # After a 429 with a `Retry-After`, the request waits for its turn, as all do.
                 if not (_is_refusal(outcome) and turnstile.pace.held_until > now):
                     await transport.sleep(step.delay)
                     started = transport.now()
@@ -479,8 +477,8 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     raise ValidationError(violations=(Violation("role_id, role", "exactly one must be given"),))
 
 
-# Decoders that check whether an answer fits its request: one that nobody asked for may have been
-# waiting on the connection.
+# These decoders check that an answer fits its request, since an answer that nobody asked for may
+# have been waiting on the connection.
 
 
 def _expect_id(role_id: str, request: Request, response: Response) -> Role:

@@ -39,7 +39,7 @@ _RESERVED: Final = frozenset(
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client needs to know before its first call."""
+    """Where and how a client connects."""
 
     base_url: str
     api_key: Secret[str]
@@ -86,7 +86,7 @@ def configure(
 
     Args:
         api_key: As `AiohttpRolesClient` takes it, like all but the last.
-        base_url: A secret, since it is not known yet to hold no password.
+        base_url: A secret, since nothing has checked yet that it holds no password.
         region: One of `REGIONS`.
         verify: Whether the server's certificate is checked.
         ca_file: Certificates of the authorities to trust.
@@ -120,8 +120,8 @@ def configure(
     )
 
 
-# Whatever holds a secret is a `Secret` in each frame that may raise; those that look at the value
-# return what is wrong with it.
+# In each frame that may raise, whatever may be secret is a `Secret`. The functions that look at the
+# value do not raise: they return what is wrong with it.
 
 
 def _api_key(api_key: Secret[str | None]) -> Secret[str]:

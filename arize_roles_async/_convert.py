@@ -1,7 +1,7 @@
-"""Response objects to plain data and back, with errors that name the field.
+"""Converts response objects to plain data and back, with errors that name the field.
 
-Kept apart because cattrs takes longer to import than most callers need: a response of the usual
-shape is decoded in `_wire` without it. It knows no model: what to convert is an argument.
+Kept apart because cattrs takes long to import, and most callers never need it: `_wire` decodes a
+response of the usual shape without it. It knows no model: what to convert is an argument.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """The time limits of all calls of a client, over one timer of the event loop.
 
-To set a timer for each call, as `asyncio.timeout` and aiohttp's own limits do, took a tenth of the
+Setting a timer for each call, as `asyncio.timeout` and aiohttp's own limits do, took a tenth of the
 time of a whole call. Nearly every limit is removed long before it is due, so one timer, set to the
 earliest of them, rarely fires.
 """
@@ -72,9 +72,9 @@ class Deadlines:
 
 
 class Deadline(TimeLimit):
-    """The block that a call runs in: cancelled when the call's time is up, and says so.
+    """The block that a call runs in: it is cancelled, and raises, when the call's time is up.
 
-    Like `asyncio.timeout`, but the call tells which error to raise, the timer is shared, and a part
+    Like `asyncio.timeout`, but the call says which error to raise, the timer is shared, and a part
     of the block may be due earlier.
     """
 
@@ -133,5 +133,5 @@ class Deadline(TimeLimit):
         self._task.cancel()
 
     def _takes_back(self) -> bool:
-        """Take back its own cancellation, and tell whether nobody else asked for one as well."""
+        """Take back its own cancellation, and tell whether nobody else asked for one."""
         return self._task.uncancel() <= self._cancelling

@@ -20,7 +20,7 @@ def shorten(text: str | None) -> str:
 
 
 def shorten_permissions(permissions: "Permissions | None") -> str:
-    """Return the first few permissions and how many there are besides."""
+    """Return the first few permissions and how many more there are."""
     if permissions is None:
         return "None"
     # A permission that this version does not know may be any text.
@@ -29,7 +29,7 @@ def shorten_permissions(permissions: "Permissions | None") -> str:
 
 
 def shorten_roles(roles: "Sequence[Role]") -> str:
-    """Return the names of the first few roles and how many there are besides."""
+    """Return the names of the first few roles and how many more there are."""
     first = [shorten(role.name) for role in roles[:_MAX_NAMES]]
     return f"[{_with_rest(first, len(roles))}]"
 

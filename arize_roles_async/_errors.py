@@ -27,7 +27,7 @@ their `__dict__`.
 from collections.abc import Mapping
 from typing import Final, Literal
 
-# By its older name, as aiohttp has imported that already; the newer one takes six modules more.
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 
 from arize_roles_async._text import one_line
@@ -88,8 +88,8 @@ class ValidationError(RolesError, ValueError):
     """The arguments break a rule of the service; nothing was sent.
 
     Attributes:
-        violations: Every broken rule, not only the first, with the field that breaks it. The
-            message tells the first ten; of data that was converted, these are the first few.
+        violations: Every broken rule, not only the first, with the field that breaks it; for data
+            that was converted, only the first few. The message tells the first ten.
     """
 
     def __init__(self, message: str = "", *, violations: tuple[Violation, ...] = ()) -> None:
@@ -108,7 +108,7 @@ class ConfigurationError(RolesError):
 
 
 class MissingExtraError(RolesError, ImportError):
-    """A conversion needs an optional package that is not installed; the message says how to."""
+    """A conversion needs an optional package that is not installed; the message names it."""
 
 
 class ClientStateError(RolesError, RuntimeError):
@@ -124,7 +124,7 @@ class StatusError(RolesError):
 
     Attributes:
         status: The HTTP status.
-        problem: The parsed problem document; None if the body was none.
+        problem: The parsed problem document; None if the body was not one.
         from_service: Whether the answer is the service's own word.
         method: The HTTP method of the request.
         path: Its path, without host.

@@ -1,8 +1,8 @@
-"""Finding roles by name: the service has no such call, so the listing is walked.
+"""Finding roles by name: the service has no such call, so the client walks the listing.
 
-A role that the client has seen is looked for at its ID first: if it is there and still has the
-name, it is the one, since names are unique. Else, and if more calls look for a name at the same
-moment than a walk has pages, the listing is walked.
+If the client has seen a role with the name, it first gets the role with that ID. If that role
+still has the name, it is the one, since names are unique. Otherwise, or if more calls look for a
+name at the same moment than a walk has pages, the client walks the listing.
 
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
 after the call was made, so that it sees every role that existed then. A call leaves the walk as
@@ -30,15 +30,15 @@ _SLICE_COST: Final = 200_000
 
 
 class KnownRoles:
-    """The IDs of the roles that a client saw last, by name; some thousands at most.
+    """The IDs of the roles that a client saw last, by name; a few thousand at most.
 
-    They may be out of date, and only tell where to look first.
+    An ID may be out of date: it only tells where to look first.
     """
 
     def __init__(self) -> None:
         self._recent: dict[str, str] = {}
-        # In parts, so that the oldest names go together and learning a page costs little; by the
-        # ID of its first role, so that a page that is asked for again takes its own place.
+        # In parts, so that the oldest names are dropped together and learning a page costs little.
+        # The key is the ID of the first role, so that a page that comes again replaces itself.
         self._parts: dict[str, dict[str, str]] = {}
 
     def learn(self, role: Role) -> None:
@@ -80,7 +80,7 @@ class KnownRoles:
         return next((part[name] for part in self._newest_first() if name in part), None)
 
     def forget(self, name: str) -> None:
-        """Keep the ID of a name no longer, as it is out of date."""
+        """Drop the ID of a name, since it is out of date."""
         for part in self._newest_first():
             part.pop(name, None)
 
@@ -201,7 +201,7 @@ class NameLookup:
             NotFoundError: No role has the name; it carries the closest few that exist.
             RolesError: The walk failed.
         """
-        # Here, as most callers have IDs and none of them has to import it then.
+        # Imported here, since most callers have IDs and do not need it.
         from anyio.lowlevel import current_token
 
         loop = current_token()
@@ -279,7 +279,7 @@ async def _not_found(name: str, names: list[str]) -> NotFoundError:
     closest = difflib.get_close_matches(asked, closest + part, _MAX_CLOSEST, _SIMILAR)
     shown = ", ".join(map(quoted, closest))
     error = NotFoundError(
-        f"no role is named {quoted(name)}" + (f"; the closest are {shown}" if shown else ""),
+        f"no role is named {quoted(name)}" + (f"; similar names: {shown}" if shown else ""),
         status=404,
         method="GET",
         path="/v2/roles",

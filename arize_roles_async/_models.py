@@ -1,10 +1,15 @@
-"""What the service answers with: roles, and pages of them."""
+"""What the service answers with: roles, and pages of them.
+
+The rule for records, in both packages: what a caller holds is a frozen attrs class; what crosses
+the wire or lives for one call (`_requests`, `_wire`) is a msgspec Struct, which is made five times
+as fast and takes less time to define.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, overload
 
-# By its older name, as aiohttp has imported that already; the newer one takes six modules more.
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 import msgspec
 

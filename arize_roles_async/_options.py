@@ -7,7 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, cast
 
-# By its older name, as aiohttp has imported that already.
+# The older name of attrs, which aiohttp has imported already.
 import attr
 
 from arize_roles_async._errors import (
@@ -29,9 +29,9 @@ def _check_seconds(options: object, *names: str) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0.0 < value <= _LARGEST:
             # Python refuses to write an integer of thousands of digits.
-            given = "a number above all floats" if number and value > _LARGEST else repr(value)
+            given = "one too large for a float" if number and value > _LARGEST else repr(value)
             raise ConfigurationError(
-                f"{type(options).__name__}.{name} must be seconds above 0, not {given}"
+                f"{type(options).__name__}.{name} must be a number of seconds above 0, not {given}"
             )
 
 
@@ -78,12 +78,12 @@ class RetryPolicy:
 
     Args:
         attempts: Attempts in all; 1 is no retry. A 429 after the first counts only if the service
-            granted the client nothing since the one before: else it only decided whose turn it was.
+            granted the client nothing since the one before; else it only decided whose turn it was.
         backoff: The most seconds of the first wait.
         max_backoff: The most seconds of any wait.
         max_retry_after: The most seconds of `Retry-After` that the client waits. If the service
-            asks for more, the error is raised at once and carries the value. After a 429, so is
-            that of every other call that would have to wait as long.
+            asks for more, the error is raised at once and carries the value. After a 429, every
+            other call that would have to wait as long fails at once, too.
 
     Raises:
         ConfigurationError: A value is of the wrong type, or out of its range.
@@ -175,7 +175,7 @@ def http_date(date: str) -> float | None:
     """Return the seconds since the epoch that an HTTP date stands for, or None if it is not one."""
     try:
         moment = parsedate_to_datetime(date)
-        # Every date of HTTP's is in GMT, and its oldest form does not say so.
+        # Every HTTP date is in GMT, and the oldest form does not say so.
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, TypeError, IndexError):
         return None

@@ -40,8 +40,8 @@ _ONE_BATCH: Final = 64
 class Pace:
     """When the next request of a client may go.
 
-    The pace assumes that the service limits by a token bucket: so many requests a second, and a
-    burst at once. A refusal (429) means that the bucket is empty, so the requests granted between
+    The pace assumes that the service limits by a token bucket: a number of requests a second, and
+    a burst at once. A refusal (429) means that the bucket is empty, so the requests granted between
     two refusals show the rate, and those granted before the first refusal the burst. After a
     refusal no request goes before the time that the service asked to wait. Then the rate begins
     below the measured one, approaches it, stays there, and rises until the next refusal (cubic
@@ -264,16 +264,16 @@ class Turn:
 
     def __init__(self, number: int, deadline: float, patience: float) -> None:
         self.number: int = number
-        """The number of its call; a call that is tried again has the number that it had."""
+        """The number of its call; a call that is tried again keeps it."""
         self.deadline: float = deadline
         self.patience: float = patience
-        """Seconds that the call waits for a hold at most."""
+        """The most seconds that the call waits for a hold."""
         self.is_late: bool = False
         """Whether it is certain that the request cannot go in time."""
         self.has_slot: bool = False
         """Whether another call's slot was handed over to it."""
         self.left: bool = False
-        """Whether it waits no longer."""
+        """Whether it has stopped waiting."""
         self._wake: Callable[[], object] | None = None
 
     def on_wake(self, wake: Callable[[], object] | None) -> None:
@@ -287,11 +287,11 @@ class Turn:
 
 
 class Turnstile:
-    """Lets requests go in the order in which their calls began, so many at once.
+    """Lets requests go in the order in which their calls began, at most so many at once.
 
-    A call whose request has to wait joins, and asks how long: the first in the queue waits for
-    the pace, the others until they are woken. It asks again after that, and leaves when it gives
-    up. Nothing here takes time that grows with the number of those that wait.
+    A call whose request has to wait joins the queue and asks how long. The first in the queue waits
+    for the pace, the others until they are woken; then each asks again. A call that gives up
+    leaves. Nothing here takes longer the more calls wait.
     """
 
     __slots__ = (
@@ -327,18 +327,18 @@ class Turnstile:
         return True
 
     def restart(self) -> None:
-        """Forget who waits and what is under way, in an event loop that was closed."""
+        """Forget what waits and what is under way in an event loop that was closed."""
         self._queue.clear()
         self._deadlines.clear()
         self._free = self._slots
 
     def exit(self) -> None:
-        """Note that a request is under way no longer."""
+        """Note that a request has ended."""
         self._answered += 1
         if self._queue:
             self._give_back()
         elif self._free < self._slots:
-            # What an event loop left behind that was closed may still come.
+            # Not so for a request that ends after its event loop was closed.
             self._free += 1
 
     def join(self, turn: Turn) -> None:
@@ -381,7 +381,7 @@ class Turnstile:
         return 0.0
 
     def leave(self, turn: Turn) -> None:
-        """Wait no longer: the request went, or its call gave up."""
+        """Stop waiting: the request went, or its call gave up."""
         if turn.has_slot:
             turn.has_slot = False
             self._give_back()

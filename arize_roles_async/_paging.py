@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, Final, NoReturn, Protocol, Self
+from typing import Any, Final, NoReturn, Protocol
 
 from msgspec.structs import replace
 
@@ -41,36 +41,14 @@ class RolePages:
         self._request = request
         self._walk_limit = walk_limit
 
-    @classmethod
-    def of(
-        cls,
-        fetch: Fetch,
-        *,
-        limit: int | None,
-        cursor: str | None,
-        is_predefined: bool | None,
-    ) -> Self:
-        """Return a listing for the arguments of `list`, over a function that takes a request.
-
-        Raises:
-            ValidationError: An argument breaks its rule.
-        """
-        request = ListRoles(
-            limit=DEFAULT_LIMIT if limit is None else limit,
-            cursor=cursor,
-            is_predefined=is_predefined,
-        )
-        return cls(fetch, request, walk_limit=MAX_LIMIT if limit is None else limit)
-
-    @classmethod
+    @staticmethod
     def from_fetch(
-        cls,
         fetch: FetchPage,
         *,
         limit: int | None = None,
         cursor: str | None = None,
         is_predefined: bool | None = None,
-    ) -> Self:
+    ) -> "RolePages":
         """Return a listing over a function of your own that gets one page.
 
         Args:
@@ -89,7 +67,7 @@ class RolePages:
                 limit=request.limit, cursor=request.cursor, is_predefined=request.is_predefined
             )
 
-        return cls.of(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
+        return make_listing(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
 
     def __repr__(self) -> str:
         return f"<RolePages, not asked for yet: {_HOW}>"
@@ -108,7 +86,7 @@ class RolePages:
 
         Raises:
             InvalidResponseError: While iterating: the service gave a cursor for the second time,
-                or said that more follows without one.
+                or none although more roles follow.
         """
         return _PageIterator(self._fetch, Walk(replace(self._request, limit=self._walk_limit)))
 
@@ -116,6 +94,26 @@ class RolePages:
         """Return every role, all pages gathered into one response."""
         roles = [role async for role in self]
         return ListRolesResponse(roles=tuple(roles), pagination=PaginationMetadata(has_more=False))
+
+
+def make_listing(
+    fetch: Fetch,
+    *,
+    limit: int | None = None,
+    cursor: str | None = None,
+    is_predefined: bool | None = None,
+) -> RolePages:
+    """Return a listing for the arguments of `list`, over a function that takes a request.
+
+    Raises:
+        ValidationError: An argument breaks its rule.
+    """
+    request = ListRoles(
+        limit=DEFAULT_LIMIT if limit is None else limit,
+        cursor=cursor,
+        is_predefined=is_predefined,
+    )
+    return RolePages(fetch, request, walk_limit=MAX_LIMIT if limit is None else limit)
 
 
 class Walk:

@@ -1,7 +1,7 @@
 """The rules of the service that need only the arguments of a call.
 
 Both sides build these objects: the client before it sends anything, the fake account from the
-JSON that arrived. Each collects every rule that is broken, so that one error names them all.
+JSON that arrived. Each object checks all its rules, so that one error names all that are broken.
 """
 
 import base64
@@ -85,7 +85,7 @@ def limit_rule(limit: object) -> str | None:
 
 
 def text_rule(text: object) -> str | None:
-    """Return what is wrong with an ID, a cursor or a name that is only looked for, or None."""
+    """Return what is wrong with an ID, a cursor or a name to look for, or None."""
     if not isinstance(text, str):
         return f"must be a string, not {_kind(text)}"
     if not text:
@@ -131,9 +131,9 @@ def _unless_none(value: object) -> object:
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
-    """Return permissions as members, each once, in the place where it came first.
+    """Return permissions as members, each once, in the order in which they first came.
 
-    What is not an iterable of permissions is returned as it is, for the rule to refuse.
+    What is not an iterable of permissions is returned as it is, and the rule refuses it.
     """
     return cast("tuple[AnyPermission, ...]", _normalize_permissions(permissions))
 
@@ -150,9 +150,6 @@ def _normalize_permissions(permissions: object) -> object:
 
 def _is_several(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-
-
-# Structs: to define them as attrs classes would take a hundredth of the time of importing aiohttp.
 
 
 class CreateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

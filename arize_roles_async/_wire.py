@@ -42,9 +42,6 @@ _ABOUT_AN_ID: Final = frozenset({400, 404})
 _PROXY_AUTHENTICATION: Final = 407
 
 
-# Structs, not attrs classes: each call makes some, and a struct is made in a fifth of the time.
-
-
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP request without its connection, as every transport takes it."""
 
@@ -77,7 +74,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
     secret: str | None = None
-    """The API key that was sent, which no error may quote from an answer that echoes it."""
+    """The API key that was sent; an answer may echo it, and no error may quote it."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
@@ -112,9 +109,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 _M = TypeVar("_M", Role, ListRolesResponse)
 
 
-# Decoders are made on first use, since that takes longer than importing most modules; and one at a
-# time, since msgspec shares what it knows of a class before it is complete, which crashes a second
-# thread.
+# Decoders are made on first use, since making one takes longer than importing most modules; and one
+# at a time, since msgspec shares what it knows of a class before it is complete, which crashes a
+# second thread.
 _making: Final = threading.Lock()
 
 
@@ -224,7 +221,7 @@ def status_error(request: Request, response: Response) -> StatusError:
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
-        message += f", which is not in the service's own words{_describe(response, problem)}"
+        message += f", but not in the service's own words: {_describe(response, problem)}"
     wait = response_retry_after(response)
     if wait is not None:
         message += f" (retry after {wait:g} s)"
@@ -259,16 +256,16 @@ def _quote(text: str) -> str:
 
 
 def _describe(response: Response, problem: ProblemDetails | None) -> str:
-    """Return what a foreign answer says: its title, the text of its page, or its bytes."""
+    """Return what an answer of a gateway says: its title, the text of its page, or its bytes."""
     if problem is not None and (problem.title or problem.detail):
-        return ": " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
+        return _quote(": ".join(filter(None, (problem.title, problem.detail))))
     if not response.body:
-        return ", but an empty body"
-    return f": {_page_text(response) or excerpt(response)}"
+        return "it has no body"
+    return _page_text(response) or excerpt(response)
 
 
 def _page_text(response: Response) -> str:
-    """Return what a page says, quoted, on one line, without the API key; empty if it is none."""
+    """Return what a page says, quoted, on one line, without the API key; empty if it is no page."""
     from arize_roles_async._gateway_page import page_text
 
     text = page_text(response.body)

@@ -1,19 +1,20 @@
-'''Roles as code: a file says what an account's custom roles are to be, a plan what that takes.
+'''Roles as code: a file declares an account's custom roles, a plan shows what has to change.
 
-    from arize_roles_async import as_code
+```python
+from arize_roles_async import as_code
+declaration = as_code.loads("""
+    absent = ["Temp Analyst"]
+    [roles."AI Engineer"]
+    previously = ["ML Engineer"]
+    permissions = ["DATASET_CREATE", "DATASET_READ"]
+""")
+plan = await as_code.plan(roles, declaration)  # one walk, changes nothing
+print(plan)  # a diff
+await as_code.apply(roles, declaration, expected=plan)
+```
 
-    declaration = as_code.loads("""
-        absent = ["Temp Analyst"]
-        [roles."AI Engineer"]
-        previously = ["ML Engineer"]
-        permissions = ["DATASET_CREATE", "DATASET_READ"]
-    """)
-    plan = await as_code.plan(roles, declaration)  # one walk, changes nothing
-    print(plan)  # a diff
-    await as_code.apply(roles, declaration, expected=plan)
-
-A name, present or past, stands once in a file, so that no change depends on another. Nothing is
-deleted that `absent` does not name, so that a file that was cut short deletes nothing else.
+A name, present or past, appears only once in a file, so no change depends on another. Only roles
+that `absent` names are deleted, so a file that was cut short deletes no others.
 '''
 
 import hashlib
@@ -63,12 +64,12 @@ def _by_name(roles: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
 
 @attr.frozen(kw_only=True)
 class DeclaredRole:
-    """A role as it is to be, whole; a `Declaration` checks it.
+    """A whole role, as the account should have it; a `Declaration` checks it.
 
     Args:
-        name: Its name, under the rules of `RolesClient.create`, as are the next two.
-        permissions: All that it is to hold, in any order.
-        description: Its description; None and an empty one are none.
+        name: Its name; it and the next two follow the rules of `RolesClient.create`.
+        permissions: All its permissions, in any order.
+        description: Its description; an empty one is the same as None.
         previously: Former names. A role that has one is renamed, and whoever holds it keeps it.
     """
 
@@ -80,14 +81,14 @@ class DeclaredRole:
 
 @attr.frozen(kw_only=True)
 class Declaration:
-    """What an account's custom roles are to be; one that it does not name is left alone.
+    """The custom roles that an account should have; a role that it does not name is left alone.
 
     Args:
-        roles: The roles that are to be there.
-        absent: The names of roles that are not to be there.
+        roles: The roles that the account should have.
+        absent: The names of roles that it should not have.
 
     Raises:
-        ValidationError: A role breaks a rule, or a name stands twice. It holds every violation.
+        ValidationError: A role breaks a rule, or a name appears twice. It holds every violation.
     """
 
     roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_by_name)
@@ -140,7 +141,7 @@ def _violations(roles: Iterable[DeclaredRole], absent: tuple[str, ...]) -> Itera
         if message := text_rule(name):
             yield Violation(path, message)
         elif name in first:
-            message = f"{quote(name)} stands at {first[name]} too; a name, present or past, stands"
+            message = f"{quote(name)} is at {first[name]} too; a name, present or past, appears"
             yield Violation(path, f"{message} once, so a swap takes two runs and a third name")
         else:
             first[name] = path
@@ -168,7 +169,7 @@ def loads(text: str) -> Declaration:
             return {}
         given = cast("dict[str, Any]", value)
         strange = [f"{path}.{quote(key)}".removeprefix("$.") for key in given if key not in keys]
-        message = f"is not a key here; {', '.join(keys)} are"
+        message = f"is not a key here; the keys are {', '.join(keys)}"
         violations.extend(Violation(where, message) for where in strange)
         return {key: given[key] for key in given if key in keys}
 
@@ -189,7 +190,7 @@ def loads(text: str) -> Declaration:
 
 
 async def export(client: RolesClient) -> Declaration:
-    """Return what declares an account's custom roles; raises as `compare` and `Declaration` do."""
+    """Return a declaration of an account's roles; raises as `compare` and `Declaration` do."""
     roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
     if violations := tuple(_refusals("roles", roles)):
         raise PlanError(violations=violations)
@@ -236,17 +237,17 @@ class Change:
 
 @attr.frozen(kw_only=True)
 class Plan:
-    """What it takes to make an account as declared; `str` of it is a diff."""
+    """What has to change to make an account as declared; `str` of it is a diff."""
 
     changes: tuple[Change, ...]
     """In the order in which they are made: updates, deletes, creates, each by name."""
     unchanged: tuple[Role, ...]
     undeclared: tuple[Role, ...]
-    """The custom roles that are not named; no change is theirs."""
+    """The custom roles that are not named; no change is to them."""
 
     @property
     def checksum(self) -> str:
-        """What plans that would do the same have in common, on any machine: SHA-256, in hex."""
+        """The same for plans that would do the same, on any machine: SHA-256, in hex."""
         changes = [{**change.to_dict(), "note": None} for change in self.changes]
         return hashlib.sha256(json.dumps(changes, sort_keys=True).encode()).hexdigest()
 
@@ -268,7 +269,7 @@ class Plan:
         return "\n".join(["```diff", *kept, *more, summary, checksum, "```", ""])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready data, the roles that stay as they are by their names."""
+        """Return it as JSON-ready data; roles that stay as they are appear by their names."""
         return {
             "changes": [change.to_dict() for change in self.changes],
             "unchanged": [role.name for role in self.unchanged],
@@ -298,16 +299,16 @@ class PlanError(ValidationError):
 
 
 async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
-    """Return what it takes to make an account as declared; raises as `compare` does."""
+    """Return what has to change to make an account as declared; raises as `compare` does."""
     return compare((await roles.list().all()).roles, declaration)
 
 
 def compare(roles: Iterable[Role], declaration: Declaration) -> Plan:
-    """Return what it takes to make an account of these roles, predefined ones too, as declared.
+    """Return what has to change to make an account of these roles (predefined too) as declared.
 
     Raises:
-        PlanError: It does not fit the account: a role and a former name of it are both there, a
-            name is a predefined role's, a permission is withheld, or not known and held by none.
+        PlanError: It does not fit the account: a role and a former name of it both exist, a name
+            is a predefined role's, a permission is withheld, or not known and held by none.
     """
     by_name = {role.name: role for role in sorted(roles, key=lambda role: role.name)}
     held = {str(p) for role in by_name.values() for p in role.permissions or ()}
@@ -319,7 +320,7 @@ def compare(roles: Iterable[Role], declaration: Declaration) -> Plan:
         violations += _refusals(path, found)
         if len(found) > 1:
             several = " and ".join(quote(role.name) for role in found)
-            violations.append(Violation(path, f"{several} are all there; which is it to be?"))
+            violations.append(Violation(path, f"{several} exist, but are declared as one role"))
         pairs.append((found[0] if found else None, declared))
     absent = declaration.absent
     deleted = [by_name[name] for name in absent if name in by_name]
@@ -345,7 +346,7 @@ def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
         if role.is_predefined:
             yield Violation(path, f"{quote(role.name)} is predefined, and cannot be changed")
         if role.permissions is None:
-            yield Violation(path, f"{quote(role.name)} shows permissions only with ROLE_READ")
+            yield Violation(path, f"permissions of {quote(role.name)} are hidden without ROLE_READ")
 
 
 def _likeness(role: Role | DeclaredRole) -> tuple[str, str]:
@@ -368,7 +369,7 @@ class ApplyError(RolesError):
 
     Attributes:
         made, failed, not_reached: The changes before it, it, and those after it.
-        may_have_been_made: Whether it may have been made all the same, or otherwise than asked.
+        may_have_been_made: Whether it may still have been made, perhaps not as asked.
     """
 
     made: tuple[Change, ...] = ()
@@ -421,8 +422,7 @@ async def _make(roles: RolesClient, change: Change) -> None:
     role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
     withheld = {"permissions"} if role.permissions is None else ()
     if others := [field for field in _differing(role, after) if field not in withheld]:
-        message = f"the answer has another {' and '.join(others)} than was asked"
-        raise errors.InvalidResponseError(message)
+        raise errors.InvalidResponseError(f"the answer has a different {' and '.join(others)}")
 
 
 def _failure(changes: tuple[Change, ...], position: int, cause: RolesError) -> ApplyError:

@@ -352,7 +352,7 @@ class TestFailing:
         with pytest.raises(ApplyError, match=r"^(create|update) .* may have been made: ") as caught:
             await apply(Contradicting(account), wanted)
         assert caught.value.may_have_been_made is True
-        assert str(caught.value.__cause__) == f"the answer has another {named} than was asked"
+        assert str(caught.value.__cause__) == f"the answer has a different {named}"
 
     async def test_long(self) -> None:
         """However much was not reached, the message stays short and on one line."""

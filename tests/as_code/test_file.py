@@ -30,7 +30,7 @@ NAMES = (
     "- _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
 )
 KINDS = "must hold permissions or their identifiers"
-ONCE = "a name, present or past, stands once, so a swap takes two runs and a third name"
+ONCE = "a name, present or past, appears once, so a swap takes two runs and a third name"
 
 
 def violations(text: str) -> list[tuple[str, str]]:
@@ -126,10 +126,10 @@ class TestRefusing:
             previously = ["Former"]
         """
         assert violations(text) == [
-            ('"extra"', "is not a key here; absent, roles are"),
+            ('"extra"', "is not a key here; the keys are absent, roles"),
             (
                 'roles."AI Engineer"."permission"',
-                "is not a key here; description, previously, permissions are",
+                "is not a key here; the keys are description, previously, permissions",
             ),
             ('roles."AI Engineer".description', "must be a string, not bool"),
             ('roles."AI Engineer".permissions', "must hold at least one permission"),
@@ -139,11 +139,11 @@ class TestRefusing:
             ('roles."Ünal".name', NAMES.format(r"'\xdc'")),
             ('roles."Other".permissions', f"{KINDS}, not dict"),
             ('roles."Reader".previously', "must not be empty"),
-            ('roles."Ünal".previously', f'"Reader" stands at roles."Reader" too; {ONCE}'),
-            ('roles."Other".previously', f'"Former" stands at roles."Ünal".previously too; {ONCE}'),
+            ('roles."Ünal".previously', f'"Reader" is at roles."Reader" too; {ONCE}'),
+            ('roles."Other".previously', f'"Former" is at roles."Ünal".previously too; {ONCE}'),
             ("absent", "must be a string, not int"),
-            ("absent", f'"AI Engineer" stands at roles."AI Engineer" too; {ONCE}'),
-            ("absent", f'"Twice" stands at absent too; {ONCE}'),
+            ("absent", f'"AI Engineer" is at roles."AI Engineer" too; {ONCE}'),
+            ("absent", f'"Twice" is at absent too; {ONCE}'),
         ]
 
     def test_not_tables(self) -> None:
@@ -162,8 +162,8 @@ class TestRefusing:
             permissions = ["ROLE_READ"]
         """
         assert violations(text) == [
-            ('roles."B"', f'"B" stands at roles."A".previously too; {ONCE}'),
-            ('roles."B".previously', f'"A" stands at roles."A" too; {ONCE}'),
+            ('roles."B"', f'"B" is at roles."A".previously too; {ONCE}'),
+            ('roles."B".previously', f'"A" is at roles."A" too; {ONCE}'),
         ]
 
     def test_chain(self) -> None:
@@ -176,9 +176,7 @@ class TestRefusing:
             previously = ["A"]
             permissions = ["ROLE_READ"]
         """
-        assert violations(text) == [
-            ('roles."B"', f'"B" stands at roles."C".previously too; {ONCE}')
-        ]
+        assert violations(text) == [('roles."B"', f'"B" is at roles."C".previously too; {ONCE}')]
 
     def test_in_python(self) -> None:
         """A declaration that is made in Python keeps the same rules."""
@@ -189,13 +187,13 @@ class TestRefusing:
             Violation('roles."A".description', "must have at most 1000 characters, not 1001"),
             Violation('roles."A".permissions', "must hold at least one permission"),
         )
-        twice = Violation('roles."A"', f'"A" stands at roles."A" too; {ONCE}')
+        twice = Violation('roles."A"', f'"A" is at roles."A" too; {ONCE}')
         assert caught.value.violations == (*of_each, *of_each, twice)
 
 
 class TestWriting:
     def test_order(self) -> None:
-        """Roles stand by name, one permission stands a line, and a comma ends each."""
+        """Roles come in the order of names, each permission on a line that ends in a comma."""
         declared = Declaration(
             roles=[
                 DeclaredRole(name="B", permissions=["ROLE_READ"]),

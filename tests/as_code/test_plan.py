@@ -301,10 +301,10 @@ class TestComparing:
         """A role and a former name that are both there are refused."""
         account = account_of("New", "Old", "Older")
         assert violations(account, declaration(declared("New", "Old"), "Older")) == [
-            ('roles."New"', '"New" and "Old" are all there; which is it to be?')
+            ('roles."New"', '"New" and "Old" exist, but are declared as one role')
         ]
         assert violations(account, declaration(declared("Newest", "Old", "Older"))) == [
-            ('roles."Newest"', '"Old" and "Older" are all there; which is it to be?')
+            ('roles."Newest"', '"Old" and "Older" exist, but are declared as one role')
         ]
 
     def test_predefined(self) -> None:
@@ -323,8 +323,8 @@ class TestComparing:
         with pytest.raises(PlanError) as caught:
             compare(roles, declaration("A", absent=["B"]))
         assert [(v.field, v.message) for v in caught.value.violations] == [
-            ('roles."A"', '"A" shows permissions only with ROLE_READ'),
-            ("absent", '"B" shows permissions only with ROLE_READ'),
+            ('roles."A"', 'permissions of "A" are hidden without ROLE_READ'),
+            ("absent", 'permissions of "B" are hidden without ROLE_READ'),
         ]
 
     def test_unknown_permission(self) -> None:
@@ -421,7 +421,9 @@ class TestAsking:
 
         account = Withholding()
         account.add_role("A", ["ROLE_READ"])
-        with pytest.raises(PlanError, match='roles: "A" shows permissions only with ROLE_READ'):
+        with pytest.raises(
+            PlanError, match='roles: permissions of "A" are hidden without ROLE_READ'
+        ):
             await export(FakeRolesClient(account))
 
     async def test_export_odd(self) -> None:

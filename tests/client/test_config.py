@@ -450,16 +450,19 @@ class TestTypes:
             ({"base_url": 5}, "base_url must be a string, not int"),
             ({"region": 5}, "region must be a string, not int"),
             ({"session": 5}, "session must be an aiohttp.ClientSession, not int"),
-            ({"timeout": "30"}, "Timeouts.total must be seconds above 0, not '30'"),
-            ({"timeout": True}, "Timeouts.total must be seconds above 0, not True"),
-            ({"timeout": float("nan")}, "Timeouts.total must be seconds above 0, not nan"),
+            ({"timeout": "30"}, "Timeouts.total must be a number of seconds above 0, not '30'"),
+            ({"timeout": True}, "Timeouts.total must be a number of seconds above 0, not True"),
+            (
+                {"timeout": float("nan")},
+                "Timeouts.total must be a number of seconds above 0, not nan",
+            ),
             (
                 {"timeout": 10**400},
-                "Timeouts.total must be seconds above 0, not a number above all floats",
+                "Timeouts.total must be a number of seconds above 0, not one too large for a float",
             ),
             (
                 {"timeout": 10**9999},
-                "Timeouts.total must be seconds above 0, not a number above all floats",
+                "Timeouts.total must be a number of seconds above 0, not one too large for a float",
             ),
             ({"retry": 3}, "retry must be a RetryPolicy, not int"),
             ({"retry": 0}, "retry must be a RetryPolicy, not int"),
@@ -491,10 +494,10 @@ class TestTypes:
         [
             ({"account": 5}, "account must be a FakeAccount, not int"),
             ({"api_key": 5}, "api_key must be a string, not int"),
-            ({"timeout": "30"}, "Timeouts.total must be seconds above 0, not '30'"),
+            ({"timeout": "30"}, "Timeouts.total must be a number of seconds above 0, not '30'"),
             (
                 {"timeout": 10**400},
-                "Timeouts.total must be seconds above 0, not a number above all floats",
+                "Timeouts.total must be a number of seconds above 0, not one too large for a float",
             ),
             ({"retry": 3}, "retry must be a RetryPolicy, not int"),
         ],
@@ -511,7 +514,9 @@ class TestTypes:
         roles = client(api_key="a-key")
         with pytest.raises(ConfigurationError, match=r"^retry must be a RetryPolicy, not int$"):
             roles.with_options(retry=3)
-        with pytest.raises(ConfigurationError, match=r"^Timeouts\.total must be seconds above 0"):
+        with pytest.raises(
+            ConfigurationError, match=r"^Timeouts\.total must be a number of seconds above 0"
+        ):
             roles.with_options(timeout=-3)
 
     @pytest.mark.parametrize(

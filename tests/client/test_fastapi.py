@@ -59,6 +59,6 @@ async def test_fake(names: dict[str, Any]) -> None:
 
     assert found.json()["permissions"] == ["PROJECT_READ"]
     assert missing.json() == {
-        "detail": "no role is named 'AI Enginer'; the closest are 'AI Engineer'"
+        "detail": "no role is named 'AI Enginer'; similar names: 'AI Engineer'"
     }
     assert [call.operation for call in fake.account.calls] == ["list", "list"]

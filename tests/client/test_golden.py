@@ -612,7 +612,7 @@ class TestAnswers:
         assert caught.value.status == 502
         assert caught.value.problem is None
         message = str(caught.value)
-        assert "which is not in the service's own words: '502 Bad�[31m Gateway xxx" in message
+        assert "but not in the service's own words: '502 Bad�[31m Gateway xxx" in message
         assert "html" not in message
         assert len(message) < 700
 

@@ -234,7 +234,7 @@ class TestTwoAtOnce:
 
 class TestLentSession:
     def test_other_loop(self) -> None:
-        """A session that was lent stays in its loop, so a client has none in the next."""
+        """A lent session stays in its loop, so a client has none in the next."""
         with served() as url:
             clients: list[AiohttpRolesClient] = []
 
@@ -244,7 +244,7 @@ class TestLentSession:
                     await use(clients[0])
 
             asyncio.run(first())
-            with pytest.raises(ClientStateError, match=r"^the session that was lent belongs to "):
+            with pytest.raises(ClientStateError, match=r"^the lent session belongs to "):
                 asyncio.run(use(clients[0]))
 
 

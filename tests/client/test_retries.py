@@ -127,8 +127,7 @@ class TestTriedAgain:
         assert caught.value.__cause__.status == 999
         assert str(caught.value) == (
             "the outcome of create is not known, the change may have been made: "
-            "POST /v2/roles answered 999, which is not in the service's own words, "
-            "but an empty body"
+            "POST /v2/roles answered 999, but not in the service's own words: it has no body"
         )
 
     @pytest.mark.asyncio
@@ -510,7 +509,7 @@ class TestOptions:
     @pytest.mark.parametrize("seconds", [0, -1.0, math.inf, "5", True])
     def test_bad_limit(self, seconds: float) -> None:
         """A limit that makes no sense is refused."""
-        with pytest.raises(ConfigurationError, match="total must be seconds above 0"):
+        with pytest.raises(ConfigurationError, match="total must be a number of seconds above 0"):
             FakeRolesClient(timeout=seconds)
 
 

@@ -139,7 +139,7 @@ class TestLent:
                 await call
 
     async def test_left_open(self) -> None:
-        """A session that was lent is left open."""
+        """A lent session is left open."""
         async with scripted(PAGE) as script, aiohttp.ClientSession() as session:
             async with AiohttpRolesClient("key", base_url=script.url, session=session) as roles:
                 await roles.list()

@@ -122,7 +122,7 @@ def test_readme_example(arize_env: RolesServer, capsys: pytest.CaptureFixture[st
 
     said = capsys.readouterr().out
     assert "AI Engineer (<Permission.PROJECT_READ: 'PROJECT_READ'>, " in said
-    assert "no role is named 'AI Enginer'; the closest are 'AI Engineer'" in said
+    assert "no role is named 'AI Enginer'; similar names: 'AI Engineer'" in said
     arize_env.account.assert_roles({})
 
 
