@@ -208,7 +208,7 @@ class TestClosest:
         assert (error.method, error.path) == ("GET", "/v2/roles")
         shown = ", ".join(map(repr, error.closest))
         assert str(error) == f"no role is named {name!r}" + (
-            f"; the closest are {shown}" if shown else ""
+            f"; similar names: {shown}" if shown else ""
         )
         return error.closest
 
