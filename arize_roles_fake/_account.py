@@ -59,7 +59,7 @@ _numbers: Final = itertools.count()
 class SuspiciousPermissionWarning(UserWarning):
     """A permission that a test seeded is unknown and one letter off a known one."""
 
-    # What a report shows is the name that users import, for their `filterwarnings`.
+    # A report shows the name that users import, for their `filterwarnings`.
     __module__ = "arize_roles_fake"
 
 
@@ -185,9 +185,7 @@ class FakeAccount:
             ValueError: `seconds` is below 0: time does not go back.
         """
         if not seconds >= 0.0:
-            raise ValueError(
-                f"seconds must be 0 or more, since time does not go back, not {seconds}"
-            )
+            raise ValueError(f"seconds must be 0 or more, not {seconds}: time does not go back")
         with self._lock:
             self._ahead += timedelta(seconds=seconds)
 
@@ -533,8 +531,8 @@ class FakeAccount:
 
         A change that raises `RolesConnectionError` or `RolesTimeoutError` has not happened: in
         process no connection is made then. Over HTTP the connection is there before the server
-        knows the call, so it drops or stays silent: a read raises the same class, but a change an
-        `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses connections for real.
+        knows the call, so it drops or stays silent: a read raises the same class, and a change
+        raises an `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses connections.
 
         Args:
             operation: Which calls it strikes; `any` is all five.
@@ -546,8 +544,8 @@ class FakeAccount:
             times: How many requests it strikes, or with `every_attempt` how many calls; None is
                 every one.
             after: How many matching calls it lets pass first, however they end.
-            every_attempt: Whether it strikes every attempt of a call, as the client's own header
-                tells them apart; unless given, where `failure` is an error class.
+            every_attempt: Whether it strikes every attempt of a call, which a header of the client
+                counts. Unless given, it does so if `failure` is an error class.
             when: `before` the account does what it was asked, or `after` it did.
             role: Strikes only calls about the role with this name or ID; for `create`, the name
                 that the call gives.
@@ -769,7 +767,7 @@ class FakeAccount:
             return reply
 
     def _refusal(self, key: str) -> Response | None:
-        """Return the answer to a request that is not even looked at, or None."""
+        """Return the answer to a request that is refused before anything else, or None."""
         if self._outage:
             return problem_response(503, "the service is down")
         if key not in self._keys:
@@ -788,7 +786,7 @@ class FakeAccount:
         fault = None
         if self._faults:
             subjects = _subjects(operation, role, request)
-            # Every fault has to count the call, so all are asked; the first that is due strikes.
+            # Every fault has to count the call; the first that is due strikes.
             due = [f for f in self._faults if f.is_due(operation, subjects, request, attempt)]
             fault = due[0] if due else None
         if fault is None:

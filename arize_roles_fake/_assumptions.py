@@ -61,14 +61,14 @@ class Assumptions:
     """The status for the ID of another kind of thing, such as a space."""
 
     foreign_cursor: Literal[400, "ignored"] = 400
-    """The status for a cursor that this service did not issue, or issued for another filter; or
-    the list begins at its start."""
+    """The status for a cursor that this service did not issue, or issued for another filter; with
+    `ignored`, the list begins at its start."""
 
     other_content_type: Literal[415, 400, "ignored"] = 415
-    """The status for a body whose `Content-Type` is not JSON, or the body is read all the same."""
+    """The status for a body whose `Content-Type` is not JSON; with `ignored`, the body is read."""
 
     duplicate_permissions: Literal["kept-once", "refused"] = "kept-once"
-    """Whether a permission that a body names twice is kept once, in its first place, or makes the
+    """Whether a permission that a body names twice is kept once, where it came first, or makes the
     body invalid."""
 
     def __attrs_post_init__(self) -> None:
@@ -87,7 +87,7 @@ class Assumptions:
 
     @classmethod
     def parse(cls, settings: Iterable[str]) -> "Assumptions":
-        """Return the assumptions that texts such as `predefined_refusal=400` make.
+        """Return the assumptions that texts such as `predefined_refusal=400` describe.
 
         Args:
             settings: Each a field and its value; the other fields have their defaults.
@@ -101,7 +101,7 @@ class Assumptions:
             values = cls.choices().get(name)
             if values is None:
                 raise ValueError(
-                    f"{name!r} is not an assumption; there are {', '.join(_choices())}"
+                    f"{name!r} is not an assumption; these are: {', '.join(_choices())}"
                 )
             given[name] = next((value for value in values if str(value) == text), text)
         return cls(**given)

@@ -169,7 +169,7 @@ class AccountTransport(Transport):
         self._closed = True
 
 
-# Either is imported where it runs, so an import of the fake takes no time for it.
+# asyncio and trio are imported where they run, so that importing the fake does not wait for them.
 
 
 def _running_loop() -> "_Loop":

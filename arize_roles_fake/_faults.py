@@ -61,7 +61,7 @@ _FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
     OutcomeUnknownError: "lost",
     InvalidResponseError: "malformed",
 }
-"""How each error class is brought about."""
+"""What makes a client raise each error class."""
 
 _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
     RolesError: "it is the base of all errors; give one of its subclasses",
@@ -207,7 +207,7 @@ def make_fault(
             (bool(members) and means != 403, f"only a 403 has plan members, not {name}"),  # noqa: PLR2004
             (
                 not members.keys() <= _PLAN_MEMBERS,
-                f"a problem has no {', '.join(sorted(members.keys() - _PLAN_MEMBERS))}",
+                f"a problem document has no {', '.join(sorted(members.keys() - _PLAN_MEMBERS))}",
             ),
             (role is not None and operation == "list", "a list is not about one role"),
             (
@@ -333,9 +333,9 @@ class Latency:
 
 
 class TokenBucket:
-    """A rate limit: so many calls a second, and a burst at once.
+    """A rate limit: a number of calls a second, and a burst at once.
 
-    What is kept is the moment at which the bucket is full again, so that rounding does not add up.
+    It keeps the moment at which the bucket is full again, so that rounding does not add up.
     """
 
     def __init__(self, per_second: float, burst: int) -> None:

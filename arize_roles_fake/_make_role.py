@@ -37,7 +37,7 @@ def make_role(
         permissions: Any identifiers; None for a role whose permissions were withheld.
         description: Its description.
         is_predefined: Whether it is the system's own.
-        id: Its ID; one that belongs to the name unless given.
+        id: Its ID; made from the name unless given.
         created_at: When it was created, timezone-aware.
         updated_at: When it last changed; `created_at` unless given.
 

@@ -1,4 +1,4 @@
-"""Connecting clients that code under test makes itself to an account instead of a socket."""
+"""Connects clients that the code under test makes itself to an account, not to a socket."""
 
 import os
 from collections.abc import Generator

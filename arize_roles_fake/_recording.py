@@ -1,12 +1,12 @@
-"""Recording what a service answers to a fixed script of calls, and comparing it with the fake.
+"""Records what a service answers to a fixed script of calls, and compares it with the fake.
 
 A recording is JSON: each call and its answer, with placeholders for what differs from run to run.
 It holds no API key and no role that the script did not create. Of the prose in an answer it holds
 only that there was some.
 
 Recording is safe, however oddly a service answers: a role is the script's own only if its name
-holds the run's mark, and no other role is changed or deleted. The one request about another role
-gives a role that the answer itself calls predefined the name that it already has.
+holds the run's mark, and no other role is changed or deleted. Only one request is about another
+role: it gives a role that the service calls predefined the name that it already has.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from arize_roles_fake._wire import parse_json
 Send = Callable[[Request], Awaitable[Response]]
 """Sends a request to the service that is recorded, with its API key unless the request has one."""
 
-# Recorded as they are; of every other value, only the type is.
+# These are recorded as they are; of every other value, only the type is recorded.
 _KEPT: Final = frozenset(
     {
         *("roles", "pagination", "name", "description", "permissions", "is_predefined"),

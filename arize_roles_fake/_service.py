@@ -36,11 +36,11 @@ from arize_roles_fake._wire import (
 
 _B = TypeVar("_B", CreateRole, UpdateRole)
 
-_SIGNATURE: Final = 12  # Bytes: too many to hit by guessing.
+_SIGNATURE: Final = 12  # Bytes: too many to guess.
 _ON_ALL: Final = {"GET": "list", "POST": "create"}
 _ON_ONE: Final = {"GET": "get", "PATCH": "update", "DELETE": "delete"}
 
-# The one for roles is not published.
+# The reference does not publish the entitlement for roles.
 _ENTITLEMENT: Final = "CUSTOM_ROLES"
 
 

@@ -1,4 +1,4 @@
-"""Waits on an account's clock: those that are under way together pass together."""
+"""Waits on an account's clock: waits that are under way together pass together."""
 
 from bisect import insort
 from datetime import datetime
@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from arize_roles_fake._account import FakeAccount
 
 _QUIET: Final = 10
-"""Steps of the event loop without a call to the account, after which nobody has anything to do."""
+"""Steps of the event loop without a call to the account; after them, no task has work to do."""
 _MOST_STEPS: Final = 1000
 """Steps after which time passes all the same: code may ask again and again without a wait."""
 
@@ -20,7 +20,7 @@ _MOST_STEPS: Final = 1000
 class Waits:
     """The waits of one event loop on one account's clock.
 
-    Time passes only when nobody has anything to do, and then to the end of the wait that ends
+    Time passes only when no task has work to do, and then to the end of the wait that ends
     first. So everything happens in the order of its time, as it does on a real clock.
     """
 
@@ -46,7 +46,7 @@ class Waits:
                 self._queue[0].is_over.set()
 
     async def _is_quiet(self, first: "_Wait", account: FakeAccount) -> bool:
-        """Let others do what they can, and tell whether this wait is still the first to end."""
+        """Let other tasks work, and tell whether this wait is still the first to end."""
         steps = quiet = 0
         calls = account.calls_in_all
         while quiet < _QUIET and steps < _MOST_STEPS and self._queue[0] is first:

@@ -17,7 +17,7 @@ from arize_roles_async._text import one_line
 from arize_roles_async._wire import ROLES_PATH, Response
 
 MAX_REQUEST: Final = 256 * 1024
-"""The most bytes that are read of a body; every permission and the longest texts take 20,000."""
+"""The most bytes of a body that are read; every permission and the longest texts take 20,000."""
 
 _MAX_NAME: Final = 60
 

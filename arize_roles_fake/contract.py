@@ -11,12 +11,12 @@ class TestMyClient(RolesContract):
 ```
 
 pytest then runs every test below on it, with or without an async plugin. pytest makes an instance
-of the class for each test, so an account that lives on the instance is one for all the clients of
-a test. The account may already hold roles: the tests make their own, under names that nobody else
-has, and delete them again. Everything asserted comes from the service's REST reference or from the
-promises of `RolesClient`; each test's docstring names the rule.
+of the class for each test, so all clients of a test share an account that lives on the instance.
+The account may already hold roles: the tests make their own, under names that nobody else has, and
+delete them again. Everything asserted comes from the service's REST reference or from the promises
+of `RolesClient`; each test's docstring names the rule.
 
-Some rules need what not every suite can offer: keys with few grants (`open_client_with`), a plan
+Not every suite can offer what some rules need: keys with few grants (`open_client_with`), a plan
 that is used up (`plan_used_up`), a rate limit (`rate_limited`) and bound roles (`bound`). A suite
 that does not define such a method skips the tests that need it, and the report names them.
 
@@ -334,7 +334,7 @@ class _Create(_Suite):
 
     @with_client
     async def test_timestamps(self, roles: RolesClient) -> None:
-        """`created_at` and `updated_at` carry an offset; nothing changes before it is made."""
+        """`created_at` and `updated_at` carry an offset; no role changes before it is created."""
         role = await self.make(roles)
         assert role.created_at.utcoffset() is not None
         assert role.updated_at.utcoffset() is not None
@@ -447,7 +447,7 @@ class _Names(_Suite):
 
     @with_client
     async def test_name_race(self, roles: RolesClient) -> None:
-        """Names are unique also among calls at the same moment."""
+        """Names are unique among calls at the same moment, too."""
         name = self.unique("Race")
         ended: list[str] = []
 
@@ -511,7 +511,7 @@ class _Fields(_Suite):
 
     @with_client
     async def test_permissions_not_iterable(self, roles: RolesClient) -> None:
-        """Permissions are an iterable of them: not one string, not a number, not a mapping."""
+        """Permissions come in an iterable: not one string, not a number, not a mapping."""
         one = Permission.PROJECT_READ
         for permissions in ("PROJECT_READ", one, None, 5, b"PROJECT_READ", {one: True}):
             with pytest.raises(ValidationError, match="permissions: must be an iterable"):
@@ -614,7 +614,7 @@ class _Pages(_Suite):
 
     @with_client
     async def test_cursor_reused(self, roles: RolesClient) -> None:
-        """A cursor is a place in the listing, and no step of it."""
+        """A cursor is a place in the listing, so it can be used again."""
         for letter in "ABC":
             await self.make(roles, letter)
         cursor = (await roles.list(limit=1)).pagination.next_cursor
@@ -705,7 +705,7 @@ class _Pages(_Suite):
 
     @with_client
     async def test_limit_not_integer(self, roles: RolesClient) -> None:
-        """`limit` is an integer; a bool is none."""
+        """`limit` is an integer; a bool is not one."""
         anything: Any = roles
         for limit in ("10", 1.5, True):
             with pytest.raises(ValidationError, match="limit: must be an integer"):
@@ -798,7 +798,7 @@ class _Walks(_Suite):
     async def test_walk_during_deletes(self, roles: RolesClient) -> None:
         """A role that exists from a walk's start to its end is seen exactly once.
 
-        Unless the service counts how many roles it listed: then a walk ends, and that is all.
+        If the service pages by offset, the walk only has to end.
         """
         made = self.in_order(*[await self.make(roles, letter) for letter in "ABCDEF"])
         kept = [made[1].id, made[3].id, made[5].id]
@@ -806,7 +806,7 @@ class _Walks(_Suite):
         async for role in roles.list(limit=1, is_predefined=False):
             seen.append(role.id)
             if role == made[0]:
-                # One that was seen, on whose place the cursor stands, and one still to come.
+                # One that was seen, at whose place the cursor is, and one still to come.
                 await roles.delete(role_id=made[0].id)
                 await roles.delete(role_id=made[2].id)
             if role == made[1]:
@@ -862,7 +862,7 @@ class _ManyRoles(_Suite):
 
     @with_client
     async def test_name_on_any_page(self, roles: RolesClient) -> None:
-        """A name is looked for on every page; the error for a missing one has the nearest."""
+        """A name is looked for on every page; the error for a missing one has the nearest name."""
         oldest = await self.make(roles, "Oldest")
         await self._crowd(roles)
         assert await roles.get(role=oldest.name) == oldest
@@ -1040,7 +1040,7 @@ class _Lookup(_Suite):
 
     @with_client
     async def test_one_target(self, roles: RolesClient) -> None:
-        """Neither or both is a `ValidationError` that names them, and nothing is done."""
+        """Neither ID nor name, or both, is a `ValidationError` that names them; nothing is done."""
         role = await self.make(roles)
         targets: list[dict[str, str | None]] = [
             {},
@@ -1429,7 +1429,7 @@ class _Responses(_Suite):
 
     @with_client
     async def test_responses_frozen(self, roles: RolesClient) -> None:
-        """Nobody changes a role or a page that another one holds."""
+        """A role or page that somebody holds cannot be changed."""
         await self.make(roles)
         page: Any = await roles.list(limit=1)
         for thing, field in (
@@ -1454,7 +1454,7 @@ class _Responses(_Suite):
 
     @with_client
     async def test_response_stays(self, roles: RolesClient) -> None:
-        """A role is what it was when it was read, whatever happens to it in the account."""
+        """A role stays what it was when it was read, whatever happens to it in the account."""
         role = await self.make(roles, description="Before.")
         read = await roles.get(role_id=role.id)
         await roles.update(role_id=role.id, description="After.", permissions=["DATASET_READ"])
@@ -1712,7 +1712,7 @@ class _Keys(_Suite):
 
     @with_client
     async def test_one_grant_each(self, roles: RolesClient) -> None:
-        """A grant allows the operation that it names and no other."""
+        """A grant allows only the operation that it names."""
         role = await self.make(roles)
         for grant in (Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE):
             async with self.open_client_with(grants=[grant]) as limited:

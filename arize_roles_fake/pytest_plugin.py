@@ -24,7 +24,7 @@ NOT_ASKED: Final = "rule not asked"
 _account_key = pytest.StashKey["FakeAccount"]()
 _asked_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
 
-# Variables that would lead Arize's clients elsewhere, or that exclude those which are set here.
+# Variables that would lead Arize's clients elsewhere, or cannot be set beside those set below.
 _CLEARED = (
     "ARIZE_BASE_DOMAIN",
     "ARIZE_PROXY_URL",

@@ -74,7 +74,7 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     ),
     (lambda a: a.add_key("two words"), "a key must be printable ASCII without spaces"),
     (lambda a: a.add_key(""), "a key must be printable ASCII without spaces"),
-    (lambda a: a.advance(-1), "seconds must be 0 or more, since time does not go back, not -1"),
+    (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
 ]
 SLIPS: list[Act] = [
     lambda a: a.add_role("A", "ROLE_READ"),

@@ -540,7 +540,7 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (lambda a: a.fail("list", 429, retry_after=-1), "retry_after must be 0 or more, not -1"),
     (lambda a: a.fail("list", 409, limit=3), "only a 403 has plan members, not 409"),
-    (lambda a: a.fail("list", 403, limits=3), "a problem has no limits"),
+    (lambda a: a.fail("list", 403, limits=3), "a problem document has no limits"),
     (lambda a: a.fail("list", 500, role="A"), "a list is not about one role"),
     (
         lambda a: a.fail("create", 500, role="Um9sZTo0OmphYmU="),
