@@ -25,6 +25,8 @@ LONG = 'ak-0123"\\89=='
         ("Authorization: Bearer test", "test", "Authorization: Bearer [API key]"),
         ("'authorization: bearer\ttest'", "test", "'authorization: bearer\t[API key]'"),
         ("bearer testing", "k", "bearer testing"),
+        ("the key is 1234567", "1234567", "the key is 1234567"),
+        ("the key is 12345678", "12345678", "the key is [API key]"),
     ],
 )
 def test_redact(text: str, key: str, redacted: str) -> None:

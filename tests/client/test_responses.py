@@ -185,6 +185,52 @@ class TestData:
 
         assert [(v.field, v.message) for v in caught.value.violations] == [(field, message)]
 
+    @pytest.mark.parametrize(
+        ("longest", "longer", "field", "message"),
+        [
+            (
+                {"permissions": ["X"] * 1000},
+                {"permissions": ["X"] * 1001},
+                "$.permissions",
+                "must hold at most 1000 permissions, not 1001",
+            ),
+            (
+                {"id": "i" * 1000},
+                {"id": "i" * 1001},
+                "$.id",
+                "must have at most 1000 characters, not 1001",
+            ),
+            (
+                {"created_at": "2026-01-01T00:00:00." + "0" * 79 + "Z"},
+                {"created_at": "2026-01-01T00:00:00." + "0" * 80 + "Z"},
+                "$.created_at",
+                "must have at most 100 characters, not 101",
+            ),
+            ({}, {"created_at": "yesterday"}, "$.created_at", "must be an RFC 3339 date-time"),
+        ],
+    )
+    def test_too_long(
+        self, longest: dict[str, object], longer: dict[str, object], field: str, message: str
+    ) -> None:
+        """What is longer than anything that the service sends is refused."""
+        Role.from_dict({**ROLE_DATA, **longest})
+        with pytest.raises(ValidationError) as caught:
+            Role.from_dict({**ROLE_DATA, **longer})
+
+        assert [(v.field, v.message) for v in caught.value.violations] == [(field, message)]
+
+    def test_first_faults(self) -> None:
+        """Of the roles of a page that are not valid, the first three are named."""
+        bad = {**BARE_DATA, "id": ""}
+        with pytest.raises(ValidationError) as caught:
+            ListRolesResponse.from_dict({**PAGE_DATA, "roles": [bad, ROLE_DATA, 7, bad, bad]})
+
+        assert [(v.field, v.message) for v in caught.value.violations] == [
+            ("$.roles[0].id", "must not be empty"),
+            ("$.roles[2]", "must be an object, not int"),
+            ("$.roles[3].id", "must not be empty"),
+        ]
+
     def test_sixtieth_minute(self) -> None:
         """A sixtieth minute is not a leap second."""
         with pytest.raises(ValidationError):

@@ -21,6 +21,7 @@ from arize_roles_async import (
     RolesError,
     RolesTimeoutError,
 )
+from arize_roles_async._aiohttp import _read  # pyright: ignore[reportPrivateUsage]
 from tests.support.event_loop import LoopClock
 from tests.support.raw_http import scripted
 
@@ -108,6 +109,27 @@ class TestOwn:
 
         assert page.roles == ()
         assert "key" not in str(mocked.requests)
+
+
+class EndlessBody:
+    """A body that begins with a byte and goes on with a mebibyte at a time."""
+
+    def __init__(self) -> None:
+        self.chunks = 0
+
+    def at_eof(self) -> bool:
+        return self.chunks > 10
+
+    async def readany(self) -> bytes:
+        self.chunks += 1
+        return b"x" if self.chunks == 1 else b"x" * (1 << 20)
+
+
+async def test_endless_body() -> None:
+    """Of a body that is too long, no more is read than shows that it is."""
+    body: Any = EndlessBody()
+    read = await _read(body, Mock())
+    assert (len(read), body.chunks) == ((4 << 20) + 1, 5)
 
 
 class TestLent:

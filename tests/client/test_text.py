@@ -109,7 +109,7 @@ class TestNearest:
         assert nearest("ROLE_READ" + "x" * 10_000_000, ["ROLE_CREATE", "ROLE_READ"]) == "ROLE_READ"
 
 
-STATUS = {
+STATUS: dict[str, object] = {
     "status": 0,
     "problem": None,
     "from_service": False,

@@ -7,7 +7,7 @@ import pytest
 
 from arize_roles_async import NotFoundError, Permission, RetryPolicy, ServerError
 from arize_roles_async._wire import Request
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
 from arize_roles_fake._faults import Breakage
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients
 
@@ -186,6 +186,20 @@ async def test_renamed_role() -> None:
     assert account.calls_of("delete", role="A")[0].arguments == {"role_id": role.id}
 
 
+def test_repr() -> None:
+    """The repr of a call shows neither its key nor what was sent, and neither makes it another."""
+    calls: list[LoggedCall] = []
+    for body in (None, b"{}"):
+        account = FakeAccount(clock=lambda: START)
+        account.handle(Request(method="GET", target="/v2/roles", body=body))
+        calls += account.calls
+    assert repr(calls[0]) == (
+        "LoggedCall(operation='list', role=None, outcome=401, duration=0.0, attempt=1, "
+        "at=datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.timezone.utc))"
+    )
+    assert calls[0] == calls[1]
+
+
 class TestBounds:
     """The log is bounded in bytes as well as in entries, and so is a line of it."""
 
@@ -202,6 +216,63 @@ class TestBounds:
         assert account.calls_in_all == 21
         account.handle(Request(method="GET", target="/v2/roles"))
         assert len(account.calls) == 1
+
+    @pytest.mark.parametrize(
+        ("size", "kept"), [(3 * 30, 3), (3 * 30 - 1, 2), (30, 1), (29, 0), (0, 0)]
+    )
+    def test_size(self, size: int, kept: int) -> None:
+        """A request counts the bytes of its target, its headers and its body."""
+        account = FakeAccount(keep_bytes=size)
+        for _ in range(3):
+            account.handle(
+                Request(method="GET", target="/v2/roles" + 11 * "x", headers={"a" * 4: "b" * 6})
+            )
+        assert len(account.calls) == kept
+        assert account.calls_in_all == 3
+
+    @pytest.mark.parametrize("kept", [0, 1, 2])
+    def test_entries(self, kept: int) -> None:
+        """As many calls are kept as are asked for."""
+        account = FakeAccount(keep_calls=kept)
+        for _ in range(3):
+            account.handle(Request(method="GET", target="/v2/roles"))
+        assert len(account.calls) == kept
+
+    def test_text(self) -> None:
+        """Of the arguments, and of what is no operation, 600 characters are printed."""
+        account = FakeAccount()
+        for length in (600, 601):
+            target = "/v2/roles?x=" + "y" * (length - 4)
+            account.handle(Request(method="GET", target=target))
+            account.handle(Request(method="GET", target="/" + "z" * (length - 5)))
+        lines = [str(call) for call in account.calls]
+        assert lines == [
+            f"list(x='{'y' * 596}') -> 401 Authentication required",
+            f"GET /{'z' * 595}() -> 401 Authentication required",
+            f"list(x='{'y' * 597}…) -> 401 Authentication required",
+            f"GET /{'z' * 595}…() -> 401 Authentication required",
+        ]
+
+    @pytest.mark.parametrize(
+        ("query", "shown"),
+        [
+            ("limit=999999999", "limit=999999999"),
+            ("limit=1000000000", "limit='1000000000'"),
+            ("limit=-1", "limit='-1'"),
+            ("limit=%C2%B2", "limit='²'"),
+            ("limit=%D9%A1", "limit='\u0661'"),
+            ("is_predefined=true", "is_predefined=True"),
+            ("is_predefined=false", "is_predefined=False"),
+            ("is_predefined=maybe", "is_predefined='maybe'"),
+            ("cursor=true", "cursor='true'"),
+            ("cursor=7", "cursor='7'"),
+        ],
+    )
+    def test_query(self, query: str, shown: str) -> None:
+        """What a query says is printed as it would be given in Python."""
+        account = FakeAccount()
+        account.handle(Request(method="GET", target=f"/v2/roles?{query}"))
+        assert str(account.calls[0]) == f"list({shown}) -> 401 Authentication required"
 
     def test_headers_count(self) -> None:
         """Headers are bytes too."""

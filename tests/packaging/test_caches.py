@@ -1,0 +1,27 @@
+"""What is kept of what was computed, and how much of it at most."""
+
+from arize_roles_async import _aiohttp, _secrets, _wire
+from arize_roles_fake import _account, _assumptions
+from arize_roles_fake import _wire as fake_wire
+
+
+def test_caches() -> None:
+    """What depends on what callers or services say is bounded."""
+    caches = (
+        *(_wire._role_decoder, _wire._page_decoder),  # pyright: ignore[reportPrivateUsage]
+        *(fake_wire._fields, _assumptions._choices),  # pyright: ignore[reportPrivateUsage]
+        *(_wire.role_path, fake_wire.parse_role_id),
+        *(_aiohttp._client_timeout, _account._http_date),  # pyright: ignore[reportPrivateUsage]
+        _secrets._pattern,  # pyright: ignore[reportPrivateUsage]
+    )
+    assert {cache.__name__: cache.cache_parameters()["maxsize"] for cache in caches} == {
+        "_role_decoder": None,
+        "_page_decoder": None,
+        "_fields": None,
+        "_choices": None,
+        "role_path": 1024,
+        "parse_role_id": 1024,
+        "_client_timeout": 128,
+        "_http_date": 128,
+        "_pattern": 8,
+    }
