@@ -527,7 +527,7 @@ class FakeAccount:
           raises nothing, unless `every_attempt=True`.
 
         If several faults are due, the first of them strikes. A call by a role's name lists first,
-        which counts as a call of its own.
+        which counts as a call of its own; for `get` by a name, that list is often all.
 
         A change that raises `RolesConnectionError` or `RolesTimeoutError` has not happened: in
         process no connection is made then. Over HTTP the connection is there before the server

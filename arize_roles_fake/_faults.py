@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, cast, get_args
@@ -47,6 +48,7 @@ Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unrea
 When = Literal["before", "after"]
 """Whether the account fails before it does what it was asked, or after it did."""
 
+_NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
 _NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
 _PLAN_MEMBERS: Final = frozenset(
@@ -93,7 +95,9 @@ class Fault:
     """How many requests it made fail."""
     _seen: int = attrs.field(default=0, init=False)
     _struck: int = attrs.field(default=0, init=False)
-    _last_attempts: dict[object, int] = attrs.field(factory=dict[object, int], init=False)
+    _struck_at: Counter[tuple[object, int]] = attrs.field(
+        factory=Counter[tuple[object, int]], init=False
+    )
 
     def __str__(self) -> str:
         often = "every time" if self.times is None else _count(self.times, "time")
@@ -119,8 +123,8 @@ class Fault:
         if self.role is not None and self.role not in subjects:
             return False
         if self.every_attempt and attempt > 1:
-            # Equal calls at the same moment are told apart by the attempt that each has reached.
-            return self._last_attempts.get(_identity(request)) == attempt - 1
+            # Of equal calls at the same moment, as many go on failing as have failed so far.
+            return self._struck_at[_identity(request), attempt - 1] > 0
         self._seen += 1
         return self._seen > self.after and (self.times is None or self._struck < self.times)
 
@@ -130,7 +134,8 @@ class Fault:
         if attempt == 1 or not self.every_attempt:
             self._struck += 1
         if self.every_attempt:
-            self._last_attempts[_identity(request)] = attempt
+            self._struck_at[_identity(request), attempt - 1] -= 1
+            self._struck_at[_identity(request), attempt] += 1
 
     def apply(self, answer: Response | None) -> tuple[Response, Breakage | None]:
         """Return the answer as this fault changes it, and how it breaks on the way.
@@ -212,7 +217,7 @@ def make_fault(
             (role is not None and operation == "list", "a list is not about one role"),
             (
                 role is not None and operation == "create" and is_role_id(role),
-                "role must be a name for create, as the role has no ID yet",
+                _NO_ID_YET,
             ),
             (
                 operation == "delete" and means in _NEED_A_BODY,
@@ -316,6 +321,8 @@ class Latency:
             )
         if operation == "list" and role is not None:
             raise ValueError("a list is not about one role")
+        if operation == "create" and role is not None and is_role_id(role):
+            raise ValueError(_NO_ID_YET)
         self._low = seconds
         self._high = high
         self._random = random.Random(seed)  # noqa: S311 - no secret

@@ -474,12 +474,13 @@ class TestErrorClass:
             str(fault) == "create fails with 503, 2 times, every attempt after 1: struck 4 requests"
         )
 
+    @pytest.mark.parametrize("times", [1, 2])
     @pytest.mark.asyncio
-    async def test_calls_at_once(self) -> None:
-        """Of equal calls at the same moment one is struck, with every attempt."""
+    async def test_calls_at_once(self, times: int) -> None:
+        """Of equal calls at the same moment as many are struck as asked, with every attempt."""
         account = account_at_noon()
         role = account.add_role("A", ROLE_READ)
-        account.fail("get", ServerError)
+        account.fail("get", ServerError, times=times)
         ends: list[object] = []
 
         async def get(roles: RolesClient) -> None:
@@ -491,8 +492,8 @@ class TestErrorClass:
         async with FakeRolesClient(account) as roles, anyio.create_task_group() as group:
             for _ in range(5):
                 group.start_soon(get, roles)
-        assert ends.count("failed") == 1
-        assert ends.count(role) == 4
+        assert ends.count("failed") == times
+        assert ends.count(role) == 5 - times
 
     @pytest.mark.parametrize("failure", ["silent", "unreachable"])
     @pytest.mark.asyncio
@@ -947,6 +948,8 @@ class TestLatency:
 
     def test_refused(self) -> None:
         """What would slow no call down is refused."""
+        with pytest.raises(ValueError, match="role must be a name for create"):
+            FakeAccount().slow_down(1, operation="create", role="Um9sZTox")
         with pytest.raises(ValueError, match="operation must be one of"):
             FakeAccount().slow_down(1, operation="lsit")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         with pytest.raises(ValueError, match="a list is not about one role"):
