@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Final, Literal, TypeVar
 from urllib.parse import quote
 
@@ -151,7 +152,7 @@ class Journaled(FakeAccount):
         if page is None or page.after:
             reply = self.write(caller, lambda: FakeAccount.handle(self, request))
         if page is not None:
-            reply = page.reply(self._http_date(at))
+            reply = page.reply(format_datetime(at, usegmt=True))
         assert reply is not None
         if not self.has_date:
             headers = {name: value for name, value in reply.headers.items() if name != "Date"}
