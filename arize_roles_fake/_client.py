@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from trio.lowlevel import TrioToken
 
-_Loop: TypeAlias = "AbstractEventLoop | TrioToken"
+    _Loop: TypeAlias = AbstractEventLoop | TrioToken
 
 
 class FakeRolesClient(BaseRolesClient):

@@ -39,7 +39,7 @@ def interface(package: ModuleType) -> Iterator[str]:
             continue
         if inspect.isfunction(member):
             yield f"{name}{signature(member)}"
-        if not isinstance(member, type) or issubclass(member, Enum | Warning | str):
+        if not inspect.isclass(member) or issubclass(member, Enum | Warning | str):
             continue
         if not is_protocol(member):
             yield f"{name}{signature(member)}"
