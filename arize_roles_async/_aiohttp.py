@@ -304,7 +304,7 @@ class AiohttpTransport(Transport):
             headers=headers,
             allow_redirects=False,
             timeout=_client_timeout(call.timeouts.connect),
-            **({} if self._lent is None else self._lent_settings(attempt)),
+            **(_NO_SETTINGS if self._lent is None else self._lent_settings(attempt)),
         )
         content = response.content
         try:
@@ -434,7 +434,7 @@ class AiohttpTransport(Transport):
         self._skipped += max(0.0, end - self.now())
 
     def event(self) -> Event:
-        return asyncio.Event()
+        return _Event()
 
     def time_limit(self, call: Call) -> TimeLimit:
         return self._deadlines.limit(call)
@@ -461,6 +461,22 @@ async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
         yield
     finally:
         await session.close()
+
+
+class _Event:
+    """An event for one task, which takes half the time of asyncio's."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self) -> None:
+        self._future = asyncio.get_running_loop().create_future()
+
+    def set(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    def wait(self) -> Awaitable[object]:
+        return self._future
 
 
 class _Connections:
@@ -626,6 +642,9 @@ class _Settings(TypedDict, total=False):
     ssl: ssl.SSLContext | bool
     proxy: str | None
     middlewares: tuple[ClientMiddlewareType, ...]
+
+
+_NO_SETTINGS: Final[_Settings] = {}
 
 
 def _closed() -> ClientStateError:

@@ -147,7 +147,7 @@ class Call:
         self.retry: RetryPolicy = retry
         self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
         self.limit: TimeLimit
-        """The block that the call runs in; set by the driver."""
+        """The block that the call runs in, for a transport whose blocks set it as they begin."""
         self.attempts: int = 0
         """Attempts that were started, over every request of the call."""
         self.unsettled: bool = False

@@ -236,8 +236,7 @@ class BaseRolesClient(RolesClient):
         transport.check_open()
         call = Call(operation, self._timeouts, self._retry, transport.now())
         call.number = next(self._turnstile.numbers)
-        call.limit = transport.time_limit(call)
-        return call.limit
+        return transport.time_limit(call)
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         with self._call("list") as call:
@@ -401,9 +400,8 @@ class BaseRolesClient(RolesClient):
                     now = max(now + seconds, transport.now())
                 else:
                     event = transport.event()
-                    turn.on_wake(event.set)
+                    turn.wake = event.set
                     await event.wait()
-                    turn.on_wake(None)
                     now = transport.now()
         except BaseException:
             turnstile.leave(turn)

@@ -7,9 +7,11 @@ requests go in the order in which their calls began. Clocks, sleeping and waking
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _FIRST_RATE: Final = 4.0
 """Requests a second to begin with where the answers tell nothing."""
@@ -257,10 +259,14 @@ class Pace:
             self._rate = self._goal * (1.0 + self._dip * beyond**3)
 
 
+def _do_nothing() -> None:
+    """Wake nobody: the call has not begun to wait."""
+
+
 class Turn:
     """A call that waits until its request may go."""
 
-    __slots__ = ("_wake", "deadline", "has_slot", "is_late", "left", "number", "patience")
+    __slots__ = ("deadline", "has_slot", "is_late", "left", "number", "patience", "wake")
 
     def __init__(self, number: int, deadline: float, patience: float) -> None:
         self.number: int = number
@@ -274,16 +280,8 @@ class Turn:
         """Whether another call's slot was handed over to it."""
         self.left: bool = False
         """Whether it has stopped waiting."""
-        self._wake: Callable[[], object] | None = None
-
-    def on_wake(self, wake: Callable[[], object] | None) -> None:
-        """Set the function that is called when the call has to ask again; None sets none."""
-        self._wake = wake
-
-    def wake(self) -> None:
-        """Have the call ask again."""
-        if self._wake is not None:
-            self._wake()
+        self.wake: Callable[[], object] = _do_nothing
+        """Has the call ask again; set by who asks."""
 
 
 class Turnstile:
@@ -344,6 +342,10 @@ class Turnstile:
     def join(self, turn: Turn) -> None:
         """Queue a call."""
         heapq.heappush(self._queue, (turn.number, next(self._ties), turn))
+        if self.pace.limited:
+            self._watch(turn)
+
+    def _watch(self, turn: Turn) -> None:
         if turn.deadline < math.inf:
             heapq.heappush(self._deadlines, (turn.deadline, next(self._ties), turn))
 
@@ -365,8 +367,7 @@ class Turnstile:
             turn.left = False
             self.join(turn)
             self._give_back()
-        self._drop_left()
-        if not self._queue or self._queue[0][2] is not turn or not self._free or turn.is_late:
+        if not self._free or turn.is_late or not self._is_first(turn):
             return math.inf
         ready = self.pace.ready_at()
         turn.is_late = turn.deadline <= max(ready, now) or ready - now > turn.patience
@@ -399,6 +400,9 @@ class Turnstile:
         if not granted and self._free == self._slots:
             # One request after the other: that tells nothing of the burst.
             span = math.inf
+        if not self.pace.limited:
+            for _, _, turn in self._queue:
+                self._watch(turn)
         self.pace.refuse(sent, now, seconds, granted=granted, span=span)
 
     def _give_back(self) -> None:
@@ -412,6 +416,10 @@ class Turnstile:
         if self._free < self._slots:
             self._free += 1
         self._wake_first()
+
+    def _is_first(self, turn: Turn) -> bool:
+        self._drop_left()
+        return bool(self._queue) and self._queue[0][2] is turn
 
     def _wake_first(self) -> None:
         self._drop_left()

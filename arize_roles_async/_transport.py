@@ -1,6 +1,7 @@
 """The abstract transport: all that the author of one has to read."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from typing import Protocol
 
 from arize_roles_async._call import Call, TimeLimit
@@ -10,13 +11,14 @@ __all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
 
 
 class Event(Protocol):
-    """Something that tasks wait for until another task sets it."""
+    """Something that one task waits for until another sets it."""
 
     def set(self) -> object:
-        """Wake every task that waits, and let later ones pass."""
+        """Wake the task, or let it pass."""
 
-    async def wait(self) -> object:
+    def wait(self) -> Awaitable[object]:
         """Wait until it is set."""
+        ...
 
 
 class Transport(ABC):

@@ -154,8 +154,7 @@ async def record_service(
         transport = unknown if "Authorization" in request.headers else known
         transport.check_open()
         call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
-        call.limit = transport.time_limit(call)
-        with call.limit:
+        with transport.time_limit(call):
             response = await transport.send(request, call)
         body = response.redacted_body()
         return msgspec.structs.replace(response, body=body, secret=None)

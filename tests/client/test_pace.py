@@ -306,7 +306,7 @@ class TestTurnstile:
     ) -> Turn:
         turn = Turn(number, deadline, patience)
         turnstile.join(turn)
-        turn.on_wake(lambda: woken.append(number))
+        turn.wake = lambda: woken.append(number)
         return turn
 
     def test_enter(self) -> None:

@@ -113,7 +113,7 @@ class Simulation:
             return
         turn = Turn(number, self._deadline, self._patience)
         self.turnstile.join(turn)
-        turn.on_wake(lambda: self._after(0.0, lambda: self._ask(number, turn)))
+        turn.wake = lambda: self._after(0.0, lambda: self._ask(number, turn))
         self._ask(number, turn)
 
     def _ask(self, number: int, turn: Turn) -> None:

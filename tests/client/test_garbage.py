@@ -1,0 +1,38 @@
+"""A call leaves nothing behind that only the garbage collector would free."""
+
+import gc
+from collections.abc import Generator
+
+import pytest
+
+from arize_roles_async._call import Call
+from tests.support.clients import Connect, account_at_noon, both_clients
+
+
+@pytest.fixture(autouse=True)
+def without_collector() -> Generator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def calls_in_memory() -> int:
+    return sum(type(each) is Call for each in gc.get_objects())
+
+
+@pytest.mark.asyncio
+@both_clients
+async def test_success(connect: Connect) -> None:
+    """A call that has ended is in memory no longer."""
+    account = account_at_noon()
+    async with connect(account) as roles:
+        role = await roles.create(name="Made", permissions=["PROJECT_READ"])
+        for _ in range(10):
+            await roles.get(role_id=role.id)
+        async for _ in roles.list():
+            pass
+        await roles.delete(role_id=role.id)
+
+        # The timer of an idle connection may hold its last one.
+        assert calls_in_memory() <= 1
