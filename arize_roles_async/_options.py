@@ -29,7 +29,7 @@ def _check_seconds(options: object, *names: str) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0.0 < value <= _LARGEST:
             # Python refuses to write an integer of thousands of digits.
-            given = "one too large for a float" if number and value > _LARGEST else repr(value)
+            given = "one that is too large" if number and value > _LARGEST else repr(value)
             raise ConfigurationError(
                 f"{type(options).__name__}.{name} must be a number of seconds above 0, not {given}"
             )

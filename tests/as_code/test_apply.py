@@ -417,7 +417,7 @@ class TestStopping:
 
 
 @both_clients
-async def test_planning_sends_no_change(connect: Connect) -> None:
+async def test_plan_sends_nothing(connect: Connect) -> None:
     """On an account on which every change fails, a plan is made, for no change was sent."""
     account = mixed_account()
     for operation in ("create", "update", "delete"):

@@ -368,7 +368,7 @@ class TestTerminal:
 
 @pytest.mark.usefixtures("connected")
 class TestStatuses:
-    def test_refuses_without_terminal(
+    def test_no_terminal(
         self, file: str, account: FakeAccount, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Without a terminal and a flag, apply refuses before anything is asked."""

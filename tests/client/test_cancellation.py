@@ -65,9 +65,6 @@ async def setting(max_concurrency: int = 64) -> AsyncGenerator[Setting]:
     await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
-# The ways to cancel
-
-
 async def by_task(call: Awaitable[object], ready: Callable[[], object]) -> None:
     task = asyncio.ensure_future(call)
     await until(ready)
@@ -131,9 +128,6 @@ async def by_scope(call: Awaitable[object], ready: Callable[[], object]) -> None
 
 WAYS = pytest.mark.parametrize("cancelled", [by_task, by_timeout, by_task_group, by_scope])
 Cancelled = Callable[[Awaitable[object], Callable[[], object]], Awaitable[None]]
-
-
-# Where a call may be when it is
 
 
 STALLS = [point for point in Point if point.startswith("stall")]

@@ -458,11 +458,11 @@ class TestTypes:
             ),
             (
                 {"timeout": 10**400},
-                "Timeouts.total must be a number of seconds above 0, not one too large for a float",
+                "Timeouts.total must be a number of seconds above 0, not one that is too large",
             ),
             (
                 {"timeout": 10**9999},
-                "Timeouts.total must be a number of seconds above 0, not one too large for a float",
+                "Timeouts.total must be a number of seconds above 0, not one that is too large",
             ),
             ({"retry": 3}, "retry must be a RetryPolicy, not int"),
             ({"retry": 0}, "retry must be a RetryPolicy, not int"),
@@ -497,7 +497,7 @@ class TestTypes:
             ({"timeout": "30"}, "Timeouts.total must be a number of seconds above 0, not '30'"),
             (
                 {"timeout": 10**400},
-                "Timeouts.total must be a number of seconds above 0, not one too large for a float",
+                "Timeouts.total must be a number of seconds above 0, not one that is too large",
             ),
             ({"retry": 3}, "retry must be a RetryPolicy, not int"),
         ],

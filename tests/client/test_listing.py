@@ -57,9 +57,3 @@ class TestFromFetch:
         fetch: Any = None
         with pytest.raises(ValidationError, match="limit: must be 1 to 100, not 0"):
             RolePages.from_fetch(fetch, limit=0)
-
-
-class TestErrorNames:
-    def test_public(self) -> None:
-        """A traceback shows the name that users import."""
-        assert ValidationError.__module__ == "arize_roles_async"

@@ -289,7 +289,7 @@ class TestConnection:
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     @pytest.mark.parametrize("lent", [False, True])
     @pytest.mark.parametrize("call", ["list", "create"])
-    async def test_client_certificate_wanted(
+    async def test_certificate_wanted(
         self,
         version: ssl.TLSVersion,
         lent: bool,  # noqa: FBT001

@@ -208,7 +208,7 @@ class TestLists:
         cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
         assert names(account, f"?limit=2&cursor={cursor}") == second
 
-    def test_cursor_of_other_filter(self) -> None:
+    def test_cursor_other_filter(self) -> None:
         """A cursor of another filter is refused, or the list begins at its start."""
         for value, status in ((400, 400), ("ignored", 200)):
             account = assuming(foreign_cursor=value)
@@ -222,7 +222,7 @@ class TestLists:
                 *"CBA"
             ]
 
-    def test_cursor_of_other_account(self) -> None:
+    def test_cursor_other_account(self) -> None:
         """A cursor that another account issued is none of this one's."""
         account, other = assuming(), assuming()
         for name in "AB":

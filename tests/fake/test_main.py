@@ -221,7 +221,7 @@ class TestServe:
         assert (warning in errors) is warned
         assert ("warning" in errors) is warned
 
-    def test_loop_without_signal_handlers(self) -> None:
+    def test_no_signal_handlers(self) -> None:
         """It runs and ends where event loops take no signal handlers, as on Windows."""
         code = (
             "import asyncio, sys\n"

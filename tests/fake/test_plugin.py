@@ -174,7 +174,7 @@ class TestRunners:
         import pytest
 
         @pytest.mark.parametrize("number", range(4))
-        def test_each_has_a_server_of_its_own(number, roles_server):
+        def test_own_server(number, roles_server):
             roles_server.account.add_role("A")
             assert len(roles_server.account.roles) == 8
         """,
@@ -201,7 +201,7 @@ class TestIsolation:
             fake_account.fail("list", 500)
             fake_account.outage = True
 
-        def test_the_environment_is_what_it_was():
+        def test_environment_after():
             assert "ARIZE_API_KEY" not in os.environ
         """
         ).assert_outcomes(passed=3)

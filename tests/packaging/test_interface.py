@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -62,6 +63,16 @@ def test_interface(module: ModuleType) -> None:
     sections = INTERFACE.read_text("utf-8").split("\n\n")
     expected = {name: lines for name, *lines in map(str.splitlines, sections)}
     assert [*interface(module)] == expected[module.__name__]
+
+
+@pytest.mark.parametrize("module", [arize_roles_async, as_code, arize_roles_fake])
+def test_traceback_names(module: ModuleType) -> None:
+    """A traceback shows an error or a warning under a name that users can import."""
+    for name, member in inspect.getmembers(module, inspect.isclass):
+        if issubclass(member, Exception):
+            shown = import_module(member.__module__)
+            assert "._" not in shown.__name__, name
+            assert getattr(shown, name) is member
 
 
 def helps(capsys: pytest.CaptureFixture[str]) -> str:

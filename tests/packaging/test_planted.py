@@ -84,7 +84,7 @@ class TestOffers:
             "from a import b",
         ],
     )
-    def test_nothing_where_nothing_changes(self, source: str) -> None:
+    def test_no_fault_offered(self, source: str) -> None:
         """Nothing is planted in what no program runs."""
         assert offered(source) == []
 
@@ -96,7 +96,7 @@ class TestOffers:
             "f(\n    a,  # not and\n    b or c,\n)\nd = e\n",
         ]
 
-    def test_characters_beyond_ascii(self) -> None:
+    def test_beyond_ascii(self) -> None:
         assert offered("x = 'é' + (a < b)  # ü") == [
             "x = '~' + (a < b)  # ü",
             "x = 'é' + (a <= b)  # ü",
@@ -201,7 +201,7 @@ class TestJudgement:
         judgements = judge_all(project, [dead, hanging], REACH, seconds=3)
         assert [each.verdict for each in judgements] == ["survived so far", "not judged"]
 
-    def test_tests_that_are_missing(self, project: Path) -> None:
+    def test_missing_tests(self, project: Path) -> None:
         """A test that pytest does not find catches nothing."""
         reach = Reach({"checks/test_gone.py::test_it": 1.0}, {})
         with pytest.raises(RuntimeError, match="does not find the tests"):
