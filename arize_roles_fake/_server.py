@@ -76,8 +76,9 @@ class _Listener:
             shutdown_timeout=1.0,
             handle_signals=False,
         )
-        self._site: web.TCPSite | None = None
-        self._address: tuple[str, int] = ("", 0)
+        # Where it listens, once it does.
+        self._site: web.TCPSite
+        self._address: tuple[str, int]
 
     async def listen(self, host: str, port: int) -> str:
         """Accept connections, and return the URL."""
@@ -92,7 +93,6 @@ class _Listener:
 
     async def refuse(self) -> None:
         """Stop accepting connections, and drop the open ones."""
-        assert self._site is not None  # noqa: S101 - it listens
         assert self._runner.server is not None  # noqa: S101 - it listens
         await self._site.stop()
         transports = [connection.transport for connection in self._runner.server.connections]

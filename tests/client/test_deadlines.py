@@ -90,6 +90,15 @@ class TestBlock:
             assert deadline.expired
             await forever()
 
+    async def test_once(self) -> None:
+        """It is cancelled once, however long its end takes."""
+        clock = Clock()
+        with pytest.raises(RolesTimeoutError), block(deadlines_on(clock), 5.0):  # noqa: PT012
+            clock.advance_to(5.0)
+            clock.advance_to(6.0)
+            assert cancellations() == 1
+            await forever()
+
     async def test_in_time(self) -> None:
         """A block that ends in time is not touched."""
         clock = Clock()
@@ -209,6 +218,26 @@ class TestReschedule:
 
 
 class TestTimer:
+    async def test_many(self) -> None:
+        """Of many that are due, a hundred at a time are cancelled before other tasks run."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+        blocks = [block(deadlines, 5.0) for _ in range(250)]
+
+        async def call(deadline: Deadline) -> None:
+            with deadline:
+                await forever()
+
+        tasks = [asyncio.create_task(call(each)) for each in blocks]
+        await asyncio.sleep(0)
+        expired: list[int] = []
+        for moment in (4.9, 5.0, 5.1, 5.2):
+            clock.advance_to(moment)
+            expired.append(sum(each.expired for each in blocks))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert expired == [0, 100, 200, 250]
+
     async def test_shared(self) -> None:
         """A thousand blocks one after the other take one timer."""
         clock = Clock()

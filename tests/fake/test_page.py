@@ -1,5 +1,7 @@
 """The page for a person: what is on it, and that nothing of it reaches another origin."""
 
+import base64
+import hashlib
 import re
 import shutil
 import subprocess
@@ -17,11 +19,14 @@ from arize_roles_async import Permission
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._dashboard import is_local_request, page
-from tests.support.clients import PREDEFINED
+from tests.support.clients import PREDEFINED, account_at_noon
 from tests.support.processes import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+PAGE = Path(__file__).parents[1] / "data" / "page.html"
 
 
 def busy_account() -> FakeAccount:
@@ -61,6 +66,24 @@ class TestContent:
         assert text.count("●") == 3
         assert text.count('class="permission" scope="row"') == len(Permission) + 1
 
+    def test_whole(self) -> None:
+        """The page of a small account, a row a line, without the permissions that nobody holds."""
+        account = account_at_noon()
+        account.add_role(
+            "Old", ["ROLE_READ", "ZEBRA_READ"], description="Of a test.", id="b2xkOjE="
+        )
+        account.add_role("Own", ["ROLE_READ"], is_predefined=True, id="b3duOjE=")
+        for user in ("ada", "eve"):
+            account.bind("Old", user=user, resource="space")
+        for key in ("fake-api-key", "wrong"):
+            headers = {"Authorization": f"Bearer {key}"}
+            target = "/v2/roles?cursor=fake-api-key"
+            account.handle(Request(method="GET", target=target, headers=headers))
+        text = re.sub("(?s)(<(style|script)>).*?</", r"\1</", page(account))
+        lines = re.sub("<(tr|tbody|h1|h2|p|div class|script)\\b", r"\n<\1", text).splitlines()
+        shown = [line for line in lines if "data-permission" not in line or "●" in line]
+        assert [*filter("<tbody>".__ne__, shown)] == PAGE.read_text("utf-8").splitlines()
+
     def test_bindings(self) -> None:
         """The role bindings are on the page."""
         account = FakeAccount(predefined=False)
@@ -69,8 +92,10 @@ class TestContent:
         text = page(account)
         assert "<div>Auditor (1 bound)</div>" in text
         assert "<td>Auditor</td><td>ada@example.com</td><td>&lt;space&gt;</td>" in text
-        for number in range(100):
+        for number in range(99):
             account.bind("Auditor", user=str(number), resource="space")
+        assert "in all" not in page(account)
+        account.bind("Auditor", user="99", resource="space")
         assert "101 in all; the first 100 are shown." in page(account)
 
     def test_predefined_first(self) -> None:
@@ -89,10 +114,21 @@ class TestContent:
         )
         assert rows == [(' class="failed"', "lost", "list()"), ("", "200", "list()")]
 
+    @pytest.mark.parametrize(("status", "failed"), [(200, False), (400, True), (503, True)])
+    def test_failed(self, status: int, failed: bool) -> None:  # noqa: FBT001
+        """A call that failed stands out."""
+        account = FakeAccount()
+        if failed:
+            account.fail("list", status)
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+        account.handle(Request(method="GET", target="/v2/roles", headers=headers))
+        assert ('<td class="failed">' in page(account)) is failed
+
     def test_cut(self) -> None:
         """A large account and a long log are cut, and say so."""
         account = FakeAccount()
         for number in range(200):
+            assert (f"{number} custom and 7 predefined roles. " in page(account)) is (number < 94)
             account.add_role(f"Team {number}")
             account.handle(Request(method="GET", target=f"/nothing/{number}"))
         text = page(account)
@@ -138,8 +174,10 @@ class TestAccess:
         assert "Access-Control-Allow-Origin" not in headers
         policy = headers["Content-Security-Policy"].split("; ")
         assert policy[0] == "default-src 'none'"
-        assert policy[1].startswith("style-src 'sha256-")
-        assert policy[2].startswith("script-src 'sha256-")
+        for rule, name in zip(policy[1:3], ("style", "script"), strict=True):
+            (inline,) = re.findall(f"(?s)<{name}>(.*)</{name}>", text)
+            hashed = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+            assert rule == f"{name}-src 'sha256-{hashed}'"
         assert policy[3:] == [
             "img-src data:",
             "base-uri 'none'",

@@ -16,6 +16,7 @@ import pytest
 from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, RolesServer, serve
 from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
+from tests.support.clients import account_at_noon
 from tests.support.messages import assert_short_line
 
 
@@ -60,6 +61,39 @@ async def test_every_address(host: str, shown: str) -> None:
     ):
         assert url.startswith(f"http://{shown}:")
         assert len((await roles.list()).roles) == 7
+
+
+@pytest.mark.asyncio
+async def test_foreign_host() -> None:
+    """A host that is not allowed is told so, on the account's time, and is no call."""
+    account = account_at_noon()
+    async with (
+        serve(account, allowed_hosts=["one.example"]) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        for host, status in (("one.example:1", 401), ("[::1]", 401), ("two.example", 403)):
+            async with session.get(f"{url}/v2/roles", headers={"Host": host}) as answer:
+                assert answer.status == status
+                assert answer.headers.getall("Date") == ["Thu, 01 Jan 2026 12:00:00 GMT"]
+                problem = await answer.json(content_type=None)
+    assert answer.headers["Connection"] == "close"
+    assert problem["detail"] == "the Host header names another machine"
+    assert len(account.calls) == 2
+
+
+@pytest.mark.asyncio
+async def test_longest_body() -> None:
+    """A body of 256 KiB is read."""
+    account = FakeAccount()
+    headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
+    plain = b" " * (256 * 1024)
+    async with serve(account) as url, aiohttp.ClientSession(headers=headers) as session:
+        for body, more in ((plain, {}), (gzip.compress(plain), {"Content-Encoding": "gzip"})):
+            async with session.post(
+                f"{url}/v2/roles", data=io.BytesIO(body), headers=more
+            ) as answer:
+                assert answer.status == 400
+                assert (await answer.json(content_type=None))["detail"].startswith("body: is not")
 
 
 @pytest.mark.asyncio
