@@ -464,7 +464,7 @@ class TestAnswers:
 
     async def test_plan(self) -> None:
         """An error says which plan stands in the way."""
-        body = b"""{"title":"Access forbidden","status":403,"entitlement":"custom_roles","limit":5,
+        body = b"""{"title":"Access forbidden","status":403,"entitlement":"CUSTOM_ROLES","limit":5,
       "current_count":5,"required_plan":"ENTERPRISE"}"""
         async with client(problem("403 Forbidden", body)) as (roles, _):
             with pytest.raises(ForbiddenError) as caught:
@@ -472,7 +472,7 @@ class TestAnswers:
         told = caught.value.problem
         assert told is not None
         assert (told.entitlement, told.limit, told.current_count, told.required_plan) == (
-            *("custom_roles", 5, 5, "ENTERPRISE"),
+            *("CUSTOM_ROLES", 5, 5, "ENTERPRISE"),
         )
 
     async def test_header_names(self) -> None:

@@ -176,7 +176,7 @@ def test_page(server: RolesServer, account: FakeAccount, query: str) -> None:
     ("status", "members"),
     [
         *((status, {}) for status in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504)),
-        (403, {"entitlement": "custom_roles", "limit": 5, "required_plan": "PRO"}),
+        (403, {"entitlement": "CUSTOM_ROLES", "limit": 5, "required_plan": "PRO"}),
     ],
 )
 def test_scripted_failure(
