@@ -72,7 +72,10 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
     ConfigurationError: "a client raises it if it is made with wrong arguments",
     ClientStateError: "a client raises it once it is closed",
     MissingExtraError: "a conversion raises it if a package is not installed",
-    RoleRenamedError: "an update by name raises it if the role is renamed during the call",
+    RoleRenamedError: (
+        "an update by name raises it if another client renames the role once the call has listed "
+        "it; slow_down gives it the time to"
+    ),
 }
 """How a test gets the error classes that no answer leads to."""
 

@@ -24,6 +24,7 @@ from arize_roles_async import (
     RateLimitError,
     RetryPolicy,
     Role,
+    RoleRenamedError,
     RolesClient,
     RolesConnectionError,
     RolesError,
@@ -430,6 +431,27 @@ class TestErrorClass:
         with pytest.raises(asyncio.CancelledError):
             await call
 
+    @both_clients
+    @pytest.mark.asyncio
+    async def test_renamed(self, connect: Connect) -> None:
+        """An update by name meets another client's rename in the way that `fail` tells."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        account.slow_down(0.02, operation="list")
+        async with connect(account) as roles:
+            update = asyncio.ensure_future(roles.update(role="A", description="Text."))
+            while not account.calls_of("list"):  # noqa: ASYNC110 - nobody sets an event
+                await asyncio.sleep(0)
+            rename = Request(
+                method="PATCH",
+                target=f"/v2/roles/{role.id}",
+                headers={"Authorization": "Bearer fake-api-key"},
+                body=b'{"name": "B"}',
+            )
+            assert account.handle(rename).status == 200
+            with pytest.raises(RoleRenamedError):
+                await update
+
     def test_nothing_to_catch(self) -> None:
         """The account knows how long an answer takes, so no limit cancels anything."""
         call = Call("get", Timeouts(), RetryPolicy(), 0.0)
@@ -580,7 +602,10 @@ class TestRefused:
             ("MissingExtraError", "a conversion raises it if a package is not installed"),
             (
                 "RoleRenamedError",
-                "an update by name raises it if the role is renamed during the call",
+                (
+                    "an update by name raises it if another client renames the role once the call "
+                    "has listed it; slow_down gives it the time to"
+                ),
             ),
         ],
     )
