@@ -267,7 +267,7 @@ class AiohttpTransport(Transport):
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
             attempt.reset()
-            if not call.limit.caught_read_timeout():
+            if not call.time_limit.caught_read_timeout():
                 raise _without_frames(error)  # noqa: B904 - it is the same one
             attempt.distrust()
             failure, cause = _no_answer(request, call), None
@@ -279,7 +279,7 @@ class AiohttpTransport(Transport):
             return self._checked(request, answer)
         finally:
             _attempt.reset(token)
-            call.limit.reset()
+            call.time_limit.reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
 
@@ -560,7 +560,7 @@ class _Attempt:
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
         self.call.mark_sent(self._now())
-        self.call.limit.reschedule(self.call.timeouts.read)
+        self.call.time_limit.reschedule(self.call.timeouts.read)
         return True
 
     def complete(self) -> None:
@@ -672,7 +672,7 @@ async def _read(content: aiohttp.StreamReader, call: Call) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while size <= MAX_BODY and not content.at_eof():
-        call.limit.reschedule(call.timeouts.read)
+        call.time_limit.reschedule(call.timeouts.read)
         chunks.append(await content.readany())
         size += len(chunks[-1])
     return b"".join(chunks)

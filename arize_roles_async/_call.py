@@ -130,11 +130,11 @@ class Call:
         "_is_change",
         "attempts",
         "deadline",
-        "limit",
         "number",
         "operation",
         "retry",
         "seen",
+        "time_limit",
         "timeouts",
         "unsettled",
     )
@@ -146,7 +146,7 @@ class Call:
         self.timeouts: Timeouts = timeouts
         self.retry: RetryPolicy = retry
         self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
-        self.limit: TimeLimit
+        self.time_limit: TimeLimit
         """The block that the call runs in, for a transport whose blocks set it as they begin."""
         self.attempts: int = 0
         """Attempts that were started, over every request of the call."""

@@ -95,7 +95,7 @@ class Deadline(TimeLimit):
         self._task = task
         self._cancelling = task.cancelling()
         self._deadlines.add(self)
-        self._call.limit = self
+        self._call.time_limit = self
         return self._call
 
     def __exit__(
@@ -107,7 +107,7 @@ class Deadline(TimeLimit):
     ) -> None:
         self._deadlines.discard(self)
         # Two objects that refer to each other would be left to the garbage collector.
-        del self._call.limit
+        del self._call.time_limit
         if self.expired and self._takes_back() and isinstance(exc, asyncio.CancelledError):
             # Its frames help nobody, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None

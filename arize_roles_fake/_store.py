@@ -263,9 +263,9 @@ class _SortedIds:
         if position is None:
             last, end = len(chunks) - 1, None
         else:
-            limit = (position, "")
-            last = min(self._chunk_of(limit), len(chunks) - 1)
-            end = bisect_left(chunks[last], limit) if chunks else None
+            bound = (position, "")
+            last = min(self._chunk_of(bound), len(chunks) - 1)
+            end = bisect_left(chunks[last], bound) if chunks else None
         for index in range(last, -1, -1):
             yield from reversed(chunks[index][:end] if index == last else chunks[index])
 
@@ -275,9 +275,9 @@ class _SortedIds:
             first, start = 0, 0
         else:
             # No ID sorts after this one.
-            limit = (position, "\U0010ffff")
-            first = self._chunk_of(limit)
-            start = bisect_right(self._chunks[first], limit) if first < len(self._chunks) else 0
+            bound = (position, "\U0010ffff")
+            first = self._chunk_of(bound)
+            start = bisect_right(self._chunks[first], bound) if first < len(self._chunks) else 0
         for index in range(first, len(self._chunks)):
             yield from self._chunks[index][start if index == first else 0 :]
 

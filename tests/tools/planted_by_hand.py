@@ -134,13 +134,13 @@ BY_HAND: Final = (
     ByHand(
         "the read limit goes on while the client waits to try again",
         "arize_roles_async/_aiohttp.py",
-        "            call.limit.reset()\n",
+        "            call.time_limit.reset()\n",
         "            pass\n",
     ),
     ByHand(
         "a slow body whose pieces each come in time is given up",
         "arize_roles_async/_aiohttp.py",
-        "        call.limit.reschedule(call.timeouts.read)\n        chunks",
+        "        call.time_limit.reschedule(call.timeouts.read)\n        chunks",
         "        pass\n        chunks",
     ),
     ByHand(
