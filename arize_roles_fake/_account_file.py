@@ -70,5 +70,5 @@ def decode(text: str) -> AccountData:
     """
     try:
         return msgspec.json.decode(text, type=AccountData)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError(f"this is not an account file: {error}") from error

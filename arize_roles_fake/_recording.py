@@ -40,8 +40,8 @@ Send = Callable[[Request], Awaitable[Response]]
 # These are recorded as they are; of every other value, only the type is recorded.
 _KEPT: Final = frozenset(
     {
-        *("roles", "pagination", "name", "description", "permissions", "is_predefined"),
-        *("has_more", "title", "status", "type"),
+        *("name", "description", "permissions", "is_predefined", "has_more"),
+        *("title", "status", "type"),
     }
 )
 _TIMES: Final = frozenset({"created_at", "updated_at"})
@@ -156,8 +156,7 @@ async def record_service(
         call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
         with transport.time_limit(call):
             response = await transport.send(request, call)
-        body = response.redacted_body()
-        return msgspec.structs.replace(response, body=body, secret=None)
+        return msgspec.structs.replace(response, body=response.redacted_body())
 
     try:
         return await record(send, sleep)
@@ -185,9 +184,7 @@ async def replay(recording: Recording, account: FakeAccount) -> list[tuple[str, 
         (was.step.rule, difference)
         for was in recording.answers
         for difference in _differences(
-            "",
-            attrs.asdict(was.answer, recurse=False),
-            attrs.asdict(answers.get(was.step.rule, _NOT_ASKED), recurse=False),
+            "", attrs.asdict(was.answer), attrs.asdict(answers.get(was.step.rule, _NOT_ASKED))
         )
     ]
 
@@ -257,7 +254,7 @@ class _Recorder:
         body = None if step.body is None else msgspec.json.encode(self._substitute(step.body))
         if step.raw_body is not None:
             body = step.raw_body.encode()
-        query = urlencode(self._substitute(step.query), quote_via=quote, safe="")
+        query = urlencode(self._substitute(step.query), quote_via=quote)
         path = ROLES_PATH if step.role is None else role_path(self._substitute(step.role))
         answer = await self._answer(
             Request(
@@ -314,7 +311,7 @@ class _Recorder:
     def _note_created(self, step: Step, data: object) -> None:
         members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
         if members is not None and self._is_own(members):
-            self._own_ids |= {_text(members, "id")} - {""}
+            self._own_ids.add(_text(members, "id"))
         else:
             self.left.append(f"{step.rule}: a role was created without the run's mark")
 

@@ -350,6 +350,9 @@ class TestDump:
         ("text", "message"),
         [
             ("{", "this is not an account file: Input data was truncated"),
+            ('{"roles": "\ud800"}', "this is not an account file: 'utf-8' codec can't encode"),
+            ('{"roles": ' + "[" * 100_000, "this is not an account file: Expected `object`"),
+            ('{"x": ' + "[" * 100_000, "this is not an account file: Object contains unknown"),
             ("{}", "this is not an account file: Object missing required field `roles`"),
             (
                 '{"roles": [{"name": "A", "permisions": []}]}',

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import itertools
 import json
 import random
@@ -9,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import msgspec
 import pytest
 
 from arize_roles_async import Permission, RolesTimeoutError, Timeouts
+from arize_roles_async._aiohttp import AiohttpTransport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
@@ -137,7 +141,10 @@ def test_nothing_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     def tells_all(request: Request, answer: Response) -> Response:
         if request.method == "PATCH":  # Shows a role that is not the script's.
             return Response(status=200, headers={}, body=json.dumps(foreign).encode())
-        return problem_response(404, "your key is sesame") if answer.status == 404 else answer
+        if answer.status == 404:
+            problem = {"title": "your key is Bearer sesame", "status": 404}
+            return Response(status=404, headers={}, body=json.dumps(problem).encode())
+        return answer
 
     account = service(tells_all)
     account.add_key("sesame")
@@ -148,6 +155,7 @@ def test_nothing_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for secret in ("sesame", "Private", "Nobody knows", "USER_DELETE", "Um9sZTo5OTph", "Annotator"):
         assert secret not in text
     assert '"<another role>"' in text
+    assert '"your key is Bearer [API key]"' in text
 
 
 class TestHarmsNobody:
@@ -349,6 +357,41 @@ class TestAnswer:
         assert recorded_body(body).body == {"created_at": kept, "updated_at": kept}
 
 
+@pytest.mark.parametrize(
+    ("status", "created"), [(199, False), (200, True), (299, True), (300, False)]
+)
+def test_created(status: int, created: bool) -> None:  # noqa: FBT001
+    """A create with the answer of a success may have left something."""
+
+    async def send(request: Request) -> Response:
+        body = b'{"id": "Um9sZTo5OTph", "name": "odd"}' if request.method == "POST" else b"{}"
+        return Response(status=status, headers={}, body=body)
+
+    step = Step(rule="making", method="POST", body={"name": "odd"})
+    recording = asyncio.run(record(send, asyncio.sleep, (step,)))
+    assert bool(recording.left) is created
+
+
+def test_cursor() -> None:
+    """A cursor is sent back as it came, whatever it holds."""
+    asked: list[str] = []
+
+    async def send(request: Request) -> Response:
+        asked.append(request.target)
+        body = b'{"roles": [], "pagination": {"has_more": true, "next_cursor": "a b/+&="}}'
+        return Response(status=200, headers={}, body=body)
+
+    first = Step(rule="first", method="GET", save="page")
+    second = Step(rule="second", method="GET", query={"cursor": "<page.cursor>"})
+    asyncio.run(record(send, asyncio.sleep, (first, second)))
+    assert asked == [
+        "/v2/roles",
+        "/v2/roles?cursor=a%20b%2F%2B%26%3D",
+        "/v2/roles?limit=100&is_predefined=false",
+        "/v2/roles?limit=100&is_predefined=false&cursor=a%20b%2F%2B%26%3D",
+    ]
+
+
 @pytest.mark.asyncio
 async def test_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording waits where the service asks for it."""
@@ -361,9 +404,10 @@ async def test_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         server.account.fail("create", 429, retry_after=3)
         server.account.fail("get", 429, after=1)
         server.account.fail("update", 429, times=6, retry_after=900)
+        server.account.fail("delete", 429, times=5, retry_after=2)
         monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
         steps = await record_service(server.url, sleep=sleep)
-    assert waits == [3.0, 1.0, 60.0, 60.0, 60.0, 60.0, 60.0]
+    assert waits == [3.0, 1.0, *[2.0] * 5, *[60.0] * 5]
     assert [each.step.rule for each in steps.answers if each.answer.status == 429] == [
         "renaming a role to its own name"
     ]
@@ -400,6 +444,45 @@ async def test_bounded_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
         with pytest.raises(RolesTimeoutError, match="took too long"):
             await record_service(server.url, timeouts=Timeouts(total=0.02))
+    assert not [
+        each
+        for each in gc.get_objects()
+        if isinstance(each, aiohttp.ClientSession) and not each.closed
+    ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("method", "operation"),
+    [("GET", "get"), ("POST", "create"), ("PATCH", "update"), ("DELETE", "delete")],
+)
+async def test_silent(method: str, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording that gets no answer says to what."""
+    account = FakeAccount()
+
+    async def send(_: object, request: Request, __: object) -> Response:
+        if request.method == method:
+            await asyncio.Event().wait()
+        headers = {"Authorization": f"Bearer {account.api_key}", **request.headers}
+        return account.handle(msgspec.structs.replace(request, headers=headers))
+
+    monkeypatch.setattr(AiohttpTransport, "send", send)
+    monkeypatch.setenv("ARIZE_API_KEY", "sesame")
+    with pytest.raises(RolesTimeoutError) as caught:
+        await record_service(None, timeouts=Timeouts(total=0.05))
+    assert str(caught.value).startswith(f"{operation} took too long (total limit of 0.05 s")
+
+
+def test_plain_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key goes to no other machine over plain http."""
+    monkeypatch.setenv("ARIZE_API_KEY", "sesame")
+    out = str(tmp_path / "recording.json")
+    assert main(["record", "--base-url", "http://example.com", "--out", out]) == 1
+    assert capsys.readouterr().err.startswith(
+        "nothing was recorded: plain http would send the API key to example.com unprotected"
+    )
 
 
 @pytest.mark.asyncio
@@ -422,20 +505,43 @@ def test_record_needs_key(
     assert "no API key: pass api_key, or set ARIZE_API_KEY" in capsys.readouterr().err
 
 
+STEP: bytes = b'[{"step": {"rule": "r", "method": "GET", "body": '
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "this is not a recording: "),
-        ("[{}]", "this is not a recording: "),
-        (None, "No such file"),
+        (b"[", "this is not a recording: Input data was truncated"),
+        (b"{}", "this is not a recording: Expected `array`, got `object`"),
+        (b"[{}]", "this is not a recording: Object missing required field `step` - at `$[0]`"),
+        (STEP + b'"\xff"', "this is not a recording: 'utf-8' codec can't decode byte 0xff"),
+        (STEP + b"[" * 100_000, "this is not a recording: maximum recursion depth exceeded"),
+        (None, "[Errno 2] No such file"),
     ],
 )
 def test_compare_needs_file(
-    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`compare` needs a recording."""
     file = tmp_path / "recording.json"
     if text is not None:
-        file.write_text(text)
+        file.write_bytes(text)
     assert main(["compare", str(file)]) == 2
-    assert message in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"cannot compare {file}: {message}")
+
+
+def test_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the fake is not asked, since the recording lacks an answer, is a difference."""
+    file = recorded(as_assumed, tmp_path, monkeypatch)
+    capsys.readouterr()
+    answers = json.loads(file.read_bytes())
+    kept = [each for each in answers if each["step"]["rule"] == "deleting a deleted role"]
+    file.write_text(json.dumps(kept))
+    assert main(["compare", str(file)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" in the recording and ")[2] for line in lines] == [
+        *("'<not asked>' in the fake", "None in the fake", "0 in the fake", ""),
+    ]
+    assert lines[0].startswith("deleting a deleted role: body is {'detail': '<str>', ")
