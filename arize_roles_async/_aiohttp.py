@@ -69,8 +69,8 @@ class AiohttpRolesClient(BaseRolesClient):
     once need two clients. What no argument says comes from the environment variables of Arize's
     own clients, else from the defaults.
 
-    The logger `arize_roles_async` tells of each attempt at DEBUG and of each retry at INFO. To
-    trace attempts with OpenTelemetry, use its instrumentation of aiohttp. This traces every session
+    The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO. To trace
+    attempts with OpenTelemetry, use its instrumentation of aiohttp. This traces every session
     that is made later, the client's own included:
 
     ```python
@@ -271,7 +271,7 @@ class AiohttpTransport(Transport):
                 raise _without_frames(error)  # noqa: B904 - it is the same one
             attempt.distrust()
             failure, cause = _no_answer(request, call), None
-        except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees one of ours
+        except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.reset()
             attempt.distrust()
             failure, cause = self._translate(request, error, call), self._safe_cause(error)
@@ -509,8 +509,8 @@ class _Connections:
 class _Attempt:
     """One attempt, which sends its request once.
 
-    aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. Whether
-    to try again, and what the first try may have done, is the call machine's to know.
+    aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. But the
+    call machine decides whether to try again, and must know of each try.
     """
 
     __slots__ = (
@@ -572,7 +572,7 @@ class _Attempt:
         transport, self._transport = self._transport, None
         if transport is None:
             return
-        # A secured connection that is lost has none any more, and uvloop raises ValueError then.
+        # A TLS connection that is lost has no socket, and uvloop raises ValueError then.
         if sock := transport.get_extra_info("socket"):
             with suppress(OSError, ValueError):
                 # A close then discards what is not sent yet, also if aiohttp closed it just now.

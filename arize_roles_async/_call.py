@@ -1,6 +1,6 @@
 """What the attempts of one call have shown: a state machine without I/O.
 
-A driver sends, sleeps and logs. It tells the machine of each attempt and what came of it, and the
+A driver sends, sleeps and logs. It tells the machine about each attempt and its outcome, and the
 machine says what comes next: the result, another attempt after a wait, a look at the account, or
 the error that the call ends in. Every rule of retries and outcomes is in this file.
 
@@ -65,7 +65,7 @@ _CLOCK_ERROR: Final = 300.0
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """The request goes out again, after so many seconds."""
+    """The request is to be sent again after `delay` seconds."""
 
     delay: float
     failure: RolesError
@@ -98,7 +98,7 @@ class TimeLimit(ABC):
 
     @abstractmethod
     def reschedule(self, seconds: float | None) -> None:
-        """End the attempt under way after so many seconds of silence; None is no limit."""
+        """End the attempt under way after `seconds` of silence; None is no limit."""
 
     @abstractmethod
     def reset(self) -> None:
@@ -190,7 +190,7 @@ class Call:
         self._granted = granted
 
     def hold_back(self, request: Request, seconds: float | None) -> None:
-        """Note that a rate limit holds a request back for so many seconds; None ends that."""
+        """Note that a rate limit holds a request back for `seconds`; None ends that."""
         self._held_back = None if seconds is None else (request, seconds)
 
     def mark_sent(self, now: float) -> None:

@@ -309,7 +309,7 @@ def _flaw_of_headers(headers: Mapping[Any, Any]) -> str | None:
         if not isinstance(value, str):
             return f"the value of header {name!r} must be a string, not {type(value).__name__}"
         if name.lower() in _RESERVED:
-            return f"the header {name!r} is the client's own to set"
+            return f"the header {name!r} is set by the client itself"
         if not re.fullmatch("[A-Za-z0-9_-]+", name):
             return f"{name!r} is not a valid header name"
         if not (value.isascii() and value.isprintable()):

@@ -31,7 +31,7 @@ class Deadlines:
         return Deadline(self, self.at(call.timeouts.total), call)
 
     def at(self, seconds: float | None) -> float:
-        """Return the moment so many seconds from now."""
+        """Return the moment that is `seconds` from now; None is never."""
         return math.inf if seconds is None else self._loop.time() + seconds
 
     def add(self, deadline: "Deadline") -> None:

@@ -1,7 +1,7 @@
 """The pace that a client keeps under a rate limit, and whose turn it is; without I/O.
 
-`Pace` is told of sends and answers, and says when the next request may go. `Turnstile` lets
-requests go in the order in which their calls began. Clocks, sleeping and waking are the caller's.
+`Pace` hears of sends and answers, and says when the next request may go. `Turnstile` lets requests
+go in the order in which their calls began. The caller has the clock, sleeps and wakes.
 """
 
 import heapq
@@ -49,7 +49,7 @@ class Pace:
     below the measured one, approaches it, stays there, and rises until the next refusal (cubic
     growth, as in TCP CUBIC).
 
-    Before the first refusal, the pace need not be told of sends and grants.
+    Before the first refusal, the pace need not hear of sends and grants.
     """
 
     __slots__ = (
@@ -285,7 +285,7 @@ class Turn:
 
 
 class Turnstile:
-    """Lets requests go in the order in which their calls began, at most so many at once.
+    """Lets requests go in the order in which their calls began, at most `slots` at once.
 
     A call whose request has to wait joins the queue and asks how long. The first in the queue waits
     for the pace, the others until they are woken; then each asks again. A call that gives up

@@ -41,7 +41,7 @@ _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 
 def quote(text: object) -> str:
     """Return text as a TOML string that acts on no terminal and closes no Markdown fence."""
-    # JSON's escapes are TOML's too, but it has none for what is not ASCII.
+    # TOML takes JSON's escapes, but not the surrogate pairs that `ensure_ascii` makes.
     escaped = json.dumps(str(text), ensure_ascii=False).replace("```", "``\\u0060")
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
 

@@ -20,7 +20,7 @@ from arize_roles_fake._server import serve
 
 
 async def demo() -> int:
-    """Make every call and some that fail, and print what came of each.
+    """Make every call and some that fail, and print how each ended.
 
     Returns:
         0 if every call ended as expected, else 1.

@@ -14,7 +14,7 @@ from arize_roles_fake._account import FakeAccount
 _QUIET: Final = 10
 """Steps of the event loop without a call to the account; after them, no task has work to do."""
 _MOST_STEPS: Final = 1000
-"""Steps after which time passes all the same: code may ask again and again without a wait."""
+"""Steps after which time passes anyway: code may call again and again without a wait."""
 
 
 class Waits:

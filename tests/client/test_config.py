@@ -420,8 +420,8 @@ class TestHeaders:
         ],
     )
     def test_reserved(self, name: str) -> None:
-        """A header that is the client's own is refused."""
-        assert refusal(headers={name: "x"}) == f"the header {name!r} is the client's own to set"
+        """A header that the client itself sets is refused."""
+        assert refusal(headers={name: "x"}) == f"the header {name!r} is set by the client itself"
 
     @pytest.mark.parametrize("name", ["", "X Team", "X:Team", "X-Team\r\n", "X-Team\n", "\uff38"])
     def test_bad_name(self, name: str) -> None:

@@ -107,6 +107,7 @@ def test_examples_found() -> None:
     assert found["arize_roles_async/guide/paging.md"] == 2
     assert found["arize_roles_fake/guide/testing.md"] == 10
     assert found["arize_roles_async._aiohttp.AiohttpRolesClient"] == 3
+    assert found["arize_roles_async.as_code"] == 1
 
 
 def test_example() -> None:
