@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -262,7 +262,7 @@ class FakeAccount:
             raise ValueError(f"a role is already named {taken.name!r}")
         if data.id is not None and self._store.by_id(data.id) is not None:
             raise ValueError(f"a role already has the ID {data.id!r}")
-        created = data.created_at or self.now()
+        created = _writable(data.created_at or self.now())
         permissions = tuple(map(any_permission, identifiers))
         self._service.extra_permissions |= {str(p) for p in permissions if not p.is_known}
         role = Role(
@@ -272,7 +272,7 @@ class FakeAccount:
             permissions=permissions,
             is_predefined=bool(data.is_predefined),
             created_at=created,
-            updated_at=data.updated_at or created,
+            updated_at=_writable(data.updated_at or created),
         )
         self._store.add(role)
         return role
@@ -838,6 +838,12 @@ def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPer
             f"permissions must be a set or another iterable, not the string {permissions!r}"
         )
     return permissions
+
+
+def _writable(moment: datetime) -> datetime:
+    """Return a moment with a fixed offset of whole minutes, as RFC 3339 has no others."""
+    offset = moment.utcoffset() or timedelta()
+    return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
 
 
 def _is_unicode(*texts: str) -> bool:

@@ -9,7 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 import pytest
@@ -624,6 +624,17 @@ class TestBindings:
         assert len(loaded.bindings("Admin")) == 1
 
 
+class EndOfSummer(tzinfo):
+    """A time zone whose hours come twice, first the one of summer."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        return timedelta(hours=-6 if dt is None or not dt.fold else -7)
+
+    def dst(self, dt: datetime | None) -> None: ...
+
+    def tzname(self, dt: datetime | None) -> None: ...
+
+
 class TestFiles:
     """An account that is dumped loads as it was, whatever it held."""
 
@@ -682,6 +693,22 @@ class TestFiles:
         monkeypatch.setattr(os, "linesep", "\r\n")
         FakeAccount().dump(tmp_path / "account.json")
         assert b"\r" not in (tmp_path / "account.json").read_bytes()
+
+    def test_old_offset(self) -> None:
+        """A timestamp whose offset has seconds, as clocks had once, is the same moment."""
+        account = FakeAccount()
+        noon = datetime(1900, 1, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=21, seconds=10)))
+        role = account.add_role("A", created_at=noon, updated_at=noon)
+        assert FakeAccount.load(account.dump()).role("A") == role
+        assert role.created_at == role.updated_at == noon
+
+    def test_hour_that_comes_twice(self) -> None:
+        """A timestamp in the hour that a time zone has twice is the same moment, too."""
+        account = FakeAccount()
+        twice = datetime(2016, 11, 6, 1, tzinfo=EndOfSummer())
+        role = account.add_role("A", created_at=twice)
+        assert FakeAccount.load(account.dump()).role("A") == role
+        assert role.created_at.isoformat() == "2016-11-06T01:00:00-06:00"
 
     def test_surrogates(self) -> None:
         """What no file or answer could hold is not taken."""
