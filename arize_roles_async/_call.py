@@ -308,7 +308,7 @@ class Call:
             look_failure: What a look at the account ended in, if that failed.
         """
         message = (
-            f"the outcome of {self.operation} is not known, the change may have been made: "
+            f"the outcome of {self.operation} is not known; the change may have been made: "
             f"{failure}"
         )
         if look_failure is not None:
@@ -353,7 +353,7 @@ class Call:
     # When the service can have made a role for this call.
 
     def _note_date(self, response: Response, now: float) -> None:
-        """Read the service's clock off an answer: what time it was there at the first attempt."""
+        """Take from an answer what the service's clock showed at the first attempt."""
         if self._first_sent is None:
             return
         date = response.headers.get("Date")
@@ -384,7 +384,7 @@ class Call:
 
 
 def _leaves_open(failure: RolesError) -> bool:
-    """Tell whether a change may have been made by an attempt that ended so.
+    """Tell whether an attempt that ended in this failure may have made a change.
 
     A 503 in the service's own words says that nothing was done. A gateway's 5xx may be about a
     connection that broke after the service had the request.

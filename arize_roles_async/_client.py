@@ -303,7 +303,7 @@ class BaseRolesClient(RolesClient):
     async def _find_updated(
         self, call: Call, role_id: str, changes: UpdateRole, failure: RolesError
     ) -> Role:
-        """Return the role if it is as this call was to make it, or raise what its failure means."""
+        """Return the role if it is as this call was asked, or raise what its failure means."""
         try:
             role = await self._get(call, role_id)
         except NotFoundError:
@@ -443,7 +443,7 @@ class BaseRolesClient(RolesClient):
         seconds = response_retry_after(outcome)
         if not pace.limited:
             logger.debug(
-                "the service limits the rate: requests wait %.3g s, and then their turn",
+                "the service limits the rate: requests wait %.3g s, and then for their turn",
                 seconds or 0.0,
             )
         self._turnstile.refuse(started, now, seconds or 0.0)

@@ -233,7 +233,7 @@ class TestVisible:
 
         messages = [record.getMessage() for record in caplog.records]
         assert "GET /v2/roles waited 3.000 s for its turn" in messages
-        assert "the service limits the rate: requests wait 3 s, and then their turn" in messages
+        assert "the service limits the rate: requests wait 3 s, and then for their turn" in messages
 
 
 def test_unlimited() -> None:

@@ -126,7 +126,7 @@ class TestTriedAgain:
         assert isinstance(caught.value.__cause__, ServerError)
         assert caught.value.__cause__.status == 999
         assert str(caught.value) == (
-            "the outcome of create is not known, the change may have been made: "
+            "the outcome of create is not known; the change may have been made: "
             "POST /v2/roles answered 999, but not in the service's own words: it has no body"
         )
 
