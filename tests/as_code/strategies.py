@@ -32,7 +32,7 @@ permissions = st.lists(
 def declarations(
     draw: st.DrawFn, unique: st.SearchStrategy[str] = names, *, at_least: int = 0
 ) -> Declaration:
-    """Return any declaration that is valid: each of `at_least` so many names stands once."""
+    """Return any valid declaration of at least so many names, each of which appears once."""
     pool = iter(draw(st.lists(unique, min_size=at_least, max_size=8, unique=True)))
     absent = [name for name, _ in zip(pool, range(draw(st.integers(0, 2))), strict=False)]
     roles: list[DeclaredRole] = []

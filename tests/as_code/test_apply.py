@@ -283,7 +283,7 @@ class TestFailing:
         assert [operation for operation, _ in changes(account)] == ["update", "update", "delete"]
 
     async def test_bound(self) -> None:
-        """A role that is bound is not deleted, and that is said."""
+        """A bound role is not deleted, and the error says why."""
         account = mixed_account()
         account.bind("E", user="ada", resource="space")
         error = await failure(account)

@@ -426,7 +426,7 @@ class TestStatuses:
     def test_does_not_fit(
         self, account: FakeAccount, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Every problem stands on a line of its own."""
+        """Every problem is on its own line."""
         path = tmp_path / "roles.toml"
         path.write_text('absent = ["Admin", "Member"]')
         for command in (["plan", "--exit-code"], ["apply", "--yes"]):
@@ -477,7 +477,7 @@ class TestChecking:
         assert errors.startswith("warning: roles.\"A\".permissions: 'DATASET_RAED' is n")
 
     def test_refuses(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Every violation stands on a line, with its path."""
+        """Every violation is on its own line, with its path."""
         path = tmp_path / "roles.toml"
         path.write_text('[roles.A]\n[roles."B\\u001b[31m"]\npermissions = []')
         assert main(["check", str(path)]) == 2

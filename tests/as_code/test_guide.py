@@ -29,7 +29,7 @@ def fenced(language: str) -> list[str]:
 
 @pytest.mark.parametrize("example", fenced("python"))
 def test_example(example: str) -> None:
-    """Each example runs as it stands, given `roles` and the packages' names."""
+    """Each example runs unchanged, given `roles` and the packages' names."""
     account = FakeAccount()
     names: dict[str, Any] = {"account": account, "roles": FakeRolesClient(account)}
     for package in (arize_roles_async, arize_roles_fake):
@@ -42,13 +42,13 @@ def test_example(example: str) -> None:
 
 
 def test_file() -> None:
-    """The file that it shows is one."""
+    """The file that it shows can be loaded."""
     (text,) = fenced("toml")
     assert [role.name for role in as_code.loads(text).roles] == ["AI Engineer"]
 
 
 def test_account() -> None:
-    """The account that it shows is one."""
+    """The account that it shows can be loaded."""
     (text,) = fenced("json")
     assert FakeAccount.load(text).role("ML Engineer")
 

@@ -172,7 +172,7 @@ class TestForms:
         )
 
     def test_limit(self) -> None:
-        """Markdown has at most so many characters, whole lines, and counts what it leaves out."""
+        """Markdown is cut after a whole line, and counts the lines that it leaves out."""
         roles = [declared(f"Role {n}", permissions=list(Permission)) for n in range(100)]
         plan = planned(account_of(), declaration(*roles))
         assert len(str(plan)) > 200_000

@@ -40,7 +40,7 @@ async def outcome(attack: Attack, size: int, timeouts: Timeouts) -> object:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 async def test_small(attack: Attack) -> None:
-    """Every attack ends in an error of ours or in a valid result."""
+    """Every attack ends in one of our errors or in a valid result."""
     with judging_log_lines():
         ended = await outcome(attack, attack.small, HASTY)
     if isinstance(ended, RolesError):

@@ -45,7 +45,7 @@ async def stalled() -> AsyncGenerator[str]:
 
 
 async def gather(calls: list[Callable[[], Awaitable[object]]]) -> list[object]:
-    """Start all calls at once, and return what came of each."""
+    """Start all calls at once, and return how each ended."""
     results: list[object] = [None] * len(calls)
 
     async def run(index: int) -> None:

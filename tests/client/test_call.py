@@ -65,7 +65,7 @@ def decode_nothing(request: Request, response: Response) -> None:
 
 
 class Driver:
-    """Feeds a call with what its attempts end in, on a clock that stands still."""
+    """Tells a call how its attempts end, on a clock that stands still."""
 
     def __init__(self, operation: Operation, *, attempts: int = 3, total: float = 30.0) -> None:
         self.now = 100.0

@@ -122,7 +122,7 @@ class TestPandas:
 
     @pytest.mark.parametrize("convert", [ListRolesResponse.to_df, ListRolesResponse.to_polars])
     def test_outside_calendar(self, convert: Callable[[ListRolesResponse], object]) -> None:
-        """Timestamps that leave the calendar in UTC are an error of ours."""
+        """Timestamps that leave the calendar in UTC are one of our errors."""
         role = attrs.evolve(ENGINEER, created_at=datetime(1, 1, 1, tzinfo=INDIA))
 
         with pytest.raises(RolesError) as caught:

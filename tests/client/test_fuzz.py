@@ -5,10 +5,10 @@ from tests.tools.fuzz_responses import fuzz_socket, fuzz_wire
 
 
 def test_responses() -> None:
-    """Any response is a valid model or an error of ours."""
+    """Any response ends in a valid model or in one of our errors."""
     fuzz_wire(250)
 
 
 def test_sockets() -> None:
-    """Any bytes on a socket are a valid model or an error of ours."""
+    """Any bytes on a socket end in a valid model or in one of our errors."""
     fuzz_socket(100)

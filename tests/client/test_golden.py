@@ -523,7 +523,7 @@ class TestAnswers:
                 await roles.create(name="A", permissions=["ROLE_READ"])
 
     async def test_redirect_to_no_url(self) -> None:
-        """A target that cannot be read is told as such."""
+        """A target that is no valid URL is called so."""
         async with client(answer(b"", "302 Found", "text/html", "Location: http://[::1")) as (
             roles,
             _,

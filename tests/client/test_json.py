@@ -58,7 +58,7 @@ class TestRefused:
         ],
     )
     def test_not_json(self, body: bytes) -> None:
-        """What is not valid JSON, or can be held by nobody, is an error that says so."""
+        """What is not valid JSON, or is nested too deeply, is an error that says so."""
         with pytest.raises(ValueError, match=r"^is not valid JSON: "):
             parse_json(body)
 

@@ -160,14 +160,14 @@ class TestUpdate:
             await roles.update(role_id=role.id, description="New.")
 
     async def test_own_name(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A conflict with the name that a lost attempt gave the role itself is none."""
+        """The name that a lost attempt gave the role is no conflict."""
         role = account.add_role("Role")
         account.fail("update", "lost", when="after")
         account.fail("update", 409)
         assert (await roles.update(role_id=role.id, name="New")).name == "New"
 
     async def test_conflict(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A conflict with another role's name is one."""
+        """Another role's name is a conflict."""
         role = account.add_role("Role")
         account.fail("update", "lost")
         account.fail("update", 409)

@@ -138,7 +138,7 @@ class TestHold:
         assert pace.rate == close(0.01 * 2.0**40)
 
     def test_wait(self) -> None:
-        """A caller is to come back after what the service asked for, or else when it is ready."""
+        """A caller should come back after the time asked for, else when the pace is ready."""
         pace = refused_pace(seconds=3.0)
 
         assert pace.wait(10.0) == close(3.04)

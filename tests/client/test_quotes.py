@@ -102,7 +102,7 @@ def test_content_type() -> None:
     ],
 )
 def test_redirect(status: int, location: str, why: str) -> None:
-    """Of where a redirect leads, neither credentials nor the query."""
+    """A redirect's target is quoted without its credentials and its query."""
     assert f" answered {status}{why}" in str(refusal(status, Location=location))
 
 
@@ -117,7 +117,7 @@ def test_redirect(status: int, location: str, why: str) -> None:
     ],
 )
 def test_invalid(body: bytes, why: str) -> None:
-    """What came in place of a role is said."""
+    """The error says what came in place of a role."""
     assert odd(body).startswith(
         "GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 200, but not as expected: "
     )

@@ -30,7 +30,7 @@ LONG = 'ak-0123"\\89=='
     ],
 )
 def test_redact(text: str, key: str, redacted: str) -> None:
-    """A long key goes wherever it stands, a short one only where it follows `Bearer`."""
+    """A long key is redacted everywhere, a short one only after `Bearer`."""
     assert redact(text, key) == redacted
 
 

@@ -268,7 +268,7 @@ def fields_of(
 
 
 class TestFields:
-    """What a class tells of its fields."""
+    """What a class says about its fields."""
 
     def test_role(self) -> None:
         """A role's fields, in the order of the reference."""

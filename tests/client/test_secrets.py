@@ -544,6 +544,6 @@ class TestConfiguration:
         )
 
     def test_response_without_key(self) -> None:
-        """An answer to whoever sent no key is quoted as it is."""
+        """An answer to a request without a key is quoted as it is."""
         response = Response(status=200, headers={}, body=b'{"a": "Bearer \\u0041"}')
         assert response.redacted_body() == b'{"a": "Bearer \\u0041"}'

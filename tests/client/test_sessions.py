@@ -169,7 +169,7 @@ class TestLent:
             assert not session.closed
 
     async def test_closed(self) -> None:
-        """A session that its owner closed is said to be closed."""
+        """The error for a session that its owner closed says so."""
         session = aiohttp.ClientSession()
         async with AiohttpRolesClient(
             "key", base_url="http://127.0.0.1:9", session=session
@@ -225,7 +225,7 @@ class TestLent:
         assert script.connections == 1
 
     async def test_middleware_fails(self) -> None:
-        """What a middleware refuses is an error of ours, with its own as the cause."""
+        """What a middleware refuses is one of our errors, with the middleware's as its cause."""
 
         async def refuse(
             _: aiohttp.ClientRequest, __: aiohttp.ClientHandlerType

@@ -84,7 +84,7 @@ class TestClient:
         ],
     )
     def test_another_loop(self, make: Callable[[], RolesClient]) -> None:
-        """It is used in an event loop while the one that it was opened in is open."""
+        """A client is used in a second event loop while its first one is open."""
         client = make()
         first = asyncio.new_event_loop()
         try:
@@ -98,7 +98,7 @@ class TestClient:
 
     @pytest.mark.parametrize("attempts", [0, True, 1.5, "2"])
     def test_attempts(self, attempts: int) -> None:
-        """It is to make no attempt, or half a one."""
+        """The number of attempts must be an integer from 1."""
         with pytest.raises(ConfigurationError) as caught:
             RetryPolicy(attempts=attempts)
         assert str(caught.value) == (
@@ -106,14 +106,14 @@ class TestClient:
         )
 
     def test_unmade(self) -> None:
-        """While it is made, its repr shows nothing."""
+        """A client that is not set up yet has a repr that shows nothing."""
         client = AiohttpRolesClient.__new__(AiohttpRolesClient)
         assert repr(client) == "AiohttpRolesClient(base_url='')"
 
 
 @pytest.mark.parametrize("package", [arize_roles_async, arize_roles_fake])
 def test_no_attribute(package: object) -> None:
-    """A package is asked for what it has not."""
+    """The error for a missing name is that of any module."""
     with pytest.raises(AttributeError) as caught:
         package.Nothing  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] # noqa: B018
     name = package.__name__  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]

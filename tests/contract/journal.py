@@ -237,7 +237,7 @@ class Journaled(FakeAccount):
 
 
 def untrue(account: Journaled, caller: str, ask: Ask, mark: str, result: object) -> str:  # noqa: C901, PLR0911 - one a rule
-    """Return what is not so of what a call said, whoever else was there; empty if all is.
+    """Return what is wrong in what a call said, whatever others did; empty if nothing is.
 
     Args:
         account: The account that was asked.
@@ -309,7 +309,7 @@ def _untrue_list(account: Journaled, response: ListRolesResponse) -> str:
 
 
 def untrue_alone(account: Journaled, ask: Ask, result: object) -> str:  # noqa: PLR0911
-    """Return what is not so of what a call said, where nobody else did anything meanwhile."""
+    """Return what is wrong in what a call said, if nobody else did anything meanwhile."""
     # An update that is sent again changes what it changed, to the same.
     if len({(entry.effect, entry.role.id) for entry in account.journal}) > 1:
         return f"it did more than once what it was asked: {account.journal}"

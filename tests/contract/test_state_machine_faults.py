@@ -445,7 +445,7 @@ class LeavesAllOpen(WrappingClient):
     ],
 )
 def test_lie(client: type[WrappingClient], lie: str) -> None:
-    """A client that tells its caller what is not so is found out."""
+    """A client that tells its caller something wrong is caught."""
 
     class Lying(InProcess):
         async def connect(self) -> None:

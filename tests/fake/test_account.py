@@ -127,7 +127,7 @@ class TestRoles:
         assert account_at_noon().add_role("AI Engineer", description="").description is None
 
     def test_defaults(self) -> None:
-        """A seeded role is made now, and is custom unless said otherwise."""
+        """A seeded role is created now and is custom, unless the arguments say otherwise."""
         role = account_at_noon().add_role("AI Engineer")
         assert (role.created_at, role.updated_at) == (START, START)
         assert role.permissions == ()
@@ -331,7 +331,7 @@ class TestDump:
         }
 
     def test_rare(self) -> None:
-        """What a role or an account has not is not in its text."""
+        """The text has no members for what a role or an account lacks."""
         account = account_at_noon()
         account.add_role("A")
         text = json.loads(account.dump())

@@ -95,7 +95,7 @@ class TestStatuses:
     @pytest.mark.parametrize("value", [403, 400])
     @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
     def test_predefined(self, value: Any, method: str) -> None:  # noqa: ANN401
-        """A predefined role that is to be changed or deleted."""
+        """A predefined role that a call changes or deletes."""
         account = assuming(predefined_refusal=value)
         role = account.add_role("A", ["TAG_READ"], is_predefined=True, id="Um9sZTo5OTph")
         answer = ask(account, method, f"/v2/roles/{role.id}", b'{"name": "A"}')
@@ -223,7 +223,7 @@ class TestLists:
             ]
 
     def test_cursor_other_account(self) -> None:
-        """A cursor that another account issued is none of this one's."""
+        """A cursor that another account issued is not one of this account's."""
         account, other = assuming(), assuming()
         for name in "AB":
             account.add_role(name)

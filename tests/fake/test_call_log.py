@@ -15,7 +15,7 @@ from tests.support.clients import ONCE, START, Connect, account_at_noon, both_cl
 @both_clients
 @pytest.mark.asyncio
 async def test_call(connect: Connect) -> None:
-    """Each call is logged with what was asked and what came of it."""
+    """Each call is logged with what was asked and how it ended."""
     account = account_at_noon()
     async with connect(account) as roles:
         role = await roles.create(
@@ -187,7 +187,7 @@ async def test_renamed_role() -> None:
 
 
 def test_repr() -> None:
-    """The repr of a call shows neither its key nor what was sent, and neither makes it another."""
+    """The repr of a call shows neither its key nor its body, and equality ignores the body."""
     calls: list[LoggedCall] = []
     for body in (None, b"{}"):
         account = FakeAccount(clock=lambda: START)

@@ -610,7 +610,7 @@ class TestRefused:
         ],
     )
     def test_class(self, error: str, how: str) -> None:
-        """Of an error that no answer leads to, it is said how a test gets it."""
+        """For an error that no answer leads to, the message says how a test gets it."""
         with pytest.raises(ValueError, match="never strike") as caught:
             FakeAccount().fail("any", getattr(arize_roles_async, error))
         assert str(caught.value).endswith(f": no answer leads to {error}: {how}")
@@ -986,7 +986,7 @@ class TestRateLimit:
 
     @pytest.mark.parametrize("per_second", [3.0, 7.0, 0.1, 1000.0])
     def test_refill(self, per_second: float) -> None:
-        """In the long run so many a second go through, asked whenever they may."""
+        """One call goes through as soon as the rate allows it, and none before."""
         account = account_at_noon()
         account.limit_rate(per_second, burst=1)
         request = Request(

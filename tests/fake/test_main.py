@@ -126,7 +126,7 @@ class TestServeProcess:
         assert capsys.readouterr().err.startswith(f"cannot listen on 127.0.0.1, port {port}: ")
 
     def test_no_port(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """`serve` says which port there is none of."""
+        """`serve` says which port does not exist."""
         assert main(["serve", "--port", "65536"]) == 1
         assert capsys.readouterr().err.startswith("cannot listen on 127.0.0.1, port 65536: ")
 

@@ -32,7 +32,7 @@ def test_thread() -> None:
 
 
 def test_cannot_listen() -> None:
-    """A server that cannot listen says so where it is entered."""
+    """A server that cannot listen raises when its block is entered."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -190,7 +190,7 @@ class TestContentEncoding:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("attack", SERVER_ATTACKS, ids=str)
 async def test_attack(attack: ServerAttack) -> None:
-    """Whatever is sent, what is said of it is bounded and one line, in the answer and the log."""
+    """Whatever is sent, the answer and the log say something of one line and bounded length."""
     account = FakeAccount()
     account.add_key("fake-api-key")
     async with serve(account) as url:

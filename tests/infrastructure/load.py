@@ -19,7 +19,7 @@ MIX: Final = ("create", "update", "delete", "get", "create", "update by name", "
 
 @attrs.frozen(kw_only=True)
 class Planned:
-    """A call that is to be made.
+    """A call to make.
 
     Attributes:
         operation: What to call.
@@ -44,7 +44,7 @@ class Planned:
 def plan(
     upstream: Upstream, count: int, mix: Sequence[str] = MIX, *, prefix: str = "Role"
 ) -> list[Planned]:
-    """Return calls that are to be made; the roles that they are about are there then."""
+    """Return calls to make; the roles that they are about exist then."""
     calls = [
         Planned(operation=mix[number % len(mix)], number=number, name=f"{prefix} {number}")
         for number in range(count)

@@ -170,7 +170,7 @@ def test_true(judge: Judge, told: Call, journal: list[Entry]) -> None:
     ],
 )  # fmt: skip
 def test_told_wrongly(judge: Judge, told: Call, journal: list[Entry], why: str) -> None:
-    """What is not so is told wrongly, and the judge says why."""
+    """The judge counts a false outcome as told wrongly, and says why."""
     (wrong,) = judge.judge([told], journal).wrong
 
     assert why in wrong
@@ -178,7 +178,7 @@ def test_told_wrongly(judge: Judge, told: Call, journal: list[Entry], why: str) 
 
 class TestColumns:
     def test_foreign(self) -> None:
-        """An exception that is none of the library's is foreign."""
+        """An exception that is not one of the library's is foreign."""
         assert len(JUDGE.judge([call("create", OSError("broken"))], []).foreign) == 1
 
     def test_overrun(self) -> None:
@@ -209,7 +209,7 @@ class TestColumns:
         assert len(JUDGE.judge([call("update", role())], late).late) == 1
 
     def test_resent(self) -> None:
-        """What is not so because of a proxy that resends is counted apart."""
+        """An outcome that is false because a proxy resent the request is counted apart."""
         twice = [THERE, DELETED, entry("DELETE", 10.6, status=404)]
         verdict = RESENDING.judge([call("delete", GONE)], twice)
 

@@ -38,7 +38,7 @@ class TestService:
         assert [create(service, 0.0) for _ in range(2)] == [(201, None), (429, "3")]
 
     def test_halving(self) -> None:
-        """After so many grants it grants half as many a second."""
+        """After a number of grants, it grants half as many a second."""
         service = Service(0.0, {"rate": 2, "burst": 1, "halve_after": 2})
 
         assert [create(service, now)[0] for now in (0.0, 0.5, 1.0, 1.5)] == [201, 201, 429, 201]
@@ -71,7 +71,7 @@ class TestService:
         assert ask("GET", target_of(1))[0] == b"404"
 
     def test_failing(self) -> None:
-        """A target that is to fail is answered with 503 once."""
+        """A target that should fail is answered with 503 once."""
         service = Service(0.0, {"roles": 1, "failing": [target_of(0)]})
 
         answers = [service.answer("GET", target_of(0), b"", 0.0) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Every example of the README and of the docstrings runs as it stands."""
+"""Every example of the README, the guides and the docstrings runs unchanged."""
 
 import asyncio
 import inspect
@@ -133,7 +133,7 @@ def test_readme_length() -> None:
 
 
 def test_readme_errors() -> None:
-    """The README tells of every error."""
+    """The README names every error."""
     table = README.partition("## Errors")[2].partition("\n## ")[0]
     told = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
     # A StatusError is told of by its subclasses.

@@ -79,7 +79,7 @@ def everywhere(package: Path, module: str) -> set[str]:
 
 
 def in_functions(package: Path, module: str) -> set[str]:
-    """Return what a module imports at run time, be it later."""
+    """Return what a module imports at run time, now or later."""
     return imports(at_run_time(parse(package, module), in_functions=True))
 
 

@@ -7,7 +7,7 @@ from tests.tools.release_check import ROOT, lower_bounds, requirements
 
 
 def test_changelog() -> None:
-    """The changelog tells of the version."""
+    """The changelog has an entry for the version."""
     assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 

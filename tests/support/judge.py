@@ -248,7 +248,7 @@ def _shown(call: Call) -> str:
 def _untrue(  # noqa: PLR0911 - one case a kind of outcome
     call: Call, effects: Sequence[Entry], history: History, *, clear: bool
 ) -> list[str]:
-    """Return what a call said that is not so."""
+    """Return what is wrong in what a call said."""
     during = functools.partial(history.during, start=call.started, end=call.ended)
     match call.error:
         case _ if call.cancelled:

@@ -295,7 +295,7 @@ async def _ending(case: Case, roles: RolesClient, setting: Setting) -> tuple[str
 
 
 def _untrue(case: Case, setting: Setting, effect: Effect, result: object) -> list[str]:  # noqa: PLR0911
-    """Return what a call said that is not so."""
+    """Return what is wrong in what a call said."""
     changes = case.operation.changes
     if effect is Effect.WRONG or (effect is Effect.DONE and not changes):
         return ["the account is in a state that nobody asked for"]
