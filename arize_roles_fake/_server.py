@@ -264,13 +264,13 @@ def _decompress(body: bytes, encoding: str) -> bytes:
     """
     wbits = {"gzip": 31, "deflate": 15}.get(encoding.strip().lower())
     if wbits is None:
-        raise zlib.error("not a known encoding")
+        raise zlib.error
     decompressor = zlib.decompressobj(wbits)
     plain = decompressor.decompress(body, MAX_REQUEST + 1)
     if len(plain) > MAX_REQUEST:
         raise web.HTTPRequestEntityTooLarge(MAX_REQUEST, len(plain))
     if not decompressor.eof:
-        raise zlib.error("not a whole body")
+        raise zlib.error
     return plain
 
 

@@ -289,6 +289,7 @@ class TestTerminal:
         assert status == 0
         assert shown.startswith('\x1b[33m! update "B old" -> "B"\x1b[0m\n\x1b[31m- delete "D"')
         assert '\x1b[32m+ create "New"\x1b[0m\n' in shown
+        assert "\nMake these changes? [y/N] " in shown
         assert shown.endswith('  made: create "New"\n')
         assert set(contents(account)) == {"B", "New", "Same", "Undeclared"}
 

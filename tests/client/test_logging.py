@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesConnectionError, ServerError
-from arize_roles_fake import FakeAccount, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import Connect, account_at_noon, both_clients
 from tests.support.raw_http import scripted
 
@@ -92,6 +92,24 @@ class TestLog:
                 "GET /v2/roles: attempt 2 failed, the next in 0.00 s: GET /v2/roles answered 503 "
                 "Service Unavailable: out (retry after 0 s)"
             ),
+        ]
+
+    @pytest.mark.asyncio
+    async def test_rate_limit(self, log: pytest.LogCaptureFixture) -> None:
+        """A rate limit is logged at DEBUG when it is met, and each wait for a turn."""
+        account = account_at_noon()
+        account.fail("list", 429, retry_after=2, times=2)
+
+        async with FakeRolesClient(account, retry=THREE) as roles:
+            await roles.list()
+
+        assert said(log, logging.DEBUG) == [
+            "the service limits the rate: requests wait 2 s, and then their turn",
+            "GET /v2/roles: 429 on attempt 1 after N ms (request id None)",
+            "GET /v2/roles waited 2.000 s for its turn",
+            "GET /v2/roles: 429 on attempt 2 after N ms (request id None)",
+            "GET /v2/roles waited 2.000 s for its turn",
+            "GET /v2/roles: 200 on attempt 3 after N ms (request id None)",
         ]
 
     @pytest.mark.asyncio

@@ -69,7 +69,7 @@ def test_header() -> None:
 def test_body(body: bytes, shown: str) -> None:
     """Of a body, 200 characters, without escapes."""
     assert str(refusal(409, body)) == (
-        f"GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 409, which is not in the service's own words: "
+        f"GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 409, but not in the service's own words: "
         f"{shown}"
     )
 
@@ -97,7 +97,7 @@ def test_content_type() -> None:
         (302, "", ", a redirect to nowhere, which this client does not follow"),
         (302, "http://[", ", a redirect to nowhere that is a URL, which this client does not"),
         (302, "/" + "l" * 499, ", a redirect to /" + "l" * 499 + ", which"),
-        (400, "/a", ", which is not in the service's own words, but an empty body"),
+        (400, "/a", ", but not in the service's own words: it has no body"),
         (407, "/a", ": the proxy refused its credentials"),
     ],
 )
@@ -122,6 +122,14 @@ def test_invalid(body: bytes, why: str) -> None:
         "GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 200, but not as expected: "
     )
     assert odd(body).endswith(why)
+
+
+def test_nested() -> None:
+    """What is nested too deeply to be searched for the key is said to be so."""
+    body = b"[" * 900 + b'"\\u0041"' + b"]" * 900
+    with pytest.raises(InvalidResponseError) as caught:
+        decode_role(ASKED, Response(status=200, headers={}, body=body, secret="bearer-key"))
+    assert "$: is nested too deeply; the body begins '[[[" in str(caught.value)
 
 
 def test_no_role_id() -> None:

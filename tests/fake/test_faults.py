@@ -80,6 +80,18 @@ class TestStatus:
         assert fault.fired == 1
         account.assert_roles({"A": ROLE_READ})
 
+    @pytest.mark.asyncio
+    async def test_detail(self) -> None:
+        """Without a detail, it says where it comes from."""
+        account = account_at_noon()
+        account.fail("list", 400)
+        async with FakeRolesClient(account) as roles:
+            with pytest.raises(BadRequestError) as caught:
+                await roles.list()
+        assert str(caught.value) == (
+            "GET /v2/roles answered 400 Invalid request parameters: scripted by the test"
+        )
+
     @pytest.mark.parametrize(
         ("failure", "status"),
         [(ConflictError, 409), (RateLimitError, 429), (NotFoundError, 404), (ServerError, 503)],

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -104,7 +105,8 @@ class TestContent:
         account.add_role("Auditor")
         assert re.findall(r"<div>(.*?)</div>", page(account)) == [*PREDEFINED, "Auditor"]
         assert "1 custom and 7 predefined roles. 0 calls." in page(account)
-        assert "None yet." in page(account)
+        assert '<h2 class="text">Role bindings</h2><p class="text">None.</p>' in page(account)
+        assert '<h2 class="text">Last calls</h2><p class="text">None yet.</p>' in page(account)
 
     def test_last_calls(self) -> None:
         """The last calls come first, with their outcomes."""
@@ -199,6 +201,9 @@ class TestAccess:
             open_url(server.url, Host="evil.example")
         with caught.value as answer:
             assert answer.headers["Content-Type"] == "application/problem+json"
+            assert json.load(answer)["detail"] == (
+                "only a browser on the same machine may see the page"
+            )
 
     @pytest.mark.parametrize(
         ("host", "peer", "allowed"),

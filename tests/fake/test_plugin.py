@@ -224,6 +224,8 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARIZE_SINGLE_HOST", "elsewhere.example")
     monkeypatch.setenv("ARIZE_BASE_DOMAIN", "elsewhere.example")
     monkeypatch.setenv("ARIZE_PROXY_URL", "http://elsewhere.example")
+    for name in ("SINGLE_PORT", "REQUEST_VERIFY", "SSL_CA_CERT"):
+        monkeypatch.setenv(f"ARIZE_{name}", "17")
     monkeypatch.setenv("http_proxy", "http://elsewhere.example")
     monkeypatch.setenv("NO_PROXY", "intranet.example")
     run(
@@ -243,6 +245,10 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             assert len(asyncio.run(everything())) == 7
             assert urllib.request.urlopen(arize_env.url).status == 200
             assert os.environ["NO_PROXY"] == "intranet.example,127.0.0.1"
+            assert os.environ["no_proxy"] == "intranet.example,127.0.0.1"
+            assert {name for name in os.environ if name.startswith("ARIZE_")} == {
+                "ARIZE_API_HOST", "ARIZE_API_KEY", "ARIZE_API_PORT", "ARIZE_API_SCHEME"
+            }
         """
     ).assert_outcomes(passed=1)
 

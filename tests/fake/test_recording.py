@@ -331,6 +331,11 @@ class TestAnswer:
         for _ in range(21):
             expected = {"roles": expected}
         assert recorded_body(body).body == expected
+        expected = "<too deep>"
+        for _ in range(20):
+            expected = [expected]
+        lists = b'{"roles":' + b"[" * 30 + b"]" * 30 + b"}"
+        assert recorded_body(lists).body == {"roles": expected}
 
     def test_values(self) -> None:
         """Of a value that may be anybody's only its type is recorded."""
