@@ -104,7 +104,7 @@ class TestLog:
             await roles.list()
 
         assert said(log, logging.DEBUG) == [
-            "the service limits the rate: requests wait 2 s, and then their turn",
+            "the service limits the rate: requests wait 2 s, and then for their turn",
             "GET /v2/roles: 429 on attempt 1 after N ms (request id None)",
             "GET /v2/roles waited 2.000 s for its turn",
             "GET /v2/roles: 429 on attempt 2 after N ms (request id None)",
