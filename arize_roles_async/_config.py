@@ -130,9 +130,14 @@ def _api_key(api_key: Secret[str | None]) -> Secret[str]:
     del key
     if not secret.reveal():
         raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
-    if not re.fullmatch("[!-~]+", secret.reveal()):
-        raise ConfigurationError("the API key must be printable ASCII without spaces")
+    check_api_key(secret)
     return secret
+
+
+def check_api_key(key: Secret[str]) -> None:
+    """Raise `ConfigurationError` if no header can carry the key."""
+    if not re.fullmatch("[!-~]+", key.reveal()):
+        raise ConfigurationError("the API key must be printable ASCII without spaces")
 
 
 def _base_url(base_url: Secret[str | None], region: str | None) -> Secret[str]:

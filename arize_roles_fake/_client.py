@@ -11,10 +11,11 @@ from anyio import sleep_forever
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._config import check_type
+from arize_roles_async._config import check_api_key, check_type
 from arize_roles_async._errors import ClientStateError, RolesConnectionError, RolesTimeoutError
 from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
 from arize_roles_async._pace import Turnstile
+from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
@@ -48,7 +49,7 @@ class FakeRolesClient(BaseRolesClient):
             order in which they began.
 
     Raises:
-        ConfigurationError: An argument is not of its type.
+        ConfigurationError: An argument is not of its type, or no header can carry the key.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class FakeRolesClient(BaseRolesClient):
     ) -> None:
         check_type("account", account, FakeAccount | None, "a FakeAccount")
         check_type("api_key", api_key, str | None, "a string")
+        if api_key is not None:
+            check_api_key(Secret(api_key))
         check_concurrency(max_concurrency)
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""

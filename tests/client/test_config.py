@@ -494,6 +494,8 @@ class TestTypes:
         [
             ({"account": 5}, "account must be a FakeAccount, not int"),
             ({"api_key": 5}, "api_key must be a string, not int"),
+            ({"api_key": ""}, "the API key must be printable ASCII without spaces"),
+            ({"api_key": "a key"}, "the API key must be printable ASCII without spaces"),
             ({"timeout": "30"}, "Timeouts.total must be a number of seconds above 0, not '30'"),
             (
                 {"timeout": 10**400},
