@@ -426,6 +426,40 @@ class TestTurnstile:
         assert woken[-1] == 2
         assert not patient.is_late
 
+    def test_late_with_slot(self) -> None:
+        """A call whose time is up when its turn comes hands it on."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        first = self.join(turnstile, 1, woken, deadline=2.0)
+        second = self.join(turnstile, 2, woken, deadline=2.1)
+        turnstile.exit()
+
+        assert turnstile.ask(first, 2.0) == math.inf
+        assert first.is_late
+        assert woken == [1, 2]
+        assert turnstile.ask(second, 2.0) == 0.0
+
+    @pytest.mark.parametrize(
+        ("deadline", "patience", "is_late"),
+        [
+            (2.5, math.inf, True),
+            (2.6, math.inf, False),
+            (math.inf, 2.0, False),
+            (math.inf, 1.9, True),
+        ],
+    )
+    def test_exact(self, *, deadline: float, patience: float, is_late: bool) -> None:
+        """A request may go before its deadline, and after as long a hold as it has patience for."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        turn = self.join(turnstile, 1, woken, deadline=deadline, patience=patience)
+
+        turnstile.ask(turn, 0.5)
+
+        assert turn.is_late is is_late
+
     def test_too_long(self) -> None:
         """A call that is not to wait so long for a hold is told at once."""
         turnstile, woken = self.turnstile()

@@ -102,6 +102,10 @@ class TestServeProcess:
             ),
             (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
             (("--api-key-file", "no/such/file"), "No such file or directory: 'no/such/file'"),
+            (
+                ("--account", '{"roles": [], "keys": {}}'),
+                "the account has no API key; give one with --api-key",
+            ),
             (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
             (("--account", '{"roles": [], "keys": {}}'), "the account has no API key"),
             (("--save", "no/such/file"), "No such file or directory: 'no/such/file'"),

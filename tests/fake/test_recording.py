@@ -348,6 +348,12 @@ class TestAnswer:
             "status": 200,
         }
 
+    def test_foreign(self) -> None:
+        """What has an ID or a name, and not the run's mark, is somebody else's."""
+        body = b'{"a": {"id": "x"}, "b": {"name": "y"}, "c": {}, "roles": [{"id": "x"}, 1]}'
+        another = "<another role>"
+        assert recorded_body(body).body == {"a": another, "b": another, "c": {}, "roles": ["<int>"]}
+
     @pytest.mark.parametrize(
         ("moment", "kept"),
         [
@@ -375,6 +381,21 @@ def test_created(status: int, created: bool) -> None:  # noqa: FBT001
     step = Step(rule="making", method="POST", body={"name": "odd"})
     recording = asyncio.run(record(send, asyncio.sleep, (step,)))
     assert bool(recording.left) is created
+
+
+def test_first_role() -> None:
+    """Of a listing, the first role is used."""
+    asked: list[str] = []
+
+    async def send(request: Request) -> Response:
+        asked.append(f"{request.method} {request.target}")
+        roles = [{"id": each, "name": each, "is_predefined": True} for each in ("one", "two")]
+        return Response(status=200, headers={}, body=json.dumps({"roles": roles}).encode())
+
+    first = Step(rule="first", method="GET", save="predefined")
+    second = Step(rule="second", method="GET", role="<predefined.id>")
+    asyncio.run(record(send, asyncio.sleep, (first, second)))
+    assert asked[:2] == ["GET /v2/roles", "GET /v2/roles/one"]
 
 
 def test_cursor() -> None:
