@@ -214,7 +214,9 @@ class _Handler:
 
     def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
         self._account = account
-        self._allowed_hosts = allowed_hosts
+        self._allowed_hosts = None
+        if allowed_hosts is not None:
+            self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self._allowed_hosts is not None and not (

@@ -202,8 +202,8 @@ class TestServe:
 
     def test_foreign_host(self) -> None:
         """On loopback only this machine's names are answered, and those that are allowed."""
-        with serving("--allow-host", "proxied.example") as (url, _):
-            for host in ("localhost", "127.0.0.1", "proxied.example:80"):
+        with serving("--allow-host", "Proxied.example") as (url, _):
+            for host in ("localhost", "127.0.0.1", "proxied.example:80", "PROXIED.example"):
                 assert len(ask(url, "fake-api-key", host=host)["roles"]) == 7
             with pytest.raises(urllib.error.HTTPError, match="403") as caught:
                 ask(url, "fake-api-key", host="evil.example")
