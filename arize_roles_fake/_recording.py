@@ -165,12 +165,15 @@ async def record_service(
         await unknown.aclose()
 
 
-async def replay(recording: Recording, account: FakeAccount) -> list[tuple[str, str]]:
-    """Run a recording's script on the fake, and return the rule and the text of each difference.
+async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, str], str]:
+    """Run a recording's script on the fake, and return the text of each difference.
 
     Args:
         recording: The recording.
         account: The account that answers; fresh.
+
+    Returns:
+        The texts by the rule of the step and by where its answer differs.
     """
     authorization = {"Authorization": f"Bearer {account.api_key}"}
 
@@ -180,13 +183,13 @@ async def replay(recording: Recording, account: FakeAccount) -> list[tuple[str, 
 
     again = await record(send, asyncio.sleep, tuple(each.step for each in recording.answers))
     answers = {each.step.rule: each.answer for each in again.answers}
-    return [
-        (was.step.rule, difference)
+    return {
+        (was.step.rule, where): difference
         for was in recording.answers
-        for difference in _differences(
+        for where, difference in _differences(
             "", attrs.asdict(was.answer), attrs.asdict(answers.get(was.step.rule, _NOT_ASKED))
         )
-    ]
+    }
 
 
 _NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")
@@ -195,23 +198,27 @@ _NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")
 async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
     """Return each difference to the fake as a line, and the assumptions with the fewest.
 
-    Where another value of an assumption removes a difference and adds none, the line names it.
+    The line of a difference that one of these assumptions removes names it.
     """
     chosen = Assumptions()
     differences = left = await replay(recording, FakeAccount(assumptions=chosen))
-    explained: dict[tuple[str, str], str] = {}
-    for name, values in Assumptions.choices().items():
-        for value in values[1:]:
-            settings: dict[str, Any] = {**chosen.changed(), name: value}
-            other = Assumptions(**settings)
-            found = await replay(recording, FakeAccount(assumptions=other))
-            if len(found) < len(left) and {*found} <= {*left}:
-                explained |= {each: f"{name}={value}" for each in left if each not in found}
-                chosen, left = other, found
+    removed_by: dict[tuple[str, str], str] = {}
+    before = None
+    # One assumption may hide what another would explain, so all are tried until none helps.
+    while left and chosen != before:
+        before = chosen
+        for name, values in Assumptions.choices().items():
+            for value in values:
+                settings: dict[str, Any] = {**chosen.changed(), name: value}
+                other = Assumptions(**settings)
+                found = await replay(recording, FakeAccount(assumptions=other))
+                if len(found) < len(left):
+                    removed_by |= dict.fromkeys(left.keys() - found.keys(), name)
+                    chosen, left = other, found
+    notes = {name: f" (--assume {name}={value})" for name, value in chosen.changed().items()}
     lines = [
-        f"{rule}: {difference}"
-        + (f" (--assume {explained[rule, difference]})" if (rule, difference) in explained else "")
-        for rule, difference in differences
+        f"{key[0]}: {difference}" + ("" if key in left else notes.get(removed_by.get(key, ""), ""))
+        for key, difference in differences.items()
     ]
     return lines, chosen
 
@@ -425,7 +432,7 @@ def _is_time(value: object) -> bool:
         return False
 
 
-def _differences(where: str, was: object, now: object) -> Iterator[str]:
+def _differences(where: str, was: object, now: object) -> Iterator[tuple[str, str]]:
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         recorded, fake = cast("Mapping[str, Any]", was), cast("Mapping[str, Any]", now)
         for name in sorted(recorded.keys() | fake.keys()):
@@ -434,4 +441,4 @@ def _differences(where: str, was: object, now: object) -> Iterator[str]:
                 f"{where}.{name}".lstrip("."), recorded.get(name, missing), fake.get(name, missing)
             )
     elif was != now:
-        yield f"{where} is {was!r} in the recording and {now!r} in the fake"
+        yield where, f"{where} is {was!r} in the recording and {now!r} in the fake"

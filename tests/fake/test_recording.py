@@ -302,6 +302,23 @@ def test_assumption_named(
         assert all(line.endswith(f" (--assume {name}={values[1]})") for line in differences)
 
 
+def test_assumptions_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a service that is otherwise in many points, each of them is found."""
+    turned: dict[str, Any] = {name: values[-1] for name, values in Assumptions.choices().items()}
+    turned["duplicate_permissions"] = "kept-once"  # Else the role of most steps is not created.
+    turned["list_order"] = "newest-first"  # Else both pagings answer the script alike.
+    assumed = Assumptions(**turned)
+    recorded(as_assumed, tmp_path, monkeypatch, FakeAccount(assumptions=assumed))
+    assert main(["compare", str(tmp_path / "recording.json")]) == 1
+    *differences, _, summary = capsys.readouterr().out.splitlines()[1:]
+    settings = " ".join(f"--assume {name}={value}" for name, value in assumed.changed().items())
+    assert summary == f"the fake is most like this service with {settings}"
+    assert len(differences) > 20
+    assert [line for line in differences if "(--assume " not in line] == []
+
+
 def recorded_body(body: bytes, **headers: str) -> Answer:
     """Return what is recorded of an answer with a body."""
 
