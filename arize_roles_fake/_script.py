@@ -49,14 +49,13 @@ def _update(rule: str, role: str, **fields: Any) -> Step:  # noqa: ANN401
 
 SCRIPT: Final = (
     # Creating
+    _create("a new role", "<run> A", description="First.", save="A"),
+    _create("an empty description", "<run> B", description="", save="B"),
     _create(
         "a duplicate permission",
-        "<run> A",
+        "<run> P",
         permissions=["PROJECT_READ", "DATASET_READ", "PROJECT_READ"],
-        description="First.",
-        save="A",
     ),
-    _create("an empty description", "<run> B", description="", save="B"),
     _create("a name that is taken", "<run> A"),
     _create("a name that differs by case", "<run> a"),
     _create("a name that differs by outer spaces", " <run> A "),

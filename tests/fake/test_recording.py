@@ -110,7 +110,7 @@ DIFFERENCES: list[tuple[AnswerOf, tuple[str, str, str]]] = [
     (bodies_are_422, ("an empty name: status", "422", "400")),
     (bodies_are_422, ("a missing name: body.title", "'Unprocessable Entity'", f"{TITLE_400!r}")),
     (fields_are_added, ("the newest role: body.owner", "'<str>'", "'<absent>'")),
-    (ids_are_numbers, ("a duplicate permission: body.id", f"{ODD_ID!r}", "'<A.id>'")),
+    (ids_are_numbers, ("a new role: body.id", f"{ODD_ID!r}", "'<A.id>'")),
     (ids_are_numbers, ("the newest role: body.created_at", f"{ODD_TIME!r}", "'<time>'")),
     (deletion_is_text, ("deleting a role: body", "'<not a JSON object>'", "'<empty>'")),
     (deletion_is_text, ("deleting a role: content_type", "'text/plain'", "None")),
@@ -307,7 +307,6 @@ def test_assumptions_named(
 ) -> None:
     """Of a service that is otherwise in many points, each of them is found."""
     turned: dict[str, Any] = {name: values[-1] for name, values in Assumptions.choices().items()}
-    turned["duplicate_permissions"] = "kept-once"  # Else the role of most steps is not created.
     turned["list_order"] = "newest-first"  # Else both pagings answer the script alike.
     assumed = Assumptions(**turned)
     recorded(as_assumed, tmp_path, monkeypatch, FakeAccount(assumptions=assumed))
