@@ -235,7 +235,6 @@ class Call:
         Raises:
             RolesError: The error that ends the call.
         """
-        self._in_flight = False
         self.seen = now
         if response.status in _SUCCESS and not self._is_change:
             self._note_date(response, now)

@@ -322,6 +322,23 @@ class TestTime:
         assert isinstance(error.__cause__, RolesTimeoutError)
         assert error.__cause__.sent
 
+    @pytest.mark.parametrize("outcome", [words(503), REFUSED])
+    def test_between_attempts(self, outcome: Outcome) -> None:
+        """A change whose attempt was refused is not under way while the call waits."""
+        driver = Driver("create")
+        assert isinstance(driver.feed(outcome), Retry)
+        assert not driver.call.in_flight
+        error = driver.call.out_of_time()
+        assert type(error) is RolesTimeoutError
+        assert not error.sent
+
+    def test_next_request(self) -> None:
+        """A request that begins is not under way, whatever the one before it was."""
+        driver = Driver("create")
+        driver.send()
+        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        assert not driver.call.in_flight
+
     def test_read_in_flight(self) -> None:
         """A read changes nothing."""
         driver = Driver("get")

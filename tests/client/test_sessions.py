@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import traceback
 from typing import Any
 from unittest.mock import Mock
@@ -15,13 +16,16 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ClientStateError,
     ConfigurationError,
+    InvalidResponseError,
     NotFoundError,
+    Request,
+    Response,
     RetryPolicy,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
 )
-from arize_roles_async._aiohttp import _read  # pyright: ignore[reportPrivateUsage]
+from arize_roles_async._aiohttp import AiohttpTransport, _read  # pyright: ignore[reportPrivateUsage]
 from tests.support.event_loop import LoopClock
 from tests.support.raw_http import scripted
 
@@ -130,6 +134,28 @@ async def test_endless_body() -> None:
     body: Any = EndlessBody()
     read = await _read(body, Mock())
     assert (len(read), body.chunks) == ((4 << 20) + 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("status", "length", "is_refused"),
+    [
+        (200, 4 << 20, False),
+        (200, (4 << 20) + 1, True),
+        (299, (4 << 20) + 1, True),
+        (300, (4 << 20) + 1, False),
+    ],
+)
+async def test_long_body(*, status: int, length: int, is_refused: bool) -> None:
+    """A success is refused if its body is longer than 4 MiB; of a failure the status counts."""
+    transport: Any = Mock(spec=AiohttpTransport)
+    request = Request(method="GET", target="/v2/roles")
+    answer = Response(status=status, headers={}, body=b"x" * length)
+    check = functools.partial(AiohttpTransport._checked, transport)  # pyright: ignore[reportPrivateUsage]
+    if is_refused:
+        with pytest.raises(InvalidResponseError, match="it is longer than 4 MiB"):
+            check(request, answer)
+    else:
+        assert check(request, answer) is answer
 
 
 class TestLent:

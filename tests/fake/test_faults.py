@@ -942,6 +942,19 @@ class TestOutage:
         assert len(account.pending_faults) == 1
 
 
+@pytest.mark.parametrize(
+    ("seconds", "asked"), [(0.5, "1"), (1.0, "1"), (1.0000004, "1"), (1.000004, "2"), (2.0, "2")]
+)
+def test_whole_seconds(seconds: float, asked: str) -> None:
+    """A rate limit asks for whole seconds, and takes less than a microsecond for rounding."""
+    account = account_at_noon()
+    account.limit_rate(1.0 / seconds)
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    request = Request(method="GET", target="/v2/roles", headers=headers)
+    replies = [account.handle(request) for _ in range(2)]
+    assert [reply.headers.get("Retry-After") for reply in replies] == [None, asked]
+
+
 class TestLatency:
     """Answers that take a while, by operation and by role."""
 

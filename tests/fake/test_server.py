@@ -25,7 +25,10 @@ def test_thread() -> None:
     with RolesServer() as server:
         assert server.url.startswith("http://127.0.0.1:")
         assert (server.api_key, len(server.account.roles)) == (server.account.api_key, 7)
-        assert "arize-roles-server" in {thread.name for thread in threading.enumerate()}
+        # A program that forgets to stop it ends all the same.
+        assert ("arize-roles-server", True) in {
+            (thread.name, thread.daemon) for thread in threading.enumerate()
+        }
     assert "arize-roles-server" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(server.url)  # noqa: S310
