@@ -3,6 +3,8 @@
 import asyncio
 import os
 
+import aiohttp
+import anyio
 import pytest
 
 from arize_roles_async import (
@@ -29,6 +31,38 @@ def test_any_configuration() -> None:
         assert asyncio.run(count_roles(region="eu-west-1a", proxy="http://proxy.example")) == 8
         assert asyncio.run(count_roles(base_url="https://arize.example", timeout=1)) == 8
     assert [call.operation for call in account.calls] == ["list"] * 3
+
+
+def test_lent_session() -> None:
+    """So does a client on a session of the application's, which stays open."""
+
+    async def lent() -> tuple[int, bool]:
+        async with aiohttp.ClientSession() as session:
+            count = await count_roles(session=session, headers={"x-team": "a"}, verify=False)
+            return count, session.closed
+
+    with mock_arize():
+        assert asyncio.run(lent()) == (7, False)
+
+
+def test_trio() -> None:
+    """And one under another event loop than the real client knows."""
+    with mock_arize() as account:
+        account.fail("list", 503)
+        assert anyio.run(count_roles, backend="trio") == 7
+
+
+def test_opened_again() -> None:
+    """A client that is used in one event loop after the other sees the account in each."""
+    with mock_arize() as account:
+        roles = AiohttpRolesClient()
+
+        async def create(name: str) -> None:
+            await roles.create(name=name, permissions=["ROLE_READ"])
+
+        asyncio.run(create("A"))
+        asyncio.run(create("B"))
+    account.assert_roles({"A": {"ROLE_READ"}, "B": {"ROLE_READ"}})
 
 
 def test_given_account() -> None:
