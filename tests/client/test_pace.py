@@ -319,6 +319,35 @@ class TestTurnstile:
 
         turnstile.exit()
         assert turnstile.enter(0.0)
+        assert not turnstile.enter(0.0)
+
+    def test_restart(self) -> None:
+        """In another event loop nobody waits any more, and nothing is under way."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        self.join(turnstile, 1, woken, deadline=2.0)
+        turnstile.restart()
+
+        assert turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        turn = self.join(turnstile, 2, woken)
+        assert turnstile.ask(turn, 0.6) == close(1.9)
+        assert woken == []
+
+    def test_limit_gone(self) -> None:
+        """Once a limit is forgotten, a new call still does not go before one that waits."""
+        turnstile, woken = self.turnstile(3)
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        for number in (1, 2, 3):
+            turn = self.join(turnstile, number, woken)
+            if number < 3:
+                assert turnstile.ask(turn, 2.5 if number == 1 else 700.0) == 0.0
+
+        assert not turnstile.pace.limited
+        assert not turnstile.enter(700.0)
 
     def test_order(self) -> None:
         """The call that began first goes first, whenever it joined."""

@@ -33,6 +33,7 @@ from arize_roles_fake import (
     SuspiciousPermissionWarning,
     make_role,
 )
+from arize_roles_fake._store import RoleStore, role_id
 from tests.support.clients import PREDEFINED, START, Connect, account_at_noon, both_clients
 
 Act = Callable[[FakeAccount], object]
@@ -827,6 +828,20 @@ class TestSeeding:
         )
         with pytest.raises(TypeError, match="not the string"):
             make_role(permissions="ROLE_READ")
+
+    def test_next_number(self) -> None:
+        """The next ID is that of the next number whose ID no role has."""
+        store = RoleStore(str)
+        given: list[str] = []
+        for chosen in (role_id(2), None, None, role_id(6), None):
+            given.append(store.next_id() if chosen is None else chosen)
+            store.add(make_role(id=given[-1], name=given[-1]))
+        assert given == [role_id(number) for number in (2, 3, 4, 6, 7)]
+
+    def test_first_number(self) -> None:
+        """A file that does not say how many roles there were begins with the first."""
+        loaded = FakeAccount.load('{"roles": []}')
+        assert loaded.add_role("A").id == role_id(1)
 
     def test_chosen_ids_in_a_row(self) -> None:
         """IDs that a test chose and that would come next are passed over."""
