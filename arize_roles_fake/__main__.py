@@ -164,7 +164,8 @@ def _record(base_url: str | None, out: Path) -> int:
         recording = asyncio.run(record_service(base_url))
         out.write_bytes(encode(recording))
     except (RolesError, OSError) as error:
-        print(f"nothing was recorded: {error}", file=sys.stderr)
+        notes = getattr(error, "__notes__", ())
+        print(f"nothing was recorded: {error}", *notes, sep="\n", file=sys.stderr)
         return 1
     for rule in recording.skipped:
         print(f"not asked, since an earlier answer lacked what it needs: {rule}", file=sys.stderr)

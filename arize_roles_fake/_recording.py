@@ -22,6 +22,7 @@ import msgspec
 
 from arize_roles_async._call import Operation
 from arize_roles_async._config import configure
+from arize_roles_async._errors import RolesError
 from arize_roles_async._options import RetryPolicy, Timeouts, retry_after
 from arize_roles_async._pace import Turnstile
 from arize_roles_async._requests import is_role_id
@@ -53,6 +54,7 @@ _OPERATIONS: Final[dict[str, Operation]] = {
     "DELETE": "delete",
 }
 _BUSY: Final = 429
+_GONE: Final = frozenset({200, 202, 204, 404})
 _TRIES: Final = 5
 _LONGEST_WAIT: Final = 60.0
 _NO_KEY: Final = "no-such-key"
@@ -107,7 +109,11 @@ async def record(
     try:
         answers = [recorded for step in steps if (recorded := await recorder.run(step))]
     finally:
-        await recorder.clean_up()
+        try:
+            await recorder.clean_up()
+        except RolesError as error:
+            error.add_note(f"may be left behind: {recorder.own}")
+            raise
     asked = {recorded.step.rule for recorded in answers}
     return Recording(
         answers=tuple(answers),
@@ -252,6 +258,11 @@ class _Recorder:
         self.left: list[str] = []
         """What may have been created without being deleted again."""
 
+    @property
+    def own(self) -> str:
+        """What the roles of this run are, for whoever has to delete them."""
+        return f"roles whose names hold {self._mark!r}"
+
     async def run(self, step: Step) -> Recorded | None:
         """Send a step, or return None if an earlier answer lacked what it needs."""
         texts = [step.role or "", *step.query.values(), *_strings(step.body)]
@@ -276,6 +287,8 @@ class _Recorder:
         )
         data = _parse(answer)
         self._deletions += step.method == "POST"
+        if step.method == "DELETE" and answer.status in _GONE:
+            self._own_ids.discard(self._substitute(step.role))
         if step.method == "POST" and 200 <= answer.status < 300:  # noqa: PLR2004 - successes
             self._note_created(step, data)
         if step.save is not None and isinstance(data, dict):
@@ -313,7 +326,9 @@ class _Recorder:
         # Never more than can have been created, whatever a listing says.
         if role_id and self._deletions:
             self._deletions -= 1
-            await self._answer(Request(method="DELETE", target=role_path(role_id)))
+            answer = await self._answer(Request(method="DELETE", target=role_path(role_id)))
+            if answer.status not in _GONE and self.own not in self.left:
+                self.left.append(self.own)
 
     def _note_created(self, step: Step, data: object) -> None:
         members = cast("dict[str, Any]", data) if isinstance(data, dict) else None

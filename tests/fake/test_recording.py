@@ -200,6 +200,41 @@ class TestHarmsNobody:
         skipped = "not asked, since an earlier answer lacked what it needs: deleting a role"
         assert skipped in capsys.readouterr().err.splitlines()
 
+    def test_not_deleted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Roles that the key may not delete again are named by what their names hold."""
+        account = service(as_assumed)
+        account.add_key(account.api_key, grants=["ROLE_READ", "ROLE_CREATE"])
+        recorded(as_assumed, tmp_path, monkeypatch, account)
+        mark = account.calls_of("create")[0].arguments["name"].removesuffix(" A")
+        said = capsys.readouterr().err
+        assert said.splitlines() == [f"may be left behind: roles whose names hold {mark!r}"]
+        assert all(mark in role.name for role in account.roles if not role.is_predefined)
+
+    def test_deleted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What the script deleted is not deleted again, whatever the ID of no role is answered."""
+        account = FakeAccount(assumptions=Assumptions(unknown_id=400))
+        recorded(as_assumed, tmp_path, monkeypatch, account)
+        assert capsys.readouterr().err == ""
+        account.assert_roles({})
+
+    def test_not_cleaned_up(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """So are those of a run whose service answers no longer."""
+        account = service(as_assumed)
+        account.fail("any", "lost", times=None, after=3)
+        with RolesServer(account) as server:
+            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+            file = tmp_path / "recording.json"
+            assert main(["record", "--base-url", server.url, "--out", str(file)]) == 1
+        mark = account.calls_of("create")[0].arguments["name"].removesuffix(" A")
+        said = capsys.readouterr().err
+        assert said.endswith(f"\nmay be left behind: roles whose names hold {mark!r}\n")
+
     def test_predefined_only(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A role that the answer does not call predefined is not renamed, nor to another name."""
 
