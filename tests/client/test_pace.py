@@ -428,6 +428,33 @@ class TestTurnstile:
         assert woken == [2]
         assert turnstile.ask(second, 0.0) == 0.0
 
+    def test_left_between(self) -> None:
+        """A call that gave up is passed over when its turn comes."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter(0.0)
+        turnstile.enter(0.0)
+        first, second, third = (self.join(turnstile, number, woken) for number in (1, 2, 3))
+        turnstile.leave(second)
+        turnstile.exit()
+        turnstile.exit()
+
+        assert woken == [1, 3]
+        assert turnstile.ask(first, 0.0) == turnstile.ask(third, 0.0) == 0.0
+
+    def test_burst_seen(self) -> None:
+        """What was answered since the client was last idle, and when that was, shows the burst."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter(100.0)
+        for _ in range(20):
+            turnstile.enter(100.1)
+            turnstile.exit()
+        turnstile.exit()
+        turnstile.refuse(100.4, 100.5, 1.0)
+        turn = self.join(turnstile, 1, woken)
+
+        assert turnstile.ask(turn, 101.5) == 0.0
+        assert round(turnstile.pace.rate, 4) == 23.7841
+
     def test_held(self) -> None:
         """Under a hold the first call in the queue is told how long it lasts, the others wait."""
         turnstile, woken = self.turnstile(2)
@@ -466,7 +493,9 @@ class TestTurnstile:
         assert turnstile.ask(first, 2.0) == math.inf
         assert first.is_late
         assert woken == [1, 2]
+        turnstile.leave(first)
         assert turnstile.ask(second, 2.0) == 0.0
+        assert not turnstile.enter(2.0)
 
     @pytest.mark.parametrize(
         ("deadline", "patience", "is_late"),
@@ -511,9 +540,13 @@ class TestTurnstile:
         turnstile.ask(turns[0], 0.6)
         assert len(woken) == 64
 
+        turnstile.leave(turns[0])
+        assert sum(turn.is_late for turn in turns) == 66
+
         for number in woken:
             turnstile.leave(turns[number])
-        assert sorted(set(woken)) == list(range(10_000))
+        assert all(turn.is_late for turn in turns)
+        assert sorted(set(woken)) == list(range(1, 10_000))
 
     def test_expired(self) -> None:
         """Ten thousand that leave at once wake nobody, and leave nothing behind."""
