@@ -168,12 +168,20 @@ def test_anything(request_: Request, operation: str, arguments: dict[str, object
     assert (call.operation, call.role, call.arguments) == (operation, None, arguments)
 
 
-@pytest.mark.parametrize("count", ["-1", "x", "9" * 5000, "²", ""])
+@pytest.mark.parametrize("count", ["-1", "x", "1" * 10, "9" * 5000, "²", ""])
 def test_bad_attempt(count: str) -> None:
     """An attempt that is not a number counts as the first."""
     account = FakeAccount()
     account.handle(Request(method="GET", target="/v2/roles", headers={"sdk-retry-count": count}))
     assert account.calls[0].attempt == 1
+
+
+def test_great_attempt() -> None:
+    """The number of an attempt has nine digits at most."""
+    account = FakeAccount()
+    headers = {"sdk-retry-count": "9" * 9}
+    account.handle(Request(method="GET", target="/v2/roles", headers=headers))
+    assert account.calls[0].attempt == 10**9
 
 
 @pytest.mark.asyncio

@@ -8,8 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from arize_roles_async import RetryPolicy, Role
+from arize_roles_async import Request, RetryPolicy, Role
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._waits import Waits
 from tests.support.clients import START, account_at_noon
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -129,3 +130,24 @@ class TestOthers:
         results = await asyncio.gather(*waits, return_exceptions=True)
         assert isinstance(results[0], asyncio.CancelledError)
         assert passed(account) == 3.0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("every", "steps"), [(2000, 11), (11, 21), (10, 1001), (1, 1001)])
+async def test_steps(every: int, steps: int) -> None:
+    """Time passes after ten steps without a call, and after a thousand with calls."""
+    account = account_at_noon()
+    step = 0
+
+    async def go_on() -> None:
+        nonlocal step
+        while account.now() == START:
+            step += 1
+            if step % every == 0:
+                account.handle(Request(method="GET", target="/v2/roles"))
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(go_on())
+    await Waits().until(START + timedelta(seconds=1), account)
+    await other
+    assert step == steps
