@@ -185,6 +185,8 @@ class TestForms:
         assert lines[-2:] == ["```", ""]
         for limit in (300, 333, 421, 2_000):
             assert limit - 100 < len(plan.to_markdown(limit)) <= limit
+        lengths = [len(plan.to_markdown(limit)) for limit in (309, 310, 326, 327)]
+        assert lengths == [258, 283, 283, 300]
 
     def test_change(self) -> None:
         """A change without sides is nobody's, and has a text all the same."""

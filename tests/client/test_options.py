@@ -1,0 +1,69 @@
+"""The waits between attempts, figure by figure."""
+
+import math
+import random
+
+import pytest
+
+from arize_roles_async import RetryPolicy, RolesConnectionError
+from arize_roles_async._options import retry_after
+
+BROKEN = RolesConnectionError("broken")
+
+
+def bounds(policy: RetryPolicy, *attempts: int) -> list[float | None]:
+    """Return the longest that a policy waits after each of these attempts."""
+    return [policy.delay(BROKEN, attempt=attempt, change=False) for attempt in attempts]
+
+
+class TestBackoff:
+    """The wait after a failure that does not say how long it lasts."""
+
+    @pytest.fixture(autouse=True)
+    def longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def highest(low: float, high: float) -> float:
+            assert low == 0.0
+            return high
+
+        monkeypatch.setattr(random, "uniform", highest)
+
+    def test_default(self) -> None:
+        """Three attempts, after the first at most half a second, and then twice that."""
+        assert bounds(RetryPolicy(), 1, 2, 3) == [0.5, 1.0, None]
+
+    def test_longest(self) -> None:
+        """It doubles until it is 8 s."""
+        assert bounds(RetryPolicy(attempts=9), 4, 5, 6, 8, 9) == [4.0, 8.0, 8.0, 8.0, None]
+
+    def test_most_doublings(self) -> None:
+        """It doubles sixty times at most, so that no number of attempts is too large."""
+        policy = RetryPolicy(attempts=10_000, backoff=1.0, max_backoff=1e30)
+        assert bounds(policy, 60, 61, 62, 5000) == [2.0**59, 2.0**60, 2.0**60, 2.0**60]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        (" 5 ", 5.0),
+        ("1" * 15, 111_111_111_111_111.0),
+        ("1" * 16, math.inf),
+        ("-1", None),
+        ("1.5", None),
+        ("²", None),
+        ("", None),
+        (None, None),
+        ("Thu, 01 Jan 1970 00:00:07 GMT", 2.0),
+        ("Thu, 01 Jan 1970 00:00:04 GMT", 0.0),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    """A header asks to wait for whole seconds, or until a date; anything else asks nothing."""
+    assert retry_after(value, None, 5.0) == seconds
+
+
+def test_by_the_services_clock() -> None:
+    """What time it is, the answer's own date tells."""
+    date = "Thu, 01 Jan 1970 00:00:06 GMT"
+    assert retry_after("Thu, 01 Jan 1970 00:00:07 GMT", date, 100.0) == 1.0
+    assert retry_after("Thu, 01 Jan 1970 00:00:07 GMT", "yesterday", 5.0) == 2.0
