@@ -390,9 +390,7 @@ class Turnstile:
         turn.left = True
         if turn.is_late:
             self._tell_late(1, self.pace.ready_at())
-        self._drop_left()
-        if self._queue:
-            self._wake_first()
+        self._wake_first()
 
     def refuse(self, sent: float, now: float, seconds: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""

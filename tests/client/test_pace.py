@@ -335,6 +335,18 @@ class TestTurnstile:
         assert turnstile.ask(turn, 0.6) == close(1.9)
         assert woken == []
 
+    def test_left_behind(self) -> None:
+        """What a closed event loop left behind frees no place that is free already."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        first, second = (self.join(turnstile, number, woken) for number in (1, 2))
+        turnstile.exit()
+
+        assert turnstile.ask(first, 2.5) == 0.0
+        assert turnstile.ask(second, 2.5) == math.inf
+
     def test_limit_gone(self) -> None:
         """Once a limit is forgotten, a new call still does not go before one that waits."""
         turnstile, woken = self.turnstile(3)
