@@ -238,7 +238,7 @@ class TestLists:
 def test_type() -> None:
     """Settings that are no `Assumptions` are refused when the account is made."""
     settings: Any = {"invalid_body": 422}
-    with pytest.raises(ConfigurationError, match="^assumptions must be an Assumptions, not dict$"):
+    with pytest.raises(ConfigurationError, match="must be an Assumptions, not dict"):
         FakeAccount(assumptions=settings)
 
 
