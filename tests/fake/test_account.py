@@ -829,6 +829,12 @@ class TestSeeding:
         with pytest.raises(TypeError, match="not the string"):
             make_role(permissions="ROLE_READ")
 
+    def test_descriptions(self) -> None:
+        """Of the predefined roles, Annotator has a description: the documentation's."""
+        assert {
+            role.name: role.description for role in FakeAccount().roles if role.description
+        } == {"Annotator": "Can access annotation queues."}
+
     def test_next_number(self) -> None:
         """The next ID is that of the next number whose ID no role has."""
         store = RoleStore(str)
