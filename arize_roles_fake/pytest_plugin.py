@@ -63,6 +63,8 @@ def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
 
 
 def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
+    import attrs
+
     from arize_roles_fake import Assumptions, FakeAccount
 
     paths: list[str | Path] = [path for each in markers if (path := each.get("account"))]
@@ -76,8 +78,7 @@ def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
     account = FakeAccount.load(path)
     if not settings:
         return account
-    settings = {**account.assumptions.changed(), **settings}
-    return FakeAccount.load(path, assumptions=Assumptions(**settings))
+    return FakeAccount.load(path, assumptions=attrs.evolve(account.assumptions, **settings))
 
 
 # Named as the marker: a marker with wrong arguments raises a `TypeError` that shows this name.
