@@ -16,7 +16,6 @@ from typing import Final, Literal, cast
 
 import attrs
 
-from arize_roles_async._config import check_type
 from arize_roles_async._errors import RolesError
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import (
@@ -99,7 +98,6 @@ class FakeAccount:
         keep_bytes: How many bytes of requests the log keeps; older ones drop out.
 
     Raises:
-        ConfigurationError: `assumptions` is something else.
         ValueError: No header can carry the key.
     """
 
@@ -114,7 +112,6 @@ class FakeAccount:
         keep_calls: int = 10_000,
         keep_bytes: int = 16 * 1024 * 1024,
     ) -> None:
-        check_type("assumptions", assumptions, Assumptions, "an Assumptions")
         if api_key is None:
             api_key = f"fake-{secrets.token_hex(8)}"
         _check_key(api_key)

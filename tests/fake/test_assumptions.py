@@ -8,7 +8,6 @@ import pytest
 
 from arize_roles_async import (
     BadRequestError,
-    ConfigurationError,
     ConflictError,
     NotFoundError,
     RolesError,
@@ -233,13 +232,6 @@ class TestLists:
         target = f"/v2/roles?cursor={page['pagination']['next_cursor'].replace('+', '%2B')}"
         assert ask(account, "GET", target).status == 200
         assert ask(other, "GET", target).status == 400
-
-
-def test_type() -> None:
-    """Settings that are no `Assumptions` are refused when the account is made."""
-    settings: Any = {"invalid_body": 422}
-    with pytest.raises(ConfigurationError, match="must be an Assumptions, not dict"):
-        FakeAccount(assumptions=settings)
 
 
 class TestSettings:
