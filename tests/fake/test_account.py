@@ -829,11 +829,14 @@ class TestSeeding:
         with pytest.raises(TypeError, match="not the string"):
             make_role(permissions="ROLE_READ")
 
-    def test_descriptions(self) -> None:
-        """Of the predefined roles, Annotator has a description: the documentation's."""
-        assert {
-            role.name: role.description for role in FakeAccount().roles if role.description
-        } == {"Annotator": "Can access annotation queues."}
+    def test_predefined(self) -> None:
+        """Each predefined role is as it is written down, oldest first."""
+        written = Path(__file__).parents[1] / "data" / "predefined.txt"
+        told = [
+            "\n".join([f"{role.name} ({role.id}): {role.description}", *(role.permissions or ())])
+            for role in reversed(FakeAccount().roles)
+        ]
+        assert "\n\n".join(told) + "\n" == written.read_text("utf-8")
 
     def test_next_number(self) -> None:
         """The next ID is that of the next number whose ID no role has."""
