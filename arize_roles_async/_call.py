@@ -156,9 +156,9 @@ class Call:
         """The latest time that the machine was told."""
         self.number: int = 0
         """Its place in the order in which calls of its client began; set by the driver."""
-        self._attempt = 0
-        self._forgiven = 0
-        self._granted: int | None = None
+        self._attempt: int
+        self._forgiven: int
+        self._granted: int | None
         self._held_back: tuple[Request, float] | None = None
         self._is_change = False
         self._in_flight = False

@@ -16,7 +16,7 @@ from tests.support.raw_http import scripted
         ),
         (b"<h1>502 Bad Gateway</h1><hr>nginx", "502 Bad Gateway nginx"),
         (b"<style>p {}</style><script>run()</script><p>Hello</p></b>", "Hello"),
-        (b"<head><meta><title></title></head>Later", "Later"),
+        (b"<head>Hidden<meta><title></title></head>Later", "Later"),
         (b"<noscript>Off</noscript><template>Part</template><p>Hello</p>", "Hello"),
         (b"<p>" + b"a" * 19_997 + b"b", "a" * 19_997),
         (b"404 page not found", ""),

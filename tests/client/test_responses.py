@@ -369,6 +369,14 @@ class TestDisplay:
         assert html.count("<td>Viewer</td>") == 100
         assert "<td>… 3 more</td>" in html
 
+    def test_html_long(self) -> None:
+        """A cell has at most a thousand characters."""
+        roles = (attrs.evolve(BARE, description="a" * 1_000), attrs.evolve(BARE, name="b" * 1_001))
+        html = notebook(attrs.evolve(PAGE, roles=roles))
+
+        assert f"<td>{'a' * 1_000}</td>" in html
+        assert f"<td>{'b' * 999}…</td>" in html
+
     def test_html_escaped(self) -> None:
         """What a notebook shows is escaped."""
         role = attrs.evolve(ROLE, name="<script>", permissions=(UnknownPermission("<b>&"),))

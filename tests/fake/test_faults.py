@@ -549,6 +549,10 @@ FAILURE_RULE = (
 Script = Callable[[FakeAccount], object]
 IMPOSSIBLE: list[tuple[Script, str]] = [
     (
+        lambda a: a.fail("get", int),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        f"{FAILURE_RULE}, not int",
+    ),
+    (
         lambda a: a.fail("lsit", 500),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         "operation must be one of list, get, create, update, delete and any, not 'lsit'",
     ),
@@ -827,6 +831,7 @@ class TestSlow:
         async with client as roles:
             with pytest.raises(RolesTimeoutError) as caught:
                 await roles.list()
+        assert str(caught.value).startswith("GET /v2/roles: no answer")
         assert (caught.value.limit, caught.value.seconds) == ("read", 10.0)
         assert account.now() == START + timedelta(seconds=10)
 
@@ -839,6 +844,7 @@ class TestSlow:
         async with client as roles:
             with pytest.raises(RolesTimeoutError) as caught:
                 await roles.list()
+        assert str(caught.value).startswith("list took too long")
         assert (caught.value.limit, caught.value.seconds) == ("total", 5.0)
         assert account.now() == START + timedelta(seconds=5)
 

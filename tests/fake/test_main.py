@@ -129,6 +129,12 @@ class TestServeProcess:
             assert main(["serve", "--port", str(port)]) == 1
         assert capsys.readouterr().err.startswith(f"cannot listen on 127.0.0.1, port {port}: ")
 
+    def test_port_no_number(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """`serve` says that a port is a number."""
+        with pytest.raises(SystemExit):
+            main(["serve", "--port", "many"])
+        assert "argument --port: invalid int value: 'many'" in capsys.readouterr().err
+
     def test_no_port(self, capsys: pytest.CaptureFixture[str]) -> None:
         """`serve` says which port does not exist."""
         assert main(["serve", "--port", "65536"]) == 1
