@@ -175,6 +175,25 @@ class TestJudgement:
         judgements = judge_all(project, [dead, wrong], reach, jobs=2)
         assert judgements == [Judgement(dead, "survived"), Judgement(wrong, "the rest", DOUBLE)]
 
+    def test_other_order(self, project: Path) -> None:
+        """A test that pytest puts after one that fails still meets the faults that are left."""
+        tests = (
+            "import pytest\n\nfrom small import double, unused\n\n\n"
+            "@pytest.fixture(scope='module', params=[3])\n"
+            "def three(request):\n    return request.param\n\n\n"
+            "def test_three(three):\n    assert three\n\n\n"
+            "def test_unused():\n    assert unused(3) == 6\n\n\n"
+            "def test_double(three):\n    assert double(three) == 6\n"
+        )
+        (project / "checks/test_small.py").write_text(tests, "utf-8")
+        three, unused = (f"checks/test_small.py::test_{name}" for name in ("three", "unused"))
+        one, other = in_line(2, "return x + 2"), in_line(6, "return x + 2")
+        judgements = judge_all(project, [one, other], Reach({three: 1, unused: 2, DOUBLE: 3}, {}))
+        assert judgements == [
+            Judgement(one, "the rest", DOUBLE),
+            Judgement(other, "the rest", unused),
+        ]
+
     @pytest.mark.parametrize("times", [1, 2])
     def test_flaky_test(self, project: Path, times: int) -> None:
         """A test that fails for another reason than the fault catches nothing."""

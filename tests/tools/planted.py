@@ -158,7 +158,8 @@ class Judge:
         while left and tests and (failure := self._run(left, tests)):
             # Where a module cannot be imported, pytest names no test of it.
             at = next((at for at, test in enumerate(tests) if failure.is_of(test)), 0)
-            test, tests = tests[at], tests[at + 1 :]
+            test = tests[at]
+            tests = [each for each in tests if each != test and each not in failure.started]
             if not self._passes(test):
                 continue
             verdict: Verdict = "contract, golden" if test.startswith(FIRST) else "the rest"

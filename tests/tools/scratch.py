@@ -33,10 +33,13 @@ class Failure:
     Attributes:
         test: The test, as far as pytest names one.
         is_late: Whether it took too long.
+        started: The tests that were started until then: pytest changes their order where some
+            share a fixture.
     """
 
     test: str = ""
     is_late: bool = False
+    started: frozenset[str] = frozenset()
 
     def is_of(self, test: str) -> bool:
         """Tell whether a test failed, perhaps because its module cannot be imported."""
@@ -114,7 +117,7 @@ class Scratch:
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def run(self, tests: Sequence[str], *, allowed: Callable[[str], float]) -> Failure | None:
-        """Run tests, in their order, until one fails.
+        """Run tests until one fails.
 
         Args:
             tests: The tests.
@@ -149,10 +152,14 @@ class Scratch:
             with suppress(ProcessLookupError):
                 os.killpg(process, signal.SIGKILL)
             status = int(self._told.readline())
-        if late or status == 0:
-            return late
-        named = _FAILED.search(self._output.read_text("utf-8", "replace"))
-        return Failure(named[1] if named else "")
+        if status == 0 and late is None:
+            return None
+        output = self._output.read_bytes()
+        started = frozenset(name.decode() for name in _STARTED.findall(output))
+        if late is not None:
+            return attrs.evolve(late, started=started)
+        named = _FAILED.search(output.decode("utf-8", "replace"))
+        return Failure(named[1] if named else "", started=started)
 
     def _wait(self, allowed: Callable[[str], float]) -> Failure | None:
         """Wait for the end of a run, or until a test takes too long."""
