@@ -289,6 +289,8 @@ def judge_all(
         ThreadPoolExecutor(jobs) as pool,
         ExitStack() as before,
     ):
+        # squid runs as a user of its own, who has to reach what the tests write.
+        Path(folder).chmod(0o755)
         scratches = [
             Scratch(root, Path(folder, str(number)), until=until) for number in range(jobs)
         ]
