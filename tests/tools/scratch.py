@@ -138,6 +138,8 @@ class Scratch:
         allowed: Callable[[str], float],
         compiles: bool = False,
     ) -> Failure | None:
+        if time.monotonic() >= self._until:
+            raise OutOfTimeError
         self._arguments.write_text("\n".join(tests), "utf-8")
         self._output.write_bytes(b"")
         arguments = ["-p", "no:cacheprovider", *options, f"@{self._arguments}"]
