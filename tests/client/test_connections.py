@@ -12,6 +12,7 @@ from typing import Any, cast
 import aiohttp
 import attrs
 import pytest
+from yarl import URL
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -322,6 +323,25 @@ class TestNone:
                 await roles.create(name="Made", permissions=["PROJECT_READ"])
         assert str(caught.value).startswith(f"POST /v2/roles: cannot connect to {place}: ")
         assert not caught.value.sent
+
+    async def test_elsewhere(self, refusing_port: int) -> None:
+        """If a middleware of a lent session sends it elsewhere, the error names that place."""
+
+        async def redirect(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            request.url = URL(f"http://localhost:{refusing_port}")
+            return await handler(request)
+
+        once = RetryPolicy(attempts=1)
+        async with aiohttp.ClientSession(middlewares=[redirect]) as session:
+            roles = AiohttpRolesClient(
+                "key", base_url="http://127.0.0.1:1", session=session, retry=once
+            )
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.list()
+        place = f"localhost:{refusing_port}"
+        assert str(caught.value).startswith(f"GET /v2/roles: cannot connect to {place}: ")
 
 
 class TestStray:

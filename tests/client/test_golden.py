@@ -616,6 +616,16 @@ class TestAnswers:
         assert "html" not in message
         assert len(message) < 700
 
+    async def test_foreign_problem(self) -> None:
+        """A problem document of another status is somebody else's, and is told as such."""
+        body = b'{"title": "No upstream", "status": 404}'
+        async with client(answer(body, "502 Bad Gateway")) as (roles, _):
+            with pytest.raises(ServerError) as caught:
+                await roles.list()
+        assert str(caught.value) == (
+            "GET /v2/roles answered 502, but not in the service's own words: No upstream"
+        )
+
     async def test_empty_refusal(self) -> None:
         """An empty refusal is an error, too."""
         wires = (answer(b"", "401 Unauthorized"), answer(b"", "404 Not Found"))

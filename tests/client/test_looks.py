@@ -156,7 +156,7 @@ class TestUpdate:
         role = account.add_role("Role")
         account.script = [(MAINTENANCE, "before")]
         account.fail("get", 403)
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(OutcomeUnknownError, match="; then looking for it failed: GET"):
             await roles.update(role_id=role.id, description="New.")
 
     async def test_own_name(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
@@ -205,7 +205,7 @@ class TestDelete:
         role = account.add_role("Role")
         account.script = [(MAINTENANCE, "after")]
         account.fail("get", 403)
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(OutcomeUnknownError, match="; then looking for it failed: GET"):
             await roles.delete(role_id=role.id)
 
 

@@ -137,6 +137,9 @@ class TestNames:
             assert role.name == "A"
             with pytest.raises(ConflictError):
                 await roles.create(name="A ", permissions=["ROLE_READ"])
+            account.add_role(" B ")
+            with pytest.raises(ConflictError):
+                await roles.create(name="B", permissions=["ROLE_READ"])
             with pytest.raises(UnprocessableEntityError, match="must not be only spaces"):
                 await roles.create(name="  ", permissions=["ROLE_READ"])
 

@@ -550,6 +550,16 @@ async def test_silent(method: str, operation: str, monkeypatch: pytest.MonkeyPat
     assert str(caught.value).startswith(f"{operation} took too long (total limit of 0.05 s")
 
 
+def test_not_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recording that cannot be written ends in a message."""
+    with RolesServer() as server:
+        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+        assert main(["record", "--base-url", server.url, "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("nothing was recorded: [Errno ")
+
+
 def test_plain_http(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
