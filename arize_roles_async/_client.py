@@ -165,7 +165,9 @@ class BaseRolesClient(RolesClient):
                 call,
                 update_request(found_id, changes),
                 functools.partial(_expect_id, found_id),
-                lambda failure: self._find_updated(call, found_id, changes, failure),
+                lambda failure: self._find_updated(
+                    call, found_id, target if is_name else None, changes, failure
+                ),
             )
             self._known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
@@ -301,16 +303,31 @@ class BaseRolesClient(RolesClient):
         return similar
 
     async def _find_updated(
-        self, call: Call, role_id: str, changes: UpdateRole, failure: RolesError
+        self,
+        call: Call,
+        role_id: str,
+        name: str | None,
+        changes: UpdateRole,
+        failure: RolesError,
     ) -> Role:
-        """Return the role if it is as this call was asked, or raise what its failure means."""
+        """Return the role if it is as this call was asked, or raise what its failure means.
+
+        Args:
+            call: This call.
+            role_id: The role that it was sent to.
+            name: The name that was asked for, if it was one.
+            changes: What it was to change.
+            failure: What the last attempt ended in.
+        """
         try:
             role = await self._get(call, role_id)
         except NotFoundError:
             raise
         except RolesError as error:
             raise call.outcome_unknown(failure, error) from error
-        if _has(role, changes) and changes.name in {UNSET, role.name}:
+        # Whether another name came before the update or after it, a look does not tell.
+        expected = name or role.name if changes.name is UNSET else changes.name
+        if _has(role, changes) and role.name == expected:
             return role
         is_taken = changes.name is not UNSET and _fold(changes.name) != _fold(role.name)
         if is_taken and isinstance(failure, StatusError):

@@ -35,6 +35,7 @@ class GatewayAccount(FakeAccount):
         super().__init__(clock=lambda: START)
         self.script: list[tuple[Response, Literal["before", "after"]]] = []
         self.rename_before_update: tuple[Role, str] | None = None
+        self.rename_after_update: tuple[Role, str] | None = None
 
     def handle(self, request: Request) -> Reply:
         if request.method == "PATCH" and self.rename_before_update is not None:
@@ -46,6 +47,8 @@ class GatewayAccount(FakeAccount):
         page, when = self.script.pop(0)
         if when == "after":
             super().handle(request)
+            if self.rename_after_update is not None:
+                rename_role(self, *self.rename_after_update)
         return Reply(status=page.status, headers=page.headers, body=page.body)
 
 
@@ -224,6 +227,14 @@ class TestRenamed:
         )
         assert (caught.value.name, caught.value.renamed_to) == ("Role", "Other")
         assert caught.value.role_id == role.id
+
+    async def test_by_a_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """A look does not tell whether another name came before the update or after it."""
+        role = account.add_role("Role")
+        account.script = [(MAINTENANCE, "after")]
+        account.rename_after_update = (role, "Other")
+        with pytest.raises(OutcomeUnknownError):
+            await roles.update(role="Role", description="New.")
 
     async def test_own_rename(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
         """A name that the update itself gives is no other role's."""
