@@ -171,7 +171,11 @@ class BaseRolesClient(RolesClient):
             )
             self._known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
-                raise _renamed(target, updated)
+                renamed = _renamed(target, updated)
+                if call.unsettled:
+                    # An earlier attempt may have reached the role before it was renamed.
+                    raise call.outcome_unknown(renamed) from renamed
+                raise renamed
             return updated
 
     @overload
@@ -542,8 +546,8 @@ def _has(role: Role, asked: CreateRole | UpdateRole) -> bool:
 
 def _renamed(name: str, role: Role) -> RoleRenamedError:
     return RoleRenamedError(
-        f"the role {quoted(name)} was renamed to {quoted(role.name)} before the update arrived, "
-        f"and the update was made to it (ID {quoted(role.id)})",
+        f"the role {quoted(name)} was renamed to {quoted(role.name)} before this answer, and the "
+        f"update was made to it (ID {quoted(role.id)})",
         name=name,
         renamed_to=role.name,
         role_id=role.id,

@@ -222,8 +222,8 @@ class TestRenamed:
         with pytest.raises(RoleRenamedError) as caught:
             await roles.update(role="Role", description="New.")
         assert str(caught.value) == (
-            "the role 'Role' was renamed to 'Other' before the update arrived, and the update was "
-            f"made to it (ID {role.id!r})"
+            "the role 'Role' was renamed to 'Other' before this answer, and the update was made to "
+            f"it (ID {role.id!r})"
         )
         assert (caught.value.name, caught.value.renamed_to) == ("Role", "Other")
         assert caught.value.role_id == role.id
@@ -235,6 +235,18 @@ class TestRenamed:
         account.rename_after_update = (role, "Other")
         with pytest.raises(OutcomeUnknownError):
             await roles.update(role="Role", description="New.")
+
+    async def test_after_a_lost_attempt(
+        self, account: GatewayAccount, roles: FakeRolesClient
+    ) -> None:
+        """A lost attempt may have reached the role before it was renamed."""
+        role = account.add_role("Role")
+        lost = Response(status=502, headers={}, body=b"")
+        account.script = [(lost, "after")]
+        account.rename_after_update = (role, "Other")
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await roles.update(role="Role", description="New.")
+        assert type(caught.value.__cause__) is RoleRenamedError
 
     async def test_own_rename(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
         """A name that the update itself gives is no other role's."""

@@ -103,8 +103,8 @@ BY_HAND: Final = (
     ByHand(
         "an update by name of a role renamed meanwhile goes unnoticed",
         "arize_roles_async/_client.py",
-        "raise _renamed(target, updated)",
-        "pass",
+        "                raise renamed\n",
+        "                pass\n",
     ),
     ByHand(
         "another role than the one that was asked for is returned",
