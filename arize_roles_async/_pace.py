@@ -289,7 +289,7 @@ class Turnstile:
 
     A call whose request has to wait joins the queue and asks how long. The first in the queue waits
     for the pace, the others until they are woken; then each asks again. A call that gives up
-    leaves. Nothing here takes longer the more calls wait.
+    leaves. Only the first refusal takes longer the more calls wait.
     """
 
     __slots__ = (
