@@ -41,7 +41,6 @@ from arize_roles_async._errors import (
     MissingExtraError,
     NotFoundError,
     OutcomeUnknownError,
-    ProblemDetails,
     RateLimitError,
     RoleRenamedError,
     RolesConnectionError,
@@ -51,9 +50,8 @@ from arize_roles_async._errors import (
     StatusError,
     UnprocessableEntityError,
     ValidationError,
-    Violation,
 )
-from arize_roles_async._models import FieldInfo, ListRolesResponse, PaginationMetadata, Role
+from arize_roles_async._models import ListRolesResponse, PaginationMetadata, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._paging import RolePages
 from arize_roles_async._permissions import (
@@ -68,6 +66,8 @@ from arize_roles_async._wire import Request, Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp import AiohttpRolesClient
+    from arize_roles_async._error_details import ProblemDetails, Violation
+    from arize_roles_async._fields import FieldInfo
 
 __all__ = [
     "UNSET",
@@ -116,10 +116,19 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def __getattr__(name: str) -> object:
-    # The fake needs everything here but aiohttp, which takes longest to import.
-    if name == "AiohttpRolesClient":
-        from arize_roles_async._aiohttp import AiohttpRolesClient
+# Imported when asked for. aiohttp takes longest, and the fake does without it. Most programs need
+# none of the others.
+_ON_DEMAND = {
+    "AiohttpRolesClient": "_aiohttp",
+    "FieldInfo": "_fields",
+    "ProblemDetails": "_error_details",
+    "Violation": "_error_details",
+}
 
-        return AiohttpRolesClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)

@@ -19,8 +19,7 @@ from arize_roles_async._errors import (
     RoleRenamedError,
     RolesError,
     StatusError,
-    ValidationError,
-    Violation,
+    validation_error,
 )
 from arize_roles_async._lookup import KnownRoles, NameLookup
 from arize_roles_async._models import ListRolesResponse, Role
@@ -493,7 +492,7 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     if role_id is None and role is not None:
         check(("role", text_rule, role))
         return role, not is_role_id(role)
-    raise ValidationError(violations=(Violation("role_id, role", "exactly one must be given"),))
+    raise validation_error(("role_id, role", "exactly one must be given"))
 
 
 # These decoders check that an answer fits its request, since an answer that nobody asked for may

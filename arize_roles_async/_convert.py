@@ -16,7 +16,7 @@ import msgspec
 from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_unstructure_fn
 
-from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._errors import validation_error
 from arize_roles_async._json import MAX_ID
 from arize_roles_async._permissions import AnyPermission, Permission, any_permission
 
@@ -168,10 +168,10 @@ def from_dict(model: type[_T], data: object) -> _T:
     try:
         return _CONVERTER.structure(_object(data), model)
     except TypeError as error:
-        raise ValidationError(violations=(Violation("$", str(error)),)) from error
+        raise validation_error(("$", str(error))) from error
     except cattrs.BaseValidationError as error:
         lines = cattrs.transform_error(error, format_exception=_message)
-        raise ValidationError(violations=tuple(map(_violation, lines))) from error
+        raise validation_error(*map(_broken_rule, lines)) from error
 
 
 def from_json(model: type[_T], text: str | bytes) -> _T:
@@ -179,9 +179,7 @@ def from_json(model: type[_T], text: str | bytes) -> _T:
     try:
         data = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ValidationError(
-            violations=(Violation("$", f"is not valid JSON: {error}"),)
-        ) from error
+        raise validation_error(("$", f"is not valid JSON: {error}")) from error
     return from_dict(model, data)
 
 
@@ -189,6 +187,6 @@ def _message(error: BaseException, _: object) -> str:
     return "is required" if isinstance(error, KeyError) else str(error)
 
 
-def _violation(line: str) -> Violation:
+def _broken_rule(line: str) -> tuple[str, str]:
     message, _, field = line.rpartition(" @ ")
-    return Violation(field, message)
+    return field, message

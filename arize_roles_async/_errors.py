@@ -24,53 +24,18 @@ All of them copy and pickle: whatever they carry beside their message has a defa
 their `__dict__`.
 """
 
-from collections.abc import Mapping
-from typing import Final, Literal
-
-# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
-import attr
+from typing import TYPE_CHECKING, Final, Literal
 
 from arize_roles_async._text import one_line
+
+if TYPE_CHECKING:
+    from arize_roles_async._error_details import ProblemDetails, Violation
 
 _MAX_VIOLATIONS: Final = 10
 
 
 class AlphaWarning(FutureWarning):
     """The roles methods are ALPHA and may change without notice; each says so once a process."""
-
-
-@attr.frozen
-class Violation:
-    """One rule that an argument breaks."""
-
-    field: str
-    """The argument, or the field of a request body."""
-    message: str
-    """The rule, and what was given instead."""
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
-
-
-@attr.frozen(kw_only=True)
-class ProblemDetails:
-    """The body of a failure, a problem document (RFC 9457). A member that did not come is None."""
-
-    title: str | None = None
-    status: int | None = None
-    type: str | None = None
-    detail: str | None = None
-    instance: str | None = None
-    entitlement: str | None = None
-    """On a 403: what the account's plan does not hold, or not enough of."""
-    limit: int | None = None
-    """On a 403: how many the plan allows."""
-    current_count: int | None = None
-    """On a 403: how many there are."""
-    required_plan: str | None = None
-    """On a 403: the plan that would allow it, `PRO` or `ENTERPRISE`."""
-    extra: Mapping[str, object] = attr.field(factory=dict[str, object], hash=False)
-    """Members that this version does not know, such as `error_code` and `request_id`."""
 
 
 class RolesError(Exception):
@@ -92,15 +57,22 @@ class ValidationError(RolesError, ValueError):
             that was converted, only the first few. The message tells the first ten.
     """
 
-    def __init__(self, message: str = "", *, violations: tuple[Violation, ...] = ()) -> None:
+    def __init__(self, message: str = "", *, violations: "tuple[Violation, ...]" = ()) -> None:
         super().__init__(message or _join(violations))
         self.violations = violations
 
 
-def _join(violations: tuple[Violation, ...]) -> str:
+def _join(violations: "tuple[Violation, ...]") -> str:
     first = "; ".join(map(str, violations[:_MAX_VIOLATIONS]))
     rest = len(violations) - _MAX_VIOLATIONS
     return f"{first}; and {rest} more" if rest > 0 else first
+
+
+def validation_error(*broken: tuple[str, str]) -> ValidationError:
+    """Return the exception for rules that are broken: of each the field, and the rule."""
+    from arize_roles_async._error_details import Violation
+
+    return ValidationError(violations=tuple(Violation(*rule) for rule in broken))
 
 
 class ConfigurationError(RolesError):
@@ -137,7 +109,7 @@ class StatusError(RolesError):
         message: str = "",
         *,
         status: int = 0,
-        problem: ProblemDetails | None = None,
+        problem: "ProblemDetails | None" = None,
         from_service: bool = False,
         method: str = "",
         path: str = "",

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from arize_roles_async._errors import MissingExtraError, RolesError, ValidationError, Violation
+from arize_roles_async._errors import MissingExtraError, RolesError, validation_error
 from arize_roles_async._permissions import Permission
 from arize_roles_async._text import quoted
 
@@ -28,7 +28,7 @@ def to_pandas(
     """Return one row a role, with types that do not depend on the roles."""
     if exclude_none not in (True, False, "all", "any"):
         message = f"must be True, False, 'all' or 'any', not {quoted(exclude_none)}"
-        raise ValidationError(violations=(Violation("exclude_none", message),))
+        raise validation_error(("exclude_none", message))
     pandas = _import_extra("pandas")
     # Stated for each column: the types that pandas infers depend on the page and on its version.
     dtypes: dict[str, Any] = {

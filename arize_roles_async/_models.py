@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from arize_roles_async._fields import FieldInfo
+
     Permissions = tuple[AnyPermission, ...]
 else:
     # msgspec decodes enum members in C, and no union of an enum and a str subclass. A response
@@ -31,31 +33,13 @@ _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-@attr.frozen(kw_only=True)
-class FieldInfo:
-    """One field of a response class, for introspection."""
-
-    name: str
-    type: str
-    required: bool
-    """Whether the service always sends it."""
-    doc: str
-
-
 class _ModelFields:
     """`Role.model_fields`, as on a pydantic model: readable on the class itself."""
 
-    def __get__(self, instance: object, owner: "type[Model]") -> Mapping[str, FieldInfo]:
-        # The base class itself has none; tools that visit every class, such as pydoc, ask it, too.
-        return {
-            field.name: FieldInfo(
-                name=field.name,
-                type=field.metadata["type"],
-                required=field.default is attr.NOTHING,
-                doc=field.metadata["doc"],
-            )
-            for field in (attr.fields(owner) if attr.has(owner) else ())
-        }
+    def __get__(self, instance: object, owner: "type[Model]") -> "Mapping[str, FieldInfo]":
+        from arize_roles_async._fields import describe_fields
+
+        return describe_fields(owner)
 
 
 class Model:

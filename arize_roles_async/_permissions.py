@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NoReturn
 
-from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._errors import validation_error
 from arize_roles_async._text import nearest, quoted
 
 
@@ -222,7 +222,7 @@ class Permission(StrEnum):
 def _refuse(field: str, value: str, known: set[str]) -> NoReturn:
     message = f"{quoted(value)} is not the {field} of a known permission"
     suggestion = f"; did you mean {nearest(value, sorted(known))}?" if value else ""
-    raise ValidationError(violations=(Violation(field, message + suggestion),))
+    raise validation_error((field, message + suggestion))
 
 
 class UnknownPermission(str):

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeGuard, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._errors import validation_error
 from arize_roles_async._permissions import (
     AnyPermission,
     Permission,
@@ -118,12 +118,12 @@ def is_role_id(text: str) -> bool:
 
 def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
     """Raise one `ValidationError` for every rule that its value breaks; UNSET breaks none."""
-    violations: list[Violation] = []
+    broken: list[tuple[str, str]] = []
     for field, rule, value in rules:
         if value is not UNSET and (message := rule(value)) is not None:
-            violations.append(Violation(field, message))
-    if violations:
-        raise ValidationError(violations=tuple(violations))
+            broken.append((field, message))
+    if broken:
+        raise validation_error(*broken)
 
 
 def _unless_none(value: object) -> object:
@@ -194,12 +194,8 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.name is UNSET and self.description is UNSET and self.permissions is UNSET:
-            raise ValidationError(
-                violations=(
-                    Violation(
-                        "name, description, permissions", "at least one must be given to change"
-                    ),
-                )
+            raise validation_error(
+                ("name, description, permissions", "at least one must be given to change")
             )
         check(
             ("name", name_rule, self.name),

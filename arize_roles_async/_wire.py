@@ -9,18 +9,17 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
 from arize_roles_async._errors import (
     InvalidResponseError,
-    ProblemDetails,
     StatusError,
     ValidationError,
-    Violation,
     status_error_class,
+    validation_error,
 )
 from arize_roles_async._json import parse_json
 from arize_roles_async._models import ListRolesResponse, Role
@@ -28,6 +27,9 @@ from arize_roles_async._options import retry_after
 from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, is_role_id
 from arize_roles_async._secrets import redact
 from arize_roles_async._text import one_line
+
+if TYPE_CHECKING:
+    from arize_roles_async._error_details import ProblemDetails
 
 ROLES_PATH: Final = "/v2/roles"
 _MAX_PROBLEM: Final = 64 * 1024
@@ -201,7 +203,7 @@ def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
     except ValidationError as error:
         refused = error
     except ValueError as error:
-        refused = ValidationError(violations=(Violation("$", str(error)),))
+        refused = validation_error(("$", str(error)))
     raise invalid_response(request, response, str(refused)) from refused
 
 
@@ -255,7 +257,7 @@ def _quote(text: str) -> str:
     return one_line(text, _MAX_QUOTED)
 
 
-def _describe(response: Response, problem: ProblemDetails | None) -> str:
+def _describe(response: Response, problem: "ProblemDetails | None") -> str:
     """Return what an answer of a gateway says: its title, the text of its page, or its bytes."""
     if problem is not None and (problem.title or problem.detail):
         return _quote(": ".join(filter(None, (problem.title, problem.detail))))
@@ -283,8 +285,10 @@ def _target(response: Response) -> str:
     return _quote(urlunsplit((parts.scheme, netloc, parts.path, "", ""))) or "nowhere"
 
 
-def parse_problem(response: Response) -> ProblemDetails | None:
+def parse_problem(response: Response) -> "ProblemDetails | None":
     """Return the problem document that a body is, or None; members of a wrong type are left out."""
+    from arize_roles_async._error_details import ProblemDetails
+
     if len(response.body) > _MAX_PROBLEM:
         return None
     try:

@@ -29,7 +29,8 @@ from typing import Any, Final, Literal, cast
 import attr
 
 from arize_roles_async import _errors as errors
-from arize_roles_async._errors import RolesError, ValidationError, Violation
+from arize_roles_async._error_details import Violation
+from arize_roles_async._errors import RolesError, ValidationError, validation_error
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, any_permission
 from arize_roles_async._protocol import RolesClient
@@ -152,7 +153,7 @@ def load(path: str | os.PathLike[str]) -> Declaration:
     try:
         return loads(Path(path).read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeError) as error:
-        raise ValidationError(violations=(Violation("file", f"is unreadable: {error}"),)) from error
+        raise validation_error(("file", f"is unreadable: {error}")) from error
 
 
 def loads(text: str) -> Declaration:
@@ -176,8 +177,7 @@ def loads(text: str) -> Declaration:
     try:
         data = table("$", tomllib.loads(text), ("absent", "roles"))
     except (ValueError, RecursionError) as error:
-        refused = Violation("file", f"is not valid TOML: {error}")
-        raise ValidationError(violations=(refused,)) from error
+        raise validation_error(("file", f"is not valid TOML: {error}")) from error
     roles: list[DeclaredRole] = []
     tables = data.get("roles", {})
     for name, value in table("roles", tables, tables).items():

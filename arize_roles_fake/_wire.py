@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from arize_roles_async import _json
-from arize_roles_async._errors import ValidationError, Violation
+from arize_roles_async._error_details import Violation
+from arize_roles_async._errors import ValidationError, validation_error
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import Permission, UnknownPermission
 from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, normalize_permissions
@@ -72,7 +73,7 @@ def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
     try:
         data = _json.parse_json(body)
     except ValueError as error:
-        raise ValidationError(violations=(Violation("body", str(error)),)) from error
+        raise validation_error(("body", str(error))) from error
     if not isinstance(data, dict):
         raise InvalidBodyError(violations=(Violation("body", "must be an object"),))
     given = cast("dict[str, Any]", data)

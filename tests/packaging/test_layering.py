@@ -16,10 +16,10 @@ CLIENT = Path(arize_roles_async.__file__).parent
 FAKE = Path(arize_roles_fake.__file__).parent
 
 FLOORS = (
-    {"_gateway_page", "_json", "_secrets", "_text", "_version"},
+    {"_error_details", "_gateway_page", "_json", "_secrets", "_text", "_version"},
     {"_display", "_errors"},
     {"_alpha", "_permissions"},
-    {"_convert", "_frames"},
+    {"_convert", "_fields", "_frames"},
     {"_models", "_options", "_requests"},
     {"_wire"},
     {"_call", "_pace"},

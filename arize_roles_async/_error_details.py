@@ -1,0 +1,47 @@
+"""What errors carry beside their message.
+
+Kept apart because a call that succeeds needs none of it, and attrs classes take long to define.
+"""
+
+from collections.abc import Mapping
+
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
+import attr
+
+
+@attr.frozen
+class Violation:
+    """One rule that an argument breaks."""
+
+    field: str
+    """The argument, or the field of a request body."""
+    message: str
+    """The rule, and what was given instead."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+@attr.frozen(kw_only=True)
+class ProblemDetails:
+    """The body of a failure, a problem document (RFC 9457). A member that did not come is None."""
+
+    title: str | None = None
+    status: int | None = None
+    type: str | None = None
+    detail: str | None = None
+    instance: str | None = None
+    entitlement: str | None = None
+    """On a 403: what the account's plan does not hold, or not enough of."""
+    limit: int | None = None
+    """On a 403: how many the plan allows."""
+    current_count: int | None = None
+    """On a 403: how many there are."""
+    required_plan: str | None = None
+    """On a 403: the plan that would allow it, `PRO` or `ENTERPRISE`."""
+    extra: Mapping[str, object] = attr.field(factory=dict[str, object], hash=False)
+    """Members that this version does not know, such as `error_code` and `request_id`."""
+
+
+# Reprs and pickles show the name that users import.
+Violation.__module__ = ProblemDetails.__module__ = "arize_roles_async"
