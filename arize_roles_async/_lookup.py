@@ -40,23 +40,35 @@ class KnownRoles:
         # In parts, so that the oldest names are dropped together and learning a page costs little.
         # The key is the ID of the first role, so that a page that comes again replaces itself.
         self._parts: dict[str, dict[str, str]] = {}
+        # The last page. Its names are read later: often, the next page is this one again.
+        self._unread: Sequence[Role] = ()
 
     def learn(self, role: Role) -> None:
         """Keep the ID of a role."""
+        self._read()
         self._recent[role.name] = role.id
         self._end_part()
 
     def learn_page(self, roles: Sequence[Role]) -> None:
         """Keep the IDs of the roles of a page."""
-        learned = {role.name: role.id for role in roles}
-        if len(learned) < MAX_LIMIT:
-            self._recent |= learned
+        last = self._unread
+        if not (last and len(roles) >= len(last) and roles[0].id == last[0].id):
+            self._read()
+        self._unread = roles
+
+    def _read(self) -> None:
+        """Keep the IDs of the roles of the last page, if that is still to be done."""
+        if not self._unread:
+            return
+        names = {role.name: role.id for role in self._unread}
+        self._unread = ()
+        if len(names) < MAX_LIMIT:
+            self._recent |= names
             self._end_part()
             return
-        if self._recent:
-            self._add_part(self._recent)
-            self._recent = {}
-        self._add_part(learned)
+        for name in self._recent.keys() & names.keys():
+            del self._recent[name]
+        self._add_part(names)
 
     def _end_part(self) -> None:
         if len(self._recent) >= MAX_LIMIT:
@@ -77,16 +89,19 @@ class KnownRoles:
 
     def find(self, name: str) -> str | None:
         """Return the ID of the role that was last seen with a name, or None."""
+        self._read()
         return next((part[name] for part in self._newest_first() if name in part), None)
 
     def forget(self, name: str) -> None:
         """Drop the ID of a name, since it is out of date."""
+        self._read()
         for part in self._newest_first():
             part.pop(name, None)
 
     @property
     def pages(self) -> int:
         """How many pages a walk has at least, as far as is known."""
+        self._read()
         return len(self._parts) + bool(self._recent)
 
 

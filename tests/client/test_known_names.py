@@ -167,24 +167,56 @@ class TestMemory:
         assert known.find(other[0].name) == other[0].id
         assert known.pages == 2
 
-    def test_whole_page(self) -> None:
-        """A page of the largest size is kept apart from the roles that were seen alone."""
+    def test_between_pages(self) -> None:
+        """Roles that were seen alone stay together, whatever pages come between them."""
         known = KnownRoles()
-        (alone,), page = self.page(100, 1), self.page(0, 100)
-        known.learn(alone)
+        roles = self.page(0, 303)
+
+        for first in (0, 101, 202):
+            known.learn(roles[first])
+            known.learn_page(roles[first + 1 : first + 101])
+
+        assert known.pages == 4
+        assert known.find(roles[0].name) == roles[0].id
+
+    def test_page_after_role(self) -> None:
+        """A page that shows another ID for a name than an answer before it counts."""
+        known = KnownRoles()
+        known.learn(*self.page(7, 1))
+        page = self.page(0, 100)
 
         known.learn_page(page)
-        assert known.pages == 2
 
-        known.learn_page(page[:99])
-        assert known.pages == 3
+        assert known.find("Role 7") == page[-8].id
+
+    def test_other_roles(self) -> None:
+        """A page that begins as the one before it, and goes on otherwise, is learned."""
+        known = KnownRoles()
+        first, *rest = self.page(0, 100)
+        others = self.page(200, 99)
+
+        known.learn_page([first, *rest])
+        known.learn_page([first, *others])
+
+        assert known.find(others[40].name) == others[40].id
+
+    def test_shorter(self) -> None:
+        """A shorter page with the same first role takes no name from a longer one."""
+        known = KnownRoles()
+        page = self.page(0, 100)
+
+        known.learn_page(page)
+        known.learn_page(page[:1])
+
+        assert known.find(page[40].name) == page[40].id
 
     def test_short_pages(self) -> None:
         """Short pages are kept together until they are a hundred roles."""
         known = KnownRoles()
+        roles = self.page(0, 180)
 
         for first in (0, 60, 120):
-            known.learn_page(self.page(first, 60))
+            known.learn_page(roles[first : first + 60])
 
         assert known.pages == 2
 
