@@ -15,8 +15,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypedDict, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, Final, TypedDict, TypeVar
 
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
@@ -27,7 +26,7 @@ from yarl import URL
 
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import Config, check_type, configure
-from arize_roles_async._deadlines import Deadlines
+from arize_roles_async._deadlines import Deadline, Deadlines
 from arize_roles_async._errors import (
     ClientStateError,
     ConfigurationError,
@@ -254,7 +253,7 @@ class AiohttpTransport(Transport):
             # Its transports can only be collected: asyncio closes none without their loop.
             warnings.simplefilter("ignore", ResourceWarning)
             self._keeper = None
-            del self._session, self._deadlines
+            del self._session, self._deadlines, self._connections
             gc.collect()
 
     async def send(self, request: Request, call: Call) -> Response:
@@ -437,7 +436,7 @@ class AiohttpTransport(Transport):
         return _Event()
 
     def time_limit(self, call: Call) -> TimeLimit:
-        return self._deadlines.limit(call)
+        return Deadline(self._deadlines, call)
 
     async def aclose(self) -> None:
         is_here = self._loop is _running_loop()
@@ -483,7 +482,7 @@ class _Connections:
     """Which connections of a session may carry a request."""
 
     def __init__(self) -> None:
-        self._numbers: WeakKeyDictionary[ResponseHandler, int] = WeakKeyDictionary()
+        self._numbers: dict[ResponseHandler, int] = {}
         self.opened = 0
         """How many there were so far."""
         self.distrusted = 0
@@ -502,6 +501,8 @@ class _Connections:
         if connection.should_close:
             raise aiohttp.ServerDisconnectedError("the server answered before it was asked")
         self.opened += 1
+        # In place of weak references, which take as long to look up as all else here.
+        self._numbers = {known: n for known, n in self._numbers.items() if known.is_connected()}
         self._numbers[connection] = self.opened
         return True
 
@@ -550,8 +551,7 @@ class _Attempt:
 
         From here on the request may reach the service, which may be silent.
         """
-        # A connection that was just handed out has one.
-        protocol = cast("ResponseHandler", connection.protocol)
+        protocol: Any = connection.protocol
         if not self._connections.may_carry(protocol):
             return False
         self._protocol = protocol

@@ -26,23 +26,15 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
 
-    def limit(self, call: Call) -> "Deadline":
-        """Return the block for a call that begins now."""
-        return Deadline(self, self.at(call.timeouts.total), call)
-
     def at(self, seconds: float | None) -> float:
         """Return the moment that is `seconds` from now; None is never."""
         return math.inf if seconds is None else self._loop.time() + seconds
 
     def add(self, deadline: "Deadline") -> None:
-        """Watch a limit."""
+        """Watch a limit, which may have moved."""
         self._running.add(deadline)
-        self.see_to(deadline.moment)
-
-    def see_to(self, moment: float) -> None:
-        """Wake up by a moment at the latest."""
-        if moment < self._due:
-            self._wake_at(moment)
+        if deadline.moment < self._due:
+            self._wake_at(deadline.moment)
 
     def discard(self, deadline: "Deadline") -> None:
         """Stop watching a limit."""
@@ -80,13 +72,12 @@ class Deadline(TimeLimit):
 
     __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "_task", "expired", "moment")
 
-    def __init__(self, deadlines: Deadlines, end: float, call: Call) -> None:
+    def __init__(self, deadlines: Deadlines, call: Call) -> None:
         self._call = call
         self._deadlines = deadlines
-        self._end = end
+        self._end = self.moment = deadlines.at(call.timeouts.total)
         self._task: asyncio.Task[object]
         self._cancelling = 0
-        self.moment = end
         self.expired = False
 
     def __enter__(self) -> Call:
@@ -117,7 +108,7 @@ class Deadline(TimeLimit):
 
     def reschedule(self, seconds: float | None) -> None:
         self.moment = min(self._end, self._deadlines.at(seconds))
-        self._deadlines.see_to(self.moment)
+        self._deadlines.add(self)
 
     def reset(self) -> None:
         self.moment = self._end

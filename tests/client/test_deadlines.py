@@ -50,7 +50,9 @@ def deadlines_on(clock: Clock) -> Deadlines:
 
 def block(deadlines: Deadlines, seconds: float | None) -> Deadline:
     """Return the block of a call that may take so long."""
-    return deadlines.limit(Call("list", Timeouts(total=seconds), RetryPolicy(), deadlines.at(0.0)))
+    return Deadline(
+        deadlines, Call("list", Timeouts(total=seconds), RetryPolicy(), deadlines.at(0.0))
+    )
 
 
 async def forever() -> None:
