@@ -45,9 +45,11 @@ class KnownRoles:
 
     def learn(self, role: Role) -> None:
         """Keep the ID of a role."""
-        self._read()
+        if self._unread:
+            self._read()
         self._recent[role.name] = role.id
-        self._end_part()
+        if len(self._recent) >= MAX_LIMIT:
+            self._end_part()
 
     def learn_page(self, roles: Sequence[Role]) -> None:
         """Keep the IDs of the roles of a page."""

@@ -48,11 +48,7 @@ KILOBYTE = 1e3
 async def our_client(url: str) -> AsyncGenerator[Calls]:
     ids = some_ids()
     async with AiohttpRolesClient(KEY, base_url=url) as roles:
-
-        async def page() -> object:
-            return await roles.list(limit=PAGE)
-
-        yield Calls(get=lambda: roles.get(role_id=next(ids)), page=page)
+        yield Calls(get=lambda: roles.get(role_id=next(ids)), page=lambda: roles.list(limit=PAGE))
 
 
 async def get_64(bench: Bench) -> tuple[Measured, ...]:
