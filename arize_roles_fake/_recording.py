@@ -207,7 +207,7 @@ async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
     The line of a difference that one of these assumptions removes names it.
     """
     chosen = Assumptions()
-    differences = left = await replay(recording, FakeAccount(assumptions=chosen))
+    differences = left = await replay(recording, FakeAccount())
     removed_by: dict[tuple[str, str], str] = {}
     before = None
     # One assumption may hide what another would explain, so all are tried until none helps.
@@ -223,7 +223,7 @@ async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
                     chosen, left = other, found
     notes = {name: f" (--assume {name}={value})" for name, value in chosen.changed().items()}
     lines = [
-        f"{key[0]}: {difference}" + ("" if key in left else notes.get(removed_by.get(key, ""), ""))
+        f"{key[0]}: {difference}" + ("" if key in left else notes.get(removed_by[key], ""))
         for key, difference in differences.items()
     ]
     return lines, chosen
