@@ -289,6 +289,31 @@ class TestDemo:
             "\nNot as expected: AssertionError('expected that the walk lists every role')\n"
         )
 
+    def test_other_order(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The demo fails where the roles come in another order."""
+        assumptions = Assumptions(list_order="oldest-first")
+        monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(assumptions=assumptions))
+        assert main(["demo"]) == 1
+        assert capsys.readouterr().err == (
+            "\nNot as expected: AssertionError('expected that the walk lists every role')\n"
+        )
+
+    def test_other_roles(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The demo fails where the calls leave other roles in the account than they should."""
+
+        async def nothing(_: object) -> None: ...
+
+        monkeypatch.setattr(_demo, "_drive", nothing)
+        assert main(["demo"]) == 1
+        captured = capsys.readouterr()
+        assert captured.err.startswith("\nNot as expected: AssertionError(")
+        assert "Data Scientist" in captured.err
+        assert "All as expected" not in captured.out
+
     def test_refused(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -19,7 +19,7 @@ import pytest
 from arize_roles_async import Permission
 from arize_roles_async._wire import Request
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake._dashboard import is_local_request, page
+from arize_roles_fake._dashboard import host_name, is_local_request, page
 from tests.support.clients import PREDEFINED, account_at_noon
 from tests.support.processes import PATIENCE
 
@@ -66,6 +66,27 @@ class TestContent:
         assert 'scope="row">ROLE_READ</th><td class="held">●</td><td class="held">●</td>' in text
         assert text.count("●") == 3
         assert text.count('class="permission" scope="row"') == len(Permission) + 1
+
+    def test_groups(self) -> None:
+        """The rows of a resource stay together, also where the name of another begins alike."""
+        groups = [
+            re.findall('data-permission="DATASET_(.*?)"', group)
+            for group in re.findall("<tbody>(.*?)</tbody>", page(FakeAccount()))
+        ]
+        assert [group for group in groups if group][:2] == [
+            ["CREATE", "DELETE", "READ", "UPDATE"],
+            [f"EXAMPLE_{each}" for each in ("ANNOTATE", "CREATE", "DELETE", "READ", "UPDATE")],
+        ]
+
+    def test_style(self) -> None:
+        """The style has a rule for each class of the page, and for no other."""
+        account = busy_account()
+        account.bind("Team 1", user="ada", resource="space")
+        text = page(account)
+        (style,) = re.findall("(?s)<style>(.*)</style>", text)
+        classes = {name for names in re.findall('class="(.*?)"', text) for name in names.split()}
+        assert {*re.findall(r"\.([a-z]+)", style)} == classes
+        assert {*re.findall(r"var\((--[a-z]+)\)", style)} == {*re.findall(r"(--[a-z]+):", style)}
 
     def test_whole(self) -> None:
         """The page of a small account, a row a line, without the permissions that nobody holds."""
@@ -204,6 +225,20 @@ class TestAccess:
             assert json.load(answer)["detail"] == (
                 "only a browser on the same machine may see the page"
             )
+
+    @pytest.mark.parametrize(
+        ("host", "name"),
+        [
+            ("Fake.Example:8000", "fake.example"),
+            ("[::1]:8000", "::1"),
+            ("[::1", ""),
+            (":8000", ""),
+            ("", ""),
+        ],
+    )
+    def test_host_name(self, host: str, name: str) -> None:
+        """A Host header that is malformed names nothing."""
+        assert host_name(host) == name
 
     @pytest.mark.parametrize(
         ("host", "peer", "allowed"),

@@ -19,7 +19,15 @@ from arize_roles_async._aiohttp import AiohttpTransport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
-from arize_roles_fake._recording import Answer, decode, encode, record, record_service
+from arize_roles_fake._recording import (
+    Answer,
+    Recording,
+    compare,
+    decode,
+    encode,
+    record,
+    record_service,
+)
 from arize_roles_fake._script import SCRIPT, Step
 from arize_roles_fake._service import Key, Service
 from arize_roles_fake._wire import problem_response
@@ -353,6 +361,33 @@ def test_assumptions_named(
     assert [line for line in differences if "(--assume " not in line] == []
 
 
+def test_assumption_turned_back() -> None:
+    """No line names an assumption that explained something until another explained it better."""
+
+    def as_recorded(assumptions: Assumptions, *steps: Step) -> Recording:
+        account = FakeAccount(assumptions=assumptions)
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+
+        async def send(request: Request) -> Response:
+            return account.handle(msgspec.structs.replace(request, headers=headers))
+
+        return asyncio.run(record(send, asyncio.sleep, steps))
+
+    def create(rule: str, name: str, *permissions: str) -> Step:
+        return Step(rule=rule, method="POST", body={"name": name, "permissions": permissions})
+
+    # While duplicates are kept, a refused name is nearer to a refused body than a new role is.
+    first = create("first", "<run> A", "ROLE_READ")
+    other_case = create("other case", "<run> a", "ROLE_READ")
+    twice = [create(f"twice {n}", "<run> a", "ROLE_READ", "ROLE_READ") for n in range(3)]
+    refused = Assumptions(duplicate_permissions="refused")
+    lines, chosen = asyncio.run(compare(as_recorded(refused, first, *twice, other_case)))
+    assert chosen == refused
+    ends = (" in the fake", " in the fake (--assume duplicate_permissions=refused)")
+    assert [line for line in lines if not line.endswith(ends)] == []
+    assert len({line.partition("(")[2] for line in lines}) == 2
+
+
 def recorded_body(body: bytes, **headers: str) -> Answer:
     """Return what is recorded of an answer with a body."""
 
@@ -432,6 +467,27 @@ def test_created(status: int, created: bool) -> None:  # noqa: FBT001
     step = Step(rule="making", method="POST", body={"name": "odd"})
     recording = asyncio.run(record(send, asyncio.sleep, (step,)))
     assert bool(recording.left) is created
+
+
+@pytest.mark.parametrize(
+    ("status", "gone"),
+    [
+        *((199, False), (200, True), (201, False), (202, True), (203, False), (204, True)),
+        *((205, False), (403, False), (404, True), (405, False)),
+    ],
+)
+def test_gone(status: int, gone: bool) -> None:  # noqa: FBT001
+    """A role is left unless the answer to its deletion says that it is gone, or soon will be."""
+
+    async def send(request: Request) -> Response:
+        if request.method == "DELETE":
+            return Response(status=status, headers={}, body=b"")
+        body = {"id": "Um9sZTo5OTph", **json.loads(request.body or b"{}")}
+        return Response(status=201, headers={}, body=json.dumps(body).encode())
+
+    step = Step(rule="making", method="POST", body={"name": "<run>"})
+    recording = asyncio.run(record(send, asyncio.sleep, (step,)))
+    assert (recording.left == ()) is gone
 
 
 def test_first_role() -> None:
