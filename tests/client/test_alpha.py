@@ -1,4 +1,6 @@
+import inspect
 import linecache
+import runpy
 import warnings
 from collections.abc import Awaitable, Callable
 
@@ -70,6 +72,21 @@ async def test_once(use: Use) -> None:
         await use(client())
 
     assert caught == []
+
+
+async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python can mark a function as async, the wrapper of an async method is, no other."""
+    marked: list[object] = []
+
+    def mark(function: object) -> object:
+        marked.append(function)
+        return function
+
+    monkeypatch.setattr(inspect, "markcoroutinefunction", mark, raising=False)
+    alpha = runpy.run_path(_alpha.__file__)["alpha"]
+    alpha(client)
+    get_once = alpha(get)
+    assert marked == [get_once]
 
 
 async def test_as_an_error() -> None:

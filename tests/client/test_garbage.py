@@ -2,9 +2,11 @@
 
 import gc
 from collections.abc import Generator
+from types import MappingProxyType
 
 import pytest
 
+from arize_roles_async import Request, Response
 from arize_roles_async._call import Call
 from tests.support.clients import Connect, account_at_noon, both_clients
 
@@ -20,6 +22,14 @@ def without_collector() -> Generator[None]:
 def calls_in_memory() -> int:
     """Count the calls that there are; something of an earlier test may hold a few."""
     return sum(type(each) is Call for each in gc.get_objects())
+
+
+def test_not_counted() -> None:
+    """No request or response has the garbage collector run sooner, whatever its headers are."""
+    headers = MappingProxyType({"Accept": "application/json"})
+    assert gc.is_tracked(headers)
+    assert not gc.is_tracked(Request(method="GET", target="/v2/roles", headers=headers))
+    assert not gc.is_tracked(Response(status=200, headers=headers, body=b""))
 
 
 @pytest.mark.asyncio

@@ -73,6 +73,13 @@ class TestRefused:
         tracemalloc.stop()
         assert peak < 100_000
 
+    @pytest.mark.parametrize("item", [b"[]", b"{}"])
+    def test_containers(self, item: bytes) -> None:
+        """A list or an object in a list is a value beside the comma that ends it."""
+        assert len(parse_json(b"[" + b",".join([item] * 100_000) + b"]")) == 100_000  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        with pytest.raises(ValueError, match=r"^must hold at most 200000 values$"):
+            parse_json(b"[" + b",".join([item] * 100_001) + b"]")
+
     def test_most_values(self) -> None:
         """As many values as are allowed are taken."""
         body = b"[" + b",".join([b"0"] * MAX_VALUES) + b"]"

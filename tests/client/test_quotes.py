@@ -75,6 +75,31 @@ def test_body(body: bytes, shown: str) -> None:
     )
 
 
+def test_beginning_of_body() -> None:
+    """Of a body that is long although it says little, the first 4 KiB are looked at."""
+    key = "k" * 1000
+    body = (key * 4 + "a" * 100).encode()
+    answer = Response(status=409, headers={}, body=body, secret=key)
+    assert str(status_error(ASKED, answer)).endswith(f": '{'[API key]' * 4}{'a' * 96}'")
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"{}", "'{}'"),
+        (b'{"detail": "No upstream"}', "No upstream"),
+        (b'{"title": "No upstream"}', "No upstream"),
+        (b'{"title": "Down", "detail": "No upstream"}', "Down: No upstream"),
+        (b"caf\xe9", "'caf�'"),
+    ],
+)
+def test_gateway(body: bytes, shown: str) -> None:
+    """What a gateway says is told by its title and detail, or else by its bytes."""
+    error = refusal(499, body)
+    assert type(error) is StatusError
+    assert str(error).endswith(f"answered 499, but not in the service's own words: {shown}")
+
+
 def test_page() -> None:
     """Of a page's text, 500 characters."""
     text = "w " * 249 + "w"
@@ -88,6 +113,7 @@ def test_content_type() -> None:
     kind = "text/" + "t" * 75
     assert f"its type is {kind!r}, not JSON" in odd(b"{}", kind)
     assert f"its type is {kind!r}, not JSON" in odd(b"{}", kind + "t")
+    assert "its type is '', not JSON" in odd(b"{}", "")
 
 
 @pytest.mark.parametrize(

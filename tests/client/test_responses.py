@@ -253,10 +253,12 @@ class TestData:
 
         assert str(caught.value) == "$: must be an object, not list"
 
-    @pytest.mark.parametrize("text", ["{", b"\xff", "[" * 100_000])
+    @pytest.mark.parametrize(
+        "text", ["{", b"\xff", "[" * 100_000, b'{"name": "\xff"}', '{"name": "\ud800"}']
+    )
     def test_not_json(self, text: str | bytes) -> None:
         """What is not valid JSON is refused."""
-        with pytest.raises(ValidationError, match="is not valid JSON"):
+        with pytest.raises(ValidationError, match=r"^\$: is not valid JSON: "):
             Role.from_json(text)
 
 
@@ -334,6 +336,11 @@ class TestDisplay:
         assert "PROJECT_READ" not in repr(role)
         assert f"… {len(Permission) - 2} more" in repr(role)
 
+    def test_repr_text(self) -> None:
+        """The repr shows 40 characters of a text."""
+        assert f"name='{'n' * 40}'," in repr(attrs.evolve(ROLE, name="n" * 40))
+        assert f"name='{'n' * 39}…'," in repr(attrs.evolve(ROLE, name="n" * 41))
+
     def test_repr_page(self) -> None:
         """The repr of a page shows a few names."""
         page = attrs.evolve(PAGE, roles=(ROLE, BARE, ROLE, BARE, BARE))
@@ -368,6 +375,7 @@ class TestDisplay:
 
         assert html.count("<td>Viewer</td>") == 100
         assert "<td>… 3 more</td>" in html
+        assert "more</td>" not in notebook(attrs.evolve(PAGE, roles=(BARE,) * 100))
 
     def test_html_long(self) -> None:
         """A cell has at most a thousand characters."""

@@ -104,6 +104,11 @@ class TestNearest:
         """Case and outer spaces do not count."""
         assert nearest(" role_raed", ["ROLE_CREATE", "ROLE_READ"]) == "ROLE_READ"
 
+    def test_beginning(self) -> None:
+        """Of a text, 64 characters are compared."""
+        known = ["A" * 63, "A" * 63 + "B", "A" * 63 + "BC"]
+        assert nearest("A" * 63 + "BCD", known) == "A" * 63 + "B"
+
     def test_megabytes(self) -> None:
         """Of a long text the beginning counts."""
         assert nearest("ROLE_READ" + "x" * 10_000_000, ["ROLE_CREATE", "ROLE_READ"]) == "ROLE_READ"
@@ -149,6 +154,10 @@ class TestErrors:
         for error_class in ERRORS:
             error = error_class("m")
             assert (error.args, vars(error)) == (("m",), ALONE[error_class.__name__])
+
+    def test_of_nothing(self) -> None:
+        """An error can be made of nothing, and says nothing then."""
+        assert {error_class().args for error_class in ERRORS} == {("",)}
 
     @pytest.mark.parametrize("error_class", [RolesError, ValidationError])
     def test_longest(self, error_class: type[RolesError]) -> None:
