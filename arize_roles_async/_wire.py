@@ -295,7 +295,7 @@ def parse_problem(response: Response) -> "ProblemDetails | None":
         return None
     try:
         data = _parse_redacted(response)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     if not isinstance(data, dict):
         return None
