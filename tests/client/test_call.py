@@ -11,6 +11,7 @@ import pytest
 from arize_roles_async import (
     InvalidResponseError,
     OutcomeUnknownError,
+    RateLimitError,
     Request,
     Response,
     RetryPolicy,
@@ -170,6 +171,9 @@ class TestFirstAttempt:
             (page(520), "ServerError"),
             (answer(200, b"{}"), "InvalidResponseError"),
             (page(200), "InvalidResponseError"),
+            (answer(199, ROLE), "StatusError"),
+            (answer(299, ROLE), "done"),
+            (answer(300, ROLE), "StatusError"),
         ],
     )
     def test_read(self, outcome: Outcome, end: str) -> None:
@@ -191,6 +195,7 @@ class TestFirstAttempt:
             answer(200, b"{}"),
             answer(202),
             answer(206, ROLE),
+            answer(299),
             InvalidResponseError("too long"),
         ],
     )
@@ -211,6 +216,33 @@ class TestFirstAttempt:
     def test_status_of_success(self, operation: Operation, outcome: Outcome, end: str) -> None:
         """Each change has the statuses of its own success."""
         assert end_of(operation, outcome) == end
+
+
+class TestReadResult:
+    """Which answers are taken on the short way, without a look at what came before."""
+
+    @pytest.mark.parametrize(
+        ("operation", "outcome", "is_result"),
+        [
+            ("get", answer(200, ROLE), True),
+            ("get", words(404), False),
+            ("create", answer(201, ROLE), False),
+            ("create", words(409), False),
+        ],
+    )
+    def test_usual(self, operation: Operation, outcome: Response, *, is_result: bool) -> None:
+        """Only the success of a read needs no more than to be decoded."""
+        driver = Driver(operation)
+        driver.send()
+        assert driver.call.is_read_result(outcome) is is_result
+
+    def test_look(self) -> None:
+        """What a look at the account finds is taken on the long way, for the sake of its `Date`."""
+        driver = Driver("create")
+        driver.feed(page(200))
+        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.start_attempt()
+        assert not driver.call.is_read_result(answer(200, ROLE))
 
 
 class TestAfterAnOpenAttempt:
@@ -312,6 +344,23 @@ class TestTime:
         assert type(error) is RolesTimeoutError
         assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 30.0, 1, False)
 
+    def test_before_any_request(self) -> None:
+        """A call that runs out of time while another fetches what it needs has sent nothing."""
+        call = Call("update", Timeouts(total=5.0), RetryPolicy(), 100.0)
+        error = call.out_of_time()
+        assert type(error) is RolesTimeoutError
+        assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 5.0, 0, False)
+
+    def test_seen(self) -> None:
+        """The next request of a call begins when the one before it was sent or answered."""
+        driver = Driver("get")
+        assert driver.call.seen == 100.0
+        driver.now = 101.0
+        driver.send()
+        assert driver.call.seen == 101.0
+        driver.call.receive(driver.request, DONE["get"], decode_role, 102.0)
+        assert driver.call.seen == 102.0
+
     def test_in_flight(self) -> None:
         """A change that is under way may be made, and the cause says why it was given up."""
         driver = Driver("create")
@@ -362,6 +411,66 @@ class TestTime:
         with pytest.raises(ServerError):
             driver.call.fail(ServerError("down", status=502), driver.now)
 
+    def test_held_back(self) -> None:
+        """A call that a rate limit holds back ends in that limit's error, with what it knows."""
+        driver = Driver("create")
+        driver.feed(REFUSED)
+        driver.call.hold_back(driver.request, 12.34)
+        error = driver.call.out_of_time()
+        assert type(error) is RateLimitError
+        assert str(error) == (
+            "POST /v2/roles cannot be sent in time, as the service limits the rate "
+            "(retry after 12.3 s) (times sent: 1)"
+        )
+        assert (error.status, error.method, error.path) == (429, "POST", "/v2/roles")
+        assert error.retry_after == 12.34
+
+        driver.call.hold_back(driver.request, None)
+        assert type(driver.call.out_of_time()) is RolesTimeoutError
+
+    @pytest.mark.parametrize(
+        ("operation", "outcome", "error"),
+        [
+            ("create", BROKEN, OutcomeUnknownError),
+            ("create", REFUSED, RateLimitError),
+            ("get", BROKEN, RateLimitError),
+        ],
+    )
+    def test_missed_turn(
+        self, operation: Operation, outcome: Outcome, error: type[RolesError]
+    ) -> None:
+        """Missing its turn leaves a change open only if an attempt before that did."""
+        driver = Driver(operation)
+        driver.feed(outcome)
+        driver.call.hold_back(driver.request, 40.0)
+        assert type(driver.call.miss_turn()) is error
+
+    def test_missed_turn_of_look(self) -> None:
+        """A look that misses its turn raises its own failure, which the looking method explains."""
+        driver = Driver("create")
+        driver.feed(page(200))
+        request = Request(method="GET", target="/v2/roles")
+        driver.call.begin(request)
+        driver.call.hold_back(request, 40.0)
+        assert type(driver.call.miss_turn()) is RateLimitError
+
+    @pytest.mark.parametrize(
+        ("status", "seconds", "ends"),
+        [
+            (429, "9", "A title (retry after 9 s) (times sent: 1)"),
+            (429, "21", "A title (retry after 21 s)"),
+            (503, "9", "A title (retry after 9 s)"),
+        ],
+        ids=["no time left", "not retried", "no refusal"],
+    )
+    def test_times_sent(self, status: int, seconds: str, ends: str) -> None:
+        """The error of a rate limit that leaves no time for a retry says how often it was sent."""
+        driver = Driver("get", total=5.0)
+        response = msgspec.structs.replace(words(status), headers={"Retry-After": seconds})
+        with pytest.raises(StatusError) as caught:
+            driver.feed(response)
+        assert str(caught.value).endswith(ends)
+
     def test_attempts(self) -> None:
         """A timeout knows how many attempts there were, over every request of the call."""
         driver = Driver("delete", attempts=2)
@@ -411,6 +520,17 @@ class TestCreatedSince:
         driver.now += 20.0
         driver.feed(self.dated(502, 10.0))
         assert self.since(driver) == pytest.approx(9.5)
+
+    def test_look(self) -> None:
+        """The `Date` of a look at the account tells the time of a change that had no answer."""
+        driver = Driver("create")
+        driver.feed(BROKEN)
+        driver.request = Request(method="GET", target="/v2/roles")
+        driver.call.begin(driver.request)
+        driver.now += 3.0
+        found = msgspec.structs.replace(DONE["get"], headers=self.dated(200, 10.0).headers)
+        driver.feed(found)
+        assert self.since(driver) == pytest.approx(6.5)
 
     def test_no_date(self) -> None:
         """Without a `Date` this machine's clock counts, give or take five minutes."""

@@ -80,6 +80,16 @@ class TestBlock:
         assert caught.value.seconds == 5.0
         assert cancellations() == 0
 
+    async def test_frames(self) -> None:
+        """Its error keeps none of the frames that waited."""
+        clock = Clock()
+        with pytest.raises(RolesTimeoutError) as caught, block(deadlines_on(clock), 5.0):  # noqa: PT012
+            advance_soon(clock, 5.0)
+            await forever()
+        cancelled = caught.value.__context__
+        assert isinstance(cancelled, asyncio.CancelledError)
+        assert cancelled.__traceback__ is None
+
     async def test_exact(self) -> None:
         """It is due at its moment, and not before."""
         clock = Clock()
@@ -165,6 +175,8 @@ class TestReschedule:
             assert deadline.caught_read_timeout()
             assert not deadline.expired
             assert cancellations() == 0
+            clock.advance_to(29.9)
+            assert not deadline.expired
             advance_soon(clock, 30.0)
             await forever()
 
@@ -193,7 +205,7 @@ class TestReschedule:
             try:
                 await forever()
             except asyncio.CancelledError:
-                assert not deadline.caught_read_timeout()
+                assert deadline.caught_read_timeout() is False
                 raise
 
     async def test_cancelled_too(self) -> None:
@@ -239,6 +251,26 @@ class TestTimer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
         assert expired == [0, 100, 200, 250]
+
+    async def test_earliest(self) -> None:
+        """Once a limit has expired, the timer waits for the earliest of the others."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+        blocks = [block(deadlines, seconds) for seconds in (5.0, 30.0, 10.0)]
+
+        async def call(deadline: Deadline) -> None:
+            with deadline:
+                await forever()
+
+        tasks = [asyncio.create_task(call(each)) for each in blocks]
+        await asyncio.sleep(0)
+        expired: list[int] = []
+        for moment in (5.0, 10.0, 30.0):
+            clock.advance_to(moment)
+            expired.append(sum(each.expired for each in blocks))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert expired == [1, 2, 3]
 
     async def test_shared(self) -> None:
         """A thousand blocks one after the other take one timer."""

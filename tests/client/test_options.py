@@ -1,12 +1,20 @@
-"""The waits between attempts, figure by figure."""
+"""Options at the edges of their ranges, and the waits between attempts, figure by figure."""
 
 import math
 import random
+import sys
 
 import pytest
 
-from arize_roles_async import RetryPolicy, RolesConnectionError
-from arize_roles_async._options import retry_after
+from arize_roles_async import (
+    ConfigurationError,
+    RetryPolicy,
+    RolesConnectionError,
+    RolesError,
+    ServerError,
+    Timeouts,
+)
+from arize_roles_async._options import check_concurrency, retry_after
 
 BROKEN = RolesConnectionError("broken")
 
@@ -41,6 +49,41 @@ class TestBackoff:
         assert bounds(policy, 60, 61, 62, 5000) == [2.0**59, 2.0**60, 2.0**60, 2.0**60]
 
 
+class TestRanges:
+    """What is just in the range of an option, and what just out of it."""
+
+    def test_seconds(self) -> None:
+        """A limit may be as long as a float can tell."""
+        assert Timeouts(total=sys.float_info.max).total == sys.float_info.max
+
+    def test_concurrency(self) -> None:
+        """One request at a time is the fewest."""
+        check_concurrency(1)
+
+    @pytest.mark.parametrize("number", [0, -1, True, 1.5, "1"])
+    def test_bad_concurrency(self, number: object) -> None:
+        """Anything but a number of requests is refused."""
+        with pytest.raises(ConfigurationError) as caught:
+            check_concurrency(number)
+        assert str(caught.value) == (
+            f"max_concurrency must be an integer of at least 1, not {number!r}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("failure", "seconds"),
+    [
+        (ServerError("busy", status=503, retry_after=20.0), 20.0),
+        (ServerError("busy", status=503, retry_after=20.5), None),
+        (RolesConnectionError("untrusted", certificate=True), None),
+        (RolesConnectionError("a proxy without its password", credentials=True), None),
+    ],
+)
+def test_no_backoff(failure: RolesError, seconds: float | None) -> None:
+    """The service's own wait is kept, unless it is too long; what stays as it is is final."""
+    assert RetryPolicy().delay(failure, attempt=1, change=False) == seconds
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -55,6 +98,7 @@ class TestBackoff:
         (None, None),
         ("Thu, 01 Jan 1970 00:00:07 GMT", 2.0),
         ("Thu, 01 Jan 1970 00:00:04 GMT", 0.0),
+        (f"Thu, 01 Jan {'9' * 20} 00:00:00 GMT", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:

@@ -272,6 +272,19 @@ class TestRate:
 
         assert [*found, round(pace.rate, 4)] == rates
 
+    @pytest.mark.parametrize(("until", "rate"), [(0.02, 2.01), (0.03, 93.6539)])
+    def test_last_moment(self, until: float, rate: float) -> None:
+        """What was granted in the last fiftieth of a second alone is too little to tell a rate."""
+        pace = Pace()
+        pace.refuse(-2.0, -1.96, 0.96, granted=0, span=0.5)
+        pace.send(-1.0)
+        for _ in range(5):
+            pace.grant(0.0)
+        pace.refuse(until, until, 1.0, granted=0, span=0.0)
+        pace.send(pace.ready_at())
+
+        assert round(pace.rate, 4) == rate
+
     def test_idle(self) -> None:
         """Time in which nobody waited does not raise the rate."""
         pace, end = self.paced(20.0, 10.0)
@@ -334,6 +347,20 @@ class TestTurnstile:
         turn = self.join(turnstile, 2, woken)
         assert turnstile.ask(turn, 0.6) == close(1.9)
         assert woken == []
+
+    def test_restart_under_limit(self) -> None:
+        """A call of a closed event loop is not told that its time is up: nobody can wake it."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        old = self.join(turnstile, 1, woken, deadline=1.0)
+        turnstile.restart()
+
+        turn = self.join(turnstile, 2, woken)
+        assert turnstile.ask(turn, 0.6) == close(1.9)
+        assert woken == []
+        assert not old.is_late
 
     def test_left_behind(self) -> None:
         """What a closed event loop left behind frees no place that is free already."""
@@ -529,6 +556,20 @@ class TestTurnstile:
         turnstile.ask(turn, 0.5)
 
         assert turn.is_late is is_late
+
+    def test_exact_among_many(self) -> None:
+        """The first in the queue is told that it is too late before all others are."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        first = self.join(turnstile, 0, woken, deadline=2.5)
+        for number in range(1, 66):
+            self.join(turnstile, number, woken, deadline=1.0)
+
+        assert turnstile.ask(first, 0.6) == math.inf
+        assert first.is_late
+        assert woken == list(range(1, 65))
 
     def test_too_long(self) -> None:
         """A call that is not to wait so long for a hold is told at once."""
