@@ -214,7 +214,6 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> None:
             f"export ARIZE_API_SCHEME=http ARIZE_API_HOST={quote(host)} ARIZE_API_PORT={port}",
             sep="\n",
             file=sys.stderr,
-            flush=True,
         )
         print(url, flush=True)
         await stop.wait()

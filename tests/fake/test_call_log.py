@@ -240,6 +240,13 @@ class TestBounds:
         assert len(account.calls) == kept
         assert account.calls_in_all == 4
 
+    @pytest.mark.parametrize(("size", "kept"), [(9, 1), (8, 0)])
+    def test_first(self, size: int, kept: int) -> None:
+        """The first call counts as many bytes as any other."""
+        account = FakeAccount(keep_bytes=size)
+        account.handle(Request(method="GET", target="/v2/roles"))
+        assert len(account.calls) == kept
+
     @pytest.mark.parametrize("kept", [0, 1, 2])
     def test_entries(self, kept: int) -> None:
         """As many calls are kept as are asked for."""

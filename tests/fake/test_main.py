@@ -36,10 +36,14 @@ def serving(*arguments: str) -> Generator[tuple[str, "subprocess.Popen[str]"]]:
             process.terminate()
 
 
-def ask(url: str, key: str, path: str = "", host: str | None = None) -> Any:  # noqa: ANN401 - JSON
+def ask(
+    url: str, key: str, path: str = "", *, host: str | None = None, body: bytes | None = None
+) -> Any:  # noqa: ANN401 - JSON
     headers = {"Authorization": f"Bearer {key}"} | ({} if host is None else {"Host": host})
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     request = urllib.request.Request(  # noqa: S310 - our own server
-        f"{url}/v2/roles{path}", headers=headers
+        f"{url}/v2/roles{path}", headers=headers, data=body
     )
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         return json.load(answer)
@@ -56,6 +60,7 @@ class TestServeProcess:
             process.send_signal(number)
             output, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, output) == (0, "")
+        assert int(url.rpartition(":")[2]) >= 1024  # Any that is free.
         assert errors == (
             f"export ARIZE_API_KEY=fake-api-key ARIZE_BASE_URL={url}\n"
             "export ARIZE_API_SCHEME=http ARIZE_API_HOST=127.0.0.1 "
@@ -197,13 +202,15 @@ class TestServe:
         assert FakeAccount.load(saved).assumptions == Assumptions(paging="by-offset")
 
     def test_save(self, tmp_path: Path) -> None:
-        """The account is written on exit, and can be served again."""
+        """The account is written on exit, as it is then, and can be served again."""
         path = tmp_path / "account.json"
-        with serving("--save", str(path), "--assume", "paging=by-offset") as (_, process):
+        with serving("--save", str(path), "--assume", "paging=by-offset") as (url, process):
+            ask(url, "fake-api-key", body=b'{"name": "A", "permissions": ["ROLE_READ"]}')
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=PATIENCE)
         account = FakeAccount.load(path)
-        assert (account.api_key, len(account.roles)) == ("fake-api-key", 7)
+        assert (account.api_key, len(account.roles)) == ("fake-api-key", 8)
+        account.assert_roles({"A": {"ROLE_READ"}})
         assert account.assumptions.paging == "by-offset"
 
     def test_foreign_host(self) -> None:
@@ -234,11 +241,11 @@ class TestServe:
     def test_no_signal_handlers(self) -> None:
         """It runs and ends where event loops take no signal handlers, as on Windows."""
         code = (
-            "import asyncio, sys\n"
+            "import asyncio\n"
             "def none(self, *_): raise NotImplementedError\n"
             "asyncio.SelectorEventLoop.add_signal_handler = none\n"
             "from arize_roles_fake.__main__ import main\n"
-            "sys.exit(main(['serve']))"
+            "assert main(['serve']) == 0"
         )
         with subprocess.Popen(  # noqa: S603 - this interpreter
             (sys.executable, "-c", code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

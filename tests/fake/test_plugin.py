@@ -300,6 +300,18 @@ class TestMarker:
         """
         ).assert_outcomes(passed=1)
 
+    def test_assumptions(self, run: Run) -> None:
+        """A marker turns assumptions of an account that no file sets up."""
+        run(
+            """
+        import pytest
+
+        @pytest.mark.arize_roles(assumptions={"unknown_id": 400})
+        def test_it(fake_account):
+            assert fake_account.assumptions.changed() == {"unknown_id": 400}
+        """
+        ).assert_outcomes(passed=1)
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
@@ -328,7 +340,13 @@ class TestMarker:
 
     def test_explained(self, run: Run) -> None:
         """The marker is explained by pytest."""
-        run("", "--markers").stdout.fnmatch_lines("@pytest.mark.arize_roles(*, account=None*")
+        assert (
+            "@pytest.mark.arize_roles(*, account=None, assumptions=None, roles=None, grants=None, "
+            "faults=()): set up the account of the test's arize_roles_fake fixtures: a file to "
+            "load, Assumptions or a dict of some, permissions by role name, what the API key "
+            "grants, and faults, each as the arguments of FakeAccount.fail or as text, such as "
+            "'create:503,times=2'."
+        ) in run("", "--markers").outlines
 
     def test_fixtures_explained(self, run: Run) -> None:
         """The fixtures are explained by pytest."""
@@ -372,6 +390,14 @@ class TestReport:
     def test_no_account(self, run: Run) -> None:
         """The report of a test that has no account is as ever."""
         result = run("def test_it(): assert False")
+        result.stdout.no_fnmatch_line("*Calls of the fake*")
+
+    def test_refused_by_suite(self, run: Run, pytester: pytest.Pytester) -> None:
+        """The report of a test that a hook of the suite's own let fail is as ever."""
+        pytester.makeconftest("def pytest_runtest_setup(item): raise RuntimeError('not today')")
+        result = run("def test_it(): pass")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines("*RuntimeError: not today")
         result.stdout.no_fnmatch_line("*Calls of the fake*")
 
     def test_under_xdist(self, run: Run) -> None:
@@ -538,6 +564,20 @@ class TestAnyAccount:
             "list(limit=8) -> 200",
             "list(limit=9) -> 200",
         ]
+
+    def test_not_asked(self, run: Run) -> None:
+        """An account that the test made and did not ask is not in the report."""
+        result = run(
+            """
+            from arize_roles_fake import FakeAccount
+
+            def test_it():
+                account = FakeAccount()
+                assert False, account
+            """
+        )
+        result.assert_outcomes(failed=1)
+        result.stdout.no_fnmatch_line("*Calls of the fake*")
 
     def test_not_held(self, run: Run) -> None:
         """An account that nobody holds any longer when the test fails."""

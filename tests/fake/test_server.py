@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import io
+import logging
+import random
 import socket
 import threading
 import urllib.error
@@ -42,6 +44,21 @@ def test_cannot_listen() -> None:
         server = RolesServer(port=taken.getsockname()[1])
         with pytest.raises(OSError, match="address already in use"), server:
             pass
+
+
+@pytest.mark.asyncio
+async def test_no_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Requests are in the account's log alone, not in that of the program."""
+    caplog.set_level(logging.INFO)
+    account = FakeAccount()
+    async with (
+        serve(account) as url,
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/v2/roles") as answer,
+    ):
+        assert answer.status == 401
+    assert len(account.calls) == 1
+    assert caplog.records == []
 
 
 @pytest.mark.asyncio
@@ -168,6 +185,8 @@ class TestContentEncoding:
             ("GZIP", gzip.compress(BODY, mtime=0), 201),
             ("deflate", zlib.compress(BODY), 201),
             ("gzip", BODY, 400),
+            ("gzip", zlib.compress(BODY), 400),
+            ("deflate", gzip.compress(BODY, mtime=0), 400),
             ("gzip", gzip.compress(BODY, mtime=0)[:-9], 400),
             ("br", BODY, 400),
             ("gzip", gzip.compress(b" " * (256 * 1024 + 1), mtime=0), 413),
@@ -188,6 +207,25 @@ class TestContentEncoding:
         ):
             assert answer.status == status
         assert (account.role("AI Engineer") is not None) is (status == 201)
+
+    @pytest.mark.asyncio
+    async def test_far_back(self) -> None:
+        """A compressed body may repeat what is almost as far back as its format allows."""
+        space = bytes(random.Random(1).choices(b" \t\r\n", k=30_000))  # noqa: S311 - no secret
+        body = gzip.compress(space + self.BODY + space, mtime=0)
+        assert len(body) < 12_000  # The second space is written as a repetition of the first.
+        account = FakeAccount()
+        headers = {
+            "Authorization": f"Bearer {account.api_key}",
+            "Content-Type": "application/json",
+            "Content-Encoding": "gzip",
+        }
+        async with (
+            serve(account) as url,
+            aiohttp.ClientSession() as session,
+            session.post(f"{url}/v2/roles", data=body, headers=headers) as answer,
+        ):
+            assert answer.status == 201
 
 
 @pytest.mark.asyncio
