@@ -27,6 +27,8 @@ from arize_roles_async import (
 )
 from arize_roles_async._wire import Request
 from arize_roles_fake import (
+    Assumptions,
+    Binding,
     FakeAccount,
     FakeRolesClient,
     RolesServer,
@@ -70,11 +72,17 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
         "timestamps must be timezone-aware",
     ),
     (
+        lambda a: a.add_role("B", created_at=START, updated_at=datetime(2026, 1, 1)),  # noqa: DTZ001
+        "timestamps must be timezone-aware",
+    ),
+    (
         lambda a: a.add_key("key", grants=["ROLE_RAED"]),
         "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
     ),
     (lambda a: a.add_key("two words"), "a key must be printable ASCII without spaces"),
     (lambda a: a.add_key(""), "a key must be printable ASCII without spaces"),
+    (lambda a: a.add_key("schlüssel"), "a key must be printable ASCII without spaces"),
+    (lambda a: a.add_key("tab\tkey"), "a key must be printable ASCII without spaces"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
 ]
 SLIPS: list[Act] = [
@@ -257,6 +265,28 @@ class TestSnapshots:
             await roles.delete(role="A")
             account.restore(before)
             assert [role.name async for role in roles.list()] == ["A"]
+
+    @pytest.mark.asyncio
+    async def test_deleted(self) -> None:
+        """A snapshot knows which roles were deleted: none gets the ID or the name of one."""
+        account = FakeAccount(assumptions=Assumptions(deleted_name="kept"))
+        async with FakeRolesClient(account) as roles:
+            made = await roles.create(name="A", permissions=["ROLE_READ"])
+            await roles.delete(role_id=made.id)
+            account.restore(account.snapshot())
+            assert account.add_role("B").id != made.id
+            with pytest.raises(ConflictError, match="was the name of a deleted role"):
+                await roles.create(name="A", permissions=["ROLE_READ"])
+
+    @pytest.mark.asyncio
+    async def test_plan(self) -> None:
+        """A plan counts the roles that were restored."""
+        account = account_at_noon(max_custom_roles=1)
+        account.add_role("A")
+        account.restore(account.snapshot())
+        async with FakeRolesClient(account) as roles:
+            with pytest.raises(ForbiddenError, match="allows no more custom roles"):
+                await roles.create(name="B", permissions=["ROLE_READ"])
 
     def test_repr_snapshot(self) -> None:
         """A snapshot shows no roles when printed."""
@@ -464,7 +494,8 @@ class TestKeys:
     def test_bearer(self, header: str) -> None:
         """Only a bearer key is a key."""
         request = Request(method="GET", target="/v2/roles", headers={"Authorization": header})
-        assert FakeAccount().handle(request).status == 401
+        reply = FakeAccount().handle(request)
+        assert (reply.status, reply.headers["WWW-Authenticate"]) == (401, "Bearer")
 
     @both_clients
     @pytest.mark.asyncio
@@ -477,6 +508,8 @@ class TestKeys:
                 await roles.create(name="B", permissions=["ROLE_READ"])
             await roles.delete(role_id=first.id)
             await roles.create(name="B", permissions=["ROLE_READ"])
+            with pytest.raises(ForbiddenError):
+                await roles.create(name="C", permissions=["ROLE_READ"])
         problem = caught.value.problem
         assert problem is not None
         assert problem.entitlement == "CUSTOM_ROLES"
@@ -624,6 +657,16 @@ class TestBindings:
         assert account.bindings("Admin") == loaded.bindings("Admin")
         assert len(loaded.bindings("Admin")) == 1
 
+    def test_removed_role(self) -> None:
+        """A removed role takes its bindings along: the next one with its ID has none."""
+        store = RoleStore(str)
+        role = make_role()
+        store.add(role)
+        store.bind(Binding(role_id=role.id, user="ada", resource="space"))
+        store.remove(role)
+        store.add(role)
+        assert store.bindings(role.id) == ()
+
 
 class EndOfSummer(tzinfo):
     """A time zone whose hours come twice, first the one of summer."""
@@ -711,6 +754,15 @@ class TestFiles:
         assert FakeAccount.load(account.dump()).role("A") == role
         assert role.created_at.isoformat() == "2016-11-06T01:00:00-06:00"
 
+    def test_offset(self) -> None:
+        """A timestamp keeps an offset of whole minutes."""
+        account = FakeAccount()
+        kathmandu = timezone(timedelta(hours=5, minutes=45))
+        account.add_role("A", created_at=datetime(2026, 1, 1, 12, tzinfo=kathmandu))
+        loaded = FakeAccount.load(account.dump()).role("A")
+        assert loaded is not None
+        assert loaded.created_at.isoformat() == "2026-01-01T12:00:00+05:45"
+
     def test_surrogates(self) -> None:
         """What no file or answer could hold is not taken."""
         with pytest.raises(ValueError, match="surrogates"):
@@ -796,6 +848,14 @@ class TestSeeding:
             FakeAccount.load(loadable)
         assert caught[0].filename == __file__
 
+    @pytest.mark.parametrize(
+        "other", ["ROLE_RXXD", "ROLE_REXXD", "ROLE_READXX", "ROLE_RD", "ROLE_DAER", "LOREM_IPSUM"]
+    )
+    def test_other(self, other: str) -> None:
+        """An unknown permission that is further from each known one is taken for a newer one."""
+        role = FakeAccount().add_role("A", [other])
+        assert role.permissions == (UnknownPermission(other),)
+
     def test_warning_name(self) -> None:
         """Reports show the name of the warning that users import."""
         assert SuspiciousPermissionWarning.__module__ == "arize_roles_fake"
@@ -828,6 +888,24 @@ class TestSeeding:
         )
         with pytest.raises(TypeError, match="not the string"):
             make_role(permissions="ROLE_READ")
+
+    def test_make_role_fields(self) -> None:
+        """What is given to `make_role` is what the role has."""
+        role = make_role(
+            id="Um9sZTo5OTph",
+            description="Looks.",
+            created_at=START,
+            updated_at=START + timedelta(days=1),
+        )
+        assert role == Role(
+            id="Um9sZTo5OTph",
+            name="Role",
+            description="Looks.",
+            permissions=(Permission.PROJECT_READ,),
+            is_predefined=False,
+            created_at=datetime(2026, 1, 1, 12, tzinfo=UTC),
+            updated_at=datetime(2026, 1, 2, 12, tzinfo=UTC),
+        )
 
     def test_predefined(self) -> None:
         """Each predefined role is as it is written down, oldest first."""

@@ -191,6 +191,31 @@ class TestLists:
             cursor = f"&cursor={page['pagination']['next_cursor']}".replace("+", "%2B")
         assert seen == [str(number) for number in range(1100)]
 
+    @pytest.mark.parametrize("order", ["newest-first", "oldest-first"])
+    def test_rest_deleted(self, order: str) -> None:
+        """A walk ends where every role that was to come is deleted meanwhile."""
+        account = assuming(list_order=order)
+        made = [account.add_role(name) for name in "ABC"]
+        page = json.loads(ask(account, "GET", "/v2/roles?limit=1").body)
+        cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
+        for role in made:
+            ask(account, "DELETE", f"/v2/roles/{role.id}".replace("=", "%3D"))
+        assert names(account, f"?cursor={cursor}") == []
+
+    @pytest.mark.parametrize("order", ["newest-first", "oldest-first"])
+    def test_any_id(self, order: str) -> None:
+        """A walk sees each role once, whatever IDs the test gave them."""
+        account = assuming(list_order=order)
+        for name, id_ in (("A", "\U0010fffe"), ("B", " "), ("C", "ключ")):
+            account.add_role(name, id=id_)
+        seen: list[str] = []
+        cursor = ""
+        for _ in range(3):
+            page = json.loads(ask(account, "GET", f"/v2/roles?limit=1{cursor}").body)
+            seen += [role["name"] for role in page["roles"]]
+            cursor = f"&cursor={page['pagination'].get('next_cursor')}".replace("+", "%2B")
+        assert sorted(seen) == ["A", "B", "C"]
+
     @pytest.mark.parametrize(
         ("paging", "order", "second"),
         [
@@ -261,6 +286,15 @@ class TestSettings:
         with pytest.raises(ValueError, match=r".") as caught:
             Assumptions.parse([text])
         assert str(caught.value).startswith(message)
+
+    def test_several_wrong(self) -> None:
+        """All values that cannot be are told at once."""
+        with pytest.raises(ValueError, match=r".") as caught:
+            Assumptions(unknown_id=500, deleted_name="gone")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        assert str(caught.value) == (
+            "deleted_name must be 'free' or 'kept', not 'gone'; "
+            "unknown_id must be 404 or 400, not 500"
+        )
 
     def test_file(self, tmp_path: Path) -> None:
         """A file keeps those that are turned, and an argument counts more."""

@@ -714,16 +714,18 @@ class TestPending:
     @both_clients
     @pytest.mark.asyncio
     async def test_cleared(self, connect: Connect) -> None:
-        """Cleared faults are forgotten, with latency, rate limit and outage."""
+        """Cleared faults are forgotten, with short pages, latency, rate limit and outage."""
         account = account_at_noon()
+        account.add_role("A")
+        account.shorten_pages(0)
         account.fail("list", 500)
         account.slow_down(60.0)
         account.limit_rate(0.001)
         account.outage = True
         account.clear_faults()
         async with connect(account) as roles:
-            await roles.list()
-            await roles.list()
+            pages = [await roles.list() for _ in range(2)]
+        assert [len(page.roles) for page in pages] == [1, 1]
         account.assert_no_pending_faults()
         assert account.now() == START
 

@@ -9,6 +9,7 @@ import pytest
 from arize_roles_async._wire import Request
 from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake._wire import problem_response
+from tests.support.clients import START
 
 DOCS = "https://arize.com/docs/ax/rest-reference/errors"
 KEY = "Bearer sesame"
@@ -189,6 +190,13 @@ class TestDetails:
         account = FakeAccount(api_key="sesame")
         account.outage = True
         assert answer("GET /v2/roles", account=account)["detail"] == "the service is down"
+
+    def test_rate(self) -> None:
+        """Calls that come too fast."""
+        account = FakeAccount(api_key="sesame", clock=lambda: START)
+        account.limit_rate(1.0)
+        account.handle(Request(method="GET", target="/v2/roles", headers={"Authorization": KEY}))
+        assert answer("GET /v2/roles", account=account)["detail"] == "too many requests"
 
 
 @pytest.mark.parametrize(

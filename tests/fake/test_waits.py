@@ -89,6 +89,18 @@ class TestOrder:
         assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
     @pytest.mark.asyncio
+    async def test_at_once(self) -> None:
+        """Waits that end at the same time are over at once, not one after the other."""
+        account = account_at_noon()
+        waits = Waits()
+        moment = START + timedelta(seconds=2)
+        calls = [asyncio.ensure_future(waits.until(moment, account)) for _ in range(20)]
+        later = asyncio.ensure_future(waits.until(moment + timedelta(seconds=1), account))
+        done, _ = await asyncio.wait([*calls, later], return_when=asyncio.FIRST_COMPLETED)
+        assert done == set(calls)
+        await later
+
+    @pytest.mark.asyncio
     async def test_from_outside(self) -> None:
         """A test that lets time pass itself ends the waits that are over by then."""
         account = account_at_noon()

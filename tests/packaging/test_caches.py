@@ -25,3 +25,8 @@ def test_caches() -> None:
         "_http_date": 128,
         "_pattern": 8,
     }
+
+
+def test_newest_accounts() -> None:
+    """Of the accounts that no test holds any longer, the newest eight stay for its report."""
+    assert _account._newest.maxlen == 8  # pyright: ignore[reportPrivateUsage]
