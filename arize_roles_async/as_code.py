@@ -432,7 +432,7 @@ def _failure(changes: tuple[Change, ...], position: int, cause: RolesError) -> A
     if failed.action == "delete" and isinstance(cause, errors.ConflictError):
         message += ", as the role is still bound to users"
     message += f": {cause}; made before: {position}; not reached: "
-    error = ApplyError(f"{message}{', '.join(map(str, not_reached)) or 'none'}"[:2000])
+    error = ApplyError(f"{message}{', '.join(map(str, not_reached)) or 'none'}")
     error.made, error.failed, error.not_reached = changes[:position], failed, not_reached
     error.may_have_been_made = is_open
     return error
