@@ -289,8 +289,10 @@ class TestTerminal:
         assert status == 0
         assert shown.startswith('\x1b[33m! update "B old" -> "B"\x1b[0m\n\x1b[31m- delete "D"')
         assert '\x1b[32m+ create "New"\x1b[0m\n' in shown
-        assert "\nMake these changes? [y/N] " in shown
-        assert shown.endswith('  made: create "New"\n')
+        _, _, after = shown.partition("\nMake these changes? [y/N] ")
+        assert after == (
+            'Y\n\n  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
+        )
         assert set(contents(account)) == {"B", "New", "Same", "Undeclared"}
 
     def test_colours(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
@@ -355,11 +357,11 @@ class TestTerminal:
     def test_changed_meanwhile(
         self, environment: dict[str, str], file: str, account: FakeAccount
     ) -> None:
-        """What somebody changed while the question stood is not overwritten."""
+        """What somebody changed while the question stood is not overwritten after a yes."""
 
         def meddle(_: object) -> str:
             account.add_role("New", ["DATASET_DELETE"])
-            return "y\n"
+            return "yes\n"
 
         status, shown = on_terminal(environment, meddle, "apply", file)
         assert status == 2
@@ -378,6 +380,21 @@ class TestStatuses:
             "",
             "error: apply asks on a terminal; give it --yes or --checksum\n",
         )
+        assert account.calls == ()
+
+    def test_half_a_terminal(
+        self,
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """It refuses as well where only the answer, or only the question, has a terminal."""
+        for stream in ("stdin", "stdout"):
+            with monkeypatch.context() as patch:
+                patch.setattr(getattr(sys, stream), "isatty", lambda: True)
+                assert main(["apply", file]) == 2
+            assert capsys.readouterr().err.startswith("error: apply asks on a terminal; ")
         assert account.calls == ()
 
     def test_first_fails(

@@ -299,6 +299,17 @@ class TestComparing:
             '-     description = "Old"',
         ]
 
+    def test_description_kept(self) -> None:
+        """A description that stays is not shown."""
+        account = account_of()
+        account.add_role("A", ["ROLE_READ"], description="Same")
+        role = DeclaredRole(name="A", permissions=["TAG_READ"], description="Same")
+        assert str(planned(account, declaration(role))).split("\n")[:3] == [
+            '! update "A"',
+            '-     "ROLE_READ"',
+            '+     "TAG_READ"',
+        ]
+
     def test_both_names(self) -> None:
         """A role and a former name that are both there are refused."""
         account = account_of("New", "Old", "Older")
@@ -369,12 +380,13 @@ class TestNotes:
             'looks like "Old"; if that was renamed, declare previously = ["Old"]'
         )
 
-    def test_similar_name(self) -> None:
+    @pytest.mark.parametrize("similar", ["ai engineer", "AIEngineer", " AI  Engineer"])
+    def test_similar_name(self, similar: str) -> None:
         """So may one whose name differs by case or spaces, which is looked at first."""
         account = account_of("Old")
-        account.add_role("ai engineer", ["PROJECT_READ"])
+        account.add_role(similar, ["PROJECT_READ"])
         assert self.note(account, declaration("AI Engineer")) == (
-            'looks like "ai engineer"; if that was renamed, declare previously = ["ai engineer"]'
+            f'looks like "{similar}"; if that was renamed, declare previously = ["{similar}"]'
         )
 
     def test_absent(self) -> None:

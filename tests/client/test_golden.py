@@ -515,12 +515,23 @@ class TestAnswers:
                 await roles.create(name="A", permissions=["ROLE_READ"])
         assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
 
-    async def test_create_no_permissions(self) -> None:
+    @pytest.mark.parametrize(
+        "wires",
+        [
+            (answer(b"<html>", kind="text/html"),),
+            (
+                answer(b"", "502 Bad Gateway"),
+                problem("409 Conflict", b'{"title":"Resource conflict","status":409}'),
+            ),
+        ],
+    )
+    async def test_create_no_permissions(self, wires: tuple[bytes, ...]) -> None:
         """A role whose permissions are withheld may be the one that was made, or another."""
         withheld = role(1, "A").replace(b'"permissions":["ROLE_READ"],', b"")
-        async with client(answer(b"<html>", kind="text/html"), page(withheld)) as (roles, _):
+        async with client(*wires, page(withheld)) as (roles, _):
+            twice = roles.with_options(retry=RetryPolicy(attempts=2, backoff=1e-9))
             with pytest.raises(OutcomeUnknownError):
-                await roles.create(name="A", permissions=["ROLE_READ"])
+                await twice.create(name="A", permissions=["ROLE_READ"])
 
     async def test_redirect_to_no_url(self) -> None:
         """A target that is no valid URL is called so."""

@@ -109,7 +109,7 @@ class TestRequests:
 
     @pytest.mark.parametrize("status", [400, 404])
     async def test_gone(self, status: Literal[400, 404]) -> None:
-        """A known role that is gone is looked for in the listing, whatever its ID is answered."""
+        """A known role that is gone is looked for in the listing, and its ID is forgotten."""
         account = FakeAccount(predefined=False, assumptions=Assumptions(unknown_id=status))
         role = account.add_role("Gone", ["PROJECT_READ"])
         roles = FakeRolesClient(account)
@@ -123,6 +123,9 @@ class TestRequests:
 
         assert caught.value.name == "Gone"
         assert operations(account) == ["get", "list"]
+        with pytest.raises(NotFoundError):
+            await roles.get(role="Gone")
+        assert operations(account) == ["get", "list", "list"]
 
     async def test_failure(self) -> None:
         """A failure that says nothing about the role is the call's."""
@@ -199,6 +202,28 @@ class TestMemory:
         known.learn_page([first, *others])
 
         assert known.find(others[40].name) == others[40].id
+
+    def test_replaced(self) -> None:
+        """A name that is no longer on a short page, which came again, is forgotten."""
+        known = KnownRoles()
+        first, gone, new = self.page(0, 3)
+
+        known.learn_page([first, gone])
+        known.learn_page([first, new])
+
+        assert known.find(gone.name) is None
+        assert known.find(new.name) == new.id
+
+    def test_last_page(self) -> None:
+        """A name of the last page is forgotten as well."""
+        known = KnownRoles()
+        page = self.page(0, 2)
+        known.learn_page(page)
+
+        known.forget("Role 1")
+
+        assert known.find("Role 1") is None
+        assert known.find("Role 0") == page[1].id
 
     def test_shorter(self) -> None:
         """A shorter page with the same first role takes no name from a longer one."""

@@ -60,6 +60,19 @@ class TestLog:
         ]
 
     @pytest.mark.asyncio
+    async def test_milliseconds(self, log: pytest.LogCaptureFixture) -> None:
+        """How long an attempt took is logged."""
+        account = account_at_noon()
+        account.slow_down(1.25)
+
+        async with FakeRolesClient(account) as roles:
+            await roles.list()
+
+        assert [record.getMessage() for record in log.records] == [
+            "GET /v2/roles: 200 on attempt 1 after 1250.0 ms (request id None)"
+        ]
+
+    @pytest.mark.asyncio
     async def test_request_id(self, log: pytest.LogCaptureFixture) -> None:
         """The service's ID of a request is logged."""
         async with (
@@ -111,6 +124,19 @@ class TestLog:
             "GET /v2/roles waited 2.000 s for its turn",
             "GET /v2/roles: 200 on attempt 3 after N ms (request id None)",
         ]
+
+    @pytest.mark.asyncio
+    async def test_no_retry_after(self, log: pytest.LogCaptureFixture) -> None:
+        """A rate limit that asks for no wait is logged so."""
+        account = account_at_noon()
+        account.fail("list", 429)
+
+        async with FakeRolesClient(account, retry=THREE) as roles:
+            await roles.list()
+
+        assert said(log, logging.DEBUG)[0] == (
+            "the service limits the rate: requests wait 0 s, and then for their turn"
+        )
 
     @pytest.mark.asyncio
     @both_clients

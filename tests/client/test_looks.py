@@ -12,6 +12,7 @@ from arize_roles_async import (
     OutcomeUnknownError,
     Request,
     Response,
+    RetryPolicy,
     Role,
     RoleRenamedError,
     RolesConnectionError,
@@ -80,6 +81,13 @@ class TestCreate:
         with pytest.raises(OutcomeUnknownError, match="text/html") as caught:
             await create(roles)
         assert isinstance(caught.value.__cause__, InvalidResponseError)
+
+    async def test_just_before(self, account: GatewayAccount) -> None:
+        """A role may be ours if it was made half a second before the service's `Date`."""
+        made = account.add_role("Made", ["PROJECT_READ"], created_at=START - timedelta(seconds=0.5))
+        account.fail("create", "lost")
+        at_once = FakeRolesClient(account, retry=RetryPolicy(backoff=1e-9))
+        assert await create(at_once) == made
 
     @pytest.mark.parametrize("age", [2.0, 60.0, 200_000_000.0])
     async def test_older(self, account: GatewayAccount, roles: FakeRolesClient, age: float) -> None:

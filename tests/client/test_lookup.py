@@ -1,7 +1,8 @@
 """Looking for roles by name: who shares a walk, who fetches its pages, and who goes on when."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -80,6 +81,21 @@ class TestSharedWalk:
         assert (await second).name == "C"
         assert listing.asked == [("first", "0"), ("second", "1"), ("second", "2")]
 
+    async def test_other_goes_on(self) -> None:
+        """So does a call that does not fetch, and the one that does fetches on."""
+        listing = Listing("A", "B")
+        first = asyncio.ensure_future(listing.find("first", "B"))
+        second = asyncio.ensure_future(listing.find("second", "A"))
+        await settle()
+        listing.answer("0")
+        await settle()
+
+        assert second.done()
+        assert not first.done()
+        listing.answer("1")
+        assert (await first).name == "B"
+        assert listing.asked == [("first", "0"), ("first", "1")]
+
     async def test_leader_cancelled(self) -> None:
         """If the call that fetches is cancelled, another one asks for the page again."""
         listing = Listing("A", "B", "C")
@@ -118,6 +134,22 @@ class TestSharedWalk:
 
         assert [(await call).name for call in (first, second)] == ["B", "B"]
         assert listing.asked == [("first", "0"), ("first", "1"), ("second", "0"), ("second", "1")]
+
+    async def test_later_call_cancelled(self) -> None:
+        """After a later call is cancelled, the next one still waits for the walk under way."""
+        listing = Listing("A", "B")
+        first = asyncio.ensure_future(listing.find("first", "B"))
+        await settle()
+        second = asyncio.ensure_future(listing.find("second", "B"))
+        await settle()
+        second.cancel()
+        third = asyncio.ensure_future(listing.find("third", "A"))
+        await settle()
+        assert listing.asked == [("first", "0")]
+
+        listing.answer("0", "1")
+        assert [(await call).name for call in (first, third)] == ["B", "A"]
+        assert listing.asked == [("first", "0"), ("first", "1"), ("third", "0")]
 
     async def test_found_early(self) -> None:
         """A walk whose calls have all found their roles ends there, and the next one begins."""
@@ -183,6 +215,22 @@ class TestSharedWalk:
         assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
 
+@asynccontextmanager
+async def counting_turns() -> AsyncGenerator[Callable[[], int]]:
+    """Run a task that always wants its turn, and hand out what tells how many it got."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(take_turns())
+    yield lambda: turns
+    task.cancel()
+
+
 class TestClosest:
     """The names that an error offers in place of one that no role has."""
 
@@ -238,22 +286,25 @@ class TestClosest:
 
     async def test_in_parts(self) -> None:
         """Other tasks run while many are compared, and the answer is the same."""
-        turns = 0
-
-        async def count_turns() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
         asked, alike = "Reader" + "x" * 50, "Readers" + "x" * 50
         many = [alike, *(f"{number:0>250}" for number in range(99))]
-        counting = asyncio.ensure_future(count_turns())
-        assert await self.closest(asked, many[:10]) == (alike,)
-        few, turns = turns, 0
-        assert await self.closest(asked, many) == (alike,)
-        counting.cancel()
-        assert turns == few + 6
+        async with counting_turns() as turns:
+            assert await self.closest(asked, many[:10]) == (alike,)
+            few = turns()
+            assert await self.closest(asked, many) == (alike,)
+            assert turns() - few == few + 6
+
+    async def test_parts(self) -> None:
+        """They run each time that more than 200,000 pairs of characters were compared."""
+        names = [f"{number:0>250}" for number in range(1600)]
+        full, again = names[:800], names[800:]
+        gained: list[int] = []
+        async with counting_turns() as turns:
+            for names in ([], full, [*full, "-"], [*full, "-", *again], [*full, "-", *again, "+"]):
+                before = turns()
+                assert await self.closest("x", names) == ()
+                gained.append(turns() - before)
+        assert [turns - gained[0] for turns in gained] == [0, 0, 1, 1, 2]
 
 
 class TestKnown:

@@ -49,7 +49,7 @@ class TestListing:
                 "the service gave the same cursor twice, so the walk would never end",
             ),
             (
-                ["a", "c" * 1001],
+                ["c" * 1000, "c" * 1001],
                 (
                     "the service gave a cursor of 1001 characters, "
                     "more than the 1000 that are sent back"
