@@ -4,7 +4,6 @@ Where the reference is silent, `Assumptions` says what the service does.
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import secrets
@@ -114,7 +113,7 @@ class Service:
     def _list(self, key: Key, request: Request) -> Response:
         _require(key, Permission.ROLE_READ)
         asked = decode_list(request.target.partition("?")[2])
-        position, offset = (None, 0) if asked.cursor is None else self._position(asked)
+        position, offset = self._position(asked)
         size = min(asked.limit, self.page_sizes.pop(0)) if self.page_sizes else asked.limit
         by_position = self.assumptions.paging == "by-position"
         found = self.store.iter_after(
@@ -266,10 +265,12 @@ class Service:
         return base64.b64encode(self._signature(text) + text).decode()
 
     def _position(self, asked: ListRoles) -> tuple[Position | None, int]:
+        if asked.cursor is None:
+            return None, 0
         status = self.assumptions.foreign_cursor
         try:
-            raw = base64.b64decode(asked.cursor or "", validate=True)
-        except (binascii.Error, ValueError):
+            raw = base64.b64decode(asked.cursor, validate=True)
+        except ValueError:
             raw = b""
         signature, text = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if not secrets.compare_digest(signature, self._signature(text)):
