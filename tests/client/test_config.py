@@ -502,6 +502,7 @@ class TestTypes:
                 "Timeouts.total must be a number of seconds above 0, not one that is too large",
             ),
             ({"retry": 3}, "retry must be a RetryPolicy, not int"),
+            ({"max_concurrency": 0}, "max_concurrency must be an integer of at least 1, not 0"),
         ],
     )
     def test_fake(self, arguments: dict[str, Any], message: str) -> None:

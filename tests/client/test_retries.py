@@ -488,7 +488,7 @@ class TestOptions:
         """`with_options` shares being closed."""
         async with connect(account_at_noon()) as roles:
             await roles.with_options(timeout=1.0).aclose()
-            with pytest.raises(ClientStateError, match="closed"):
+            with pytest.raises(ClientStateError, match=r"^the client is closed$"):
                 await roles.list()
 
     @pytest.mark.parametrize(

@@ -236,10 +236,11 @@ class TestLists:
         cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
         assert names(account, f"?limit=2&cursor={cursor}") == second
 
-    def test_cursor_other_filter(self) -> None:
+    @pytest.mark.parametrize("paging", ["by-position", "by-offset"])
+    def test_cursor_other_filter(self, paging: str) -> None:
         """A cursor of another filter is refused, or the list begins at its start."""
         for value, status in ((400, 400), ("ignored", 200)):
-            account = assuming(foreign_cursor=value)
+            account = assuming(foreign_cursor=value, paging=paging)
             for name in "ABC":
                 account.add_role(name)
             page = json.loads(ask(account, "GET", "/v2/roles?limit=1").body)
@@ -249,6 +250,25 @@ class TestLists:
             assert status == 400 or names(account, f"?is_predefined=false&cursor={cursor}") == [
                 *"CBA"
             ]
+
+    @pytest.mark.parametrize("paging", ["by-position", "by-offset"])
+    @pytest.mark.parametrize("cursor", ["made-up", "%C3%A9"])
+    def test_cursor_made_up(self, paging: str, cursor: str) -> None:
+        """A list begins at its start too where a cursor that nobody issued is ignored."""
+        account = assuming(foreign_cursor="ignored", paging=paging)
+        for name in "ABC":
+            account.add_role(name)
+        assert names(account, f"?cursor={cursor}") == [*"CBA"]
+
+    def test_cursor_altered(self) -> None:
+        """A cursor with a character too many, which base64 alone passes over, is refused."""
+        account = assuming()
+        for name in "AB":
+            account.add_role(name)
+        page = json.loads(ask(account, "GET", "/v2/roles?limit=1").body)
+        cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
+        assert names(account, f"?cursor={cursor}") == ["A"]
+        assert ask(account, "GET", f"/v2/roles?cursor=-{cursor}").status == 400
 
     def test_cursor_other_account(self) -> None:
         """A cursor that another account issued is not one of this account's."""

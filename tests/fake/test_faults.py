@@ -124,15 +124,15 @@ class TestStatus:
     @both_clients
     @pytest.mark.asyncio
     async def test_always(self, connect: Connect) -> None:
-        """A fault without a number strikes every time."""
+        """A fault without a number strikes every time, and is pending until it did once."""
         account = account_at_noon()
         fault = account.fail("any", 500, times=None)
         async with connect(account) as roles:
             for _ in range(3):
+                assert account.pending_faults == (() if fault.fired else (fault,))
                 with pytest.raises(ServerError):
                     await roles.list()
         assert fault.fired == 3
-        assert account.pending_faults == ()
 
     @both_clients
     @pytest.mark.asyncio
@@ -216,7 +216,13 @@ class TestStatus:
         """A 403 may carry the members of a plan."""
         account = account_at_noon()
         account.fail(
-            "create", 403, entitlement="seats", limit=3, current_count=3, required_plan="PRO"
+            "create",
+            403,
+            instance="/v2/roles",
+            entitlement="seats",
+            limit=3,
+            current_count=3,
+            required_plan="PRO",
         )
         async with connect(account) as roles:
             with pytest.raises(ForbiddenError) as caught:
@@ -224,7 +230,7 @@ class TestStatus:
         problem = caught.value.problem
         assert problem is not None
         assert (problem.entitlement, problem.limit, problem.current_count) == ("seats", 3, 3)
-        assert problem.required_plan == "PRO"
+        assert (problem.required_plan, problem.instance) == ("PRO", "/v2/roles")
 
     @both_clients
     @pytest.mark.asyncio
@@ -529,6 +535,53 @@ class TestErrorClass:
         assert ends.count("failed") == times
         assert ends.count(role) == 5 - times
 
+    @pytest.mark.asyncio
+    async def test_later_call(self) -> None:
+        """Once a call has ended in the error, an equal one gets over failures of its own."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        account.fail("get", ServerError)
+        async with FakeRolesClient(account) as roles:
+            with pytest.raises(ServerError):
+                await roles.get(role_id=role.id)
+            account.fail("get", 503, times=2)
+            assert await roles.get(role_id=role.id) == role
+        assert [call.outcome for call in account.calls] == [503, 503, 503, 503, 503, 200]
+
+    def test_other_call(self) -> None:
+        """Between the attempts of a call that fails, another call's second attempt does not."""
+        account = account_at_noon()
+        paths = [f"/v2/roles/{account.add_role(name).id}" for name in "AB"]
+        account.fail("get", ServerError)
+        statuses: list[int] = []
+        for path, retries in ((paths[0], "0"), (paths[1], "1"), (paths[0], "1")):
+            headers = {"Authorization": "Bearer fake-api-key", "sdk-retry-count": retries}
+            statuses.append(
+                account.handle(Request(method="GET", target=path, headers=headers)).status
+            )
+        assert statuses == [503, 200, 503]
+
+    @pytest.mark.parametrize(
+        ("failure", "sent", "message"),
+        [
+            ("refused", False, "the connection was refused"),
+            ("unreachable", False, "no connection (connect limit of 5 s, 1 attempt)"),
+            ("silent", True, "no answer (read limit of 10 s, 1 attempt)"),
+            ("lost", True, "the connection failed before a whole answer came"),
+            ("truncated", True, "the connection failed before a whole answer came"),
+        ],
+    )
+    @pytest.mark.asyncio
+    async def test_sent(self, failure: Breakage, sent: bool, message: str) -> None:  # noqa: FBT001
+        """The error tells what failed, and whether the request was sent by then."""
+        account = account_at_noon()
+        account.fail("list", failure)
+        async with FakeRolesClient(account, retry=ONCE) as roles:
+            with pytest.raises(RolesError) as caught:
+                await roles.list()
+        assert isinstance(caught.value, RolesConnectionError | RolesTimeoutError)
+        assert (caught.value.sent, str(caught.value)) == (sent, f"GET /v2/roles: {message}")
+
     @pytest.mark.parametrize("failure", ["silent", "unreachable"])
     @pytest.mark.asyncio
     async def test_no_limit(self, failure: Breakage) -> None:
@@ -660,6 +713,20 @@ class TestRefused:
             f": {operation} never raises it: only a change has an unknown outcome"
         )
 
+    @pytest.mark.parametrize(
+        "script",
+        [
+            lambda a: a.fail("get", 400),
+            lambda a: a.fail("get", 599),
+            lambda a: a.fail("get", 429, retry_after=0),
+            lambda a: a.slow_down(0.0, up_to=1.0),
+            lambda a: a.slow_down(1.0, up_to=1.0),
+        ],
+    )
+    def test_bounds(self, script: Script) -> None:
+        """The least and the greatest value of what may be given are not refused."""
+        script(FakeAccount())
+
     @pytest.mark.parametrize("status", [399, 600])
     def test_status(self, status: int) -> None:
         """Statuses that are not failures."""
@@ -706,6 +773,12 @@ class TestPending:
             "  list fails with 500, 2 times: struck 1 request\n"
             "  create fails with lost, every time after 3, for the role 'A': struck 0 requests"
         )
+
+    def test_scripted_twice(self) -> None:
+        """Two faults that are scripted alike are two."""
+        account = FakeAccount()
+        faults = {account.fail("list", 500), account.fail("list", 500)}
+        assert len(faults) == 2
 
     def test_nothing(self) -> None:
         """Nothing is asserted where no fault is pending."""
@@ -837,18 +910,21 @@ class TestSlow:
         assert (caught.value.limit, caught.value.seconds) == ("read", 10.0)
         assert account.now() == START + timedelta(seconds=10)
 
+    @pytest.mark.parametrize(
+        ("total", "read"), [(5.0, None), (5.0, 5.0), (0.5, None)], ids=["alone", "both", "short"]
+    )
     @pytest.mark.asyncio
-    async def test_total_limit(self) -> None:
+    async def test_total_limit(self, total: float, read: float | None) -> None:
         """Latency beyond the time that a call has in all is its timeout."""
         account = account_at_noon()
         account.slow_down(20.0)
-        client = FakeRolesClient(account, timeout=Timeouts(total=5.0, read=None))
+        client = FakeRolesClient(account, timeout=Timeouts(total=total, read=read), retry=ONCE)
         async with client as roles:
             with pytest.raises(RolesTimeoutError) as caught:
                 await roles.list()
         assert str(caught.value).startswith("list took too long")
-        assert (caught.value.limit, caught.value.seconds) == ("total", 5.0)
-        assert account.now() == START + timedelta(seconds=5)
+        assert (caught.value.limit, caught.value.seconds) == ("total", total)
+        assert account.now() == START + timedelta(seconds=total)
 
 
 class TestLimit:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from arize_roles_async import Request, RetryPolicy, Role
+from arize_roles_async import ClientStateError, Request, RetryPolicy, Role
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._waits import Waits
 from tests.support.clients import START, account_at_noon
@@ -142,6 +142,20 @@ class TestOthers:
         results = await asyncio.gather(*waits, return_exceptions=True)
         assert isinstance(results[0], asyncio.CancelledError)
         assert passed(account) == 3.0
+
+    @pytest.mark.asyncio
+    async def test_closed(self) -> None:
+        """A call that waits while its client is closed asks nothing further."""
+        account = account_at_noon()
+        account.add_role("A")
+        account.slow_down(5.0)
+        roles = FakeRolesClient(account)
+        deleting = asyncio.ensure_future(roles.delete(role="A"))
+        await asked(account, 1)
+        await roles.aclose()
+        with pytest.raises(ClientStateError, match=r"^the client is closed$"):
+            await deleting
+        assert [call.operation for call in account.calls] == ["list"]
 
 
 @pytest.mark.asyncio
