@@ -739,5 +739,5 @@ def _ssl_context(config: Config, *, lent: bool) -> ssl.SSLContext | bool:
         if Path(config.ca_file).is_dir():
             return ssl.create_default_context(capath=config.ca_file)
         return ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ValueError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read certificates from {config.ca_file!r}") from error
