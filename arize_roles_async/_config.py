@@ -150,7 +150,7 @@ def _base_url(base_url: Secret[str | None], region: str | None) -> Secret[str]:
     if region is not None:
         return Secret(f"{scheme}://{_regional_host(region, 'region')}{_port('ARIZE_API_PORT')}")
     if get("ARIZE_BASE_URL"):
-        return Secret(get("ARIZE_BASE_URL", ""))
+        return Secret(os.environ["ARIZE_BASE_URL"])
     chosen = [
         names for names in _EXCLUSIVE if any(get(name, "0") not in {"", "0"} for name in names)
     ]
