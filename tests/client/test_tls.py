@@ -170,6 +170,19 @@ class TestAuthority:
         assert server.received == b""
 
     @pytest.mark.asyncio
+    async def test_lent_unverified(self, tmp_path: Path) -> None:
+        """A lent session that checks no certificates checks them for a client that wants it."""
+        async with (
+            secured(Authority(tmp_path).right()) as server,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session,
+        ):
+            assert len(await client(server.url, session=session).list()) == 0
+            with pytest.raises(RolesConnectionError) as caught:
+                await client(server.url, session=session, verify=True).list()
+
+        assert caught.value.certificate
+
+    @pytest.mark.asyncio
     async def test_unnamed(self, tmp_path: Path) -> None:
         """An authority that nobody named is not trusted."""
         async with secured(Authority(tmp_path).right()) as server, client(server.url) as roles:
@@ -230,17 +243,19 @@ class TestAuthority:
 
     @pytest.mark.asyncio
     async def test_folder(self, tmp_path: Path) -> None:
-        """Authorities may be in a folder."""
+        """Authorities may be in a folder; an empty one trusts nobody."""
         authority = Authority(tmp_path)
-        # OpenSSL looks up a folder's files by the hash of the authority's name, so an empty one
-        # trusts nobody.
-        empty = tmp_path / "folder"
-        empty.mkdir()
-        async with secured(authority.right()) as server, client(server.url, ca_file=empty) as roles:
-            with pytest.raises(RolesConnectionError) as caught:
-                await roles.list()
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        async with secured(authority.right()) as server:
+            async with client(server.url, ca_file=folder) as roles:
+                with pytest.raises(RolesConnectionError) as caught:
+                    await roles.list()
+            assert caught.value.certificate
 
-        assert caught.value.certificate
+            (folder / authority.hashed_name()).write_bytes(authority.pem.read_bytes())
+            async with client(server.url, ca_file=folder) as roles:
+                assert len(await roles.list()) == 0
 
 
 async def refuse(
@@ -331,11 +346,14 @@ class TestConnection:
                         roles.create, name="Made", permissions=["PROJECT_READ"]
                     ),
                 }
-                with pytest.raises(
-                    RolesConnectionError, match=r"asks? for a client certificate"
-                ) as caught:
+                with pytest.raises(RolesConnectionError) as caught:
                     await calls[call]()
 
+        asks = "may ask" if version is ssl.TLSVersion.TLSv1_2 else "asks"
+        assert (
+            f"{url.removeprefix('https://')} {asks} for a client certificate: "
+            "lend a session with one: "
+        ) in str(caught.value)
         assert caught.value.certificate
         assert not caught.value.sent
 
@@ -395,3 +413,26 @@ class TestConnection:
                     await calls[operation](roles)
 
         assert caught.value.certificate
+
+    @pytest.mark.asyncio
+    async def test_other_certificate(self, tmp_path: Path) -> None:
+        """So has one that does not know the authority of the certificate that it was shown."""
+        authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+        context = authority.right()
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority.pem)
+        shown = ssl.create_default_context(cafile=authority.pem)
+        shown.load_cert_chain(other.issue("client.example"))
+        refuses = functools.partial(refuse, context)
+        async with (
+            await asyncio.start_server(refuses, "127.0.0.1", 0) as server,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=shown)) as session,
+        ):
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with client(url, session=session) as roles:
+                with pytest.raises(RolesConnectionError, match="asks for a client cert") as caught:
+                    await roles.create(name="Made", permissions=["PROJECT_READ"])
+
+        assert "UNKNOWN_CA" in str(caught.value)
+        assert caught.value.certificate
+        assert not caught.value.sent
