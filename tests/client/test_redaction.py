@@ -20,6 +20,7 @@ LONG = 'ak-0123"\\89=='
         (f"Bearer {LONG}", LONG, "Bearer [API key]"),
         (repr(LONG), LONG, "'[API key]'"),
         (json.dumps([LONG]), LONG, '["[API key]"]'),
+        (repr("ak-01'23\"4567"), "ak-01'23\"4567", "'[API key]'"),
         ("nothing of it", LONG, "nothing of it"),
         ("test failed: the latest test", "test", "test failed: the latest test"),
         ("Authorization: Bearer test", "test", "Authorization: Bearer [API key]"),
