@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -16,6 +17,8 @@ from yarl import URL
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    ConfigurationError,
+    InvalidResponseError,
     OutcomeUnknownError,
     Permission,
     RetryPolicy,
@@ -200,6 +203,43 @@ class TestGivenUp:
         assert received.startswith(b"POST /v2/roles HTTP/1.1\r\n")
         assert received.endswith(b"}") is not is_reset
 
+    @LENT
+    async def test_too_long(self, *, lent: bool) -> None:
+        """So is one whose answer is too long, and no part of aiohttp's is left open."""
+        complaints: list[str] = []
+        asyncio.get_running_loop().set_debug(True)
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: complaints.append(context["message"])
+        )
+
+        def answer(peer: Peer) -> None:
+            peer.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
+            peer.transport.write(b" " * ((4 << 20) + 1))
+
+        async with serve(answer) as server, client(server.url, lent=lent) as roles:
+            with pytest.raises(InvalidResponseError):
+                await roles.list()
+            gc.collect()
+            await until(lambda: server.peers[0].lost)
+            assert isinstance(server.peers[0].why, ConnectionResetError)
+        assert complaints == []
+
+    async def test_by_middleware(self) -> None:
+        """So is one whose answer a middleware of a lent session does not want."""
+
+        async def refuse(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            await handler(request)
+            raise ValueError("not this one")
+
+        async with serve(page) as server:
+            async with aiohttp.ClientSession(middlewares=[refuse]) as session:
+                with pytest.raises(ConfigurationError):
+                    await AiohttpRolesClient("key", base_url=server.url, session=session).list()
+            await until(lambda: server.peers[0].lost)
+            assert isinstance(server.peers[0].why, ConnectionResetError)
+
     async def test_closed_before(self) -> None:
         """A connection that was closed meanwhile has no socket, about which uvloop complains."""
 
@@ -228,6 +268,35 @@ class TestGivenUp:
                 await roles.list()
             await until(lambda: server.peers[0].lost)
             assert server.peers[0].why is None
+
+    @LENT
+    async def test_answered_by_then(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
+        """A connection whose answer is whole when its call is cancelled serves the next call."""
+
+        def answer(peer: Peer) -> None:
+            if peer is server.peers[0] and peer.received.count(b"GET ") == 1:
+                peer.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                peer.transport.write(b"30\r\n" + BODY + b"\r\n")
+            else:
+                peer.transport.write(PAGE)
+
+        def end(content: aiohttp.StreamReader) -> None:
+            real_end(content)
+            call.cancel()
+
+        real_end = aiohttp.StreamReader.feed_eof
+        async with serve(answer) as server, client(server.url, lent=lent) as roles:
+            call = asyncio.create_task(use(roles))
+            await until(lambda: server.peers and server.peers[0].received)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            with monkeypatch.context() as patch:
+                patch.setattr(aiohttp.StreamReader, "feed_eof", end)
+                server.peers[0].transport.write(b"0\r\n\r\n")
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+            await roles.list()
+            assert len(server.peers) == 1
 
 
 def read_to_end(peer: socket.socket) -> bytes:
@@ -276,14 +345,15 @@ class TestFailed:
             await until(lambda: all(peer.lost for peer in forgotten))
 
     @LENT
-    async def test_broken(self, *, lent: bool) -> None:
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    async def test_broken(self, order: tuple[int, int], *, lent: bool) -> None:
         """After a connection broke, the retry goes out on a new one, and the others are closed."""
 
         def answer(peer: Peer) -> None:
             asked.append(server.peers.index(peer))
             if asked == [0, 1]:
-                for each in server.peers:
-                    each.transport.write(PAGE)
+                for number in order:
+                    server.peers[number].transport.write(PAGE)
             elif len(asked) == 3:
                 peer.transport.close()
             else:
@@ -299,6 +369,43 @@ class TestFailed:
             assert asked[4:] == [2]
             await until(lambda: server.peers[0].lost and server.peers[1].lost)
 
+    async def test_before(self) -> None:
+        """A failure before there was a connection says nothing of those that are open."""
+        failures: list[aiohttp.ClientError] = []
+
+        async def fail(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            if failures:
+                raise failures.pop()
+            return await handler(request)
+
+        once = RetryPolicy(attempts=1)
+        async with serve(page) as server, aiohttp.ClientSession(middlewares=[fail]) as session:
+            roles = AiohttpRolesClient("key", base_url=server.url, session=session, retry=once)
+            await roles.list()
+            failures.append(aiohttp.ClientError())
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.list()
+            await roles.list()
+            assert len(server.peers) == 1
+        assert str(caught.value) == (
+            "GET /v2/roles: the connection failed before a whole answer came: ClientError"
+        )
+
+    async def test_let_go(self) -> None:
+        """Nothing is kept of connections that are gone."""
+
+        def answer(peer: Peer) -> None:
+            peer.transport.write(PAGE.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+
+        async with serve(answer) as server, client(server.url, lent=False) as roles:
+            for _ in range(5):
+                await roles.list()
+            assert len(server.peers) == 5
+            transport: Any = roles._transport  # pyright: ignore[reportPrivateUsage]
+            assert len(transport._connections._numbers) == 1
+
     async def test_busy(self) -> None:
         """After an answer that asks to be tried again, the connection is used again."""
 
@@ -309,6 +416,25 @@ class TestFailed:
         async with serve(answer) as server, client(server.url, lent=False) as roles:
             await roles.list()
             assert len(server.peers) == 1
+
+
+class TestMany:
+    async def test_concurrency(self) -> None:
+        """As many connections are open at once as requests may be under way."""
+
+        def answer(peer: Peer) -> None:
+            waiting.append(peer)
+            # More than aiohttp opens by itself.
+            if len(waiting) == 101:
+                for each in waiting:
+                    each.transport.write(PAGE)
+
+        waiting: list[Peer] = []
+        async with (
+            serve(answer) as server,
+            client(server.url, lent=False, max_concurrency=101) as roles,
+        ):
+            await asyncio.gather(*(use(roles) for _ in range(101)))
 
 
 class TestNone:

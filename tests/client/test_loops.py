@@ -148,6 +148,23 @@ class TestOneAfterAnother:
                 asyncio.run(roles.aclose())
             del roles
 
+    def test_closed_twice(self) -> None:
+        """After its loop was closed without an end, a client may be closed more than once."""
+        with served() as url:
+            roles = AiohttpRolesClient("key", base_url=url)
+            by_bare_loop(functools.partial(use, roles))
+            asyncio.run(roles.aclose())
+            asyncio.run(roles.aclose())
+
+    def test_filters(self) -> None:
+        """Which warnings the application sees stays as it was."""
+        with served() as url:
+            roles = AiohttpRolesClient("key", base_url=url)
+            by_bare_loop(functools.partial(use, roles))
+            before = [*warnings.filters]
+            asyncio.run(roles.aclose())
+            assert [*warnings.filters] == before
+
     def test_forgotten(self) -> None:
         """A client that is thrown away while its loop runs is closed too."""
 

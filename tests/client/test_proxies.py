@@ -160,6 +160,10 @@ class TestNoConnection:
         assert not caught.value.sent
 
 
+async def never_called(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    raise AssertionError((reader, writer))
+
+
 async def test_ca_file(tmp_path: Path) -> None:
     """`ca_file` counts for an https proxy in front of plain http."""
     authority = Authority(tmp_path)
@@ -178,6 +182,24 @@ async def test_ca_file(tmp_path: Path) -> None:
         async with AiohttpRolesClient(KEY, ca_file=authority.pem, **options) as roles:
             assert len(await roles.list()) == 0
         async with AiohttpRolesClient(KEY, **options) as roles:
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.list()
+
+    assert caught.value.certificate
+
+
+async def test_other_ca_file(tmp_path: Path) -> None:
+    """A `ca_file` for plain http does not keep a lent session from checking its https proxy."""
+    other = Authority(tmp_path, "other")
+    server = await asyncio.start_server(
+        never_called, "127.0.0.1", 0, ssl=Authority(tmp_path).right()
+    )
+    async with server:
+        proxy = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        async with aiohttp.ClientSession(proxy=proxy) as session:
+            roles = AiohttpRolesClient(
+                KEY, base_url="http://localhost:9", ca_file=other.pem, session=session
+            )
             with pytest.raises(RolesConnectionError) as caught:
                 await roles.list()
 

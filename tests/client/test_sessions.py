@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import functools
+import gzip
 import traceback
 from typing import Any
 from unittest.mock import Mock
@@ -24,6 +25,7 @@ from arize_roles_async import (
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
+    Timeouts,
 )
 from arize_roles_async._aiohttp import AiohttpTransport, _read  # pyright: ignore[reportPrivateUsage]
 from tests.support.event_loop import LoopClock
@@ -67,6 +69,52 @@ class TestOwn:
             await roles.aclose()
             with pytest.raises((RolesConnectionError, ClientStateError)):
                 await call
+
+    @pytest.mark.parametrize("lent", [False, True])
+    async def test_close_between_attempts(self, *, lent: bool) -> None:
+        """A call that waits for its next attempt when its client is closed makes none."""
+
+        async def close(_: float) -> None:
+            await roles.aclose()
+
+        async with scripted(BUSY, PAGE) as script, aiohttp.ClientSession() as session:
+            options: dict[str, Any] = {"session": session} if lent else {}
+            roles = AiohttpRolesClient("key", base_url=script.url, sleep=close, **options)
+            with pytest.raises(ClientStateError, match=r"^the client is closed$"):
+                await roles.list()
+
+        assert len(script.requests) == 1
+
+    async def test_timer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client that was closed leaves no timer in its loop."""
+
+        def call_at(when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:  # noqa: ANN401
+            timers.append(real_call_at(when, *args, **kwargs))
+            return timers[-1]
+
+        timers: list[asyncio.TimerHandle] = []
+        loop = asyncio.get_running_loop()
+        real_call_at = loop.call_at
+        monkeypatch.setattr(loop, "call_at", call_at)
+        limits = Timeouts(total=1000.0, connect=None, read=None)
+        async with (
+            scripted(PAGE) as script,
+            AiohttpRolesClient("key", base_url=script.url, timeout=limits) as roles,
+        ):
+            await roles.list()
+
+        far = [timer for timer in timers if timer.when() > loop.time() + 500.0]
+        assert [timer.cancelled() for timer in far] == [True]
+
+    async def test_base_path(self) -> None:
+        """The path of the base URL is sent as it was given."""
+        async with (
+            scripted(PAGE) as script,
+            AiohttpRolesClient("key", base_url=f"{script.url}/%7Egate/a") as roles,
+        ):
+            await roles.list()
+
+        assert script.lines == ["GET /%7Egate/a/v2/roles?limit=50"]
 
     async def test_cookies(self) -> None:
         """Cookies of an answer are not sent back."""
@@ -116,24 +164,26 @@ class TestOwn:
 
 
 class EndlessBody:
-    """A body that begins with a byte and goes on with a mebibyte at a time."""
+    """A body that begins with a few bytes and goes on with a mebibyte at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: bytes) -> None:
         self.chunks = 0
+        self._first = first
 
     def at_eof(self) -> bool:
         return self.chunks > 10
 
     async def readany(self) -> bytes:
         self.chunks += 1
-        return b"x" if self.chunks == 1 else b"x" * (1 << 20)
+        return self._first if self.chunks == 1 else b"x" * (1 << 20)
 
 
-async def test_endless_body() -> None:
+@pytest.mark.parametrize(("first", "length"), [(1, (4 << 20) + 1), (1 << 20, 5 << 20)])
+async def test_endless_body(first: int, length: int) -> None:
     """Of a body that is too long, no more is read than shows that it is."""
-    body: Any = EndlessBody()
+    body: Any = EndlessBody(b"x" * first)
     read = await _read(body, Mock())
-    assert (len(read), body.chunks) == ((4 << 20) + 1, 5)
+    assert (len(read), body.chunks) == (length, 5)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +321,45 @@ class TestLent:
         # Its own frame is left, where the mistake is.
         (frame,) = traceback.extract_tb(caught.value.__cause__.__traceback__)
         assert frame.name == "refuse"
+
+    async def test_frames(self) -> None:
+        """No error that it hangs on keeps frames of aiohttp or asyncio, which may hold the key."""
+
+        async def refuse(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            try:
+                return await handler(request)
+            except aiohttp.ClientError:
+                raise ValueError("not today")  # noqa: B904 - so that it is the context only
+
+        async with (
+            aiohttp.ClientSession(middlewares=[refuse]) as session,
+            AiohttpRolesClient("key", base_url="http://127.0.0.1:9", session=session) as roles,
+        ):
+            with pytest.raises(ConfigurationError) as caught:
+                await roles.list()
+
+        link = caught.value.__cause__
+        kinds: list[type] = []
+        while link is not None:
+            kinds.append(type(link))
+            frames = [frame for frame, _ in traceback.walk_tb(link.__traceback__)]
+            modules = {frame.f_globals["__name__"].partition(".")[0] for frame in frames}
+            assert modules.isdisjoint({"aiohttp", "asyncio", "arize_roles_async"})
+            link = link.__cause__ or link.__context__
+        assert kinds[:3] == [ValueError, aiohttp.ClientConnectorError, ConnectionRefusedError]
+
+    async def test_decompression(self) -> None:
+        """A session that leaves answers compressed makes no others either."""
+        content = gzip.compress(BODY)
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(content)}"
+        async with (
+            scripted(head.encode() + b"\r\n\r\n" + content) as script,
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+        ):
+            assert len(await roles.list()) == 0
 
     async def test_raise_for_status(self) -> None:
         """A session that raises for a status makes no other errors."""

@@ -78,7 +78,9 @@ async def test_silent_body(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(RolesTimeoutError) as caught:
             await roles.list()
+    assert str(caught.value) == "GET /v2/roles: no answer (read limit of 60 s, 1 attempt)"
     assert caught.value.limit == "read"
+    assert caught.value.seconds == 60.0
     assert caught.value.sent
 
 

@@ -110,6 +110,11 @@ class TestClient:
         client = AiohttpRolesClient.__new__(AiohttpRolesClient)
         assert repr(client) == "AiohttpRolesClient(base_url='')"
 
+    def test_made(self) -> None:
+        """A client's repr names the service, and shows no key."""
+        client = AiohttpRolesClient("key", region="eu-west-1a")
+        assert repr(client) == "AiohttpRolesClient(base_url='https://api.eu-west-1a.arize.com')"
+
 
 @pytest.mark.parametrize("package", [arize_roles_async, arize_roles_fake])
 def test_no_attribute(package: object) -> None:

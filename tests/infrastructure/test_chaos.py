@@ -129,6 +129,25 @@ class TestReusedConnection:
             assert s.reached_the_proxy("GET") == 1
 
     @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        ("point", "why"),
+        [
+            (Point.CLOSE_AFTER_COMMIT, "ServerDisconnectedError"),
+            (Point.RESET_AFTER_COMMIT, "ClientOSError"),
+        ],
+    )
+    async def test_why(self, point: Point, why: str) -> None:
+        """The error says how the connection ended."""
+        async with setting(ONCE) as s:
+            await s.roles.list()
+            s.proxy.script = [point]
+
+            with pytest.raises(RolesConnectionError) as caught:
+                await s.roles.list()
+
+            assert f"before a whole answer came: {why}: " in str(caught.value)
+
+    @pytest.mark.asyncio
     async def test_second_try_refused(self) -> None:
         """An aiohttp that tries again by itself, whatever it is told, sends nothing again."""
         async with setting(ONCE) as s:
@@ -138,10 +157,11 @@ class TestReusedConnection:
             client._transport._session._retry_connection = True
             s.proxy.script = [Point.CLOSE_AFTER_COMMIT]
 
-            with pytest.raises(OutcomeUnknownError):
+            with pytest.raises(OutcomeUnknownError) as caught:
                 await s.roles.delete(role_id=target.id)
 
             assert s.reached_the_proxy("DELETE") == 1
+            assert "ServerDisconnectedError: Server disconnected" in str(caught.value)
 
 
 class TestOutcome:
