@@ -151,7 +151,7 @@ def _is_several(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-class CreateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
     """A role to make; its fields are the body's.
 
     Args:
@@ -175,7 +175,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-class UpdateRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
     """Changes to a role; its fields are the body's.
 
     Args:
