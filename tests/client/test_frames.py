@@ -257,6 +257,7 @@ class TestMatrix:
 
         assert set(types(matrix).values()) == {"bool"}
         assert (matrix.index.name, matrix.columns.name) == ("role", "permission")
+        assert (str(matrix.index.dtype), str(matrix.columns.dtype)) == ("object", "object")
         assert matrix.shape[0] == len(roles)
 
     def test_withheld(self) -> None:

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from rich.pretty import pretty_repr
 
 from arize_roles_async import InvalidResponseError, StatusError
 from arize_roles_async._wire import Request, Response, decode_role, parse_problem, status_error
@@ -95,9 +96,30 @@ def test_beginning_of_body() -> None:
 )
 def test_gateway(body: bytes, shown: str) -> None:
     """What a gateway says is told by its title and detail, or else by its bytes."""
-    error = refusal(499, body)
-    assert type(error) is StatusError
-    assert str(error).endswith(f"answered 499, but not in the service's own words: {shown}")
+    message = str(refusal(499, body))
+    assert message.endswith(f"answered 499, but not in the service's own words: {shown}")
+
+
+@pytest.mark.parametrize("status", [404, 409, 499])
+def test_status_of_gateway(status: int) -> None:
+    """A gateway's 404 or 409 says nothing about a role, and its 499 is no 5xx."""
+    assert type(refusal(status, b"<html>Down</html>")) is StatusError
+
+
+def test_not_shown() -> None:
+    """Of a request its line is shown, of an answer its status, and neither's headers nor body."""
+    answer = Response(status=200, headers={"X": "y"}, body=b"[]", secret="bearer-key")
+    assert repr(ASKED) == "<Request GET /v2/roles/Um9sZToxOmFCY0Q%3D?a=b>"
+    assert repr(answer) == "<Response 200, 2 bytes>"
+    assert pretty_repr(answer) == "Response(status=200)"
+
+
+def test_equal_problems() -> None:
+    """Equal problem documents are one in a set, whatever else they hold."""
+    answer = Response(status=400, headers={}, body=b'{"title": "No", "status": 400, "code": [7]}')
+    first, second = parse_problem(answer), parse_problem(answer)
+    assert first is not second
+    assert {first, second} == {first}
 
 
 def test_page() -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -230,6 +231,9 @@ class TestData:
             ("$.roles[2]", "must be an object, not int"),
             ("$.roles[3].id", "must not be empty"),
         ]
+        assert "invalid items (3 sub-exceptions)" in "".join(
+            traceback.format_exception(caught.value)
+        )
 
     def test_sixtieth_minute(self) -> None:
         """A sixtieth minute is not a leap second."""
@@ -340,6 +344,9 @@ class TestDisplay:
         """The repr shows 40 characters of a text."""
         assert f"name='{'n' * 40}'," in repr(attrs.evolve(ROLE, name="n" * 40))
         assert f"name='{'n' * 39}…'," in repr(attrs.evolve(ROLE, name="n" * 41))
+        assert repr(PaginationMetadata(has_more=True, next_cursor="c" * 41)) == (
+            f"PaginationMetadata(has_more=True, next_cursor='{'c' * 39}…')"
+        )
 
     def test_repr_page(self) -> None:
         """The repr of a page shows a few names."""
@@ -368,6 +375,12 @@ class TestDisplay:
             in (html)
         )
         assert "<td>Viewer</td><td></td><td></td><td>True</td>" in html
+
+    def test_html_permissions(self) -> None:
+        """A notebook shows the first three permissions of each role of a page."""
+        role = attrs.evolve(ROLE, permissions=tuple(map(UnknownPermission, "ABCDE")))
+
+        assert "<td>A, B, C, … 2 more</td>" in notebook(attrs.evolve(PAGE, roles=(role,)))
 
     def test_html_100(self) -> None:
         """A notebook shows the first hundred roles."""

@@ -183,3 +183,10 @@ class TestErrors:
         assert str(error).startswith("field1: is required; field2: is required; ")
         assert str(error).endswith("; field10: is required; and 99990 more")
         assert error.violations == violations
+
+    def test_few_violations(self) -> None:
+        """Of ten violations it tells each and no number; an eleventh is one more."""
+        violations = tuple(Violation(f"field{n}", "is required") for n in range(1, 12))
+        told = "; ".join(f"field{n}: is required" for n in range(1, 11))
+        assert str(ValidationError(violations=violations[:10])) == told
+        assert str(ValidationError(violations=violations)) == f"{told}; and 1 more"
