@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from arize_roles_async._config import is_loopback
 from arize_roles_async._wire import Request
@@ -74,7 +73,6 @@ class _Listener:
             # aiohttp would decompress a bomb to its end, which blocks the event loop.
             auto_decompress=False,
             shutdown_timeout=1.0,
-            handle_signals=False,
         )
         # Where it listens, once it does.
         self._site: web.TCPSite
@@ -229,9 +227,7 @@ class _Handler:
                 body = _decompress(body, encoding)
         except web.HTTPRequestEntityTooLarge:
             return self._refused(413, "the body is too long")
-        except (web.RequestPayloadError, HttpProcessingError, zlib.error):
-            # The server would try to read the rest of the body, which is not possible.
-            request.content.feed_eof()
+        except zlib.error:
             return self._refused(400, "the body is not encoded as its Content-Encoding says")
         reply = self._account.handle(
             Request(
@@ -251,7 +247,7 @@ class _Handler:
         return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
 
     def _refused(self, status: int, detail: str) -> web.Response:
-        """Return the answer to a request whose body was not read whole."""
+        """Return the answer to a request that does not get as far as the account."""
         date = format_datetime(self._account.now(), usegmt=True)
         refused = problem_response(status, detail, {"Connection": "close", "Date": date})
         return web.Response(status=status, headers=refused.headers, body=refused.body)
