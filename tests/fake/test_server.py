@@ -19,6 +19,7 @@ from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, RolesServer, serve
 from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
 from tests.support.clients import account_at_noon
+from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
 
 
@@ -149,6 +150,27 @@ async def test_caller_left(caplog: pytest.LogCaptureFixture) -> None:
             assert answer.status == 401
     assert [call.outcome for call in account.calls] == ["lost", 401]
     assert caplog.records == []
+
+
+def test_ends_soon() -> None:
+    """A server that ends waits for a slow answer a second, and not a minute."""
+
+    async def end() -> float:
+        account = FakeAccount()
+        account.slow_down(3600)
+        loop = asyncio.get_running_loop()
+        async with serve(account) as url:
+            host, port = url.removeprefix("http://").split(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /v2/roles HTTP/1.1\r\nHost: test\r\n\r\n")
+            await until(lambda: account.calls)
+            before = loop.time()
+        writer.close()
+        await writer.wait_closed()
+        return loop.time() - before
+
+    with asyncio.Runner(loop_factory=skipping_loop) as runner:
+        assert runner.run(end()) < 30
 
 
 @pytest.mark.parametrize(
