@@ -505,6 +505,29 @@ def test_first_role() -> None:
     assert asked[:2] == ["GET /v2/roles", "GET /v2/roles/one"]
 
 
+@pytest.mark.parametrize(
+    ("other", "skipped"),
+    [({}, ()), ({"name": "Private"}, ("deleting",)), ({"is_predefined": True}, ("deleting",))],
+)
+def test_saved(other: dict[str, Any], skipped: tuple[str, ...]) -> None:
+    """A role is used later only if its name holds the run's mark and it is not predefined."""
+
+    async def send(request: Request) -> Response:
+        if request.method != "POST":
+            return Response(status=200, headers={}, body=b"{}")
+        body = {
+            **json.loads(request.body or b""),
+            "id": FOREIGN_ID,
+            "is_predefined": False,
+            **other,
+        }
+        return Response(status=201, headers={}, body=json.dumps(body).encode())
+
+    making = Step(rule="making", method="POST", body={"name": "<run>"}, save="A")
+    deleting = Step(rule="deleting", method="DELETE", role="<A.id>")
+    assert asyncio.run(record(send, asyncio.sleep, (making, deleting))).skipped == skipped
+
+
 def test_cursor() -> None:
     """A cursor is sent back as it came, whatever it holds."""
     asked: list[str] = []
@@ -577,7 +600,21 @@ async def test_bounded_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
         with pytest.raises(RolesTimeoutError, match="took too long"):
             await record_service(server.url, timeouts=Timeouts(total=0.02))
-    assert not [
+    assert open_sessions() == []
+
+
+@pytest.mark.asyncio
+async def test_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording leaves no connection open, neither of its key nor of the one nobody knows."""
+    with RolesServer() as server:
+        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+        await record_service(server.url)
+        assert open_sessions() == []
+
+
+def open_sessions() -> list[aiohttp.ClientSession]:
+    """Return every session that is not closed."""
+    return [
         each
         for each in gc.get_objects()
         if isinstance(each, aiohttp.ClientSession) and not each.closed
