@@ -385,7 +385,8 @@ class FakeAccount:
             )
         text = account_file.encode(data)
         if path is not None:
-            Path(path).write_text(text + "\n", "utf-8", newline="\n")
+            # As bytes, since a file of text would have other newlines on Windows.
+            Path(path).write_bytes(f"{text}\n".encode())
         return text
 
     def _role_data(self, role: Role) -> account_file.RoleData:

@@ -4,7 +4,6 @@
 """The account as a test author sets it up and looks at it."""
 
 import json
-import os
 import threading
 import urllib.error
 import urllib.request
@@ -732,9 +731,8 @@ class TestFiles:
             await roles.delete(role_id=deleted.id)
         assert FakeAccount.load(account.dump()).add_role("B").id != deleted.id
 
-    def test_newlines(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_newlines(self, tmp_path: Path) -> None:
         """A file has the same newlines on every system."""
-        monkeypatch.setattr(os, "linesep", "\r\n")
         FakeAccount().dump(tmp_path / "account.json")
         assert b"\r" not in (tmp_path / "account.json").read_bytes()
 
