@@ -552,6 +552,17 @@ class TestAssertRoles:
             "  + 'Stray'           not expected"
         )
 
+    @pytest.mark.parametrize(
+        "check", [lambda a: a.assert_roles({"A": ()}), lambda a: a.assert_no_pending_faults()]
+    )
+    def test_traceback(self, check: Act) -> None:
+        """The report of a failed test ends at its own line, not in the account's code."""
+        account = FakeAccount()
+        account.fail("list", 500)
+        with pytest.raises(AssertionError) as caught:
+            check(account)
+        assert [entry.ishidden(caught) for entry in caught.traceback] == [False, False, True]
+
 
 class TestSharing:
     """One account for several threads and clients."""

@@ -101,6 +101,22 @@ class TestOrder:
         await later
 
     @pytest.mark.asyncio
+    async def test_work(self) -> None:
+        """No time passes while a task has work to do, however many others wait."""
+        account = account_at_noon()
+        waits = Waits()
+        seen: set[float] = set()
+
+        async def work() -> None:
+            for _ in range(8):
+                seen.add(passed(account))
+                await asyncio.sleep(0)
+
+        ends = [START + timedelta(seconds=seconds) for seconds in (1, 2, 3)]
+        await asyncio.gather(work(), *[waits.until(end, account) for end in ends])
+        assert seen == {0.0}
+
+    @pytest.mark.asyncio
     async def test_from_outside(self) -> None:
         """A test that lets time pass itself ends the waits that are over by then."""
         account = account_at_noon()
