@@ -31,6 +31,7 @@ from arize_roles_async import (
     UnprocessableEntityError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._faults import Breakage
 from tests.support.clients import Connect, account_at_noon, both_clients
 from tests.support.raw_http import scripted
 
@@ -941,6 +942,22 @@ class TestTime:
         assert [c.operation for c in account.calls] == ["create", "create", "list"]
         assert isinstance(caught.value.__cause__, RolesTimeoutError)
         assert (caught.value.__cause__.limit, caught.value.attempts) == ("total", 3)
+
+    @pytest.mark.parametrize("failure", ["refused", "unreachable"])
+    @pytest.mark.asyncio
+    async def test_not_sent_yet(self, failure: Breakage) -> None:
+        """A role that is older than the first attempt which was sent is somebody else's."""
+        account = account_at_noon()
+        account.add_role("Made", ["PROJECT_READ"])
+        account.fail("create", failure)
+        account.fail("create", "lost", after=1)
+        roles = FakeRolesClient(account, retry=RetryPolicy(backoff=1.0))
+
+        async with drawn(max):
+            with pytest.raises(ConflictError):
+                await create(roles)
+
+        assert [call.outcome for call in account.calls] == [failure, "lost", 409, 200]
 
     @pytest.mark.asyncio
     async def test_total_in_search(self) -> None:

@@ -295,6 +295,13 @@ class TestSnapshots:
         """An account says how much it holds when printed."""
         assert repr(FakeAccount()) == "<FakeAccount of 7 roles, asked 0 times>"
 
+    def test_repr_client(self) -> None:
+        """So does a client over it."""
+        account = FakeAccount(predefined=False)
+        assert repr(FakeRolesClient(account)) == (
+            "FakeRolesClient(<FakeAccount of 0 roles, asked 0 times>)"
+        )
+
 
 def full_account() -> FakeAccount:
     account = account_at_noon(predefined=True, max_custom_roles=7)
@@ -973,6 +980,16 @@ def test_restore_permissions() -> None:
     headers = {"Authorization": f"Bearer {account.api_key}"}
     request = Request(method="POST", target="/v2/roles", body=body, headers=headers)
     assert account.handle(request).status == 400
+
+
+def test_deleted() -> None:
+    """The answer to a deletion is a 204 without a body."""
+    account = account_at_noon()
+    target = f"/v2/roles/{account.add_role('A').id}"
+    headers = {"Authorization": "Bearer fake-api-key"}
+    reply = account.handle(Request(method="DELETE", target=target, headers=headers))
+    assert (reply.status, reply.body) == (204, b"")
+    assert reply.headers.keys() == {"Date"}
 
 
 @pytest.mark.asyncio

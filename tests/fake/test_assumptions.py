@@ -172,6 +172,13 @@ class TestNames:
                 await roles.update(role_id=role.id, name="A")
             await roles.update(role_id=role.id, name="B")
 
+    def test_own_name_allowed(self) -> None:
+        """Unless assumed otherwise, it is answered with the role."""
+        account = assuming()
+        role = account.add_role("A", ["ROLE_READ"])
+        answer = ask(account, "PATCH", f"/v2/roles/{role.id}", b'{"name": "A"}')
+        assert (answer.status, json.loads(answer.body).get("name")) == (200, "A")
+
 
 class TestLists:
     """Order, paging and cursors."""

@@ -147,17 +147,18 @@ class TestStatus:
                 await roles.delete(role_id=role.id)
 
     @both_clients
+    @pytest.mark.parametrize("operation", ["get", "update", "delete"])
     @pytest.mark.parametrize("by", ["name", "id"])
     @pytest.mark.asyncio
-    async def test_role(self, connect: Connect, by: str) -> None:
+    async def test_role(self, connect: Connect, by: str, operation: Operation) -> None:
         """A fault strikes only calls about its role."""
         account = account_at_noon()
         one, other = account.add_role("one"), account.add_role("other")
-        account.fail("get", 500, role=one.name if by == "name" else one.id)
+        account.fail(operation, 503, role=one.name if by == "name" else one.id)
         async with connect(account) as roles:
-            assert await roles.get(role_id=other.id) == other
+            await CALLS[operation](roles, other.id)
             with pytest.raises(ServerError):
-                await roles.get(role_id=one.id)
+                await CALLS[operation](roles, one.id)
 
     @both_clients
     @pytest.mark.asyncio
@@ -641,6 +642,10 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     (
         lambda a: a.fail("delete", "malformed"),
         "the answer to a delete has no body, so it cannot be 'malformed'",
+    ),
+    (
+        lambda a: a.fail("delete", "truncated"),
+        "the answer to a delete has no body, so it cannot be 'truncated'",
     ),
     (
         lambda a: a.fail("list", 500, times=0, role="A"),

@@ -95,6 +95,17 @@ class TestDetails:
         """A request for what is not there, or not as it may be asked for."""
         assert answer(line)["detail"] == detail
 
+    @pytest.mark.parametrize(
+        ("target", "allowed"),
+        [("/v2/roles", "GET, POST"), (f"/v2/roles/{OWN}", "GET, PATCH, DELETE")],
+    )
+    def test_allow(self, target: str, allowed: str) -> None:
+        """A method that is not allowed, with a header that has those which are."""
+        account = FakeAccount(api_key="sesame")
+        request = Request(method="PUT", target=target, headers={"Authorization": KEY})
+        reply = account.handle(request)
+        assert (reply.status, reply.headers["Allow"]) == (405, allowed)
+
     def test_update(self) -> None:
         """Changes that are refused."""
         assert answer(f"PATCH /v2/roles/{OWN}", {})["detail"] == (
