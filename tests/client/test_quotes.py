@@ -6,10 +6,11 @@ import sys
 import pytest
 from rich.pretty import pretty_repr
 
-from arize_roles_async import InvalidResponseError, StatusError
+from arize_roles_async import InvalidResponseError, ProblemDetails, StatusError
 from arize_roles_async._wire import Request, Response, decode_role, parse_problem, status_error
 
 ASKED = Request(method="GET", target="/v2/roles/Um9sZToxOmFCY0Q%3D?a=b")
+KEY = "bearer-key"
 
 
 def refusal(status: int, body: bytes = b"", **headers: str) -> StatusError:
@@ -108,10 +109,23 @@ def test_status_of_gateway(status: int) -> None:
 
 def test_not_shown() -> None:
     """Of a request its line is shown, of an answer its status, and neither's headers nor body."""
-    answer = Response(status=200, headers={"X": "y"}, body=b"[]", secret="bearer-key")
+    answer = Response(status=200, headers={"X": "y"}, body=b"[]", secret=KEY)
     assert repr(ASKED) == "<Request GET /v2/roles/Um9sZToxOmFCY0Q%3D?a=b>"
     assert repr(answer) == "<Response 200, 2 bytes>"
     assert pretty_repr(answer) == "Response(status=200)"
+
+
+@pytest.mark.parametrize(("key", "detail"), [(None, "k is bearer-key"), (KEY, "k is [API key]")])
+def test_members(key: str | None, detail: str) -> None:
+    """A problem document keeps all its members, known or not; only the API key goes."""
+    body = rb"""{"title": "No", "status": 400, "instance": 5, "detail": "k is b\u0065arer-key",
+      "error_code": 7, "parts": [true, null, 1.5, {"where": "name"}]}"""
+    assert parse_problem(Response(status=400, headers={}, body=body, secret=key)) == ProblemDetails(
+        title="No",
+        status=400,
+        detail=detail,
+        extra={"error_code": 7, "parts": [True, None, 1.5, {"where": "name"}]},
+    )
 
 
 def test_equal_problems() -> None:
@@ -173,13 +187,18 @@ def test_invalid(body: bytes, why: str) -> None:
     assert odd(body).endswith(why)
 
 
+def test_nested_member() -> None:
+    """What is nested too deeply in a member that no role has is no valid JSON, either."""
+    assert "$: is not valid JSON: " in odd(b'{"":' * 100_000)
+
+
 def test_nested() -> None:
     """What is nested too deeply to be searched for the key is said to be so."""
     # Deep enough for Python's functions, and not too deep for the parser in C.
     depth = 900 if sys.version_info < (3, 12) else 5_000
     body = b"[" * depth + b'"\\u0041"' + b"]" * depth
     with pytest.raises(InvalidResponseError) as caught:
-        decode_role(ASKED, Response(status=200, headers={}, body=body, secret="bearer-key"))
+        decode_role(ASKED, Response(status=200, headers={}, body=body, secret=KEY))
     assert "$: is nested too deeply; the body begins '[[[" in str(caught.value)
 
 

@@ -76,7 +76,8 @@ class TestQuoted:
         [
             ("AI Engineer", "'AI Engineer'"),
             ("a\x1b\n", r"'a\x1b\n'"),
-            ("a" * 70, f"'{'a' * 59}…'"),
+            ("a" * 60, f"'{'a' * 60}'"),
+            ("a" * 61, f"'{'a' * 59}…'"),
             (None, "None"),
             ([1] * 1000, f"[{'1, ' * 39}1…"),
             (arize_roles_async.Permission.ROLE_READ, "'ROLE_READ'"),
