@@ -84,6 +84,10 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     (lambda a: a.add_key("tab\tkey"), "a key must be printable ASCII without spaces"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
 ]
+CHECKS: list[Act] = [
+    lambda a: a.assert_roles({"A": ()}),
+    lambda a: a.assert_no_pending_faults(),
+]
 SLIPS: list[Act] = [
     lambda a: a.add_role("A", "ROLE_READ"),
     lambda a: a.add_key("key", grants="ROLE_READ"),
@@ -559,9 +563,7 @@ class TestAssertRoles:
             "  + 'Stray'           not expected"
         )
 
-    @pytest.mark.parametrize(
-        "check", [lambda a: a.assert_roles({"A": ()}), lambda a: a.assert_no_pending_faults()]
-    )
+    @pytest.mark.parametrize("check", CHECKS)
     def test_traceback(self, check: Act) -> None:
         """The report of a failed test ends at its own line, not in the account's code."""
         account = FakeAccount()
