@@ -356,7 +356,7 @@ class TestFailed:
                     server.peers[number].transport.write(PAGE)
             elif len(asked) == 3:
                 peer.transport.close()
-            else:
+            elif len(asked) > 3:
                 peer.transport.write(PAGE)
 
         asked: list[int] = []

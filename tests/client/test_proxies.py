@@ -15,6 +15,7 @@ from arize_roles_async import (
     AiohttpRolesClient,
     RetryPolicy,
     RolesConnectionError,
+    RolesError,
     RolesTimeoutError,
     Timeouts,
 )
@@ -109,9 +110,16 @@ class TestRefusal:
                 with pytest.raises(RolesConnectionError) as caught:
                     await roles.create(name="Made", permissions=["PROJECT_READ"])
 
-        assert str(caught.value).startswith(
-            f"POST /v2/roles: the proxy {proxy} refused to connect to arize.example:443: "
+        failure = (
+            "ClientHttpProxyError: 503, message='Service Unavailable', "
+            f"url='http://user:[password]@{proxy}'"
         )
+        assert str(caught.value) == (
+            f"POST /v2/roles: the proxy {proxy} refused to connect to arize.example:443: {failure}"
+        )
+        # In place of aiohttp's error, which holds the password.
+        assert type(caught.value.__cause__) is RolesError
+        assert str(caught.value.__cause__) == failure
         assert not caught.value.sent
         assert not caught.value.credentials
 
