@@ -354,6 +354,12 @@ class TestFailing:
         assert caught.value.may_have_been_made is True
         assert str(caught.value.__cause__) == f"the answer has a different {named}"
 
+    async def test_bare(self) -> None:
+        """An error that is made by hand tells of no change."""
+        error = ApplyError("No.")
+        assert (error.made, error.failed, error.not_reached) == ((), None, ())
+        assert error.may_have_been_made is False
+
     async def test_long(self) -> None:
         """However much was not reached, the message is one line of 1,500 characters."""
         account = account_of()

@@ -52,8 +52,12 @@ TEXT: Final = """\
 
 
 def without_arize() -> dict[str, str]:
-    """Return the environment without what configures a client."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ARIZE_")}
+    """Return the environment without what configures a client, or has Python buffer nothing."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ARIZE_") and name != "PYTHONUNBUFFERED"
+    }
 
 
 @pytest.fixture

@@ -120,6 +120,36 @@ class TestBulkJob:
         assert [call.outcome for call in account.calls] == [429, 200, 200]
         assert all((call.at - begun).total_seconds() >= 5.0 for call in account.calls[1:])
 
+    def test_keeps_its_place(self) -> None:
+        """A call that was refused goes before those that began later."""
+        account = account_at_noon()
+        account.fail("create", 429, times=1, retry_after=1)
+
+        async def main() -> None:
+            await gather(creates(FakeRolesClient(account, max_concurrency=1), 3))
+
+        anyio.run(main)
+        assert [call.arguments["name"] for call in account.calls] == [
+            *("Role 0", "Role 0", "Role 1", "Role 2"),
+        ]
+
+    def test_other_failure(self) -> None:
+        """Under a hold, a call that another failure asks to wait longer does so."""
+        account = account_at_noon()
+        account.fail("list", 429, times=1, retry_after=2)
+        account.fail("list", 503, times=1, retry_after=5)
+        begun = account.now()
+
+        async def main() -> None:
+            roles = FakeRolesClient(account)
+            await gather([roles.list, roles.list])
+
+        anyio.run(main)
+        assert [(call.outcome, (call.at - begun).total_seconds()) for call in account.calls] == [
+            *((429, 0.0), (503, 0.0)),
+            *((200, 2.0), (200, 5.0)),
+        ]
+
 
 class TestFailure:
     def test_not_in_time(self) -> None:
@@ -145,6 +175,20 @@ class TestFailure:
             assert len(account.calls) == 1
 
         anyio.run(main)
+
+    def test_after_its_turn(self) -> None:
+        """A call that was sent after a hold, and got no answer, took too long."""
+        account = account_at_noon()
+        account.fail("list", 429, times=1, retry_after=3)
+        account.fail("list", "silent", times=1)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=Timeouts(total=10.0, read=None))
+            with pytest.raises(RolesTimeoutError, match=r"^list took too long"):
+                await roles.list()
+
+        anyio.run(main)
+        assert [call.outcome for call in account.calls] == [429, "silent"]
 
     def test_too_long(self) -> None:
         """Without a limit on its time, a call waits for no longer than its policy says."""

@@ -15,7 +15,11 @@ from arize_roles_async import (
     PaginationMetadata,
     Role,
 )
-from arize_roles_async._lookup import KnownRoles, NameLookup
+from arize_roles_async._lookup import (
+    KnownRoles,
+    NameLookup,
+    _Caller,  # pyright: ignore[reportPrivateUsage]
+)
 from arize_roles_async._requests import ListRoles
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
@@ -176,6 +180,18 @@ class TestSharedWalk:
         with pytest.raises(NotFoundError) as caught:
             await second
         assert caught.value.closest == ("Engineer", "Engineering")
+
+    async def test_woken_in_vain(self) -> None:
+        """A call that was woken, and then has nothing to do, waits until it is woken again."""
+        caller = _Caller("A")
+        caller.wake()
+        await caller.wait()
+        waiting = asyncio.ensure_future(caller.wait())
+        await settle()
+        assert not waiting.done()
+
+        caller.wake()
+        await waiting
 
     async def test_failure(self) -> None:
         """Calls that share a walk that fails get an error of their own each."""
