@@ -897,6 +897,26 @@ class TestTime:
         assert (account.now() - account.calls[0].at).total_seconds() == 25.0
 
     @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [
+            ("list", {}),
+            ("get", {"role_id": "Um9sZTox"}),
+            ("create", {"name": "Made", "permissions": ["PROJECT_READ"]}),
+            ("update", {"role_id": "Um9sZTox", "name": "Made"}),
+            ("delete", {"role_id": "Um9sZTox"}),
+        ],
+    )
+    async def test_named(self, name: str, arguments: dict[str, object]) -> None:
+        """The error of a call whose time is up names its method."""
+        account = account_at_noon()
+        account.slow_down(40.0)
+        roles = FakeRolesClient(account, timeout=Timeouts(total=30.0, read=None))
+
+        with pytest.raises(RolesError, match=f"{name} took too long"):
+            await getattr(roles, name)(**arguments)
+
+    @pytest.mark.asyncio
     async def test_total_after_sent(self) -> None:
         """If the total time is up after a change was sent, the outcome is unknown."""
         account = account_at_noon()
