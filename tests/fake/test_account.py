@@ -972,6 +972,19 @@ async def test_permissions_alone() -> None:
     assert changed.created_at == START
 
 
+@pytest.mark.asyncio
+async def test_description() -> None:
+    """A role that is given an empty description has none in the account, either."""
+    account = account_at_noon()
+    seen: list[str | None] = []
+    async with FakeRolesClient(account) as roles:
+        role = await roles.create(name="A", permissions=["ROLE_READ"], description="")
+        for text in ("Reads.", ""):
+            seen.append(account.roles[0].description)
+            await roles.update(role_id=role.id, description=text)
+    assert [*seen, account.roles[0].description] == [None, "Reads.", None]
+
+
 def test_restore_permissions() -> None:
     """What the account knew of newer permissions goes back with its roles."""
     account = FakeAccount()
