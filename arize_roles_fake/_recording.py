@@ -208,7 +208,6 @@ async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
     """
     chosen = Assumptions()
     differences = left = await replay(recording, FakeAccount())
-    removed_by: dict[tuple[str, str], str] = {}
     before = None
     # One assumption may hide what another would explain, so all are tried until none helps.
     while left and chosen != before:
@@ -219,11 +218,18 @@ async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
                 other = Assumptions(**settings)
                 found = await replay(recording, FakeAccount(assumptions=other))
                 if len(found) < len(left):
-                    removed_by |= dict.fromkeys(left.keys() - found.keys(), name)
                     chosen, left = other, found
-    notes = {name: f" (--assume {name}={value})" for name, value in chosen.changed().items()}
+    # Only now, as what explained a difference may have been turned back for what explains more.
+    notes: dict[tuple[str, str], str] = {}
+    turned: dict[str, Any] = {}
+    shown = differences
+    for name, value in chosen.changed().items():
+        turned[name] = value
+        found = await replay(recording, FakeAccount(assumptions=Assumptions(**turned)))
+        notes |= dict.fromkeys(shown.keys() - found.keys(), f" (--assume {name}={value})")
+        shown = found
     lines = [
-        f"{key[0]}: {difference}" + ("" if key in left else notes.get(removed_by[key], ""))
+        f"{key[0]}: {difference}" + ("" if key in left else notes[key])
         for key, difference in differences.items()
     ]
     return lines, chosen
