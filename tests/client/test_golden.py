@@ -991,6 +991,7 @@ class TestServer:
             ("[]", "body: must be an object"),
             ("{}", "at least one must be given to change"),
             ('{"name": null}', "name: must be a string, not None"),
+            ('{"description": 5}', "description: must be a string, not int"),
             ('{"permissions": null}', "permissions: must be an iterable"),
             ('{"permissions": []}', "permissions: must hold at least one"),
             ('{"name": "B", "id": "x"}', "id: cannot be set"),
