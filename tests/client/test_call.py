@@ -322,6 +322,35 @@ class TestNothingHappened:
         assert end_of(operation, words(503), words(409)) == "ConflictError"
 
 
+class TestAttempts:
+    """Which attempt it is, and whether it counts."""
+
+    def test_number(self) -> None:
+        """The attempts of each request are numbered from 1, and counted over all requests."""
+        driver = Driver("create")
+        numbers: list[int] = []
+        for _ in range(2):
+            driver.call.begin(driver.request)
+            for _ in range(2):
+                driver.send()
+                numbers.append(driver.call.attempt)
+        assert numbers == [1, 2, 1, 2]
+        assert driver.call.attempts == 4
+
+    def test_refusals(self) -> None:
+        """A 429 after the first counts only if the service granted nothing since the one before."""
+        driver = Driver("get", attempts=2)
+        for granted in (0, 5, 9):
+            driver.send()
+            driver.call.note_refusal(granted)
+            step = driver.call.receive(driver.request, words(429), decode_role, driver.now)
+            assert isinstance(step, Retry)
+        driver.send()
+        driver.call.note_refusal(9)
+        with pytest.raises(RateLimitError):
+            driver.call.receive(driver.request, words(429), decode_role, driver.now)
+
+
 class TestTime:
     """Deadlines, delays, and the error of a call that ran out of time."""
 
@@ -365,6 +394,7 @@ class TestTime:
         """A change that is under way may be made, and the cause says why it was given up."""
         driver = Driver("create")
         driver.send()
+        assert driver.call.in_flight
         error = driver.call.out_of_time()
         assert type(error) is OutcomeUnknownError
         assert (error.operation, error.attempts) == ("create", 1)
@@ -400,7 +430,9 @@ class TestTime:
         driver.feed(page(200))
         driver.call.begin(Request(method="GET", target="/v2/roles"))
         driver.call.start_attempt()
-        assert type(driver.call.out_of_time()) is OutcomeUnknownError
+        error = driver.call.out_of_time()
+        assert type(error) is OutcomeUnknownError
+        assert error.attempts == 2
 
     def test_failed_look(self) -> None:
         """A look that fails raises its own failure, which the looking method explains."""

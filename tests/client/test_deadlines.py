@@ -145,6 +145,29 @@ class TestBlock:
         with pytest.raises(asyncio.CancelledError):
             await task
 
+    async def test_while_cancelled(self) -> None:
+        """A call with which a cancelled task cleans up has its limit, and the task still ends."""
+        clock = Clock()
+        raised: list[str] = []
+
+        async def clean_up() -> None:
+            try:
+                await forever()
+            finally:
+                try:
+                    with block(deadlines_on(clock), 5.0):
+                        advance_soon(clock, 5.0)
+                        await forever()
+                except RolesTimeoutError:
+                    raised.append("RolesTimeoutError")
+
+        task = asyncio.create_task(clean_up())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert raised == ["RolesTimeoutError"]
+
     async def test_error(self) -> None:
         """An error in the block comes through."""
         with pytest.raises(KeyError), block(deadlines_on(Clock()), 5.0):

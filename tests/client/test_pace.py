@@ -521,6 +521,21 @@ class TestTurnstile:
         assert woken[-1] == 2
         assert not patient.is_late
 
+    def test_too_late_among_others(self) -> None:
+        """Only calls whose time is up before the next request may go are told, to the moment."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        patient = self.join(turnstile, 0, woken)
+        deadlines = enumerate([1.0, 2.5, 2.6, 9.0, 10.0], 1)
+        turns = [self.join(turnstile, number, woken, deadline=each) for number, each in deadlines]
+        turnstile.leave(turns[-1])
+
+        turnstile.ask(patient, 0.6)
+
+        assert [turn.is_late for turn in turns] == [True, True, False, False, False]
+
     def test_late_with_slot(self) -> None:
         """A call whose time is up when its turn comes hands it on."""
         turnstile, woken = self.turnstile()
