@@ -388,6 +388,21 @@ class TestTurnstile:
         assert not turnstile.pace.limited
         assert not turnstile.enter(700.0)
 
+    def test_left_after_limit(self) -> None:
+        """Once a limit is forgotten, a call that gave up holds back none of those after it."""
+        turnstile, woken = self.turnstile(3)
+        turnstile.enter(0.0)
+        turnstile.exit()
+        turnstile.refuse(0.0, 0.5, 2.0)
+        turns = [self.join(turnstile, number, woken) for number in range(5)]
+        assert turnstile.ask(turns[0], 2.5) == 0.0
+        assert turnstile.ask(turns[1], 700.0) == 0.0
+        turnstile.leave(turns[3])
+        turnstile.exit()
+
+        assert turnstile.ask(turns[4], 700.0) == 0.0
+        assert turnstile.ask(turns[2], 700.0) == 0.0
+
     def test_order(self) -> None:
         """The call that began first goes first, whenever it joined."""
         turnstile, woken = self.turnstile()
