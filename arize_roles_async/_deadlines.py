@@ -77,7 +77,7 @@ class Deadline(TimeLimit):
         self._deadlines = deadlines
         self._end = self.moment = deadlines.at(call.timeouts.total)
         self._task: asyncio.Task[object]
-        self._cancelling = 0
+        self._cancelling: int
         self.expired = False
 
     def __enter__(self) -> Call:

@@ -177,5 +177,5 @@ def http_date(date: str) -> float | None:
         moment = parsedate_to_datetime(date)
         # Every HTTP date is in GMT, and the oldest form does not say so.
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, TypeError, IndexError):
+    except (ValueError, OverflowError, IndexError):
         return None
