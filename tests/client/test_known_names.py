@@ -71,6 +71,17 @@ class TestRequests:
 
         assert operations(account) == ["create", "get", "update", "get"]
 
+    async def test_got(self) -> None:
+        """What `get` by an ID answered with is known, too."""
+        account = FakeAccount(predefined=False)
+        role = account.add_role("Role", ["PROJECT_READ"])
+        roles = FakeRolesClient(account)
+
+        await roles.get(role_id=role.id)
+        assert await roles.get(role="Role") == role
+
+        assert operations(account) == ["get", "get"]
+
     async def test_looked_up(self) -> None:
         """A name that was looked up once is known from then on."""
         account = account_of(250)
