@@ -470,6 +470,11 @@ class TestOptions:
 
         assert len(account.calls) == 3
 
+    def test_attributes(self) -> None:
+        """`with_options` keeps what a client of another kind has of its own."""
+        roles = FakeRolesClient()
+        assert roles.with_options(timeout=20.0).account is roles.account
+
     @pytest.mark.asyncio
     async def test_connections(self) -> None:
         """`with_options` shares the connections."""
