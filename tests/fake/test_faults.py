@@ -654,6 +654,15 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
 ]
 
 
+BOUNDS: list[Script] = [
+    lambda a: a.fail("get", 400),
+    lambda a: a.fail("get", 599),
+    lambda a: a.fail("get", 429, retry_after=0),
+    lambda a: a.slow_down(0.0, up_to=1.0),
+    lambda a: a.slow_down(1.0, up_to=1.0),
+]
+
+
 class TestRefused:
     """What could never strike is an error when it is written."""
 
@@ -718,16 +727,7 @@ class TestRefused:
             f": {operation} never raises it: only a change has an unknown outcome"
         )
 
-    @pytest.mark.parametrize(
-        "script",
-        [
-            lambda a: a.fail("get", 400),
-            lambda a: a.fail("get", 599),
-            lambda a: a.fail("get", 429, retry_after=0),
-            lambda a: a.slow_down(0.0, up_to=1.0),
-            lambda a: a.slow_down(1.0, up_to=1.0),
-        ],
-    )
+    @pytest.mark.parametrize("script", BOUNDS)
     def test_bounds(self, script: Script) -> None:
         """The least and the greatest value of what may be given are not refused."""
         script(FakeAccount())
