@@ -501,7 +501,7 @@ class _Connections:
         if connection.should_close:
             raise aiohttp.ServerDisconnectedError("the server answered before it was asked")
         self.opened += 1
-        # In place of weak references, which take as long to look up as all else here.
+        # Those that are gone are dropped here, as weak references are slower to look up.
         self._numbers = {known: n for known, n in self._numbers.items() if known.is_connected()}
         self._numbers[connection] = self.opened
         return True

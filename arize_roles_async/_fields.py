@@ -19,7 +19,7 @@ class FieldInfo:
 
 
 def describe_fields(model: type) -> dict[str, FieldInfo]:
-    """Return each field of an attrs class by its name; no field of any other class."""
+    """Return the fields of an attrs class by name; any other class has none."""
     # Tools that visit every class, such as pydoc, ask the base class of all models, too.
     return {
         field.name: FieldInfo(

@@ -40,16 +40,14 @@ class KnownRoles:
         # In parts, so that the oldest names are dropped together and learning a page costs little.
         # The key is the ID of the first role, so that a page that comes again replaces itself.
         self._parts: dict[str, dict[str, str]] = {}
-        # The last page. Its names are read later: often, the next page is this one again.
+        # The last page. Its names are read later, since the next page is often the same one again.
         self._unread: Sequence[Role] = ()
 
     def learn(self, role: Role) -> None:
         """Keep the ID of a role."""
-        if self._unread:
-            self._read()
+        self._read()
         self._recent[role.name] = role.id
-        if len(self._recent) >= MAX_LIMIT:
-            self._end_part()
+        self._end_part()
 
     def learn_page(self, roles: Sequence[Role]) -> None:
         """Keep the IDs of the roles of a page."""

@@ -219,7 +219,7 @@ async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
                 found = await replay(recording, FakeAccount(assumptions=other))
                 if len(found) < len(left):
                     chosen, left = other, found
-    # Only now, as what explained a difference may have been turned back for what explains more.
+    # Only now: what explained a difference may have been turned back for what explains more.
     notes: dict[tuple[str, str], str] = {}
     turned: dict[str, Any] = {}
     shown = differences

@@ -75,7 +75,7 @@ async def test_once(use: Use) -> None:
 
 
 async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Python can mark a function as async, the wrapper of an async method is, no other."""
+    """Where Python can mark a function as async, only wrappers of async methods are marked."""
     marked: list[object] = []
 
     def mark(function: object) -> object:

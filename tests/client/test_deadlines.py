@@ -255,11 +255,11 @@ class TestReschedule:
 
 
 class TestTimer:
-    async def test_many(self) -> None:
-        """Of many that are due, a hundred at a time are cancelled before other tasks run."""
+    async def expired(self, limits: list[float], moments: list[float]) -> list[int]:
+        """Return how many of some limits that begin together have expired at each moment."""
         clock = Clock()
         deadlines = deadlines_on(clock)
-        blocks = [block(deadlines, 5.0) for _ in range(250)]
+        blocks = [block(deadlines, seconds) for seconds in limits]
 
         async def call(deadline: Deadline) -> None:
             with deadline:
@@ -268,32 +268,19 @@ class TestTimer:
         tasks = [asyncio.create_task(call(each)) for each in blocks]
         await asyncio.sleep(0)
         expired: list[int] = []
-        for moment in (4.9, 5.0, 5.1, 5.2):
+        for moment in moments:
             clock.advance_to(moment)
             expired.append(sum(each.expired for each in blocks))
         await asyncio.gather(*tasks, return_exceptions=True)
+        return expired
 
-        assert expired == [0, 100, 200, 250]
+    async def test_many(self) -> None:
+        """Of many that are due, a hundred at a time are cancelled before other tasks run."""
+        assert await self.expired([5.0] * 250, [4.9, 5.0, 5.1, 5.2]) == [0, 100, 200, 250]
 
     async def test_earliest(self) -> None:
         """Once a limit has expired, the timer waits for the earliest of the others."""
-        clock = Clock()
-        deadlines = deadlines_on(clock)
-        blocks = [block(deadlines, seconds) for seconds in (5.0, 30.0, 10.0)]
-
-        async def call(deadline: Deadline) -> None:
-            with deadline:
-                await forever()
-
-        tasks = [asyncio.create_task(call(each)) for each in blocks]
-        await asyncio.sleep(0)
-        expired: list[int] = []
-        for moment in (5.0, 10.0, 30.0):
-            clock.advance_to(moment)
-            expired.append(sum(each.expired for each in blocks))
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-        assert expired == [1, 2, 3]
+        assert await self.expired([5.0, 30.0, 10.0], [5.0, 10.0, 30.0]) == [1, 2, 3]
 
     async def test_shared(self) -> None:
         """A thousand blocks one after the other take one timer."""

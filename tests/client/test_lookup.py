@@ -311,14 +311,14 @@ class TestClosest:
             assert turns() - few == few + 6
 
     async def test_parts(self) -> None:
-        """They run each time that more than 200,000 pairs of characters were compared."""
+        """Other tasks run each time that more than 200,000 pairs of characters were compared."""
         names = [f"{number:0>250}" for number in range(1600)]
         full, again = names[:800], names[800:]
         gained: list[int] = []
         async with counting_turns() as turns:
-            for names in ([], full, [*full, "-"], [*full, "-", *again], [*full, "-", *again, "+"]):
+            for known in ([], full, [*full, "-"], [*full, "-", *again], [*full, "-", *again, "+"]):
                 before = turns()
-                assert await self.closest("x", names) == ()
+                assert await self.closest("x", known) == ()
                 gained.append(turns() - before)
         assert [turns - gained[0] for turns in gained] == [0, 0, 1, 1, 2]
 

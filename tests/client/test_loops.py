@@ -73,7 +73,7 @@ def _no_warning(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         for _ in range(2):
             gc.collect()
     assert [str(each.message) for each in caught if each.category is ResourceWarning] == []
-    # By now, `caplog.records` are those of the end only.
+    # At this point, `caplog.records` holds only what was logged after the test.
     records = [*caplog.get_records("call"), *caplog.records]
     assert [record for record in records if record.levelno >= logging.WARNING] == []
 

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -194,6 +195,24 @@ async def test_no_operation(method: str, path: str, status: int) -> None:
             assert (await answer.json())["status"] == status
 
 
+@asynccontextmanager
+async def posted(
+    account: FakeAccount, body: bytes, encoding: str
+) -> AsyncGenerator[aiohttp.ClientResponse]:
+    """Serve an account, and hand out its answer to a body in an encoding."""
+    headers = {
+        "Authorization": f"Bearer {account.api_key}",
+        "Content-Type": "application/json",
+        "Content-Encoding": encoding,
+    }
+    async with (
+        serve(account) as url,
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/v2/roles", data=body, headers=headers) as answer,
+    ):
+        yield answer
+
+
 class TestContentEncoding:
     """Bodies that were compressed."""
 
@@ -217,16 +236,7 @@ class TestContentEncoding:
     async def test_status(self, encoding: str, body: bytes, status: int) -> None:
         """A compressed body is read; one that expands without end, or is not one, is refused."""
         account = FakeAccount()
-        headers = {
-            "Authorization": f"Bearer {account.api_key}",
-            "Content-Type": "application/json",
-            "Content-Encoding": encoding,
-        }
-        async with (
-            serve(account) as url,
-            aiohttp.ClientSession() as session,
-            session.post(f"{url}/v2/roles", data=body, headers=headers) as answer,
-        ):
+        async with posted(account, body, encoding) as answer:
             assert answer.status == status
         assert (account.role("AI Engineer") is not None) is (status == 201)
 
@@ -237,16 +247,7 @@ class TestContentEncoding:
         body = gzip.compress(space + self.BODY + space, mtime=0)
         assert len(body) < 12_000  # The second space is written as a repetition of the first.
         account = FakeAccount()
-        headers = {
-            "Authorization": f"Bearer {account.api_key}",
-            "Content-Type": "application/json",
-            "Content-Encoding": "gzip",
-        }
-        async with (
-            serve(account) as url,
-            aiohttp.ClientSession() as session,
-            session.post(f"{url}/v2/roles", data=body, headers=headers) as answer,
-        ):
+        async with posted(account, body, "gzip") as answer:
             assert answer.status == 201
 
 
@@ -268,16 +269,7 @@ async def test_attack(attack: ServerAttack) -> None:
 async def test_not_gzip(caplog: pytest.LogCaptureFixture) -> None:
     """A body that claims to be gzip and is not is a problem document, and is not logged."""
     account = FakeAccount()
-    headers = {
-        "Authorization": f"Bearer {account.api_key}",
-        "Content-Encoding": "gzip",
-        "Content-Type": "application/json",
-    }
-    async with (
-        serve(account) as url,
-        aiohttp.ClientSession() as session,
-        session.post(f"{url}/v2/roles", data=b"{}", headers=headers) as answer,
-    ):
+    async with posted(account, b"{}", "gzip") as answer:
         assert answer.status == 400
         assert answer.content_type == "application/problem+json"
         assert (await answer.json())["detail"] == (
