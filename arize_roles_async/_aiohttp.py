@@ -15,13 +15,14 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypedDict, TypeVar
+from typing import Any, Final, TypedDict, TypeVar, cast
 
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
+from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._client import BaseRolesClient
@@ -189,6 +190,8 @@ class AiohttpTransport(Transport):
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
+        # Of names that were folded once, for all requests.
+        self.headers = Secret(CIMultiDict(config.headers.reveal()))
         self._url = URL(config.base_url, encoded=True)
         self._base_path = self._url.raw_path.rstrip("/")
         self._lent = session
@@ -200,8 +203,9 @@ class AiohttpTransport(Transport):
         """Seconds that `sleep` was asked to wait and did not."""
         # What belongs to one event loop, from here on.
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._time: Callable[[], float] = time.monotonic
         self._deadlines: Deadlines
-        self._connections: _Connections
+        self.connections: _Connections
         self._session: aiohttp.ClientSession
         self._keeper: AsyncGenerator[None] | None = None
 
@@ -241,10 +245,11 @@ class AiohttpTransport(Transport):
             self._keeper = _keep_open(self._session)
             with suppress(StopIteration):
                 self._keeper.asend(None).send(None)
-        self._connections = connections
-        self._deadlines = Deadlines(loop)
+        self.connections = connections
+        self._deadlines = Deadlines(loop, self.now)
         self._turnstile.restart()
         self._loop = loop
+        self._time = loop.time
 
     def _discard_session(self) -> None:
         """Drop a session whose event loop was closed before it, without a warning."""
@@ -256,13 +261,13 @@ class AiohttpTransport(Transport):
             # Its transports can only be collected: asyncio closes none without their loop.
             warnings.simplefilter("ignore", ResourceWarning)
             self._keeper = None
-            del self._session, self._deadlines, self._connections
+            del self._session, self._deadlines, self.connections
             gc.collect()
 
     async def send(self, request: Request, call: Call) -> Response:
         if self._closed:
             raise _closed()
-        attempt = _Attempt(call, self._connections, self._config.headers, self.now)
+        attempt = _Attempt(self, call)
         failure: RolesError
         token = _attempt.set(attempt)
         try:
@@ -311,7 +316,10 @@ class AiohttpTransport(Transport):
         content = response.content
         try:
             # By now, most answers are complete.
-            body = content.read_nowait() if content.is_eof() else await _read(content, call)
+            if content.is_eof():
+                body = content.read_nowait()
+            else:
+                body = await _read(content, lambda: self.limit_silence(call, self.now()))
         finally:
             if content.at_eof():
                 attempt.complete()
@@ -325,6 +333,11 @@ class AiohttpTransport(Transport):
             body=body,
             secret=self._config.api_key.reveal(),
         )
+
+    def limit_silence(self, call: Call, now: float) -> None:
+        """End the attempt if the service is silent for too long from now on."""
+        if (seconds := call.timeouts.read) is not None:
+            call.time_limit.reschedule(now + seconds)
 
     def _checked(self, request: Request, answer: Response) -> Response:
         if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
@@ -428,7 +441,7 @@ class AiohttpTransport(Transport):
         return _without_frames(failure)
 
     def now(self) -> float:
-        return time.monotonic() + self._skipped
+        return self._time() + self._skipped
 
     async def sleep(self, seconds: float) -> None:
         end = self.now() + seconds
@@ -436,7 +449,7 @@ class AiohttpTransport(Transport):
         self._skipped += max(0.0, end - self.now())
 
     def event(self) -> Event:
-        return _Event()
+        return _Event(self._deadlines.loop)
 
     def time_limit(self, call: Call) -> TimeLimit:
         return Deadline(self._deadlines, call)
@@ -479,8 +492,8 @@ class _Event:
 
     __slots__ = ("_future",)
 
-    def __init__(self) -> None:
-        self._future = asyncio.get_running_loop().create_future()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future = loop.create_future()
 
     def set(self) -> None:
         if not self._future.done():
@@ -526,28 +539,11 @@ class _Attempt:
     call machine decides whether to try again, and must know of each try.
     """
 
-    __slots__ = (
-        "_connections",
-        "_failure",
-        "_headers",
-        "_now",
-        "_opened",
-        "_protocol",
-        "_transport",
-        "call",
-    )
+    __slots__ = ("_client", "_failure", "_opened", "_protocol", "_transport", "call")
 
-    def __init__(
-        self,
-        call: Call,
-        connections: _Connections,
-        headers: Secret[Mapping[str, str]],
-        now: Callable[[], float],
-    ) -> None:
+    def __init__(self, client: AiohttpTransport, call: Call) -> None:
+        self._client = client
         self.call = call
-        self._connections = connections
-        self._headers = headers
-        self._now = now
         self._protocol: ResponseHandler | None = None
         self._transport: asyncio.Transport | None = None
         self._failure: BaseException | None = None
@@ -563,16 +559,17 @@ class _Attempt:
 
         From here on the request may reach the service, which may be silent.
         """
-        protocol: Any = connection.protocol
-        if not self._connections.may_carry(protocol):
+        client, protocol = self._client, cast("Any", connection.protocol)
+        if not client.connections.may_carry(protocol):
             return False
         self._protocol = protocol
         self._transport = protocol.transport
-        self._opened = self._connections.opened
+        self._opened = client.connections.opened
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
-        request.headers.update(self._headers.reveal())
-        self.call.mark_sent(self._now())
-        self.call.time_limit.reschedule(self.call.timeouts.read)
+        request.headers.update(client.headers.reveal())
+        now = client.now()
+        self.call.mark_sent(now)
+        client.limit_silence(self.call, now)
         return True
 
     def complete(self) -> None:
@@ -596,7 +593,8 @@ class _Attempt:
 
         What broke one, such as a firewall that forgot it, often broke the others as well.
         """
-        self._connections.distrusted = max(self._connections.distrusted, self._opened)
+        connections = self._client.connections
+        connections.distrusted = max(connections.distrusted, self._opened)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
@@ -679,12 +677,12 @@ def _no_answer(request: Request, call: Call) -> RolesTimeoutError:
     )
 
 
-async def _read(content: aiohttp.StreamReader, call: Call) -> bytes:
+async def _read(content: aiohttp.StreamReader, before_each: Callable[[], object]) -> bytes:
     """Return a body, or as much of it as shows that it is too long."""
     chunks: list[bytes] = []
     size = 0
     while size <= MAX_BODY and not content.at_eof():
-        call.time_limit.reschedule(call.timeouts.read)
+        before_each()
         chunks.append(await content.readany())
         size += len(chunks[-1])
     return b"".join(chunks)

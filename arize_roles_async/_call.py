@@ -97,8 +97,8 @@ class TimeLimit(ABC):
         """Raise `Call.out_of_time()` if the time was up."""
 
     @abstractmethod
-    def reschedule(self, seconds: float | None) -> None:
-        """End the attempt under way after `seconds` of silence; None is no limit."""
+    def reschedule(self, moment: float) -> None:
+        """End the attempt under way at `moment`, on the transport's clock."""
 
     @abstractmethod
     def reset(self) -> None:

@@ -501,7 +501,7 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
 
 def _expect_id(role_id: str, request: Request, response: Response) -> Role:
     role = decode_role(request, response)
-    if role.id.rstrip("=") != role_id.rstrip("="):
+    if role.id != role_id and role.id.rstrip("=") != role_id.rstrip("="):
         raise invalid_response(request, response, "it is another role")
     return role
 

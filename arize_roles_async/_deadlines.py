@@ -7,6 +7,7 @@ earliest of them, rarely fires.
 
 import asyncio
 import math
+from collections.abc import Callable
 from itertools import islice
 from types import TracebackType
 from typing import Any, Final
@@ -18,23 +19,29 @@ _AT_ONCE: Final = 100
 
 
 class Deadlines:
-    """Every limit that is running in one event loop."""
+    """Every limit that is running in one event loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    Args:
+        loop: The event loop.
+        now: The clock that tells when a limit is due, in seconds.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
+        self.loop = loop
+        self._now = now
         self._running: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
 
-    def at(self, seconds: float | None) -> float:
-        """Return the moment that is `seconds` from now; None is never."""
-        return math.inf if seconds is None else self._loop.time() + seconds
-
     def add(self, deadline: "Deadline") -> None:
-        """Watch a limit, which may have moved."""
+        """Watch a limit."""
         self._running.add(deadline)
-        if deadline.moment < self._due:
-            self._wake_at(deadline.moment)
+        self.wake_by(deadline.moment)
+
+    def wake_by(self, moment: float) -> None:
+        """Look at the limits at a moment, at the latest."""
+        if moment < self._due:
+            self._wake_at(moment)
 
     def discard(self, deadline: "Deadline") -> None:
         """Stop watching a limit."""
@@ -51,10 +58,12 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._due = moment
-        self._timer = None if moment == math.inf else self._loop.call_at(moment, self._look)
+        self._timer = (
+            None if moment == math.inf else self.loop.call_later(moment - self._now(), self._look)
+        )
 
     def _look(self) -> None:
-        now = self._loop.time()
+        now = self._now()
         due = (each for each in self._running if each.moment <= now)
         # The rest follows after other tasks ran: a task that is cancelled takes a while to end.
         for deadline in list(islice(due, _AT_ONCE)):
@@ -75,7 +84,7 @@ class Deadline(TimeLimit):
     def __init__(self, deadlines: Deadlines, call: Call) -> None:
         self._call = call
         self._deadlines = deadlines
-        self._end = self.moment = deadlines.at(call.timeouts.total)
+        self._end = self.moment = call.deadline
         self._task: asyncio.Task[object]
         self._cancelling: int
         self.expired = False
@@ -106,9 +115,9 @@ class Deadline(TimeLimit):
             error = self._call.out_of_time()
             raise error from error.__cause__
 
-    def reschedule(self, seconds: float | None) -> None:
-        self.moment = min(self._end, self._deadlines.at(seconds))
-        self._deadlines.add(self)
+    def reschedule(self, moment: float) -> None:
+        self.moment = min(self._end, moment)
+        self._deadlines.wake_by(self.moment)
 
     def reset(self) -> None:
         self.moment = self._end

@@ -45,9 +45,11 @@ class KnownRoles:
 
     def learn(self, role: Role) -> None:
         """Keep the ID of a role."""
-        self._read()
+        if self._unread:
+            self._read()
         self._recent[role.name] = role.id
-        self._end_part()
+        if len(self._recent) >= MAX_LIMIT:
+            self._end_part()
 
     def learn_page(self, roles: Sequence[Role]) -> None:
         """Keep the IDs of the roles of a page."""
@@ -64,16 +66,16 @@ class KnownRoles:
         self._unread = ()
         if len(names) < MAX_LIMIT:
             self._recent |= names
-            self._end_part()
+            if len(self._recent) >= MAX_LIMIT:
+                self._end_part()
             return
         for name in self._recent.keys() & names.keys():
             del self._recent[name]
         self._add_part(names)
 
     def _end_part(self) -> None:
-        if len(self._recent) >= MAX_LIMIT:
-            self._add_part(self._recent)
-            self._recent = {}
+        self._add_part(self._recent)
+        self._recent = {}
 
     def _add_part(self, part: dict[str, str]) -> None:
         first = next(iter(part.values()))

@@ -230,7 +230,7 @@ class _AccountTimeLimit(TimeLimit):
             error = self._call.out_of_time()
             raise error from error.__cause__
 
-    def reschedule(self, seconds: float | None) -> None:
+    def reschedule(self, moment: float) -> None:
         """Nothing to do: `AccountTransport.send` knows how long an answer takes."""
 
     def reset(self) -> None:

@@ -404,7 +404,7 @@ class TestFailed:
                 await roles.list()
             assert len(server.peers) == 5
             transport: Any = roles._transport  # pyright: ignore[reportPrivateUsage]
-            assert len(transport._connections._numbers) == 1
+            assert len(transport.connections._numbers) == 1
 
     async def test_busy(self) -> None:
         """After an answer that asks to be tried again, the connection is used again."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,17 +14,14 @@ pytestmark = pytest.mark.asyncio
 
 
 class Clock:
-    """Stands in for the parts of an event loop that tell the time and call back."""
+    """Stands in for the part of an event loop that calls back, and tells the time."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.timers: list[Timer] = []
 
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> "Timer":
-        self.timers.append(Timer(when, callback))
+    def call_later(self, delay: float, callback: Callable[[], None]) -> "Timer":
+        self.timers.append(Timer(self.now + delay, callback))
         return self.timers[-1]
 
     def advance_to(self, now: float) -> None:
@@ -45,14 +43,13 @@ class Timer:
 
 
 def deadlines_on(clock: Clock) -> Deadlines:
-    return Deadlines(clock)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    loop: Any = clock
+    return Deadlines(loop, lambda: clock.now)
 
 
 def block(deadlines: Deadlines, seconds: float | None) -> Deadline:
-    """Return the block of a call that may take so long."""
-    return Deadline(
-        deadlines, Call("list", Timeouts(total=seconds), RetryPolicy(), deadlines.at(0.0))
-    )
+    """Return the block of a call that begins at 0 and may take so long."""
+    return Deadline(deadlines, Call("list", Timeouts(total=seconds), RetryPolicy(), now=0.0))
 
 
 async def forever() -> None:
@@ -210,7 +207,7 @@ class TestReschedule:
         with deadline:
             deadline.reschedule(5.0)
             clock.advance_to(3.0)
-            deadline.reschedule(5.0)
+            deadline.reschedule(8.0)
             clock.advance_to(7.9)
             assert not deadline.expired
             deadline.reset()

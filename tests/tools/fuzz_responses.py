@@ -261,7 +261,7 @@ class _NoTimeLimit(TimeLimit):
     ) -> None:
         pass
 
-    def reschedule(self, seconds: float | None) -> None:
+    def reschedule(self, moment: float) -> None:
         raise NotImplementedError
 
     def reset(self) -> None:

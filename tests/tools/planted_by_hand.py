@@ -140,8 +140,8 @@ BY_HAND: Final = (
     ByHand(
         "a slow body whose pieces each come in time is given up",
         "arize_roles_async/_aiohttp.py",
-        "        call.time_limit.reschedule(call.timeouts.read)\n        chunks",
-        "        pass\n        chunks",
+        "        before_each()\n",
+        "        pass\n",
     ),
     ByHand(
         "aiohttp sends a GET or DELETE again by itself",
@@ -170,7 +170,7 @@ BY_HAND: Final = (
     ByHand(
         "a connection with an answer that nobody asked for is used",
         "arize_roles_async/_aiohttp.py",
-        "        if not self._connections.may_carry(protocol):",
+        "        if not client.connections.may_carry(protocol):",
         "        if False:",
     ),
     ByHand(
@@ -182,7 +182,7 @@ BY_HAND: Final = (
     ByHand(
         "connections that one break has shown to be dead are used",
         "arize_roles_async/_aiohttp.py",
-        "        self._connections.distrusted = max(self._connections.distrusted, self._opened)",
+        "        connections.distrusted = max(connections.distrusted, self._opened)",
         "        pass",
     ),
     ByHand(
