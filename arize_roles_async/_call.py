@@ -125,11 +125,11 @@ class Call:
         "_first_sent",
         "_forgiven",
         "_granted",
-        "_held_back",
         "_in_flight",
         "_is_change",
         "attempts",
         "deadline",
+        "held_back",
         "number",
         "operation",
         "retry",
@@ -156,10 +156,11 @@ class Call:
         """The latest time that the machine was told."""
         self.number: int = 0
         """Its place in the order in which calls of its client began; set by the driver."""
+        self.held_back: tuple[Request, float] | None = None
+        """The request that a rate limit holds back, and for how many seconds; set by the driver."""
         self._attempt: int
         self._forgiven: int
         self._granted: int | None
-        self._held_back: tuple[Request, float] | None = None
         self._is_change = False
         self._in_flight = False
         self._first_sent: float | None = None
@@ -188,10 +189,6 @@ class Call:
         if self._granted is not None and granted > self._granted:
             self._forgiven += 1
         self._granted = granted
-
-    def hold_back(self, request: Request, seconds: float | None) -> None:
-        """Note that a rate limit holds a request back for `seconds`; None ends that."""
-        self._held_back = None if seconds is None else (request, seconds)
 
     def mark_sent(self, now: float) -> None:
         """Note that from here on the request under way may reach the service."""
@@ -327,14 +324,14 @@ class Call:
         return self._unknown_after(failure) if self._is_change and self.unsettled else failure
 
     def _lateness(self) -> RolesError:
-        if self._held_back is None:
+        if self.held_back is None:
             return RolesTimeoutError(
                 f"{self.operation} took too long",
                 seconds=self.timeouts.total or 0.0,
                 attempts=self.attempts,
                 sent=self._in_flight,
             )
-        request, seconds = self._held_back
+        request, seconds = self.held_back
         return RateLimitError(
             f"{request} cannot be sent in time, as the service limits the rate "
             f"(retry after {seconds:.3g} s) (times sent: {self._attempt})",

@@ -447,7 +447,7 @@ class TestTime:
         """A call that a rate limit holds back ends in that limit's error, with what it knows."""
         driver = Driver("create")
         driver.feed(REFUSED)
-        driver.call.hold_back(driver.request, 12.34)
+        driver.call.held_back = (driver.request, 12.34)
         error = driver.call.out_of_time()
         assert type(error) is RateLimitError
         assert str(error) == (
@@ -457,7 +457,7 @@ class TestTime:
         assert (error.status, error.method, error.path) == (429, "POST", "/v2/roles")
         assert error.retry_after == 12.34
 
-        driver.call.hold_back(driver.request, None)
+        driver.call.held_back = None
         assert type(driver.call.out_of_time()) is RolesTimeoutError
 
     @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ class TestTime:
         """Missing its turn leaves a change open only if an attempt before that did."""
         driver = Driver(operation)
         driver.feed(outcome)
-        driver.call.hold_back(driver.request, 40.0)
+        driver.call.held_back = (driver.request, 40.0)
         assert type(driver.call.miss_turn()) is error
 
     def test_missed_turn_of_look(self) -> None:
@@ -483,7 +483,7 @@ class TestTime:
         driver.feed(page(200))
         request = Request(method="GET", target="/v2/roles")
         driver.call.begin(request)
-        driver.call.hold_back(request, 40.0)
+        driver.call.held_back = (request, 40.0)
         assert type(driver.call.miss_turn()) is RateLimitError
 
     @pytest.mark.parametrize(
