@@ -366,7 +366,7 @@ class BaseRolesClient(RolesClient):
         call.begin(request)
         started = call.seen
         while True:
-            if not turnstile.enter(started):
+            if not turnstile.enter():
                 started = await self._take_turn(call, request, started)
             call.start_attempt()
             outcome: Response | RolesError
@@ -375,7 +375,7 @@ class BaseRolesClient(RolesClient):
             except RolesError as error:
                 outcome = error
             finally:
-                turnstile.exit()
+                turnstile.exit(call.seen)
             if isinstance(outcome, Response) and call.is_read_result(outcome) and self._is_quiet():
                 return decode(request, outcome)
             now = transport.now()
@@ -405,13 +405,13 @@ class BaseRolesClient(RolesClient):
     async def _take_turn(self, call: Call, request: Request, started: float) -> float:
         """Wait until the request may go, and return when that is."""
         transport, turnstile = self._transport, self._turnstile
+        pace = turnstile.pace
         turn = Turn(call.number, call.deadline, call.retry.max_retry_after)
         turnstile.join(turn)
         now = started
         try:
             while seconds := turnstile.ask(turn, now):
-                pace = turnstile.pace
-                call.hold_back(request, pace.wait(now) if pace.limited else None)
+                call.held_back = (request, pace.wait(now)) if pace.limited else None
                 if turn.is_late:
                     break
                 if seconds < math.inf:
@@ -429,7 +429,7 @@ class BaseRolesClient(RolesClient):
         if turn.is_late:
             turnstile.leave(turn)
             raise call.miss_turn()
-        call.hold_back(request, None)
+        call.held_back = None
         logger.debug("%s waited %.3f s for its turn", request, now - started)
         return now
 

@@ -159,14 +159,15 @@ class Pace:
             now: When the answer came.
             seconds: How long the service asks to wait.
             granted: How many requests were answered since the client was last idle.
-            span: How many seconds ago that was when the request was sent.
+            span: How many seconds before this request the first of them was sent.
         """
         if not self.limited:
             self.limited = True
             self._since = self._until = self._resumed = sent
             known = span < 1.0
-            # After a long run nothing shows the burst: assume that of a quarter of a second.
-            self._burst_part, self._burst_span = (granted, 0.0) if known else (0.0, -0.25)
+            # What was refilled meanwhile is not of the burst. After a long run nothing shows it:
+            # assume that of a quarter of a second.
+            self._burst_part, self._burst_span = (granted, span) if known else (0.0, -0.25)
             self._start = granted if known else granted / max(span, 1.0) / 2.0
             self._refused_at = now - sent
         elif self._learned:
@@ -201,22 +202,24 @@ class Pace:
 
     def _learn_at_first(self) -> None:
         """Take what was granted among the requests that were under way when the limit was met."""
-        span, granted = self._until - self._since, len(self._grants)
+        span, granted = self._until - self._since, len(self._granted_in_time())
         round_trip = self._refused_at
         self._start = max(_FIRST_RATE, self._start) / max(1.0, self.retry_after)
         if span > 0.3 * round_trip:
             self._start = min(self._start, (granted + 1) / span / 2.0)
             if granted > 1:
-                self._goal = granted / span
+                # Rather too low: a rate that is too high costs another hold.
+                self._goal = (granted - 0.5) / span
                 self._dip = min(_DIP[1], 0.8 / math.sqrt(granted))
                 self._plateau = 1.6
         else:
-            # All went at once, so none of them was granted from a refill.
+            # All went at once, so these show no rate, only more of the burst.
             self._burst_part += granted
+            self._burst_span += span
 
     def _learn(self) -> None:
         """Take what was granted between the last two refusals."""
-        grants = sorted(self._grants)
+        grants = self._granted_in_time()
         measured = self._measure(grants)
         if self._goal is None or measured <= self._refused_at * 0.95:
             is_sure = len(grants) >= 8  # noqa: PLR2004 - fewer may be chance, but not twice
@@ -231,6 +234,10 @@ class Pace:
             self._goal = min(self._goal, self._refused_at) * _SHRINK
             self._dip = 0.1
             self._plateau = _PLATEAU[0]
+
+    def _granted_in_time(self) -> list[float]:
+        """Return when the grants were sent between the last refusals before two holds."""
+        return sorted(sent for sent in self._grants if sent <= self._until)
 
     def _measure(self, grants: list[float]) -> float:
         """Return the rate at which a bucket would have granted these.
@@ -315,12 +322,12 @@ class Turnstile:
         self._queue: list[tuple[int, int, Turn]] = []
         self._deadlines: list[tuple[float, int, Turn]] = []
 
-    def enter(self, now: float) -> bool:
+    def enter(self) -> bool:
         """Let a request go, unless it has to wait; each that went is followed by `exit`."""
         if not self._free or self._queue or self.pace.limited:
             return False
         if self._free == self._slots:
-            self._busy_since, self._answered = now, 0
+            self._answered = 0
         self._free -= 1
         return True
 
@@ -330,8 +337,10 @@ class Turnstile:
         self._deadlines.clear()
         self._free = self._slots
 
-    def exit(self) -> None:
-        """Note that a request has ended."""
+    def exit(self, sent: float) -> None:
+        """Note that a request has ended that was sent then."""
+        if not self._answered:
+            self._busy_since = sent
         self._answered += 1
         if self._queue:
             self._give_back()
@@ -405,12 +414,12 @@ class Turnstile:
 
     def _give_back(self) -> None:
         """Hand a slot over to the next call, which need not ask, as there is no limit."""
-        self._drop_left()
-        if self._queue and not self.pace.limited:
+        while self._queue and not self.pace.limited:
             turn = heapq.heappop(self._queue)[2]
-            turn.left = turn.has_slot = True
-            turn.wake()
-            return
+            if not turn.left:
+                turn.left = turn.has_slot = True
+                turn.wake()
+                return
         if self._free < self._slots:
             self._free += 1
         self._wake_first()

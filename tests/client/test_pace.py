@@ -84,16 +84,31 @@ class TestOvertaken:
 
         assert pace.ready_at() == close(20.0 - 2.0 * gap + gap)
 
+    def test_refilled(self) -> None:
+        """What came while the first requests went is of the rate: 100 a second, and a burst of 60.
+
+        The first 80 were granted within a fifth of a second, and later 160 within one.
+        """
+        pace = Pace()
+        pace.refuse(10.0, 10.04, 1.0, granted=80, span=0.2)
+        pace.send(11.04)
+        for index in range(160):
+            pace.grant(11.05 + max(0, index - 59) / 100.0)
+        pace.refuse(12.055, 12.095, 1.0, granted=0, span=0.0)
+        pace.send(pace.ready_at())
+
+        assert round(pace.rate / 0.95, 1) == 100.0
+
 
 class TestRestart:
     def test_late_exit(self) -> None:
         """What a closed event loop left behind frees no more places than there are."""
         turnstile = Turnstile(1)
-        assert turnstile.enter(0.0)
+        assert turnstile.enter()
         turnstile.restart()
-        turnstile.exit()
+        turnstile.exit(0.0)
 
-        assert [turnstile.enter(1.0), turnstile.enter(1.0)] == [True, False]
+        assert [turnstile.enter(), turnstile.enter()] == [True, False]
 
 
 class TestHold:
@@ -188,8 +203,8 @@ class TestFirstRate:
             (2, 10.011, 103.5265),  # all at once
             (0, 10.5, 32.0),
             (1, 10.5, 11.3137),
-            (2, 10.5, 3.3527),
-            (16, 10.5, 26.0574),
+            (2, 10.5, 2.6662),
+            (16, 10.5, 25.257),
         ],
     )
     def test_measured(self, meanwhile: int, until: float, rate: float) -> None:
@@ -203,6 +218,23 @@ class TestFirstRate:
 
         assert pace.granted == meanwhile
         assert round(pace.rate, 4) == rate
+
+    def test_later(self) -> None:
+        """What was granted to requests that were sent after the last refused one does not count."""
+        pace, other = Pace(), Pace()
+        for each in (pace, other):
+            each.refuse(10.0, 10.04, 1.0, granted=100, span=0.5)
+            for index in range(16):
+                each.grant(10.001 + index / 1000)
+        for index in range(10):
+            other.grant(10.501 + index / 1000)
+        for each in (pace, other):
+            each.refuse(10.5, 10.54, 1.0, granted=0, span=0.0)
+            each.send(each.ready_at())
+
+        assert other.granted == 26
+        assert round(pace.rate, 4) == 25.257
+        assert other.rate == pace.rate
 
     def test_no_time(self) -> None:
         """Answers that take no time, as in process, are taken for a volley."""
@@ -276,7 +308,7 @@ class TestRate:
     def test_last_moment(self, until: float, rate: float) -> None:
         """What was granted in the last fiftieth of a second alone is too little to tell a rate."""
         pace = Pace()
-        pace.refuse(-2.0, -1.96, 0.96, granted=0, span=0.5)
+        pace.refuse(-2.0, -1.96, 0.96, granted=0, span=0.0)
         pace.send(-1.0)
         for _ in range(5):
             pace.grant(0.0)
@@ -326,23 +358,23 @@ class TestTurnstile:
         """As many requests as there are slots go without waiting."""
         turnstile, _ = self.turnstile(2)
 
-        assert turnstile.enter(0.0)
-        assert turnstile.enter(0.0)
-        assert not turnstile.enter(0.0)
+        assert turnstile.enter()
+        assert turnstile.enter()
+        assert not turnstile.enter()
 
-        turnstile.exit()
-        assert turnstile.enter(0.0)
-        assert not turnstile.enter(0.0)
+        turnstile.exit(0.0)
+        assert turnstile.enter()
+        assert not turnstile.enter()
 
     def test_restart(self) -> None:
         """In another event loop nobody waits any more, and nothing is under way."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
+        turnstile.enter()
         self.join(turnstile, 1, woken, deadline=2.0)
         turnstile.restart()
 
-        assert turnstile.enter(0.0)
-        turnstile.exit()
+        assert turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         turn = self.join(turnstile, 2, woken)
         assert turnstile.ask(turn, 0.6) == close(1.9)
@@ -351,8 +383,8 @@ class TestTurnstile:
     def test_restart_under_limit(self) -> None:
         """A call of a closed event loop is not told that its time is up: nobody can wake it."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         old = self.join(turnstile, 1, woken, deadline=1.0)
         turnstile.restart()
@@ -365,11 +397,11 @@ class TestTurnstile:
     def test_left_behind(self) -> None:
         """What a closed event loop left behind frees no place that is free already."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
-        turnstile.exit()
+        turnstile.exit(0.0)
 
         assert turnstile.ask(first, 2.5) == 0.0
         assert turnstile.ask(second, 2.5) == math.inf
@@ -377,8 +409,8 @@ class TestTurnstile:
     def test_limit_gone(self) -> None:
         """Once a limit is forgotten, a new call still does not go before one that waits."""
         turnstile, woken = self.turnstile(3)
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         for number in (1, 2, 3):
             turn = self.join(turnstile, number, woken)
@@ -386,19 +418,19 @@ class TestTurnstile:
                 assert turnstile.ask(turn, 2.5 if number == 1 else 700.0) == 0.0
 
         assert not turnstile.pace.limited
-        assert not turnstile.enter(700.0)
+        assert not turnstile.enter()
 
     def test_left_after_limit(self) -> None:
         """Once a limit is forgotten, a call that gave up holds back none of those after it."""
         turnstile, woken = self.turnstile(3)
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         turns = [self.join(turnstile, number, woken) for number in range(5)]
         assert turnstile.ask(turns[0], 2.5) == 0.0
         assert turnstile.ask(turns[1], 700.0) == 0.0
         turnstile.leave(turns[3])
-        turnstile.exit()
+        turnstile.exit(0.0)
 
         assert turnstile.ask(turns[4], 700.0) == 0.0
         assert turnstile.ask(turns[2], 700.0) == 0.0
@@ -406,11 +438,11 @@ class TestTurnstile:
     def test_order(self) -> None:
         """The call that began first goes first, whenever it joined."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
+        turnstile.enter()
         later = self.join(turnstile, 7, woken)
         sooner = self.join(turnstile, 3, woken)
 
-        turnstile.exit()
+        turnstile.exit(0.0)
 
         assert woken == [3]
         assert turnstile.ask(later, 0.0) == math.inf
@@ -420,35 +452,35 @@ class TestTurnstile:
     def test_no_overtaking(self) -> None:
         """A new call does not go before one that waits."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
+        turnstile.enter()
         self.join(turnstile, 1, woken)
 
-        turnstile.exit()
+        turnstile.exit(0.0)
 
-        assert not turnstile.enter(0.0)
+        assert not turnstile.enter()
 
     def test_handed_over(self) -> None:
         """Each request that ends lets the next call go, so that many can go at one moment."""
         turnstile, woken = self.turnstile(2)
-        turnstile.enter(0.0)
-        turnstile.enter(0.0)
+        turnstile.enter()
+        turnstile.enter()
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
 
-        turnstile.exit()
-        turnstile.exit()
+        turnstile.exit(0.0)
+        turnstile.exit(0.0)
 
         assert woken == [1, 2]
         assert turnstile.ask(second, 0.0) == 0.0
         assert turnstile.ask(first, 0.0) == 0.0
-        assert not turnstile.enter(0.0)
+        assert not turnstile.enter()
 
     def test_slot_taken_back(self) -> None:
         """A call that was let go waits again if a limit is met before its request has gone."""
         turnstile, woken = self.turnstile(2)
-        turnstile.enter(0.0)
-        turnstile.enter(0.0)
+        turnstile.enter()
+        turnstile.enter()
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
-        turnstile.exit()
+        turnstile.exit(0.0)
 
         turnstile.refuse(0.0, 0.5, 2.0)
 
@@ -459,8 +491,8 @@ class TestTurnstile:
     def test_next_woken(self) -> None:
         """Under a limit each request that goes has the next call ask."""
         turnstile, woken = self.turnstile(2)
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
 
@@ -472,9 +504,9 @@ class TestTurnstile:
     def test_left(self) -> None:
         """A call that gives up lets the next one go."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
+        turnstile.enter()
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
-        turnstile.exit()
+        turnstile.exit(0.0)
         woken.clear()
 
         turnstile.leave(first)
@@ -485,24 +517,24 @@ class TestTurnstile:
     def test_left_between(self) -> None:
         """A call that gave up is passed over when its turn comes."""
         turnstile, woken = self.turnstile(2)
-        turnstile.enter(0.0)
-        turnstile.enter(0.0)
+        turnstile.enter()
+        turnstile.enter()
         first, second, third = (self.join(turnstile, number, woken) for number in (1, 2, 3))
         turnstile.leave(second)
-        turnstile.exit()
-        turnstile.exit()
+        turnstile.exit(0.0)
+        turnstile.exit(0.0)
 
         assert woken == [1, 3]
         assert turnstile.ask(first, 0.0) == turnstile.ask(third, 0.0) == 0.0
 
     def test_burst_seen(self) -> None:
-        """What was answered since the client was last idle, and when that was, shows the burst."""
+        """What was answered since the client was last idle, and in which time, shows the burst."""
         turnstile, woken = self.turnstile(2)
-        turnstile.enter(100.0)
+        turnstile.enter()
         for _ in range(20):
-            turnstile.enter(100.1)
-            turnstile.exit()
-        turnstile.exit()
+            turnstile.enter()
+            turnstile.exit(100.0)
+        turnstile.exit(100.1)
         turnstile.refuse(100.4, 100.5, 1.0)
         turn = self.join(turnstile, 1, woken)
 
@@ -512,8 +544,8 @@ class TestTurnstile:
     def test_held(self) -> None:
         """Under a hold the first call in the queue is told how long it lasts, the others wait."""
         turnstile, woken = self.turnstile(2)
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
 
@@ -524,10 +556,10 @@ class TestTurnstile:
     def test_too_late(self) -> None:
         """A hold beyond their deadlines is told to every call that cannot be sent, at once."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
+        turnstile.enter()
         patient = self.join(turnstile, 1, woken)
         hasty = self.join(turnstile, 2, woken, deadline=2.0)
-        turnstile.exit()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
 
         turnstile.ask(patient, 0.6)
@@ -539,8 +571,8 @@ class TestTurnstile:
     def test_too_late_among_others(self) -> None:
         """Only calls whose time is up before the next request may go are told, to the moment."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         patient = self.join(turnstile, 0, woken)
         deadlines = enumerate([1.0, 2.5, 2.6, 9.0, 10.0], 1)
@@ -554,17 +586,17 @@ class TestTurnstile:
     def test_late_with_slot(self) -> None:
         """A call whose time is up when its turn comes hands it on."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
+        turnstile.enter()
         first = self.join(turnstile, 1, woken, deadline=2.0)
         second = self.join(turnstile, 2, woken, deadline=2.1)
-        turnstile.exit()
+        turnstile.exit(0.0)
 
         assert turnstile.ask(first, 2.0) == math.inf
         assert first.is_late
         assert woken == [1, 2]
         turnstile.leave(first)
         assert turnstile.ask(second, 2.0) == 0.0
-        assert not turnstile.enter(2.0)
+        assert not turnstile.enter()
 
     @pytest.mark.parametrize(
         ("deadline", "patience", "is_late"),
@@ -578,8 +610,8 @@ class TestTurnstile:
     def test_exact(self, *, deadline: float, patience: float, is_late: bool) -> None:
         """A request may go before its deadline, and after as long a hold as it has patience for."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         turn = self.join(turnstile, 1, woken, deadline=deadline, patience=patience)
 
@@ -590,8 +622,8 @@ class TestTurnstile:
     def test_exact_among_many(self) -> None:
         """The first in the queue is told that it is too late before all others are."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         first = self.join(turnstile, 0, woken, deadline=2.5)
         for number in range(1, 66):
@@ -604,8 +636,8 @@ class TestTurnstile:
     def test_too_long(self) -> None:
         """A call that is not to wait so long for a hold is told at once."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 60.0)
         turn = self.join(turnstile, 1, woken, patience=20.0)
 
@@ -615,8 +647,8 @@ class TestTurnstile:
     def test_in_batches(self) -> None:
         """Ten thousand that are too late are told a few at a time, each after one has left."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
-        turnstile.exit()
+        turnstile.enter()
+        turnstile.exit(0.0)
         turnstile.refuse(0.0, 0.5, 2.0)
         turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(10_000)]
 
@@ -634,21 +666,21 @@ class TestTurnstile:
     def test_expired(self) -> None:
         """Ten thousand that leave at once wake nobody, and leave nothing behind."""
         turnstile, woken = self.turnstile()
-        turnstile.enter(0.0)
+        turnstile.enter()
         turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(10_000)]
 
         for turn in reversed(turns):
             turnstile.leave(turn)
-        turnstile.exit()
+        turnstile.exit(0.0)
 
         assert woken == []
-        assert turnstile.enter(2.0)
+        assert turnstile.enter()
 
 
 @pytest.mark.parametrize(
     ("calls", "limit", "refused", "seconds"),
     [
-        (1000, Limit(20.0, 5), 0.03, 1.1),
+        (1000, Limit(20.0, 5), 0.03, 1.15),
         (1000, Limit(100.0, 20), 0.03, 1.4),
         (300, Limit(100.0, 20), 0.08, 1.8),
         (1000, Limit(7.0, 1), 0.05, 1.4),

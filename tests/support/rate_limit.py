@@ -108,7 +108,7 @@ class Simulation:
         heapq.heappush(self._events, (self.now + seconds, next(self._ties), happen))
 
     def _begin(self, number: int) -> None:
-        if self.turnstile.enter(self.now):
+        if self.turnstile.enter():
             self._send(number)
             return
         turn = Turn(number, self._deadline, self._patience)
@@ -146,7 +146,7 @@ class Simulation:
 
         def granted() -> None:
             self._completed.append(number)
-            self.turnstile.exit()
+            self.turnstile.exit(sent)
             self.turnstile.pace.grant(sent)
 
         def refused(seconds: int) -> None:
@@ -154,7 +154,7 @@ class Simulation:
             granted = self.turnstile.pace.granted
             self._counted[number] += self._granted[number] in {-1, granted}
             self._granted[number] = granted
-            self.turnstile.exit()
+            self.turnstile.exit(sent)
             self.turnstile.refuse(sent, self.now, seconds)
             self._begin(number)
 
