@@ -470,7 +470,7 @@ def _keep_read_buffers() -> None:
     """Have glibc keep the memory that asyncio reads into, instead of mapping it for each read.
 
     Until it has freed a larger block once, glibc maps each one of 128 KiB or more by itself and
-    unmaps it again, which takes three system calls and a page fault. TLS frees one anyway.
+    unmaps it again, which takes three system calls and page faults. TLS frees one anyway.
     """
     bytes(2 * _READ_AT_ONCE)
 
