@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,28 +57,34 @@ asyncio.run(main())
 """
 
 
-def page_faults(program: str) -> int:
+def page_faults(program: str, compiled: Path) -> int:
     """Return how often the system gave a program more memory during its calls."""
+    environment = clean_environment() | {"PYTHONPYCACHEPREFIX": str(compiled)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    counted: list[int] = []
     with RolesServer() as server:
         role_id = server.account.add_role("Reader").id
         arguments = (server.url, server.api_key, role_id, str(CALLS))
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", COUNT + program, *arguments],
-            check=True,
-            capture_output=True,
-            cwd=ROOT,
-            env=clean_environment(),
-            text=True,
-        )
-    return int(done.stdout)
+        # Twice: where a program has its modules compiled, that frees large blocks, too.
+        for _ in range(2):
+            done = subprocess.run(  # noqa: S603
+                [sys.executable, "-c", COUNT + program, *arguments],
+                check=True,
+                capture_output=True,
+                cwd=ROOT,
+                env=environment,
+                text=True,
+            )
+            counted.append(int(done.stdout))
+    return counted[-1]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep the memory")
 class TestPageFaults:
-    def test_none(self) -> None:
+    def test_none(self, tmp_path: Path) -> None:
         """A call reads into memory that the process has already."""
-        assert page_faults(OURS) < CALLS / 4
+        assert page_faults(OURS, tmp_path) < CALLS / 4
 
-    def test_control(self) -> None:
+    def test_control(self, tmp_path: Path) -> None:
         """Without a client that takes care of that, each read takes more of it."""
-        assert page_faults(BARE_AIOHTTP) >= CALLS
+        assert page_faults(BARE_AIOHTTP, tmp_path) >= CALLS

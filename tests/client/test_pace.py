@@ -99,6 +99,21 @@ class TestOvertaken:
 
         assert round(pace.rate / 0.95, 1) == 100.0
 
+    def test_refilled_meanwhile(self) -> None:
+        """So is what came between the first refusals, where these were too near to show a rate."""
+        pace = Pace()
+        pace.refuse(10.0, 10.1, 1.0, granted=80, span=0.2)
+        for _ in range(2):
+            pace.grant(10.01)
+        pace.refuse(10.02, 10.12, 1.0, granted=0, span=0.0)
+        pace.send(11.12)
+        for index in range(160):
+            pace.grant(11.13 + max(0, index - 59) / 100.0)
+        pace.refuse(12.135, 12.175, 1.0, granted=0, span=0.0)
+        pace.send(pace.ready_at())
+
+        assert round(pace.rate / 0.95, 1) == 100.0
+
 
 class TestRestart:
     def test_late_exit(self) -> None:
