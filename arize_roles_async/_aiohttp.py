@@ -190,7 +190,7 @@ class AiohttpTransport(Transport):
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
-        # Of names that were folded once, for all requests.
+        # aiohttp would convert a plain dict anew for each request.
         self.headers = Secret(CIMultiDict(config.headers.reveal()))
         self._url = URL(config.base_url, encoded=True)
         self._base_path = self._url.raw_path.rstrip("/")

@@ -208,7 +208,7 @@ class Pace:
         if span > 0.3 * round_trip:
             self._start = min(self._start, (granted + 1) / span / 2.0)
             if granted > 1:
-                # Rather too low: a rate that is too high costs another hold.
+                # Rather too low than too high, which would cost another hold.
                 self._goal = (granted - 0.5) / span
                 self._dip = min(_DIP[1], 0.8 / math.sqrt(granted))
                 self._plateau = 1.6
@@ -236,7 +236,7 @@ class Pace:
             self._plateau = _PLATEAU[0]
 
     def _granted_in_time(self) -> list[float]:
-        """Return when the grants were sent between the last refusals before two holds."""
+        """Return when each granted request was sent, up to the last refused one."""
         return sorted(sent for sent in self._grants if sent <= self._until)
 
     def _measure(self, grants: list[float]) -> float:
@@ -338,7 +338,7 @@ class Turnstile:
         self._free = self._slots
 
     def exit(self, sent: float) -> None:
-        """Note that a request has ended that was sent then."""
+        """Note that a request, which was sent at `sent`, has ended."""
         if not self._answered:
             self._busy_since = sent
         self._answered += 1
@@ -403,7 +403,7 @@ class Turnstile:
 
     def refuse(self, sent: float, now: float, seconds: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
-        granted, span = self._answered - 1, sent - self._busy_since
+        granted, span = self._answered - 1, max(0.0, sent - self._busy_since)
         if not granted and self._free == self._slots:
             # One request after the other: that tells nothing of the burst.
             span = math.inf

@@ -30,6 +30,16 @@ def sends(pace: Pace, number: int) -> list[float]:
     return moments
 
 
+def learned_rate(pace: Pace, now: float) -> float:
+    """Return what a pace learns of 100 a second and a burst of 60, in a second from `now` on."""
+    pace.send(now)
+    for index in range(160):
+        pace.grant(now + 0.01 + max(0, index - 59) / 100.0)
+    pace.refuse(now + 1.015, now + 1.055, 1.0, granted=0, span=0.0)
+    pace.send(pace.ready_at())
+    return round(pace.rate / 0.95, 1)
+
+
 class TestUnlimited:
     def test_ready(self) -> None:
         """Before the first refusal every request may go at once."""
@@ -91,13 +101,8 @@ class TestOvertaken:
         """
         pace = Pace()
         pace.refuse(10.0, 10.04, 1.0, granted=80, span=0.2)
-        pace.send(11.04)
-        for index in range(160):
-            pace.grant(11.05 + max(0, index - 59) / 100.0)
-        pace.refuse(12.055, 12.095, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
 
-        assert round(pace.rate / 0.95, 1) == 100.0
+        assert learned_rate(pace, 11.04) == 100.0
 
     def test_refilled_meanwhile(self) -> None:
         """So is what came between the first refusals, where these were too near to show a rate."""
@@ -106,13 +111,8 @@ class TestOvertaken:
         for _ in range(2):
             pace.grant(10.01)
         pace.refuse(10.02, 10.12, 1.0, granted=0, span=0.0)
-        pace.send(11.12)
-        for index in range(160):
-            pace.grant(11.13 + max(0, index - 59) / 100.0)
-        pace.refuse(12.135, 12.175, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
 
-        assert round(pace.rate / 0.95, 1) == 100.0
+        assert learned_rate(pace, 11.12) == 100.0
 
 
 class TestRestart:
@@ -555,6 +555,18 @@ class TestTurnstile:
 
         assert turnstile.ask(turn, 101.5) == 0.0
         assert round(turnstile.pace.rate, 4) == 23.7841
+
+    def test_first_refused(self) -> None:
+        """A refusal that is the first answer says nothing of the time in which the burst went."""
+        turnstile, _ = self.turnstile(2)
+        turnstile.enter()
+        turnstile.enter()
+        turnstile.exit(100.1)
+        turnstile.refuse(100.0, 100.14, 1.0)
+        for _ in range(60):
+            turnstile.pace.grant(100.0)
+
+        assert learned_rate(turnstile.pace, 101.14) == 100.0
 
     def test_held(self) -> None:
         """Under a hold the first call in the queue is told how long it lasts, the others wait."""
