@@ -449,15 +449,16 @@ class BaseRolesClient(RolesClient):
         if isinstance(outcome, Response) and (
             self._turnstile.pace.limited or outcome.status == _TOO_MANY
         ):
-            self._tell_pace(call, outcome, started, now)
+            self._tell_pace(call, outcome, now)
         if logger.isEnabledFor(logging.DEBUG):
             _log(request, call.attempt, outcome, now - started)
 
-    def _tell_pace(self, call: Call, outcome: Response, started: float, now: float) -> None:
+    def _tell_pace(self, call: Call, outcome: Response, now: float) -> None:
         """Tell the pace of an answer, once there is a limit."""
-        pace = self._turnstile.pace
+        # Not from its turn on: opening a connection may have taken longer than the way there.
+        pace, sent = self._turnstile.pace, call.seen
         if outcome.status != _TOO_MANY:
-            pace.grant(started)
+            pace.grant(sent)
             return
         call.note_refusal(pace.granted)
         seconds = response_retry_after(outcome)
@@ -466,7 +467,7 @@ class BaseRolesClient(RolesClient):
                 "the service limits the rate: requests wait %.3g s, and then for their turn",
                 seconds or 0.0,
             )
-        self._turnstile.refuse(started, now, seconds or 0.0)
+        self._turnstile.refuse(sent, now, seconds or 0.0)
 
 
 def _is_refusal(outcome: Response | RolesError) -> bool:

@@ -13,6 +13,8 @@ from arize_roles_async import (
     AiohttpRolesClient,
     OutcomeUnknownError,
     RateLimitError,
+    Request,
+    Response,
     RetryPolicy,
     Role,
     RolesClient,
@@ -20,6 +22,8 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
+from arize_roles_async._call import Call
+from arize_roles_async._pace import Pace, Turnstile
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import account_at_noon
 
@@ -148,6 +152,45 @@ class TestBulkJob:
         assert [(call.outcome, (call.at - begun).total_seconds()) for call in account.calls] == [
             *((429, 0.0), (503, 0.0)),
             *((200, 2.0), (200, 5.0)),
+        ]
+
+    def test_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The pace hears when a request was sent: after its turn, as connecting takes time."""
+        account = account_at_noon()
+        account.limit_rate(1, burst=1)
+        roles = FakeRolesClient(account, timeout=None)
+        transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+        send, begun = transport.send, transport.now()
+        heard: list[tuple[str, float]] = []
+
+        async def connect_and_send(request: Request, call: Call) -> Response:
+            await transport.sleep(5.0)
+            answer = await send(request, call)
+            await transport.sleep(2.0)
+            return answer
+
+        def hear(owner: type, name: str) -> None:
+            tell = getattr(owner, name)
+
+            def told(self: object, sent: float, *args: object, **more: object) -> None:
+                heard.append((name, sent - begun))
+                tell(self, sent, *args, **more)
+
+            monkeypatch.setattr(owner, name, told)
+
+        monkeypatch.setattr(transport, "send", connect_and_send)
+        hear(Turnstile, "exit")
+        hear(Turnstile, "refuse")
+        hear(Pace, "grant")
+
+        async def main() -> None:
+            await gather(creates(roles, 2))
+
+        anyio.run(main)
+        # The second call is refused, and waits a second for its turn.
+        assert heard == [
+            *(("exit", 5.0), ("exit", 5.0), ("refuse", 5.0)),
+            *(("exit", 13.0), ("grant", 13.0)),
         ]
 
 
