@@ -6,6 +6,7 @@ go in the order in which their calls began. The caller has the clock, sleeps and
 
 import heapq
 import math
+from bisect import bisect
 from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,8 @@ _PLATEAU: Final = (4.0, 8.0)
 """Seconds until the measured rate is reached again, and about as many before more is tried."""
 _PLATEAU_REQUESTS: Final = 20.0
 """Requests that a plateau has where the rate is so low that seconds say nothing."""
+_OVERTAKING: Final = 0.05
+"""The part of a round trip by which requests may overtake each other."""
 _USED_BURST: Final = 0.5
 """The part of the service's burst that is used: the rest allows for what is not exactly known."""
 _CATCH_UP: Final = 0.02
@@ -65,6 +68,7 @@ class Pace:
         "_next",
         "_plateau",
         "_rate",
+        "_refusals",
         "_refused_at",
         "_resumed",
         "_since",
@@ -109,6 +113,8 @@ class Pace:
         self._resumed: float
         self._until: float
         self._refused_at: float
+        # When the requests were sent that were refused since the last hold.
+        self._refusals: list[float]
 
     @property
     def rate(self) -> float:
@@ -164,6 +170,7 @@ class Pace:
         if not self.limited:
             self.limited = True
             self._since = self._until = self._resumed = sent
+            self._refusals = [sent]
             known = span < 1.0
             # What was refilled meanwhile is not of the burst. After a long run nothing shows it:
             # assume that of a quarter of a second.
@@ -177,6 +184,7 @@ class Pace:
         else:
             # Under way when the limit was met: it only shows how long the bucket stayed empty.
             self._until = max(self._until, sent)
+            self._refusals.append(sent)
         self.retry_after = min(seconds, _LONGEST_HOLD)
         self.held_until = max(self.held_until, now + self.retry_after)
         if self.retry_after:
@@ -193,6 +201,7 @@ class Pace:
         held = now - self._until
         self._since, self._resumed = self._until, now
         self._grants.clear()
+        self._refusals.clear()
         self._growth = 0.0
         self._grow()
         self._next = now
@@ -205,17 +214,31 @@ class Pace:
         span, granted = self._until - self._since, len(self._granted_in_time())
         round_trip = self._refused_at
         self._start = max(_FIRST_RATE, self._start) / max(1.0, self.retry_after)
-        if span > 0.3 * round_trip:
+        if granted > 1 and (rate := self._rate_while_empty()):
+            # Rather too low than too high, which would cost another hold.
+            self._goal = 0.97 * rate
+            self._dip = min(_DIP[1], 0.5 / math.sqrt(granted))
+            self._plateau = 2.6
+        elif span > 0.3 * round_trip:
             self._start = min(self._start, (granted + 1) / span / 2.0)
-            if granted > 1:
-                # Rather too low than too high, which would cost another hold.
-                self._goal = (granted - 0.5) / span
-                self._dip = min(_DIP[1], 0.8 / math.sqrt(granted))
-                self._plateau = 1.6
         else:
             # All went at once, so these show no rate, only more of the burst.
             self._burst_part += granted
             self._burst_span += span
+
+    def _rate_while_empty(self) -> float:
+        """Return the rate of the grants between the refused requests; 0 if they show none.
+
+        Each refusal says that the bucket was empty, so all that was refilled between two of them
+        was granted. The rate is the slope of the line through how many were granted before each,
+        which depends less on the way of a single request than the first and the last do.
+        """
+        # Here, since only a client that meets a limit needs it.
+        from statistics import linear_regression
+
+        grants, overtaking = sorted(self._grants), _OVERTAKING * self._refused_at
+        granted = [bisect(grants, moment + overtaking) for moment in self._refusals]
+        return linear_regression(self._refusals, granted).slope
 
     def _learn(self) -> None:
         """Take what was granted between the last two refusals."""

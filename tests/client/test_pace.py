@@ -105,11 +105,11 @@ class TestOvertaken:
         assert learned_rate(pace, 11.04) == 100.0
 
     def test_refilled_meanwhile(self) -> None:
-        """So is what came between the first refusals, where these were too near to show a rate."""
+        """So is what came between the first refusals, where it does not show a rate."""
         pace = Pace()
         pace.refuse(10.0, 10.1, 1.0, granted=80, span=0.2)
         for _ in range(2):
-            pace.grant(10.01)
+            pace.grant(10.001)
         pace.refuse(10.02, 10.12, 1.0, granted=0, span=0.0)
 
         assert learned_rate(pace, 11.12) == 100.0
@@ -215,11 +215,11 @@ class TestFirstRate:
     @pytest.mark.parametrize(
         ("meanwhile", "until", "rate"),
         [
-            (2, 10.011, 103.5265),  # all at once
+            (2, 10.001, 103.5265),  # all at once
             (0, 10.5, 32.0),
             (1, 10.5, 11.3137),
-            (2, 10.5, 2.6662),
-            (16, 10.5, 25.257),
+            (2, 10.5, 3.0475),
+            (16, 10.5, 27.3225),
         ],
     )
     def test_measured(self, meanwhile: int, until: float, rate: float) -> None:
@@ -227,29 +227,57 @@ class TestFirstRate:
         pace = Pace()
         pace.refuse(10.0, 10.04, 1.0, granted=100, span=0.5)
         for index in range(meanwhile):
-            pace.grant(10.001 + index / 1000)
+            pace.grant(10.0 + (index + 0.5) * (until - 10.0) / meanwhile)
         pace.refuse(until, until + 0.04, 1.0, granted=0, span=0.0)
         pace.send(pace.ready_at())
 
         assert pace.granted == meanwhile
         assert round(pace.rate, 4) == rate
 
+    def met(self, refused: list[float], granted: list[float]) -> Pace:
+        """Return a pace that goes on after a limit, with the milliseconds of the first sends."""
+        pace = Pace()
+        for moment in refused[:1]:
+            pace.refuse(10.0 + moment / 1e3, 10.05, 1.0, granted=100, span=0.5)
+        for moment in granted:
+            pace.grant(10.0 + moment / 1e3)
+        for moment in refused[1:]:
+            pace.refuse(10.0 + moment / 1e3, 10.15, 1.0, granted=0, span=0.0)
+        pace.send(pace.ready_at())
+        return pace
+
+    def test_line(self) -> None:
+        """All the refusals tell the rate, so one that was long under way changes it little."""
+        granted = [10.0 * number for number in range(1, 11)]  # 100 a second
+        refused = [number + 5.0 for number in granted]
+
+        assert round(self.met([0.0, *refused], granted).rate, 1) == 79.7
+        assert round(self.met([-15.0, *refused], granted).rate, 1) == 73.3
+
+    def test_overtaken(self) -> None:
+        """A request that was sent a little later than a refused one may have come before it."""
+        granted = [1.0, 41.0, 42.0, 43.0, 44.0]
+        refused = [0.0, *[float(number) for number in range(20)], 40.5, 41.5, 42.5, 43.5, 45.0]
+
+        assert round(self.met(refused, granted).rate, 1) == 69.6
+
     def test_later(self) -> None:
         """What was granted to requests that were sent after the last refused one does not count."""
-        pace, other = Pace(), Pace()
-        for each in (pace, other):
-            each.refuse(10.0, 10.04, 1.0, granted=100, span=0.5)
-            for index in range(16):
-                each.grant(10.001 + index / 1000)
-        for index in range(10):
-            other.grant(10.501 + index / 1000)
-        for each in (pace, other):
-            each.refuse(10.5, 10.54, 1.0, granted=0, span=0.0)
-            each.send(each.ready_at())
+        refused, granted = [0.0, 500.0], [30.0 * number for number in range(1, 17)]
+        later = [510.0 + number for number in range(10)]
 
-        assert other.granted == 26
-        assert round(pace.rate, 4) == 25.257
-        assert other.rate == pace.rate
+        assert self.met(refused, granted).rate == self.met(refused, [*granted, *later]).rate
+
+    def test_forgotten(self) -> None:
+        """Nothing of the refusals is kept after the hold, however many holds there are."""
+        pace = self.met([0.0, 500.0], [])
+        for _ in range(3):
+            now = pace.ready_at()
+            pace.refuse(now, now, 1.0, granted=0, span=0.0)
+            pace.refuse(now, now, 1.0, granted=0, span=0.0)
+            pace.send(pace.ready_at())
+
+        assert pace._refusals == []  # pyright: ignore[reportPrivateUsage]
 
     def test_no_time(self) -> None:
         """Answers that take no time, as in process, are taken for a volley."""
