@@ -15,10 +15,10 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypedDict, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import aiohttp
-from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
+from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -297,7 +297,7 @@ class AiohttpTransport(Transport):
             headers = {"Content-Type": "application/json", **headers}
         path, _, query = request.target.partition("?")
         base = self._url
-        response = await self._session.request(
+        response = await self._request(attempt)(
             request.method,
             # Built from its parts, since parsing a URL takes longer.
             URL.build(
@@ -311,7 +311,6 @@ class AiohttpTransport(Transport):
             headers=headers,
             allow_redirects=False,
             timeout=_client_timeout(call.timeouts.connect),
-            **(_NO_SETTINGS if self._lent is None else self._lent_settings(attempt)),
         )
         content = response.content
         try:
@@ -347,16 +346,19 @@ class AiohttpTransport(Transport):
             raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
         return answer
 
-    def _lent_settings(self, attempt: "_Attempt") -> "_Settings":
-        """Return the settings that a lent session gets with each request."""
-        return {
-            "raise_for_status": False,
-            "auto_decompress": True,
-            "ssl": self._ssl,
-            "proxy": None if self._config.proxy is None else self._config.proxy.reveal(),
+    def _request(self, attempt: "_Attempt") -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
+        """Return what sends a request; on a lent session, with the settings that it needs."""
+        if self._lent is None:
+            return self._session.request
+        return functools.partial(
+            self._session.request,
+            raise_for_status=False,
+            auto_decompress=True,
+            ssl=self._ssl,
+            proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             # A request's middlewares replace those of its session, so they come along.
-            "middlewares": (*getattr(self._session, "_middlewares", ()), attempt),
-        }
+            middlewares=(*getattr(self._session, "_middlewares", ()), attempt),
+        )
 
     def _translate(self, request: Request, failure: Exception, call: Call) -> RolesError:  # noqa: PLR0911 - one case a kind of failure
         line = f"{request.method} {request.path}"
@@ -644,17 +646,6 @@ class _Connector(aiohttp.TCPConnector):
             if attempt.take(req, connection):
                 return connection
             connection.close()
-
-
-class _Settings(TypedDict, total=False):
-    raise_for_status: bool
-    auto_decompress: bool
-    ssl: ssl.SSLContext | bool
-    proxy: str | None
-    middlewares: tuple[ClientMiddlewareType, ...]
-
-
-_NO_SETTINGS: Final[_Settings] = {}
 
 
 def _closed() -> ClientStateError:
