@@ -18,6 +18,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, RolesServer, serve
+from arize_roles_fake._server import _Listener  # pyright: ignore[reportPrivateUsage]
 from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
 from tests.support.clients import account_at_noon
 from tests.support.event_loop import skipping_loop, until
@@ -36,6 +37,23 @@ def test_thread() -> None:
     assert "arize-roles-server" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(server.url)  # noqa: S310
+
+
+def test_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block is not left before the server has closed, however long that takes."""
+    close, closed = _Listener.close, list[bool]()
+
+    async def close_late(self: _Listener) -> None:
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        await close(self)
+        closed.append(True)
+
+    monkeypatch.setattr(_Listener, "close", close_late)
+    with RolesServer():
+        assert not closed
+
+    assert closed
 
 
 def test_cannot_listen() -> None:
