@@ -214,7 +214,7 @@ class Pace:
         span, granted = self._until - self._since, len(self._granted_in_time())
         round_trip = self._refused_at
         self._start = max(_FIRST_RATE, self._start) / max(1.0, self.retry_after)
-        if granted > 1 and (rate := self._rate_while_empty()):
+        if granted > 1 and (rate := self._rate_while_empty(_OVERTAKING * round_trip)):
             # Rather too low than too high, which would cost another hold.
             self._goal = 0.97 * rate
             self._dip = min(_DIP[1], 0.5 / math.sqrt(granted))
@@ -226,17 +226,20 @@ class Pace:
             self._burst_part += granted
             self._burst_span += span
 
-    def _rate_while_empty(self) -> float:
+    def _rate_while_empty(self, overtaking: float) -> float:
         """Return the rate of the grants between the refused requests; 0 if they show none.
 
         Each refusal says that the bucket was empty, so all that was refilled between two of them
         was granted. The rate is the slope of the line through how many were granted before each,
         which depends less on the way of a single request than the first and the last do.
+
+        Args:
+            overtaking: Seconds by which requests may overtake each other.
         """
         # Here, since only a client that meets a limit needs it.
         from statistics import linear_regression
 
-        grants, overtaking = sorted(self._grants), _OVERTAKING * self._refused_at
+        grants = sorted(self._grants)
         granted = [bisect(grants, moment + overtaking) for moment in self._refusals]
         return linear_regression(self._refusals, granted).slope
 
