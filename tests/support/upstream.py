@@ -237,6 +237,8 @@ class _Service:
         self._now = 0.0
         self._rate = behaviour.rate
         self._file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        # A kill may have cut the last line, and the next entry must not become a part of it.
+        os.truncate(self._file, journal.read_bytes().rfind(b"\n") + 1)
 
     def _clock(self) -> datetime:
         return datetime.fromtimestamp(self._now or time.time(), UTC)
