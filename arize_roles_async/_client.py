@@ -455,7 +455,7 @@ class BaseRolesClient(RolesClient):
 
     def _tell_pace(self, call: Call, outcome: Response, now: float) -> None:
         """Tell the pace of an answer, once there is a limit."""
-        # Not from its turn on: opening a connection may have taken longer than the way there.
+        # When it was sent and not when its turn came: it may have waited for a connection.
         pace, sent = self._turnstile.pace, call.seen
         if outcome.status != _TOO_MANY:
             pace.grant(sent)

@@ -230,8 +230,8 @@ class Pace:
         """Return the rate of the grants between the refused requests; 0 if they show none.
 
         Each refusal says that the bucket was empty, so all that was refilled between two of them
-        was granted. The rate is the slope of the line through how many were granted before each,
-        which depends less on the way of a single request than the first and the last do.
+        was granted. The rate is the slope of the line through how many were granted before each.
+        A single request that was long under way changes it less than a rate of only the two ends.
 
         Args:
             overtaking: Seconds by which requests may overtake each other.
