@@ -227,7 +227,10 @@ class TestJudgement:
             judge_all(project, [in_line(2, "pass")], reach)
 
 
-def test_recording(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_recording(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
     """A recording tells what each test runs, also in a process, and which tests fail."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest("""
@@ -255,7 +258,7 @@ def test_recording(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -
     settings = "[run]\nparallel = true\npatch = subprocess\n"
     pytester.path.joinpath(".coveragerc").write_text(settings, "utf-8")
     coverage = (sys.executable, "-m", "coverage")
-    pytester.run(*coverage, "run", "-m", "pytest", "-p", "no:cacheprovider")
+    pytester.run(*coverage, "run", "-m", "pytest", "-p", "no:cacheprovider", "-n", workers)
     pytester.run(*coverage, "combine")
     reach = Reach.load(pytester.path)
     assert reach is not None

@@ -7,7 +7,6 @@ stands in `.coverage_tests.json`.
 import hashlib
 import json
 import os
-import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
@@ -47,18 +46,17 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        test = item.nodeid.partition("[")[0]
-        self._switch(test)
-        began = time.perf_counter()
+        self._switch(_function(item.nodeid))
         try:
             return (yield)
         finally:
-            self._seconds[test] += time.perf_counter() - began
             self._switch("")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        test = _function(report.nodeid)
+        self._seconds[test] += report.duration
         if report.failed:
-            self._failed.add(report.nodeid.partition("[")[0])
+            self._failed.add(test)
 
     def _switch(self, test: str) -> None:
         measured = Coverage.current()
@@ -69,13 +67,20 @@ class Recorder:
                 measured.set_option("run:context", test)
                 os.environ[told] = measured.config.serialize()
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workerinput"):
+            return  # A worker of xdist reports to a process that writes of them all.
         record = {
             "digest": self._digest,
             "seconds": self._seconds,
             "failed": sorted(self._failed),
         }
         (self._root / _TESTS).write_text(json.dumps(record, indent=1), "utf-8")
+
+
+def _function(nodeid: str) -> str:
+    """Return the test function of a test, without its parameters."""
+    return nodeid.partition("[")[0]
 
 
 @attrs.frozen

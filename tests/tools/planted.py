@@ -339,7 +339,10 @@ def recorded(root: Path) -> Reach:
         coverage = (sys.executable, "-m", "coverage")
         environment = {**os.environ, RECORD: "1"}
         subprocess.run(  # noqa: S603 - our own suite
-            [*coverage, "run", "-m", "pytest", "-q"], cwd=root, env=environment, check=False
+            [*coverage, "run", "-m", "pytest", "-q", "-n", "auto"],
+            cwd=root,
+            env=environment,
+            check=False,
         )
         subprocess.run([*coverage, "combine", "-q"], cwd=root, check=True)  # noqa: S603
         reach = Reach.load(root)
