@@ -145,6 +145,15 @@ def counted(value: float, unit: str, peers: Mapping[str, float] | None = None) -
     return Measured(value, None, value, None, unit, peers)
 
 
+def repeated(
+    values: Sequence[float], unit: str, peers: Mapping[str, float] | None = None
+) -> Measured:
+    """What was counted or timed once, or the median of several times."""
+    if len(values) == 1:
+        return counted(values[0], unit, peers)
+    return plain(values, unit)._replace(peers=peers)
+
+
 def ratio(ours: Sequence[float], theirs: Sequence[float], unit: str, scale: float = 1) -> Measured:
     """Ours over theirs, taken within each round; the medians of both are shown beside it."""
     return _measured([a / b for a, b in zip(ours, theirs, strict=True)], ours, theirs, unit, scale)

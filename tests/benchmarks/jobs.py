@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+SHORT = 5
+"""Seconds; in a job that takes less, a single hold more or less decides how long it takes."""
+
 
 class Job(NamedTuple):
     """So many creates, all started at once, at a service that grants so many a second."""
@@ -29,6 +32,11 @@ class Job(NamedTuple):
         """Seconds in which the service grants as many at best, with 40 ms for the last answer."""
         half = self.halve_after or self.calls
         return (half - self.burst) / self.rate + 2 * (self.calls - half) / self.rate + 0.04
+
+    @property
+    def runs(self) -> int:
+        """How often the job is done: a short one, whose time depends on chance, several times."""
+        return 5 if self.ideal < SHORT else 1
 
     @property
     def limit(self) -> str:
