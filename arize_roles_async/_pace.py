@@ -211,10 +211,14 @@ class Pace:
 
     def _learn_at_first(self) -> None:
         """Take what was granted among the requests that were under way when the limit was met."""
-        span, granted = self._until - self._since, len(self._granted_in_time())
-        round_trip = self._refused_at
+        grants, round_trip = self._granted_in_time(), self._refused_at
+        span, granted = self._until - self._since, len(grants)
+        overtaking = _OVERTAKING * round_trip
+        # Requests that overtook the first refused one are of the burst.
+        overtaken = bisect(grants, self._since + overtaking)
+        self._burst_part += overtaken
         self._start = max(_FIRST_RATE, self._start) / max(1.0, self.retry_after)
-        if granted > 1 and (rate := self._rate_while_empty(_OVERTAKING * round_trip)):
+        if granted > 1 and (rate := self._rate_while_empty(overtaking)):
             # Rather too low than too high, which would cost another hold.
             self._goal = 0.97 * rate
             self._dip = min(_DIP[1], 0.5 / math.sqrt(granted))
@@ -223,7 +227,7 @@ class Pace:
             self._start = min(self._start, (granted + 1) / span / 2.0)
         else:
             # All went at once, so these show no rate, only more of the burst.
-            self._burst_part += granted
+            self._burst_part += granted - overtaken
             self._burst_span += span
 
     def _rate_while_empty(self, overtaking: float) -> float:

@@ -94,6 +94,20 @@ class TestOvertaken:
 
         assert pace.ready_at() == close(20.0 - 2.0 * gap + gap)
 
+    def test_sent_later(self) -> None:
+        """So is what was sent up to a twentieth of a round trip after the first refused request."""
+        pace = Pace()
+        pace.refuse(10.0, 10.04, 1.0, granted=10, span=0.0)
+        for moment in (10.0019, 10.0019, 10.0019, 10.0019, 10.0021, 10.0021):
+            pace.grant(moment)
+        pace.refuse(10.02, 10.06, 1.0, granted=0, span=0.0)
+        pace.send(pace.ready_at())
+        gap = 1.0 / pace.rate
+
+        pace.send(20.0)
+
+        assert pace.ready_at() == close(20.0 - 6.5 * gap + gap)  # of a burst of 14
+
     def test_refilled(self) -> None:
         """What came while the first requests went is of the rate: 100 a second, and a burst of 60.
 
