@@ -37,7 +37,7 @@ from arize_roles_async._errors import (
 )
 from arize_roles_async._json import MAX_BODY
 from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
-from arize_roles_async._pace import Turnstile
+from arize_roles_async._pace import Admission
 from arize_roles_async._secrets import Secret, redact
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response, invalid_response
@@ -170,9 +170,9 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        turnstile = Turnstile(max_concurrency)
-        transport = AiohttpTransport(config, session, turnstile, sleep)
-        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry), turnstile)
+        admission = Admission(max_concurrency)
+        transport = AiohttpTransport(config, session, sleep)
+        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry), admission)
         self._base_url = config.base_url
 
     def __repr__(self) -> str:
@@ -186,7 +186,6 @@ class AiohttpTransport(Transport):
         self,
         config: Config,
         session: aiohttp.ClientSession | None,
-        turnstile: Turnstile,
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
@@ -195,7 +194,6 @@ class AiohttpTransport(Transport):
         self._url = URL(config.base_url, encoded=True)
         self._base_path = self._url.raw_path.rstrip("/")
         self._lent = session
-        self._turnstile = turnstile
         self._sleep = sleep
         self._ssl = _ssl_context(config, lent=session is not None)
         self._closed = False
@@ -209,13 +207,15 @@ class AiohttpTransport(Transport):
         self._session: aiohttp.ClientSession
         self._keeper: AsyncGenerator[None] | None = None
 
-    def check_open(self) -> None:
+    def check_open(self) -> bool:
         if self._closed:
             raise _closed()
         loop = _running_loop()
-        if self._loop is not loop:
-            self._check_left()
-            self._open(loop)
+        if self._loop is loop:
+            return False
+        self._check_left()
+        self._open(loop)
+        return True
 
     def _check_left(self) -> None:
         """Raise if the event loop that the client belongs to is still open."""
@@ -247,7 +247,6 @@ class AiohttpTransport(Transport):
                 self._keeper.asend(None).send(None)
         self.connections = connections
         self._deadlines = Deadlines(loop, self.now)
-        self._turnstile.restart()
         self._loop = loop
         self._time = loop.time
 

@@ -130,6 +130,7 @@ class Call:
         "attempts",
         "deadline",
         "held_back",
+        "is_late",
         "number",
         "operation",
         "retry",
@@ -158,6 +159,8 @@ class Call:
         """Its place in the order in which calls of its client began; set by the driver."""
         self.held_back: tuple[Request, float] | None = None
         """The request that a rate limit holds back, and for how many seconds; set by the driver."""
+        self.is_late: bool = False
+        """Whether it failed because it would end too late; another call might have gone on."""
         self._attempt: int
         self._forgiven: int
         self._granted: int | None
@@ -283,7 +286,8 @@ class Call:
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             return Retry(delay, failure)
-        if delay is not None and isinstance(failure, RateLimitError):
+        self.is_late = delay is not None
+        if self.is_late and isinstance(failure, RateLimitError):
             failure.args = (f"{failure} (times sent: {self._attempt})",)
         if self._is_change and self.unsettled:
             raise self.outcome_unknown(failure) from failure
@@ -320,6 +324,7 @@ class Call:
 
     def miss_turn(self) -> RolesError:
         """Return the error of a call whose time would be up before its request may be sent."""
+        self.is_late = True
         failure = self._lateness()
         return self._unknown_after(failure) if self._is_change and self.unsettled else failure
 

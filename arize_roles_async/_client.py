@@ -24,7 +24,7 @@ from arize_roles_async._errors import (
 from arize_roles_async._lookup import KnownRoles, NameLookup
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._pace import Turn, Turnstile
+from arize_roles_async._pace import Admission, Turn, Turnstile
 from arize_roles_async._paging import RolePages, make_listing
 from arize_roles_async._permissions import PermissionsArgument
 from arize_roles_async._protocol import RolesClient
@@ -69,11 +69,11 @@ class BaseRolesClient(RolesClient):
         transport: Transport,
         timeouts: Timeouts,
         retry: RetryPolicy,
-        turnstile: Turnstile,
+        admission: Admission,
         known: KnownRoles | None = None,
     ) -> None:
         self._transport = transport
-        self._turnstile = turnstile
+        self._admission = admission
         self._timeouts = timeouts
         self._retry = retry
         self._known = KnownRoles() if known is None else known
@@ -208,7 +208,7 @@ class BaseRolesClient(RolesClient):
             self._transport,
             timeouts,
             self._retry if retry is UNSET else RetryPolicy.of(retry),
-            self._turnstile,
+            self._admission,
             self._known,
         )
         return other
@@ -223,7 +223,7 @@ class BaseRolesClient(RolesClient):
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
-        self._transport.check_open()
+        self._check_open()
         return self
 
     async def __aexit__(
@@ -237,11 +237,15 @@ class BaseRolesClient(RolesClient):
 
     def _call(self, operation: Operation) -> TimeLimit:
         """Return the block that a new call runs in, which yields the call."""
+        self._check_open()
         transport = self._transport
-        transport.check_open()
         call = Call(operation, self._timeouts, self._retry, transport.now())
-        call.number = next(self._turnstile.numbers)
+        call.number = next(self._admission.numbers)
         return transport.time_limit(call)
+
+    def _check_open(self) -> None:
+        if self._transport.check_open():
+            self._admission.restart()
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         with self._call("list") as call:
@@ -253,7 +257,8 @@ class BaseRolesClient(RolesClient):
             list_request(page),
             functools.partial(_expect_page, page.limit),
         )
-        self._known.learn_page(response.roles)
+        is_last = page.is_predefined is None and not response.pagination.has_more
+        self._known.learn_page(response.roles, is_last=is_last)
         return response
 
     async def _get(self, call: Call, role_id: str) -> Role:
@@ -266,9 +271,16 @@ class BaseRolesClient(RolesClient):
         return role
 
     async def _find(self, call: Call, name: str) -> Role:
-        return await self._lookup.find(
-            name, lambda page: self._fetch(call, page), lambda role_id: self._get(call, role_id)
+        # Other calls may have fetched the pages so far, which takes time.
+        def fetch(page: ListRoles) -> Awaitable[ListRolesResponse]:
+            call.seen = self._transport.now()
+            return self._fetch(call, page)
+
+        role = await self._lookup.find(
+            name, fetch, lambda role_id: self._get(call, role_id), lambda: call.is_late
         )
+        call.seen = self._transport.now()
+        return role
 
     # These look at the account after a change whose attempts do not tell whether it was made.
     # `failure` is what the last attempt ended in.
@@ -362,24 +374,28 @@ class BaseRolesClient(RolesClient):
             decode: Makes the result of a documented answer.
             look: For a change: finds out in the account whether it was made.
         """
-        transport, turnstile = self._transport, self._turnstile
+        transport, turnstile = self._transport, self._admission.turnstile
         call.begin(request)
         started = call.seen
         while True:
             if not turnstile.enter():
-                started = await self._take_turn(call, request, started)
+                started = await self._take_turn(call, request, turnstile, started)
             call.start_attempt()
             outcome: Response | RolesError
+            sent: float | None = None
             try:
                 outcome = await transport.send(request, call)
+                sent = call.seen
             except RolesError as error:
                 outcome = error
             finally:
-                turnstile.exit(call.seen)
+                turnstile.exit(sent)
             if isinstance(outcome, Response) and call.is_read_result(outcome) and self._is_quiet():
                 return decode(request, outcome)
             now = transport.now()
-            self._observe(call, request, outcome, started, now)
+            _tell_pace(turnstile, call, outcome, now)
+            if logger.isEnabledFor(logging.DEBUG):
+                _log(request, call.attempt, outcome, now - started)
             if isinstance(outcome, Response):
                 step = call.receive(request, outcome, decode, now)
             else:
@@ -402,18 +418,16 @@ class BaseRolesClient(RolesClient):
             else:
                 return step
 
-    async def _take_turn(self, call: Call, request: Request, started: float) -> float:
+    async def _take_turn(
+        self, call: Call, request: Request, turnstile: Turnstile, started: float
+    ) -> float:
         """Wait until the request may go, and return when that is."""
-        transport, turnstile = self._transport, self._turnstile
-        pace = turnstile.pace
+        transport, pace = self._transport, turnstile.pace
         turn = Turn(call.number, call.deadline, call.retry.max_retry_after)
         turnstile.join(turn)
         now = started
         try:
-            while seconds := turnstile.ask(turn, now):
-                call.held_back = (request, pace.wait(now)) if pace.limited else None
-                if turn.is_late:
-                    break
+            while (seconds := turnstile.ask(turn, now)) and not turn.is_late:
                 if seconds < math.inf:
                     await transport.sleep(seconds)
                     # Clocks may tick late, and an injected sleep may take no time.
@@ -424,50 +438,41 @@ class BaseRolesClient(RolesClient):
                     await event.wait()
                     now = transport.now()
         except BaseException:
+            # What ends the wait may be the limit on the time of the call.
+            call.held_back = (request, pace.wait(now)) if turnstile.is_paced else None
             turnstile.leave(turn)
             raise
         if turn.is_late:
+            call.held_back = (request, pace.wait(now)) if pace.limited else None
             turnstile.leave(turn)
             raise call.miss_turn()
-        call.held_back = None
         logger.debug("%s waited %.3f s for its turn", request, now - started)
         return now
 
     def _is_quiet(self) -> bool:
         """Tell whether neither a log nor a rate limit needs to hear of a success."""
-        return not (self._turnstile.pace.limited or logger.isEnabledFor(logging.DEBUG))
+        return not (self._admission.pace.limited or logger.isEnabledFor(logging.DEBUG))
 
-    def _observe(
-        self,
-        call: Call,
-        request: Request,
-        outcome: Response | RolesError,
-        started: float,
-        now: float,
-    ) -> None:
-        """Tell the pace and the log what an attempt ended in."""
-        if isinstance(outcome, Response) and (
-            self._turnstile.pace.limited or outcome.status == _TOO_MANY
-        ):
-            self._tell_pace(call, outcome, now)
-        if logger.isEnabledFor(logging.DEBUG):
-            _log(request, call.attempt, outcome, now - started)
 
-    def _tell_pace(self, call: Call, outcome: Response, now: float) -> None:
-        """Tell the pace of an answer, once there is a limit."""
-        # When it was sent and not when its turn came: it may have waited for a connection.
-        pace, sent = self._turnstile.pace, call.seen
-        if outcome.status != _TOO_MANY:
+def _tell_pace(
+    turnstile: Turnstile, call: Call, outcome: Response | RolesError, now: float
+) -> None:
+    """Tell the pace of an answer, once there is a limit."""
+    # When it was sent and not when its turn came: it may have waited for a connection.
+    pace, sent = turnstile.pace, call.seen
+    if not isinstance(outcome, Response):
+        return
+    if not _is_refusal(outcome):
+        if pace.limited:
             pace.grant(sent)
-            return
-        call.note_refusal(pace.granted)
-        seconds = response_retry_after(outcome)
-        if not pace.limited:
-            logger.debug(
-                "the service limits the rate: requests wait %.3g s, and then for their turn",
-                seconds or 0.0,
-            )
-        self._turnstile.refuse(sent, now, seconds or 0.0)
+        return
+    call.note_refusal(pace.granted)
+    seconds = response_retry_after(outcome) or 0.0
+    if not pace.limited:
+        logger.debug(
+            "the service limits the rate: requests wait %.3g s, and then for their turn", seconds
+        )
+    turnstile.refuse(sent, now, seconds)
 
 
 def _is_refusal(outcome: Response | RolesError) -> bool:

@@ -1,8 +1,9 @@
 """Finding roles by name: the service has no such call, so the client walks the listing.
 
 If the client has seen a role with the name, it first gets the role with that ID. If that role
-still has the name, it is the one, since names are unique. Otherwise, or if more calls look for a
-name at the same moment than a walk has pages, the client walks the listing.
+still has the name, it is the one, since names are unique. Otherwise the client walks the listing;
+so it does where a walk is known to have fewer pages than there are calls that look for a name at
+the same moment.
 
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
 after the call was made, so that it sees every role that existed then. A call leaves the walk as
@@ -10,6 +11,7 @@ soon as its own role is found, and the calls that still wait continue it.
 """
 
 import copy
+import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
@@ -30,7 +32,7 @@ _SLICE_COST: Final = 200_000
 
 
 class KnownRoles:
-    """The IDs of the roles that a client saw last, by name; a few thousand at most.
+    """The IDs of the roles that a client saw last, by name; twenty thousand at most.
 
     An ID may be out of date: it only tells where to look first.
     """
@@ -42,17 +44,27 @@ class KnownRoles:
         self._parts: dict[str, dict[str, str]] = {}
         # The last page. Its names are read later, since the next page is often the same one again.
         self._unread: Sequence[Role] = ()
+        # Whether the end of the listing was seen, and nothing of it dropped since.
+        self._is_whole = False
 
     def learn(self, role: Role) -> None:
         """Keep the ID of a role."""
         if self._unread:
             self._read()
+        if len(role.name) > MAX_NAME:
+            return
         self._recent[role.name] = role.id
         if len(self._recent) >= MAX_LIMIT:
             self._end_part()
 
-    def learn_page(self, roles: Sequence[Role]) -> None:
-        """Keep the IDs of the roles of a page."""
+    def learn_page(self, roles: Sequence[Role], *, is_last: bool = False) -> None:
+        """Keep the IDs of the roles of a page.
+
+        Args:
+            roles: The roles.
+            is_last: Whether it is the last page of all roles.
+        """
+        self._is_whole |= is_last
         last = self._unread
         if not (last and len(roles) >= len(last) and roles[0].id == last[0].id):
             self._read()
@@ -62,7 +74,8 @@ class KnownRoles:
         """Keep the IDs of the roles of the last page, if that is still to be done."""
         if not self._unread:
             return
-        names = {role.name: role.id for role in self._unread}
+        # No role that can be asked for has a longer name; an answer can.
+        names = {role.name: role.id for role in self._unread if len(role.name) <= MAX_NAME}
         self._unread = ()
         if len(names) < MAX_LIMIT:
             self._recent |= names
@@ -84,6 +97,7 @@ class KnownRoles:
         self._parts[first] = part
         if len(self._parts) > _MAX_PARTS:
             del self._parts[next(iter(self._parts))]
+            self._is_whole = False
 
     def _newest_first(self) -> Iterator[dict[str, str]]:
         yield self._recent
@@ -102,9 +116,14 @@ class KnownRoles:
 
     @property
     def pages(self) -> int:
-        """How many pages a walk has at least, as far as is known."""
+        """How many pages the names that are kept fill."""
         self._read()
         return len(self._parts) + bool(self._recent)
+
+    @property
+    def walk_pages(self) -> float:
+        """How many pages a walk has; infinite if that is not known."""
+        return self.pages if self._is_whole else math.inf
 
 
 class _Caller:
@@ -140,12 +159,14 @@ class _SharedWalk:
     def is_over(self) -> bool:
         return self.walk.next is None or self.failure is not None
 
-    async def fetch_page(self, fetch: Fetch) -> None:
+    async def fetch_page(self, fetch: Fetch, is_late: Callable[[], bool]) -> None:
         assert self.walk.next is not None  # noqa: S101 - the walk is not over
         try:
             page = await fetch(self.walk.next)
             self.walk.advance(page)
         except RolesError as error:
+            if is_late():
+                raise  # The next of those that wait leads, and may have more time.
             self.failure = error
         else:
             self._record({role.name: role for role in reversed(page.roles)})
@@ -206,13 +227,20 @@ class NameLookup:
         self._known = known
         self._queues: dict[object, _Queue] = {}
 
-    async def find(self, name: str, fetch: Fetch, get: Callable[[str], Awaitable[Role]]) -> Role:
+    async def find(
+        self,
+        name: str,
+        fetch: Fetch,
+        get: Callable[[str], Awaitable[Role]],
+        is_late: Callable[[], bool],
+    ) -> Role:
         """Return the role with exactly this name.
 
         Args:
             name: What to look for.
             fetch: Gets a page, within the limits of the call that asks.
             get: Gets the role with an ID, within the same limits.
+            is_late: Tells whether these failed only because the call has too little time.
 
         Raises:
             NotFoundError: No role has the name; it carries the closest few that exist.
@@ -225,7 +253,9 @@ class NameLookup:
         queue = self._queues.setdefault(loop, _Queue())
         queue.callers += 1
         try:
-            return await self._find_known(name, queue, get) or await self._walk(name, queue, fetch)
+            return await self._find_known(name, queue, get) or await self._walk(
+                name, queue, fetch, is_late
+            )
         finally:
             queue.callers -= 1
             if not queue.callers:
@@ -241,7 +271,7 @@ class NameLookup:
             return None
         # Every call of this moment is counted before one of them is sent.
         await checkpoint()
-        if queue.callers > self._known.pages:
+        if queue.callers > self._known.walk_pages:
             return None
         try:
             role = await get(role_id)
@@ -255,7 +285,9 @@ class NameLookup:
             self._known.forget(name)
         return None
 
-    async def _walk(self, name: str, queue: _Queue, fetch: Fetch) -> Role:
+    async def _walk(
+        self, name: str, queue: _Queue, fetch: Fetch, is_late: Callable[[], bool]
+    ) -> Role:
         from anyio.lowlevel import checkpoint
 
         caller = _Caller(name)
@@ -265,7 +297,7 @@ class NameLookup:
             await checkpoint()
             while caller.role is None and not shared.is_over:
                 if queue.leads(caller, shared):
-                    await shared.fetch_page(fetch)
+                    await shared.fetch_page(fetch, is_late)
                 else:
                     await caller.wait()
         finally:

@@ -1,7 +1,8 @@
 """The pace that a client keeps under a rate limit, and whose turn it is; without I/O.
 
-`Pace` hears of sends and answers, and says when the next request may go. `Turnstile` lets requests
-go in the order in which their calls began. The caller has the clock, sleeps and wakes.
+`Pace` hears of sends and answers, and says when the next request may go. `Turnstile` lets the
+requests of one event loop go in the order in which their calls began. `Admission` is the pace of a
+client and its turnstile. The caller has the clock, sleeps and wakes.
 """
 
 import heapq
@@ -34,6 +35,10 @@ _USED_BURST: Final = 0.5
 """The part of the service's burst that is used: the rest allows for what is not exactly known."""
 _CATCH_UP: Final = 0.02
 """Seconds that a send may be late without lowering the rate: event loops wake up late."""
+_LONGEST_GAP: Final = 10.0
+"""Seconds between two requests at most, unless the service asks to wait longer."""
+_TICK: Final = 0.001
+"""Seconds that a measure takes at least: clocks have ticks."""
 _LONGEST_HOLD: Final = 3600.0
 """Seconds that a single answer can hold requests back at most."""
 _FORGOTTEN_AFTER: Final = 600.0
@@ -69,8 +74,9 @@ class Pace:
         "_plateau",
         "_rate",
         "_refusals",
-        "_refused_at",
+        "_refused_rate",
         "_resumed",
+        "_round_trip",
         "_since",
         "_start",
         "_until",
@@ -112,8 +118,10 @@ class Pace:
         self._since: float
         self._resumed: float
         self._until: float
-        self._refused_at: float
-        # When the requests were sent that were refused since the last hold.
+        # How long the first refused request took, and the rate at the last refusal.
+        self._round_trip: float
+        self._refused_rate: float
+        # When the requests were sent that were refused in the first hold.
         self._refusals: list[float]
 
     @property
@@ -176,15 +184,19 @@ class Pace:
             # assume that of a quarter of a second.
             self._burst_part, self._burst_span = (granted, span) if known else (0.0, -0.25)
             self._start = granted if known else granted / max(span, 1.0) / 2.0
-            self._refused_at = now - sent
-        elif self._learned:
-            self._learned = False
-            self._refused_at = self._rate
-            self._until = sent
-        else:
+            self._round_trip = now - sent
+        elif not self._learned:
             # Under way when the limit was met: it only shows how long the bucket stayed empty.
             self._until = max(self._until, sent)
-            self._refusals.append(sent)
+            if self._first:
+                self._refusals.append(sent)
+        elif sent >= (self._since + self._resumed) / 2.0:
+            # Sent after the hold, whose middle divides the two, since clocks tick late. An answer
+            # to an earlier request, which took longer than the hold, shows nothing of the time
+            # since.
+            self._learned = False
+            self._refused_rate = self._rate
+            self._until = sent
         self.retry_after = min(seconds, _LONGEST_HOLD)
         self.held_until = max(self.held_until, now + self.retry_after)
         if self.retry_after:
@@ -211,7 +223,7 @@ class Pace:
 
     def _learn_at_first(self) -> None:
         """Take what was granted among the requests that were under way when the limit was met."""
-        grants, round_trip = self._granted_in_time(), self._refused_at
+        grants, round_trip = self._granted_in_time(), self._round_trip
         span, granted = self._until - self._since, len(grants)
         overtaking = _OVERTAKING * round_trip
         # Requests that overtook the first refused one are of the burst.
@@ -220,7 +232,7 @@ class Pace:
         self._start = max(_FIRST_RATE, self._start) / max(1.0, self.retry_after)
         if granted > 1 and (rate := self._rate_while_empty(overtaking)):
             # Rather too low than too high, which would cost another hold.
-            self._goal = 0.97 * rate
+            self._goal = max(self._slowest(), 0.97 * rate)
             self._dip = min(_DIP[1], 0.5 / math.sqrt(granted))
             self._plateau = 2.6
         elif span > 0.3 * round_trip:
@@ -229,6 +241,7 @@ class Pace:
             # All went at once, so these show no rate, only more of the burst.
             self._burst_part += granted - overtaken
             self._burst_span += span
+        self._start = max(self._slowest(), self._start)
 
     def _rate_while_empty(self, overtaking: float) -> float:
         """Return the rate of the grants between the refused requests; 0 if they show none.
@@ -250,20 +263,27 @@ class Pace:
     def _learn(self) -> None:
         """Take what was granted between the last two refusals."""
         grants = self._granted_in_time()
-        measured = self._measure(grants)
-        if self._goal is None or measured <= self._refused_at * 0.95:
+        measured = max(self._slowest(), self._measure(grants))
+        if self._growth < (self._until - self._resumed) / 2.0:
+            # Most requests did not have to wait, so the service would have granted more.
+            measured = max(measured, min(self._goal or math.inf, self._refused_rate) * _SHRINK)
+        if self._goal is None or measured <= self._refused_rate * 0.95:
             is_sure = len(grants) >= 8  # noqa: PLR2004 - fewer may be chance, but not twice
             if self._goal is not None and self._is_sure and not is_sure:
-                measured = max(measured, min(self._goal, self._refused_at) * _SHRINK)
+                measured = max(measured, min(self._goal, self._refused_rate) * _SHRINK)
             self._goal, self._is_sure = measured, is_sure
             self._dip = min(_DIP[1], max(_DIP[0], 1.5 / max(1, len(grants))))
             longest = max(_PLATEAU[1], _PLATEAU_REQUESTS / measured)
             self._plateau = min(longest, max(_PLATEAU[0], 2.0 * (self._until - self._resumed)))
         else:
             # What was granted on the whole is refused now: the limit has shrunk.
-            self._goal = min(self._goal, self._refused_at) * _SHRINK
+            self._goal = min(self._goal, self._refused_rate) * _SHRINK
             self._dip = 0.1
             self._plateau = _PLATEAU[0]
+            self._goal = max(self._slowest(), self._goal)
+
+    def _slowest(self) -> float:
+        return 1.0 / max(_LONGEST_GAP, self.retry_after)
 
     def _granted_in_time(self) -> list[float]:
         """Return when each granted request was sent, up to the last refused one."""
@@ -276,9 +296,9 @@ class Pace:
         and from the moment when it was last full, no less.
         """
         number, end = len(grants), self._until
-        rate = max(0.5, number) / (end - self._since)
+        rate = max(0.5, number) / max(_TICK, end - self._since)
         for index, moment in enumerate(grants):
-            granted, span = number - index, end - moment
+            granted, span = number - index, max(_TICK, end - moment)
             refilled = granted - self._burst_part
             if moment >= self._resumed and refilled > 3 and span - self._burst_span > _CATCH_UP:  # noqa: PLR2004
                 fitting = (refilled + 0.5) / (span - self._burst_span)
@@ -326,7 +346,11 @@ class Turnstile:
 
     A call whose request has to wait joins the queue and asks how long. The first in the queue waits
     for the pace, the others until they are woken; then each asks again. A call that gives up
-    leaves. Only the first refusal takes longer the more calls wait.
+    leaves. Only the first refusal looks at every call that waits.
+
+    Args:
+        slots: How many requests may be under way.
+        pace: The pace of the client.
     """
 
     __slots__ = (
@@ -337,20 +361,22 @@ class Turnstile:
         "_queue",
         "_slots",
         "_ties",
-        "numbers",
         "pace",
     )
 
-    def __init__(self, slots: int) -> None:
-        self.pace: Pace = Pace()
+    def __init__(self, slots: int, pace: Pace) -> None:
+        self.pace: Pace = pace
         self._slots = self._free = slots
         self._answered: int
         self._busy_since: float
         self._ties = count()
-        self.numbers: Iterator[int] = count()
-        """The numbers of calls, as they begin."""
         self._queue: list[tuple[int, int, Turn]] = []
         self._deadlines: list[tuple[float, int, Turn]] = []
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether those that wait, wait for the pace and not for a slot."""
+        return self.pace.limited and self._free > 0
 
     def enter(self) -> bool:
         """Let a request go, unless it has to wait; each that went is followed by `exit`."""
@@ -361,22 +387,21 @@ class Turnstile:
         self._free -= 1
         return True
 
-    def restart(self) -> None:
-        """Forget what waits and what is under way in an event loop that was closed."""
-        self._queue.clear()
-        self._deadlines.clear()
-        self._free = self._slots
-
-    def exit(self, sent: float) -> None:
-        """Note that a request, which was sent at `sent`, has ended."""
-        if not self._answered:
-            self._busy_since = sent
-        self._answered += 1
+    def exit(self, sent: float | None) -> None:
+        """Note that a request has ended, which was sent at `sent`; None if no answer came."""
+        if sent is not None:
+            if not self._answered:
+                self._busy_since = sent
+            self._answered += 1
         if self._queue:
             self._give_back()
-        elif self._free < self._slots:
-            # Not so for a request that ends after its event loop was closed.
+        else:
             self._free += 1
+
+    def abandon(self) -> None:
+        """Wake nobody any more."""
+        self._queue.clear()
+        self._deadlines.clear()
 
     def join(self, turn: Turn) -> None:
         """Queue a call."""
@@ -406,17 +431,20 @@ class Turnstile:
             turn.left = False
             self.join(turn)
             self._give_back()
-        if not self._free or turn.is_late or not self._is_first(turn):
-            return math.inf
-        ready = self.pace.ready_at()
-        turn.is_late = turn.deadline <= max(ready, now) or ready - now > turn.patience
-        self._tell_late(_ONE_BATCH, max(ready, now))
         if turn.is_late:
             return math.inf
-        if ready > now:
-            return ready - now
-        self._free -= 1
+        # Whoever goes first, nobody goes before `ready`.
+        ready, held = self.pace.ready_at(), self.pace.held_until
+        turn.is_late = turn.deadline <= max(ready, now) or held - now > turn.patience
+        if not self._free or not self._is_first(turn):
+            return math.inf
+        self._tell_late(_ONE_BATCH, max(ready, now))
+        if turn.is_late or ready > now:
+            return math.inf if turn.is_late else ready - now
         self.pace.send(now)
+        if self._free == self._slots:
+            self._answered = 0
+        self._free -= 1
         self.leave(turn)
         return 0.0
 
@@ -450,8 +478,7 @@ class Turnstile:
                 turn.left = turn.has_slot = True
                 turn.wake()
                 return
-        if self._free < self._slots:
-            self._free += 1
+        self._free += 1
         self._wake_first()
 
     def _is_first(self, turn: Turn) -> bool:
@@ -478,3 +505,25 @@ class Turnstile:
                 most -= 1
                 turn.is_late = True
                 turn.wake()
+
+
+class Admission:
+    """What lets the requests of a client and of its copies go.
+
+    Args:
+        slots: How many requests may be under way.
+    """
+
+    __slots__ = ("_slots", "numbers", "pace", "turnstile")
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self.pace: Pace = Pace()
+        self.numbers: Iterator[int] = count()
+        """The numbers of calls, as they begin."""
+        self.turnstile: Turnstile = Turnstile(slots, self.pace)
+
+    def restart(self) -> None:
+        """Let nothing that an event loop left behind, when it was closed, count any more."""
+        self.turnstile.abandon()
+        self.turnstile = Turnstile(self._slots, self.pace)

@@ -41,8 +41,12 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    def check_open(self) -> None:
-        """Raise `ClientStateError` if no call can be made."""
+    def check_open(self) -> bool:
+        """Raise `ClientStateError` if no call can be made.
+
+        Returns:
+            Whether a call is the first in a new event loop, the one before it being closed.
+        """
 
     @abstractmethod
     def now(self) -> float:

@@ -14,7 +14,7 @@ from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import check_api_key, check_type
 from arize_roles_async._errors import ClientStateError, RolesConnectionError, RolesTimeoutError
 from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
-from arize_roles_async._pace import Turnstile
+from arize_roles_async._pace import Admission
 from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
@@ -70,7 +70,7 @@ class FakeRolesClient(BaseRolesClient):
         """The account behind the client."""
         transport = AccountTransport(self.account, api_key)
         super().__init__(
-            transport, Timeouts.of(timeout), RetryPolicy.of(retry), Turnstile(max_concurrency)
+            transport, Timeouts.of(timeout), RetryPolicy.of(retry), Admission(max_concurrency)
         )
 
     def __repr__(self) -> str:
@@ -86,21 +86,23 @@ class AccountTransport(Transport):
         self._closed = False
         self._loop: _Loop | None = None
 
-    def check_open(self) -> None:
+    def check_open(self) -> bool:
         if self._closed:
             raise ClientStateError("the client is closed")
-        self._enter_loop()
+        return self._enter_loop()
 
-    def _enter_loop(self) -> None:
+    def _enter_loop(self) -> bool:
         """Bind the client to the running event loop, unless it belongs to another open one."""
         loop = _running_loop()
-        if self._loop is not loop:
-            if self._loop is not None and _is_open(self._loop):
-                raise ClientStateError(
-                    "the client belongs to another event loop that is still open; make a client "
-                    "for each loop"
-                )
-            self._loop = loop
+        if self._loop is loop:
+            return False
+        if self._loop is not None and _is_open(self._loop):
+            raise ClientStateError(
+                "the client belongs to another event loop that is still open; make a client for "
+                "each loop"
+            )
+        self._loop = loop
+        return True
 
     async def send(self, request: Request, call: Call) -> Response:
         self.check_open()

@@ -24,7 +24,6 @@ from arize_roles_async._call import Operation
 from arize_roles_async._config import configure
 from arize_roles_async._errors import RolesError
 from arize_roles_async._options import RetryPolicy, Timeouts, retry_after
-from arize_roles_async._pace import Turnstile
 from arize_roles_async._requests import is_role_id
 from arize_roles_async._secrets import Secret
 from arize_roles_async._text import one_line
@@ -151,7 +150,7 @@ async def record_service(
             headers=Secret(None),
             allow_http=False,
         )
-        return AiohttpTransport(config, None, Turnstile(1), sleep)
+        return AiohttpTransport(config, None, sleep)
 
     known, unknown = connect(Secret(None)), connect(Secret(_NO_KEY))
 

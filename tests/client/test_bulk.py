@@ -11,6 +11,7 @@ import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    NotFoundError,
     OutcomeUnknownError,
     RateLimitError,
     Request,
@@ -22,7 +23,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._call import Call
+from arize_roles_async._call import Call, TimeLimit
 from arize_roles_async._pace import Pace, Turnstile
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import account_at_noon
@@ -136,6 +137,28 @@ class TestBulkJob:
         assert [call.arguments["name"] for call in account.calls] == [
             *("Role 0", "Role 0", "Role 1", "Role 2"),
         ]
+
+    def test_after_a_shared_walk(self) -> None:
+        """A call whose name another call found waits for its turn from then on."""
+        account = account_at_noon()
+        for number in range(300):
+            account.add_role(f"Role {number}")
+        account.fail("create", 429, times=1, retry_after=1)
+        account.slow_down(5.0, operation="list")
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None)
+            await roles.create(name="Team", permissions=["PROJECT_READ"])
+
+            def rename(number: int) -> Callable[[], Awaitable[object]]:
+                return lambda: roles.update(role=f"Role {number}", name=f"New {number}")
+
+            await gather([rename(number) for number in (1, 2, 3)])
+
+        anyio.run(main)
+        listed = [call.at for call in account.calls if call.operation == "list"]
+        updated = [call.at for call in account.calls if call.operation == "update"]
+        assert (updated[-1] - listed[-1]).total_seconds() < 5.0 + 1.0
 
     def test_other_failure(self) -> None:
         """Under a hold, a call that another failure asks to wait longer does so."""
@@ -266,6 +289,37 @@ class TestFailure:
 
         anyio.run(main)
 
+    def test_shared_walk(self) -> None:
+        """Calls that share a walk fail each for its own time, not for that of the one that asks."""
+        account = account_at_noon()
+        last = [account.add_role(f"Role {number}") for number in range(150)][-1]
+        account.slow_down(2.0, operation="list")
+        account.fail("list", 429, after=2, times=1, retry_after=5)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=10.0)
+
+            transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+            await roles.get(role_id=last.id)
+
+            async def find(seconds: float, name: str) -> Role:
+                await transport.sleep(seconds)
+                account.add_role(name)  # too late for the walk before
+                return await roles.get(role=name)
+
+            other, early, late = await gather(
+                [
+                    lambda: roles.get(role="nobody"),
+                    lambda: find(1.0, "Early"),
+                    lambda: find(3.5, "Late"),
+                ]
+            )
+            assert isinstance(other, NotFoundError)
+            assert isinstance(early, RateLimitError)
+            assert isinstance(late, Role)
+
+        anyio.run(main)
+
     def test_unsettled(self) -> None:
         """A change that may have been made stays of unknown outcome while it waits its turn."""
         account = account_at_noon()
@@ -331,9 +385,57 @@ def test_unlimited() -> None:
         await gather(creates(roles, 100))
 
     anyio.run(main)
-    pace = roles._turnstile.pace  # pyright: ignore[reportPrivateUsage]
+    pace = roles._admission.pace  # pyright: ignore[reportPrivateUsage]
     assert not pace.limited
     assert pace.rate == math.inf
+
+
+def test_another_loop() -> None:
+    """What an event loop left behind when it was closed keeps nobody waiting in the next one."""
+    account = account_at_noon()
+    account.fail("get", "silent", times=1)
+    roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None), max_concurrency=1)
+    role = account.add_role("Role")
+    loop = asyncio.new_event_loop()
+    left = [loop.create_task(roles.get(role_id=role.id)) for _ in range(2)]
+    for task in left:
+        setattr(task, "_log_destroy_pending", False)  # noqa: B010 - they are left on purpose
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+
+    assert asyncio.run(asyncio.wait_for(roles.get(role_id=role.id), 5.0)) == role
+
+
+@pytest.mark.asyncio
+async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that began before the limit was met, and ends in its queue, was held back by it."""
+    account = account_at_noon()
+    account.fail("get", 429, times=1, retry_after=5)
+    roles = FakeRolesClient(account, max_concurrency=1)
+    transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+    calls: list[Call] = []
+    limit = transport.time_limit
+
+    def note(call: Call) -> TimeLimit:
+        calls.append(call)
+        return limit(call)
+
+    async def sleep(seconds: float) -> None:
+        del seconds
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(transport, "time_limit", note)
+    monkeypatch.setattr(transport, "sleep", sleep)
+    waiting = [asyncio.ensure_future(roles.get(role_id=ROLE_ID)) for _ in range(2)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    for task in reversed(waiting):
+        task.cancel()
+    await asyncio.wait(waiting)
+
+    _, second = calls
+    assert second.held_back is not None
+    assert second.held_back[1] == 5.0
 
 
 @pytest.mark.asyncio

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from arize_roles_async import ForbiddenError, NotFoundError, Role, RoleRenamedError
+from arize_roles_async import ForbiddenError, NotFoundError, Role, RoleRenamedError, _lookup
 from arize_roles_async._lookup import KnownRoles
 from arize_roles_async._requests import UpdateRole
 from arize_roles_async._wire import Request, delete_request, update_request
@@ -101,6 +101,40 @@ class TestRequests:
 
         assert [role.name for role in found] == [f"Role {index}" for index in range(100)]
         assert len(account.calls) <= 60
+
+    async def test_few_known(self) -> None:
+        """Where only some roles were seen, a walk may be long: each is asked for by its ID."""
+        account = account_of(5000)
+        roles = FakeRolesClient(account)
+        for role in (account.roles[17], account.roles[4000]):
+            await roles.get(role_id=role.id)
+        account.clear_calls()
+
+        names = [account.roles[17].name, account.roles[4000].name]
+        await asyncio.gather(*(roles.get(role=name) for name in names))
+
+        assert operations(account) == ["get", "get"]
+
+    async def test_more_than_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So it is where there are more roles than names are kept."""
+        monkeypatch.setattr(_lookup, "_MAX_PARTS", 2)
+        account, roles = await self.walked()
+
+        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(4)))
+
+        assert operations(account) == ["get"] * 4
+
+    async def test_filtered(self) -> None:
+        """The end of the predefined roles alone does not show how long a walk is."""
+        account = account_of(250)
+        roles = FakeRolesClient(account)
+        await roles.list(is_predefined=False, limit=100)
+        await roles.list(is_predefined=True)
+        account.clear_calls()
+
+        await asyncio.gather(*(roles.get(role=f"Role {249 - index}") for index in range(4)))
+
+        assert operations(account) == ["get"] * 4
 
     async def test_some(self) -> None:
         """Ten known names at one moment are ten requests."""
@@ -288,6 +322,17 @@ class TestMemory:
 
         assert known.find(roles[0].name) == roles[0].id
         assert known.pages == 3
+
+    def test_long_name(self) -> None:
+        """A name that is longer than any role's is not kept, so that no answer fills the memory."""
+        known = KnownRoles()
+        long = attrs.evolve(self.page(0, 1)[0], name="x" * 256)
+
+        known.learn(long)
+        assert known.pages == 0
+        known.learn_page([long])
+
+        assert known.pages == 0
 
     def test_newest(self) -> None:
         """The newest of two IDs for a name counts, and both are forgotten together."""

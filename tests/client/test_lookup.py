@@ -14,6 +14,7 @@ from arize_roles_async import (
     NotFoundError,
     PaginationMetadata,
     Role,
+    RolesTimeoutError,
 )
 from arize_roles_async._lookup import (
     KnownRoles,
@@ -36,6 +37,8 @@ class Listing:
         self.asked: list[tuple[str, str]] = []
         self.answered = {cursor: asyncio.Event() for cursor in self.pages}
         self.lookup = NameLookup(KnownRoles())
+        self.late: set[str] = set()
+        """The calls that have too little time for a page."""
 
     def answer(self, *cursors: str) -> None:
         for cursor in cursors:
@@ -45,6 +48,8 @@ class Listing:
         async def fetch(request: ListRoles) -> ListRolesResponse:
             cursor = request.cursor or "0"
             self.asked.append((caller, cursor))
+            if caller in self.late:
+                raise RolesTimeoutError("too late", seconds=1.0)
             await self.answered[cursor].wait()
             role = Role(
                 id=f"id of {self.pages[cursor]}",
@@ -61,7 +66,7 @@ class Listing:
         async def get(role_id: str) -> Role:
             raise AssertionError(f"no role is known yet, not {role_id} either")
 
-        return await self.lookup.find(name, fetch, get)
+        return await self.lookup.find(name, fetch, get, lambda: caller in self.late)
 
 
 async def settle() -> None:
@@ -114,6 +119,19 @@ class TestSharedWalk:
 
         assert (await second).name == "B"
         assert listing.asked == [("first", "0"), ("first", "1"), ("second", "1")]
+
+    async def test_leader_late(self) -> None:
+        """If the call that fetches has too little time, another one asks for the page again."""
+        listing = Listing("A", "B", "C")
+        listing.late = {"first"}
+        first = asyncio.ensure_future(listing.find("first", "C"))
+        second = asyncio.ensure_future(listing.find("second", "B"))
+        listing.answer("0", "1")
+
+        with pytest.raises(RolesTimeoutError, match="too late"):
+            await first
+        assert (await second).name == "B"
+        assert listing.asked == [("first", "0"), ("second", "0"), ("second", "1")]
 
     async def test_waiting_cancelled(self) -> None:
         """A call that waits for another one to fetch can be cancelled."""
@@ -266,7 +284,7 @@ class TestClosest:
             raise AssertionError(role_id)
 
         with pytest.raises(NotFoundError) as caught:
-            await NameLookup(KnownRoles()).find(name, fetch, get)
+            await NameLookup(KnownRoles()).find(name, fetch, get, lambda: False)
         error = caught.value
         assert (error.name, error.status) == (name, 404)
         assert (error.method, error.path) == ("GET", "/v2/roles")
@@ -340,7 +358,7 @@ class TestKnown:
                 roles=(named("A", "new"),), pagination=PaginationMetadata(has_more=False)
             )
 
-        assert (await lookup.find("A", fetch, get)).id == "new"
+        assert (await lookup.find("A", fetch, get, lambda: False)).id == "new"
         assert known.find("A") == "new"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
-from arize_roles_async._pace import Turn, Turnstile
+from arize_roles_async._pace import Pace, Turn, Turnstile
 
 FIRST = 40
 """The requests that go out before a limit can be known."""
@@ -54,14 +54,17 @@ class Simulation:
         *,
         latency: float = 0.04,
         jitter: float = 0.0,
+        late: float = 0.0,
         slots: int = 40,
         seed: int = 0,
     ) -> None:
         self.limit = limit
         self.now = 0.0
-        self.turnstile = Turnstile(slots)
+        self.turnstile = Turnstile(slots, Pace())
         self._latency = latency
         self._jitter = jitter
+        self._late = late
+        """The share of answers that come one to three seconds late."""
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._ties = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -72,7 +75,7 @@ class Simulation:
     def run(self, calls: int, *, timeout: float = math.inf, patience: float = 20.0) -> Outcome:
         """Start so many calls at once, and let time pass until none is left."""
         self._completed: list[int] = []
-        self._late: list[int] = []
+        self._gave_up: list[int] = []
         self._sent: list[int] = []
         self._moments: list[float] = []
         self._attempts = [0] * calls
@@ -92,7 +95,7 @@ class Simulation:
             seconds=(self.now - begun) / (self._ideal(calls) + self._latency),
             refused=self._refused / max(1, len(self._completed)),
             completed=self._completed,
-            late=self._late,
+            late=self._gave_up,
             attempts=self._attempts,
             counted=max(self._counted),
             sent=self._sent,
@@ -122,7 +125,7 @@ class Simulation:
         seconds = self.turnstile.ask(turn, self.now)
         if turn.is_late:
             self.turnstile.leave(turn)
-            self._late.append(number)
+            self._gave_up.append(number)
         elif seconds == 0.0:
             self._send(number)
         elif seconds < math.inf:
@@ -136,6 +139,8 @@ class Simulation:
         sent = self.now
         there = self._latency * (0.5 + self._jitter * self._random.expovariate(2.0))
         back = self._latency * (0.5 + self._jitter * self._random.expovariate(2.0))
+        if self._late and self._random.random() < self._late:
+            back += self._random.uniform(1.0, 3.0)
 
         def arrive() -> None:
             seconds = self._take_token()

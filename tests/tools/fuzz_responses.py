@@ -32,7 +32,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._pace import Turnstile
+from arize_roles_async._pace import Admission
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
@@ -224,8 +224,8 @@ class _Canned(Transport):
         assert self._sent < 10
         return self._response
 
-    def check_open(self) -> None:
-        pass
+    def check_open(self) -> bool:
+        return False
 
     def now(self) -> float:
         return 0.0
@@ -292,7 +292,7 @@ def fuzz_wire(examples: int) -> None:
             status=status, headers=CIMultiDict(headers), body=body, secret="AI Engineer"
         )
         roles = BaseRolesClient(
-            _Canned(response), Timeouts(), RetryPolicy(attempts=2), Turnstile(40)
+            _Canned(response), Timeouts(), RetryPolicy(attempts=2), Admission(40)
         )
         run_to_its_end(_ends_well(operation, roles))
 
