@@ -57,7 +57,8 @@ class RolesClient(Protocol):
         Args:
             role_id: Its ID, used as it is.
             role: Its ID or its name. Strict base64 of UTF-8 text with a colon in it is an ID;
-                anything else is a name, found by walking the list.
+                anything else is a name. A role that the client has seen is asked for by its ID;
+                other names are found by walking the list.
 
         Raises:
             NotFoundError: There is no such role; for a name, with the closest names.

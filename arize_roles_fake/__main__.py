@@ -93,7 +93,7 @@ def _add_serve(
         "--api-key",
         metavar="KEY",
         help=f"the only API key that the account knows; else {_KEY_VARIABLE} in the environment, "
-        f"else the account file's keys, else {DEFAULT_API_KEY}",
+        f"else the account file's keys, else {DEFAULT_API_KEY} without a file",
     )
     keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this key")
     server.add_argument(

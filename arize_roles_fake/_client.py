@@ -38,7 +38,8 @@ class FakeRolesClient(BaseRolesClient):
     ```
 
     Time is the account's: waits between attempts and scripted latency make it pass without
-    waiting, and count against the limits as they would for the real client.
+    waiting, and count against the limits as they would for the real client. But that its time is up
+    a call that waits for its turn notices only when its turn comes.
 
     Args:
         account: The account behind it; a fresh one of its own unless given.
@@ -211,7 +212,7 @@ class _TimeIsUpError(Exception):
 
 
 class _AccountTimeLimit(TimeLimit):
-    """A call's block on the account's clock, which passes only while a request is answered."""
+    """A call's block on the account's clock, which passes only while calls wait for it."""
 
     __slots__ = ("_call",)
 
