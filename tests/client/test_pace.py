@@ -877,7 +877,7 @@ class TestTurnstile:
     ids=["20/5", "100/20", "300 at 100/20", "7/1", "halving", "doubling", "falling", "slow"],
 )
 class TestBulkJob:
-    """A thousand calls at once, without a timeout, in simulated time."""
+    """Many calls at once, without a timeout, in simulated time."""
 
     @pytest.mark.parametrize("jitter", [0.0, 0.05, 0.1])
     def test_holds(
@@ -940,7 +940,7 @@ class TestFastLimit:
 
 class TestDeadline:
     def test_certain(self) -> None:
-        """Calls whose time ends in a hold fail when it begins, never sent."""
+        """Calls whose time ends in a hold fail when it begins, only the one that met it sent."""
         simulation = Simulation(Limit(0.1, 1), slots=1)
 
         outcome = simulation.run(100, timeout=9.0, patience=math.inf)
@@ -980,7 +980,7 @@ def test_any_limit(
     latency: float,
     seed: int,
 ) -> None:
-    """Whatever the limit is, every call ends, and little more than two volleys are refused."""
+    """Whatever the limit, and however late an answer, every call ends, and few are refused."""
     limit = Limit(rate, burst, retry_after, halfway)
     simulation = Simulation(limit, jitter=jitter, late=late, latency=latency, seed=seed)
 
