@@ -232,7 +232,7 @@ class Pace:
         self._start = max(_FIRST_RATE, self._start) / max(1.0, self.retry_after)
         if granted > 1 and (rate := self._rate_while_empty(overtaking)):
             # Rather too low than too high, which would cost another hold.
-            self._goal = max(self._slowest(), 0.97 * rate)
+            self._goal = 0.97 * rate
             self._dip = min(_DIP[1], 0.5 / math.sqrt(granted))
             self._plateau = 2.6
         elif span > 0.3 * round_trip:
@@ -241,7 +241,6 @@ class Pace:
             # All went at once, so these show no rate, only more of the burst.
             self._burst_part += granted - overtaken
             self._burst_span += span
-        self._start = max(self._slowest(), self._start)
 
     def _rate_while_empty(self, overtaking: float) -> float:
         """Return the rate of the grants between the refused requests; 0 if they show none.
@@ -262,8 +261,8 @@ class Pace:
 
     def _learn(self) -> None:
         """Take what was granted between the last two refusals."""
-        grants = self._granted_in_time()
-        measured = max(self._slowest(), self._measure(grants))
+        grants, slowest = self._granted_in_time(), self._slowest()
+        measured = max(slowest, self._measure(grants))
         if self._growth < (self._until - self._resumed) / 2.0:
             # Most requests did not have to wait, so the service would have granted more.
             measured = max(measured, min(self._goal or math.inf, self._refused_rate) * _SHRINK)
@@ -277,10 +276,9 @@ class Pace:
             self._plateau = min(longest, max(_PLATEAU[0], 2.0 * (self._until - self._resumed)))
         else:
             # What was granted on the whole is refused now: the limit has shrunk.
-            self._goal = min(self._goal, self._refused_rate) * _SHRINK
+            self._goal = max(slowest, min(self._goal, self._refused_rate) * _SHRINK)
             self._dip = 0.1
             self._plateau = _PLATEAU[0]
-            self._goal = max(self._slowest(), self._goal)
 
     def _slowest(self) -> float:
         return 1.0 / max(_LONGEST_GAP, self.retry_after)
@@ -310,10 +308,11 @@ class Pace:
 
     def _grow(self) -> None:
         if self._goal is None:
-            self._rate = self._start * 2.0 ** min(self._growth / _DOUBLED_IN, _MOST_DOUBLINGS)
+            rate = self._start * 2.0 ** min(self._growth / _DOUBLED_IN, _MOST_DOUBLINGS)
         else:
             beyond = self._growth / self._plateau - 1.0
-            self._rate = self._goal * (1.0 + self._dip * beyond**3)
+            rate = self._goal * (1.0 + self._dip * beyond**3)
+        self._rate = max(self._slowest(), rate)
 
 
 def _do_nothing() -> None:

@@ -466,7 +466,7 @@ class TestRate:
         assert pace.rate == close(0.6 * 0.8 * before)  # from below, as one grant says little
 
     def test_longest_gap(self) -> None:
-        """However often the service refuses, requests go at most about ten seconds apart."""
+        """However often the service refuses, requests go at most ten seconds apart."""
         pace = refused_pace()
         for _ in range(50):
             now = pace.ready_at()
@@ -475,7 +475,7 @@ class TestRate:
             pace.refuse(pace.ready_at(), pace.ready_at(), 1.0, granted=0, span=0.0)
         pace.send(pace.ready_at())
 
-        assert 1.0 / pace.rate < 17.0
+        assert 1.0 / pace.rate == close(10.0)
 
     def test_rises(self) -> None:
         """Requests that had to wait raise the rate, in the end beyond what was measured."""
@@ -1013,4 +1013,4 @@ def test_any_history(steps: list[tuple[str, float, float]]) -> None:
             pace.refuse(now - age, now, 1.0, granted=3, span=age)
         if pace.limited:
             assert pace.rate > 0.0
-            assert pace.ready_at() - max(now, pace.held_until) < 17.0
+            assert pace.ready_at() - max(now, pace.held_until) < 10.01
