@@ -271,7 +271,7 @@ class BaseRolesClient(RolesClient):
         return role
 
     async def _find(self, call: Call, name: str) -> Role:
-        # Other calls may have fetched the pages so far, which takes time.
+        # While other calls fetched pages, this one was told of no time.
         def fetch(page: ListRoles) -> Awaitable[ListRolesResponse]:
             call.seen = self._transport.now()
             return self._fetch(call, page)
@@ -439,11 +439,13 @@ class BaseRolesClient(RolesClient):
                     now = transport.now()
         except BaseException:
             # What ends the wait may be the limit on the time of the call.
-            call.held_back = (request, pace.wait(now)) if turnstile.is_paced else None
+            if turnstile.is_paced:
+                call.held_back = (request, pace.wait(transport.now()))
             turnstile.leave(turn)
             raise
         if turn.is_late:
-            call.held_back = (request, pace.wait(now)) if pace.limited else None
+            if pace.limited:
+                call.held_back = (request, pace.wait(now))
             turnstile.leave(turn)
             raise call.miss_turn()
         logger.debug("%s waited %.3f s for its turn", request, now - started)

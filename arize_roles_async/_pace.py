@@ -191,9 +191,8 @@ class Pace:
             if self._first:
                 self._refusals.append(sent)
         elif sent >= (self._since + self._resumed) / 2.0:
-            # Sent after the hold, whose middle divides the two, since clocks tick late. An answer
-            # to an earlier request, which took longer than the hold, shows nothing of the time
-            # since.
+            # Sent after the hold: in its second half, as clocks tick late. A refusal of a request
+            # that was sent before the hold, and took longer, tells nothing of the rate since.
             self._learned = False
             self._refused_rate = self._rate
             self._until = sent
@@ -263,24 +262,26 @@ class Pace:
         """Take what was granted between the last two refusals."""
         grants, slowest = self._granted_in_time(), self._slowest()
         measured = max(slowest, self._measure(grants))
+        shrunk = min(self._goal or math.inf, self._refused_rate) * _SHRINK
         if self._growth < (self._until - self._resumed) / 2.0:
             # Most requests did not have to wait, so the service would have granted more.
-            measured = max(measured, min(self._goal or math.inf, self._refused_rate) * _SHRINK)
+            measured = max(measured, shrunk)
         if self._goal is None or measured <= self._refused_rate * 0.95:
             is_sure = len(grants) >= 8  # noqa: PLR2004 - fewer may be chance, but not twice
             if self._goal is not None and self._is_sure and not is_sure:
-                measured = max(measured, min(self._goal, self._refused_rate) * _SHRINK)
+                measured = max(measured, shrunk)
             self._goal, self._is_sure = measured, is_sure
             self._dip = min(_DIP[1], max(_DIP[0], 1.5 / max(1, len(grants))))
             longest = max(_PLATEAU[1], _PLATEAU_REQUESTS / measured)
             self._plateau = min(longest, max(_PLATEAU[0], 2.0 * (self._until - self._resumed)))
         else:
             # What was granted on the whole is refused now: the limit has shrunk.
-            self._goal = max(slowest, min(self._goal, self._refused_rate) * _SHRINK)
+            self._goal = max(slowest, shrunk)
             self._dip = 0.1
             self._plateau = _PLATEAU[0]
 
     def _slowest(self) -> float:
+        """Return the rate below which the pace never falls."""
         return 1.0 / max(_LONGEST_GAP, self.retry_after)
 
     def _granted_in_time(self) -> list[float]:

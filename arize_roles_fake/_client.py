@@ -38,8 +38,8 @@ class FakeRolesClient(BaseRolesClient):
     ```
 
     Time is the account's: waits between attempts and scripted latency make it pass without
-    waiting, and count against the limits as they would for the real client. But that its time is up
-    a call that waits for its turn notices only when its turn comes.
+    waiting, and count against the limits as they would for the real client. One thing differs: a
+    call that waits for a free slot notices that its time is up only when it gets one.
 
     Args:
         account: The account behind it; a fresh one of its own unless given.

@@ -152,10 +152,12 @@ class TestRestart:
         old.join(turn)
         admission.restart()
 
-        assert admission.turnstile.enter()
-        admission.turnstile.exit(0.0)
-        admission.turnstile.refuse(0.0, 0.5, 2.0)
-        assert admission.turnstile.ask(Turn(2, math.inf, math.inf), 0.6) == math.inf
+        new, second = admission.turnstile, Turn(2, math.inf, math.inf)
+        assert new.enter()
+        new.exit(0.0)
+        new.refuse(0.0, 0.5, 2.0)
+        new.join(second)
+        assert new.ask(second, 0.6) == close(1.9)
         assert woken == []
         assert not turn.is_late
 
