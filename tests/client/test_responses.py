@@ -1,6 +1,7 @@
 """What a response object can do: data and back, introspection, repr, and Python's own protocols."""
 
 import copy
+import gc
 import json
 import pickle
 import traceback
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -445,6 +447,11 @@ class TestProtocols:
     def test_evolve(self) -> None:
         """`attrs.evolve` makes a changed copy."""
         assert attrs.evolve(ROLE, name="Other").to_dict() == {**ROLE_DATA, "name": "Other"}
+
+    def test_layout(self) -> None:
+        """msgspec fills a role as fast as one of its own, and the garbage collector skips it."""
+        assert issubclass(Role, msgspec.Struct)
+        assert not gc.is_tracked(ROLE)
 
     def test_asdict(self) -> None:
         """`attrs.asdict` gives the values as they are."""
