@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import math
 import os
 import re
 import socket
@@ -449,8 +450,9 @@ class AiohttpTransport(Transport):
         await self._sleep(seconds)
         self._skipped += max(0.0, end - self.now())
 
-    def event(self) -> Event:
-        return _Event(self._deadlines.loop)
+    def event(self, call: Call) -> Event:
+        del call  # Its limit ends the wait.
+        return _Event(self._deadlines.loop, None if self._sleep is asyncio.sleep else self.sleep)
 
     def time_limit(self, call: Call) -> TimeLimit:
         return Deadline(self._deadlines, call)
@@ -489,19 +491,43 @@ async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
 
 
 class _Event:
-    """An event for one task; asyncio's keeps a list of those that wait, which takes longer."""
+    """An event for one task; asyncio's keeps a list of those that wait, which takes longer.
 
-    __slots__ = ("_future",)
+    Args:
+        loop: The running event loop.
+        sleep: The sleep that was injected, if one was; no event can end it.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._future = loop.create_future()
+    __slots__ = ("_future", "_loop", "_sleep")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sleep: Callable[[float], Awaitable[object]] | None,
+    ) -> None:
+        self._loop = loop
+        self._sleep = sleep
+        self._future: asyncio.Future[bool] = loop.create_future()
 
     def set(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
+        self._finish(was_set=True)
 
-    def wait(self) -> Awaitable[object]:
-        return self._future
+    def wait(self, seconds: float) -> Awaitable[bool]:
+        return self._future if seconds == math.inf else self._wait(seconds)
+
+    async def _wait(self, seconds: float) -> bool:
+        if self._sleep is not None:
+            await self._sleep(seconds)
+            return self._future.done()
+        timer = self._loop.call_later(seconds, functools.partial(self._finish, was_set=False))
+        try:
+            return await self._future
+        finally:
+            timer.cancel()
+
+    def _finish(self, *, was_set: bool) -> None:
+        if not self._future.done():
+            self._future.set_result(was_set)
 
 
 class _Connections:

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -428,15 +427,13 @@ class BaseRolesClient(RolesClient):
         now = started
         try:
             while (seconds := turnstile.ask(turn, now)) and not turn.is_late:
-                if seconds < math.inf:
-                    await transport.sleep(seconds)
-                    # Clocks may tick late, and an injected sleep may take no time.
-                    now = max(now + seconds, transport.now())
-                else:
-                    event = transport.event()
-                    turn.wake = event.set
-                    await event.wait()
+                event = transport.event(call)
+                turn.wake = event.set
+                if await event.wait(seconds):
                     now = transport.now()
+                else:
+                    # Clocks may tick late.
+                    now = max(now + seconds, transport.now())
         except BaseException:
             # What ends the wait may be the limit on the time of the call.
             if turnstile.is_paced:

@@ -323,7 +323,16 @@ def _do_nothing() -> None:
 class Turn:
     """A call that waits until its request may go."""
 
-    __slots__ = ("deadline", "has_slot", "is_late", "left", "number", "patience", "wake")
+    __slots__ = (
+        "deadline",
+        "has_slot",
+        "is_late",
+        "knows_when",
+        "left",
+        "number",
+        "patience",
+        "wake",
+    )
 
     def __init__(self, number: int, deadline: float, patience: float) -> None:
         self.number: int = number
@@ -335,6 +344,8 @@ class Turn:
         """Whether it is certain that the request cannot go in time."""
         self.has_slot: bool = False
         """Whether another call's slot was handed over to it."""
+        self.knows_when: bool = False
+        """Whether it was told for how long to wait, and so asks again by itself."""
         self.left: bool = False
         """Whether it has stopped waiting."""
         self.wake: Callable[[], object] = _do_nothing
@@ -345,8 +356,8 @@ class Turnstile:
     """Lets requests go in the order in which their calls began, at most `slots` at once.
 
     A call whose request has to wait joins the queue and asks how long. The first in the queue waits
-    for the pace, the others until they are woken; then each asks again. A call that gives up
-    leaves. Only the first refusal looks at every call that waits.
+    for the pace, unless a hold grows meanwhile, the others until they are woken; then each asks
+    again. A call that gives up leaves. Only the first refusal looks at every call that waits.
 
     Args:
         slots: How many requests may be under way.
@@ -436,10 +447,12 @@ class Turnstile:
         # Whoever goes first, nobody goes before `ready`.
         ready, held = self.pace.ready_at(), self.pace.held_until
         turn.is_late = turn.deadline <= max(ready, now) or held - now > turn.patience
+        turn.knows_when = False
         if not self._free or not self._is_first(turn):
             return math.inf
         self._tell_late(_ONE_BATCH, max(ready, now))
         if turn.is_late or ready > now:
+            turn.knows_when = not turn.is_late
             return math.inf if turn.is_late else ready - now
         self.pace.send(now)
         if self._free == self._slots:
@@ -468,7 +481,11 @@ class Turnstile:
         if not self.pace.limited:
             for _, _, turn in self._queue:
                 self._watch(turn)
+        held = self.pace.held_until
         self.pace.refuse(sent, now, seconds, granted=granted, span=span)
+        self._drop_left()
+        if self._queue and self.pace.held_until > held:
+            self._queue[0][2].wake()
 
     def _give_back(self) -> None:
         """Hand a slot over to the next call, which need not ask, as there is no limit."""
@@ -487,7 +504,7 @@ class Turnstile:
 
     def _wake_first(self) -> None:
         self._drop_left()
-        if self._queue and self._free:
+        if self._queue and self._free and not self._queue[0][2].knows_when:
             self._queue[0][2].wake()
 
     def _drop_left(self) -> None:

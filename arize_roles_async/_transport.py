@@ -11,13 +11,17 @@ __all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
 
 
 class Event(Protocol):
-    """Something that one task waits for until another sets it."""
+    """Something that the task of a call waits for until another sets it."""
 
     def set(self) -> object:
         """Wake the task, or let it pass."""
 
-    def wait(self) -> Awaitable[object]:
-        """Wait until it is set."""
+    def wait(self, seconds: float) -> Awaitable[bool]:
+        """Wait until it is set, but not for longer than `seconds`, nor than the call may take.
+
+        Returns:
+            Whether it was set.
+        """
         ...
 
 
@@ -57,8 +61,8 @@ class Transport(ABC):
         """Let time pass."""
 
     @abstractmethod
-    def event(self) -> Event:
-        """Return a new event of the running event loop."""
+    def event(self, call: Call) -> Event:
+        """Return a new event of the running event loop, which a call waits for."""
 
     @abstractmethod
     def time_limit(self, call: Call) -> TimeLimit:

@@ -3,9 +3,8 @@
 import math
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-import anyio
 import msgspec
 from anyio import sleep_forever
 from anyio.lowlevel import checkpoint
@@ -19,7 +18,7 @@ from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._waits import waits_in
+from arize_roles_fake._waits import Wait, Waits, waits_in
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from trio.lowlevel import TrioToken
 
     _Loop: TypeAlias = AbstractEventLoop | TrioToken
+
+_FOREVER: Final = 3e9
+"""Seconds, about a century: a limit may be as long as a float can say, which no date can."""
 
 
 class FakeRolesClient(BaseRolesClient):
@@ -38,8 +40,7 @@ class FakeRolesClient(BaseRolesClient):
     ```
 
     Time is the account's: waits between attempts and scripted latency make it pass without
-    waiting, and count against the limits as they would for the real client. One thing differs: a
-    call that waits for a free slot notices that its time is up only when it gets one.
+    waiting, and count against the limits as they would for the real client.
 
     Args:
         account: The account behind it; a fresh one of its own unless given.
@@ -146,9 +147,7 @@ class AccountTransport(Transport):
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began)
         waited = min(seconds, bound, left)
-        if waited == math.inf:
-            await sleep_forever()
-        await self._pass_until(datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited))
+        await self._pass(began, waited)
         if waited >= seconds:
             return
         if left <= bound:
@@ -159,13 +158,20 @@ class AccountTransport(Transport):
         return self._account.now().timestamp()
 
     async def sleep(self, seconds: float) -> None:
-        await self._pass_until(self._account.now() + timedelta(seconds=seconds))
+        await self._pass(self.now(), seconds)
 
-    async def _pass_until(self, moment: datetime) -> None:
-        await waits_in(self._loop, self._account).until(moment, self._account)
+    async def _pass(self, since: float, seconds: float) -> None:
+        if seconds > _FOREVER:
+            await sleep_forever()
+        moment = datetime.fromtimestamp(since, UTC) + timedelta(seconds=seconds)
+        await self._waits.until(moment, self._account)
 
-    def event(self) -> Event:
-        return anyio.Event()
+    @property
+    def _waits(self) -> Waits:
+        return waits_in(self._loop, self._account)
+
+    def event(self, call: Call) -> Event:
+        return _Event(call, self._waits, self._account)
 
     def time_limit(self, call: Call) -> TimeLimit:
         return _AccountTimeLimit(call)
@@ -205,6 +211,34 @@ def _is_open(loop: "_Loop") -> bool:
 
 def _do_nothing() -> None:
     pass
+
+
+class _Event:
+    """An event on the account's clock, which passes while a call waits for it."""
+
+    def __init__(self, call: Call, waits: Waits, account: FakeAccount) -> None:
+        self._deadline = call.deadline
+        self._waits = waits
+        self._account = account
+        self._wait = Wait()
+
+    def set(self) -> None:
+        self._wait.set()
+
+    async def wait(self, seconds: float) -> bool:
+        now = self._account.now()
+        left = max(0.0, self._deadline - now.timestamp())
+        if min(seconds, left) > _FOREVER:
+            await self._wait.until_set()
+        elif seconds < left:
+            end = now + timedelta(seconds=seconds)
+            await self._waits.until(end, self._account, self._wait)
+        else:
+            end = now + timedelta(seconds=left)
+            await self._waits.watch(end, self._account, self._wait)
+            if not self._wait.is_set:
+                raise _TimeIsUpError
+        return self._wait.is_set
 
 
 class _TimeIsUpError(Exception):

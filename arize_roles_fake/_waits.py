@@ -15,6 +15,7 @@ _QUIET: Final = 10
 """Steps of the event loop without a call to the account; after them, no task has work to do."""
 _MOST_STEPS: Final = 1000
 """Steps after which time passes anyway: code may call again and again without a wait."""
+_END: Final = attrgetter("end")
 
 
 class Waits:
@@ -25,51 +26,95 @@ class Waits:
     """
 
     def __init__(self) -> None:
-        self._queue: list[_Wait] = []
+        self._driving: list[Wait] = []
+        self._watching: list[Wait] = []
 
-    async def until(self, moment: datetime, account: FakeAccount) -> None:
-        """Let time pass for the account until `moment`, timezone-aware."""
-        wait = _Wait(moment)
-        insort(self._queue, wait, key=attrgetter("end"))
+    async def until(
+        self, moment: datetime, account: FakeAccount, wait: "Wait | None" = None
+    ) -> None:
+        """Let time pass for the account until `moment`, timezone-aware, or until `wait` is set."""
+        wait = wait or Wait()
+        wait.end = moment
+        insort(self._driving, wait, key=_END)
         try:
             await checkpoint()
-            while account.now() < moment:
-                if self._queue[0] is not wait:
-                    wait.is_over = anyio.Event()
-                    await wait.is_over.wait()
+            while account.now() < moment and not wait.is_set:
+                if self._driving[0] is not wait:
+                    await wait.until_it_may_be_over()
                 elif await self._is_quiet(wait, account):
-                    account.advance_to(moment)
-                    self._wake(moment)
+                    self._let_pass(account)
         finally:
-            self._queue.remove(wait)
-            if self._queue:
-                self._queue[0].is_over.set()
+            self._driving.remove(wait)
+            self._wake(self._watching, account.now())
+            if self._driving:
+                self._driving[0].look()
 
-    async def _is_quiet(self, first: "_Wait", account: FakeAccount) -> bool:
+    async def watch(self, moment: datetime, account: FakeAccount, wait: "Wait") -> None:
+        """Wait until `wait` is set, or until other waits have let time pass until `moment`."""
+        wait.end = moment
+        insort(self._watching, wait, key=_END)
+        try:
+            while account.now() < moment and not wait.is_set:
+                await wait.until_it_may_be_over()
+        finally:
+            self._watching.remove(wait)
+
+    async def _is_quiet(self, first: "Wait", account: FakeAccount) -> bool:
         """Let other tasks work, and tell whether this wait is still the first to end."""
         steps = quiet = 0
         calls = account.calls_in_all
-        while quiet < _QUIET and steps < _MOST_STEPS and self._queue[0] is first:
+        while quiet < _QUIET and steps < _MOST_STEPS and self._is_next(first):
             await checkpoint()
             steps += 1
             quiet = quiet + 1 if calls == account.calls_in_all else 0
             calls = account.calls_in_all
-        return self._queue[0] is first
+        return self._is_next(first)
 
-    def _wake(self, moment: datetime) -> None:
+    def _is_next(self, wait: "Wait") -> bool:
+        return self._driving[0] is wait and not wait.is_set
+
+    def _let_pass(self, account: FakeAccount) -> None:
+        moment = min(waits[0].end for waits in (self._driving, self._watching) if waits)
+        account.advance_to(moment)
+        self._wake(self._driving, moment)
+        self._wake(self._watching, moment)
+
+    def _wake(self, waits: "list[Wait]", moment: datetime) -> None:
         """Wake all whose wait is over."""
-        for wait in self._queue:
+        for wait in waits:
             if wait.end > moment:
                 break
-            wait.is_over.set()
+            wait.look()
 
 
-class _Wait:
-    __slots__ = ("end", "is_over")
+class Wait:
+    """One task's wait, which another may end by setting it."""
 
-    def __init__(self, end: datetime) -> None:
-        self.end = end
-        self.is_over = anyio.Event()
+    __slots__ = ("_news", "end", "is_set")
+
+    def __init__(self) -> None:
+        self.end: datetime
+        self.is_set = False
+        self._news = anyio.Event()
+
+    def set(self) -> None:
+        """End the wait."""
+        self.is_set = True
+        self.look()
+
+    def look(self) -> None:
+        """Have the task look whether its wait is over."""
+        self._news.set()
+
+    async def until_it_may_be_over(self) -> None:
+        """Wait for `look`."""
+        self._news = anyio.Event()
+        await self._news.wait()
+
+    async def until_set(self) -> None:
+        """Wait for `set`, however long that takes."""
+        while not self.is_set:
+            await self.until_it_may_be_over()
 
 
 _waits: Final[WeakKeyDictionary[object, WeakKeyDictionary[FakeAccount, Waits]]] = (

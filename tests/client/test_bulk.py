@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from arize_roles_async import (
@@ -25,8 +26,8 @@ from arize_roles_async import (
 )
 from arize_roles_async._call import Call, TimeLimit
 from arize_roles_async._pace import Pace, Turnstile
-from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import account_at_noon
+from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+from tests.support.clients import account_at_noon, passed
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -49,7 +50,7 @@ async def stalled() -> AsyncGenerator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def gather(calls: list[Callable[[], Awaitable[object]]]) -> list[object]:
+async def gather(calls: Sequence[Callable[[], Awaitable[object]]]) -> list[object]:
     """Start all calls at once, and return how each ended."""
     results: list[object] = [None] * len(calls)
 
@@ -270,22 +271,53 @@ class TestFailure:
 
         anyio.run(main)
 
+    @BACKENDS
+    @pytest.mark.parametrize("first", [5.0, 20.0])
+    def test_longer_hold(self, first: float, backend: str) -> None:
+        """Calls fail when a hold grows beyond their time, not when the shorter one would end."""
+        account = account_at_noon()
+        account.slow_down(0.5, operation="get")
+        account.fail("list", 429, times=1, retry_after=2)
+        account.fail("get", 429, times=1, retry_after=8)
+        ended: list[tuple[float, float | None]] = []
+
+        async def main() -> None:
+            async def list_roles(seconds: float) -> None:
+                try:
+                    await roles.with_options(timeout=seconds).list()
+                except RateLimitError as error:
+                    ended.append((passed(account), error.retry_after))
+
+            async def refused(times: int) -> None:
+                while refusals(account) < times:
+                    await anyio.lowlevel.checkpoint()
+
+            roles = FakeRolesClient(account)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(gather, [lambda: roles.get(role_id=ROLE_ID)])
+                await refused(1)
+                tasks.start_soon(list_roles, first)
+                await refused(2)
+                tasks.start_soon(list_roles, 5.0)
+
+        run(backend, main)
+        assert ended == [(0.5, 8.0)] * (2 if first == 5.0 else 1)
+
     def test_slots(self) -> None:
         """A call whose time is up while all slots are taken took too long, and was not sent."""
         account = account_at_noon()
-        account.slow_down(6.0)
+        account.slow_down(20.0)
 
         async def main() -> None:
-            roles = FakeRolesClient(
-                account, timeout=Timeouts(total=10.0, read=None), max_concurrency=1
-            )
-            results = await gather(creates(roles, 3))
+            async def hasty() -> None:
+                with pytest.raises(RolesTimeoutError) as caught:
+                    await roles.with_options(timeout=10.0).list()
+                assert caught.value.attempts == 0
+                assert not caught.value.sent
+                assert passed(account) == 10.0
 
-            assert isinstance(results[0], Role)
-            assert isinstance(results[1], OutcomeUnknownError)
-            assert isinstance(results[2], RolesTimeoutError)
-            assert results[2].attempts == 0
-            assert not results[2].sent
+            roles = FakeRolesClient(account, max_concurrency=1, timeout=Timeouts(read=None))
+            await gather([roles.list().all, hasty])
 
         anyio.run(main)
 
@@ -438,6 +470,26 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     _, second = calls
     assert second.held_back is not None
     assert round(second.held_back[1], 3) == 3.0
+
+
+@pytest.mark.asyncio
+async def test_longer_hold() -> None:
+    """Over a connection, too, a call that waits for a hold notices when it grows."""
+    account = FakeAccount()
+    account.fail("get", 429, times=1, retry_after=20)
+    account.fail("list", 429, times=1, retry_after=30)
+    account.slow_down(0.1, operation="list")
+
+    async with (
+        serve(account) as url,
+        AiohttpRolesClient(account.api_key, base_url=url, timeout=None) as roles,
+        asyncio.timeout(10.0),
+    ):
+        first, second = await gather([lambda: roles.get(role_id=ROLE_ID), roles.list().all])
+
+    assert isinstance(first, RateLimitError)
+    assert isinstance(second, RateLimitError)
+    assert "(retry after 30 s) (times sent: 1)" in str(first)
 
 
 @pytest.mark.asyncio

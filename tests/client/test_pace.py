@@ -740,6 +740,30 @@ class TestTurnstile:
         assert turnstile.ask(second, 1.0) == math.inf
         assert turnstile.ask(first, 2.5) == 0.0
 
+    def test_grows(self) -> None:
+        """A hold that grows wakes the first call in the queue, and nothing else does before."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter()
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, 2.0)
+        first, second = (
+            self.join(turnstile, number, woken, deadline=5.0 + number) for number in (1, 2)
+        )
+        assert turnstile.ask(first, 0.5) == 2.0
+        assert turnstile.ask(second, 0.5) == math.inf
+
+        turnstile.exit(0.1)
+        assert woken == []
+        turnstile.refuse(0.1, 1.0, 1.0)
+        assert woken == []
+        turnstile.refuse(0.1, 1.0, 5.0)
+        assert woken == [1]
+        assert turnstile.ask(first, 1.0) == math.inf
+        assert first.is_late
+        turnstile.leave(first)
+        assert woken == [1, 2]
+
     def test_too_late(self) -> None:
         """A hold beyond their deadlines is told to every call that cannot be sent, at once."""
         turnstile, woken = self.turnstile()

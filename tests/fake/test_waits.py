@@ -3,22 +3,17 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
 
-from arize_roles_async import ClientStateError, Request, RetryPolicy, Role
+from arize_roles_async import ClientStateError, Request, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._waits import Waits
-from tests.support.clients import START, account_at_noon
+from arize_roles_fake._waits import Wait, Waits
+from tests.support.clients import START, account_at_noon, passed
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
-
-
-def passed(account: FakeAccount) -> float:
-    """Return the seconds that have passed for an account."""
-    return (account.now() - START) / timedelta(seconds=1)
 
 
 async def asked(account: FakeAccount, times: int) -> None:
@@ -129,6 +124,55 @@ class TestOrder:
         assert passed(account) == 8.0
 
 
+class TestWatch:
+    """A wait that only watches the clock."""
+
+    @pytest.mark.asyncio
+    async def test_others(self) -> None:
+        """It lets no time pass itself, and is over at its moment when others do."""
+        account = account_at_noon()
+        waits = Waits()
+        seen: list[float] = []
+
+        async def watch() -> None:
+            await waits.watch(START + timedelta(seconds=1), account, Wait())
+            seen.append(passed(account))
+
+        watching = asyncio.ensure_future(watch())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert seen == []
+        await waits.until(START + timedelta(seconds=3), account)
+        await watching
+        assert seen == [1.0]
+
+    @pytest.mark.asyncio
+    async def test_from_outside(self) -> None:
+        """It is over, too, when a test lets time pass for those that others wait for."""
+        account = account_at_noon()
+        waits = Waits()
+        watching = asyncio.ensure_future(waits.watch(START + timedelta(seconds=1), account, Wait()))
+        driving = asyncio.ensure_future(waits.until(START + timedelta(seconds=3), account))
+        await asyncio.sleep(0)
+        account.advance(8.0)
+        await asyncio.gather(watching, driving)
+        assert passed(account) == 8.0
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("kind", ["until", "watch"])
+    async def test_set(self, kind: str) -> None:
+        """Whoever sets a wait ends it, and no time passes."""
+        account = account_at_noon()
+        wait = Wait()
+        waiting = asyncio.ensure_future(
+            getattr(Waits(), kind)(START + timedelta(seconds=1), account, wait)
+        )
+        await asyncio.sleep(0)
+        wait.set()
+        await waiting
+        assert passed(account) == 0.0
+
+
 class TestOthers:
     """What does not wait goes on, and holds nobody up for good."""
 
@@ -172,6 +216,28 @@ class TestOthers:
         with pytest.raises(ClientStateError, match=r"^the client is closed$"):
             await deleting
         assert [call.operation for call in account.calls] == ["list"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", ["silent", "unreachable", 503])
+async def test_longest(fault: Literal["silent", "unreachable"] | int) -> None:
+    """Limits and pauses may be as long as a float can say, and then they never end."""
+    account = account_at_noon()
+    account.fail("list", fault, times=1)
+    roles = FakeRolesClient(
+        account,
+        timeout=Timeouts(total=1e308, connect=1e308, read=1e308),
+        retry=RetryPolicy(backoff=1e300, max_backoff=1e300),
+        max_concurrency=1,
+    )
+    calls = [asyncio.ensure_future(roles.list().all()) for _ in range(2)]
+    await asked(account, 1 if isinstance(fault, str) else 2)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not calls[0].done()
+    for call in calls:
+        call.cancel()
+    assert passed(account) == 0.0
 
 
 @pytest.mark.asyncio

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -31,6 +31,11 @@ def account_at_noon(
         predefined=predefined,
         max_custom_roles=max_custom_roles,
     )
+
+
+def passed(account: FakeAccount) -> float:
+    """Return the seconds that have passed for an account at noon."""
+    return (account.now() - START) / timedelta(seconds=1)
 
 
 @asynccontextmanager

@@ -233,8 +233,8 @@ class _Canned(Transport):
     async def sleep(self, seconds: float) -> None:
         assert 0.0 <= seconds <= 20.0
 
-    def event(self) -> Event:
-        return asyncio.Event()
+    def event(self, call: Call) -> Event:
+        raise AssertionError(f"{call.operation} waits for its turn")
 
     def time_limit(self, call: Call) -> TimeLimit:
         return _NoTimeLimit(call)

@@ -322,8 +322,20 @@ BY_HAND: Final = (
     ByHand(
         "waits of calls that are under way together add up",
         "arize_roles_fake/_client.py",
-        "await self._pass_until(datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited))",
+        "await self._pass(began, waited)",
         "self._account.advance(waited)",
+    ),
+    ByHand(
+        "in the fake, a call notices that its time is up only when it gets a slot",
+        "arize_roles_fake/_client.py",
+        "await self._waits.watch(end, self._account, self._wait)",
+        "await self._wait.until_set()",
+    ),
+    ByHand(
+        "a call that waits for a hold learns that it has grown when the shorter one ends",
+        "arize_roles_async/_pace.py",
+        "        if self._queue and self.pace.held_until > held:",
+        "        if False:",
     ),
     ByHand(
         "a truncated answer has no byte of its body",
