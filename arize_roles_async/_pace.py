@@ -232,7 +232,7 @@ class Pace:
         if granted > 1 and (rate := self._rate_while_empty(overtaking)):
             # Rather too low than too high, which would cost another hold.
             self._goal = 0.97 * rate
-            self._dip = min(_DIP[1], 0.5 / math.sqrt(granted))
+            self._dip = min(_DIP[1], 0.3 / math.sqrt(granted))
             self._plateau = 2.6
         elif span > 0.3 * round_trip:
             self._start = min(self._start, (granted + 1) / span / 2.0)
@@ -369,6 +369,8 @@ class Turnstile:
         "_busy_since",
         "_deadlines",
         "_free",
+        "_now",
+        "_patiences",
         "_queue",
         "_slots",
         "_ties",
@@ -381,8 +383,11 @@ class Turnstile:
         self._answered: int
         self._busy_since: float
         self._ties = count()
+        self._now = -math.inf
         self._queue: list[tuple[int, int, Turn]] = []
+        # The calls that wait once a limit is known, by their deadlines and by their patience.
         self._deadlines: list[tuple[float, int, Turn]] = []
+        self._patiences: list[tuple[float, int, Turn]] = []
 
     @property
     def is_paced(self) -> bool:
@@ -413,6 +418,7 @@ class Turnstile:
         """Wake nobody any more."""
         self._queue.clear()
         self._deadlines.clear()
+        self._patiences.clear()
 
     def join(self, turn: Turn) -> None:
         """Queue a call."""
@@ -421,8 +427,12 @@ class Turnstile:
             self._watch(turn)
 
     def _watch(self, turn: Turn) -> None:
-        if turn.deadline < math.inf:
-            heapq.heappush(self._deadlines, (turn.deadline, next(self._ties), turn))
+        for moments, limit in (
+            (self._deadlines, turn.deadline),
+            (self._patiences, turn.patience),
+        ):
+            if limit < math.inf:
+                heapq.heappush(moments, (limit, next(self._ties), turn))
 
     def ask(self, turn: Turn, now: float) -> float:
         """Return the seconds that a call has to wait, 0 when its request goes now.
@@ -430,6 +440,7 @@ class Turnstile:
         Returns:
             Infinity where the call is woken when it is to ask again, or is too late.
         """
+        self._now = now
         if turn.has_slot:
             turn.is_late = turn.deadline <= now
             if turn.is_late:
@@ -446,11 +457,11 @@ class Turnstile:
             return math.inf
         # Whoever goes first, nobody goes before `ready`.
         ready, held = self.pace.ready_at(), self.pace.held_until
-        turn.is_late = turn.deadline <= max(ready, now) or held - now > turn.patience
+        turn.is_late = turn.deadline <= max(ready, now) or now + turn.patience < held
         turn.knows_when = False
         if not self._free or not self._is_first(turn):
             return math.inf
-        self._tell_late(_ONE_BATCH, max(ready, now))
+        self._tell_late(_ONE_BATCH)
         if turn.is_late or ready > now:
             turn.knows_when = not turn.is_late
             return math.inf if turn.is_late else ready - now
@@ -469,7 +480,7 @@ class Turnstile:
             return
         turn.left = True
         if turn.is_late:
-            self._tell_late(1, self.pace.ready_at())
+            self._tell_late(1)
         self._wake_first()
 
     def refuse(self, sent: float, now: float, seconds: float) -> None:
@@ -510,18 +521,28 @@ class Turnstile:
     def _drop_left(self) -> None:
         while self._queue and self._queue[0][2].left:
             heapq.heappop(self._queue)
-        while self._deadlines and self._deadlines[0][2].left:
-            heapq.heappop(self._deadlines)
+        for waiting in (self._deadlines, self._patiences):
+            while waiting and waiting[0][2].left:
+                heapq.heappop(waiting)
 
-    def _tell_late(self, most: int, ready: float) -> None:
-        """Tell calls whose time is up before the next request may go; each tells another."""
-        deadlines = self._deadlines
-        while most and deadlines and (deadlines[0][0] <= ready or deadlines[0][2].left):
-            turn = heapq.heappop(deadlines)[2]
+    def _tell_late(self, most: int) -> None:
+        """Tell calls that they are too late; each tells another."""
+        for turn in self._late():
             if not turn.left and not turn.is_late:
-                most -= 1
                 turn.is_late = True
                 turn.wake()
+                most -= 1
+                if not most:
+                    return
+
+    def _late(self) -> "Iterator[Turn]":
+        """Take out the calls that would have to wait longer than they may."""
+        ready, held = max(self.pace.ready_at(), self._now), self.pace.held_until
+        deadlines, patiences = self._deadlines, self._patiences
+        while deadlines and (deadlines[0][2].left or deadlines[0][0] <= ready):
+            yield heapq.heappop(deadlines)[2]
+        while patiences and (patiences[0][2].left or self._now + patiences[0][0] < held):
+            yield heapq.heappop(patiences)[2]
 
 
 class Admission:

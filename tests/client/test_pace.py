@@ -302,8 +302,8 @@ class TestFirstRate:
             (2, 10.001, 103.5265),  # all at once
             (0, 10.5, 32.0),
             (1, 10.5, 11.3137),
-            (2, 10.5, 3.0475),
-            (16, 10.5, 27.3225),
+            (2, 10.5, 3.3302),
+            (16, 10.5, 28.8043),
         ],
     )
     def test_measured(self, meanwhile: int, until: float, rate: float) -> None:
@@ -335,23 +335,23 @@ class TestFirstRate:
         granted = [10.0 * number for number in range(1, 11)]  # 100 a second
         refused = [number + 5.0 for number in granted]
 
-        assert round(self.met([0.0, *refused], granted).rate, 1) == 79.7
-        assert round(self.met([-15.0, *refused], granted).rate, 1) == 73.3
+        assert round(self.met([0.0, *refused], granted).rate, 1) == 85.7
+        assert round(self.met([-15.0, *refused], granted).rate, 1) == 78.8
 
     def test_overtaken(self) -> None:
         """A request that was sent a little later than a refused one may have come before it."""
         granted = [1.0, 41.0, 42.0, 43.0, 44.0]
         refused = [0.0, *[float(number) for number in range(20)], 40.5, 41.5, 42.5, 43.5, 45.0]
 
-        assert round(self.met(refused, granted).rate, 1) == 69.6
+        assert round(self.met(refused, granted).rate, 1) == 77.7
 
     def test_later(self) -> None:
         """What was granted to requests that were sent after the last refused one does not count."""
         refused, granted = [0.0, 500.0], [30.0 * number for number in range(1, 17)]
         later = [510.0 + number for number in range(10)]
 
-        assert round(self.met(refused, granted).rate, 3) == 27.323
-        assert round(self.met(refused, [*granted, *later]).rate, 3) == 27.323
+        assert round(self.met(refused, granted).rate, 3) == 28.804
+        assert round(self.met(refused, [*granted, *later]).rate, 3) == 28.804
 
     def test_forgotten(self) -> None:
         """Nothing of the refusals is kept after the hold, however many holds there are."""
@@ -854,6 +854,24 @@ class TestTurnstile:
 
         assert turnstile.ask(turn, 0.6) == math.inf
         assert turn.is_late
+
+    def test_impatient(self) -> None:
+        """Whoever is not to wait so long for a hold is told, too, if a patient call is first."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter()
+        patient = self.join(turnstile, 1, woken)
+        self.join(turnstile, 2, woken, patience=2.0)
+        impatient = self.join(turnstile, 3, woken, patience=1.9)
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, 2.0)
+
+        assert turnstile.ask(patient, 0.5) == 2.0
+        assert impatient.is_late
+        assert woken == [1, 2, 1, 3]
+
+        turnstile.refuse(0.0, 1.0, 2.0)
+        assert turnstile.ask(patient, 1.0) == 2.0
+        assert woken == [1, 2, 1, 3, 1]
 
     def test_in_batches(self) -> None:
         """Ten thousand that are too late are told a few at a time, each after one has left."""
