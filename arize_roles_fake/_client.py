@@ -45,7 +45,8 @@ class FakeRolesClient(BaseRolesClient):
     Args:
         account: The account behind it; a fresh one of its own unless given.
         api_key: The key that it sends; the account's first key unless given.
-        timeout: Seconds for a whole call, or every limit; None is no limit.
+        timeout: Seconds for a whole call, with None for no limit on it, and the default limits on
+            connecting and silence; or `Timeouts`, for every limit.
         retry: How often a call is tried.
         max_concurrency: Requests under way at once; further calls wait for their turn in the
             order in which they began.
@@ -230,14 +231,12 @@ class _Event:
         left = max(0.0, self._deadline - now.timestamp())
         if min(seconds, left) > _FOREVER:
             await self._wait.until_set()
-        elif seconds < left:
-            end = now + timedelta(seconds=seconds)
-            await self._waits.until(end, self._account, self._wait)
         else:
-            end = now + timedelta(seconds=left)
-            await self._waits.watch(end, self._account, self._wait)
-            if not self._wait.is_set:
-                raise _TimeIsUpError
+            # A call that another one will wake leaves it to others to let time pass.
+            wait = self._waits.watch if seconds == math.inf else self._waits.until
+            await wait(now + timedelta(seconds=min(seconds, left)), self._account, self._wait)
+        if left <= seconds and not self._wait.is_set:
+            raise _TimeIsUpError
         return self._wait.is_set
 
 

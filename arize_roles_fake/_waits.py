@@ -28,50 +28,64 @@ class Waits:
     def __init__(self) -> None:
         self._driving: list[Wait] = []
         self._watching: list[Wait] = []
+        self._ended = 0
 
     async def until(
         self, moment: datetime, account: FakeAccount, wait: "Wait | None" = None
     ) -> None:
         """Let time pass for the account until `moment`, timezone-aware, or until `wait` is set."""
-        wait = wait or Wait()
+        await self._wait(self._driving, wait or Wait(), moment, account)
+
+    async def watch(self, moment: datetime, account: FakeAccount, wait: "Wait") -> None:
+        """Wait until `wait` is set, or until time has passed until `moment`.
+
+        As long as there are waits of the other kind, it is they that let time pass.
+        """
+        await self._wait(self._watching, wait, moment, account)
+
+    async def _wait(
+        self, waits: "list[Wait]", wait: "Wait", moment: datetime, account: FakeAccount
+    ) -> None:
         wait.end = moment
-        insort(self._driving, wait, key=_END)
+        insort(waits, wait, key=_END)
         try:
             await checkpoint()
             while account.now() < moment and not wait.is_set:
-                if self._driving[0] is not wait:
+                if self._first() is not wait:
                     await wait.until_it_may_be_over()
                 elif await self._is_quiet(wait, account):
                     self._let_pass(account)
         finally:
-            self._driving.remove(wait)
+            waits.remove(wait)
+            self._ended += 1
             self._wake(self._watching, account.now())
-            if self._driving:
-                self._driving[0].look()
+            if first := self._first():
+                first.look()
 
-    async def watch(self, moment: datetime, account: FakeAccount, wait: "Wait") -> None:
-        """Wait until `wait` is set, or until other waits have let time pass until `moment`."""
-        wait.end = moment
-        insort(self._watching, wait, key=_END)
-        try:
-            while account.now() < moment and not wait.is_set:
-                await wait.until_it_may_be_over()
-        finally:
-            self._watching.remove(wait)
+    def _first(self) -> "Wait | None":
+        waits = self._driving or self._watching
+        return waits[0] if waits else None
 
     async def _is_quiet(self, first: "Wait", account: FakeAccount) -> bool:
         """Let other tasks work, and tell whether this wait is still the first to end."""
         steps = quiet = 0
-        calls = account.calls_in_all
+        calls, ended = account.calls_in_all, self._ended
         while quiet < _QUIET and steps < _MOST_STEPS and self._is_next(first):
             await checkpoint()
             steps += 1
-            quiet = quiet + 1 if calls == account.calls_in_all else 0
-            calls = account.calls_in_all
+            quiet += 1
+            if calls != account.calls_in_all:
+                quiet = 0
+            if ended != self._ended or not self._driving:
+                # Calls that wait for their turn go on one after the other: that has an end.
+                steps = 0
+            if ended != self._ended:
+                quiet = 0
+            calls, ended = account.calls_in_all, self._ended
         return self._is_next(first)
 
     def _is_next(self, wait: "Wait") -> bool:
-        return self._driving[0] is wait and not wait.is_set
+        return self._first() is wait and not wait.is_set
 
     def _let_pass(self, account: FakeAccount) -> None:
         moment = min(waits[0].end for waits in (self._driving, self._watching) if waits)

@@ -5,6 +5,8 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from itertools import count
 
 import anyio
 import anyio.lowlevel
@@ -27,7 +29,7 @@ from arize_roles_async import (
 from arize_roles_async._call import Call, TimeLimit
 from arize_roles_async._pace import Pace, Turnstile
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from tests.support.clients import account_at_noon, passed
+from tests.support.clients import START, account_at_noon, passed
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -302,6 +304,83 @@ class TestFailure:
 
         run(backend, main)
         assert ended == [(0.5, 8.0)] * (2 if first == 5.0 else 1)
+
+    @BACKENDS
+    def test_clock_ticks(self, backend: str) -> None:
+        """A call whose time is up between two looks at the clock ends, as all do."""
+        ticks = count()
+        account = FakeAccount(clock=lambda: START + timedelta(milliseconds=next(ticks)))
+        account.fail("list", 429, times=1, retry_after=1)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account)
+            for milliseconds in range(20):
+                account.fail("list", 429, times=1, retry_after=1)
+                limited = roles.with_options(timeout=1.0 + milliseconds / 1000)
+                with anyio.fail_after(10.0):
+                    await gather([limited.list().all])
+                account.advance(2000.0)
+
+        run(backend, main)
+
+    @BACKENDS
+    def test_slots_for_ever(self, backend: str) -> None:
+        """A call ends when its time is up, also if those that have the slots wait for ever."""
+        account = account_at_noon()
+        account.fail("list", "silent", times=1)
+
+        async def main() -> None:
+            roles = FakeRolesClient(
+                account, max_concurrency=1, timeout=Timeouts(total=None, read=None)
+            )
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(roles.list().all)
+                while account.calls_in_all == 0:
+                    await anyio.lowlevel.checkpoint()
+                with anyio.fail_after(10.0), pytest.raises(RolesTimeoutError):
+                    await roles.with_options(timeout=5.0).list()
+                tasks.cancel_scope.cancel()
+
+        run(backend, main)
+        assert passed(account) == 5.0
+
+    @pytest.mark.parametrize("late", [100, 1500])
+    def test_late_at_once(self, late: int) -> None:
+        """All calls that are too late fail at the same moment, however many they are."""
+        account = account_at_noon()
+        account.fail("create", 429, times=1, retry_after=10)
+        ended: list[float] = []
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, max_concurrency=1, timeout=None)
+            hasty = roles.with_options(timeout=5.0)
+
+            async def create(name: str) -> None:
+                with pytest.raises(RateLimitError):
+                    await hasty.create(name=name, permissions=["PROJECT_READ"])
+                ended.append(passed(account))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(gather, creates(roles, 1))
+                await anyio.lowlevel.checkpoint()
+                for number in range(late):
+                    tasks.start_soon(create, f"Late {number}")
+
+        anyio.run(main)
+        assert ended == [0.0] * late
+
+    def test_many_for_one_slot(self) -> None:
+        """Nobody's time is up while calls go on without any that takes time."""
+        account = account_at_noon()
+        account.fail("get", 503, times=1, retry_after=10)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, max_concurrency=1, timeout=5.0)
+            patient = roles.with_options(timeout=None)
+            results = await gather([lambda: patient.get(role_id=ROLE_ID), *creates(roles, 1500)])
+            assert all(isinstance(result, Role) for result in results[1:])
+
+        anyio.run(main)
 
     def test_slots(self) -> None:
         """A call whose time is up while all slots are taken took too long, and was not sent."""

@@ -125,11 +125,12 @@ class TestOrder:
 
 
 class TestWatch:
-    """A wait that only watches the clock."""
+    """A wait that leaves it to others to let time pass."""
 
     @pytest.mark.asyncio
-    async def test_others(self) -> None:
-        """It lets no time pass itself, and is over at its moment when others do."""
+    @pytest.mark.parametrize("others", [True, False])
+    async def test_moment(self, *, others: bool) -> None:
+        """It is over at its moment, whether others let time pass or nobody else waits."""
         account = account_at_noon()
         waits = Waits()
         seen: list[float] = []
@@ -139,12 +140,23 @@ class TestWatch:
             seen.append(passed(account))
 
         watching = asyncio.ensure_future(watch())
-        for _ in range(50):
-            await asyncio.sleep(0)
-        assert seen == []
-        await waits.until(START + timedelta(seconds=3), account)
+        if others:
+            await waits.until(START + timedelta(seconds=3), account)
         await watching
         assert seen == [1.0]
+
+    @pytest.mark.asyncio
+    async def test_busy(self) -> None:
+        """It lets no time pass while others work, for however long."""
+        account = account_at_noon()
+        waits, wait = Waits(), Wait()
+        watching = asyncio.ensure_future(waits.watch(START + timedelta(days=1), account, wait))
+        for _ in range(3000):
+            account.handle(Request(method="GET", target="/v2/roles"))
+            await asyncio.sleep(0)
+        wait.set()
+        await watching
+        assert passed(account) == 0.0
 
     @pytest.mark.asyncio
     async def test_from_outside(self) -> None:

@@ -326,10 +326,10 @@ BY_HAND: Final = (
         "self._account.advance(waited)",
     ),
     ByHand(
-        "in the fake, a call notices that its time is up only when it gets a slot",
-        "arize_roles_fake/_client.py",
-        "await self._waits.watch(end, self._account, self._wait)",
-        "await self._wait.until_set()",
+        "in the fake, a call notices its time is up only if another wait lets time pass",
+        "arize_roles_fake/_waits.py",
+        "waits = self._driving or self._watching",
+        "waits = self._driving",
     ),
     ByHand(
         "a call that waits for a hold learns that it has grown when the shorter one ends",
