@@ -26,6 +26,7 @@ import attr
 import msgspec
 
 from arize_roles_async import _display
+from arize_roles_async._errors import RolesError
 from arize_roles_async._json import MAX_ID
 from arize_roles_async._permissions import AnyPermission, Permission
 
@@ -79,8 +80,17 @@ class Model:
         return _convert.to_dict(self)
 
     def to_json(self) -> str:
-        """Return `to_dict()` as JSON text, on one line."""
-        return msgspec.json.encode(self.to_dict()).decode()
+        """Return `to_dict()` as JSON text, on one line.
+
+        Raises:
+            RolesError: A text holds surrogates, which no answer of the service does.
+        """
+        try:
+            return msgspec.json.encode(self.to_dict()).decode()
+        except UnicodeEncodeError as error:
+            raise RolesError(
+                f"a text holds surrogates, which UTF-8 cannot carry: {error}"
+            ) from error
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -144,7 +154,6 @@ def _with_layout_of_struct(cls: type[_T]) -> type[_T]:
             for name, value in vars(cls).items()
             if name not in layout and not name.startswith("__annot")
         },
-        module=cls.__module__,
         kw_only=True,
         eq=False,
         weakref=True,

@@ -18,11 +18,12 @@ class RolesClient(Protocol):
     `AiohttpRolesClient` talks to the service and `arize_roles_fake.FakeRolesClient` to an account
     in memory; both behave as stated here. Arguments are keywords only.
 
-    Every method checks its arguments before anything is sent and reports all that is wrong in
-    one `ValidationError`. Any other failure is a `RolesError` too: a `StatusError` for what the
-    service answered, `RolesConnectionError`, `RolesTimeoutError` and `OutcomeUnknownError` where
-    no whole answer came, `InvalidResponseError` for an answer that makes no sense, and
-    `ClientStateError` after `aclose()`.
+    Every method checks its arguments before anything is sent. One `ValidationError` says what is
+    wrong with the role that is meant, or else all that is wrong with the others. Any other failure
+    is a `RolesError` too: a `StatusError` for what the service answered, `RolesConnectionError`,
+    `RolesTimeoutError` and `OutcomeUnknownError` where no whole answer came,
+    `InvalidResponseError` for an answer that makes no sense, and `ClientStateError` after
+    `aclose()`.
     """
 
     def list(
@@ -176,13 +177,17 @@ class RolesClient(Protocol):
         """Return a client with other limits over the same connections; closing one closes both.
 
         Args:
-            timeout: Seconds for a whole call, or every limit; None is no limit.
+            timeout: Seconds for a whole call, with None for no limit on it, and the default limits
+                on connecting and silence; or `Timeouts`, for every limit.
             retry: How often a call is tried.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close the client; a second time does nothing. A call after it is an error."""
+        """Close the client; a second time does nothing.
+
+        A call after it is a `ClientStateError`, and so is one that waits, when its turn comes.
+        """
         ...
 
     async def __aenter__(self) -> Self: ...

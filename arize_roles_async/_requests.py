@@ -25,6 +25,9 @@ MAX_NAME: Final = 255
 MAX_DESCRIPTION: Final = 1000
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
+_MOST_REFUSED: Final = 5
+_LEFT_OUT: Final = object()
+"""A value that breaks no rule, as it was not given."""
 
 _ALLOWED_IN_NAME: Final = r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*"""
 
@@ -64,11 +67,20 @@ def permissions_rule(permissions: object) -> str | None:
     if not permissions:
         return "must hold at least one permission"
     each = cast("tuple[object, ...]", permissions)
-    refused = [p for p in each if not isinstance(p, Permission | UnknownPermission)]
-    return "; ".join(map(_refused_permission, refused[:5])) or None
+    refused = [p for p in each if not (isinstance(p, Permission) or _is_unchecked(p))]
+    named = [_refused_permission(p) for p in refused[:_MOST_REFUSED]]
+    if more := len(refused) - len(named):
+        named.append(f"and {more} more")
+    return "; ".join(named) or None
+
+
+def _is_unchecked(permission: object) -> bool:
+    return isinstance(permission, UnknownPermission) and _unicode_rule(permission) is None
 
 
 def _refused_permission(value: object) -> str:
+    if isinstance(value, UnknownPermission):
+        return f"{quoted(value)} {_unicode_rule(value)}"
     if not isinstance(value, str):
         return f"must hold permissions or their identifiers, not {_kind(value)}"
     return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
@@ -116,17 +128,17 @@ def is_role_id(text: str) -> bool:
 
 
 def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
-    """Raise one `ValidationError` for every rule that its value breaks; UNSET breaks none."""
+    """Raise one `ValidationError` for every rule that its value breaks."""
     broken: list[tuple[str, str]] = []
     for field, rule, value in rules:
-        if value is not UNSET and (message := rule(value)) is not None:
+        if value is not _LEFT_OUT and (message := rule(value)) is not None:
             broken.append((field, message))
     if broken:
         raise validation_error(*broken)
 
 
-def _unless_none(value: object) -> object:
-    return UNSET if value is None else value
+def _unless(left_out: object, value: object) -> object:
+    return _LEFT_OUT if value is left_out else value
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
@@ -171,7 +183,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
         check(
             ("name", name_rule, self.name),
             ("permissions", permissions_rule, self.permissions),
-            ("description", description_rule, self.description),
+            ("description", description_rule, _unless(UNSET, self.description)),
         )
 
 
@@ -197,9 +209,9 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
                 ("name, description, permissions", "at least one must be given to change")
             )
         check(
-            ("name", name_rule, self.name),
-            ("permissions", permissions_rule, self.permissions),
-            ("description", description_rule, _unless_none(self.description)),
+            ("name", name_rule, _unless(UNSET, self.name)),
+            ("permissions", permissions_rule, _unless(UNSET, self.permissions)),
+            ("description", description_rule, _unless(None, _unless(UNSET, self.description))),
         )
 
 
@@ -217,6 +229,6 @@ class ListRoles(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check(
             ("limit", limit_rule, self.limit),
-            ("cursor", text_rule, _unless_none(self.cursor)),
-            ("is_predefined", filter_rule, _unless_none(self.is_predefined)),
+            ("cursor", text_rule, _unless(None, self.cursor)),
+            ("is_predefined", filter_rule, _unless(None, self.is_predefined)),
         )

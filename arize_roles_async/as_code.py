@@ -23,6 +23,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -174,14 +175,21 @@ def loads(text: str) -> Declaration:
         violations.extend(Violation(where, message) for where in strange)
         return {key: given[key] for key in given if key in keys}
 
+    def arrays(path: str, given: dict[str, Any], *keys: str) -> None:
+        wrong = [key for key in keys if not isinstance(given.get(key, []), list)]
+        violations.extend(Violation(f"{path}{key}", "must be an array of strings") for key in wrong)
+
     try:
         data = table("$", tomllib.loads(text), ("absent", "roles"))
     except (ValueError, RecursionError) as error:
         raise validation_error(("file", f"is not valid TOML: {error}")) from error
+    arrays("", data, "absent")
     roles: list[DeclaredRole] = []
     tables = data.get("roles", {})
     for name, value in table("roles", tables, tables).items():
-        given = table(f"roles.{quote(name)}", value, ("description", "previously", "permissions"))
+        path = f"roles.{quote(name)}"
+        given = table(path, value, ("description", "previously", "permissions"))
+        arrays(f"{path}.", given, "previously", "permissions")
         roles.append(DeclaredRole(name=name, permissions=given.pop("permissions", ()), **given))
     absent = _names(data.get("absent", ()))
     if violations := [*violations, *_violations(roles, absent)]:
@@ -392,10 +400,14 @@ async def apply(
     plan before the first change, and `on_change` with each change after it was made.
 
     Raises:
+        ValidationError: One of these two is no function, or has to be awaited.
         StalePlanError: The plan is not the expected one.
         ApplyError: A change failed, or was answered otherwise than asked.
         RolesError: As from `plan`; nothing was changed.
     """
+    for name, called in (("on_plan", on_plan), ("on_change", on_change)):
+        if called is not None and (not callable(called) or iscoroutinefunction(called)):
+            raise validation_error((name, "must be a function, and not async"))
     planned = await plan(roles, declaration)
     checksum = expected.checksum if isinstance(expected, Plan) else expected
     if checksum not in {None, planned.checksum}:

@@ -161,6 +161,8 @@ def _record(base_url: str | None, out: Path) -> int:
     from arize_roles_fake._recording import encode, record_service
 
     try:
+        # A folder that is not there is refused before the service is asked.
+        out.parent.resolve(strict=True)
         recording = asyncio.run(record_service(base_url))
         out.write_bytes(encode(recording))
     except (RolesError, OSError) as error:

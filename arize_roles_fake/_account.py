@@ -31,6 +31,7 @@ from arize_roles_fake._assumptions import DEFAULT, Assumptions
 from arize_roles_fake._call_log import CallLog, LoggedCall
 from arize_roles_fake._faults import (
     ON_ONE,
+    OPERATIONS,
     Breakage,
     Fault,
     Latency,
@@ -689,7 +690,12 @@ class FakeAccount:
         Args:
             operation: Which one.
             role: Only those about the role with this name or ID.
+
+        Raises:
+            ValueError: There is no such operation.
         """
+        if operation not in OPERATIONS:
+            raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}, not {operation!r}")
         return tuple(
             call
             for call in self.calls

@@ -707,7 +707,7 @@ class _Pages(_Suite):
     async def test_limit_not_integer(self, roles: RolesClient) -> None:
         """`limit` is an integer; a bool is not one."""
         anything: Any = roles
-        for limit in ("10", 1.5, True):
+        for limit in ("10", 1.5, True, UNSET):
             with pytest.raises(ValidationError, match="limit: must be an integer"):
                 await anything.list(limit=limit)
 
@@ -715,7 +715,7 @@ class _Pages(_Suite):
     async def test_cursor_not_text(self, roles: RolesClient) -> None:
         """`cursor` is a token from a page, so it is a string and not empty."""
         anything: Any = roles
-        for cursor in ("", 5, b"bytes", "\ud800"):
+        for cursor in ("", 5, b"bytes", "\ud800", UNSET):
             with pytest.raises(ValidationError, match="cursor: must"):
                 await anything.list(cursor=cursor)
 
@@ -723,7 +723,7 @@ class _Pages(_Suite):
     async def test_filter_not_bool(self, roles: RolesClient) -> None:
         """`is_predefined` is True, False or None."""
         anything: Any = roles
-        for is_predefined in ("true", 1, 0):
+        for is_predefined in ("true", 1, 0, UNSET):
             with pytest.raises(ValidationError, match="is_predefined: must be True, False or None"):
                 await anything.list(is_predefined=is_predefined)
 

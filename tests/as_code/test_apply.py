@@ -16,6 +16,7 @@ from arize_roles_async import (
     RetryPolicy,
     Role,
     RolesConnectionError,
+    ValidationError,
 )
 from arize_roles_async.as_code import (
     ApplyError,
@@ -174,6 +175,22 @@ class TestMaking:
             ('delete "E"', 4),
             ('create "New"', 5),
         ]
+
+    @pytest.mark.parametrize("name", ["on_plan", "on_change"])
+    async def test_no_callback(self, name: str) -> None:
+        """What cannot be called, or has to be awaited, is refused before anything is asked."""
+
+        async def tell(_: object) -> None:
+            pytest.fail("it was called")
+
+        account = mixed_account()
+        wrong: list[Any] = ["print", tell]
+        for each in wrong:
+            with pytest.raises(
+                ValidationError, match=f"^{name}: must be a function, and not async$"
+            ):
+                await apply(FakeRolesClient(account), MIXED, **{name: each})
+        assert account.calls_in_all == 0
 
     async def test_withheld_answer(self) -> None:
         """An answer without permissions, as a key gets that may not read, is no contradiction."""

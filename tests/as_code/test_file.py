@@ -131,6 +131,8 @@ class TestRefusing:
                 'roles."AI Engineer"."permission"',
                 "is not a key here; the keys are description, previously, permissions",
             ),
+            ('roles."Ünal".permissions', "must be an array of strings"),
+            ('roles."Other".permissions', "must be an array of strings"),
             ('roles."AI Engineer".description', "must be a string, not bool"),
             ('roles."AI Engineer".permissions', "must hold at least one permission"),
             ('roles."Reader".description', "must be a string, not int"),
@@ -144,6 +146,19 @@ class TestRefusing:
             ("absent", "must be a string, not int"),
             ("absent", f'"AI Engineer" is at roles."AI Engineer" too; {ONCE}'),
             ("absent", f'"Twice" is at absent too; {ONCE}'),
+        ]
+
+    def test_not_arrays(self) -> None:
+        """A single name stands in an array, too."""
+        text = """
+            absent = "Legacy"
+            [roles.A]
+            permissions = ["ROLE_READ"]
+            previously = "B"
+        """
+        assert violations(text) == [
+            ("absent", "must be an array of strings"),
+            ('roles."A".previously', "must be an array of strings"),
         ]
 
     def test_not_tables(self) -> None:

@@ -20,6 +20,7 @@ from arize_roles_async import (
     PaginationMetadata,
     Permission,
     Role,
+    RolesError,
     UnknownPermission,
     ValidationError,
 )
@@ -408,6 +409,12 @@ class TestDisplay:
             assert "<script>" not in html
             assert "<td>&lt;script&gt;</td>" in html
             assert "&lt;b&gt;&amp;" in html
+
+
+def test_surrogates() -> None:
+    """JSON of what UTF-8 cannot carry is an error of ours."""
+    with pytest.raises(RolesError, match=r"^a text holds surrogates, which UTF-8 cannot carry: "):
+        attrs.evolve(ROLE, name="\ud800").to_json()
 
 
 class TestProtocols:

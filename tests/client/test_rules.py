@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from arize_roles_async import Permission, UnknownPermission
+from arize_roles_async import UNSET, Permission, UnknownPermission
 from arize_roles_async._requests import (
     description_rule,
     filter_rule,
@@ -78,8 +78,11 @@ def test_taken(rule: Callable[[object], str | None], value: object) -> None:
         (
             permissions_rule,
             (1,) * 6,
-            "; ".join(["must hold permissions or their identifiers, not int"] * 5),
+            "; ".join([*["must hold permissions or their identifiers, not int"] * 5, "and 1 more"]),
         ),
+        (permissions_rule, (UnknownPermission("\ud800"),), rf"'\ud800' {SURROGATES}"),
+        (name_rule, UNSET, "must be a string, not UnsetType"),
+        (filter_rule, UNSET, "must be True, False or None, not UnsetType"),
         (limit_rule, None, "must be an integer, not None"),
         (limit_rule, True, "must be an integer, not bool"),
         (limit_rule, 1.0, "must be an integer, not float"),

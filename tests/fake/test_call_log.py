@@ -94,6 +94,8 @@ async def test_filtered() -> None:
     assert [call.role for call in account.calls_of("get", role="two")] == ["two"]
     assert [call.role for call in account.calls_of("get", role=two.id)] == ["two"]
     assert account.calls_of("delete") == ()
+    with pytest.raises(ValueError, match=r"^operation must be one of list, get, .*, not 'remove'$"):
+        account.calls_of("remove")  # type: ignore[arg-type]
     account.clear_calls()
     assert account.calls == ()
 

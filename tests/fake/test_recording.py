@@ -582,6 +582,18 @@ def test_all_or_nothing(
     server.account.assert_roles({})
 
 
+def test_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The service is asked nothing if the file's folder is not there."""
+    with RolesServer() as server:
+        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+        out = str(tmp_path / "nowhere" / "recording.json")
+        assert main(["record", "--base-url", server.url, "--out", out]) == 1
+    assert capsys.readouterr().err.startswith("nothing was recorded: [Errno 2] No such file")
+    assert server.account.calls_in_all == 0
+
+
 def test_refused_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording with a key that is refused shows that."""
     file = tmp_path / "recording.json"
