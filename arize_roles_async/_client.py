@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -407,8 +408,7 @@ class BaseRolesClient(RolesClient):
                 started = now
                 # After a 429 with a `Retry-After`, the request waits for its turn, as all do.
                 if not (_is_refusal(outcome) and turnstile.pace.held_until > now):
-                    await transport.sleep(step.delay)
-                    started = transport.now()
+                    started = await self._rest(call, request, turnstile, step.delay)
                 count = {"sdk-retry-count": str(call.attempt)}
                 request = msgspec.structs.replace(request, headers=count)
             elif isinstance(step, Look):
@@ -446,6 +446,24 @@ class BaseRolesClient(RolesClient):
             turnstile.leave(turn)
             raise call.miss_turn()
         logger.debug("%s waited %.3f s for its turn", request, now - started)
+        return now
+
+    async def _rest(
+        self, call: Call, request: Request, turnstile: Turnstile, seconds: float
+    ) -> float:
+        """Wait until a request is to be sent again, and return when that is."""
+        event = self._transport.event(call)
+        turn = Turn(call.number, call.deadline, math.inf)
+        turn.wake = event.set
+        turnstile.rest(turn)
+        try:
+            await event.wait(seconds)
+        finally:
+            turn.left = True
+        now = self._transport.now()
+        if turn.is_late:
+            call.held_back = (request, turnstile.pace.wait(now))
+            raise call.miss_turn()
         return now
 
     def _is_quiet(self) -> bool:

@@ -356,8 +356,8 @@ class Turnstile:
     """Lets requests go in the order in which their calls began, at most `slots` at once.
 
     A call whose request has to wait joins the queue and asks how long. The first in the queue waits
-    for the pace, unless a hold grows meanwhile, the others until they are woken; then each asks
-    again. A call that gives up leaves. Only the first refusal looks at every call that waits.
+    for the pace, the others until they are woken; then each asks again. Calls that are too late are
+    woken, too. A call that gives up leaves. Only the first refusal looks at every call that waits.
 
     Args:
         slots: How many requests may be under way.
@@ -385,7 +385,7 @@ class Turnstile:
         self._ties = count()
         self._now = -math.inf
         self._queue: list[tuple[int, int, Turn]] = []
-        # The calls that wait once a limit is known, by their deadlines and by their patience.
+        # Who is told that it is too late, by deadline and by patience.
         self._deadlines: list[tuple[float, int, Turn]] = []
         self._patiences: list[tuple[float, int, Turn]] = []
 
@@ -425,6 +425,11 @@ class Turnstile:
         heapq.heappush(self._queue, (turn.number, next(self._ties), turn))
         if self.pace.limited:
             self._watch(turn)
+
+    def rest(self, turn: Turn) -> None:
+        """Watch a call that waits between two attempts, until it has `left`."""
+        self._drop_left()
+        self._watch(turn)
 
     def _watch(self, turn: Turn) -> None:
         for moments, limit in (
@@ -492,11 +497,9 @@ class Turnstile:
         if not self.pace.limited:
             for _, _, turn in self._queue:
                 self._watch(turn)
-        held = self.pace.held_until
         self.pace.refuse(sent, now, seconds, granted=granted, span=span)
-        self._drop_left()
-        if self._queue and self.pace.held_until > held:
-            self._queue[0][2].wake()
+        self._now = now
+        self._tell_late(_ONE_BATCH)
 
     def _give_back(self) -> None:
         """Hand a slot over to the next call, which need not ask, as there is no limit."""

@@ -57,10 +57,6 @@ class Transport(ABC):
         """Return seconds on a clock that never goes back."""
 
     @abstractmethod
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-
-    @abstractmethod
     def event(self, call: Call) -> Event:
         """Return a new event of the running event loop, which a call waits for."""
 

@@ -148,7 +148,10 @@ class AccountTransport(Transport):
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began)
         waited = min(seconds, bound, left)
-        await self._pass(began, waited)
+        if waited > _FOREVER:
+            await sleep_forever()
+        moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
+        await self._waits.until(moment, self._account)
         if waited >= seconds:
             return
         if left <= bound:
@@ -157,15 +160,6 @@ class AccountTransport(Transport):
 
     def now(self) -> float:
         return self._account.now().timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        await self._pass(self.now(), seconds)
-
-    async def _pass(self, since: float, seconds: float) -> None:
-        if seconds > _FOREVER:
-            await sleep_forever()
-        moment = datetime.fromtimestamp(since, UTC) + timedelta(seconds=seconds)
-        await self._waits.until(moment, self._account)
 
     @property
     def _waits(self) -> Waits:

@@ -29,6 +29,7 @@ from arize_roles_async import (
 from arize_roles_async._call import Call, TimeLimit
 from arize_roles_async._pace import Pace, Turnstile
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+from arize_roles_fake._waits import waits_in
 from tests.support.clients import START, account_at_noon, passed
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
@@ -190,9 +191,9 @@ class TestBulkJob:
         heard: list[tuple[str, float]] = []
 
         async def connect_and_send(request: Request, call: Call) -> Response:
-            await transport.sleep(5.0)
+            await transport.event(call).wait(5.0)
             answer = await send(request, call)
-            await transport.sleep(2.0)
+            await transport.event(call).wait(2.0)
             return answer
 
         def hear(owner: type, name: str) -> None:
@@ -344,6 +345,26 @@ class TestFailure:
         run(backend, main)
         assert passed(account) == 5.0
 
+    @BACKENDS
+    def test_between_attempts(self, backend: str) -> None:
+        """A call that waits between two attempts fails when a hold grows beyond its time."""
+        account = account_at_noon()
+        account.slow_down(0.5, operation="get")
+        account.fail("list", 503, times=1, retry_after=3)
+        account.fail("get", 429, times=1, retry_after=8)
+
+        async def main() -> None:
+            async def list_roles() -> None:
+                with pytest.raises(RateLimitError, match=r"\(times sent: 1\)$") as caught:
+                    await roles.with_options(timeout=5.0).list()
+                assert caught.value.retry_after == 8.0
+                assert passed(account) == 0.5
+
+            roles = FakeRolesClient(account)
+            await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
+
+        run(backend, main)
+
     @pytest.mark.parametrize("late", [100, 1500])
     def test_late_at_once(self, late: int) -> None:
         """All calls that are too late fail at the same moment, however many they are."""
@@ -409,11 +430,11 @@ class TestFailure:
 
         async def main() -> None:
             roles = FakeRolesClient(account, timeout=10.0)
-            transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+            waits = waits_in(asyncio.get_running_loop(), account)
             await roles.get(role_id=last.id)
 
             async def find(seconds: float, name: str) -> Role:
-                await transport.sleep(seconds)
+                await waits.until(account.now() + timedelta(seconds=seconds), account)
                 account.add_role(name)  # too late for the walk before
                 return await roles.get(role=name)
 
@@ -530,12 +551,7 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(call)
         return limit(call)
 
-    async def sleep(seconds: float) -> None:
-        del seconds
-        await anyio.sleep_forever()
-
     monkeypatch.setattr(transport, "time_limit", note)
-    monkeypatch.setattr(transport, "sleep", sleep)
     waiting = [asyncio.ensure_future(roles.get(role_id=ROLE_ID)) for _ in range(2)]
     for _ in range(20):
         await asyncio.sleep(0)

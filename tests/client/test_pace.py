@@ -1,4 +1,5 @@
 import math
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -741,7 +742,7 @@ class TestTurnstile:
         assert turnstile.ask(first, 2.5) == 0.0
 
     def test_grows(self) -> None:
-        """A hold that grows wakes the first call in the queue, and nothing else does before."""
+        """A hold that grows is told to a call that waits for it, and nothing else is before."""
         turnstile, woken = self.turnstile(2)
         turnstile.enter()
         turnstile.enter()
@@ -771,13 +772,12 @@ class TestTurnstile:
         patient = self.join(turnstile, 1, woken)
         hasty = self.join(turnstile, 2, woken, deadline=2.0)
         turnstile.exit(0.0)
+        assert woken == [1]
         turnstile.refuse(0.0, 0.5, 2.0)
 
-        turnstile.ask(patient, 0.6)
-
         assert hasty.is_late
-        assert woken[-1] == 2
-        assert not patient.is_late
+        assert woken == [1, 2]
+        assert turnstile.ask(patient, 0.6) == close(1.9)
 
     def test_too_late_among_others(self) -> None:
         """Only calls whose time is up before the next request may go are told, to the moment."""
@@ -859,19 +859,38 @@ class TestTurnstile:
         """Whoever is not to wait so long for a hold is told, too, if a patient call is first."""
         turnstile, woken = self.turnstile()
         turnstile.enter()
-        patient = self.join(turnstile, 1, woken)
-        self.join(turnstile, 2, woken, patience=2.0)
-        impatient = self.join(turnstile, 3, woken, patience=1.9)
+        self.join(turnstile, 1, woken)
+        less, least = (
+            self.join(turnstile, number, woken, patience=patience)
+            for number, patience in ((2, 2.0), (3, 1.9))
+        )
         turnstile.exit(0.0)
+        assert woken == [1]
+
         turnstile.refuse(0.0, 0.5, 2.0)
-
-        assert turnstile.ask(patient, 0.5) == 2.0
-        assert impatient.is_late
-        assert woken == [1, 2, 1, 3]
-
+        assert woken == [1, 3]
+        assert least.is_late
         turnstile.refuse(0.0, 1.0, 2.0)
-        assert turnstile.ask(patient, 1.0) == 2.0
-        assert woken == [1, 2, 1, 3, 1]
+        assert woken == [1, 3]
+        turnstile.refuse(0.0, 1.0, 2.1)
+        assert woken == [1, 3, 2]
+        assert less.is_late
+
+    def test_rest(self) -> None:
+        """A call that waits between attempts is told, too, as long as it does."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter()
+        for number, has_left in ((1, False), (2, True)):
+            turn = Turn(number, 2.0, math.inf)
+            turn.wake = partial(woken.append, number)
+            turnstile.rest(turn)
+            turn.left = has_left
+        turnstile.exit(0.0)
+
+        turnstile.refuse(0.0, 0.5, 1.0)
+        assert woken == []
+        turnstile.refuse(0.0, 0.6, 2.0)
+        assert woken == [1]
 
     def test_in_batches(self) -> None:
         """Ten thousand that are too late are told a few at a time, each after one has left."""

@@ -14,6 +14,7 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
+from arize_roles_async._aiohttp import AiohttpTransport
 from tests.support.event_loop import LoopClock
 from tests.support.raw_http import read_message
 
@@ -140,6 +141,7 @@ class TestInjectedSleep:
 
         async with AiohttpRolesClient("key", sleep=sleep) as roles:
             transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+            assert isinstance(transport, AiohttpTransport)
             began = transport.now()
             await asyncio.gather(*(transport.sleep(10.0) for _ in range(5)))
             assert transport.now() - began == pytest.approx(10.0)
