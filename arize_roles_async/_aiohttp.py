@@ -106,8 +106,8 @@ class AiohttpRolesClient(BaseRolesClient):
             unless `verify`, `ca_file` or `proxy` is given. An attempt that is given up resets its
             connection, as on the client's own session. A connection that only others have used so
             far counts as new: after a failure, the next attempt may still go out on one.
-        timeout: Seconds for a whole call, with None for no limit on it, and the default limits on
-            connecting and silence; or `Timeouts`, for every limit.
+        timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
+            silence are then the default ones. `Timeouts` sets every limit.
         retry: How often a call is tried.
         max_concurrency: Requests under way at once. Further calls wait for their turn in the
             order in which they began, and that time counts towards their limit, `timeout`.

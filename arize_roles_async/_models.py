@@ -47,8 +47,8 @@ _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _T = TypeVar("_T")
 
-_LAYOUT: Final = frozenset({"__slots__", "__weakref__", "__init__", "__match_args__"})
-"""What a Struct has its own of."""
+_LAYOUT: Final = frozenset({"__slots__", "__weakref__", "__init__"})
+"""What a Struct brings itself, so that the attrs class's is left out."""
 
 
 class _ModelFields:
@@ -143,15 +143,18 @@ def _with_layout_of_struct(cls: type[_T]) -> type[_T]:
     made = msgspec.defstruct(
         cls.__name__,
         [
-            (each.name, each.type, msgspec.NODEFAULT)
-            if each.default is attr.NOTHING
-            else (each.name, each.type, each.default)
+            (
+                each.name,
+                each.type,
+                msgspec.NODEFAULT if each.default is attr.NOTHING else each.default,
+            )
             for each in fields
         ],
         bases=(*cls.__bases__, msgspec.Struct),
         namespace={
             name: value
             for name, value in vars(cls).items()
+            # Newer versions of Python keep annotations under several such names.
             if name not in layout and not name.startswith("__annot")
         },
         kw_only=True,
@@ -172,7 +175,7 @@ class Role(Model):
     """
 
     def __init_subclass__(cls) -> None:
-        """Refuse: attrs cannot extend the layout, nor msgspec what attrs knows of the fields."""
+        """Refuse: neither attrs nor msgspec would know the fields of a subclass."""
         raise TypeError("Role cannot be subclassed")
 
     def __rich_repr__(self) -> None:

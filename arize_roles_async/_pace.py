@@ -467,8 +467,8 @@ class Turnstile:
         if not self._free or not self._is_first(turn):
             return math.inf
         self._tell_late(_ONE_BATCH)
-        if turn.is_late or ready > now:
-            turn.knows_when = not turn.is_late
+        turn.knows_when = ready > now
+        if turn.is_late or turn.knows_when:
             return math.inf if turn.is_late else ready - now
         self.pace.send(now)
         if self._free == self._slots:
@@ -542,9 +542,9 @@ class Turnstile:
         """Take out the calls that would have to wait longer than they may."""
         ready, held = max(self.pace.ready_at(), self._now), self.pace.held_until
         deadlines, patiences = self._deadlines, self._patiences
-        while deadlines and (deadlines[0][2].left or deadlines[0][0] <= ready):
+        while deadlines and deadlines[0][0] <= ready:
             yield heapq.heappop(deadlines)[2]
-        while patiences and (patiences[0][2].left or self._now + patiences[0][0] < held):
+        while patiences and self._now + patiences[0][0] < held:
             yield heapq.heappop(patiences)[2]
 
 

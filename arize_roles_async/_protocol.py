@@ -18,9 +18,9 @@ class RolesClient(Protocol):
     `AiohttpRolesClient` talks to the service and `arize_roles_fake.FakeRolesClient` to an account
     in memory; both behave as stated here. Arguments are keywords only.
 
-    Every method checks its arguments before anything is sent. One `ValidationError` says what is
-    wrong with the role that is meant, or else all that is wrong with the others. Any other failure
-    is a `RolesError` too: a `StatusError` for what the service answered, `RolesConnectionError`,
+    Every method checks its arguments before anything is sent. If `role_id` or `role` is wrong, a
+    `ValidationError` says so; else one says all that is wrong with the others. Any other failure is
+    a `RolesError` too: a `StatusError` for what the service answered, `RolesConnectionError`,
     `RolesTimeoutError` and `OutcomeUnknownError` where no whole answer came,
     `InvalidResponseError` for an answer that makes no sense, and `ClientStateError` after
     `aclose()`.
@@ -177,8 +177,8 @@ class RolesClient(Protocol):
         """Return a client with other limits over the same connections; closing one closes both.
 
         Args:
-            timeout: Seconds for a whole call, with None for no limit on it, and the default limits
-                on connecting and silence; or `Timeouts`, for every limit.
+            timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and
+                on silence are then the default ones. `Timeouts` sets every limit.
             retry: How often a call is tried.
         """
         ...

@@ -25,7 +25,8 @@ MAX_NAME: Final = 255
 MAX_DESCRIPTION: Final = 1000
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
-_MOST_REFUSED: Final = 5
+_MOST_NAMED: Final = 5
+"""How many permissions a message names that are refused."""
 _LEFT_OUT: Final = object()
 """A value that breaks no rule, as it was not given."""
 
@@ -67,14 +68,14 @@ def permissions_rule(permissions: object) -> str | None:
     if not permissions:
         return "must hold at least one permission"
     each = cast("tuple[object, ...]", permissions)
-    refused = [p for p in each if not (isinstance(p, Permission) or _is_unchecked(p))]
-    named = [_refused_permission(p) for p in refused[:_MOST_REFUSED]]
+    refused = [p for p in each if not (isinstance(p, Permission) or _can_be_sent(p))]
+    named = [_refused_permission(p) for p in refused[:_MOST_NAMED]]
     if more := len(refused) - len(named):
         named.append(f"and {more} more")
     return "; ".join(named) or None
 
 
-def _is_unchecked(permission: object) -> bool:
+def _can_be_sent(permission: object) -> bool:
     return isinstance(permission, UnknownPermission) and _unicode_rule(permission) is None
 
 
@@ -137,8 +138,11 @@ def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
         raise validation_error(*broken)
 
 
-def _unless(left_out: object, value: object) -> object:
-    return _LEFT_OUT if value is left_out else value
+def _given(value: object, *left_out: object) -> object:
+    for each in left_out:
+        if value is each:
+            return _LEFT_OUT
+    return value
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
@@ -183,7 +187,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
         check(
             ("name", name_rule, self.name),
             ("permissions", permissions_rule, self.permissions),
-            ("description", description_rule, _unless(UNSET, self.description)),
+            ("description", description_rule, _given(self.description, UNSET)),
         )
 
 
@@ -209,9 +213,9 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
                 ("name, description, permissions", "at least one must be given to change")
             )
         check(
-            ("name", name_rule, _unless(UNSET, self.name)),
-            ("permissions", permissions_rule, _unless(UNSET, self.permissions)),
-            ("description", description_rule, _unless(None, _unless(UNSET, self.description))),
+            ("name", name_rule, _given(self.name, UNSET)),
+            ("permissions", permissions_rule, _given(self.permissions, UNSET)),
+            ("description", description_rule, _given(self.description, UNSET, None)),
         )
 
 
@@ -229,6 +233,6 @@ class ListRoles(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check(
             ("limit", limit_rule, self.limit),
-            ("cursor", text_rule, _unless(None, self.cursor)),
-            ("is_predefined", filter_rule, _unless(None, self.is_predefined)),
+            ("cursor", text_rule, _given(self.cursor, None)),
+            ("is_predefined", filter_rule, _given(self.is_predefined, None)),
         )

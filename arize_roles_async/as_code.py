@@ -176,8 +176,10 @@ def loads(text: str) -> Declaration:
         return {key: given[key] for key in given if key in keys}
 
     def arrays(path: str, given: dict[str, Any], *keys: str) -> None:
-        wrong = [key for key in keys if not isinstance(given.get(key, []), list)]
-        violations.extend(Violation(f"{path}{key}", "must be an array of strings") for key in wrong)
+        for key in keys:
+            if not isinstance(given.get(key, []), list):
+                violations.append(Violation(f"{path}{key}", "must be an array of strings"))
+                del given[key]
 
     try:
         data = table("$", tomllib.loads(text), ("absent", "roles"))
@@ -192,7 +194,9 @@ def loads(text: str) -> Declaration:
         arrays(f"{path}.", given, "previously", "permissions")
         roles.append(DeclaredRole(name=name, permissions=given.pop("permissions", ()), **given))
     absent = _names(data.get("absent", ()))
-    if violations := [*violations, *_violations(roles, absent)]:
+    known = {violation.field for violation in violations}
+    violations += [each for each in _violations(roles, absent) if each.field not in known]
+    if violations:
         raise ValidationError(violations=tuple(violations))
     return Declaration(roles=roles, absent=absent)
 
@@ -400,7 +404,7 @@ async def apply(
     plan before the first change, and `on_change` with each change after it was made.
 
     Raises:
-        ValidationError: One of these two is no function, or has to be awaited.
+        ValidationError: `on_plan` or `on_change` cannot be called, or is an async function.
         StalePlanError: The plan is not the expected one.
         ApplyError: A change failed, or was answered otherwise than asked.
         RolesError: As from `plan`; nothing was changed.

@@ -162,7 +162,7 @@ def _record(base_url: str | None, out: Path) -> int:
 
     try:
         # A folder that is not there is refused before the service is asked.
-        out.parent.resolve(strict=True)
+        out.parent.stat()
         recording = asyncio.run(record_service(base_url))
         out.write_bytes(encode(recording))
     except (RolesError, OSError) as error:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     _Loop: TypeAlias = AbstractEventLoop | TrioToken
 
 _FOREVER: Final = 3e9
-"""Seconds, about a century: a limit may be as long as a float can say, which no date can."""
+"""Seconds, about a century. A longer wait never ends: a float can be longer than any date."""
 
 
 class FakeRolesClient(BaseRolesClient):
@@ -45,8 +45,8 @@ class FakeRolesClient(BaseRolesClient):
     Args:
         account: The account behind it; a fresh one of its own unless given.
         api_key: The key that it sends; the account's first key unless given.
-        timeout: Seconds for a whole call, with None for no limit on it, and the default limits on
-            connecting and silence; or `Timeouts`, for every limit.
+        timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
+            silence are then the default ones. `Timeouts` sets every limit.
         retry: How often a call is tried.
         max_concurrency: Requests under way at once; further calls wait for their turn in the
             order in which they began.
@@ -222,13 +222,12 @@ class _Event:
 
     async def wait(self, seconds: float) -> bool:
         now = self._account.now()
-        left = max(0.0, self._deadline - now.timestamp())
+        left = self._deadline - now.timestamp()
         if min(seconds, left) > _FOREVER:
             await self._wait.until_set()
         else:
-            # A call that another one will wake leaves it to others to let time pass.
-            wait = self._waits.watch if seconds == math.inf else self._waits.until
-            await wait(now + timedelta(seconds=min(seconds, left)), self._account, self._wait)
+            end = now + timedelta(seconds=min(seconds, left))
+            await self._waits.until(end, self._account, self._wait)
         if left <= seconds and not self._wait.is_set:
             raise _TimeIsUpError
         return self._wait.is_set

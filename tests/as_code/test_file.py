@@ -139,7 +139,6 @@ class TestRefusing:
             ('roles."Reader".permissions', f"{KINDS}, not int; {KINDS}, not list"),
             ('roles."Reader".permissions', "must not be empty"),
             ('roles."Ünal".name', NAMES.format(r"'\xdc'")),
-            ('roles."Other".permissions', f"{KINDS}, not dict"),
             ('roles."Reader".previously', "must not be empty"),
             ('roles."Ünal".previously', f'"Reader" is at roles."Reader" too; {ONCE}'),
             ('roles."Other".previously', f'"Former" is at roles."Ünal".previously too; {ONCE}'),

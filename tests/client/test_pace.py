@@ -876,6 +876,19 @@ class TestTurnstile:
         assert woken == [1, 3, 2]
         assert less.is_late
 
+    def test_some_left(self) -> None:
+        """Calls that have left are not told, and others are in their place."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter()
+        turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(100)]
+        turnstile.exit(0.0)
+        for turn in turns[:90]:
+            turn.left = True
+        woken.clear()
+
+        turnstile.refuse(0.0, 0.5, 2.0)
+        assert sorted(woken) == [90, 91, 92, 93, 94, 95, 96, 97, 98, 99]
+
     def test_rest(self) -> None:
         """A call that waits between attempts is told, too, as long as it does."""
         turnstile, woken = self.turnstile()

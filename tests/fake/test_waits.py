@@ -124,65 +124,16 @@ class TestOrder:
         assert passed(account) == 8.0
 
 
-class TestWatch:
-    """A wait that leaves it to others to let time pass."""
-
-    @pytest.mark.asyncio
-    @pytest.mark.parametrize("others", [True, False])
-    async def test_moment(self, *, others: bool) -> None:
-        """It is over at its moment, whether others let time pass or nobody else waits."""
-        account = account_at_noon()
-        waits = Waits()
-        seen: list[float] = []
-
-        async def watch() -> None:
-            await waits.watch(START + timedelta(seconds=1), account, Wait())
-            seen.append(passed(account))
-
-        watching = asyncio.ensure_future(watch())
-        if others:
-            await waits.until(START + timedelta(seconds=3), account)
-        await watching
-        assert seen == [1.0]
-
-    @pytest.mark.asyncio
-    async def test_busy(self) -> None:
-        """It lets no time pass while others work, for however long."""
-        account = account_at_noon()
-        waits, wait = Waits(), Wait()
-        watching = asyncio.ensure_future(waits.watch(START + timedelta(days=1), account, wait))
-        for _ in range(3000):
-            account.handle(Request(method="GET", target="/v2/roles"))
-            await asyncio.sleep(0)
-        wait.set()
-        await watching
-        assert passed(account) == 0.0
-
-    @pytest.mark.asyncio
-    async def test_from_outside(self) -> None:
-        """It is over, too, when a test lets time pass for those that others wait for."""
-        account = account_at_noon()
-        waits = Waits()
-        watching = asyncio.ensure_future(waits.watch(START + timedelta(seconds=1), account, Wait()))
-        driving = asyncio.ensure_future(waits.until(START + timedelta(seconds=3), account))
-        await asyncio.sleep(0)
-        account.advance(8.0)
-        await asyncio.gather(watching, driving)
-        assert passed(account) == 8.0
-
-    @pytest.mark.asyncio
-    @pytest.mark.parametrize("kind", ["until", "watch"])
-    async def test_set(self, kind: str) -> None:
-        """Whoever sets a wait ends it, and no time passes."""
-        account = account_at_noon()
-        wait = Wait()
-        waiting = asyncio.ensure_future(
-            getattr(Waits(), kind)(START + timedelta(seconds=1), account, wait)
-        )
-        await asyncio.sleep(0)
-        wait.set()
-        await waiting
-        assert passed(account) == 0.0
+@pytest.mark.asyncio
+async def test_set() -> None:
+    """Whoever sets a wait ends it, and no time passes."""
+    account = account_at_noon()
+    wait = Wait()
+    waiting = asyncio.ensure_future(Waits().until(START + timedelta(days=1), account, wait))
+    await asyncio.sleep(0)
+    wait.set()
+    await waiting
+    assert passed(account) == 0.0
 
 
 class TestOthers:
@@ -199,6 +150,22 @@ class TestOthers:
             await roles.list()
         assert (await creating).name == "A"
         assert passed(account) == 5.0
+
+    @pytest.mark.asyncio
+    async def test_ask_on_for_a_slot(self) -> None:
+        """Nor do several that have to wait for their turn each time."""
+        account = account_at_noon()
+        account.fail("create", 503, times=1, retry_after=10)
+        roles = FakeRolesClient(account, max_concurrency=1)
+        creating = asyncio.ensure_future(roles.create(name="A", permissions=["ROLE_READ"]))
+
+        async def ask_on() -> None:
+            while not creating.done():
+                await roles.list()
+
+        await asyncio.gather(ask_on(), ask_on())
+        assert (await creating).name == "A"
+        assert passed(account) == 10.0
 
     @pytest.mark.asyncio
     async def test_cancelled(self) -> None:
@@ -231,8 +198,8 @@ class TestOthers:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("fault", ["silent", "unreachable", 503])
-async def test_longest(fault: Literal["silent", "unreachable"] | int) -> None:
+@pytest.mark.parametrize(("fault", "times"), [("silent", 1), ("unreachable", 1), (503, 2)])
+async def test_longest(fault: Literal["silent", "unreachable"] | int, times: int) -> None:
     """Limits and pauses may be as long as a float can say, and then they never end."""
     account = account_at_noon()
     account.fail("list", fault, times=1)
@@ -243,7 +210,7 @@ async def test_longest(fault: Literal["silent", "unreachable"] | int) -> None:
         max_concurrency=1,
     )
     calls = [asyncio.ensure_future(roles.list().all()) for _ in range(2)]
-    await asked(account, 1 if isinstance(fault, str) else 2)
+    await asked(account, times)
     for _ in range(50):
         await asyncio.sleep(0)
     assert not calls[0].done()

@@ -326,10 +326,10 @@ BY_HAND: Final = (
         "self._account.advance(waited)",
     ),
     ByHand(
-        "in the fake, a call notices its time is up only if another wait lets time pass",
-        "arize_roles_fake/_waits.py",
-        "waits = self._driving or self._watching",
-        "waits = self._driving",
+        "in the fake, a call notices that its time is up only when it gets a slot",
+        "arize_roles_fake/_client.py",
+        "        if min(seconds, left) > _FOREVER:",
+        "        if seconds > _FOREVER:",
     ),
     ByHand(
         "a call that waits for a hold learns that it has grown when the shorter one ends",
