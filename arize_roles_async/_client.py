@@ -38,7 +38,7 @@ from arize_roles_async._requests import (
     text_rule,
 )
 from arize_roles_async._text import quoted
-from arize_roles_async._transport import Transport
+from arize_roles_async._transport import Event, Transport
 from arize_roles_async._wire import (
     Request,
     Response,
@@ -413,6 +413,7 @@ class BaseRolesClient(RolesClient):
                 request = msgspec.structs.replace(request, headers=count)
             elif isinstance(step, Look):
                 assert look is not None  # noqa: S101 - only changes lead to a look
+                call.seen = now
                 return await look(step.failure)
             else:
                 return step
@@ -424,6 +425,7 @@ class BaseRolesClient(RolesClient):
         transport, pace = self._transport, turnstile.pace
         turn = Turn(call.number, call.deadline, call.retry.max_retry_after)
         turnstile.join(turn)
+        event: Event | None = None
         now = started
         try:
             while (seconds := turnstile.ask(turn, now)) and not turn.is_late:
@@ -444,6 +446,9 @@ class BaseRolesClient(RolesClient):
             if pace.limited:
                 call.held_back = (request, pace.wait(now))
             turnstile.leave(turn)
+            if event is None:
+                # Whoever calls again and again must let others run.
+                await transport.event(call).wait(0.0)
             raise call.miss_turn()
         logger.debug("%s waited %.3f s for its turn", request, now - started)
         return now

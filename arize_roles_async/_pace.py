@@ -324,10 +324,10 @@ class Turn:
     """A call that waits until its request may go."""
 
     __slots__ = (
+        "asks_at",
         "deadline",
         "has_slot",
         "is_late",
-        "knows_when",
         "left",
         "number",
         "patience",
@@ -344,8 +344,8 @@ class Turn:
         """Whether it is certain that the request cannot go in time."""
         self.has_slot: bool = False
         """Whether another call's slot was handed over to it."""
-        self.knows_when: bool = False
-        """Whether it was told for how long to wait, and so asks again by itself."""
+        self.asks_at: float = math.inf
+        """When it asks again by itself, as it was told for how long to wait."""
         self.left: bool = False
         """Whether it has stopped waiting."""
         self.wake: Callable[[], object] = _do_nothing
@@ -463,13 +463,13 @@ class Turnstile:
         # Whoever goes first, nobody goes before `ready`.
         ready, held = self.pace.ready_at(), self.pace.held_until
         turn.is_late = turn.deadline <= max(ready, now) or now + turn.patience < held
-        turn.knows_when = False
+        turn.asks_at = math.inf
         if not self._free or not self._is_first(turn):
             return math.inf
         self._tell_late(_ONE_BATCH)
-        turn.knows_when = ready > now
-        if turn.is_late or turn.knows_when:
-            return math.inf if turn.is_late else ready - now
+        if turn.is_late or ready > now:
+            turn.asks_at = math.inf if turn.is_late else ready
+            return turn.asks_at - now
         self.pace.send(now)
         if self._free == self._slots:
             self._answered = 0
@@ -500,6 +500,7 @@ class Turnstile:
         self.pace.refuse(sent, now, seconds, granted=granted, span=span)
         self._now = now
         self._tell_late(_ONE_BATCH)
+        self._wake_first()
 
     def _give_back(self) -> None:
         """Hand a slot over to the next call, which need not ask, as there is no limit."""
@@ -518,7 +519,7 @@ class Turnstile:
 
     def _wake_first(self) -> None:
         self._drop_left()
-        if self._queue and self._free and not self._queue[0][2].knows_when:
+        if self._queue and self._free and self._queue[0][2].asks_at > self.pace.ready_at():
             self._queue[0][2].wake()
 
     def _drop_left(self) -> None:

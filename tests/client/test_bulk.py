@@ -330,6 +330,33 @@ class TestFailure:
         run(backend, main)
 
     @BACKENDS
+    def test_asks_on(self, backend: str) -> None:
+        """Others run while a call that is too late at once is made again and again."""
+        account = account_at_noon()
+        account.fail("list", 429, times=1, retry_after=10)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account)
+            ended = anyio.Event()
+
+            async def end() -> None:
+                for _ in range(20):
+                    await anyio.lowlevel.checkpoint()
+                ended.set()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(gather, [roles.list().all])
+                await anyio.lowlevel.checkpoint()
+                tasks.start_soon(end)
+                for _ in range(1000):
+                    if not ended.is_set():
+                        with pytest.raises(RateLimitError):
+                            await roles.with_options(timeout=5.0).list()
+                assert ended.is_set()
+
+        run(backend, main)
+
+    @BACKENDS
     def test_slots_for_ever(self, backend: str) -> None:
         """A call ends when its time is up, also if those that have the slots wait for ever."""
         account = account_at_noon()

@@ -889,6 +889,22 @@ class TestTurnstile:
         turnstile.refuse(0.0, 0.5, 2.0)
         assert sorted(woken) == [90, 91, 92, 93, 94, 95, 96, 97, 98, 99]
 
+    def test_sooner(self) -> None:
+        """A call that knows for how long to wait is woken if the next may go sooner."""
+        turnstile, woken = self.turnstile(2)
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, 9.0)
+        turnstile.ask(self.join(turnstile, 1, woken), 9.5)
+        second = self.join(turnstile, 2, woken)
+        assert turnstile.ask(second, 9.6) == close(2.15)
+
+        turnstile.exit(9.5)
+        assert woken == []
+        turnstile.refuse(9.5, 9.7, 1.0)
+        assert woken == [2]
+        assert turnstile.ask(second, 9.7) == close(1.0)
+
     def test_rest(self) -> None:
         """A call that waits between attempts is told, too, as long as it does."""
         turnstile, woken = self.turnstile()
