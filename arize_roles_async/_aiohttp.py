@@ -520,6 +520,10 @@ class _Event:
         if self._sleep is not None:
             await self._sleep(seconds)
             return self._future.done()
+        if not seconds:
+            # A timer would take one more step of the event loop, in which others go first.
+            await asyncio.sleep(0)
+            return self._future.done()
         timer = self._loop.call_later(seconds, functools.partial(self._finish, was_set=False))
         try:
             return await self._future

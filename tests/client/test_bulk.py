@@ -600,6 +600,30 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.asyncio
+async def test_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that may be tried again at once goes on in the next step of the event loop."""
+    account = FakeAccount()
+    account.fail("list", 503, times=1, retry_after=0)
+    timers: list[float] = []
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+
+    def note(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+        timers.append(delay)
+        return call_later(delay, callback, *args)
+
+    async with (
+        serve(account) as url,
+        AiohttpRolesClient(account.api_key, base_url=url) as roles,
+    ):
+        monkeypatch.setattr(loop, "call_later", note)
+        await roles.list()
+
+    assert [call.outcome for call in account.calls] == [503, 200]
+    assert 0.0 not in timers
+
+
+@pytest.mark.asyncio
 async def test_longer_hold() -> None:
     """Over a connection, too, a call that waits for a hold notices when it grows."""
     account = FakeAccount()
