@@ -432,12 +432,12 @@ class Turnstile:
         self._watch(turn)
 
     def _watch(self, turn: Turn) -> None:
-        for moments, limit in (
+        for waiting, limit in (
             (self._deadlines, turn.deadline),
             (self._patiences, turn.patience),
         ):
             if limit < math.inf:
-                heapq.heappush(moments, (limit, next(self._ties), turn))
+                heapq.heappush(waiting, (limit, next(self._ties), turn))
 
     def ask(self, turn: Turn, now: float) -> float:
         """Return the seconds that a call has to wait, 0 when its request goes now.

@@ -19,7 +19,7 @@ class RolesClient(Protocol):
     in memory; both behave as stated here. Arguments are keywords only.
 
     Every method checks its arguments before anything is sent. If `role_id` or `role` is wrong, a
-    `ValidationError` says so; else one says all that is wrong with the others. Any other failure is
+    `ValidationError` says so; else it says all that is wrong with the others. Any other failure is
     a `RolesError` too: a `StatusError` for what the service answered, `RolesConnectionError`,
     `RolesTimeoutError` and `OutcomeUnknownError` where no whole answer came,
     `InvalidResponseError` for an answer that makes no sense, and `ClientStateError` after

@@ -460,7 +460,7 @@ class TestProtocols:
         assert issubclass(Role, msgspec.Struct)
 
     def test_older_pickle(self) -> None:
-        """Pickles of version 0.1 can be read, whose roles were laid out by attrs."""
+        """A role takes the state that attrs gave to pickles before roles were Structs."""
         state = {field.name: getattr(ROLE, field.name) for field in attrs.fields(Role)}
         role = object.__new__(Role)
         role.__setstate__(state)  # type: ignore[attr-defined]
