@@ -86,17 +86,19 @@ def sync_seconds_per_call(call: Callable[[], object], calls: int) -> float:
 
 
 async def interleave(rounds: int, *sides: Callable[[], Awaitable[T]]) -> list[list[T]]:
-    """Run the sides in turn, A B A B, so that a slow moment of the machine hits each."""
+    """Run the sides in turn, A B B A, so that a slow moment of the machine hits each."""
     for side in sides:
         await side()
     samples: list[list[T]] = [[] for _ in sides]
+    turns = list(zip(sides, samples, strict=True))
     # What a side left behind, or what lives in this process for another row, is not to be
     # collected or walked on this one's clock.
     gc.freeze()
     for _ in range(rounds):
-        for side, taken in zip(sides, samples, strict=True):
+        for side, taken in turns:
             gc.collect()
             taken.append(await side())
+        turns.reverse()
     gc.unfreeze()
     return samples
 

@@ -52,7 +52,7 @@ _JOBS = (
 ROWS = (
     *(Row(f"{key}-failed", f"{what}: failed", "", 0, 0) for key, what, *_ in _JOBS),
     *(
-        Row(f"{key}-429s", f"{what}: late 429s a success", "", *refused)
+        Row(f"{key}-429s", f"{what}: late 429s per success", "", *refused)
         for key, what, refused, _ in _JOBS
     ),
     *(
