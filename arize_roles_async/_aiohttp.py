@@ -99,7 +99,7 @@ class AiohttpRolesClient(BaseRolesClient):
             what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
             `ARIZE_SINGLE_HOST` and `ARIZE_SINGLE_PORT` or `ARIZE_BASE_DOMAIN` in place of the
             host; else `https://api.arize.com`. Excludes `region`.
-        region: One of Arize's regions; else `ARIZE_REGION`.
+        region: The name of one of Arize's regions, such as `us-east-1b`; else `ARIZE_REGION`.
         session: A session of the application's own. The client uses it as it is, in its event loop
             only, and never closes it. Its middlewares and tracing see every attempt, without the
             API key. Its settings for certificates and proxies hold, whatever the environment says,
@@ -108,7 +108,7 @@ class AiohttpRolesClient(BaseRolesClient):
             far counts as new: after a failure, the next attempt may still go out on one.
         timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
             silence are then the default ones. `Timeouts` sets every limit.
-        retry: How often a call is tried.
+        retry: How often a call is tried; as `RetryPolicy()` says unless given.
         max_concurrency: Requests under way at once. Further calls wait for their turn in the
             order in which they began, and that time counts towards their limit, `timeout`.
         headers: More headers for every request; those that the client sets are refused.
@@ -282,7 +282,7 @@ class AiohttpTransport(Transport):
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.reset()
             attempt.distrust()
-            failure, cause = self._translate(request, error, call), self._safe_cause(error)
+            failure, cause = self._translate(request, error, call), self._redacted_cause(error)
         else:
             return self._checked(request, answer)
         finally:
@@ -362,47 +362,47 @@ class AiohttpTransport(Transport):
         )
 
     def _translate(self, request: Request, failure: Exception, call: Call) -> RolesError:  # noqa: PLR0911 - one case a kind of failure
-        line = f"{request.method} {request.path}"
         match failure:
             case aiohttp.ConnectionTimeoutError():
                 return RolesTimeoutError(
-                    f"{line}: no connection to {self._route}",
+                    f"{request}: no connection to {self._route}",
                     limit="connect",
                     seconds=call.timeouts.connect or 0.0,
                 )
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
-                why = f"the server's certificate is not trusted: {self._safe(failure)}"
-                return RolesConnectionError(f"{line}: {why}", certificate=True)
+                why = f"the server's certificate is not trusted: {self._redacted(failure)}"
+                return RolesConnectionError(f"{request}: {why}", certificate=True)
             case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
                 asks = "may ask" if "HANDSHAKE_FAILURE" in str(failure) else "asks"
                 why = f"{self._service} {asks} for a client certificate: lend a session with one"
                 return RolesConnectionError(
-                    f"{line}: {why}: {self._safe(failure)}", certificate=True
+                    f"{request}: {why}: {self._redacted(failure)}", certificate=True
                 )
             case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=error):
                 why = f"cannot connect to the proxy {host}:{port} on the way to {self._service}"
-                return RolesConnectionError(f"{line}: {why}: {self._safe(error)}")
+                return RolesConnectionError(f"{request}: {why}: {self._redacted(error)}")
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=error):
                 is_service = host == URL(self._config.base_url).raw_host
                 where = self._route if is_service else f"{host}:{port}"
-                why = f"cannot connect to {where}: {self._safe(error)}"
-                return RolesConnectionError(f"{line}: {why}")
+                why = f"cannot connect to {where}: {self._redacted(error)}"
+                return RolesConnectionError(f"{request}: {why}")
             case aiohttp.ClientHttpProxyError(status=407):
                 return self._proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
-                why = f"{self._proxy} refused to connect to {self._service}: {self._safe(failure)}"
-                return RolesConnectionError(f"{line}: {why}")
+                why = f"{self._proxy} refused to connect to {self._service}"
+                return RolesConnectionError(f"{request}: {why}: {self._redacted(failure)}")
             case ValueError() if not isinstance(failure, aiohttp.ClientError):
-                return ConfigurationError(f"{line}: the session refused it: {self._safe(failure)}")
+                why = f"the session refused it: {self._redacted(failure)}"
+                return ConfigurationError(f"{request}: {why}")
             case RuntimeError() if self._session.closed:
                 return ClientStateError("the session is closed")
             case _:
-                why = f"the connection failed before a whole answer came: {self._safe(failure)}"
-                return RolesConnectionError(f"{line}: {why}", sent=call.in_flight)
+                why = f"the connection failed before a whole answer came: {self._redacted(failure)}"
+                return RolesConnectionError(f"{request}: {why}", sent=call.in_flight)
 
     def _proxy_refusal(self, request: Request) -> RolesConnectionError:
         return RolesConnectionError(
-            f"{request.method} {request.path}: {self._proxy} refused the credentials of the client "
+            f"{request}: {self._proxy} refused the credentials of the client "
             "(407): check the user and password in the proxy's URL",
             credentials=True,
         )
@@ -427,19 +427,19 @@ class AiohttpTransport(Transport):
             else f"{self._service} through {self._proxy}"
         )
 
-    def _safe(self, failure: BaseException) -> str:
+    def _redacted(self, failure: BaseException) -> str:
         """Return what a failure says, without the key and a proxy's password."""
         text = f"{type(failure).__name__}: {failure}".removesuffix(": ")
         return re.sub(_USERINFO, r"\1[password]@", redact(text, self._config.api_key.reveal()))
 
-    def _safe_cause(self, failure: BaseException) -> BaseException:
+    def _redacted_cause(self, failure: BaseException) -> BaseException:
         """Return the failure as a cause, or only what it says if its chain shows a secret."""
         link: BaseException | None = failure
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.
-            shown = f"{link}{link!r}"
-            if redact(shown, self._config.api_key.reveal()) != shown or re.search(_USERINFO, shown):
-                return RolesError(self._safe(failure))
+            text = f"{link}{link!r}"
+            if redact(text, self._config.api_key.reveal()) != text or re.search(_USERINFO, text):
+                return RolesError(self._redacted(failure))
             link = _next_link(link)
         return _without_frames(failure)
 
@@ -691,7 +691,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
 
 def _no_answer(request: Request, call: Call) -> RolesTimeoutError:
     return RolesTimeoutError(
-        f"{request.method} {request.path}: no answer",
+        f"{request}: no answer",
         limit="read",
         seconds=call.timeouts.read or 0.0,
         sent=True,

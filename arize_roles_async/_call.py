@@ -2,7 +2,8 @@
 
 A driver sends, sleeps and logs. It tells the machine about each attempt and its outcome, and the
 machine says what comes next: the result, another attempt after a wait, a look at the account, or
-the error that the call ends in. Every rule of retries and outcomes is in this file.
+the error that the call ends in. What an answer tells of the attempts before it is in this file;
+which failures are tried again, and after how long, `RetryPolicy` says.
 
 The words: an attempt *leaves a change open* if the service may have made the change without an
 answer that says so. A call is *unsettled* from its first such attempt on.
@@ -27,8 +28,9 @@ from arize_roles_async._errors import (
     ServerError,
     StatusError,
 )
-from arize_roles_async._options import RetryPolicy, Timeouts, http_date
-from arize_roles_async._wire import Request, Response, invalid_response, status_error
+from arize_roles_async._options import RetryPolicy, Timeouts
+from arize_roles_async._text import extended
+from arize_roles_async._wire import Request, Response, http_date, invalid_response, status_error
 
 _T = TypeVar("_T")
 
@@ -288,7 +290,7 @@ class Call:
             return Retry(delay, failure)
         self.is_late = delay is not None
         if self.is_late and isinstance(failure, RateLimitError):
-            failure.args = (f"{failure} (times sent: {self._attempt})",)
+            failure.args = (extended(str(failure), f" (times sent: {self._attempt})"),)
         if self._is_change and self.unsettled:
             raise self.outcome_unknown(failure) from failure
         raise failure

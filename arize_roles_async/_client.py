@@ -33,9 +33,10 @@ from arize_roles_async._requests import (
     ListRoles,
     UpdateRole,
     check,
+    id_rule,
     is_role_id,
     normalize_permissions,
-    text_rule,
+    role_rule,
 )
 from arize_roles_async._text import quoted
 from arize_roles_async._transport import Event, Transport
@@ -515,10 +516,10 @@ def _log(request: Request, attempt: int, outcome: Response | RolesError, seconds
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     """Return the ID or name of the role that a call is about, and whether it is a name."""
     if role is None and role_id is not None:
-        check(("role_id", text_rule, role_id))
+        check(("role_id", id_rule, role_id))
         return role_id, False
     if role_id is None and role is not None:
-        check(("role", text_rule, role))
+        check(("role", role_rule, role))
         return role, not is_role_id(role)
     raise validation_error(("role_id, role", "exactly one must be given"))
 

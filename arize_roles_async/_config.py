@@ -110,8 +110,9 @@ def configure(
     check_type("allow_http", allow_http, bool, "True or False")
     key = _api_key(api_key)
     proxy_url = _proxy(proxy, lent_session=lent_session)
+    url, variables = _base_url(base_url, region)
     return Config(
-        base_url=_checked_url(_base_url(base_url, region), proxy_url, allow_http=allow_http),
+        base_url=_checked_url(url, variables, proxy_url, allow_http=allow_http),
         headers=_headers(key, headers),
         api_key=key,
         verify=_verify() if verify is None and not lent_session else verify,
@@ -134,23 +135,31 @@ def _api_key(api_key: Secret[str | None]) -> Secret[str]:
     return secret
 
 
+def is_api_key(key: Secret[str]) -> bool:
+    """Tell whether it is a text that a header can carry."""
+    value = cast("object", key.reveal())
+    return isinstance(value, str) and re.fullmatch("[!-~]+", value) is not None
+
+
 def check_api_key(key: Secret[str]) -> None:
     """Raise `ConfigurationError` if no header can carry the key."""
-    if not re.fullmatch("[!-~]+", key.reveal()):
+    if not is_api_key(key):
         raise ConfigurationError("the API key must be printable ASCII without spaces")
 
 
-def _base_url(base_url: Secret[str | None], region: str | None) -> Secret[str]:
+def _base_url(base_url: Secret[str | None], region: str | None) -> tuple[Secret[str], list[str]]:
+    """Return the URL of the service, and the environment variables that it was made of."""
     if base_url.reveal() is not None:
         if region is not None:
             raise ConfigurationError("base_url and region cannot both be given")
-        return Secret(base_url.reveal() or "")
+        return Secret(base_url.reveal() or ""), []
     get = os.environ.get
     scheme = get("ARIZE_API_SCHEME") or "https"
     if region is not None:
-        return Secret(f"{scheme}://{_regional_host(region, 'region')}{_port('ARIZE_API_PORT')}")
+        url = f"{scheme}://{_regional_host(region, 'region')}{_port('ARIZE_API_PORT')}"
+        return Secret(url), _set("ARIZE_API_SCHEME", "ARIZE_API_PORT")
     if get("ARIZE_BASE_URL"):
-        return Secret(os.environ["ARIZE_BASE_URL"])
+        return Secret(os.environ["ARIZE_BASE_URL"]), ["ARIZE_BASE_URL"]
     chosen = [
         names for names in _EXCLUSIVE if any(get(name, "0") not in {"", "0"} for name in names)
     ]
@@ -165,7 +174,17 @@ def _base_url(base_url: Secret[str | None], region: str | None) -> Secret[str]:
     else:
         host = get("ARIZE_SINGLE_HOST") or host
         port = _port("ARIZE_SINGLE_PORT") or port
-    return Secret(f"{scheme}://{host}{port}")
+    names = ("ARIZE_API_HOST", "ARIZE_API_PORT", *(name for names in _EXCLUSIVE for name in names))
+    return Secret(f"{scheme}://{host}{port}"), _set("ARIZE_API_SCHEME", *dict.fromkeys(names))
+
+
+def _set(*names: str) -> list[str]:
+    """Return which environment variables are set."""
+    return [name for name in names if os.environ.get(name)]
+
+
+def _from(variables: list[str]) -> str:
+    return f" (from {', '.join(variables)})" if variables else ""
 
 
 def _regional_host(region: str, source: str) -> str:
@@ -181,9 +200,11 @@ def _port(variable: str) -> str:
     return f":{int(value)}" if int(value) else ""
 
 
-def _checked_url(url: Secret[str], proxy: Secret[str] | None, *, allow_http: bool) -> str:
+def _checked_url(
+    url: Secret[str], variables: list[str], proxy: Secret[str] | None, *, allow_http: bool
+) -> str:
     if flaw := _flaw_of_base_url(url.reveal()):
-        raise ConfigurationError(f"the base URL {flaw}")
+        raise ConfigurationError(f"the base URL{_from(variables)} {flaw}")
     parts = urlsplit(url.reveal().rstrip("/"))
     host = parts.hostname or ""
     if parts.scheme == "http" and not allow_http:
@@ -226,7 +247,10 @@ def _proxy(proxy: Secret[str | None], *, lent_session: bool) -> Secret[str] | No
     url = Secret(secret.reveal() or "")
     if not _is_proxy_url(url.reveal()):
         # Not quoted, since it may hold a password.
-        raise ConfigurationError("the proxy must be an http:// or https:// URL with a host")
+        where = _from([] if proxy.reveal() is not None else ["ARIZE_PROXY_URL"])
+        raise ConfigurationError(
+            f"the proxy{where} must be an http:// or https:// URL with a host and no path or query"
+        )
     return url
 
 

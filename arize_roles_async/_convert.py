@@ -14,11 +14,12 @@ import attrs
 import cattrs
 import msgspec
 from cattrs.errors import IterableValidationError, IterableValidationNote
-from cattrs.gen import make_dict_unstructure_fn
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from arize_roles_async._errors import validation_error
 from arize_roles_async._json import MAX_ID
 from arize_roles_async._permissions import AnyPermission, Permission, any_permission
+from arize_roles_async._text import type_name
 
 _T = TypeVar("_T")
 
@@ -32,7 +33,7 @@ def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
     def structure(value: object, _: object) -> _T:
         # cattrs itself would convert None to "None", and "false" to True.
         if not isinstance(value, expected):
-            raise TypeError(f"must be of type {expected.__name__}, not {type(value).__name__}")
+            raise TypeError(f"must be of type {expected.__name__}, not {type_name(value)}")
         return value
 
     return structure
@@ -40,7 +41,7 @@ def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
 
 def _structure_identifier(value: object, _: object) -> str:
     if type(value) is not str:
-        raise TypeError(f"must be of type str, not {type(value).__name__}")
+        raise TypeError(f"must be of type str, not {type_name(value)}")
     if not value:
         raise ValueError("must not be empty")
     if len(value) > MAX_ID:
@@ -50,7 +51,7 @@ def _structure_identifier(value: object, _: object) -> str:
 
 def _structure_timestamp(value: object, _: object) -> datetime:
     if not isinstance(value, str):
-        raise TypeError(f"must be an RFC 3339 date-time, not {type(value).__name__}")
+        raise TypeError(f"must be an RFC 3339 date-time, not {type_name(value)}")
     if len(value) > _MAX_TIMESTAMP:
         raise ValueError(f"must have at most {_MAX_TIMESTAMP} characters, not {len(value)}")
     try:
@@ -84,12 +85,12 @@ def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..
 
     def structure(value: object, _: object) -> tuple[object, ...]:
         if not isinstance(value, list | tuple):
-            raise TypeError(f"must be a list, not {type(value).__name__}")
+            raise TypeError(f"must be a list, not {type_name(value)}")
         items: list[object] = []
         failures: list[Exception] = []
         for index, item in enumerate(cast("list[object]", value)):
             try:
-                items.append(structure_item(_object(item), model))
+                items.append(structure_item(item, model))
             except (cattrs.BaseValidationError, TypeError) as failure:
                 # `cattrs.transform_error` makes a path of these notes.
                 failure.add_note(IterableValidationNote("", index, model))
@@ -107,10 +108,16 @@ def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..
     return structure
 
 
-def _object(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"must be an object, not {type(value).__name__}")
-    return cast("Mapping[str, object]", value)
+def _model_factory(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:  # noqa: ANN401 - a type
+    """Return the hook for a model, which cattrs would look for the fields in whatever it is."""
+    structure_fields = make_dict_structure_fn(model, converter)
+
+    def structure(value: object, _: object) -> object:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"must be an object, not {type_name(value)}")
+        return structure_fields(cast("Mapping[str, object]", value), model)
+
+    return structure
 
 
 def _is_tuple_of_models(kind: Any) -> bool:  # noqa: ANN401 - a type
@@ -130,6 +137,9 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(_is_identifier, _structure_identifier)
     converter.register_structure_hook_func(
         lambda kind: bool(kind == permissions), _structure_permissions
+    )
+    converter.register_structure_hook_factory(
+        attrs.has, functools.partial(_model_factory, converter=converter)
     )
     converter.register_structure_hook_factory(
         _is_tuple_of_models, functools.partial(_items_factory, converter=converter)
@@ -166,7 +176,7 @@ def from_dict(model: type[_T], data: object) -> _T:
         ValidationError: A field is missing or of the wrong type; it names the first few.
     """
     try:
-        return _CONVERTER.structure(_object(data), model)
+        return _CONVERTER.structure(data, model)
     except TypeError as error:
         raise validation_error(("$", str(error))) from error
     except cattrs.BaseValidationError as error:
@@ -176,8 +186,10 @@ def from_dict(model: type[_T], data: object) -> _T:
 
 def from_json(model: type[_T], text: str | bytes) -> _T:
     """Return the object that JSON text describes; raises `ValidationError` as `from_dict` does."""
+    if not isinstance(cast("object", text), str | bytes):
+        raise validation_error(("$", f"must be JSON text, not {type_name(text)}"))
     try:
-        data = msgspec.json.decode(text)
+        data = msgspec.json.decode(text.encode() if isinstance(text, str) else text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise validation_error(("$", f"is not valid JSON: {error}")) from error
     return from_dict(model, data)

@@ -26,7 +26,7 @@ their `__dict__`.
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from arize_roles_async._text import one_line
+from arize_roles_async._text import extended, one_line
 
 if TYPE_CHECKING:
     from arize_roles_async._error_details import ProblemDetails, Violation
@@ -35,7 +35,7 @@ _MAX_VIOLATIONS: Final = 10
 
 
 class AlphaWarning(FutureWarning):
-    """The roles methods are ALPHA and may change without notice; each says so once a process."""
+    """The roles methods are ALPHA and may change without notice; each says so once per process."""
 
 
 class RolesError(Exception):
@@ -141,6 +141,8 @@ class ForbiddenError(StatusError):
 class NotFoundError(StatusError):
     """404: there is no such role. Also raised, with status 404, for a name that no role has.
 
+    For a name no answer was a 404, so `from_service` is False then.
+
     Attributes:
         name: The name that was looked for; None where an ID was.
         closest: The few names of existing roles that are nearest to it.
@@ -233,7 +235,7 @@ class RolesTimeoutError(RolesError, TimeoutError):
 
     def __str__(self) -> str:
         tries = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}"
-        return f"{self.args[0]} ({self.limit} limit of {self.seconds:g} s, {tries})"
+        return extended(self.args[0], f" ({self.limit} limit of {self.seconds:g} s, {tries})")
 
 
 class OutcomeUnknownError(RolesError):
@@ -241,7 +243,9 @@ class OutcomeUnknownError(RolesError):
 
     No whole answer came, or one that does not tell. Look before you try again. `__cause__` is the
     last failure: a `RolesTimeoutError`, `RolesConnectionError`, `StatusError` or
-    `InvalidResponseError`.
+    `InvalidResponseError`; a `ClientStateError` if the client was closed before the next attempt;
+    or a `RoleRenamedError` if an update by name met a role that was renamed, and an attempt before
+    may have reached it under its old name.
 
     Attributes:
         operation: `create`, `update` or `delete`.
@@ -285,7 +289,7 @@ class InvalidResponseError(RolesError):
         status: The HTTP status of the answer.
         method: The HTTP method of the request.
         path: Its path, without host.
-        excerpt: The beginning of the body, made safe to print.
+        excerpt: The beginning of the body, on one line and without the API key.
     """
 
     def __init__(

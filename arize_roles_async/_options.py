@@ -1,10 +1,7 @@
 """How long a call may take, and how often it is tried."""
 
-import math
 import random
 import sys
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final, cast
 
 # The older name of attrs, which aiohttp has imported already.
@@ -17,6 +14,7 @@ from arize_roles_async._errors import (
     RolesTimeoutError,
     StatusError,
 )
+from arize_roles_async._text import quoted
 
 _LARGEST: Final = sys.float_info.max
 _RETRIED: Final = frozenset({429, 502, 503, 504})
@@ -28,10 +26,9 @@ def _check_seconds(options: object, *names: str) -> None:
         value = getattr(options, name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0.0 < value <= _LARGEST:
-            # Python refuses to write an integer of thousands of digits.
-            given = "one that is too large" if number and value > _LARGEST else repr(value)
             raise ConfigurationError(
-                f"{type(options).__name__}.{name} must be a number of seconds above 0, not {given}"
+                f"{type(options).__name__}.{name} must be a number of seconds above 0, "
+                f"not {quoted(value)}"
             )
 
 
@@ -98,7 +95,7 @@ class RetryPolicy:
         attempts = cast("object", self.attempts)
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             raise ConfigurationError(
-                f"RetryPolicy.attempts must be an integer of at least 1, not {attempts!r}"
+                f"RetryPolicy.attempts must be an integer of at least 1, not {quoted(attempts)}"
             )
         _check_seconds(self, "backoff", "max_backoff", "max_retry_after")
 
@@ -145,37 +142,5 @@ def check_concurrency(max_concurrency: object) -> None:
     number = max_concurrency
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ConfigurationError(
-            f"max_concurrency must be an integer of at least 1, not {number!r}"
+            f"max_concurrency must be an integer of at least 1, not {quoted(number)}"
         )
-
-
-def retry_after(value: str | None, date: str | None, now: float) -> float | None:
-    """Return the seconds that a `Retry-After` header asks to wait (RFC 9110, section 10.2.3).
-
-    Args:
-        value: The header: a number of seconds, or a date.
-        date: The answer's own `Date` header, which tells what time it is for the service.
-        now: Seconds since the epoch, for an answer without one.
-
-    Returns:
-        Seconds, not below 0; None where the header is absent or is neither.
-    """
-    if value is None:
-        return None
-    if value.isascii() and value.strip().isdigit():
-        return float(value) if len(value) < 16 else math.inf  # noqa: PLR2004 - past any wait
-    moment = http_date(value)
-    if moment is None:
-        return None
-    sent = http_date(date) if date is not None else None
-    return max(0.0, moment - (now if sent is None else sent))
-
-
-def http_date(date: str) -> float | None:
-    """Return the seconds since the epoch that an HTTP date stands for, or None if it is not one."""
-    try:
-        moment = parsedate_to_datetime(date)
-        # Every HTTP date is in GMT, and the oldest form does not say so.
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, IndexError):
-        return None

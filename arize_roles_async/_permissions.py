@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, NoReturn
 
 from arize_roles_async._errors import validation_error
-from arize_roles_async._text import nearest, quoted
+from arize_roles_async._text import nearest, quoted, type_name
 
 
 class Permission(StrEnum):
@@ -219,7 +219,9 @@ class Permission(StrEnum):
         return found or _refuse("action", action, {member.action for member in cls})
 
 
-def _refuse(field: str, value: str, known: set[str]) -> NoReturn:
+def _refuse(field: str, value: object, known: set[str]) -> NoReturn:
+    if not isinstance(value, str):
+        raise validation_error((field, f"must be a string, not {type_name(value)}"))
     message = f"{quoted(value)} is not the {field} of a known permission"
     suggestion = f"; did you mean {nearest(value, sorted(known))}?" if value else ""
     raise validation_error((field, message + suggestion))

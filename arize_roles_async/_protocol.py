@@ -24,6 +24,11 @@ class RolesClient(Protocol):
     `RolesTimeoutError` and `OutcomeUnknownError` where no whole answer came,
     `InvalidResponseError` for an answer that makes no sense, and `ClientStateError` after
     `aclose()`.
+
+    Where Arize's reference is silent, this says what is assumed: that lists begin with the newest
+    role and that their cursors miss and repeat none, that names are compared exactly and are free
+    again after a deletion, and that a predefined role is refused with 403. With
+    `arize_roles_fake.Assumptions` a test can have it otherwise.
     """
 
     def list(
@@ -36,7 +41,7 @@ class RolesClient(Protocol):
         """List roles: await the result for one page, or iterate it for all, newest first.
 
         Args:
-            limit: Roles a page, 1 to 100. Left out, one page holds 50 and a walk asks for 100 at
+            limit: Roles per page, 1 to 100. Left out, one page holds 50 and a walk asks for 100 at
                 a time.
             cursor: The `next_cursor` of an earlier page, to continue after it.
             is_predefined: True for only the system's roles, False for only custom ones, None for
@@ -45,6 +50,9 @@ class RolesClient(Protocol):
         Returns:
             A listing: `await` it for a `ListRolesResponse`, `async for role in` it for every
             role. A role that exists from a walk's start to its end is seen exactly once.
+
+        Raises:
+            ValidationError: At once, and not when it is awaited: an argument breaks its rule.
         """
         ...
 
@@ -56,7 +64,7 @@ class RolesClient(Protocol):
         """Return one role.
 
         Args:
-            role_id: Its ID, used as it is.
+            role_id: Its ID, used as it is; at most 1000 characters, so that it fits into a URL.
             role: Its ID or its name. Strict base64 of UTF-8 text with a colon in it is an ID;
                 anything else is a name. A role that the client has seen is asked for by its ID;
                 other names are found by walking the list.
@@ -176,10 +184,15 @@ class RolesClient(Protocol):
     ) -> Self:
         """Return a client with other limits over the same connections; closing one closes both.
 
+        What is left out stays as it is.
+
         Args:
             timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and
                 on silence are then the default ones. `Timeouts` sets every limit.
             retry: How often a call is tried.
+
+        Raises:
+            ConfigurationError: A value is of the wrong type, or out of its range.
         """
         ...
 

@@ -13,13 +13,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._errors import validation_error
+from arize_roles_async._json import MAX_ID
 from arize_roles_async._permissions import (
     AnyPermission,
     Permission,
     UnknownPermission,
     known_permission,
 )
-from arize_roles_async._text import nearest, quoted
+from arize_roles_async._text import nearest, quoted, type_name
 
 MAX_NAME: Final = 255
 MAX_DESCRIPTION: Final = 1000
@@ -33,14 +34,10 @@ _LEFT_OUT: Final = object()
 _ALLOWED_IN_NAME: Final = r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*"""
 
 
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__
-
-
 def name_rule(name: object) -> str | None:
     """Return what is wrong with a role's name, or None."""
     if not isinstance(name, str):
-        return f"must be a string, not {_kind(name)}"
+        return f"must be a string, not {type_name(name)}"
     if not 1 <= len(name) <= MAX_NAME:
         return f"must have 1 to {MAX_NAME} characters, not {len(name)}"
     if not re.fullmatch(_ALLOWED_IN_NAME, name):
@@ -55,7 +52,7 @@ def name_rule(name: object) -> str | None:
 def description_rule(description: object) -> str | None:
     """Return what is wrong with a role's description, or None."""
     if not isinstance(description, str):
-        return f"must be a string, not {_kind(description)}"
+        return f"must be a string, not {type_name(description)}"
     if len(description) > MAX_DESCRIPTION:
         return f"must have at most {MAX_DESCRIPTION} characters, not {len(description)}"
     return _unicode_rule(description)
@@ -64,7 +61,7 @@ def description_rule(description: object) -> str | None:
 def permissions_rule(permissions: object) -> str | None:
     """Return what is wrong with a set of permissions, or None."""
     if not isinstance(permissions, tuple):
-        return f"must be an iterable of permissions, not {_kind(permissions)}"
+        return f"must be an iterable of permissions, not {type_name(permissions)}"
     if not permissions:
         return "must hold at least one permission"
     each = cast("tuple[object, ...]", permissions)
@@ -76,40 +73,54 @@ def permissions_rule(permissions: object) -> str | None:
 
 
 def _can_be_sent(permission: object) -> bool:
-    return isinstance(permission, UnknownPermission) and _unicode_rule(permission) is None
+    return isinstance(permission, UnknownPermission) and text_rule(permission) is None
 
 
 def _refused_permission(value: object) -> str:
     if isinstance(value, UnknownPermission):
-        return f"{quoted(value)} {_unicode_rule(value)}"
+        return f"{quoted(value)} {text_rule(value)}"
     if not isinstance(value, str):
-        return f"must hold permissions or their identifiers, not {_kind(value)}"
+        return f"must hold permissions or their identifiers, not {type_name(value)}"
     return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
 
 
 def limit_rule(limit: object) -> str | None:
     """Return what is wrong with the size of a page, or None."""
     if isinstance(limit, bool) or not isinstance(limit, int):
-        return f"must be an integer, not {_kind(limit)}"
+        return f"must be an integer, not {type_name(limit)}"
     if not 1 <= limit <= MAX_LIMIT:
         return f"must be 1 to {MAX_LIMIT}, not {quoted(limit)}"
     return None
 
 
 def text_rule(text: object) -> str | None:
-    """Return what is wrong with an ID, a cursor or a name to look for, or None."""
+    """Return what is wrong with a text that must be there, or None."""
     if not isinstance(text, str):
-        return f"must be a string, not {_kind(text)}"
+        return f"must be a string, not {type_name(text)}"
     if not text:
         return "must not be empty"
     return None if text.isascii() else _unicode_rule(text)
+
+
+def id_rule(text: object) -> str | None:
+    """Return what is wrong with an ID or a cursor, or None."""
+    if isinstance(text, str) and len(text) > MAX_ID:
+        return f"must have at most {MAX_ID} characters, not {len(text)}"
+    return text_rule(text)
+
+
+def role_rule(role: object) -> str | None:
+    """Return what is wrong with the ID or the name of a role to look for, or None."""
+    if isinstance(role, str) and len(role) > MAX_NAME and not is_role_id(role):
+        return f"must have at most {MAX_NAME} characters if it is a name, not {len(role)}"
+    return id_rule(role)
 
 
 def filter_rule(is_predefined: object) -> str | None:
     """Return what is wrong with the filter of a listing, or None."""
     if isinstance(is_predefined, bool):
         return None
-    return f"must be True, False or None, not {_kind(is_predefined)}"
+    return f"must be True, False or None, not {type_name(is_predefined)}"
 
 
 def _unicode_rule(text: str) -> str | None:
@@ -154,7 +165,7 @@ def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[A
 
 
 def _normalize_permissions(permissions: object) -> object:
-    if not _is_several(permissions):
+    if not is_several(permissions):
         return permissions
     members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
     try:
@@ -163,7 +174,8 @@ def _normalize_permissions(permissions: object) -> object:
         return tuple(members)
 
 
-def _is_several(value: object) -> TypeGuard[Iterable[object]]:
+def is_several(value: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a value is an iterable, and not a text or a mapping."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
@@ -233,6 +245,6 @@ class ListRoles(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check(
             ("limit", limit_rule, self.limit),
-            ("cursor", text_rule, _given(self.cursor, None)),
+            ("cursor", id_rule, _given(self.cursor, None)),
             ("is_predefined", filter_rule, _given(self.is_predefined, None)),
         )

@@ -21,10 +21,15 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
         text: Any text, of any length; only its beginning is looked at.
         limit: The most characters of the result; a text that is cut ends in `…`.
     """
-    shown = text if len(text) <= limit else text[: limit - 1] + "…"
-    if shown.isprintable():
-        return shown
-    return "".join(c if c.isprintable() else "�" for c in re.sub(r"\s+", " ", shown))
+    begin = text if len(text) <= limit else text[: limit - 1] + "…"
+    if begin.isprintable():
+        return begin
+    return "".join(c if c.isprintable() else "�" for c in re.sub(r"\s+", " ", begin))
+
+
+def extended(message: str, more: str) -> str:
+    """Return a message with more at its end; of a long one, the beginning is kept and the end."""
+    return one_line(message, MAX_MESSAGE - len(more)) + more
 
 
 def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
@@ -39,8 +44,13 @@ def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
         return repr(str(value) if len(value) <= limit else value[: limit - 1] + "…")
     try:
         return one_line(repr(value), 2 * limit)
-    except ValueError:  # an integer of more digits than Python writes
+    except Exception:  # noqa: BLE001 - a repr may fail, as that of a very large integer does
         return f"a value of type {type(value).__name__}"
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type, as a message tells what was given instead."""
+    return "None" if value is None else type(value).__name__
 
 
 def nearest(text: str, known: Iterable[str]) -> str:

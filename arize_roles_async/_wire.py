@@ -5,10 +5,13 @@
 
 import contextlib
 import functools
+import math
 import re
 import threading
 import time
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -23,7 +26,6 @@ from arize_roles_async._errors import (
 )
 from arize_roles_async._json import parse_json
 from arize_roles_async._models import ListRolesResponse, Role
-from arize_roles_async._options import retry_after
 from arize_roles_async._requests import CreateRole, ListRoles, UpdateRole, is_role_id
 from arize_roles_async._secrets import redact
 from arize_roles_async._text import one_line
@@ -41,7 +43,6 @@ _MAX_QUOTED: Final = 500
 _MAX_PATH: Final = 200
 _REDIRECT: Final = range(300, 400)
 _ABOUT_AN_ID: Final = frozenset({400, 404})
-_PROXY_AUTHENTICATION: Final = 407
 
 
 # `gc=False`: neither can be part of a cycle, and each object that the garbage collector counts has
@@ -57,6 +58,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show as little as `repr`: rich would show the headers, and so the API key."""
+        return [("method", self.method), ("target", self.target)]
 
     def __str__(self) -> str:
         """Return the method and the path, as a message or a log line tells them."""
@@ -220,8 +225,6 @@ def status_error(request: Request, response: Response) -> StatusError:
         message += " " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
         if status in _ABOUT_AN_ID and _is_no_role_id(request.path):
             message += "; role_id= takes an ID, and role= takes a name, too"
-    elif status == _PROXY_AUTHENTICATION:
-        message += ": the proxy refused its credentials"
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
@@ -247,6 +250,38 @@ def response_retry_after(response: Response) -> float | None:
     """Return the seconds that an answer asks to wait; None if it does not say."""
     headers = response.headers
     return retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
+
+
+def retry_after(value: str | None, date: str | None, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header asks to wait (RFC 9110, section 10.2.3).
+
+    Args:
+        value: The header: a number of seconds, or a date.
+        date: The answer's own `Date` header, which tells what time it is for the service.
+        now: Seconds since the epoch, for an answer without one.
+
+    Returns:
+        Seconds, not below 0; None where the header is absent or is neither.
+    """
+    if value is None:
+        return None
+    if value.isascii() and value.strip().isdigit():
+        return float(value) if len(value) < 16 else math.inf  # noqa: PLR2004 - past any wait
+    moment = http_date(value)
+    if moment is None:
+        return None
+    sent = http_date(date) if date is not None else None
+    return max(0.0, moment - (now if sent is None else sent))
+
+
+def http_date(date: str) -> float | None:
+    """Return the seconds since the epoch that an HTTP date stands for, or None if it is not one."""
+    try:
+        moment = parsedate_to_datetime(date)
+        # Every HTTP date is in GMT, and the oldest form does not say so.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError):
+        return None
 
 
 def _is_no_role_id(path: str) -> bool:

@@ -35,7 +35,30 @@ from arize_roles_async._errors import RolesError, ValidationError, validation_er
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, any_permission
 from arize_roles_async._protocol import RolesClient
-from arize_roles_async._requests import description_rule, name_rule, permissions_rule, text_rule
+from arize_roles_async._requests import (
+    description_rule,
+    is_several,
+    name_rule,
+    permissions_rule,
+    text_rule,
+)
+from arize_roles_async._text import type_name
+
+__all__ = [
+    "ApplyError",
+    "Change",
+    "Declaration",
+    "DeclaredRole",
+    "Plan",
+    "PlanError",
+    "StalePlanError",
+    "apply",
+    "compare",
+    "export",
+    "load",
+    "loads",
+    "plan",
+]
 
 _FIELDS: Final = ("name", "description", "permissions")
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
@@ -48,20 +71,30 @@ def quote(text: object) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
 
 
-def _names(values: Iterable[str]) -> tuple[Any, ...]:
-    given = cast("object", values)  # A file may hold anything; the rules refuse it.
-    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
-    return tuple(sorted(values, key=str)) if is_list else (values,)
+# These convert what the rules accept. A file or a caller may give anything else, which stays as it
+# is, and the rules refuse it.
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return cast("tuple[str, ...]", _sorted(values, key=str))
 
 
 def _permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
-    each = _names(values)
-    once = [p for n, p in enumerate(each) if p not in each[:n]]
-    return tuple(any_permission(p) if isinstance(p, str) else p for p in once)
+    each = _sorted(values, key=str)
+    if isinstance(each, tuple):
+        given = cast("tuple[object, ...]", each)
+        once = [p for n, p in enumerate(given) if p not in given[:n]]
+        each = tuple(any_permission(p) if isinstance(p, str) else p for p in once)
+    return cast("tuple[AnyPermission, ...]", each)
 
 
 def _by_name(roles: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
-    return tuple(sorted(roles, key=lambda role: str(role.name)))
+    in_order = _sorted(roles, key=lambda role: str(getattr(role, "name", "")))
+    return cast("tuple[DeclaredRole, ...]", in_order)
+
+
+def _sorted(values: object, key: Callable[[object], str]) -> object:
+    return tuple(sorted(values, key=key)) if is_several(values) else values
 
 
 @attr.frozen(kw_only=True)
@@ -125,21 +158,29 @@ def _array(names: Iterable[str]) -> str:
     return "".join(["[\n", *(f"    {quote(name)},\n" for name in names), "]\n"])
 
 
-def _violations(roles: Iterable[DeclaredRole], absent: tuple[str, ...]) -> Iterator[Violation]:
-    names: list[tuple[str, str]] = []
-    for role in roles:
+def _violations(roles: object, absent: object) -> Iterator[Violation]:
+    names: list[tuple[str, Any]] = []
+    if not isinstance(roles, tuple):
+        yield Violation("roles", f"must be an iterable of roles, not {type_name(roles)}")
+        roles = ()
+    for role in cast("tuple[object, ...]", roles):
+        if not isinstance(role, DeclaredRole):
+            yield Violation("roles", f"must hold DeclaredRole objects, not {type_name(role)}")
+            continue
         path, described = f"roles.{quote(role.name)}", role.description is not None
-        names += [(path, role.name), *((f"{path}.previously", name) for name in role.previously)]
+        names += [(path, role.name), *_each_name(f"{path}.previously", role.previously)]
         for field, message in (
             ("name", name_rule(role.name)),
             ("description", description_rule(role.description) if described else None),
             ("permissions", permissions_rule(role.permissions)),
-            ("permissions", text_rule("") if "" in role.permissions else None),
+            ("previously", _names_rule(role.previously)),
         ):
             if message:
                 yield Violation(f"{path}.{field}", message)
+    if message := _names_rule(absent):
+        yield Violation("absent", message)
     first: dict[str, str] = {}
-    for path, name in [*names, *(("absent", name) for name in absent)]:
+    for path, name in [*names, *_each_name("absent", absent)]:
         if message := text_rule(name):
             yield Violation(path, message)
         elif name in first:
@@ -149,12 +190,30 @@ def _violations(roles: Iterable[DeclaredRole], absent: tuple[str, ...]) -> Itera
             first[name] = path
 
 
+def _names_rule(names: object) -> str | None:
+    """Return what is wrong with several names, whatever each of them is, or None."""
+    return (
+        None
+        if isinstance(names, tuple)
+        else f"must be an iterable of names, not {type_name(names)}"
+    )
+
+
+def _each_name(path: str, names: object) -> list[tuple[str, Any]]:
+    return (
+        [(path, name) for name in cast("tuple[object, ...]", names)]
+        if isinstance(names, tuple)
+        else []
+    )
+
+
 def load(path: str | os.PathLike[str]) -> Declaration:
     """Return what a UTF-8 file declares; raises as `loads` does, also if it cannot be read."""
     try:
-        return loads(Path(path).read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeError) as error:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except (OSError, ValueError, TypeError) as error:
         raise validation_error(("file", f"is unreadable: {error}")) from error
+    return loads(text)
 
 
 def loads(text: str) -> Declaration:
@@ -163,6 +222,8 @@ def loads(text: str) -> Declaration:
     Raises:
         ValidationError: Every violation, by its line or the path of its key.
     """
+    if not isinstance(cast("object", text), str):
+        raise validation_error(("file", f"must be a text, not {type_name(text)}"))
     violations: list[Violation] = []
 
     def table(path: str, value: Any, keys: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401
@@ -194,15 +255,23 @@ def loads(text: str) -> Declaration:
         arrays(f"{path}.", given, "previously", "permissions")
         roles.append(DeclaredRole(name=name, permissions=given.pop("permissions", ()), **given))
     absent = _names(data.get("absent", ()))
-    known = {violation.field for violation in violations}
-    violations += [each for each in _violations(roles, absent) if each.field not in known]
+    # What is wrong with a table as a whole is not told of its keys again.
+    known = tuple(f"{violation.field}." for violation in violations)
+    others = _violations(tuple(roles), absent)
+    violations += [each for each in others if not f"{each.field}.".startswith(known)]
     if violations:
         raise ValidationError(violations=tuple(violations))
     return Declaration(roles=roles, absent=absent)
 
 
 async def export(client: RolesClient) -> Declaration:
-    """Return a declaration of an account's roles; raises as `compare` and `Declaration` do."""
+    """Return a declaration of an account's custom roles, found in one walk.
+
+    Raises:
+        PlanError: The permissions of a role are withheld.
+        ValidationError: A role breaks a rule of `Declaration`; `apply` could not make it.
+        RolesError: As from the walk.
+    """
     roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
     if violations := tuple(_refusals("roles", roles)):
         raise PlanError(violations=violations)
@@ -223,9 +292,12 @@ def _differing(before: Role | DeclaredRole | None, after: DeclaredRole) -> list[
 class Change:
     """A change of one role, from what the account holds to what is declared."""
 
-    before: Role | None  # Unless it is created.
-    after: DeclaredRole | None  # Unless it is deleted.
-    note: str | None = None  # What to look at first.
+    before: Role | None
+    """The role as it is; None if it is created."""
+    after: DeclaredRole | None
+    """The role as it is to be; None if it is deleted."""
+    note: str | None = None
+    """What to look at before the change is made, such as a role that looks like it."""
 
     @property
     def action(self) -> Literal["update", "delete", "create"]:
@@ -272,7 +344,12 @@ class Plan:
         return "\n".join([*lines, f"  checksum {self.checksum}"])
 
     def to_markdown(self, limit: int = 65_000) -> str:
-        """Return the text in a fence; lines beyond `limit` characters are left out and counted."""
+        """Return the text in a fence of Markdown, for a comment on a change.
+
+        Args:
+            limit: The most characters. Lines that do not fit are left out and counted; the summary
+                and the checksum, about 140 characters, are always there.
+        """
         *lines, summary, checksum = str(self).split("\n")
         room = limit - len(summary + checksum) - 60  # The fence, and the line that counts.
         sizes = itertools.accumulate(len(line) + 1 for line in lines)
@@ -312,6 +389,7 @@ class PlanError(ValidationError):
 
 async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     """Return what has to change to make an account as declared; raises as `compare` does."""
+    _check_declaration(declaration)
     return compare((await roles.list().all()).roles, declaration)
 
 
@@ -319,10 +397,18 @@ def compare(roles: Iterable[Role], declaration: Declaration) -> Plan:
     """Return what has to change to make an account of these roles (predefined too) as declared.
 
     Raises:
+        ValidationError: An argument is not what its annotation says.
         PlanError: It does not fit the account: a role and a former name of it both exist, a name
             is a predefined role's, a permission is withheld, or not known and held by none.
     """
-    by_name = {role.name: role for role in sorted(roles, key=lambda role: role.name)}
+    _check_declaration(declaration)
+    given = cast("tuple[Role, ...]", tuple(roles) if is_several(roles) else (roles,))
+    for role in given:
+        if not isinstance(cast("object", role), Role):
+            raise validation_error(
+                ("roles", f"must be an iterable of roles, not {type_name(role)}")
+            )
+    by_name = {role.name: role for role in sorted(given, key=lambda role: role.name)}
     held = {str(p) for role in by_name.values() for p in role.permissions or ()}
     violations = declaration.unknown_permissions(held)
     pairs: list[tuple[Role | None, DeclaredRole]] = []
@@ -351,6 +437,12 @@ def compare(roles: Iterable[Role], declaration: Declaration) -> Plan:
         unchanged=tuple(r for r, d in pairs if r and not _differing(r, d)),
         undeclared=tuple(role for role in others if role.name not in absent),
     )
+
+
+def _check_declaration(declaration: object) -> None:
+    if not isinstance(declaration, Declaration):
+        message = f"must be a Declaration, not {type_name(declaration)}"
+        raise validation_error(("declaration", message))
 
 
 def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
@@ -400,11 +492,18 @@ async def apply(
 ) -> Plan:
     """Plan again and make the changes, one after another; a cancellation ends it where it is.
 
-    `expected` is the plan that was reviewed, or its checksum. `on_plan` is called with the
-    plan before the first change, and `on_change` with each change after it was made.
+    Args:
+        roles: A client of the account.
+        declaration: The roles that the account is to have.
+        expected: The plan that was reviewed, or its checksum; None applies whatever is planned.
+        on_plan: Called with the plan before the first change.
+        on_change: Called with each change after it was made.
+
+    Returns:
+        The plan that was made true.
 
     Raises:
-        ValidationError: `on_plan` or `on_change` cannot be called, or is an async function.
+        ValidationError: An argument is not what its annotation says, or a function is async.
         StalePlanError: The plan is not the expected one.
         ApplyError: A change failed, or was answered otherwise than asked.
         RolesError: As from `plan`; nothing was changed.
@@ -412,6 +511,9 @@ async def apply(
     for name, called in (("on_plan", on_plan), ("on_change", on_change)):
         if called is not None and (not callable(called) or iscoroutinefunction(called)):
             raise validation_error((name, "must be a function, and not async"))
+    if not isinstance(cast("object", expected), Plan | str | None):
+        message = f"must be a Plan, its checksum or None, not {type_name(expected)}"
+        raise validation_error(("expected", message))
     planned = await plan(roles, declaration)
     checksum = expected.checksum if isinstance(expected, Plan) else expected
     if checksum not in {None, planned.checksum}:

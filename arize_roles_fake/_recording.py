@@ -23,12 +23,12 @@ import msgspec
 from arize_roles_async._call import Operation
 from arize_roles_async._config import configure
 from arize_roles_async._errors import RolesError
-from arize_roles_async._options import RetryPolicy, Timeouts, retry_after
+from arize_roles_async._options import RetryPolicy, Timeouts
 from arize_roles_async._requests import is_role_id
 from arize_roles_async._secrets import Secret
 from arize_roles_async._text import one_line
 from arize_roles_async._transport import Call
-from arize_roles_async._wire import ROLES_PATH, Request, Response, role_path
+from arize_roles_async._wire import ROLES_PATH, Request, Response, retry_after, role_path
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._assumptions import Assumptions
 from arize_roles_fake._script import SCRIPT, Step

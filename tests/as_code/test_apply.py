@@ -192,6 +192,16 @@ class TestMaking:
                 await apply(FakeRolesClient(account), MIXED, **{name: each})
         assert account.calls_in_all == 0
 
+    async def test_no_plan(self) -> None:
+        """What is expected is a plan or its checksum; else nothing is asked."""
+        account = mixed_account()
+        wrong: Any = [MIXED]
+        with pytest.raises(
+            ValidationError, match=r"^expected: must be a Plan, its checksum or None, not list$"
+        ):
+            await apply(FakeRolesClient(account), MIXED, expected=wrong)
+        assert account.calls_in_all == 0
+
     async def test_withheld_answer(self) -> None:
         """An answer without permissions, as a key gets that may not read, is no contradiction."""
 

@@ -3,6 +3,7 @@
 import pickle
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -136,8 +137,10 @@ class TestRefusing:
             ('roles."AI Engineer".description', "must be a string, not bool"),
             ('roles."AI Engineer".permissions', "must hold at least one permission"),
             ('roles."Reader".description', "must be a string, not int"),
-            ('roles."Reader".permissions', f"{KINDS}, not int; {KINDS}, not list"),
-            ('roles."Reader".permissions', "must not be empty"),
+            (
+                'roles."Reader".permissions',
+                f"'' must not be empty; {KINDS}, not int; {KINDS}, not list",
+            ),
             ('roles."Ünal".name', NAMES.format(r"'\xdc'")),
             ('roles."Reader".previously', "must not be empty"),
             ('roles."Ünal".previously', f'"Reader" is at roles."Reader" too; {ONCE}'),
@@ -146,6 +149,46 @@ class TestRefusing:
             ("absent", f'"AI Engineer" is at roles."AI Engineer" too; {ONCE}'),
             ("absent", f'"Twice" is at absent too; {ONCE}'),
         ]
+
+    def test_one_violation(self) -> None:
+        """What is wrong with a whole table is told once, and not of its keys again."""
+        assert violations("roles.A = 5") == [('roles."A"', "must be a table")]
+
+    @pytest.mark.parametrize("text", [5, None, b""])
+    def test_no_text(self, text: Any) -> None:  # noqa: ANN401 - whatever was given
+        """What is not a text is refused."""
+        what = {5: "int", None: "None", b"": "bytes"}[text]
+        assert violations(text) == [("file", f"must be a text, not {what}")]
+
+    @pytest.mark.parametrize("path", ["no/such/file", "a\0b", 5])
+    def test_unreadable(self, path: Any) -> None:  # noqa: ANN401 - whatever was given
+        """So is what is not the path of a file."""
+        with pytest.raises(ValidationError, match=r"^file: is unreadable: "):
+            load(path)
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"roles": 5}, "roles: must be an iterable of roles, not int"),
+            ({"roles": None}, "roles: must be an iterable of roles, not None"),
+            ({"roles": [5]}, "roles: must hold DeclaredRole objects, not int"),
+            ({"absent": 5}, "absent: must be an iterable of names, not int"),
+            ({"absent": "x"}, "absent: must be an iterable of names, not str"),
+            (
+                {"roles": [DeclaredRole(name="A", permissions="ROLE_READ")]},
+                'roles."A".permissions: must be an iterable of permissions, not str',
+            ),
+            (
+                {"roles": [DeclaredRole(name="A", permissions=["ROLE_READ"], previously="B")]},
+                'roles."A".previously: must be an iterable of names, not str',
+            ),
+        ],
+    )
+    def test_arguments(self, given: dict[str, Any], message: str) -> None:
+        """A declaration that is made of anything else is refused, too."""
+        with pytest.raises(ValidationError) as caught:
+            Declaration(**given)
+        assert str(caught.value) == message
 
     def test_not_arrays(self) -> None:
         """A single name stands in an array, too."""

@@ -24,6 +24,7 @@ from arize_roles_async.as_code import (
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.as_code.accounts import Withholding, account_of, declaration, declared, role_id
 
+NOT_A_DECLARATION = r"^declaration: must be a Declaration, not str$"
 NASTY = "``` \u202eevil\x1b[31m\nnext\x7f"
 
 DECLARED = """
@@ -450,3 +451,25 @@ class TestAsking:
             'roles."Tab\\t".name',
             'roles."Tab\\t".permissions',
         ]
+
+
+@pytest.mark.parametrize("roles", [5, [5], "Admin"])
+def test_no_roles(roles: Any) -> None:  # noqa: ANN401 - whatever was given
+    """What is not several roles is refused."""
+    with pytest.raises(ValidationError, match=r"^roles: must be an iterable of roles, not "):
+        compare(roles, Declaration())
+
+
+def test_no_declaration() -> None:
+    """So is what is not a declaration."""
+    with pytest.raises(ValidationError, match=NOT_A_DECLARATION):
+        compare([], "roles.toml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.asyncio
+async def test_nothing_sent() -> None:
+    """Nothing is asked of the account then."""
+    roles = FakeRolesClient()
+    with pytest.raises(ValidationError, match=NOT_A_DECLARATION):
+        await plan(roles, "roles.toml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert roles.account.calls == ()

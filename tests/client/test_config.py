@@ -20,6 +20,7 @@ from arize_roles_async._config import Config, configure
 from arize_roles_async._secrets import Secret
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
+PROXY_RULE = "the proxy{} must be an http:// or https:// URL with a host and no path or query"
 SECRETS = ("api_key", "base_url", "proxy", "headers")
 
 
@@ -257,6 +258,35 @@ class TestBaseUrl:
         """So is one that has more than scheme, host, port and path."""
         assert refusal(base_url=url) == "the base URL must have no user, query or fragment"
 
+    @pytest.mark.parametrize(
+        ("region", "variables", "named"),
+        [
+            (None, {"ARIZE_BASE_URL": "nope", "ARIZE_API_HOST": "host"}, "ARIZE_BASE_URL"),
+            (
+                None,
+                {"ARIZE_API_SCHEME": "ftp", "ARIZE_API_PORT": "8080"},
+                "ARIZE_API_SCHEME, ARIZE_API_PORT",
+            ),
+            (None, {"ARIZE_SINGLE_HOST": "/"}, "ARIZE_SINGLE_HOST"),
+            (None, {"ARIZE_API_HOST": "", "ARIZE_BASE_DOMAIN": ":"}, "ARIZE_BASE_DOMAIN"),
+            ("us-east-1b", {"ARIZE_API_SCHEME": "ftp"}, "ARIZE_API_SCHEME"),
+        ],
+    )
+    def test_variables(
+        self,
+        region: str | None,
+        variables: dict[str, str],
+        named: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Of a URL that the environment makes, the variables are named that are set."""
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert refusal(region=region) == (
+            f"the base URL (from {named}) "
+            "must be http:// or https:// with a host and, where needed, a port"
+        )
+
     @pytest.mark.parametrize("path", ["/%zz", '/"'])
     def test_bad_path(self, path: str) -> None:
         """So is one whose path cannot be sent as it is."""
@@ -385,7 +415,12 @@ class TestProxy:
     )
     def test_refused(self, proxy: str) -> None:
         """What is not the URL of an HTTP proxy is refused and not quoted."""
-        assert refusal(proxy=proxy) == "the proxy must be an http:// or https:// URL with a host"
+        assert refusal(proxy=proxy) == PROXY_RULE.format("")
+
+    def test_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If it comes from the environment, the variable is named."""
+        monkeypatch.setenv("ARIZE_PROXY_URL", "socks5://proxy.example")
+        assert refusal() == PROXY_RULE.format(" (from ARIZE_PROXY_URL)")
 
 
 class TestLentSession:
@@ -494,17 +529,21 @@ class TestTypes:
             ),
             (
                 {"timeout": 10**400},
-                "Timeouts.total must be a number of seconds above 0, not one that is too large",
+                f"Timeouts.total must be a number of seconds above 0, not 1{'0' * 118}…",
             ),
             (
-                {"timeout": 10**9999},
-                "Timeouts.total must be a number of seconds above 0, not one that is too large",
+                {"timeout": -(10**9999)},
+                "Timeouts.total must be a number of seconds above 0, not a value of type int",
             ),
             ({"retry": 3}, "retry must be a RetryPolicy, not int"),
             ({"retry": 0}, "retry must be a RetryPolicy, not int"),
             (
                 {"max_concurrency": 1.5},
                 "max_concurrency must be an integer of at least 1, not 1.5",
+            ),
+            (
+                {"max_concurrency": -(10**9999)},
+                "max_concurrency must be an integer of at least 1, not a value of type int",
             ),
             ({"headers": 5}, "headers must be a mapping, not int"),
             ({"headers": [("X", "1")]}, "headers must be a mapping, not list"),
@@ -535,7 +574,7 @@ class TestTypes:
             ({"timeout": "30"}, "Timeouts.total must be a number of seconds above 0, not '30'"),
             (
                 {"timeout": 10**400},
-                "Timeouts.total must be a number of seconds above 0, not one that is too large",
+                f"Timeouts.total must be a number of seconds above 0, not 1{'0' * 118}…",
             ),
             ({"retry": 3}, "retry must be a RetryPolicy, not int"),
             ({"max_concurrency": 0}, "max_concurrency must be an integer of at least 1, not 0"),

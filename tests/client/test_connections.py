@@ -450,6 +450,13 @@ class TestNone:
         assert str(caught.value).startswith(f"POST /v2/roles: cannot connect to {place}: ")
         assert not caught.value.sent
 
+    async def test_long_id(self, refusing_port: int) -> None:
+        """An ID of any length leaves room for the cause."""
+        async with client(f"http://127.0.0.1:{refusing_port}", lent=False) as roles:
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.get(role_id="a" * 1000)
+        assert str(caught.value).startswith(f"GET /v2/roles/{'a' * 189}…: cannot connect to ")
+
     async def test_elsewhere(self, refusing_port: int) -> None:
         """If a middleware of a lent session sends it elsewhere, the error names that place."""
 

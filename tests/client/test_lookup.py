@@ -308,7 +308,7 @@ class TestClosest:
         names = ["a" * 255, "a" * 256]
         assert await self.closest("a" * 60, names[1:]) == ()
         with pytest.raises(NotFoundError) as caught:
-            await FakeRolesClient(account_with(*names)).get(role="a" * 254 + "bbbbb")
+            await FakeRolesClient(account_with(*names)).get(role="a" * 250 + "bbbbb")
         assert caught.value.closest == (names[0],)
 
     async def test_most(self) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,12 @@ class TestSelection:
             "resource: 'DATASET_EXMAPLE' is not the resource of a known permission; "
             "did you mean DATASET_EXAMPLE?"
         )
+
+    @pytest.mark.parametrize("find", [Permission.for_resource, Permission.for_action])
+    def test_no_text(self, find: Any) -> None:  # noqa: ANN401 - either method
+        """What is not a string is refused."""
+        with pytest.raises(ValidationError, match=r": must be a string, not int$"):
+            find(5)
 
     def test_nearest_action(self) -> None:
         """An action in small letters is not found, and the error suggests it in capitals."""

@@ -161,7 +161,6 @@ def test_content_type() -> None:
         (302, "http://[", ", a redirect to nowhere that is a URL, which this client does not"),
         (302, "/" + "l" * 499, ", a redirect to /" + "l" * 499 + ", which"),
         (400, "/a", ", but not in the service's own words: it has no body"),
-        (407, "/a", ": the proxy refused its credentials"),
     ],
 )
 def test_redirect(status: int, location: str, why: str) -> None:

@@ -169,7 +169,7 @@ class TestData:
         [
             ({"id": ""}, "$.id", "must not be empty"),
             ({"id": 7}, "$.id", "must be of type str, not int"),
-            ({"name": None}, "$.name", "must be of type str, not NoneType"),
+            ({"name": None}, "$.name", "must be of type str, not None"),
             ({"is_predefined": "false"}, "$.is_predefined", "must be of type bool, not str"),
             ({"is_predefined": 0}, "$.is_predefined", "must be of type bool, not int"),
             ({"permissions": "ROLE_READ"}, "$.permissions", "must be a list of strings"),
@@ -259,6 +259,27 @@ class TestData:
             Role.from_json("[]")
 
         assert str(caught.value) == "$: must be an object, not list"
+
+    @pytest.mark.parametrize(("pagination", "what"), [(None, "None"), ([], "list"), ("p2", "str")])
+    def test_not_a_model(self, pagination: object, what: str) -> None:
+        """So is what is not an object within another."""
+        with pytest.raises(ValidationError) as caught:
+            ListRolesResponse.from_dict({"roles": [], "pagination": pagination})
+
+        assert str(caught.value) == f"$.pagination: must be an object, not {what}"
+
+    @pytest.mark.parametrize(("text", "what"), [(None, "None"), (5, "int"), ([], "list")])
+    def test_no_text(self, text: Any, what: str) -> None:  # noqa: ANN401 - whatever was given
+        """What is neither text nor bytes is refused."""
+        with pytest.raises(ValidationError) as caught:
+            Role.from_json(text)
+
+        assert str(caught.value) == f"$: must be JSON text, not {what}"
+
+    def test_subclass_of_str(self) -> None:
+        """Text of a class of its own is text."""
+        text = type("Text", (str,), {})(ROLE.to_json())
+        assert Role.from_json(text) == ROLE
 
     @pytest.mark.parametrize(
         "text", ["{", b"\xff", "[" * 100_000, b'{"name": "\xff"}', '{"name": "\ud800"}']

@@ -9,15 +9,18 @@ from arize_roles_async import UNSET, Permission, UnknownPermission
 from arize_roles_async._requests import (
     description_rule,
     filter_rule,
+    id_rule,
     is_role_id,
     limit_rule,
     name_rule,
     normalize_permissions,
     permissions_rule,
+    role_rule,
     text_rule,
 )
 
 ALLOWED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 -_.,()[]'\"/:\\&@#$%!?+="
+LONG_ID = "Ojo6" * 250
 SURROGATES = "must not contain surrogates, which UTF-8 cannot carry"
 NOT_ALLOWED = (
     "only ASCII letters, digits, space "
@@ -37,6 +40,9 @@ NOT_ALLOWED = (
         (limit_rule, 1),
         (limit_rule, 100),
         (text_rule, "𝄞"),
+        (id_rule, "i" * 1000),
+        (role_rule, "n" * 255),
+        (role_rule, LONG_ID),
         (filter_rule, True),
         (filter_rule, False),
     ],
@@ -81,6 +87,12 @@ def test_taken(rule: Callable[[object], str | None], value: object) -> None:
             "; ".join([*["must hold permissions or their identifiers, not int"] * 5, "and 1 more"]),
         ),
         (permissions_rule, (UnknownPermission("\ud800"),), rf"'\ud800' {SURROGATES}"),
+        (permissions_rule, (UnknownPermission(""),), "'' must not be empty"),
+        (id_rule, "i" * 1001, "must have at most 1000 characters, not 1001"),
+        (id_rule, "", "must not be empty"),
+        (role_rule, "n" * 256, "must have at most 255 characters if it is a name, not 256"),
+        (role_rule, LONG_ID + "Ojo6", "must have at most 1000 characters, not 1004"),
+        (role_rule, 5, "must be a string, not int"),
         (name_rule, UNSET, "must be a string, not UnsetType"),
         (filter_rule, UNSET, "must be True, False or None, not UnsetType"),
         (limit_rule, None, "must be an integer, not None"),

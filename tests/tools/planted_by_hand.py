@@ -164,7 +164,7 @@ BY_HAND: Final = (
     ByHand(
         "an error that quotes the key is a cause",
         "arize_roles_async/_aiohttp.py",
-        "return RolesError(self._safe(failure))",
+        "return RolesError(self._redacted(failure))",
         "return failure",
     ),
     ByHand(
@@ -212,7 +212,7 @@ BY_HAND: Final = (
     ),
     ByHand(
         "superscript digits in Retry-After raise an error of Python's",
-        "arize_roles_async/_options.py",
+        "arize_roles_async/_wire.py",
         "if value.isascii() and value.strip().isdigit():",
         "if value.strip().isdigit():",
     ),
