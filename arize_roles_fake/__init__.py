@@ -1,7 +1,7 @@
 """The fake of Arize's roles API, for test suites.
 
 `FakeRolesClient` is a `RolesClient` like the real one, over a `FakeAccount` in memory: the same
-checks, the same retries, the same errors; no socket, no waiting, any event loop. Hand it to the
+checks, the same retries, the same errors; no socket, no waiting, asyncio or trio. Hand it to the
 code under test, then look at the account:
 
 ```python

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.error(str(error))
     try:
         asyncio.run(_serve(account, chosen))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         print(f"cannot listen on {chosen.host}, port {chosen.port}: {error}", file=sys.stderr)
         return 1
     if chosen.save is not None:
@@ -137,14 +137,23 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
     if not account.api_keys:
         raise ValueError("the account has no API key; give one with --api-key")
     if chosen.latency is not None:
-        low, drawn, high = chosen.latency.partition("-")
-        account.slow_down(float(low), up_to=float(high) if drawn else None)
+        low, *high = _seconds(chosen.latency)
+        account.slow_down(low, up_to=high[0] if high else None)
     for fault in chosen.fault:
         account.fail(**parse_fault(fault))
     if chosen.save is not None:
         # A file that cannot be written is refused before there is anything to lose.
         account.dump(chosen.save)
     return account
+
+
+def _seconds(latency: str) -> list[float]:
+    """Return the one or two numbers of `--latency`."""
+    try:
+        return [float(number) for number in latency.split("-", 1)]
+    except ValueError:
+        example = "seconds, such as 0.2 or 0.1-0.5"
+        raise ValueError(f"--latency must be {example}, not {latency!r}") from None
 
 
 def _api_key(chosen: argparse.Namespace) -> str | None:

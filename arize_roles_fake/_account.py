@@ -16,6 +16,7 @@ from typing import Final, Literal, cast
 
 import attrs
 
+from arize_roles_async._config import is_api_key
 from arize_roles_async._errors import RolesError
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import (
@@ -25,6 +26,8 @@ from arize_roles_async._permissions import (
     known_permission,
 )
 from arize_roles_async._requests import permissions_rule
+from arize_roles_async._secrets import Secret
+from arize_roles_async._text import quoted
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake import _account_file as account_file
 from arize_roles_fake._assumptions import DEFAULT, Assumptions
@@ -113,14 +116,18 @@ class FakeAccount:
         keep_calls: int = 10_000,
         keep_bytes: int = 16 * 1024 * 1024,
     ) -> None:
-        if api_key is None:
-            api_key = f"fake-{secrets.token_hex(8)}"
-        _check_key(api_key)
+        key = Secret(f"fake-{secrets.token_hex(8)}" if api_key is None else api_key)
+        del api_key  # A traceback may show the variables of this frame.
+        _check_key(key)
+        if max_custom_roles is not None:
+            _check_count("max_custom_roles", max_custom_roles)
+        _check_count("keep_calls", keep_calls)
+        _check_count("keep_bytes", keep_bytes)
         self._lock = threading.RLock()
         self._clock = clock or _system_clock
         self._service = Service(self.now, assumptions)
         self._log = CallLog(keep_calls, keep_bytes)
-        self._first_key = api_key
+        self._first_key = key.reveal()
         self._begins_with: bool | account_file.AccountData = predefined
         self._begins_with_limit = max_custom_roles
         self._set_up()
@@ -145,6 +152,8 @@ class FakeAccount:
                 self._store.add(role)
 
     def __repr__(self) -> str:
+        if not vars(self):
+            return "<FakeAccount>"  # Its arguments are refused, and a traceback may show it.
         return f"<FakeAccount of {len(self._store)} roles, asked {len(self._log)} times>"
 
     @property
@@ -164,11 +173,16 @@ class FakeAccount:
 
     @max_custom_roles.setter
     def max_custom_roles(self, count: int | None) -> None:
+        if count is not None:
+            _check_count("max_custom_roles", count)
         with self._lock:
             self._service.max_custom_roles = count
 
     def reset(self) -> None:
-        """Take the account back to the moment when it was made or loaded, its time included."""
+        """Make the account as it was when it was made or loaded, without the time that was added.
+
+        It goes on by its clock: predefined roles are then as old as the reset.
+        """
         with self._lock:
             self._set_up()
             self._log.clear()
@@ -185,7 +199,7 @@ class FakeAccount:
         Raises:
             ValueError: `seconds` is below 0: time does not go back.
         """
-        if not seconds >= 0.0:
+        if not 0.0 <= seconds < math.inf:
             raise ValueError(f"seconds must be 0 or more, not {seconds}: time does not go back")
         with self._lock:
             self._ahead += timedelta(seconds=seconds)
@@ -253,11 +267,8 @@ class FakeAccount:
 
     def _add_role(self, data: account_file.RoleData) -> Role:
         moments = [moment for moment in (data.created_at, data.updated_at) if moment is not None]
-        if any(moment.tzinfo is None for moment in moments):
-            raise ValueError("timestamps must be timezone-aware")
         identifiers = dict.fromkeys(data.permissions or ())
-        if not _is_unicode(data.name, data.description or "", data.id or "", *identifiers):
-            raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry")
+        check_values(moments, (data.name, data.description or "", data.id or "", *identifiers))
         taken = self._store.by_name(data.name)
         if taken is not None:
             raise ValueError(f"a role is already named {taken.name!r}")
@@ -318,7 +329,7 @@ class FakeAccount:
             self._store.unbind(binding)
 
     def bindings(self, role: Role | str) -> tuple[Binding, ...]:
-        """Return the bindings of a role, oldest first; their number is its `len`.
+        """Return the bindings of a role, oldest first.
 
         Args:
             role: The role, its ID or its name.
@@ -420,7 +431,7 @@ class FakeAccount:
         """
         text = str(source)
         if not text.lstrip().startswith("{"):
-            text = Path(source).read_text("utf-8")
+            text = Path(source).read_text("utf-8-sig")
         data = account_file.decode(text)
         account = cls(
             clock=clock,
@@ -484,9 +495,12 @@ class FakeAccount:
             ValueError: No header can carry the key, or `grants` holds an unknown permission.
             TypeError: `grants` is one string.
         """
-        _check_key(key)
+        secret = Secret(key)
+        del key  # A traceback may show the variables of this frame.
+        _check_key(secret)
         with self._lock:
-            self._keys[key] = Key(None if grants is None else self._granted(grants))
+            granted = Key(None if grants is None else self._granted(grants))
+            self._keys[secret.reveal()] = granted
 
     def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
         held = frozenset(map(str, reject_string(grants)))
@@ -553,8 +567,8 @@ class FakeAccount:
                 that the call gives.
             retry_after: On a 429 or 503, the header: seconds, or a date as text.
             detail: The detail of the problem document.
-            members: On a 403, the plan's members: `entitlement`, `limit`, `current_count`,
-                `required_plan`.
+            members: On a 403, more members of the problem document: the plan's `entitlement`,
+                `limit`, `current_count` and `required_plan`, and `instance`.
 
         Returns:
             The fault, whose `fired` counts the requests that it made fail.
@@ -665,8 +679,8 @@ class FakeAccount:
         Raises:
             ValueError: A size is below 0.
         """
-        if any(size < 0 for size in sizes):
-            raise ValueError(f"sizes must be 0 or more, not {min(sizes)}")
+        for size in sizes:
+            _check_count("sizes", size)
         with self._lock:
             self._service.page_sizes.extend(sizes)
 
@@ -832,15 +846,20 @@ def _system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def _check_key(key: str) -> None:
-    if not key or not (key.isascii() and key.isprintable()) or " " in key:
+def _check_key(key: Secret[str]) -> None:
+    if not is_api_key(key):
         raise ValueError("a key must be printable ASCII without spaces")
+
+
+def _check_count(name: str, count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise ValueError(f"{name} must be an integer of 0 or more, not {quoted(count)}")
 
 
 def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
     """Return the permissions, or raise `TypeError` if they are one string."""
     # A string is an iterable of strings too, so no type checker sees the slip.
-    if isinstance(permissions, str):
+    if isinstance(permissions, str | bytes):
         raise TypeError(
             f"permissions must be a set or another iterable, not the string {permissions!r}"
         )
@@ -853,12 +872,14 @@ def _writable(moment: datetime) -> datetime:
     return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
 
 
-def _is_unicode(*texts: str) -> bool:
+def check_values(moments: Iterable[datetime], texts: Iterable[str]) -> None:
+    """Raise `ValueError` unless JSON can carry the timestamps and texts of a role."""
+    if any(moment.tzinfo is None for moment in moments):
+        raise ValueError("timestamps must be timezone-aware")
     try:
         "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    except UnicodeEncodeError as error:
+        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
 
 
 def _warn_of_misspelled(permissions: Iterable[str]) -> None:

@@ -11,7 +11,12 @@ from anyio.lowlevel import checkpoint
 
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._config import check_api_key, check_type
-from arize_roles_async._errors import ClientStateError, RolesConnectionError, RolesTimeoutError
+from arize_roles_async._errors import (
+    ClientStateError,
+    ConfigurationError,
+    RolesConnectionError,
+    RolesTimeoutError,
+)
 from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
 from arize_roles_async._pace import Admission
 from arize_roles_async._secrets import Secret
@@ -32,7 +37,7 @@ _FOREVER: Final = 3e9
 
 
 class FakeRolesClient(BaseRolesClient):
-    """A `RolesClient` over an account in memory: offline, without a socket, under any event loop.
+    """A `RolesClient` over an account in memory: offline, without a socket, under asyncio or trio.
 
     ```python
     async with FakeRolesClient() as roles:
@@ -47,12 +52,13 @@ class FakeRolesClient(BaseRolesClient):
         api_key: The key that it sends; the account's first key unless given.
         timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
             silence are then the default ones. `Timeouts` sets every limit.
-        retry: How often a call is tried.
+        retry: How often a call is tried; as `RetryPolicy()` says unless given.
         max_concurrency: Requests under way at once; further calls wait for their turn in the
             order in which they began.
 
     Raises:
-        ConfigurationError: An argument is not of its type, or no header can carry the key.
+        ConfigurationError: An argument is not of its type, no header can carry the key, or the
+            account has none left.
     """
 
     def __init__(
@@ -64,28 +70,29 @@ class FakeRolesClient(BaseRolesClient):
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:
+        key = Secret(api_key)
+        del api_key  # A traceback may show the variables of this frame.
         check_type("account", account, FakeAccount | None, "a FakeAccount")
-        check_type("api_key", api_key, str | None, "a string")
-        if api_key is not None:
-            check_api_key(Secret(api_key))
+        check_type("api_key", key.reveal(), str | None, "a string")
         check_concurrency(max_concurrency)
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""
-        transport = AccountTransport(self.account, api_key)
+        transport = AccountTransport(self.account, _key(self.account, key))
         super().__init__(
             transport, Timeouts.of(timeout), RetryPolicy.of(retry), Admission(max_concurrency)
         )
 
     def __repr__(self) -> str:
-        return f"FakeRolesClient({self.account!r})"
+        # Until it is set up there is no account, and a traceback may show it.
+        return f"FakeRolesClient({vars(self).get('account')!r})"
 
 
 class AccountTransport(Transport):
     """Hands requests to an account, on the account's clock."""
 
-    def __init__(self, account: FakeAccount, api_key: str | None) -> None:
+    def __init__(self, account: FakeAccount, api_key: Secret[str]) -> None:
         self._account = account
-        self._authorization = f"Bearer {account.api_key if api_key is None else api_key}"
+        self._api_key = api_key
         self._closed = False
         self._loop: _Loop | None = None
 
@@ -112,26 +119,28 @@ class AccountTransport(Transport):
         began = self.now()
         # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
-        headers = {**request.headers, "Authorization": self._authorization}
-        reply = self._account.handle(msgspec.structs.replace(request, headers=headers))
+        reply = self._account.handle(self._with_key(request))
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.broken is None and not reply.delay:
             return reply
         return await self._deliver(reply, began, request, call)
 
+    def _with_key(self, request: Request) -> Request:
+        headers = {**request.headers, "Authorization": f"Bearer {self._api_key.reveal()}"}
+        return msgspec.structs.replace(request, headers=headers)
+
     async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> Response:
         """Delay or break a reply on its way, as the test scripted."""
-        where = f"{request.method} {request.path}"
         if reply.broken == "refused":
-            raise RolesConnectionError(f"{where}: the connection was refused")
+            raise RolesConnectionError(f"{request}: the connection was refused")
         if reply.broken == "unreachable":
-            await self._wait(began, math.inf, "connect", f"{where}: no connection", call)
+            await self._wait(began, math.inf, "connect", f"{request}: no connection", call)
         seconds = math.inf if reply.broken == "silent" else reply.delay
-        await self._wait(began, seconds, "read", f"{where}: no answer", call)
+        await self._wait(began, seconds, "read", f"{request}: no answer", call)
         if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
-                f"{where}: the connection failed before a whole answer came", sent=True
+                f"{request}: the connection failed before a whole answer came", sent=True
             )
         return reply
 
@@ -176,6 +185,17 @@ class AccountTransport(Transport):
         self._closed = True
 
 
+def _key(account: FakeAccount, key: Secret[str | None]) -> Secret[str]:
+    """Return the key that a client sends, or raise if there is none or no header can carry it."""
+    if key.reveal() is None:
+        if not account.api_keys:
+            raise ConfigurationError("no API key: the account has none left, so pass api_key")
+        return Secret(account.api_key)
+    given = Secret(key.reveal() or "")
+    check_api_key(given)
+    return given
+
+
 # asyncio and trio are imported where they run, so that importing the fake does not wait for them.
 
 
@@ -185,9 +205,13 @@ def _running_loop() -> "_Loop":
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
+        pass
+    try:
         from trio.lowlevel import current_trio_token
 
         return current_trio_token()
+    except (ImportError, RuntimeError):
+        raise ClientStateError("FakeRolesClient runs under asyncio or trio only") from None
 
 
 def _is_open(loop: "_Loop") -> bool:

@@ -25,6 +25,7 @@ from arize_roles_async._errors import (
     ValidationError,
 )
 from arize_roles_async._requests import is_role_id
+from arize_roles_async._text import quoted
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._wire import page_response, problem_response
 
@@ -49,11 +50,17 @@ When = Literal["before", "after"]
 """Whether the account fails before it does what it was asked, or after it did."""
 
 _NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
+_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
 _NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
-_PLAN_MEMBERS: Final = frozenset(
-    {"instance", "entitlement", "limit", "current_count", "required_plan"}
-)
+_MEMBERS: Final[dict[str, type]] = {
+    "instance": str,
+    "entitlement": str,
+    "limit": int,
+    "current_count": int,
+    "required_plan": str,
+}
+"""The members of a problem document that a test can give, with their types."""
 
 _FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
     **{error: status for status, error in STATUS_ERRORS.items()},
@@ -194,8 +201,14 @@ def make_fault(
                 f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}",
             ),
             (means not in get_args(Breakage) and not _is_failing(means), _not_a_failure(failure)),
-            (times is not None and times < 1, f"times must be 1 or more, not {times}"),
-            (after < 0, f"after must be 0 or more, not {after}"),
+            (
+                times is not None and not _is_count(times, least=1),
+                f"times must be an integer of 1 or more, not {quoted(times)}",
+            ),
+            (
+                not _is_count(after, least=0),
+                f"after must be an integer of 0 or more, not {quoted(after)}",
+            ),
             (when not in get_args(When), f"when must be before or after, not {when!r}"),
             (
                 when == "after" and means in _NOT_CONNECTED,
@@ -209,13 +222,25 @@ def make_fault(
                 f"retry_after goes with 429 and 503, not with {name}",
             ),
             (
-                isinstance(retry_after, int) and retry_after < 0,
-                f"retry_after must be 0 or more, not {retry_after}",
+                not isinstance(cast("object", retry_after), int | str | None)
+                or (isinstance(retry_after, int) and retry_after < 0),
+                f"retry_after must be 0 or more, or a date as text, not {quoted(retry_after)}",
             ),
             (bool(members) and means != 403, f"only a 403 has plan members, not {name}"),  # noqa: PLR2004
             (
-                not members.keys() <= _PLAN_MEMBERS,
-                f"a problem document has no {', '.join(sorted(members.keys() - _PLAN_MEMBERS))}",
+                not members.keys() <= _MEMBERS.keys(),
+                f"a problem document has no {', '.join(sorted(members.keys() - _MEMBERS))}",
+            ),
+            *(
+                (
+                    type(value) is not _MEMBERS.get(name, type(value)),
+                    f"{name} must be of type {_MEMBERS.get(name, str).__name__}",
+                )
+                for name, value in members.items()
+            ),
+            (
+                means == _PROXY_AUTHENTICATION_REQUIRED,
+                "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
             ),
             (role is not None and operation == "list", "a list is not about one role"),
             (
@@ -254,6 +279,10 @@ def make_fault(
         detail=detail or "scripted by the test",
         members=members,
     )
+
+
+def _is_count(number: object, *, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def _is_failing(status: object) -> bool:
@@ -349,8 +378,9 @@ class TokenBucket:
     """
 
     def __init__(self, per_second: float, burst: int) -> None:
-        if not 0.0 < per_second < math.inf or burst < 1:
-            raise ValueError("per_second must be above 0, and burst 1 or more")
+        is_number = isinstance(cast("object", per_second), int | float)
+        if not (is_number and 0.0 < per_second < math.inf) or not _is_count(burst, least=1):
+            raise ValueError("per_second must be above 0, and burst an integer of 1 or more")
         self._refill = 1.0 / per_second
         self._capacity = self._refill * burst
         self._began: datetime | None = None

@@ -8,7 +8,7 @@ from typing import Final
 
 from arize_roles_async._models import Role
 from arize_roles_async._permissions import AnyPermission, any_permission
-from arize_roles_fake._account import reject_string
+from arize_roles_fake._account import check_values, reject_string
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -42,12 +42,14 @@ def make_role(
         updated_at: When it last changed; `created_at` unless given.
 
     Raises:
+        ValueError: A text cannot be sent, or a timestamp is naive.
         TypeError: `permissions` is one string.
     """
-    number = zlib.crc32(name.encode())
     held = None
     if permissions is not None:
         held = tuple(any_permission(str(each)) for each in reject_string(permissions))
+    check_values((created_at, updated_at or created_at), (name, description or "", *(held or ())))
+    number = zlib.crc32(name.encode())
     return Role(
         id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,
         name=name,

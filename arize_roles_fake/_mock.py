@@ -41,7 +41,7 @@ def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
     account = FakeAccount() if account is None else account
 
     def connect(config: Config, *_: object) -> AccountTransport:
-        return AccountTransport(account, config.api_key.reveal())
+        return AccountTransport(account, config.api_key)
 
     with (
         mock.patch.object(_aiohttp, "AiohttpTransport", connect),

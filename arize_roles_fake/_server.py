@@ -59,6 +59,9 @@ async def serve(
         await listener.close()
 
 
+_LAST_PORT: Final = (1 << 16) - 1
+
+
 class _Listener:
     """A listening socket, and the handlers of its requests."""
 
@@ -80,6 +83,8 @@ class _Listener:
 
     async def listen(self, host: str, port: int) -> str:
         """Accept connections, and return the URL."""
+        if not 0 <= port <= _LAST_PORT:
+            raise OSError(f"a port must be 0 to {_LAST_PORT}, not {port}")
         if self._runner.server is None:
             await self._runner.setup()
         self._site = web.TCPSite(self._runner, host, port)
@@ -107,7 +112,7 @@ class _Listener:
 
 
 class RolesServer:
-    """A server in a thread of its own, for synchronous code and any event loop.
+    """A server in a thread of its own, for synchronous code and any event loop; entered once.
 
     ```python
     with RolesServer(account) as server:

@@ -108,6 +108,8 @@ def arize_roles(
         on.add_role(name, permissions)
     if grants is not None:
         on.add_key(on.api_key, grants=grants)
+    if isinstance(faults, str):
+        raise TypeError(f"faults must be a list of faults, not the string {faults!r}")
     for fault in faults:
         on.fail(**(parse_fault(fault) if isinstance(fault, str) else fault))
 

@@ -269,6 +269,18 @@ class TestLentSession:
                 asyncio.run(use(clients[0]))
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_no_loop(is_installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """The fake runs where there is an event loop that it knows, whether trio is there or not."""
+    if not is_installed:
+        monkeypatch.setitem(sys.modules, "trio.lowlevel", None)
+    call = FakeRolesClient().get(role="Admin")
+    with pytest.raises(
+        ClientStateError, match=r"^FakeRolesClient runs under asyncio or trio only$"
+    ):
+        call.send(None)
+
+
 def test_trio_client() -> None:
     """The client that talks to the service runs under asyncio only."""
     roles = AiohttpRolesClient("key", base_url="http://127.0.0.1:9")

@@ -468,6 +468,47 @@ class TestFailures:
         assert_safe(caught.value, caplog)
 
 
+class TestFake:
+    """The fake sends the key that it is given, and shows it no more than the real client."""
+
+    @pytest.mark.asyncio
+    @CALLS
+    @pytest.mark.parametrize(
+        "failure", [RolesConnectionError, RolesTimeoutError, "silent", "lost", "malformed", 418]
+    )
+    async def test_failure(
+        self,
+        call: Drive,
+        failure: Any,  # noqa: ANN401 - whatever `fail` takes
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A call that fails shows no key."""
+        account = FakeAccount(api_key=KEY)
+        account.fail("any", failure, times=None)
+        with pytest.raises(RolesError) as caught:
+            await call(FakeRolesClient(account))
+
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: FakeRolesClient(api_key=f"{KEY} "),
+            lambda: FakeRolesClient(api_key=KEY, max_concurrency=0),
+            lambda: FakeAccount(api_key=f"{KEY} "),
+            lambda: FakeAccount(api_key=KEY, keep_calls=-1),
+            lambda: FakeAccount().add_key(f"{KEY} "),
+            lambda: FakeAccount().add_key(KEY, grants=["ROLE_RAED"]),
+        ],
+    )
+    def test_refused(self, make: Callable[[], object], caplog: pytest.LogCaptureFixture) -> None:
+        """Arguments that are refused show no key."""
+        with pytest.raises((ConfigurationError, ValueError)) as caught:
+            make()
+
+        assert_safe(caught.value, caplog)
+
+
 class TestConfiguration:
     """A client that is made, printed and pickled."""
 

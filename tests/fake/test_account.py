@@ -16,6 +16,7 @@ import pytest
 import arize_roles_fake
 from arize_roles_async import (
     AuthenticationError,
+    ConfigurationError,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -83,6 +84,46 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     (lambda a: a.add_key("schlüssel"), "a key must be printable ASCII without spaces"),
     (lambda a: a.add_key("tab\tkey"), "a key must be printable ASCII without spaces"),
     (lambda a: a.advance(-1), "seconds must be 0 or more, not -1: time does not go back"),
+    (
+        lambda a: a.advance(float("inf")),
+        "seconds must be 0 or more, not inf: time does not go back",
+    ),
+    (
+        lambda a: a.shorten_pages(1.5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        "sizes must be an integer of 0 or more, not 1.5",
+    ),
+    (
+        lambda a: setattr(a, "max_custom_roles", "few"),
+        "max_custom_roles must be an integer of 0 or more, not 'few'",
+    ),
+    (
+        lambda _: FakeAccount(max_custom_roles=-1),
+        "max_custom_roles must be an integer of 0 or more, not -1",
+    ),
+    (
+        lambda _: FakeAccount(keep_calls=True),
+        "keep_calls must be an integer of 0 or more, not True",
+    ),
+    (
+        lambda _: FakeAccount(keep_bytes=-1),
+        "keep_bytes must be an integer of 0 or more, not -1",
+    ),
+    (
+        lambda _: FakeAccount(api_key=5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        "a key must be printable ASCII without spaces",
+    ),
+    (
+        lambda _: make_role(created_at=datetime(2026, 1, 1)),  # noqa: DTZ001
+        "timestamps must be timezone-aware",
+    ),
+    (
+        lambda _: make_role(updated_at=datetime(2026, 1, 1)),  # noqa: DTZ001
+        "timestamps must be timezone-aware",
+    ),
+    (
+        lambda _: make_role(name="\ud800"),
+        "a role must not contain surrogates, which UTF-8 cannot carry",
+    ),
 ]
 CHECKS: list[Act] = [
     lambda a: a.assert_roles({"A": ()}),
@@ -90,6 +131,7 @@ CHECKS: list[Act] = [
 ]
 SLIPS: list[Act] = [
     lambda a: a.add_role("A", "ROLE_READ"),
+    lambda a: a.add_role("A", b"ROLE_READ"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     lambda a: a.add_key("key", grants="ROLE_READ"),
     lambda a: a.assert_roles({"A": "ROLE_READ"}),
 ]
@@ -188,7 +230,7 @@ class TestRoles:
     @pytest.mark.parametrize("slip", SLIPS)
     def test_one_string(self, slip: Act) -> None:
         """One string where several permissions belong is an error."""
-        message = "permissions must be a set or another iterable, not the string 'ROLE_READ'"
+        message = "permissions must be a set or another iterable, not the string b?'ROLE_READ'"
         with pytest.raises(TypeError, match=f"^{message}$"):
             slip(FakeAccount())
 
@@ -348,6 +390,12 @@ class TestDump:
         assert FakeAccount.load(path).roles == account.roles
         assert FakeAccount.load(str(path)).roles == account.roles
 
+    def test_byte_order_mark(self, tmp_path: Path) -> None:
+        """A file that an editor began with a byte order mark is read, too."""
+        path = tmp_path / "account.json"
+        path.write_text('{"roles": [{"name": "A"}]}', "utf-8-sig")
+        assert [role.name for role in FakeAccount.load(path).roles] == ["A"]
+
     def test_format(self) -> None:
         """The file's format is the service's own, and holds what the documentation says."""
         account = account_at_noon()
@@ -499,6 +547,10 @@ class TestKeys:
         account.remove_key(account.api_key)
         with pytest.raises(LookupError, match="the account has no API key"):
             _ = account.api_key
+        with pytest.raises(
+            ConfigurationError, match=r"^no API key: the account has none left, so pass api_key$"
+        ):
+            FakeRolesClient(account)
 
     @pytest.mark.parametrize("header", ["", "fake-api-key", "Basic fake-api-key", "Bearer"])
     def test_bearer(self, header: str) -> None:
@@ -1021,7 +1073,7 @@ async def test_short_pages() -> None:
             found = await roles.get(role="A")
         assert sizes == [0, 0, 2, 0, 1, 3]
         assert found == account.role("A")
-    with pytest.raises(ValueError, match="sizes must be 0 or more, not -1"):
+    with pytest.raises(ValueError, match="sizes must be an integer of 0 or more, not -1"):
         account_at_noon().shorten_pages(1, -1)
 
 
@@ -1107,11 +1159,11 @@ class TestLock:
         LOCKED[name](account)
         assert lock.taken == 1
 
-    @pytest.mark.parametrize("name", ["outage", "max_custom_roles"])
-    def test_setters(self, name: str) -> None:
+    @pytest.mark.parametrize(("name", "value"), [("outage", True), ("max_custom_roles", 1)])
+    def test_setters(self, name: str, value: object) -> None:
         """Setting a property takes it too."""
         account = FakeAccount()
         lock = RecordingLock()
         account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
-        setattr(account, name, True)
+        setattr(account, name, value)
         assert lock.taken == 1

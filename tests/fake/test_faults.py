@@ -621,8 +621,8 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
             "and sends nothing"
         ),
     ),
-    (lambda a: a.fail("list", 500, times=0), "times must be 1 or more, not 0"),
-    (lambda a: a.fail("list", 500, after=-1), "after must be 0 or more, not -1"),
+    (lambda a: a.fail("list", 500, times=0), "times must be an integer of 1 or more, not 0"),
+    (lambda a: a.fail("list", 500, after=-1), "after must be an integer of 0 or more, not -1"),
     (
         lambda a: a.fail("list", 500, when="during"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         "when must be before or after, not 'during'",
@@ -631,7 +631,26 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
         lambda a: a.fail("list", 500, retry_after=1),
         "retry_after goes with 429 and 503, not with 500",
     ),
-    (lambda a: a.fail("list", 429, retry_after=-1), "retry_after must be 0 or more, not -1"),
+    (
+        lambda a: a.fail("list", 429, retry_after=-1),
+        "retry_after must be 0 or more, or a date as text, not -1",
+    ),
+    (
+        lambda a: a.fail("list", 429, retry_after=1.5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        "retry_after must be 0 or more, or a date as text, not 1.5",
+    ),
+    (
+        lambda a: a.fail("list", 500, times=True),
+        "times must be an integer of 1 or more, not True",
+    ),
+    (
+        lambda a: a.fail("get", 403, limit="few", plan=1),
+        "a problem document has no plan; limit must be of type int",
+    ),
+    (
+        lambda a: a.fail("get", 407),
+        "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
+    ),
     (lambda a: a.fail("list", 409, limit=3), "only a 403 has plan members, not 409"),
     (lambda a: a.fail("list", 403, limits=3), "a problem document has no limits"),
     (lambda a: a.fail("list", 500, role="A"), "a list is not about one role"),
@@ -649,7 +668,7 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("list", 500, times=0, role="A"),
-        "times must be 1 or more, not 0; a list is not about one role",
+        "times must be an integer of 1 or more, not 0; a list is not about one role",
     ),
 ]
 
@@ -752,7 +771,9 @@ class TestRefused:
     )
     def test_rate(self, per_second: float, burst: int) -> None:
         """An impossible rate is refused."""
-        with pytest.raises(ValueError, match="per_second must be above 0, and burst 1 or more"):
+        with pytest.raises(
+            ValueError, match="per_second must be above 0, and burst an integer of 1 or more"
+        ):
             FakeAccount().limit_rate(per_second, burst=burst)
 
 

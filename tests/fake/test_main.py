@@ -97,7 +97,11 @@ class TestServeProcess:
         [
             (("--fault", "lsit:500"), "this fault would never strike: operation must be one of"),
             (("--fault", "list:500,time=2"), "'time=2' is not a fault option"),
-            (("--latency", "soon"), "could not convert string to float: 'soon'"),
+            (
+                ("--latency", "soon"),
+                "--latency must be seconds, such as 0.2 or 0.1-0.5, not 'soon'",
+            ),
+            (("--latency", "1-"), "--latency must be seconds, such as 0.2 or 0.1-0.5, not '1-'"),
             (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0 and 1.0"),
             (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
             (

@@ -317,6 +317,7 @@ class TestMarker:
         [
             ("role={}", "*arize_roles() got an unexpected keyword argument 'role'*"),
             ("{}", "*arize_roles() takes 1 positional argument but 2 were given*"),
+            ("faults='list:500'", "*faults must be a list of faults, not the string 'list:500'*"),
             ("faults=['lsit:500']", "*this fault would never strike: operation must be one of*"),
             (
                 "grants=['ROLE_RAED']",
