@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -38,9 +38,9 @@ from arize_roles_async._errors import (
 )
 from arize_roles_async._json import MAX_BODY
 from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
-from arize_roles_async._pace import Admission
 from arize_roles_async._secrets import Secret, redact
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
+from arize_roles_async._turnstile import Admission
 from arize_roles_async._wire import Request, Response, invalid_response
 
 _E = TypeVar("_E", bound=BaseException)
@@ -286,7 +286,7 @@ class AiohttpTransport(Transport):
         else:
             return self._checked(request, answer)
         finally:
-            _attempt.reset(token)
+            _forget_attempt(token)
             call.time_limit.reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
@@ -658,6 +658,14 @@ class _UnfitError(Exception):
 
 _attempt: ContextVar[_Attempt] = ContextVar("_attempt")
 """The attempt that the running task makes."""
+
+
+def _forget_attempt(token: Token[_Attempt]) -> None:
+    try:  # noqa: SIM105 - suppress() takes longer, and each attempt comes here
+        _attempt.reset(token)
+    except ValueError:
+        # The event loop was closed before its task, which now ends in another context.
+        pass
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -21,10 +21,9 @@ from arize_roles_async._errors import (
     StatusError,
     validation_error,
 )
-from arize_roles_async._lookup import KnownRoles, NameLookup
+from arize_roles_async._lookup import KnownRoles, NameLookup, Steps
 from arize_roles_async._models import ListRolesResponse, Role
 from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._pace import Admission, Turn, Turnstile
 from arize_roles_async._paging import RolePages, make_listing
 from arize_roles_async._permissions import PermissionsArgument
 from arize_roles_async._protocol import RolesClient
@@ -40,6 +39,7 @@ from arize_roles_async._requests import (
 )
 from arize_roles_async._text import quoted
 from arize_roles_async._transport import Event, Transport
+from arize_roles_async._turnstile import Admission, Turn, Turnstile
 from arize_roles_async._wire import (
     Request,
     Response,
@@ -272,14 +272,22 @@ class BaseRolesClient(RolesClient):
         return role
 
     async def _find(self, call: Call, name: str) -> Role:
-        # While other calls fetched pages, this one was told of no time.
+        # While other calls ran, this one was told of no time.
         def fetch(page: ListRoles) -> Awaitable[ListRolesResponse]:
             call.seen = self._transport.now()
             return self._fetch(call, page)
 
-        role = await self._lookup.find(
-            name, fetch, lambda role_id: self._get(call, role_id), lambda: call.is_late
+        def get(role_id: str) -> Awaitable[Role]:
+            call.seen = self._transport.now()
+            return self._get(call, role_id)
+
+        steps = Steps(
+            fetch=fetch,
+            get=get,
+            is_late=lambda: call.is_late,
+            make_event=lambda: self._transport.event(call),
         )
+        role = await self._lookup.find(name, steps)
         call.seen = self._transport.now()
         return role
 
@@ -463,9 +471,9 @@ class BaseRolesClient(RolesClient):
         turn.wake = event.set
         turnstile.rest(turn)
         try:
-            await event.wait(seconds)
+            await event.wait(0.0 if turn.is_late else seconds)
         finally:
-            turn.left = True
+            turnstile.leave(turn)
         now = self._transport.now()
         if turn.is_late:
             call.held_back = (request, turnstile.pace.wait(now))

@@ -15,11 +15,14 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from arize_roles_async._errors import NotFoundError, RolesError, StatusError
 from arize_roles_async._models import Role
 from arize_roles_async._paging import Fetch, Walk
 from arize_roles_async._requests import MAX_LIMIT, MAX_NAME, ListRoles
 from arize_roles_async._text import quoted
+from arize_roles_async._transport import Event
 
 # The reference does not say which of the two answers a request about a deleted role.
 _GONE: Final = frozenset({400, 404})
@@ -126,23 +129,34 @@ class KnownRoles:
         return self.pages if self._is_whole else math.inf
 
 
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call that looks for a name does within its own limits."""
+
+    fetch: Fetch
+    """Gets a page."""
+    get: Callable[[str], Awaitable[Role]]
+    """Gets the role with an ID."""
+    is_late: Callable[[], bool]
+    """Tells whether these failed only because the call has too little time."""
+    make_event: Callable[[], Event]
+    """Makes what it waits for while another call fetches pages."""
+
+
 class _Caller:
     """A call that waits for the role with a name."""
 
-    def __init__(self, name: str) -> None:
-        from anyio import Event
-
+    def __init__(self, name: str, make_event: Callable[[], Event]) -> None:
         self.name = name
         self.role: Role | None = None
-        self._event_type = Event
-        self._event = Event()
+        self._make_event = make_event
+        self._event = make_event()
 
     def wake(self) -> None:
         self._event.set()
 
     async def wait(self) -> None:
-        await self._event.wait()
-        self._event = self._event_type()
+        await self._event.wait(math.inf)
+        self._event = self._make_event()
 
 
 class _SharedWalk:
@@ -159,13 +173,13 @@ class _SharedWalk:
     def is_over(self) -> bool:
         return self.walk.next is None or self.failure is not None
 
-    async def fetch_page(self, fetch: Fetch, is_late: Callable[[], bool]) -> None:
+    async def fetch_page(self, steps: Steps) -> None:
         assert self.walk.next is not None  # noqa: S101 - the walk is not over
         try:
-            page = await fetch(self.walk.next)
+            page = await steps.fetch(self.walk.next)
             self.walk.advance(page)
         except RolesError as error:
-            if is_late():
+            if steps.is_late():
                 raise  # The next of those that wait leads, and may have more time.
             self.failure = error
         else:
@@ -230,17 +244,13 @@ class NameLookup:
     async def find(
         self,
         name: str,
-        fetch: Fetch,
-        get: Callable[[str], Awaitable[Role]],
-        is_late: Callable[[], bool],
+        steps: Steps,
     ) -> Role:
         """Return the role with exactly this name.
 
         Args:
             name: What to look for.
-            fetch: Gets a page, within the limits of the call that asks.
-            get: Gets the role with an ID, within the same limits.
-            is_late: Tells whether these failed only because the call has too little time.
+            steps: What the call that asks does itself.
 
         Raises:
             NotFoundError: No role has the name; it carries the closest few that exist.
@@ -253,17 +263,14 @@ class NameLookup:
         queue = self._queues.setdefault(loop, _Queue())
         queue.callers += 1
         try:
-            return await self._find_known(name, queue, get) or await self._walk(
-                name, queue, fetch, is_late
-            )
+            found = await self._find_known(name, queue, steps)
+            return found or await self._walk(name, queue, steps)
         finally:
             queue.callers -= 1
             if not queue.callers:
                 del self._queues[loop]
 
-    async def _find_known(
-        self, name: str, queue: _Queue, get: Callable[[str], Awaitable[Role]]
-    ) -> Role | None:
+    async def _find_known(self, name: str, queue: _Queue, steps: Steps) -> Role | None:
         from anyio.lowlevel import checkpoint
 
         role_id = self._known.find(name)
@@ -274,7 +281,7 @@ class NameLookup:
         if queue.callers > self._known.walk_pages:
             return None
         try:
-            role = await get(role_id)
+            role = await steps.get(role_id)
         except StatusError as error:
             if error.status not in _GONE:
                 raise
@@ -285,19 +292,17 @@ class NameLookup:
             self._known.forget(name)
         return None
 
-    async def _walk(
-        self, name: str, queue: _Queue, fetch: Fetch, is_late: Callable[[], bool]
-    ) -> Role:
+    async def _walk(self, name: str, queue: _Queue, steps: Steps) -> Role:
         from anyio.lowlevel import checkpoint
 
-        caller = _Caller(name)
+        caller = _Caller(name, steps.make_event)
         shared = queue.join(caller)
         try:
             # Every call of this moment joins before the first page is asked for.
             await checkpoint()
             while caller.role is None and not shared.is_over:
                 if queue.leads(caller, shared):
-                    await shared.fetch_page(fetch, is_late)
+                    await shared.fetch_page(steps)
                 else:
                     await caller.wait()
         finally:

@@ -18,9 +18,9 @@ from arize_roles_async._errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
-from arize_roles_async._pace import Admission
 from arize_roles_async._secrets import Secret
 from arize_roles_async._transport import Call, Event, TimeLimit, Transport
+from arize_roles_async._turnstile import Admission
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._waits import Wait, Waits, waits_in
@@ -178,6 +178,7 @@ class AccountTransport(Transport):
         return _Event(call, self._waits, self._account)
 
     def time_limit(self, call: Call) -> TimeLimit:
+        self._waits.note_call()
         return _AccountTimeLimit(call)
 
     async def aclose(self) -> None:

@@ -28,7 +28,8 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._call import Call, TimeLimit
-from arize_roles_async._pace import Pace, Turnstile
+from arize_roles_async._pace import Pace
+from arize_roles_async._turnstile import Turnstile
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from arize_roles_fake._waits import waits_in
 from tests.support.clients import START, account_at_noon, passed
@@ -397,6 +398,25 @@ class TestFailure:
 
         run(backend, main)
 
+    @BACKENDS
+    def test_hold_before_rest(self, backend: str) -> None:
+        """It fails at once if the hold was there before it began to wait."""
+        account = account_at_noon()
+        account.slow_down(0.5, operation="list")
+        account.fail("list", 503, times=1, retry_after=3)
+        account.fail("get", 429, times=1, retry_after=8)
+
+        async def main() -> None:
+            async def list_roles() -> None:
+                with pytest.raises(RateLimitError, match=r"\(times sent: 1\)$"):
+                    await roles.with_options(timeout=5.0).list()
+                assert passed(account) == 0.5
+
+            roles = FakeRolesClient(account)
+            await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
+
+        run(backend, main)
+
     @pytest.mark.parametrize("late", [100, 1500])
     def test_late_at_once(self, late: int) -> None:
         """All calls that are too late fail at the same moment, however many they are."""
@@ -480,6 +500,35 @@ class TestFailure:
             assert isinstance(other, NotFoundError)
             assert isinstance(early, RateLimitError)
             assert isinstance(late, Role)
+
+        anyio.run(main)
+
+    def test_others_walk(self) -> None:
+        """A call that waits for a walk of others ends when its own time is up."""
+        account = account_at_noon()
+        gone = account.add_role("Gone")
+        account.slow_down(1.6, operation="get")
+        account.slow_down(1.8, operation="list")
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=2.0)
+            waits = waits_in(asyncio.get_running_loop(), account)
+            await roles.get(role_id=gone.id)
+            await FakeRolesClient(account).delete(role_id=gone.id)
+            began = passed(account)
+
+            async def first() -> None:
+                with pytest.raises(RolesTimeoutError):
+                    await roles.get(role="Gone")  # a get of its old ID, and then a walk
+                assert passed(account) - began == pytest.approx(2.0)
+
+            async def second() -> None:
+                await waits.until(account.now() + timedelta(seconds=1.5), account)
+                with pytest.raises(NotFoundError):
+                    await roles.get(role="nobody")
+                assert passed(account) - began == pytest.approx(3.3)
+
+            await gather([first, second])
 
         anyio.run(main)
 

@@ -16,12 +16,15 @@ from arize_roles_async import (
     Role,
     RolesTimeoutError,
 )
+from arize_roles_async._aiohttp import _Event  # pyright: ignore[reportPrivateUsage]
 from arize_roles_async._lookup import (
     KnownRoles,
     NameLookup,
+    Steps,
     _Caller,  # pyright: ignore[reportPrivateUsage]
 )
 from arize_roles_async._requests import ListRoles
+from arize_roles_async._transport import Event
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -66,7 +69,14 @@ class Listing:
         async def get(role_id: str) -> Role:
             raise AssertionError(f"no role is known yet, not {role_id} either")
 
-        return await self.lookup.find(name, fetch, get, lambda: caller in self.late)
+        steps = Steps(
+            fetch=fetch, get=get, is_late=lambda: caller in self.late, make_event=make_event
+        )
+        return await self.lookup.find(name, steps)
+
+
+def make_event() -> Event:
+    return _Event(asyncio.get_running_loop(), None)
 
 
 async def settle() -> None:
@@ -201,7 +211,7 @@ class TestSharedWalk:
 
     async def test_woken_in_vain(self) -> None:
         """A call that was woken, and then has nothing to do, waits until it is woken again."""
-        caller = _Caller("A")
+        caller = _Caller("A", make_event)
         caller.wake()
         await caller.wait()
         waiting = asyncio.ensure_future(caller.wait())
@@ -284,7 +294,9 @@ class TestClosest:
             raise AssertionError(role_id)
 
         with pytest.raises(NotFoundError) as caught:
-            await NameLookup(KnownRoles()).find(name, fetch, get, lambda: False)
+            await NameLookup(KnownRoles()).find(
+                name, Steps(fetch=fetch, get=get, is_late=lambda: False, make_event=make_event)
+            )
         error = caught.value
         assert (error.name, error.status) == (name, 404)
         assert (error.method, error.path) == ("GET", "/v2/roles")
@@ -358,7 +370,8 @@ class TestKnown:
                 roles=(named("A", "new"),), pagination=PaginationMetadata(has_more=False)
             )
 
-        assert (await lookup.find("A", fetch, get, lambda: False)).id == "new"
+        steps = Steps(fetch=fetch, get=get, is_late=lambda: False, make_event=make_event)
+        assert (await lookup.find("A", steps)).id == "new"
         assert known.find("A") == "new"
 
 

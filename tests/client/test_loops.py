@@ -1,6 +1,7 @@
 """A client serves one event loop at a time, and the next one once that was closed."""
 
 import asyncio
+import contextvars
 import functools
 import gc
 import logging
@@ -21,6 +22,10 @@ import trio
 from asgiref.sync import async_to_sync
 
 from arize_roles_async import AiohttpRolesClient, ClientStateError, RolesClient
+from arize_roles_async._aiohttp import (
+    _attempt,  # pyright: ignore[reportPrivateUsage]
+    _forget_attempt,  # pyright: ignore[reportPrivateUsage]
+)
 from arize_roles_fake import FakeRolesClient
 from tests.support.tls import Authority
 
@@ -190,6 +195,13 @@ class TestOneAfterAnother:
             roles = AiohttpRolesClient("key", base_url=url, max_concurrency=1)
             asyncio.run(leave(roles))
             asyncio.run(use(roles))
+
+
+def test_other_context() -> None:
+    """A call whose loop was closed before it may end in another context than it began in."""
+    attempt: Any = object()
+    token = contextvars.copy_context().run(_attempt.set, attempt)
+    _forget_attempt(token)
 
 
 def test_module_level() -> None:

@@ -1,3 +1,4 @@
+import gc
 import math
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arize_roles_async._pace import Admission, Pace, Turn, Turnstile
+from arize_roles_async._pace import Pace
+from arize_roles_async._turnstile import Admission, Turn, Turnstile
 from tests.support.rate_limit import Limit, Simulation
 
 
@@ -921,6 +923,60 @@ class TestTurnstile:
         turnstile.refuse(0.0, 0.6, 2.0)
         assert woken == [1]
 
+    def test_rest_too_long(self) -> None:
+        """A call whose time is up before a hold ends need not wait for its next attempt."""
+        turnstile, _ = self.turnstile()
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, 10.0)
+        late, early = Turn(1, 10.5, math.inf), Turn(2, 10.6, math.inf)
+        turnstile.rest(late)
+        turnstile.rest(early)
+        assert (late.is_late, early.is_late) == (True, False)
+
+    def test_told_while_all_slots_are_taken(self) -> None:
+        """A call is told at the send that leaves too little time for it, and not at an answer."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, 1.0)
+        first = self.join(turnstile, 1, woken)
+        self.join(turnstile, 2, woken, deadline=1.6)
+        assert turnstile.ask(first, 1.5) == 0.0
+        assert woken == [2]
+
+    def test_told_after_those_that_rest(self) -> None:
+        """However many wait between attempts, those that wait for the hold are told, too."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turns = [Turn(number, 2.0, math.inf) for number in range(200)]
+        for turn in turns:
+            turn.wake = partial(woken.append, turn.number)
+            turnstile.rest(turn)
+        turnstile.refuse(0.0, 0.5, 1.0)
+        turns += [self.join(turnstile, number, woken, patience=5.0) for number in range(200, 230)]
+
+        turnstile.refuse(0.0, 0.6, 100.0)
+        for number in woken:
+            turnstile.leave(turns[number])
+        assert {*woken} == {*range(230)}
+
+    def test_few_are_kept(self) -> None:
+        """Of those that have left, no more are kept than of those that wait, or a few."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, 1.0)
+        # The first one waits longest and gives up last, so nobody behind it drops off the top.
+        self.join(turnstile, 0, woken, deadline=50.0, patience=50.0)
+        for number in range(1, 5000):
+            turn = self.join(turnstile, number, woken, deadline=99.0, patience=99.0)
+            turnstile.leave(turn)
+
+        gc.collect()
+        assert sum(isinstance(each, Turn) for each in gc.get_objects()) <= 200
+
     def test_in_batches(self) -> None:
         """Ten thousand that are too late are told a few at a time, each after one has left."""
         turnstile, woken = self.turnstile()
@@ -933,6 +989,9 @@ class TestTurnstile:
         assert len(woken) == 64
 
         turnstile.leave(turns[0])
+        assert sum(turn.is_late for turn in turns) == 65
+
+        turnstile.leave(turns[1])
         assert sum(turn.is_late for turn in turns) == 66
 
         for number in woken:

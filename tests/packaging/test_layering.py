@@ -23,7 +23,7 @@ FLOORS = (
     {"_models", "_options", "_requests"},
     {"_wire"},
     {"_call", "_pace"},
-    {"_deadlines", "_transport"},
+    {"_deadlines", "_transport", "_turnstile"},
     {"_paging"},
     {"_lookup"},
     {"_protocol"},

@@ -333,8 +333,8 @@ BY_HAND: Final = (
     ),
     ByHand(
         "a call that waits for a hold learns that it has grown when the shorter one ends",
-        "arize_roles_async/_pace.py",
-        "        self._now = now\n        self._tell_late(_ONE_BATCH)",
+        "arize_roles_async/_turnstile.py",
+        "        self._now = now\n        self._tell_late()",
         "        self._now = now",
     ),
     ByHand(
