@@ -12,7 +12,8 @@ from anyio.lowlevel import checkpoint
 from arize_roles_fake._account import FakeAccount
 
 _QUIET: Final = 10
-"""Steps of the event loop without a call to the account; after them, no task has work to do."""
+"""Steps of the event loop in which no call begins or asks the account and no wait ends; after them,
+no task has work to do."""
 _MOST_STEPS: Final = 1000
 """Steps after which time passes anyway: code may call again and again without a wait."""
 
@@ -26,7 +27,12 @@ class Waits:
 
     def __init__(self) -> None:
         self._queue: list[Wait] = []
-        self._ended = 0
+        self._events = 0
+        """How often a call began or a wait ended."""
+
+    def note_call(self) -> None:
+        """Note that a call begins, so that no time passes in its first steps."""
+        self._events += 1
 
     async def until(
         self, moment: datetime, account: FakeAccount, wait: "Wait | None" = None
@@ -45,7 +51,7 @@ class Waits:
                     self._wake(moment)
         finally:
             self._queue.remove(wait)
-            self._ended += 1
+            self._events += 1
             if self._queue:
                 self._queue[0].look()
 
@@ -54,11 +60,11 @@ class Waits:
         steps = quiet = 0
         # Calls that wait for their turn go on one after the other, each for a few steps.
         most = _MOST_STEPS + _QUIET * (len(self._queue) - 1)
-        seen = account.calls_in_all, self._ended
+        seen = account.calls_in_all, self._events
         while quiet < _QUIET and steps < most and self._is_next(first):
             await checkpoint()
             steps += 1
-            now = account.calls_in_all, self._ended
+            now = account.calls_in_all, self._events
             quiet = quiet + 1 if now == seen else 0
             seen = now
         return self._is_next(first)

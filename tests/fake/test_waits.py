@@ -57,6 +57,25 @@ def test_retries(backend: str) -> None:
     assert 0.0 < passed(account) <= 4.0
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("steps", range(8, 14))
+async def test_begin(steps: int) -> None:
+    """No time passes between the beginning of a call and its first request."""
+    account = account_at_noon()
+    role = account.add_role("A")
+    account.slow_down(5.0, operation="list")
+    roles = FakeRolesClient(account)
+    await roles.get(role_id=role.id)  # its name is known then
+    waiting = asyncio.ensure_future(roles.list().all())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    began = passed(account)
+    await roles.get(role="A")
+    assert passed(account) == began
+    await waiting
+
+
 class TestOrder:
     """What happens during a wait happens in the order of its time."""
 
