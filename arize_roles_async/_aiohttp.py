@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -286,7 +286,11 @@ class AiohttpTransport(Transport):
         else:
             return self._checked(request, answer)
         finally:
-            _forget_attempt(token)
+            try:  # noqa: SIM105 - suppress() takes longer
+                _attempt.reset(token)
+            except ValueError:
+                # The event loop was closed before its task, which now ends in another context.
+                pass
             call.time_limit.reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
@@ -658,14 +662,6 @@ class _UnfitError(Exception):
 
 _attempt: ContextVar[_Attempt] = ContextVar("_attempt")
 """The attempt that the running task makes."""
-
-
-def _forget_attempt(token: Token[_Attempt]) -> None:
-    try:  # noqa: SIM105 - suppress() takes longer, and each attempt comes here
-        _attempt.reset(token)
-    except ValueError:
-        # The event loop was closed before its task, which now ends in another context.
-        pass
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -104,8 +104,11 @@ def text_rule(text: object) -> str | None:
 
 def id_rule(text: object) -> str | None:
     """Return what is wrong with an ID or a cursor, or None."""
-    if isinstance(text, str) and len(text) > MAX_ID:
-        return f"must have at most {MAX_ID} characters, not {len(text)}"
+    if isinstance(text, str):
+        if 0 < len(text) <= MAX_ID and text.isascii():
+            return None
+        if len(text) > MAX_ID:
+            return f"must have at most {MAX_ID} characters, not {len(text)}"
     return text_rule(text)
 
 

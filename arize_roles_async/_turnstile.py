@@ -244,9 +244,10 @@ class Turnstile:
 
     def _give_back(self) -> None:
         """Hand a slot over to the next call, which need not ask, as there is no limit."""
-        while self._queue.entries and not self.pace.limited:
-            turn = self._queue.take()
-            if not turn.left:
+        queue = self._queue.entries
+        while queue and not self.pace.limited:
+            turn = heapq.heappop(queue)[2]
+            if not (turn.left or turn.is_late):
                 turn.left = turn.has_slot = True
                 turn.wake()
                 return

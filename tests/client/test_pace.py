@@ -945,6 +945,20 @@ class TestTurnstile:
         assert turnstile.ask(first, 1.5) == 0.0
         assert woken == [2]
 
+    def test_no_slot_for_late(self) -> None:
+        """A call that was told that it is too late gets no slot, even if the limit is gone."""
+        turnstile, woken = self.turnstile()
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, 1.0)
+        first = self.join(turnstile, 1, woken)
+        self.join(turnstile, 2, woken, deadline=1.6)
+        self.join(turnstile, 3, woken)
+        turnstile.ask(first, 1.5)
+        turnstile.pace.forget()
+        turnstile.exit(None)
+        assert woken == [2, 3]
+
     def test_told_after_those_that_rest(self) -> None:
         """However many wait between attempts, those that wait for the hold are told, too."""
         turnstile, woken = self.turnstile()
