@@ -164,17 +164,14 @@ def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[A
 
     What is not an iterable of permissions is returned as it is, and the rule refuses it.
     """
-    return cast("tuple[AnyPermission, ...]", _normalize_permissions(permissions))
-
-
-def _normalize_permissions(permissions: object) -> object:
-    if not is_several(permissions):
-        return permissions
-    members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
-    try:
-        return tuple(dict.fromkeys(members))
-    except TypeError:  # something unhashable, which the rule refuses by its type
-        return tuple(members)
+    given: object = permissions
+    if is_several(permissions):
+        members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
+        try:
+            given = tuple(dict.fromkeys(members))
+        except TypeError:  # something unhashable, which the rule refuses by its type
+            given = tuple(members)
+    return cast("tuple[AnyPermission, ...]", given)
 
 
 def is_several(value: object) -> TypeGuard[Iterable[object]]:

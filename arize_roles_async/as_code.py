@@ -509,7 +509,7 @@ async def apply(
         RolesError: As from `plan`; nothing was changed.
     """
     for name, called in (("on_plan", on_plan), ("on_change", on_change)):
-        if called is not None and (not callable(called) or iscoroutinefunction(called)):
+        if called is not None and not _is_plain_function(called):
             raise validation_error((name, "must be a function, and not async"))
     if not isinstance(cast("object", expected), Plan | str | None):
         message = f"must be a Plan, its checksum or None, not {type_name(expected)}"
@@ -529,6 +529,12 @@ async def apply(
         if on_change is not None:
             on_change(change)
     return planned
+
+
+def _is_plain_function(called: object) -> bool:
+    if not callable(called):
+        return False
+    return not (iscoroutinefunction(called) or iscoroutinefunction(called.__call__))
 
 
 async def _make(roles: RolesClient, change: Change) -> None:

@@ -184,7 +184,12 @@ class TestMaking:
             pytest.fail("it was called")
 
         account = mixed_account()
-        wrong: list[Any] = ["print", tell]
+
+        class Teller:
+            async def __call__(self, _: object) -> None:
+                pytest.fail("it was called")
+
+        wrong: list[Any] = ["print", tell, Teller()]
         for each in wrong:
             with pytest.raises(
                 ValidationError, match=f"^{name}: must be a function, and not async$"
