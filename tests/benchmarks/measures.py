@@ -147,7 +147,7 @@ async def walk(bench: Bench) -> tuple[Measured, ...]:
             assert seen == 10_000
             return time.perf_counter() - start
 
-        our_walks, their_walks = await interleave(bench.rounds, ours, theirs)
+        our_walks, their_walks = await interleave(2 * bench.rounds, ours, theirs)
     return (ratio(our_walks, their_walks, "ms", MILLISECONDS),)
 
 
