@@ -14,7 +14,10 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async._aiohttp import AiohttpTransport
+from arize_roles_async._aiohttp import (
+    AiohttpTransport,
+    _Event,  # pyright: ignore[reportPrivateUsage]
+)
 from tests.support.event_loop import LoopClock
 from tests.support.raw_http import read_message
 
@@ -145,3 +148,20 @@ class TestInjectedSleep:
             began = transport.now()
             await asyncio.gather(*(transport.sleep(10.0) for _ in range(5)))
             assert transport.now() - began == pytest.approx(10.0)
+
+
+async def test_no_timer_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait that is over, in whatever way, leaves no timer in the event loop."""
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+    timers: list[asyncio.TimerHandle] = []
+
+    def noting(delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        timers.append(call_later(delay, callback))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_later", noting)
+    event = _Event(loop, None)
+    event.set()
+    assert await event.wait(60.0)
+    assert [timer.cancelled() for timer in timers] == [True]
