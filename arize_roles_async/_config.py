@@ -67,7 +67,9 @@ def check_type(argument: str, value: object, expected: type | UnionType, noun: s
         ConfigurationError: It is of another type.
     """
     if not isinstance(value, expected):
-        raise ConfigurationError(f"{argument} must be {noun}, not {type(value).__name__}")
+        what = type(value).__name__
+        del value  # A traceback may show the variables of this frame.
+        raise ConfigurationError(f"{argument} must be {noun}, not {what}")
 
 
 def configure(

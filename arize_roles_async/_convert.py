@@ -186,7 +186,7 @@ def from_dict(model: type[_T], data: object) -> _T:
 
 def from_json(model: type[_T], text: str | bytes) -> _T:
     """Return the object that JSON text describes; raises `ValidationError` as `from_dict` does."""
-    if not isinstance(cast("object", text), str | bytes):
+    if not isinstance(cast("object", text), str | bytes | bytearray | memoryview):
         raise validation_error(("$", f"must be JSON text, not {type_name(text)}"))
     try:
         data = msgspec.json.decode(text.encode() if isinstance(text, str) else text)

@@ -187,6 +187,9 @@ class Turnstile:
                 return math.inf
             turn.has_slot = False
             if not self.pace.limited:
+                if self._free:
+                    # After a limit was forgotten, calls are let in one by one, each by the last.
+                    self._wake_first()
                 return 0.0
             # A limit was met at this very moment.
             turn.left = False

@@ -402,12 +402,12 @@ def compare(roles: Iterable[Role], declaration: Declaration) -> Plan:
             is a predefined role's, a permission is withheld, or not known and held by none.
     """
     _check_declaration(declaration)
-    given = cast("tuple[Role, ...]", tuple(roles) if is_several(roles) else (roles,))
+    if not is_several(roles):
+        raise validation_error(("roles", f"must be an iterable of roles, not {type_name(roles)}"))
+    given = cast("tuple[Role, ...]", tuple(roles))
     for role in given:
         if not isinstance(cast("object", role), Role):
-            raise validation_error(
-                ("roles", f"must be an iterable of roles, not {type_name(role)}")
-            )
+            raise validation_error(("roles", f"must hold roles, not {type_name(role)}"))
     by_name = {role.name: role for role in sorted(given, key=lambda role: role.name)}
     held = {str(p) for role in by_name.values() for p in role.permissions or ()}
     violations = declaration.unknown_permissions(held)
@@ -503,7 +503,8 @@ async def apply(
         The plan that was made true.
 
     Raises:
-        ValidationError: An argument is not what its annotation says, or a function is async.
+        ValidationError: `declaration` or `expected` is of another type, or `on_plan` or `on_change`
+            cannot be called, or is an async function.
         StalePlanError: The plan is not the expected one.
         ApplyError: A change failed, or was answered otherwise than asked.
         RolesError: As from `plan`; nothing was changed.

@@ -27,7 +27,7 @@ from arize_roles_async._permissions import (
 )
 from arize_roles_async._requests import permissions_rule
 from arize_roles_async._secrets import Secret
-from arize_roles_async._text import quoted
+from arize_roles_async._text import quoted, type_name
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake import _account_file as account_file
 from arize_roles_fake._assumptions import DEFAULT, Assumptions
@@ -121,6 +121,8 @@ class FakeAccount:
         _check_key(key)
         if max_custom_roles is not None:
             _check_count("max_custom_roles", max_custom_roles)
+        if not isinstance(cast("object", assumptions), Assumptions):
+            raise TypeError(f"assumptions must be Assumptions, not {type_name(assumptions)}")
         _check_count("keep_calls", keep_calls)
         _check_count("keep_bytes", keep_bytes)
         self._lock = threading.RLock()
@@ -152,9 +154,10 @@ class FakeAccount:
                 self._store.add(role)
 
     def __repr__(self) -> str:
-        if not vars(self):
-            return "<FakeAccount>"  # Its arguments are refused, and a traceback may show it.
-        return f"<FakeAccount of {len(self._store)} roles, asked {len(self._log)} times>"
+        try:
+            return f"<FakeAccount of {len(self._store)} roles, asked {len(self._log)} times>"
+        except AttributeError:
+            return "<FakeAccount>"  # Its arguments were refused, and a traceback may show it.
 
     @property
     def _store(self) -> RoleStore:
@@ -197,12 +200,18 @@ class FakeAccount:
         """Let time pass for the account, without waiting.
 
         Raises:
-            ValueError: `seconds` is below 0: time does not go back.
+            ValueError: `seconds` is below 0, as time does not go back, or leads past the year 9999.
         """
         if not 0.0 <= seconds < math.inf:
             raise ValueError(f"seconds must be 0 or more, not {seconds}: time does not go back")
         with self._lock:
-            self._ahead += timedelta(seconds=seconds)
+            before = self._ahead
+            try:
+                self._ahead += timedelta(seconds=seconds)
+                self.now()
+            except OverflowError as error:
+                self._ahead = before
+                raise ValueError(f"no time is {seconds:g} s after the account's") from error
 
     def advance_to(self, moment: datetime) -> None:
         """Let time pass for the account until `moment`, timezone-aware, unless it is past."""
@@ -429,7 +438,7 @@ class FakeAccount:
             ValueError: The text is not in the format; the message says where.
             OSError: The file cannot be read.
         """
-        text = str(source)
+        text = str(source).removeprefix("\ufeff")
         if not text.lstrip().startswith("{"):
             text = Path(source).read_text("utf-8-sig")
         data = account_file.decode(text)
@@ -516,8 +525,12 @@ class FakeAccount:
         Raises:
             KeyError: There is no such key.
         """
+        secret = Secret(key)
+        del key  # A traceback may show the variables of this frame.
         with self._lock:
-            del self._keys[key]
+            if secret.reveal() not in self._keys:
+                raise KeyError("there is no such API key")
+            del self._keys[secret.reveal()]
 
     # What goes wrong
 
@@ -768,7 +781,7 @@ class FakeAccount:
         with self._lock:
             operation = operation_of(request)
             role = self._role_name(operation, request)
-            key = _bearer(request)
+            key = Secret(_bearer(request))
             attempt = 1 + _retries(request)
             answer, broken = self._refusal(key), None
             if answer is None:
@@ -783,16 +796,16 @@ class FakeAccount:
                 broken=broken,
             )
             self._log.add(
-                operation, role, key, broken or answer.status, delay, attempt, now, request
+                operation, role, key.reveal(), broken or answer.status, delay, attempt, now, request
             )
             return reply
 
-    def _refusal(self, key: str) -> Response | None:
+    def _refusal(self, key: Secret[str]) -> Response | None:
         """Return the answer to a request that is refused before anything else, or None."""
         if self._outage:
             return problem_response(503, "the service is down")
-        if key not in self._keys:
-            detail = "the API key is not known" if key else "the API key is missing"
+        if key.reveal() not in self._keys:
+            detail = "the API key is not known" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"})
         wait = self._bucket.wait(self.now()) if self._bucket is not None else None
         if wait:
@@ -802,7 +815,7 @@ class FakeAccount:
         return None
 
     def _answer(
-        self, operation: str, role: str | None, key: str, request: Request, attempt: int
+        self, operation: str, role: str | None, key: Secret[str], request: Request, attempt: int
     ) -> tuple[Response, Breakage | None]:
         fault = None
         if self._faults:
@@ -811,11 +824,11 @@ class FakeAccount:
             due = [f for f in self._faults if f.is_due(operation, subjects, request, attempt)]
             fault = due[0] if due else None
         if fault is None:
-            return self._service.answer(operation, self._keys[key], request), None
+            return self._service.answer(operation, self._keys[key.reveal()], request), None
         fault.strike(request, attempt)
         if fault.when == "before":
             return fault.apply(None)
-        return fault.apply(self._service.answer(operation, self._keys[key], request))
+        return fault.apply(self._service.answer(operation, self._keys[key.reveal()], request))
 
     def _latency(self, operation: str, role: str | None, request: Request) -> float:
         subjects = _subjects(operation, role, request)

@@ -24,7 +24,7 @@ from arize_roles_async._errors import (
     StatusError,
     ValidationError,
 )
-from arize_roles_async._requests import is_role_id
+from arize_roles_async._requests import is_role_id, text_rule
 from arize_roles_async._text import quoted
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._wire import page_response, problem_response
@@ -51,6 +51,8 @@ When = Literal["before", "after"]
 
 _NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
+_MOST_SECONDS: Final = 10**15
+"""Of a `Retry-After`; past any wait, and Python writes it."""
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
 _NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
 _MEMBERS: Final[dict[str, type]] = {
@@ -191,6 +193,9 @@ def make_fault(
         ValueError: They contradict one another, or the fault could never strike. The message
             names every reason.
     """
+    for argument, text in (("operation", operation), ("role", role), ("detail", detail)):
+        if text not in (None, "") and (message := text_rule(text)) is not None:
+            raise ValueError(f"{argument} {message}")
     name = failure.__name__ if isinstance(failure, type) else repr(failure)
     means = _FAILURES.get(failure) if isinstance(failure, type) else failure
     flaws = [
@@ -222,8 +227,8 @@ def make_fault(
                 f"retry_after goes with 429 and 503, not with {name}",
             ),
             (
-                not isinstance(cast("object", retry_after), int | str | None)
-                or (isinstance(retry_after, int) and retry_after < 0),
+                not isinstance(retry_after, str | None)
+                and not (_is_count(retry_after, least=0) and retry_after < _MOST_SECONDS),
                 f"retry_after must be 0 or more, or a date as text, not {quoted(retry_after)}",
             ),
             (bool(members) and means != 403, f"only a 403 has plan members, not {name}"),  # noqa: PLR2004
@@ -233,8 +238,8 @@ def make_fault(
             ),
             *(
                 (
-                    type(value) is not _MEMBERS.get(name, type(value)),
-                    f"{name} must be of type {_MEMBERS.get(name, str).__name__}",
+                    not _is_member(value, _MEMBERS.get(name, object)),
+                    f"{name} must be of type {_MEMBERS.get(name, object).__name__}",
                 )
                 for name, value in members.items()
             ),
@@ -279,6 +284,12 @@ def make_fault(
         detail=detail or "scripted by the test",
         members=members,
     )
+
+
+def _is_member(value: object, expected: type) -> bool:
+    if isinstance(value, str) and value:
+        return expected in {str, object} and text_rule(value) is None
+    return isinstance(value, expected) and not isinstance(value, bool)
 
 
 def _is_count(number: object, *, least: int) -> bool:

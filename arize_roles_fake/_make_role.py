@@ -48,7 +48,9 @@ def make_role(
     held = None
     if permissions is not None:
         held = tuple(any_permission(str(each)) for each in reject_string(permissions))
-    check_values((created_at, updated_at or created_at), (name, description or "", *(held or ())))
+    check_values(
+        (created_at, updated_at or created_at), (name, description or "", id or "", *(held or ()))
+    )
     number = zlib.crc32(name.encode())
     return Role(
         id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,

@@ -21,7 +21,7 @@ from arize_roles_async.as_code import (
     loads,
     plan,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from tests.as_code.accounts import Withholding, account_of, declaration, declared, role_id
 
 NOT_A_DECLARATION = r"^declaration: must be a Declaration, not str$"
@@ -453,11 +453,21 @@ class TestAsking:
         ]
 
 
-@pytest.mark.parametrize("roles", [5, [5], "Admin"])
-def test_no_roles(roles: Any) -> None:  # noqa: ANN401 - whatever was given
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        (5, "must be an iterable of roles, not int"),
+        (make_role(), "must be an iterable of roles, not Role"),
+        ("Admin", "must be an iterable of roles, not str"),
+        ([5], "must hold roles, not int"),
+        ([make_role(), None], "must hold roles, not None"),
+    ],
+)
+def test_no_roles(roles: Any, message: str) -> None:  # noqa: ANN401 - whatever was given
     """What is not several roles is refused."""
-    with pytest.raises(ValidationError, match=r"^roles: must be an iterable of roles, not "):
+    with pytest.raises(ValidationError) as caught:
         compare(roles, Declaration())
+    assert str(caught.value) == f"roles: {message}"
 
 
 def test_no_declaration() -> None:

@@ -959,6 +959,21 @@ class TestTurnstile:
         turnstile.exit(None)
         assert woken == [2, 3]
 
+    def test_after_a_limit(self) -> None:
+        """When a limit is forgotten, all slots are used again, also if one is handed over."""
+        turnstile, woken = self.turnstile(5)
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.0, 1.0)
+        turns = [self.join(turnstile, number, woken) for number in range(8)]
+        assert turnstile.ask(turns[0], 1.0) == 0.0
+        assert turnstile.ask(turns[1], 700.0) == 0.0
+        assert (turnstile.pace.limited, woken[-1]) == (False, 2)
+
+        turnstile.exit(1.0)  # before the one that was woken asks
+        assert turnstile.ask(turns[2], 700.0) == 0.0
+        assert woken[-1] == 3
+
     def test_told_after_those_that_rest(self) -> None:
         """However many wait between attempts, those that wait for the hold are told, too."""
         turnstile, woken = self.turnstile()

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import attrs
@@ -490,6 +490,22 @@ class TestFake:
 
         assert_safe(caught.value, caplog)
 
+    @pytest.mark.asyncio
+    async def test_broken(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An account that breaks while it answers shows no key."""
+
+        def broken(*_: object) -> NoReturn:
+            raise OSError
+
+        account = FakeAccount(api_key=KEY)
+        monkeypatch.setattr(account._service, "answer", broken)  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises(OSError, match=r"^$") as caught:
+            await FakeRolesClient(account).list()
+
+        assert_safe(caught.value, caplog)
+
     @pytest.mark.parametrize(
         "make",
         [
@@ -499,11 +515,16 @@ class TestFake:
             lambda: FakeAccount(api_key=KEY, keep_calls=-1),
             lambda: FakeAccount().add_key(f"{KEY} "),
             lambda: FakeAccount().add_key(KEY, grants=["ROLE_RAED"]),
+            lambda: FakeAccount().remove_key(KEY),
+            lambda: FakeAccount(api_key=KEY, assumptions=5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            lambda: FakeRolesClient(api_key=KEY.encode()),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            lambda: AiohttpRolesClient(KEY.encode()),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            lambda: AiohttpRolesClient("key", proxy=KEY.encode()),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         ],
     )
     def test_refused(self, make: Callable[[], object], caplog: pytest.LogCaptureFixture) -> None:
         """Arguments that are refused show no key."""
-        with pytest.raises((ConfigurationError, ValueError)) as caught:
+        with pytest.raises((ConfigurationError, ValueError, KeyError, TypeError)) as caught:
             make()
 
         assert_safe(caught.value, caplog)

@@ -88,6 +88,7 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
         lambda a: a.advance(float("inf")),
         "seconds must be 0 or more, not inf: time does not go back",
     ),
+    (lambda a: a.advance(1e12), "no time is 1e+12 s after the account's"),
     (
         lambda a: a.shorten_pages(1.5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         "sizes must be an integer of 0 or more, not 1.5",
@@ -119,6 +120,10 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     (
         lambda _: make_role(updated_at=datetime(2026, 1, 1)),  # noqa: DTZ001
         "timestamps must be timezone-aware",
+    ),
+    (
+        lambda _: make_role(id="\ud800"),
+        "a role must not contain surrogates, which UTF-8 cannot carry",
     ),
     (
         lambda _: make_role(name="\ud800"),
@@ -394,7 +399,8 @@ class TestDump:
         """A file that an editor began with a byte order mark is read, too."""
         path = tmp_path / "account.json"
         path.write_text('{"roles": [{"name": "A"}]}', "utf-8-sig")
-        assert [role.name for role in FakeAccount.load(path).roles] == ["A"]
+        for source in (path, path.read_text("utf-8")):
+            assert [role.name for role in FakeAccount.load(source).roles] == ["A"]
 
     def test_format(self) -> None:
         """The file's format is the service's own, and holds what the documentation says."""
@@ -547,6 +553,8 @@ class TestKeys:
         account.remove_key(account.api_key)
         with pytest.raises(LookupError, match="the account has no API key"):
             _ = account.api_key
+        with pytest.raises(KeyError, match="there is no such API key"):
+            account.remove_key("fake-api-key")
         with pytest.raises(
             ConfigurationError, match=r"^no API key: the account has none left, so pass api_key$"
         ):

@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -693,6 +693,43 @@ class TestRefused:
             script(account)
         assert str(caught.value) == f"this fault would never strike: {message}"
         assert account.pending_faults == ()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"operation": []}, "operation must be a string, not list"),
+            ({"role": 5}, "role must be a string, not int"),
+            ({"detail": 5}, "detail must be a string, not int"),
+            (
+                {"detail": "\ud800"},
+                "detail must not contain surrogates, which UTF-8 cannot carry",
+            ),
+        ],
+    )
+    def test_text(self, arguments: dict[str, Any], message: str) -> None:
+        """So is what is no text, or none that can be sent."""
+        given: dict[str, Any] = {"operation": "get", "failure": 403} | arguments
+        with pytest.raises(ValueError, match=" must ") as caught:
+            FakeAccount().fail(**given)
+        assert str(caught.value) == message
+
+    @pytest.mark.parametrize("value", ["\ud800", 5, True])
+    def test_member(self, value: object) -> None:
+        """So is a member of a problem document that is none."""
+        with pytest.raises(ValueError, match=r"required_plan must be of type str$"):
+            FakeAccount().fail("get", 403, required_plan=value)
+
+    def test_member_of_subclass(self) -> None:
+        """A text of a class of its own is one."""
+        plan: object = type("Plan", (str,), {})("pro")
+        fault = FakeAccount().fail("get", 403, required_plan=plan)
+        assert fault.members == {"required_plan": "pro"}
+
+    @pytest.mark.parametrize("seconds", [True, 10**15, 10**4000])
+    def test_seconds(self, seconds: int) -> None:
+        """So is a wait that no header says."""
+        with pytest.raises(ValueError, match="retry_after must be 0 or more"):
+            FakeAccount().fail("get", 429, retry_after=seconds)
 
     @pytest.mark.parametrize(
         ("error", "how"),
