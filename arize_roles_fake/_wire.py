@@ -49,9 +49,9 @@ _B = TypeVar("_B", CreateRole, UpdateRole)
 def decode_body(
     model: type[_B],
     body: bytes,
-    extra_permissions: Container[str] = (),
+    extra_permissions: Container[str],
     *,
-    duplicates: bool = True,
+    duplicates: bool,
 ) -> _B:
     """Return what a body asks for: a role to create, or changes to one.
 

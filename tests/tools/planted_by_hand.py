@@ -298,8 +298,8 @@ BY_HAND: Final = (
     ByHand(
         "keys are compared without case",
         "arize_roles_fake/_account.py",
-        "key = _bearer(request)",
-        "key = {key.lower(): key for key in self._keys}.get(_bearer(request).lower(), '')",
+        "key = Secret(_bearer(request))",
+        "key = Secret({k.lower(): k for k in self._keys}.get(_bearer(request).lower(), ''))",
     ),
     ByHand(
         "restoring a snapshot forgets none of the permissions learnt since",
