@@ -100,17 +100,17 @@ async def get_threads(bench: Bench) -> tuple[Measured, ...]:
     arize = Arize(bench.server.url, connections=64)
 
     async def threads() -> float:
-        return thread_rate(arize.get, bench.calls(2000), 64)
+        return thread_rate(arize.get, 500, 64)
 
     async with our_client(bench.server.url) as calls:
 
         async def tasks() -> float:
-            return (await burst(calls.get, bench.calls(4000), 64)).rate
+            return (await burst(calls.get, 1000, 64)).rate
 
         # On one core threads would be spared the fight for the interpreter's lock that they have
         # in an application.
         with unpinned():
-            ours, theirs = await interleave(bench.rounds, tasks, threads)
+            ours, theirs = await interleave(4 * bench.rounds, tasks, threads)
     return (ratio(ours, theirs, "calls/s"),)
 
 
@@ -154,7 +154,7 @@ async def walk(bench: Bench) -> tuple[Measured, ...]:
 async def imports(bench: Bench) -> tuple[Measured, ...]:
     bare, client, fake = await interleave(
         # The start of a process varies more than what this row has to tell apart.
-        2 * bench.rounds,
+        4 * bench.rounds,
         _import("import aiohttp"),
         _import("from arize_roles_async import AiohttpRolesClient"),
         _import(
