@@ -241,11 +241,7 @@ class NameLookup:
         self._known = known
         self._queues: dict[object, _Queue] = {}
 
-    async def find(
-        self,
-        name: str,
-        steps: Steps,
-    ) -> Role:
+    async def find(self, name: str, steps: Steps) -> Role:
         """Return the role with exactly this name.
 
         Args:
