@@ -503,6 +503,25 @@ class TestFailure:
 
         anyio.run(main)
 
+    def test_work_before_a_known_name(self) -> None:
+        """While others work before a call by a known name is sent, its turn may come."""
+        account = account_at_noon()
+        role = account.add_role("A")
+
+        async def main() -> None:
+            async def work() -> None:
+                account.advance(10.0)
+
+            roles = FakeRolesClient(account)
+            await roles.get(role_id=role.id)
+            account.fail("get", 429, times=1, retry_after=1)
+            await roles.get(role_id=role.id)
+            began = passed(account)
+            await gather([lambda: roles.get(role="A"), work])
+            assert passed(account) == began + 10.0
+
+        anyio.run(main, backend="asyncio")
+
     def test_others_walk(self) -> None:
         """A call that waits for a walk of others ends when its own time is up."""
         account = account_at_noon()
