@@ -3,6 +3,7 @@
 The environment variables are those that Arize's own clients read.
 """
 
+import itertools
 import os
 import platform
 import re
@@ -176,12 +177,13 @@ def _base_url(base_url: Secret[str | None], region: str | None) -> tuple[Secret[
     else:
         host = get("ARIZE_SINGLE_HOST") or host
         port = _port("ARIZE_SINGLE_PORT") or port
-    names = ("ARIZE_API_HOST", "ARIZE_API_PORT", *(name for names in _EXCLUSIVE for name in names))
-    return Secret(f"{scheme}://{host}{port}"), _set("ARIZE_API_SCHEME", *dict.fromkeys(names))
+    alternatives = itertools.chain.from_iterable(_EXCLUSIVE)
+    names = _set("ARIZE_API_SCHEME", "ARIZE_API_HOST", "ARIZE_API_PORT", *alternatives)
+    return Secret(f"{scheme}://{host}{port}"), names
 
 
 def _set(*names: str) -> list[str]:
-    """Return which environment variables are set."""
+    """Return those of the environment variables that are set."""
     return [name for name in names if os.environ.get(name)]
 
 

@@ -109,7 +109,7 @@ def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..
 
 
 def _model_factory(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:  # noqa: ANN401 - a type
-    """Return the hook for a model, which cattrs would look for the fields in whatever it is."""
+    """Return the hook for a model; cattrs' own looks for fields in what is no object, too."""
     structure_fields = make_dict_structure_fn(model, converter)
 
     def structure(value: object, _: object) -> object:

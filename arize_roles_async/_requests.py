@@ -55,7 +55,7 @@ def description_rule(description: object) -> str | None:
         return f"must be a string, not {type_name(description)}"
     if len(description) > MAX_DESCRIPTION:
         return f"must have at most {MAX_DESCRIPTION} characters, not {len(description)}"
-    return _unicode_rule(description)
+    return unicode_rule(description)
 
 
 def permissions_rule(permissions: object) -> str | None:
@@ -99,16 +99,13 @@ def text_rule(text: object) -> str | None:
         return f"must be a string, not {type_name(text)}"
     if not text:
         return "must not be empty"
-    return None if text.isascii() else _unicode_rule(text)
+    return None if text.isascii() else unicode_rule(text)
 
 
 def id_rule(text: object) -> str | None:
     """Return what is wrong with an ID or a cursor, or None."""
-    if isinstance(text, str):
-        if 0 < len(text) <= MAX_ID and text.isascii():
-            return None
-        if len(text) > MAX_ID:
-            return f"must have at most {MAX_ID} characters, not {len(text)}"
+    if isinstance(text, str) and len(text) > MAX_ID:
+        return f"must have at most {MAX_ID} characters, not {len(text)}"
     return text_rule(text)
 
 
@@ -126,7 +123,8 @@ def filter_rule(is_predefined: object) -> str | None:
     return f"must be True, False or None, not {type_name(is_predefined)}"
 
 
-def _unicode_rule(text: str) -> str | None:
+def unicode_rule(text: str) -> str | None:
+    """Return why UTF-8 cannot carry a text, or None."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -28,7 +28,7 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
 
 
 def extended(message: str, more: str) -> str:
-    """Return a message with more at its end; of a long one, the beginning is kept and the end."""
+    """Return a message with more at its end; a long message is cut, and the end is kept."""
     return one_line(message, MAX_MESSAGE - len(more)) + more
 
 

@@ -192,19 +192,15 @@ def _violations(roles: object, absent: object) -> Iterator[Violation]:
 
 def _names_rule(names: object) -> str | None:
     """Return what is wrong with several names, whatever each of them is, or None."""
-    return (
-        None
-        if isinstance(names, tuple)
-        else f"must be an iterable of names, not {type_name(names)}"
-    )
+    if isinstance(names, tuple):
+        return None
+    return f"must be an iterable of names, not {type_name(names)}"
 
 
 def _each_name(path: str, names: object) -> list[tuple[str, Any]]:
-    return (
-        [(path, name) for name in cast("tuple[object, ...]", names)]
-        if isinstance(names, tuple)
-        else []
-    )
+    if not isinstance(names, tuple):
+        return []
+    return [(path, name) for name in cast("tuple[object, ...]", names)]
 
 
 def load(path: str | os.PathLike[str]) -> Declaration:
@@ -500,7 +496,7 @@ async def apply(
         on_change: Called with each change after it was made.
 
     Returns:
-        The plan that was made true.
+        The plan whose changes were made.
 
     Raises:
         ValidationError: `declaration` or `expected` is of another type, or `on_plan` or `on_change`

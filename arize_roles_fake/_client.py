@@ -77,7 +77,7 @@ class FakeRolesClient(BaseRolesClient):
         check_concurrency(max_concurrency)
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""
-        transport = AccountTransport(self.account, _key(self.account, key))
+        transport = AccountTransport(self.account, _key_to_send(self.account, key))
         super().__init__(
             transport, Timeouts.of(timeout), RetryPolicy.of(retry), Admission(max_concurrency)
         )
@@ -186,7 +186,7 @@ class AccountTransport(Transport):
         self._closed = True
 
 
-def _key(account: FakeAccount, key: Secret[str | None]) -> Secret[str]:
+def _key_to_send(account: FakeAccount, key: Secret[str | None]) -> Secret[str]:
     """Return the key that a client sends, or raise if there is none or no header can carry it."""
     if key.reveal() is None:
         if not account.api_keys:

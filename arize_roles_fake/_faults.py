@@ -24,7 +24,7 @@ from arize_roles_async._errors import (
     StatusError,
     ValidationError,
 )
-from arize_roles_async._requests import is_role_id, text_rule
+from arize_roles_async._requests import is_role_id, text_rule, unicode_rule
 from arize_roles_async._text import quoted
 from arize_roles_async._wire import Request, Response
 from arize_roles_fake._wire import page_response, problem_response
@@ -50,7 +50,6 @@ When = Literal["before", "after"]
 """Whether the account fails before it does what it was asked, or after it did."""
 
 _NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
-_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _MOST_SECONDS: Final = 10**15
 """Of a `Retry-After`; past any wait, and Python writes it."""
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
@@ -244,7 +243,7 @@ def make_fault(
                 for name, value in members.items()
             ),
             (
-                means == _PROXY_AUTHENTICATION_REQUIRED,
+                means == 407,  # noqa: PLR2004 - as the message says
                 "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
             ),
             (role is not None and operation == "list", "a list is not about one role"),
@@ -287,9 +286,9 @@ def make_fault(
 
 
 def _is_member(value: object, expected: type) -> bool:
-    if isinstance(value, str) and value:
-        return expected in {str, object} and text_rule(value) is None
-    return isinstance(value, expected) and not isinstance(value, bool)
+    if not isinstance(value, expected) or isinstance(value, bool):
+        return False
+    return not isinstance(value, str) or unicode_rule(value) is None
 
 
 def _is_count(number: object, *, least: int) -> bool:

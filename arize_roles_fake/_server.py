@@ -112,7 +112,9 @@ class _Listener:
 
 
 class RolesServer:
-    """A server in a thread of its own, for synchronous code and any event loop; entered once.
+    """A server in a thread of its own, for synchronous code and any event loop.
+
+    It can be entered once.
 
     ```python
     with RolesServer(account) as server:

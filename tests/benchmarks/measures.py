@@ -88,8 +88,8 @@ async def _against_bare(
     bench.server.set_pages(2)
     async with our_client(bench.server.url) as ours, bare_aiohttp(bench.server.url) as bare:
         return await interleave(
-            # Many short samples: a machine is fast and slow by turns, and a pair of long ones may
-            # meet it in both.
+            # Many short samples: a machine is fast and slow by turns, and of two long ones, one may
+            # meet it fast and the other slow.
             8 * bench.rounds,
             lambda: burst(call(ours), calls, in_flight),
             lambda: burst(call(bare), calls, in_flight),

@@ -495,6 +495,14 @@ class TestTurnstile:
     def turnstile(self, slots: int = 1) -> tuple[Turnstile, list[int]]:
         return Turnstile(slots, Pace()), []
 
+    def limited(self, seconds: float, *, slots: int = 1) -> tuple[Turnstile, list[int]]:
+        """Return one whose first request was refused, half a second later, for so long."""
+        turnstile, woken = self.turnstile(slots)
+        turnstile.enter()
+        turnstile.exit(0.0)
+        turnstile.refuse(0.0, 0.5, seconds)
+        return turnstile, woken
+
     def join(
         self,
         turnstile: Turnstile,
@@ -541,10 +549,7 @@ class TestTurnstile:
 
     def test_began_in_a_hold(self) -> None:
         """A call that begins in a hold beyond its deadline learns so, whoever waits before it."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 10.0)
+        turnstile, woken = self.limited(10.0)
         patient = self.join(turnstile, 1, woken)
         assert turnstile.ask(patient, 1.0) == close(9.5)
 
@@ -572,10 +577,7 @@ class TestTurnstile:
 
     def test_patience(self) -> None:
         """Only what the service asks to wait counts, not the gap that the pace leaves."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 400.0)
+        turnstile, woken = self.limited(400.0)
         first = self.join(turnstile, 1, woken)
         turnstile.ask(first, 400.5)
         turnstile.exit(400.5)
@@ -586,10 +588,7 @@ class TestTurnstile:
 
     def test_limit_gone(self) -> None:
         """Once a limit is forgotten, a new call still does not go before one that waits."""
-        turnstile, woken = self.turnstile(3)
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0, slots=3)
         for number in (1, 2, 3):
             turn = self.join(turnstile, number, woken)
             if number < 3:
@@ -600,10 +599,7 @@ class TestTurnstile:
 
     def test_left_after_limit(self) -> None:
         """Once a limit is forgotten, a call that gave up holds back none of those after it."""
-        turnstile, woken = self.turnstile(3)
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0, slots=3)
         turns = [self.join(turnstile, number, woken) for number in range(5)]
         assert turnstile.ask(turns[0], 2.5) == 0.0
         assert turnstile.ask(turns[1], 700.0) == 0.0
@@ -668,10 +664,7 @@ class TestTurnstile:
 
     def test_next_woken(self) -> None:
         """Under a limit each request that goes has the next call ask."""
-        turnstile, woken = self.turnstile(2)
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0, slots=2)
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
 
         assert turnstile.ask(first, 2.5) == 0.0
@@ -733,10 +726,7 @@ class TestTurnstile:
 
     def test_held(self) -> None:
         """Under a hold the first call in the queue is told how long it lasts, the others wait."""
-        turnstile, woken = self.turnstile(2)
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0, slots=2)
         first, second = (self.join(turnstile, number, woken) for number in (1, 2))
 
         assert turnstile.ask(first, 1.0) == close(1.5)
@@ -783,10 +773,7 @@ class TestTurnstile:
 
     def test_too_late_among_others(self) -> None:
         """Only calls whose time is up before the next request may go are told, to the moment."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0)
         patient = self.join(turnstile, 0, woken)
         deadlines = enumerate([1.0, 2.5, 2.6, 9.0, 10.0], 1)
         turns = [self.join(turnstile, number, woken, deadline=each) for number, each in deadlines]
@@ -822,10 +809,7 @@ class TestTurnstile:
     )
     def test_exact(self, *, deadline: float, patience: float, is_late: bool) -> None:
         """A request may go before its deadline, and after as long a hold as it has patience for."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0)
         turn = self.join(turnstile, 1, woken, deadline=deadline, patience=patience)
 
         turnstile.ask(turn, 0.5)
@@ -834,10 +818,7 @@ class TestTurnstile:
 
     def test_exact_among_many(self) -> None:
         """The first in the queue is told that it is too late before all others are."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0)
         first = self.join(turnstile, 0, woken, deadline=2.5)
         for number in range(1, 66):
             self.join(turnstile, number, woken, deadline=1.0)
@@ -848,10 +829,7 @@ class TestTurnstile:
 
     def test_too_long(self) -> None:
         """A call that is not to wait so long for a hold is told at once."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 60.0)
+        turnstile, woken = self.limited(60.0)
         turn = self.join(turnstile, 1, woken, patience=20.0)
 
         assert turnstile.ask(turn, 0.6) == math.inf
@@ -893,10 +871,7 @@ class TestTurnstile:
 
     def test_sooner(self) -> None:
         """A call that knows for how long to wait is woken if the next may go sooner."""
-        turnstile, woken = self.turnstile(2)
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 9.0)
+        turnstile, woken = self.limited(9.0, slots=2)
         turnstile.ask(self.join(turnstile, 1, woken), 9.5)
         second = self.join(turnstile, 2, woken)
         assert turnstile.ask(second, 9.6) == close(2.15)
@@ -925,10 +900,7 @@ class TestTurnstile:
 
     def test_rest_too_long(self) -> None:
         """A call whose time is up before a hold ends need not wait for its next attempt."""
-        turnstile, _ = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 10.0)
+        turnstile, _ = self.limited(10.0)
         late, early = Turn(1, 10.5, math.inf), Turn(2, 10.6, math.inf)
         turnstile.rest(late)
         turnstile.rest(early)
@@ -936,10 +908,7 @@ class TestTurnstile:
 
     def test_told_while_all_slots_are_taken(self) -> None:
         """A call is told at the send that leaves too little time for it, and not at an answer."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 1.0)
+        turnstile, woken = self.limited(1.0)
         first = self.join(turnstile, 1, woken)
         self.join(turnstile, 2, woken, deadline=1.6)
         assert turnstile.ask(first, 1.5) == 0.0
@@ -947,10 +916,7 @@ class TestTurnstile:
 
     def test_no_slot_for_late(self) -> None:
         """A call that was told that it is too late gets no slot, even if the limit is gone."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 1.0)
+        turnstile, woken = self.limited(1.0)
         first = self.join(turnstile, 1, woken)
         self.join(turnstile, 2, woken, deadline=1.6)
         self.join(turnstile, 3, woken)
@@ -993,10 +959,7 @@ class TestTurnstile:
 
     def test_few_are_kept(self) -> None:
         """Of those that have left, no more are kept than of those that wait, or a few."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 1.0)
+        turnstile, woken = self.limited(1.0)
         # The first one waits longest and gives up last, so nobody behind it drops off the top.
         self.join(turnstile, 0, woken, deadline=50.0, patience=50.0)
         for number in range(1, 5000):
@@ -1008,10 +971,7 @@ class TestTurnstile:
 
     def test_in_batches(self) -> None:
         """Ten thousand that are too late are told a few at a time, each after one has left."""
-        turnstile, woken = self.turnstile()
-        turnstile.enter()
-        turnstile.exit(0.0)
-        turnstile.refuse(0.0, 0.5, 2.0)
+        turnstile, woken = self.limited(2.0)
         turns = [self.join(turnstile, number, woken, deadline=1.0) for number in range(10_000)]
 
         turnstile.ask(turns[0], 0.6)

@@ -151,7 +151,7 @@ class TestInjectedSleep:
 
 
 async def test_no_timer_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait that is over, in whatever way, leaves no timer in the event loop."""
+    """A wait that was ended leaves no timer in the event loop."""
     loop = asyncio.get_running_loop()
     call_later = loop.call_later
     timers: list[asyncio.TimerHandle] = []
