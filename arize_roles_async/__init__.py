@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from arize_roles_async._errors import (
+from arize_roles_async._calls.paging import RolePages
+from arize_roles_async._protocol import RolesClient
+from arize_roles_async._values.errors import (
     AlphaWarning,
     AuthenticationError,
     BadRequestError,
@@ -51,23 +53,21 @@ from arize_roles_async._errors import (
     UnprocessableEntityError,
     ValidationError,
 )
-from arize_roles_async._models import ListRolesResponse, PaginationMetadata, Role
-from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._paging import RolePages
-from arize_roles_async._permissions import (
+from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
+from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.permissions import (
     AnyPermission,
     Permission,
     PermissionsArgument,
     UnknownPermission,
 )
-from arize_roles_async._protocol import RolesClient
 from arize_roles_async._version import __version__
-from arize_roles_async._wire import Request, Response
+from arize_roles_async._wire.wire import Request, Response
 
 if TYPE_CHECKING:
-    from arize_roles_async._aiohttp import AiohttpRolesClient
-    from arize_roles_async._error_details import ProblemDetails, Violation
-    from arize_roles_async._fields import FieldInfo
+    from arize_roles_async._aiohttp.client import AiohttpRolesClient
+    from arize_roles_async._values.error_details import ProblemDetails, Violation
+    from arize_roles_async._values.fields import FieldInfo
 
 __all__ = [
     "UNSET",
@@ -119,10 +119,10 @@ def __dir__() -> list[str]:
 # Imported when asked for. aiohttp takes longest, and the fake does without it. Most programs need
 # none of the others.
 _ON_DEMAND = {
-    "AiohttpRolesClient": "_aiohttp",
-    "FieldInfo": "_fields",
-    "ProblemDetails": "_error_details",
-    "Violation": "_error_details",
+    "AiohttpRolesClient": "_aiohttp.client",
+    "FieldInfo": "_values.fields",
+    "ProblemDetails": "_values.error_details",
+    "Violation": "_values.error_details",
 }
 
 

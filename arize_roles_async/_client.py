@@ -11,9 +11,14 @@ from typing import Final, NoReturn, Self, TypeVar, overload
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._alpha import alpha
-from arize_roles_async._call import Call, Look, Operation, Retry, TimeLimit
-from arize_roles_async._errors import (
+from arize_roles_async._calls.alpha import alpha
+from arize_roles_async._calls.call import Call, Look, Operation, Retry, TimeLimit
+from arize_roles_async._calls.lookup import KnownRoles, NameLookup, Steps
+from arize_roles_async._calls.paging import RolePages, make_listing
+from arize_roles_async._calls.transport import Event, Transport
+from arize_roles_async._calls.turnstile import Admission, Turn, Turnstile
+from arize_roles_async._protocol import RolesClient
+from arize_roles_async._values.errors import (
     ClientStateError,
     NotFoundError,
     RoleRenamedError,
@@ -21,13 +26,10 @@ from arize_roles_async._errors import (
     StatusError,
     validation_error,
 )
-from arize_roles_async._lookup import KnownRoles, NameLookup, Steps
-from arize_roles_async._models import ListRolesResponse, Role
-from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._paging import RolePages, make_listing
-from arize_roles_async._permissions import PermissionsArgument
-from arize_roles_async._protocol import RolesClient
-from arize_roles_async._requests import (
+from arize_roles_async._values.models import ListRolesResponse, Role
+from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.permissions import PermissionsArgument
+from arize_roles_async._values.requests import (
     CreateRole,
     ListRoles,
     UpdateRole,
@@ -37,10 +39,8 @@ from arize_roles_async._requests import (
     normalize_permissions,
     role_rule,
 )
-from arize_roles_async._text import quoted
-from arize_roles_async._transport import Event, Transport
-from arize_roles_async._turnstile import Admission, Turn, Turnstile
-from arize_roles_async._wire import (
+from arize_roles_async._values.text import quoted
+from arize_roles_async._wire.wire import (
     Request,
     Response,
     create_request,

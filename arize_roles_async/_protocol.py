@@ -5,10 +5,10 @@ from typing import Protocol, Self, overload, runtime_checkable
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._models import Role
-from arize_roles_async._options import RetryPolicy, Timeouts
-from arize_roles_async._paging import RolePages
-from arize_roles_async._permissions import PermissionsArgument
+from arize_roles_async._calls.paging import RolePages
+from arize_roles_async._values.models import Role
+from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.permissions import PermissionsArgument
 
 
 @runtime_checkable

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
         Reply,
         SuspiciousPermissionWarning,
     )
-    from arize_roles_fake._assumptions import Assumptions
-    from arize_roles_fake._call_log import LoggedCall
     from arize_roles_fake._client import FakeRolesClient
-    from arize_roles_fake._faults import Fault
-    from arize_roles_fake._make_role import make_role
     from arize_roles_fake._mock import mock_arize
-    from arize_roles_fake._server import RolesServer, serve
-    from arize_roles_fake._store import Binding
+    from arize_roles_fake._server.server import RolesServer, serve
+    from arize_roles_fake._service.assumptions import Assumptions
+    from arize_roles_fake._service.store import Binding
+    from arize_roles_fake._testing.call_log import LoggedCall
+    from arize_roles_fake._testing.faults import Fault
+    from arize_roles_fake._testing.make_role import make_role
 
 __all__ = [
     "DEFAULT_API_KEY",
@@ -67,15 +67,15 @@ _HOMES: Final = {
     "FakeAccount": "_account",
     "Reply": "_account",
     "SuspiciousPermissionWarning": "_account",
-    "Assumptions": "_assumptions",
-    "LoggedCall": "_call_log",
+    "Assumptions": "_service.assumptions",
+    "LoggedCall": "_testing.call_log",
     "FakeRolesClient": "_client",
-    "Fault": "_faults",
-    "make_role": "_make_role",
+    "Fault": "_testing.faults",
+    "make_role": "_testing.make_role",
     "mock_arize": "_mock",
-    "RolesServer": "_server",
-    "serve": "_server",
-    "Binding": "_store",
+    "RolesServer": "_server.server",
+    "serve": "_server.server",
+    "Binding": "_service.store",
 }
 
 

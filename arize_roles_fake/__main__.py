@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
-from arize_roles_async._config import is_loopback
+from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
-from arize_roles_fake._assumptions import Assumptions
-from arize_roles_fake._faults import parse_fault
+from arize_roles_fake._service.assumptions import Assumptions
+from arize_roles_fake._testing.faults import parse_fault
 
 _KEY_VARIABLE = "ARIZE_FAKE_API_KEY"
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command == "compare":
         return _compare(Path(chosen.file))
     if chosen.command == "demo":
-        from arize_roles_fake._demo import demo
+        from arize_roles_fake._server.demo import demo
 
         return asyncio.run(demo())
     try:
@@ -167,7 +167,7 @@ def _api_key(chosen: argparse.Namespace) -> str | None:
 
 def _record(base_url: str | None, out: Path) -> int:
     from arize_roles_async import RolesError
-    from arize_roles_fake._recording import encode, record_service
+    from arize_roles_fake._recording.recording import encode, record_service
 
     try:
         # A folder that is not there is refused before the service is asked.
@@ -187,7 +187,7 @@ def _record(base_url: str | None, out: Path) -> int:
 
 
 def _compare(file: Path) -> int:
-    from arize_roles_fake._recording import compare, decode
+    from arize_roles_fake._recording.recording import compare, decode
 
     try:
         recording = decode(file.read_bytes())
@@ -205,7 +205,7 @@ def _compare(file: Path) -> int:
 
 
 async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> None:
-    from arize_roles_fake._server import serve
+    from arize_roles_fake._server.server import serve
 
     stop = asyncio.Event()
     _stop_on_signals(stop)

@@ -16,23 +16,26 @@ from typing import Final, Literal, cast
 
 import attrs
 
-from arize_roles_async._config import is_api_key
-from arize_roles_async._errors import RolesError
-from arize_roles_async._models import Role
-from arize_roles_async._permissions import (
+from arize_roles_async._aiohttp.config import is_api_key
+from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.models import Role
+from arize_roles_async._values.permissions import (
     AnyPermission,
     Permission,
     any_permission,
     known_permission,
 )
-from arize_roles_async._requests import permissions_rule
-from arize_roles_async._secrets import Secret
-from arize_roles_async._text import quoted, type_name
-from arize_roles_async._wire import Request, Response
-from arize_roles_fake import _account_file as account_file
-from arize_roles_fake._assumptions import DEFAULT, Assumptions
-from arize_roles_fake._call_log import CallLog, LoggedCall
-from arize_roles_fake._faults import (
+from arize_roles_async._values.requests import permissions_rule
+from arize_roles_async._values.text import quoted, type_name
+from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.wire import Request, Response
+from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
+from arize_roles_fake._service.service import Key, Service, operation_of
+from arize_roles_fake._service.store import Binding, RoleStore, predefined_roles
+from arize_roles_fake._service.wire import parse_json, parse_role_id, problem_response, role_members
+from arize_roles_fake._testing import account_file
+from arize_roles_fake._testing.call_log import CallLog, LoggedCall
+from arize_roles_fake._testing.faults import (
     ON_ONE,
     OPERATIONS,
     Breakage,
@@ -43,9 +46,7 @@ from arize_roles_fake._faults import (
     When,
     make_fault,
 )
-from arize_roles_fake._service import Key, Service, operation_of
-from arize_roles_fake._store import Binding, RoleStore, predefined_roles
-from arize_roles_fake._wire import parse_json, parse_role_id, problem_response, role_members
+from arize_roles_fake._testing.make_role import check_values, reject_string
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The key of `python -m arize_roles_fake serve`; other accounts have one of their own."""
@@ -869,30 +870,10 @@ def _check_count(name: str, count: object) -> None:
         raise ValueError(f"{name} must be an integer of 0 or more, not {quoted(count)}")
 
 
-def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
-    """Return the permissions, or raise `TypeError` if they are one string."""
-    # A string is an iterable of strings too, so no type checker sees the slip.
-    if isinstance(permissions, str | bytes):
-        raise TypeError(
-            f"permissions must be a set or another iterable, not the string {permissions!r}"
-        )
-    return permissions
-
-
 def _writable(moment: datetime) -> datetime:
     """Return a moment with a fixed offset of whole minutes, as RFC 3339 has no others."""
     offset = moment.utcoffset() or timedelta()
     return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
-
-
-def check_values(moments: Iterable[datetime], texts: Iterable[str]) -> None:
-    """Raise `ValueError` unless JSON can carry the timestamps and texts of a role."""
-    if any(moment.tzinfo is None for moment in moments):
-        raise ValueError("timestamps must be timezone-aware")
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
 
 
 def _warn_of_misspelled(permissions: Iterable[str]) -> None:

@@ -9,21 +9,21 @@ import msgspec
 from anyio import sleep_forever
 from anyio.lowlevel import checkpoint
 
+from arize_roles_async._aiohttp.config import check_api_key, check_type
+from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
+from arize_roles_async._calls.turnstile import Admission
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._config import check_api_key, check_type
-from arize_roles_async._errors import (
+from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
     RolesConnectionError,
     RolesTimeoutError,
 )
-from arize_roles_async._options import RetryPolicy, Timeouts, check_concurrency
-from arize_roles_async._secrets import Secret
-from arize_roles_async._transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._turnstile import Admission
-from arize_roles_async._wire import Request, Response
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._waits import Wait, Waits, waits_in
+from arize_roles_fake._testing.waits import Wait, Waits, waits_in
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -35,8 +35,8 @@ def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
     Raises:
         LookupError: The account has no API key.
     """
-    from arize_roles_async import _aiohttp
-    from arize_roles_async._config import Config
+    from arize_roles_async._aiohttp import client as _aiohttp
+    from arize_roles_async._aiohttp.config import Config
 
     account = FakeAccount() if account is None else account
 

@@ -69,8 +69,8 @@ from arize_roles_async import (
     UnknownPermission,
     ValidationError,
 )
-from arize_roles_async._errors import STATUS_ERRORS
-from arize_roles_fake._assumptions import Assumptions
+from arize_roles_async._values.errors import STATUS_ERRORS
+from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake.pytest_plugin import NOT_ASKED
 
 # IDs that no role has: text with a colon in strict base64 ("Role:0:none"), and texts that are

@@ -102,7 +102,7 @@ def arize_roles(
         grants: What the account's first API key grants; None is everything.
         faults: Each the arguments of `FakeAccount.fail`, or text as `serve --fault` takes it.
     """
-    from arize_roles_fake._faults import parse_fault
+    from arize_roles_fake._testing.faults import parse_fault
 
     for name, permissions in (roles or {}).items():
         on.add_role(name, permissions)

@@ -12,7 +12,8 @@ import time
 import tracemalloc
 from typing import TYPE_CHECKING
 
-from arize_roles_async import AiohttpRolesClient, _wire
+from arize_roles_async import AiohttpRolesClient
+from arize_roles_async._wire import wire as _wire
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.benchmarks.harness import (
     Bench,

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from arize_roles_async import AlphaWarning, RolesClient, _alpha
+from arize_roles_async import AlphaWarning, RolesClient
+from arize_roles_async._calls import alpha as _alpha
 from arize_roles_fake import FakeRolesClient
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]

@@ -28,11 +28,11 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._call import Call, TimeLimit
-from arize_roles_async._pace import Pace
-from arize_roles_async._turnstile import Turnstile
+from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._calls.pace import Pace
+from arize_roles_async._calls.turnstile import Turnstile
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from arize_roles_fake._waits import waits_in
+from arize_roles_fake._testing.waits import waits_in
 from tests.support.clients import START, account_at_noon, passed
 
 ROLE_ID = "Um9sZToxOmFCY0Q="

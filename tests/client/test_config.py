@@ -16,8 +16,8 @@ from arize_roles_async import (
     Timeouts,
     __version__,
 )
-from arize_roles_async._config import Config, configure
-from arize_roles_async._secrets import Secret
+from arize_roles_async._aiohttp.config import Config, configure
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
 PROXY_RULE = "the proxy{} must be an http:// or https:// URL with a host and no path or query"

@@ -26,7 +26,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._aiohttp import _Attempt  # pyright: ignore[reportPrivateUsage]
+from arize_roles_async._aiohttp.client import _Attempt  # pyright: ignore[reportPrivateUsage]
 from tests.support.event_loop import LoopClock, until
 from tests.support.tls import Authority
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from arize_roles_async import RetryPolicy, RolesTimeoutError, Timeouts
-from arize_roles_async._call import Call
-from arize_roles_async._deadlines import Deadline, Deadlines
+from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
+from arize_roles_async._calls.call import Call
 
 pytestmark = pytest.mark.asyncio
 

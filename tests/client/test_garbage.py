@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from arize_roles_async import Request, Response
-from arize_roles_async._call import Call
+from arize_roles_async._calls.call import Call
 from tests.support.clients import Connect, account_at_noon, both_clients
 
 

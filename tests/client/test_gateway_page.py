@@ -3,7 +3,7 @@
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, InvalidResponseError, OutcomeUnknownError
-from arize_roles_async._gateway_page import page_text
+from arize_roles_async._wire.gateway_page import page_text
 from tests.support.raw_http import scripted
 
 

@@ -11,10 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from arize_roles_async import ForbiddenError, NotFoundError, Role, RoleRenamedError, _lookup
-from arize_roles_async._lookup import KnownRoles
-from arize_roles_async._requests import UpdateRole
-from arize_roles_async._wire import Request, delete_request, update_request
+from arize_roles_async import ForbiddenError, NotFoundError, Role, RoleRenamedError
+from arize_roles_async._calls import lookup as _lookup
+from arize_roles_async._calls.lookup import KnownRoles
+from arize_roles_async._values.requests import UpdateRole
+from arize_roles_async._wire.wire import Request, delete_request, update_request
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from arize_roles_fake._account import Reply
 

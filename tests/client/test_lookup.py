@@ -16,15 +16,15 @@ from arize_roles_async import (
     Role,
     RolesTimeoutError,
 )
-from arize_roles_async._aiohttp import _Event  # pyright: ignore[reportPrivateUsage]
-from arize_roles_async._lookup import (
+from arize_roles_async._aiohttp.client import _Event  # pyright: ignore[reportPrivateUsage]
+from arize_roles_async._calls.lookup import (
     KnownRoles,
     NameLookup,
     Steps,
     _Caller,  # pyright: ignore[reportPrivateUsage]
 )
-from arize_roles_async._requests import ListRoles
-from arize_roles_async._transport import Event
+from arize_roles_async._calls.transport import Event
+from arize_roles_async._values.requests import ListRoles
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -14,8 +14,8 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async._options import check_concurrency
-from arize_roles_async._wire import retry_after
+from arize_roles_async._values.options import check_concurrency
+from arize_roles_async._wire.wire import retry_after
 
 BROKEN = RolesConnectionError("broken")
 

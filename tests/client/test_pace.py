@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arize_roles_async._pace import Pace
-from arize_roles_async._turnstile import Admission, Turn, Turnstile
+from arize_roles_async._calls.pace import Pace
+from arize_roles_async._calls.turnstile import Admission, Turn, Turnstile
 from tests.support.rate_limit import Limit, Simulation
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import Permission, UnknownPermission, ValidationError
-from arize_roles_async._permissions import any_permission, known_permission
+from arize_roles_async._values.permissions import any_permission, known_permission
 
 UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 

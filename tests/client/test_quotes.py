@@ -7,7 +7,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from arize_roles_async import InvalidResponseError, ProblemDetails, StatusError
-from arize_roles_async._wire import Request, Response, decode_role, parse_problem, status_error
+from arize_roles_async._wire.wire import Request, Response, decode_role, parse_problem, status_error
 
 ASKED = Request(method="GET", target="/v2/roles/Um9sZToxOmFCY0Q%3D?a=b")
 KEY = "bearer-key"

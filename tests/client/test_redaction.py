@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from arize_roles_async import Response
-from arize_roles_async._secrets import Secret, redact
+from arize_roles_async._wire.redaction import Secret, redact
 
 LONG = 'ak-0123"\\89=='
 

@@ -31,7 +31,7 @@ from arize_roles_async import (
     UnprocessableEntityError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._faults import Breakage
+from arize_roles_fake._testing.faults import Breakage
 from tests.support.clients import Connect, account_at_noon, both_clients
 from tests.support.raw_http import scripted
 

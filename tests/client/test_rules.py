@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import UNSET, Permission, UnknownPermission
-from arize_roles_async._requests import (
+from arize_roles_async._values.requests import (
     description_rule,
     filter_rule,
     id_rule,

@@ -27,7 +27,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._aiohttp import AiohttpTransport, _read  # pyright: ignore[reportPrivateUsage]
+from arize_roles_async._aiohttp.client import AiohttpTransport, _read  # pyright: ignore[reportPrivateUsage]
 from tests.support.event_loop import LoopClock
 from tests.support.raw_http import scripted
 

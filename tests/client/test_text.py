@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import arize_roles_async
 from arize_roles_async import RolesError, RolesTimeoutError, ValidationError, Violation
-from arize_roles_async._text import nearest, one_line, quoted
+from arize_roles_async._values.text import nearest, one_line, quoted
 
 HOSTILE = (
     "\x1b[31mred\x1b[0m",  # a terminal's colours

@@ -14,7 +14,7 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async._aiohttp import (
+from arize_roles_async._aiohttp.client import (
     AiohttpTransport,
     _Event,  # pyright: ignore[reportPrivateUsage]
 )

@@ -20,9 +20,9 @@ from arize_roles_async import (
     RoleRenamedError,
     RolesError,
 )
-from arize_roles_async._wire import Request
+from arize_roles_async._wire.wire import Request
 from arize_roles_fake import Assumptions, FakeAccount, Reply
-from arize_roles_fake._service import Key
+from arize_roles_fake._service.service import Key
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from arize_roles_async import (
     Role,
     UnknownPermission,
 )
-from arize_roles_async._wire import Request
+from arize_roles_async._wire.wire import Request
 from arize_roles_fake import (
     Assumptions,
     Binding,
@@ -35,7 +35,7 @@ from arize_roles_fake import (
     SuspiciousPermissionWarning,
     make_role,
 )
-from arize_roles_fake._store import RoleStore, role_id
+from arize_roles_fake._service.store import RoleStore, role_id
 from tests.support.clients import PREDEFINED, START, Connect, account_at_noon, both_clients
 
 Act = Callable[[FakeAccount], object]

@@ -35,11 +35,11 @@ from arize_roles_async import (
     UnprocessableEntityError,
     ValidationError,
 )
-from arize_roles_async._call import Call, Operation
-from arize_roles_async._wire import Request
+from arize_roles_async._calls.call import Call, Operation
+from arize_roles_async._wire.wire import Request
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, serve
 from arize_roles_fake._client import _AccountTimeLimit  # pyright: ignore[reportPrivateUsage]
-from arize_roles_fake._faults import Breakage, When, parse_fault
+from arize_roles_fake._testing.faults import Breakage, When, parse_fault
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients, over_http
 
 ROLE_READ = [Permission.ROLE_READ]

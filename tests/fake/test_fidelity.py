@@ -1,14 +1,13 @@
 """FIDELITY.md says neither more nor less than the contract suite and the assumptions."""
 
 import re
-from importlib import import_module
 from importlib.resources import files
-from pkgutil import iter_modules
 
 import attrs
 
 import arize_roles_fake
 from arize_roles_fake import Assumptions, contract
+from tests.support.modules import modules_of
 
 FIDELITY = files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8")
 
@@ -31,10 +30,8 @@ def test_assumptions() -> None:
 def test_code() -> None:
     """The code that it names as the place of a rule is there."""
     named: dict[str, object] = {}
-    for module in iter_modules(arize_roles_fake.__path__):
-        if module.name != "__main__":
-            named |= {module.name: import_module(f"arize_roles_fake.{module.name}")}
-            named |= vars(named[module.name])
+    for module in modules_of(arize_roles_fake):
+        named |= {module.__name__.rpartition(".")[2]: module, **vars(module)}
     rows = re.findall(r"^\|[^|]+\|[^|]+\|([^|]+)\|", FIDELITY, re.MULTILINE)
     places = [place for row in rows for place in re.findall(r"`([\w.]+)`", row)]
     assert len(places) > 20

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from arize_roles_fake import Assumptions, FakeAccount, _demo, _store
+from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake.__main__ import main
+from arize_roles_fake._server import demo as _demo
+from arize_roles_fake._service import store as _store
 from tests.support.clients import PREDEFINED
 from tests.support.processes import PATIENCE
 

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
-from arize_roles_async._wire import Request
+from arize_roles_async._wire.wire import Request
 from arize_roles_fake import Assumptions, FakeAccount
-from arize_roles_fake._wire import problem_response
+from arize_roles_fake._service.wire import problem_response
 from tests.support.clients import START
 
 DOCS = "https://arize.com/docs/ax/rest-reference/errors"

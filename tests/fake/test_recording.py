@@ -15,11 +15,11 @@ import msgspec
 import pytest
 
 from arize_roles_async import Permission, RolesTimeoutError, Timeouts
-from arize_roles_async._aiohttp import AiohttpTransport
-from arize_roles_async._wire import Request, Response
+from arize_roles_async._aiohttp.client import AiohttpTransport
+from arize_roles_async._wire.wire import Request, Response
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
-from arize_roles_fake._recording import (
+from arize_roles_fake._recording.recording import (
     Answer,
     Recording,
     compare,
@@ -28,9 +28,9 @@ from arize_roles_fake._recording import (
     record,
     record_service,
 )
-from arize_roles_fake._script import SCRIPT, Step
-from arize_roles_fake._service import Key, Service
-from arize_roles_fake._wire import problem_response
+from arize_roles_fake._recording.script import SCRIPT, Step
+from arize_roles_fake._service.service import Key, Service
+from arize_roles_fake._service.wire import problem_response
 
 TITLE_400 = "Invalid request parameters"
 ODD_ID = "<A.id, not base64 with a colon inside>"

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from arize_roles_async._wire import Request, Response
+from arize_roles_async._wire.wire import Request, Response
 from arize_roles_fake import FakeAccount
-from arize_roles_fake._recording import record
+from arize_roles_fake._recording.recording import record
 
 ASKED = Path(__file__).parents[1] / "data" / "script.txt"
 

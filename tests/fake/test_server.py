@@ -18,7 +18,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, RolesServer, serve
-from arize_roles_fake._server import _Listener  # pyright: ignore[reportPrivateUsage]
+from arize_roles_fake._server.server import _Listener  # pyright: ignore[reportPrivateUsage]
 from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
 from tests.support.clients import account_at_noon
 from tests.support.event_loop import skipping_loop, until

@@ -10,7 +10,7 @@ import pytest
 
 from arize_roles_async import ClientStateError, Request, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._waits import Wait, Waits
+from arize_roles_fake._testing.waits import Wait, Waits
 from tests.support.clients import START, account_at_noon, passed
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -1,8 +1,11 @@
 """What is kept of what was computed, and how much of it at most."""
 
-from arize_roles_async import _aiohttp, _secrets, _wire
-from arize_roles_fake import _account, _assumptions
-from arize_roles_fake import _wire as fake_wire
+from arize_roles_async._aiohttp import client as _aiohttp
+from arize_roles_async._wire import redaction as _secrets
+from arize_roles_async._wire import wire as _wire
+from arize_roles_fake import _account
+from arize_roles_fake._service import assumptions as _assumptions
+from arize_roles_fake._service import wire as fake_wire
 
 
 def test_caches() -> None:

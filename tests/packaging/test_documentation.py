@@ -16,7 +16,8 @@ from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrument
 
 import arize_roles_async
 import arize_roles_fake
-from arize_roles_async import RolesError, _errors
+from arize_roles_async import RolesError
+from arize_roles_async._values import errors as _errors
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.documentation import MODULES, README, ROOT, Page, examples, pages, run
 
@@ -106,7 +107,7 @@ def test_examples_found() -> None:
     assert found["arize_roles_async/guide/errors-and-retries.md"] == 5
     assert found["arize_roles_async/guide/paging.md"] == 2
     assert found["arize_roles_fake/guide/testing.md"] == 10
-    assert found["arize_roles_async._aiohttp.AiohttpRolesClient"] == 3
+    assert found["arize_roles_async._aiohttp.client.AiohttpRolesClient"] == 3
     assert found["arize_roles_async.as_code"] == 1
 
 

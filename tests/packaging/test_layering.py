@@ -15,35 +15,48 @@ import arize_roles_fake
 CLIENT = Path(arize_roles_async.__file__).parent
 FAKE = Path(arize_roles_fake.__file__).parent
 
-FLOORS = (
-    {"_error_details", "_gateway_page", "_json", "_secrets", "_text", "_version"},
-    {"_display", "_errors"},
-    {"_alpha", "_permissions"},
-    {"_convert", "_fields", "_frames"},
-    {"_models", "_options", "_requests"},
-    {"_wire"},
-    {"_call", "_pace"},
-    {"_deadlines", "_transport", "_turnstile"},
-    {"_paging"},
-    {"_lookup"},
-    {"_protocol"},
-    {"_client"},
-    {"_config"},
-    {"_aiohttp"},
+# A room imports from itself and from the rooms before it.
+CLIENT_ROOMS = (
+    "_version",
+    "_values",
+    "_wire",
+    "_calls",
+    "_protocol",
+    "_client",
+    "_aiohttp",
+    "__init__",
+    "as_code",
+    "__main__",
 )
-# Above the package: they use its public names, and nothing of it imports them.
-ABOVE = ({"as_code"}, {"__main__"})
+FAKE_ROOMS = (
+    "_service",
+    "_testing",
+    "_account",
+    "_client",
+    "_mock",
+    "_server",
+    "_recording",
+    "__init__",
+    "pytest_plugin",
+    "contract",
+    "__main__",
+)
+ABOVE = {"as_code", "__main__"}
+"""These use the client's public names, and nothing imports them."""
 
 
-def modules(package: Path) -> list[str]:
+def modules_of(package: Path) -> list[str]:
     """Return the names of a package's modules, `__init__` among them."""
     paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py"))
     return sorted(".".join(path.parts) for path in paths)
 
 
-CLIENT_MODULES = modules(CLIENT)
-FAKE_MODULES = modules(FAKE)
-PLACED = [module for module in CLIENT_MODULES if module != "__init__"]
+def room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+CLIENT_MODULES = modules_of(CLIENT)
+FAKE_MODULES = modules_of(FAKE)
 
 
 def imports(nodes: Iterator[ast.AST]) -> set[str]:
@@ -98,29 +111,57 @@ def siblings(names: set[str], package: str) -> set[str]:
     return {each[1] for each in parts if each[0] == package and len(each) > 1}
 
 
-def test_floors() -> None:
-    """Every module of the client is on one floor."""
-    assert sorted(module for floor in (*FLOORS, *ABOVE) for module in floor) == PLACED
+def deep_siblings(names: set[str], package: str, modules: list[str]) -> set[str]:
+    """Return the modules of a package that the names of imports lead to."""
+    inner = {name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")}
+    return {
+        module for module in modules if any(f"{name}.".startswith(f"{module}.") for name in inner)
+    }
 
 
-@pytest.mark.parametrize("module", PLACED)
-def test_floors_below(module: str) -> None:
-    """A module of the client imports only from the floors below."""
-    floors = (*FLOORS, *ABOVE)
-    level = next(level for level, floor in enumerate(floors) if module in floor)
-    below = {name for floor in floors[:level] for name in floor}
-    if level >= len(FLOORS):
+@pytest.mark.parametrize(
+    ("modules", "rooms"), [(CLIENT_MODULES, CLIENT_ROOMS), (FAKE_MODULES, FAKE_ROOMS)]
+)
+def test_plan(modules: list[str], rooms: tuple[str, ...]) -> None:
+    """Every module is in a room of the plan, and every room is there."""
+    assert {room(module) for module in modules} == set(rooms)
+
+
+@pytest.mark.parametrize("module", CLIENT_MODULES)
+def test_client_rooms(module: str) -> None:
+    """A module of the client imports only from its own room and those below."""
+    below = set(CLIENT_ROOMS[: CLIENT_ROOMS.index(room(module)) + 1])
+    if room(module) in ABOVE:
         below |= set(arize_roles_async.__all__)
-    assert siblings(in_functions(CLIENT, module), "arize_roles_async") <= below
+    if module != "__init__":
+        assert siblings(in_functions(CLIENT, module), "arize_roles_async") <= below
+
+
+@pytest.mark.parametrize("module", FAKE_MODULES)
+def test_fake_rooms(module: str) -> None:
+    """A module of the fake imports only from its own room and those below."""
+    below = set(FAKE_ROOMS[: FAKE_ROOMS.index(room(module)) + 1]) | set(arize_roles_fake.__all__)
+    if module != "__init__":
+        assert siblings(at_the_top(FAKE, module), "arize_roles_fake") <= below
+
+
+@pytest.mark.parametrize(("package", "modules"), [(CLIENT, CLIENT_MODULES), (FAKE, FAKE_MODULES)])
+def test_one_way(package: Path, modules: list[str]) -> None:
+    """The modules of a package import one another one way."""
+    graph = {
+        module: deep_siblings(at_the_top(package, module), package.name, modules) - {module}
+        for module in modules
+        if module != "__init__"
+    }
+    assert list(TopologicalSorter(graph).static_order())
 
 
 def test_above() -> None:
     """Nothing imports what is above the client."""
-    above = {name for floor in ABOVE for name in floor}
-    below = set(CLIENT_MODULES) - above
-    for package, names in ((CLIENT, below), (FAKE, set(FAKE_MODULES))):
+    below = [module for module in CLIENT_MODULES if room(module) not in ABOVE]
+    for package, names in ((CLIENT, below), (FAKE, FAKE_MODULES)):
         for module in names:
-            assert not siblings(everywhere(package, module), "arize_roles_async") & above, module
+            assert not siblings(everywhere(package, module), "arize_roles_async") & ABOVE, module
 
 
 @pytest.mark.parametrize("module", CLIENT_MODULES)
@@ -133,17 +174,7 @@ def test_client_alone(module: str) -> None:
 def test_aiohttp() -> None:
     """Only the transport imports aiohttp."""
     importing = {name for name in CLIENT_MODULES if "aiohttp" in packages(everywhere(CLIENT, name))}
-    assert importing == {"_aiohttp"}
-
-
-def test_fake_one_way() -> None:
-    """The modules of the fake import one another one way."""
-    graph = {
-        module: siblings(at_the_top(FAKE, module), "arize_roles_fake")
-        for module in FAKE_MODULES
-        if module != "__init__"
-    }
-    assert list(TopologicalSorter(graph).static_order())
+    assert {room(module) for module in importing} == {"_aiohttp"}
 
 
 def test_pytest_users() -> None:

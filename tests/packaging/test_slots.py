@@ -1,25 +1,19 @@
 """Classes with slots."""
 
-import importlib
-import pkgutil
 from types import ModuleType
 
 import pytest
 
 import arize_roles_async
 import arize_roles_fake
+from tests.support.modules import modules_of
 
 
 def slotted(package: ModuleType) -> list[type]:
     """Return the classes of a package that name slots."""
-    modules = [
-        importlib.import_module(f"{package.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(package.__path__)
-        if module.name != "__main__"
-    ]
     classes = [
         member
-        for module in modules
+        for module in modules_of(package)
         for member in vars(module).values()
         if isinstance(member, type) and member.__module__ == module.__name__
     ]

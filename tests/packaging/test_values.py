@@ -1,8 +1,6 @@
 """Classes of values: what they hold is told by name, and stays."""
 
-import importlib
 import inspect
-import pkgutil
 from types import ModuleType
 
 import attrs
@@ -11,6 +9,7 @@ import pytest
 
 import arize_roles_async
 import arize_roles_fake
+from tests.support.modules import modules_of
 
 # Those of one or two fields.
 BY_POSITION = {"Key", "Look", "Retry", "Snapshot"}
@@ -20,14 +19,9 @@ CHANGING = {"Fault"}
 
 def values(package: ModuleType) -> list[type]:
     """Return the classes of a package that attrs or msgspec made."""
-    modules = [
-        importlib.import_module(f"{package.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(package.__path__)
-        if module.name != "__main__"
-    ]
     return [
         member
-        for module in modules
+        for module in modules_of(package)
         for member in vars(module).values()
         if isinstance(member, type)
         and member.__module__ == module.__name__

@@ -13,13 +13,15 @@ import attrs
 
 import arize_roles_async
 import arize_roles_fake
+from tests.support.modules import modules_of
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text("utf-8")
-MODULES: Final = tuple(
-    import_module(f"{package.__name__}.{path.stem}".removesuffix(".__init__"))
-    for package in (arize_roles_async, arize_roles_fake)
-    for path in sorted(Path(str(package.__file__)).parent.glob("*.py"))
+MODULES: Final = (
+    *modules_of(arize_roles_async),
+    import_module("arize_roles_async.__main__"),
+    *modules_of(arize_roles_fake),
+    import_module("arize_roles_fake.__main__"),
 )
 
 _FENCED: Final = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)

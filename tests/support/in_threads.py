@@ -13,7 +13,8 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from arize_roles_async import AiohttpRolesClient, AlphaWarning, _wire
+from arize_roles_async import AiohttpRolesClient, AlphaWarning
+from arize_roles_async._wire import wire as _wire
 from arize_roles_fake import FakeAccount, serve
 
 THREADS = 8

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
-from arize_roles_async._pace import Pace
-from arize_roles_async._turnstile import Turn, Turnstile
+from arize_roles_async._calls.pace import Pace
+from arize_roles_async._calls.turnstile import Turn, Turnstile
 
 FIRST = 40
 """The requests that go out before a limit can be known."""

@@ -31,10 +31,10 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
+from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
+from arize_roles_async._calls.turnstile import Admission
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._turnstile import Admission
-from arize_roles_async._wire import Request, Response
+from arize_roles_async._wire.wire import Request, Response
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 
 ROLE: Final[dict[str, Any]] = {

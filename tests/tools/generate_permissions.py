@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 LIST = Path(__file__).parents[1] / "data" / "permissions.txt"
-MODULE = Path(__file__).parents[2] / "arize_roles_async" / "_permissions.py"
+MODULE = Path(__file__).parents[2] / "arize_roles_async" / "_values" / "permissions.py"
 BEGIN = "    # -- members: python -m tests.tools.generate_permissions --\n"
 END = "    # -- end of members --\n"
 

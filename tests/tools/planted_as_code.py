@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-SOURCE: Final = "arize_roles_async/as_code.py"
+SOURCE: Final = "arize_roles_async/as_code/__init__.py"
 JUDGES: Final = ("test_plan.py", "test_apply.py", "test_file.py", "test_state_machine.py")
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {

@@ -1,0 +1,350 @@
+"""Where to connect and how: arguments over environment over defaults.
+
+The environment variables are those that Arize's own clients read.
+"""
+
+import itertools
+import os
+import platform
+import re
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
+from types import UnionType
+from typing import Any, Final, cast
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from arize_roles_async._values.errors import ConfigurationError
+from arize_roles_async._version import __version__
+from arize_roles_async._wire.redaction import Secret
+
+REGIONS: Final = ("ca-central-1a", "eu-west-1a", "us-central-1a", "us-east-1b")
+
+_DEFAULT_HOST: Final = "api.arize.com"
+_HOST: Final = r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+\.?"
+_PATH: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
+_EXCLUSIVE: Final = (
+    ("ARIZE_REGION",),
+    ("ARIZE_SINGLE_HOST", "ARIZE_SINGLE_PORT"),
+    ("ARIZE_BASE_DOMAIN",),
+)
+_RESERVED: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "authorization", "connection", "content-encoding"),
+        *("content-length", "content-type", "cookie", "expect", "host", "language-version"),
+        *("proxy-authorization", "sdk-language", "sdk-package-name", "sdk-retry-count"),
+        *("sdk-version", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how a client connects."""
+
+    base_url: str
+    api_key: Secret[str]
+    headers: Secret[Mapping[str, str]]
+    """What is sent with each request, the key included."""
+    verify: bool | None
+    """None where a lent session decides."""
+    ca_file: str | None
+    proxy: Secret[str] | None
+
+    def __repr__(self) -> str:
+        return f"<Config for {self.base_url}>"
+
+
+def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
+    """Check that an argument is what its annotation says.
+
+    Args:
+        argument: Its name.
+        value: What was given; only its type is named, since it may be a secret.
+        expected: The types that it may have.
+        noun: These types in words.
+
+    Raises:
+        ConfigurationError: It is of another type.
+    """
+    if not isinstance(value, expected):
+        what = type(value).__name__
+        del value  # A traceback may show the variables of this frame.
+        raise ConfigurationError(f"{argument} must be {noun}, not {what}")
+
+
+def configure(
+    *,
+    api_key: Secret[str | None],
+    base_url: Secret[str | None],
+    region: str | None,
+    verify: bool | None,
+    ca_file: str | os.PathLike[str] | None,
+    proxy: Secret[str | None],
+    headers: Secret[Mapping[str, str] | None],
+    allow_http: bool,
+    lent_session: bool = False,
+) -> Config:
+    """Return the configuration that the arguments and the environment make together.
+
+    Args:
+        api_key: As `AiohttpRolesClient` takes it, like all but the last.
+        base_url: A secret, since nothing has checked yet that it holds no password.
+        region: One of `REGIONS`.
+        verify: Whether the server's certificate is checked.
+        ca_file: Certificates of the authorities to trust.
+        proxy: The URL of an HTTP proxy.
+        headers: More headers for every request.
+        allow_http: Whether the key may go unprotected to a host that is not loopback.
+        lent_session: Whether a session decides about certificates and the proxy, so that the
+            environment does not.
+
+    Raises:
+        ConfigurationError: A value is missing, malformed or excludes another.
+    """
+    text = str | None
+    check_type("api_key", api_key.reveal(), text, "a string")
+    check_type("base_url", base_url.reveal(), text, "a string")
+    check_type("region", region, text, "a string")
+    check_type("verify", verify, bool | None, "True or False")
+    check_type("ca_file", ca_file, str | os.PathLike | None, "a path")
+    check_type("proxy", proxy.reveal(), text, "a string")
+    check_type("headers", headers.reveal(), Mapping | None, "a mapping")
+    check_type("allow_http", allow_http, bool, "True or False")
+    key = _api_key(api_key)
+    proxy_url = _proxy(proxy, lent_session=lent_session)
+    url, variables = _base_url(base_url, region)
+    return Config(
+        base_url=_checked_url(url, variables, proxy_url, allow_http=allow_http),
+        headers=_headers(key, headers),
+        api_key=key,
+        verify=_verify() if verify is None and not lent_session else verify,
+        ca_file=_ca_file(ca_file, lent_session=lent_session),
+        proxy=proxy_url,
+    )
+
+
+# In each frame that may raise, whatever may be secret is a `Secret`. The functions that look at the
+# value do not raise: they return what is wrong with it.
+
+
+def _api_key(api_key: Secret[str | None]) -> Secret[str]:
+    key = api_key.reveal()
+    secret = Secret((os.environ.get("ARIZE_API_KEY") or "") if key is None else key)
+    del key
+    if not secret.reveal():
+        raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
+    check_api_key(secret)
+    return secret
+
+
+def is_api_key(key: Secret[str]) -> bool:
+    """Tell whether it is a text that a header can carry."""
+    value = cast("object", key.reveal())
+    return isinstance(value, str) and re.fullmatch("[!-~]+", value) is not None
+
+
+def check_api_key(key: Secret[str]) -> None:
+    """Raise `ConfigurationError` if no header can carry the key."""
+    if not is_api_key(key):
+        raise ConfigurationError("the API key must be printable ASCII without spaces")
+
+
+def _base_url(base_url: Secret[str | None], region: str | None) -> tuple[Secret[str], list[str]]:
+    """Return the URL of the service, and the environment variables that it was made of."""
+    if base_url.reveal() is not None:
+        if region is not None:
+            raise ConfigurationError("base_url and region cannot both be given")
+        return Secret(base_url.reveal() or ""), []
+    get = os.environ.get
+    scheme = get("ARIZE_API_SCHEME") or "https"
+    if region is not None:
+        url = f"{scheme}://{_regional_host(region, 'region')}{_port('ARIZE_API_PORT')}"
+        return Secret(url), _set("ARIZE_API_SCHEME", "ARIZE_API_PORT")
+    if get("ARIZE_BASE_URL"):
+        return Secret(os.environ["ARIZE_BASE_URL"]), ["ARIZE_BASE_URL"]
+    chosen = [
+        names for names in _EXCLUSIVE if any(get(name, "0") not in {"", "0"} for name in names)
+    ]
+    if len(chosen) > 1:
+        named = " and ".join(next(n for n in names if get(n)) for names in chosen)
+        raise ConfigurationError(f"{named} cannot both be set")
+    host, port = get("ARIZE_API_HOST") or _DEFAULT_HOST, _port("ARIZE_API_PORT")
+    if region := get("ARIZE_REGION"):
+        host = _regional_host(region, "ARIZE_REGION")
+    elif domain := get("ARIZE_BASE_DOMAIN"):
+        host = f"api.{domain}"
+    else:
+        host = get("ARIZE_SINGLE_HOST") or host
+        port = _port("ARIZE_SINGLE_PORT") or port
+    alternatives = itertools.chain.from_iterable(_EXCLUSIVE)
+    names = _set("ARIZE_API_SCHEME", "ARIZE_API_HOST", "ARIZE_API_PORT", *alternatives)
+    return Secret(f"{scheme}://{host}{port}"), names
+
+
+def _set(*names: str) -> list[str]:
+    """Return those of the environment variables that are set."""
+    return [name for name in names if os.environ.get(name)]
+
+
+def _from(variables: list[str]) -> str:
+    return f" (from {', '.join(variables)})" if variables else ""
+
+
+def _regional_host(region: str, source: str) -> str:
+    if region not in REGIONS:
+        raise ConfigurationError(f"{source} must be one of {', '.join(REGIONS)}, not {region!r}")
+    return f"api.{region}.arize.com"
+
+
+def _port(variable: str) -> str:
+    value = os.environ.get(variable) or "0"
+    if not re.fullmatch("[0-9]{1,5}", value) or int(value) >= 1 << 16:
+        raise ConfigurationError(f"{variable} must be a port, 0 to 65535, not {value!r}")
+    return f":{int(value)}" if int(value) else ""
+
+
+def _checked_url(
+    url: Secret[str], variables: list[str], proxy: Secret[str] | None, *, allow_http: bool
+) -> str:
+    if flaw := _flaw_of_base_url(url.reveal()):
+        raise ConfigurationError(f"the base URL{_from(variables)} {flaw}")
+    parts = urlsplit(url.reveal().rstrip("/"))
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not allow_http:
+        if not is_loopback(host):
+            raise ConfigurationError(
+                f"plain http would send the API key to {host} unprotected; use https, "
+                "or pass allow_http=True"
+            )
+        if proxy is not None and not is_loopback(_host(proxy)):
+            raise ConfigurationError(
+                f"plain http would send the API key to the proxy {_host(proxy)} unprotected; "
+                "use https, or pass allow_http=True"
+            )
+    return parts.geturl()
+
+
+def _flaw_of_base_url(url: str) -> str | None:
+    # Before anything is parsed, since urlsplit takes away some of the characters refused here.
+    if not re.fullmatch("[!-~]+", url):
+        return "must be printable ASCII without spaces"
+    parts = _split(url)
+    if parts is None:
+        return "must be http:// or https:// with a host and, where needed, a port"
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        return "must have no user, query or fragment"
+    if not re.fullmatch(_PATH, parts.path):
+        return "has a path with characters that must be percent-encoded"
+    if added := re.fullmatch("(.*)/v2(/roles)?/*", parts.path):
+        root = f"{parts.scheme}://{parts.netloc}{added[1]}"
+        return f"must end before /v2, which the client adds: use {root}"
+    return None
+
+
+def _proxy(proxy: Secret[str | None], *, lent_session: bool) -> Secret[str] | None:
+    secret = proxy
+    if proxy.reveal() is None and not lent_session:
+        secret = Secret(os.environ.get("ARIZE_PROXY_URL") or None)
+    if secret.reveal() is None:
+        return None
+    url = Secret(secret.reveal() or "")
+    if not _is_proxy_url(url.reveal()):
+        # Not quoted, since it may hold a password.
+        where = _from([] if proxy.reveal() is not None else ["ARIZE_PROXY_URL"])
+        raise ConfigurationError(
+            f"the proxy{where} must be an http:// or https:// URL with a host and no path or query"
+        )
+    return url
+
+
+def _is_proxy_url(url: str) -> bool:
+    parts = _split(url) if re.fullmatch("[!-~]+", url) else None
+    return parts is not None and parts.path in {"", "/"} and not ("?" in url or "#" in url)
+
+
+def _host(url: Secret[str]) -> str:
+    return urlsplit(url.reveal()).hostname or ""
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of an HTTP URL that has a valid host and port, or None."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    is_host = _is_ipv6(host) if "[" in parts.netloc else re.fullmatch(_HOST, host)
+    is_whole = port != 0 and not parts.netloc.endswith(":")
+    return parts if parts.scheme in {"http", "https"} and is_host and is_whole else None
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _verify() -> bool:
+    value = (os.environ.get("ARIZE_REQUEST_VERIFY") or "true").lower()
+    if value not in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
+        raise ConfigurationError(f"ARIZE_REQUEST_VERIFY must be true or false, not {value!r}")
+    return value in {"true", "1", "yes", "on"}
+
+
+def _ca_file(ca_file: str | os.PathLike[str] | None, *, lent_session: bool) -> str | None:
+    if ca_file is not None:
+        path = os.fspath(ca_file)
+        if not path:
+            raise ConfigurationError("ca_file must not be empty")
+        return path
+    if lent_session:
+        return None
+    variables = ("ARIZE_SSL_CA_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    return next((value for name in variables if (value := os.environ.get(name))), None)
+
+
+def _headers(
+    api_key: Secret[str], headers: Secret[Mapping[str, str] | None]
+) -> Secret[Mapping[str, str]]:
+    flaw = _flaw_of_headers(headers.reveal() or {})
+    if flaw is not None:
+        raise ConfigurationError(flaw)
+    return Secret(
+        {
+            **(headers.reveal() or {}),
+            "Accept": "application/json, application/problem+json",
+            "Authorization": f"Bearer {api_key.reveal()}",
+            "sdk-language": "python",
+            "sdk-package-name": "arize-roles-async",
+            "sdk-version": __version__,
+            "language-version": platform.python_version(),
+        }
+    )
+
+
+def _flaw_of_headers(headers: Mapping[Any, Any]) -> str | None:
+    for name, value in cast("Mapping[object, object]", headers).items():
+        if not isinstance(name, str):
+            return f"the name of a header must be a string, not {type(name).__name__}"
+        if not isinstance(value, str):
+            return f"the value of header {name!r} must be a string, not {type(value).__name__}"
+        if name.lower() in _RESERVED:
+            return f"the header {name!r} is set by the client itself"
+        if not re.fullmatch("[A-Za-z0-9_-]+", name):
+            return f"{name!r} is not a valid header name"
+        if not (value.isascii() and value.isprintable()):
+            return f"the value of header {name!r} must be printable ASCII"
+    return None

@@ -1,0 +1,140 @@
+"""The time limits of all calls of a client, over one timer of the event loop.
+
+Setting a timer for each call, as `asyncio.timeout` and aiohttp's own limits do, took a tenth of the
+time of a whole call. Nearly every limit is removed long before it is due, so one timer, set to the
+earliest of them, rarely fires.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from itertools import islice
+from types import TracebackType
+from typing import Any, Final
+
+from arize_roles_async._calls.call import Call, TimeLimit
+
+_AT_ONCE: Final = 100
+"""How many limits expire before other tasks run."""
+
+
+class Deadlines:
+    """Every limit that is running in one event loop.
+
+    Args:
+        loop: The event loop.
+        now: The clock that tells when a limit is due, in seconds.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
+        self.loop = loop
+        self._now = now
+        self._running: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+
+    def add(self, deadline: "Deadline") -> None:
+        """Watch a limit."""
+        self._running.add(deadline)
+        self.wake_by(deadline.moment)
+
+    def wake_by(self, moment: float) -> None:
+        """Look at the limits at a moment, at the latest."""
+        if moment < self._due:
+            self._wake_at(moment)
+
+    def discard(self, deadline: "Deadline") -> None:
+        """Stop watching a limit."""
+        self._running.discard(deadline)
+
+    def close(self) -> None:
+        """Cancel the timer, unless a limit still runs."""
+        self._wake_at(self._earliest())
+
+    def _earliest(self) -> float:
+        return min((each.moment for each in self._running), default=math.inf)
+
+    def _wake_at(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = moment
+        self._timer = (
+            None if moment == math.inf else self.loop.call_later(moment - self._now(), self._look)
+        )
+
+    def _look(self) -> None:
+        now = self._now()
+        due = (each for each in self._running if each.moment <= now)
+        # The rest follows after other tasks ran: a task that is cancelled takes a while to end.
+        for deadline in list(islice(due, _AT_ONCE)):
+            self._running.discard(deadline)
+            deadline.expire()
+        self._wake_at(self._earliest())
+
+
+class Deadline(TimeLimit):
+    """The block that a call runs in: it is cancelled, and raises, when the call's time is up.
+
+    Like `asyncio.timeout`, but the call says which error to raise, the timer is shared, and a part
+    of the block may be due earlier.
+    """
+
+    __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "_task", "expired", "moment")
+
+    def __init__(self, deadlines: Deadlines, call: Call) -> None:
+        self._call = call
+        self._deadlines = deadlines
+        self._end = self.moment = call.deadline
+        self._task: asyncio.Task[object]
+        self._cancelling: int
+        self.expired = False
+
+    def __enter__(self) -> Call:
+        # A call runs in a task, as everything does that may be cancelled.
+        task: Any = asyncio.current_task()
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._deadlines.add(self)
+        self._call.time_limit = self
+        return self._call
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self._deadlines.discard(self)
+        # Two objects that refer to each other would be left to the garbage collector.
+        del self._call.time_limit
+        if self.expired and self._takes_back() and isinstance(exc, asyncio.CancelledError):
+            # Its frames help nobody, and those of ten thousand calls would take long to collect.
+            exc.__traceback__ = None
+            del traceback
+            error = self._call.out_of_time()
+            raise error from error.__cause__
+
+    def reschedule(self, moment: float) -> None:
+        self.moment = min(self._end, moment)
+        self._deadlines.wake_by(self.moment)
+
+    def reset(self) -> None:
+        self.moment = self._end
+
+    def caught_read_timeout(self) -> bool:
+        if not self.expired or self.moment == self._end:
+            return False
+        self.expired = False
+        self.reset()
+        self._deadlines.add(self)
+        return self._takes_back()
+
+    def expire(self) -> None:
+        """Cancel the block."""
+        self.expired = True
+        self._task.cancel()
+
+    def _takes_back(self) -> bool:
+        """Take back its own cancellation, and tell whether nobody else asked for one."""
+        return self._task.uncancel() <= self._cancelling

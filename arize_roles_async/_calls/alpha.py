@@ -1,0 +1,39 @@
+"""The notice that the roles methods are ALPHA: the first use of each says so once a process."""
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, Final, ParamSpec, TypeVar
+
+from arize_roles_async._values.errors import AlphaWarning
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_warned: Final[set[str]] = set()
+
+
+def _unmarked(function: _T) -> _T:
+    return function
+
+
+# Marks the wrapper of an async method as async, too; Python 3.11 has no such mark.
+_marked: Final[Any] = getattr(inspect, "markcoroutinefunction", _unmarked)
+
+
+def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Make the first use of a method in a process say that it is ALPHA, at the caller's line."""
+    name = f"roles.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
+
+    @functools.wraps(method)
+    def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if name not in _warned:
+            warnings.warn(
+                f"{name} is ALPHA and may change without notice", AlphaWarning, stacklevel=2
+            )
+            # Only now: a warning that a filter turned into an error comes again.
+            _warned.add(name)
+        return method(*args, **kwargs)
+
+    return _marked(warn_once) if inspect.iscoroutinefunction(method) else warn_once

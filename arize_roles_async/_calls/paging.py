@@ -1,0 +1,187 @@
+"""What `list()` returns: await it for one page, or iterate it for every role."""
+
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any, Final, NoReturn, Protocol
+
+from msgspec.structs import replace
+
+from arize_roles_async._values.errors import InvalidResponseError
+from arize_roles_async._values.json import MAX_ID
+from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
+from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles
+
+Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
+"""A function that gets one page."""
+
+_HOW: Final = "await it for one page, or use async for to walk all roles"
+
+
+class FetchPage(Protocol):
+    """A function that gets one page of a listing; its arguments are those of `list`."""
+
+    def __call__(
+        self, *, limit: int, cursor: str | None, is_predefined: bool | None
+    ) -> Awaitable[ListRolesResponse]:
+        """Return an awaitable of the page."""
+        ...
+
+
+class RolePages:
+    """A listing, for which nothing has been sent yet.
+
+    `await roles.list()` gives one page, `async for role in roles.list()` every role, page after
+    page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
+    before that, and each starts afresh. Clients make listings; a client of your own makes one with
+    `from_fetch`.
+    """
+
+    def __init__(self, fetch: Fetch, request: ListRoles, *, walk_limit: int) -> None:
+        self._fetch = fetch
+        self._request = request
+        self._walk_limit = walk_limit
+
+    @staticmethod
+    def from_fetch(
+        fetch: FetchPage,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        is_predefined: bool | None = None,
+    ) -> "RolePages":
+        """Return a listing over a function of your own that gets one page.
+
+        Args:
+            fetch: Called with `limit`, `cursor` and `is_predefined` for each page.
+            limit: Roles a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
+            cursor: Where to begin, from an earlier page.
+            is_predefined: True for only the predefined roles, False for only the custom ones, None
+                for all.
+
+        Raises:
+            ValidationError: An argument breaks its rule.
+        """
+
+        def fetch_request(request: ListRoles) -> Awaitable[ListRolesResponse]:
+            return fetch(
+                limit=request.limit, cursor=request.cursor, is_predefined=request.is_predefined
+            )
+
+        return make_listing(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
+
+    def __repr__(self) -> str:
+        return f"<RolePages, not asked for yet: {_HOW}>"
+
+    def __await__(self) -> Generator[Any, Any, ListRolesResponse]:
+        return self._fetch(self._request).__await__()
+
+    def __aiter__(self) -> AsyncIterator[Role]:
+        return _RoleIterator(self.pages())
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"a listing is asynchronous: {_HOW}")
+
+    def pages(self) -> AsyncIterator[ListRolesResponse]:
+        """Return an iterator over the pages, each fetched when it is asked for.
+
+        Raises:
+            InvalidResponseError: While iterating: the service gave a cursor for the second time,
+                or none although more roles follow.
+        """
+        return _PageIterator(self._fetch, Walk(replace(self._request, limit=self._walk_limit)))
+
+    async def all(self) -> ListRolesResponse:
+        """Return every role, all pages gathered into one response."""
+        roles = [role async for role in self]
+        return ListRolesResponse(roles=tuple(roles), pagination=PaginationMetadata(has_more=False))
+
+
+def make_listing(
+    fetch: Fetch,
+    *,
+    limit: int | None = None,
+    cursor: str | None = None,
+    is_predefined: bool | None = None,
+) -> RolePages:
+    """Return a listing for the arguments of `list`, over a function that takes a request.
+
+    Raises:
+        ValidationError: An argument breaks its rule.
+    """
+    request = ListRoles(
+        limit=DEFAULT_LIMIT if limit is None else limit,
+        cursor=cursor,
+        is_predefined=is_predefined,
+    )
+    return RolePages(fetch, request, walk_limit=MAX_LIMIT if limit is None else limit)
+
+
+class Walk:
+    """Where a walk over all pages stands; it does not fetch them.
+
+    Args:
+        first: The request for the first page.
+    """
+
+    def __init__(self, first: ListRoles) -> None:
+        self.next: ListRoles | None = first
+        """The request for the next page; None at the end."""
+        # Hashes, so that a long walk holds a few bytes a page and not every cursor.
+        self._seen = array("q")
+
+    def advance(self, page: ListRolesResponse) -> None:
+        """Go on to the page after `page`, which answers `next`.
+
+        Raises:
+            InvalidResponseError: It gives a cursor for the second time, or none although more
+                follows.
+        """
+        asked, pagination = self.next, page.pagination
+        self.next = None
+        if asked is None or not pagination.has_more:
+            return
+        cursor = pagination.next_cursor
+        if not cursor:
+            raise InvalidResponseError(
+                "the service said that more roles follow, and gave no cursor for them"
+            )
+        if len(cursor) > MAX_ID:
+            raise InvalidResponseError(
+                f"the service gave a cursor of {len(cursor)} characters, more than the {MAX_ID} "
+                "that are sent back"
+            )
+        if hash(cursor) in self._seen or cursor == asked.cursor:
+            raise InvalidResponseError(
+                "the service gave the same cursor twice, so the walk would never end"
+            )
+        self._seen.append(hash(cursor))
+        self.next = replace(asked, cursor=cursor)
+
+
+# Classes, not generators: a generator that is left early must be closed, which takes a task of the
+# event loop, or else leads to a warning.
+
+
+class _PageIterator(AsyncIterator[ListRolesResponse]):
+    def __init__(self, fetch: Fetch, walk: Walk) -> None:
+        self._fetch = fetch
+        self._walk = walk
+
+    async def __anext__(self) -> ListRolesResponse:
+        if self._walk.next is None:
+            raise StopAsyncIteration
+        page = await self._fetch(self._walk.next)
+        self._walk.advance(page)
+        return page
+
+
+class _RoleIterator(AsyncIterator[Role]):
+    def __init__(self, pages: AsyncIterator[ListRolesResponse]) -> None:
+        self._pages = pages
+        self._roles: Iterator[Role] = iter(())
+
+    async def __anext__(self) -> Role:
+        while True:
+            for role in self._roles:
+                return role
+            self._roles = iter((await anext(self._pages)).roles)

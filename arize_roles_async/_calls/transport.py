@@ -1,0 +1,69 @@
+"""The abstract transport: all that the author of one has to read."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from typing import Protocol
+
+from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._wire.wire import Request, Response
+
+__all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
+
+
+class Event(Protocol):
+    """Something that the task of a call waits for until another sets it."""
+
+    def set(self) -> object:
+        """Wake the task, or let it pass."""
+
+    def wait(self, seconds: float) -> Awaitable[bool]:
+        """Wait until it is set, but not for longer than `seconds`, nor than the call may take.
+
+        Returns:
+            Whether it was set.
+        """
+        ...
+
+
+class Transport(ABC):
+    """Sends requests, and is the clock of the calls that send them."""
+
+    @abstractmethod
+    async def send(self, request: Request, call: Call) -> Response:
+        """Send a request once and return the whole answer.
+
+        Args:
+            request: What to send.
+            call: The call that it is part of. Call `call.mark_sent(self.now())` as soon as any of
+                the request may have left.
+
+        Raises:
+            RolesConnectionError: No whole answer came.
+            RolesTimeoutError: The limit for connecting or for silence ran out.
+            InvalidResponseError: The answer is longer than any should be.
+            ClientStateError: The transport is closed, or belongs to another event loop.
+        """
+
+    @abstractmethod
+    def check_open(self) -> bool:
+        """Raise `ClientStateError` if no call can be made.
+
+        Returns:
+            Whether a call is the first in a new event loop, the one before it being closed.
+        """
+
+    @abstractmethod
+    def now(self) -> float:
+        """Return seconds on a clock that never goes back."""
+
+    @abstractmethod
+    def event(self, call: Call) -> Event:
+        """Return a new event of the running event loop, which a call waits for."""
+
+    @abstractmethod
+    def time_limit(self, call: Call) -> TimeLimit:
+        """Return the block that a call runs in, which ends at `call.deadline`."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close every connection; a second time does nothing."""

@@ -1,0 +1,204 @@
+"""Converts response objects to plain data and back, with errors that name the field.
+
+Kept apart because cattrs takes long to import, and most callers never need it: `_wire` decodes a
+response of the usual shape without it. It knows no model: what to convert is an argument.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
+
+import attrs
+import cattrs
+import msgspec
+from cattrs.errors import IterableValidationError, IterableValidationNote
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.json import MAX_ID
+from arize_roles_async._values.permissions import AnyPermission, Permission, any_permission
+from arize_roles_async._values.text import type_name
+
+_T = TypeVar("_T")
+
+_MAX_INVALID_ITEMS: Final = 3
+_MAX_TIMESTAMP: Final = 100
+_MAX_PERMISSIONS: Final = 1_000
+"""Of one role: several times as many as exist, and few enough to convert without a pause."""
+
+
+def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
+    def structure(value: object, _: object) -> _T:
+        # cattrs itself would convert None to "None", and "false" to True.
+        if not isinstance(value, expected):
+            raise TypeError(f"must be of type {expected.__name__}, not {type_name(value)}")
+        return value
+
+    return structure
+
+
+def _structure_identifier(value: object, _: object) -> str:
+    if type(value) is not str:
+        raise TypeError(f"must be of type str, not {type_name(value)}")
+    if not value:
+        raise ValueError("must not be empty")
+    if len(value) > MAX_ID:
+        raise ValueError(f"must have at most {MAX_ID} characters, not {len(value)}")
+    return value
+
+
+def _structure_timestamp(value: object, _: object) -> datetime:
+    if not isinstance(value, str):
+        raise TypeError(f"must be an RFC 3339 date-time, not {type_name(value)}")
+    if len(value) > _MAX_TIMESTAMP:
+        raise ValueError(f"must have at most {_MAX_TIMESTAMP} characters, not {len(value)}")
+    try:
+        # RFC 3339 allows a leap second, which datetime does not.
+        timestamp = msgspec.convert(re.sub(r"(:\d\d):60", r"\1:59", value), datetime)
+    except msgspec.ValidationError:
+        # Without the value, which the service sent, and which may be the API key.
+        raise ValueError("must be an RFC 3339 date-time") from None
+    if timestamp.tzinfo is None:
+        raise ValueError("must carry an offset from UTC")
+    return timestamp
+
+
+def _structure_permissions(value: object, _: object) -> tuple[AnyPermission, ...]:
+    items = cast("list[object] | tuple[object, ...]", value)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise TypeError("must be a list of strings")
+    if len(items) > _MAX_PERMISSIONS:
+        raise ValueError(f"must hold at most {_MAX_PERMISSIONS} permissions, not {len(items)}")
+    return tuple(any_permission(str(item)) for item in items)
+
+
+def _unstructure_permissions(permissions: Iterable[AnyPermission] | None) -> list[str] | None:
+    return None if permissions is None else list(map(str, permissions))
+
+
+def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..., Any]:  # noqa: ANN401 - a type
+    """Return the hook for a tuple of models: it gives up after the first few invalid ones."""
+    model = get_args(model_tuple)[0]
+    structure_item = converter.get_structure_hook(model)
+
+    def structure(value: object, _: object) -> tuple[object, ...]:
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"must be a list, not {type_name(value)}")
+        items: list[object] = []
+        failures: list[Exception] = []
+        for index, item in enumerate(cast("list[object]", value)):
+            try:
+                items.append(structure_item(item, model))
+            except (cattrs.BaseValidationError, TypeError) as failure:
+                # `cattrs.transform_error` makes a path of these notes.
+                failure.add_note(IterableValidationNote("", index, model))
+                failures.append(failure)
+                if len(failures) == _MAX_INVALID_ITEMS:
+                    break
+        if failures:
+            raise IterableValidationError(
+                "invalid items",
+                failures,
+                model_tuple,  # pyright: ignore[reportCallIssue]  # ty: ignore[too-many-positional-arguments]
+            )
+        return tuple(items)
+
+    return structure
+
+
+def _model_factory(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:  # noqa: ANN401 - a type
+    """Return the hook for a model; cattrs' own looks for fields in what is no object, too."""
+    structure_fields = make_dict_structure_fn(model, converter)
+
+    def structure(value: object, _: object) -> object:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"must be an object, not {type_name(value)}")
+        return structure_fields(cast("Mapping[str, object]", value), model)
+
+    return structure
+
+
+def _is_tuple_of_models(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return get_origin(kind) is tuple and attrs.has(get_args(kind)[0])
+
+
+def _is_identifier(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return get_origin(kind) is Annotated and get_args(kind)[0] is str
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=True)
+    for exact in (str, bool):
+        converter.register_structure_hook(exact, _exactly(exact))
+    permissions = tuple[Permission, ...]
+    converter.register_structure_hook(datetime, _structure_timestamp)
+    converter.register_structure_hook_func(_is_identifier, _structure_identifier)
+    converter.register_structure_hook_func(
+        lambda kind: bool(kind == permissions), _structure_permissions
+    )
+    converter.register_structure_hook_factory(
+        attrs.has, functools.partial(_model_factory, converter=converter)
+    )
+    converter.register_structure_hook_factory(
+        _is_tuple_of_models, functools.partial(_items_factory, converter=converter)
+    )
+    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_unstructure_hook_func(
+        lambda kind: bool(kind == permissions | None), _unstructure_permissions
+    )
+    converter.register_unstructure_hook_factory(
+        attrs.has,
+        functools.partial(
+            make_dict_unstructure_fn, converter=converter, _cattrs_omit_if_default=True
+        ),
+    )
+    return converter
+
+
+_CONVERTER: Final = _make_converter()
+
+
+def to_dict(response: object) -> dict[str, Any]:
+    """Return JSON-ready data; absent fields stay out."""
+    return cast("dict[str, Any]", _CONVERTER.unstructure(response))
+
+
+def from_dict(model: type[_T], data: object) -> _T:
+    """Return the object that `data` describes.
+
+    Args:
+        model: The class of the object: an attrs class.
+        data: JSON-ready data.
+
+    Raises:
+        ValidationError: A field is missing or of the wrong type; it names the first few.
+    """
+    try:
+        return _CONVERTER.structure(data, model)
+    except TypeError as error:
+        raise validation_error(("$", str(error))) from error
+    except cattrs.BaseValidationError as error:
+        lines = cattrs.transform_error(error, format_exception=_message)
+        raise validation_error(*map(_broken_rule, lines)) from error
+
+
+def from_json(model: type[_T], text: str | bytes) -> _T:
+    """Return the object that JSON text describes; raises `ValidationError` as `from_dict` does."""
+    if not isinstance(cast("object", text), str | bytes | bytearray | memoryview):
+        raise validation_error(("$", f"must be JSON text, not {type_name(text)}"))
+    try:
+        data = msgspec.json.decode(text.encode() if isinstance(text, str) else text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise validation_error(("$", f"is not valid JSON: {error}")) from error
+    return from_dict(model, data)
+
+
+def _message(error: BaseException, _: object) -> str:
+    return "is required" if isinstance(error, KeyError) else str(error)
+
+
+def _broken_rule(line: str) -> tuple[str, str]:
+    message, _, field = line.rpartition(" @ ")
+    return field, message

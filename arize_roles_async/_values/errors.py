@@ -1,0 +1,343 @@
+"""Every exception that leaves this library, in one tree.
+
+    RolesError
+        ValidationError                 also ValueError
+        ConfigurationError
+        MissingExtraError               also ImportError
+        ClientStateError                also RuntimeError
+        StatusError
+            BadRequestError             400
+            AuthenticationError         401
+            ForbiddenError              403
+            NotFoundError               404
+            ConflictError               409
+            UnprocessableEntityError    422
+            RateLimitError              429
+            ServerError                 5xx
+        RolesConnectionError
+        RolesTimeoutError               also TimeoutError
+        OutcomeUnknownError
+        RoleRenamedError
+        InvalidResponseError
+
+All of them copy and pickle: whatever they carry beside their message has a default and lives in
+their `__dict__`.
+"""
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from arize_roles_async._values.text import extended, one_line
+
+if TYPE_CHECKING:
+    from arize_roles_async._values.error_details import ProblemDetails, Violation
+
+_MAX_VIOLATIONS: Final = 10
+
+
+class AlphaWarning(FutureWarning):
+    """The roles methods are ALPHA and may change without notice; each says so once per process."""
+
+
+class RolesError(Exception):
+    """The base of every exception that this library raises on purpose.
+
+    Its message is one line of at most 1,500 characters, whatever it quotes: what a terminal would
+    obey is replaced, and what is longer is cut.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
+
+
+class ValidationError(RolesError, ValueError):
+    """The arguments break a rule of the service; nothing was sent.
+
+    Attributes:
+        violations: Every broken rule, not only the first, with the field that breaks it; for data
+            that was converted, only the first few. The message tells the first ten.
+    """
+
+    def __init__(self, message: str = "", *, violations: "tuple[Violation, ...]" = ()) -> None:
+        super().__init__(message or _join(violations))
+        self.violations = violations
+
+
+def _join(violations: "tuple[Violation, ...]") -> str:
+    first = "; ".join(map(str, violations[:_MAX_VIOLATIONS]))
+    rest = len(violations) - _MAX_VIOLATIONS
+    return f"{first}; and {rest} more" if rest > 0 else first
+
+
+def validation_error(*broken: tuple[str, str]) -> ValidationError:
+    """Return the exception for rules that are broken: of each the field, and the rule."""
+    from arize_roles_async._values.error_details import Violation
+
+    return ValidationError(violations=tuple(Violation(*rule) for rule in broken))
+
+
+class ConfigurationError(RolesError):
+    """The client cannot be set up as asked: an argument or environment variable is at fault."""
+
+
+class MissingExtraError(RolesError, ImportError):
+    """A conversion needs an optional package that is not installed; the message names it."""
+
+
+class ClientStateError(RolesError, RuntimeError):
+    """The client is closed, or is used from an event loop that is not its own."""
+
+
+class StatusError(RolesError):
+    """The answer was a failure; subclasses name the documented statuses.
+
+    An answer is the service's own word when its body is a problem document with a `title` and
+    the `status` of the answer. Anything else came from something in between, such as a gateway,
+    and its status says nothing about a role: a 404 or 409 of that kind is a plain `StatusError`.
+
+    Attributes:
+        status: The HTTP status.
+        problem: The parsed problem document; None if the body was not one.
+        from_service: Whether the answer is the service's own word.
+        method: The HTTP method of the request.
+        path: Its path, without host.
+        request_id: The service's id for the request, from `X-Request-Id`, if it sent one.
+        retry_after: Seconds after which the service asks to be tried again, if it said so.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int = 0,
+        problem: "ProblemDetails | None" = None,
+        from_service: bool = False,
+        method: str = "",
+        path: str = "",
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem
+        self.from_service = from_service
+        self.method = method
+        self.path = path
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class BadRequestError(StatusError):
+    """400: the service found the request invalid."""
+
+
+class AuthenticationError(StatusError):
+    """401: the API key is missing, wrong or revoked."""
+
+
+class ForbiddenError(StatusError):
+    """403: the key lacks a permission, the role is predefined, or the plan does not allow it."""
+
+
+class NotFoundError(StatusError):
+    """404: there is no such role. Also raised, with status 404, for a name that no role has.
+
+    For a name no answer was a 404, so `from_service` is False then.
+
+    Attributes:
+        name: The name that was looked for; None where an ID was.
+        closest: The few names of existing roles that are nearest to it.
+    """
+
+    name: str | None = None
+    closest: tuple[str, ...] = ()
+
+
+class ConflictError(StatusError):
+    """409: the name is taken by another role, or a role to delete still has role bindings."""
+
+
+class UnprocessableEntityError(StatusError):
+    """422: the service understood the request and cannot carry it out."""
+
+
+class RateLimitError(StatusError):
+    """429: too many requests; `retry_after` says for how many seconds to wait."""
+
+
+class ServerError(StatusError):
+    """5xx: the service, or a gateway in front of it, failed.
+
+    From a change this means that nothing happened: the service said itself, with a 503, that it
+    did nothing. After any other 5xx the change may have been made, which is an
+    `OutcomeUnknownError` with the `ServerError` as its cause.
+    """
+
+
+class RolesConnectionError(RolesError):
+    """No whole response came: no connection, or one that broke.
+
+    For a change this means that nothing happened; where that is not certain, an
+    `OutcomeUnknownError` is raised instead.
+
+    Attributes:
+        sent: Whether any of the request may have reached the service.
+        certificate: Whether it failed at a certificate: the server's is not trusted, or the server
+            asks for one of the client's. Never tried again.
+        credentials: Whether the proxy refused the user and password that its URL holds (407).
+            Never tried again, since directories lock accounts.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        sent: bool = False,
+        certificate: bool = False,
+        credentials: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.certificate = certificate
+        self.credentials = credentials
+
+
+Limit = Literal["total", "connect", "read"]
+
+
+class RolesTimeoutError(RolesError, TimeoutError):
+    """A time limit ran out.
+
+    From a change this means that nothing happened; otherwise an `OutcomeUnknownError` is raised,
+    with the `RolesTimeoutError` as its cause.
+
+    Attributes:
+        limit: Which one: `total` for the whole call, `connect` for making a connection, `read`
+            for silence on it.
+        seconds: How long it was.
+        attempts: How many attempts had been started, over every request of the call.
+        sent: Whether any of the last request may have reached the service.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        limit: Limit = "total",
+        seconds: float = 0.0,
+        attempts: int = 1,
+        sent: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.limit: Limit = limit
+        self.seconds = seconds
+        self.attempts = attempts
+        self.sent = sent
+
+    def __str__(self) -> str:
+        tries = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}"
+        return extended(self.args[0], f" ({self.limit} limit of {self.seconds:g} s, {tries})")
+
+
+class OutcomeUnknownError(RolesError):
+    """A change was sent, and it is not known whether the service made it.
+
+    No whole answer came, or one that does not tell. Look before you try again. `__cause__` is the
+    last failure: a `RolesTimeoutError`, `RolesConnectionError`, `StatusError` or
+    `InvalidResponseError`; a `ClientStateError` if the client was closed before the next attempt;
+    or a `RoleRenamedError` if an update by name met a role that was renamed, and an attempt before
+    may have reached it under its old name.
+
+    Attributes:
+        operation: `create`, `update` or `delete`.
+        attempts: How many attempts had been started, over every request of the call.
+    """
+
+    def __init__(self, message: str = "", *, operation: str = "", attempts: int = 1) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.attempts = attempts
+
+
+class RoleRenamedError(RolesError):
+    """An update by name was made, but to a role that had another name by then.
+
+    The role that had the name was renamed between the search for its ID and the change. The
+    message names both. The role now has the new description and permissions.
+
+    Attributes:
+        name: The name that was asked for.
+        renamed_to: The name of the role that was changed.
+        role_id: Its ID.
+    """
+
+    def __init__(
+        self, message: str = "", *, name: str = "", renamed_to: str = "", role_id: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.renamed_to = renamed_to
+        self.role_id = role_id
+
+
+class InvalidResponseError(RolesError):
+    """The answer is not what the service's reference says: not JSON, a field missing, too long.
+
+    Raised by reads. A change with such an answer raises an `OutcomeUnknownError`, unless a look at
+    the account tells what happened.
+
+    Attributes:
+        status: The HTTP status of the answer.
+        method: The HTTP method of the request.
+        path: Its path, without host.
+        excerpt: The beginning of the body, on one line and without the API key.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int = 0,
+        method: str = "",
+        path: str = "",
+        excerpt: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.method = method
+        self.path = path
+        self.excerpt = excerpt
+
+
+STATUS_ERRORS: dict[int, type[StatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+_ABOUT_A_ROLE = frozenset({404, 409})
+
+
+def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
+    """Return the class for an HTTP status: its own, `ServerError` for 5xx, else `StatusError`.
+
+    Args:
+        status: The status.
+        from_service: Whether the answer is the service's own word. If not, a 404 or 409 says
+            nothing about a role, and has the class `StatusError`.
+    """
+    if status in _ABOUT_A_ROLE and not from_service:
+        return StatusError
+    if status >= 500:  # noqa: PLR2004 - the statuses of RFC 9110
+        return ServerError
+    return STATUS_ERRORS.get(status, StatusError)
+
+
+# Tracebacks and reprs show the name that users import.
+for _class in [*vars().values()]:
+    if isinstance(_class, type) and _class.__module__ == __name__:
+        _class.__module__ = "arize_roles_async"

@@ -1,0 +1,117 @@
+"""Roles as data frames, through pandas or polars, which are extras."""
+
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from arize_roles_async._values.errors import MissingExtraError, RolesError, validation_error
+from arize_roles_async._values.permissions import Permission
+from arize_roles_async._values.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    import polars as pl
+
+    from arize_roles_async._values.models import Role
+
+ExcludeNone = bool | Literal["all", "any"]
+
+_TEXTS: Final = ("id", "name", "description")
+_TIMESTAMPS: Final = ("created_at", "updated_at")
+
+
+def to_pandas(
+    roles: "Sequence[Role]", *, exclude_none: ExcludeNone, convert_dtypes: bool
+) -> "pd.DataFrame":
+    """Return one row a role, with types that do not depend on the roles."""
+    if exclude_none not in (True, False, "all", "any"):
+        message = f"must be True, False, 'all' or 'any', not {quoted(exclude_none)}"
+        raise validation_error(("exclude_none", message))
+    pandas = _import_extra("pandas")
+    # Stated for each column: the types that pandas infers depend on the page and on its version.
+    dtypes: dict[str, Any] = {
+        **dict.fromkeys(_TEXTS, "string" if convert_dtypes else "object"),
+        "permissions": "object",
+        "is_predefined": "boolean" if convert_dtypes else "bool",
+        **dict.fromkeys(_TIMESTAMPS, pandas.DatetimeTZDtype("us", "UTC")),
+    }
+    columns = _columns(roles)
+    frame: pd.DataFrame = pandas.DataFrame(
+        {name: pandas.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()}
+    )
+    if roles and exclude_none:
+        frame = frame.dropna(axis="columns", how="any" if exclude_none == "any" else "all")
+    return frame
+
+
+def to_polars(roles: "Sequence[Role]") -> "pl.DataFrame":
+    """Return one row a role, with the same columns and types for any roles."""
+    polars = _import_extra("polars")
+    frame: pl.DataFrame = polars.DataFrame(
+        _columns(roles),
+        schema={
+            **dict.fromkeys(_TEXTS, polars.String),
+            "permissions": polars.List(polars.String),
+            "is_predefined": polars.Boolean,
+            **dict.fromkeys(_TIMESTAMPS, polars.Datetime("us", "UTC")),
+        },
+    )
+    return frame
+
+
+def permission_matrix(roles: "Sequence[Role]") -> "pd.DataFrame":
+    """Return which role holds which permission."""
+    pandas = _import_extra("pandas")
+    held: list[frozenset[str]] = []
+    for role in roles:
+        if role.permissions is None:
+            raise RolesError(
+                f"the service withheld the permissions of {quoted(role.name)}: "
+                "the API key lacks ROLE_READ, so it is not known who holds what"
+            )
+        held.append(frozenset(map(str, role.permissions)))
+    known = [member.value for member in Permission]
+    unknown = sorted(frozenset[str]().union(*held).difference(known))
+    frame: pd.DataFrame = pandas.DataFrame(
+        [[permission in each for permission in known + unknown] for each in held],
+        index=pandas.Index([role.name for role in roles], name="role", dtype="object"),
+        columns=pandas.Index(known + unknown, name="permission", dtype="object"),
+        dtype=bool,
+    )
+    return frame
+
+
+def _columns(roles: "Sequence[Role]") -> dict[str, list[Any]]:
+    return {
+        "id": [role.id for role in roles],
+        "name": [role.name for role in roles],
+        "description": [role.description for role in roles],
+        "permissions": [
+            None if role.permissions is None else list(map(str, role.permissions)) for role in roles
+        ],
+        "is_predefined": [role.is_predefined for role in roles],
+        "created_at": [_utc(role, role.created_at) for role in roles],
+        "updated_at": [_utc(role, role.updated_at) for role in roles],
+    }
+
+
+def _utc(role: "Role", timestamp: datetime) -> datetime:
+    try:
+        return timestamp.astimezone(UTC)
+    except OverflowError as error:
+        raise RolesError(
+            f"the timestamp {timestamp} of {quoted(role.name)} is outside of the years 1 to 9999 "
+            "in UTC"
+        ) from error
+
+
+def _import_extra(package: Literal["pandas", "polars"]) -> Any:  # noqa: ANN401 - a module
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"this needs {package}, which cannot be imported; "
+            f'install it with: pip install "arize-roles-async[{package}]"'
+        ) from error

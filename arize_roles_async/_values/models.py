@@ -1,0 +1,321 @@
+"""What the service answers with: roles, and pages of them.
+
+The rule for records, in both packages: what a caller holds is a frozen attrs class; what crosses
+the wire or lives for one call (`_requests`, `_wire`) is a msgspec Struct, which is made five times
+as fast and takes less time to define. A role is both: see `_with_layout_of_struct`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Self,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
+
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
+import attr
+import msgspec
+
+from arize_roles_async._values import display as _display
+from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.json import MAX_ID
+from arize_roles_async._values.permissions import AnyPermission, Permission
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from arize_roles_async._values.fields import FieldInfo
+
+    Permissions = tuple[AnyPermission, ...]
+else:
+    # msgspec decodes enum members in C, and no union of an enum and a str subclass. A response
+    # with a permission that is no member takes the slow path in _wire, which knows both.
+    Permissions = tuple[Permission, ...]
+
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
+_Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+
+_T = TypeVar("_T")
+
+_LAYOUT: Final = frozenset({"__slots__", "__weakref__", "__init__"})
+"""What a Struct brings itself, so that the attrs class's is left out."""
+
+
+class _ModelFields:
+    """`Role.model_fields`, as on a pydantic model: readable on the class itself."""
+
+    def __get__(self, instance: object, owner: "type[Model]") -> "Mapping[str, FieldInfo]":
+        from arize_roles_async._values.fields import describe_fields
+
+        return describe_fields(owner)
+
+
+class Model:
+    """What every response object can do: convert to plain data and back, and tell its fields."""
+
+    __slots__ = ()
+
+    model_fields: ClassVar[_ModelFields] = _ModelFields()
+    """Each field's name, type, meaning and whether it is always there, by its name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as JSON-ready data.
+
+        Returns:
+            Strings, lists, booleans and ISO 8601 timestamps; a field that the service left out
+            stays out.
+        """
+        from arize_roles_async._values import convert as _convert
+
+        return _convert.to_dict(self)
+
+    def to_json(self) -> str:
+        """Return `to_dict()` as JSON text, on one line.
+
+        Raises:
+            RolesError: A text holds surrogates, which no answer of the service does.
+        """
+        try:
+            return msgspec.json.encode(self.to_dict()).decode()
+        except UnicodeEncodeError as error:
+            raise RolesError(
+                f"a text holds surrogates, which UTF-8 cannot carry: {error}"
+            ) from error
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the object that `to_dict()` made `data` of.
+
+        Args:
+            data: JSON-ready data; keys that name no field are ignored, as the service may add some.
+
+        Returns:
+            An object equal to the one that was converted.
+
+        Raises:
+            ValidationError: `data` lacks a field or holds one of the wrong type; it names the
+                first few.
+        """
+        from arize_roles_async._values import convert as _convert
+
+        return _convert.from_dict(cls, data)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Return the object that `to_json()` made `text` of.
+
+        Args:
+            text: JSON, as text or as UTF-8 bytes.
+
+        Returns:
+            An object equal to the one that was converted.
+
+        Raises:
+            ValidationError: `text` is not valid JSON, or not what `from_dict` takes.
+        """
+        from arize_roles_async._values import convert as _convert
+
+        return _convert.from_json(cls, text)
+
+    def _repr_html_(self) -> str:
+        """Return a table of the fields, which notebooks show in place of the repr."""
+        return _display.object_html(self.to_dict())
+
+
+def _with_layout_of_struct(cls: type[_T]) -> type[_T]:
+    """Return the attrs class `cls`, with all that attrs and its body define, laid out as a Struct.
+
+    An object that is no Struct is asked by msgspec, once every field is set, for each of them
+    again; that was a fifth of the time that decoding a page took.
+    """
+    fields: tuple[attr.Attribute[Any], ...] = attr.fields(cast("type[attr.AttrsInstance]", cls))
+    layout = _LAYOUT | {each.name for each in fields}
+    made = msgspec.defstruct(
+        cls.__name__,
+        [
+            (
+                each.name,
+                each.type,
+                msgspec.NODEFAULT if each.default is attr.NOTHING else each.default,
+            )
+            for each in fields
+        ],
+        bases=(*cls.__bases__, msgspec.Struct),
+        namespace={
+            name: value
+            for name, value in vars(cls).items()
+            # Newer versions of Python keep annotations under several such names.
+            if name not in layout and not name.startswith("__annot")
+        },
+        kw_only=True,
+        eq=False,
+        weakref=True,
+    )
+    return cast("type[_T]", made)
+
+
+@final
+@_with_layout_of_struct
+@attr.frozen(kw_only=True)
+class Role(Model):
+    """A named set of permissions, as the service holds it.
+
+    Frozen and hashable; two roles are equal when every field is. It cannot be subclassed. Field
+    names and limits are the service's own, from its REST reference.
+    """
+
+    def __init_subclass__(cls) -> None:
+        """Refuse: neither attrs nor msgspec would know the fields of a subclass."""
+        raise TypeError("Role cannot be subclassed")
+
+    def __rich_repr__(self) -> None:
+        """Leave it to rich to show the fields as `repr` does; of a Struct it shows all in full."""
+
+    id: _Id = attr.field(
+        repr=_display.shorten,
+        metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
+    )
+    name: str = attr.field(
+        repr=_display.shorten,
+        metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
+    )
+    description: str | None = attr.field(
+        default=None,
+        repr=_display.shorten,
+        metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
+    )
+    permissions: Permissions | None = attr.field(
+        default=None,
+        repr=_display.shorten_permissions,
+        metadata={
+            "type": "tuple[Permission | UnknownPermission, ...] | None",
+            "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
+        },
+    )
+    is_predefined: bool = attr.field(
+        metadata={"type": "bool", "doc": "Whether the role is the system's own, and read-only."},
+    )
+    created_at: _Aware = attr.field(
+        repr=datetime.isoformat,
+        metadata={"type": "datetime", "doc": "When the role was created; timezone-aware."},
+    )
+    updated_at: _Aware = attr.field(
+        repr=datetime.isoformat,
+        metadata={"type": "datetime", "doc": "When it last changed; timezone-aware."},
+    )
+
+
+@attr.frozen(kw_only=True)
+class PaginationMetadata(Model):
+    """Where a page stands in its listing."""
+
+    has_more: bool = attr.field(
+        metadata={"type": "bool", "doc": "Whether roles follow this page."},
+    )
+    next_cursor: str | None = attr.field(
+        default=None,
+        repr=_display.shorten,
+        metadata={"type": "str | None", "doc": "What asks for the next page; opaque."},
+    )
+
+
+@attr.frozen(kw_only=True)
+class ListRolesResponse(Model, Sequence[Role]):
+    """One page of roles, or all of them; also a sequence of its roles."""
+
+    roles: tuple[Role, ...] = attr.field(
+        repr=_display.shorten_roles,
+        metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
+    )
+    pagination: PaginationMetadata = attr.field(
+        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and how to ask."},
+    )
+
+    def __len__(self) -> int:
+        return len(self.roles)
+
+    def __iter__(self) -> Iterator[Role]:
+        return iter(self.roles)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.roles
+
+    @overload
+    def __getitem__(self, index: int) -> Role: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Role, ...]: ...
+    def __getitem__(self, index: int | slice) -> Role | tuple[Role, ...]:
+        return self.roles[index]
+
+    def to_df(
+        self,
+        *,
+        exclude_none: bool | Literal["all", "any"] = True,
+        json_normalize: bool = False,  # noqa: ARG002 - see its description
+        convert_dtypes: bool = True,
+    ) -> "pd.DataFrame":
+        """Return the roles as a pandas frame, one row a role. Needs the extra `pandas`.
+
+        The options are those of Arize's own client. Timestamps are `datetime64[us, UTC]` whatever
+        their offsets were, permissions are lists of identifiers.
+
+        Args:
+            exclude_none: True or `"all"` drops the columns that hold nothing in any row, `"any"`
+                those that hold nothing in some row, False none. A frame without rows keeps all.
+            json_normalize: Changes nothing: a role has no nested objects to flatten.
+            convert_dtypes: Whether texts and booleans are pandas' nullable `string` and
+                `boolean`; else they are `object` (None where there is no description) and `bool`.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            ValidationError: `exclude_none` is something else.
+            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
+        """
+        from arize_roles_async._values import frames as _frames
+
+        return _frames.to_pandas(
+            self.roles, exclude_none=exclude_none, convert_dtypes=convert_dtypes
+        )
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return the roles as a polars frame, one row a role. Needs the extra `polars`.
+
+        Every column is there for any roles, a null where there is no value. Timestamps are
+        `Datetime("us", "UTC")`, permissions `List(String)`.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
+        """
+        from arize_roles_async._values import frames as _frames
+
+        return _frames.to_polars(self.roles)
+
+    def permission_matrix(self) -> "pd.DataFrame":
+        """Return who holds what: True where a role has a permission. Needs the extra `pandas`.
+
+        Returns:
+            A frame of plain booleans. Its index, `role`, holds the names of the roles; its
+            columns, `permission`, every permission of this version and after them those that this
+            version does not know and some role holds.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            RolesError: The service withheld permissions, as the API key lacks `ROLE_READ`.
+        """
+        from arize_roles_async._values import frames as _frames
+
+        return _frames.permission_matrix(self.roles)
+
+    def _repr_html_(self) -> str:
+        return _display.roles_html(tuple(Role.model_fields), self.roles)

@@ -1,0 +1,146 @@
+"""How long a call may take, and how often it is tried."""
+
+import random
+import sys
+from typing import Final, cast
+
+# The older name of attrs, which aiohttp has imported already.
+import attr
+
+from arize_roles_async._values.errors import (
+    ConfigurationError,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    StatusError,
+)
+from arize_roles_async._values.text import quoted
+
+_LARGEST: Final = sys.float_info.max
+_RETRIED: Final = frozenset({429, 502, 503, 504})
+_RETRIED_READS: Final = _RETRIED | {500}
+
+
+def _check_seconds(options: object, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0.0 < value <= _LARGEST:
+            raise ConfigurationError(
+                f"{type(options).__name__}.{name} must be a number of seconds above 0, "
+                f"not {quoted(value)}"
+            )
+
+
+@attr.frozen(kw_only=True)
+class Timeouts:
+    """Limits on the time of a call, in seconds; None is no limit.
+
+    Args:
+        total: The whole call: the wait for its turn (for a free slot among `max_concurrency`, or
+            under a rate limit), every attempt, every wait between them, and the walk that a name
+            takes. A walk over pages has it for each page.
+        connect: Making one connection, name resolution and TLS included.
+        read: Silence on a connection while a response is awaited.
+
+    Raises:
+        ConfigurationError: A limit is not a finite number above 0.
+    """
+
+    total: float | None = 30.0
+    connect: float | None = 5.0
+    read: float | None = 10.0
+
+    def __attrs_post_init__(self) -> None:
+        names = ("total", "connect", "read")
+        _check_seconds(self, *(name for name in names if getattr(self, name) is not None))
+
+    @classmethod
+    def of(cls, timeout: "float | Timeouts | None") -> "Timeouts":
+        """Return `timeout` itself, or the default limits with `timeout` as the total.
+
+        Raises:
+            ConfigurationError: It is neither limits nor a number of seconds.
+        """
+        return timeout if isinstance(timeout, Timeouts) else cls(total=timeout)
+
+
+@attr.frozen(kw_only=True)
+class RetryPolicy:
+    """How often a call is tried, and how long it waits in between.
+
+    Failed connections, attempts that timed out, the statuses 429, 502, 503 and 504, and for reads
+    500 are tried again. The wait is the service's `Retry-After` if it gave one; else it is random
+    between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
+
+    Args:
+        attempts: Attempts in all; 1 is no retry. A 429 after the first counts only if the service
+            granted the client nothing since the one before; else it only decided whose turn it was.
+        backoff: The most seconds of the first wait.
+        max_backoff: The most seconds of any wait.
+        max_retry_after: The most seconds of `Retry-After` that the client waits. If the service
+            asks for more, the error is raised at once and carries the value. After a 429, every
+            other call that would have to wait as long fails at once, too.
+
+    Raises:
+        ConfigurationError: A value is of the wrong type, or out of its range.
+    """
+
+    attempts: int = 3
+    backoff: float = 0.5
+    max_backoff: float = 8.0
+    max_retry_after: float = 20.0
+
+    def __attrs_post_init__(self) -> None:
+        attempts = cast("object", self.attempts)
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise ConfigurationError(
+                f"RetryPolicy.attempts must be an integer of at least 1, not {quoted(attempts)}"
+            )
+        _check_seconds(self, "backoff", "max_backoff", "max_retry_after")
+
+    @classmethod
+    def of(cls, retry: "RetryPolicy | None") -> "RetryPolicy":
+        """Return `retry` itself, or the default policy for None.
+
+        Raises:
+            ConfigurationError: It is neither.
+        """
+        policy = cls() if retry is None else cast("object", retry)
+        if not isinstance(policy, RetryPolicy):
+            raise ConfigurationError(f"retry must be a RetryPolicy, not {type(policy).__name__}")
+        return policy
+
+    def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if there must be none.
+
+        Args:
+            failure: What the attempt ended in.
+            attempt: Which attempt it was, from 1.
+            change: Whether the call changes the account, so that a 500 ends it.
+        """
+        if attempt >= self.attempts or not _may_be_retried(failure, change=change):
+            return None
+        if isinstance(failure, StatusError) and failure.retry_after is not None:
+            return failure.retry_after if failure.retry_after <= self.max_retry_after else None
+        ceiling = min(self.max_backoff, self.backoff * 2.0 ** min(attempt - 1, 60))
+        return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
+
+
+def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
+    match failure:
+        case StatusError(status=status):
+            return status in (_RETRIED if change else _RETRIED_READS)
+        case RolesConnectionError(certificate=certificate, credentials=credentials):
+            return not (certificate or credentials)
+        case _:
+            return isinstance(failure, RolesTimeoutError)
+
+
+def check_concurrency(max_concurrency: object) -> None:
+    """Raise `ConfigurationError` unless the value is a number of requests."""
+    number = max_concurrency
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ConfigurationError(
+            f"max_concurrency must be an integer of at least 1, not {quoted(number)}"
+        )

@@ -1,0 +1,285 @@
+"""The permissions that a role can hold, and what a value unknown to this version becomes."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, NoReturn
+
+from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.text import nearest, quoted, type_name
+
+
+class Permission(StrEnum):
+    """A permission identifier of Arize's roles API, `RESOURCE_ACTION` in capitals.
+
+    Members are strings: they compare equal to their identifier and print as it. These are the
+    identifiers that the service's reference listed when this version was released; a later one
+    arrives as an `UnknownPermission`.
+    """
+
+    # -- members: python -m tests.tools.generate_permissions --
+    AGENT_ROLE_CREATE = "AGENT_ROLE_CREATE"
+    AGENT_ROLE_DELETE = "AGENT_ROLE_DELETE"
+    AGENT_ROLE_READ = "AGENT_ROLE_READ"
+    AGENT_ROLE_UPDATE = "AGENT_ROLE_UPDATE"
+    AI_PROVIDER_READ = "AI_PROVIDER_READ"
+    ALYX_RUN = "ALYX_RUN"
+    ANNOTATION_CONFIG_CREATE = "ANNOTATION_CONFIG_CREATE"
+    ANNOTATION_CONFIG_DELETE = "ANNOTATION_CONFIG_DELETE"
+    ANNOTATION_CONFIG_READ = "ANNOTATION_CONFIG_READ"
+    ANNOTATION_CONFIG_UPDATE = "ANNOTATION_CONFIG_UPDATE"
+    COST_CONFIG_CREATE = "COST_CONFIG_CREATE"
+    COST_CONFIG_DELETE = "COST_CONFIG_DELETE"
+    COST_CONFIG_READ = "COST_CONFIG_READ"
+    COST_CONFIG_UPDATE = "COST_CONFIG_UPDATE"
+    CUSTOM_METRIC_CREATE = "CUSTOM_METRIC_CREATE"
+    CUSTOM_METRIC_DELETE = "CUSTOM_METRIC_DELETE"
+    CUSTOM_METRIC_READ = "CUSTOM_METRIC_READ"
+    CUSTOM_METRIC_UPDATE = "CUSTOM_METRIC_UPDATE"
+    DASHBOARD_CREATE = "DASHBOARD_CREATE"
+    DASHBOARD_DELETE = "DASHBOARD_DELETE"
+    DASHBOARD_READ = "DASHBOARD_READ"
+    DASHBOARD_RESTRICT = "DASHBOARD_RESTRICT"
+    DASHBOARD_TEMPLATE_CREATE = "DASHBOARD_TEMPLATE_CREATE"
+    DASHBOARD_TEMPLATE_DELETE = "DASHBOARD_TEMPLATE_DELETE"
+    DASHBOARD_TEMPLATE_READ = "DASHBOARD_TEMPLATE_READ"
+    DASHBOARD_TEMPLATE_UPDATE = "DASHBOARD_TEMPLATE_UPDATE"
+    DASHBOARD_UPDATE = "DASHBOARD_UPDATE"
+    DATASET_CREATE = "DATASET_CREATE"
+    DATASET_DELETE = "DATASET_DELETE"
+    DATASET_EXAMPLE_ANNOTATE = "DATASET_EXAMPLE_ANNOTATE"
+    DATASET_EXAMPLE_CREATE = "DATASET_EXAMPLE_CREATE"
+    DATASET_EXAMPLE_DELETE = "DATASET_EXAMPLE_DELETE"
+    DATASET_EXAMPLE_READ = "DATASET_EXAMPLE_READ"
+    DATASET_EXAMPLE_UPDATE = "DATASET_EXAMPLE_UPDATE"
+    DATASET_READ = "DATASET_READ"
+    DATASET_UPDATE = "DATASET_UPDATE"
+    DATASET_VIEW_CREATE = "DATASET_VIEW_CREATE"
+    DATASET_VIEW_DELETE = "DATASET_VIEW_DELETE"
+    DATASET_VIEW_READ = "DATASET_VIEW_READ"
+    DATASET_VIEW_UPDATE = "DATASET_VIEW_UPDATE"
+    DATA_FABRIC_CONNECTOR_CREATE = "DATA_FABRIC_CONNECTOR_CREATE"
+    DATA_FABRIC_CONNECTOR_DELETE = "DATA_FABRIC_CONNECTOR_DELETE"
+    DATA_FABRIC_CONNECTOR_READ = "DATA_FABRIC_CONNECTOR_READ"
+    DATA_FABRIC_CONNECTOR_UPDATE = "DATA_FABRIC_CONNECTOR_UPDATE"
+    EVALUATOR_CREATE = "EVALUATOR_CREATE"
+    EVALUATOR_DELETE = "EVALUATOR_DELETE"
+    EVALUATOR_READ = "EVALUATOR_READ"
+    EVALUATOR_UPDATE = "EVALUATOR_UPDATE"
+    EXPERIMENT_CREATE = "EXPERIMENT_CREATE"
+    EXPERIMENT_DELETE = "EXPERIMENT_DELETE"
+    EXPERIMENT_EVAL_TASK_CREATE = "EXPERIMENT_EVAL_TASK_CREATE"
+    EXPERIMENT_EVAL_TASK_DELETE = "EXPERIMENT_EVAL_TASK_DELETE"
+    EXPERIMENT_EVAL_TASK_READ = "EXPERIMENT_EVAL_TASK_READ"
+    EXPERIMENT_EVAL_TASK_UPDATE = "EXPERIMENT_EVAL_TASK_UPDATE"
+    EXPERIMENT_READ = "EXPERIMENT_READ"
+    EXPERIMENT_RUN_ANNOTATE = "EXPERIMENT_RUN_ANNOTATE"
+    EXPERIMENT_RUN_READ = "EXPERIMENT_RUN_READ"
+    EXPERIMENT_UPDATE = "EXPERIMENT_UPDATE"
+    FILE_IMPORT_CREATE = "FILE_IMPORT_CREATE"
+    FILE_IMPORT_DELETE = "FILE_IMPORT_DELETE"
+    FILE_IMPORT_READ = "FILE_IMPORT_READ"
+    FILE_IMPORT_UPDATE = "FILE_IMPORT_UPDATE"
+    LLM_INTEGRATION_CREATE = "LLM_INTEGRATION_CREATE"
+    LLM_INTEGRATION_DELETE = "LLM_INTEGRATION_DELETE"
+    LLM_INTEGRATION_UPDATE = "LLM_INTEGRATION_UPDATE"
+    MANAGED_AGENT_CREATE = "MANAGED_AGENT_CREATE"
+    MANAGED_AGENT_DELETE = "MANAGED_AGENT_DELETE"
+    MANAGED_AGENT_READ = "MANAGED_AGENT_READ"
+    MANAGED_AGENT_UPDATE = "MANAGED_AGENT_UPDATE"
+    ML_MODEL_CREATE = "ML_MODEL_CREATE"
+    ML_MODEL_DELETE = "ML_MODEL_DELETE"
+    ML_MODEL_READ = "ML_MODEL_READ"
+    ML_MODEL_UPDATE = "ML_MODEL_UPDATE"
+    MONITOR_CREATE = "MONITOR_CREATE"
+    MONITOR_DELETE = "MONITOR_DELETE"
+    MONITOR_READ = "MONITOR_READ"
+    MONITOR_TRIGGER = "MONITOR_TRIGGER"
+    MONITOR_UPDATE = "MONITOR_UPDATE"
+    ORGANIZATION_CREATE = "ORGANIZATION_CREATE"
+    ORGANIZATION_DELETE = "ORGANIZATION_DELETE"
+    ORGANIZATION_READ = "ORGANIZATION_READ"
+    ORGANIZATION_UPDATE = "ORGANIZATION_UPDATE"
+    PLAYGROUND_RUN = "PLAYGROUND_RUN"
+    PLAYGROUND_VIEW_CREATE = "PLAYGROUND_VIEW_CREATE"
+    PLAYGROUND_VIEW_DELETE = "PLAYGROUND_VIEW_DELETE"
+    PLAYGROUND_VIEW_READ = "PLAYGROUND_VIEW_READ"
+    PLAYGROUND_VIEW_UPDATE = "PLAYGROUND_VIEW_UPDATE"
+    PROJECT_CREATE = "PROJECT_CREATE"
+    PROJECT_DELETE = "PROJECT_DELETE"
+    PROJECT_EVAL_TASK_CREATE = "PROJECT_EVAL_TASK_CREATE"
+    PROJECT_EVAL_TASK_DELETE = "PROJECT_EVAL_TASK_DELETE"
+    PROJECT_EVAL_TASK_READ = "PROJECT_EVAL_TASK_READ"
+    PROJECT_EVAL_TASK_UPDATE = "PROJECT_EVAL_TASK_UPDATE"
+    PROJECT_READ = "PROJECT_READ"
+    PROJECT_RESTRICT = "PROJECT_RESTRICT"
+    PROJECT_SPAN_ANNOTATE = "PROJECT_SPAN_ANNOTATE"
+    PROJECT_SPAN_CREATE = "PROJECT_SPAN_CREATE"
+    PROJECT_SPAN_DELETE = "PROJECT_SPAN_DELETE"
+    PROJECT_SPAN_EVAL_FEEDBACK_UPDATE = "PROJECT_SPAN_EVAL_FEEDBACK_UPDATE"
+    PROJECT_SPAN_READ = "PROJECT_SPAN_READ"
+    PROJECT_SPAN_UPDATE = "PROJECT_SPAN_UPDATE"
+    PROJECT_UPDATE = "PROJECT_UPDATE"
+    PROMPT_CREATE = "PROMPT_CREATE"
+    PROMPT_DELETE = "PROMPT_DELETE"
+    PROMPT_OPTIMIZE_TASK_CREATE = "PROMPT_OPTIMIZE_TASK_CREATE"
+    PROMPT_OPTIMIZE_TASK_DELETE = "PROMPT_OPTIMIZE_TASK_DELETE"
+    PROMPT_OPTIMIZE_TASK_READ = "PROMPT_OPTIMIZE_TASK_READ"
+    PROMPT_OPTIMIZE_TASK_UPDATE = "PROMPT_OPTIMIZE_TASK_UPDATE"
+    PROMPT_READ = "PROMPT_READ"
+    PROMPT_RESTRICT = "PROMPT_RESTRICT"
+    PROMPT_UPDATE = "PROMPT_UPDATE"
+    QUEUE_CREATE = "QUEUE_CREATE"
+    QUEUE_DELETE = "QUEUE_DELETE"
+    QUEUE_READ = "QUEUE_READ"
+    QUEUE_RECORD_ANNOTATE = "QUEUE_RECORD_ANNOTATE"
+    QUEUE_RECORD_CREATE = "QUEUE_RECORD_CREATE"
+    QUEUE_RECORD_DELETE = "QUEUE_RECORD_DELETE"
+    QUEUE_RECORD_READ = "QUEUE_RECORD_READ"
+    QUEUE_RECORD_UPDATE = "QUEUE_RECORD_UPDATE"
+    QUEUE_UPDATE = "QUEUE_UPDATE"
+    REMOTE_ENDPOINT_INTEGRATION_CREATE = "REMOTE_ENDPOINT_INTEGRATION_CREATE"
+    REMOTE_ENDPOINT_INTEGRATION_DELETE = "REMOTE_ENDPOINT_INTEGRATION_DELETE"
+    REMOTE_ENDPOINT_INTEGRATION_READ = "REMOTE_ENDPOINT_INTEGRATION_READ"
+    REMOTE_ENDPOINT_INTEGRATION_UPDATE = "REMOTE_ENDPOINT_INTEGRATION_UPDATE"
+    ROLE_BINDING_CREATE = "ROLE_BINDING_CREATE"
+    ROLE_BINDING_DELETE = "ROLE_BINDING_DELETE"
+    ROLE_BINDING_READ = "ROLE_BINDING_READ"
+    ROLE_CREATE = "ROLE_CREATE"
+    ROLE_DELETE = "ROLE_DELETE"
+    ROLE_READ = "ROLE_READ"
+    ROLE_UPDATE = "ROLE_UPDATE"
+    SERVICE_KEY_CREATE = "SERVICE_KEY_CREATE"
+    SERVICE_KEY_READ = "SERVICE_KEY_READ"
+    SERVICE_KEY_REVOKE = "SERVICE_KEY_REVOKE"
+    SPACE_CREATE = "SPACE_CREATE"
+    SPACE_DELETE = "SPACE_DELETE"
+    SPACE_READ = "SPACE_READ"
+    SPACE_UPDATE = "SPACE_UPDATE"
+    TAG_CREATE = "TAG_CREATE"
+    TAG_DELETE = "TAG_DELETE"
+    TAG_READ = "TAG_READ"
+    TAG_UPDATE = "TAG_UPDATE"
+    TRACE_VIEW_CREATE = "TRACE_VIEW_CREATE"
+    TRACE_VIEW_DELETE = "TRACE_VIEW_DELETE"
+    TRACE_VIEW_READ = "TRACE_VIEW_READ"
+    TRACE_VIEW_UPDATE = "TRACE_VIEW_UPDATE"
+    USER_CREATE = "USER_CREATE"
+    USER_DELETE = "USER_DELETE"
+    USER_PERMISSION_UPDATE = "USER_PERMISSION_UPDATE"
+    USER_READ = "USER_READ"
+    USER_UPDATE = "USER_UPDATE"
+    # -- end of members --
+
+    @property
+    def is_known(self) -> bool:
+        """True: this version of the library knows the permission."""
+        return True
+
+    @property
+    def resource(self) -> str:
+        """What the permission is about: `DATASET_EXAMPLE` of `DATASET_EXAMPLE_READ`."""
+        return self.value.rpartition("_")[0]
+
+    @property
+    def action(self) -> str:
+        """What it allows there: `READ` of `DATASET_EXAMPLE_READ`."""
+        return self.value.rpartition("_")[2]
+
+    @classmethod
+    def for_resource(cls, resource: str) -> "tuple[Permission, ...]":
+        """Return every permission about exactly `resource`, such as `"DATASET"`.
+
+        Args:
+            resource: The identifier without its action. `"DATASET"` does not include
+                `DATASET_EXAMPLE_READ`, whose resource is `DATASET_EXAMPLE`.
+
+        Returns:
+            The permissions, in the order of their definition.
+
+        Raises:
+            ValidationError: No permission is about it; the message suggests the nearest resource.
+        """
+        found = tuple(member for member in cls if member.resource == resource)
+        return found or _refuse("resource", resource, {member.resource for member in cls})
+
+    @classmethod
+    def for_action(cls, action: str) -> "tuple[Permission, ...]":
+        """Return every permission that allows `action`, such as `"READ"`, on any resource.
+
+        Args:
+            action: The last word of the identifier.
+
+        Returns:
+            The permissions, in the order of their definition.
+
+        Raises:
+            ValidationError: No permission allows it; the message suggests the nearest action.
+        """
+        found = tuple(member for member in cls if member.action == action)
+        return found or _refuse("action", action, {member.action for member in cls})
+
+
+def _refuse(field: str, value: object, known: set[str]) -> NoReturn:
+    if not isinstance(value, str):
+        raise validation_error((field, f"must be a string, not {type_name(value)}"))
+    message = f"{quoted(value)} is not the {field} of a known permission"
+    suggestion = f"; did you mean {nearest(value, sorted(known))}?" if value else ""
+    raise validation_error((field, message + suggestion))
+
+
+class UnknownPermission(str):
+    """A permission that the service returned and this version of the library does not know.
+
+    It equals its identifier, prints as it, and can be sent back in an update. The set of
+    permissions grows every few weeks, so code that reads roles should expect it.
+
+    Construct one to send an identifier that this version does not know: it is not checked.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"UnknownPermission({str(self)!r})"
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    @property
+    def value(self) -> str:
+        """The identifier, as on a `Permission`."""
+        return str.__str__(self)
+
+    @property
+    def is_known(self) -> bool:
+        """False: a newer version of the library may know the permission."""
+        return False
+
+    @property
+    def resource(self) -> str:
+        """What the permission is about, read off the identifier as for a `Permission`."""
+        return self.rpartition("_")[0]
+
+    @property
+    def action(self) -> str:
+        """What it allows there, read off the identifier as for a `Permission`."""
+        return self.rpartition("_")[2]
+
+
+AnyPermission = Permission | UnknownPermission
+"""What a role holds: permissions that this version knows, and ones that it does not."""
+
+PermissionsArgument = Iterable[AnyPermission | str]
+"""What an argument for permissions takes: members and identifiers, in any iterable."""
+
+# A member's name is its identifier.
+_KNOWN: Final = Permission.__members__
+
+
+def known_permission(identifier: str) -> Permission | None:
+    """Return the member that `identifier` names, or None."""
+    return _KNOWN.get(identifier)
+
+
+def any_permission(identifier: str) -> AnyPermission:
+    """Return the member that `identifier` names, or an `UnknownPermission`."""
+    return _KNOWN.get(identifier) or UnknownPermission(identifier)

@@ -1,0 +1,248 @@
+"""The rules of the service that need only the arguments of a call.
+
+Both sides build these objects: the client before it sends anything, the fake account from the
+JSON that arrived. Each object checks all its rules, so that one error names all that are broken.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeGuard, cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.json import MAX_ID
+from arize_roles_async._values.permissions import (
+    AnyPermission,
+    Permission,
+    UnknownPermission,
+    known_permission,
+)
+from arize_roles_async._values.text import nearest, quoted, type_name
+
+MAX_NAME: Final = 255
+MAX_DESCRIPTION: Final = 1000
+MAX_LIMIT: Final = 100
+DEFAULT_LIMIT: Final = 50
+_MOST_NAMED: Final = 5
+"""How many permissions a message names that are refused."""
+_LEFT_OUT: Final = object()
+"""A value that breaks no rule, as it was not given."""
+
+_ALLOWED_IN_NAME: Final = r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*"""
+
+
+def name_rule(name: object) -> str | None:
+    """Return what is wrong with a role's name, or None."""
+    if not isinstance(name, str):
+        return f"must be a string, not {type_name(name)}"
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"must have 1 to {MAX_NAME} characters, not {len(name)}"
+    if not re.fullmatch(_ALLOWED_IN_NAME, name):
+        refused = "".join(dict.fromkeys(c for c in name if not re.fullmatch(_ALLOWED_IN_NAME, c)))
+        return (
+            f"must not contain {refused[:20]!a}: only ASCII letters, digits, space "
+            "and - _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
+        )
+    return None
+
+
+def description_rule(description: object) -> str | None:
+    """Return what is wrong with a role's description, or None."""
+    if not isinstance(description, str):
+        return f"must be a string, not {type_name(description)}"
+    if len(description) > MAX_DESCRIPTION:
+        return f"must have at most {MAX_DESCRIPTION} characters, not {len(description)}"
+    return unicode_rule(description)
+
+
+def permissions_rule(permissions: object) -> str | None:
+    """Return what is wrong with a set of permissions, or None."""
+    if not isinstance(permissions, tuple):
+        return f"must be an iterable of permissions, not {type_name(permissions)}"
+    if not permissions:
+        return "must hold at least one permission"
+    each = cast("tuple[object, ...]", permissions)
+    refused = [p for p in each if not (isinstance(p, Permission) or _can_be_sent(p))]
+    named = [_refused_permission(p) for p in refused[:_MOST_NAMED]]
+    if more := len(refused) - len(named):
+        named.append(f"and {more} more")
+    return "; ".join(named) or None
+
+
+def _can_be_sent(permission: object) -> bool:
+    return isinstance(permission, UnknownPermission) and text_rule(permission) is None
+
+
+def _refused_permission(value: object) -> str:
+    if isinstance(value, UnknownPermission):
+        return f"{quoted(value)} {text_rule(value)}"
+    if not isinstance(value, str):
+        return f"must hold permissions or their identifiers, not {type_name(value)}"
+    return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
+
+
+def limit_rule(limit: object) -> str | None:
+    """Return what is wrong with the size of a page, or None."""
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        return f"must be an integer, not {type_name(limit)}"
+    if not 1 <= limit <= MAX_LIMIT:
+        return f"must be 1 to {MAX_LIMIT}, not {quoted(limit)}"
+    return None
+
+
+def text_rule(text: object) -> str | None:
+    """Return what is wrong with a text that must be there, or None."""
+    if not isinstance(text, str):
+        return f"must be a string, not {type_name(text)}"
+    if not text:
+        return "must not be empty"
+    return None if text.isascii() else unicode_rule(text)
+
+
+def id_rule(text: object) -> str | None:
+    """Return what is wrong with an ID or a cursor, or None."""
+    if isinstance(text, str) and len(text) > MAX_ID:
+        return f"must have at most {MAX_ID} characters, not {len(text)}"
+    return text_rule(text)
+
+
+def role_rule(role: object) -> str | None:
+    """Return what is wrong with the ID or the name of a role to look for, or None."""
+    if isinstance(role, str) and len(role) > MAX_NAME and not is_role_id(role):
+        return f"must have at most {MAX_NAME} characters if it is a name, not {len(role)}"
+    return id_rule(role)
+
+
+def filter_rule(is_predefined: object) -> str | None:
+    """Return what is wrong with the filter of a listing, or None."""
+    if isinstance(is_predefined, bool):
+        return None
+    return f"must be True, False or None, not {type_name(is_predefined)}"
+
+
+def unicode_rule(text: str) -> str | None:
+    """Return why UTF-8 cannot carry a text, or None."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "must not contain surrogates, which UTF-8 cannot carry"
+    return None
+
+
+def is_role_id(text: str) -> bool:
+    """Tell an ID from a name, as Arize's clients do: strict base64 of UTF-8 with a colon in it."""
+    try:
+        return ":" in base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return False
+
+
+def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
+    """Raise one `ValidationError` for every rule that its value breaks."""
+    broken: list[tuple[str, str]] = []
+    for field, rule, value in rules:
+        if value is not _LEFT_OUT and (message := rule(value)) is not None:
+            broken.append((field, message))
+    if broken:
+        raise validation_error(*broken)
+
+
+def _given(value: object, *left_out: object) -> object:
+    for each in left_out:
+        if value is each:
+            return _LEFT_OUT
+    return value
+
+
+def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+    """Return permissions as members, each once, in the order in which they first came.
+
+    What is not an iterable of permissions is returned as it is, and the rule refuses it.
+    """
+    given: object = permissions
+    if is_several(permissions):
+        members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
+        try:
+            given = tuple(dict.fromkeys(members))
+        except TypeError:  # something unhashable, which the rule refuses by its type
+            given = tuple(members)
+    return cast("tuple[AnyPermission, ...]", given)
+
+
+def is_several(value: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a value is an iterable, and not a text or a mapping."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
+    """A role to make; its fields are the body's.
+
+    Args:
+        name: Its name.
+        permissions: Its permissions, made by `normalize_permissions`.
+        description: Its description.
+
+    Raises:
+        ValidationError: A field breaks its rule.
+    """
+
+    name: str
+    permissions: tuple[AnyPermission, ...]
+    description: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        check(
+            ("name", name_rule, self.name),
+            ("permissions", permissions_rule, self.permissions),
+            ("description", description_rule, _given(self.description, UNSET)),
+        )
+
+
+class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes to a role; its fields are the body's.
+
+    Args:
+        name: A new name.
+        description: A new description; None clears it.
+        permissions: What replaces all permissions, made by `normalize_permissions`.
+
+    Raises:
+        ValidationError: A field breaks its rule, or nothing is given to change.
+    """
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    permissions: tuple[AnyPermission, ...] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.name is UNSET and self.description is UNSET and self.permissions is UNSET:
+            raise validation_error(
+                ("name, description, permissions", "at least one must be given to change")
+            )
+        check(
+            ("name", name_rule, _given(self.name, UNSET)),
+            ("permissions", permissions_rule, _given(self.permissions, UNSET)),
+            ("description", description_rule, _given(self.description, UNSET, None)),
+        )
+
+
+class ListRoles(msgspec.Struct, frozen=True, kw_only=True):
+    """One page to list.
+
+    Raises:
+        ValidationError: A field breaks its rule.
+    """
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    is_predefined: bool | None = None
+
+    def __post_init__(self) -> None:
+        check(
+            ("limit", limit_rule, self.limit),
+            ("cursor", id_rule, _given(self.cursor, None)),
+            ("is_predefined", filter_rule, _given(self.is_predefined, None)),
+        )

@@ -1,0 +1,1 @@
+"""Recorded calls: to script, to record, to compare."""

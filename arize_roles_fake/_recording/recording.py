@@ -1,0 +1,464 @@
+"""Records what a service answers to a fixed script of calls, and compares it with the fake.
+
+A recording is JSON: each call and its answer, with placeholders for what differs from run to run.
+It holds no API key and no role that the script did not create. Of the prose in an answer it holds
+only that there was some.
+
+Recording is safe, however oddly a service answers: a role is the script's own only if its name
+holds the run's mark, and no other role is changed or deleted. Only one request is about another
+role: it gives a role that the service calls predefined the name that it already has.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, cast
+from urllib.parse import quote, urlencode
+
+import attrs
+import msgspec
+
+from arize_roles_async._aiohttp.config import configure
+from arize_roles_async._calls.call import Operation
+from arize_roles_async._calls.transport import Call
+from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.requests import is_role_id
+from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.wire import ROLES_PATH, Request, Response, retry_after, role_path
+from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._recording.script import SCRIPT, Step
+from arize_roles_fake._service.assumptions import Assumptions
+from arize_roles_fake._service.wire import parse_json
+
+Send = Callable[[Request], Awaitable[Response]]
+"""Sends a request to the service that is recorded, with its API key unless the request has one."""
+
+# These are recorded as they are; of every other value, only the type is recorded.
+_KEPT: Final = frozenset(
+    {
+        *("name", "description", "permissions", "is_predefined", "has_more"),
+        *("title", "status", "type"),
+    }
+)
+_TIMES: Final = frozenset({"created_at", "updated_at"})
+_FOREIGN: Final = "<another role>"
+_OPERATIONS: Final[dict[str, Operation]] = {
+    "GET": "get",
+    "POST": "create",
+    "PATCH": "update",
+    "DELETE": "delete",
+}
+_BUSY: Final = 429
+_GONE: Final = frozenset({200, 202, 204, 404})
+_TRIES: Final = 5
+_LONGEST_WAIT: Final = 60.0
+_NO_KEY: Final = "no-such-key"
+_UNKNOWN_CALLER: Final = {"Authorization": f"Bearer {_NO_KEY}"}
+_PLACEHOLDER: Final = re.compile("<(.+?)>")
+_MAX_DEPTH: Final = 20
+_PAGES_SEARCHED: Final = 50
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """The answer to a step, without anything that differs from run to run."""
+
+    status: int
+    content_type: str | None
+    body: Any
+
+
+@attrs.frozen(kw_only=True)
+class Recorded:
+    """A step and its answer."""
+
+    step: Step
+    answer: Answer
+
+
+@attrs.frozen(kw_only=True)
+class Recording:
+    """The answers to a script."""
+
+    answers: tuple[Recorded, ...]
+    skipped: tuple[str, ...] = ()
+    """The rules that were not asked, since an earlier answer lacked what they need."""
+    left: tuple[str, ...] = ()
+    """What the script may have created without deleting it again."""
+
+
+async def record(
+    send: Send, sleep: Callable[[float], Awaitable[object]], steps: tuple[Step, ...] = SCRIPT
+) -> Recording:
+    """Run a script and return what was answered; the roles that it created are deleted again.
+
+    Args:
+        send: Sends one request.
+        sleep: Waits the seconds that a 429 asks for.
+        steps: The script.
+
+    Raises:
+        RolesError: A request got no answer.
+    """
+    recorder = _Recorder(send, sleep)
+    try:
+        answers = [recorded for step in steps if (recorded := await recorder.run(step))]
+    finally:
+        try:
+            await recorder.clean_up()
+        except RolesError as error:
+            error.add_note(f"may be left behind: {recorder.own}")
+            raise
+    asked = {recorded.step.rule for recorded in answers}
+    return Recording(
+        answers=tuple(answers),
+        skipped=tuple(step.rule for step in steps if step.rule not in asked),
+        left=tuple(recorder.left),
+    )
+
+
+async def record_service(
+    base_url: str | None,
+    *,
+    timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> Recording:
+    """Record a service over HTTP; the key, and what is not given, come from the environment.
+
+    Args:
+        base_url: The service, as for `AiohttpRolesClient`.
+        timeouts: The limits of each request.
+        sleep: Waits the seconds that a 429 asks for.
+
+    Raises:
+        RolesError: The configuration is wrong, or a request got no answer.
+    """
+    from arize_roles_async._aiohttp.client import AiohttpTransport
+
+    def connect(key: Secret[str | None]) -> AiohttpTransport:
+        config = configure(
+            api_key=key,
+            base_url=Secret(base_url),
+            region=None,
+            verify=None,
+            ca_file=None,
+            proxy=Secret(None),
+            headers=Secret(None),
+            allow_http=False,
+        )
+        return AiohttpTransport(config, None, sleep)
+
+    known, unknown = connect(Secret(None)), connect(Secret(_NO_KEY))
+
+    async def send(request: Request) -> Response:
+        # Each transport sends its own key.
+        transport = unknown if "Authorization" in request.headers else known
+        transport.check_open()
+        call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
+        with transport.time_limit(call):
+            response = await transport.send(request, call)
+        return msgspec.structs.replace(response, body=response.redacted_body())
+
+    try:
+        return await record(send, sleep)
+    finally:
+        await known.aclose()
+        await unknown.aclose()
+
+
+async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, str], str]:
+    """Run a recording's script on the fake, and return the text of each difference.
+
+    Args:
+        recording: The recording.
+        account: The account that answers; fresh.
+
+    Returns:
+        The texts by the rule of the step and by where its answer differs.
+    """
+    authorization = {"Authorization": f"Bearer {account.api_key}"}
+
+    async def send(request: Request) -> Response:
+        headers = {**authorization, **request.headers}
+        return account.handle(msgspec.structs.replace(request, headers=headers))
+
+    again = await record(send, asyncio.sleep, tuple(each.step for each in recording.answers))
+    answers = {each.step.rule: each.answer for each in again.answers}
+    return {
+        (was.step.rule, where): difference
+        for was in recording.answers
+        for where, difference in _differences(
+            "", attrs.asdict(was.answer), attrs.asdict(answers.get(was.step.rule, _NOT_ASKED))
+        )
+    }
+
+
+_NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")
+
+
+async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
+    """Return each difference to the fake as a line, and the assumptions with the fewest.
+
+    The line of a difference that one of these assumptions removes names it.
+    """
+    chosen = Assumptions()
+    differences = left = await replay(recording, FakeAccount())
+    before = None
+    # One assumption may hide what another would explain, so all are tried until none helps.
+    while left and chosen != before:
+        before = chosen
+        for name, values in Assumptions.choices().items():
+            for value in values:
+                settings: dict[str, Any] = {**chosen.changed(), name: value}
+                other = Assumptions(**settings)
+                found = await replay(recording, FakeAccount(assumptions=other))
+                if len(found) < len(left):
+                    chosen, left = other, found
+    # Only now: what explained a difference may have been turned back for what explains more.
+    notes: dict[tuple[str, str], str] = {}
+    turned: dict[str, Any] = {}
+    shown = differences
+    for name, value in chosen.changed().items():
+        turned[name] = value
+        found = await replay(recording, FakeAccount(assumptions=Assumptions(**turned)))
+        notes |= dict.fromkeys(shown.keys() - found.keys(), f" (--assume {name}={value})")
+        shown = found
+    lines = [
+        f"{key[0]}: {difference}" + ("" if key in left else notes[key])
+        for key, difference in differences.items()
+    ]
+    return lines, chosen
+
+
+def encode(recording: Recording) -> bytes:
+    """Return a recording as the JSON of a file."""
+    return msgspec.json.format(msgspec.json.encode(recording.answers)) + b"\n"
+
+
+def decode(text: bytes) -> Recording:
+    """Return the recording that a file holds.
+
+    Raises:
+        ValueError: The text is not a recording.
+    """
+    try:
+        answers = msgspec.json.decode(text, type=tuple[Recorded, ...])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"this is not a recording: {error}") from error
+    return Recording(answers=answers)
+
+
+class _Recorder:
+    def __init__(self, send: Send, sleep: Callable[[float], Awaitable[object]]) -> None:
+        self._send = send
+        self._sleep = sleep
+        self._mark = f"recording {secrets.token_hex(8)}"
+        self._saved = {"run": self._mark}
+        self._deletions = 0
+        self._own_ids: set[str] = set()
+        self.left: list[str] = []
+        """What may have been created without being deleted again."""
+
+    @property
+    def own(self) -> str:
+        """What the roles of this run are, for whoever has to delete them."""
+        return f"roles whose names hold {self._mark!r}"
+
+    async def run(self, step: Step) -> Recorded | None:
+        """Send a step, or return None if an earlier answer lacked what it needs."""
+        texts = [step.role or "", *step.query.values(), *_strings(step.body)]
+        needed = {name for text in texts for name in _PLACEHOLDER.findall(text)}
+        if not needed <= self._saved.keys():
+            return None
+        body = None if step.body is None else msgspec.json.encode(self._substitute(step.body))
+        if step.raw_body is not None:
+            body = step.raw_body.encode()
+        query = urlencode(self._substitute(step.query), quote_via=quote)
+        path = ROLES_PATH if step.role is None else role_path(self._substitute(step.role))
+        answer = await self._answer(
+            Request(
+                method=step.method,
+                target=f"{path}?{query}" if query else path,
+                body=body,
+                headers=(
+                    ({} if step.with_key else _UNKNOWN_CALLER)
+                    | ({} if step.content_type is None else {"Content-Type": step.content_type})
+                ),
+            )
+        )
+        data = _parse(answer)
+        self._deletions += step.method == "POST"
+        if step.method == "DELETE" and answer.status in _GONE:
+            self._own_ids.discard(self._substitute(step.role))
+        if step.method == "POST" and 200 <= answer.status < 300:  # noqa: PLR2004 - successes
+            self._note_created(step, data)
+        if step.save is not None and isinstance(data, dict):
+            self._save(step.save, data)
+        media_type = answer.headers.get("Content-Type")
+        if media_type is not None:
+            # On one line, since bytes that are not UTF-8 arrive as what JSON cannot hold.
+            media_type = one_line(media_type.partition(";")[0].strip())
+        return Recorded(
+            step=step,
+            answer=Answer(
+                status=answer.status,
+                content_type=media_type,
+                body=self._anonymous("", data, 0) if isinstance(data, dict) else data,
+            ),
+        )
+
+    async def clean_up(self) -> None:
+        """Delete every role of this run, including those that it did not mean to create."""
+        for role_id in sorted(self._own_ids):
+            await self._delete(role_id)
+        cursor, seen = "", set[str]()
+        for _ in range(_PAGES_SEARCHED):
+            target = f"{ROLES_PATH}?limit=100&is_predefined=false{cursor}"
+            page = _parse(await self._answer(Request(method="GET", target=target)))
+            for role in filter(self._is_own, _objects(page, "roles")):
+                await self._delete(_text(role, "id"))
+            next_cursor = _text(_object(page, "pagination"), "next_cursor")
+            if not next_cursor or next_cursor in seen:
+                return
+            seen.add(next_cursor)
+            cursor = f"&cursor={quote(next_cursor, safe='')}"
+
+    async def _delete(self, role_id: str) -> None:
+        # Never more than can have been created, whatever a listing says.
+        if role_id and self._deletions:
+            self._deletions -= 1
+            answer = await self._answer(Request(method="DELETE", target=role_path(role_id)))
+            if answer.status not in _GONE and self.own not in self.left:
+                self.left.append(self.own)
+
+    def _note_created(self, step: Step, data: object) -> None:
+        members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
+        if members is not None and self._is_own(members):
+            self._own_ids.add(_text(members, "id"))
+        else:
+            self.left.append(f"{step.rule}: a role was created without the run's mark")
+
+    async def _answer(self, request: Request) -> Response:
+        answer = await self._send(request)
+        for _ in range(_TRIES):
+            if answer.status != _BUSY:
+                break
+            wait = retry_after(answer.headers.get("Retry-After"), None, 0.0)
+            await self._sleep(min(1.0 if wait is None else wait, _LONGEST_WAIT))
+            answer = await self._send(request)
+        return answer
+
+    def _substitute(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+        """Return JSON with what was saved in place of the placeholders."""
+        if isinstance(value, str):
+            return _PLACEHOLDER.sub(lambda found: self._saved[found[1]], value)
+        if isinstance(value, dict):
+            return {k: self._substitute(v) for k, v in cast("dict[str, Any]", value).items()}
+        return value
+
+    def _save(self, name: str, answer: dict[str, Any]) -> None:
+        roles = _objects(answer, "roles")
+        role = roles[0] if roles else answer
+        is_predefined = role.get("is_predefined") is True
+        if is_predefined if name == "predefined" else self._is_own(role) and not is_predefined:
+            self._save_text(f"{name}.id", _text(role, "id"))
+            self._save_text(f"{name}.name", _text(role, "name"))
+        self._save_text(f"{name}.cursor", _text(_object(answer, "pagination"), "next_cursor"))
+
+    def _save_text(self, name: str, value: str) -> None:
+        if value:
+            self._saved[name] = value
+
+    def _anonymous(self, field: str, value: object, depth: int) -> object:
+        """Return JSON with placeholders for what differs from run to run or is somebody else's."""
+        if depth > _MAX_DEPTH:
+            return "<too deep>"
+        if isinstance(value, dict):
+            members = cast("dict[str, Any]", value)
+            if members.keys() & {"id", "name"} and not self._is_own(members):
+                return _FOREIGN
+            return {n: self._anonymous(n, members[n], depth + 1) for n in sorted(members)}
+        if isinstance(value, list):
+            items = cast("list[object]", value)
+            kept = [self._anonymous(field, item, depth + 1) for item in items]
+            return [item for item in kept if item != _FOREIGN]
+        return self._value(field, value)
+
+    def _value(self, field: str, value: object) -> object:
+        if field == "id":
+            return self._role_id(str(value))
+        if field in _TIMES:
+            return "<time>" if _is_time(value) else "<not a time with an offset>"
+        if field not in _KEPT:
+            return f"<{type(value).__name__}>"
+        return value.replace(self._mark, "<run>") if isinstance(value, str) else value
+
+    def _is_own(self, role: Mapping[str, Any]) -> bool:
+        return self._mark in _text(role, "name")
+
+    def _role_id(self, role_id: str) -> str:
+        names = [name for name, saved in self._saved.items() if saved == role_id]
+        known = names[0] if names else "id"
+        return f"<{known}>" if is_role_id(role_id) else f"<{known}, not base64 with a colon inside>"
+
+
+def _parse(answer: Response) -> dict[str, Any] | str:
+    """Return the JSON object in an answer's body, or a text that says what the body is instead."""
+    if not answer.body:
+        return "<empty>"
+    data = parse_json(answer.body)
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else "<not a JSON object>"
+
+
+# A service may answer anything, so each step into an answer checks its type.
+
+
+def _text(data: object, name: str) -> str:
+    value = cast("dict[str, object]", data).get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _object(data: object, name: str) -> object:
+    return cast("dict[str, object]", data).get(name) if isinstance(data, dict) else None
+
+
+def _objects(data: object, name: str) -> list[dict[str, Any]]:
+    items = _object(data, name)
+    if not isinstance(items, list):
+        return []
+    return [
+        cast("dict[str, Any]", item)
+        for item in cast("list[object]", items)
+        if isinstance(item, dict)
+    ]
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for member in cast("dict[str, object]", value).values():
+            yield from _strings(member)
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return datetime.fromisoformat(str(value)).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _differences(where: str, was: object, now: object) -> Iterator[tuple[str, str]]:
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        recorded, fake = cast("Mapping[str, Any]", was), cast("Mapping[str, Any]", now)
+        for name in sorted(recorded.keys() | fake.keys()):
+            missing = "<absent>"
+            yield from _differences(
+                f"{where}.{name}".lstrip("."), recorded.get(name, missing), fake.get(name, missing)
+            )
+    elif was != now:
+        yield where, f"{where} is {was!r} in the recording and {now!r} in the fake"

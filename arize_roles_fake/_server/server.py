@@ -1,0 +1,291 @@
+"""The account over HTTP, for clients that need a socket."""
+
+import asyncio
+import threading
+import zlib
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from email.utils import format_datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+from aiohttp import web
+
+from arize_roles_async._aiohttp.config import is_loopback
+from arize_roles_async._wire.wire import Request
+from arize_roles_fake._account import FakeAccount, Reply
+from arize_roles_fake._server.page import HEADERS, host_name, is_local_request, page
+from arize_roles_fake._service.wire import MAX_REQUEST, problem_response
+
+_POLL: Final = 0.02
+# Where this machine reaches a server that listens on every address.
+_REACHED_AT: Final[dict[Any, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+@asynccontextmanager
+async def serve(
+    account: FakeAccount,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allowed_hosts: Collection[str] | None = None,
+) -> AsyncGenerator[str]:
+    """Serve an account over HTTP for as long as the block runs.
+
+    ```python
+    async with serve(account) as url:
+        ...
+    ```
+
+    Args:
+        account: The account that answers; in-process clients may use the same one.
+        host: The address to listen on.
+        port: The port; 0 is any free one.
+        allowed_hosts: Names that a `Host` header may hold besides this machine's own. Requests with
+            another one are refused, so that no web page reaches the server under a name of its
+            own (DNS rebinding). Every name is allowed unless given.
+
+    Yields:
+        The URL of the server, for `AiohttpRolesClient(base_url=url)`.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+    listener = _Listener(account, allowed_hosts)
+    try:
+        yield await listener.listen(host, port)
+    finally:
+        await listener.close()
+
+
+_LAST_PORT: Final = (1 << 16) - 1
+
+
+class _Listener:
+    """A listening socket, and the handlers of its requests."""
+
+    def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
+        app = web.Application(client_max_size=MAX_REQUEST)
+        app.router.add_get("/", _Dashboard(account).handle)
+        # Every path: an ID may hold a newline, which a dot alone does not match.
+        app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            # aiohttp would decompress a bomb to its end, which blocks the event loop.
+            auto_decompress=False,
+            shutdown_timeout=1.0,
+        )
+        # Where it listens, once it does.
+        self._site: web.TCPSite
+        self._address: tuple[str, int]
+
+    async def listen(self, host: str, port: int) -> str:
+        """Accept connections, and return the URL."""
+        if not 0 <= port <= _LAST_PORT:
+            raise OSError(f"a port must be 0 to {_LAST_PORT}, not {port}")
+        if self._runner.server is None:
+            await self._runner.setup()
+        self._site = web.TCPSite(self._runner, host, port)
+        await self._site.start()
+        bound: Any = self._runner.addresses[0]
+        self._address = (host, bound[1])
+        address = _REACHED_AT.get(bound[0], str(bound[0]))
+        return f"http://{f'[{address}]' if ':' in address else address}:{bound[1]}"
+
+    async def refuse(self) -> None:
+        """Stop accepting connections, and drop the open ones."""
+        assert self._runner.server is not None  # noqa: S101 - it listens
+        await self._site.stop()
+        transports = [connection.transport for connection in self._runner.server.connections]
+        for transport in filter(None, transports):
+            transport.abort()
+
+    async def accept(self) -> None:
+        """Accept connections again, on the same port."""
+        await self.listen(*self._address)
+
+    async def close(self) -> None:
+        """Drop every connection, and free the port."""
+        await self._runner.cleanup()
+
+
+class RolesServer:
+    """A server in a thread of its own, for synchronous code and any event loop.
+
+    It can be entered once.
+
+    ```python
+    with RolesServer(account) as server:
+        ...
+    ```
+
+    Args:
+        account: The account that answers; a fresh one unless given.
+        host: The address to listen on.
+        port: The port; 0 is any free one.
+
+    Raises:
+        OSError: On entering: the address cannot be listened on.
+    """
+
+    url: str
+    """The URL of the server, once it runs."""
+
+    def __init__(
+        self, account: FakeAccount | None = None, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.account: FakeAccount = FakeAccount() if account is None else account
+        """The account that answers."""
+        self._address = (host, port)
+        self._ready: Future[str] = Future()
+        # What the thread makes, before it is ready.
+        self._stop: Callable[[], object]
+        self._listener: _Listener
+        self._loop: asyncio.AbstractEventLoop
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="arize-roles-server", daemon=True
+        )
+
+    @property
+    def api_key(self) -> str:
+        """The account's first API key."""
+        return self.account.api_key
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.url = self._ready.result()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self._stop()
+        self._thread.join()
+
+    @contextmanager
+    def refuse_connections(self) -> Generator[None]:
+        """Refuse new connections as long as the block runs, and drop the open ones.
+
+        A change that gets no connection raises a `RolesConnectionError`, which means that nothing
+        happened. One that is sent on a connection from before finds it dropped.
+
+        Raises:
+            OSError: On leaving: another program took the port.
+        """
+        self._run_in_loop(self._listener.refuse())
+        try:
+            yield
+        finally:
+            self._run_in_loop(self._listener.accept())
+
+    def _run_in_loop(self, action: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(action, self._loop).result()
+
+    async def _run(self) -> None:
+        stopped = asyncio.Event()
+        loop = self._loop = asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
+        self._listener = _Listener(self.account, None)
+        try:
+            self._ready.set_result(await self._listener.listen(*self._address))
+            await stopped.wait()
+        except Exception as error:  # noqa: BLE001 - `__enter__` raises it
+            self._ready.set_exception(error)
+        finally:
+            await self._listener.close()
+
+
+class _Dashboard:
+    """The account's page, for a browser on this machine."""
+
+    def __init__(self, account: FakeAccount) -> None:
+        self._account = account
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if not is_local_request(request.host, request.remote):
+            refused = problem_response(403, "only a browser on the same machine may see the page")
+            return web.Response(status=403, headers=refused.headers, body=refused.body)
+        return web.Response(headers=HEADERS, text=page(self._account))
+
+
+class _Handler:
+    """Every other request: the account answers it."""
+
+    def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
+        self._account = account
+        self._allowed_hosts = None
+        if allowed_hosts is not None:
+            self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._allowed_hosts is not None and not (
+            host_name(request.host) in self._allowed_hosts or is_loopback(host_name(request.host))
+        ):
+            return self._refused(403, "the Host header names another machine")
+        try:
+            body = await request.read()
+            if encoding := request.headers.get("Content-Encoding"):
+                body = _decompress(body, encoding)
+        except web.HTTPRequestEntityTooLarge:
+            return self._refused(413, "the body is too long")
+        except zlib.error:
+            return self._refused(400, "the body is not encoded as its Content-Encoding says")
+        reply = self._account.handle(
+            Request(
+                method=request.method,
+                target=request.raw_path,
+                headers=request.headers,
+                body=body or None,
+            )
+        )
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+        if reply.broken in {"silent", "unreachable"}:
+            while request.transport is not None:  # noqa: ASYNC110 - until the caller gives up
+                await asyncio.sleep(_POLL)
+        if reply.broken not in {None, "malformed"}:
+            return await _break_off(request, reply)
+        return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
+
+    def _refused(self, status: int, detail: str) -> web.Response:
+        """Return the answer to a request that does not get as far as the account."""
+        date = format_datetime(self._account.now(), usegmt=True)
+        refused = problem_response(status, detail, {"Connection": "close", "Date": date})
+        return web.Response(status=status, headers=refused.headers, body=refused.body)
+
+
+def _decompress(body: bytes, encoding: str) -> bytes:
+    """Return a body without its compression.
+
+    Raises:
+        HTTPRequestEntityTooLarge: It is longer than `MAX_REQUEST` then.
+        zlib.error: The encoding is not known, or the body is not valid in it.
+    """
+    wbits = {"gzip": 31, "deflate": 15}.get(encoding.strip().lower())
+    if wbits is None:
+        raise zlib.error
+    decompressor = zlib.decompressobj(wbits)
+    plain = decompressor.decompress(body, MAX_REQUEST + 1)
+    if len(plain) > MAX_REQUEST:
+        raise web.HTTPRequestEntityTooLarge(MAX_REQUEST, len(plain))
+    if not decompressor.eof:
+        raise zlib.error
+    return plain
+
+
+async def _break_off(request: web.Request, reply: Reply) -> web.StreamResponse:
+    """Drop the connection: before the first byte, or in the middle of the body."""
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    if reply.broken == "truncated":
+        response.content_length = len(reply.body) + 1
+        await response.prepare(request)
+        await response.write(reply.body[: len(reply.body) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return response

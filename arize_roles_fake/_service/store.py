@@ -1,0 +1,292 @@
+"""The roles of an account, by ID, by name and in order of age, with their bindings."""
+
+import base64
+import heapq
+import zlib
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from operator import itemgetter
+from typing import Final
+
+import attrs
+
+from arize_roles_async._values.models import Role
+from arize_roles_async._values.permissions import Permission
+
+_ADMINISTRATION: Final = ("ORGANIZATION", "ROLE", "ROLE_BINDING", "SERVICE_KEY", "USER")
+
+_VIEWS_PROJECTS: Final = (
+    Permission.PROJECT_READ,
+    Permission.PROJECT_SPAN_READ,
+    Permission.TRACE_VIEW_READ,
+    Permission.CUSTOM_METRIC_READ,
+    Permission.EVALUATOR_READ,
+    Permission.PROJECT_EVAL_TASK_READ,
+)
+_EDITS_PROJECTS: Final = (
+    *_VIEWS_PROJECTS,
+    Permission.PROJECT_SPAN_CREATE,
+    Permission.PROJECT_SPAN_UPDATE,
+    Permission.PROJECT_SPAN_ANNOTATE,
+    Permission.PROJECT_EVAL_TASK_CREATE,
+    Permission.PROJECT_EVAL_TASK_UPDATE,
+    Permission.PROJECT_EVAL_TASK_DELETE,
+)
+
+
+def role_id(number: int) -> str:
+    """Return the ID of the role with a number, the same in every run."""
+    letters = zlib.crc32(str(number).encode()).to_bytes(4)
+    tail = "".join(chr(ord("a") + byte % 26) for byte in letters)
+    return base64.b64encode(f"Role:{number}:{tail}".encode()).decode()
+
+
+# The names are the documentation's, and so are Annotator's description and permissions. What the
+# others may do is not published in detail: their permissions are ours.
+_PREDEFINED: Final = tuple(
+    (role_id(number), name, description, permissions)
+    for number, (name, description, permissions) in enumerate(
+        (
+            ("Admin", None, tuple(Permission)),
+            ("Member", None, tuple(p for p in Permission if p.resource not in _ADMINISTRATION)),
+            ("Read-only", None, tuple(p for p in Permission if p.action == "READ")),
+            (
+                "Annotator",
+                "Can access annotation queues.",
+                (
+                    Permission.QUEUE_READ,
+                    Permission.QUEUE_RECORD_READ,
+                    Permission.QUEUE_RECORD_ANNOTATE,
+                ),
+            ),
+            ("Project Viewer", None, _VIEWS_PROJECTS),
+            ("Project Editor", None, _EDITS_PROJECTS),
+            (
+                "Project Admin",
+                None,
+                (*_EDITS_PROJECTS, Permission.PROJECT_DELETE, Permission.PROJECT_RESTRICT),
+            ),
+        ),
+        start=1,
+    )
+)
+
+
+def predefined_roles(now: datetime) -> list[Role]:
+    """Return the roles that every account has unless a test leaves them out, oldest first."""
+    return [
+        Role(
+            id=role_id,
+            name=name,
+            description=description,
+            permissions=permissions,
+            is_predefined=True,
+            created_at=now,
+            updated_at=now,
+        )
+        for role_id, name, description, permissions in _PREDEFINED
+    ]
+
+
+@attrs.frozen(kw_only=True)
+class Binding:
+    """A role binding: one user has one role on one space or project."""
+
+    role_id: str
+    """The ID of the role."""
+    user: str
+    """Who has it: an ID, an email address, or any other text."""
+    resource: str
+    """On which space or project; any text."""
+
+
+Position = tuple[datetime, int]
+"""The place of a role in a list: when it was created, then its number."""
+
+_Item = tuple[Position, str]
+_CHUNK: Final = 512
+
+
+class RoleStore:
+    """Roles with unique IDs and names; no operation slows down with their number.
+
+    Args:
+        fold: Returns the same text for names that count as the same.
+    """
+
+    def __init__(self, fold: Callable[[str], str]) -> None:
+        self._fold = fold
+        self._roles: dict[str, Role] = {}
+        self._ids: dict[str, str] = {}
+        self._positions: dict[str, Position] = {}
+        self._sorted = {True: _SortedIds(), False: _SortedIds()}
+        self._bindings: dict[str, tuple[Binding, ...]] = {}
+        self._kept_names: dict[str, str] = {}
+        self.created: int = 0
+        """How many roles were ever added, which numbers them."""
+
+    def __len__(self) -> int:
+        return len(self._roles)
+
+    def by_id(self, role_id: str) -> Role | None:
+        """Return the role with this ID, or None."""
+        return self._roles.get(role_id)
+
+    def by_name(self, name: str) -> Role | None:
+        """Return the role with this name, or None."""
+        role_id = self._ids.get(self._fold(name))
+        return None if role_id is None else self._roles[role_id]
+
+    def count(self, *, is_predefined: bool) -> int:
+        """Return how many roles there are of one kind."""
+        return len(self._sorted[is_predefined])
+
+    def iter_after(
+        self, position: Position | None, *, is_predefined: bool | None, newest_first: bool = True
+    ) -> Iterator[tuple[Position, Role]]:
+        """Yield the roles that come after `position` in a list, or all, of one kind or of both."""
+        if is_predefined is None:
+            kinds = list(self._sorted.values())
+        else:
+            kinds = [self._sorted[is_predefined]]
+        if newest_first:
+            items = heapq.merge(*(ids.iter_older(position) for ids in kinds), reverse=True)
+        else:
+            items = heapq.merge(*(ids.iter_newer(position) for ids in kinds))
+        return ((where, self._roles[role_id]) for where, role_id in items)
+
+    def next_id(self) -> str:
+        """Return the ID that the next role gets, the same in every run."""
+        chosen = role_id(self.created + 1)
+        while chosen in self._roles:  # A test gave this ID to a role.
+            self.created += 1
+            chosen = role_id(self.created + 1)
+        return chosen
+
+    def add(self, role: Role) -> None:
+        """Add a role whose ID and name are free."""
+        self.created += 1
+        self._roles[role.id] = role
+        self._ids[self._fold(role.name)] = role.id
+        position = self._positions[role.id] = (role.created_at, self.created)
+        self._sorted[role.is_predefined].add((position, role.id))
+
+    def replace(self, role: Role, changed: Role) -> None:
+        """Replace `role` by `changed`, which has the same ID."""
+        del self._ids[self._fold(role.name)]
+        self._ids[self._fold(changed.name)] = changed.id
+        self._roles[changed.id] = changed
+
+    def remove(self, role: Role) -> None:
+        """Remove a role, with its bindings; its name is free again."""
+        del self._roles[role.id]
+        del self._ids[self._fold(role.name)]
+        self._bindings.pop(role.id, None)
+        self._sorted[role.is_predefined].remove((self._positions.pop(role.id), role.id))
+
+    # The names of deleted roles, for a service that does not accept them again
+
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """The names that no new role may have although no role has them."""
+        return tuple(self._kept_names.values())
+
+    def keep_name(self, name: str) -> None:
+        """Refuse a name from now on."""
+        self._kept_names[self._fold(name)] = name
+
+    def is_kept(self, name: str) -> bool:
+        """Whether no new role may have a name although no role has it."""
+        return self._fold(name) in self._kept_names
+
+    # Bindings
+
+    def bindings(self, role_id: str) -> tuple[Binding, ...]:
+        """Return the bindings of a role, in the order in which they were made."""
+        return self._bindings.get(role_id, ())
+
+    def bind(self, binding: Binding) -> None:
+        """Add a binding."""
+        self._bindings[binding.role_id] = (*self.bindings(binding.role_id), binding)
+
+    def unbind(self, binding: Binding) -> None:
+        """Remove a binding."""
+        others = tuple(each for each in self.bindings(binding.role_id) if each != binding)
+        self._bindings[binding.role_id] = others
+
+    def copy(self) -> "RoleStore":
+        """Return a store of its own with the same roles."""
+        other = RoleStore(self._fold)
+        other._roles, other._ids = self._roles.copy(), self._ids.copy()
+        other._positions = self._positions.copy()
+        other._sorted = {kind: ids.copy() for kind, ids in self._sorted.items()}
+        other._bindings = self._bindings.copy()
+        other._kept_names = self._kept_names.copy()
+        other.created = self.created
+        return other
+
+
+class _SortedIds:
+    """Role IDs in order of age, in chunks: a change moves the items of one chunk only."""
+
+    def __init__(self) -> None:
+        self._chunks: list[list[_Item]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, item: "_Item") -> None:
+        self._count += 1
+        if not self._chunks:
+            self._chunks.append([item])
+            return
+        index = min(self._chunk_of(item), len(self._chunks) - 1)
+        chunk = self._chunks[index]
+        insort(chunk, item)
+        if len(chunk) > _CHUNK:
+            half = len(chunk) // 2
+            self._chunks[index : index + 1] = [chunk[:half], chunk[half:]]
+
+    def remove(self, item: "_Item") -> None:
+        self._count -= 1
+        index = self._chunk_of(item)
+        chunk = self._chunks[index]
+        del chunk[bisect_left(chunk, item)]
+        if not chunk:
+            del self._chunks[index]
+
+    def iter_older(self, position: Position | None) -> Iterator["_Item"]:
+        """Yield the items that are older than `position`, or all, newest first."""
+        chunks = self._chunks
+        if position is None:
+            last, end = len(chunks) - 1, None
+        else:
+            bound = (position, "")
+            last = min(self._chunk_of(bound), len(chunks) - 1)
+            end = bisect_left(chunks[last], bound) if chunks else None
+        for index in range(last, -1, -1):
+            yield from reversed(chunks[index][:end] if index == last else chunks[index])
+
+    def iter_newer(self, position: Position | None) -> Iterator["_Item"]:
+        """Yield the items that are newer than `position`, or all, oldest first."""
+        if position is None:
+            first, start = 0, 0
+        else:
+            # No ID sorts after this one.
+            bound = (position, "\U0010ffff")
+            first = self._chunk_of(bound)
+            start = bisect_right(self._chunks[first], bound) if first < len(self._chunks) else 0
+        for index in range(first, len(self._chunks)):
+            yield from self._chunks[index][start if index == first else 0 :]
+
+    def copy(self) -> "_SortedIds":
+        other = _SortedIds()
+        other._chunks = [chunk.copy() for chunk in self._chunks]
+        other._count = self._count
+        return other
+
+    def _chunk_of(self, item: "_Item") -> int:
+        """Return which chunk an item belongs to; past the last where it is newer than all."""
+        return bisect_left(self._chunks, item, key=itemgetter(-1))

@@ -1,0 +1,216 @@
+"""The service's half of the wire: requests in, roles, pages and problem documents out."""
+
+import functools
+import re
+from collections.abc import Container, Iterable, Mapping
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from arize_roles_async._values import json as _json
+from arize_roles_async._values.error_details import Violation
+from arize_roles_async._values.errors import ValidationError, validation_error
+from arize_roles_async._values.models import Role
+from arize_roles_async._values.permissions import Permission, UnknownPermission
+from arize_roles_async._values.requests import (
+    CreateRole,
+    ListRoles,
+    UpdateRole,
+    normalize_permissions,
+)
+from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.wire import ROLES_PATH, Response
+
+MAX_REQUEST: Final = 256 * 1024
+"""The most bytes of a body that are read; every permission and the longest texts take 20,000."""
+
+_MAX_NAME: Final = 60
+
+
+def decode_list(query: str) -> ListRoles:
+    """Return the page that a query string asks for.
+
+    Raises:
+        ValidationError: A parameter breaks its rule. Unknown ones are ignored.
+    """
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    names = ListRoles.__struct_fields__
+    arguments: dict[str, Any] = {name: given[name] for name in names if name in given}
+    if "limit" in given and re.fullmatch(r"-?[0-9]{1,9}", given["limit"]):
+        arguments["limit"] = int(given["limit"])
+    if given.get("is_predefined") in {"true", "false"}:
+        arguments["is_predefined"] = given["is_predefined"] == "true"
+    return ListRoles(**arguments)
+
+
+class InvalidBodyError(ValidationError):
+    """A body is valid JSON and breaks a rule."""
+
+
+_B = TypeVar("_B", CreateRole, UpdateRole)
+
+
+def decode_body(
+    model: type[_B],
+    body: bytes,
+    extra_permissions: Container[str],
+    *,
+    duplicates: bool,
+) -> _B:
+    """Return what a body asks for: a role to create, or changes to one.
+
+    Args:
+        model: Which of the two.
+        body: What was sent.
+        extra_permissions: Identifiers that the service knows and this version of the library does
+            not.
+        duplicates: Whether a permission may be named twice.
+
+    Raises:
+        InvalidBodyError: The body breaks a rule; it names each.
+        ValidationError: The body is not valid JSON.
+    """
+    return _build(model, _parse_object(body, duplicates=duplicates), extra_permissions)
+
+
+def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
+    try:
+        data = _json.parse_json(body)
+    except ValueError as error:
+        raise validation_error(("body", str(error))) from error
+    if not isinstance(data, dict):
+        raise InvalidBodyError(violations=(Violation("body", "must be an object"),))
+    given = cast("dict[str, Any]", data)
+    permissions = given.get("permissions")
+    if not duplicates and isinstance(permissions, list):
+        texts = [each for each in cast("list[object]", permissions) if isinstance(each, str)]
+        if len(set(texts)) < len(texts):
+            raise InvalidBodyError(
+                violations=(Violation("permissions", "must not hold one permission twice"),)
+            )
+    return given
+
+
+def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[str]) -> _B:
+    known, required = _fields(model)
+    missing = [name for name in required if name not in given]
+    extra = [one_line(name, _MAX_NAME) for name in given if name not in known]
+    violations = [Violation(name, "cannot be set by a caller") for name in extra]
+    violations += [Violation(name, "is required") for name in missing]
+    arguments = {name: given[name] for name in known if name in given}
+    if isinstance(arguments.get("permissions"), list):
+        arguments["permissions"] = normalize_permissions(
+            UnknownPermission(p) if isinstance(p, str) and p in extra_permissions else p
+            for p in arguments["permissions"]
+        )
+    try:
+        # With placeholders for what is missing, the rest is checked in the same pass.
+        placeholders: dict[str, Any] = {"name": "-", "permissions": (Permission.ROLE_READ,)}
+        made = model(**{name: placeholders[name] for name in missing}, **arguments)
+    except ValidationError as error:
+        violations += error.violations
+    else:
+        if not violations:
+            return made
+    raise InvalidBodyError(violations=tuple(violations))
+
+
+@functools.cache
+def _fields(model: type[CreateRole | UpdateRole]) -> tuple[list[str], list[str]]:
+    """Return the names of all fields of a body, and of those that it must have."""
+    fields = msgspec.structs.fields(model)
+    return [field.name for field in fields], [field.name for field in fields if field.required]
+
+
+@functools.lru_cache(maxsize=1024)  # Unquoting takes longer than finding the role.
+def parse_role_id(path: str) -> str:
+    """Return the ID in a role's path, which `role_path` put there."""
+    return unquote(path.removeprefix(f"{ROLES_PATH}/"), errors="surrogateescape")
+
+
+def parse_json(body: bytes | None) -> object:
+    """Return the JSON of a body, an empty object for no body, or the bytes of invalid JSON."""
+    try:
+        return _json.parse_json(body or b"{}")
+    except ValueError:
+        return body
+
+
+_DOCS: Final = "https://arize.com/docs/ax/rest-reference/errors"
+TITLES: Final = {
+    400: "Invalid request parameters",
+    401: "Authentication required",
+    403: "Access forbidden",
+    404: "Resource not found",
+    405: "Method not allowed",
+    409: "Resource conflict",
+    413: "Payload too large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Entity",
+    429: "Rate limit exceeded",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+"""The titles that the reference shows, and HTTP's own for statuses that it does not document."""
+_ANCHORS: Final = {
+    400: "invalid-request",
+    401: "authentication-required",
+    403: "access-forbidden",
+    404: "resource-not-found",
+    409: "resource-conflict",
+    422: "unprocessable-entity",
+    429: "rate-limit-exceeded",
+    503: "service-unavailable",
+}
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]:
+    """Return a role as the service writes it, without the members that have no value."""
+    members: dict[str, Any] = {"id": role.id, "name": role.name}
+    if role.description is not None:
+        members["description"] = role.description
+    if with_permissions and role.permissions is not None:
+        members["permissions"] = role.permissions
+    members["is_predefined"] = role.is_predefined
+    members["created_at"] = role.created_at
+    members["updated_at"] = role.updated_at
+    return members
+
+
+def role_response(status: int, role: Role, *, with_permissions: bool) -> Response:
+    """Return the answer that holds one role."""
+    return _json_response(status, role_members(role, with_permissions=with_permissions))
+
+
+def page_response(roles: Iterable[Role], next_cursor: str | None) -> Response:
+    """Return the answer that holds a page; with a cursor, more follows."""
+    pagination: dict[str, Any] = {"has_more": next_cursor is not None}
+    if next_cursor is not None:
+        pagination["next_cursor"] = next_cursor
+    each = [role_members(role) for role in roles]
+    return _json_response(200, {"roles": each, "pagination": pagination})
+
+
+def _json_response(status: int, data: object) -> Response:
+    return Response(status=status, headers=_JSON, body=msgspec.json.encode(data, enc_hook=str))
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, object] | None = None,
+) -> Response:
+    """Return a failure as a problem document; `members` are those a 403 may add."""
+    problem: dict[str, object] = {"title": TITLES.get(status, f"Status {status}"), "status": status}
+    if status in _ANCHORS:
+        problem["type"] = f"{_DOCS}#{_ANCHORS[status]}"
+    return Response(
+        status=status,
+        headers={"Content-Type": "application/problem+json", **(headers or {})},
+        body=msgspec.json.encode({**problem, "detail": detail, **(members or {})}),
+    )

@@ -1,0 +1,113 @@
+"""The log of an account's calls, bounded in entries and in bytes."""
+
+from collections import deque
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import attrs
+
+from arize_roles_async._wire.wire import Request
+from arize_roles_fake._service.wire import TITLES, parse_json, parse_role_id
+from arize_roles_fake._testing.faults import ON_ONE, Breakage
+
+_MAX_TEXT = 600
+
+
+@attrs.frozen(kw_only=True)
+class LoggedCall:
+    """One request to an account, as its log keeps it."""
+
+    operation: str
+    """`list`, `get`, `create`, `update`, `delete`; of anything else, the method and path."""
+    role: str | None
+    """The name that the role of the call had then; None where there was no such role."""
+    api_key: str = attrs.field(repr=False)
+    outcome: int | Breakage
+    """The status of the answer, or how the attempt failed without one."""
+    duration: float
+    """Seconds that the answer took, on the account's clock."""
+    attempt: int
+    """Which attempt of a call it was, from 1; 1 for clients that do not say."""
+    at: datetime
+    """When the request came, on the account's clock."""
+    request: Request = attrs.field(repr=False, eq=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the call: the ID, the fields of the body, the query's parameters."""
+        path, _, query = self.request.target.partition("?")
+        given: dict[str, Any] = {name: _plain(name, value) for name, value in parse_qsl(query)}
+        if self.operation in ON_ONE:
+            given["role_id"] = parse_role_id(path)
+        body = parse_json(self.request.body)
+        return given | (body if isinstance(body, dict) else {"body": body})
+
+    def __str__(self) -> str:
+        pairs = (f"{_printable(name)}={value!r}" for name, value in self.arguments.items())
+        arguments = _shortened(", ".join(pairs))
+        about = f" {self.role!r}" if self.role is not None and self.operation != "create" else ""
+        outcome = str(self.outcome)
+        if isinstance(self.outcome, int) and self.outcome in TITLES:
+            outcome += f" {TITLES[self.outcome]}"
+        tail = "" if self.attempt == 1 else f", attempt {self.attempt}"
+        tail += f", {self.duration:g} s" if self.duration else ""
+        operation = _shortened(_printable(self.operation))
+        return f"{operation}({arguments}){_shortened(about)} -> {outcome}{tail}"
+
+
+class CallLog:
+    """The newest calls of an account.
+
+    Args:
+        max_calls: How many it keeps.
+        max_bytes: How many bytes of requests it keeps.
+    """
+
+    def __init__(self, max_calls: int, max_bytes: int) -> None:
+        self._max_calls = max_calls
+        self._max_bytes = max_bytes
+        # Plain tuples: most entries are never read, and making a `LoggedCall` takes longer.
+        self._rows: deque[tuple[Any, ...]] = deque()
+        self._bytes = 0
+        self.total: int = 0
+        """How many calls there have been."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, *row: Any) -> None:  # noqa: ANN401 - the fields of a logged call, in order
+        """Add a call, and drop the oldest ones that exceed the bounds."""
+        request: Request = row[-1]
+        size = len(request.target) + len(request.body or b"")
+        for name, value in request.headers.items():
+            size += len(name) + len(value)
+        self.total += 1
+        self._bytes += size
+        self._rows.append((size, row))
+        while self._rows and (len(self._rows) > self._max_calls or self._bytes > self._max_bytes):
+            self._bytes -= self._rows.popleft()[0]
+
+    def calls(self) -> tuple[LoggedCall, ...]:
+        """Return the calls that are kept, oldest first."""
+        names = [field.name for field in attrs.fields(LoggedCall)]
+        return tuple(LoggedCall(**dict(zip(names, row, strict=True))) for _, row in self._rows)
+
+    def clear(self) -> None:
+        """Forget every call."""
+        self._rows.clear()
+        self._bytes = 0
+
+
+def _plain(name: str, value: str) -> object:
+    if name == "limit" and value.isascii() and value.isdecimal():
+        return int(value) if len(value) < 10 else value  # noqa: PLR2004 - no limit is longer
+    return {"true": True, "false": False}.get(value, value) if name == "is_predefined" else value
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"

@@ -1,0 +1,409 @@
+"""What goes wrong in an account: scripted failures, latency, a rate limit."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Container, Mapping
+from datetime import datetime
+from typing import Any, Final, Literal, cast, get_args
+
+import attrs
+
+from arize_roles_async._values.errors import (
+    STATUS_ERRORS,
+    ClientStateError,
+    ConfigurationError,
+    InvalidResponseError,
+    MissingExtraError,
+    OutcomeUnknownError,
+    RoleRenamedError,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    ServerError,
+    StatusError,
+    ValidationError,
+)
+from arize_roles_async._values.requests import is_role_id, text_rule, unicode_rule
+from arize_roles_async._values.text import quoted
+from arize_roles_async._wire.wire import Request, Response
+from arize_roles_fake._service.wire import page_response, problem_response
+
+Operation = Literal["list", "get", "create", "update", "delete"]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+ON_ONE: Final = frozenset({"get", "update", "delete"})
+_READS: Final = frozenset({"list", "get"})
+_CHANGES: Final = frozenset({"create", "update", "delete"})
+
+Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
+"""How an attempt can fail without a status:
+
+- `lost`: the connection drops and no answer comes.
+- `truncated`: the answer breaks off in its body.
+- `malformed`: the answer's body is not JSON.
+- `silent`: no answer comes, and the connection stays open until the caller's limit.
+- `refused`: no connection can be made, so nothing is sent.
+- `unreachable`: making the connection takes longer than the caller's limit, so nothing is sent.
+"""
+
+When = Literal["before", "after"]
+"""Whether the account fails before it does what it was asked, or after it did."""
+
+_NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
+_MOST_SECONDS: Final = 10**15
+"""Of a `Retry-After`; past any wait, and Python writes it."""
+_NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
+_NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
+_MEMBERS: Final[dict[str, type]] = {
+    "instance": str,
+    "entitlement": str,
+    "limit": int,
+    "current_count": int,
+    "required_plan": str,
+}
+"""The members of a problem document that a test can give, with their types."""
+
+_FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
+    **{error: status for status, error in STATUS_ERRORS.items()},
+    ServerError: 503,
+    RolesConnectionError: "refused",
+    RolesTimeoutError: "unreachable",
+    OutcomeUnknownError: "lost",
+    InvalidResponseError: "malformed",
+}
+"""What makes a client raise each error class."""
+
+_NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
+    RolesError: "it is the base of all errors; give one of its subclasses",
+    StatusError: "give the status, such as 418",
+    ValidationError: "a call raises it if an argument breaks a rule, and sends nothing",
+    ConfigurationError: "a client raises it if it is made with wrong arguments",
+    ClientStateError: "a client raises it once it is closed",
+    MissingExtraError: "a conversion raises it if a package is not installed",
+    RoleRenamedError: (
+        "an update by name raises it if another client renames the role once the call has listed "
+        "it; slow_down gives it the time to"
+    ),
+}
+"""How a test gets the error classes that no answer leads to."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class Fault:
+    """A failure that was scripted with `FakeAccount.fail`."""
+
+    operation: Operation | Literal["any"]
+    failure: int | Breakage
+    times: int | None
+    after: int
+    every_attempt: bool
+    retry_after: int | str | None
+    when: When
+    role: str | None
+    detail: str
+    members: Mapping[str, object]
+    fired: int = 0
+    """How many requests it made fail."""
+    _seen: int = attrs.field(default=0, init=False)
+    _struck: int = attrs.field(default=0, init=False)
+    _struck_at: Counter[tuple[object, int]] = attrs.field(
+        factory=Counter[tuple[object, int]], init=False
+    )
+
+    def __str__(self) -> str:
+        often = "every time" if self.times is None else _count(self.times, "time")
+        text = f"{self.operation} fails with {self.failure}, {often}"
+        text += ", every attempt" if self.every_attempt else ""
+        text += f" after {self.after}" if self.after else ""
+        text += f", for the role {self.role!r}" if self.role is not None else ""
+        return f"{text}: struck {_count(self.fired, 'request')}"
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it has struck less often than scripted; without a number, not even once."""
+        return self._struck < (1 if self.times is None else self.times)
+
+    def is_due(
+        self, operation: str, subjects: Container[str | None], request: Request, attempt: int
+    ) -> bool:
+        """Count a request, and return whether this fault is due to make it fail."""
+        if self.operation not in {operation, "any"} or operation not in OPERATIONS:
+            return False
+        if operation == "delete" and self.failure in _NEED_A_BODY:
+            return False
+        if self.role is not None and self.role not in subjects:
+            return False
+        if self.every_attempt and attempt > 1:
+            # Of equal calls at the same moment, as many go on failing as have failed so far.
+            return self._struck_at[_identity(request), attempt - 1] > 0
+        self._seen += 1
+        return self._seen > self.after and (self.times is None or self._struck < self.times)
+
+    def strike(self, request: Request, attempt: int) -> None:
+        """Count a request that this fault makes fail."""
+        self.fired += 1
+        if attempt == 1 or not self.every_attempt:
+            self._struck += 1
+        if self.every_attempt:
+            self._struck_at[_identity(request), attempt - 1] -= 1
+            self._struck_at[_identity(request), attempt] += 1
+
+    def apply(self, answer: Response | None) -> tuple[Response, Breakage | None]:
+        """Return the answer as this fault changes it, and how it breaks on the way.
+
+        Args:
+            answer: The account's own answer; None if the fault strikes before there is one.
+        """
+        if isinstance(self.failure, int):
+            headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+            return problem_response(self.failure, self.detail, headers, self.members), None
+        answer = answer or page_response((), None)
+        if self.failure == "malformed":
+            answer = Response(
+                status=answer.status, headers=answer.headers, body=b"<html>not JSON</html>"
+            )
+        return answer, self.failure
+
+
+def _identity(request: Request) -> object:
+    return request.method, request.target, request.body
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def make_fault(
+    operation: str,
+    failure: int | type[RolesError] | str,
+    *,
+    times: int | None,
+    after: int,
+    every_attempt: bool | None,
+    retry_after: int | str | None,
+    when: str,
+    role: str | None,
+    detail: str | None,
+    members: Mapping[str, object],
+) -> Fault:
+    """Return the fault that the arguments script.
+
+    Raises:
+        ValueError: They contradict one another, or the fault could never strike. The message
+            names every reason.
+    """
+    for argument, text in (("operation", operation), ("role", role), ("detail", detail)):
+        if text not in (None, "") and (message := text_rule(text)) is not None:
+            raise ValueError(f"{argument} {message}")
+    name = failure.__name__ if isinstance(failure, type) else repr(failure)
+    means = _FAILURES.get(failure) if isinstance(failure, type) else failure
+    flaws = [
+        why
+        for is_wrong, why in (
+            (
+                operation not in {*OPERATIONS, "any"},
+                f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}",
+            ),
+            (means not in get_args(Breakage) and not _is_failing(means), _not_a_failure(failure)),
+            (
+                times is not None and not _is_count(times, least=1),
+                f"times must be an integer of 1 or more, not {quoted(times)}",
+            ),
+            (
+                not _is_count(after, least=0),
+                f"after must be an integer of 0 or more, not {quoted(after)}",
+            ),
+            (when not in get_args(When), f"when must be before or after, not {when!r}"),
+            (
+                when == "after" and means in _NOT_CONNECTED,
+                (
+                    f"{name} means that nothing was sent, so when must be before; "
+                    "'lost' drops the connection after the account did its work"
+                ),
+            ),
+            (
+                retry_after is not None and means not in {429, 503},
+                f"retry_after goes with 429 and 503, not with {name}",
+            ),
+            (
+                not isinstance(retry_after, str | None)
+                and not (_is_count(retry_after, least=0) and retry_after < _MOST_SECONDS),
+                f"retry_after must be 0 or more, or a date as text, not {quoted(retry_after)}",
+            ),
+            (bool(members) and means != 403, f"only a 403 has plan members, not {name}"),  # noqa: PLR2004
+            (
+                not members.keys() <= _MEMBERS.keys(),
+                f"a problem document has no {', '.join(sorted(members.keys() - _MEMBERS))}",
+            ),
+            *(
+                (
+                    not _is_member(value, _MEMBERS.get(name, object)),
+                    f"{name} must be of type {_MEMBERS.get(name, object).__name__}",
+                )
+                for name, value in members.items()
+            ),
+            (
+                means == 407,  # noqa: PLR2004 - as the message says
+                "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
+            ),
+            (role is not None and operation == "list", "a list is not about one role"),
+            (
+                role is not None and operation == "create" and is_role_id(role),
+                _NO_ID_YET,
+            ),
+            (
+                operation == "delete" and means in _NEED_A_BODY,
+                f"the answer to a delete has no body, so it cannot be {name}",
+            ),
+            (
+                failure is InvalidResponseError and operation in _CHANGES,
+                (
+                    f"{operation} never raises it: a client that cannot read the answer to a "
+                    "change looks at the account; 'malformed' scripts such an answer"
+                ),
+            ),
+            (
+                failure is OutcomeUnknownError and operation in {*_READS, "any"},
+                f"{operation} never raises it: only a change has an unknown outcome",
+            ),
+        )
+        if is_wrong
+    ]
+    if flaws:
+        raise ValueError("this fault would never strike: " + "; ".join(flaws))
+    return Fault(
+        operation=cast("Operation", operation),
+        failure=cast("int | Breakage", means),
+        times=times,
+        after=after,
+        every_attempt=isinstance(failure, type) if every_attempt is None else every_attempt,
+        retry_after=retry_after,
+        when=cast("When", when),
+        role=role,
+        detail=detail or "scripted by the test",
+        members=members,
+    )
+
+
+def _is_member(value: object, expected: type) -> bool:
+    if not isinstance(value, expected) or isinstance(value, bool):
+        return False
+    return not isinstance(value, str) or unicode_rule(value) is None
+
+
+def _is_count(number: object, *, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
+
+
+def _is_failing(status: object) -> bool:
+    return type(status) is int and 400 <= status <= 599  # noqa: PLR2004 - failures, as in RFC 9110
+
+
+def _not_a_failure(failure: object) -> str:
+    how = _NOT_SCRIPTED.get(failure) if isinstance(failure, type) else None
+    if isinstance(failure, type) and how is not None:
+        return f"no answer leads to {failure.__name__}: {how}"
+    name = failure.__name__ if isinstance(failure, type) else repr(failure)
+    return (
+        "failure must be a status of 400 to 599, the class of an error that an answer leads to, "
+        f"or one of {', '.join(get_args(Breakage))}, not {name}"
+    )
+
+
+def parse_fault(text: str) -> dict[str, Any]:
+    """Return the arguments of `FakeAccount.fail` that a line of text stands for.
+
+    Args:
+        text: `OPERATION:FAILURE`, where the failure may be the name of an error class; then any of
+            `,times=N` (or `always`), `,after=N`, `,every_attempt`, `,when=before|after`,
+            `,retry_after=SECONDS` and, at the end, `,role=NAME`: a role's name may hold commas.
+
+    Raises:
+        ValueError: The text is not in this form.
+    """
+    text, has_role, role = text.partition(",role=")
+    what, *options = text.split(",")
+    operation, _, failure = what.partition(":")
+    classes = {each.__name__: each for each in (*_FAILURES, *_NOT_SCRIPTED)}
+    arguments: dict[str, Any] = {
+        "operation": operation,
+        "failure": int(failure) if failure.isdecimal() else classes.get(failure, failure),
+    }
+    if has_role:
+        arguments["role"] = role
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "when":
+            arguments[name] = value
+        elif option == "every_attempt":
+            arguments[name] = True
+        elif name == "times" and value == "always":
+            arguments[name] = None
+        elif name in {"times", "after", "retry_after"} and value.isdecimal():
+            arguments[name] = int(value)
+        else:
+            raise ValueError(f"{option!r} is not a fault option")
+    return arguments
+
+
+class Latency:
+    """How long some answers take: fixed, or drawn evenly between two bounds."""
+
+    def __init__(
+        self, seconds: float, up_to: float | None, seed: int, operation: str, role: str | None
+    ) -> None:
+        high = seconds if up_to is None else up_to
+        if not 0.0 <= seconds <= high < math.inf:
+            raise ValueError(
+                f"latency must be 0 or more, and up_to no less, not {seconds} and {up_to}"
+            )
+        if operation not in {*OPERATIONS, "any"}:
+            raise ValueError(
+                f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}"
+            )
+        if operation == "list" and role is not None:
+            raise ValueError("a list is not about one role")
+        if operation == "create" and role is not None and is_role_id(role):
+            raise ValueError(_NO_ID_YET)
+        self._low = seconds
+        self._high = high
+        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self.scope = (operation, role)
+        """The operation and the role that it is about."""
+
+    def matches(self, operation: str, subjects: Container[str | None]) -> bool:
+        """Whether this latency is that of a request's answer."""
+        chosen, role = self.scope
+        return chosen in {operation, "any"} and (role is None or role in subjects)
+
+    def draw(self) -> float:
+        """Return how long the next answer takes, in seconds."""
+        return self._random.uniform(self._low, self._high)
+
+
+class TokenBucket:
+    """A rate limit: a number of calls a second, and a burst at once.
+
+    It keeps the moment at which the bucket is full again, so that rounding does not add up.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        is_number = isinstance(cast("object", per_second), int | float)
+        if not (is_number and 0.0 < per_second < math.inf) or not _is_count(burst, least=1):
+            raise ValueError("per_second must be above 0, and burst an integer of 1 or more")
+        self._refill = 1.0 / per_second
+        self._capacity = self._refill * burst
+        self._began: datetime | None = None
+        self._full_at = 0.0
+
+    def wait(self, now: datetime) -> float:
+        """Take a token and return 0, or return the seconds until there is one."""
+        self._began = self._began or now
+        seconds = (now - self._began).total_seconds()
+        full_at = max(self._full_at, seconds) + self._refill
+        lacking = full_at - seconds - self._capacity
+        # The clock has a resolution of a microsecond, so less than that is rounding.
+        if lacking > 1e-6:  # noqa: PLR2004
+            return lacking
+        self._full_at = full_at
+        return 0.0

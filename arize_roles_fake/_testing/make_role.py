@@ -1,0 +1,82 @@
+"""Roles for tests that need one and no account."""
+
+import base64
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from arize_roles_async._values.models import Role
+from arize_roles_async._values.permissions import AnyPermission, any_permission
+
+_CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_role(
+    *,
+    name: str = "Role",
+    permissions: Iterable[AnyPermission | str] | None = ("PROJECT_READ",),
+    description: str | None = None,
+    is_predefined: bool = False,
+    id: str | None = None,
+    created_at: datetime = _CREATED,
+    updated_at: datetime | None = None,
+) -> Role:
+    """Return a role as a client returns it, for code under test that takes one.
+
+    ```python
+    role = make_role(name="AI Engineer")
+    assert role.permissions == (Permission.PROJECT_READ,)
+    ```
+
+    The same arguments make equal roles. `FakeAccount.add_role` puts one into an account.
+
+    Args:
+        name: Its name.
+        permissions: Any identifiers; None for a role whose permissions were withheld.
+        description: Its description.
+        is_predefined: Whether it is the system's own.
+        id: Its ID; made from the name unless given.
+        created_at: When it was created, timezone-aware.
+        updated_at: When it last changed; `created_at` unless given.
+
+    Raises:
+        ValueError: A text cannot be sent, or a timestamp is naive.
+        TypeError: `permissions` is one string.
+    """
+    held = None
+    if permissions is not None:
+        held = tuple(any_permission(str(each)) for each in reject_string(permissions))
+    check_values(
+        (created_at, updated_at or created_at), (name, description or "", id or "", *(held or ()))
+    )
+    number = zlib.crc32(name.encode())
+    return Role(
+        id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,
+        name=name,
+        description=description,
+        permissions=held,
+        is_predefined=is_predefined,
+        created_at=created_at,
+        updated_at=updated_at or created_at,
+    )
+
+
+def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
+    """Return the permissions, or raise `TypeError` if they are one string."""
+    # A string is an iterable of strings too, so no type checker sees the slip.
+    if isinstance(permissions, str | bytes):
+        raise TypeError(
+            f"permissions must be a set or another iterable, not the string {permissions!r}"
+        )
+    return permissions
+
+
+def check_values(moments: Iterable[datetime], texts: Iterable[str]) -> None:
+    """Raise `ValueError` unless JSON can carry the timestamps and texts of a role."""
+    if any(moment.tzinfo is None for moment in moments):
+        raise ValueError("timestamps must be timezone-aware")
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
