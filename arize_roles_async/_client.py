@@ -258,8 +258,9 @@ class BaseRolesClient(RolesClient):
             list_request(page),
             functools.partial(_expect_page, page.limit),
         )
-        is_last = page.is_predefined is None and not response.pagination.has_more
-        self._known.learn_page(response.roles, is_last=is_last)
+        self._known.learn_page(response.roles)
+        if page.is_predefined is None:
+            self._known.follow(page.cursor, response.pagination)
         return response
 
     async def _get(self, call: Call, role_id: str) -> Role:
@@ -459,7 +460,12 @@ class BaseRolesClient(RolesClient):
                 # Whoever calls again and again must let others run.
                 await transport.event(call).wait(0.0)
             raise call.miss_turn()
-        logger.debug("%s waited %.3f s for its turn", request, now - started)
+        try:
+            logger.debug("%s waited %.3f s for its turn", request, now - started)
+        except BaseException:
+            # A handler of the application's; the request does not go.
+            turnstile.exit(None)
+            raise
         return now
 
     async def _rest(
@@ -499,11 +505,12 @@ def _tell_pace(
         return
     call.note_refusal(pace.granted)
     seconds = response_retry_after(outcome) or 0.0
-    if not pace.limited:
+    is_new = not pace.limited
+    turnstile.refuse(sent, now, seconds)
+    if is_new:
         logger.debug(
             "the service limits the rate: requests wait %.3g s, and then for their turn", seconds
         )
-    turnstile.refuse(sent, now, seconds)
 
 
 def _is_refusal(outcome: Response | RolesError) -> bool:

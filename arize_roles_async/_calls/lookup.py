@@ -20,7 +20,7 @@ import msgspec
 from arize_roles_async._calls.paging import Fetch, Walk
 from arize_roles_async._calls.transport import Event
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
-from arize_roles_async._values.models import Role
+from arize_roles_async._values.models import PaginationMetadata, Role
 from arize_roles_async._values.requests import MAX_LIMIT, MAX_NAME, ListRoles
 from arize_roles_async._values.text import quoted
 
@@ -47,7 +47,9 @@ class KnownRoles:
         self._parts: dict[str, dict[str, str]] = {}
         # The last page. Its names are read later, since the next page is often the same one again.
         self._unread: Sequence[Role] = ()
-        # Whether the end of the listing was seen, and nothing of it dropped since.
+        # Where the walk that began last goes on.
+        self._next_cursor: str | None = None
+        # Whether the whole listing was seen, and nothing of it dropped since.
         self._is_whole = False
 
     def learn(self, role: Role) -> None:
@@ -60,18 +62,24 @@ class KnownRoles:
         if len(self._recent) >= MAX_LIMIT:
             self._end_part()
 
-    def learn_page(self, roles: Sequence[Role], *, is_last: bool = False) -> None:
-        """Keep the IDs of the roles of a page.
-
-        Args:
-            roles: The roles.
-            is_last: Whether it is the last page of all roles.
-        """
-        self._is_whole |= is_last
+    def learn_page(self, roles: Sequence[Role]) -> None:
+        """Keep the IDs of the roles of a page."""
         last = self._unread
         if not (last and len(roles) >= len(last) and roles[0].id == last[0].id):
             self._read()
         self._unread = roles
+
+    def follow(self, cursor: str | None, pagination: PaginationMetadata) -> None:
+        """Note a page of all roles, to notice when the whole listing was seen.
+
+        Args:
+            cursor: The cursor that the page was asked for with; None for the first one.
+            pagination: What the page says of the next one.
+        """
+        # A page that a cursor of another walk led to says nothing about the pages before it.
+        if cursor is None or cursor == self._next_cursor:
+            self._next_cursor = pagination.next_cursor
+            self._is_whole |= not pagination.has_more
 
     def _read(self) -> None:
         """Keep the IDs of the roles of the last page, if that is still to be done."""

@@ -137,6 +137,19 @@ class TestRequests:
 
         assert operations(account) == ["get"] * 4
 
+    async def test_from_cursor(self) -> None:
+        """Nor does a last page that was read from a cursor."""
+        account = account_of(5000)
+        reader, roles = FakeRolesClient(account), FakeRolesClient(account)
+        pages = [page async for page in reader.list().pages()]
+        last = await roles.list(cursor=pages[48].pagination.next_cursor, limit=100)
+        account.clear_calls()
+
+        await asyncio.gather(*(roles.get(role=role.name) for role in last.roles[:2]))
+
+        assert not last.pagination.has_more
+        assert operations(account) == ["get", "get"]
+
     async def test_some(self) -> None:
         """Ten known names at one moment are ten requests."""
         account, roles = await self.walked()

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Generator
@@ -13,7 +14,13 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesConnectionError, ServerError
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ListRolesResponse,
+    RetryPolicy,
+    RolesConnectionError,
+    ServerError,
+)
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import Connect, account_at_noon, both_clients
 from tests.support.raw_http import scripted
@@ -208,6 +215,30 @@ async def failing_once(session: aiohttp.ClientSession | None) -> AsyncGenerator[
         yield await stack.enter_async_context(
             AiohttpRolesClient(account.api_key, base_url=url, session=session, sleep=sleep)
         )
+
+
+class TestRaising:
+    """A handler or a filter of the application's that raises."""
+
+    @pytest.mark.asyncio
+    async def test_slot(self, log: pytest.LogCaptureFixture) -> None:
+        """It costs the call, and no slot."""
+
+        def refuse(record: logging.LogRecord) -> bool:
+            if "waited" in record.getMessage():
+                raise ZeroDivisionError
+            return True
+
+        log.handler.addFilter(refuse)
+        async with (
+            scripted(PAGE, PAGE) as script,
+            AiohttpRolesClient("key", base_url=script.url, timeout=5.0, max_concurrency=1) as roles,
+        ):
+            first, second = await asyncio.gather(
+                roles.list().all(), roles.list().all(), return_exceptions=True
+            )
+            assert (type(first), type(second)) == (ListRolesResponse, ZeroDivisionError)
+            assert len(await roles.list()) == 0
 
 
 class TestOpenTelemetry:
