@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-SOURCE: Final = "arize_roles_async/as_code/__init__.py"
+FOLDER: Final = "arize_roles_async/as_code"
 JUDGES: Final = ("test_plan.py", "test_apply.py", "test_file.py", "test_state_machine.py")
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
@@ -29,9 +29,9 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "a rename that deletes and creates": (
-        "*(Change(before=r, after=d) for r, d in pairs if r and _differing(r, d)),",
+        "*(Change(before=r, after=d) for r, d in pairs if r and differing(r, d)),",
         (
-            "*(Change(before=r, after=d) for r, d in pairs if r and _differing(r, d)"
+            "*(Change(before=r, after=d) for r, d in pairs if r and differing(r, d)"
             " and r.name == d.name),\n"
             "            *(c for r, d in pairs if r and r.name != d.name"
             " for c in (Change(before=r, after=None), Change(before=None, after=d))),"
@@ -86,7 +86,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        elif False:\n",
     ),
     "an update that sends every field": (
-        "for f in _differing(change.before, after)}",
+        "for f in differing(change.before, after)}",
         "for f in _FIELDS}",
     ),
     "a failure that is skipped over": (
@@ -94,8 +94,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "            continue\n",
     ),
     "a lost answer that is told as not made": (
-        "errors.OutcomeUnknownError | errors.InvalidResponseError)",
-        "errors.InvalidResponseError)",
+        "InvalidResponseError | OutcomeUnknownError)",
+        "InvalidResponseError)",
     ),
     "an answer that nobody compares": (
         "    if others := [",
@@ -137,22 +137,33 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
 
 def main() -> int:
     """Plant each fault, print what becomes of it, and return 1 where one survives."""
-    source = (ROOT / SOURCE).read_text("utf-8")
     survivors = 0
-    for name, (old, new) in FAULTS.items():
-        caught = _caught_by(source.replace(old, new, 1))
+    for name in FAULTS:
+        caught = _caught_by(*planted(name))
         survivors += not caught
         print(f"{name:55} {caught or 'SURVIVES'}", flush=True)
     print(f"{len(FAULTS)} planted, {survivors} survive")
     return 1 if survivors else 0
 
 
-def _caught_by(source: str) -> str:
+def planted(name: str) -> tuple[Path, str]:
+    """Return the file of a fault, relative to the project, and its text with the fault.
+
+    Raises:
+        ValueError: Its place is not there once.
+    """
+    old, new = FAULTS[name]
+    texts = {path: path.read_text("utf-8") for path in (ROOT / FOLDER).glob("*.py")}
+    ((path, text),) = (each for each in texts.items() for _ in range(each[1].count(old)))
+    return path.relative_to(ROOT), text.replace(old, new)
+
+
+def _caught_by(path: Path, source: str) -> str:
     """Return which test fails first on a changed source; nothing where none does."""
     with tempfile.TemporaryDirectory() as scratch:
         for folder in ("arize_roles_async", "arize_roles_fake", "tests"):
             shutil.copytree(ROOT / folder, Path(scratch) / folder)
-        (Path(scratch) / SOURCE).write_text(source, "utf-8")
+        (Path(scratch) / path).write_text(source, "utf-8")
         shutil.copy(ROOT / "pyproject.toml", scratch)
         judges = [f"tests/as_code/{judge}" for judge in JUDGES]
         done = subprocess.run(  # noqa: S603 - this interpreter

@@ -1,0 +1,218 @@
+"""The file: the custom roles that an account should have, and their rules."""
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Container, Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import attr
+
+from arize_roles_async import AnyPermission, ValidationError, Violation
+from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.permissions import any_permission
+from arize_roles_async._values.requests import (
+    description_rule,
+    is_several,
+    name_rule,
+    permissions_rule,
+    text_rule,
+)
+from arize_roles_async._values.text import type_name
+
+
+def quote(text: object) -> str:
+    """Return text as a TOML string that acts on no terminal and closes no Markdown fence."""
+    # TOML takes JSON's escapes, but not the surrogate pairs that `ensure_ascii` makes.
+    escaped = json.dumps(str(text), ensure_ascii=False).replace("```", "``\\u0060")
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
+
+
+# These convert what the rules accept. A file or a caller may give anything else, which stays as it
+# is, and the rules refuse it.
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return cast("tuple[str, ...]", _sorted(values, key=str))
+
+
+def _permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+    each = _sorted(values, key=str)
+    if isinstance(each, tuple):
+        given = cast("tuple[object, ...]", each)
+        once = [p for n, p in enumerate(given) if p not in given[:n]]
+        each = tuple(any_permission(p) if isinstance(p, str) else p for p in once)
+    return cast("tuple[AnyPermission, ...]", each)
+
+
+def _by_name(roles: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
+    in_order = _sorted(roles, key=lambda role: str(getattr(role, "name", "")))
+    return cast("tuple[DeclaredRole, ...]", in_order)
+
+
+def _sorted(values: object, key: Callable[[object], str]) -> object:
+    return tuple(sorted(values, key=key)) if is_several(values) else values
+
+
+@attr.frozen(kw_only=True)
+class DeclaredRole:
+    """A whole role, as the account should have it; a `Declaration` checks it.
+
+    Args:
+        name: Its name; it and the next two follow the rules of `RolesClient.create`.
+        permissions: All its permissions, in any order.
+        description: Its description; an empty one is the same as None.
+        previously: Former names. A role that has one is renamed, and whoever holds it keeps it.
+    """
+
+    name: str
+    permissions: tuple[AnyPermission, ...] = attr.field(converter=_permissions)
+    description: str | None = None
+    previously: tuple[str, ...] = attr.field(default=(), converter=_names)
+
+
+@attr.frozen(kw_only=True)
+class Declaration:
+    """The custom roles that an account should have; a role that it does not name is left alone.
+
+    Args:
+        roles: The roles that the account should have.
+        absent: The names of roles that it should not have.
+
+    Raises:
+        ValidationError: A role breaks a rule, or a name appears twice. It holds every violation.
+    """
+
+    roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_by_name)
+    absent: tuple[str, ...] = attr.field(default=(), converter=_names)
+
+    def __attrs_post_init__(self) -> None:
+        if violations := tuple(_violations(self.roles, self.absent)):
+            raise ValidationError(violations=violations)
+
+    def unknown_permissions(self, held: Container[str] = ()) -> list[Violation]:
+        """Return each permission that this version does not know and `held` does not contain."""
+        return [
+            Violation(f"roles.{quote(role.name)}.permissions", permissions_rule((p.value,)) or "")
+            for role in self.roles
+            for p in role.permissions
+            if not p.is_known and p not in held
+        ]
+
+    def to_toml(self) -> str:
+        """Return a file that declares the same, in one fixed order, with a permission a line."""
+        tables = [f"absent = {_array(self.absent)}"] if self.absent else []
+        for role in self.roles:
+            described = f"description = {quote(role.description)}\n" if role.description else ""
+            previously = f"previously = {_array(role.previously)}" if role.previously else ""
+            # Last, as a role without them is refused: a file that was cut short has whole roles.
+            permissions = f"permissions = {_array(role.permissions)}"
+            tables.append(f"[roles.{quote(role.name)}]\n{described}{previously}{permissions}")
+        return "\n".join(tables)
+
+
+def _array(names: Iterable[str]) -> str:
+    return "".join(["[\n", *(f"    {quote(name)},\n" for name in names), "]\n"])
+
+
+def _violations(roles: object, absent: object) -> Iterator[Violation]:
+    names: list[tuple[str, Any]] = []
+    if not isinstance(roles, tuple):
+        yield Violation("roles", f"must be an iterable of roles, not {type_name(roles)}")
+        roles = ()
+    for role in cast("tuple[object, ...]", roles):
+        if not isinstance(role, DeclaredRole):
+            yield Violation("roles", f"must hold DeclaredRole objects, not {type_name(role)}")
+            continue
+        path, described = f"roles.{quote(role.name)}", role.description is not None
+        names += [(path, role.name), *_each_name(f"{path}.previously", role.previously)]
+        for field, message in (
+            ("name", name_rule(role.name)),
+            ("description", description_rule(role.description) if described else None),
+            ("permissions", permissions_rule(role.permissions)),
+            ("previously", _names_rule(role.previously)),
+        ):
+            if message:
+                yield Violation(f"{path}.{field}", message)
+    if message := _names_rule(absent):
+        yield Violation("absent", message)
+    first: dict[str, str] = {}
+    for path, name in [*names, *_each_name("absent", absent)]:
+        if message := text_rule(name):
+            yield Violation(path, message)
+        elif name in first:
+            message = f"{quote(name)} is at {first[name]} too; a name, present or past, appears"
+            yield Violation(path, f"{message} once, so a swap takes two runs and a third name")
+        else:
+            first[name] = path
+
+
+def _names_rule(names: object) -> str | None:
+    """Return what is wrong with several names, whatever each of them is, or None."""
+    if isinstance(names, tuple):
+        return None
+    return f"must be an iterable of names, not {type_name(names)}"
+
+
+def _each_name(path: str, names: object) -> list[tuple[str, Any]]:
+    if not isinstance(names, tuple):
+        return []
+    return [(path, name) for name in cast("tuple[object, ...]", names)]
+
+
+def load(path: str | os.PathLike[str]) -> Declaration:
+    """Return what a UTF-8 file declares; raises as `loads` does, also if it cannot be read."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except (OSError, ValueError, TypeError) as error:
+        raise validation_error(("file", f"is unreadable: {error}")) from error
+    return loads(text)
+
+
+def loads(text: str) -> Declaration:
+    """Return what a text in TOML declares.
+
+    Raises:
+        ValidationError: Every violation, by its line or the path of its key.
+    """
+    if not isinstance(cast("object", text), str):
+        raise validation_error(("file", f"must be a text, not {type_name(text)}"))
+    violations: list[Violation] = []
+
+    def table(path: str, value: Any, keys: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401
+        if not isinstance(value, dict):
+            violations.append(Violation(path, "must be a table"))
+            return {}
+        given = cast("dict[str, Any]", value)
+        strange = [f"{path}.{quote(key)}".removeprefix("$.") for key in given if key not in keys]
+        message = f"is not a key here; the keys are {', '.join(keys)}"
+        violations.extend(Violation(where, message) for where in strange)
+        return {key: given[key] for key in given if key in keys}
+
+    def arrays(path: str, given: dict[str, Any], *keys: str) -> None:
+        for key in keys:
+            if not isinstance(given.get(key, []), list):
+                violations.append(Violation(f"{path}{key}", "must be an array of strings"))
+                del given[key]
+
+    try:
+        data = table("$", tomllib.loads(text), ("absent", "roles"))
+    except (ValueError, RecursionError) as error:
+        raise validation_error(("file", f"is not valid TOML: {error}")) from error
+    arrays("", data, "absent")
+    roles: list[DeclaredRole] = []
+    tables = data.get("roles", {})
+    for name, value in table("roles", tables, tables).items():
+        path = f"roles.{quote(name)}"
+        given = table(path, value, ("description", "previously", "permissions"))
+        arrays(f"{path}.", given, "previously", "permissions")
+        roles.append(DeclaredRole(name=name, permissions=given.pop("permissions", ()), **given))
+    absent = _names(data.get("absent", ()))
+    # What is wrong with a table as a whole is not told of its keys again.
+    known = tuple(f"{violation.field}." for violation in violations)
+    others = _violations(tuple(roles), absent)
+    violations += [each for each in others if not f"{each.field}.".startswith(known)]
+    if violations:
+        raise ValidationError(violations=tuple(violations))
+    return Declaration(roles=roles, absent=absent)
