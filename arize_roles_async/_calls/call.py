@@ -321,7 +321,12 @@ class Call:
         )
         if look_failure is not None:
             message += f"; then looking for it failed: {look_failure}"
-        return OutcomeUnknownError(message, operation=self.operation, attempts=self.attempts)
+        return OutcomeUnknownError(
+            message,
+            operation=self.operation,
+            attempts=self.attempts,
+            request_id=failure.request_id,
+        )
 
     def out_of_time(self) -> RolesError:
         """Return the error of a call whose time is up."""

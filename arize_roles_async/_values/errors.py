@@ -43,7 +43,13 @@ class RolesError(Exception):
 
     Its message is one line of at most 1,500 characters, whatever it quotes: what a terminal would
     obey is replaced, and what is longer is cut.
+
+    Attributes:
+        request_id: The service's ID of the request, from the answer's `X-Request-Id`; None if no
+            answer came, or one without it.
     """
+
+    request_id: str | None = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(one_line(message))
@@ -100,7 +106,6 @@ class StatusError(RolesError):
         from_service: Whether the answer is the service's own word.
         method: The HTTP method of the request.
         path: Its path, without host.
-        request_id: The service's id for the request, from `X-Request-Id`, if it sent one.
         retry_after: Seconds after which the service asks to be tried again, if it said so.
     """
 
@@ -252,10 +257,18 @@ class OutcomeUnknownError(RolesError):
         attempts: How many attempts had been started, over every request of the call.
     """
 
-    def __init__(self, message: str = "", *, operation: str = "", attempts: int = 1) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        operation: str = "",
+        attempts: int = 1,
+        request_id: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.operation = operation
         self.attempts = attempts
+        self.request_id = request_id
 
 
 class RoleRenamedError(RolesError):
@@ -300,12 +313,14 @@ class InvalidResponseError(RolesError):
         method: str = "",
         path: str = "",
         excerpt: str = "",
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.method = method
         self.path = path
         self.excerpt = excerpt
+        self.request_id = request_id
 
 
 STATUS_ERRORS: dict[int, type[StatusError]] = {

@@ -394,6 +394,7 @@ def invalid_response(request: Request, response: Response, why: str) -> InvalidR
         method=request.method,
         path=request.path,
         excerpt=quoted,
+        request_id=response.header("X-Request-Id"),
     )
 
 
