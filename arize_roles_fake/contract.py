@@ -35,6 +35,7 @@ def test_name_case(self) -> None:
 ```
 """
 
+import asyncio
 import base64
 import copy
 import functools
@@ -50,6 +51,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar
 import anyio
 import anyio.to_thread
 import pytest
+from anyio.lowlevel import checkpoint
 
 from arize_roles_async import (
     UNSET,
@@ -63,6 +65,7 @@ from arize_roles_async import (
     RateLimitError,
     RetryPolicy,
     Role,
+    RolePages,
     RolesClient,
     RolesError,
     StatusError,
@@ -79,6 +82,14 @@ _NO_ID: Final = "Um9sZTowOm5vbmU="
 _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%", "a b", "é", "\n")
 
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
+
+_MAX_ROUNDS: Final = 100_000
+"""Rounds of a loop that only the client ends."""
+
+_TICK: Final = 0.02
+"""Seconds between two looks at a clock, which may tick only every 16 ms."""
+
+_MAX_TICKS: Final = 250
 
 _Call = Callable[[], Awaitable[object]]
 
@@ -241,12 +252,33 @@ class _Interface(_Suite):
 
     @with_client
     async def test_cancel_call(self, roles: RolesClient) -> None:
-        """Cancellation is never swallowed, and leaves the client usable."""
+        """No method swallows a cancellation, and the client stays usable."""
+        name = (await self.make(roles)).name
+        calls: list[_Call] = [
+            roles.list,
+            lambda: roles.list().all(),
+            # Nothing is done if a request goes out all the same.
+            lambda: roles.create(name=name, permissions=["PROJECT_READ"]),
+            *_calls_on(roles, role_id=_NO_ID),
+            *_calls_on(roles, role=f"Not {name}"),
+        ]
+        for call in calls:
+            assert await self._ends_cancelled(call)
+            assert await roles.list()
+
+    async def _ends_cancelled(self, call: _Call) -> bool:
+        """Cancel a call once it waits, and return whether that ended it."""
+        if self.backend == "asyncio":
+            # A task is cancelled once, where a scope would cancel each of its further attempts.
+            task = asyncio.ensure_future(_awaited(call))
+            await checkpoint()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return task.cancelled()
         with anyio.CancelScope() as scope:
             scope.cancel()
-            await roles.list()
-        assert scope.cancelled_caught
-        assert await roles.list()
+            await call()
+        return scope.cancelled_caught
 
 
 class _Create(_Suite):
@@ -588,7 +620,10 @@ class _Pages(_Suite):
     async def test_last_page(self, roles: RolesClient) -> None:
         """`next_cursor` is absent when `has_more` is false."""
         await self.make(roles)
-        pages = [page async for page in roles.list(limit=100).pages()]
+        pages: list[ListRolesResponse] = []
+        async for page in roles.list(limit=100).pages():
+            pages.append(page)
+            await _next_round(len(pages))
         assert pages[-1].pagination.has_more is False
         assert pages[-1].pagination.next_cursor is None
 
@@ -691,7 +726,7 @@ class _Pages(_Suite):
         for letter in "AB":
             made = await self.make(roles, letter)
             assert made in (await listing.all()).roles
-            assert made in [role async for role in listing]
+            assert made in await _walk(listing)
             assert (await listing).roles == (await self.listed(roles))[:100]
 
     @with_client
@@ -744,7 +779,7 @@ class _Walks(_Suite):
         """`async for` goes over every page, whatever its size."""
         made = self.in_order(*[await self.make(roles, letter) for letter in "ABCDE"])
         for limit in (1, 2, 5, None):
-            seen = [role async for role in roles.list(limit=limit)]
+            seen = await _walk(roles.list(limit=limit))
             assert tuple(role for role in seen if role in made) == made
 
     @with_client
@@ -754,7 +789,7 @@ class _Walks(_Suite):
             await self.make(roles, letter)
         listed = await self.listed(roles)
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
-        seen = [role async for role in roles.list(limit=1, is_predefined=False, cursor=cursor)]
+        seen = await _walk(roles.list(limit=1, is_predefined=False, cursor=cursor))
         assert tuple(seen) == listed[1:]
 
     @with_client
@@ -762,8 +797,8 @@ class _Walks(_Suite):
         """Every page of a walk is of the filter that was asked for."""
         for letter in "ABC":
             await self.make(roles, letter)
-        walk = roles.list(limit=1, is_predefined=False)
-        assert {role.is_predefined async for role in walk} == {False}
+        walked = await _walk(roles.list(limit=1, is_predefined=False))
+        assert {role.is_predefined for role in walked} == {False}
 
     @with_client
     async def test_walk_left_early(self, roles: RolesClient) -> None:
@@ -788,7 +823,7 @@ class _Walks(_Suite):
         """`all()` is one response with every role and nothing more to come."""
         for letter in "ABC":
             await self.make(roles, letter)
-        walked = [role async for role in roles.list(limit=2, is_predefined=False)]
+        walked = await _walk(roles.list(limit=2, is_predefined=False))
         response = await roles.list(limit=1, is_predefined=False).all()
         assert response.roles == tuple(walked)
         assert response.pagination.has_more is False
@@ -802,9 +837,8 @@ class _Walks(_Suite):
         """
         made = self.in_order(*[await self.make(roles, letter) for letter in "ABCDEF"])
         kept = [made[1].id, made[3].id, made[5].id]
-        seen: list[str] = []
-        async for role in roles.list(limit=1, is_predefined=False):
-            seen.append(role.id)
+
+        async def meddle(role: Role) -> None:
             if role == made[0]:
                 # One that was seen, at whose place the cursor is, and one still to come.
                 await roles.delete(role_id=made[0].id)
@@ -813,6 +847,9 @@ class _Walks(_Suite):
                 await self.make(roles, "G")
                 await self.make(roles, "H")
                 await roles.delete(role_id=made[4].id)
+
+        walked = await _walk(roles.list(limit=1, is_predefined=False), meddle)
+        seen = [role.id for role in walked]
         if self.assumptions.paging == "by-position":
             assert [role_id for role_id in seen if role_id in kept] == kept
             assert len(seen) == len(set(seen))
@@ -822,13 +859,14 @@ class _Walks(_Suite):
         """A role keeps its place in the listing when it is updated."""
         made = self.in_order(*[await self.make(roles, letter) for letter in "ABC"])
         ids = [role.id for role in made]
-        seen: list[str] = []
-        async for role in roles.list(limit=1, is_predefined=False):
-            seen.append(role.id)
+
+        async def meddle(role: Role) -> None:
             if role.id in ids:
                 await roles.update(role_id=made[2].id, name=self.unique("Renamed"))
                 await roles.update(role_id=made[0].id, description="Changed.")
-        assert [role_id for role_id in seen if role_id in ids] == ids
+
+        walked = await _walk(roles.list(limit=1, is_predefined=False), meddle)
+        assert [role.id for role in walked if role.id in ids] == ids
 
     @with_client
     async def test_two_walks(self, roles: RolesClient) -> None:
@@ -1015,8 +1053,11 @@ class _Lookup(_Suite):
         done = False
 
         async def look() -> None:
-            while not done:
+            for _ in range(_MAX_ROUNDS):
+                if done:
+                    return
                 assert await roles.get(role=other.name) == other
+                await checkpoint()
 
         async def make_and_look() -> None:
             nonlocal done
@@ -1119,10 +1160,11 @@ class _Update(_Suite):
         for update in updates:
             changed = await update()
             assert changed.updated_at >= role.updated_at
-            # A clock may tick only every 16 ms.
-            with anyio.fail_after(5.0):
-                while changed.updated_at == role.updated_at:
-                    changed = await update()
+            for _ in range(_MAX_TICKS):
+                if changed.updated_at != role.updated_at:
+                    break
+                await anyio.sleep(_TICK)
+                changed = await update()
             assert changed.updated_at > role.updated_at
             role = changed
 
@@ -1278,7 +1320,7 @@ class _Delete(_Suite):
                 await call()
         with pytest.raises(NotFoundError):
             await roles.get(role=role.name)
-        assert role.id not in [listed.id async for listed in roles.list()]
+        assert role.id not in [listed.id for listed in await _walk(roles.list())]
 
     @with_client
     async def test_delete_only_one(self, roles: RolesClient) -> None:
@@ -1573,8 +1615,8 @@ class _TwoClients(_Suite):
             with pytest.raises(NotFoundError):
                 await roles.get(role=name)
         names = {role.name for role in there}.union(missing)
-        listed = [role async for role in roles.list(is_predefined=False) if role.name in names]
-        assert set(listed) == set(there)
+        listed = await _walk(roles.list(is_predefined=False))
+        assert {role for role in listed if role.name in names} == set(there)
 
     @with_client
     async def test_other_sees_create(self, roles: RolesClient) -> None:
@@ -1873,6 +1915,29 @@ async def _forbidden(call: _Call) -> None:
 
 async def _predefined(roles: RolesClient) -> Role:
     return (await roles.list(is_predefined=True, limit=1)).roles[0]
+
+
+async def _awaited(call: _Call) -> object:
+    return await call()
+
+
+async def _walk(
+    listing: RolePages, visit: Callable[[Role], Awaitable[None]] | None = None
+) -> list[Role]:
+    """Return every role of a listing, each visited as it comes."""
+    seen: list[Role] = []
+    async for role in listing:
+        seen.append(role)
+        if visit is not None:
+            await visit(role)
+        await _next_round(len(seen))
+    return seen
+
+
+async def _next_round(count: int) -> None:
+    """Let other tasks and a cancellation have their chance, or fail where a loop does not end."""
+    assert count < _MAX_ROUNDS, f"the listing has not ended after {count} rounds"
+    await checkpoint()
 
 
 async def _together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:

@@ -4,17 +4,21 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Final, cast
 
 import attrs
 import pytest
+import trio
 
 from arize_roles_async import (
     ClientStateError,
     ConflictError,
     ForbiddenError,
+    ListRolesResponse,
     NotFoundError,
+    PaginationMetadata,
     Permission,
     RateLimitError,
     Role,
@@ -24,6 +28,8 @@ from arize_roles_async import (
 from arize_roles_fake import FakeRolesClient
 from tests.contract.suites import AccountSuite, contract_tests
 from tests.contract.wrapping import CachingClient, WrappingClient
+
+END: Final = PaginationMetadata(has_more=False)
 
 
 class TestWrappingClient(AccountSuite):
@@ -220,6 +226,36 @@ class KeepsItsFirstLoop(WrappingClient):
         return super().list(limit=limit, cursor=cursor, is_predefined=is_predefined)
 
 
+def swallows(method: str, *, again: bool) -> type[WrappingClient]:
+    """Return a client that swallows a cancellation in one method, and then perhaps tries again."""
+
+    class Swallows(WrappingClient):
+        def list(self, **arguments: Any) -> RolePages:
+            listing = super().list(**arguments)
+            if method != "list":
+                return listing
+
+            async def fetch(**arguments: Any) -> ListRolesResponse:
+                page: ListRolesResponse = await swallow(lambda: self._inner.list(**arguments))
+                return page
+
+            return RolePages.from_fetch(fetch, **arguments)
+
+    async def swallow(call: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await call()
+        except (asyncio.CancelledError, trio.Cancelled):
+            return await call() if again else ListRolesResponse(roles=(), pagination=END)
+
+    def swallowing(inner: RolesClient, **arguments: Any) -> Any:
+        call = getattr(super(Swallows, cast("Any", inner)), method)
+        return swallow(lambda: call(**arguments))
+
+    if method != "list":
+        setattr(Swallows, method, swallowing)
+    return Swallows
+
+
 def failed_tests(client: type[WrappingClient]) -> list[str]:
     """Run the suite on a client, as pytest would, and return the tests that failed."""
 
@@ -263,6 +299,27 @@ def failed_tests(client: type[WrappingClient]) -> list[str]:
 def test_broken_rule(client: type[WrappingClient], tests: str) -> None:
     """A client that breaks a rule fails the tests of that rule, and no other."""
     assert failed_tests(client) == tests.split()
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("method", ["list", "get", "create", "update", "delete"])
+def test_swallows_cancel(method: str, again: bool) -> None:  # noqa: FBT001
+    """A client that swallows a cancellation in any method fails the rule of cancellation alone."""
+    assert failed_tests(swallows(method, again=again)) == ["test_cancel_call"]
+
+
+@pytest.mark.parametrize("method", ["list", "get", "create", "update", "delete"])
+def test_swallows_trio_cancel(method: str) -> None:
+    """The rule of cancellation is asked under trio too."""
+
+    class Suite(AccountSuite):
+        backend = "trio"
+
+        def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+            return swallows(method, again=False)(FakeRolesClient(self.account, api_key=api_key))
+
+    with pytest.raises(AssertionError):
+        Suite().test_cancel_call()
 
 
 def test_cache_fails() -> None:

@@ -107,27 +107,25 @@ class WrappingClient:
 
 
 class CachingClient(WrappingClient):
-    """Remembers every role that it read by its ID until it changes one itself."""
+    """Remembers every role that it read, by its ID or name, until it changes one itself."""
 
     def __init__(self, inner: RolesClient) -> None:
         super().__init__(inner)
-        self._cache: dict[str, Role] = {}
+        self._cache: dict[object, Role] = {}
 
     async def get(self, **target: Any) -> Role:
-        role_id = target.get("role_id")
-        if role_id not in self._cache:
-            role = await self._inner.get(**target)
-            self._cache[role.id] = role
-            return role
-        return self._cache[role_id]
-
-    async def update(self, **arguments: Any) -> Role:
-        role = await self._inner.update(**arguments)
-        self._cache[role.id] = role
+        key = target.get("role_id") or target.get("role")
+        if key in self._cache and len(target) == 1:
+            return self._cache[key]
+        role = await self._inner.get(**target)
+        self._cache[key] = role
         return role
 
+    async def update(self, **arguments: Any) -> Role:
+        self._cache.clear()
+        return await self._inner.update(**arguments)
+
     async def delete(self, **target: Any) -> None:
-        # Which role a name meant is not known here, so nothing is remembered.
         self._cache.clear()
         await self._inner.delete(**target)
 
