@@ -18,15 +18,18 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.json import MAX_ID
-from arize_roles_async._values.permissions import AnyPermission, Permission, any_permission
+from arize_roles_async._values.permissions import (
+    MAX_PERMISSIONS,
+    AnyPermission,
+    Permissions,
+    any_permission,
+)
 from arize_roles_async._values.text import type_name
 
 _T = TypeVar("_T")
 
 _MAX_INVALID_ITEMS: Final = 3
 _MAX_TIMESTAMP: Final = 100
-_MAX_PERMISSIONS: Final = 1_000
-"""Of one role: several times as many as exist, and few enough to convert without a pause."""
 
 
 def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
@@ -69,8 +72,8 @@ def _structure_permissions(value: object, _: object) -> tuple[AnyPermission, ...
     items = cast("list[object] | tuple[object, ...]", value)
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in items):
         raise TypeError("must be a list of strings")
-    if len(items) > _MAX_PERMISSIONS:
-        raise ValueError(f"must hold at most {_MAX_PERMISSIONS} permissions, not {len(items)}")
+    if len(items) > MAX_PERMISSIONS:
+        raise ValueError(f"must hold at most {MAX_PERMISSIONS} permissions, not {len(items)}")
     return tuple(any_permission(str(item)) for item in items)
 
 
@@ -132,11 +135,10 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
     for exact in (str, bool):
         converter.register_structure_hook(exact, _exactly(exact))
-    permissions = tuple[Permission, ...]
     converter.register_structure_hook(datetime, _structure_timestamp)
     converter.register_structure_hook_func(_is_identifier, _structure_identifier)
     converter.register_structure_hook_func(
-        lambda kind: bool(kind == permissions), _structure_permissions
+        lambda kind: bool(kind == Permissions), _structure_permissions
     )
     converter.register_structure_hook_factory(
         attrs.has, functools.partial(_model_factory, converter=converter)
@@ -146,7 +148,7 @@ def _make_converter() -> cattrs.Converter:
     )
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_unstructure_hook_func(
-        lambda kind: bool(kind == permissions | None), _unstructure_permissions
+        lambda kind: bool(kind == Permissions | None), _unstructure_permissions
     )
     converter.register_unstructure_hook_factory(
         attrs.has,

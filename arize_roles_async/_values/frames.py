@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from arize_roles_async._values.models import Role
+    # The fields of a role by name. This module knows no model, as the models import it.
+    Row = dict[str, Any]
 
 ExcludeNone = bool | Literal["all", "any"]
 
 _TEXTS: Final = ("id", "name", "description")
 _TIMESTAMPS: Final = ("created_at", "updated_at")
+_COLUMNS: Final = (*_TEXTS, "permissions", "is_predefined", *_TIMESTAMPS)
 
 
 def to_pandas(
-    roles: "Sequence[Role]", *, exclude_none: ExcludeNone, convert_dtypes: bool
+    rows: "Sequence[Row]", *, exclude_none: ExcludeNone, convert_dtypes: bool
 ) -> "pd.DataFrame":
     """Return one row a role, with types that do not depend on the roles."""
     if exclude_none not in (True, False, "all", "any"):
@@ -37,20 +39,20 @@ def to_pandas(
         "is_predefined": "boolean" if convert_dtypes else "bool",
         **dict.fromkeys(_TIMESTAMPS, pandas.DatetimeTZDtype("us", "UTC")),
     }
-    columns = _columns(roles)
+    columns = _columns(rows)
     frame: pd.DataFrame = pandas.DataFrame(
         {name: pandas.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()}
     )
-    if roles and exclude_none:
+    if rows and exclude_none:
         frame = frame.dropna(axis="columns", how="any" if exclude_none == "any" else "all")
     return frame
 
 
-def to_polars(roles: "Sequence[Role]") -> "pl.DataFrame":
+def to_polars(rows: "Sequence[Row]") -> "pl.DataFrame":
     """Return one row a role, with the same columns and types for any roles."""
     polars = _import_extra("polars")
     frame: pl.DataFrame = polars.DataFrame(
-        _columns(roles),
+        _columns(rows),
         schema={
             **dict.fromkeys(_TEXTS, polars.String),
             "permissions": polars.List(polars.String),
@@ -61,48 +63,44 @@ def to_polars(roles: "Sequence[Role]") -> "pl.DataFrame":
     return frame
 
 
-def permission_matrix(roles: "Sequence[Role]") -> "pd.DataFrame":
+def permission_matrix(rows: "Sequence[Row]") -> "pd.DataFrame":
     """Return which role holds which permission."""
     pandas = _import_extra("pandas")
     held: list[frozenset[str]] = []
-    for role in roles:
-        if role.permissions is None:
+    for row in rows:
+        if row["permissions"] is None:
             raise RolesError(
-                f"the service withheld the permissions of {quoted(role.name)}: "
+                f"the service withheld the permissions of {quoted(row['name'])}: "
                 "the API key lacks ROLE_READ, so it is not known who holds what"
             )
-        held.append(frozenset(map(str, role.permissions)))
+        held.append(frozenset(map(str, row["permissions"])))
     known = [member.value for member in Permission]
     unknown = sorted(frozenset[str]().union(*held).difference(known))
     frame: pd.DataFrame = pandas.DataFrame(
         [[permission in each for permission in known + unknown] for each in held],
-        index=pandas.Index([role.name for role in roles], name="role", dtype="object"),
+        index=pandas.Index([row["name"] for row in rows], name="role", dtype="object"),
         columns=pandas.Index(known + unknown, name="permission", dtype="object"),
         dtype=bool,
     )
     return frame
 
 
-def _columns(roles: "Sequence[Role]") -> dict[str, list[Any]]:
-    return {
-        "id": [role.id for role in roles],
-        "name": [role.name for role in roles],
-        "description": [role.description for role in roles],
-        "permissions": [
-            None if role.permissions is None else list(map(str, role.permissions)) for role in roles
-        ],
-        "is_predefined": [role.is_predefined for role in roles],
-        "created_at": [_utc(role, role.created_at) for role in roles],
-        "updated_at": [_utc(role, role.updated_at) for role in roles],
-    }
+def _columns(rows: "Sequence[Row]") -> dict[str, list[Any]]:
+    columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+    for name in _TIMESTAMPS:
+        columns[name] = [_utc(row, row[name]) for row in rows]
+    columns["permissions"] = [
+        None if held is None else list(map(str, held)) for held in columns["permissions"]
+    ]
+    return columns
 
 
-def _utc(role: "Role", timestamp: datetime) -> datetime:
+def _utc(row: "Row", timestamp: datetime) -> datetime:
     try:
         return timestamp.astimezone(UTC)
     except OverflowError as error:
         raise RolesError(
-            f"the timestamp {timestamp} of {quoted(role.name)} is outside of the years 1 to 9999 "
+            f"the timestamp {timestamp} of {quoted(row['name'])} is outside of the years 1 to 9999 "
             "in UTC"
         ) from error
 

@@ -15,6 +15,15 @@ MAX_ID: Final = 1_000
 """Characters of an ID or a cursor, which go into a URL; the service's have fewer than 100."""
 
 
+def has_too_many_values(body: bytes) -> bool:
+    """Return whether JSON holds more than `MAX_VALUES` values, without decoding it.
+
+    A value of two bytes can take a hundred in memory, and a compressed body of a kilobyte can hold
+    megabytes.
+    """
+    return body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES
+
+
 def parse_json(body: bytes) -> object:
     """Return the value that JSON from outside describes.
 
@@ -22,9 +31,7 @@ def parse_json(body: bytes) -> object:
         ValueError: It is not valid JSON, or holds too many values; the message says so without a
             subject.
     """
-    # Counted before they are decoded: a value of two bytes can take a hundred in memory, and a
-    # compressed body of a kilobyte can hold megabytes.
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+    if has_too_many_values(body):
         raise ValueError(f"must hold at most {MAX_VALUES} values")
     try:
         return msgspec.json.decode(body)

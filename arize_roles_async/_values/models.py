@@ -1,8 +1,9 @@
 """What the service answers with: roles, and pages of them.
 
 The rule for records, in both packages: what a caller holds is a frozen attrs class; what crosses
-the wire or lives for one call (`_requests`, `_wire`) is a msgspec Struct, which is made five times
-as fast and takes less time to define. A role is both: see `_with_layout_of_struct`.
+the wire or lives for one call (requests and what is in `_wire`) is a msgspec Struct, which is made
+five times as fast and takes less time to define. JSON is msgspec's; cattrs converts what a caller
+holds and names the field in every error. An omitted value is `msgspec.UNSET`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +13,8 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
-    Final,
     Literal,
     Self,
-    TypeVar,
-    cast,
-    final,
     overload,
 )
 
@@ -28,7 +25,7 @@ import msgspec
 from arize_roles_async._values import display as _display
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.json import MAX_ID
-from arize_roles_async._values.permissions import AnyPermission, Permission
+from arize_roles_async._values.permissions import Permissions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,19 +33,8 @@ if TYPE_CHECKING:
 
     from arize_roles_async._values.fields import FieldInfo
 
-    Permissions = tuple[AnyPermission, ...]
-else:
-    # msgspec decodes enum members in C, and no union of an enum and a str subclass. A response
-    # with a permission that is no member takes the slow path in _wire, which knows both.
-    Permissions = tuple[Permission, ...]
-
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
-
-_T = TypeVar("_T")
-
-_LAYOUT: Final = frozenset({"__slots__", "__weakref__", "__init__"})
-"""What a Struct brings itself, so that the attrs class's is left out."""
 
 
 class _ModelFields:
@@ -127,59 +113,14 @@ class Model:
 
         return _convert.from_json(cls, text)
 
-    def _repr_html_(self) -> str:
-        """Return a table of the fields, which notebooks show in place of the repr."""
-        return _display.object_html(self.to_dict())
 
-
-def _with_layout_of_struct(cls: type[_T]) -> type[_T]:
-    """Return the attrs class `cls`, with all that attrs and its body define, laid out as a Struct.
-
-    An object that is no Struct is asked by msgspec, once every field is set, for each of them
-    again; that was a fifth of the time that decoding a page took.
-    """
-    fields: tuple[attr.Attribute[Any], ...] = attr.fields(cast("type[attr.AttrsInstance]", cls))
-    layout = _LAYOUT | {each.name for each in fields}
-    made = msgspec.defstruct(
-        cls.__name__,
-        [
-            (
-                each.name,
-                each.type,
-                msgspec.NODEFAULT if each.default is attr.NOTHING else each.default,
-            )
-            for each in fields
-        ],
-        bases=(*cls.__bases__, msgspec.Struct),
-        namespace={
-            name: value
-            for name, value in vars(cls).items()
-            # Newer versions of Python keep annotations under several such names.
-            if name not in layout and not name.startswith("__annot")
-        },
-        kw_only=True,
-        eq=False,
-        weakref=True,
-    )
-    return cast("type[_T]", made)
-
-
-@final
-@_with_layout_of_struct
 @attr.frozen(kw_only=True)
 class Role(Model):
     """A named set of permissions, as the service holds it.
 
-    Frozen and hashable; two roles are equal when every field is. It cannot be subclassed. Field
-    names and limits are the service's own, from its REST reference.
+    Frozen and hashable; two roles are equal when every field is. Field names and limits are the
+    service's own, from its REST reference.
     """
-
-    def __init_subclass__(cls) -> None:
-        """Refuse: neither attrs nor msgspec would know the fields of a subclass."""
-        raise TypeError("Role cannot be subclassed")
-
-    def __rich_repr__(self) -> None:
-        """Leave it to rich to show the fields as `repr` does; of a Struct it shows all in full."""
 
     id: _Id = attr.field(
         repr=_display.shorten,
@@ -284,7 +225,7 @@ class ListRolesResponse(Model, Sequence[Role]):
         from arize_roles_async._values import frames as _frames
 
         return _frames.to_pandas(
-            self.roles, exclude_none=exclude_none, convert_dtypes=convert_dtypes
+            self._rows(), exclude_none=exclude_none, convert_dtypes=convert_dtypes
         )
 
     def to_polars(self) -> "pl.DataFrame":
@@ -299,7 +240,7 @@ class ListRolesResponse(Model, Sequence[Role]):
         """
         from arize_roles_async._values import frames as _frames
 
-        return _frames.to_polars(self.roles)
+        return _frames.to_polars(self._rows())
 
     def permission_matrix(self) -> "pd.DataFrame":
         """Return who holds what: True where a role has a permission. Needs the extra `pandas`.
@@ -315,7 +256,7 @@ class ListRolesResponse(Model, Sequence[Role]):
         """
         from arize_roles_async._values import frames as _frames
 
-        return _frames.permission_matrix(self.roles)
+        return _frames.permission_matrix(self._rows())
 
-    def _repr_html_(self) -> str:
-        return _display.roles_html(tuple(Role.model_fields), self.roles)
+    def _rows(self) -> "list[dict[str, Any]]":
+        return [attr.asdict(role, recurse=False) for role in self.roles]

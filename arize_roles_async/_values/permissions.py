@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import msgspec
 
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import nearest, quoted, type_name
@@ -267,6 +269,30 @@ class UnknownPermission(str):
 
 AnyPermission = Permission | UnknownPermission
 """What a role holds: permissions that this version knows, and ones that it does not."""
+
+MAX_PERMISSIONS: Final = 1_000
+"""Permissions of one role: several times as many as exist, and few enough to convert at once."""
+
+
+class _Received(StrEnum):
+    """`Permission` for msgspec, which takes what `_missing_` returns for a value of no member.
+
+    A page with one new permission costs what any page costs. `Permission._missing_` itself would
+    turn the ValueError of `Permission("X")` into a TypeError.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> UnknownPermission:
+        return UnknownPermission(value)
+
+
+# This is where msgspec looks a value up.
+_Received._value2member_map_ = Permission._value2member_map_
+
+if TYPE_CHECKING:
+    Permissions = tuple[AnyPermission, ...]
+else:
+    Permissions = Annotated[tuple[_Received, ...], msgspec.Meta(max_length=MAX_PERMISSIONS)]
 
 PermissionsArgument = Iterable[AnyPermission | str]
 """What an argument for permissions takes: members and identifiers, in any iterable."""

@@ -38,14 +38,6 @@ def account() -> FakeAccount:
     return held
 
 
-def html_cells(tag: str, html: str) -> list[str]:
-    return re.findall(rf"<{tag}>(.*?)</{tag}>", html)
-
-
-def notebook(response: Any) -> str:  # noqa: ANN401 - a notebook knows no types either
-    return str(response._repr_html_())
-
-
 def described() -> dict[str, Any]:
     text = (Path(__file__).parents[1] / "data" / "openapi.yaml").read_text("utf-8")
     schema: dict[str, Any] = yaml.safe_load(text)["components"]["schemas"]["Role"]
@@ -58,8 +50,6 @@ PLACES: Final[dict[str, Callable[[], Iterable[Any]]]] = {
     "to_df": lambda: PAGE.to_df(exclude_none=False).columns,
     "to_polars": lambda: PAGE.to_polars().columns,
     "repr": lambda: re.findall(r"(\w+)=", repr(ROLE).replace(ROLE.id, "")),
-    "HTML of a role": lambda: html_cells("td", notebook(ROLE))[::2],
-    "HTML of a page": lambda: html_cells("th", notebook(PAGE)),
     "model_fields": lambda: Role.model_fields,
     "add_role": lambda: set(inspect.signature(FakeAccount.add_role).parameters) - {"self"},
     "make_role": lambda: inspect.signature(make_role).parameters,

@@ -1,0 +1,95 @@
+"""Answers of a service that is newer than the library, decoded in one step."""
+
+import pickle
+import subprocess
+import sys
+
+import cattrs
+import pytest
+
+from arize_roles_async import InvalidResponseError, Permission, UnknownPermission
+from arize_roles_async._wire.wire import Request, Response, decode_page, decode_role
+
+REQUEST = Request(method="GET", target="/v2/roles/x")
+ROLE = (
+    '{"id": "Um9sZToxOmFCY0Q=", "name": "Admin", "permissions": [%s], "is_predefined": true, '
+    '"created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z", "new": 1}'
+)
+
+PROGRAM = f"""
+import sys
+from arize_roles_async._wire.wire import Request, Response, decode_page
+role = {ROLE!r} % '"PROJECT_READ", "PROJECT_TELEPORT"'
+body = '{{"roles": [' + role + '], "pagination": {{"has_more": false}}}}'
+page = decode_page(
+    Request(method="GET", target="/v2/roles"),
+    Response(status=200, headers={{}}, body=body.encode()),
+)
+print(page[0].permissions[1], "cattrs" in sys.modules)
+"""
+
+
+def response(*permissions: str) -> Response:
+    quoted = ", ".join(f'"{permission}"' for permission in permissions)
+    return Response(status=200, headers={}, body=(ROLE % quoted).encode())
+
+
+def test_permissions() -> None:
+    """Known identifiers are members, each other one is an UnknownPermission, in their order."""
+    role = decode_role(REQUEST, response("PROJECT_READ", "PROJECT_TELEPORT", "ROLE_READ"))
+
+    assert role.permissions == (
+        Permission.PROJECT_READ,
+        UnknownPermission("PROJECT_TELEPORT"),
+        Permission.ROLE_READ,
+    )
+    assert [type(permission) for permission in role.permissions or ()] == [
+        Permission,
+        UnknownPermission,
+        Permission,
+    ]
+
+
+def test_one_step() -> None:
+    """A page with a new permission is decoded without cattrs."""
+    done = subprocess.run(  # noqa: S603 - the program is above
+        [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["PROJECT_TELEPORT", "False"]
+
+
+def test_by_hand() -> None:
+    """An identifier that is no member stays a ValueError where a member is asked for by hand."""
+    with pytest.raises(ValueError, match="'PROJECT_TELEPORT' is not a valid Permission"):
+        Permission("PROJECT_TELEPORT")
+    with pytest.raises(ValueError, match="'PROJECT_TELEPORT' is not a valid Permission"):
+        cattrs.Converter().structure("PROJECT_TELEPORT", Permission)
+    pickled = pickle.dumps(Permission.PROJECT_READ, protocol=2)
+    with pytest.raises(ValueError, match="'PROJECT_TELE' is not a valid Permission"):
+        pickle.loads(pickled.replace(b"PROJECT_READ", b"PROJECT_TELE"))  # noqa: S301 - from above
+
+
+def test_permission_type() -> None:
+    """A permission that is no string is named."""
+    answer = Response(status=200, headers={}, body=(ROLE % '"PROJECT_READ", 5').encode())
+
+    with pytest.raises(InvalidResponseError, match=r"permissions: must be a list of strings"):
+        decode_role(REQUEST, answer)
+
+
+def test_permission_count() -> None:
+    """A role may hold a thousand permissions, known or not."""
+    most = decode_role(REQUEST, response(*(f"NEW_{number}" for number in range(1_000))))
+    assert most.permissions is not None
+    assert len(most.permissions) == 1_000
+
+    with pytest.raises(InvalidResponseError, match=r"at most 1000 permissions, not 1001"):
+        decode_role(REQUEST, response(*(f"NEW_{number}" for number in range(1_001))))
+
+
+def test_values() -> None:
+    """An answer of too many values is refused before it is decoded."""
+    body = b'{"roles": [' + b'"",' * 200_000 + b'""], "pagination": {"has_more": false}}'
+
+    with pytest.raises(InvalidResponseError, match="must hold at most 200000 values"):
+        decode_page(REQUEST, Response(status=200, headers={}, body=body))
