@@ -39,7 +39,9 @@ from arize_roles_fake._testing.faults import (
     ON_ONE,
     OPERATIONS,
     Breakage,
+    CallState,
     Fault,
+    Faults,
     Latency,
     Operation,
     TokenBucket,
@@ -53,6 +55,7 @@ DEFAULT_API_KEY: Final = "fake-api-key"
 
 _MISSING: Final = "expected, but missing"
 _EXTRA: Final = "not expected"
+_FIRST_FAILURE: Final = 400
 
 accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
 """Every account in memory, in the order of creation, for the report of a failed test."""
@@ -140,7 +143,7 @@ class FakeAccount:
     def _set_up(self) -> None:
         self._ahead = timedelta()
         self._keys = {self._first_key: Key()}
-        self._faults: list[Fault] = []
+        self._faults = Faults()
         self._latencies: list[Latency] = []
         self._bucket: TokenBucket | None = None
         self._outage = False
@@ -604,14 +607,14 @@ class FakeAccount:
             members=members,
         )
         with self._lock:
-            self._faults.append(fault)
+            self._faults.add(fault)
         return fault
 
     @property
     def pending_faults(self) -> tuple[Fault, ...]:
         """The faults that have struck less often than scripted."""
         with self._lock:
-            return tuple(fault for fault in self._faults if fault.is_pending)
+            return self._faults.pending
 
     def assert_no_pending_faults(self) -> None:
         """Raise `AssertionError` if a fault has struck less often than scripted."""
@@ -623,7 +626,7 @@ class FakeAccount:
     def clear_faults(self) -> None:
         """Remove every scripted fault and page size, all latency, the rate limit and the outage."""
         with self._lock:
-            self._faults.clear()
+            self._faults = Faults()
             self._latencies.clear()
             self._bucket = None
             self._outage = False
@@ -783,10 +786,12 @@ class FakeAccount:
             operation = operation_of(request)
             role = self._role_name(operation, request)
             key = Secret(_bearer(request))
-            attempt = 1 + _retries(request)
+            call = self._faults.call_of(request, attempt=1 + _retries(request))
             answer, broken = self._refusal(key), None
             if answer is None:
-                answer, broken = self._answer(operation, role, key, request, attempt)
+                answer, broken = self._answer(operation, role, key, request, call)
+            if broken or answer.status >= _FIRST_FAILURE:
+                self._faults.note_failure(request, call)
             delay = self._latency(operation, role, request) if self._latencies else 0.0
             now = self.now()
             reply = Reply(
@@ -796,9 +801,8 @@ class FakeAccount:
                 delay=delay,
                 broken=broken,
             )
-            self._log.add(
-                operation, role, key.reveal(), broken or answer.status, delay, attempt, now, request
-            )
+            outcome = broken or answer.status
+            self._log.add(operation, role, key.reveal(), outcome, delay, call.attempt, now, request)
             return reply
 
     def _refusal(self, key: Secret[str]) -> Response | None:
@@ -816,17 +820,14 @@ class FakeAccount:
         return None
 
     def _answer(
-        self, operation: str, role: str | None, key: Secret[str], request: Request, attempt: int
+        self, operation: str, role: str | None, key: Secret[str], request: Request, call: CallState
     ) -> tuple[Response, Breakage | None]:
         fault = None
-        if self._faults:
+        if self._faults and operation in OPERATIONS:
             subjects = _subjects(operation, role, request)
-            # Every fault has to count the call; the first that is due strikes.
-            due = [f for f in self._faults if f.is_due(operation, subjects, request, attempt)]
-            fault = due[0] if due else None
+            fault = self._faults.strike({operation}, subjects, call)
         if fault is None:
             return self._service.answer(operation, self._keys[key.reveal()], request), None
-        fault.strike(request, attempt)
         if fault.when == "before":
             return fault.apply(None)
         return fault.apply(self._service.answer(operation, self._keys[key.reveal()], request))

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-import msgspec
 from anyio import sleep_forever
 from anyio.lowlevel import checkpoint
 
@@ -23,6 +22,7 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concu
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.wire import Request, Response
 from arize_roles_fake._account import FakeAccount, Reply
+from arize_roles_fake._testing.faults import CallRequest, CallState
 from arize_roles_fake._testing.waits import Wait, Waits, waits_in
 
 if TYPE_CHECKING:
@@ -119,16 +119,23 @@ class AccountTransport(Transport):
         began = self.now()
         # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
-        reply = self._account.handle(self._with_key(request))
+        reply = self._account.handle(self._to_account(request, call))
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.broken is None and not reply.delay:
             return reply
         return await self._deliver(reply, began, request, call)
 
-    def _with_key(self, request: Request) -> Request:
-        headers = {**request.headers, "Authorization": f"Bearer {self._api_key.reveal()}"}
-        return msgspec.structs.replace(request, headers=headers)
+    def _to_account(self, request: Request, call: Call) -> CallRequest:
+        """Return a request with the key and with its call, as the account takes it."""
+        assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
+        return CallRequest(
+            method=request.method,
+            target=request.target,
+            headers={**request.headers, "Authorization": f"Bearer {self._api_key.reveal()}"},
+            body=request.body,
+            call=call.time_limit.state,
+        )
 
     async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> Response:
         """Delay or break a reply on its way, as the test scripted."""
@@ -265,12 +272,14 @@ class _TimeIsUpError(Exception):
 class _AccountTimeLimit(TimeLimit):
     """A call's block on the account's clock, which passes only while calls wait for it."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "state")
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self.state = CallState()
 
     def __enter__(self) -> Call:
+        self._call.time_limit = self
         return self._call
 
     def __exit__(
@@ -280,6 +289,8 @@ class _AccountTimeLimit(TimeLimit):
         traceback: TracebackType | None,
         /,
     ) -> None:
+        # No circle of objects is left to the garbage collector.
+        del self._call.time_limit
         if exc_type is _TimeIsUpError:
             error = self._call.out_of_time()
             raise error from error.__cause__

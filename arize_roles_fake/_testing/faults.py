@@ -2,8 +2,8 @@
 
 import math
 import random
-from collections import Counter
-from collections.abc import Container, Mapping
+from collections import deque
+from collections.abc import Collection, Container, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, cast, get_args
 
@@ -52,6 +52,7 @@ When = Literal["before", "after"]
 _NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
 _MOST_SECONDS: Final = 10**15
 """Of a `Retry-After`; past any wait, and Python writes it."""
+_MAX_FAILED: Final = 100
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
 _NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
 _MEMBERS: Final[dict[str, type]] = {
@@ -106,9 +107,6 @@ class Fault:
     """How many requests it made fail."""
     _seen: int = attrs.field(default=0, init=False)
     _struck: int = attrs.field(default=0, init=False)
-    _struck_at: Counter[tuple[object, int]] = attrs.field(
-        factory=Counter[tuple[object, int]], init=False
-    )
 
     def __str__(self) -> str:
         often = "every time" if self.times is None else _count(self.times, "time")
@@ -124,29 +122,35 @@ class Fault:
         return self._struck < (1 if self.times is None else self.times)
 
     def is_due(
-        self, operation: str, subjects: Container[str | None], request: Request, attempt: int
+        self, operations: Collection[str], subjects: Container[str | None], attempt: int
     ) -> bool:
-        """Count a request, and return whether this fault is due to make it fail."""
-        if self.operation not in {operation, "any"} or operation not in OPERATIONS:
+        """Count a request, and return whether this fault is due to make it fail.
+
+        Args:
+            operations: The operations that the request counts as.
+            subjects: The names and IDs of the role that it is about.
+            attempt: Which attempt of its call it is, from 1. A fault of every attempt begins with
+                the first.
+        """
+        if self.operation != "any" and self.operation not in operations:
             return False
-        if operation == "delete" and self.failure in _NEED_A_BODY:
+        if "delete" in operations and self.failure in _NEED_A_BODY:
             return False
         if self.role is not None and self.role not in subjects:
             return False
         if self.every_attempt and attempt > 1:
-            # Of equal calls at the same moment, as many go on failing as have failed so far.
-            return self._struck_at[_identity(request), attempt - 1] > 0
+            return False
         self._seen += 1
         return self._seen > self.after and (self.times is None or self._struck < self.times)
 
-    def strike(self, request: Request, attempt: int) -> None:
-        """Count a request that this fault makes fail."""
+    def strike(self, *, again: bool) -> None:
+        """Count a request that this fault makes fail.
+
+        Args:
+            again: Whether it is a later attempt of a request that counts already.
+        """
         self.fired += 1
-        if attempt == 1 or not self.every_attempt:
-            self._struck += 1
-        if self.every_attempt:
-            self._struck_at[_identity(request), attempt - 1] -= 1
-            self._struck_at[_identity(request), attempt] += 1
+        self._struck += not again
 
     def apply(self, answer: Response | None) -> tuple[Response, Breakage | None]:
         """Return the answer as this fault changes it, and how it breaks on the way.
@@ -165,7 +169,93 @@ class Fault:
         return answer, self.failure
 
 
-def _identity(request: Request) -> object:
+@attrs.define(eq=False)
+class CallState:
+    """What an account knows of the call that a request is part of."""
+
+    attempt: int = 1
+    """Which attempt of a request is under way."""
+    fault: Fault | None = None
+    """The fault that every attempt of the request under way meets."""
+
+
+class CallRequest(Request, frozen=True, kw_only=True):
+    """A request in process, where it is known which call it is part of."""
+
+    call: CallState
+
+
+class Faults:
+    """The scripted faults of an account, in the order in which they were scripted."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._failed: dict[object, deque[CallState]] = {}
+        """By the content of a request over HTTP: the calls in which it failed, oldest first."""
+
+    def __bool__(self) -> bool:
+        return bool(self._faults)
+
+    def add(self, fault: Fault) -> None:
+        """Add a fault, which strikes after those before it."""
+        self._faults.append(fault)
+
+    @property
+    def pending(self) -> tuple[Fault, ...]:
+        """The faults that have struck less often than scripted."""
+        return tuple(fault for fault in self._faults if fault.is_pending)
+
+    def call_of(self, request: Request, attempt: int) -> CallState:
+        """Return the call that a request is part of.
+
+        Over HTTP a request does not say it. There a retry is taken to follow the newest equal
+        request that failed. So a fault that belongs to a call which was given up strikes no later
+        call, unless the account never saw how the first attempt of that one failed.
+
+        Args:
+            request: The request.
+            attempt: Which attempt of its call it is, from 1.
+        """
+        if isinstance(request, CallRequest):
+            call = request.call
+        else:
+            failed = self._failed.get(_content(request), deque[CallState]())
+            earlier = (each for each in reversed(failed) if each.attempt == attempt - 1)
+            call = next(earlier, None) or CallState()
+            if call in failed:
+                failed.remove(call)
+        call.attempt = attempt
+        if attempt == 1:
+            call.fault = None
+        return call
+
+    def note_failure(self, request: Request, call: CallState) -> None:
+        """Note that a request of a call failed, so that its retry can be told from others'."""
+        content = _content(request)
+        if not isinstance(request, CallRequest) and (call.fault or self._failed.get(content)):
+            self._failed.setdefault(content, deque(maxlen=_MAX_FAILED)).append(call)
+
+    def strike(
+        self, operations: Collection[str], subjects: Container[str | None], call: CallState
+    ) -> Fault | None:
+        """Return the fault that makes a request of a call fail, or None.
+
+        Args:
+            operations: The operations that the request counts as.
+            subjects: The names and IDs of the role that it is about.
+            call: The call.
+        """
+        # Every fault has to count the request; the first that is due strikes.
+        due = [each for each in self._faults if each.is_due(operations, subjects, call.attempt)]
+        is_again = call.fault in self._faults
+        fault = call.fault if is_again else next(iter(due), None)
+        call.fault = fault if fault is not None and fault.every_attempt else None
+        if fault is not None:
+            fault.strike(again=is_again)
+        return fault
+
+
+def _content(request: Request) -> object:
     return request.method, request.target, request.body
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -37,10 +38,18 @@ from arize_roles_async import (
 )
 from arize_roles_async._calls.call import Call, Operation
 from arize_roles_async._wire.wire import Request
-from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, mock_arize, serve
 from arize_roles_fake._client import _AccountTimeLimit  # pyright: ignore[reportPrivateUsage]
 from arize_roles_fake._testing.faults import Breakage, When, parse_fault
-from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients, over_http
+from tests.support.clients import (
+    ONCE,
+    START,
+    Connect,
+    account_at_noon,
+    both_clients,
+    in_process,
+    over_http,
+)
 
 ROLE_READ = [Permission.ROLE_READ]
 
@@ -594,6 +603,103 @@ class TestErrorClass:
             with anyio.move_on_after(0) as scope:
                 await roles.list()
         assert scope.cancelled_caught
+
+
+@asynccontextmanager
+async def mocked(account: FakeAccount, *, retry: RetryPolicy = ONCE) -> AsyncGenerator[RolesClient]:
+    with mock_arize(account):
+        async with AiohttpRolesClient(retry=retry) as roles:
+            yield roles
+
+
+three_clients = pytest.mark.parametrize("connect", [in_process, over_http, mocked])
+
+
+class TestOneCall:
+    """A fault of every attempt belongs to the call that it struck first, and ends with it."""
+
+    @three_clients
+    @pytest.mark.parametrize(
+        "error",
+        [
+            *(BadRequestError, AuthenticationError, ForbiddenError, ConflictError),
+            *(UnprocessableEntityError, RateLimitError, ServerError),
+        ],
+    )
+    @pytest.mark.asyncio
+    async def test_spent(self, connect: Connect, error: type[RolesError]) -> None:
+        """A spent fault does not strike the retry of the next equal call."""
+        account = account_at_noon()
+        account.fail("create", error)
+        async with connect(account, retry=ONCE) as roles:
+            with pytest.raises(error):
+                await create(roles)
+        account.fail("create", 503)
+        async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
+            await create(roles)
+        assert [call.outcome for call in account.calls][1:] == [503, 201]
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_retried(self, connect: Connect) -> None:
+        """Nor does one that ended after every attempt of its call."""
+        account = account_at_noon()
+        account.fail("create", ServerError)
+        async with connect(account, retry=RetryPolicy()) as roles:
+            with pytest.raises(ServerError):
+                await create(roles)
+            account.fail("create", 503, times=2)
+            await create(roles)
+        assert [call.outcome for call in account.calls] == [503, 503, 503, 503, 503, 201]
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_lost_later(self, connect: Connect) -> None:
+        """A delete that loses its answer later does not meet the conflict of the one before."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        account.fail("delete", ConflictError)
+        async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
+            with pytest.raises(ConflictError):
+                await roles.delete(role_id=role.id)
+            account.fail("delete", "lost", when="after")
+            await roles.delete(role_id=role.id)
+        account.assert_roles({})
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_down_between(self, connect: Connect) -> None:
+        """Nor does a call meet it that was refused before the account looked for faults."""
+        account = account_at_noon()
+        account.fail("list", ForbiddenError)
+        async with connect(account, retry=ONCE) as roles:
+            with pytest.raises(ForbiddenError):
+                await roles.list()
+        account.limit_rate(0.5)
+        async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
+            await roles.list()
+            await roles.list()
+        assert [call.outcome for call in account.calls] == [403, 200, 429, 200]
+
+    @pytest.mark.asyncio
+    async def test_equal_calls(self) -> None:
+        """In process, of equal calls at the same moment each one meets its own fault."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        account.fail("get", ServerError)
+        account.fail("get", 503)
+        ends: list[object] = []
+
+        async def get(roles: RolesClient) -> None:
+            try:
+                ends.append(await roles.get(role_id=role.id))
+            except ServerError:
+                ends.append("failed")
+
+        async with FakeRolesClient(account) as roles, anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(get, roles)
+        assert ends == [role, role, "failed"]
 
 
 FAILURE_RULE = (
