@@ -403,9 +403,9 @@ class BaseRolesClient(RolesClient):
             if isinstance(outcome, Response) and call.is_read_result(outcome) and self._is_quiet():
                 return decode(request, outcome)
             now = transport.now()
-            _tell_pace(turnstile, call, outcome, now)
+            _tell_pace(turnstile, call, request, outcome, now)
             if logger.isEnabledFor(logging.DEBUG):
-                _log(request, call.attempt, outcome, now - started)
+                _log(call, request, outcome, now - started)
             if isinstance(outcome, Response):
                 step = call.receive(request, outcome, decode, now)
             else:
@@ -414,6 +414,7 @@ class BaseRolesClient(RolesClient):
                 logger.info(
                     "%s: attempt %d failed, the next in %.2f s: %s",
                     *(request, call.attempt, step.delay, step.failure),
+                    extra=_attempt_fields(call, request, outcome, now - started),
                 )
                 started = now
                 # After a 429 with a `Retry-After`, the request waits for its turn, as all do.
@@ -461,7 +462,11 @@ class BaseRolesClient(RolesClient):
                 await transport.event(call).wait(0.0)
             raise call.miss_turn()
         try:
-            logger.debug("%s waited %.3f s for its turn", request, now - started)
+            logger.debug(
+                "%s waited %.3f s for its turn",
+                *(request, now - started),
+                extra=_fields(call, request, now - started),
+            )
         except BaseException:
             # A handler of the application's; the request does not go.
             turnstile.exit(None)
@@ -492,7 +497,7 @@ class BaseRolesClient(RolesClient):
 
 
 def _tell_pace(
-    turnstile: Turnstile, call: Call, outcome: Response | RolesError, now: float
+    turnstile: Turnstile, call: Call, request: Request, outcome: Response | RolesError, now: float
 ) -> None:
     """Tell the pace of an answer, once there is a limit."""
     # When it was sent and not when its turn came: it may have waited for a connection.
@@ -509,7 +514,9 @@ def _tell_pace(
     turnstile.refuse(sent, now, seconds)
     if is_new:
         logger.debug(
-            "the service limits the rate: requests wait %.3g s, and then for their turn", seconds
+            "the service limits the rate: requests wait %.3g s, and then for their turn",
+            seconds,
+            extra=_fields(call, request, seconds),
         )
 
 
@@ -517,15 +524,41 @@ def _is_refusal(outcome: Response | RolesError) -> bool:
     return isinstance(outcome, Response) and outcome.status == _TOO_MANY
 
 
-def _log(request: Request, attempt: int, outcome: Response | RolesError, seconds: float) -> None:
-    result: object = outcome
-    request_id: str | None = None
-    if isinstance(outcome, Response):
-        result, request_id = outcome.status, outcome.header("X-Request-Id")
+def _log(call: Call, request: Request, outcome: Response | RolesError, seconds: float) -> None:
+    fields = _attempt_fields(call, request, outcome, seconds)
     logger.debug(
         "%s: %s on attempt %d after %.1f ms (request id %s)",
-        *(request, result, attempt, seconds * 1000.0, request_id),
+        request,
+        outcome.status if isinstance(outcome, Response) else outcome,
+        *(call.attempt, seconds * 1000.0, fields["request_id"]),
+        extra=fields,
     )
+
+
+def _attempt_fields(
+    call: Call, request: Request, outcome: Response | RolesError, seconds: float
+) -> dict[str, object]:
+    """Return the fields of a log record about an attempt, which JSON loggers write."""
+    status: int | None = None
+    request_id: str | None = None
+    if isinstance(outcome, Response):
+        status, request_id = outcome.status, outcome.header("X-Request-Id")
+    return {
+        **_fields(call, request, seconds),
+        "attempt": call.attempt,
+        "status": status,
+        "request_id": request_id,
+    }
+
+
+def _fields(call: Call, request: Request, seconds: float) -> dict[str, object]:
+    """Return the fields that every log record has."""
+    return {
+        "operation": call.operation,
+        "method": request.method,
+        "path": request.path,
+        "seconds": seconds,
+    }
 
 
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:

@@ -72,9 +72,10 @@ class AiohttpRolesClient(BaseRolesClient):
     once need two clients. What no argument says comes from the environment variables of Arize's
     own clients, else from the defaults.
 
-    The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO. To trace
-    attempts with OpenTelemetry, use its instrumentation of aiohttp. This traces every session
-    that is made later, the client's own included:
+    The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO, with the
+    fields that the guide's page `logging` lists. To trace attempts with OpenTelemetry, use its
+    instrumentation of aiohttp. This traces every session that is made later, the client's own
+    included:
 
     ```python
     from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor

@@ -3,6 +3,8 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib.resources import files
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -23,9 +25,12 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.documentation import examples, run
 from tests.support.raw_http import scripted
 
+ONCE = RetryPolicy(attempts=1)
 THREE = RetryPolicy(attempts=3)
+BUSY = b"HTTP/1.1 503 Busy\r\nX-Request-Id: req-6\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
 PAGE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req-7\r\n"
     b'Content-Length: 48\r\n\r\n{"roles": [], "pagination": {"has_more": false}}'
@@ -46,6 +51,12 @@ def said(log: pytest.LogCaptureFixture, level: int) -> list[str]:
         for record in records
         if record.levelno == level
     ]
+
+
+def fields(log: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, object]]]:
+    """Return the level of each record and its fields but the seconds."""
+    names = ("operation", "method", "path", "attempt", "status", "request_id")
+    return [(each.levelname, {name: vars(each)[name] for name in names}) for each in log.records]
 
 
 class TestLog:
@@ -160,6 +171,72 @@ class TestLog:
         assert "the connection failed before a whole answer came" in line
         assert line.endswith("on attempt 1 after N ms (request id None)")
         assert said(log, logging.INFO) == []
+
+    @pytest.mark.asyncio
+    @both_clients
+    async def test_fields(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
+        """Each record has fields that need no parsing."""
+        account = account_at_noon()
+        role = account.add_role("A", ["ROLE_READ"])
+        account.fail("delete", 503)
+
+        async with connect(account, retry=THREE) as roles:
+            await roles.delete(role="A")
+
+        read = {"operation": "delete", "method": "GET", "path": "/v2/roles"}
+        change = {"operation": "delete", "method": "DELETE", "path": f"/v2/roles/{quote(role.id)}"}
+        assert fields(log) == [
+            ("DEBUG", {**read, "attempt": 1, "status": 200, "request_id": None}),
+            ("DEBUG", {**change, "attempt": 1, "status": 503, "request_id": None}),
+            ("INFO", {**change, "attempt": 1, "status": 503, "request_id": None}),
+            ("DEBUG", {**change, "attempt": 2, "status": 204, "request_id": None}),
+        ]
+
+    @pytest.mark.asyncio
+    async def test_field_values(self, log: pytest.LogCaptureFixture) -> None:
+        """The service's ID of a request and the time are fields; a lost answer has no status."""
+        async with (
+            scripted(PAGE) as script,
+            AiohttpRolesClient("key", base_url=script.url, retry=ONCE) as roles,
+        ):
+            await roles.list()
+            with pytest.raises(RolesConnectionError):
+                await roles.list()
+
+        answered, lost = log.records
+        assert (vars(answered)["request_id"], vars(answered)["status"]) == ("req-7", 200)
+        assert 0.0 < vars(answered)["seconds"] < 10.0
+        assert (vars(lost)["request_id"], vars(lost)["status"]) == (None, None)
+
+    @pytest.mark.asyncio
+    async def test_seconds(self, log: pytest.LogCaptureFixture) -> None:
+        """A record about a wait has its seconds, and no attempt."""
+        account = account_at_noon()
+        account.slow_down(1.25)
+        account.fail("list", 429, retry_after=2)
+
+        async with FakeRolesClient(account, retry=THREE) as roles:
+            await roles.list()
+
+        assert [(vars(r)["seconds"], vars(r).get("attempt")) for r in log.records] == [
+            *((2.0, None), (1.25, 1), (1.25, 1), (2.0, None), (1.25, 2))
+        ]
+
+    @pytest.mark.asyncio
+    async def test_recipe(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The guide's middleware sees the headers of each attempt's answer."""
+        page = files("arize_roles_async").joinpath("guide/logging.md").read_text("utf-8")
+        monkeypatch.setenv("ARIZE_API_KEY", "key")
+
+        async with scripted(BUSY, PAGE) as script:
+            monkeypatch.setenv("ARIZE_BASE_URL", script.url)
+            recipe = run(examples(page)[1], {"AiohttpRolesClient": AiohttpRolesClient}, "<recipe>")
+            assert recipe is not None
+            await recipe
+
+        assert capsys.readouterr().out == "503 req-6\n200 req-7\n"
 
     @pytest.mark.asyncio
     @both_clients
