@@ -16,7 +16,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType
@@ -42,6 +42,9 @@ from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
 from arize_roles_async._wire.redaction import Secret, redact
 from arize_roles_async._wire.wire import Request, Response, invalid_response
+
+if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
 
 _E = TypeVar("_E", bound=BaseException)
 
@@ -576,13 +579,14 @@ class _Attempt:
     call machine decides whether to try again, and must know of each try.
     """
 
-    __slots__ = ("_client", "_failure", "_opened", "_protocol", "_transport", "call")
+    __slots__ = ("_client", "_failure", "_opened", "_protocol", "_socket", "_transport", "call")
 
     def __init__(self, client: AiohttpTransport, call: Call) -> None:
         self._client = client
         self.call = call
         self._protocol: ResponseHandler | None = None
         self._transport: asyncio.Transport | None = None
+        self._socket: TransportSocket
         self._failure: BaseException | None = None
         self._opened = 0
 
@@ -601,6 +605,8 @@ class _Attempt:
             return False
         self._protocol = protocol
         self._transport = protocol.transport
+        # Now, since asyncio's TLS transport has no socket any more once it was closed twice.
+        self._socket = protocol.transport.get_extra_info("socket")
         self._opened = client.connections.opened
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(client.headers.reveal())
@@ -618,11 +624,14 @@ class _Attempt:
         transport, self._transport = self._transport, None
         if transport is None:
             return
-        # A TLS connection that is lost has no socket, and uvloop raises ValueError then.
-        if sock := transport.get_extra_info("socket"):
-            with suppress(OSError, ValueError):
-                # A close then discards what is not sent yet, also if aiohttp closed it just now.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        # A closed socket raises OSError, and ValueError with uvloop. This has no `shutdown`.
+        with suppress(OSError, ValueError, TypeError):
+            # A close then discards what is not sent yet, also if aiohttp closed it just now.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            if transport.is_closing():
+                # asyncio's TLS transport cannot be aborted any more after aiohttp closed it twice,
+                # and waits 30 s for the server to end the session.
+                self._socket.shutdown(socket.SHUT_RD)
         transport.abort()
 
     def distrust(self) -> None:

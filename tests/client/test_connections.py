@@ -240,27 +240,6 @@ class TestGivenUp:
             await until(lambda: server.peers[0].lost)
             assert isinstance(server.peers[0].why, ConnectionResetError)
 
-    async def test_closed_before(self) -> None:
-        """A connection that was closed meanwhile has no socket, about which uvloop complains."""
-
-        class Closed(asyncio.Transport):
-            aborted = False
-
-            def get_extra_info(self, name: str, default: object = None) -> object:
-                assert (name, default) == ("socket", None)
-                return self
-
-            def setsockopt(self, *_: object) -> None:
-                raise ValueError("negative file descriptor")
-
-            def abort(self) -> None:
-                self.aborted = True
-
-        attempt = object.__new__(_Attempt)
-        attempt._transport = closed = Closed()  # pyright: ignore[reportPrivateUsage]
-        attempt.reset()
-        assert closed.aborted
-
     async def test_answered(self) -> None:
         """A connection whose answer was read is closed in order."""
         async with serve(page) as server:

@@ -2,10 +2,12 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Final, TypeVar, cast
 
 import pytest
+
+T = TypeVar("T")
 
 PATIENCE: Final = 60.0
 """Seconds after which what a test waits for never comes."""
@@ -60,3 +62,23 @@ def skipping_loop() -> asyncio.AbstractEventLoop:
     real = loop.time
     loop.time = lambda: real() + selector.skipped  # type: ignore[method-assign]
     return loop
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    return cast("asyncio.AbstractEventLoop", pytest.importorskip("uvloop").new_event_loop())
+
+
+EACH_LOOP: Final = pytest.mark.parametrize(
+    "new_loop", [asyncio.SelectorEventLoop, _uvloop], ids=["asyncio", "uvloop"]
+)
+"""For tests whose `main` runs with `run_on`."""
+
+
+def run_on(new_loop: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[None, None, T]) -> T:
+    """Run a coroutine in an event loop of a kind, which may complain about nothing."""
+    complaints: list[str] = []
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.get_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
+        result = runner.run(main)
+    assert complaints == []
+    return result
