@@ -273,6 +273,8 @@ class BaseRolesClient(RolesClient):
         return role
 
     async def _find(self, call: Call, name: str) -> Role:
+        call.name = name
+
         # While other calls ran, this one was told of no time.
         def fetch(page: ListRoles) -> Awaitable[ListRolesResponse]:
             call.seen = self._transport.now()

@@ -559,8 +559,10 @@ class FakeAccount:
         - `fail("create", 503)`: one answer is a 503. A client that tries again gets over it and
           raises nothing, unless `every_attempt=True`.
 
-        If several faults are due, the first of them strikes. A call by a role's name lists first,
-        which counts as a call of its own; for `get` by a name, that list is often all.
+        If several faults are due, the first of them strikes. An update or delete by a role's name
+        looks the role up first, with a list or get that counts as a call of its own. A `get` by a
+        name is often a list, too: in process a fault on `get` strikes it, and over HTTP, where the
+        account sees requests alone, only a fault on `list` does.
 
         A change that raises `RolesConnectionError` or `RolesTimeoutError` has not happened: in
         process no connection is made then. Over HTTP the connection is there before the server
@@ -792,7 +794,7 @@ class FakeAccount:
                 answer, broken = self._answer(operation, role, key, request, call)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(request, call)
-            delay = self._latency(operation, role, request) if self._latencies else 0.0
+            delay = self._latency(operation, role, request, call) if self._latencies else 0.0
             now = self.now()
             reply = Reply(
                 status=answer.status,
@@ -824,19 +826,33 @@ class FakeAccount:
     ) -> tuple[Response, Breakage | None]:
         fault = None
         if self._faults and operation in OPERATIONS:
-            subjects = _subjects(operation, role, request)
-            fault = self._faults.strike({operation}, subjects, call)
+            subjects = self._subjects(operation, role, request, call)
+            fault = self._faults.strike(call.operations(operation), subjects, call)
         if fault is None:
             return self._service.answer(operation, self._keys[key.reveal()], request), None
         if fault.when == "before":
             return fault.apply(None)
         return fault.apply(self._service.answer(operation, self._keys[key.reveal()], request))
 
-    def _latency(self, operation: str, role: str | None, request: Request) -> float:
-        subjects = _subjects(operation, role, request)
-        matching = (each for each in self._latencies if each.matches(operation, subjects))
+    def _latency(
+        self, operation: str, role: str | None, request: Request, call: CallState
+    ) -> float:
+        operations = call.operations(operation)
+        subjects = self._subjects(operation, role, request, call)
+        matching = (each for each in self._latencies if each.matches(operations, subjects))
         latency = next(matching, None)
         return 0.0 if latency is None else latency.draw()
+
+    def _subjects(
+        self, operation: str, role: str | None, request: Request, call: CallState
+    ) -> set[str | None]:
+        """Return the names and IDs of the role that a request is about."""
+        if operation in ON_ONE:
+            return {role, parse_role_id(request.path)}
+        if operation == "list" and call.name is not None and "get" in call.operations(operation):
+            wanted = self._store.by_name(call.name)
+            return {call.name, None if wanted is None else wanted.id}
+        return {role}
 
     def _role_name(self, operation: str, request: Request) -> str | None:
         """Return the name of the role that a request is about, or None."""
@@ -851,10 +867,6 @@ class FakeAccount:
 @functools.lru_cache  # Since it takes longer than most of an answer.
 def _http_date(second: int) -> str:
     return formatdate(second, usegmt=True)
-
-
-def _subjects(operation: str, role: str | None, request: Request) -> set[str | None]:
-    return {role, parse_role_id(request.path)} if operation in ON_ONE else {role}
 
 
 def _system_clock() -> datetime:

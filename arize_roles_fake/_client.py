@@ -129,12 +129,14 @@ class AccountTransport(Transport):
     def _to_account(self, request: Request, call: Call) -> CallRequest:
         """Return a request with the key and with its call, as the account takes it."""
         assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
+        state = call.time_limit.state
+        state.name = call.name
         return CallRequest(
             method=request.method,
             target=request.target,
             headers={**request.headers, "Authorization": f"Bearer {self._api_key.reveal()}"},
             body=request.body,
-            call=call.time_limit.state,
+            call=state,
         )
 
     async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> Response:
@@ -276,7 +278,7 @@ class _AccountTimeLimit(TimeLimit):
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self.state = CallState()
+        self.state = CallState(operation=call.operation)
 
     def __enter__(self) -> Call:
         self._call.time_limit = self

@@ -139,6 +139,7 @@ class Call:
         "deadline",
         "held_back",
         "is_late",
+        "name",
         "number",
         "operation",
         "retry",
@@ -165,6 +166,8 @@ class Call:
         """The latest time that the machine was told."""
         self.number: int = 0
         """Its place in the order in which calls of its client began; set by the driver."""
+        self.name: str | None = None
+        """The name by which it looks for a role; set by the client."""
         self.held_back: tuple[Request, float] | None = None
         """The request that a rate limit holds back, and for how many seconds; set by the driver."""
         self.is_late: bool = False

@@ -173,10 +173,24 @@ class Fault:
 class CallState:
     """What an account knows of the call that a request is part of."""
 
+    operation: str | None = None
+    """The method that was called; None over HTTP, where it is not known."""
+    name: str | None = None
+    """The name by which the call looks for a role; None where it has an ID, and over HTTP."""
+    requests: int = 0
+    """How many requests it has sent, not counting their later attempts."""
     attempt: int = 1
     """Which attempt of a request is under way."""
     fault: Fault | None = None
     """The fault that every attempt of the request under way meets."""
+
+    def operations(self, operation: str) -> frozenset[str]:
+        """Return the operations that the request under way counts as.
+
+        The first request of a `get` by a name is often a list. Then it counts as the `get`, too.
+        """
+        is_get = self.operation == "get" and self.requests == 1
+        return frozenset({operation, "get"} if is_get else {operation})
 
 
 class CallRequest(Request, frozen=True, kw_only=True):
@@ -226,6 +240,7 @@ class Faults:
                 failed.remove(call)
         call.attempt = attempt
         if attempt == 1:
+            call.requests += 1
             call.fault = None
         return call
 
@@ -461,10 +476,10 @@ class Latency:
         self.scope = (operation, role)
         """The operation and the role that it is about."""
 
-    def matches(self, operation: str, subjects: Container[str | None]) -> bool:
-        """Whether this latency is that of a request's answer."""
+    def matches(self, operations: Collection[str], subjects: Container[str | None]) -> bool:
+        """Whether this latency is that of a request's answer; the arguments as for a fault."""
         chosen, role = self.scope
-        return chosen in {operation, "any"} and (role is None or role in subjects)
+        return (chosen == "any" or chosen in operations) and (role is None or role in subjects)
 
     def draw(self) -> float:
         """Return how long the next answer takes, in seconds."""

@@ -67,6 +67,11 @@ CALLS: dict[str, Callable[[RolesClient, str], Awaitable[object]]] = {
     "delete": lambda roles, role_id: roles.delete(role_id=role_id),
 }
 
+CHANGES_BY_NAME: dict[str, Callable[[RolesClient], Awaitable[object]]] = {
+    "update": lambda roles: roles.update(role="AI", description="Text."),
+    "delete": lambda roles: roles.delete(role="AI"),
+}
+
 
 async def create(roles: RolesClient, name: str = "A") -> Role:
     return await roles.create(name=name, permissions=ROLE_READ)
@@ -700,6 +705,94 @@ class TestOneCall:
             for _ in range(3):
                 group.start_soon(get, roles)
         assert ends == [role, role, "failed"]
+
+
+in_process_clients = pytest.mark.parametrize("connect", [in_process, mocked])
+
+
+class TestByName:
+    """In process a fault on a method strikes the method's own request, by a name or an ID."""
+
+    @in_process_clients
+    @pytest.mark.parametrize("error", [ForbiddenError, RolesTimeoutError, InvalidResponseError])
+    @pytest.mark.asyncio
+    async def test_get(self, connect: Connect, error: type[RolesError]) -> None:
+        """A fault on `get` strikes a `get` by a name, which walks the list."""
+        account = account_at_noon()
+        account.add_role("AI", ROLE_READ)
+        fault = account.fail("get", error)
+        async with connect(account, retry=RetryPolicy()) as roles:
+            with pytest.raises(error):
+                await roles.get(role="AI")
+            assert fault.fired == len(account.calls_of("list"))
+            await roles.get(role="AI")
+
+    @in_process_clients
+    @pytest.mark.asyncio
+    async def test_known(self, connect: Connect) -> None:
+        """Where the client knows the ID, it strikes the GET and not the walk after it."""
+        account = account_at_noon()
+        role = account.add_role("AI", ROLE_READ)
+        async with connect(account) as roles:
+            await roles.get(role="AI")
+            account.restore(FakeAccount(predefined=False).snapshot())
+            account.add_role("AI", id=f"{role.id[:-2]}A=")
+            fault = account.fail("get", 403, after=1)
+            assert (await roles.get(role="AI")).id != role.id
+            assert fault.fired == 0
+        assert [call.operation for call in account.calls] == ["list", "get", "list"]
+
+    @in_process_clients
+    @pytest.mark.parametrize("by", ["name", "id"])
+    @pytest.mark.asyncio
+    async def test_role(self, connect: Connect, by: str) -> None:
+        """With `role=`, it strikes the `get` of that role alone."""
+        account = account_at_noon()
+        wanted = account.add_role("AI", ROLE_READ)
+        account.add_role("ML", ROLE_READ)
+        account.fail("get", 403, role="AI" if by == "name" else wanted.id)
+        async with connect(account) as roles:
+            await roles.get(role="ML")
+        async with connect(account) as roles:
+            with pytest.raises(ForbiddenError):
+                await roles.get(role="AI")
+
+    @in_process_clients
+    @pytest.mark.parametrize("change", ["update", "delete"])
+    @pytest.mark.asyncio
+    async def test_change(self, connect: Connect, change: Operation) -> None:
+        """A fault on a change strikes its own request and not the lookup, nor does one on get."""
+        account = account_at_noon()
+        account.add_role("AI", ROLE_READ)
+        account.fail("get", 403)
+        account.fail("any", 409, role="AI")
+        async with connect(account) as roles:
+            with pytest.raises(ConflictError):
+                await CHANGES_BY_NAME[change](roles)
+        assert [call.outcome for call in account.calls] == [200, 409]
+
+    @in_process_clients
+    @pytest.mark.asyncio
+    async def test_slow(self, connect: Connect) -> None:
+        """Latency of `get` slows such a walk down, too."""
+        account = account_at_noon()
+        account.add_role("AI", ROLE_READ)
+        account.slow_down(2, operation="get", role="AI")
+        async with connect(account) as roles:
+            await roles.get(role="AI")
+        assert account.now() == START + timedelta(seconds=2)
+
+    @pytest.mark.asyncio
+    async def test_over_http(self) -> None:
+        """Over HTTP the account sees a list, so a fault on `list` is what strikes."""
+        account = account_at_noon()
+        account.add_role("AI", ROLE_READ)
+        fault = account.fail("get", 403)
+        account.fail("list", 409)
+        async with over_http(account) as roles:
+            with pytest.raises(ConflictError):
+                await roles.get(role="AI")
+        assert fault.fired == 0
 
 
 FAILURE_RULE = (
