@@ -9,8 +9,8 @@ from anyio import sleep_forever
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async._aiohttp.config import check_api_key, check_type
+from arize_roles_async._calls.driver import Driver
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._calls.turnstile import Admission
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -78,9 +78,8 @@ class FakeRolesClient(BaseRolesClient):
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""
         transport = AccountTransport(self.account, _key_to_send(self.account, key))
-        super().__init__(
-            transport, Timeouts.of(timeout), RetryPolicy.of(retry), Admission(max_concurrency)
-        )
+        driver = Driver(transport, max_concurrency)
+        super().__init__(driver, Timeouts.of(timeout), RetryPolicy.of(retry))
 
     def __repr__(self) -> str:
         # Until it is set up there is no account, and a traceback may show it.

@@ -28,8 +28,8 @@ from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config, check_type, configure
 from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
+from arize_roles_async._calls.driver import Driver
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._calls.turnstile import Admission
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -176,9 +176,8 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        admission = Admission(max_concurrency)
-        transport = AiohttpTransport(config, session, sleep)
-        super().__init__(transport, Timeouts.of(timeout), RetryPolicy.of(retry), admission)
+        driver = Driver(AiohttpTransport(config, session, sleep), max_concurrency)
+        super().__init__(driver, Timeouts.of(timeout), RetryPolicy.of(retry))
         self._base_url = config.base_url
 
     def __repr__(self) -> str:

@@ -1,9 +1,9 @@
 """What the attempts of one call have shown: a state machine without I/O.
 
 A driver sends, sleeps and logs. It tells the machine about each attempt and its outcome, and the
-machine says what comes next: the result, another attempt after a wait, a look at the account, or
-the error that the call ends in. What an answer tells of the attempts before it is in this file;
-which failures are tried again, and after how long, `RetryPolicy` says.
+machine says what comes next: the result, another attempt after a wait, a check of the account for
+the change, or the error that the call ends in. What an answer tells of the attempts before it is in
+this file; which failures are tried again, and after how long, `RetryPolicy` says.
 
 The words: an attempt *leaves a change open* if the service may have made the change without an
 answer that says so. A call is *unsettled* from its first such attempt on.
@@ -79,8 +79,8 @@ class Retry(msgspec.Struct, frozen=True):
     failure: RolesError
 
 
-class Look(msgspec.Struct, frozen=True):
-    """Only a look at the account can show whether the change was made."""
+class Verify(msgspec.Struct, frozen=True):
+    """Read the account again to find out whether the change was made."""
 
     failure: RolesError
 
@@ -231,7 +231,7 @@ class Call:
         response: Response,
         decode: Callable[[Request, Response], _T],
         now: float,
-    ) -> _T | Retry | Look:
+    ) -> _T | Retry | Verify:
         """Take the answer to an attempt.
 
         Args:
@@ -258,7 +258,7 @@ class Call:
         response: Response,
         decode: Callable[[Request, Response], _T],
         now: float,
-    ) -> _T | Retry | Look:
+    ) -> _T | Retry | Verify:
         if self._is_change:
             self._note_date(response, now)
         if response.status not in _SUCCESS:
@@ -268,7 +268,7 @@ class Call:
                 return cast("_T", None)  # what a deletion results in
             if tells is _Tells.NOT_MADE:
                 raise failure
-            return Look(failure) if tells is _Tells.LOOK else self.fail(failure, now)
+            return Verify(failure) if tells is _Tells.LOOK else self.fail(failure, now)
         try:
             if response.status in _MADE[request.method]:
                 return decode(request, response)
@@ -277,7 +277,7 @@ class Call:
             odd = error
         return self.fail(odd, now)
 
-    def fail(self, failure: RolesError, now: float) -> Retry | Look:
+    def fail(self, failure: RolesError, now: float) -> Retry | Verify:
         """Take the error that an attempt ended in.
 
         Returns:
@@ -291,7 +291,7 @@ class Call:
         if isinstance(failure, RolesTimeoutError):
             failure.attempts = self.attempts
         if self._is_change and isinstance(failure, InvalidResponseError):
-            return Look(failure)
+            return Verify(failure)
         counted = self._attempt - self._forgiven
         delay = self.retry.delay(failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.

@@ -148,6 +148,8 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
     """Tells whether these failed only because the call has too little time."""
     make_event: Callable[[], Event]
     """Makes what it waits for while another call fetches pages."""
+    limits: object
+    """Its limits: only calls with the same ones share a walk, as they try equally hard."""
 
 
 class _Caller:
@@ -206,7 +208,10 @@ class _SharedWalk:
 
 
 class _Queue:
-    """The walks of one event loop: one under way, and at most one that calls may still join."""
+    """The walks of the calls of one event loop that have the same limits.
+
+    One is under way, and at most one calls may still join.
+    """
 
     def __init__(self) -> None:
         self.active: _SharedWalk | None = None
@@ -243,7 +248,7 @@ class _Queue:
 
 
 class NameLookup:
-    """Finds roles by name for one client, over as few walks as the rule above allows."""
+    """Finds roles by name, over as few walks as the rule above allows."""
 
     def __init__(self, known: KnownRoles) -> None:
         self._known = known
@@ -263,8 +268,8 @@ class NameLookup:
         # Imported here, since most callers have IDs and do not need it.
         from anyio.lowlevel import current_token
 
-        loop = current_token()
-        queue = self._queues.setdefault(loop, _Queue())
+        key = (current_token(), steps.limits)
+        queue = self._queues.setdefault(key, _Queue())
         queue.callers += 1
         try:
             found = await self._find_known(name, queue, steps)
@@ -272,7 +277,7 @@ class NameLookup:
         finally:
             queue.callers -= 1
             if not queue.callers:
-                del self._queues[loop]
+                del self._queues[key]
 
     async def _find_known(self, name: str, queue: _Queue, steps: Steps) -> Role | None:
         from anyio.lowlevel import checkpoint

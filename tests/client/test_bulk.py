@@ -189,7 +189,7 @@ class TestBulkJob:
         account = account_at_noon()
         account.limit_rate(1, burst=1)
         roles = FakeRolesClient(account, timeout=None)
-        transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+        transport = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
         send, begun = transport.send, transport.now()
         heard: list[tuple[str, float]] = []
 
@@ -599,7 +599,7 @@ def test_unlimited() -> None:
         await gather(creates(roles, 100))
 
     anyio.run(main)
-    pace = roles._admission.pace  # pyright: ignore[reportPrivateUsage]
+    pace = roles._driver.admission.pace  # pyright: ignore[reportPrivateUsage]
     assert not pace.limited
     assert pace.rate == math.inf
 
@@ -626,7 +626,7 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     account = account_at_noon()
     account.fail("get", 429, times=1, retry_after=5)
     roles = FakeRolesClient(account, max_concurrency=1)
-    transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+    transport = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
     calls: list[Call] = []
     limit = transport.time_limit
 
@@ -640,7 +640,7 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
     account.advance(4.0)
     now = transport.now()
-    roles._admission.pace.refuse(now, now, 3.0, granted=0, span=0.0)  # pyright: ignore[reportPrivateUsage]
+    roles._driver.admission.pace.refuse(now, now, 3.0, granted=0, span=0.0)  # pyright: ignore[reportPrivateUsage]
     for task in reversed(waiting):
         task.cancel()
     await asyncio.wait(waiting)

@@ -22,7 +22,7 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async._calls.call import Call, Look, Operation, Retry
+from arize_roles_async._calls.call import Call, Operation, Retry, Verify
 from arize_roles_async._wire.wire import decode_role
 
 ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
@@ -101,7 +101,7 @@ def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:
     match step:
         case Retry():
             return "retry"
-        case Look():
+        case Verify():
             return "look"
         case _:
             return "done"

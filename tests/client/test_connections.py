@@ -382,7 +382,7 @@ class TestFailed:
             for _ in range(5):
                 await roles.list()
             assert len(server.peers) == 5
-            transport: Any = roles._transport  # pyright: ignore[reportPrivateUsage]
+            transport: Any = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
             assert len(transport.connections._numbers) == 1
 
     async def test_busy(self) -> None:

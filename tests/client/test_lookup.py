@@ -70,7 +70,11 @@ class Listing:
             raise AssertionError(f"no role is known yet, not {role_id} either")
 
         steps = Steps(
-            fetch=fetch, get=get, is_late=lambda: caller in self.late, make_event=make_event
+            fetch=fetch,
+            get=get,
+            is_late=lambda: caller in self.late,
+            make_event=make_event,
+            limits=None,
         )
         return await self.lookup.find(name, steps)
 
@@ -253,10 +257,10 @@ class TestSharedWalk:
         roles = FakeRolesClient()
 
         await roles.get(role="Admin")
-        assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+        assert roles._driver.lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
         await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
-        assert roles._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+        assert roles._driver.lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
 
 @asynccontextmanager
@@ -295,7 +299,10 @@ class TestClosest:
 
         with pytest.raises(NotFoundError) as caught:
             await NameLookup(KnownRoles()).find(
-                name, Steps(fetch=fetch, get=get, is_late=lambda: False, make_event=make_event)
+                name,
+                Steps(
+                    fetch=fetch, get=get, is_late=lambda: False, make_event=make_event, limits=None
+                ),
             )
         error = caught.value
         assert (error.name, error.status) == (name, 404)
@@ -370,7 +377,9 @@ class TestKnown:
                 roles=(named("A", "new"),), pagination=PaginationMetadata(has_more=False)
             )
 
-        steps = Steps(fetch=fetch, get=get, is_late=lambda: False, make_event=make_event)
+        steps = Steps(
+            fetch=fetch, get=get, is_late=lambda: False, make_event=make_event, limits=None
+        )
         assert (await lookup.find("A", steps)).id == "new"
         assert known.find("A") == "new"
 

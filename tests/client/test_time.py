@@ -143,7 +143,7 @@ class TestInjectedSleep:
             await asyncio.sleep(0)
 
         async with AiohttpRolesClient("key", sleep=sleep) as roles:
-            transport = roles._transport  # pyright: ignore[reportPrivateUsage]
+            transport = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
             assert isinstance(transport, AiohttpTransport)
             began = transport.now()
             await asyncio.gather(*(transport.sleep(10.0) for _ in range(5)))

@@ -109,5 +109,5 @@ def test_after_the_block() -> None:
     asyncio.run(inside.delete(role_id=account.add_role("A").id))
     account.assert_roles({})
     outside = AiohttpRolesClient("key", base_url="http://127.0.0.1:1", retry=None)
-    transport = outside._transport  # pyright: ignore[reportPrivateUsage]
+    transport = outside._driver.transport  # pyright: ignore[reportPrivateUsage]
     assert type(transport).__name__ == "AiohttpTransport"

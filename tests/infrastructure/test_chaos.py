@@ -154,7 +154,7 @@ class TestReusedConnection:
             target = s.account.add_role("Target")
             await s.roles.list()
             client: Any = s.roles
-            client._transport._session._retry_connection = True
+            client._driver.transport._session._retry_connection = True
             s.proxy.script = [Point.CLOSE_AFTER_COMMIT]
 
             with pytest.raises(OutcomeUnknownError) as caught:

@@ -31,8 +31,8 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
+from arize_roles_async._calls.driver import Driver
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._calls.turnstile import Admission
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._wire.wire import Request, Response
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
@@ -300,9 +300,7 @@ def fuzz_wire(examples: int) -> None:
         response = Response(
             status=status, headers=CIMultiDict(headers), body=body, secret="AI Engineer"
         )
-        roles = BaseRolesClient(
-            _Canned(response), Timeouts(), RetryPolicy(attempts=2), Admission(40)
-        )
+        roles = BaseRolesClient(Driver(_Canned(response), 40), Timeouts(), RetryPolicy(attempts=2))
         run_to_its_end(_ends_well(operation, roles))
 
     with judging_log_lines():

@@ -127,8 +127,8 @@ BY_HAND: Final = (
     ByHand(
         "clients of other limits share one walk",
         "arize_roles_async/_client.py",
-        "        return other\n",
-        "        other._lookup = self._lookup; return other\n",
+        "limits=(call.timeouts, call.retry),",
+        "limits=None,",
     ),
     # The client: the socket
     ByHand(

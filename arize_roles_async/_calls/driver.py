@@ -1,0 +1,261 @@
+"""Runs the calls of a client: waits, sends, asks the call machine what comes next, and logs."""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from arize_roles_async._calls.call import Call, Operation, Retry, TimeLimit, Verify
+from arize_roles_async._calls.lookup import KnownRoles, NameLookup
+from arize_roles_async._calls.transport import Event, Transport
+from arize_roles_async._calls.turnstile import Admission, Turn, Turnstile
+from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._wire.wire import Request, Response, response_retry_after
+
+logger: Final = logging.getLogger("arize_roles_async")
+
+_T = TypeVar("_T")
+
+_TOO_MANY: Final = 429
+
+
+class ClientCall(Call):
+    """A call, with the driver that runs it from start to end."""
+
+    __slots__ = ("driver",)
+
+    driver: "Driver"
+
+
+class Driver:
+    """Runs the calls of a client and of its copies to one destination.
+
+    It owns all that belongs to the destination: the transport with its clock, the requests that
+    wait, the pace under a rate limit, and the names that were seen there.
+
+    Args:
+        transport: Sends the requests.
+        slots: How many requests may be under way.
+    """
+
+    def __init__(self, transport: Transport, slots: int) -> None:
+        self.transport: Transport = transport
+        self.known: KnownRoles = KnownRoles()
+        """The IDs of the roles that were seen last."""
+        self.lookup: NameLookup = NameLookup(self.known)
+        self.admission: Admission = Admission(slots)
+
+    def check_open(self) -> None:
+        """Raise `ClientStateError` if no call can be made."""
+        if self.transport.check_open():
+            self.admission.restart()
+
+    def begin(self, operation: Operation, timeouts: Timeouts, retry: RetryPolicy) -> ClientCall:
+        """Return a new call.
+
+        Raises:
+            ClientStateError: No call can be made.
+        """
+        self.check_open()
+        call = ClientCall(operation, timeouts, retry, self.transport.now())
+        call.driver = self
+        call.number = next(self.admission.numbers)
+        return call
+
+    def time_limit(self, call: ClientCall) -> TimeLimit:
+        """Return the block that a call runs in, which ends when its time is up."""
+        return self.transport.time_limit(call)
+
+    async def send(
+        self,
+        call: ClientCall,
+        request: Request,
+        decode: Callable[[Request, Response], _T],
+        verify: Callable[[RolesError], Awaitable[_T]] | None = None,
+    ) -> _T:
+        """Send a request, again if that may help, and return what its answer means.
+
+        Args:
+            call: The call that the request is part of.
+            request: What to send.
+            decode: Makes the result of a documented answer.
+            verify: For a change: finds out in the account whether it was made.
+        """
+        transport, turnstile = self.transport, self.admission.turnstile
+        call.begin(request)
+        started = call.seen
+        while True:
+            if not turnstile.enter():
+                started = await self._take_turn(call, request, turnstile, started)
+            call.start_attempt()
+            outcome: Response | RolesError
+            sent: float | None = None
+            try:
+                outcome = await transport.send(request, call)
+                sent = call.seen
+            except RolesError as error:
+                outcome = error
+            finally:
+                turnstile.exit(sent)
+            if isinstance(outcome, Response) and call.is_read_result(outcome) and self._is_quiet():
+                return decode(request, outcome)
+            now = transport.now()
+            _tell_pace(turnstile, call, request, outcome, now)
+            if logger.isEnabledFor(logging.DEBUG):
+                _log(call, request, outcome, now - started)
+            if isinstance(outcome, Response):
+                step = call.receive(request, outcome, decode, now)
+            else:
+                step = call.fail(outcome, now)
+            if isinstance(step, Retry):
+                logger.info(
+                    "%s: attempt %d failed, the next in %.2f s: %s",
+                    *(request, call.attempt, step.delay, step.failure),
+                    extra=_attempt_fields(call, request, outcome, now - started),
+                )
+                started = now
+                # After a 429 with a `Retry-After`, the request waits for its turn, as all do.
+                if not (_is_refusal(outcome) and turnstile.pace.held_until > now):
+                    started = await self._rest(call, request, turnstile, step.delay)
+                count = {"sdk-retry-count": str(call.attempt)}
+                request = msgspec.structs.replace(request, headers=count)
+            elif isinstance(step, Verify):
+                assert verify is not None  # noqa: S101 - only changes are verified
+                call.seen = now
+                return await verify(step.failure)
+            else:
+                return step
+
+    async def _take_turn(
+        self, call: Call, request: Request, turnstile: Turnstile, started: float
+    ) -> float:
+        """Wait until the request may go, and return when that is."""
+        transport, pace = self.transport, turnstile.pace
+        turn = Turn(call.number, call.deadline, call.retry.max_retry_after)
+        turnstile.join(turn)
+        event: Event | None = None
+        now = started
+        try:
+            while (seconds := turnstile.ask(turn, now)) and not turn.is_late:
+                event = transport.event(call)
+                turn.wake = event.set
+                if await event.wait(seconds):
+                    now = transport.now()
+                else:
+                    # Clocks may tick late.
+                    now = max(now + seconds, transport.now())
+        except BaseException:
+            # What ends the wait may be the limit on the time of the call.
+            if turnstile.is_paced:
+                call.held_back = (request, pace.wait(transport.now()))
+            turnstile.leave(turn)
+            raise
+        if turn.is_late:
+            if pace.limited:
+                call.held_back = (request, pace.wait(now))
+            turnstile.leave(turn)
+            if event is None:
+                # Whoever calls again and again must let others run.
+                await transport.event(call).wait(0.0)
+            raise call.miss_turn()
+        try:
+            logger.debug(
+                "%s waited %.3f s for its turn",
+                *(request, now - started),
+                extra=_fields(call, request, now - started),
+            )
+        except BaseException:
+            # A handler of the application's; the request does not go.
+            turnstile.exit(None)
+            raise
+        return now
+
+    async def _rest(
+        self, call: Call, request: Request, turnstile: Turnstile, seconds: float
+    ) -> float:
+        """Wait until a request is to be sent again, and return when that is."""
+        event = self.transport.event(call)
+        turn = Turn(call.number, call.deadline, math.inf)
+        turn.wake = event.set
+        turnstile.rest(turn)
+        try:
+            await event.wait(0.0 if turn.is_late else seconds)
+        finally:
+            turnstile.leave(turn)
+        now = self.transport.now()
+        if turn.is_late:
+            call.held_back = (request, turnstile.pace.wait(now))
+            raise call.miss_turn()
+        return now
+
+    def _is_quiet(self) -> bool:
+        """Return whether neither the log nor the pace needs to hear of a success."""
+        return not (self.admission.pace.limited or logger.isEnabledFor(logging.DEBUG))
+
+
+def _tell_pace(
+    turnstile: Turnstile, call: Call, request: Request, outcome: Response | RolesError, now: float
+) -> None:
+    """Tell the pace of an answer, once there is a limit."""
+    # When it was sent and not when its turn came: it may have waited for a connection.
+    pace, sent = turnstile.pace, call.seen
+    if not isinstance(outcome, Response):
+        return
+    if not _is_refusal(outcome):
+        if pace.limited:
+            pace.grant(sent)
+        return
+    call.note_refusal(pace.granted)
+    seconds = response_retry_after(outcome) or 0.0
+    is_new = not pace.limited
+    turnstile.refuse(sent, now, seconds)
+    if is_new:
+        logger.debug(
+            "the service limits the rate: requests wait %.3g s, and then for their turn",
+            seconds,
+            extra=_fields(call, request, seconds),
+        )
+
+
+def _is_refusal(outcome: Response | RolesError) -> bool:
+    return isinstance(outcome, Response) and outcome.status == _TOO_MANY
+
+
+def _log(call: Call, request: Request, outcome: Response | RolesError, seconds: float) -> None:
+    fields = _attempt_fields(call, request, outcome, seconds)
+    logger.debug(
+        "%s: %s on attempt %d after %.1f ms (request id %s)",
+        request,
+        outcome.status if isinstance(outcome, Response) else outcome,
+        *(call.attempt, seconds * 1000.0, fields["request_id"]),
+        extra=fields,
+    )
+
+
+def _attempt_fields(
+    call: Call, request: Request, outcome: Response | RolesError, seconds: float
+) -> dict[str, object]:
+    """Return the fields of a log record about an attempt, which JSON loggers write."""
+    status: int | None = None
+    request_id: str | None = None
+    if isinstance(outcome, Response):
+        status, request_id = outcome.status, outcome.header("X-Request-Id")
+    return {
+        **_fields(call, request, seconds),
+        "attempt": call.attempt,
+        "status": status,
+        "request_id": request_id,
+    }
+
+
+def _fields(call: Call, request: Request, seconds: float) -> dict[str, object]:
+    """Return the fields that every log record has."""
+    return {
+        "operation": call.operation,
+        "method": request.method,
+        "path": request.path,
+        "seconds": seconds,
+    }
