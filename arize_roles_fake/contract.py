@@ -46,6 +46,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from types import TracebackType
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import anyio
@@ -91,9 +92,52 @@ _TICK: Final = 0.02
 
 _MAX_TICKS: Final = 250
 
-_Call = Callable[[], Awaitable[object]]
+_FAILURES: Final = (Exception, pytest.fail.Exception)
+
+_MAX_CASE: Final = 200
+"""Characters of a case that a failure shows."""
 
 _S = TypeVar("_S", bound="_Suite")
+_T = TypeVar("_T")
+
+
+class _Call:
+    """A call of a client, which a failure shows as it would be written."""
+
+    def __init__(self, client: object, method: str, *args: object, **arguments: object) -> None:
+        self._client = client
+        self._method = method
+        self._args = args
+        self._arguments = arguments
+
+    def __call__(self) -> Awaitable[object]:
+        __tracebackhide__ = True
+        call: Callable[..., Awaitable[object]] = getattr(self._client, self._method)
+        return call(*self._args, **self._arguments)
+
+    def __repr__(self) -> str:
+        arguments = [repr(value) for value in self._args]
+        arguments += [f"{name}={value!r}" for name, value in self._arguments.items()]
+        return f"{self._method}({', '.join(arguments)})"
+
+
+def _rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
+    """Have a failure say which rule is broken, and in which case."""
+    rule = " ".join((test.__doc__ or "").split())
+
+    @functools.wraps(test)
+    def ask(self: _S) -> None:
+        __tracebackhide__ = True
+        try:
+            test(self)
+        except _FAILURES as error:
+            if rule:
+                error.add_note(f"Rule: {rule}")
+            for case in self.cases_under_way:
+                error.add_note(f"Case: {repr(case)[:_MAX_CASE]}")
+            raise
+
+    return ask
 
 
 def with_client(
@@ -107,18 +151,37 @@ def with_client(
 
     @functools.wraps(test)
     def run(self: _S) -> None:
-        async def main() -> None:
-            async with self.open_client() as roles:
-                try:
-                    await test(self, roles)
-                finally:
-                    await self.clean_up(roles)
+        __tracebackhide__ = True
 
-        self.run(main)
+        async def main() -> None:
+            __tracebackhide__ = True
+            async with self.open_client() as roles:
+                failure: BaseException | None = None
+                try:
+                    try:
+                        await test(self, roles)
+                    except _FAILURES as error:
+                        failure = error
+                        raise
+                finally:
+                    await _clean_up(self, roles, failure)
+
+        self.run_to_failure(main)
 
     # Through it, pytest would take the parameters of the async method for fixtures.
     del run.__wrapped__
-    return run
+    return _rule(run)
+
+
+async def _clean_up(suite: "_Suite", roles: RolesClient, failure: BaseException | None) -> None:
+    """Delete what a test made; an error meanwhile does not take the place of the test's failure."""
+    __tracebackhide__ = True
+    try:
+        await suite.clean_up(roles)
+    except Exception as error:
+        if failure is None:
+            raise
+        failure.add_note(f"The clean-up failed too: {error!r}")
 
 
 class _Suite(ABC):
@@ -182,6 +245,36 @@ class _Suite(ABC):
         """Run an async function to its end, in an event loop of its own."""
         anyio.run(main, backend=self.backend)
 
+    def run_to_failure(self, main: Callable[[], Awaitable[None]]) -> None:
+        """Run an async function as `run` does; a failure shows no frames of the event loop."""
+        __tracebackhide__ = True
+        failures: list[BaseException] = []
+
+        async def attempt() -> None:
+            __tracebackhide__ = True
+            try:
+                await main()
+            except _FAILURES as error:
+                failures.append(error)
+
+        self.run(attempt)
+        if failures:
+            raise failures.pop()
+
+    def each(self, cases: Iterable[_T]) -> Iterator[_T]:
+        """Yield the cases of a rule one by one; a failure says in which one it came."""
+        under_way = self.cases_under_way
+        outer = len(under_way)
+        for case in cases:
+            under_way[outer:] = [case]
+            yield case
+        del under_way[outer:]
+
+    @functools.cached_property
+    def cases_under_way(self) -> list[object]:
+        """The cases that `each` has yielded and that have not ended, the outermost first."""
+        return []
+
     def unique(self, name: str) -> str:
         """Return a name that begins with `name` and that no role of the account has."""
         return self.remember(f"{name} (contract {secrets.token_hex(5)})")
@@ -228,15 +321,14 @@ class _Interface(_Suite):
     @with_client
     async def test_keywords_only(self, roles: RolesClient) -> None:
         """No method takes a positional argument."""
-        anything: Any = roles
-        calls: list[_Call] = [
-            lambda: anything.list(10),
-            lambda: anything.get(_NO_ID),
-            lambda: anything.create("A name", ["PROJECT_READ"]),
-            lambda: anything.update(_NO_ID, name="A name"),
-            lambda: anything.delete(_NO_ID),
+        calls = [
+            _Call(roles, "list", 10),
+            _Call(roles, "get", _NO_ID),
+            _Call(roles, "create", "A name", ["PROJECT_READ"]),
+            _Call(roles, "update", _NO_ID, name="A name"),
+            _Call(roles, "delete", _NO_ID),
         ]
-        for call in calls:
+        for call in self.each(calls):
             with pytest.raises(TypeError):
                 await call()
 
@@ -244,7 +336,7 @@ class _Interface(_Suite):
     async def test_managed_fields(self, roles: RolesClient) -> None:
         """`id`, `is_predefined` and the timestamps are the service's to set."""
         anything: Any = roles
-        for field in ("id", "is_predefined", "created_at", "updated_at"):
+        for field in self.each(("id", "is_predefined", "created_at", "updated_at")):
             with pytest.raises(TypeError):
                 await anything.create(name="A name", permissions=["PROJECT_READ"], **{field: "x"})
             with pytest.raises(TypeError):
@@ -254,15 +346,15 @@ class _Interface(_Suite):
     async def test_cancel_call(self, roles: RolesClient) -> None:
         """No method swallows a cancellation, and the client stays usable."""
         name = (await self.make(roles)).name
-        calls: list[_Call] = [
-            roles.list,
-            lambda: roles.list().all(),
+        calls = [
+            _Call(roles, "list"),
+            _Call(roles.list(), "all"),
             # Nothing is done if a request goes out all the same.
-            lambda: roles.create(name=name, permissions=["PROJECT_READ"]),
+            _Call(roles, "create", name=name, permissions=["PROJECT_READ"]),
             *_calls_on(roles, role_id=_NO_ID),
             *_calls_on(roles, role=f"Not {name}"),
         ]
-        for call in calls:
+        for call in self.each(calls):
             assert await self._ends_cancelled(call)
             assert await roles.list()
 
@@ -345,14 +437,15 @@ class _Create(_Suite):
         def generated() -> Iterator[str]:
             yield "PROJECT_READ"
 
-        for permissions in (
+        iterables: list[Iterable[str]] = [
             ["PROJECT_READ"],
             ("PROJECT_READ",),
             {"PROJECT_READ"},
             frozenset({Permission.PROJECT_READ}),
             {"PROJECT_READ": 1}.keys(),
             generated(),
-        ):
+        ]
+        for permissions in self.each(iterables):
             role = await self.make(roles, permissions=permissions)
             assert role.permissions == (Permission.PROJECT_READ,)
 
@@ -394,8 +487,8 @@ class _Names(_Suite):
     async def test_name_bad_character(self, roles: RolesClient) -> None:
         """Every character of a name is of the allowed set, the last one too."""
         for character in _NOT_IN_NAMES:
-            for name in (f"A{character}B", f"A{character}", f"{character}A"):
-                with pytest.raises(ValidationError, match="name: must not contain"):
+            for name in self.each((f"A{character}B", f"A{character}", f"{character}A")):
+                with _Invalid("name"):
                     await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
 
     @with_client
@@ -409,28 +502,27 @@ class _Names(_Suite):
     async def test_name_of_256(self, roles: RolesClient) -> None:
         """A name has at most 255 characters."""
         name = self.remember(self.unique("Long").ljust(256, "g"))
-        with pytest.raises(ValidationError, match=r"name: .*1 to 255 characters.* 256"):
+        with _Invalid("name"):
             await roles.create(name=name, permissions=["PROJECT_READ"])
 
     @with_client
     async def test_name_of_1(self, roles: RolesClient) -> None:
         """A name has at least one character; as short a one may be taken, so it is only checked."""
-        with pytest.raises(ValidationError) as caught:
+        with _Invalid("permissions"):
             await roles.create(name="A", permissions=[])
-        assert _fields(caught) == ["permissions"]
 
     @with_client
     async def test_name_empty(self, roles: RolesClient) -> None:
         """A name has at least one character."""
-        with pytest.raises(ValidationError, match=r"name: .*1 to 255 characters"):
+        with _Invalid("name"):
             await roles.create(name="", permissions=["PROJECT_READ"])
 
     @with_client
     async def test_name_not_string(self, roles: RolesClient) -> None:
         """A name is a string."""
         anything: Any = roles
-        for name in (5, None, b"bytes", ["A"]):
-            with pytest.raises(ValidationError, match="name: must be a string"):
+        for name in self.each((5, None, b"bytes", ["A"])):
+            with _Invalid("name"):
                 await anything.create(name=name, permissions=["PROJECT_READ"])
 
     @with_client
@@ -507,53 +599,48 @@ class _Fields(_Suite):
     @with_client
     async def test_description_of_1001(self, roles: RolesClient) -> None:
         """A description has at most 1000 characters."""
-        with pytest.raises(ValidationError, match=r"description: .*at most 1000 .*1001"):
+        with _Invalid("description"):
             await self.make(roles, description="d" * 1001)
 
     @with_client
     async def test_description_not_string(self, roles: RolesClient) -> None:
         """A description is a string."""
-        for description in (5, b"bytes", ["A"]):
-            with pytest.raises(ValidationError, match="description: must be a string"):
+        for description in self.each((5, b"bytes", ["A"])):
+            with _Invalid("description"):
                 await self.make(roles, description=description)
 
     @with_client
     async def test_description_surrogate(self, roles: RolesClient) -> None:
         """Bodies are UTF-8, which cannot carry a lone surrogate."""
-        with pytest.raises(ValidationError, match="description: "):
+        with _Invalid("description"):
             await self.make(roles, description="\ud800")
 
     @with_client
     async def test_no_permissions(self, roles: RolesClient) -> None:
         """A role has at least one permission."""
-        with pytest.raises(ValidationError, match=r"permissions: .*at least one"):
+        with _Invalid("permissions"):
             await self.make(roles, permissions=[])
 
     @with_client
     async def test_unknown_permission(self, roles: RolesClient) -> None:
-        """A string that is not a known permission is an error that suggests one."""
-        for given, nearest in {
-            "PROJECT_RAED": "PROJECT_READ",
-            "dataset_read": "DATASET_READ",
-            " ROLE_READ": "ROLE_READ",
-            "ROLE_READ\n": "ROLE_READ",
-        }.items():
-            with pytest.raises(ValidationError, match=rf"permissions: .*did you mean {nearest}"):
+        """A string that is not exactly the identifier of a known permission is an error."""
+        for given in self.each(("PROJECT_RAED", "dataset_read", " ROLE_READ", "ROLE_READ\n")):
+            with _Invalid("permissions"):
                 await self.make(roles, permissions=["DATASET_UPDATE", given])
 
     @with_client
     async def test_permissions_not_iterable(self, roles: RolesClient) -> None:
         """Permissions come in an iterable: not one string, not a number, not a mapping."""
         one = Permission.PROJECT_READ
-        for permissions in ("PROJECT_READ", one, None, 5, b"PROJECT_READ", {one: True}):
-            with pytest.raises(ValidationError, match="permissions: must be an iterable"):
+        for permissions in self.each(("PROJECT_READ", one, None, 5, b"PROJECT_READ", {one: True})):
+            with _Invalid("permissions"):
                 await self.make(roles, permissions=permissions)
 
     @with_client
     async def test_permission_not_string(self, roles: RolesClient) -> None:
         """A permission is a member or its identifier."""
-        for permission in (5, None, ["PROJECT_READ"], b"PROJECT_READ"):
-            with pytest.raises(ValidationError, match="permissions: must hold permissions"):
+        for permission in self.each((5, None, ["PROJECT_READ"], b"PROJECT_READ")):
+            with _Invalid("permissions"):
                 await self.make(roles, permissions=["PROJECT_READ", permission])
 
     @with_client
@@ -564,13 +651,10 @@ class _Fields(_Suite):
 
     @with_client
     async def test_all_violations(self, roles: RolesClient) -> None:
-        """One `ValidationError` carries each field and its message; its text holds them all."""
-        with pytest.raises(ValidationError) as caught:
+        """One `ValidationError` names every argument that breaks a rule, each with a message."""
+        with _Invalid("name", "description", "permissions") as caught:
             await roles.create(name="Tab\t", permissions=[], description="d" * 1001)
-        assert sorted(_fields(caught)) == ["description", "name", "permissions"]
-        for violation in caught.value.violations:
-            assert violation.message
-            assert f"{violation.field}: {violation.message}" in str(caught.value)
+        assert all(violation.message for violation in caught.value.violations)
 
     @with_client
     async def test_invalid_makes_nothing(self, roles: RolesClient) -> None:
@@ -672,7 +756,7 @@ class _Pages(_Suite):
         for letter in "AB":
             await self.make(roles, letter)
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
-        for other in (None, True):
+        for other in self.each((None, True)):
             if self.assumptions.foreign_cursor == "ignored":
                 page = await roles.list(limit=1, cursor=cursor, is_predefined=other)
                 assert page.roles == (await roles.list(limit=1, is_predefined=other)).roles
@@ -689,7 +773,8 @@ class _Pages(_Suite):
         issued = first.pagination.next_cursor
         assert issued is not None
         changed = ("A" if issued[0] != "A" else "B") + issued[1:]
-        for cursor in ("made-up", "bWFkZS11cA==", "0", "../x?a=b&c", "é", changed, issued[4:]):
+        cursors = ("made-up", "bWFkZS11cA==", "0", "../x?a=b&c", "é", changed, issued[4:])
+        for cursor in self.each(cursors):
             if self.assumptions.foreign_cursor == "ignored":
                 assert (await roles.list(limit=1, cursor=cursor)).roles == first.roles
             else:
@@ -732,8 +817,8 @@ class _Pages(_Suite):
     @with_client
     async def test_limit_range(self, roles: RolesClient) -> None:
         """`limit` is an integer from 1 to 100."""
-        for limit in (0, 101, -1, 10**20):
-            with pytest.raises(ValidationError, match="limit: must be 1 to 100"):
+        for limit in self.each((0, 101, -1, 10**20)):
+            with _Invalid("limit"):
                 await roles.list(limit=limit)
         assert await roles.list(limit=1)
         assert await roles.list(limit=100)
@@ -742,33 +827,32 @@ class _Pages(_Suite):
     async def test_limit_not_integer(self, roles: RolesClient) -> None:
         """`limit` is an integer; a bool is not one."""
         anything: Any = roles
-        for limit in ("10", 1.5, True, UNSET):
-            with pytest.raises(ValidationError, match="limit: must be an integer"):
+        for limit in self.each(("10", 1.5, True, UNSET)):
+            with _Invalid("limit"):
                 await anything.list(limit=limit)
 
     @with_client
     async def test_cursor_not_text(self, roles: RolesClient) -> None:
         """`cursor` is a token from a page, so it is a string and not empty."""
         anything: Any = roles
-        for cursor in ("", 5, b"bytes", "\ud800", UNSET):
-            with pytest.raises(ValidationError, match="cursor: must"):
+        for cursor in self.each(("", 5, b"bytes", "\ud800", UNSET)):
+            with _Invalid("cursor"):
                 await anything.list(cursor=cursor)
 
     @with_client
     async def test_filter_not_bool(self, roles: RolesClient) -> None:
         """`is_predefined` is True, False or None."""
         anything: Any = roles
-        for is_predefined in ("true", 1, 0, UNSET):
-            with pytest.raises(ValidationError, match="is_predefined: must be True, False or None"):
+        for is_predefined in self.each(("true", 1, 0, UNSET)):
+            with _Invalid("is_predefined"):
                 await anything.list(is_predefined=is_predefined)
 
     @with_client
     async def test_all_list_violations(self, roles: RolesClient) -> None:
         """One `ValidationError` names every argument that breaks a rule."""
         anything: Any = roles
-        with pytest.raises(ValidationError) as caught:
+        with _Invalid("limit", "cursor", "is_predefined"):
             await anything.list(limit=0, cursor="", is_predefined="no")
-        assert sorted(_fields(caught)) == ["cursor", "is_predefined", "limit"]
 
 
 class _Walks(_Suite):
@@ -778,7 +862,7 @@ class _Walks(_Suite):
     async def test_walk_sees_each_once(self, roles: RolesClient) -> None:
         """`async for` goes over every page, whatever its size."""
         made = self.in_order(*[await self.make(roles, letter) for letter in "ABCDE"])
-        for limit in (1, 2, 5, None):
+        for limit in self.each((1, 2, 5, None)):
             seen = await _walk(roles.list(limit=limit))
             assert tuple(role for role in seen if role in made) == made
 
@@ -940,13 +1024,14 @@ class _Lookup(_Suite):
     async def test_name_match_exact(self, roles: RolesClient) -> None:
         """A name matches exactly or not at all."""
         role = await self.make(roles, "Exact")
-        for other in (
+        others = (
             role.name.lower(),
             f" {role.name}",
             f"{role.name} ",
             role.name[:-1],
             "Not " + role.name,
-        ):
+        )
+        for other in self.each(others):
             with pytest.raises(NotFoundError):
                 await roles.get(role=other)
 
@@ -966,12 +1051,13 @@ class _Lookup(_Suite):
         token = secrets.token_hex(7)
         an_id = base64.b64encode(f"Role:{token}".encode()).decode()
         assert an_id.endswith("=")
-        for name in (
+        names = (
             base64.b64encode(f"Role-{token}".encode()).decode(),
             an_id.rstrip("="),
             f"{an_id} =",
             base64.b64encode(b"\xff\xff:" + token.encode()).decode(),
-        ):
+        )
+        for name in self.each(names):
             role = await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
             assert await roles.get(role=name) == role
 
@@ -984,7 +1070,7 @@ class _Lookup(_Suite):
     @with_client
     async def test_id_of_another_kind(self, roles: RolesClient) -> None:
         """The ID of another kind of thing is a 404 for every call that takes an ID."""
-        for call in _calls_on(roles, role_id="U3BhY2U6MTphQmNE"):
+        for call in self.each(_calls_on(roles, role_id="U3BhY2U6MTphQmNE")):
             with pytest.raises(self.refusal("other_kind_id")):
                 await call()
 
@@ -992,7 +1078,7 @@ class _Lookup(_Suite):
     async def test_id_malformed(self, roles: RolesClient) -> None:
         """What is not strict base64 of a text with a colon in it is a 400 as an ID."""
         for role_id in ("nobody", "Um9sZTowOm5vbmU", "Um9sZS0wLW5vbmU="):
-            for call in _calls_on(roles, role_id=role_id):
+            for call in self.each(_calls_on(roles, role_id=role_id)):
                 with pytest.raises(self.refusal("malformed_id")):
                     await call()
 
@@ -1001,7 +1087,7 @@ class _Lookup(_Suite):
         """`role_id=` is never taken for a name, nor for a way out of its place in the path."""
         role = await self.make(roles)
         for role_id in (role.name, *_ODD_IDS):
-            for call in _calls_on(roles, role_id=role_id):
+            for call in self.each(_calls_on(roles, role_id=role_id)):
                 with pytest.raises(self.refusal("malformed_id")) as caught:
                     await call()
                 assert getattr(caught.value, "name", None) is None
@@ -1015,11 +1101,10 @@ class _Lookup(_Suite):
             await roles.get(role=name)
         assert caught.value.name == name
         assert caught.value.status == 404
-        assert name in str(caught.value)
 
     @with_client
     async def test_closest_names(self, roles: RolesClient) -> None:
-        """A `NotFoundError` for a name carries and prints the closest names, nearest first."""
+        """A `NotFoundError` for a name carries the closest names, nearest first."""
         token = secrets.token_hex(8)
         for name in ("Engineer", "Engineers", "Ingenieur", "Zookeeper"):
             await roles.create(name=self.remember(f"{token} {name}"), permissions=["PROJECT_READ"])
@@ -1027,7 +1112,6 @@ class _Lookup(_Suite):
             await roles.get(role=f"{token} Enginer")
         assert caught.value.closest[:2] == (f"{token} Engineer", f"{token} Engineers")
         assert 2 <= len(caught.value.closest) <= 3
-        assert f"{token} Engineer'" in str(caught.value)
 
     @with_client
     async def test_lookups_together(self, roles: RolesClient) -> None:
@@ -1090,8 +1174,8 @@ class _Lookup(_Suite):
             {"role_id": role.id, "role": role.id},
         ]
         for target in targets:
-            for call in _calls_on(roles, **target):
-                with pytest.raises(ValidationError, match="role_id, role: exactly one"):
+            for call in self.each(_calls_on(roles, **target)):
+                with _Invalid("role_id", "role"):
                     await call()
         assert await roles.get(role_id=role.id) == role
 
@@ -1100,10 +1184,9 @@ class _Lookup(_Suite):
         """An ID or name is a string and not empty, in every method that takes one."""
         for field in ("role_id", "role"):
             for value in ("", 5, b"bytes", "\ud800"):
-                for call in _calls_on(roles, **{field: value}):
-                    with pytest.raises(ValidationError, match=f"^{field}: must") as caught:
+                for call in self.each(_calls_on(roles, **{field: value})):
+                    with _Invalid(field):
                         await call()
-                    assert _fields(caught) == [field]
 
 
 class _Update(_Suite):
@@ -1194,17 +1277,20 @@ class _Update(_Suite):
     @with_client
     async def test_update_of_nothing(self, roles: RolesClient) -> None:
         """An update changes at least one thing; None and `UNSET` change nothing."""
-        anything: Any = roles
         nothings: list[dict[str, object]] = [
             {},
             {"name": None, "permissions": None},
             {"description": UNSET},
         ]
         for nothing in nothings:
-            with pytest.raises(ValidationError, match="at least one must be given to change"):
-                await anything.update(role_id=_NO_ID, **nothing)
-            with pytest.raises(ValidationError, match="at least one must be given to change"):
-                await anything.update(role="Nobody", **nothing)
+            for call in self.each(
+                (
+                    _Call(roles, "update", role_id=_NO_ID, **nothing),
+                    _Call(roles, "update", role="Nobody", **nothing),
+                )
+            ):
+                with _Invalid("name", "description", "permissions"):
+                    await call()
 
     @with_client
     async def test_replace_permissions(self, roles: RolesClient) -> None:
@@ -1219,7 +1305,7 @@ class _Update(_Suite):
     async def test_empty_permissions(self, roles: RolesClient) -> None:
         """A role has at least one permission, after an update too."""
         made = await self.make(roles)
-        with pytest.raises(ValidationError, match=r"permissions: .*at least one"):
+        with _Invalid("permissions"):
             await roles.update(role_id=made.id, permissions=[])
         assert await roles.get(role_id=made.id) == made
 
@@ -1227,17 +1313,13 @@ class _Update(_Suite):
     async def test_update_rules(self, roles: RolesClient) -> None:
         """Name, description and permissions keep their rules, all reported at once."""
         made = await self.make(roles)
-        with pytest.raises(ValidationError) as caught:
+        with _Invalid("name", "description", "permissions"):
             await roles.update(
                 role_id=made.id,
                 name="A" * 256,
                 description="d" * 1001,
                 permissions=["PROJECT_RAED"],
             )
-        assert sorted(_fields(caught)) == ["description", "name", "permissions"]
-        assert "1 to 255" in str(caught.value)
-        assert "at most 1000" in str(caught.value)
-        assert "did you mean PROJECT_READ" in str(caught.value)
         assert await roles.get(role_id=made.id) == made
 
     @with_client
@@ -1258,7 +1340,7 @@ class _Update(_Suite):
     async def test_rename_to_taken(self, roles: RolesClient) -> None:
         """Names are unique after an update too; a role that is refused stays as it is."""
         first, second = await self.make(roles, "A"), await self.make(roles, "B")
-        for name in (second.name, (await _predefined(roles)).name):
+        for name in self.each((second.name, (await _predefined(roles)).name)):
             with pytest.raises(ConflictError):
                 await roles.update(role_id=first.id, name=name, description="Changed.")
         assert await roles.get(role_id=first.id) == first
@@ -1315,7 +1397,7 @@ class _Delete(_Suite):
         role = await self.make(roles)
         assert await roles.get(role_id=role.id) == role
         await roles.delete(role_id=role.id)
-        for call in _calls_on(roles, role_id=role.id):
+        for call in self.each(_calls_on(roles, role_id=role.id)):
             with pytest.raises(self.refusal("unknown_id")):
                 await call()
         with pytest.raises(NotFoundError):
@@ -1406,23 +1488,20 @@ class _Errors(_Suite):
         path = f"/v2/roles/{predefined.id}".replace("=", "%3D").replace("+", "%2B")
         no_path = "/v2/roles/Um9sZTowOm5vbmU%3D"
         assumed = self.assumptions
-        cases: list[tuple[_Call, int, str, str]] = [
+        # What the predefined role is already, so that nothing is lost if the service takes it.
+        same = {"role_id": predefined.id, "description": predefined.description}
+        taken = {"name": role.name, "permissions": ["PROJECT_READ"]}
+        cases = [
+            (_Call(roles, "create", **taken), 409, "POST", "/v2/roles"),
+            (_Call(roles, "update", **same), assumed.predefined_refusal, "PATCH", path),
+            (_Call(roles, "get", role_id=_NO_ID), assumed.unknown_id, "GET", no_path),
+            (_Call(roles, "delete", role_id=_NO_ID), assumed.unknown_id, "DELETE", no_path),
             (
-                lambda: roles.create(name=role.name, permissions=["PROJECT_READ"]),
-                *(409, "POST", "/v2/roles"),
-            ),
-            (
-                lambda: roles.update(role_id=predefined.id, description=predefined.description),
-                *(assumed.predefined_refusal, "PATCH", path),
-            ),
-            (lambda: roles.get(role_id=_NO_ID), assumed.unknown_id, "GET", no_path),
-            (lambda: roles.delete(role_id=_NO_ID), assumed.unknown_id, "DELETE", no_path),
-            (
-                lambda: roles.get(role_id="nobody"),
+                _Call(roles, "get", role_id="nobody"),
                 *(assumed.malformed_id, "GET", "/v2/roles/nobody"),
             ),
         ]
-        for call, status, method, where in cases:
+        for call, status, method, where in self.each(cases):
             with pytest.raises(StatusError) as caught:
                 await call()
             error = caught.value
@@ -1432,8 +1511,6 @@ class _Errors(_Suite):
             assert error.problem is not None
             assert (error.problem.title, error.problem.status) == (titles[status], status)
             assert error.retry_after is None
-            for part in (method, where, str(status), titles[status]):
-                assert part in str(error)
 
     @with_client
     async def test_error_tree(self, roles: RolesClient) -> None:
@@ -1448,15 +1525,14 @@ class _Errors(_Suite):
     async def test_errors_pickle(self, roles: RolesClient) -> None:
         """An error that crosses a process is still of its class, with all that it carries."""
         role = await self.make(roles)
-        anything: Any = roles
-        calls: list[_Call] = [
-            lambda: roles.get(role_id=_NO_ID),
-            lambda: roles.get(role=role.name[:-1]),
-            lambda: roles.create(name=role.name, permissions=["PROJECT_READ"]),
-            lambda: roles.create(name="", permissions=[]),
-            anything.get,
+        calls = [
+            _Call(roles, "get", role_id=_NO_ID),
+            _Call(roles, "get", role=role.name[:-1]),
+            _Call(roles, "create", name=role.name, permissions=["PROJECT_READ"]),
+            _Call(roles, "create", name="", permissions=[]),
+            _Call(roles, "get"),
         ]
-        for call in calls:
+        for call in self.each(calls):
             with pytest.raises(RolesError) as caught:
                 await call()
             error = caught.value
@@ -1521,7 +1597,7 @@ class _Lifecycle(_Suite):
     @with_client
     async def test_options_refused(self, roles: RolesClient) -> None:
         """A time limit is above 0."""
-        for timeout in (0, -1.0, float("nan"), float("inf"), True):
+        for timeout in self.each((0, -1.0, float("nan"), float("inf"), True)):
             with pytest.raises(ConfigurationError):
                 roles.with_options(timeout=timeout)
 
@@ -1544,18 +1620,16 @@ class _Lifecycle(_Suite):
             await other.get(role=role.name)
             listing = other.list()
             await other.aclose()
-            calls: list[_Call] = [
-                other.list,
-                lambda: listing,
-                lambda: anext(aiter(listing)),
-                lambda: other.get(role_id=role.id),
-                lambda: other.get(role=role.name),
-                lambda: other.create(name=role.name, permissions=["PROJECT_READ"]),
-                lambda: other.update(role_id=role.id, description="Changed."),
-                lambda: other.delete(role_id=role.id),
-                other.__aenter__,
+            calls = [
+                _Call(other, "list"),
+                _Call(listing, "all"),
+                _Call(aiter(listing), "__anext__"),
+                _Call(other, "create", name=role.name, permissions=["PROJECT_READ"]),
+                *_calls_on(other, role_id=role.id),
+                *_calls_on(other, role=role.name),
+                _Call(other, "__aenter__"),
             ]
-            for call in calls:
+            for call in self.each(calls):
                 with pytest.raises(ClientStateError):
                     await call()
 
@@ -1563,7 +1637,7 @@ class _Lifecycle(_Suite):
     async def test_close_shared(self, roles: RolesClient) -> None:
         """`with_options` shares the connections, so closing one closes both."""
         del roles
-        for close_the_other in (True, False):
+        for close_the_other in self.each((True, False)):
             async with self.open_client() as first:
                 second = first.with_options(timeout=20.0)
                 await (second if close_the_other else first).aclose()
@@ -1574,6 +1648,7 @@ class _Lifecycle(_Suite):
 class _EventLoops(_Suite):
     """A client belongs to one event loop at a time."""
 
+    @_rule
     def test_next_loop(self) -> None:
         """A client whose event loop was closed opens anew in the next one."""
         client = self.open_client()
@@ -1587,7 +1662,7 @@ class _EventLoops(_Suite):
             await client.aclose()
 
         for main in (use, use, close):
-            self.run(main)
+            self.run_to_failure(main)
 
     @with_client
     async def test_two_loops(self, roles: RolesClient) -> None:
@@ -1656,10 +1731,10 @@ class _TwoClients(_Suite):
         async with self.open_client() as other:
             await self._sees(other, role)
             await roles.delete(role_id=role.id)
-            for call in _calls_on(other, role_id=role.id):
+            for call in self.each(_calls_on(other, role_id=role.id)):
                 with pytest.raises(self.refusal("unknown_id")):
                     await call()
-            for call in _calls_on(other, role=role.name):
+            for call in self.each(_calls_on(other, role=role.name)):
                 with pytest.raises(NotFoundError):
                     await call()
             await self._sees(other, missing=(role.name,))
@@ -1708,14 +1783,14 @@ class _Keys(_Suite):
         role = await self.make(roles)
         grants = [Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE]
         async with self.open_client_with(grants=grants) as limited:
-            calls: list[_Call] = [
-                limited.list,
-                lambda: limited.list(is_predefined=True).all(),
-                lambda: limited.get(role_id=role.id),
-                lambda: limited.get(role=role.name),
-                lambda: limited.delete(role=role.name),
+            calls = [
+                _Call(limited, "list"),
+                _Call(limited.list(is_predefined=True), "all"),
+                _Call(limited, "get", role_id=role.id),
+                _Call(limited, "get", role=role.name),
+                _Call(limited, "delete", role=role.name),
             ]
-            for call in calls:
+            for call in self.each(calls):
                 await _forbidden(call)
         assert await roles.get(role_id=role.id) == role
 
@@ -1741,12 +1816,12 @@ class _Keys(_Suite):
         role, name = await self.make(roles, description="Stays."), self.unique("Never")
         async with self.open_client_with(grants=[Permission.ROLE_READ]) as limited:
             assert await limited.get(role=role.name) == role
-            calls: list[_Call] = [
-                lambda: limited.create(name=name, permissions=["PROJECT_READ"]),
+            calls = [
+                _Call(limited, "create", name=name, permissions=["PROJECT_READ"]),
                 *_calls_on(limited, role_id=role.id)[1:],
                 *_calls_on(limited, role=role.name)[1:],
             ]
-            for call in calls:
+            for call in self.each(calls):
                 await _forbidden(call)
         assert await roles.get(role_id=role.id) == role
         with pytest.raises(NotFoundError):
@@ -1756,16 +1831,20 @@ class _Keys(_Suite):
     async def test_one_grant_each(self, roles: RolesClient) -> None:
         """A grant allows only the operation that it names."""
         role = await self.make(roles)
-        for grant in (Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE):
+        grants = (Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE)
+        for grant in self.each(grants):
             async with self.open_client_with(grants=[grant]) as limited:
                 update, delete = _calls_on(limited, role_id=role.id)[1:]
-                calls: dict[Permission, _Call] = {
-                    Permission.ROLE_CREATE: functools.partial(self.make, limited),
+                name = self.unique("Made")
+                calls = {
+                    Permission.ROLE_CREATE: _Call(
+                        limited, "create", name=name, permissions=["PROJECT_READ"]
+                    ),
                     Permission.ROLE_UPDATE: update,
                     Permission.ROLE_DELETE: delete,
                 }
                 allowed = calls.pop(grant)
-                for call in calls.values():
+                for call in self.each(calls.values()):
                     await _forbidden(call)
                 await allowed()
 
@@ -1800,14 +1879,14 @@ class _Limits(_Suite):
 
         def calls(roles: RolesClient) -> list[_Call]:
             return [
-                roles.list,
-                lambda: roles.create(name=name, permissions=["PROJECT_READ"]),
+                _Call(roles, "list"),
+                _Call(roles, "create", name=name, permissions=["PROJECT_READ"]),
                 *_calls_on(roles, role_id=role.id),
                 *_calls_on(roles, role=role.name),
             ]
 
         async with self.rate_limited(retry_after=7):
-            for index in range(len(calls(roles))):
+            for index, _ in enumerate(self.each(calls(roles))):
                 # A client of its own, as a client waits with its next request after a 429.
                 async with self.open_client() as other:
                     impatient = other.with_options(retry=RetryPolicy(attempts=1))
@@ -1891,20 +1970,45 @@ def _says_why(test: object) -> bool:
     )
 
 
-def _calls_on(roles: Any, **target: object) -> list[_Call]:  # noqa: ANN401 - also what is refused
+def _calls_on(roles: object, **target: object) -> list[_Call]:
     return [
-        lambda: roles.get(**target),
-        lambda: roles.update(description="Changed.", **target),
-        lambda: roles.delete(**target),
+        _Call(roles, "get", **target),
+        _Call(roles, "update", description="Changed.", **target),
+        _Call(roles, "delete", **target),
     ]
 
 
-def _fields(caught: pytest.ExceptionInfo[ValidationError]) -> list[str]:
-    return [violation.field for violation in caught.value.violations]
+class _Invalid:
+    """A block that ends in a `ValidationError` which names these arguments and no other."""
+
+    def __init__(self, *fields: str) -> None:
+        self._fields = set(fields)
+        self._raises = pytest.raises(ValidationError)
+
+    def __enter__(self) -> pytest.ExceptionInfo[ValidationError]:
+        self._caught = self._raises.__enter__()
+        return self._caught
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        __tracebackhide__ = True
+        if not self._raises.__exit__(exc_type, exc, traceback):
+            return False
+        error = self._caught.value
+        named = {name for each in error.violations for name in each.field.split(", ")}
+        if named != self._fields:
+            message = f"it must name {sorted(self._fields)} and names {sorted(named)}: {error}"
+            raise AssertionError(message) from None
+        return True
 
 
 async def _forbidden(call: _Call) -> None:
-    """Assert that a call is a 403 for lack of a grant, which no other plan would change."""
+    """Expect a 403 for lack of a grant, which no other plan would change."""
+    __tracebackhide__ = True
     with pytest.raises(ForbiddenError) as caught:
         await call()
     problem = caught.value.problem
@@ -1941,6 +2045,21 @@ async def _next_round(count: int) -> None:
 
 
 async def _together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run calls at the same time; the first failure ends the others, and is raised alone."""
+    __tracebackhide__ = True
+    failures: list[BaseException] = []
+
     async with anyio.create_task_group() as tasks:
+
+        async def run(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+            __tracebackhide__ = True
+            try:
+                await call()
+            except _FAILURES as error:
+                failures.append(error)
+                tasks.cancel_scope.cancel()
+
         for call in calls:
-            tasks.start_soon(call)
+            tasks.start_soon(run, call)
+    if failures:
+        raise failures[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from arize_roles_async import (
     RetryPolicy,
     RolePages,
     RolesClient,
+    ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
@@ -104,6 +106,15 @@ class TestClient:
         assert str(caught.value) == (
             f"RetryPolicy.attempts must be an integer of at least 1, not {attempts!r}"
         )
+
+    @pytest.mark.parametrize("target", [{}, {"role_id": "abc", "role": "abc"}])
+    @pytest.mark.asyncio
+    async def test_targets(self, target: dict[str, str]) -> None:
+        """A call is about one role, which is given in one way."""
+        anything: Any = FakeRolesClient()
+        with pytest.raises(ValidationError) as caught:
+            await anything.get(**target)
+        assert str(caught.value) == "role_id, role: exactly one must be given"
 
     def test_unmade(self) -> None:
         """A client that is not set up yet has a repr that shows nothing."""

@@ -27,7 +27,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeRolesClient
 from tests.contract.suites import AccountSuite, contract_tests
-from tests.contract.wrapping import CachingClient, WrappingClient
+from tests.contract.wrapping import CachingClient, OtherWordsClient, WrappingClient
 
 END: Final = PaginationMetadata(has_more=False)
 
@@ -35,6 +35,13 @@ END: Final = PaginationMetadata(has_more=False)
 class TestWrappingClient(AccountSuite):
     def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
         return WrappingClient(FakeRolesClient(self.account, api_key=api_key))
+
+
+class TestOtherWords(AccountSuite):
+    """A client may say everything in words of its own."""
+
+    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+        return OtherWordsClient(FakeRolesClient(self.account, api_key=api_key))
 
 
 # Each of these breaks one rule, or a few that belong together.

@@ -1,6 +1,7 @@
 """The contract suite as pytest runs it: what is left out of it is seen, and it cleans up."""
 
 import inspect
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,24 @@ class TestClient(RolesContract):
 
     def open_client(self):
         return {client}(FakeRolesClient(self.account))
+"""
+FORGETFUL = """
+
+class ForgetfulClient(WrappingClient):
+    calls = 0
+
+    def list(self, **arguments):
+        self.calls += 1
+        if self.calls > 1:
+            raise LookupError
+        return super().list(**arguments)
+
+    async def get(self, **target):
+        raise LookupError
+
+    async def create(self, **arguments):
+        arguments["description"] = None
+        return await super().create(**arguments)
 """
 NO_BODY = """
     def test_name_case(self): ...
@@ -90,6 +109,90 @@ class TestRun:
             test = getattr(RolesContract, name)
             assert test.__doc__
             assert list(inspect.signature(test).parameters) == ["self"]
+
+
+class TestFailure:
+    """What the report of a rule that does not hold shows."""
+
+    def test_rule(self, run: Run) -> None:
+        """The rule's sentence stands in it."""
+        result = run("", "-k", "test_other_sees_rename", client="CachingClient")
+        rule = "A new name counts for every client at once, and the old one is free for each."
+        result.stdout.fnmatch_lines(f"E * Rule: {rule}")
+
+    def test_case(self, run: Run) -> None:
+        """Of the cases of a loop it shows the one that failed, as it would be written."""
+        result = run("", "-k", "test_other_sees_delete", client="CachingClient")
+        result.stdout.fnmatch_lines("E * Case: get(role_id='Um9sZTo*')")
+
+    def test_inner_case(self) -> None:
+        """In loops within loops every case is shown, and none that is over."""
+
+        class Suite(_LeavesARole):
+            @with_client
+            async def fail(self, roles: RolesClient) -> None:
+                del roles
+                for outer in self.each("ab"):
+                    for inner in self.each((1, 2)):
+                        assert outer != "b" or inner != 2, "in a case"
+                    assert outer != "b"
+
+            @with_client
+            async def fail_afterwards(self, roles: RolesClient) -> None:
+                """Break a rule."""
+                del roles
+                for _ in self.each("ab"):
+                    pass
+                raise LookupError
+
+        with pytest.raises(AssertionError) as in_case:
+            Suite().fail()
+        assert in_case.value.__notes__ == ["Case: 'b'", "Case: 2"]
+        with pytest.raises(LookupError) as afterwards:
+            Suite().fail_afterwards()
+        assert afterwards.value.__notes__ == ["Rule: Break a rule."]
+
+    @pytest.mark.parametrize(
+        ("rule", "client"),
+        [
+            ("test_other_sees_delete", "CachingClient"),
+            ("test_other_sees_rename", "CachingClient"),
+            ("test_lookups_together", "ForgetfulClient"),
+            ("test_all_violations", "ForgetfulClient"),
+            ("test_next_loop", "ForgetfulClient"),
+        ],
+    )
+    def test_frames(self, run: Run, rule: str, client: str) -> None:
+        """Its only frames are the rule's and the client's."""
+        result = run(FORGETFUL, "-k", rule, "--tb=short", client=client)
+        result.assert_outcomes(failed=1, deselected=TESTS - 1)
+        frames = [line for line in result.outlines if re.match(r"\S+\.py:\d+: in ", line)]
+        assert frames
+        for frame in frames:
+            assert re.search(rf"in ({rule}|_sees|use|get|create|list)$", frame), frame
+
+    def test_clean_up(self) -> None:
+        """An error of the clean-up does not take its place."""
+
+        class Suite(_LeavesARole):
+            async def clean_up(self, roles: RolesClient) -> None:
+                await super().clean_up(roles)
+                raise OSError("no more calls")
+
+        with pytest.raises(LookupError) as caught:
+            Suite().fail()
+        assert caught.value.__notes__ == ["The clean-up failed too: OSError('no more calls')"]
+
+    def test_clean_up_alone(self) -> None:
+        """An error of the clean-up after a rule that holds is a failure."""
+
+        class Suite(_LeavesARole):
+            async def clean_up(self, roles: RolesClient) -> None:
+                await super().clean_up(roles)
+                raise OSError("no more calls")
+
+        with pytest.raises(OSError, match="no more calls"):
+            Suite().test_name_taken()
 
 
 class TestNotAsked:

@@ -1,9 +1,10 @@
-"""Clients around a client: one that keeps the contract, and a cache that can't."""
+"""Clients around a client: two that keep the contract, and a cache that can't."""
 
 # ruff: noqa: ANN401 - arguments are handed on as they come
 
+import contextlib
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -12,11 +13,15 @@ from msgspec import UnsetType
 from arize_roles_async import (
     UNSET,
     AnyPermission,
+    ListRolesResponse,
     RetryPolicy,
     Role,
     RolePages,
     RolesClient,
+    RolesError,
     Timeouts,
+    ValidationError,
+    Violation,
 )
 
 
@@ -132,3 +137,55 @@ class CachingClient(WrappingClient):
     async def aclose(self) -> None:
         self._cache.clear()
         await self._inner.aclose()
+
+
+class OtherWordsClient(WrappingClient):
+    """Raises the same errors with the same fields, in words of its own."""
+
+    def list(self, **arguments: Any) -> RolePages:
+        with other_words():
+            super().list(**arguments)
+
+        async def fetch(**arguments: Any) -> ListRolesResponse:
+            with other_words():
+                return await self._inner.list(**arguments)
+
+        return RolePages.from_fetch(fetch, **arguments)
+
+    async def get(self, **target: Any) -> Role:
+        with other_words():
+            return await super().get(**target)
+
+    async def create(self, **arguments: Any) -> Role:
+        with other_words():
+            return await super().create(**arguments)
+
+    async def update(self, **arguments: Any) -> Role:
+        with other_words():
+            return await super().update(**arguments)
+
+    async def delete(self, **target: Any) -> None:
+        with other_words():
+            await super().delete(**target)
+
+    def with_options(self, **options: Any) -> Self:
+        with other_words():
+            return super().with_options(**options)
+
+    async def __aenter__(self) -> Self:
+        with other_words():
+            return await super().__aenter__()
+
+
+@contextlib.contextmanager
+def other_words() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        fields = [name for each in error.violations for name in each.field.split(", ")]
+        violations = tuple(Violation(field, "not like this") for field in fields)
+        raise ValidationError("Please read the manual.", violations=violations) from None
+    except RolesError as error:
+        twin = copy.copy(error)
+        twin.args = ("No luck.",)
+        raise twin from None
