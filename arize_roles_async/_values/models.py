@@ -30,6 +30,8 @@ from arize_roles_async._values.permissions import Permissions
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
     from arize_roles_async._values.fields import FieldInfo
 
@@ -112,6 +114,16 @@ class Model:
         from arize_roles_async._values import convert as _convert
 
         return _convert.from_json(cls, text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: "GetCoreSchemaHandler"
+    ) -> "CoreSchema":
+        """Return the schema that pydantic asks for; so FastAPI takes a model for an answer."""
+        del source
+        from arize_roles_async._values.pydantic_schema import make_schema
+
+        return make_schema(cls, handler)
 
 
 @attr.frozen(kw_only=True)

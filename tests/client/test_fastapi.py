@@ -1,15 +1,18 @@
 """The FastAPI application of the documentation, over the real client and with the fake in it."""
 
+import subprocess
+import sys
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import Body, FastAPI
+from pydantic import BaseModel
 
 import arize_roles_async
-from arize_roles_async import ClientStateError
-from arize_roles_fake import FakeRolesClient, RolesServer
+from arize_roles_async import ClientStateError, ListRolesResponse, Role
+from arize_roles_fake import FakeRolesClient, RolesServer, make_role
 from tests.support.documentation import examples, run
 
 
@@ -62,3 +65,111 @@ async def test_fake(names: dict[str, Any]) -> None:
         "detail": "no role is named 'AI Enginer'; similar names: 'AI Engineer'"
     }
     assert [call.operation for call in fake.account.calls] == ["list", "list"]
+
+
+@pytest.mark.asyncio
+async def test_page(names: dict[str, Any]) -> None:
+    """A `ListRolesResponse` is a response model, and the answer is its `to_dict()`."""
+    fake = FakeRolesClient()
+    fake.account.add_role("AI Engineer", ["PROJECT_READ"], description="Looks.")
+    app: FastAPI = names["app"]
+    app.dependency_overrides[names["get_roles"]] = lambda: fake
+
+    async with caller(app) as http:
+        answer = (await http.get("/roles")).json()
+
+    assert answer == (await fake.list().all()).to_dict()
+    assert ListRolesResponse.from_dict(answer).roles[0].description == "Looks."
+
+
+def test_openapi(names: dict[str, Any]) -> None:
+    """OpenAPI has a schema of each name, with the fields."""
+    described = names["app"].openapi()
+
+    (success, page) = (
+        described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        for path in ("/roles/{name}", "/roles")
+    )
+    assert success == {"$ref": "#/components/schemas/Role"}
+    assert page == {"$ref": "#/components/schemas/ListRolesResponse"}
+    schemas = described["components"]["schemas"]
+    assert schemas["Role"]["required"] == [
+        *("id", "name", "is_predefined", "created_at", "updated_at")
+    ]
+    assert schemas["Role"]["properties"]["created_at"] == {
+        "type": "string",
+        "format": "date-time",
+        "title": "Created At",
+        "description": "When the role was created; timezone-aware.",
+    }
+    assert schemas["ListRolesResponse"]["properties"]["roles"]["items"] == {
+        "$ref": "#/components/schemas/Role"
+    }
+    assert schemas["PaginationMetadata"]["required"] == ["has_more"]
+
+
+class TestBody:
+    """A role in the body of a request."""
+
+    @staticmethod
+    async def post(data: object) -> httpx.Response:
+        app = FastAPI()
+
+        @app.post("/roles")
+        async def take(role: Annotated[Role, Body()]) -> str:  # pyright: ignore[reportUnusedFunction]
+            return repr(role)
+
+        async with caller(app) as http:
+            return await http.post("/roles", json=data)
+
+    @pytest.mark.asyncio
+    async def test_role(self) -> None:
+        """It is what `from_dict` makes of the body, with fields that are not known ignored."""
+        role = make_role(name="AI Engineer", permissions=["PROJECT_READ", "QUANTUM_READ"])
+
+        answer = await self.post(role.to_dict() | {"grants_developer_access": True})
+
+        assert answer.json() == repr(role)
+
+    @pytest.mark.asyncio
+    async def test_missing(self) -> None:
+        """A field that is missing is named, with status 422."""
+        data = make_role().to_dict()
+        del data["name"]
+
+        answer = await self.post(data)
+
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["body", "name"]
+
+    @pytest.mark.asyncio
+    async def test_invalid(self) -> None:
+        """A rule of ours that the body breaks is named, with status 422."""
+        answer = await self.post(make_role().to_dict() | {"created_at": "soon"})
+
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["msg"] == "$.created_at: must be an RFC 3339 date-time"
+
+
+def test_pydantic_model() -> None:
+    """A pydantic model may hold a role, which it dumps as plain data and loads again."""
+
+    class Report(BaseModel):
+        role: Role
+
+    report = Report(role=make_role())
+
+    assert report.model_dump() == {"role": make_role().to_dict()}
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_import() -> None:
+    """The package imports no pydantic by itself."""
+    code = "import sys, arize_roles_async as a; a.AiohttpRolesClient; print(*sys.modules)"
+    ran = subprocess.run(  # noqa: S603 - our own line
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+
+    modules = ran.stdout.split()
+    assert "aiohttp" in modules
+    assert "pydantic" not in modules

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from arize_roles_async import ListRolesResponse, PaginationMetadata, Permission, Role
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
@@ -46,6 +47,7 @@ def described() -> dict[str, Any]:
 
 PLACES: Final[dict[str, Callable[[], Iterable[Any]]]] = {
     "to_dict": ROLE.to_dict,
+    "pydantic": lambda: TypeAdapter(Role).json_schema()["properties"],
     "to_json": lambda: json.loads(ROLE.to_json()),
     "to_df": lambda: PAGE.to_df(exclude_none=False).columns,
     "to_polars": lambda: PAGE.to_polars().columns,

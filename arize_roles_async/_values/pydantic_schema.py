@@ -1,0 +1,67 @@
+"""The models as pydantic sees them, for FastAPI's response models, request bodies and OpenAPI.
+
+Kept apart because only pydantic asks for it, which is not a dependency of this package.
+"""
+
+import functools
+from typing import Annotated, Any, Final, NotRequired, cast
+
+from pydantic import Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+# Before Python 3.12, pydantic takes no other.
+from typing_extensions import TypedDict
+
+from arize_roles_async._values.errors import ValidationError
+from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
+
+# Made at run time, of which type checkers know nothing.
+_typed_dict: Final = cast("Any", TypedDict)
+_not_required: Final = cast("Any", NotRequired)
+_TIMESTAMP: Final = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - a type
+    """Return the schema of a model: checked and serialized as `from_dict` and `to_dict` do."""
+    data = handler.generate_schema(_json_form(model))
+
+    def validate(value: object, check: ValidatorFunctionWrapHandler) -> object:
+        if isinstance(value, model):
+            return value
+        try:
+            return model.from_dict(check(value))
+        except ValidationError as error:
+            # FastAPI writes the details of any other error as JSON, which ours is not.
+            raise PydanticCustomError("invalid", "{why}", {"why": str(error)}) from error
+
+    return core_schema.no_info_wrap_validator_function(
+        validate,
+        data,
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            model.to_dict, return_schema=data
+        ),
+    )
+
+
+@functools.cache
+def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
+    """Return the type of what `to_dict` returns."""
+    types: dict[str, Any] = {
+        "bool": bool,
+        "str": str,
+        "str | None": str | None,
+        "datetime": _TIMESTAMP,
+        "tuple[Permission | UnknownPermission, ...] | None": list[str] | None,
+    }
+    if model is ListRolesResponse:
+        role: Any = _json_form(Role)
+        types["tuple[Role, ...]"] = list[role]
+        types["PaginationMetadata"] = _json_form(PaginationMetadata)
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        described: Any = Annotated[types[field.type], Field(description=field.doc)]
+        fields[name] = described if field.required else _not_required[described]
+    form = _typed_dict(model.__name__, fields)
+    form.__doc__ = (model.__doc__ or "").partition("\n")[0]
+    form.__module__ = model.__module__
+    return form
