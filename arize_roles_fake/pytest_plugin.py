@@ -16,12 +16,13 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
+    from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Fault, RolesServer
 
 NOT_ASKED: Final = "rule not asked"
 """How the skip reason of a contract test begins if its suite does not offer what it needs."""
 
 _account_key = pytest.StashKey["FakeAccount"]()
+_passed_key = pytest.StashKey[bool]()
 _asked_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
 
 # Variables that would lead Arize's clients elsewhere, or cannot be set beside those set below.
@@ -40,26 +41,52 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "arize_roles(*, account=None, assumptions=None, roles=None, grants=None, faults=()): set "
-        "up the account of the test's arize_roles_fake fixtures: a file to load, Assumptions or a "
-        "dict of some, permissions by role name, what the API key grants, and faults, each as the "
-        "arguments of FakeAccount.fail or as text, such as 'create:503,times=2'.",
+        "arize_roles(*, account=None, assumptions=None, roles=None, grants=None, faults=(), "
+        "unused_faults='error'): set up the account of the test's arize_roles_fake fixtures: a "
+        "file to load, Assumptions or a dict of some, permissions by role name, what the API key "
+        "grants, and faults, each as the arguments of FakeAccount.fail or as text, such as "
+        "'create:503,times=2'. A fault of the test's own that strikes no call is an error, unless "
+        "unused_faults is 'allow'.",
     )
 
 
 @pytest.fixture
-def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
-    """Return an account of this test's own, as its `arize_roles` markers set it up.
+def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
+    """Yield an account of this test's own, as its `arize_roles` markers set it up.
 
     Markers of the module and the class count too; where two markers differ, the inner one counts.
-    If the test fails, the account's calls are in the report.
+    If the test fails, the account's calls are in the report. If it passes, and a fault that it or
+    its own marker scripted struck no call, that is an error.
     """
-    markers = list(request.node.iter_markers("arize_roles"))[::-1]
-    account = _new_account([marker.kwargs for marker in markers])
-    request.node.stash[_account_key] = account
-    for marker in markers:
+    item: pytest.Item = request.node
+    markers = list(item.iter_markers_with_node("arize_roles"))[::-1]
+    settings = [marker.kwargs for _, marker in markers]
+    account = _new_account(settings)
+    item.stash[_account_key] = account
+    not_asked: list[Fault] = []
+    for node, marker in markers:
         arize_roles(account, *marker.args, **marker.kwargs)
-    return account
+        if node is not item:
+            not_asked = [*account.pending_faults]
+    unused_faults = [each["unused_faults"] for each in settings if "unused_faults" in each]
+    yield account
+    if item.stash.get(_passed_key, False) and unused_faults[-1:] != ["allow"]:
+        _check_struck(account, not_asked)
+
+
+def _check_struck(account: "FakeAccount", not_asked: "list[Fault]") -> None:
+    """Fail if a fault struck no call, but for those that are not asked.
+
+    The calls that came instead are in the report, as for every failure.
+    """
+    unused = [f for f in account.pending_faults if not f.fired and f not in not_asked]
+    if not unused:
+        return
+    lines = ["faults that struck no call:", *(f"  {fault}" for fault in unused)]
+    if any(fault.operation == "get" for fault in unused) and account.calls_of("list"):
+        lines.append("over HTTP, a get by a name that walks the list meets only faults on list")
+    lines.append('to allow it: @pytest.mark.arize_roles(unused_faults="allow")')
+    pytest.fail("\n".join(lines), pytrace=False)
 
 
 def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
@@ -91,6 +118,7 @@ def arize_roles(
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
     faults: Iterable[Mapping[str, Any] | str] = (),
+    unused_faults: str = "error",
 ) -> None:
     """Set up an account as one marker says.
 
@@ -101,9 +129,13 @@ def arize_roles(
         roles: The permissions of each role to add, by its name.
         grants: What the account's first API key grants; None is everything.
         faults: Each the arguments of `FakeAccount.fail`, or text as `serve --fault` takes it.
+        unused_faults: Whether a fault of the test's own that struck no call is an `error`, or
+            whether that is to `allow`.
     """
     from arize_roles_fake._testing.faults import parse_fault
 
+    if unused_faults not in {"error", "allow"}:
+        raise ValueError(f"unused_faults must be 'error' or 'allow', not {unused_faults!r}")
     for name, permissions in (roles or {}).items():
         on.add_role(name, permissions)
     if grants is not None:
@@ -198,8 +230,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the calls of each account to the report of a test that failed."""
+    """Add the calls of each account to the report of a test that failed, and note if it passed."""
     report = yield
+    if report.when == "call":
+        item.stash[_passed_key] = report.passed
     if report.failed:
         own, asked_before = item.stash.get(_account_key, None), item.stash[_asked_key]
         for account in _accounts():

@@ -192,6 +192,7 @@ class TestIsolation:
         import os
         import pytest
 
+        @pytest.mark.arize_roles(unused_faults="allow")
         @pytest.mark.parametrize("number", range(2))
         def test_begins_afresh(number, fake_account, arize_env):
             assert len(fake_account.roles) == 7
@@ -343,10 +344,11 @@ class TestMarker:
         """The marker is explained by pytest."""
         assert (
             "@pytest.mark.arize_roles(*, account=None, assumptions=None, roles=None, grants=None, "
-            "faults=()): set up the account of the test's arize_roles_fake fixtures: a file to "
-            "load, Assumptions or a dict of some, permissions by role name, what the API key "
-            "grants, and faults, each as the arguments of FakeAccount.fail or as text, such as "
-            "'create:503,times=2'."
+            "faults=(), unused_faults='error'): set up the account of the test's arize_roles_fake "
+            "fixtures: a file to load, Assumptions or a dict of some, permissions by role name, "
+            "what the API key grants, and faults, each as the arguments of FakeAccount.fail or as "
+            "text, such as 'create:503,times=2'. A fault of the test's own that strikes no call is "
+            "an error, unless unused_faults is 'allow'."
         ) in run("", "--markers").outlines
 
     def test_fixtures_explained(self, run: Run) -> None:
@@ -405,6 +407,159 @@ class TestReport:
         """The report crosses to the controller of xdist."""
         result = run("def test_it(fake_account): assert False", "-n1")
         result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
+
+
+CALLS_LIST = "asyncio.run(FakeRolesClient(fake_account).list().all())"
+
+
+class TestUnusedFaults:
+    """A fault of the test's own that struck no call."""
+
+    @pytest.mark.parametrize(
+        ("marker", "script"),
+        [
+            ("@pytest.mark.arize_roles(faults=['create:503'])", "pass"),
+            ("", "fake_account.fail('create', 503)"),
+            ("", "fake_account.fail('list', 403, after=1)"),
+            ("", "fake_account.fail('create', 503, times=None)"),
+        ],
+    )
+    def test_error(self, run: Run, marker: str, script: str) -> None:
+        """It is an error when the test is over, which names it and the calls that came instead."""
+        result = run(
+            f"""
+        import asyncio
+        import pytest
+        from arize_roles_fake import FakeRolesClient
+
+        {marker}
+        def test_it(fake_account):
+            {script}
+            {CALLS_LIST}
+        """
+        )
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines(
+            [
+                "faults that struck no call:",
+                "  * fails with *: struck 0 requests",
+                'to allow it: @pytest.mark.arize_roles(unused_faults="allow")',
+                "*- Calls of the fake Arize account -*",
+                "*  list(limit=100) -> 200",
+            ]
+        )
+
+    def test_by_name_over_http(self, run: Run) -> None:
+        """For a fault on get that met a list over HTTP, it says why."""
+        result = run(
+            """
+        import asyncio
+        from arize_roles_async import AiohttpRolesClient
+
+        def test_it(arize_env):
+            arize_env.account.fail("get", 403)
+
+            async def main():
+                async with AiohttpRolesClient() as roles:
+                    await roles.get(role="Admin")
+
+            asyncio.run(main())
+        """
+        )
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines(
+            "over HTTP, a get by a name that walks the list meets only faults on list"
+        )
+
+    @pytest.mark.parametrize(
+        "marker", ["pytestmark = {}", "@pytest.mark.arize_roles()\n        @{}"]
+    )
+    def test_allowed(self, run: Run, marker: str) -> None:
+        """A marker allows it, of the test as of the module."""
+        allow = marker.format("pytest.mark.arize_roles(unused_faults='allow')")
+        run(
+            f"""
+        import pytest
+
+        {allow}
+        def test_it(fake_account):
+            fake_account.fail("create", 503)
+        """
+        ).assert_outcomes(passed=1)
+
+    def test_inner_marker(self, run: Run) -> None:
+        """The inner marker counts."""
+        run(
+            """
+        import pytest
+
+        pytestmark = pytest.mark.arize_roles(unused_faults="allow")
+
+        @pytest.mark.arize_roles(unused_faults="error")
+        def test_it(fake_account):
+            fake_account.fail("create", 503)
+        """
+        ).assert_outcomes(passed=1, errors=1)
+
+    def test_outer_faults(self, run: Run) -> None:
+        """Faults of a class or module are for some of its tests, so they are not asked."""
+        run(
+            """
+        import pytest
+
+        pytestmark = pytest.mark.arize_roles(faults=["create:503"])
+
+        @pytest.mark.arize_roles(faults=["update:503"])
+        class TestIt:
+            def test_it(self, fake_account):
+                assert len(fake_account.pending_faults) == 2
+        """
+        ).assert_outcomes(passed=1)
+
+    @pytest.mark.parametrize("use", ["fake_account.clear_faults()", "fake_account.reset()"])
+    def test_removed(self, run: Run, use: str) -> None:
+        """Nor are those that the test removed."""
+        run(
+            f"""
+        def test_it(fake_account):
+            fake_account.fail("create", 503)
+            {use}
+        """
+        ).assert_outcomes(passed=1)
+
+    @pytest.mark.parametrize(
+        ("end", "outcomes"),
+        [
+            ("assert False", {"failed": 1}),
+            ("pytest.skip('not here')", {"skipped": 1}),
+            ("pytest.xfail('not yet')", {"xfailed": 1}),
+        ],
+    )
+    def test_not_passed(self, run: Run, end: str, outcomes: dict[str, int]) -> None:
+        """A test that did not pass is not asked."""
+        run(
+            f"""
+        import pytest
+
+        def test_it(fake_account):
+            fake_account.fail("create", 503)
+            {end}
+        """
+        ).assert_outcomes(**outcomes)
+
+    def test_wrong_word(self, run: Run) -> None:
+        """Another word than the two is refused."""
+        result = run(
+            """
+        import pytest
+
+        @pytest.mark.arize_roles(unused_faults="ignore")
+        def test_it(fake_account):
+            pass
+        """
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines("*unused_faults must be 'error' or 'allow', not 'ignore'")
 
 
 # No other plugin: what they warn of is theirs.
