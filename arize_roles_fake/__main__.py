@@ -167,7 +167,7 @@ def _api_key(chosen: argparse.Namespace) -> str | None:
 
 def _record(base_url: str | None, out: Path) -> int:
     from arize_roles_async import RolesError
-    from arize_roles_fake._recording.recording import encode, record_service
+    from arize_roles_fake._recording.record import encode, record_service
 
     try:
         # A folder that is not there is refused before the service is asked.
@@ -187,7 +187,8 @@ def _record(base_url: str | None, out: Path) -> int:
 
 
 def _compare(file: Path) -> int:
-    from arize_roles_fake._recording.recording import compare, decode
+    from arize_roles_fake._recording.compare import compare
+    from arize_roles_fake._recording.record import decode
 
     try:
         recording = decode(file.read_bytes())

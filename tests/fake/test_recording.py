@@ -19,10 +19,10 @@ from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_async._wire.wire import Request, Response
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
-from arize_roles_fake._recording.recording import (
+from arize_roles_fake._recording.compare import compare
+from arize_roles_fake._recording.record import (
     Answer,
     Recording,
-    compare,
     decode,
     encode,
     record,

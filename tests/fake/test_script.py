@@ -8,7 +8,7 @@ import pytest
 
 from arize_roles_async._wire.wire import Request, Response
 from arize_roles_fake import FakeAccount
-from arize_roles_fake._recording.recording import record
+from arize_roles_fake._recording.record import record
 
 ASKED = Path(__file__).parents[1] / "data" / "script.txt"
 

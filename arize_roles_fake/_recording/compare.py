@@ -1,0 +1,89 @@
+"""Compares a recording of a service with the fake, and finds the assumptions that explain it."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+
+import attrs
+import msgspec
+
+from arize_roles_async._wire.wire import Request, Response
+from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._recording.record import Answer, Recording, record
+from arize_roles_fake._service.assumptions import Assumptions
+
+
+async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, str], str]:
+    """Run a recording's script on the fake, and return the text of each difference.
+
+    Args:
+        recording: The recording.
+        account: The account that answers; fresh.
+
+    Returns:
+        The texts by the rule of the step and by where its answer differs.
+    """
+    authorization = {"Authorization": f"Bearer {account.api_key}"}
+
+    async def send(request: Request) -> Response:
+        headers = {**authorization, **request.headers}
+        return account.handle(msgspec.structs.replace(request, headers=headers))
+
+    again = await record(send, asyncio.sleep, tuple(each.step for each in recording.answers))
+    answers = {each.step.rule: each.answer for each in again.answers}
+    return {
+        (was.step.rule, where): difference
+        for was in recording.answers
+        for where, difference in _differences(
+            "", attrs.asdict(was.answer), attrs.asdict(answers.get(was.step.rule, _NOT_ASKED))
+        )
+    }
+
+
+_NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")
+
+
+async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
+    """Return each difference to the fake as a line, and the assumptions with the fewest.
+
+    The line of a difference that one of these assumptions removes names it.
+    """
+    chosen = Assumptions()
+    differences = left = await replay(recording, FakeAccount())
+    before = None
+    # One assumption may hide what another would explain, so all are tried until none helps.
+    while left and chosen != before:
+        before = chosen
+        for name, values in Assumptions.choices().items():
+            for value in values:
+                settings: dict[str, Any] = {**chosen.changed(), name: value}
+                other = Assumptions(**settings)
+                found = await replay(recording, FakeAccount(assumptions=other))
+                if len(found) < len(left):
+                    chosen, left = other, found
+    # Only now: what explained a difference may have been turned back for what explains more.
+    notes: dict[tuple[str, str], str] = {}
+    turned: dict[str, Any] = {}
+    shown = differences
+    for name, value in chosen.changed().items():
+        turned[name] = value
+        found = await replay(recording, FakeAccount(assumptions=Assumptions(**turned)))
+        notes |= dict.fromkeys(shown.keys() - found.keys(), f" (--assume {name}={value})")
+        shown = found
+    lines = [
+        f"{key[0]}: {difference}" + ("" if key in left else notes[key])
+        for key, difference in differences.items()
+    ]
+    return lines, chosen
+
+
+def _differences(where: str, was: object, now: object) -> Iterator[tuple[str, str]]:
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        recorded, fake = cast("Mapping[str, Any]", was), cast("Mapping[str, Any]", now)
+        for name in sorted(recorded.keys() | fake.keys()):
+            missing = "<absent>"
+            yield from _differences(
+                f"{where}.{name}".lstrip("."), recorded.get(name, missing), fake.get(name, missing)
+            )
+    elif was != now:
+        yield where, f"{where} is {was!r} in the recording and {now!r} in the fake"
