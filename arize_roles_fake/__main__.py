@@ -38,14 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "compare",
         help="compare what a service answered with what the fake answers",
         description="Print each difference between a recording and the fake, and the assumptions "
-        "with which the fake is most like the service.",
+        "with which the fake is most like the service. The exit status is 0 if there is none.",
     )
     comparison.add_argument("file", metavar="FILE", help="what record wrote")
+    _add_assume(comparison)
     chosen = parser.parse_args(arguments)
     if chosen.command == "record":
         return _record(chosen.base_url, Path(chosen.out))
     if chosen.command == "compare":
-        return _compare(Path(chosen.file))
+        try:
+            assumptions = Assumptions.parse(chosen.assume)
+        except ValueError as error:
+            comparison.error(str(error))
+        return _compare(Path(chosen.file), assumptions)
     if chosen.command == "demo":
         from arize_roles_fake._server.demo import demo
 
@@ -96,14 +101,7 @@ def _add_serve(
         f"else the account file's keys, else {DEFAULT_API_KEY} without a file",
     )
     keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this key")
-    server.add_argument(
-        "--assume",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="what the service does where its reference is silent, such as "
-        "predefined_refusal=400; may be given several times",
-    )
+    _add_assume(server)
     server.add_argument(
         "--latency",
         metavar="SECONDS",
@@ -118,6 +116,17 @@ def _add_serve(
         "[,when=before|after][,retry_after=SECONDS][,role=NAME]; may be given several times",
     )
     return server
+
+
+def _add_assume(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--assume",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="what the service does where its reference is silent, such as "
+        "predefined_refusal=400; may be given several times",
+    )
 
 
 def _account(chosen: argparse.Namespace) -> FakeAccount:
@@ -186,7 +195,7 @@ def _record(base_url: str | None, out: Path) -> int:
     return 0
 
 
-def _compare(file: Path) -> int:
+def _compare(file: Path, assumptions: Assumptions) -> int:
     from arize_roles_fake._recording.compare import compare
     from arize_roles_fake._recording.record import decode
 
@@ -195,13 +204,14 @@ def _compare(file: Path) -> int:
     except (ValueError, OSError) as error:
         print(f"cannot compare {file}: {error}", file=sys.stderr)
         return 2
-    differences, assumptions = asyncio.run(compare(recording))
+    differences, likest = asyncio.run(compare(recording, assumptions))
     for difference in differences:
         print(difference)
     print(f"{len(differences)} differences in {len(recording.answers)} answers")
-    settings = [f"--assume {name}={value}" for name, value in assumptions.changed().items()]
-    if settings:
-        print(f"the fake is most like this service with {' '.join(settings)}")
+    if likest != assumptions:
+        settings = [f"--assume {name}={value}" for name, value in likest.changed().items()]
+        with_them = f"with {' '.join(settings)}" if settings else "without --assume"
+        print(f"the fake is most like this service {with_them}")
     return 1 if differences else 0
 
 

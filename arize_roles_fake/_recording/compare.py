@@ -10,7 +10,7 @@ import msgspec
 from arize_roles_async._wire.wire import Request, Response
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._recording.record import Answer, Recording, record
-from arize_roles_fake._service.assumptions import Assumptions
+from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 
 
 async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, str], str]:
@@ -43,31 +43,38 @@ async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, 
 _NOT_ASKED: Final = Answer(status=0, content_type=None, body="<not asked>")
 
 
-async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
+async def compare(
+    recording: Recording, assumptions: Assumptions = DEFAULT
+) -> tuple[list[str], Assumptions]:
     """Return each difference to the fake as a line, and the assumptions with the fewest.
 
     The line of a difference that one of these assumptions removes names it.
+
+    Args:
+        recording: The recording.
+        assumptions: What the fake assumes to begin with.
     """
-    chosen = Assumptions()
-    differences = left = await replay(recording, FakeAccount())
+    chosen = assumptions
+    differences = left = await replay(recording, FakeAccount(assumptions=assumptions))
     before = None
     # One assumption may hide what another would explain, so all are tried until none helps.
     while left and chosen != before:
         before = chosen
         for name, values in Assumptions.choices().items():
             for value in values:
-                settings: dict[str, Any] = {**chosen.changed(), name: value}
-                other = Assumptions(**settings)
+                other = _with(chosen, name, value)
                 found = await replay(recording, FakeAccount(assumptions=other))
                 if len(found) < len(left):
                     chosen, left = other, found
     # Only now: what explained a difference may have been turned back for what explains more.
     notes: dict[tuple[str, str], str] = {}
-    turned: dict[str, Any] = {}
-    shown = differences
-    for name, value in chosen.changed().items():
-        turned[name] = value
-        found = await replay(recording, FakeAccount(assumptions=Assumptions(**turned)))
+    turned, shown = assumptions, differences
+    for name in Assumptions.choices():
+        value = getattr(chosen, name)
+        if value == getattr(assumptions, name):
+            continue
+        turned = _with(turned, name, value)
+        found = await replay(recording, FakeAccount(assumptions=turned))
         notes |= dict.fromkeys(shown.keys() - found.keys(), f" (--assume {name}={value})")
         shown = found
     lines = [
@@ -75,6 +82,11 @@ async def compare(recording: Recording) -> tuple[list[str], Assumptions]:
         for key, difference in differences.items()
     ]
     return lines, chosen
+
+
+def _with(assumptions: Assumptions, name: str, value: int | str) -> Assumptions:
+    settings: dict[str, Any] = {name: value}
+    return attrs.evolve(assumptions, **settings)
 
 
 def _differences(where: str, was: object, now: object) -> Iterator[tuple[str, str]]:

@@ -361,6 +361,50 @@ def test_assumptions_named(
     assert [line for line in differences if "(--assume " not in line] == []
 
 
+class TestAssumed:
+    """`compare --assume`, with which a run of CI asks for what nobody has explained."""
+
+    @pytest.fixture
+    def file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> Path:
+        """Return the recording of a service that refuses bodies with 422."""
+        account = FakeAccount(assumptions=Assumptions(invalid_body=422))
+        file = recorded(as_assumed, tmp_path, monkeypatch, account)
+        capsys.readouterr()
+        return file
+
+    def test_explained(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Differences that the assumptions explain are none, and the exit status is 0."""
+        assert main(["compare", str(file), "--assume", "invalid_body=422"]) == 0
+        assert capsys.readouterr().out == f"0 differences in {len(SCRIPT)} answers\n"
+
+    def test_unexplained(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What they do not explain is a difference, with what would explain it."""
+        assert main(["compare", str(file), "--assume", "unknown_id=400"]) == 1
+        *differences, _, summary = capsys.readouterr().out.splitlines()
+        assert summary == "the fake is most like this service with --assume invalid_body=422"
+        explained = (" (--assume invalid_body=422)", " (--assume unknown_id=404)")
+        assert all(line.endswith(explained) for line in differences)
+
+    def test_assumed_wrongly(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """An assumption that the service does not share is named as one to leave out."""
+        file = recorded(as_assumed, tmp_path, monkeypatch)
+        capsys.readouterr()
+        assert main(["compare", str(file), "--assume", "unknown_id=400"]) == 1
+        *_, summary = capsys.readouterr().out.splitlines()
+        assert summary == "the fake is most like this service without --assume"
+
+    def test_no_assumption(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A setting that is none is refused."""
+        with pytest.raises(SystemExit) as caught:
+            main(["compare", str(file), "--assume", "body=422"])
+        assert caught.value.code == 2
+        assert "'body' is not an assumption; these are: " in capsys.readouterr().err
+
+
 def test_assumption_turned_back() -> None:
     """A line names what explains it in the end, not what did so until another explained more."""
 
