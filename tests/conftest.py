@@ -1,11 +1,8 @@
-import os
 import socket
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-from tests.support.reach import RECORD, Recorder
 
 pytest_plugins = ["pytester"]
 
@@ -31,11 +28,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the contract suite on the real service too, with the key in ARIZE_API_KEY",
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if RECORD in os.environ:
-        config.pluginmanager.register(Recorder(config.rootpath))
 
 
 @pytest.fixture
