@@ -90,7 +90,7 @@ class TestDrawn:
         """Tests that cannot be collected are an error, since they would catch everything."""
         (project / "tests/test_small.py").write_text("import nothing_at_all", "utf-8")
 
-        with pytest.raises(RuntimeError, match="cannot be collected without a change: .*1 error"):
+        with pytest.raises(RuntimeError, match=r"cannot be collected without a change: .*1 error"):
             judge_all(project, [Mutant(FILE, "core/NumberReplacer", 0, 2)])
 
 
