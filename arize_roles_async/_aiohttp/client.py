@@ -11,8 +11,8 @@ import ssl
 import struct
 import time
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -278,10 +278,11 @@ class AiohttpTransport(Transport):
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
             attempt.reset()
-            if not call.time_limit.caught_read_timeout():
+            interruption = self._interruption(request, call)
+            if interruption is None:
                 raise _without_frames(error)  # noqa: B904 - it is the same one
             attempt.distrust()
-            failure, cause = _no_answer(request, call), None
+            failure, cause = interruption, None
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.reset()
             attempt.distrust()
@@ -297,6 +298,22 @@ class AiohttpTransport(Transport):
             call.time_limit.reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
+
+    def _interruption(self, request: Request, call: Call) -> RolesError | None:
+        """Return what interrupted an attempt; None if somebody cancelled the call."""
+        limit = call.time_limit
+        assert isinstance(limit, Deadline)  # noqa: S101 - `time_limit` made it
+        if limit.caught_read_timeout():
+            return RolesTimeoutError(
+                f"{request}: no answer",
+                limit="read",
+                seconds=call.timeouts.read or 0.0,
+                sent=True,
+            )
+        if limit.is_cancelled(closed=self._session.closed):
+            return None
+        # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
+        return self._translate(request, aiohttp.ClientConnectionError("it was closed"), call)
 
     async def _exchange(self, request: Request, attempt: "_Attempt") -> Response:
         call = attempt.call
@@ -326,7 +343,8 @@ class AiohttpTransport(Transport):
             if content.is_eof():
                 body = content.read_nowait()
             else:
-                body = await _read(content, lambda: self.limit_silence(call, self.now()))
+                with attempt.ending(content):
+                    body = await _read(content, lambda: self.limit_silence(call, self.now()))
         finally:
             if content.at_eof():
                 attempt.complete()
@@ -401,7 +419,7 @@ class AiohttpTransport(Transport):
             case ValueError() if not isinstance(failure, aiohttp.ClientError):
                 why = f"the session refused it: {self._redacted(failure)}"
                 return ConfigurationError(f"{request}: {why}")
-            case RuntimeError() if self._session.closed:
+            case _ if self._session.closed and not call.in_flight:
                 return ClientStateError("the session is closed")
             case _:
                 why = f"the connection failed before a whole answer came: {self._redacted(failure)}"
@@ -473,8 +491,9 @@ class AiohttpTransport(Transport):
         self._closed = True
         if is_here:
             self._deadlines.close()
-            if self._keeper is not None:
-                await self._keeper.aclose()
+            keeper, self._keeper = self._keeper, None
+            if keeper is not None:
+                await keeper.aclose()
 
 
 def _keep_read_buffers() -> None:
@@ -565,10 +584,16 @@ class _Connections:
         if connection.should_close:
             raise aiohttp.ServerDisconnectedError("the server answered before it was asked")
         self.opened += 1
-        # Those that are gone are dropped here, as weak references are slower to look up.
-        self._numbers = {known: n for known, n in self._numbers.items() if known.is_connected()}
         self._numbers[connection] = self.opened
+        closed: Any = connection.closed
+        closed.add_done_callback(functools.partial(self._drop, connection))
         return True
+
+    def _drop(self, connection: ResponseHandler, closed: asyncio.Future[None]) -> None:
+        del self._numbers[connection]
+        # asyncio would log that nobody asked how it ended. A close that is cancelled cancels it.
+        with suppress(asyncio.CancelledError):
+            closed.exception()
 
 
 class _Attempt:
@@ -613,6 +638,17 @@ class _Attempt:
         self.call.mark_sent(now)
         client.limit_silence(self.call, now)
         return True
+
+    @contextmanager
+    def ending(self, content: aiohttp.StreamReader) -> Generator[None]:
+        """End a body while it is read if its connection is closed, which aiohttp does not do."""
+        closed = cast("Any", self._protocol).closed
+        end = functools.partial(_end, content)
+        closed.add_done_callback(end)
+        try:
+            yield
+        finally:
+            closed.remove_done_callback(end)
 
     def complete(self) -> None:
         """Note that the whole answer is there, so that the connection may be used again."""
@@ -702,15 +738,6 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         raise ClientStateError("AiohttpRolesClient runs under asyncio only") from error
 
 
-def _no_answer(request: Request, call: Call) -> RolesTimeoutError:
-    return RolesTimeoutError(
-        f"{request}: no answer",
-        limit="read",
-        seconds=call.timeouts.read or 0.0,
-        sent=True,
-    )
-
-
 async def _read(content: aiohttp.StreamReader, before_each: Callable[[], object]) -> bytes:
     """Return a body, or as much of it as shows that it is too long."""
     chunks: list[bytes] = []
@@ -720,6 +747,11 @@ async def _read(content: aiohttp.StreamReader, before_each: Callable[[], object]
         chunks.append(await content.readany())
         size += len(chunks[-1])
     return b"".join(chunks)
+
+
+def _end(content: aiohttp.StreamReader, _: asyncio.Future[None]) -> None:
+    if not content.is_eof() and content.exception() is None:
+        content.set_exception(aiohttp.ClientConnectionError("it was closed"))
 
 
 @functools.lru_cache

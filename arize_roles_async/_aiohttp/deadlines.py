@@ -32,6 +32,8 @@ class Deadlines:
         self._running: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
+        self.closed = False
+        """Whether the client is closed, which ends every block."""
 
     def add(self, deadline: "Deadline") -> None:
         """Watch a limit."""
@@ -48,7 +50,12 @@ class Deadlines:
         self._running.discard(deadline)
 
     def close(self) -> None:
-        """Cancel the timer, unless a limit still runs."""
+        """End every block, but for one that the running task is in, and cancel the timer."""
+        self.closed = True
+        running = asyncio.current_task()
+        for deadline in [each for each in self._running if each.task is not running]:
+            self._running.discard(deadline)
+            deadline.expire()
         self._wake_at(self._earliest())
 
     def _earliest(self) -> float:
@@ -76,23 +83,23 @@ class Deadline(TimeLimit):
     """The block that a call runs in: it is cancelled, and raises, when the call's time is up.
 
     Like `asyncio.timeout`, but the call says which error to raise, the timer is shared, and a part
-    of the block may be due earlier.
+    of the block may be due earlier. It ends in the same way when the client is closed.
     """
 
-    __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "_task", "expired", "moment")
+    __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "expired", "moment", "task")
 
     def __init__(self, deadlines: Deadlines, call: Call) -> None:
         self._call = call
         self._deadlines = deadlines
         self._end = self.moment = call.deadline
-        self._task: asyncio.Task[object]
+        self.task: asyncio.Task[object]
         self._cancelling: int
         self.expired = False
 
     def __enter__(self) -> Call:
         # A call runs in a task, as everything does that may be cancelled.
         task: Any = asyncio.current_task()
-        self._task = task
+        self.task = task
         self._cancelling = task.cancelling()
         self._deadlines.add(self)
         self._call.time_limit = self
@@ -112,7 +119,8 @@ class Deadline(TimeLimit):
             # Its frames help nobody, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
-            error = self._call.out_of_time()
+            call = self._call
+            error = call.client_closed() if self._deadlines.closed else call.out_of_time()
             raise error from error.__cause__
 
     def reschedule(self, moment: float) -> None:
@@ -123,18 +131,28 @@ class Deadline(TimeLimit):
         self.moment = self._end
 
     def caught_read_timeout(self) -> bool:
-        if not self.expired or self.moment == self._end:
+        if not self.expired or self._deadlines.closed or self.moment == self._end:
             return False
         self.expired = False
         self.reset()
         self._deadlines.add(self)
         return self._takes_back()
 
+    def is_cancelled(self, *, closed: bool) -> bool:
+        """Tell whether somebody cancelled the task, and not aiohttp a future that it waited for.
+
+        Args:
+            closed: Whether the session is closed, which is when aiohttp cancels futures.
+        """
+        requests = self.task.cancelling()
+        # A task that went on after an earlier cancellation still counts that one.
+        return requests > self._cancelling or (requests > 0 and not closed)
+
     def expire(self) -> None:
         """Cancel the block."""
         self.expired = True
-        self._task.cancel()
+        self.task.cancel()
 
     def _takes_back(self) -> bool:
         """Take back its own cancellation, and tell whether nobody else asked for one."""
-        return self._task.uncancel() <= self._cancelling
+        return self.task.uncancel() <= self._cancelling

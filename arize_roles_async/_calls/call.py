@@ -19,6 +19,7 @@ from typing import Final, Literal, TypeVar, cast
 import msgspec
 
 from arize_roles_async._values.errors import (
+    ClientStateError,
     InvalidResponseError,
     OutcomeUnknownError,
     RateLimitError,
@@ -333,7 +334,13 @@ class Call:
 
     def out_of_time(self) -> RolesError:
         """Return the error of a call whose time is up."""
-        failure = self._lateness()
+        return self._interrupted(self._lateness())
+
+    def client_closed(self) -> RolesError:
+        """Return the error of a call that is under way when its client is closed."""
+        return self._interrupted(ClientStateError("the client is closed"))
+
+    def _interrupted(self, failure: RolesError) -> RolesError:
         if self.unsettled or (self._is_change and self._in_flight):
             return self._unknown_after(failure)
         return failure

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arize_roles_async import RetryPolicy, RolesTimeoutError, Timeouts
+from arize_roles_async import ClientStateError, RetryPolicy, RolesTimeoutError, Timeouts
 from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
 from arize_roles_async._calls.call import Call
 
@@ -296,3 +296,22 @@ class TestTimer:
             pass
         deadlines.close()
         assert [timer.cancelled for timer in clock.timers] == [True]
+
+    async def test_close_in_block(self) -> None:
+        """Closing ends every block but its own, which keeps its limit."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+
+        async def call() -> None:
+            with block(deadlines, 30.0):
+                await forever()
+
+        task = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        with pytest.raises(ClientStateError, match="client is closed"), block(deadlines, 5.0):  # noqa: PT012
+            deadlines.close()
+            with pytest.raises(ClientStateError, match="client is closed"):
+                await task
+            advance_soon(clock, 5.0)
+            await forever()
+        assert cancellations() == 0

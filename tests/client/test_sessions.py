@@ -24,11 +24,9 @@ from arize_roles_async import (
     RetryPolicy,
     RolesConnectionError,
     RolesError,
-    RolesTimeoutError,
     Timeouts,
 )
 from arize_roles_async._aiohttp.client import AiohttpTransport, _read  # pyright: ignore[reportPrivateUsage]
-from tests.support.event_loop import LoopClock
 from tests.support.raw_http import scripted
 
 pytestmark = pytest.mark.asyncio
@@ -219,22 +217,6 @@ class TestLent:
         assert str(caught.value) == (
             "session must have no auth of its own, since the API key is sent"
         )
-
-    async def test_limits_after_close(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A call under way keeps its limits when its client is closed."""
-        clock = LoopClock(monkeypatch)
-        # The second answer is due that never comes, so the connection stays open.
-        async with (
-            scripted(b"HTTP/1.1 200 OK\r\n", b"") as script,
-            aiohttp.ClientSession() as session,
-        ):
-            roles = AiohttpRolesClient("key", base_url=script.url, session=session, timeout=60.0)
-            call = asyncio.create_task(use(roles))
-            await script.asked.wait()
-            await roles.aclose()
-            await clock.pass_by(60.0)
-            with pytest.raises(RolesTimeoutError):
-                await call
 
     async def test_left_open(self) -> None:
         """A lent session is left open."""

@@ -75,10 +75,16 @@ EACH_LOOP: Final = pytest.mark.parametrize(
 
 
 def run_on(new_loop: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[None, None, T]) -> T:
-    """Run a coroutine in an event loop of a kind, which may complain about nothing."""
+    """Run a coroutine in an event loop of a kind, where no task and no complaint may be left."""
     complaints: list[str] = []
+
+    async def run() -> T:
+        result = await main
+        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        return result
+
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
-        result = runner.run(main)
-    assert complaints == []
+        result = runner.run(run())
+    assert complaints == [], complaints
     return result

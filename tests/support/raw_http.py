@@ -51,7 +51,7 @@ class Script:
                     break
                 writer.write(answer)
                 await writer.drain()
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
