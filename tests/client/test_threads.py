@@ -1,10 +1,24 @@
 import subprocess
 import sys
+import threading
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from urllib.request import urlopen
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 
+from arize_roles_async import AiohttpRolesClient, ListRolesResponse
+from arize_roles_fake import RolesServer
+from tests.support.documentation import examples, run
+
 SCRIPT = Path(__file__).parents[1] / "support" / "in_threads.py"
+THREADS = 8
 
 
 # Without the lock in `_wire`, and with aiohttp before 3.13, about every other process fails.
@@ -16,3 +30,67 @@ def test_loops(what: str, times: int) -> None:
             [sys.executable, SCRIPT, what], check=False, capture_output=True, text=True
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+class ThreadedServer(ThreadingMixIn, WSGIServer):
+    """Answers each request in a thread of its own."""
+
+
+class Handler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(app: Any) -> Generator[str]:  # noqa: ANN401 - the guide's
+    with make_server("127.0.0.1", 0, app, ThreadedServer, Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def read(url: str) -> bytes:
+    with urlopen(url) as answer:  # noqa: S310 - of this process
+        content: bytes = answer.read()
+    return content
+
+
+class TestGuide:
+    """The examples of the guide's page `threads`, in many threads at once."""
+
+    @pytest.fixture
+    def names(self, arize_env: RolesServer) -> Generator[dict[str, Any]]:
+        arize_env.account.add_role("AI Engineer")
+        page = files("arize_roles_async").joinpath("guide/threads.md").read_text("utf-8")
+        defined: dict[str, Any] = {"AiohttpRolesClient": AiohttpRolesClient}
+        start, stop, clients = examples(page)
+        run(start, defined, "<start>")
+        run(clients, defined, "<clients>")
+        yield defined
+        run(stop, defined, "<stop>")
+
+    def test_shared(self, names: dict[str, Any], arize_env: RolesServer) -> None:
+        """Requests to the WSGI application share one client."""
+        with served(names["app"]) as url, ThreadPoolExecutor(THREADS) as pool:
+            answers = list(pool.map(read, [url] * 40))
+
+        pages = [ListRolesResponse.from_json(answer) for answer in answers]
+        assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40
+        assert len(arize_env.account.calls) == 40
+
+    def test_each(self, names: dict[str, Any]) -> None:
+        """Each thread has a client of its own."""
+        ready = threading.Barrier(THREADS)
+
+        def count(_: int) -> int:
+            ready.wait()
+            number: int = names["count"]()
+            return number
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            # The account has seven predefined roles besides.
+            assert list(pool.map(count, range(THREADS))) == [8] * THREADS
