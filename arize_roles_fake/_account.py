@@ -550,6 +550,8 @@ class FakeAccount:
         role: str | None = None,
         retry_after: int | str | None = None,
         detail: str | None = None,
+        page: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         **members: object,
     ) -> Fault:
         """Script a failure: a call that ends in an error class, or an answer that goes wrong.
@@ -571,11 +573,11 @@ class FakeAccount:
 
         Args:
             operation: Which calls it strikes; `any` is all five.
-            failure: A status of 400 to 599; the class of an error; or how an attempt fails without
-                a status: `lost` (the connection drops), `truncated` (the answer breaks off in its
-                body), `malformed` (its body is not JSON), `silent` (none comes until the caller's
-                limit), `refused` (no connection is made) or `unreachable` (making one takes longer
-                than the caller's limit).
+            failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or
+                how an attempt fails without a status: `lost` (the connection drops), `truncated`
+                (the answer breaks off in its body), `malformed` (its body is not JSON), `silent`
+                (none comes until the caller's limit), `refused` (no connection is made) or
+                `unreachable` (making one takes longer than the caller's limit).
             times: How many requests it strikes, or with `every_attempt` how many calls; None is
                 every one.
             after: How many matching calls it lets pass first, however they end.
@@ -586,6 +588,10 @@ class FakeAccount:
                 that the call gives.
             retry_after: On a 429 or 503, the header: seconds, or a date as text.
             detail: The detail of the problem document.
+            page: A body in place of the service's problem document, as a gateway or proxy answers:
+                text or bytes, `text/html` unless `headers` say otherwise.
+            headers: More headers of the answer, but for those that frame the message, such as
+                `Content-Length`.
             members: On a 403, more members of the problem document: the plan's `entitlement`,
                 `limit`, `current_count` and `required_plan`, and `instance`.
 
@@ -607,6 +613,8 @@ class FakeAccount:
             role=role,
             detail=detail,
             members=members,
+            page=page,
+            headers=headers,
         )
         with self._lock:
             self._faults.add(fault)
@@ -798,7 +806,7 @@ class FakeAccount:
             now = self.now()
             reply = Reply(
                 status=answer.status,
-                headers={**answer.headers, "Date": _http_date(int(now.timestamp()))},
+                headers={"Date": _http_date(int(now.timestamp())), **answer.headers},
                 body=answer.body,
                 delay=delay,
                 broken=broken,

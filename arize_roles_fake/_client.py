@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     _Loop: TypeAlias = AbstractEventLoop | TrioToken
 
+_PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _FOREVER: Final = 3e9
 """Seconds, about a century. A longer wait never ends: a float can be longer than any date."""
 
@@ -121,6 +122,10 @@ class AccountTransport(Transport):
         reply = self._account.handle(self._to_account(request, call))
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
+        if reply.status == _PROXY_AUTHENTICATION_REQUIRED:
+            raise RolesConnectionError(
+                f"{request}: a proxy refused the credentials of the client (407)", credentials=True
+            )
         if reply.broken is None and not reply.delay:
             return reply
         return await self._deliver(reply, began, request, call)

@@ -2,8 +2,9 @@
 
 import math
 import random
+import re
 from collections import deque
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, cast, get_args
 
@@ -53,6 +54,16 @@ _NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
 _MOST_SECONDS: Final = 10**15
 """Of a `Retry-After`; past any wait, and Python writes it."""
 _MAX_FAILED: Final = 100
+_WITHOUT_BODY: Final = frozenset({204, 205, 304})
+_FRAMING: Final = frozenset(
+    {
+        *("connection", "content-encoding", "content-length", "keep-alive", "te", "trailer"),
+        *("transfer-encoding", "upgrade"),
+    }
+)
+"""Headers that say how the bytes of a message are to be read."""
+_HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_HEADER_VALUE: Final = "[!-~]([ -~]*[!-~])?|"
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
 _NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
 _MEMBERS: Final[dict[str, type]] = {
@@ -103,6 +114,8 @@ class Fault:
     role: str | None
     detail: str
     members: Mapping[str, object]
+    page: bytes | None
+    headers: Mapping[str, str]
     fired: int = 0
     """How many requests it made fail."""
     _seen: int = attrs.field(default=0, init=False)
@@ -110,7 +123,8 @@ class Fault:
 
     def __str__(self) -> str:
         often = "every time" if self.times is None else _count(self.times, "time")
-        text = f"{self.operation} fails with {self.failure}, {often}"
+        text = f"{self.operation} fails with {self.failure}"
+        text += f", {often}" if self.page is None else f" and a page, {often}"
         text += ", every attempt" if self.every_attempt else ""
         text += f" after {self.after}" if self.after else ""
         text += f", for the role {self.role!r}" if self.role is not None else ""
@@ -159,7 +173,12 @@ class Fault:
             answer: The account's own answer; None if the fault strikes before there is one.
         """
         if isinstance(self.failure, int):
-            headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+            headers = dict(self.headers)
+            if self.retry_after is not None:
+                headers["Retry-After"] = str(self.retry_after)
+            if self.page is not None:
+                headers = {"Content-Type": "text/html; charset=utf-8", **headers}
+                return Response(status=self.failure, headers=headers, body=self.page), None
             return problem_response(self.failure, self.detail, headers, self.members), None
         answer = answer or page_response((), None)
         if self.failure == "malformed":
@@ -290,6 +309,8 @@ def make_fault(
     role: str | None,
     detail: str | None,
     members: Mapping[str, object],
+    page: str | bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Fault:
     """Return the fault that the arguments script.
 
@@ -309,7 +330,10 @@ def make_fault(
                 operation not in {*OPERATIONS, "any"},
                 f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}",
             ),
-            (means not in get_args(Breakage) and not _is_failing(means), _not_a_failure(failure)),
+            (
+                means not in get_args(Breakage) and not _is_status(means, page),
+                _not_a_failure(failure),
+            ),
             (
                 times is not None and not _is_count(times, least=1),
                 f"times must be an integer of 1 or more, not {quoted(times)}",
@@ -348,7 +372,11 @@ def make_fault(
                 for name, value in members.items()
             ),
             (
-                means == 407,  # noqa: PLR2004 - as the message says
+                bool(headers) and not isinstance(means, int),
+                f"headers go with a status, not with {name}",
+            ),
+            (
+                means == 407 and page is None,  # noqa: PLR2004 - as the message says
                 "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
             ),
             (role is not None and operation == "list", "a list is not about one role"),
@@ -374,6 +402,10 @@ def make_fault(
         )
         if is_wrong
     ]
+    has_problem = detail is not None or bool(members)
+    flaws += _page_flaws(page, failure, has_problem=has_problem)
+    given = cast("Mapping[object, object]", headers or {})
+    flaws += _header_flaws(given, has_retry_after=retry_after is not None)
     if flaws:
         raise ValueError("this fault would never strike: " + "; ".join(flaws))
     return Fault(
@@ -387,7 +419,44 @@ def make_fault(
         role=role,
         detail=detail or "scripted by the test",
         members=members,
+        page=page.encode() if isinstance(page, str) else page,
+        # As the client looks them up.
+        headers={name.title(): value for name, value in (headers or {}).items()},
     )
+
+
+def _page_flaws(page: object, failure: object, *, has_problem: bool) -> Iterator[str]:
+    """Yield what is wrong with a fault's page.
+
+    Args:
+        page: The page, if there is one.
+        failure: What the fault was scripted with.
+        has_problem: Whether something for a problem document was given.
+    """
+    if page is None:
+        return
+    if not isinstance(failure, int):
+        name = failure.__name__ if isinstance(failure, type) else repr(failure)
+        yield f"page goes with a status, not with {name}"
+    if has_problem:
+        yield "page is the whole body, so it goes with no detail and no members of a problem"
+    if not isinstance(page, bytes) and page != "" and (rule := text_rule(page)) is not None:
+        yield f"page {rule}"
+    if page and failure in _WITHOUT_BODY:
+        yield f"an answer with {failure} has no body, so page must be empty"
+
+
+def _header_flaws(headers: Mapping[object, object], *, has_retry_after: bool) -> Iterator[str]:
+    """Yield what is wrong with a fault's headers."""
+    for name, value in headers.items():
+        if not (isinstance(name, str) and re.fullmatch(_HEADER_NAME, name)):
+            yield f"headers must have names that HTTP allows, not {quoted(name)}"
+        elif name.lower() in _FRAMING:
+            yield f"headers must not hold {name}, which frames the message"
+        elif name.lower() == "retry-after" and has_retry_after:
+            yield "headers hold Retry-After, so retry_after must not be given"
+        elif not (isinstance(value, str) and re.fullmatch(_HEADER_VALUE, value)):
+            yield f"headers must have values of printable ASCII, and not {quoted(value)} for {name}"
 
 
 def _is_member(value: object, expected: type) -> bool:
@@ -400,8 +469,10 @@ def _is_count(number: object, *, least: int) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
-def _is_failing(status: object) -> bool:
-    return type(status) is int and 400 <= status <= 599  # noqa: PLR2004 - failures, as in RFC 9110
+def _is_status(status: object, page: object) -> bool:
+    """Whether it is a status that a fault may have: of a failure, or any with a page."""
+    first = 400 if page is None else 200
+    return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
 
 
 def _not_a_failure(failure: object) -> str:
@@ -410,8 +481,8 @@ def _not_a_failure(failure: object) -> str:
         return f"no answer leads to {failure.__name__}: {how}"
     name = failure.__name__ if isinstance(failure, type) else repr(failure)
     return (
-        "failure must be a status of 400 to 599, the class of an error that an answer leads to, "
-        f"or one of {', '.join(get_args(Breakage))}, not {name}"
+        "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "
+        f"that an answer leads to, or one of {', '.join(get_args(Breakage))}, not {name}"
     )
 
 

@@ -796,9 +796,179 @@ class TestByName:
 
 
 FAILURE_RULE = (
-    "failure must be a status of 400 to 599, the class of an error that an answer leads to, "
-    "or one of lost, truncated, malformed, silent, refused, unreachable"
+    "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "
+    "that an answer leads to, or one of lost, truncated, malformed, silent, refused, unreachable"
 )
+
+HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"
+
+
+class TestPage:
+    """Answers that are not the service's own word."""
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_gateway(self, connect: Connect) -> None:
+        """A gateway's 404 says nothing about the role, and has the gateway's headers."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        account.fail("get", 404, page=HTML, headers={"x-request-id": "edge-77"})
+        async with connect(account) as roles:
+            with pytest.raises(StatusError) as caught:
+                await roles.get(role_id=role.id)
+            assert await roles.get(role_id=role.id) == role
+        error = caught.value
+        assert type(error) is StatusError
+        assert (error.status, error.from_service, error.request_id) == (404, False, "edge-77")
+        assert "nginx" in str(error)
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_redirect(self, connect: Connect) -> None:
+        """A redirect is an error, and is not followed."""
+        account = account_at_noon()
+        account.fail("list", 302, page="", headers={"Location": "https://login.example/"})
+        async with connect(account) as roles:
+            with pytest.raises(StatusError) as caught:
+                await roles.list()
+        assert caught.value.status == 302
+        assert len(account.calls) == 1
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_success(self, connect: Connect) -> None:
+        """A page with 200, such as one for maintenance, is no result of a read or a change."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        account.fail("list", 200, page=b"<html>back soon</html>")
+        account.fail("delete", 200, page="<html>back soon</html>")
+        async with connect(account) as roles:
+            with pytest.raises(InvalidResponseError, match="back soon"):
+                await roles.list()
+            with pytest.raises(OutcomeUnknownError):
+                await roles.delete(role_id=role.id)
+        assert account.role("A") == role
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_json(self, connect: Connect) -> None:
+        """A page may be any document, of the content type that the headers say."""
+        account = account_at_noon()
+        page = '{"roles": [], "pagination": {"has_more": false}, "new": 1}'
+        account.fail("list", 200, page=page, headers={"Content-Type": "application/json"})
+        account.add_role("A")
+        async with connect(account) as roles:
+            assert len(await roles.list()) == 0
+            assert len(await roles.list()) == 1
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_headers_alone(self, connect: Connect) -> None:
+        """Without a page, the headers go with the service's own problem."""
+        account = account_at_noon()
+        account.fail("list", ForbiddenError, headers={"X-Request-Id": "abc"})
+        account.fail("list", 503, headers={"Retry-After": "3"})
+        async with connect(account) as roles:
+            with pytest.raises(ForbiddenError) as caught:
+                await roles.list()
+            with pytest.raises(ServerError) as unavailable:
+                await roles.list()
+        assert (caught.value.from_service, caught.value.request_id) == (True, "abc")
+        assert unavailable.value.retry_after == 3.0
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_after(self, connect: Connect) -> None:
+        """A page may come in place of the answer to a change that was made."""
+        account = account_at_noon()
+        account.fail("create", 502, page=HTML, when="after", retry_after=None)
+        async with connect(account) as roles:
+            with pytest.raises(OutcomeUnknownError):
+                await create(roles)
+        account.assert_roles({"A": ROLE_READ})
+
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_proxy(self, connect: Connect) -> None:
+        """A 407 is a proxy's, which the client could not get past."""
+        account = account_at_noon()
+        account.fail("list", 407, page=HTML)
+        async with connect(account) as roles:
+            with pytest.raises(RolesConnectionError, match="407") as caught:
+                await roles.list()
+        assert caught.value.credentials
+
+    @three_clients
+    @pytest.mark.parametrize("status", [204, 304])
+    @pytest.mark.asyncio
+    async def test_no_body(self, connect: Connect, status: int) -> None:
+        """Nor is an answer without a body the result of a read."""
+        account = account_at_noon()
+        account.fail("list", status, page="")
+        async with connect(account) as roles:
+            with pytest.raises((StatusError, InvalidResponseError)):
+                await roles.list()
+
+    def test_shown(self) -> None:
+        """A fault with a page says that it has one."""
+        fault = FakeAccount().fail("get", 404, page=HTML)
+        assert str(fault) == "get fails with 404 and a page, 1 time: struck 0 requests"
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"failure": 199, "page": ""}, f"{FAILURE_RULE}, not 199"),
+            ({"failure": 600, "page": ""}, f"{FAILURE_RULE}, not 600"),
+            (
+                {"failure": NotFoundError, "page": HTML},
+                "page goes with a status, not with NotFoundError",
+            ),
+            (
+                {"failure": "lost", "page": HTML},
+                "page goes with a status, not with 'lost'",
+            ),
+            (
+                {"failure": 404, "page": HTML, "detail": "gone"},
+                "page is the whole body, so it goes with no detail and no members of a problem",
+            ),
+            ({"failure": 404, "page": 5}, "page must be a string, not int"),
+            (
+                {"failure": 404, "page": "\ud800"},
+                "page must not contain surrogates, which UTF-8 cannot carry",
+            ),
+            (
+                {"failure": 204, "page": HTML},
+                "an answer with 204 has no body, so page must be empty",
+            ),
+            (
+                {"failure": "lost", "headers": {"X-A": "b"}},
+                "headers go with a status, not with 'lost'",
+            ),
+            (
+                {"failure": 404, "headers": {"content-length": "1"}},
+                "headers must not hold content-length, which frames the message",
+            ),
+            (
+                {"failure": 404, "headers": {"X A": "b"}},
+                "headers must have names that HTTP allows, not 'X A'",
+            ),
+            (
+                {"failure": 404, "headers": {"X-A": "b\r\nX-B: c"}},
+                "headers must have values of printable ASCII, and not 'b\\r\\nX-B: c' for X-A",
+            ),
+            (
+                {"failure": 503, "headers": {"retry-after": "1"}, "retry_after": 2},
+                "headers hold Retry-After, so retry_after must not be given",
+            ),
+        ],
+    )
+    def test_refused(self, arguments: dict[str, Any], message: str) -> None:
+        """What could not be answered so is refused."""
+        with pytest.raises(ValueError, match="never strike") as caught:
+            FakeAccount().fail("get", **arguments)
+        assert str(caught.value) == f"this fault would never strike: {message}"
+
+
 Script = Callable[[FakeAccount], object]
 IMPOSSIBLE: list[tuple[Script, str]] = [
     (
