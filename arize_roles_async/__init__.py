@@ -62,7 +62,8 @@ from arize_roles_async._values.permissions import (
     UnknownPermission,
 )
 from arize_roles_async._version import __version__
-from arize_roles_async._wire.wire import Request, Response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpRolesClient

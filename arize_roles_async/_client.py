@@ -40,18 +40,17 @@ from arize_roles_async._values.requests import (
     role_rule,
 )
 from arize_roles_async._values.text import quoted
-from arize_roles_async._wire.wire import (
-    Request,
-    Response,
+from arize_roles_async._wire.decode import decode_page, decode_role
+from arize_roles_async._wire.encode import (
     create_request,
-    decode_page,
-    decode_role,
     delete_request,
     get_request,
-    invalid_response,
     list_request,
     update_request,
 )
+from arize_roles_async._wire.problems import invalid_response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 
 _CONFLICT: Final = 409
 

@@ -28,7 +28,8 @@ from arize_roles_async._values.permissions import (
 from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.wire import Request, Response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.service import Key, Service, operation_of
 from arize_roles_fake._service.store import Binding, RoleStore, predefined_roles

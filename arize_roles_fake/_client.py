@@ -20,7 +20,8 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.wire import Request, Response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._testing.faults import CallRequest, CallState
 from arize_roles_fake._testing.waits import Wait, Waits, waits_in

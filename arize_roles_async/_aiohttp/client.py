@@ -40,8 +40,10 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import Secret, redact
-from arize_roles_async._wire.wire import Request, Response, invalid_response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket

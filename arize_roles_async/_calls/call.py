@@ -31,13 +31,10 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.text import extended
-from arize_roles_async._wire.wire import (
-    Request,
-    Response,
-    http_date,
-    invalid_response,
-    status_error,
-)
+from arize_roles_async._wire.problems import invalid_response, status_error
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.retry_after import http_date
 
 _T = TypeVar("_T")
 

@@ -13,7 +13,9 @@ from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._calls.turnstile import Admission, Turn, Turnstile
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
-from arize_roles_async._wire.wire import Request, Response, response_retry_after
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.retry_after import response_retry_after
 
 logger: Final = logging.getLogger("arize_roles_async")
 

@@ -5,7 +5,8 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from arize_roles_async._calls.call import Call, TimeLimit
-from arize_roles_async._wire.wire import Request, Response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 
 __all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
 

@@ -7,7 +7,8 @@ from typing import Any, Final, cast
 import attrs
 import msgspec
 
-from arize_roles_async._wire.wire import Request, Response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._recording.record import Answer, Recording, record
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions

@@ -28,7 +28,9 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.requests import is_role_id
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.wire import ROLES_PATH, Request, Response, retry_after, role_path
+from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
+from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
 from arize_roles_fake._service.wire import parse_json
 

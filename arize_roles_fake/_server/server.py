@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from arize_roles_async._aiohttp.config import is_loopback
-from arize_roles_async._wire.wire import Request
+from arize_roles_async._wire.request import Request
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._server.page import HEADERS, host_name, is_local_request, page
 from arize_roles_fake._service.wire import MAX_REQUEST, problem_response

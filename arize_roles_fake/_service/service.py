@@ -20,7 +20,8 @@ from arize_roles_async._values.errors import ValidationError
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import CreateRole, ListRoles, UpdateRole, is_role_id
-from arize_roles_async._wire.wire import ROLES_PATH, Request, Response
+from arize_roles_async._wire.request import ROLES_PATH, Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.store import Position, RoleStore
 from arize_roles_fake._service.wire import (

@@ -20,7 +20,8 @@ from arize_roles_async._values.requests import (
     normalize_permissions,
 )
 from arize_roles_async._values.text import one_line
-from arize_roles_async._wire.wire import ROLES_PATH, Response
+from arize_roles_async._wire.request import ROLES_PATH
+from arize_roles_async._wire.response import Response
 
 MAX_REQUEST: Final = 256 * 1024
 """The most bytes of a body that are read; every permission and the longest texts take 20,000."""

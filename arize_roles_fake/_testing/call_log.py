@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from arize_roles_async._wire.wire import Request
+from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.wire import TITLES, parse_json, parse_role_id
 from arize_roles_fake._testing.faults import ON_ONE, Breakage
 

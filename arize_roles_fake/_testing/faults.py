@@ -27,7 +27,8 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.requests import is_role_id, text_rule, unicode_rule
 from arize_roles_async._values.text import quoted
-from arize_roles_async._wire.wire import Request, Response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
 
 Operation = Literal["list", "get", "create", "update", "delete"]

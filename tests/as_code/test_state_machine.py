@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from arize_roles_async import AiohttpRolesClient, RetryPolicy, Role, RolesClient, RolesError
-from arize_roles_async._wire.wire import Request
+from arize_roles_async._wire.request import Request
 from arize_roles_async.as_code import (
     ApplyError,
     Change,

@@ -13,7 +13,9 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 from arize_roles_async import AiohttpRolesClient
-from arize_roles_async._wire import wire as _wire
+from arize_roles_async._wire.decode import decode_page
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.benchmarks.harness import (
     Bench,
@@ -118,12 +120,12 @@ async def get_threads(bench: Bench) -> tuple[Measured, ...]:
 async def decode(bench: Bench) -> tuple[Measured, ...]:
     arize = Arize(bench.server.url, connections=1)
     body = page_body(0, 2)
-    request = _wire.Request(method="GET", target="/v2/roles")
+    request = Request(method="GET", target="/v2/roles")
     headers = {"Content-Type": "application/json"}
-    response = _wire.Response(status=200, headers=headers, body=body)
+    response = Response(status=200, headers=headers, body=body)
     ours, theirs = await interleave(
         bench.rounds,
-        _timed(lambda: _wire.decode_page(request, response), bench.calls(800)),
+        _timed(lambda: decode_page(request, response), bench.calls(800)),
         _timed(lambda: arize.decode(body), bench.calls(200)),
     )
     return (ratio(ours, theirs, "µs", MICROSECONDS),)

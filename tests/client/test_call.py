@@ -23,7 +23,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._calls.call import Call, Operation, Retry, Verify
-from arize_roles_async._wire.wire import decode_role
+from arize_roles_async._wire.decode import decode_role
 
 ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
 "permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",

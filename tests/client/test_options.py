@@ -15,7 +15,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._values.options import check_concurrency
-from arize_roles_async._wire.wire import retry_after
+from arize_roles_async._wire.retry_after import retry_after
 
 BROKEN = RolesConnectionError("broken")
 

@@ -20,7 +20,7 @@ from arize_roles_async import (
     RoleRenamedError,
     RolesError,
 )
-from arize_roles_async._wire.wire import Request
+from arize_roles_async._wire.request import Request
 from arize_roles_fake import Assumptions, FakeAccount, Reply
 from arize_roles_fake._service.service import Key
 

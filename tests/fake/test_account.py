@@ -25,7 +25,7 @@ from arize_roles_async import (
     Role,
     UnknownPermission,
 )
-from arize_roles_async._wire.wire import Request
+from arize_roles_async._wire.request import Request
 from arize_roles_fake import (
     Assumptions,
     Binding,

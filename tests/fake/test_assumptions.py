@@ -13,7 +13,7 @@ from arize_roles_async import (
     RolesError,
     UnprocessableEntityError,
 )
-from arize_roles_async._wire.wire import Request
+from arize_roles_async._wire.request import Request
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
 from tests.support.clients import START
 

@@ -37,7 +37,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_async._calls.call import Call, Operation
-from arize_roles_async._wire.wire import Request
+from arize_roles_async._wire.request import Request
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, mock_arize, serve
 from arize_roles_fake._client import _AccountTimeLimit  # pyright: ignore[reportPrivateUsage]
 from arize_roles_fake._testing.faults import Breakage, When, parse_fault

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from arize_roles_async._wire.wire import Request, Response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._recording.record import record
 

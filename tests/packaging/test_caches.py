@@ -1,8 +1,8 @@
 """What is kept of what was computed, and how much of it at most."""
 
 from arize_roles_async._aiohttp import client as _aiohttp
+from arize_roles_async._wire import decode, request
 from arize_roles_async._wire import redaction as _secrets
-from arize_roles_async._wire import wire as _wire
 from arize_roles_fake import _account
 from arize_roles_fake._service import assumptions as _assumptions
 from arize_roles_fake._service import wire as fake_wire
@@ -11,9 +11,9 @@ from arize_roles_fake._service import wire as fake_wire
 def test_caches() -> None:
     """What depends on what callers or services say is bounded."""
     caches = (
-        *(_wire._role_decoder, _wire._page_decoder),  # pyright: ignore[reportPrivateUsage]
+        *(decode._role_decoder, decode._page_decoder),  # pyright: ignore[reportPrivateUsage]
         *(fake_wire._fields, _assumptions._choices),  # pyright: ignore[reportPrivateUsage]
-        *(_wire.role_path, fake_wire.parse_role_id),
+        *(request.role_path, fake_wire.parse_role_id),
         *(_aiohttp._client_timeout, _account._http_date),  # pyright: ignore[reportPrivateUsage]
         _secrets._pattern,  # pyright: ignore[reportPrivateUsage]
     )

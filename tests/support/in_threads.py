@@ -14,7 +14,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from arize_roles_async import AiohttpRolesClient, AlphaWarning
-from arize_roles_async._wire import wire as _wire
+from arize_roles_async._wire.decode import decode_page, decode_role
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
 from arize_roles_fake import FakeAccount, serve
 
 THREADS = 8
@@ -26,13 +28,13 @@ PAGE = b'{"roles": [' + ROLE + b'], "pagination": {"has_more": false}}'
 
 
 def decode(thread: int) -> None:
-    request = _wire.Request(method="GET", target="/v2/roles")
+    request = Request(method="GET", target="/v2/roles")
     body = ROLE if thread % 2 else PAGE
-    response = _wire.Response(status=200, headers={}, body=body)
+    response = Response(status=200, headers={}, body=body)
     if thread % 2:
-        assert _wire.decode_role(request, response).name == "Reader"
+        assert decode_role(request, response).name == "Reader"
     else:
-        assert _wire.decode_page(request, response)[0].name == "Reader"
+        assert decode_page(request, response)[0].name == "Reader"
 
 
 def call(thread: int) -> None:

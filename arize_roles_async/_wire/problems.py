@@ -1,0 +1,170 @@
+"""Problem documents (RFC 9457) and pages of gateways as exceptions."""
+
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from arize_roles_async._values.errors import (
+    InvalidResponseError,
+    StatusError,
+    status_error_class,
+)
+from arize_roles_async._values.json import parse_json
+from arize_roles_async._values.requests import is_role_id
+from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.request import ROLES_PATH, Request
+from arize_roles_async._wire.response import MAX_QUOTED, Response, excerpt
+from arize_roles_async._wire.retry_after import response_retry_after
+
+if TYPE_CHECKING:
+    from arize_roles_async._values.error_details import ProblemDetails
+
+_MAX_PROBLEM: Final = 64 * 1024
+"""Bytes of a problem document; the service's have a few hundred."""
+_REDIRECT: Final = range(300, 400)
+_ABOUT_AN_ID: Final = frozenset({400, 404})
+
+
+def status_error(request: Request, response: Response) -> StatusError:
+    """Return the exception for an answer that is not a success."""
+    status = response.status
+    problem = parse_problem(response)
+    from_service = problem is not None and bool(problem.title) and problem.status == status
+    request_id = response.header("X-Request-Id")
+    message = f"{request} answered {status}"
+    if from_service and problem is not None:
+        message += " " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
+        if status in _ABOUT_AN_ID and _is_no_role_id(request.path):
+            message += "; role_id= takes an ID, and role= takes a name, too"
+    elif status in _REDIRECT:
+        message += f", a redirect to {_target(response)}, which this client does not follow"
+    else:
+        message += f", but not in the service's own words: {_describe(response, problem)}"
+    wait = response_retry_after(response)
+    if wait is not None:
+        message += f" (retry after {wait:g} s)"
+    if request_id is not None:
+        message += f" (request id {request_id})"
+    return status_error_class(status, from_service=from_service)(
+        message,
+        status=status,
+        problem=problem,
+        from_service=from_service,
+        method=request.method,
+        path=request.path,
+        request_id=request_id,
+        retry_after=wait,
+    )
+
+
+def _is_no_role_id(path: str) -> bool:
+    """Tell whether a path is that of a role with an ID that cannot be one."""
+    segment = path.removeprefix(f"{ROLES_PATH}/")
+    return segment != path and not is_role_id(unquote(segment))
+
+
+def _quote(text: str) -> str:
+    return one_line(text, MAX_QUOTED)
+
+
+def _describe(response: Response, problem: "ProblemDetails | None") -> str:
+    """Return what an answer of a gateway says: its title, the text of its page, or its bytes."""
+    if problem is not None and (problem.title or problem.detail):
+        return _quote(": ".join(filter(None, (problem.title, problem.detail))))
+    if not response.body:
+        return "it has no body"
+    return quoted_page(response) or excerpt(response)
+
+
+def quoted_page(response: Response) -> str:
+    """Return what a page says, quoted, on one line, without the API key; empty if it is no page."""
+    from arize_roles_async._wire.gateway_page import page_text
+
+    text = page_text(response.body)
+    return text and repr(_quote(response.redacted(text)))
+
+
+def _target(response: Response) -> str:
+    """Return where a redirect leads: scheme, host and path, since the rest may hold secrets."""
+    location = response.header("Location") or ""
+    try:
+        parts = urlsplit(location)
+        netloc = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "nowhere that is a URL"
+    return _quote(urlunsplit((parts.scheme, netloc, parts.path, "", ""))) or "nowhere"
+
+
+def parse_problem(response: Response) -> "ProblemDetails | None":
+    """Return the problem document that a body is, or None; members of a wrong type are left out."""
+    from arize_roles_async._values.error_details import ProblemDetails
+
+    if len(response.body) > _MAX_PROBLEM:
+        return None
+    try:
+        data = parse_redacted(response)
+    except ValueError:
+        return None
+    if not isinstance(data, dict):
+        return None
+    members = cast("dict[str, Any]", data)
+    given: dict[str, Any] = {}
+    for name, member_type in _MEMBERS.items():
+        if name in members and type(members[name]) is member_type:
+            given[name] = members[name]
+    extra = {name: members[name] for name in members if name not in _MEMBERS}
+    return ProblemDetails(**given, extra=extra)
+
+
+_MEMBERS: Final = {
+    **dict.fromkeys(("title", "type", "detail", "instance", "entitlement", "required_plan"), str),
+    **dict.fromkeys(("status", "limit", "current_count"), int),
+}
+
+
+def parse_redacted(response: Response) -> object:
+    """Return the JSON of a body without the API key.
+
+    Raises:
+        ValueError: It is not valid JSON, holds too many values, or is nested too deeply.
+    """
+    data = parse_json(response.body)
+    key = response.secret
+    # Looking into every string takes longer than all else. Escapes could hide the key.
+    if key is None or not (b"\\" in response.body or key.encode() in response.body):
+        return data
+    try:
+        return _redact_strings(data, response)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def _redact_strings(value: object, response: Response) -> object:
+    if isinstance(value, str):
+        return response.redacted(value)
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {response.redacted(k): _redact_strings(v, response) for k, v in members.items()}
+    if isinstance(value, list):
+        return [_redact_strings(item, response) for item in cast("list[object]", value)]
+    return value
+
+
+def invalid_response(request: Request, response: Response, why: str) -> InvalidResponseError:
+    """Return the exception for an answer that is not what the reference says."""
+    message = f"{request} answered {response.status}, but not as expected: "
+    message += response.redacted(why)
+    quoted = excerpt(response)
+    if not response.body:
+        message += "; it has no body"
+    elif response.body.lstrip().startswith(b"<") and (text := quoted_page(response)):
+        message += f"; it is a page that says {text}"
+    else:
+        message += f"; the body begins {quoted}"
+    return InvalidResponseError(
+        message,
+        status=response.status,
+        method=request.method,
+        path=request.path,
+        excerpt=quoted,
+        request_id=response.header("X-Request-Id"),
+    )

@@ -1,0 +1,49 @@
+"""HTTP requests without a connection."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from arize_roles_async._values.text import one_line
+
+ROLES_PATH: Final = "/v2/roles"
+_MAX_PATH: Final = 200
+
+
+# `gc=False`: neither can be part of a cycle, and each object that the garbage collector counts has
+# it run sooner.
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An HTTP request without its connection, as every transport takes it."""
+
+    method: str
+    target: str
+    """The path and query, percent-encoded, as on the request line."""
+    body: bytes | None = None
+    headers: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show as little as `repr`: rich would show the headers, and so the API key."""
+        return [("method", self.method), ("target", self.target)]
+
+    def __str__(self) -> str:
+        """Return the method and the path, as a message or a log line tells them."""
+        return f"{self.method} {one_line(self.path, _MAX_PATH)}"
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+
+@functools.lru_cache(maxsize=1024)  # Quoting takes longer than all else that makes a request.
+def role_path(role_id: str) -> str:
+    """Return the path of a role: the whole ID in one segment, whatever it holds."""
+    # A segment of dots alone would be taken for a step up, and quote() leaves dots as they are.
+    segment = quote(role_id, safe="") if role_id.strip(".") else role_id.replace(".", "%2E")
+    return f"{ROLES_PATH}/{segment}"

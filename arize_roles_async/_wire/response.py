@@ -1,0 +1,67 @@
+"""HTTP responses without a connection, and the part of one that an error may quote."""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from arize_roles_async._values.json import parse_json
+from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.redaction import redact
+
+_MAX_EXCERPT: Final = 200
+_MAX_EXCERPT_SOURCE: Final = 4 * 1024
+"""Bytes of a body that an excerpt is made of: a character that is escaped takes up to 12."""
+MAX_QUOTED: Final = 500
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An HTTP response without its connection.
+
+    Header names are looked up as HTTP's registry writes them, or in a case-insensitive mapping.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    secret: str | None = None
+    """The API key that was sent; an answer may echo it, and no error may quote it."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show as little as `repr`: a traceback by rich would show every field of a struct."""
+        return [("status", self.status)]
+
+    def header(self, name: str) -> str | None:
+        """Return a header as an error may quote it: on one line, without the API key."""
+        value = self.headers.get(name)
+        return None if value is None else one_line(self.redacted(value), MAX_QUOTED)
+
+    def redacted(self, text: str) -> str:
+        """Return a text of the response as an error may quote it: without the API key."""
+        return text if self.secret is None else redact(text, self.secret)
+
+    def redacted_body(self) -> bytes:
+        """Return the body as an error may quote it: without the API key."""
+        if self.secret is None:
+            return self.body
+        body = self.body
+        if b"\\" in body:
+            # Escapes could hide the key, so JSON is encoded anew.
+            with contextlib.suppress(ValueError):
+                body = msgspec.json.encode(parse_json(body))
+        return redact(body.decode("utf-8", "surrogateescape"), self.secret).encode(
+            "utf-8", "surrogateescape"
+        )
+
+
+def excerpt(response: Response) -> str:
+    """Return the beginning of a body, quoted, on one line, without the API key."""
+    text = response.body[:_MAX_EXCERPT_SOURCE].decode("utf-8", "replace").replace("\\/", "/")
+    # Escapes could hide the key.
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
+    return repr(one_line(response.redacted(text), _MAX_EXCERPT))
