@@ -21,14 +21,15 @@ async def count_custom(roles: RolesClient) -> int:
 ```
 
 The pages of the guide are Markdown files in the folder `guide` of this package: paging,
-responses, errors-and-retries, logging, bulk-work, roles-as-code, fastapi, threads, migrating,
-performance. Testing with the fake is in the folder `guide` of `arize_roles_fake`.
+responses, errors-and-retries, api-keys, logging, bulk-work, roles-as-code, fastapi, threads,
+migrating, performance. Testing with the fake is in the folder `guide` of `arize_roles_fake`.
 """
 
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.paging import RolePages
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
@@ -75,6 +76,7 @@ __all__ = [
     "AiohttpRolesClient",
     "AlphaWarning",
     "AnyPermission",
+    "ApiKey",
     "AuthenticationError",
     "BadRequestError",
     "ClientStateError",

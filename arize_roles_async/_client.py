@@ -8,13 +8,14 @@ import functools
 import time
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import Final, NoReturn, Self, overload
+from typing import Final, NoReturn, Self, cast, overload
 
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.alpha import alpha
+from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
-from arize_roles_async._calls.driver import ClientCall, Driver
+from arize_roles_async._calls.driver import ClientCall, Destination
 from arize_roles_async._calls.lookup import Steps
 from arize_roles_async._calls.paging import RolePages, make_listing
 from arize_roles_async._protocol import RolesClient
@@ -49,6 +50,7 @@ from arize_roles_async._wire.encode import (
     update_request,
 )
 from arize_roles_async._wire.problems import invalid_response
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
@@ -62,8 +64,12 @@ class BaseRolesClient(RolesClient):
     shows only the docstring of the method that it finds.
     """
 
-    def __init__(self, driver: Driver, timeouts: Timeouts, retry: RetryPolicy) -> None:
-        self._driver = driver
+    def __init__(
+        self, destination: Destination, keys: KeySource, timeouts: Timeouts, retry: RetryPolicy
+    ) -> None:
+        self._destination = destination
+        self._keys = keys
+        self._driver = destination.driver(keys)
         self._timeouts = timeouts
         self._retry = retry
 
@@ -163,7 +169,7 @@ class BaseRolesClient(RolesClient):
                 functools.partial(_expect_name, new.name),
                 lambda failure: self._find_created(call, new, failure),
             )
-            call.driver.known.learn(role)
+            call.driver.known(call).learn(role)
             return role
 
     @overload
@@ -231,7 +237,7 @@ class BaseRolesClient(RolesClient):
                     call, found_id, target if is_name else None, changes, failure
                 ),
             )
-            call.driver.known.learn(updated)
+            call.driver.known(call).learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
                 renamed = _renamed(target, updated)
                 if call.unsettled:
@@ -272,14 +278,22 @@ class BaseRolesClient(RolesClient):
     def with_options(
         self,
         *,
+        api_key: ApiKey | UnsetType = UNSET,
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
     ) -> Self:
+        given = Secret(api_key)
+        del api_key  # A traceback may show the variables of this frame.
+        keys = self._keys if given.reveal() is UNSET else KeySource(cast("Secret[ApiKey]", given))
         timeouts = self._timeouts if timeout is UNSET else Timeouts.of(timeout)
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         BaseRolesClient.__init__(
-            other, self._driver, timeouts, self._retry if retry is UNSET else RetryPolicy.of(retry)
+            other,
+            self._destination,
+            keys,
+            timeouts,
+            self._retry if retry is UNSET else RetryPolicy.of(retry),
         )
         return other
 
@@ -290,7 +304,7 @@ class BaseRolesClient(RolesClient):
         )
 
     async def aclose(self) -> None:
-        await self._driver.transport.aclose()
+        await self._destination.transport.aclose()
 
     async def __aenter__(self) -> Self:
         self._driver.check_open()
@@ -320,9 +334,10 @@ class BaseRolesClient(RolesClient):
             list_request(page),
             functools.partial(_expect_page, page.limit),
         )
-        call.driver.known.learn_page(response.roles)
+        known = call.driver.known(call)
+        known.learn_page(response.roles)
         if page.is_predefined is None:
-            call.driver.known.follow(page.cursor, response.pagination)
+            known.follow(page.cursor, response.pagination)
         return response
 
     async def _get(self, call: ClientCall, role_id: str) -> Role:
@@ -331,7 +346,7 @@ class BaseRolesClient(RolesClient):
             get_request(role_id),
             functools.partial(_expect_id, role_id),
         )
-        call.driver.known.learn(role)
+        call.driver.known(call).learn(role)
         return role
 
     async def _find(self, call: ClientCall, name: str) -> Role:
@@ -354,7 +369,7 @@ class BaseRolesClient(RolesClient):
             make_event=lambda: transport.event(call),
             limits=(call.timeouts, call.retry),
         )
-        role = await call.driver.lookup.find(name, steps)
+        role = await (await call.driver.lookup(call)).find(name, steps)
         call.seen = transport.now()
         return role
 

@@ -5,6 +5,7 @@ from typing import Protocol, Self, overload, runtime_checkable
 
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.paging import RolePages
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.options import RetryPolicy, Timeouts
@@ -179,20 +180,26 @@ class RolesClient(Protocol):
     def with_options(
         self,
         *,
+        api_key: ApiKey | UnsetType = UNSET,
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
     ) -> Self:
-        """Return a client with other limits over the same connections; closing one closes both.
+        """Return a client with other options over the same connections; closing one closes both.
 
-        What is left out stays as it is.
+        Omitted options keep their values. All copies share the requests that may be under way at
+        once. The copies with one key share the pace under a rate limit and the names that they
+        know, and no other key's; of a client's keys, the hundred that were used last have these.
 
         Args:
+            api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes
+                it.
             timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and
                 on silence are then the default ones. `Timeouts` sets every limit.
             retry: How often a call is tried.
 
         Raises:
-            ConfigurationError: A value is of the wrong type, or out of its range.
+            ConfigurationError: A value is of the wrong type, or out of its range, or no header can
+                carry the key.
         """
         ...
 

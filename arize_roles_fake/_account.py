@@ -16,7 +16,7 @@ from typing import Final, Literal, cast
 
 import attrs
 
-from arize_roles_async._aiohttp.config import is_api_key
+from arize_roles_async._calls.api_key import is_api_key
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import (

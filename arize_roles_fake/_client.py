@@ -3,13 +3,14 @@
 import math
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
-from anyio import sleep_forever
+from anyio import move_on_after, sleep_forever
 from anyio.lowlevel import checkpoint
 
-from arize_roles_async._aiohttp.config import check_api_key, check_type
-from arize_roles_async._calls.driver import Driver
+from arize_roles_async._aiohttp.config import check_type
+from arize_roles_async._calls.api_key import ApiKey, KeySource
+from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import (
@@ -51,7 +52,9 @@ class FakeRolesClient(BaseRolesClient):
 
     Args:
         account: The account behind it; a fresh one of its own unless given.
-        api_key: The key that it sends; the account's first key unless given.
+        api_key: The key that it sends, or a function that returns it, as `AiohttpRolesClient` takes
+            it; the account's first key unless given. While a function runs, no time passes for the
+            account: it has what is left of the call's time in real seconds.
         timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
             silence are then the default ones. `Timeouts` sets every limit.
         retry: How often a call is tried; as `RetryPolicy()` says unless given.
@@ -67,7 +70,7 @@ class FakeRolesClient(BaseRolesClient):
         self,
         account: FakeAccount | None = None,
         *,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         timeout: float | Timeouts | None = 30.0,
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
@@ -75,13 +78,12 @@ class FakeRolesClient(BaseRolesClient):
         key = Secret(api_key)
         del api_key  # A traceback may show the variables of this frame.
         check_type("account", account, FakeAccount | None, "a FakeAccount")
-        check_type("api_key", key.reveal(), str | None, "a string")
         check_concurrency(max_concurrency)
         self.account: FakeAccount = FakeAccount() if account is None else account
         """The account behind the client."""
-        transport = AccountTransport(self.account, _key_to_send(self.account, key))
-        driver = Driver(transport, max_concurrency)
-        super().__init__(driver, Timeouts.of(timeout), RetryPolicy.of(retry))
+        destination = Destination(AccountTransport(self.account), max_concurrency)
+        keys = _key_source(self.account, key)
+        super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
 
     def __repr__(self) -> str:
         # Until it is set up there is no account, and a traceback may show it.
@@ -91,9 +93,8 @@ class FakeRolesClient(BaseRolesClient):
 class AccountTransport(Transport):
     """Hands requests to an account, on the account's clock."""
 
-    def __init__(self, account: FakeAccount, api_key: Secret[str]) -> None:
+    def __init__(self, account: FakeAccount) -> None:
         self._account = account
-        self._api_key = api_key
         self._closed = False
         self._loop: _Loop | None = None
 
@@ -139,7 +140,7 @@ class AccountTransport(Transport):
         return CallRequest(
             method=request.method,
             target=request.target,
-            headers={**request.headers, "Authorization": f"Bearer {self._api_key.reveal()}"},
+            headers={**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"},
             body=request.body,
             call=state,
         )
@@ -181,6 +182,18 @@ class AccountTransport(Transport):
             raise _TimeIsUpError
         raise RolesTimeoutError(message, limit=limit, seconds=bound, sent=limit == "read")
 
+    async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
+        """Return the key to send; the function has what is left of the call's time in real seconds.
+
+        It may wait for what is not the account's, so no time of the account passes meanwhile.
+        """
+        if keys.fixed is not None:
+            return keys.fixed
+        left = call.deadline - self.now()
+        with self._waits.paused(), move_on_after(None if left > _FOREVER else left):
+            return await super().ask_key(keys, call)
+        raise _TimeIsUpError
+
     def now(self) -> float:
         return self._account.now().timestamp()
 
@@ -200,15 +213,13 @@ class AccountTransport(Transport):
         self._closed = True
 
 
-def _key_to_send(account: FakeAccount, key: Secret[str | None]) -> Secret[str]:
-    """Return the key that a client sends, or raise if there is none or no header can carry it."""
-    if key.reveal() is None:
-        if not account.api_keys:
-            raise ConfigurationError("no API key: the account has none left, so pass api_key")
-        return Secret(account.api_key)
-    given = Secret(key.reveal() or "")
-    check_api_key(given)
-    return given
+def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
+    """Return where a client's keys come from: the argument, else the account."""
+    if key.reveal() is not None:
+        return KeySource(cast("Secret[ApiKey]", key))
+    if not account.api_keys:
+        raise ConfigurationError("no API key: the account has none left, so pass api_key")
+    return KeySource(Secret(account.api_key))
 
 
 # asyncio and trio are imported where they run, so that importing the fake does not wait for them.

@@ -36,12 +36,11 @@ def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
         LookupError: The account has no API key.
     """
     from arize_roles_async._aiohttp import client as _aiohttp
-    from arize_roles_async._aiohttp.config import Config
 
     account = FakeAccount() if account is None else account
 
-    def connect(config: Config, *_: object) -> AccountTransport:
-        return AccountTransport(account, config.api_key)
+    def connect(*_: object) -> AccountTransport:
+        return AccountTransport(account)
 
     with (
         mock.patch.object(_aiohttp, "AiohttpTransport", connect),

@@ -16,7 +16,7 @@ The account may already hold roles: the tests make their own, under names that n
 delete them again. Everything asserted comes from the service's REST reference or from the promises
 of `RolesClient`; each test's docstring names the rule.
 
-Not every suite can offer what some rules need: keys with few grants (`open_client_with`), a plan
+Not every suite can offer what some rules need: other keys (`other_key`), a plan
 that is used up (`plan_used_up`), a rate limit (`rate_limited`) and bound roles (`bound`). A suite
 that does not define such a method skips the tests that need it, and the report names them.
 
@@ -50,12 +50,15 @@ from types import TracebackType
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async import (
     UNSET,
+    ApiKey,
+    AuthenticationError,
     ClientStateError,
     ConfigurationError,
     ConflictError,
@@ -69,6 +72,7 @@ from arize_roles_async import (
     RolePages,
     RolesClient,
     RolesError,
+    RolesTimeoutError,
     StatusError,
     UnknownPermission,
     ValidationError,
@@ -201,12 +205,14 @@ class _Suite(ABC):
         that runs, the client may do everything there, and nobody else makes roles meanwhile.
         """
 
-    def open_client_with(
-        self, *, grants: Iterable[Permission]
-    ) -> AbstractAsyncContextManager[RolesClient]:
-        """Return a client of the test's account whose API key grants only `grants`. Optional."""
+    def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:
+        """Return an API key of the test's account, and not the client's own. Optional.
+
+        Args:
+            grants: All that it grants; everything unless given.
+        """
         del grants
-        return self._not_offered("open_client_with")
+        return self._not_offered("other_key")
 
     def plan_used_up(self) -> AbstractAsyncContextManager[None]:
         """Return a block in which the account's plan allows no more custom roles. Optional."""
@@ -1775,38 +1781,148 @@ class _TwoClients(_Suite):
 
 
 class _Keys(_Suite):
-    """What a key without every grant may do; asked where `open_client_with` is offered."""
+    """Keys that change; what needs a second valid one is asked where `other_key` is offered."""
+
+    @with_client
+    async def test_key_of_copy(self, roles: RolesClient) -> None:
+        """A copy has a key of its own: with a made-up one it reads nothing that others read."""
+        role = await self.make(roles)
+        assert await roles.get(role_id=role.id) == role
+        assert await roles.get(role=role.name) == role
+        stranger = roles.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
+        calls = [
+            _Call(stranger, "list"),
+            _Call(stranger, "get", role_id=role.id),
+            _Call(stranger, "get", role=role.name),
+        ]
+        for call in self.each(calls):
+            with pytest.raises(AuthenticationError):
+                await call()
+        assert await roles.get(role=role.name) == role
+
+    @with_client
+    async def test_key_function(self, roles: RolesClient) -> None:
+        """A function, synchronous or asynchronous, is asked for the key once a call."""
+        role, key, asked = await self.make(roles), self.other_key(), 0
+
+        def get_key() -> str:
+            nonlocal asked
+            asked += 1
+            return key
+
+        async def fetch_key() -> str:
+            await anyio.lowlevel.checkpoint()
+            return get_key()
+
+        functions: list[ApiKey] = [get_key, fetch_key]
+        for function in self.each(functions):
+            asked = 0
+            other = roles.with_options(api_key=function)
+            assert role in await other.list()
+            assert asked == 1
+            await other.list()
+            assert asked == 2
+            changed = await other.update(role=role.name, description="Changed.")
+            assert changed.description == "Changed."
+            role = await other.update(role_id=role.id, description=None)
+            assert await other.get(role=role.name) == role
+
+    @with_client
+    async def test_key_refused(self, roles: RolesClient) -> None:
+        """After a 401 the function is asked again, and the call goes on with another key, once."""
+        key, made_up = self.other_key(), f"made-up-{secrets.token_hex(8)}"
+        given: list[list[str]] = [[made_up, key], [made_up, made_up], [made_up, f"{made_up}2", key]]
+        for keys in self.each(given):
+            left = iter(keys)
+            other = roles.with_options(api_key=lambda left=left: next(left))  # type: ignore[misc]
+            if keys[1] == key:
+                await self.make(other)
+            else:
+                with pytest.raises(AuthenticationError):
+                    await self.make(other)
+            assert len([*left]) == len(keys) - 2
+
+    @with_client
+    async def test_key_function_fails(self, roles: RolesClient) -> None:
+        """What the function raises is the cause of a `ConfigurationError`, and costs nothing."""
+
+        class VaultError(Exception):
+            pass
+
+        def fail() -> str:
+            raise VaultError
+
+        async def fail_later() -> str:
+            await anyio.lowlevel.checkpoint()
+            raise VaultError
+
+        functions: list[ApiKey] = [fail, fail_later]
+        for function in self.each(functions):
+            other = roles.with_options(api_key=function)
+            for _ in range(50):
+                with pytest.raises(ConfigurationError) as caught:
+                    await other.list()
+                assert isinstance(caught.value.__cause__, VaultError)
+        assert await roles.list()
+
+    @with_client
+    async def test_key_not_text(self, roles: RolesClient) -> None:
+        """A key is printable ASCII without spaces; another is refused, also a function's."""
+        keys: list[Any] = ["", "a key", "kéy", "key\n", b"key", 5, None]
+        for key in self.each(keys):
+            with pytest.raises(ConfigurationError):
+                roles.with_options(api_key=key)
+            other = roles.with_options(api_key=functools.partial(_given, key))
+            with pytest.raises(ConfigurationError):
+                await other.list()
+
+    @with_client
+    async def test_key_in_time(self, roles: RolesClient) -> None:
+        """The function is asked within the call's time."""
+
+        async def never() -> str:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        other = roles.with_options(api_key=never)
+        with pytest.raises(RolesTimeoutError):
+            await other.with_options(timeout=0.05).list()
+        assert await roles.list()
+
+
+class _Grants(_Suite):
+    """What a key without every grant may do; asked where `other_key` is offered."""
 
     @with_client
     async def test_read_without_grant(self, roles: RolesClient) -> None:
         """Without `ROLE_READ`, list and get are 403, and so is a search for a name."""
         role = await self.make(roles)
         grants = [Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE]
-        async with self.open_client_with(grants=grants) as limited:
-            calls = [
-                _Call(limited, "list"),
-                _Call(limited.list(is_predefined=True), "all"),
-                _Call(limited, "get", role_id=role.id),
-                _Call(limited, "get", role=role.name),
-                _Call(limited, "delete", role=role.name),
-            ]
-            for call in self.each(calls):
-                await _forbidden(call)
+        limited = roles.with_options(api_key=self.other_key(grants=grants))
+        calls = [
+            _Call(limited, "list"),
+            _Call(limited.list(is_predefined=True), "all"),
+            _Call(limited, "get", role_id=role.id),
+            _Call(limited, "get", role=role.name),
+            _Call(limited, "delete", role=role.name),
+        ]
+        for call in self.each(calls):
+            await _forbidden(call)
         assert await roles.get(role_id=role.id) == role
 
     @with_client
     async def test_write_without_read(self, roles: RolesClient) -> None:
         """A key that may write and not read gets answers without `permissions`."""
         grants = [Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE]
-        async with self.open_client_with(grants=grants) as limited:
-            made = await self.make(limited, description="Made.")
-            assert made.permissions is None
-            assert (await roles.get(role_id=made.id)).permissions == ("PROJECT_READ",)
-            changed = await limited.update(role_id=made.id, permissions=["DATASET_READ"])
-            assert changed.permissions is None
-            assert (changed.name, changed.description) == (made.name, "Made.")
-            assert (await roles.get(role_id=made.id)).permissions == ("DATASET_READ",)
-            await limited.delete(role_id=made.id)
+        limited = roles.with_options(api_key=self.other_key(grants=grants))
+        made = await self.make(limited, description="Made.")
+        assert made.permissions is None
+        assert (await roles.get(role_id=made.id)).permissions == ("PROJECT_READ",)
+        changed = await limited.update(role_id=made.id, permissions=["DATASET_READ"])
+        assert changed.permissions is None
+        assert (changed.name, changed.description) == (made.name, "Made.")
+        assert (await roles.get(role_id=made.id)).permissions == ("DATASET_READ",)
+        await limited.delete(role_id=made.id)
         with pytest.raises(self.refusal("unknown_id")):
             await roles.get(role_id=made.id)
 
@@ -1814,15 +1930,15 @@ class _Keys(_Suite):
     async def test_write_without_grant(self, roles: RolesClient) -> None:
         """Create, update and delete each need a grant of their own: 403, and nothing is done."""
         role, name = await self.make(roles, description="Stays."), self.unique("Never")
-        async with self.open_client_with(grants=[Permission.ROLE_READ]) as limited:
-            assert await limited.get(role=role.name) == role
-            calls = [
-                _Call(limited, "create", name=name, permissions=["PROJECT_READ"]),
-                *_calls_on(limited, role_id=role.id)[1:],
-                *_calls_on(limited, role=role.name)[1:],
-            ]
-            for call in self.each(calls):
-                await _forbidden(call)
+        limited = roles.with_options(api_key=self.other_key(grants=[Permission.ROLE_READ]))
+        assert await limited.get(role=role.name) == role
+        calls = [
+            _Call(limited, "create", name=name, permissions=["PROJECT_READ"]),
+            *_calls_on(limited, role_id=role.id)[1:],
+            *_calls_on(limited, role=role.name)[1:],
+        ]
+        for call in self.each(calls):
+            await _forbidden(call)
         assert await roles.get(role_id=role.id) == role
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
@@ -1833,20 +1949,20 @@ class _Keys(_Suite):
         role = await self.make(roles)
         grants = (Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE)
         for grant in self.each(grants):
-            async with self.open_client_with(grants=[grant]) as limited:
-                update, delete = _calls_on(limited, role_id=role.id)[1:]
-                name = self.unique("Made")
-                calls = {
-                    Permission.ROLE_CREATE: _Call(
-                        limited, "create", name=name, permissions=["PROJECT_READ"]
-                    ),
-                    Permission.ROLE_UPDATE: update,
-                    Permission.ROLE_DELETE: delete,
-                }
-                allowed = calls.pop(grant)
-                for call in self.each(calls.values()):
-                    await _forbidden(call)
-                await allowed()
+            limited = roles.with_options(api_key=self.other_key(grants=[grant]))
+            update, delete = _calls_on(limited, role_id=role.id)[1:]
+            name = self.unique("Made")
+            calls = {
+                Permission.ROLE_CREATE: _Call(
+                    limited, "create", name=name, permissions=["PROJECT_READ"]
+                ),
+                Permission.ROLE_UPDATE: update,
+                Permission.ROLE_DELETE: delete,
+            }
+            allowed = calls.pop(grant)
+            for call in self.each(calls.values()):
+                await _forbidden(call)
+            await allowed()
 
 
 class _Limits(_Suite):
@@ -1933,6 +2049,7 @@ class RolesContract(
     _EventLoops,
     _TwoClients,
     _Keys,
+    _Grants,
     _Limits,
 ):
     """Subclass this, define `open_client`, and name the subclass `Test...`."""
@@ -2004,6 +2121,10 @@ class _Invalid:
             message = f"it must name {sorted(self._fields)} and names {sorted(named)}: {error}"
             raise AssertionError(message) from None
         return True
+
+
+def _given(key: str) -> str:
+    return key
 
 
 async def _forbidden(call: _Call) -> None:

@@ -28,7 +28,8 @@ from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config, check_type, configure
 from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
-from arize_roles_async._calls.driver import Driver
+from arize_roles_async._calls.api_key import ApiKey
+from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import (
@@ -100,7 +101,12 @@ class AiohttpRolesClient(BaseRolesClient):
     Each attempt is a span of its own.
 
     Args:
-        api_key: The key; else `ARIZE_API_KEY`.
+        api_key: The key, or a function without arguments, synchronous or asynchronous, that returns
+            it; else `ARIZE_API_KEY`. A function is asked once a call, within the call's time, as
+            its first request leaves the queue (for a role's name: as the call begins), and again
+            after a 401 of the service's own. If it returns another key then, the call goes on with
+            that, once. Nothing is kept, so a function that takes long keeps the key itself. A
+            synchronous one must not block.
         base_url: Scheme, host and port of the service, without `/v2`; else `ARIZE_BASE_URL`, else
             what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
             `ARIZE_SINGLE_HOST` and `ARIZE_SINGLE_PORT` or `ARIZE_BASE_DOMAIN` in place of the
@@ -138,7 +144,7 @@ class AiohttpRolesClient(BaseRolesClient):
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         *,
         base_url: str | None = None,
         region: str | None = None,
@@ -178,8 +184,8 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        driver = Driver(AiohttpTransport(config, session, sleep), max_concurrency)
-        super().__init__(driver, Timeouts.of(timeout), RetryPolicy.of(retry))
+        destination = Destination(AiohttpTransport(config, session, sleep), max_concurrency)
+        super().__init__(destination, config.keys, Timeouts.of(timeout), RetryPolicy.of(retry))
         self._base_url = config.base_url
 
     def __repr__(self) -> str:
@@ -196,7 +202,8 @@ class AiohttpTransport(Transport):
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
-        # aiohttp would convert a plain dict anew for each request.
+        # aiohttp would convert a plain dict anew for each request. Without the key, which is a
+        # call's.
         self.headers = Secret(CIMultiDict(config.headers.reveal()))
         self._url = URL(config.base_url, encoded=True)
         self._base_path = self._url.raw_path.rstrip("/")
@@ -288,7 +295,10 @@ class AiohttpTransport(Transport):
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.reset()
             attempt.distrust()
-            failure, cause = self._translate(request, error, call), self._redacted_cause(error)
+            failure, cause = (
+                self._translate(request, error, call),
+                self._redacted_cause(error, call),
+            )
         else:
             return self._checked(request, answer)
         finally:
@@ -358,7 +368,7 @@ class AiohttpTransport(Transport):
             status=response.status,
             headers=response.headers,
             body=body,
-            secret=self._config.api_key.reveal(),
+            keys=call.keys,
         )
 
     def limit_silence(self, call: Call, now: float) -> None:
@@ -397,35 +407,37 @@ class AiohttpTransport(Transport):
                     seconds=call.timeouts.connect or 0.0,
                 )
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
-                why = f"the server's certificate is not trusted: {self._redacted(failure)}"
+                why = f"the server's certificate is not trusted: {self._redacted(failure, call)}"
                 return RolesConnectionError(f"{request}: {why}", certificate=True)
             case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
                 asks = "may ask" if "HANDSHAKE_FAILURE" in str(failure) else "asks"
                 why = f"{self._service} {asks} for a client certificate: lend a session with one"
                 return RolesConnectionError(
-                    f"{request}: {why}: {self._redacted(failure)}", certificate=True
+                    f"{request}: {why}: {self._redacted(failure, call)}", certificate=True
                 )
             case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=error):
                 why = f"cannot connect to the proxy {host}:{port} on the way to {self._service}"
-                return RolesConnectionError(f"{request}: {why}: {self._redacted(error)}")
+                return RolesConnectionError(f"{request}: {why}: {self._redacted(error, call)}")
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=error):
                 is_service = host == URL(self._config.base_url).raw_host
                 where = self._route if is_service else f"{host}:{port}"
-                why = f"cannot connect to {where}: {self._redacted(error)}"
+                why = f"cannot connect to {where}: {self._redacted(error, call)}"
                 return RolesConnectionError(f"{request}: {why}")
             case aiohttp.ClientHttpProxyError(status=407):
                 return self._proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
-                return RolesConnectionError(f"{request}: {why}: {self._redacted(failure)}")
+                return RolesConnectionError(f"{request}: {why}: {self._redacted(failure, call)}")
             case ValueError() if not isinstance(failure, aiohttp.ClientError):
-                why = f"the session refused it: {self._redacted(failure)}"
+                why = f"the session refused it: {self._redacted(failure, call)}"
                 return ConfigurationError(f"{request}: {why}")
             case _ if self._session.closed and not call.in_flight:
                 return ClientStateError("the session is closed")
             case _:
-                why = f"the connection failed before a whole answer came: {self._redacted(failure)}"
-                return RolesConnectionError(f"{request}: {why}", sent=call.in_flight)
+                why = "the connection failed before a whole answer came"
+                return RolesConnectionError(
+                    f"{request}: {why}: {self._redacted(failure, call)}", sent=call.in_flight
+                )
 
     def _proxy_refusal(self, request: Request) -> RolesConnectionError:
         return RolesConnectionError(
@@ -454,19 +466,19 @@ class AiohttpTransport(Transport):
             else f"{self._service} through {self._proxy}"
         )
 
-    def _redacted(self, failure: BaseException) -> str:
-        """Return what a failure says, without the key and a proxy's password."""
+    def _redacted(self, failure: BaseException, call: Call) -> str:
+        """Return what a failure says, without the call's keys and a proxy's password."""
         text = f"{type(failure).__name__}: {failure}".removesuffix(": ")
-        return re.sub(_USERINFO, r"\1[password]@", redact(text, self._config.api_key.reveal()))
+        return re.sub(_USERINFO, r"\1[password]@", redact(text, *call.keys))
 
-    def _redacted_cause(self, failure: BaseException) -> BaseException:
+    def _redacted_cause(self, failure: BaseException, call: Call) -> BaseException:
         """Return the failure as a cause, or only what it says if its chain shows a secret."""
         link: BaseException | None = failure
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.
             text = f"{link}{link!r}"
-            if redact(text, self._config.api_key.reveal()) != text or re.search(_USERINFO, text):
-                return RolesError(self._redacted(failure))
+            if redact(text, *call.keys) != text or re.search(_USERINFO, text):
+                return RolesError(self._redacted(failure, call))
             link = _next_link(link)
         return _without_frames(failure)
 
@@ -636,6 +648,7 @@ class _Attempt:
         self._opened = client.connections.opened
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(client.headers.reveal())
+        request.headers["Authorization"] = f"Bearer {self.call.keys[-1].reveal()}"
         now = client.now()
         self.call.mark_sent(now)
         client.limit_silence(self.call, now)

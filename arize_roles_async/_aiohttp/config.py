@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._values.errors import ConfigurationError
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.redaction import Secret
@@ -43,9 +44,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how a client connects."""
 
     base_url: str
-    api_key: Secret[str]
+    keys: KeySource
     headers: Secret[Mapping[str, str]]
-    """What is sent with each request, the key included."""
+    """What is sent with each request, beside the key."""
     verify: bool | None
     """None where a lent session decides."""
     ca_file: str | None
@@ -75,7 +76,7 @@ def check_type(argument: str, value: object, expected: type | UnionType, noun: s
 
 def configure(
     *,
-    api_key: Secret[str | None],
+    api_key: Secret[ApiKey | None],
     base_url: Secret[str | None],
     region: str | None,
     verify: bool | None,
@@ -103,7 +104,6 @@ def configure(
         ConfigurationError: A value is missing, malformed or excludes another.
     """
     text = str | None
-    check_type("api_key", api_key.reveal(), text, "a string")
     check_type("base_url", base_url.reveal(), text, "a string")
     check_type("region", region, text, "a string")
     check_type("verify", verify, bool | None, "True or False")
@@ -111,13 +111,13 @@ def configure(
     check_type("proxy", proxy.reveal(), text, "a string")
     check_type("headers", headers.reveal(), Mapping | None, "a mapping")
     check_type("allow_http", allow_http, bool, "True or False")
-    key = _api_key(api_key)
+    keys = _key_source(api_key)
     proxy_url = _proxy(proxy, lent_session=lent_session)
     url, variables = _base_url(base_url, region)
     return Config(
         base_url=_checked_url(url, variables, proxy_url, allow_http=allow_http),
-        headers=_headers(key, headers),
-        api_key=key,
+        headers=_headers(headers),
+        keys=keys,
         verify=_verify() if verify is None and not lent_session else verify,
         ca_file=_ca_file(ca_file, lent_session=lent_session),
         proxy=proxy_url,
@@ -128,26 +128,11 @@ def configure(
 # value do not raise: they return what is wrong with it.
 
 
-def _api_key(api_key: Secret[str | None]) -> Secret[str]:
-    key = api_key.reveal()
-    secret = Secret((os.environ.get("ARIZE_API_KEY") or "") if key is None else key)
-    del key
-    if not secret.reveal():
+def _key_source(api_key: Secret[ApiKey | None]) -> KeySource:
+    given = Secret(os.environ.get("ARIZE_API_KEY")) if api_key.reveal() is None else api_key
+    if given.reveal() is None or given.reveal() == "":
         raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
-    check_api_key(secret)
-    return secret
-
-
-def is_api_key(key: Secret[str]) -> bool:
-    """Tell whether it is a text that a header can carry."""
-    value = cast("object", key.reveal())
-    return isinstance(value, str) and re.fullmatch("[!-~]+", value) is not None
-
-
-def check_api_key(key: Secret[str]) -> None:
-    """Raise `ConfigurationError` if no header can carry the key."""
-    if not is_api_key(key):
-        raise ConfigurationError("the API key must be printable ASCII without spaces")
+    return KeySource(cast("Secret[ApiKey]", given))
 
 
 def _base_url(base_url: Secret[str | None], region: str | None) -> tuple[Secret[str], list[str]]:
@@ -316,9 +301,7 @@ def _ca_file(ca_file: str | os.PathLike[str] | None, *, lent_session: bool) -> s
     return next((value for name in variables if (value := os.environ.get(name))), None)
 
 
-def _headers(
-    api_key: Secret[str], headers: Secret[Mapping[str, str] | None]
-) -> Secret[Mapping[str, str]]:
+def _headers(headers: Secret[Mapping[str, str] | None]) -> Secret[Mapping[str, str]]:
     flaw = _flaw_of_headers(headers.reveal() or {})
     if flaw is not None:
         raise ConfigurationError(flaw)
@@ -326,7 +309,6 @@ def _headers(
         {
             **(headers.reveal() or {}),
             "Accept": "application/json, application/problem+json",
-            "Authorization": f"Bearer {api_key.reveal()}",
             "sdk-language": "python",
             "sdk-package-name": "arize-roles-async",
             "sdk-version": __version__,

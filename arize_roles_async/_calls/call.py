@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
 from types import TracebackType
-from typing import Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 import msgspec
 
@@ -35,6 +35,9 @@ from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import http_date
+
+if TYPE_CHECKING:
+    from arize_roles_async._wire.redaction import Secret
 
 _T = TypeVar("_T")
 
@@ -62,6 +65,7 @@ _REFUSALS: Final = {
 # The statuses that the reference documents for a change that was made, and 200 for a create.
 _MADE: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
 _SUCCESS: Final = range(200, 300)
+_UNAUTHORIZED: Final = 401
 _UNAVAILABLE: Final = 503
 
 _DATE_ERROR: Final = 0.5
@@ -75,6 +79,12 @@ class Retry(msgspec.Struct, frozen=True):
 
     delay: float
     failure: RolesError
+
+
+class AskKey(msgspec.Struct, frozen=True):
+    """The service refused the key; if there is another one, the request is to be sent with that."""
+
+    failure: StatusError
 
 
 class Verify(msgspec.Struct, frozen=True):
@@ -137,6 +147,7 @@ class Call:
         "deadline",
         "held_back",
         "is_late",
+        "keys",
         "name",
         "number",
         "operation",
@@ -162,6 +173,8 @@ class Call:
         """Whether the service may have made the change without an answer that says so."""
         self.seen: float = now
         """The latest time that the machine was told."""
+        self.keys: tuple[Secret[str], ...] = ()
+        """The API keys that it has sent, the one in use last; set by the driver."""
         self.number: int = 0
         """Its place in the order in which calls of its client began; set by the driver."""
         self.name: str | None = None
@@ -229,7 +242,7 @@ class Call:
         response: Response,
         decode: Callable[[Request, Response], _T],
         now: float,
-    ) -> _T | Retry | Verify:
+    ) -> _T | Retry | Verify | AskKey:
         """Take the answer to an attempt.
 
         Args:
@@ -256,11 +269,17 @@ class Call:
         response: Response,
         decode: Callable[[Request, Response], _T],
         now: float,
-    ) -> _T | Retry | Verify:
+    ) -> _T | Retry | Verify | AskKey:
         if self._is_change:
             self._note_date(response, now)
         if response.status not in _SUCCESS:
             failure = status_error(request, response)
+            is_refused = failure.status == _UNAUTHORIZED and failure.from_service
+            if is_refused and len(self.keys) == 1:
+                self._in_flight = False
+                # It was the key's failure, and not the request's.
+                self._forgiven += 1
+                return AskKey(failure)
             tells = self._tells(request, failure)
             if tells is _Tells.MADE:
                 return cast("_T", None)  # what a deletion results in

@@ -3,25 +3,30 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from arize_roles_async._calls.call import Call, Operation, Retry, TimeLimit, Verify
+from arize_roles_async._calls.api_key import KeySource
+from arize_roles_async._calls.call import AskKey, Call, Operation, Retry, TimeLimit, Verify
 from arize_roles_async._calls.lookup import KnownRoles, NameLookup
 from arize_roles_async._calls.transport import Event, Transport
-from arize_roles_async._calls.turnstile import Admission, Turn, Turnstile
+from arize_roles_async._calls.turnstile import Admission, Slots, Turn, Turnstile
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import response_retry_after
 
+if TYPE_CHECKING:
+    from arize_roles_async._wire.redaction import Secret
+
 logger: Final = logging.getLogger("arize_roles_async")
 
 _T = TypeVar("_T")
 
 _TOO_MANY: Final = 429
+_MAX_DRIVERS: Final = 100
 
 
 class ClientCall(Call):
@@ -32,11 +37,10 @@ class ClientCall(Call):
     driver: "Driver"
 
 
-class Driver:
-    """Runs the calls of a client and of its copies to one destination.
+class Destination:
+    """Where the calls of a client and of its copies go: a transport, and its slots.
 
-    It owns all that belongs to the destination: the transport with its clock, the requests that
-    wait, the pace under a rate limit, and the names that were seen there.
+    It keeps a driver for each of the hundred API keys that were used last.
 
     Args:
         transport: Sends the requests.
@@ -45,14 +49,46 @@ class Driver:
 
     def __init__(self, transport: Transport, slots: int) -> None:
         self.transport: Transport = transport
-        self.known: KnownRoles = KnownRoles()
-        """The IDs of the roles that were seen last."""
-        self.lookup: NameLookup = NameLookup(self.known)
+        self._slots = Slots(slots)
+        self._drivers: dict[KeySource, Driver] = {}
+
+    def driver(self, keys: KeySource) -> "Driver":
+        """Return the driver of the calls that send a key."""
+        # Taken out first, so that the newest comes last.
+        driver = self._drivers.pop(keys, None) or Driver(self.transport, keys, self._slots)
+        self._drivers[keys] = driver
+        if len(self._drivers) > _MAX_DRIVERS:
+            del self._drivers[next(iter(self._drivers))]
+        return driver
+
+
+class Driver:
+    """Runs the calls of a client and of its copies that send one API key to one destination.
+
+    It owns all that belongs to the key: the requests that wait, the pace under a rate limit, and
+    the names that were seen.
+
+    Args:
+        transport: Sends the requests, and is their clock.
+        keys: Where the key of each call comes from.
+        slots: How many requests may be under way, whatever their keys.
+    """
+
+    def __init__(self, transport: Transport, keys: KeySource, slots: Slots) -> None:
+        self.transport: Transport = transport
         self.admission: Admission = Admission(slots)
+        self._slots = slots
+        self._keys = keys
+        self._fixed = () if keys.fixed is None else (keys.fixed,)
+        self._known = KnownRoles()
+        self._lookup = NameLookup(self._known)
+        self._known_key: Secret[str] | None = keys.fixed
 
     def check_open(self) -> None:
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
+            self._slots.restart()
+        if not self.admission.turnstile.is_current:
             self.admission.restart()
 
     def begin(self, operation: Operation, timeouts: Timeouts, retry: RetryPolicy) -> ClientCall:
@@ -64,12 +100,44 @@ class Driver:
         self.check_open()
         call = ClientCall(operation, timeouts, retry, self.transport.now())
         call.driver = self
-        call.number = next(self.admission.numbers)
+        call.keys = self._fixed
+        call.number = next(self._slots.numbers)
         return call
 
     def time_limit(self, call: ClientCall) -> TimeLimit:
         """Return the block that a call runs in, which ends when its time is up."""
         return self.transport.time_limit(call)
+
+    async def lookup(self, call: Call) -> NameLookup:
+        """Return what finds the names that the key of a call sees; the call asks for its key now.
+
+        Another key may be of another account, so it shares no walk and knows no name.
+
+        Raises:
+            ConfigurationError: The function that returns keys failed.
+        """
+        if not call.keys:
+            await self._ask_key(call)
+        self.known(call)
+        return self._lookup
+
+    def known(self, call: Call) -> KnownRoles:
+        """Return the IDs of the roles that were seen last with the key of a call."""
+        key = call.keys[-1]
+        if key is not self._known_key:
+            if self._known_key is None or key.reveal() != self._known_key.reveal():
+                self._known = KnownRoles()
+                self._lookup = NameLookup(self._known)
+            self._known_key = key
+        return self._known
+
+    async def _ask_key(self, call: Call) -> bool:
+        """Have a call send the key that there is now; return whether it is another one."""
+        key = await self.transport.ask_key(self._keys, call)
+        if call.keys and call.keys[-1].reveal() == key.reveal():
+            return False
+        call.keys += (key,)
+        return True
 
     async def send(
         self,
@@ -96,6 +164,8 @@ class Driver:
             outcome: Response | RolesError
             sent: float | None = None
             try:
+                if not call.keys:
+                    await self._ask_key(call)
                 outcome = await transport.send(request, call)
                 sent = call.seen
             except RolesError as error:
@@ -108,10 +178,7 @@ class Driver:
             _tell_pace(turnstile, call, request, outcome, now)
             if logger.isEnabledFor(logging.DEBUG):
                 _log(call, request, outcome, now - started)
-            if isinstance(outcome, Response):
-                step = call.receive(request, outcome, decode, now)
-            else:
-                step = call.fail(outcome, now)
+            step = await self._next_step(call, request, outcome, decode, now)
             if isinstance(step, Retry):
                 logger.info(
                     "%s: attempt %d failed, the next in %.2f s: %s",
@@ -130,6 +197,28 @@ class Driver:
                 return await verify(step.failure)
             else:
                 return step
+
+    async def _next_step(
+        self,
+        call: Call,
+        request: Request,
+        outcome: Response | RolesError,
+        decode: Callable[[Request, Response], _T],
+        now: float,
+    ) -> _T | Retry | Verify:
+        """Return the result of an attempt or what to do next; after a refused key, ask for one."""
+        if not isinstance(outcome, Response):
+            return call.fail(outcome, now)
+        step = call.receive(request, outcome, decode, now)
+        if not isinstance(step, AskKey):
+            return step
+        failure: RolesError = step.failure
+        try:
+            if await self._ask_key(call):
+                return Retry(0.0, failure)
+        except RolesError as error:
+            failure = error
+        return call.fail(failure, self.transport.now())
 
     async def _take_turn(
         self, call: Call, request: Request, turnstile: Turnstile, started: float

@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Protocol
 
+from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
@@ -35,8 +37,8 @@ class Transport(ABC):
 
         Args:
             request: What to send.
-            call: The call that it is part of. Call `call.mark_sent(self.now())` as soon as any of
-                the request may have left.
+            call: The call that it is part of, with its key, `call.keys[-1]`. Call
+                `call.mark_sent(self.now())` as soon as any of the request may have left.
 
         Raises:
             RolesConnectionError: No whole answer came.
@@ -44,6 +46,18 @@ class Transport(ABC):
             InvalidResponseError: The answer is longer than any should be.
             ClientStateError: The transport is closed, or belongs to another event loop.
         """
+
+    async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
+        """Return the API key that a call is to send, within the call's time.
+
+        Args:
+            keys: Where it comes from.
+            call: The call; it has sent `call.keys` already.
+
+        Raises:
+            ConfigurationError: The function that returns keys failed.
+        """
+        return await keys.ask(*call.keys)
 
     @abstractmethod
     def check_open(self) -> bool:

@@ -1,14 +1,15 @@
 """Whose turn it is among the requests of a client; without I/O.
 
-`Turnstile` lets the requests of one event loop go in the order in which their calls began.
-`Admission` is the turnstile of a client and the pace that it keeps. The caller has the clock,
-sleeps and wakes.
+`Turnstile` lets the requests that send one API key go in the order in which their calls began.
+`Slots` are how many requests may be under way, over all keys of a client. `Admission` is the
+turnstile of a key and the pace that it keeps. The caller has the clock, sleeps and wakes.
 """
 
 import heapq
+import itertools
 import math
 from collections.abc import Callable, Iterator
-from itertools import count
+from operator import itemgetter
 from typing import Final
 
 from arize_roles_async._calls.pace import Pace
@@ -66,7 +67,7 @@ class _Heap:
     def __init__(self) -> None:
         self.entries: list[tuple[float, int, Turn]] = []
         """A heap, as `heapq` has it, of numbers and calls."""
-        self._ties = count()
+        self._ties = itertools.count()
         self._room = _LEAST_ROOM
 
     def add(self, number: float, turn: Turn) -> None:
@@ -87,8 +88,46 @@ class _Heap:
         return heapq.heappop(self.entries)[2]
 
 
+class Slots:
+    """How many requests of a client may be under way at once, whatever their keys.
+
+    Args:
+        count: How many.
+    """
+
+    __slots__ = ("_count", "_waiting", "free", "numbers", "restarts")
+
+    def __init__(self, count: int) -> None:
+        self._count = self.free = count
+        self.numbers: Iterator[int] = itertools.count()
+        """The numbers of calls, as they begin."""
+        self.restarts = 0
+        self._waiting: dict[Turnstile, None] = {}
+
+    def restart(self) -> None:
+        """Forget the state of a closed event loop."""
+        self.free = self._count
+        self._waiting = {}
+        self.restarts += 1
+
+    def wait(self, turnstile: "Turnstile") -> None:
+        """Note that calls wait at a turnstile."""
+        self._waiting[turnstile] = None
+
+    def offer(self) -> None:
+        """Offer a free slot to the call that began first; whoever takes it offers the next one."""
+        if not (self.free and self._waiting):
+            return
+        firsts = [(first[0], each) for each in self._waiting if (first := each.first())]
+        if len(firsts) < len(self._waiting):
+            self._waiting = {each: None for _, each in firsts}
+        for _, turnstile in sorted(firsts, key=itemgetter(0)):
+            if turnstile.take_offer():
+                return
+
+
 class Turnstile:
-    """Lets requests go in the order in which their calls began, at most `slots` at once.
+    """Lets requests go in the order in which their calls began, as slots become free.
 
     A call whose request has to wait joins the queue and asks how long. The first in the queue waits
     for the pace, the others until they are woken; then each asks again. Calls that are too late are
@@ -96,26 +135,30 @@ class Turnstile:
     call that waits.
 
     Args:
-        slots: How many requests may be under way.
-        pace: The pace of the client.
+        slots: What its calls and those of other keys take their slots from.
+        pace: The pace of the calls.
     """
 
     __slots__ = (
         "_answered",
+        "_busy",
         "_busy_since",
         "_deadlines",
-        "_free",
         "_now",
         "_patiences",
         "_queue",
+        "_restarts",
         "_slots",
         "_told",
         "pace",
     )
 
-    def __init__(self, slots: int, pace: Pace) -> None:
+    def __init__(self, slots: Slots, pace: Pace) -> None:
         self.pace: Pace = pace
-        self._slots = self._free = slots
+        self._slots = slots
+        self._restarts = slots.restarts
+        self._busy = 0
+        """How many of its requests are under way."""
         self._answered: int
         self._busy_since: float
         self._now = -math.inf
@@ -129,15 +172,18 @@ class Turnstile:
     @property
     def is_paced(self) -> bool:
         """Whether those that wait, wait for the pace and not for a slot."""
-        return self.pace.limited and self._free > 0
+        return self.pace.limited and self._slots.free > 0
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it belongs to the event loop that the slots belong to."""
+        return self._restarts == self._slots.restarts
 
     def enter(self) -> bool:
         """Let a request go, unless it has to wait; each that went is followed by `exit`."""
-        if not self._free or self._queue.entries or self.pace.limited:
+        if not self._slots.free or self._queue.entries or self.pace.limited:
             return False
-        if self._free == self._slots:
-            self._answered = 0
-        self._free -= 1
+        self._take_slot()
         return True
 
     def exit(self, sent: float | None) -> None:
@@ -146,10 +192,7 @@ class Turnstile:
             if not self._answered:
                 self._busy_since = sent
             self._answered += 1
-        if self._queue.entries:
-            self._give_back()
-        else:
-            self._free += 1
+        self._give_back()
 
     def abandon(self) -> None:
         """Wake nobody any more."""
@@ -158,6 +201,7 @@ class Turnstile:
     def join(self, turn: Turn) -> None:
         """Queue a call."""
         self._queue.add(turn.number, turn)
+        self._slots.wait(self)
         if self.pace.limited:
             self._watch(turn)
 
@@ -187,9 +231,8 @@ class Turnstile:
                 return math.inf
             turn.has_slot = False
             if not self.pace.limited:
-                if self._free:
-                    # After a limit was forgotten, calls are let in one by one, each by the last.
-                    self._wake_first()
+                # After a limit was forgotten, calls are let in one by one, each by the last.
+                self._slots.offer()
                 return 0.0
             # A limit was met at this very moment.
             turn.left = False
@@ -201,16 +244,17 @@ class Turnstile:
         ready, held = self.pace.ready_at(), self.pace.held_until
         turn.is_late = turn.deadline <= max(ready, now) or now + turn.patience < held
         turn.asks_at = math.inf
-        if not self._free or not self._is_first(turn):
+        if not self._slots.free or not self._is_first(turn):
             return math.inf
         self._tell_late()
         if turn.is_late or ready > now:
             turn.asks_at = math.inf if turn.is_late else ready
+            if not turn.is_late:
+                # The slot may be of use to calls with another key.
+                self._slots.offer()
             return turn.asks_at - now
         self.pace.send(now)
-        if self._free == self._slots:
-            self._answered = 0
-        self._free -= 1
+        self._take_slot()
         self.leave(turn)
         # The next one may go later now, and perhaps nobody asks before.
         self._tell_late()
@@ -228,12 +272,12 @@ class Turnstile:
             self._told -= 1
         if turn.is_late:
             self._tell_late()
-        self._wake_first()
+        self._slots.offer()
 
     def refuse(self, sent: float, now: float, seconds: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
         granted, span = self._answered - 1, max(0.0, sent - self._busy_since)
-        if not granted and self._free == self._slots:
+        if not granted and not self._busy:
             # One request after the other: that tells nothing of the burst.
             span = math.inf
         if not self.pace.limited:
@@ -243,28 +287,45 @@ class Turnstile:
         self.pace.refuse(sent, now, seconds, granted=granted, span=span)
         self._now = now
         self._tell_late()
-        self._wake_first()
+        self._slots.offer()
+
+    def _take_slot(self) -> None:
+        if not self._busy:
+            self._answered = 0
+        self._busy += 1
+        self._slots.free -= 1
 
     def _give_back(self) -> None:
-        """Hand a slot over to the next call, which need not ask, as there is no limit."""
-        queue = self._queue.entries
-        while queue and not self.pace.limited:
-            turn = heapq.heappop(queue)[2]
-            if not (turn.left or turn.is_late):
+        # The slots of a closed event loop were counted anew.
+        if self.is_current:
+            self._slots.free += 1
+            self._slots.offer()
+        self._busy -= 1
+
+    def first(self) -> tuple[float, Turn] | None:
+        """Return the call that began first among those that wait, with its number."""
+        return self._queue.first()
+
+    def take_offer(self) -> bool:
+        """Take a free slot for the first call, or have it ask for one; return whether it may."""
+        if self.pace.limited:
+            first = self._queue.first()
+            is_asking = first is not None and first[1].asks_at > self.pace.ready_at()
+            if first is not None and is_asking:
+                first[1].wake()
+            return is_asking
+        while (first := self._queue.first()) is not None:
+            turn = self._queue.take()
+            if not turn.is_late:
+                self._take_slot()
                 turn.left = turn.has_slot = True
                 turn.wake()
-                return
-        self._free += 1
-        self._wake_first()
+                return True
+        return False
 
     def _is_first(self, turn: Turn) -> bool:
         first = self._queue.first()
         return first is not None and first[1] is turn
-
-    def _wake_first(self) -> None:
-        first = self._queue.first()
-        if first is not None and self._free and first[1].asks_at > self.pace.ready_at():
-            first[1].wake()
 
     def _tell_late(self) -> None:
         """Tell calls that they are too late; the rest follows as these leave."""
@@ -285,22 +346,20 @@ class Turnstile:
 
 
 class Admission:
-    """What lets the requests of a client and of its copies go.
+    """What lets the requests that send one key go.
 
     Args:
-        slots: How many requests may be under way.
+        slots: What they take their slots from.
     """
 
-    __slots__ = ("_slots", "numbers", "pace", "turnstile")
+    __slots__ = ("_slots", "pace", "turnstile")
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self.pace: Pace = Pace()
-        self.numbers: Iterator[int] = count()
-        """The numbers of calls, as they begin."""
         self.turnstile: Turnstile = Turnstile(slots, self.pace)
 
     def restart(self) -> None:
-        """Let nothing that an event loop left behind, when it was closed, count any more."""
+        """Forget the state of a closed event loop."""
         self.turnstile.abandon()
         self.turnstile = Turnstile(self._slots, self.pace)

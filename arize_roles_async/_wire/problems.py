@@ -128,9 +128,9 @@ def parse_redacted(response: Response) -> object:
         ValueError: It is not valid JSON, holds too many values, or is nested too deeply.
     """
     data = parse_json(response.body)
-    key = response.secret
-    # Looking into every string takes longer than all else. Escapes could hide the key.
-    if key is None or not (b"\\" in response.body or key.encode() in response.body):
+    body, keys = response.body, response.keys
+    # Looking into every string takes longer than all else. Escapes could hide a key.
+    if not (keys and (b"\\" in body or any(key.reveal().encode() in body for key in keys))):
         return data
     try:
         return _redact_strings(data, response)

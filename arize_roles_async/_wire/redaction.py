@@ -2,20 +2,23 @@
 
 import functools
 import re
+from collections.abc import Iterable
 from typing import Final, Generic, NoReturn, TypeVar
 
-_T = TypeVar("_T")
+from arize_roles_async._values.errors import RolesError
+
+_T_co = TypeVar("_T_co", covariant=True)
 
 _API_KEY: Final = "[API key]"
 _UNMISTAKABLE: Final = 8
 
 
-class Secret(Generic[_T]):
+class Secret(Generic[_T_co]):
     """A value that no repr shows, for variables whose values a traceback may print."""
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: _T) -> None:
+    def __init__(self, value: _T_co) -> None:
         self._value = value
 
     def __repr__(self) -> str:
@@ -24,21 +27,34 @@ class Secret(Generic[_T]):
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be copied or pickled")
 
-    def reveal(self) -> _T:
+    def reveal(self) -> _T_co:
         """Return the value, which belongs in no variable of a frame that may raise."""
         return self._value
 
 
-def redact(text: str, key: str) -> str:
-    """Return a text with `[API key]` in place of the key.
+def redact(text: str, *keys: Secret[str]) -> str:
+    """Return a text with `[API key]` in place of each key.
 
     Args:
         text: What an error or a log line is about to quote.
-        key: The API key.
+        keys: The API keys that were sent.
     """
     # A key of 8 characters or more is redacted everywhere. A shorter one, such as `test`, may be
     # an ordinary word, and is redacted only after `Bearer`.
-    return _pattern(key).sub(_API_KEY, text)
+    for key in keys:
+        text = _pattern(key.reveal()).sub(_API_KEY, text)
+    return text
+
+
+def redacted_cause(error: BaseException, keys: Iterable[Secret[str]]) -> BaseException:
+    """Return an error as a cause, or only what it says if its chain shows one of the keys."""
+    link: BaseException | None = error
+    while link is not None:
+        text = f"{link}{link!r}"
+        if redact(text, *keys) != text:
+            return RolesError(redact(f"{type(error).__name__}: {error}", *keys))
+        link = link.__cause__ or link.__context__
+    return error
 
 
 @functools.lru_cache(maxsize=8)

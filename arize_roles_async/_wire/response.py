@@ -9,7 +9,7 @@ import msgspec
 
 from arize_roles_async._values.json import parse_json
 from arize_roles_async._values.text import one_line
-from arize_roles_async._wire.redaction import redact
+from arize_roles_async._wire.redaction import Secret, redact
 
 _MAX_EXCERPT: Final = 200
 _MAX_EXCERPT_SOURCE: Final = 4 * 1024
@@ -26,8 +26,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int
     headers: Mapping[str, str]
     body: bytes
-    secret: str | None = None
-    """The API key that was sent; an answer may echo it, and no error may quote it."""
+    keys: tuple[Secret[str], ...] = ()
+    """The API keys that its call has sent; an answer may echo one, and no error may quote it."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
@@ -43,20 +43,19 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def redacted(self, text: str) -> str:
         """Return a text of the response as an error may quote it: without the API key."""
-        return text if self.secret is None else redact(text, self.secret)
+        return redact(text, *self.keys)
 
     def redacted_body(self) -> bytes:
         """Return the body as an error may quote it: without the API key."""
-        if self.secret is None:
+        if not self.keys:
             return self.body
         body = self.body
         if b"\\" in body:
             # Escapes could hide the key, so JSON is encoded anew.
             with contextlib.suppress(ValueError):
                 body = msgspec.json.encode(parse_json(body))
-        return redact(body.decode("utf-8", "surrogateescape"), self.secret).encode(
-            "utf-8", "surrogateescape"
-        )
+        text = redact(body.decode("utf-8", "surrogateescape"), *self.keys)
+        return text.encode("utf-8", "surrogateescape")
 
 
 def excerpt(response: Response) -> str:

@@ -1,6 +1,8 @@
 """Waits on an account's clock: waits that are under way together pass together."""
 
 from bisect import insort
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -30,10 +32,24 @@ class Waits:
         self._queue: list[Wait] = []
         self._events = 0
         """How often a call began or a wait ended."""
+        self._pauses = 0
+        """How many calls wait for what is not the account's."""
 
     def note_call(self) -> None:
         """Note that a call begins, so that no time passes in its first steps."""
         self._events += 1
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Let no time pass for the account in a block, in which a call waits for something else."""
+        self._pauses += 1
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            self._events += 1
+            if self._queue:
+                self._queue[0].look()
 
     async def until(
         self, moment: datetime, account: "FakeAccount", wait: "Wait | None" = None
@@ -45,7 +61,7 @@ class Waits:
         try:
             await checkpoint()
             while account.now() < moment and not wait.is_set:
-                if self._queue[0] is not wait:
+                if self._queue[0] is not wait or self._pauses:
                     await wait.until_it_may_be_over()
                 elif await self._is_quiet(wait, account):
                     account.advance_to(moment)
@@ -71,7 +87,7 @@ class Waits:
         return self._is_next(first)
 
     def _is_next(self, wait: "Wait") -> bool:
-        return self._queue[0] is wait and not wait.is_set
+        return self._queue[0] is wait and not (wait.is_set or self._pauses)
 
     def _wake(self, moment: datetime) -> None:
         """Wake all whose wait is over."""

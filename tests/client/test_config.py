@@ -57,6 +57,13 @@ def proxy_of(config: Config) -> str | None:
     return None if config.proxy is None else config.proxy.reveal()
 
 
+KEY_RULE = "api_key must be a string or a function that returns one"
+
+
+def key_of(config: Config) -> str | None:
+    return None if config.keys.fixed is None else config.keys.fixed.reveal()
+
+
 def refusal(**arguments: Any) -> str:  # noqa: ANN401
     with pytest.raises(ConfigurationError) as caught:
         configured(**arguments)
@@ -67,8 +74,8 @@ class TestKey:
     def test_sources(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The argument counts before the environment."""
         monkeypatch.setenv("ARIZE_API_KEY", "from-the-environment")
-        assert configured(api_key=None).api_key.reveal() == "from-the-environment"
-        assert configured(api_key="from-the-argument").api_key.reveal() == "from-the-argument"
+        assert key_of(configured(api_key=None)) == "from-the-environment"
+        assert key_of(configured(api_key="from-the-argument")) == "from-the-argument"
 
     def test_missing(self) -> None:
         """The error names the argument and the variable."""
@@ -470,7 +477,6 @@ class TestHeaders:
         """The headers that Arize's own clients send are sent."""
         assert configured().headers.reveal() == {
             "Accept": "application/json, application/problem+json",
-            "Authorization": "Bearer a-key",
             "sdk-language": "python",
             "sdk-package-name": "arize-roles-async",
             "sdk-version": __version__,
@@ -516,8 +522,11 @@ class TestTypes:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"api_key": 5}, "api_key must be a string, not int"),
-            ({"api_key": b"a-key"}, "api_key must be a string, not bytes"),
+            ({"api_key": 5}, f"{KEY_RULE}, not int"),
+            (
+                {"api_key": b"a-key"},
+                f"{KEY_RULE}, not bytes",
+            ),
             ({"base_url": 5}, "base_url must be a string, not int"),
             ({"region": 5}, "region must be a string, not int"),
             ({"session": 5}, "session must be an aiohttp.ClientSession, not int"),
@@ -568,7 +577,7 @@ class TestTypes:
         ("arguments", "message"),
         [
             ({"account": 5}, "account must be a FakeAccount, not int"),
-            ({"api_key": 5}, "api_key must be a string, not int"),
+            ({"api_key": 5}, f"{KEY_RULE}, not int"),
             ({"api_key": ""}, "the API key must be printable ASCII without spaces"),
             ({"api_key": "a key"}, "the API key must be printable ASCII without spaces"),
             ({"timeout": "30"}, "Timeouts.total must be a number of seconds above 0, not '30'"),

@@ -257,10 +257,10 @@ class TestSharedWalk:
         roles = FakeRolesClient()
 
         await roles.get(role="Admin")
-        assert roles._driver.lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+        assert roles._driver._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
         await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
-        assert roles._driver.lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+        assert roles._driver._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.turnstile import Admission, Turn, Turnstile
+from arize_roles_async._calls.turnstile import Admission, Slots, Turn, Turnstile
 from tests.support.rate_limit import Limit, Simulation
 
 
@@ -135,9 +135,11 @@ class TestOvertaken:
 class TestRestart:
     def test_slots(self) -> None:
         """In another event loop nothing is under way, and what ends late frees no slot there."""
-        admission = Admission(1)
+        slots = Slots(1)
+        admission = Admission(slots)
         old = admission.turnstile
         old.enter()
+        slots.restart()
         admission.restart()
         new = admission.turnstile
 
@@ -147,12 +149,14 @@ class TestRestart:
 
     def test_queue(self) -> None:
         """Nobody waits there any more, and nobody of the old one is woken or told anything."""
-        admission = Admission(1)
+        slots = Slots(1)
+        admission = Admission(slots)
         old, woken = admission.turnstile, list[int]()
         old.enter()
         turn = Turn(1, 2.0, math.inf)
         turn.wake = lambda: woken.append(1)
         old.join(turn)
+        slots.restart()
         admission.restart()
 
         new, second = admission.turnstile, Turn(2, math.inf, math.inf)
@@ -166,7 +170,7 @@ class TestRestart:
 
     def test_pace(self) -> None:
         """The limit that was met is still known."""
-        admission = Admission(1)
+        admission = Admission(Slots(1))
         admission.turnstile.enter()
         admission.turnstile.exit(0.0)
         admission.turnstile.refuse(0.0, 0.5, 2.0)
@@ -493,7 +497,7 @@ class TestRate:
 
 class TestTurnstile:
     def turnstile(self, slots: int = 1) -> tuple[Turnstile, list[int]]:
-        return Turnstile(slots, Pace()), []
+        return Turnstile(Slots(slots), Pace()), []
 
     def limited(self, seconds: float, *, slots: int = 1) -> tuple[Turnstile, list[int]]:
         """Return one whose first request was refused, half a second later, for so long."""
@@ -938,7 +942,7 @@ class TestTurnstile:
 
         turnstile.exit(1.0)  # before the one that was woken asks
         assert turnstile.ask(turns[2], 700.0) == 0.0
-        assert woken[-1] == 3
+        assert woken[-2:] == [3, 4]
 
     def test_told_after_those_that_rest(self) -> None:
         """However many wait between attempts, those that wait for the hold are told, too."""

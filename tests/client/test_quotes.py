@@ -9,6 +9,7 @@ from rich.pretty import pretty_repr
 from arize_roles_async import InvalidResponseError, ProblemDetails, StatusError
 from arize_roles_async._wire.decode import decode_role
 from arize_roles_async._wire.problems import parse_problem, status_error
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
@@ -84,7 +85,7 @@ def test_beginning_of_body() -> None:
     """Of a body that is long although it says little, the first 4 KiB are looked at."""
     key = "k" * 1000
     body = (key * 4 + "a" * 100).encode()
-    answer = Response(status=409, headers={}, body=body, secret=key)
+    answer = Response(status=409, headers={}, body=body, keys=(Secret(key),))
     assert str(status_error(ASKED, answer)).endswith(f": '{'[API key]' * 4}{'a' * 96}'")
 
 
@@ -112,7 +113,7 @@ def test_status_of_gateway(status: int) -> None:
 
 def test_not_shown() -> None:
     """Of a request its line is shown, of an answer its status, and neither's headers nor body."""
-    answer = Response(status=200, headers={"X": "y"}, body=b"[]", secret=KEY)
+    answer = Response(status=200, headers={"X": "y"}, body=b"[]", keys=(Secret(KEY),))
     assert repr(ASKED) == "<Request GET /v2/roles/Um9sZToxOmFCY0Q%3D?a=b>"
     assert repr(answer) == "<Response 200, 2 bytes>"
     assert pretty_repr(answer) == "Response(status=200)"
@@ -123,7 +124,8 @@ def test_members(key: str | None, detail: str) -> None:
     """A problem document keeps all its members, known or not; only the API key goes."""
     body = rb"""{"title": "No", "status": 400, "instance": 5, "detail": "k is b\u0065arer-key",
       "error_code": 7, "parts": [true, null, 1.5, {"where": "name"}]}"""
-    assert parse_problem(Response(status=400, headers={}, body=body, secret=key)) == ProblemDetails(
+    keys = () if key is None else (Secret(key),)
+    assert parse_problem(Response(status=400, headers={}, body=body, keys=keys)) == ProblemDetails(
         title="No",
         status=400,
         detail=detail,
@@ -200,7 +202,7 @@ def test_nested() -> None:
     depth = 900 if sys.version_info < (3, 12) else 5_000
     body = b"[" * depth + b'"\\u0041"' + b"]" * depth
     with pytest.raises(InvalidResponseError) as caught:
-        decode_role(ASKED, Response(status=200, headers={}, body=body, secret=KEY))
+        decode_role(ASKED, Response(status=200, headers={}, body=body, keys=(Secret(KEY),)))
     assert "$: is nested too deeply; the body begins '[[[" in str(caught.value)
 
 

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from arize_roles_async import Response
-from arize_roles_async._wire.redaction import Secret, redact
+from arize_roles_async._wire.redaction import Secret, redact, redacted_cause
 
 LONG = 'ak-0123"\\89=='
 
@@ -32,7 +32,23 @@ LONG = 'ak-0123"\\89=='
 )
 def test_redact(text: str, key: str, redacted: str) -> None:
     """A long key is redacted everywhere, a short one only after `Bearer`."""
-    assert redact(text, key) == redacted
+    assert redact(text, Secret(key)) == redacted
+
+
+def test_redact_several() -> None:
+    """Each key that a call has sent is redacted."""
+    assert redact("not first-key, second-key", Secret("first-key"), Secret("second-key")) == (
+        "not [API key], [API key]"
+    )
+
+
+def test_cause() -> None:
+    """An error whose chain shows a key is kept as what it says, any other as it is."""
+    safe, unsafe = OSError("no vault"), KeyError("x")
+    unsafe.__cause__ = OSError(f"not {LONG}")
+
+    assert redacted_cause(safe, [Secret(LONG)]) is safe
+    assert repr(redacted_cause(unsafe, [Secret(LONG)])) == """RolesError("KeyError: 'x'")"""
 
 
 @pytest.mark.parametrize(
@@ -46,7 +62,8 @@ def test_redact(text: str, key: str, redacted: str) -> None:
 )
 def test_body(body: bytes, key: str | None, redacted: bytes) -> None:
     """A key goes from a body whatever the body is, and however JSON writes the key."""
-    response = Response(status=200, headers={}, body=body, secret=key)
+    keys = () if key is None else (Secret(key),)
+    response = Response(status=200, headers={}, body=body, keys=keys)
     assert response.redacted_body() == redacted
 
 

@@ -36,7 +36,7 @@ from arize_roles_async import (
     Timeouts,
     ValidationError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.raw_http import scripted
 from tests.support.tls import Authority
 
@@ -528,6 +528,97 @@ class TestFake:
             make()
 
         assert_safe(caught.value, caplog)
+
+
+EXPIRED = answer(401, '{"title": "Authentication required", "status": 401}')
+
+
+class TestKeys:
+    """Each key of a call, where a function returns another one after a refusal."""
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("body", ECHOES)
+    async def test_earlier(self, body: str, caplog: pytest.LogCaptureFixture) -> None:
+        """An answer that echoes the key that was refused is not repeated."""
+        keys = iter([KEY, "another-key"])
+        async with (
+            scripted(EXPIRED, answer(400, body, f"X-Request-Id: {KEY}")) as script,
+            AiohttpRolesClient(lambda: next(keys), base_url=script.url) as roles,
+        ):
+            with pytest.raises(StatusError) as caught:
+                await roles.list()
+
+        assert caught.value.status == 400
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("call", [read, create])
+    async def test_function_fails(self, call: Drive, caplog: pytest.LogCaptureFixture) -> None:
+        """A function whose exception quotes the key that was refused shows none."""
+        account = FakeAccount()
+        async with serve(account) as url:
+            for roles in (
+                AiohttpRolesClient(FailingAfter(KEY), base_url=url),
+                FakeRolesClient(account, api_key=FailingAfter(KEY)),
+            ):
+                async with roles:
+                    with pytest.raises(ConfigurationError) as caught:
+                        await call(roles)
+
+                cause = caught.value.__cause__
+                assert repr(cause) == "RolesError('ValueError: not [API key]')"
+                assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    async def test_function_waits(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A call whose time is up while its function is asked shows no key."""
+        answers: list[Callable[[], Awaitable[str]]] = [at_once, never]
+
+        async def key() -> str:
+            return await answers.pop(0)()
+
+        async with (
+            scripted(EXPIRED) as script,
+            AiohttpRolesClient(key, base_url=script.url, timeout=0.05) as roles,
+        ):
+            with pytest.raises(RolesTimeoutError) as caught:
+                await roles.list()
+
+        assert_safe(caught.value, caplog)
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("key", [f"{KEY} ", f"{KEY}\n", KEY.encode(), [KEY]])
+    async def test_no_key(self, key: Any, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401
+        """A key that is refused before it is sent is not shown."""
+        account = FakeAccount()
+        for roles in (AiohttpRolesClient(lambda: key), FakeRolesClient(api_key=lambda: key)):
+            with pytest.raises(ConfigurationError) as caught:
+                await roles.list()
+            assert_safe(caught.value, caplog)
+        with pytest.raises(ConfigurationError) as refused:
+            FakeRolesClient(account).with_options(api_key=key)
+        assert_safe(refused.value, caplog)
+
+
+class FailingAfter:
+    """Returns a key, then raises an error that quotes it."""
+
+    def __init__(self, key: str) -> None:
+        self._keys = [key]
+
+    def __call__(self) -> str:
+        if self._keys:
+            return self._keys.pop()
+        raise ValueError(f"not {KEY}")
+
+
+async def at_once() -> str:
+    return KEY
+
+
+async def never() -> str:
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 class TestConfiguration:

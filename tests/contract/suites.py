@@ -30,11 +30,9 @@ class AccountSuite(RolesContract):
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
         return self.connect(self.account.api_key)
 
-    def open_client_with(
-        self, *, grants: Iterable[Permission]
-    ) -> AbstractAsyncContextManager[RolesClient]:
-        self.account.add_key("few-grants", grants=grants)
-        return self.connect("few-grants")
+    def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:
+        self.account.add_key("other-key", grants=grants)
+        return "other-key"
 
     @asynccontextmanager
     async def plan_used_up(self) -> AsyncGenerator[None]:

@@ -13,6 +13,7 @@ from msgspec import UnsetType
 from arize_roles_async import (
     UNSET,
     AnyPermission,
+    ApiKey,
     ListRolesResponse,
     RetryPolicy,
     Role,
@@ -87,11 +88,12 @@ class WrappingClient:
     def with_options(
         self,
         *,
+        api_key: ApiKey | UnsetType = UNSET,
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
     ) -> Self:
         other = copy.copy(self)
-        other._inner = self._inner.with_options(timeout=timeout, retry=retry)
+        other._inner = self._inner.with_options(api_key=api_key, timeout=timeout, retry=retry)
         return other
 
     async def aclose(self) -> None:
@@ -188,4 +190,4 @@ def other_words() -> Iterator[None]:
     except RolesError as error:
         twin = copy.copy(error)
         twin.args = ("No luck.",)
-        raise twin from None
+        raise twin from error.__cause__

@@ -12,7 +12,7 @@ import arize_roles_fake
 from tests.support.modules import modules_of
 
 # Those of one or two fields.
-BY_POSITION = {"Key", "Retry", "Snapshot", "Verify"}
+BY_POSITION = {"AskKey", "Key", "Retry", "Snapshot", "Verify"}
 # A fault counts how often it fired.
 CHANGING = {"Fault"}
 

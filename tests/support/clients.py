@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesClient
+from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -40,15 +40,25 @@ def passed(account: FakeAccount) -> float:
 
 @asynccontextmanager
 async def in_process(
-    account: FakeAccount, *, api_key: str | None = None, retry: RetryPolicy = ONCE
+    account: FakeAccount,
+    *,
+    api_key: ApiKey | None = None,
+    retry: RetryPolicy = ONCE,
+    max_concurrency: int = 40,
 ) -> AsyncGenerator[RolesClient]:
-    async with FakeRolesClient(account, api_key=api_key, retry=retry) as roles:
+    async with FakeRolesClient(
+        account, api_key=api_key, retry=retry, max_concurrency=max_concurrency
+    ) as roles:
         yield roles
 
 
 @asynccontextmanager
 async def over_http(
-    account: FakeAccount, *, api_key: str | None = None, retry: RetryPolicy = ONCE
+    account: FakeAccount,
+    *,
+    api_key: ApiKey | None = None,
+    retry: RetryPolicy = ONCE,
+    max_concurrency: int = 40,
 ) -> AsyncGenerator[RolesClient]:
     async def sleep(seconds: float) -> None:
         account.advance(seconds)
@@ -56,7 +66,11 @@ async def over_http(
     async with (
         serve(account) as url,
         AiohttpRolesClient(
-            api_key or account.api_key, base_url=url, retry=retry, sleep=sleep
+            api_key or account.api_key,
+            base_url=url,
+            retry=retry,
+            max_concurrency=max_concurrency,
+            sleep=sleep,
         ) as roles,
     ):
         yield roles

@@ -8,7 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.turnstile import Turn, Turnstile
+from arize_roles_async._calls.turnstile import Slots, Turn, Turnstile
 
 FIRST = 40
 """The requests that go out before a limit can be known."""
@@ -61,7 +61,7 @@ class Simulation:
     ) -> None:
         self.limit = limit
         self.now = 0.0
-        self.turnstile = Turnstile(slots, Pace())
+        self.turnstile = Turnstile(Slots(slots), Pace())
         self._latency = latency
         self._jitter = jitter
         self._late = late

@@ -31,9 +31,11 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from arize_roles_async._calls.driver import Driver
+from arize_roles_async._calls.api_key import KeySource
+from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._client import BaseRolesClient
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
@@ -299,9 +301,14 @@ def fuzz_wire(examples: int) -> None:
         operation: Operation, status: int, headers: list[tuple[str, str]], body: bytes
     ) -> None:
         response = Response(
-            status=status, headers=CIMultiDict(headers), body=body, secret="AI Engineer"
+            status=status, headers=CIMultiDict(headers), body=body, keys=(Secret("AI Engineer"),)
         )
-        roles = BaseRolesClient(Driver(_Canned(response), 40), Timeouts(), RetryPolicy(attempts=2))
+        roles = BaseRolesClient(
+            Destination(_Canned(response), 40),
+            KeySource(Secret("AI Engineer")),
+            Timeouts(),
+            RetryPolicy(attempts=2),
+        )
         run_to_its_end(_ends_well(operation, roles))
 
     with judging_log_lines():

@@ -1,0 +1,93 @@
+"""Where the API key of a call comes from."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeAlias, cast
+
+from arize_roles_async._values.errors import ConfigurationError
+from arize_roles_async._wire.redaction import Secret, redacted_cause
+
+ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str]]
+"""An API key, or a function, synchronous or asynchronous, that returns one."""
+
+
+class KeySource:
+    """A key that stays the same, or a function that is asked for the key of each call.
+
+    Args:
+        api_key: The key or the function.
+
+    Raises:
+        ConfigurationError: It is neither, or no header can carry the key.
+    """
+
+    __slots__ = ("_given", "fixed")
+
+    def __init__(self, api_key: Secret[ApiKey]) -> None:
+        self._given = api_key
+        self.fixed: Secret[str] | None = None
+        """The key, if it stays the same."""
+        if not callable(api_key.reveal()):
+            self.fixed = _checked(
+                api_key, "api_key must be a string or a function that returns one"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeySource) and self._given.reveal() == other._given.reveal()
+
+    def __hash__(self) -> int:
+        given = self._given.reveal()
+        return hash(given) if isinstance(given, Hashable) else id(given)
+
+    async def ask(self, *earlier: Secret[str]) -> Secret[str]:
+        """Return the key to send now.
+
+        Args:
+            earlier: The keys that the call has sent already, which an error must not show.
+
+        Raises:
+            ConfigurationError: The function raised, or did not return a key.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        function = cast("Callable[[], object]", self._given.reveal())
+        try:
+            answer = Secret(function())
+            if inspect.isawaitable(answer.reveal()):
+                answer = Secret(await cast("Awaitable[object]", answer.reveal()))
+        except BaseException as error:
+            if not (isinstance(error, Exception) or _is_cancelled_alone(error)):
+                raise
+            what, cause = type(error).__name__, redacted_cause(error, earlier)
+        else:
+            return _checked(answer, "the function given as api_key must return a string")
+        # Raised outside the handler, so that it carries no exception but its cause.
+        raise ConfigurationError(f"the function given as api_key raised {what}") from cause
+
+
+def is_api_key(key: Secret[str]) -> bool:
+    """Return whether it is a text that a header can carry."""
+    value = cast("object", key.reveal())
+    return isinstance(value, str) and re.fullmatch("[!-~]+", value) is not None
+
+
+def _is_cancelled_alone(error: BaseException) -> bool:
+    """Return whether the function was cancelled, and the task that asks was not."""
+    # Imported here, since trio does without it.
+    import asyncio
+
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
+
+
+def _checked(key: Secret[object], rule: str) -> Secret[str]:
+    """Return a key that a header can carry; it is shown in no error otherwise."""
+    if not isinstance(key.reveal(), str):
+        raise ConfigurationError(f"{rule}, not {type(key.reveal()).__name__}")
+    text = cast("Secret[str]", key)
+    if not is_api_key(text):
+        raise ConfigurationError("the API key must be printable ASCII without spaces")
+    return text
