@@ -6,7 +6,6 @@ import zlib
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from operator import itemgetter
 from typing import Final
 
 import attrs
@@ -105,11 +104,10 @@ Position = tuple[datetime, int]
 """The place of a role in a list: when it was created, then its number."""
 
 _Item = tuple[Position, str]
-_CHUNK: Final = 512
 
 
 class RoleStore:
-    """Roles with unique IDs and names; no operation slows down with their number.
+    """Roles with unique IDs and names.
 
     Args:
         fold: Returns the same text for names that count as the same.
@@ -120,7 +118,7 @@ class RoleStore:
         self._roles: dict[str, Role] = {}
         self._ids: dict[str, str] = {}
         self._positions: dict[str, Position] = {}
-        self._sorted = {True: _SortedIds(), False: _SortedIds()}
+        self._sorted: dict[bool, list[_Item]] = {True: [], False: []}
         self._bindings: dict[str, tuple[Binding, ...]] = {}
         self._kept_names: dict[str, str] = {}
         self.created: int = 0
@@ -146,14 +144,9 @@ class RoleStore:
         self, position: Position | None, *, is_predefined: bool | None, newest_first: bool = True
     ) -> Iterator[tuple[Position, Role]]:
         """Yield the roles that come after `position` in a list, or all, of one kind or of both."""
-        if is_predefined is None:
-            kinds = list(self._sorted.values())
-        else:
-            kinds = [self._sorted[is_predefined]]
-        if newest_first:
-            items = heapq.merge(*(ids.iter_older(position) for ids in kinds), reverse=True)
-        else:
-            items = heapq.merge(*(ids.iter_newer(position) for ids in kinds))
+        kinds = self._sorted if is_predefined is None else (is_predefined,)
+        lists = (_after(self._sorted[kind], position, newest_first) for kind in kinds)
+        items = heapq.merge(*lists, reverse=newest_first)
         return ((where, self._roles[role_id]) for where, role_id in items)
 
     def next_id(self) -> str:
@@ -170,7 +163,7 @@ class RoleStore:
         self._roles[role.id] = role
         self._ids[self._fold(role.name)] = role.id
         position = self._positions[role.id] = (role.created_at, self.created)
-        self._sorted[role.is_predefined].add((position, role.id))
+        insort(self._sorted[role.is_predefined], (position, role.id))
 
     def replace(self, role: Role, changed: Role) -> None:
         """Replace `role` by `changed`, which has the same ID."""
@@ -183,7 +176,8 @@ class RoleStore:
         del self._roles[role.id]
         del self._ids[self._fold(role.name)]
         self._bindings.pop(role.id, None)
-        self._sorted[role.is_predefined].remove((self._positions.pop(role.id), role.id))
+        items = self._sorted[role.is_predefined]
+        del items[bisect_left(items, (self._positions.pop(role.id), role.id))]
 
     # The names of deleted roles, for a service that does not accept them again
 
@@ -227,66 +221,11 @@ class RoleStore:
         return other
 
 
-class _SortedIds:
-    """Role IDs in order of age, in chunks: a change moves the items of one chunk only."""
-
-    def __init__(self) -> None:
-        self._chunks: list[list[_Item]] = []
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, item: "_Item") -> None:
-        self._count += 1
-        if not self._chunks:
-            self._chunks.append([item])
-            return
-        index = min(self._chunk_of(item), len(self._chunks) - 1)
-        chunk = self._chunks[index]
-        insort(chunk, item)
-        if len(chunk) > _CHUNK:
-            half = len(chunk) // 2
-            self._chunks[index : index + 1] = [chunk[:half], chunk[half:]]
-
-    def remove(self, item: "_Item") -> None:
-        self._count -= 1
-        index = self._chunk_of(item)
-        chunk = self._chunks[index]
-        del chunk[bisect_left(chunk, item)]
-        if not chunk:
-            del self._chunks[index]
-
-    def iter_older(self, position: Position | None) -> Iterator["_Item"]:
-        """Yield the items that are older than `position`, or all, newest first."""
-        chunks = self._chunks
-        if position is None:
-            last, end = len(chunks) - 1, None
-        else:
-            bound = (position, "")
-            last = min(self._chunk_of(bound), len(chunks) - 1)
-            end = bisect_left(chunks[last], bound) if chunks else None
-        for index in range(last, -1, -1):
-            yield from reversed(chunks[index][:end] if index == last else chunks[index])
-
-    def iter_newer(self, position: Position | None) -> Iterator["_Item"]:
-        """Yield the items that are newer than `position`, or all, oldest first."""
-        if position is None:
-            first, start = 0, 0
-        else:
-            # No ID sorts after this one.
-            bound = (position, "\U0010ffff")
-            first = self._chunk_of(bound)
-            start = bisect_right(self._chunks[first], bound) if first < len(self._chunks) else 0
-        for index in range(first, len(self._chunks)):
-            yield from self._chunks[index][start if index == first else 0 :]
-
-    def copy(self) -> "_SortedIds":
-        other = _SortedIds()
-        other._chunks = [chunk.copy() for chunk in self._chunks]
-        other._count = self._count
-        return other
-
-    def _chunk_of(self, item: "_Item") -> int:
-        """Return which chunk an item belongs to; past the last where it is newer than all."""
-        return bisect_left(self._chunks, item, key=itemgetter(-1))
+def _after(items: list[_Item], position: Position | None, newest_first: bool) -> Iterator[_Item]:  # noqa: FBT001 - the caller's own argument
+    """Yield the items of a sorted list that come after `position`, or all."""
+    if newest_first:
+        end = len(items) if position is None else bisect_left(items, (position, ""))
+        return (items[index] for index in range(end - 1, -1, -1))
+    # No ID sorts after this one.
+    start = 0 if position is None else bisect_right(items, (position, "\U0010ffff"))
+    return (items[index] for index in range(start, len(items)))

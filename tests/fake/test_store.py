@@ -3,7 +3,6 @@
 import json
 from datetime import datetime, timedelta
 from typing import Any
-from unittest import mock
 from urllib.parse import quote
 
 import attrs
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from arize_roles_async._wire.request import Request
-from arize_roles_fake._service import store as _store
 from tests.support.clients import START, account_at_noon
 
 AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
@@ -43,16 +41,10 @@ class Listing(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # So small that a few roles take several.
-        self.chunk = mock.patch.object(_store, "_CHUNK", 3)
-        self.chunk.start()
         self.account = account_at_noon()
         self.entries: list[Entry] = []
         self.under_way: list[Walk] = []
         self.count = 0
-
-    def teardown(self) -> None:
-        self.chunk.stop()
 
     def added(self, made: datetime, *, is_predefined: bool) -> None:
         self.entries.append(Entry(made, self.count, str(self.count), is_predefined))
