@@ -427,9 +427,8 @@ class BaseRolesClient(RolesClient):
         """
         try:
             role = await self._get(call, role_id)
-        except NotFoundError:
-            raise
         except RolesError as error:
+            # A role that is gone may have been deleted after this call changed it.
             raise call.outcome_unknown(failure, error) from error
         # The account does not show whether another name came before the update or after it.
         expected = name or role.name if changes.name is UNSET else changes.name

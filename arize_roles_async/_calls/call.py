@@ -6,7 +6,9 @@ the change, or the error that the call ends in. What an answer tells of the atte
 this file; which failures are tried again, and after how long, `RetryPolicy` says.
 
 The words: an attempt *leaves a change open* if the service may have made the change without an
-answer that says so. A call is *unsettled* from its first such attempt on.
+answer that says so. A call is *unsettled* from its first such attempt on. A 503 in the service's
+own words leaves nothing open, and a call that ends in it says that nothing happened. Services have
+been wrong about that, so a refusal after a 503 is read as after an attempt that left a change open.
 """
 
 import math
@@ -51,14 +53,17 @@ class _Tells(Enum):
     NOT_MADE = auto()
     LOOK = auto()
     """It does not tell; the account shows whether the change was made."""
+    UNKNOWN = auto()
+    """It does not tell, and neither does the account."""
 
 
 # Refusals in the service's own words. Any other refusal, and any in other words, tells nothing.
 _REFUSALS: Final = {
     # The name may be taken, or the plan full, by the role that an earlier attempt made.
     "POST": {403: _Tells.LOOK, 409: _Tells.LOOK},
-    # The name may be taken because an earlier attempt gave it to this role.
-    "PATCH": {404: _Tells.NOT_MADE, 409: _Tells.LOOK},
+    # The role may have been deleted after an earlier attempt changed it. The name may be taken
+    # because an earlier attempt gave it to this role.
+    "PATCH": {404: _Tells.UNKNOWN, 409: _Tells.LOOK},
     # A role that cannot be deleted, such as one that users hold, is there.
     "DELETE": {404: _Tells.MADE, 409: _Tells.NOT_MADE},
 }
@@ -143,6 +148,7 @@ class Call:
         "_granted",
         "_in_flight",
         "_is_change",
+        "_was_unavailable",
         "attempts",
         "deadline",
         "held_back",
@@ -188,6 +194,7 @@ class Call:
         self._granted: int | None
         self._is_change = False
         self._in_flight = False
+        self._was_unavailable = False
         self._first_sent: float | None = None
         self._created_since: float | None = None
 
@@ -285,6 +292,8 @@ class Call:
                 return cast("_T", None)  # what a deletion results in
             if tells is _Tells.NOT_MADE:
                 raise failure
+            if tells is _Tells.UNKNOWN:
+                raise self.outcome_unknown(failure) from failure
             return Verify(failure) if tells is _Tells.LOOK else self.fail(failure, now)
         try:
             if response.status in _MADE[request.method]:
@@ -304,7 +313,9 @@ class Call:
             RolesError: The error that ends the call.
         """
         self._in_flight = False
-        self.unsettled |= self._is_change and _leaves_open(failure)
+        if self._is_change:
+            self.unsettled |= _leaves_open(failure)
+            self._was_unavailable |= _is_unavailable(failure)
         if isinstance(failure, RolesTimeoutError):
             failure.attempts = self.attempts
         if self._is_change and isinstance(failure, InvalidResponseError):
@@ -322,9 +333,15 @@ class Call:
         raise failure
 
     def _tells(self, request: Request, failure: StatusError) -> _Tells | None:
-        if not (self._is_change and self.unsettled and failure.from_service):
+        may_be_made = self.unsettled or self._was_unavailable
+        if not (self._is_change and may_be_made and failure.from_service):
             return None
-        return _REFUSALS[request.method].get(failure.status)
+        tells = _REFUSALS[request.method].get(failure.status)
+        if tells is _Tells.MADE and not (self.unsettled or self.name is not None):
+            # After a 503 alone, there may never have been a role with this ID. By a name, the call
+            # has found it.
+            return _Tells.UNKNOWN
+        return tells
 
     def outcome_unknown(
         self, failure: RolesError, look_failure: RolesError | None = None
@@ -426,15 +443,21 @@ class Call:
 def _leaves_open(failure: RolesError) -> bool:
     """Tell whether an attempt that ended in this failure may have made a change.
 
-    A 503 in the service's own words says that nothing was done. A gateway's 5xx may be about a
-    connection that broke after the service had the request.
+    A gateway's 5xx may be about a connection that broke after the service had the request.
     """
     match failure:
         case ServerError():
-            return not (failure.from_service and failure.status == _UNAVAILABLE)
+            return not _is_unavailable(failure)
         case RolesConnectionError() | RolesTimeoutError():
             return failure.sent
         case InvalidResponseError():
             return True
         case _:
             return False
+
+
+def _is_unavailable(failure: RolesError) -> bool:
+    """Tell whether a failure is a 503 in the service's own words."""
+    return (
+        isinstance(failure, ServerError) and failure.from_service and failure.status == _UNAVAILABLE
+    )

@@ -172,8 +172,8 @@ class RateLimitError(StatusError):
 class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
-    From a change this means that nothing happened: the service said itself, with a 503, that it
-    did nothing. After any other 5xx the change may have been made, which is an
+    From a change this means that the service said itself, with a 503, that it did nothing. That is
+    the only proof there is. After any other 5xx the change may have been made, which is an
     `OutcomeUnknownError` with the `ServerError` as its cause.
     """
 

@@ -259,7 +259,7 @@ class TestAfterAnOpenAttempt:
             ("create", words(404), "OutcomeUnknownError"),
             ("create", page(409), "OutcomeUnknownError"),
             ("create", page(403), "OutcomeUnknownError"),
-            ("update", words(404), "NotFoundError"),
+            ("update", words(404), "OutcomeUnknownError"),
             ("update", words(409), "look"),
             ("update", words(403), "OutcomeUnknownError"),
             ("update", page(404), "OutcomeUnknownError"),
@@ -319,7 +319,38 @@ class TestNothingHappened:
     def test_refusal_after(self, operation: Operation) -> None:
         """After such an attempt a refusal is the refusal of this one."""
         assert end_of(operation, REFUSED, words(404)) == "NotFoundError"
-        assert end_of(operation, words(503), words(409)) == "ConflictError"
+        assert end_of(operation, REFUSED, words(409)) == "ConflictError"
+
+
+class TestAfterA503:
+    """What a refusal tells after a 503 in the service's own words, which may be wrong."""
+
+    @pytest.mark.parametrize(
+        ("operation", "outcome", "end"),
+        [
+            ("create", words(409), "look"),
+            ("create", words(403), "look"),
+            ("create", words(404), "NotFoundError"),
+            ("create", page(409), "StatusError"),
+            ("update", words(404), "OutcomeUnknownError"),
+            ("update", words(409), "look"),
+            ("update", words(403), "ForbiddenError"),
+            ("update", page(404), "StatusError"),
+            ("delete", words(404), "OutcomeUnknownError"),
+            ("delete", words(409), "ConflictError"),
+            ("delete", page(404), "StatusError"),
+        ],
+    )
+    def test_refusal(self, operation: Operation, outcome: Outcome, end: str) -> None:
+        """A refusal that the change itself may have brought about is not the caller's mistake."""
+        assert end_of(operation, words(503), outcome) == end
+
+    def test_seen(self) -> None:
+        """A role that the call found by its name, and that is gone now, was deleted."""
+        driver = Driver("delete")
+        driver.call.name = "Role"
+        assert isinstance(driver.feed(words(503)), Retry)
+        assert driver.feed(words(404)) is None
 
 
 class TestAttempts:

@@ -157,10 +157,11 @@ class TestUpdate:
             await roles.update(role_id=role.id, description="New.")
 
     async def test_gone(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A role that is gone is not found."""
+        """A role that is gone may have been changed before."""
         account.script = [(MAINTENANCE, "before")]
-        with pytest.raises(NotFoundError):
+        with pytest.raises(OutcomeUnknownError) as caught:
             await roles.update(role_id="Um9sZTo5Om5vbmU=", description="New.")
+        assert isinstance(caught.value.__cause__, NotFoundError)
 
     async def test_failed_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
         """A look that fails tells nothing."""

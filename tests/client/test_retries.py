@@ -698,14 +698,19 @@ class TestLostChange:
     @pytest.mark.asyncio
     @both_clients
     async def test_after_outage(self, connect: Connect) -> None:
-        """A role that was never there is not found after an outage, either."""
+        """After an outage, whether a role that is gone was there is known by its name only."""
         account = account_at_noon()
-        # The service itself said that it did nothing.
-        account.fail("delete", 503)
+        account.add_role("Role")
+        account.fail("delete", 503, when="after")
 
         async with connect(account, retry=THREE) as roles:
-            with pytest.raises(NotFoundError):
+            await roles.delete(role="Role")
+            account.fail("delete", 503)
+            with pytest.raises(OutcomeUnknownError) as caught:
                 await roles.delete(role_id="Um9sZTo5Om5vbmU=")
+
+        assert isinstance(caught.value.__cause__, NotFoundError)
+        account.assert_roles({})
 
     @pytest.mark.asyncio
     @both_clients
@@ -740,13 +745,27 @@ class TestLostChange:
     @pytest.mark.asyncio
     @both_clients
     async def test_update_of_gone(self, connect: Connect) -> None:
-        """An update of a role that is gone is not found after a lost attempt, too."""
+        """An update of a role that is gone after a lost attempt may have been made before."""
         account = account_at_noon()
         account.fail("update", "lost")
 
         async with connect(account, retry=THREE) as roles:
-            with pytest.raises(NotFoundError):
+            with pytest.raises(OutcomeUnknownError) as caught:
                 await roles.update(role_id="Um9sZTo5Om5vbmU=", name="Renamed")
+
+        assert isinstance(caught.value.__cause__, NotFoundError)
+
+    @pytest.mark.asyncio
+    @both_clients
+    async def test_create_outage(self, connect: Connect) -> None:
+        """A create that an outage answered, although it was made, finds its role."""
+        account = account_at_noon()
+        account.fail("create", 503, when="after")
+
+        async with connect(account, retry=THREE) as roles:
+            made = await roles.create(name="Made", permissions=["PROJECT_READ"])
+
+        assert made == account.role("Made")
 
 
 async def update(roles: RolesClient) -> object:
