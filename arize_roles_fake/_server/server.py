@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from email.utils import format_datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -284,8 +284,9 @@ async def _break_off(request: web.Request, reply: Reply) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     if reply.broken == "truncated":
         response.content_length = len(reply.body) + 1
-        await response.prepare(request)
-        await response.write(reply.body[: len(reply.body) // 2])
+        with suppress(ConnectionResetError):  # The caller may have left.
+            await response.prepare(request)
+            await response.write(reply.body[: len(reply.body) // 2])
     if request.transport is not None:
         request.transport.abort()
     return response

@@ -314,3 +314,19 @@ async def test_slow_body() -> None:
     ):
         assert answer.status == 201
     account.assert_roles({"A": {"ROLE_READ"}})
+
+
+@pytest.mark.asyncio
+async def test_caller_leaves(caplog: pytest.LogCaptureFixture) -> None:
+    """A caller that leaves before the part of a broken answer is no error of the server's."""
+    account = FakeAccount()
+    account.fail("list", "truncated")
+    account.slow_down(0.1)
+    async with serve(account) as url:
+        port = int(url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        authorization = f"Authorization: Bearer {account.api_key}"
+        writer.write(f"GET /v2/roles HTTP/1.1\r\nHost: x\r\n{authorization}\r\n\r\n".encode())
+        await until(lambda: account.calls_in_all == 1)
+        writer.transport.abort()
+    assert [record.getMessage() for record in caplog.records] == []
