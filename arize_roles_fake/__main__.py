@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         server.error(str(error))
     try:
-        asyncio.run(_serve(account, chosen))
+        account = asyncio.run(_serve(account, chosen))
     except OSError as error:
         print(f"cannot listen on {chosen.host}, port {chosen.port}: {error}", file=sys.stderr)
         return 1
@@ -108,12 +109,24 @@ def _add_serve(
         help="how long each answer takes, such as 0.2, or at random, such as 0.1-0.5",
     )
     server.add_argument(
+        "--rate",
+        metavar="RATE",
+        help="how many calls a second go through, such as 20, or 20/5 for at most 5 at once; "
+        "others are answered with 429",
+    )
+    server.add_argument(
         "--fault",
         metavar="FAULT",
         action="append",
         default=[],
         help="a scripted failure: OPERATION:FAILURE[,times=N|always][,after=N][,every_attempt]"
         "[,when=before|after][,retry_after=SECONDS][,role=NAME]; may be given several times",
+    )
+    server.add_argument(
+        "--control",
+        action="store_true",
+        help="let callers on this machine that send the key reset the account, script faults, "
+        "read the calls, move the clock and replace the account, with requests to /-/",
     )
     return server
 
@@ -130,15 +143,30 @@ def _add_assume(command: argparse.ArgumentParser) -> None:
 
 
 def _account(chosen: argparse.Namespace) -> FakeAccount:
-    assumptions = Assumptions.parse(chosen.assume)
+    """Return the account to serve."""
     if chosen.account is None:
+        assumptions = Assumptions.parse(chosen.assume)
         account = FakeAccount(assumptions=assumptions, api_key=DEFAULT_API_KEY)
     else:
-        account = FakeAccount.load(chosen.account)
-        if chosen.assume:
-            settings = [f"{name}={value}" for name, value in account.assumptions.changed().items()]
-            assumptions = Assumptions.parse([*settings, *chosen.assume])
-            account = FakeAccount.load(chosen.account, assumptions=assumptions)
+        account = _load(chosen.account, chosen)
+    _set_up(account, chosen)
+    if chosen.save is not None:
+        # A file that cannot be written is refused before there is anything to lose.
+        account.dump(chosen.save)
+    return account
+
+
+def _load(source: str, chosen: argparse.Namespace) -> FakeAccount:
+    account = FakeAccount.load(source)
+    if not chosen.assume:
+        return account
+    settings = [f"{name}={value}" for name, value in account.assumptions.changed().items()]
+    assumptions = Assumptions.parse([*settings, *chosen.assume])
+    return FakeAccount.load(source, assumptions=assumptions)
+
+
+def _set_up(account: FakeAccount, chosen: argparse.Namespace) -> None:
+    """Set up keys, latency, rate and faults as the options say."""
     if (key := _api_key(chosen)) is not None:
         for other in account.api_keys:
             account.remove_key(other)
@@ -148,12 +176,11 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
     if chosen.latency is not None:
         low, *high = _seconds(chosen.latency)
         account.slow_down(low, up_to=high[0] if high else None)
+    if chosen.rate is not None:
+        per_second, burst = _rate(chosen.rate)
+        account.limit_rate(per_second, burst=burst)
     for fault in chosen.fault:
         account.fail(**parse_fault(fault))
-    if chosen.save is not None:
-        # A file that cannot be written is refused before there is anything to lose.
-        account.dump(chosen.save)
-    return account
 
 
 def _seconds(latency: str) -> list[float]:
@@ -163,6 +190,16 @@ def _seconds(latency: str) -> list[float]:
     except ValueError:
         example = "seconds, such as 0.2 or 0.1-0.5"
         raise ValueError(f"--latency must be {example}, not {latency!r}") from None
+
+
+def _rate(rate: str) -> tuple[float, int]:
+    """Return the calls a second and the burst of `--rate`."""
+    per_second, has_burst, burst = rate.partition("/")
+    try:
+        return float(per_second), int(burst) if has_burst else 1
+    except ValueError:
+        example = "calls a second, such as 20, or 20/5"
+        raise ValueError(f"--rate must be {example}, not {rate!r}") from None
 
 
 def _api_key(chosen: argparse.Namespace) -> str | None:
@@ -215,8 +252,10 @@ def _compare(file: Path, assumptions: Assumptions) -> int:
     return 1 if differences else 0
 
 
-async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> None:
-    from arize_roles_fake._server.server import serve
+async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccount:
+    """Serve an account until a signal comes, and return the one that is served then."""
+    from arize_roles_fake._server.control import Control
+    from arize_roles_fake._server.server import serve, serve_with_control
 
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -229,7 +268,14 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> None:
             f"{DEFAULT_API_KEY}; give another with --api-key-file",
             file=sys.stderr,
         )
-    async with serve(account, host=chosen.host, port=chosen.port, allowed_hosts=allowed) as url:
+    control = Control(
+        account, lambda text: _load(text, chosen), lambda account: _set_up(account, chosen)
+    )
+    address: dict[str, Any] = {"host": chosen.host, "port": chosen.port, "allowed_hosts": allowed}
+    serving = (
+        serve_with_control(control, **address) if chosen.control else serve(account, **address)
+    )
+    async with serving as url:
         host, _, port = url.removeprefix("http://").rpartition(":")
         print(
             f"export ARIZE_API_KEY={quote(account.api_key)} ARIZE_BASE_URL={quote(url)}",
@@ -239,6 +285,7 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> None:
         )
         print(url, flush=True)
         await stop.wait()
+    return control.account
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

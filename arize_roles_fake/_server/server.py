@@ -15,6 +15,7 @@ from aiohttp import web
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account import FakeAccount, Reply
+from arize_roles_fake._server.control import PATH, Control
 from arize_roles_fake._server.page import HEADERS, host_name, is_local_request, page
 from arize_roles_fake._service.wire import MAX_REQUEST, problem_response
 
@@ -52,7 +53,22 @@ async def serve(
     Raises:
         OSError: The address cannot be listened on.
     """
-    listener = _Listener(account, allowed_hosts)
+    async with _listening(_Listener(lambda: account, allowed_hosts), host, port) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serve_with_control(
+    control: Control, *, host: str, port: int, allowed_hosts: Collection[str] | None
+) -> AsyncGenerator[str]:
+    """Serve the account of a control, and the control, as `serve` does for an account alone."""
+    listener = _Listener(lambda: control.account, allowed_hosts, control)
+    async with _listening(listener, host, port) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _listening(listener: "_Listener", host: str, port: int) -> AsyncGenerator[str]:
     try:
         yield await listener.listen(host, port)
     finally:
@@ -65,9 +81,16 @@ _LAST_PORT: Final = (1 << 16) - 1
 class _Listener:
     """A listening socket, and the handlers of its requests."""
 
-    def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        account: Callable[[], FakeAccount],
+        allowed_hosts: Collection[str] | None,
+        control: Control | None = None,
+    ) -> None:
         app = web.Application(client_max_size=MAX_REQUEST)
         app.router.add_get("/", _Dashboard(account).handle)
+        if control is not None:
+            app.router.add_route("*", PATH, control.handle)
         # Every path: an ID may hold a newline, which a dot alone does not match.
         app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)
         self._runner = web.AppRunner(
@@ -191,7 +214,7 @@ class RolesServer:
         stopped = asyncio.Event()
         loop = self._loop = asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
-        self._listener = _Listener(self.account, None)
+        self._listener = _Listener(lambda: self.account, None)
         try:
             self._ready.set_result(await self._listener.listen(*self._address))
             await stopped.wait()
@@ -204,20 +227,22 @@ class RolesServer:
 class _Dashboard:
     """The account's page, for a browser on this machine."""
 
-    def __init__(self, account: FakeAccount) -> None:
+    def __init__(self, account: Callable[[], FakeAccount]) -> None:
         self._account = account
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if not is_local_request(request.host, request.remote):
             refused = problem_response(403, "only a browser on the same machine may see the page")
             return web.Response(status=403, headers=refused.headers, body=refused.body)
-        return web.Response(headers=HEADERS, text=page(self._account))
+        return web.Response(headers=HEADERS, text=page(self._account()))
 
 
 class _Handler:
     """Every other request: the account answers it."""
 
-    def __init__(self, account: FakeAccount, allowed_hosts: Collection[str] | None) -> None:
+    def __init__(
+        self, account: Callable[[], FakeAccount], allowed_hosts: Collection[str] | None
+    ) -> None:
         self._account = account
         self._allowed_hosts = None
         if allowed_hosts is not None:
@@ -236,7 +261,7 @@ class _Handler:
             return self._refused(413, "the body is too long")
         except zlib.error:
             return self._refused(400, "the body is not encoded as its Content-Encoding says")
-        reply = self._account.handle(
+        reply = self._account().handle(
             Request(
                 method=request.method,
                 target=request.raw_path,
@@ -255,7 +280,7 @@ class _Handler:
 
     def _refused(self, status: int, detail: str) -> web.Response:
         """Return the answer to a request that does not get as far as the account."""
-        date = format_datetime(self._account.now(), usegmt=True)
+        date = format_datetime(self._account().now(), usegmt=True)
         refused = problem_response(status, detail, {"Connection": "close", "Date": date})
         return web.Response(status=status, headers=refused.headers, body=refused.body)
 

@@ -4,7 +4,7 @@
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -180,7 +180,7 @@ class OtherWordsClient(WrappingClient):
 
 
 @contextlib.contextmanager
-def other_words() -> Iterator[None]:
+def other_words() -> Generator[None]:
     try:
         yield
     except ValidationError as error:

@@ -105,6 +105,9 @@ class TestServeProcess:
             ),
             (("--latency", "1-"), "--latency must be seconds, such as 0.2 or 0.1-0.5, not '1-'"),
             (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0 and 1.0"),
+            (("--rate", "fast"), "--rate must be calls a second, such as 20, or 20/5, not 'fast'"),
+            (("--rate", "20/"), "--rate must be calls a second, such as 20, or 20/5, not '20/'"),
+            (("--rate", "0"), "per_second must be above 0, and burst an integer of 1 or more"),
             (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
             (
                 ("--account", "{}"),
@@ -186,6 +189,16 @@ class TestServe:
             check=True,
         )
         assert shown.stdout == "a$b;c'd"
+
+    @pytest.mark.parametrize(("rate", "at_once"), [("0.001", 1), ("0.001/3", 3)])
+    def test_rate(self, rate: str, at_once: int) -> None:
+        """Calls that come faster than the rate are answered with 429."""
+        with serving("--rate", rate) as (url, _):
+            for _ in range(at_once):
+                assert len(ask(url, "fake-api-key")["roles"]) == 7
+            with pytest.raises(urllib.error.HTTPError, match="429") as caught:
+                ask(url, "fake-api-key")
+            caught.value.close()
 
     def test_assume(self) -> None:
         """An assumption may be turned."""
