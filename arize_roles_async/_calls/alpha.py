@@ -30,7 +30,9 @@ def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
     def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         if name not in _warned:
             warnings.warn(
-                f"{name} is ALPHA and may change without notice", AlphaWarning, stacklevel=2
+                f"{name} is ALPHA (BETA in Arize's newest clients) and may change without notice",
+                AlphaWarning,
+                stacklevel=2,
             )
             # Only now: a warning that a filter turned into an error comes again.
             _warned.add(name)

@@ -35,7 +35,12 @@ _MAX_VIOLATIONS: Final = 10
 
 
 class AlphaWarning(FutureWarning):
-    """The roles methods are ALPHA and may change without notice; each says so once per process."""
+    """The roles methods are ALPHA and may change without notice; each says so once per process.
+
+    Arize's newest clients call them BETA. The message begins with the method, such as `roles.list`,
+    so `ignore:roles.` silences it in `python -W` and `PYTHONWARNINGS`, which know no class of a
+    package.
+    """
 
 
 class RolesError(Exception):

@@ -1,6 +1,8 @@
 import inspect
 import linecache
 import runpy
+import subprocess
+import sys
 import warnings
 from collections.abc import Awaitable, Callable
 
@@ -9,6 +11,7 @@ import pytest
 from arize_roles_async import AlphaWarning, RolesClient
 from arize_roles_async._calls import alpha as _alpha
 from arize_roles_fake import FakeRolesClient
+from tests.support.processes import clean_environment
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
 
@@ -58,7 +61,9 @@ async def test_first_use(use: Use) -> None:
 
     name = use.__name__.removesuffix("_")
     (notice,) = caught
-    assert str(notice.message) == f"roles.{name} is ALPHA and may change without notice"
+    assert str(notice.message) == (
+        f"roles.{name} is ALPHA (BETA in Arize's newest clients) and may change without notice"
+    )
     assert notice.filename == __file__
     assert f"roles.{name}(" in linecache.getline(__file__, notice.lineno)
 
@@ -88,6 +93,39 @@ async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha(client)
     get_once = alpha(get)
     assert marked == [get_once]
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        (("-W", "error"), {}, "AlphaWarning: roles.list is ALPHA"),
+        (("-W", "error", "-W", "ignore:roles."), {}, ""),
+        ((), {"PYTHONWARNINGS": "error"}, "AlphaWarning: roles.list is ALPHA"),
+        ((), {"PYTHONWARNINGS": "error,ignore:roles."}, ""),
+    ],
+)
+async def test_filter(options: tuple[str, ...], environment: dict[str, str], said: str) -> None:
+    """The documented filter silences the notice from outside the program."""
+    code = (
+        "import asyncio, arize_roles_fake as fake\n"
+        "async def main():\n"
+        "    roles = fake.FakeRolesClient()\n"
+        "    await roles.list()\n"
+        "    await roles.get(role='Admin')\n"
+        "asyncio.run(main())"
+    )
+
+    ran = subprocess.run(  # noqa: ASYNC221, S603 - our own line
+        [sys.executable, *options, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=clean_environment() | environment,
+    )
+
+    assert ran.returncode == (1 if said else 0)
+    assert said in ran.stderr
+    assert said or not ran.stderr
 
 
 async def test_as_an_error() -> None:
