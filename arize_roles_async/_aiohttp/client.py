@@ -41,6 +41,7 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import Secret, redact
 from arize_roles_async._wire.request import Request
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 _E = TypeVar("_E", bound=BaseException)
 
+_USER_AGENT: Final = f"arize-roles-async/{__version__} aiohttp/{aiohttp.__version__}"
 _SUCCESS: Final = range(200, 300)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 # The option that has a close reset the connection; Windows has it in 16 bits each.
@@ -107,7 +109,8 @@ class AiohttpRolesClient(BaseRolesClient):
             after a 401 of the service's own. If it returns another key then, the call goes on with
             that, once. Nothing is kept, so a function that takes long keeps the key itself. A
             synchronous one must not block.
-        base_url: Scheme, host and port of the service, without `/v2`; else `ARIZE_BASE_URL`, else
+        base_url: Scheme, host and port of the service, and the path in front of `/v2` where a
+            gateway has one, such as `https://gateway.example/arize`; else `ARIZE_BASE_URL`, else
             what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
             `ARIZE_SINGLE_HOST` and `ARIZE_SINGLE_PORT` or `ARIZE_BASE_DOMAIN` in place of the
             host; else `https://api.arize.com`. Excludes `region`.
@@ -123,14 +126,17 @@ class AiohttpRolesClient(BaseRolesClient):
         retry: How often a call is tried; as `RetryPolicy()` says unless given.
         max_concurrency: Requests under way at once. Further calls wait for their turn in the
             order in which they began, and that time counts towards their limit, `timeout`.
-        headers: More headers for every request; those that the client sets are refused.
+        headers: More headers for every request; those that the client sets are refused, but for
+            `User-Agent`. It is `arize-roles-async/VERSION aiohttp/VERSION` unless given here or by
+            the lent session.
         verify: Whether the server's certificate is checked; else `ARIZE_REQUEST_VERIFY`, else
             yes.
         ca_file: Certificates of the authorities to trust, as a PEM file or a folder of them;
             else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE`, else the system's.
             They count for the service and for an https proxy.
-        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. It does not see the key, unless
-            the service's URL is plain http.
+        proxy: The URL of an HTTP proxy; else `ARIZE_PROXY_URL`. `HTTP_PROXY` and `HTTPS_PROXY` are
+            ignored, except by a lent session with `trust_env=True`. The proxy does not see the key,
+            unless the service's URL is plain http.
         allow_http: Whether the key may go over plain http to a host, or through a proxy, that is
             not loopback.
         sleep: Waits between attempts; for tests of the waiting itself.
@@ -252,6 +258,7 @@ class AiohttpTransport(Transport):
             self._session = aiohttp.ClientSession(
                 connector=_Connector(limit=0, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": _USER_AGENT},
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
             # aiohttp's own second try would hide how the first one failed.
@@ -332,6 +339,8 @@ class AiohttpTransport(Transport):
         headers = request.headers
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
+        if "User-Agent" not in self._session.headers:
+            headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")
         base = self._url
         response = await self._request(attempt)(
@@ -440,11 +449,14 @@ class AiohttpTransport(Transport):
                 )
 
     def _proxy_refusal(self, request: Request) -> RolesConnectionError:
-        return RolesConnectionError(
-            f"{request}: {self._proxy} refused the credentials of the client "
-            "(407): check the user and password in the proxy's URL",
-            credentials=True,
-        )
+        if self._proxy_url and not self._has_proxy_user:
+            why = "asks for a user and password (407), and the proxy's URL has none"
+        else:
+            why = (
+                "refused the credentials of the client (407): check the user and password in the "
+                "proxy's URL"
+            )
+        return RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
 
     @property
     def _service(self) -> str:
@@ -453,10 +465,21 @@ class AiohttpTransport(Transport):
     @property
     def _proxy(self) -> str:
         """The proxy, without its credentials."""
-        url: Any = None if self._config.proxy is None else self._config.proxy.reveal()
-        if self._lent is not None:
-            url = url or getattr(self._session, "_default_proxy", None)
+        url = self._proxy_url
         return f"the proxy {_place(URL(url))}" if url else "the proxy"
+
+    @property
+    def _proxy_url(self) -> str | URL | None:
+        """The URL of the proxy; None if there is none, or a lent session reads the environment."""
+        if self._config.proxy is not None:
+            return self._config.proxy.reveal()
+        return None if self._lent is None else getattr(self._session, "_default_proxy", None)
+
+    @property
+    def _has_proxy_user(self) -> bool:
+        """Whether the client has credentials for the proxy."""
+        own = getattr(self._session, "_default_proxy_auth", None)
+        return own is not None or URL(self._proxy_url or "").user is not None
 
     @property
     def _route(self) -> str:

@@ -103,7 +103,8 @@ class StatusError(RolesError):
 
     An answer is the service's own word when its body is a problem document with a `title` and
     the `status` of the answer. Anything else came from something in between, such as a gateway,
-    and its status says nothing about a role: a 404 or 409 of that kind is a plain `StatusError`.
+    and its status says nothing about the API key or a role: a 401, 403, 404 or 409 of that kind is
+    a plain `StatusError`.
 
     Attributes:
         status: The HTTP status.
@@ -193,8 +194,8 @@ class RolesConnectionError(RolesError):
         sent: Whether any of the request may have reached the service.
         certificate: Whether it failed at a certificate: the server's is not trusted, or the server
             asks for one of the client's. Never tried again.
-        credentials: Whether the proxy refused the user and password that its URL holds (407).
-            Never tried again, since directories lock accounts.
+        credentials: Whether the proxy refused the user and password of its URL, or the URL has none
+            (407). Never tried again, since directories lock accounts.
     """
 
     def __init__(
@@ -339,7 +340,8 @@ STATUS_ERRORS: dict[int, type[StatusError]] = {
 }
 
 
-_ABOUT_A_ROLE = frozenset({404, 409})
+# Of these, a gateway's say nothing about the API key or a role.
+_SERVICE_ONLY = frozenset({401, 403, 404, 409})
 
 
 def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
@@ -347,10 +349,10 @@ def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
 
     Args:
         status: The status.
-        from_service: Whether the answer is the service's own word. If not, a 404 or 409 says
-            nothing about a role, and has the class `StatusError`.
+        from_service: Whether the answer is the service's own word. If not, a 401, 403, 404 or 409
+            has the class `StatusError`.
     """
-    if status in _ABOUT_A_ROLE and not from_service:
+    if status in _SERVICE_ONLY and not from_service:
         return StatusError
     if status >= 500:  # noqa: PLR2004 - the statuses of RFC 9110
         return ServerError

@@ -78,6 +78,35 @@ class TestRefusal:
         assert not caught.value.sent
         assert len(proxy.heads) == 1
 
+    @LENT
+    @SCHEMES
+    async def test_no_credentials(self, scheme: Scheme, *, lent: bool) -> None:
+        """Where the proxy's URL has no user and password, the error says so."""
+        async with (
+            recording_proxy(refuses=True) as proxy,
+            client(lent=lent, base_url=f"{scheme}://localhost:9", proxy=proxy.url) as roles,
+        ):
+            with pytest.raises(RolesConnectionError) as caught:
+                await roles.list()
+
+        assert str(caught.value) == (
+            f"GET /v2/roles: the proxy {proxy.url.removeprefix('http://')} asks for a user and "
+            "password (407), and the proxy's URL has none"
+        )
+        assert caught.value.credentials
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    async def test_session_credentials(self) -> None:
+        """The credentials that a lent session has besides its proxy's URL count."""
+        auth = aiohttp.BasicAuth("user", "wrong-one")
+        async with (
+            recording_proxy(refuses=True) as proxy,
+            aiohttp.ClientSession(proxy=proxy.url, proxy_auth=auth) as session,
+            AiohttpRolesClient(KEY, base_url="https://localhost:9", session=session) as roles,
+        ):
+            with pytest.raises(RolesConnectionError, match="refused the credentials"):
+                await roles.list()
+
     async def test_session_proxy(self) -> None:
         """The proxy of a lent session is named too."""
         async with (
