@@ -1,5 +1,6 @@
 """Problem documents (RFC 9457) and pages of gateways as exceptions."""
 
+import base64
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -10,7 +11,7 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.json import parse_json
 from arize_roles_async._values.requests import is_role_id
-from arize_roles_async._values.text import one_line
+from arize_roles_async._values.text import one_line, quoted
 from arize_roles_async._wire.request import ROLES_PATH, Request
 from arize_roles_async._wire.response import MAX_QUOTED, Response, excerpt
 from arize_roles_async._wire.retry_after import response_retry_after
@@ -33,8 +34,8 @@ def status_error(request: Request, response: Response) -> StatusError:
     message = f"{request} answered {status}"
     if from_service and problem is not None:
         message += " " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
-        if status in _ABOUT_AN_ID and _is_no_role_id(request.path):
-            message += "; role_id= takes an ID, and role= takes a name, too"
+        if status in _ABOUT_AN_ID:
+            message += _id_hint(request.path)
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
@@ -56,10 +57,20 @@ def status_error(request: Request, response: Response) -> StatusError:
     )
 
 
-def _is_no_role_id(path: str) -> bool:
-    """Tell whether a path is that of a role with an ID that cannot be one."""
+def _id_hint(path: str) -> str:
+    """Return what may be wrong with the ID in a path: it is a name, or looks like one."""
     segment = path.removeprefix(f"{ROLES_PATH}/")
-    return segment != path and not is_role_id(unquote(segment))
+    if segment == path:
+        return ""
+    role_id = unquote(segment)
+    if not is_role_id(role_id):
+        return "; role_id= takes an ID, and role= takes a name, too"
+    if base64.b64decode(role_id).startswith(b"Role:"):
+        return ""
+    return (
+        f"; {quoted(role_id)} was read as an ID, as it is base64 of a text with a colon: to reach "
+        "a role of that name, find it in list() and pass its ID as role_id="
+    )
 
 
 def _quote(text: str) -> str:

@@ -246,7 +246,7 @@ class Service:
         kind = base64.b64decode(role_id).decode().partition(":")[0]
         if kind != "Role":
             status = self.assumptions.other_kind_id
-            return _RefusedError(status, f"{role_id[:80]!r} is the ID of something else")
+            return _RefusedError(status, f"{role_id[:80]!r} was read as an ID, and is no role's")
         status = self.assumptions.unknown_id
         return _RefusedError(status, f"no role has the ID {role_id[:80]!r}")
 

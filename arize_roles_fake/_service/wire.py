@@ -27,6 +27,7 @@ MAX_REQUEST: Final = 256 * 1024
 """The most bytes of a body that are read; every permission and the longest texts take 20,000."""
 
 _MAX_NAME: Final = 60
+_MANAGED: Final = frozenset({"id", "is_predefined", "created_at", "updated_at"})
 
 
 def decode_list(query: str) -> ListRoles:
@@ -96,8 +97,14 @@ def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
 def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[str]) -> _B:
     known, required = _fields(model)
     missing = [name for name in required if name not in given]
-    extra = [one_line(name, _MAX_NAME) for name in given if name not in known]
-    violations = [Violation(name, "cannot be set by a caller") for name in extra]
+    violations = [
+        Violation(
+            one_line(name, _MAX_NAME),
+            "cannot be set by a caller" if name in _MANAGED else "is not a known field",
+        )
+        for name in given
+        if name not in known
+    ]
     violations += [Violation(name, "is required") for name in missing]
     arguments = {name: given[name] for name in known if name in given}
     if isinstance(arguments.get("permissions"), list):

@@ -600,6 +600,21 @@ class TestAnswers:
                 await roles.get(role_id=role_id)
         assert ("role_id= takes an ID, and role= takes a name, too" in str(caught.value)) is hinted
 
+    @pytest.mark.parametrize(
+        ("role", "hinted"), [("R106", True), ("U3BhY2U6MTphQmNE", True), (ROLE_ID, False)]
+    )
+    async def test_name_like_id(self, role: str, *, hinted: bool) -> None:
+        """A name that looks like an ID is told from one by another call, which the error names."""
+        refusal = problem("404 No", b'{"title":"No","status":404}')
+        async with client(refusal) as (roles, _):
+            with pytest.raises(NotFoundError) as caught:
+                await roles.get(role=role)
+        hint = (
+            f"; '{role}' was read as an ID, as it is base64 of a text with a colon: to reach a "
+            "role of that name, find it in list() and pass its ID as role_id="
+        )
+        assert (hint in str(caught.value)) is hinted
+
     async def test_long_page(self) -> None:
         """A page holds at most as many roles as were asked for."""
         async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):

@@ -50,8 +50,9 @@ class TestDetails:
             ("[]", "body: must be an object"),
             ({}, "name: is required; permissions: is required"),
             ({**CREATED, "id": "x"}, "id: cannot be set by a caller"),
-            ({**CREATED, "n" * 60: 1}, f"{'n' * 60}: cannot be set by a caller"),
-            ({**CREATED, "n" * 61: 1}, f"{'n' * 59}…: cannot be set by a caller"),
+            ({**CREATED, "grants": True}, "grants: is not a known field"),
+            ({**CREATED, "n" * 60: 1}, f"{'n' * 60}: is not a known field"),
+            ({**CREATED, "n" * 61: 1}, f"{'n' * 59}…: is not a known field"),
             ({**CREATED, "name": "A"}, "a role is already named 'A'"),
         ],
     )
@@ -73,7 +74,10 @@ class TestDetails:
         [
             ("GET /v2/roles/x%ff", r"'x\udcff' is not a role ID"),
             (f"GET /v2/roles/{'x' * 81}", f"'{'x' * 80}' is not a role ID"),
-            ("GET /v2/roles/U3BhY2U6MTphQmNE", "'U3BhY2U6MTphQmNE' is the ID of something else"),
+            (
+                "GET /v2/roles/U3BhY2U6MTphQmNE",
+                "'U3BhY2U6MTphQmNE' was read as an ID, and is no role's",
+            ),
             ("GET /v2/roles/Um9sZTo5OmFhYWE%3D", "no role has the ID 'Um9sZTo5OmFhYWE='"),
             (f"DELETE /v2/roles/{PREDEFINED}", "'P' is a predefined role and cannot be deleted"),
             ("GET /v2/roles?cursor=x", "cursor: was not issued by this account"),
