@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from msgspec.structs import replace
 
-from arize_roles_async._values.errors import InvalidResponseError
+from arize_roles_async._values.errors import ClientStateError, InvalidResponseError
 from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
 from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles
@@ -87,6 +87,8 @@ class RolePages:
         Raises:
             InvalidResponseError: While iterating: the service gave a cursor for the second time,
                 or none although more roles follow.
+            ClientStateError: While iterating: another task waits for the next page of the same
+                iterator.
         """
         return _PageIterator(self._fetch, Walk(replace(self._request, limit=self._walk_limit)))
 
@@ -166,11 +168,21 @@ class _PageIterator(AsyncIterator[ListRolesResponse]):
     def __init__(self, fetch: Fetch, walk: Walk) -> None:
         self._fetch = fetch
         self._walk = walk
+        self._is_running = False
 
     async def __anext__(self) -> ListRolesResponse:
+        if self._is_running:
+            raise ClientStateError(
+                "the iteration is already running: another task waits for its next page, and each "
+                "task needs an iteration of its own"
+            )
         if self._walk.next is None:
             raise StopAsyncIteration
-        page = await self._fetch(self._walk.next)
+        self._is_running = True
+        try:
+            page = await self._fetch(self._walk.next)
+        finally:
+            self._is_running = False
         self._walk.advance(page)
         return page
 

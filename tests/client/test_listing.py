@@ -1,4 +1,4 @@
-"""A listing that nobody asked for says how to ask, wherever it is used by mistake."""
+"""Listings: used by mistake, made from a function, and walked by several tasks."""
 
 import asyncio
 import sys
@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from arize_roles_async import ListRolesResponse, RolePages, ValidationError
-from arize_roles_fake import FakeRolesClient
+from arize_roles_async import ClientStateError, ListRolesResponse, RolePages, ValidationError
+from arize_roles_fake import FakeAccount, FakeRolesClient
 
 HOW: Final = "await it for one page, or use async for to walk all roles"
 
@@ -57,3 +57,37 @@ class TestFromFetch:
         fetch: Any = None
         with pytest.raises(ValidationError, match="limit: must be 1 to 100, not 0"):
             RolePages.from_fetch(fetch, limit=0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", [49, 250])
+async def test_shared(number: int) -> None:
+    """Of several tasks on one iterator, one goes on, and the others hear that it is running."""
+    account = FakeAccount(predefined=False)
+    for index in range(number):
+        account.add_role(f"Role {index}")
+    names: list[str] = []
+
+    async def walk() -> None:
+        async for role in walked:
+            names.append(role.name)  # noqa: PERF401 - those before an error count, too
+
+    walked = aiter(FakeRolesClient(account).list())
+    ends = await asyncio.gather(walk(), walk(), walk(), return_exceptions=True)
+
+    assert [type(end) for end in ends] == [type(None), ClientStateError, ClientStateError]
+    assert "already running" in str(ends[1])
+    assert sorted(names) == sorted(role.name for role in account.roles)
+
+
+@pytest.mark.asyncio
+async def test_cancelled() -> None:
+    """A walk whose page was cancelled goes on with the same page."""
+    walked = aiter(FakeRolesClient().list())
+    waiting = asyncio.ensure_future(anext(walked))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert len([role async for role in walked]) == 7
