@@ -8,11 +8,12 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal, TypeVar, cast
 
 import attrs
 
@@ -35,6 +36,7 @@ from arize_roles_fake._service.service import Key, Service, operation_of
 from arize_roles_fake._service.store import Binding, RoleStore, predefined_roles
 from arize_roles_fake._service.wire import parse_json, parse_role_id, problem_response, role_members
 from arize_roles_fake._testing import account_file
+from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.faults import (
     ON_ONE,
@@ -45,11 +47,14 @@ from arize_roles_fake._testing.faults import (
     Faults,
     Latency,
     Operation,
+    Scope,
     TokenBucket,
     When,
     make_fault,
 )
 from arize_roles_fake._testing.make_role import check_values, reject_string
+
+_S = TypeVar("_S", Latency, Blocked)
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The key of `python -m arize_roles_fake serve`; other accounts have one of their own."""
@@ -79,6 +84,10 @@ class Reply(Response, frozen=True, kw_only=True):
     """Seconds until it is sent."""
     broken: Breakage | None = None
     """How it breaks on the way; None if it arrives whole."""
+    real_time: bool = False
+    """Whether `delay` is in real seconds, also in process."""
+    blocked: Blocked | None = None
+    """What keeps it until a test releases it."""
 
 
 @attrs.frozen
@@ -137,6 +146,7 @@ class FakeAccount:
         self._first_key = key.reveal()
         self._begins_with: bool | account_file.AccountData = predefined
         self._begins_with_limit = max_custom_roles
+        self._blocks: list[Blocked] = []
         self._set_up()
         accounts[next(_numbers)] = self
         _newest.append(self)
@@ -662,6 +672,7 @@ class FakeAccount:
         seed: int = 0,
         operation: Operation | Literal["any"] = "any",
         role: str | None = None,
+        real_time: bool = False,
     ) -> None:
         """Make answers take a while: in process on the account's clock, over HTTP for real.
 
@@ -673,14 +684,54 @@ class FakeAccount:
             seed: Draws the same ones in every run.
             operation: Which calls take so long; `any` is all five.
             role: Only calls about the role with this name or ID take so long.
+            real_time: Whether they take real seconds in process, too, so that the deadlines of the
+                application pass, such as `asyncio.timeout`.
 
         Raises:
             ValueError: `seconds` is below 0 or above `up_to`, or no call can match.
         """
-        latency = Latency(seconds, up_to, seed, operation, role)
+        scope = Scope(operation, role)
+        latency = Latency(seconds, up_to, seed, scope, real_time=real_time)
         with self._lock:
-            others = [each for each in self._latencies if each.scope != latency.scope]
+            others = [each for each in self._latencies if each.scope.chosen != scope.chosen]
             self._latencies = [latency, *others]
+
+    @contextmanager
+    def block(
+        self, operation: Operation | Literal["any"] = "any", *, role: str | None = None
+    ) -> Generator[Blocked]:
+        """Keep calls open in the block: the account does its work, and the answer waits.
+
+        ```python
+        with account.block("list") as blocked:
+            task = asyncio.create_task(roles.list().all())
+            await blocked.reached()  # the call is open
+            task.cancel()
+        ```
+
+        For tests of shutdown, cancellation and concurrency. No time of the account passes for such
+        a call, so in process none of the client's limits ends it; over HTTP its limits do.
+
+        Args:
+            operation: Which calls; `any` is all five.
+            role: Only calls about the role with this name or ID.
+
+        Yields:
+            The calls: `reached` waits for one, and `release` lets them go on, as they do at the end
+            of the block.
+
+        Raises:
+            ValueError: No call can match.
+        """
+        blocked = Blocked(Scope(operation, role))
+        with self._lock:
+            self._blocks.append(blocked)
+        try:
+            yield blocked
+        finally:
+            with self._lock:
+                self._blocks.remove(blocked)
+            blocked.release()
 
     def limit_rate(self, per_second: float, *, burst: int = 1) -> None:
         """Answer calls that come too fast with 429 and a `Retry-After`, on the account's clock.
@@ -803,7 +854,10 @@ class FakeAccount:
                 answer, broken = self._answer(operation, role, key, request, call)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(request, call)
-            delay = self._latency(operation, role, request, call) if self._latencies else 0.0
+            latency = self._matching(self._latencies, operation, role, request, call)
+            blocks = [each for each in self._blocks if not each.is_released]
+            blocked = self._matching(blocks, operation, role, request, call)
+            delay = 0.0 if latency is None else latency.draw()
             now = self.now()
             reply = Reply(
                 status=answer.status,
@@ -811,7 +865,11 @@ class FakeAccount:
                 body=answer.body,
                 delay=delay,
                 broken=broken,
+                real_time=latency is not None and latency.real_time,
+                blocked=blocked,
             )
+            if blocked is not None:
+                blocked.add_call()
             outcome = broken or answer.status
             self._log.add(operation, role, key.reveal(), outcome, delay, call.attempt, now, request)
             return reply
@@ -843,14 +901,15 @@ class FakeAccount:
             return fault.apply(None)
         return fault.apply(self._service.answer(operation, self._keys[key.reveal()], request))
 
-    def _latency(
-        self, operation: str, role: str | None, request: Request, call: CallState
-    ) -> float:
+    def _matching(
+        self, choices: list[_S], operation: str, role: str | None, request: Request, call: CallState
+    ) -> _S | None:
+        """Return the first whose scope a request is in, or None."""
+        if not choices:
+            return None
         operations = call.operations(operation)
         subjects = self._subjects(operation, role, request, call)
-        matching = (each for each in self._latencies if each.matches(operations, subjects))
-        latency = next(matching, None)
-        return 0.0 if latency is None else latency.draw()
+        return next((each for each in choices if each.scope.matches(operations, subjects)), None)
 
     def _subjects(
         self, operation: str, role: str | None, request: Request, call: CallState

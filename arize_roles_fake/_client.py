@@ -1,11 +1,13 @@
 """The fake client: the same methods as the real one, over an account instead of a socket."""
 
 import math
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
+from weakref import WeakSet
 
-from anyio import move_on_after, sleep_forever
+import anyio
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async._aiohttp.config import check_type
@@ -24,15 +26,13 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
+from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.faults import CallRequest, CallState
+from arize_roles_fake._testing.loops import is_open, running_loop
 from arize_roles_fake._testing.waits import Wait, Waits, waits_in
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
-    from trio.lowlevel import TrioToken
-
-    _Loop: TypeAlias = AbstractEventLoop | TrioToken
+    from arize_roles_fake._testing.loops import Loop
 
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _FOREVER: Final = 3e9
@@ -96,7 +96,9 @@ class AccountTransport(Transport):
     def __init__(self, account: FakeAccount) -> None:
         self._account = account
         self._closed = False
-        self._loop: _Loop | None = None
+        self._loop: Loop | None = None
+        self._blocked: WeakSet[Blocked] = WeakSet()
+        """What keeps its calls open, or kept them."""
 
     def check_open(self) -> bool:
         if self._closed:
@@ -105,10 +107,10 @@ class AccountTransport(Transport):
 
     def _enter_loop(self) -> bool:
         """Bind the client to the running event loop, unless it belongs to another open one."""
-        loop = _running_loop()
+        loop = running_loop()
         if self._loop is loop:
             return False
-        if self._loop is not None and _is_open(self._loop):
+        if self._loop is not None and is_open(self._loop):
             raise ClientStateError(
                 "the client belongs to another event loop that is still open; make a client for "
                 "each loop"
@@ -124,13 +126,23 @@ class AccountTransport(Transport):
         reply = self._account.handle(self._to_account(request, call))
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
+        if reply.blocked is not None:
+            await self._keep_open(reply.blocked)
+        if reply.broken is not None or reply.delay:
+            await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:
             raise RolesConnectionError(
                 f"{request}: a proxy refused the credentials of the client (407)", credentials=True
             )
-        if reply.broken is None and not reply.delay:
-            return reply
-        return await self._deliver(reply, began, request, call)
+        # A page of the test's may hold a key, which no error may quote.
+        return Response(status=reply.status, headers=reply.headers, body=reply.body, keys=call.keys)
+
+    async def _keep_open(self, blocked: Blocked) -> None:
+        """Wait until the test lets a call go on, or closes the client."""
+        self._blocked.add(blocked)
+        await blocked.wait(lambda: blocked.is_released or self._closed)
+        if self._closed:
+            raise _ClosedError
 
     def _to_account(self, request: Request, call: Call) -> CallRequest:
         """Return a request with the key and with its call, as the account takes it."""
@@ -145,19 +157,19 @@ class AccountTransport(Transport):
             call=state,
         )
 
-    async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> Response:
+    async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> None:
         """Delay or break a reply on its way, as the test scripted."""
         if reply.broken == "refused":
             raise RolesConnectionError(f"{request}: the connection was refused")
         if reply.broken == "unreachable":
             await self._wait(began, math.inf, "connect", f"{request}: no connection", call)
         seconds = math.inf if reply.broken == "silent" else reply.delay
-        await self._wait(began, seconds, "read", f"{request}: no answer", call)
+        sleep = anyio.sleep if reply.real_time else None
+        await self._wait(began, seconds, "read", f"{request}: no answer", call, sleep=sleep)
         if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
                 f"{request}: the connection failed before a whole answer came", sent=True
             )
-        return reply
 
     async def _wait(
         self,
@@ -166,16 +178,31 @@ class AccountTransport(Transport):
         limit: Literal["connect", "read"],
         message: str,
         call: Call,
+        *,
+        sleep: Callable[[float], Awaitable[object]] | None = None,
     ) -> None:
-        """Let time pass, or raise at the limit that it exceeds."""
+        """Let time pass, or raise at the limit that it exceeds.
+
+        Args:
+            began: When the attempt began, in seconds on the account's clock.
+            seconds: How long the answer takes.
+            limit: The limit that may be shorter than that.
+            message: What the error says then.
+            call: The call.
+            sleep: Waits for real; time passes for the account alone unless given.
+        """
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began)
         waited = min(seconds, bound, left)
         if waited > _FOREVER:
-            await sleep_forever()
+            await anyio.sleep_forever()
         moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
-        await self._waits.until(moment, self._account)
+        if sleep is None:
+            await self._waits.until(moment, self._account)
+        else:
+            await sleep(waited)
+            self._account.advance_to(moment)
         if waited >= seconds:
             return
         if left <= bound:
@@ -190,7 +217,7 @@ class AccountTransport(Transport):
         if keys.fixed is not None:
             return keys.fixed
         left = call.deadline - self.now()
-        with self._waits.paused(), move_on_after(None if left > _FOREVER else left):
+        with self._waits.paused(), anyio.move_on_after(None if left > _FOREVER else left):
             return await super().ask_key(keys, call)
         raise _TimeIsUpError
 
@@ -211,6 +238,8 @@ class AccountTransport(Transport):
     async def aclose(self) -> None:
         self._enter_loop()
         self._closed = True
+        for blocked in self._blocked:
+            blocked.wake()
 
 
 def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
@@ -220,42 +249,6 @@ def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
     if not account.api_keys:
         raise ConfigurationError("no API key: the account has none left, so pass api_key")
     return KeySource(Secret(account.api_key))
-
-
-# asyncio and trio are imported where they run, so that importing the fake does not wait for them.
-
-
-def _running_loop() -> "_Loop":
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    try:
-        from trio.lowlevel import current_trio_token
-
-        return current_trio_token()
-    except (ImportError, RuntimeError):
-        raise ClientStateError("FakeRolesClient runs under asyncio or trio only") from None
-
-
-def _is_open(loop: "_Loop") -> bool:
-    import asyncio
-
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return not loop.is_closed()
-    from trio import RunFinishedError
-
-    try:
-        loop.run_sync_soon(_do_nothing)
-    except RunFinishedError:
-        return False
-    return True
-
-
-def _do_nothing() -> None:
-    pass
 
 
 class _Event:
@@ -287,6 +280,10 @@ class _TimeIsUpError(Exception):
     """Leaves a call whose total time has passed on the account's clock."""
 
 
+class _ClosedError(Exception):
+    """Leaves a call that is under way when its client is closed."""
+
+
 class _AccountTimeLimit(TimeLimit):
     """A call's block on the account's clock, which passes only while calls wait for it."""
 
@@ -309,8 +306,9 @@ class _AccountTimeLimit(TimeLimit):
     ) -> None:
         # No circle of objects is left to the garbage collector.
         del self._call.time_limit
-        if exc_type is _TimeIsUpError:
-            error = self._call.out_of_time()
+        if exc_type in {_TimeIsUpError, _ClosedError}:
+            is_late = exc_type is _TimeIsUpError
+            error = self._call.out_of_time() if is_late else self._call.client_closed()
             raise error from error.__cause__
 
     def reschedule(self, moment: float) -> None:

@@ -269,6 +269,9 @@ class _Handler:
                 body=body or None,
             )
         )
+        if reply.blocked is not None:
+            blocked = reply.blocked
+            await blocked.wait(lambda: blocked.is_released)
         if reply.delay:
             await asyncio.sleep(reply.delay)
         if reply.broken in {"silent", "unreachable"}:

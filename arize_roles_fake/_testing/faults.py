@@ -523,17 +523,18 @@ def parse_fault(text: str) -> dict[str, Any]:
     return arguments
 
 
-class Latency:
-    """How long some answers take: fixed, or drawn evenly between two bounds."""
+class Scope:
+    """Which calls something is about: those of an operation, and maybe of one role.
 
-    def __init__(
-        self, seconds: float, up_to: float | None, seed: int, operation: str, role: str | None
-    ) -> None:
-        high = seconds if up_to is None else up_to
-        if not 0.0 <= seconds <= high < math.inf:
-            raise ValueError(
-                f"latency must be 0 or more, and up_to no less, not {seconds} and {up_to}"
-            )
+    Args:
+        operation: The operation, or `any`.
+        role: The name or ID of the role; None is every one.
+
+    Raises:
+        ValueError: There is no such call.
+    """
+
+    def __init__(self, operation: str, role: str | None) -> None:
         if operation not in {*OPERATIONS, "any"}:
             raise ValueError(
                 f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}"
@@ -542,16 +543,35 @@ class Latency:
             raise ValueError("a list is not about one role")
         if operation == "create" and role is not None and is_role_id(role):
             raise ValueError(_NO_ID_YET)
+        self.chosen: tuple[str, str | None] = (operation, role)
+        """The operation and the role."""
+
+    def matches(self, operations: Collection[str], subjects: Container[str | None]) -> bool:
+        """Whether a request is one of these calls; the arguments as for a fault."""
+        operation, role = self.chosen
+        return (operation == "any" or operation in operations) and (
+            role is None or role in subjects
+        )
+
+
+class Latency:
+    """How long some answers take: fixed, or drawn evenly between two bounds."""
+
+    def __init__(
+        self, seconds: float, up_to: float | None, seed: int, scope: Scope, *, real_time: bool
+    ) -> None:
+        high = seconds if up_to is None else up_to
+        if not 0.0 <= seconds <= high < math.inf:
+            raise ValueError(
+                f"latency must be 0 or more, and up_to no less, not {seconds} and {up_to}"
+            )
         self._low = seconds
         self._high = high
         self._random = random.Random(seed)  # noqa: S311 - no secret
-        self.scope = (operation, role)
-        """The operation and the role that it is about."""
-
-    def matches(self, operations: Collection[str], subjects: Container[str | None]) -> bool:
-        """Whether this latency is that of a request's answer; the arguments as for a fault."""
-        chosen, role = self.scope
-        return (chosen == "any" or chosen in operations) and (role is None or role in subjects)
+        self.scope: Scope = scope
+        """Which calls take so long."""
+        self.real_time: bool = real_time
+        """Whether these are real seconds, also in process."""
 
     def draw(self) -> float:
         """Return how long the next answer takes, in seconds."""

@@ -909,6 +909,17 @@ class TestPage:
             with pytest.raises((StatusError, InvalidResponseError)):
                 await roles.list()
 
+    @three_clients
+    @pytest.mark.asyncio
+    async def test_key(self, connect: Connect) -> None:
+        """An error about a page that echoes the key does not show it."""
+        account = account_at_noon()
+        account.fail("list", 418, page=f"<p>Bearer {account.api_key}</p>")
+        async with connect(account) as roles:
+            with pytest.raises(StatusError, match="Bearer") as caught:
+                await roles.list()
+        assert account.api_key not in str(caught.value)
+
     def test_shown(self) -> None:
         """A fault with a page says that it has one."""
         fault = FakeAccount().fail("get", 404, page=HTML)

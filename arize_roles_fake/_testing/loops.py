@@ -1,0 +1,78 @@
+"""The running event loop, of asyncio or of trio.
+
+Both are imported where they run, so that importing the fake does not wait for them.
+"""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+
+from arize_roles_async._values.errors import ClientStateError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
+    from trio.lowlevel import TrioToken
+
+    Loop: TypeAlias = AbstractEventLoop | TrioToken
+
+
+def running_loop() -> "Loop":
+    """Return the running event loop, or raise `ClientStateError` if none runs."""
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    try:
+        from trio.lowlevel import current_trio_token
+
+        return current_trio_token()
+    except (ImportError, RuntimeError):
+        raise ClientStateError("FakeRolesClient runs under asyncio or trio only") from None
+
+
+def is_open(loop: "Loop") -> bool:
+    """Whether an event loop can still run tasks."""
+    import asyncio
+
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return not loop.is_closed()
+    from trio import RunFinishedError
+
+    try:
+        loop.run_sync_soon(_do_nothing)
+    except RunFinishedError:
+        return False
+    return True
+
+
+def _do_nothing() -> None:
+    pass
+
+
+class Alarm:
+    """Wakes one task of any event loop, from any thread."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        self._event = anyio.Event()
+        loop = running_loop()
+        self._soon: Callable[[Callable[[], None]], object] = (
+            loop.call_soon_threadsafe
+            if isinstance(loop, asyncio.AbstractEventLoop)
+            else loop.run_sync_soon
+        )
+
+    def ring(self) -> None:
+        """Wake the task; one whose event loop has ended needs it no more."""
+        with suppress(RuntimeError):
+            self._soon(self._event.set)
+
+    async def wait(self) -> None:
+        """Wait for `ring`."""
+        await self._event.wait()
