@@ -704,7 +704,7 @@ class TestOneCall:
         async with FakeRolesClient(account) as roles, anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(get, roles)
-        assert ends == [role, role, "failed"]
+        assert (ends.count("failed"), ends.count(role)) == (1, 2)
 
 
 in_process_clients = pytest.mark.parametrize("connect", [in_process, mocked])
