@@ -78,6 +78,9 @@ _DATE_ERROR: Final = 0.5
 _CLOCK_ERROR: Final = 300.0
 """Seconds that this machine's clock and the service's may differ."""
 
+_REFUSED_TOO_LONG: Final = 300.0
+"""Seconds without a grant after which a 429 counts as a failed attempt."""
+
 
 class Retry(msgspec.Struct, frozen=True):
     """The request is to be sent again after `delay` seconds."""
@@ -145,7 +148,6 @@ class Call:
         "_created_since",
         "_first_sent",
         "_forgiven",
-        "_granted",
         "_in_flight",
         "_is_change",
         "_was_unavailable",
@@ -191,7 +193,6 @@ class Call:
         """Whether it failed because it would end too late; another call might have gone on."""
         self._attempt: int
         self._forgiven: int
-        self._granted: int | None
         self._is_change = False
         self._in_flight = False
         self._was_unavailable = False
@@ -201,7 +202,6 @@ class Call:
     def begin(self, request: Request) -> None:
         """Begin the attempts of a request."""
         self._attempt = self._forgiven = 0
-        self._granted = None
         self._in_flight = False
         self._is_change = request.method != "GET"
 
@@ -210,17 +210,15 @@ class Call:
         self.attempts += 1
         self._attempt += 1
 
-    def note_refusal(self, granted: int) -> None:
+    def note_refusal(self, refused_for: float) -> None:
         """Note that the attempt under way was answered with 429.
 
         Args:
-            granted: How many requests of the client the service has granted so far. If it granted
-                any since the call's last refusal, this one only decided whose turn it was, and
-                does not count as an attempt of the retry policy.
+            refused_for: For how many seconds the service has granted the client nothing. Until
+                they are many, the 429 only decided whose turn it was, and does not count as an
+                attempt of the retry policy.
         """
-        if self._granted is not None and granted > self._granted:
-            self._forgiven += 1
-        self._granted = granted
+        self._forgiven += refused_for < _REFUSED_TOO_LONG
 
     def mark_sent(self, now: float) -> None:
         """Note that from here on the request under way may reach the service."""
@@ -320,7 +318,7 @@ class Call:
             failure.attempts = self.attempts
         if self._is_change and isinstance(failure, InvalidResponseError):
             return Verify(failure)
-        counted = self._attempt - self._forgiven
+        counted = max(1, self._attempt - self._forgiven)
         delay = self.retry.delay(failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:

@@ -299,15 +299,15 @@ def _tell_pace(
         if pace.limited:
             pace.grant(sent)
         return
-    call.note_refusal(pace.granted)
     seconds = response_retry_after(outcome) or 0.0
     is_new = not pace.limited
     turnstile.refuse(sent, now, seconds)
+    call.note_refusal(now - pace.refused_since)
     if is_new:
         logger.debug(
             "the service limits the rate: requests wait %.3g s, and then for their turn",
-            seconds,
-            extra=_fields(call, request, seconds),
+            pace.wait(now),
+            extra=_fields(call, request, pace.wait(now)),
         )
 
 

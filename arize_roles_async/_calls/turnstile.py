@@ -276,15 +276,11 @@ class Turnstile:
 
     def refuse(self, sent: float, now: float, seconds: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
-        granted, span = self._answered - 1, max(0.0, sent - self._busy_since)
-        if not granted and not self._busy:
-            # One request after the other: that tells nothing of the burst.
-            span = math.inf
         if not self.pace.limited:
             for _, _, turn in self._queue.entries:
                 if not turn.left:
                     self._watch(turn)
-        self.pace.refuse(sent, now, seconds, granted=granted, span=span)
+        self.pace.refuse(sent, now, seconds)
         self._now = now
         self._tell_late()
         self._slots.offer()

@@ -74,8 +74,8 @@ class RetryPolicy:
     between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
 
     Args:
-        attempts: Attempts in all; 1 is no retry. A 429 after the first counts only if the service
-            granted the client nothing since the one before; else it only decided whose turn it was.
+        attempts: Attempts in all; 1 is no retry. With more, a 429 counts only once the service has
+            granted the client nothing for five minutes; until then the call ends by its time.
         backoff: The most seconds of the first wait.
         max_backoff: The most seconds of any wait.
         max_retry_after: The most seconds of `Retry-After` that the client waits. If the service

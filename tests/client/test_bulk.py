@@ -392,7 +392,7 @@ class TestFailure:
             async def list_roles() -> None:
                 with pytest.raises(RateLimitError, match=r"\(times sent: 1\)$") as caught:
                     await roles.with_options(timeout=5.0).list()
-                assert caught.value.retry_after == 8.0
+                assert caught.value.retry_after == (8.0 if later == "get" else 7.5)
                 assert passed(account) == 0.5
 
             roles = FakeRolesClient(account)
@@ -548,15 +548,15 @@ class TestFailure:
         anyio.run(main)
 
     def test_no_progress(self) -> None:
-        """Refusals count as attempts while the service grants the client nothing at all."""
+        """Refusals count as attempts once the service granted the client nothing for 5 minutes."""
         account = account_at_noon()
-        account.fail("create", 429, times=None, retry_after=1)
+        account.fail("create", 429, times=None, retry_after=20)
 
         async def main() -> None:
             roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=3))
             (result,) = await gather(creates(roles, 1))
             assert isinstance(result, RateLimitError)
-            assert len(account.calls) == 3
+            assert 340.0 <= passed(account) < 370.0
 
         anyio.run(main)
 
@@ -640,14 +640,14 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
     account.advance(4.0)
     now = transport.now()
-    roles._driver.admission.pace.refuse(now, now, 3.0, granted=0, span=0.0)  # pyright: ignore[reportPrivateUsage]
+    roles._driver.admission.pace.refuse(now, now, 3.0)  # pyright: ignore[reportPrivateUsage]
     for task in reversed(waiting):
         task.cancel()
     await asyncio.wait(waiting)
 
     _, second = calls
     assert second.held_back is not None
-    assert round(second.held_back[1], 3) == 3.0
+    assert 3.0 <= second.held_back[1] < 3.2
 
 
 @pytest.mark.asyncio

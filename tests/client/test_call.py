@@ -370,15 +370,23 @@ class TestAttempts:
         assert driver.call.attempts == 4
 
     def test_refusals(self) -> None:
-        """A 429 after the first counts only if the service granted nothing since the one before."""
+        """A 429 counts only once the service has granted the client nothing for five minutes."""
         driver = Driver("get", attempts=2)
-        for granted in (0, 5, 9):
+        for refused_for in (0.0, 100.0, 299.9, 300.0):
             driver.send()
-            driver.call.note_refusal(granted)
+            driver.call.note_refusal(refused_for)
             step = driver.call.receive(driver.request, words(429), decode_role, driver.now)
             assert isinstance(step, Retry)
         driver.send()
-        driver.call.note_refusal(9)
+        driver.call.note_refusal(301.0)
+        with pytest.raises(RateLimitError):
+            driver.call.receive(driver.request, words(429), decode_role, driver.now)
+
+    def test_one_attempt(self) -> None:
+        """With a single attempt the first 429 ends the call."""
+        driver = Driver("get", attempts=1)
+        driver.send()
+        driver.call.note_refusal(0.0)
         with pytest.raises(RateLimitError):
             driver.call.receive(driver.request, words(429), decode_role, driver.now)
 

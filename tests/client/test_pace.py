@@ -1,7 +1,6 @@
 import gc
 import math
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -11,16 +10,17 @@ from hypothesis import strategies as st
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.turnstile import Admission, Slots, Turn, Turnstile
 from tests.support.rate_limit import Limit, Simulation
+from tests.support.shared_limit import share
 
 
 def close(seconds: float) -> object:
     return pytest.approx(seconds)  # pyright: ignore[reportUnknownMemberType]
 
 
-def refused_pace(*, seconds: float = 1.0) -> Pace:
+def refused_pace(*, seconds: float = 1.0, late: float = 0.0) -> Pace:
     """Return a pace that met a limit at 10 s, when one request was under way."""
-    pace = Pace()
-    pace.refuse(10.0, 10.04, seconds, granted=0, span=math.inf)
+    pace = Pace(lambda: late)
+    pace.refuse(9.96, 10.0, seconds)
     return pace
 
 
@@ -33,14 +33,21 @@ def sends(pace: Pace, number: int) -> list[float]:
     return moments
 
 
-def learned_rate(pace: Pace, now: float) -> float:
-    """Return what a pace learns of 100 a second and a burst of 60, in a second from `now` on."""
-    pace.send(now)
-    for index in range(160):
-        pace.grant(now + 0.01 + max(0, index - 59) / 100.0)
-    pace.refuse(now + 1.015, now + 1.055, 1.0, granted=0, span=0.0)
-    pace.send(pace.ready_at())
-    return round(pace.rate / 0.95, 1)
+def send_until(pace: Pace, rate: float) -> float:
+    """Send requests as soon as they may go until the rate is reached; return when the last went."""
+    while True:
+        now = pace.ready_at()
+        pace.send(now)
+        if pace.rate >= rate:
+            return now
+
+
+def refused_at(rate: float, *, seconds: float = 1.0, late: float = 0.0) -> Pace:
+    """Return a pace whose first rate doubled up to this one, and was refused."""
+    pace = refused_pace(seconds=seconds, late=late)
+    now = send_until(pace, rate)
+    pace.refuse(now, now + 0.04, seconds)
+    return pace
 
 
 class TestUnlimited:
@@ -54,82 +61,197 @@ class TestUnlimited:
         assert not pace.limited
         assert pace.ready_at() == -math.inf
         assert pace.rate == math.inf
-        assert (pace.retry_after, pace.granted) == (0.0, 0)
 
     def test_forgotten(self) -> None:
         """A limit that was not met for more than ten minutes is gone."""
-        pace = refused_pace()
+        pace = refused_pace(seconds=2.0)
         pace.send(12.0)
         pace.grant(12.0)
 
-        pace.send(610.0)
+        pace.send(612.0)
         assert pace.limited
 
-        pace.send(610.5)
+        pace.send(612.5)
         assert not pace.limited
-        assert (pace.ready_at(), pace.rate, pace.granted) == (-math.inf, math.inf, 0)
+        assert (pace.ready_at(), pace.rate) == (-math.inf, math.inf)
 
 
-class TestOvertaken:
-    def test_old_answer(self) -> None:
-        """An answer that was under way since before the last refusals tells nothing of the rate."""
+class TestHold:
+    def test_until(self) -> None:
+        """No request goes before the time that the service asked to wait."""
+        assert refused_pace(seconds=3.0).ready_at() == close(13.0)
+
+    def test_extended(self) -> None:
+        """A later refusal that asks for more extends the hold, one that asks for less does not."""
+        pace = refused_pace(seconds=3.0)
+
+        pace.refuse(9.97, 10.01, 1.0)
+        assert pace.ready_at() == close(13.0)
+
+        pace.refuse(9.98, 10.02, 5.0)
+        assert pace.ready_at() == close(15.02)
+
+    def test_no_wait(self) -> None:
+        """A refusal that asks for no wait holds back for a second."""
+        assert refused_pace(seconds=0.0).ready_at() == close(11.0)
+
+    def test_longest(self) -> None:
+        """No single answer stops the client for longer than an hour."""
+        assert refused_pace(seconds=math.inf).ready_at() == close(3610.0)
+
+    def test_overtaken(self) -> None:
+        """A refusal that took longer than the hold holds back again, and changes no rate."""
         pace = refused_pace()
-        for moment in (12.0, 14.0):
-            pace.send(moment)
-            pace.refuse(moment, moment + 0.1, 1.0, granted=0, span=math.inf)
-        rate = pace.rate
+        sends(pace, 20)
+        now, rate = pace.ready_at(), pace.rate
 
-        pace.grant(5.0)
+        pace.refuse(9.98, now, 3.0)
 
-        assert pace.rate == rate
-        assert pace.granted == 1
+        assert pace.ready_at() == close(now + 3.0)
+        pace.send(now + 3.0)
+        assert rate <= pace.rate < 2.0 * rate
 
-    def test_burst(self) -> None:
-        """Answers that the first refusal overtook are of the burst, of which half is used later."""
-        pace = Pace()
-        pace.refuse(10.0, 10.04, 1.0, granted=200, span=10.0)
-        for _ in range(5):
-            pace.grant(9.99)
-        pace.send(pace.ready_at())
-        gap = 1.0 / pace.rate
+    def test_wait(self) -> None:
+        """A call that is held back should be made again when the hold is over."""
+        pace = refused_pace(seconds=3.0)
 
-        pace.send(20.0)
+        assert pace.wait(12.0) == close(1.0)
+        assert pace.wait(14.0) == 0.0
 
-        assert pace.ready_at() == close(20.0 - 2.0 * gap + gap)
+    def test_spread(self) -> None:
+        """From the second hold on, a client comes back up to half a gap late, at random.
 
-    def test_sent_later(self) -> None:
-        """So is what was sent up to a twentieth of a round trip after the first refused request."""
-        pace = Pace()
-        pace.refuse(10.0, 10.04, 1.0, granted=10, span=0.0)
-        for moment in (10.0019, 10.0019, 10.0019, 10.0019, 10.0021, 10.0021):
-            pace.grant(moment)
-        pace.refuse(10.02, 10.06, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-        gap = 1.0 / pace.rate
-
-        pace.send(20.0)
-
-        assert pace.ready_at() == close(20.0 - 6.5 * gap + gap)  # of a burst of 14
-
-    def test_refilled(self) -> None:
-        """What came while the first requests went is of the rate: 100 a second, and a burst of 60.
-
-        The first 80 were granted within a fifth of a second, and later 160 within one.
+        The first hold ends when the service says, and is the only one that most calls ever see.
         """
+        assert refused_pace(late=1.0).ready_at() == close(11.0)
+
+        early, late = refused_at(50.0), refused_at(50.0, late=1.0)
+        assert late.ready_at() - early.ready_at() == close(0.5 / early.rate)
+
+
+class TestFirstRate:
+    def test_one_by_one(self) -> None:
+        """After the first hold requests go one by one, a quarter of a second apart."""
+        first, second, *_ = sends(refused_pace(), 3)
+
+        assert first == close(11.0)
+        assert second - first == close(0.25)
+
+    def test_doubles(self) -> None:
+        """Then their rate doubles three times a second."""
+        pace = refused_pace()
+        moments = sends(pace, 40)
+
+        assert pace.rate == close(4.0 * 2.0 ** ((moments[-1] - moments[0]) / 0.3))
+
+    def test_idle(self) -> None:
+        """Time in which nobody waited raises no rate."""
+        pace = refused_pace()
+        sends(pace, 1)
+
+        for second in range(12, 100):
+            pace.send(second)
+
+        assert pace.rate == 4.0 * 2.0 ** (0.25 / 0.3)
+
+    def test_not_saved(self) -> None:
+        """Nor does it save up requests, but for 20 ms: event loops wake up late."""
+        pace = refused_pace()
+        sends(pace, 1)
+
+        pace.send(11.27)
+        assert pace.ready_at() == close(11.25 + 1.0 / pace.rate)
+
+        pace.send(60.0)
+        assert pace.ready_at() == close(59.98 + 1.0 / pace.rate)
+
+
+class TestGoal:
+    """The rate that a refusal leaves, and how it grows."""
+
+    def start(self, pace: Pace) -> float:
+        """Return the rate after the hold over the one that was refused."""
+        refused = pace.rate
+        pace.send(pace.ready_at())
+        return round(pace.rate / refused, 4)
+
+    def test_first(self) -> None:
+        """Of the first refused rate 0.4 is kept, as it had doubled; it begins 15 % below."""
+        assert self.start(refused_at(50.0)) == 0.34
+
+    def test_later(self) -> None:
+        """Of each later one 0.9 is kept, however little was granted: others share the limit."""
+        pace = refused_at(50.0)
+        for _ in range(3):
+            now = pace.ready_at()
+            pace.send(now)
+            pace.refuse(now, now + 0.04, 1.0)
+
+            assert self.start(pace) == round(0.9 * 0.85, 4)
+
+    @pytest.mark.parametrize(
+        ("granted", "refused", "part"),
+        [(0, 1, 0.8 / 3), (1, 0, 1.8 / 3), (5, 5, 5.8 / 12), (50, 10, 50.8 / 62)],
+    )
+    def test_share(self, granted: int, refused: int, part: float) -> None:
+        """The part that was granted of the requests that were under way with it counts, too."""
+        pace = refused_pace()
+        now = send_until(pace, 100.0)
+        pace.refuse(now, now + 0.04, 1.0)
+        for _ in range(granted):
+            pace.grant(now + 0.001)
+        for _ in range(refused):
+            pace.refuse(now + 0.001, now + 0.041, 1.0)
+
+        assert self.start(pace) == round(0.85 * part, 4)
+
+    def test_before(self) -> None:
+        """What was sent before the first refused request and is granted later says nothing."""
+        pace = refused_at(50.0)
+        for _ in range(20):
+            pace.grant(10.5)
+
+        assert self.start(pace) == 0.34
+
+    def test_growth(self) -> None:
+        """The rate reaches its goal in four seconds, and is 15 % beyond it after eight."""
+        pace = refused_at(50.0)
+        goal = 0.4 * pace.rate
+        begun = pace.ready_at()
+        rates: dict[int, float] = {}
+        while (now := pace.ready_at()) < begun + 12.5:
+            pace.send(now)
+            rates.setdefault(int(now - begun), round(pace.rate / goal, 2))
+
+        assert [rates[second] for second in (0, 2, 4, 6, 8, 12)] == [
+            *(0.85, 0.98, 1.0),
+            *(1.02, 1.15, 2.2),
+        ]
+
+    @pytest.mark.parametrize("seconds", [1.0, 5.0])
+    def test_slowest(self, seconds: float) -> None:
+        """However often it is refused, at least one request goes for each `Retry-After`."""
+        pace = refused_pace(seconds=seconds)
+        for _ in range(50):
+            now = sends(pace, 2)[-1]
+            pace.refuse(now, now, seconds)
+        first, second = sends(pace, 2)
+
+        assert second - first == close(seconds / 0.85)
+
+
+class TestRefusedSince:
+    def test_first(self) -> None:
+        """It is the first refusal since the last grant."""
         pace = Pace()
-        pace.refuse(10.0, 10.04, 1.0, granted=80, span=0.2)
+        assert pace.refused_since == math.inf
 
-        assert learned_rate(pace, 11.04) == 100.0
+        pace.refuse(9.96, 10.0, 1.0)
+        pace.refuse(11.0, 11.04, 1.0)
+        assert pace.refused_since == 10.0
 
-    def test_refilled_meanwhile(self) -> None:
-        """So is what came between the first refusals, where it does not show a rate."""
-        pace = Pace()
-        pace.refuse(10.0, 10.1, 1.0, granted=80, span=0.2)
-        for _ in range(2):
-            pace.grant(10.001)
-        pace.refuse(10.02, 10.12, 1.0, granted=0, span=0.0)
-
-        assert learned_rate(pace, 11.12) == 100.0
+        pace.grant(12.1)
+        assert pace.refused_since == math.inf
 
 
 class TestRestart:
@@ -180,321 +302,6 @@ class TestRestart:
         assert not admission.turnstile.enter()
 
 
-class TestLateAnswer:
-    def test_holds(self) -> None:
-        """A refusal that took longer than the hold holds back again, and tells no rate."""
-        pace = refused_pace()
-        sends(pace, 20)
-        now, rate = pace.ready_at(), pace.rate
-
-        pace.refuse(10.01, now, 3.0, granted=0, span=0.0)
-
-        assert pace.ready_at() == close(now + 3.0)
-        pace.send(now + 3.0)
-        assert rate <= pace.rate < 2.0 * rate
-
-    def test_same_tick(self) -> None:
-        """Where the clock does not move meanwhile, a refusal still tells some rate."""
-        pace = Pace()
-        for _ in range(3):
-            pace.refuse(10.0, 10.0, 0.0, granted=0, span=math.inf)
-            for _ in range(5):
-                pace.grant(10.0)
-            pace.send(10.0)
-
-        assert 0.0 < pace.rate < math.inf
-
-    def test_same_tick_as_grants(self) -> None:
-        """So it does where requests were granted at that very tick."""
-        pace = refused_pace()
-        now = pace.ready_at()
-        pace.send(now)
-        for _ in range(5):
-            pace.grant(now)
-        pace.refuse(now, now, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-
-        assert 0.0 < pace.rate < math.inf
-
-
-class TestHold:
-    def test_until(self) -> None:
-        """No request goes before the time that the service asked to wait."""
-        assert refused_pace(seconds=3.0).ready_at() == close(13.04)
-
-    def test_extended(self) -> None:
-        """A later refusal that asks for more extends the hold, one that asks for less does not."""
-        pace = refused_pace(seconds=3.0)
-
-        pace.refuse(10.01, 10.05, 1.0, granted=0, span=0.0)
-        assert pace.ready_at() == close(13.04)
-
-        pace.refuse(10.02, 10.06, 5.0, granted=0, span=0.0)
-        assert pace.ready_at() == close(15.06)
-
-    def test_longest(self) -> None:
-        """No single answer stops the client for longer than an hour."""
-        assert refused_pace(seconds=math.inf).ready_at() == close(3610.04)
-
-    def test_spacing(self) -> None:
-        """After the hold requests go one by one, and not all that have gathered."""
-        first, second, *_ = sends(refused_pace(), 3)
-
-        assert first == close(11.04)
-        assert second - first == close(0.25)
-
-    def test_growth(self) -> None:
-        """A rate that is only a guess doubles in a fifth of a second."""
-        pace = refused_pace()
-        moments = sends(pace, 40)
-
-        assert moments[-1] - moments[0] < 1.5
-        assert pace.rate == close(4.0 * 2.0 ** ((pace.ready_at() - moments[0]) / 0.2))
-
-    def test_most_doublings(self) -> None:
-        """It doubles forty times at most."""
-        pace = refused_pace(seconds=400.0)
-        sends(pace, 2)
-
-        assert pace.rate == close(0.01 * 2.0**40)
-
-    def test_wait(self) -> None:
-        """A caller should come back after the time asked for, else when the pace is ready."""
-        pace = refused_pace(seconds=3.0)
-
-        assert pace.wait(10.0) == close(3.04)
-        assert pace.wait(13.0) == 3.0
-
-    def test_in_flight(self) -> None:
-        """Refusals of requests that were under way when the limit was met count once."""
-        alone, many = refused_pace(), refused_pace()
-        for pace in (alone, many):
-            sends(pace, 60)
-        now = alone.ready_at()
-
-        alone.refuse(now - 0.01, now, 1.0, granted=0, span=0.0)
-        for _ in range(30):
-            many.refuse(now - 0.01, now, 1.0, granted=0, span=0.0)
-
-        assert sends(many, 9) == sends(alone, 9)
-
-
-class TestFirstRate:
-    """The rate with which a pace goes on after the first refusals."""
-
-    @pytest.mark.parametrize(
-        ("granted", "span", "seconds", "rate"),
-        [
-            (0, math.inf, 1.0, 4.0),
-            (3, 0.5, 1.0, 4.0),
-            (20, 0.5, 1.0, 20.0),
-            (20, 0.5, 2.0, 10.0),
-            (20, 0.5, 0.1, 20.0),
-            (20, 0.999, 1.0, 20.0),
-            (20, 1.0, 1.0, 10.0),
-            (300, 10.0, 1.0, 15.0),
-        ],
-    )
-    def test_guess(self, granted: int, span: float, seconds: float, rate: float) -> None:
-        """Without a measure it is guessed from what was granted before."""
-        pace = Pace()
-        pace.refuse(10.0, 10.04, seconds, granted=granted, span=span)
-        first, second = sends(pace, 2)
-
-        assert second - first == close(1.0 / rate)
-
-    @pytest.mark.parametrize(
-        ("meanwhile", "until", "rate"),
-        [
-            (2, 10.001, 103.5265),  # all at once
-            (0, 10.5, 32.0),
-            (1, 10.5, 11.3137),
-            (2, 10.5, 3.3302),
-            (16, 10.5, 28.8043),
-        ],
-    )
-    def test_measured(self, meanwhile: int, until: float, rate: float) -> None:
-        """What was granted to requests that were under way between the first refusals counts."""
-        pace = Pace()
-        pace.refuse(10.0, 10.04, 1.0, granted=100, span=0.5)
-        for index in range(meanwhile):
-            pace.grant(10.0 + (index + 0.5) * (until - 10.0) / meanwhile)
-        pace.refuse(until, until + 0.04, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-
-        assert pace.granted == meanwhile
-        assert round(pace.rate, 4) == rate
-
-    def met(self, refused: list[float], granted: list[float]) -> Pace:
-        """Return a pace that goes on after a limit, from when requests were sent, in ms."""
-        first, *others = refused
-        pace = Pace()
-        pace.refuse(10.0 + first / 1e3, 10.05, 1.0, granted=100, span=0.5)
-        for moment in granted:
-            pace.grant(10.0 + moment / 1e3)
-        for moment in others:
-            pace.refuse(10.0 + moment / 1e3, 10.15, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-        return pace
-
-    def test_line(self) -> None:
-        """All the refusals tell the rate, so one that was long under way changes it little."""
-        granted = [10.0 * number for number in range(1, 11)]  # 100 a second
-        refused = [number + 5.0 for number in granted]
-
-        assert round(self.met([0.0, *refused], granted).rate, 1) == 85.7
-        assert round(self.met([-15.0, *refused], granted).rate, 1) == 78.8
-
-    def test_overtaken(self) -> None:
-        """A request that was sent a little later than a refused one may have come before it."""
-        granted = [1.0, 41.0, 42.0, 43.0, 44.0]
-        refused = [0.0, *[float(number) for number in range(20)], 40.5, 41.5, 42.5, 43.5, 45.0]
-
-        assert round(self.met(refused, granted).rate, 1) == 77.7
-
-    def test_later(self) -> None:
-        """What was granted to requests that were sent after the last refused one does not count."""
-        refused, granted = [0.0, 500.0], [30.0 * number for number in range(1, 17)]
-        later = [510.0 + number for number in range(10)]
-
-        assert round(self.met(refused, granted).rate, 3) == 28.804
-        assert round(self.met(refused, [*granted, *later]).rate, 3) == 28.804
-
-    def test_forgotten(self) -> None:
-        """Nothing of the refusals is kept after the hold, however many holds there are."""
-        pace = self.met([0.0, 500.0], [])
-        for _ in range(3):
-            now = pace.ready_at()
-            pace.refuse(now, now, 1.0, granted=0, span=0.0)
-            pace.refuse(now, now, 1.0, granted=0, span=0.0)
-            pace.send(pace.ready_at())
-
-        assert pace._refusals == []  # pyright: ignore[reportPrivateUsage]
-
-    def test_no_time(self) -> None:
-        """Answers that take no time, as in process, are taken for a volley."""
-        pace = Pace()
-        for _ in range(2):
-            pace.refuse(10.0, 10.0, 1.0, granted=20, span=0.5)
-
-        first, second = sends(pace, 2)
-
-        assert second - first == close(0.05)
-
-
-class TestRate:
-    def paced(self, rate: float, seconds: float) -> tuple[Pace, float]:
-        """Return a pace that a service granted so many a second until it refused."""
-        pace = refused_pace()
-        now = pace.ready_at()
-        pace.send(now)
-        for index in range(int(rate * seconds)):
-            pace.grant(now + (index + 1) / rate)
-        end = now + seconds
-        pace.refuse(end, end, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-        return pace, end
-
-    def test_measured(self) -> None:
-        """What was granted between two refusals tells the rate, which is begun with from below."""
-        pace, _ = self.paced(20.0, 10.0)
-
-        assert 16.0 < pace.rate < 20.0
-
-    @pytest.mark.parametrize(
-        ("volleys", "rates"),
-        [
-            ([(0, 10)], [4.5666, 7.4073]),
-            ([(1, 10)], [4.5666, 7.4073]),
-            ([(7, 10)], [5.98, 7.4582]),
-            ([(8, 10)], [6.1839, 7.4712]),
-            ([(200, 10)], [18.674, 19.1502]),
-            ([(200, 3)], [58.8794, 59.5998]),
-            ([(60, 1)], [46.6014, 47.5962]),
-            ([(200, 10), (200, 10)], [18.674, 13.4594, 14.7957]),
-            ([(200, 10), (195, 10)], [18.674, 13.4594, 14.7957]),
-            ([(40, 0.2)], [86.4607, 87.539]),
-            ([(200, 10), (7, 10)], [18.674, 11.7503, 13.8152]),
-            ([(200, 10), (8, 10)], [18.674, 12.1509, 13.9343]),
-            ([(7, 10), (3, 10)], [5.98, 2.9185, 4.8606]),
-            ([(200, 10), (250, 10), (250, 10)], [18.674, 13.4594, 9.7497, 10.8088]),
-            ([(4, 0.5), (4, 0.5)], [4.5, 3.6239, 4.306]),
-            ([(1500, 3)], [423.9003, 424.6798]),
-        ],
-    )
-    def test_learned(self, volleys: list[tuple[int, float]], rates: list[float]) -> None:
-        """After each time, in which so many were granted, the rate is as it was; then it rises."""
-        pace = refused_pace()
-        found: list[float] = []
-        for granted, seconds in volleys:
-            now = pace.ready_at()
-            pace.send(now)
-            for index in range(granted):
-                pace.grant(now + (index + 1) * seconds / granted)
-            end = now + seconds
-            pace.refuse(end, end + 0.04, 1.0, granted=0, span=0.0)
-            pace.send(pace.ready_at())
-            found.append(round(pace.rate, 4))
-        sends(pace, 30)
-
-        assert [*found, round(pace.rate, 4)] == rates
-
-    @pytest.mark.parametrize(("until", "rate"), [(0.02, 5.6342), (0.03, 93.6539)])
-    def test_last_moment(self, until: float, rate: float) -> None:
-        """What was granted in the last fiftieth of a second alone is too little to tell a rate."""
-        pace = Pace()
-        pace.refuse(-2.0, -1.96, 0.96, granted=0, span=0.0)
-        pace.send(-1.0)
-        for _ in range(5):
-            pace.grant(0.0)
-        pace.refuse(until, until, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-
-        assert round(pace.rate, 4) == rate
-
-    def test_idle(self) -> None:
-        """Time in which nobody waited does not raise the rate."""
-        pace, end = self.paced(20.0, 10.0)
-        before = pace.rate
-
-        for index in range(100):
-            pace.send(end + 10.0 + index)
-
-        assert pace.rate == before
-
-    def test_little_used(self) -> None:
-        """Time in which nobody waited does not lower the measured rate much either."""
-        pace, end = self.paced(20.0, 10.0)
-        before = pace.rate
-
-        pace.send(end + 500.0)
-        pace.grant(end + 500.0)
-        pace.refuse(end + 501.0, end + 501.0, 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-
-        assert pace.rate == close(0.6 * 0.8 * before)  # from below, as one grant says little
-
-    def test_longest_gap(self) -> None:
-        """However often the service refuses, requests go at most ten seconds apart."""
-        pace = refused_pace()
-        for _ in range(50):
-            now = pace.ready_at()
-            pace.send(now)
-            pace.send(pace.ready_at())
-            pace.refuse(pace.ready_at(), pace.ready_at(), 1.0, granted=0, span=0.0)
-        pace.send(pace.ready_at())
-
-        assert 1.0 / pace.rate == close(10.0)
-
-    def test_rises(self) -> None:
-        """Requests that had to wait raise the rate, in the end beyond what was measured."""
-        pace, _ = self.paced(20.0, 10.0)
-
-        sends(pace, 600)
-
-        assert pace.rate > 25.0
-
-
 class TestTurnstile:
     def turnstile(self, slots: int = 1) -> tuple[Turnstile, list[int]]:
         return Turnstile(Slots(slots), Pace()), []
@@ -533,24 +340,6 @@ class TestTurnstile:
         assert turnstile.enter()
         assert not turnstile.enter()
 
-    def test_no_answer(self) -> None:
-        """What ended without an answer is not of the burst, and does not begin it."""
-        turnstile, woken = self.turnstile(2)
-        turnstile.enter()
-        turnstile.enter()
-        turnstile.exit(None)
-        turnstile.enter()
-        turnstile.exit(100.0)
-        for _ in range(20):
-            turnstile.enter()
-            turnstile.exit(100.2)
-        turnstile.exit(100.4)
-        turnstile.refuse(100.4, 100.5, 1.0)
-        turn = self.join(turnstile, 1, woken)
-
-        assert turnstile.ask(turn, 101.5) == 0.0
-        assert round(turnstile.pace.rate, 4) == 24.7681
-
     def test_began_in_a_hold(self) -> None:
         """A call that begins in a hold beyond its deadline learns so, whoever waits before it."""
         turnstile, woken = self.limited(10.0)
@@ -587,7 +376,7 @@ class TestTurnstile:
         turnstile.exit(400.5)
         second = self.join(turnstile, 2, woken, patience=20.0)
 
-        assert turnstile.ask(second, 400.6) == close(99.9)
+        assert turnstile.ask(second, 400.6) == close(0.15)
         assert not second.is_late
 
     def test_limit_gone(self) -> None:
@@ -701,32 +490,6 @@ class TestTurnstile:
 
         assert woken == [1, 3]
         assert turnstile.ask(first, 0.0) == turnstile.ask(third, 0.0) == 0.0
-
-    def test_burst_seen(self) -> None:
-        """What was answered since the client was last idle, and in which time, shows the burst."""
-        turnstile, woken = self.turnstile(2)
-        turnstile.enter()
-        for _ in range(20):
-            turnstile.enter()
-            turnstile.exit(100.0)
-        turnstile.exit(100.1)
-        turnstile.refuse(100.4, 100.5, 1.0)
-        turn = self.join(turnstile, 1, woken)
-
-        assert turnstile.ask(turn, 101.5) == 0.0
-        assert round(turnstile.pace.rate, 4) == 23.7841
-
-    def test_first_refused(self) -> None:
-        """A refusal that is the first answer says nothing of the time in which the burst went."""
-        turnstile, _ = self.turnstile(2)
-        turnstile.enter()
-        turnstile.enter()
-        turnstile.exit(100.1)
-        turnstile.refuse(100.0, 100.14, 1.0)
-        for _ in range(60):
-            turnstile.pace.grant(100.0)
-
-        assert learned_rate(turnstile.pace, 101.14) == 100.0
 
     def test_held(self) -> None:
         """Under a hold the first call in the queue is told how long it lasts, the others wait."""
@@ -873,19 +636,6 @@ class TestTurnstile:
         turnstile.refuse(0.0, 0.5, 2.0)
         assert sorted(woken) == [90, 91, 92, 93, 94, 95, 96, 97, 98, 99]
 
-    def test_sooner(self) -> None:
-        """A call that knows for how long to wait is woken if the next may go sooner."""
-        turnstile, woken = self.limited(9.0, slots=2)
-        turnstile.ask(self.join(turnstile, 1, woken), 9.5)
-        second = self.join(turnstile, 2, woken)
-        assert turnstile.ask(second, 9.6) == close(2.15)
-
-        turnstile.exit(9.5)
-        assert woken == []
-        turnstile.refuse(9.5, 9.7, 1.0)
-        assert woken == [2]
-        assert turnstile.ask(second, 9.7) == close(1.0)
-
     def test_rest(self) -> None:
         """A call that waits between attempts is told, too, as long as it does."""
         turnstile, woken = self.turnstile()
@@ -925,7 +675,7 @@ class TestTurnstile:
         self.join(turnstile, 2, woken, deadline=1.6)
         self.join(turnstile, 3, woken)
         turnstile.ask(first, 1.5)
-        turnstile.pace.forget()
+        turnstile.pace.send(700.0)
         turnstile.exit(None)
         assert woken == [2, 3]
 
@@ -1009,14 +759,14 @@ class TestTurnstile:
 @pytest.mark.parametrize(
     ("calls", "limit", "refused", "seconds"),
     [
-        (1000, Limit(20.0, 5), 0.03, 1.15),
-        (1000, Limit(100.0, 20), 0.03, 1.4),
-        (300, Limit(100.0, 20), 0.08, 1.8),
-        (1000, Limit(7.0, 1), 0.05, 1.4),
-        (1000, Limit(50.0, 50, retry_after=2, halfway=0.5), 0.05, 1.2),
+        (1000, Limit(20.0, 5), 0.03, 1.25),
+        (1000, Limit(100.0, 20), 0.03, 1.6),
+        (300, Limit(100.0, 20), 0.08, 2.2),
+        (1000, Limit(7.0, 1), 0.05, 1.45),
+        (1000, Limit(50.0, 50, retry_after=2, halfway=0.5), 0.06, 1.25),
         (1000, Limit(20.0, 5, halfway=2.0), 0.03, 1.4),
-        (600, Limit(50.0, 10, halfway=0.1), 0.05, 1.1),
-        (60, Limit(0.5, 1), 0.1, 1.5),
+        (600, Limit(50.0, 10, halfway=0.1), 0.2, 1.2),
+        (60, Limit(0.5, 1), 1.0, 1.3),
     ],
     ids=["20/5", "100/20", "300 at 100/20", "7/1", "halving", "doubling", "falling", "slow"],
 )
@@ -1031,7 +781,6 @@ class TestBulkJob:
         outcome = Simulation(limit, jitter=jitter).run(calls)
 
         assert sorted(outcome.completed) == list(range(calls))
-        assert outcome.counted < 3
         assert outcome.refused <= refused
         assert outcome.seconds <= seconds
 
@@ -1046,30 +795,45 @@ class TestBulkJob:
             highest = max(highest, number)
 
 
-RECORDED: Final = Path(__file__).parents[1] / "data" / "pace.txt"
-JOBS: Final = {
-    "20 a second": (Simulation(Limit(20.0, 5)), 700),
-    "100 a second": (Simulation(Limit(100.0, 20), jitter=0.1), 700),
-    "7 a second": (Simulation(Limit(7.0, 1)), 200),
-    "halved": (Simulation(Limit(50.0, 50, retry_after=2, halfway=0.5)), 700),
-    "a tenth": (Simulation(Limit(50.0, 10, halfway=0.1)), 300),
-    "one in two seconds": (Simulation(Limit(0.5, 1)), 50),
-    "far away": (Simulation(Limit(40.0, 10), latency=0.3, jitter=0.3), 500),
-    "three at once": (Simulation(Limit(30.0, 30), slots=3), 300),
-    "one at a time": (Simulation(Limit(30.0, 30), slots=1, latency=0.01), 300),
-    "one granted meanwhile": (Simulation(Limit(2.0, 60), slots=10, jitter=0.3), 90),
-    "300 a second": (Simulation(Limit(300.0, 60)), 4000),
-    "a long way before the limit": (Simulation(Limit(30.0, 90), slots=2), 400),
-}
+SEEDS: Final = range(5)
 
 
-def test_recorded() -> None:
-    """Every twentieth request of these jobs goes when it went before: no figure changes unseen."""
-    lines = [
-        " ".join([f"{name}:", *(f"{moment:.3f}" for moment in job.run(calls).moments[::20])])
-        for name, (job, calls) in JOBS.items()
-    ]
-    assert lines == RECORDED.read_text("utf-8").splitlines()
+class TestSeveral:
+    """Several clients at one limit, in simulated time."""
+
+    @pytest.mark.parametrize(
+        ("clients", "calls", "limit", "seconds", "last"),
+        [
+            (2, 500, Limit(20.0, 5), 1.4, 1.8),
+            (4, 100, Limit(20.0, 5), 1.6, 2.5),
+            (4, 250, Limit(20.0, 5), 1.4, 2.0),
+            (8, 100, Limit(50.0, 20), 1.6, 3.3),
+            (8, 200, Limit(50.0, 20), 1.4, 2.8),
+            (16, 100, Limit(100.0, 20), 1.8, 4.5),
+        ],
+    )
+    def test_holds(
+        self, clients: int, calls: int, limit: Limit, seconds: float, last: float
+    ) -> None:
+        """They use the limit together, and the last is not done long after the first."""
+        outcomes = [share(limit, clients, calls, seed=seed) for seed in SEEDS]
+
+        assert sorted(outcome.seconds for outcome in outcomes)[2] <= seconds
+        assert max(outcome.seconds for outcome in outcomes) <= 2.2
+        assert sorted(outcome.last_to_first for outcome in outcomes)[2] <= last
+
+    def test_burst_of_one(self) -> None:
+        """Where requests collide by chance, each at the cost of a second, no client starves."""
+        outcomes = [share(Limit(14.0, 1), 2, 150, seed=seed) for seed in SEEDS]
+
+        assert max(outcome.seconds for outcome in outcomes) < 6.0
+        assert max(outcome.last_to_first for outcome in outcomes) < 3.0
+
+    def test_nothing_granted(self) -> None:
+        """Eight clients at a limit of one request in five seconds still all get some."""
+        outcome = share(Limit(0.2, 1), 8, 3)
+
+        assert outcome.seconds < 1.5
 
 
 class TestFastLimit:
@@ -1098,7 +862,7 @@ class TestDeadline:
         """What the limit grants in the time of a call is used."""
         outcome = Simulation(Limit(20.0, 5)).run(1000, timeout=30.0)
 
-        assert len(outcome.completed) > 500
+        assert len(outcome.completed) > 450
         assert len(outcome.completed) + len(outcome.late) == 1000
 
 
@@ -1132,7 +896,6 @@ def test_any_limit(
 
     assert sorted(outcome.completed) == list(range(400))
     assert outcome.refused <= (0.4 if late else 0.3)
-    assert outcome.counted < 3
 
 
 @given(
@@ -1144,7 +907,7 @@ def test_any_limit(
     )
 )
 def test_any_history(steps: list[tuple[str, float, float]]) -> None:
-    """Whatever a pace is told, it stays a rate, and nobody waits long but for a hold."""
+    """Whatever happens, there is a rate, and nobody waits long but for a hold (here 30 s)."""
     pace, now = Pace(), 0.0
     for what, seconds, age in steps:
         now += seconds
@@ -1154,7 +917,7 @@ def test_any_history(steps: list[tuple[str, float, float]]) -> None:
         elif what == "grant":
             pace.grant(now - age)
         else:
-            pace.refuse(now - age, now, 1.0, granted=3, span=age)
+            pace.refuse(now - age, now, age)
         if pace.limited:
             assert pace.rate > 0.0
-            assert pace.ready_at() - max(now, pace.held_until) < 10.01
+            assert pace.ready_at() - max(now, pace.held_until) < 36.0

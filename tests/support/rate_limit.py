@@ -38,8 +38,6 @@ class Outcome(NamedTuple):
     """The numbers of the calls that gave up because they could not be sent in time."""
     attempts: list[int]
     """How often each call was sent."""
-    counted: int
-    """The most refusals of a call that count among its attempts."""
     sent: list[int]
     """The numbers of the calls, as their requests were sent."""
     moments: list[float]
@@ -61,12 +59,12 @@ class Simulation:
     ) -> None:
         self.limit = limit
         self.now = 0.0
-        self.turnstile = Turnstile(Slots(slots), Pace())
         self._latency = latency
         self._jitter = jitter
         self._late = late
         """The share of answers that come one to three seconds late."""
         self._random = random.Random(seed)  # noqa: S311 - no secret
+        self.turnstile = Turnstile(Slots(slots), Pace(self._random.random))
         self._ties = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._rate = limit.rate
@@ -80,8 +78,6 @@ class Simulation:
         self._sent: list[int] = []
         self._moments: list[float] = []
         self._attempts = [0] * calls
-        self._counted = [0] * calls
-        self._granted = [-1] * calls
         self._refused = 0
         self._half = calls // 2
         self._patience = patience
@@ -98,7 +94,6 @@ class Simulation:
             completed=self._completed,
             late=self._gave_up,
             attempts=self._attempts,
-            counted=max(self._counted),
             sent=self._sent,
             moments=self._moments,
         )
@@ -157,9 +152,6 @@ class Simulation:
 
         def refused(seconds: int) -> None:
             self._refused += not is_first
-            granted = self.turnstile.pace.granted
-            self._counted[number] += self._granted[number] in {-1, granted}
-            self._granted[number] = granted
             self.turnstile.exit(sent)
             self.turnstile.refuse(sent, self.now, seconds)
             self._begin(number)
