@@ -197,6 +197,11 @@ class AiohttpRolesClient(BaseRolesClient):
     def __repr__(self) -> str:
         return f"AiohttpRolesClient(base_url={self._base_url!r})"
 
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and port of the service that it talks to."""
+        return self._base_url
+
 
 class AiohttpTransport(Transport):
     """One session and its connections."""

@@ -17,18 +17,27 @@ A name, present or past, appears only once in a file, so no change depends on an
 that `absent` names are deleted, so a file that was cut short deletes no others.
 '''
 
-from arize_roles_async.as_code.apply import ApplyError, StalePlanError, apply
+from arize_roles_async.as_code.apply import (
+    ApplyError,
+    ApplyResult,
+    StalePlanError,
+    TooManyRemovalsError,
+    apply,
+)
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, load, loads
-from arize_roles_async.as_code.plan import Change, Plan, PlanError, compare, export, plan
+from arize_roles_async.as_code.plan import Change, Export, Plan, PlanError, compare, export, plan
 
 __all__ = [
     "ApplyError",
+    "ApplyResult",
     "Change",
     "Declaration",
     "DeclaredRole",
+    "Export",
     "Plan",
     "PlanError",
     "StalePlanError",
+    "TooManyRemovalsError",
     "apply",
     "compare",
     "export",

@@ -1,38 +1,112 @@
-"""Applying: a plan's changes are made one after another, and a failure says what was made."""
+"""Applying: a plan's changes are made one after another, and the result says what was made."""
 
+import json
+import re
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, cast
+from typing import Any, Final, cast
+
+import attr
 
 from arize_roles_async import (
     ConflictError,
     InvalidResponseError,
+    NotFoundError,
     OutcomeUnknownError,
+    RateLimitError,
+    Role,
     RolesClient,
     RolesError,
+    ServerError,
+    StatusError,
 )
 from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.text import type_name
-from arize_roles_async.as_code.declaration import Declaration
-from arize_roles_async.as_code.plan import Change, Plan, differing, plan
+from arize_roles_async._values.text import quoted, type_name
+from arize_roles_async.as_code.declaration import Declaration, quote
+from arize_roles_async.as_code.plan import FORMAT_VERSION, Change, Plan, content, differing, plan
+
+_DEFAULT_REMOVALS: Final = "30%"
+"""As octoDNS has it."""
+_FEW_ROLES: Final = 10
+"""An account of fewer custom roles has no limit of removals unless one is given."""
+
+
+@attr.frozen(kw_only=True)
+class ApplyResult:
+    """How far a run came; `str` of it is one line that begins with the counts."""
+
+    plan: Plan
+    made: tuple[Change, ...] = ()
+    """The changes that were made, or that somebody else had made already."""
+    failed: Change | None = None
+    """The change at which the run ended."""
+    may_have_been_made: bool = False
+    """Whether `failed` may have been made all the same, perhaps not as asked."""
+    reason: str | None = None
+    """Why the run ended; None if every change was made."""
+
+    @property
+    def not_reached(self) -> tuple[Change, ...]:
+        """The changes that were not begun."""
+        begun = len(self.made) + (self.failed is not None)
+        return self.plan.changes[begun:]
+
+    def __str__(self) -> str:
+        counts = f"made: {len(self.made)} of {len(self.plan.changes)}"
+        parts = [f"{counts}, not reached: {len(self.not_reached)}", *self.failure()]
+        if self.not_reached:
+            parts.append(f"not reached: {', '.join(map(str, self.not_reached))}")
+        return "; ".join(parts)
+
+    def failure(self) -> list[str]:
+        """Return why the run ended, as a text or none."""
+        if self.reason is None:
+            return []
+        if self.failed is None:
+            return [self.reason]
+        outcome = "may have been" if self.may_have_been_made else "was not"
+        return [f"{self.failed} {outcome} made: {self.reason}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "account": self.plan.account,
+            "checksum": self.plan.checksum,
+            "made": [change.to_dict() for change in self.made],
+            "failed": self.failed and self.failed.to_dict(),
+            "may_have_been_made": self.may_have_been_made,
+            "not_reached": [change.to_dict() for change in self.not_reached],
+            "reason": self.reason,
+        }
+
+    def to_json(self) -> str:
+        """Return `to_dict()` as JSON text, on one line and in ASCII."""
+        return json.dumps(self.to_dict())
 
 
 class StalePlanError(RolesError):
-    """The account or the declaration is not what the expected plan was for; nothing was changed."""
+    """The account or the declaration is not what the plan was for.
+
+    Raised by `apply` where it is not what the expected plan was for; nothing was changed. As the
+    cause of an `ApplyError` it says how a role differs, which was therefore not changed.
+    """
+
+
+class TooManyRemovalsError(RolesError):
+    """The plan deletes, or takes permissions from, more roles than allowed; nothing was changed."""
 
 
 class ApplyError(RolesError):
-    """A change failed, and no other was begun after it. Applying again makes what is missing.
+    """A change failed, or the run was stopped; no other change was begun after it.
+
+    Planning and applying again makes what is missing.
 
     Attributes:
-        made, failed, not_reached: The changes before it, it, and those after it.
-        may_have_been_made: Whether it may still have been made, perhaps not as asked.
+        result: What was made, what failed and what was not reached.
     """
 
-    made: tuple[Change, ...] = ()
-    failed: Change | None = None
-    may_have_been_made: bool = False
-    not_reached: tuple[Change, ...] = ()
+    result: ApplyResult = ApplyResult(plan=Plan(changes=(), unchanged=(), undeclared=()))
 
 
 async def apply(
@@ -40,49 +114,106 @@ async def apply(
     declaration: Declaration,
     *,
     expected: Plan | str | None = None,
+    account: str | None = None,
+    max_removals: int | str | None = None,
     on_plan: Callable[[Plan], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
-) -> Plan:
+    on_result: Callable[[ApplyResult], object] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> ApplyResult:
     """Plan again and make the changes, one after another; a cancellation ends it where it is.
+
+    Before a role is updated or deleted it is read again. If it is not as the plan saw it, the run
+    ends there, so that a change that somebody else made meanwhile is not undone. A change between
+    that reading and ours, the time of one request, is not seen. A role that is already as it is to
+    be, or is gone where it is to be deleted, counts as made.
 
     Args:
         roles: A client of the account.
         declaration: The roles that the account is to have.
         expected: The plan that was reviewed, or its checksum; None applies whatever is planned.
+        account: A label of the account, as `plan` takes it.
+        max_removals: The most custom roles that may be deleted or lose permissions: a number, or a
+            share such as `"50%"`. Unless given, it is 30 % for an account of ten or more custom
+            roles, and no limit for a smaller one. An expected plan has no limit.
         on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
+        on_result: Called with the result when the run ends, however it ends: also when it is
+            cancelled, where nothing is returned.
+        stop: Called before each request; the run ends where it returns True.
 
     Returns:
-        The plan whose changes were made.
+        The result: every change of the plan was made.
 
     Raises:
-        ValidationError: `declaration` or `expected` is of another type, or `on_plan` or `on_change`
-            cannot be called, or is an async function.
+        ValidationError: An argument is of another type, or a function cannot be called or is async.
         StalePlanError: The plan is not the expected one.
-        ApplyError: A change failed, or was answered otherwise than asked.
+        TooManyRemovalsError: The plan deletes or takes from more roles than `max_removals`.
+        ApplyError: A change failed or was answered otherwise than asked, a role is not as the plan
+            saw it, or `stop` ended the run.
         RolesError: As from `plan`; nothing was changed.
     """
-    for name, called in (("on_plan", on_plan), ("on_change", on_change)):
+    functions = {"on_plan": on_plan, "on_change": on_change, "on_result": on_result, "stop": stop}
+    for name, called in functions.items():
         if called is not None and not _is_plain_function(called):
             raise validation_error((name, "must be a function, and not async"))
     if not isinstance(cast("object", expected), Plan | str | None):
-        message = f"must be a Plan, its checksum or None, not {type_name(expected)}"
-        raise validation_error(("expected", message))
-    planned = await plan(roles, declaration)
+        wrong = f"must be a Plan, its checksum or None, not {type_name(expected)}"
+        raise validation_error(("expected", wrong))
+    if max_removals is not None and (message := removals_rule(max_removals)):
+        raise validation_error(("max_removals", message))
+    planned = await plan(roles, declaration, account=account)
     checksum = expected.checksum if isinstance(expected, Plan) else expected
-    if checksum not in {None, planned.checksum}:
+    if checksum is None:
+        _check_removals(planned, max_removals)
+    elif checksum != planned.checksum:
         why = "nothing was changed, as the plan is not the expected one; its checksum is now"
         raise StalePlanError(f"{why} {planned.checksum}")
     if on_plan is not None:
         on_plan(planned)
-    for position, change in enumerate(planned.changes):
-        try:
-            await _make(roles, change)
-        except RolesError as error:
-            raise _failure(planned.changes, position, error) from error
-        if on_change is not None:
+    return await _make_all(roles, planned, on_change or _ignore, on_result or _ignore, stop)
+
+
+async def _make_all(
+    roles: RolesClient,
+    planned: Plan,
+    on_change: Callable[[Change], object],
+    on_result: Callable[[ApplyResult], object],
+    stop: Callable[[], bool] | None,
+) -> ApplyResult:
+    result = ApplyResult(plan=planned)
+    try:
+        for change in planned.changes:
+            if stop is not None and stop():
+                break
+            result = attr.evolve(result, failed=change)
+            if not await _is_made(roles, change):
+                if stop is not None and stop():
+                    result = attr.evolve(result, failed=None)
+                    break
+                result = attr.evolve(result, may_have_been_made=True)
+                await _make(roles, change)
+            result = ApplyResult(plan=planned, made=(*result.made, change))
             on_change(change)
-    return planned
+        if result.not_reached:
+            raise RolesError("it was stopped")  # noqa: TRY301 - as any other end midway
+    except RolesError as error:
+        is_open = result.may_have_been_made and _leaves_open(error)
+        reason = f"{_bound_to_users(change, error)}{error}"
+        result = attr.evolve(result, may_have_been_made=is_open, reason=reason)
+        failure = ApplyError(str(result))
+        failure.result = result
+        raise failure from error
+    except BaseException as error:
+        result = attr.evolve(result, reason=f"it was ended by {type(error).__name__}")
+        raise
+    finally:
+        on_result(result)
+    return result
+
+
+def _ignore(_: object) -> None:
+    """Do nothing with what a caller does not ask for."""
 
 
 def _is_plain_function(called: object) -> bool:
@@ -91,10 +222,69 @@ def _is_plain_function(called: object) -> bool:
     return not (iscoroutinefunction(called) or iscoroutinefunction(called.__call__))
 
 
+def removals_rule(limit: object) -> str | None:
+    """Return what is wrong with a limit of removals, or None."""
+    if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
+        return None
+    if isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit):
+        return None
+    return f"must be a number, or a share such as '30%', not {quoted(limit)}"
+
+
+def _check_removals(planned: Plan, limit: int | str | None) -> None:
+    there, removed = planned.custom_roles, len(planned.removals)
+    if limit is None:
+        limit = _DEFAULT_REMOVALS if there >= _FEW_ROLES else there
+    text = str(limit)
+    allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
+    if removed > allowed:
+        raise TooManyRemovalsError(
+            f"nothing was changed, as {removed} of {there} custom roles would be deleted or lose "
+            f"permissions, and at most {text} may: expect the plan that was reviewed (--checksum), "
+            "or allow more (--max-removals)"
+        )
+
+
+async def _is_made(roles: RolesClient, change: Change) -> bool:
+    """Return whether somebody else made a change already.
+
+    Raises:
+        StalePlanError: The role is neither as the plan saw it nor as it is to be.
+    """
+    before, after = change.before, change.after
+    if before is None:
+        return False
+    try:
+        now = await roles.get(role_id=before.id)
+    except NotFoundError as error:
+        if after is None:
+            return True
+        raise StalePlanError(f"{quote(before.name)} was deleted meanwhile") from error
+    if not differing(now, before):
+        return False
+    if after is not None and not differing(now, after):
+        return True
+    raise StalePlanError(f"{quote(before.name)} was changed meanwhile: {_drift(before, now)}")
+
+
+def _drift(before: Role, now: Role) -> str:
+    old, new = content(before), content(now)
+    gained, lost = ({*a["permissions"]} - {*b["permissions"]} for a, b in ((new, old), (old, new)))
+    names = (f"its name is {quote(now.name)}",) if old["name"] != new["name"] else ()
+    text = quote(now.description or "")
+    described = (f"its description is {text}",) if old["description"] != new["description"] else ()
+    permissions = [
+        f"it {verb} {', '.join(sorted(each))}"
+        for verb, each in (("gained", gained), ("lost", lost))
+        if each
+    ]
+    return ", ".join([*names, *permissions, *described])
+
+
 async def _make(roles: RolesClient, change: Change) -> None:
     role_id, after = change.before.id if change.before else "", change.after
     if after is None:
-        await roles.delete(role_id=role_id)
+        await _delete(roles, role_id)
         return
     fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
     role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
@@ -103,14 +293,28 @@ async def _make(roles: RolesClient, change: Change) -> None:
         raise InvalidResponseError(f"the answer has a different {' and '.join(others)}")
 
 
-def _failure(changes: tuple[Change, ...], position: int, cause: RolesError) -> ApplyError:
-    failed, not_reached = changes[position], changes[position + 1 :]
-    is_open = isinstance(cause, InvalidResponseError | OutcomeUnknownError)
-    message = f"{failed} {'may have been' if is_open else 'was not'} made"
-    if failed.action == "delete" and isinstance(cause, ConflictError):
-        message += ", as the role is still bound to users"
-    message += f": {cause}; made before: {position}; not reached: "
-    error = ApplyError(f"{message}{', '.join(map(str, not_reached)) or 'none'}")
-    error.made, error.failed, error.not_reached = changes[:position], failed, not_reached
-    error.may_have_been_made = is_open
-    return error
+async def _delete(roles: RolesClient, role_id: str) -> None:
+    try:
+        await roles.delete(role_id=role_id)
+    except NotFoundError:
+        pass  # Somebody else deleted it since it was read.
+    except OutcomeUnknownError as error:
+        # The service says that it is gone, if not who deleted it.
+        if not isinstance(error.__cause__, NotFoundError):
+            raise
+
+
+def _leaves_open(error: RolesError) -> bool:
+    """Return whether a change that ended so may have been made.
+
+    Only the service's own word that it refused a change is certain. A 429 refuses whoever says it;
+    a 5xx of the service's own may come after it made the change.
+    """
+    if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
+        return isinstance(error, ServerError) or not error.from_service
+    return isinstance(error, OutcomeUnknownError | InvalidResponseError)
+
+
+def _bound_to_users(change: Change, error: RolesError) -> str:
+    is_bound = change.action == "delete" and isinstance(error, ConflictError)
+    return "the role is still bound to users: " if is_bound else ""

@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attr
 
@@ -20,6 +20,10 @@ from arize_roles_async._values.requests import (
     text_rule,
 )
 from arize_roles_async._values.text import type_name
+
+_MAX_LABEL: Final = 100
+_MAX_SUGGESTIONS: Final = 20
+"""Roles for whose unknown permissions the nearest known ones are looked for."""
 
 
 def quote(text: object) -> str:
@@ -41,7 +45,7 @@ def _permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, 
     each = _sorted(values, key=str)
     if isinstance(each, tuple):
         given = cast("tuple[object, ...]", each)
-        once = [p for n, p in enumerate(given) if p not in given[:n]]
+        once = [p for n, p in enumerate(given) if n == 0 or p != given[n - 1]]
         each = tuple(any_permission(p) if isinstance(p, str) else p for p in once)
     return cast("tuple[AnyPermission, ...]", each)
 
@@ -79,6 +83,8 @@ class Declaration:
     Args:
         roles: The roles that the account should have.
         absent: The names of roles that it should not have.
+        new_permissions: Permissions that are newer than this library, and are no typing errors.
+        account: A label of the account, such as `staging`, which plans show and checksums cover.
 
     Raises:
         ValidationError: A role breaks a rule, or a name appears twice. It holds every violation.
@@ -86,23 +92,41 @@ class Declaration:
 
     roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_by_name)
     absent: tuple[str, ...] = attr.field(default=(), converter=_names)
+    new_permissions: tuple[AnyPermission, ...] = attr.field(default=(), converter=_permissions)
+    account: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if violations := tuple(_violations(self.roles, self.absent)):
+        violations = tuple(_violations(self.roles, self.absent, self.new_permissions, self.account))
+        if violations:
             raise ValidationError(violations=violations)
 
     def unknown_permissions(self, held: Container[str] = ()) -> list[Violation]:
-        """Return each permission that this version does not know and `held` does not contain."""
-        return [
-            Violation(f"roles.{quote(role.name)}.permissions", permissions_rule((p.value,)) or "")
-            for role in self.roles
-            for p in role.permissions
-            if not p.is_known and p not in held
-        ]
+        """Return the permissions of each role that may be typing errors.
+
+        These are unknown to this version, and neither in `held` nor in `new_permissions`.
+        """
+        accepted = {*self.new_permissions}
+        violations: list[Violation] = []
+        for role in self.roles:
+            unknown = [p for p in role.permissions if not (p.is_known or p in held)]
+            if named := tuple(p.value for p in unknown if p not in accepted):
+                # The search for the nearest takes 2 ms.
+                if len(violations) < _MAX_SUGGESTIONS:
+                    message = permissions_rule(named) or ""
+                else:
+                    message = f"{len(named)} not known, such as {quote(named[0])}"
+                message += " (new_permissions names those that are newer than this library)"
+                violations.append(Violation(f"roles.{quote(role.name)}.permissions", message))
+        return violations
 
     def to_toml(self) -> str:
         """Return a file that declares the same, in one fixed order, with a permission a line."""
-        tables = [f"absent = {_array(self.absent)}"] if self.absent else []
+        tables = [f"account = {quote(self.account)}\n"] if self.account else []
+        tables += [
+            f"{key} = {_array(names)}"
+            for key, names in (("new_permissions", self.new_permissions), ("absent", self.absent))
+            if names
+        ]
         for role in self.roles:
             described = f"description = {quote(role.description)}\n" if role.description else ""
             previously = f"previously = {_array(role.previously)}" if role.previously else ""
@@ -116,7 +140,9 @@ def _array(names: Iterable[str]) -> str:
     return "".join(["[\n", *(f"    {quote(name)},\n" for name in names), "]\n"])
 
 
-def _violations(roles: object, absent: object) -> Iterator[Violation]:
+def _violations(
+    roles: object, absent: object, new_permissions: object, account: object
+) -> Iterator[Violation]:
     names: list[tuple[str, Any]] = []
     if not isinstance(roles, tuple):
         yield Violation("roles", f"must be an iterable of roles, not {type_name(roles)}")
@@ -135,10 +161,19 @@ def _violations(roles: object, absent: object) -> Iterator[Violation]:
         ):
             if message:
                 yield Violation(f"{path}.{field}", message)
-    if message := _names_rule(absent):
-        yield Violation("absent", message)
+    for field, message in (
+        ("account", None if account is None else label_rule(account)),
+        ("new_permissions", None if new_permissions == () else permissions_rule(new_permissions)),
+        ("absent", _names_rule(absent)),
+    ):
+        if message:
+            yield Violation(field, message)
+    yield from _repeated([*names, *_each_name("absent", absent)])
+
+
+def _repeated(names: Iterable[tuple[str, Any]]) -> Iterator[Violation]:
     first: dict[str, str] = {}
-    for path, name in [*names, *_each_name("absent", absent)]:
+    for path, name in names:
         if message := text_rule(name):
             yield Violation(path, message)
         elif name in first:
@@ -146,6 +181,13 @@ def _violations(roles: object, absent: object) -> Iterator[Violation]:
             yield Violation(path, f"{message} once, so a swap takes two runs and a third name")
         else:
             first[name] = path
+
+
+def label_rule(label: object) -> str | None:
+    """Return what is wrong with the label of an account, or None."""
+    if message := text_rule(label):
+        return message
+    return None if len(str(label)) <= _MAX_LABEL else f"must have at most {_MAX_LABEL} characters"
 
 
 def _names_rule(names: object) -> str | None:
@@ -163,21 +205,26 @@ def _each_name(path: str, names: object) -> list[tuple[str, Any]]:
 
 def load(path: str | os.PathLike[str]) -> Declaration:
     """Return what a UTF-8 file declares; raises as `loads` does, also if it cannot be read."""
+    name = str(path) if str(path).isprintable() else quote(path)
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except (OSError, ValueError, TypeError) as error:
-        raise validation_error(("file", f"is unreadable: {error}")) from error
-    return loads(text)
+        raise validation_error((name, f"is unreadable: {error}")) from error
+    return loads(text, name)
 
 
-def loads(text: str) -> Declaration:
+def loads(text: str, name: str = "file") -> Declaration:
     """Return what a text in TOML declares.
+
+    Args:
+        text: The text.
+        name: A name for it, which stands in the error if it is not TOML.
 
     Raises:
         ValidationError: Every violation, by its line or the path of its key.
     """
     if not isinstance(cast("object", text), str):
-        raise validation_error(("file", f"must be a text, not {type_name(text)}"))
+        raise validation_error((name, f"must be a text, not {type_name(text)}"))
     violations: list[Violation] = []
 
     def table(path: str, value: Any, keys: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401
@@ -197,22 +244,24 @@ def loads(text: str) -> Declaration:
                 del given[key]
 
     try:
-        data = table("$", tomllib.loads(text), ("absent", "roles"))
+        data = table("$", tomllib.loads(text), ("account", "new_permissions", "absent", "roles"))
     except (ValueError, RecursionError) as error:
-        raise validation_error(("file", f"is not valid TOML: {error}")) from error
-    arrays("", data, "absent")
+        raise validation_error((name, f"is not valid TOML: {error}")) from error
+    arrays("", data, "new_permissions", "absent")
     roles: list[DeclaredRole] = []
     tables = data.get("roles", {})
-    for name, value in table("roles", tables, tables).items():
-        path = f"roles.{quote(name)}"
+    for role, value in table("roles", tables, tables).items():
+        path = f"roles.{quote(role)}"
         given = table(path, value, ("description", "previously", "permissions"))
         arrays(f"{path}.", given, "previously", "permissions")
-        roles.append(DeclaredRole(name=name, permissions=given.pop("permissions", ()), **given))
+        roles.append(DeclaredRole(name=role, permissions=given.pop("permissions", ()), **given))
     absent = _names(data.get("absent", ()))
+    new_permissions = _permissions(data.get("new_permissions", ()))
     # What is wrong with a table as a whole is not told of its keys again.
     known = tuple(f"{violation.field}." for violation in violations)
-    others = _violations(tuple(roles), absent)
+    account = data.get("account")
+    others = _violations(tuple(roles), absent, new_permissions, account)
     violations += [each for each in others if not f"{each.field}.".startswith(known)]
     if violations:
         raise ValidationError(violations=tuple(violations))
-    return Declaration(roles=roles, absent=absent)
+    return Declaration(roles=roles, absent=absent, new_permissions=new_permissions, account=account)

@@ -1,10 +1,12 @@
 """The plan: what has to change to make an account as declared, and how that is shown."""
 
 import hashlib
-import itertools
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
 
 import attr
 
@@ -12,20 +14,26 @@ from arize_roles_async import Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.requests import is_several
 from arize_roles_async._values.text import type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, quote
+from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_rule, quote
+
+FORMAT_VERSION: Final = 1
+"""Of the JSON of a plan and of a result; another one breaks what reads it."""
 
 _FIELDS: Final = ("name", "description", "permissions")
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
+_WIDTH: Final = 80
+"""Characters of a description in one line of a plan."""
 
 
-def _content(role: Role | DeclaredRole) -> dict[str, Any]:
+def content(role: Role | DeclaredRole) -> dict[str, Any]:
+    """Return what a declaration says of a role, as JSON-ready data."""
     permissions = sorted({str(p) for p in role.permissions or ()})
     return {"name": role.name, "description": role.description or None, "permissions": permissions}
 
 
-def differing(before: Role | DeclaredRole | None, after: DeclaredRole) -> list[str]:
+def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) -> list[str]:
     """Return the fields in which a role is not as it is to be."""
-    old, new = _content(before) if before else {}, _content(after)
+    old, new = content(before) if before else {}, content(after)
     return [field for field in _FIELDS if old.get(field) != new[field]]
 
 
@@ -45,6 +53,16 @@ class Change:
         """What it does; a rename is an update."""
         return "create" if self.before is None else "delete" if self.after is None else "update"
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The permissions that only the role as it is to be has."""
+        return _only_in(self.after, self.before)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The permissions that only the role as it is has."""
+        return _only_in(self.before, self.after)
+
     def __str__(self) -> str:
         names = [quote(role.name) for role in (self.before, self.after) if role]
         return f"{self.action} {' -> '.join(dict.fromkeys(names))}"
@@ -54,10 +72,29 @@ class Change:
         return {
             "action": self.action,
             "id": self.before and self.before.id,
-            "before": self.before and _content(self.before),
-            "after": self.after and _content(self.after),
+            "before": self.before and content(self.before),
+            "after": self.after and content(self.after),
             "note": self.note,
         }
+
+
+def _only_in(
+    role: Role | DeclaredRole | None, other: Role | DeclaredRole | None
+) -> tuple[str, ...]:
+    held, also = ({str(p) for p in (each and each.permissions) or ()} for each in (role, other))
+    return tuple(sorted(held - also))
+
+
+def _place(change: Change) -> int:
+    """Return where a change stands in a plan, so that a run that stops leaves more, not less.
+
+    A permission that moves from one role to another is given before it is taken. Deletes make the
+    room that creates need where the account's plan is full, and take from nobody, as a role that
+    somebody holds cannot be deleted.
+    """
+    if change.action == "update":
+        return (3 if change.gives else 4) if change.takes else 0
+    return 1 if change.action == "delete" else 2
 
 
 @attr.frozen(kw_only=True)
@@ -65,42 +102,74 @@ class Plan:
     """What has to change to make an account as declared; `str` of it is a diff."""
 
     changes: tuple[Change, ...]
-    """In the order in which they are made: updates, deletes, creates, each by name."""
+    """In the order in which they are made, each group by name: updates that take no permission,
+    deletes, creates, updates that give and take, updates that only take."""
     unchanged: tuple[Role, ...]
     undeclared: tuple[Role, ...]
     """The custom roles that are not named; no change is to them."""
+    account: str | None = None
+    """The name of the account: a label, else the host that the client talks to, if any."""
+
+    @property
+    def removals(self) -> tuple[Change, ...]:
+        """The changes that delete a role or take a permission from it."""
+        return tuple(each for each in self.changes if each.action == "delete" or each.takes)
+
+    @property
+    def custom_roles(self) -> int:
+        """How many custom roles the account has before the changes."""
+        there = [change for change in self.changes if change.before is not None]
+        return len(there) + len(self.unchanged) + len(self.undeclared)
 
     @property
     def checksum(self) -> str:
-        """The same for plans that would do the same, on any machine: SHA-256, in hex."""
+        """The same for plans that would do the same to the same account: SHA-256, in hex."""
         changes = [{**change.to_dict(), "note": None} for change in self.changes]
-        return hashlib.sha256(json.dumps(changes, sort_keys=True).encode()).hexdigest()
+        data = json.dumps({"account": self.account, "changes": changes}, sort_keys=True)
+        return hashlib.sha256(data.encode()).hexdigest()
 
     def __str__(self) -> str:
-        actions = [change.action for change in self.changes]
-        counts = [f"{actions.count(a)} to {a}" for a in _SIGNS if a in actions] or ["no changes"]
-        lines = [line for change in self.changes for line in _lines(change)]
-        lines += [f"? {quote(role.name)} is not declared" for role in self.undeclared]
-        lines += [f"  {', '.join(counts)}; {len(self.unchanged)} as declared"]
-        return "\n".join([*lines, f"  checksum {self.checksum}"])
+        lines = [*self._head(), *(line.text for line in self._lines()), *self._foot()]
+        return "\n".join(lines)
 
     def to_markdown(self, limit: int = 65_000) -> str:
         """Return the text in a fence of Markdown, for a comment on a change.
 
         Args:
-            limit: The most characters. Lines that do not fit are left out and counted; the summary
-                and the checksum, about 140 characters, are always there.
+            limit: The most characters. Lines that do not fit are left out and counted at the top:
+                first long descriptions, then others, undeclared roles, permissions of updates and
+                creates, permissions of deletes, notes, and at last titles, those of deletes after
+                all others. The counts and the checksum, about 300 characters, are always there.
         """
-        *lines, summary, checksum = str(self).split("\n")
-        room = limit - len(summary + checksum) - 60  # The fence, and the line that counts.
-        sizes = itertools.accumulate(len(line) + 1 for line in lines)
-        kept = [line for line, size in zip(lines, sizes, strict=True) if size <= room]
-        more = [f"  {len(lines) - len(kept)} more lines"] if len(kept) < len(lines) else []
-        return "\n".join(["```diff", *kept, *more, summary, checksum, "```", ""])
+        head, lines, foot = self._head(), [*self._lines()], self._foot()
+        room = limit - len("\n".join(["```diff", *head, *foot, "```", ""]))
+        if sum(len(line.text) + 1 for line in lines) > room:
+            notice = f"  shortened: {{}} of {len(lines)} lines are left out"
+            kept = _most_important(lines, room - len(notice) - 10)
+            head.append(notice.format(len(lines) - len(kept)))
+            lines = kept
+        return "\n".join(["```diff", *head, *(line.text for line in lines), *foot, "```", ""])
+
+    def _head(self) -> list[str]:
+        return [] if self.account is None else [f"  account {quote(self.account)}"]
+
+    def _lines(self) -> "Iterator[_Line]":
+        for change in self.changes:
+            yield from _lines(change)
+        for role in self.undeclared:
+            yield _Line(f"? {quote(role.name)} is not declared", _UNDECLARED)
+
+    def _foot(self) -> list[str]:
+        actions = Counter[str](change.action for change in self.changes)
+        counts = [f"{actions[a]} to {a}" for a in _SIGNS if a in actions] or ["no changes"]
+        summary = f"  {', '.join(counts)}; {len(self.unchanged)} as declared"
+        return [summary, f"  checksum {self.checksum}"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data; roles that stay as they are appear by their names."""
         return {
+            "format_version": FORMAT_VERSION,
+            "account": self.account,
             "changes": [change.to_dict() for change in self.changes],
             "unchanged": [role.name for role in self.unchanged],
             "undeclared": [role.name for role in self.undeclared],
@@ -112,37 +181,84 @@ class Plan:
         return json.dumps(self.to_dict())
 
 
-def _lines(change: Change) -> Iterator[str]:
-    yield f"{_SIGNS[change.action]} {change}"
-    old, new = (_content(role) if role else {} for role in (change.before, change.after))
-    for sign, content, other in (("-", old, new), ("+", new, old)):
-        if content.get("description") and content["description"] != other.get("description"):
-            yield f"{sign}     description = {quote(content['description'])}"
-        only = {*content.get("permissions", ())} - {*other.get("permissions", ())}
-        yield from (f"{sign}     {quote(permission)}" for permission in sorted(only))
+# The order in which lines are kept where a plan has to be short.
+_DELETE, _TITLE, _NOTE, _OF_DELETE, _PERMISSION, _UNDECLARED, _DESCRIPTION, _LONG = range(8)
+
+
+@attr.frozen
+class _Line:
+    text: str
+    rank: int
+
+
+def _most_important(lines: Sequence[_Line], room: int) -> list[_Line]:
+    """Return the lines that fit into so many characters, the important ones first, in order."""
+    kept: list[int] = []
+    for index in sorted(range(len(lines)), key=lambda index: lines[index].rank):
+        room -= len(lines[index].text) + 1
+        if room < 0:
+            break
+        kept.append(index)
+    return [lines[index] for index in sorted(kept)]
+
+
+def _lines(change: Change) -> Iterator[_Line]:
+    is_delete = change.action == "delete"
+    yield _Line(f"{_SIGNS[change.action]} {change}", _DELETE if is_delete else _TITLE)
+    old, new = (role.description or "" if role else "" for role in (change.before, change.after))
+    for sign, text, other, only in (("-", old, new, change.takes), ("+", new, old, change.gives)):
+        if text and text != other:
+            yield from _described(f"{sign}     ", text)
+        for permission in only:
+            rank = _OF_DELETE if is_delete else _PERMISSION
+            yield _Line(f"{sign}     {quote(permission)}", rank)
     if change.note:
-        yield f"#     {change.note}"
+        yield _Line(f"#     {change.note}", _NOTE)
+
+
+def _described(begin: str, text: str) -> Iterator[_Line]:
+    # Each part ends after a space, if there is one.
+    parts = re.findall(rf"(?s).{{1,{_WIDTH}}}(?:(?<=\s)|\Z)|.{{1,{_WIDTH}}}", text)
+    if len(parts) == 1:
+        yield _Line(f"{begin}description = {quote(text)}", _DESCRIPTION)
+        return
+    yield _Line(f"{begin}description =", _DESCRIPTION)
+    yield from (_Line(f"{begin}    {quote(part)}", _LONG) for part in parts)
 
 
 class PlanError(ValidationError):
     """The declaration does not fit the account; nothing was changed. It holds every violation."""
 
 
-async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
-    """Return what has to change to make an account as declared; raises as `compare` does."""
-    _check_declaration(declaration)
-    return compare((await roles.list().all()).roles, declaration)
+async def plan(roles: RolesClient, declaration: Declaration, *, account: str | None = None) -> Plan:
+    """Return what has to change to make an account as declared; raises as `compare` does.
+
+    Args:
+        roles: A client of the account.
+        declaration: The roles that the account is to have.
+        account: A label of the account; the declaration's unless given, else the host that the
+            client talks to.
+    """
+    _check(declaration, account)
+    host = urlsplit(getattr(roles, "base_url", "")).netloc or None
+    label = account or declaration.account or host
+    return compare((await roles.list().all()).roles, declaration, account=label)
 
 
-def compare(roles: Iterable[Role], declaration: Declaration) -> Plan:
+def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | None = None) -> Plan:
     """Return what has to change to make an account of these roles (predefined too) as declared.
+
+    Args:
+        roles: Every role of the account.
+        declaration: The roles that the account is to have.
+        account: A label of the account; the declaration's unless given.
 
     Raises:
         ValidationError: An argument is not what its annotation says.
         PlanError: It does not fit the account: a role and a former name of it both exist, a name
             is a predefined role's, a permission is withheld, or not known and held by none.
     """
-    _check_declaration(declaration)
+    _check(declaration, account)
     if not is_several(roles):
         raise validation_error(("roles", f"must be an iterable of roles, not {type_name(roles)}"))
     given = cast("tuple[Role, ...]", tuple(roles))
@@ -167,23 +283,27 @@ def compare(roles: Iterable[Role], declaration: Declaration) -> Plan:
         raise PlanError(violations=tuple(violations))
     matched = {role.name for role, _ in pairs if role}
     others = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
-    alike = {key: role for role in others for key in _likeness(role)}
+    updates = [Change(before=r, after=d) for r, d in pairs if r and differing(r, d)]
+    alike = _alike(others, updates)
+    changes = (
+        *updates,
+        *(Change(before=role, after=None) for role in deleted),
+        *(Change(before=None, after=d, note=_note(d, alike, absent)) for r, d in pairs if not r),
+    )
     return Plan(
-        changes=(
-            *(Change(before=r, after=d) for r, d in pairs if r and differing(r, d)),
-            *(Change(before=role, after=None) for role in deleted),
-            # Last: where the account is at its plan's limit, the deletes make room for them.
-            *(Change(before=r, after=d, note=_note(d, alike, absent)) for r, d in pairs if not r),
-        ),
+        changes=tuple(sorted(changes, key=_place)),
         unchanged=tuple(r for r, d in pairs if r and not differing(r, d)),
         undeclared=tuple(role for role in others if role.name not in absent),
+        account=account or declaration.account,
     )
 
 
-def _check_declaration(declaration: object) -> None:
+def _check(declaration: object, account: object) -> None:
     if not isinstance(declaration, Declaration):
-        message = f"must be a Declaration, not {type_name(declaration)}"
-        raise validation_error(("declaration", message))
+        wrong = f"must be a Declaration, not {type_name(declaration)}"
+        raise validation_error(("declaration", wrong))
+    if account is not None and (message := label_rule(account)):
+        raise validation_error(("account", message))
 
 
 def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
@@ -194,26 +314,90 @@ def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
             yield Violation(path, f"permissions of {quote(role.name)} are hidden without ROLE_READ")
 
 
-def _likeness(role: Role | DeclaredRole) -> tuple[str, str]:
-    return "".join(role.name.split()).casefold(), str(_content(role)["permissions"])
+_Alike = Mapping[tuple[str, object], list[Role]]
 
 
-def _note(new: DeclaredRole, alike: Mapping[str, Role], absent: Container[str]) -> str | None:
-    for role in (alike[key] for key in _likeness(new) if key in alike):
-        old, instead = quote(role.name), " instead of absent" if role.name in absent else ""
+def _alike(undeclared: Iterable[Role], updates: Iterable[Change]) -> _Alike:
+    """Return the roles that a new role may have been, by the ways in which it may be like them."""
+    alike: defaultdict[tuple[str, object], list[Role]] = defaultdict(list)
+    for role in undeclared:
+        alike["name", _folded(role)].append(role)
+        alike["permissions", _held(role)].append(role)
+    for change in updates:
+        if (
+            change.before
+            and change.after
+            and change.takes
+            and change.before.name == change.after.name
+        ):
+            alike["lost", _held(change.before)].append(change.before)
+    return alike
+
+
+def _folded(role: Role | DeclaredRole) -> str:
+    return "".join(role.name.split()).casefold()
+
+
+def _held(role: Role | DeclaredRole) -> str:
+    return str(content(role)["permissions"])
+
+
+def _note(new: DeclaredRole, alike: _Alike, absent: Container[str]) -> str | None:
+    if lost := alike.get(("lost", _held(new))):
+        old = quote(lost[0].name)
+        return (
+            f"has the permissions that {old} has now and is to lose; if it is {old} renamed, that "
+            f"takes two runs: previously = [{old}] here, and then {old} anew"
+        )
+    found = alike.get(("name", _folded(new)), [])
+    # Many roles hold one permission, and several the same ones, without having been one another.
+    if not found and len(new.permissions) > 1:
+        found = alike.get(("permissions", _held(new)), [])
+        found = found if len(found) == 1 else []
+    for other in found:
+        old, instead = quote(other.name), " instead of absent" if other.name in absent else ""
         return f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
     return None
 
 
-async def export(client: RolesClient) -> Declaration:
+@attr.frozen(kw_only=True)
+class Export:
+    """An account's custom roles as a declaration."""
+
+    declaration: Declaration
+    left_out: tuple[Violation, ...] = ()
+    """The rules that some roles break, which the declaration therefore does not name."""
+
+    def to_toml(self) -> str:
+        """Return the declaration as a file, with a comment for each rule that a role breaks."""
+        notes = [f"# left out: {quote(violation)}\n" for violation in self.left_out]
+        return "\n".join(filter(None, ["".join(notes), self.declaration.to_toml()]))
+
+
+async def export(client: RolesClient) -> Export:
     """Return a declaration of an account's custom roles, found in one walk.
+
+    Roles that a declaration may not hold, as a name or their permissions break a rule, are left
+    out of it and named beside it. An account that has them can still be declared: what a
+    declaration does not name is left alone.
 
     Raises:
         PlanError: The permissions of a role are withheld.
-        ValidationError: A role breaks a rule of `Declaration`; `apply` could not make it.
         RolesError: As from the walk.
     """
     roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
     if violations := tuple(_refusals("roles", roles)):
         raise PlanError(violations=violations)
-    return Declaration(roles=[DeclaredRole(**{f: getattr(r, f) for f in _FIELDS}) for r in roles])
+    declared: list[DeclaredRole] = []
+    left_out: list[Violation] = []
+    for role in roles:
+        each = DeclaredRole(
+            name=role.name, description=role.description, permissions=role.permissions or ()
+        )
+        try:
+            Declaration(roles=[each])
+        except ValidationError as error:
+            left_out += error.violations
+        else:
+            declared.append(each)
+    return Export(declaration=Declaration(roles=declared), left_out=tuple(left_out))

@@ -2,7 +2,9 @@
 
 import base64
 from collections.abc import Iterable
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -11,6 +13,8 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async.as_code import Declaration, DeclaredRole
 from arize_roles_fake import FakeAccount, Reply
 from tests.support.clients import account_at_noon
+
+READS: Final = ("list", "get")
 
 
 class Withholding(FakeAccount):
@@ -31,6 +35,21 @@ class Withholding(FakeAccount):
         return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
 
 
+class Gateway(FakeAccount):
+    """An account behind a gateway that answers a change that was made with a page of its own."""
+
+    status = 404
+
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        if request.method == "GET":
+            return reply
+        headers = {"Content-Type": "text/html"}
+        return msgspec.structs.replace(
+            reply, status=self.status, headers=headers, body=b"<html>No.</html>"
+        )
+
+
 def account_of(
     *roles: str, predefined: bool = False, max_custom_roles: int | None = None
 ) -> FakeAccount:
@@ -44,6 +63,27 @@ def account_of(
 def role_id(name: str) -> str:
     """Return an ID that is no secret's draw, for texts and checksums that are literal."""
     return base64.b64encode(f"Role:{name}".encode()).decode()
+
+
+def change(account: FakeAccount, name: str, /, **fields: Any) -> None:  # noqa: ANN401
+    """Change a role by its name, as somebody else who uses the account."""
+    _send(account, "PATCH", name, msgspec.json.encode(fields))
+
+
+def remove(account: FakeAccount, name: str) -> None:
+    """Delete a role by its name, as somebody else who uses the account."""
+    _send(account, "DELETE", name, None)
+
+
+def _send(account: FakeAccount, method: str, name: str, body: bytes | None) -> None:
+    role = account.role(name)
+    assert role is not None
+    headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
+    target = f"/v2/roles/{quote(role.id, safe='')}"
+    reply = FakeAccount.handle(
+        account, Request(method=method, target=target, headers=headers, body=body)
+    )
+    assert reply.status < HTTPStatus.BAD_REQUEST
 
 
 def declared(
@@ -69,4 +109,4 @@ def contents(account: FakeAccount) -> dict[str, tuple[str | None, frozenset[str]
 
 def changes(account: FakeAccount) -> list[tuple[str, dict[str, Any]]]:
     """Return what an account was asked to change, and how."""
-    return [(c.operation, dict(c.arguments)) for c in account.calls if c.operation != "list"]
+    return [(c.operation, dict(c.arguments)) for c in account.calls if c.operation not in READS]

@@ -46,4 +46,9 @@ def declarations(
                 previously=former,
             )
         )
-    return Declaration(roles=roles, absent=absent)
+    return Declaration(
+        roles=roles,
+        absent=absent,
+        account=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
+        new_permissions=draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"]), max_size=2)),
+    )

@@ -1,8 +1,11 @@
 """How a plan is made, and what is told where it cannot be."""
 
 import asyncio
+import contextlib
 import copy
+import json
 import pickle
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import attrs
@@ -11,32 +14,43 @@ import pytest
 from arize_roles_async import (
     ConflictError,
     ForbiddenError,
+    InvalidResponseError,
+    NotFoundError,
     OutcomeUnknownError,
     Permission,
+    RateLimitError,
     RetryPolicy,
     Role,
     RolesConnectionError,
+    RolesError,
+    ServerError,
+    StatusError,
     ValidationError,
 )
 from arize_roles_async.as_code import (
     ApplyError,
+    ApplyResult,
     Change,
     Declaration,
     DeclaredRole,
     Plan,
     PlanError,
     StalePlanError,
+    TooManyRemovalsError,
     apply,
     plan,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.as_code.accounts import (
+    Gateway,
     Withholding,
     account_of,
+    change,
     changes,
     contents,
     declaration,
     declared,
+    remove,
     role_id,
 )
 from tests.support.clients import Connect, both_clients
@@ -65,7 +79,7 @@ def mixed_account() -> FakeAccount:
 class TestMaking:
     @both_clients
     async def test_all(self, connect: Connect) -> None:
-        """The account is as declared; one walk and a request a change were made, in order."""
+        """The account is as declared, and each role was read before it was changed or deleted."""
         account = mixed_account()
         async with connect(account) as roles:
             made = await apply(roles, MIXED)
@@ -78,7 +92,7 @@ class TestMaking:
             "Undeclared": (None, HELD),
         }
         assert again.changes == ()
-        assert [str(change) for change in made.changes] == [
+        assert [str(change) for change in made.made] == [
             'update "B old" -> "B"',
             'update "C"',
             'delete "D"',
@@ -86,7 +100,9 @@ class TestMaking:
             'create "New"',
         ]
         assert [call.operation for call in account.calls] == [
-            *("list", "update", "update", "delete", "delete", "create", "list")
+            "list",
+            *("get", "update", "get", "update", "get", "delete", "get", "delete"),
+            *("create", "list"),
         ]
 
     async def test_fields(self) -> None:
@@ -176,7 +192,7 @@ class TestMaking:
             ('create "New"', 5),
         ]
 
-    @pytest.mark.parametrize("name", ["on_plan", "on_change"])
+    @pytest.mark.parametrize("name", ["on_plan", "on_change", "on_result", "stop"])
     async def test_no_callback(self, name: str) -> None:
         """What cannot be called, or has to be awaited, is refused before anything is asked."""
 
@@ -303,13 +319,13 @@ class TestFailing:
         account = mixed_account()
         account.fail("delete", 403)
         error = await failure(account)
-        assert texts(error.made) == ['update "B old" -> "B"', 'update "C"']
-        assert str(error.failed) == 'delete "D"'
-        assert texts(error.not_reached) == ['delete "E"', 'create "New"']
-        assert error.may_have_been_made is False
+        assert texts(error.result.made) == ['update "B old" -> "B"', 'update "C"']
+        assert str(error.result.failed) == 'delete "D"'
+        assert texts(error.result.not_reached) == ['delete "E"', 'create "New"']
+        assert error.result.may_have_been_made is False
         assert isinstance(error.__cause__, ForbiddenError)
         assert str(error) == (
-            f'delete "D" was not made: {error.__cause__}; made before: 2; '
+            f'made: 2 of 5, not reached: 2; delete "D" was not made: {error.__cause__}; '
             'not reached: delete "E", create "New"'
         )
         assert [operation for operation, _ in changes(account)] == ["update", "update", "delete"]
@@ -320,10 +336,11 @@ class TestFailing:
         account.bind("E", user="ada", resource="space")
         error = await failure(account)
         assert str(error).startswith(
-            'delete "E" was not made, as the role is still bound to users: '
+            'made: 3 of 5, not reached: 1; delete "E" was not made: '
+            "the role is still bound to users: "
         )
-        assert str(error).endswith('; made before: 3; not reached: create "New"')
-        assert error.may_have_been_made is False
+        assert str(error).endswith('; not reached: create "New"')
+        assert error.result.may_have_been_made is False
         assert isinstance(error.__cause__, ConflictError)
         account.unbind("E", user="ada", resource="space")
         await apply(FakeRolesClient(account), MIXED)
@@ -334,8 +351,9 @@ class TestFailing:
         account = mixed_account()
         account.fail("create", 409)
         error = await failure(account)
-        assert str(error).startswith(f'create "New" was not made: {error.__cause__}; ')
-        assert str(error).endswith("; made before: 4; not reached: none")
+        assert str(error) == (
+            f'made: 4 of 5, not reached: 0; create "New" was not made: {error.__cause__}'
+        )
 
     @pytest.mark.parametrize("when", ["before", "after"])
     async def test_unknown(self, when: When) -> None:
@@ -343,9 +361,11 @@ class TestFailing:
         account = mixed_account()
         account.fail("update", "lost", when=when)
         error = await failure(account)
-        assert str(error).startswith('update "B old" -> "B" may have been made: ')
-        assert error.may_have_been_made is True
-        assert error.made == ()
+        assert str(error).startswith(
+            'made: 0 of 5, not reached: 4; update "B old" -> "B" may have been made: '
+        )
+        assert error.result.may_have_been_made is True
+        assert error.result.made == ()
         assert isinstance(error.__cause__, OutcomeUnknownError)
         await apply(FakeRolesClient(account), MIXED)
         assert set(contents(account)) == {"B", "C", "New", "Same", "Undeclared"}
@@ -355,7 +375,7 @@ class TestFailing:
         account = mixed_account()
         account.fail("update", "refused")
         error = await failure(account)
-        assert error.may_have_been_made is False
+        assert error.result.may_have_been_made is False
 
     @pytest.mark.parametrize(
         ("other", "named"),
@@ -381,25 +401,309 @@ class TestFailing:
                 return attrs.evolve(await super().update(**fields), **other)
 
         account = account_of("Old")
-        with pytest.raises(ApplyError, match=r"^(create|update) .* may have been made: ") as caught:
+        with pytest.raises(ApplyError, match=r"(create|update) .* may have been made: ") as caught:
             await apply(Contradicting(account), wanted)
-        assert caught.value.may_have_been_made is True
+        assert caught.value.result.may_have_been_made is True
         assert str(caught.value.__cause__) == f"the answer has a different {named}"
 
     async def test_bare(self) -> None:
         """An error that is made by hand tells of no change."""
         error = ApplyError("No.")
-        assert (error.made, error.failed, error.not_reached) == ((), None, ())
-        assert error.may_have_been_made is False
+        assert (error.result.made, error.result.failed, error.result.not_reached) == ((), None, ())
+        assert error.result.may_have_been_made is False
 
     async def test_long(self) -> None:
-        """However much was not reached, the message is one line of 1,500 characters."""
+        """A message that is cut to one line of 1,500 characters begins with the counts."""
         account = account_of()
         account.fail("create", 403)
         error = await failure(account, declaration(*(f"Role {n}" for n in range(1_000))))
         assert len(str(error)) == 1_500
         assert "\n" not in str(error)
-        assert len(error.not_reached) == 999
+        assert str(error).startswith("made: 0 of 1000, not reached: 999; ")
+        assert len(error.result.not_reached) == 999
+
+
+class TestMeanwhile:
+    """Somebody else changes a role between the plan and its change."""
+
+    async def stopped(
+        self, account: FakeAccount, wanted: Declaration, meddle: Callable[[], None]
+    ) -> ApplyError:
+        with pytest.raises(ApplyError) as caught:
+            await apply(FakeRolesClient(account), wanted, on_plan=lambda _: meddle())
+        assert isinstance(caught.value.__cause__, StalePlanError)
+        assert caught.value.result.may_have_been_made is False
+        return caught.value
+
+    @both_clients
+    async def test_renamed(self, connect: Connect) -> None:
+        """A role that was renamed and got more rights is not deleted for its old name."""
+        account = account_of("A", "Temp Analyst")
+        wanted = declaration(declared("A", permissions=WIDER), "New", absent=["Temp Analyst"])
+
+        def rename(_: Change) -> None:
+            change(
+                account,
+                "Temp Analyst",
+                name="Incident Responders",
+                permissions=["ROLE_READ", "ROLE_DELETE"],
+            )
+
+        async with connect(account) as roles:
+            with pytest.raises(ApplyError) as caught:
+                await apply(roles, wanted, on_change=rename)
+        result = caught.value.result
+        assert texts(result.made) == ['update "A"']
+        assert str(result.failed) == 'delete "Temp Analyst"'
+        assert texts(result.not_reached) == ['create "New"']
+        assert str(caught.value) == (
+            'made: 1 of 3, not reached: 1; delete "Temp Analyst" was not made: '
+            '"Temp Analyst" was changed meanwhile: its name is "Incident Responders", '
+            'it gained ROLE_DELETE; not reached: create "New"'
+        )
+        assert set(contents(account)) == {"A", "Incident Responders"}
+
+    async def test_gained(self) -> None:
+        """A permission that somebody else gave is not taken away."""
+        account = account_of("A")
+        error = await self.stopped(
+            account,
+            declaration(declared("A", permissions=WIDER)),
+            lambda: change(account, "A", permissions=["ROLE_READ", "TAG_READ"]),
+        )
+        assert str(error) == (
+            'made: 0 of 1, not reached: 0; update "A" was not made: '
+            '"A" was changed meanwhile: it gained TAG_READ'
+        )
+        assert contents(account) == {"A": (None, frozenset({"ROLE_READ", "TAG_READ"}))}
+
+    async def test_lost(self) -> None:
+        """One that somebody else took is not given back, and their description stays."""
+        account = account_of()
+        account.add_role("A", ["ROLE_READ", "TAG_READ"], description="Old")
+        error = await self.stopped(
+            account,
+            declaration(declared("A", permissions=["ROLE_READ", "TAG_READ", "DATASET_READ"])),
+            lambda: change(account, "A", permissions=["ROLE_READ"], description="Theirs."),
+        )
+        assert str(error).endswith(
+            '"A" was changed meanwhile: it lost TAG_READ, its description is "Theirs."'
+        )
+        assert contents(account) == {"A": ("Theirs.", HELD)}
+
+    async def test_gone(self) -> None:
+        """A role that somebody else deleted is not updated."""
+        account = account_of("A")
+        wanted = declaration(declared("A", permissions=WIDER))
+        error = await self.stopped(account, wanted, lambda: remove(account, "A"))
+        assert str(error).endswith('update "A" was not made: "A" was deleted meanwhile')
+
+    async def test_deleted(self) -> None:
+        """A delete that somebody else made first is done."""
+        account = account_of("A", "B")
+        result = await apply(
+            FakeRolesClient(account),
+            declaration("C", absent=["A", "B"]),
+            on_plan=lambda _: remove(account, "A"),
+        )
+        assert texts(result.made) == ['delete "A"', 'delete "B"', 'create "C"']
+        assert set(contents(account)) == {"C"}
+
+    async def test_deleted_late(self) -> None:
+        """It is done as well where they make it after the role was read."""
+
+        class Late(FakeRolesClient):
+            async def delete(self, **role: Any) -> None:  # noqa: ANN401
+                remove(account, "A")
+                await super().delete(**role)
+
+        account = account_of("A")
+        result = await apply(Late(account), declaration(absent=["A"]))
+        assert texts(result.made) == ['delete "A"']
+
+    @pytest.mark.parametrize(
+        ("cause", "is_made"), [(NotFoundError("Gone."), True), (RolesConnectionError("No."), False)]
+    )
+    async def test_deleted_by_whom(self, cause: RolesError, *, is_made: bool) -> None:
+        """It is done where the role is not there afterwards, whoever deleted it."""
+
+        class Unknown(FakeRolesClient):
+            async def delete(self, **_: Any) -> None:  # noqa: ANN401
+                raise OutcomeUnknownError("Perhaps.") from cause
+
+        ended: list[ApplyResult] = []
+        with contextlib.suppress(ApplyError):
+            await apply(Unknown(account_of("A")), declaration(absent=["A"]), on_result=ended.append)
+        assert [len(ended[0].made), ended[0].may_have_been_made] == [is_made, not is_made]
+
+    async def test_made(self) -> None:
+        """An update that somebody else made first is done, and is not sent again."""
+        account = account_of("A")
+        result = await apply(
+            FakeRolesClient(account),
+            declaration(declared("A", permissions=WIDER)),
+            on_plan=lambda _: change(account, "A", permissions=[*WIDER]),
+        )
+        assert texts(result.made) == ['update "A"']
+        assert len(account.calls_of("update")) == 1
+
+    async def test_unread(self) -> None:
+        """A role that cannot be read is not changed."""
+        account = mixed_account()
+        account.fail("get", 403)
+        error = await failure(account)
+        assert str(error.result.failed) == 'update "B old" -> "B"'
+        assert error.result.may_have_been_made is False
+        assert changes(account) == []
+
+
+class TestOrder:
+    MOVE: Final = declaration(
+        declared("From", permissions=["TAG_READ"]), declared("To", permissions=WIDER)
+    )
+
+    @pytest.mark.parametrize("count", [0, 1])
+    async def test_moved(self, count: int) -> None:
+        """A permission that moves is held by a role wherever the run stops."""
+        account = account_of()
+        account.add_role("From", ["TAG_READ", "DATASET_READ"])
+        account.add_role("To", ["ROLE_READ"])
+        account.fail("update", 403, after=count)
+        await failure(account, self.MOVE)
+        held = {str(p) for role in account.roles for p in role.permissions or ()}
+        assert "DATASET_READ" in held
+
+    async def test_new_permission(self) -> None:
+        """A permission newer than the library outlives a run that fails to create its holder."""
+        account = account_of()
+        account.add_role("From", ["NEW_READ", "ROLE_READ"])
+        wanted = declaration("From", declared("To", permissions=["NEW_READ"]))
+        account.fail("create", 403)
+        await failure(account, wanted)
+        await apply(FakeRolesClient(account), wanted)
+        assert contents(account) == {"From": (None, HELD), "To": (None, frozenset({"NEW_READ"}))}
+
+
+class TestGateway:
+    @both_clients
+    @pytest.mark.parametrize("status", [401, 403, 404, 409])
+    async def test_page(self, connect: Connect, status: int) -> None:
+        """After an answer that is not the service's own word, the change may have been made."""
+        account = Gateway(predefined=False)
+        account.status = status
+        account.add_role("A", ["ROLE_READ"])
+        async with connect(account) as roles:
+            with pytest.raises(ApplyError) as caught:
+                await apply(roles, declaration(declared("A", permissions=WIDER)))
+        assert caught.value.result.may_have_been_made is True
+        assert contents(account) == {"A": (None, WIDER)}
+
+    @pytest.mark.parametrize(
+        ("error", "may_be"),
+        [
+            (ForbiddenError("No.", status=403, from_service=True), False),
+            (ForbiddenError("No.", status=403), True),
+            (StatusError("No.", status=404), True),
+            (ServerError("No.", status=503, from_service=True), True),
+            (RateLimitError("No.", status=429), False),
+            (RolesConnectionError("No."), False),
+            (OutcomeUnknownError("No."), True),
+            (InvalidResponseError("No."), True),
+        ],
+    )
+    async def test_error(self, error: RolesError, *, may_be: bool) -> None:
+        """Only a refusal, or a request that was not sent, leaves a change unmade for certain."""
+
+        class Failing(FakeRolesClient):
+            async def create(self, **_: Any) -> Role:  # noqa: ANN401
+                raise error
+
+        with pytest.raises(ApplyError) as caught:
+            await apply(Failing(account_of()), declaration("A"))
+        assert caught.value.result.may_have_been_made is may_be
+
+
+def many(count: int) -> FakeAccount:
+    account = account_of()
+    for n in range(count):
+        account.add_role(f"Role {n}", ["ROLE_READ", "TAG_READ"])
+    return account
+
+
+def stripped(count: int, *, deleted: int = 0) -> Declaration:
+    """Return what takes a permission from so many roles of `many`, and deletes as many others."""
+    names = [f"Role {n}" for n in range(count + deleted)]
+    return declaration(*names[:count], absent=names[count:])
+
+
+class TestRemovals:
+    async def refused(
+        self,
+        account: FakeAccount,
+        wanted: Declaration,
+        **options: Any,  # noqa: ANN401
+    ) -> str | None:
+        try:
+            await apply(FakeRolesClient(account), wanted, **options)
+        except TooManyRemovalsError as error:
+            assert changes(account) == []
+            return str(error)
+        return None
+
+    async def test_mass(self) -> None:
+        """More than 30 % of the roles are not stripped, and the error says how to go on."""
+        assert await self.refused(many(60), stripped(60)) == (
+            "nothing was changed, as 60 of 60 custom roles would be deleted or lose permissions, "
+            "and at most 30% may: expect the plan that was reviewed (--checksum), or allow more "
+            "(--max-removals)"
+        )
+
+    @pytest.mark.parametrize(
+        ("there", "wanted", "options", "is_refused"),
+        [
+            (10, stripped(3), {}, False),
+            (10, stripped(4), {}, True),
+            (10, stripped(2, deleted=2), {}, True),
+            (9, stripped(9), {}, False),
+            (10, stripped(4), {"max_removals": "40%"}, False),
+            (10, stripped(5), {"max_removals": "40%"}, True),
+            (10, stripped(10), {"max_removals": "100%"}, False),
+            (10, stripped(4), {"max_removals": 4}, False),
+            (10, stripped(4), {"max_removals": "4"}, False),
+            (10, stripped(4), {"max_removals": 3}, True),
+            (5, stripped(1), {"max_removals": 0}, True),
+            (5, stripped(1), {"max_removals": "10%"}, True),
+        ],
+    )
+    async def test_limit(
+        self, there: int, wanted: Declaration, options: dict[str, Any], *, is_refused: bool
+    ) -> None:
+        """The limit is a number or a share, and 30 % of ten or more roles unless given."""
+        assert (await self.refused(many(there), wanted, **options) is not None) is is_refused
+
+    async def test_given(self) -> None:
+        """Giving permissions and making roles has no limit."""
+        account = many(20)
+        wider = ["ROLE_READ", "TAG_READ", "TAG_CREATE"]
+        given = [declared(f"Role {n}", permissions=wider) for n in range(20)]
+        await apply(FakeRolesClient(account), declaration(*given, "New"))
+        assert len(changes(account)) == 21
+
+    async def test_reviewed(self) -> None:
+        """Nor has a plan that was reviewed."""
+        account = many(20)
+        roles = FakeRolesClient(account)
+        reviewed = await plan(roles, stripped(20))
+        await apply(roles, stripped(20), expected=reviewed.checksum)
+        assert len(changes(account)) == 20
+
+    @pytest.mark.parametrize("wrong", [-1, True, 0.3, "", "30 %", "all", "٣%"])
+    async def test_wrong(self, wrong: Any) -> None:  # noqa: ANN401
+        """Another limit is refused before anything is asked."""
+        account = many(1)
+        with pytest.raises(ValidationError, match=r"^max_removals: must be a number, or a share "):
+            await apply(FakeRolesClient(account), Declaration(), max_removals=wrong)
+        assert account.calls == ()
 
 
 class Stop(BaseException):
@@ -453,6 +757,93 @@ class TestStopping:
         assert len(changes(account)) <= 2
         assert contents(account).keys() >= {"B", "D", "E", "Undeclared"}
 
+    @pytest.mark.parametrize("count", range(1, 9))
+    async def test_asked(self, count: int) -> None:
+        """A run that is asked to stop ends before its next request, and says how far it came."""
+        account = mixed_account()
+        ended: list[ApplyResult] = []
+
+        def stop() -> bool:
+            return account.calls_in_all >= count
+
+        with pytest.raises(ApplyError) as caught:
+            await apply(FakeRolesClient(account), MIXED, on_result=ended.append, stop=stop)
+        result = caught.value.result
+        assert account.calls_in_all == count
+        assert len(changes(account)) == len(result.made)
+        assert result.failed is None
+        assert len(result.not_reached) == 5 - len(result.made)
+        assert ended == [result]
+        assert str(caught.value).startswith(
+            f"made: {len(result.made)} of 5, not reached: {len(result.not_reached)}; "
+            "it was stopped; not reached: "
+        )
+
+    async def test_asked_late(self) -> None:
+        """A run that is asked to stop during its last request has made every change."""
+        account = account_of()
+        result = await apply(
+            FakeRolesClient(account),
+            declaration("A"),
+            stop=lambda: bool(account.calls_of("create")),
+        )
+        assert texts(result.made) == ['create "A"']
+
+    @pytest.mark.parametrize(("operation", "may_be"), [("get", False), ("update", True)])
+    async def test_cancelled_result(
+        self, operation: Literal["get", "update"], *, may_be: bool
+    ) -> None:
+        """The result of a run that is cancelled says what may have been made."""
+        account = mixed_account()
+        ended: list[ApplyResult] = []
+        task: asyncio.Task[ApplyResult]
+
+        class Cancelling(FakeRolesClient):
+            async def get(self, **role: Any) -> Role:  # noqa: ANN401
+                if operation == "get":
+                    task.cancel()
+                    await asyncio.sleep(0)
+                return await super().get(**role)
+
+            async def update(self, **_: Any) -> Role:  # noqa: ANN401
+                task.cancel()
+                await asyncio.sleep(0)
+                pytest.fail("it was not cancelled")
+
+        task = asyncio.ensure_future(apply(Cancelling(account), MIXED, on_result=ended.append))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (result,) = ended
+        assert str(result.failed) == 'update "B old" -> "B"'
+        assert result.may_have_been_made is may_be
+        assert result.reason == "it was ended by CancelledError"
+        assert len(result.not_reached) == 4
+
+
+class TestResult:
+    async def test_json(self) -> None:
+        """The JSON of a result says what was made, what failed and what was not reached."""
+        account = mixed_account()
+        account.fail("delete", 403)
+        data = json.loads((await failure(account)).result.to_json())
+        assert list(data) == [
+            *("format_version", "account", "checksum", "made", "failed"),
+            *("may_have_been_made", "not_reached", "reason"),
+        ]
+        assert data["format_version"] == 1
+        assert [each["action"] for each in data["made"]] == ["update", "update"]
+        assert data["failed"]["before"]["name"] == "D"
+        assert [each["action"] for each in data["not_reached"]] == ["delete", "create"]
+        assert "403" in data["reason"]
+
+    async def test_done(self) -> None:
+        """The result of a whole run has every change, and no reason."""
+        result = await apply(FakeRolesClient(mixed_account()), MIXED)
+        assert result.made == result.plan.changes
+        assert str(result) == "made: 5 of 5, not reached: 0"
+        assert result.to_dict()["reason"] is None
+        assert pickle.loads(pickle.dumps(result)) == result  # noqa: S301 - our own
+
 
 @both_clients
 async def test_plan_sends_nothing(connect: Connect) -> None:
@@ -464,4 +855,4 @@ async def test_plan_sends_nothing(connect: Connect) -> None:
         assert len((await plan(roles, MIXED)).changes) == 5
         with pytest.raises(ApplyError):  # The control: here one was sent, and it failed.
             await apply(roles, MIXED)
-    assert [call.operation for call in account.calls] == ["list", "list", "update"]
+    assert [call.operation for call in account.calls] == ["list", "list", "get", "update"]

@@ -68,6 +68,30 @@ class TestReading:
         assert violation.field == 'roles."A".permissions'
         assert violation.message.startswith("'NEW_READ' is no")
 
+    def test_new_permissions(self) -> None:
+        """A permission that the file calls new is no typing error."""
+        text = 'new_permissions = ["NEW_READ"]\n[roles.A]\npermissions = ["NEW_READ", "RAED"]'
+        declared = loads(text)
+        ((violation),) = declared.unknown_permissions()
+        assert violation.message.startswith("'RAED' is not a known permission; ")
+
+    def test_account(self) -> None:
+        """A file may have a label of its account."""
+        assert loads('account = "staging"').account == "staging"
+
+    def test_many_unknown(self) -> None:
+        """Of very many unknown permissions only some get a suggestion, as each takes time."""
+        roles = [
+            DeclaredRole(name=f"Role {n:02}", permissions=[f"NO_{n}_{m}" for m in range(9)])
+            for n in range(30)
+        ]
+        found = [v.message for v in Declaration(roles=roles).unknown_permissions()]
+        assert len(found) == 30
+        assert sum("did you mean" in message for message in found) == 20
+        assert found[0].count("did you mean") == 5
+        assert "; and 4 more" in found[0]
+        assert found[29].startswith('9 not known, such as "NO_29_0"')
+
     def test_load(self, tmp_path: Path) -> None:
         """A file is UTF-8, with or without a mark, whatever its line ends."""
         path = tmp_path / "roles.toml"
@@ -76,11 +100,15 @@ class TestReading:
 
     def test_unreadable(self, tmp_path: Path) -> None:
         """A file that is not there or not UTF-8 is a ValidationError, with its cause."""
-        with pytest.raises(ValidationError, match=r"file: is unreadable: .*No such file") as caught:
+        with pytest.raises(
+            ValidationError, match=r"none\.toml: is unreadable: .*No such file"
+        ) as caught:
             load(tmp_path / "none.toml")
         assert isinstance(caught.value.__cause__, FileNotFoundError)
         (tmp_path / "latin.toml").write_bytes(b'absent = ["\xe9"]')
-        with pytest.raises(ValidationError, match="file: is unreadable: 'utf-8' codec can't"):
+        with pytest.raises(
+            ValidationError, match=r"latin\.toml: is unreadable: 'utf-8' codec can't"
+        ):
             load(tmp_path / "latin.toml")
 
     def test_in_python(self) -> None:
@@ -127,7 +155,7 @@ class TestRefusing:
             previously = ["Former"]
         """
         assert violations(text) == [
-            ('"extra"', "is not a key here; the keys are absent, roles"),
+            ('"extra"', "is not a key here; the keys are account, new_permissions, absent, roles"),
             (
                 'roles."AI Engineer"."permission"',
                 "is not a key here; the keys are description, previously, permissions",
@@ -160,11 +188,33 @@ class TestRefusing:
         what = {5: "int", None: "None", b"": "bytes"}[text]
         assert violations(text) == [("file", f"must be a text, not {what}")]
 
-    @pytest.mark.parametrize("path", ["no/such/file", "a\0b", 5])
-    def test_unreadable(self, path: Any) -> None:  # noqa: ANN401 - whatever was given
+    @pytest.mark.parametrize(
+        ("path", "named"), [("no/such/file", "no/such/file"), ("a\0b", '"a\\u0000b"'), (5, "5")]
+    )
+    def test_unreadable(self, path: Any, named: str) -> None:  # noqa: ANN401 - whatever was given
         """So is what is not the path of a file."""
-        with pytest.raises(ValidationError, match=r"^file: is unreadable: "):
+        with pytest.raises(ValidationError) as caught:
             load(path)
+        assert str(caught.value).startswith(f"{named}: is unreadable: ")
+
+    def test_name(self, tmp_path: Path) -> None:
+        """The error of a file that is not TOML names the file."""
+        (tmp_path / "a.toml").write_text("roles = ~")
+        with pytest.raises(ValidationError, match=r"a\.toml: is not valid TOML: "):
+            load(tmp_path / "a.toml")
+
+    @pytest.mark.parametrize(
+        ("text", "field"),
+        [
+            ("account = 5", "account"),
+            ('account = ""', "account"),
+            ("new_permissions = [5]", "new_permissions"),
+            ('new_permissions = "NEW_READ"', "new_permissions"),
+        ],
+    )
+    def test_top(self, text: str, field: str) -> None:
+        """A label is a text, and new permissions are an array of them."""
+        assert [found for found, _ in violations(text)] == [field]
 
     @pytest.mark.parametrize(
         ("given", "message"),
@@ -262,8 +312,16 @@ class TestWriting:
                 ),
             ],
             absent=["Old", "Gone"],
+            new_permissions=["NEW_READ"],
+            account="staging",
         )
         assert declared.to_toml() == (
+            'account = "staging"\n'
+            "\n"
+            "new_permissions = [\n"
+            '    "NEW_READ",\n'
+            "]\n"
+            "\n"
             "absent = [\n"
             '    "Gone",\n'
             '    "Old",\n'

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,8 +24,10 @@ from arize_roles_async.as_code import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
 from tests.as_code.accounts import Withholding, account_of, declaration, declared, role_id
+from tests.support.clients import over_http
 
 NOT_A_DECLARATION = r"^declaration: must be a Declaration, not str$"
+TWO = ("DATASET_READ", "ROLE_READ")
 NASTY = "``` \u202eevil\x1b[31m\nnext\x7f"
 
 DECLARED = """
@@ -47,11 +50,6 @@ permissions = ["ROLE_READ"]
 """
 
 TEXT = """\
-! update "ML Engineer" -> "AI Engineer"
--     description = "``\\u0060 \\U0000202eevil\\u001b[31m\\nnext\\U0000007f"
--     "DATASET_DELETE"
-+     description = "Builds and evaluates models."
-+     "DATASET_CREATE"
 - delete "Temp Analyst"
 -     "ROLE_READ"
 + create "Reader"
@@ -61,9 +59,27 @@ TEXT = """\
 +     "ROLE_READ"
 #     looks like "Temp Analyst"; if that was renamed, declare previously = ["Temp Analyst"] \
 instead of absent
+! update "ML Engineer" -> "AI Engineer"
+-     description = "``\\u0060 \\U0000202eevil\\u001b[31m\\nnext\\U0000007f"
+-     "DATASET_DELETE"
++     description = "Builds and evaluates models."
++     "DATASET_CREATE"
 ? "L\\u001b[2J\\U00000085" is not declared
   1 to update, 1 to delete, 2 to create; 1 as declared
-  checksum 5923b4fb7ee1f01251c407baf7c7f027bd55e00bfadecaf19c376cb62e7456cd"""
+  checksum 1c1c57e2aa78ef2d60be41f1c00307b19bd4fa91d9b7b2e74a4e3ae4a6a31a42"""
+
+
+WHOLE = [
+    '- delete "Gone"',
+    '-     "ROLE_READ"',
+    '+ create "New"',
+    '+     "ROLE_READ"',
+    '! update "Long"',
+    '-     description = "Old"',
+    '-     "ROLE_READ"',
+    "+     description =",
+    '? "Other" is not declared',
+]
 
 
 @pytest.fixture
@@ -107,22 +123,9 @@ class TestForms:
         assert text.isascii()
         assert text.isprintable()
         assert json.loads(text) == {
+            "format_version": 1,
+            "account": None,
             "changes": [
-                {
-                    "action": "update",
-                    "id": "Um9sZTpNTCBFbmdpbmVlcg==",
-                    "before": {
-                        "name": "ML Engineer",
-                        "description": NASTY,
-                        "permissions": ["DATASET_DELETE", "DATASET_READ"],
-                    },
-                    "after": {
-                        "name": "AI Engineer",
-                        "description": "Builds and evaluates models.",
-                        "permissions": ["DATASET_CREATE", "DATASET_READ"],
-                    },
-                    "note": None,
-                },
                 {
                     "action": "delete",
                     "id": "Um9sZTpUZW1wIEFuYWx5c3Q=",
@@ -159,6 +162,21 @@ class TestForms:
                         'previously = ["Temp Analyst"] instead of absent'
                     ),
                 },
+                {
+                    "action": "update",
+                    "id": "Um9sZTpNTCBFbmdpbmVlcg==",
+                    "before": {
+                        "name": "ML Engineer",
+                        "description": NASTY,
+                        "permissions": ["DATASET_DELETE", "DATASET_READ"],
+                    },
+                    "after": {
+                        "name": "AI Engineer",
+                        "description": "Builds and evaluates models.",
+                        "permissions": ["DATASET_CREATE", "DATASET_READ"],
+                    },
+                    "note": None,
+                },
             ],
             "unchanged": ["Auditor"],
             "undeclared": ["L\x1b[2J\x85"],
@@ -169,25 +187,80 @@ class TestForms:
         """A plan without changes says so."""
         assert str(planned(account_of("A"), declaration("A"))) == (
             "  no changes; 1 as declared\n"
-            "  checksum 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+            "  checksum 583e2dd9beeff6f5de4f7ce346bbbd14b8e1739bfbe2f18fadc1d673d373b1c3"
         )
 
     def test_limit(self) -> None:
-        """Markdown is cut after a whole line, and counts the lines that it leaves out."""
+        """Markdown that has to be short keeps every title, and counts the lines it leaves out."""
         roles = [declared(f"Role {n}", permissions=list(Permission)) for n in range(100)]
         plan = planned(account_of(), declaration(*roles))
         assert len(str(plan)) > 200_000
         markdown = plan.to_markdown()
         assert 64_900 < len(markdown) <= 65_000
         lines = markdown.split("\n")
-        assert lines[:2] == ["```diff", '+ create "Role 0"']
-        assert lines[-5] == f"  {len(str(plan).split(chr(10))) - 2 - (len(lines) - 6)} more lines"
+        left_out = len(str(plan).split("\n")) - 2 - (len(lines) - 6)
+        assert lines[:3] == [
+            "```diff",
+            f"  shortened: {left_out} of 15200 lines are left out",
+            '+ create "Role 0"',
+        ]
+        assert markdown.count("+ create") == 100
         assert lines[-4:-2] == str(plan).split("\n")[-2:]
         assert lines[-2:] == ["```", ""]
         for limit in (300, 333, 421, 2_000):
             assert limit - 100 < len(plan.to_markdown(limit)) <= limit
-        lengths = [len(plan.to_markdown(limit)) for limit in (309, 310, 326, 327)]
-        assert lengths == [258, 283, 283, 300]
+
+    def test_only_delete(self) -> None:
+        """The only delete is there, whole, beside updates that do not fit."""
+        account = account_of(*(f"Role {n}" for n in range(80)), "Temp Analyst")
+        long = "Builds and evaluates models. " * 34
+        roles = [
+            DeclaredRole(name=f"Role {n}", permissions=["ROLE_READ"], description=long)
+            for n in range(80)
+        ]
+        markdown = planned(account, declaration(*roles, absent=["Temp Analyst"])).to_markdown()
+        assert len(markdown) < 65_000
+        assert '\n- delete "Temp Analyst"\n-     "ROLE_READ"\n' in markdown
+        assert markdown.count('\n! update "Role ') == 80
+        assert markdown.count("\n+     description =\n") == 80
+
+    @pytest.mark.parametrize(
+        ("limit", "kept"),
+        [
+            (365, [*WHOLE[:6], WHOLE[6], WHOLE[8]]),
+            (345, [*WHOLE[:5], WHOLE[6], WHOLE[8]]),
+            (319, [*WHOLE[:5], WHOLE[6]]),
+            (275, [*WHOLE[:3], WHOLE[4]]),
+            (257, [WHOLE[0], WHOLE[2], WHOLE[4]]),
+            (239, [WHOLE[0], WHOLE[2]]),
+            (223, [WHOLE[0]]),
+        ],
+    )
+    def test_left_out(self, limit: int, kept: list[str]) -> None:
+        """Descriptions go first, then undeclared roles, permissions and titles; deletes last."""
+        account = account_of("Gone", "Other")
+        account.add_role("Long", ["ROLE_READ", "TAG_READ"], description="Old")
+        long = DeclaredRole(name="Long", permissions=["TAG_READ"], description="word " * 40)
+        markdown = planned(account, declaration(long, "New", absent=["Gone"])).to_markdown(limit)
+        assert markdown.split("\n")[2:-4] == kept
+
+    def test_long_description(self) -> None:
+        """A long description takes several lines, which end at spaces and lose nothing."""
+        text = "Looks at   projects,\nand at nothing else. " * 9 + "x" * 100
+        role = DeclaredRole(name="A", permissions=["ROLE_READ"], description=text)
+        title, head, *parts, permission, _, _ = str(planned(account_of(), declaration(role))).split(
+            "\n"
+        )
+        assert [title, head, permission] == [
+            '+ create "A"',
+            "+     description =",
+            '+     "ROLE_READ"',
+        ]
+        assert all(part.startswith('+         "') for part in parts)
+        pieces = [json.loads(part[10:]) for part in parts]
+        assert "".join(pieces) == text
+        assert max(map(len, pieces)) == 80
+        assert all(piece.endswith((" ", "\n")) for piece in pieces[:-2])
 
     def test_change(self) -> None:
         """A change without sides is nobody's, and has a text all the same."""
@@ -256,8 +329,9 @@ class TestChecksum:
 
 class TestComparing:
     def test_order(self) -> None:
-        """Updates come first, then deletes, then creates, each by name."""
-        account = account_of("Z old", "Y", "X", "W", "V")
+        """Nothing is taken before it is given; each group is in the order of names."""
+        account = account_of("Z old", "Y", "X", "W", "V", "Wider")
+        account.add_role("Less", ["ROLE_READ", "TAG_READ"])
         plan = planned(
             account,
             declaration(
@@ -265,17 +339,25 @@ class TestComparing:
                 "A",
                 declared("Z", "Z old"),
                 declared("Y", permissions=["DATASET_READ"]),
+                declared("Wider", permissions=["DATASET_READ", "ROLE_READ"]),
+                "Less",
                 absent=["X", "W"],
             ),
         )
         assert [str(change) for change in plan.changes] == [
-            'update "Y"',
+            'update "Wider"',
             'update "Z old" -> "Z"',
             'delete "W"',
             'delete "X"',
             'create "A"',
             'create "B"',
+            'update "Y"',
+            'update "Less"',
         ]
+        assert [str(change) for change in plan.removals] == [
+            *('delete "W"', 'delete "X"', 'update "Y"', 'update "Less"'),
+        ]
+        assert plan.custom_roles == 7
         assert [role.name for role in plan.undeclared] == ["V"]
 
     def test_identity(self) -> None:
@@ -349,8 +431,17 @@ class TestComparing:
         ((field, message),) = violations(account, wanted)
         assert field == 'roles."A".permissions'
         assert message.startswith("'DATASET_RAED' is ")
-        assert message.endswith("did you mean DATASET_READ?")
+        assert message.endswith(
+            "did you mean DATASET_READ? "
+            "(new_permissions names those that are newer than this library)"
+        )
         assert len(planned(account, declaration(declared("A", permissions=["NEW_READ"]))).changes)
+
+    def test_new_permission(self) -> None:
+        """A permission that nobody holds yet can be granted if the file says that it is new."""
+        role = declared("A", permissions=["NEW_READ"])
+        wanted = Declaration(roles=[role], new_permissions=["NEW_READ"])
+        assert [str(c) for c in planned(account_of(), wanted).changes] == ['create "A"']
 
     def test_error(self) -> None:
         """The error is a ValidationError, holds every problem and pickles."""
@@ -377,9 +468,30 @@ class TestNotes:
 
     def test_same_permissions(self) -> None:
         """A create with the permissions of an undeclared role may be a forgotten rename."""
-        assert self.note(account_of("Old"), declaration("New")) == (
+        account = account_of()
+        account.add_role("Old", [*TWO])
+        assert self.note(account, declaration(declared("New", permissions=TWO))) == (
             'looks like "Old"; if that was renamed, declare previously = ["Old"]'
         )
+
+    def test_common(self) -> None:
+        """One permission is no likeness, and neither is a set that several roles hold."""
+        account = account_of("Old")
+        assert self.note(account, declaration("New")) is None
+        for name in ("A", "B"):
+            account.add_role(name, [*TWO])
+        assert self.note(account, declaration(declared("New", permissions=TWO))) is None
+
+    def test_replaced(self) -> None:
+        """A new name that gets exactly what a declared one loses may be the role renamed."""
+        account = account_of("Analyst")
+        wanted = declaration(declared("Analyst", permissions=["TAG_READ"]), "Auditor")
+        assert self.note(account, wanted) == (
+            'has the permissions that "Analyst" has now and is to lose; if it is "Analyst" '
+            'renamed, that takes two runs: previously = ["Analyst"] here, and then "Analyst" anew'
+        )
+        renamed = declaration(declared("Analyst 2", "Analyst", permissions=["TAG_READ"]), "Auditor")
+        assert self.note(account, renamed) is None
 
     @pytest.mark.parametrize("similar", ["ai engineer", "AIEngineer", " AI  Engineer"])
     def test_similar_name(self, similar: str) -> None:
@@ -392,7 +504,10 @@ class TestNotes:
 
     def test_absent(self) -> None:
         """So may one that stands for a role that is deleted."""
-        assert self.note(account_of("Old"), declaration("New", absent=["Old"])) == (
+        account = account_of()
+        account.add_role("Old", [*TWO])
+        wanted = declaration(declared("New", permissions=TWO), absent=["Old"])
+        assert self.note(account, wanted) == (
             'looks like "Old"; if that was renamed, declare previously = ["Old"] instead of absent'
         )
 
@@ -423,7 +538,10 @@ class TestAsking:
         account = account_of("B", "A", predefined=True)
         account.add_role("C", ["NEW_READ", "ROLE_READ"], description=NASTY)
         roles = FakeRolesClient(account)
-        exported = await export(roles)
+        whole = await export(roles)
+        exported = whole.declaration
+        assert whole.left_out == ()
+        assert whole.to_toml() == exported.to_toml()
         assert exported == declaration(
             "A",
             "B",
@@ -442,15 +560,53 @@ class TestAsking:
             await export(FakeRolesClient(account))
 
     async def test_export_odd(self) -> None:
-        """An export refuses a role that no file may declare, by its name."""
-        account = account_of()
+        """An export leaves out a role that no file may declare, and says which rules it breaks."""
+        account = account_of("A")
         account.add_role("Tab\t", [])
-        with pytest.raises(ValidationError) as caught:
-            await export(FakeRolesClient(account))
-        assert [violation.field for violation in caught.value.violations] == [
+        roles = FakeRolesClient(account)
+        exported = await export(roles)
+        assert exported.declaration == declaration("A")
+        assert [violation.field for violation in exported.left_out] == [
             'roles."Tab\\t".name',
             'roles."Tab\\t".permissions',
         ]
+        comment, _, _, table, *_ = exported.to_toml().split("\n")
+        assert comment.startswith('# left out: "roles.\\"Tab\\\\t\\".name: must not contain ')
+        assert table == '[roles."A"]'
+        assert loads(exported.to_toml()) == exported.declaration
+        assert (await plan(roles, exported.declaration)).changes == ()
+
+    async def test_account(self) -> None:
+        """The account is the argument's, else the declaration's, else the host of the client."""
+        account = account_of("A")
+        labelled = Declaration(roles=[declared("A")], account="staging")
+        roles = FakeRolesClient(account)
+        assert (await plan(roles, labelled, account="prod")).account == "prod"
+        assert (await plan(roles, labelled)).account == "staging"
+        assert (await plan(roles, declaration("A"))).account is None
+        async with over_http(account) as real:
+            label = (await plan(real, declaration("A"))).account
+        assert re.fullmatch(r"127\.0\.0\.1:[0-9]+", label or "")
+
+
+class TestAccount:
+    def test_shown(self) -> None:
+        """Text, Markdown and JSON name the account, with nothing raw in it."""
+        plan = compare([], declaration("A"), account="\x1bprod")
+        assert str(plan).split("\n")[:2] == ['  account "\\u001bprod"', '+ create "A"']
+        assert plan.to_markdown().split("\n")[1] == '  account "\\u001bprod"'
+        assert plan.to_dict()["account"] == "\x1bprod"
+
+    def test_checksum(self) -> None:
+        """The same changes to another account have another checksum."""
+        sums = {compare([], declaration("A"), account=name).checksum for name in ("a", "b", None)}
+        assert len(sums) == 3
+
+    @pytest.mark.parametrize("wrong", ["", 5, "x" * 101])
+    def test_wrong(self, wrong: Any) -> None:  # noqa: ANN401
+        """A label is a text of at most 100 characters."""
+        with pytest.raises(ValidationError, match=r"^account: must "):
+            compare([], Declaration(), account=wrong)
 
 
 @pytest.mark.parametrize(

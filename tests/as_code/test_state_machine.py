@@ -228,11 +228,16 @@ class Machine(RuleBasedStateMachine):
 
         async def run() -> Plan | RolesError:
             try:
-                return await apply(
-                    self.roles, self.declaration, on_plan=plans.append, on_change=told.append
+                result = await apply(
+                    self.roles,
+                    self.declaration,
+                    max_removals="100%",
+                    on_plan=plans.append,
+                    on_change=told.append,
                 )
             except RolesError as error:
                 return error
+            return result.plan
 
         outcome = self.runner.run(run())
         changes = plans[0].changes if plans else ()
@@ -248,18 +253,23 @@ class Machine(RuleBasedStateMachine):
                 assert outcome == plans[0]
                 assert not alone or effects == list(changes)
             case ApplyError():
-                position = len(outcome.made)
-                assert (*outcome.made, outcome.failed, *outcome.not_reached) == changes
-                assert told == list(outcome.made)
-                assert not {*map(id, effects)} & {*map(id, outcome.not_reached)}
-                may_be = outcome.may_have_been_made and [*effects] == list(changes[: position + 1])
+                result = outcome.result
+                position = len(result.made)
+                assert (*result.made, result.failed, *result.not_reached) == changes
+                assert told == list(result.made)
+                assert not {*map(id, effects)} & {*map(id, result.not_reached)}
+                may_be = result.may_have_been_made and [*effects] == list(changes[: position + 1])
                 assert not alone or effects == told or may_be
             case RolesError():
                 assert account.effects == []
         if clean and isinstance(outcome, Plan):
             assert [call.operation for call in account.calls] == [
                 "list",
-                *(change.action for change in changes),
+                *(
+                    each
+                    for change in changes
+                    for each in (["get"] * (change.before is not None) + [change.action])
+                ),
             ]
         return outcome
 

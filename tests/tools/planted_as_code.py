@@ -16,25 +16,26 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = "arize_roles_async/as_code"
+COMMAND: Final = "arize_roles_async/__main__.py"
 JUDGES: Final = ("test_plan.py", "test_apply.py", "test_file.py", "test_state_machine.py")
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
     "a plan that makes what it plans": (
-        "    return compare((await roles.list().all()).roles, declaration)\n",
+        "    return compare((await roles.list().all()).roles, declaration, account=label)\n",
         (
-            "    made = compare((await roles.list().all()).roles, declaration)\n"
+            "    made = compare((await roles.list().all()).roles, declaration, account=label)\n"
             "    for change in made.changes:\n"
-            "        await _make(roles, change)\n"
+            "        if change.before and not change.after:\n"
+            "            await roles.delete(role_id=change.before.id)\n"
             "    return made\n"
         ),
     ),
     "a rename that deletes and creates": (
-        "*(Change(before=r, after=d) for r, d in pairs if r and differing(r, d)),",
+        "    deleted = [by_name[name] for name in absent if name in by_name]\n",
         (
-            "*(Change(before=r, after=d) for r, d in pairs if r and differing(r, d)"
-            " and r.name == d.name),\n"
-            "            *(c for r, d in pairs if r and r.name != d.name"
-            " for c in (Change(before=r, after=None), Change(before=None, after=d))),"
+            "    deleted = [by_name[name] for name in absent if name in by_name]\n"
+            "    deleted += [r for r, d in pairs if r and r.name != d.name]\n"
+            "    pairs = [(r if r and r.name == d.name else None, d) for r, d in pairs]\n"
         ),
     ),
     "a rename that is not seen": (
@@ -43,7 +44,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "what is not declared is deleted": (
         "*(Change(before=role, after=None) for role in deleted),",
-        "*(Change(before=role, after=None) for role in others),",
+        "*(Change(before=role, after=None) for role in [*deleted, *others]),",
     ),
     "an empty file deletes all": (
         "    absent = declaration.absent\n",
@@ -53,25 +54,17 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        if role.is_predefined:\n",
         "        if False:\n",
     ),
-    "withheld permissions are taken for none": (
-        "        if role.permissions is None:\n            yield",
-        "        if False:\n            yield",
+    "creates before deletes": (
+        'return 1 if change.action == "delete" else 2',
+        'return 2 if change.action == "delete" else 1',
     ),
-    "creates before deletes at a limit": (
-        "    for position, change in enumerate(planned.changes):\n",
-        (
-            "    changes = tuple(reversed(planned.changes))\n"
-            "    planned = attr.evolve(planned, changes=changes)\n"
-            "    for position, change in enumerate(planned.changes):\n"
-        ),
+    "what moves is taken before it is given": (
+        "return (3 if change.gives else 4) if change.takes else 0",
+        "return 0 if change.takes else 1",
     ),
     "a stale plan is applied": (
-        "    if checksum not in {None, planned.checksum}:\n",
-        "    if False:\n",
-    ),
-    "the reviewed plan is applied without a second look": (
-        "    planned = await plan(roles, declaration)\n",
-        "    planned = cast(Any, expected) or await plan(roles, declaration)\n",
+        "    elif checksum != planned.checksum:\n",
+        "    elif False:\n",
     ),
     "a checksum that forgets what is replaced": (
         '{**change.to_dict(), "note": None}',
@@ -81,56 +74,93 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         '{**change.to_dict(), "note": None}',
         '{**change.to_dict(), "note": None, "id": None}',
     ),
+    "a checksum that forgets the account": (
+        '{"account": self.account, "changes": changes}',
+        '{"changes": changes}',
+    ),
     "a swap is let through": (
         "        elif name in first:\n",
         "        elif False:\n",
     ),
     "an update that sends every field": (
         "for f in differing(change.before, after)}",
-        "for f in _FIELDS}",
+        "for f in differing(None, after)}",
     ),
-    "a failure that is skipped over": (
-        "            raise _failure(planned.changes, position, error) from error\n",
-        "            continue\n",
+    "a failure that is taken for success": (
+        "        raise failure from error\n",
+        "        result = ApplyResult(plan=planned, made=planned.changes)\n",
     ),
     "a lost answer that is told as not made": (
-        "InvalidResponseError | OutcomeUnknownError)",
-        "InvalidResponseError)",
+        "    return isinstance(error, OutcomeUnknownError | InvalidResponseError)\n",
+        "    return isinstance(error, InvalidResponseError)\n",
+    ),
+    "a gateway's answer that is told as not made": (
+        "        return isinstance(error, ServerError) or not error.from_service\n",
+        "        return isinstance(error, ServerError)\n",
+    ),
+    "a refusal that is told as open": (
+        "        return isinstance(error, ServerError) or not error.from_service\n",
+        "        return True\n",
     ),
     "an answer that nobody compares": (
         "    if others := [",
         "    if False and [",
-    ),
-    "a cancellation that is swallowed": (
-        "        except RolesError as error:\n",
-        "        except BaseException as cause:\n            error = RolesError(str(cause))\n",
     ),
     "permissions that are compared in their order": (
         "sorted({str(p) for p in role.permissions or ()})",
         "[str(p) for p in role.permissions or ()]",
     ),
     "an unknown permission that goes through": (
-        "            if not p.is_known and p not in held\n",
-        "            if False\n",
+        "if not (p.is_known or p in held)]",
+        "if False]",
     ),
-    "raw text on a terminal": (
-        'c if c.isprintable() else f"\\\\U{ord(c):08x}"',
-        "c",
+    "new permissions that are taken for typing errors": (
+        "        accepted = {*self.new_permissions}\n",
+        "        accepted = set[object]()\n",
     ),
-    "a fence that content closes": (
-        '.replace("```", "``\\\\u0060")',
+    "a delete without another look": (
+        "    if before is None:\n        return False\n    try:",
+        "    if before is None or after is None:\n        return False\n    try:",
+    ),
+    "an update without another look": (
+        "    if before is None:\n        return False\n    try:",
+        "    if before is None or after is not None:\n        return False\n    try:",
+    ),
+    "another look that nobody compares": (
+        "    if not differing(now, before):\n        return False\n",
+        "    return False\n",
+    ),
+    "a delete that was made first is a failure": (
+        "        if after is None:\n            return True\n",
         "",
     ),
-    "a comment that exceeds its limit": (
-        "if size <= room]",
-        "]",
+    "a mass change that is let through": (
+        "    if removed > allowed:\n",
+        "    if False:\n",
     ),
-    "what a cut left of a role is declared": (
-        '            permissions = f"permissions = {_array(role.permissions)}"\n',
-        (
-            '            permissions, previously = previously, f"permissions = '
-            '{_array(role.permissions)}"\n'
-        ),
+    "a mass change that was reviewed is refused": (
+        "    if checksum is None:\n        _check_removals(planned, max_removals)\n    elif",
+        "    _check_removals(planned, max_removals)\n    if checksum is not None and",
+    ),
+    "a run that goes on after a signal": (
+        "            if stop is not None and stop():\n                break\n",
+        "",
+    ),
+    "a change that is sent after a signal": (
+        "                if stop is not None and stop():\n",
+        "                if False:\n",
+    ),
+    "what failed is told as not reached": (
+        "begun = len(self.made) + (self.failed is not None)",
+        "begun = len(self.made)",
+    ),
+    "an open change that ends with 2": (
+        "return 3 if result.made or result.may_have_been_made else 2",
+        "return 3 if result.made else 2",
+    ),
+    "a cancelled change that is told as not made": (
+        '        result = attr.evolve(result, reason=f"it was',
+        '        result = attr.evolve(result, may_have_been_made=False, reason=f"it was',
     ),
 }
 
@@ -153,7 +183,8 @@ def planted(name: str) -> tuple[Path, str]:
         ValueError: Its place is not there once.
     """
     old, new = FAULTS[name]
-    texts = {path: path.read_text("utf-8") for path in (ROOT / FOLDER).glob("*.py")}
+    paths = [*(ROOT / FOLDER).glob("*.py"), ROOT / COMMAND]
+    texts = {path: path.read_text("utf-8") for path in paths}
     ((path, text),) = (each for each in texts.items() for _ in range(each[1].count(old)))
     return path.relative_to(ROOT), text.replace(old, new)
 
