@@ -2,109 +2,340 @@
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TextIO, cast
+
+import attr
 
 import arize_roles_async as client
 from arize_roles_async import as_code
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
+_GRACE: Final = 5.0
+"""Seconds that the request under way has to end after a first signal."""
+_SIGNALS: Final = [
+    # Windows has no SIGHUP.
+    *(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
-clients read. Exit status: 0 done, or as declared; 1 only plan --exit-code, with differences;
-2 trouble, nothing was changed; 3 stopped midway, changes were or may have been made."""
+clients read. FILE may be - for the standard input. Exit status: 0 done, or as declared; 1 only
+plan --exit-code, with differences, and export, if it left out a role; 2 trouble, nothing was
+changed; 3 stopped midway, changes were or may have been made."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    chosen = _parser().parse_args(arguments)
+    warnings.simplefilter("ignore", client.AlphaWarning)
+    run = _Run(chosen)
+    try:
+        with run.signals():
+            return asyncio.run(run.command())
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - a traceback would end with 1
+        return run.end(error)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("arize-roles", description="Roles as code.", epilog=_EPILOG)
-    parser.set_defaults(began=False)
+    parser.add_argument("--version", action="version", version=client.__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="check a file, offline")
+    check = commands.add_parser("check", help="check files, offline")
+    check.add_argument("--strict", action="store_true", help="refuse unknown permissions")
     plan = commands.add_parser("plan", help="show what apply would change, and change nothing")
     plan.add_argument("--exit-code", action="store_true", help="end with 1 on a difference")
     plan.add_argument("--exact", action="store_true", help="an undeclared role is a difference")
     plan.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    plan.add_argument("--comment", metavar="OUT", help="also write Markdown for a comment to OUT")
     apply = commands.add_parser("apply", help="make the account as the file declares it")
     consent = apply.add_mutually_exclusive_group()
     consent.add_argument("--yes", action="store_true", help="do not ask")
     consent.add_argument("--checksum", metavar="SUM", help="do not ask, if it is the plan's")
+    apply.add_argument(
+        "--max-removals",
+        metavar="N",
+        default=os.environ.get("ARIZE_ROLES_MAX_REMOVALS") or None,
+        help="roles that --yes may delete or take permissions from: a number, or a share; unless "
+        "given here or in ARIZE_ROLES_MAX_REMOVALS, 30%% of ten or more",
+    )
+    apply.add_argument("--json", action="store_true", help="print the result as JSON")
     commands.add_parser("export", help="print a file that declares every custom role")
-    for command in (check, plan, apply):
+    for command in (plan, apply):
+        command.add_argument("--account", metavar="LABEL", help="a name of the account")
         command.add_argument("file", help="a TOML file of roles")
-    chosen = parser.parse_args(arguments)
-    warnings.simplefilter("ignore", client.AlphaWarning)
-    try:
-        return asyncio.run(_run(chosen))
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a traceback would end with 1
-        return _failed(error, began=chosen.began)
+    check.add_argument("file", nargs="+", help="a TOML file of roles")
+    return parser
 
 
-async def _run(chosen: argparse.Namespace) -> int:
-    if chosen.command == "export":
-        async with client.AiohttpRolesClient() as roles:
-            _show((await as_code.export(roles)).to_toml(), end="")
-        return 0
-    declaration = as_code.load(chosen.file)
-    if chosen.command == "check":
-        for violation in declaration.unknown_permissions():
-            print(f"warning: {violation}", file=sys.stderr)
-        _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
-        return 0
-    async with client.AiohttpRolesClient() as roles:
-        if chosen.command == "apply":
-            await _apply(chosen, roles, declaration)
+class _Run:
+    """One run of a command: what it prints, what stops it, and how it ends."""
+
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self._chosen = chosen
+        self._result: as_code.ApplyResult | None = None
+        self._task: asyncio.Task[int] | None = None
+        self._received: str | None = None
+        """The name of the first signal."""
+        self._is_changing = False
+        self._is_asking = False
+        self._unwritten: client.RolesError | None = None
+        """The failure after which nothing more is printed."""
+
+    async def command(self) -> int:
+        """Run the command and return its exit status."""
+        self._task = asyncio.current_task()
+        if not _has_output():
+            raise client.RolesError("the standard output is closed")
+        command = self._chosen.command
+        if command == "check":
+            return self._check()
+        if command == "export":
+            async with _connected() as roles:
+                return self._export(await as_code.export(roles))
+        declaration = _load(self._chosen.file)
+        async with _connected() as roles:
+            if command == "apply":
+                return await self._apply(roles, declaration)
+            plan = await as_code.plan(roles, declaration, account=self._chosen.account)
+        return self._plan(plan)
+
+    def _check(self) -> int:
+        files, strict = self._chosen.file, self._chosen.strict
+        is_refused = False
+        for file in files:
+            try:
+                declaration = _load(file)
+            except client.ValidationError as error:
+                is_refused = True
+                _say(*(f"error: {reason}" for reason in _reasons(error)))
+                continue
+            unknown = declaration.unknown_permissions()
+            is_refused = is_refused or (strict and bool(unknown))
+            for violation in unknown:
+                _say(f"{'error' if strict else 'warning'}: {_name(file)}: {violation}")
+            prefix = f"{_name(file)}: " if len(files) > 1 else ""
+            counts = f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}"
+            _show(f"{prefix}{counts}")
+        return 2 if is_refused else 0
+
+    def _export(self, exported: as_code.Export) -> int:
+        for violation in exported.left_out:
+            _say(f"warning: left out: {violation}")
+        _show(exported.to_toml(), end="")
+        return 1 if exported.left_out else 0
+
+    def _plan(self, plan: as_code.Plan) -> int:
+        if self._chosen.comment is not None:
+            Path(self._chosen.comment).write_text(plan.to_markdown(), "utf-8")
+        forms = {"text": plan.__str__, "json": plan.to_json, "markdown": plan.to_markdown}
+        _show(forms[self._chosen.format]())
+        differs = plan.changes or (self._chosen.exact and plan.undeclared)
+        return 1 if self._chosen.exit_code and differs else 0
+
+    async def _apply(self, roles: client.RolesClient, declaration: as_code.Declaration) -> int:
+        chosen = self._chosen
+        asks = not chosen.yes and chosen.checksum is None
+        if asks:
+            if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
+                raise client.ConfigurationError(
+                    "apply asks on a terminal; give it --yes or --checksum"
+                )
+            plan = await as_code.plan(roles, declaration, account=chosen.account)
+            _show(str(plan))
+            chosen.checksum = plan.checksum
+            if plan.changes and not self._is_agreed(plan):
+                raise client.RolesError("nothing was changed")
+
+        def begin(plan: as_code.Plan) -> None:
+            # A new line is JSON, too, and shows whether the rest can be written.
+            _show("" if asks or chosen.json else str(plan))
+            self._is_changing = True
+
+        await as_code.apply(
+            roles,
+            declaration,
+            expected=chosen.checksum,
+            account=chosen.account,
+            max_removals=chosen.max_removals,
+            on_plan=begin,
+            on_change=self._made,
+            on_result=self._keep,
+            stop=lambda: self._received is not None,
+        )
+        return self.end()
+
+    def _is_agreed(self, plan: as_code.Plan) -> bool:
+        where = f" to account {plan.account!r}" if plan.account else ""
+        removed = f"{len(plan.removals)} of {plan.custom_roles} custom roles"
+        what = f" They delete or take permissions from {removed}." if plan.removals else ""
+        self._is_asking = True
+        try:
+            answer = input(f"Make these changes{where}?{what} [y/N] ")
+        except EOFError:
+            return False
+        finally:
+            self._is_asking = False
+        return answer.lower() in {"y", "yes"}
+
+    def _made(self, change: as_code.Change) -> None:
+        if not self._chosen.json:
+            self._try_to_show(f"  made: {change}")
+
+    def _keep(self, result: as_code.ApplyResult) -> None:
+        self._is_changing = False
+        self._result = result
+
+    def _try_to_show(self, text: str) -> None:
+        """Print a text if it can be: a reader that has gone ends nothing midway."""
+        try:
+            if _has_output():
+                _show(text)
+        except client.RolesError as error:
+            if self._unwritten is None:
+                self._unwritten = error
+                _say(f"warning: {error}")
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let signals stop the run, but not those that the process was started to ignore."""
+        before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for each in _SIGNALS:
+                if signal.getsignal(each) not in {signal.SIG_IGN, None}:
+                    # Not `loop.add_signal_handler`, which Windows has not.
+                    before[each] = signal.signal(each, self._on_signal)
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        is_first = self._received is None
+        self._received = self._received or signal.Signals(number).name
+        if self._task is None or self._is_asking or not is_first:
+            raise KeyboardInterrupt
+        self._task.get_loop().call_soon_threadsafe(self._stop, self._task)
+
+    def _stop(self, task: asyncio.Task[int]) -> None:
+        if self._is_changing:
+            task.get_loop().call_later(_GRACE, task.cancel)
+        else:
+            task.cancel()
+
+    def end(self, error: BaseException | None = None) -> int:
+        """Say how the run ended and what it left undone, and return the exit status."""
+        result, stopped = self._result, self._received and f"stopped by {self._received}"
+        if result is None:
+            self._end_unchanged([f"{stopped}; nothing was changed"] if stopped else _reasons(error))
+            return 2
+        if stopped and result.reason and (result.failed is None or not _is_of_apply(error)):
+            result = attr.evolve(result, reason=stopped)
+        if self._chosen.json:
+            self._try_to_show(result.to_json())
+        if result.reason is None:
             return 0
-        plan = await as_code.plan(roles, declaration)
-    forms = {"text": plan.__str__, "json": plan.to_json, "markdown": plan.to_markdown}
-    _show(forms[chosen.format]())
-    differs = plan.changes or (chosen.exact and plan.undeclared)
-    return 1 if chosen.exit_code and differs else 0
+        _say(f"error: {'; '.join(result.failure())}")
+        _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
+        if self._unwritten is not None:
+            _say(*(f"  made: {change}" for change in result.made))
+        _say(f"not reached: {len(result.not_reached)}")
+        _say(*(f"  not reached: {change}" for change in result.not_reached))
+        return 3 if result.made or result.may_have_been_made else 2
+
+    def _end_unchanged(self, reasons: Sequence[str]) -> None:
+        _say(*(f"error: {reason}" for reason in reasons))
+        if getattr(self._chosen, "json", False):
+            nothing = as_code.ApplyError().result.to_dict()
+            ended = {**nothing, "checksum": None, "reason": "; ".join(reasons)}
+            self._try_to_show(json.dumps(ended))
 
 
-async def _apply(
-    chosen: argparse.Namespace, roles: client.RolesClient, declaration: as_code.Declaration
-) -> None:
-    def begin(plan: as_code.Plan) -> None:
-        _show("" if asks else str(plan))
-        chosen.began = bool(plan.changes)
-
-    def tell(change: as_code.Change) -> None:
-        _show(f"  made: {change}")
-
-    if asks := not chosen.yes and chosen.checksum is None:
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise client.ConfigurationError("apply asks on a terminal; give it --yes or --checksum")
-        plan = await as_code.plan(roles, declaration)
-        _show(str(plan))
-        # Under the handler of the event loop, an interrupt would wait for the answer.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if plan.changes and input("Make these changes? [y/N] ").lower() not in {"y", "yes"}:  # noqa: ASYNC250
-            raise client.RolesError("nothing was changed")
-        chosen.checksum = plan.checksum
-    await as_code.apply(roles, declaration, expected=chosen.checksum, on_plan=begin, on_change=tell)
+def _is_of_apply(error: BaseException | None) -> bool:
+    return isinstance(error, as_code.ApplyError)
 
 
-def _failed(error: BaseException, *, began: bool) -> int:
-    if isinstance(error, BrokenPipeError):  # The interpreter would write what is left at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, as_code.ApplyError):
-        began = error.may_have_been_made or error.made != ()
-    for reason in getattr(error, "violations", (str(error) or type(error).__name__,)):
-        print(f"error: {reason}", file=sys.stderr)
-    return 3 if began else 2
+def _connected() -> client.AiohttpRolesClient:
+    if not os.environ.get("ARIZE_API_KEY"):
+        raise client.ConfigurationError("no API key: set ARIZE_API_KEY")
+    return client.AiohttpRolesClient()
+
+
+def _name(file: str) -> str:
+    if file == "-":
+        return "standard input"
+    return file if file.isprintable() else repr(file)
+
+
+def _load(file: str) -> as_code.Declaration:
+    """Return what a file declares.
+
+    Raises:
+        ValidationError: Every violation, each with the name of the file.
+    """
+    name = _name(file)
+    try:
+        data = _standard_input() if file == "-" else Path(file).read_bytes()
+        return as_code.loads(data.decode("utf-8-sig"), name)
+    except client.ValidationError as error:
+        each = [
+            v if v.field == name else client.Violation(f"{name}: {v.field}", v.message)
+            for v in error.violations
+        ]
+        raise client.ValidationError(violations=tuple(each)) from error
+    except (OSError, ValueError) as error:
+        unreadable = client.Violation(name, f"is unreadable: {error}")
+        raise client.ValidationError(violations=(unreadable,)) from error
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    return sys.stdin.buffer.read()
+
+
+def _has_output() -> bool:
+    return cast("object", sys.stdout) is not None
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _reasons(error: BaseException | None) -> list[str]:
+    violations = getattr(error, "violations", None)
+    return [*map(str, violations)] if violations else [str(error) or type(error).__name__]
+
+
+def _say(*lines: str) -> None:
+    """Print lines on the standard error, if there is one."""
+    with suppress(OSError):
+        for line in lines if sys.stderr is not None else ():
+            print(line, file=sys.stderr)
 
 
 def _show(text: str, end: str = "\n") -> None:
-    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if sys.stdout.isatty() and not is_plain:
         text = re.sub(r"(?m)^([-+!?#]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)
-    # In UTF-8, as a file of roles is, whatever the terminal's encoding.
-    sys.stdout.buffer.write(f"{text}{end}".encode())
-    sys.stdout.flush()
+    try:
+        # In UTF-8, as a file of roles is, whatever the terminal's encoding.
+        sys.stdout.buffer.write(f"{text}{end}".encode())
+        sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would write what is left at its end, and end with 120.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise client.RolesError(f"the standard output cannot be written: {error}") from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The commands of `python -m arize_roles_async`: what they print, and how they end."""
 
+import io
 import json
 import os
 import pty
@@ -9,23 +10,26 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 
-from arize_roles_async import as_code
+from arize_roles_async import Request, __version__, as_code
 from arize_roles_async.__main__ import main
-from arize_roles_fake import FakeAccount, RolesServer
-from tests.as_code.accounts import account_of, changes, contents
+from arize_roles_fake import FakeAccount, Reply, RolesServer
+from tests.as_code.accounts import Gateway, account_of, changes, contents
 from tests.support.processes import PATIENCE, ROOT, await_true
 
 KEY: Final = "secret-of-the-test-4711"
+UNWRITTEN: Final = "the standard output cannot be written: [Errno 32] "
 COMMAND: Final = (sys.executable, "-m", "arize_roles_async")
 
 FILE: Final = """\
+account = "staging"
 absent = ["D"]
 
 [roles."B"]
@@ -40,6 +44,7 @@ permissions = ["ROLE_READ"]
 """
 
 TEXT: Final = """\
+  account "staging"
 ! update "B old" -> "B"
 - delete "D"
 -     "ROLE_READ"
@@ -47,7 +52,7 @@ TEXT: Final = """\
 +     "PROJECT_READ"
 ? "Undeclared" is not declared
   1 to update, 1 to delete, 1 to create; 1 as declared
-  checksum b01d06bc2154356f869bc6c526b32f249c60ec8ef8ebb3a54223a8943046090e
+  checksum f93a6168bbb91e2217ea8a541ac6280437455856b6dcef6880a7f1253910171b
 """
 
 
@@ -190,7 +195,7 @@ class TestProcesses:
         assert run(without_arize(), "plan", file) == (
             2,
             "",
-            "error: no API key: pass api_key, or set ARIZE_API_KEY\n",
+            "error: no API key: set ARIZE_API_KEY\n",
         )
 
     def test_usage(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
@@ -211,27 +216,20 @@ class TestProcesses:
     def test_interrupted(
         self, environment: dict[str, str], file: str, account: FakeAccount
     ) -> None:
-        """An interrupt during a change ends with 3: it may have been made."""
+        """A second interrupt during a change ends with 3: it may have been made."""
         account.fail("delete", "silent")
         with running(environment, "apply", "--yes", file) as process:
             await_true(lambda: len(account.calls_of("delete")) == 1, "the delete")
             process.send_signal(signal.SIGINT)
+            await_true(lambda: not pending(process.pid, signal.SIGINT), "its handling")
+            process.send_signal(signal.SIGTERM)
             output, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 3
         assert output == f'{TEXT}  made: update "B old" -> "B"\n'
-        assert errors == "error: KeyboardInterrupt\n"
-
-    def test_interrupted_early(
-        self, environment: dict[str, str], file: str, account: FakeAccount
-    ) -> None:
-        """An interrupt during the walk ends with 2: nothing was changed."""
-        account.fail("list", "silent")
-        with running(environment, "apply", "--yes", file) as process:
-            await_true(lambda: len(account.calls) == 1, "the list")
-            process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=PATIENCE)
-        assert (process.returncode, output, errors) == (2, "", "error: KeyboardInterrupt\n")
-        assert changes(account) == []
+        assert errors == (
+            'error: delete "D" may have been made: stopped by SIGINT\n'
+            'made: 1 of 3\nnot reached: 1\n  not reached: create "New"\n'
+        )
 
     def test_killed(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
         """After a kill, what was not made is left for the next run."""
@@ -246,7 +244,9 @@ class TestProcesses:
         assert run(environment, "apply", "--yes", file)[0] == 0
         assert set(contents(account)) == {"B", "New", "Same", "Undeclared"}
 
-    @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
+    @pytest.mark.parametrize(
+        "command", [("plan",), ("apply", "--yes"), ("apply", "--yes", "--json")]
+    )
     def test_closed_pipe(
         self, environment: dict[str, str], file: str, account: FakeAccount, command: tuple[str, ...]
     ) -> None:
@@ -256,8 +256,204 @@ class TestProcesses:
         with running(environment, *command, file, stdout=writer) as process:
             os.close(writer)
             _, errors = process.communicate(timeout=PATIENCE)
-        assert (process.returncode, errors) == (2, "error: [Errno 32] Broken pipe\n")
+        assert (process.returncode, errors) == (2, f"error: {UNWRITTEN}Broken pipe\n")
         assert changes(account) == []
+
+    def test_head(self, file: str, account: FakeAccount) -> None:
+        """A reader that leaves after the plan ends nothing in the middle of a change."""
+        reader, writer = os.pipe()
+        lines: list[bytes] = []
+
+        class Reading(FakeAccount):
+            def handle(self, request: Request) -> Reply:
+                if request.target.startswith("/v2/roles/") and not lines:
+                    lines.append(os.read(reader, 1))
+                    os.close(reader)
+                return super().handle(request)
+
+        reading = Reading.load(account.dump())
+        with RolesServer(reading) as server:
+            environment = {
+                **without_arize(),
+                "ARIZE_API_KEY": reading.api_key,
+                "ARIZE_BASE_URL": server.url,
+            }
+            with running(environment, "apply", "--yes", file, stdout=writer) as process:
+                os.close(writer)
+                _, errors = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, errors) == (0, f"warning: {UNWRITTEN}Broken pipe\n")
+        assert set(contents(reading)) == {"B", "New", "Same", "Undeclared"}
+
+    @pytest.mark.parametrize(
+        "command",
+        ["check FILE", "plan FILE", "export", "apply --yes FILE", "apply --yes --json FILE"],
+    )
+    @pytest.mark.parametrize(
+        "redirected",
+        [
+            (">/dev/full", "error: {}No space left on device\n"),
+            (">&-", "error: the standard output is closed\n"),
+            ("<&- >/dev/full 2>&-", ""),
+        ],
+    )
+    def test_no_output(
+        self,
+        environment: dict[str, str],
+        file: str,
+        account: FakeAccount,
+        command: str,
+        redirected: tuple[str, str],
+    ) -> None:
+        """Where nothing can be printed, a sentence says so, and nothing is changed."""
+        redirection, error = redirected
+        script = f'exec "$0" -m arize_roles_async {command.replace("FILE", file)} {redirection}'
+        done = subprocess.run(  # noqa: S603 - the script is above
+            ["/bin/sh", "-c", script, sys.executable],
+            env=environment,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert (done.returncode, done.stderr) == (2, error.format(UNWRITTEN.replace("32", "28")))
+        assert changes(account) == []
+
+
+def pending(process: int, each: signal.Signals) -> bool:
+    """Whether a process has not handled a signal yet, as Linux has it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    masks = [int(line.split()[1], 16) for line in status.splitlines() if "Pnd:" in line]
+    return any(mask >> (each - 1) & 1 for mask in masks)
+
+
+class Signalling(FakeAccount):
+    """An account that sends signals to this process while it answers its requests, by number."""
+
+    signals: ClassVar[dict[int, list[signal.Signals]]] = {}
+
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        for each in self.signals.get(self.calls_in_all, ()):
+            os.kill(os.getpid(), each)
+        return reply
+
+
+# The requests of an apply are: list, get, update, get, delete, create.
+class TestSignals:
+    @pytest.fixture
+    def account(self) -> FakeAccount:
+        account = account_of("B old", "D", "Same", "Undeclared", predefined=True)
+        account.add_key(KEY)
+        return Signalling.load(account.dump())
+
+    @pytest.fixture(autouse=True)
+    def _connected(self, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        with RolesServer(account) as server:
+            monkeypatch.setenv("ARIZE_API_KEY", KEY)
+            monkeypatch.setenv("ARIZE_BASE_URL", server.url)
+            yield
+
+    def send(self, monkeypatch: pytest.MonkeyPatch, **at: list[signal.Signals]) -> None:
+        numbers = {int(number.removeprefix("at_")): each for number, each in at.items()}
+        monkeypatch.setattr(Signalling, "signals", numbers)
+
+    @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_first(
+        self,
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        sent: signal.Signals,
+    ) -> None:
+        """The request under way ends, no other is begun, and the rest is named."""
+        self.send(monkeypatch, at_3=[sent])
+        assert main(["apply", "--yes", file]) == 3
+        output, errors = capsys.readouterr()
+        assert output == f'{TEXT}  made: update "B old" -> "B"\n'
+        assert errors == (
+            f"error: stopped by {sent.name}\nmade: 1 of 3\nnot reached: 2\n"
+            '  not reached: delete "D"\n  not reached: create "New"\n'
+        )
+        assert len(account.calls) == 3
+
+    def test_unchanged(
+        self,
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Where nothing was made yet, nothing is, with status 2."""
+        self.send(monkeypatch, at_2=[signal.SIGTERM])
+        assert main(["apply", "--yes", file]) == 2
+        assert capsys.readouterr().err.startswith(
+            "error: stopped by SIGTERM\nmade: 0 of 3\nnot reached: 3\n"
+        )
+        assert changes(account) == []
+
+    def test_last(
+        self, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A signal during the last request comes too late."""
+        self.send(monkeypatch, at_6=[signal.SIGTERM])
+        assert main(["apply", "--yes", file]) == 0
+        assert capsys.readouterr().err == ""
+
+    def test_grace(
+        self,
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A request that does not end in time is given up, and its change may have been made."""
+        monkeypatch.setattr("arize_roles_async.__main__._GRACE", 0.01)
+        account.fail("delete", "silent")
+        self.send(monkeypatch, at_5=[signal.SIGTERM])
+        assert main(["apply", "--yes", "--json", file]) == 3
+        output, errors = capsys.readouterr()
+        assert errors.startswith('error: delete "D" may have been made: stopped by SIGTERM\n')
+        result = json.loads(output)
+        assert result["reason"] == "stopped by SIGTERM"
+        assert result["failed"]["before"]["name"] == "D"
+        assert result["may_have_been_made"] is True
+
+    @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"]])
+    def test_walk(
+        self,
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        command: list[str],
+    ) -> None:
+        """A walk ends at once."""
+        account.fail("list", "silent")
+        self.send(monkeypatch, at_1=[signal.SIGHUP])
+        assert main([*command, file]) == 2
+        assert capsys.readouterr() == ("", "error: stopped by SIGHUP; nothing was changed\n")
+
+    def test_ignored(self, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the process was started to ignore, as by nohup, stays ignored."""
+        self.send(monkeypatch, at_3=[signal.SIGHUP])
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            assert main(["apply", "--yes", file]) == 0
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    def test_handlers(self, file: str) -> None:
+        """A run leaves the handlers as they were."""
+        before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+        assert main(["plan", file]) == 0
+        assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+    def test_thread(self, file: str) -> None:
+        """A run in another thread, which can have no handlers, goes without."""
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(main, ["plan", file]).result() == 0
 
 
 def on_terminal(
@@ -291,9 +487,14 @@ class TestTerminal:
         """On a terminal, apply shows the plan in colour, asks, and goes on after a yes."""
         status, shown = on_terminal(environment, lambda _: "Y\n", "apply", file)
         assert status == 0
-        assert shown.startswith('\x1b[33m! update "B old" -> "B"\x1b[0m\n\x1b[31m- delete "D"')
+        assert shown.startswith(
+            '  account "staging"\n\x1b[33m! update "B old" -> "B"\x1b[0m\n\x1b[31m- delete "D"'
+        )
         assert '\x1b[32m+ create "New"\x1b[0m\n' in shown
-        _, _, after = shown.partition("\nMake these changes? [y/N] ")
+        _, _, after = shown.partition(
+            "\nMake these changes to account 'staging'? They delete or take permissions from "
+            "1 of 4 custom roles. [y/N] "
+        )
         assert after == (
             'Y\n\n  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
         )
@@ -303,20 +504,20 @@ class TestTerminal:
         """Each kind of line has a colour of its own, and the rest has none."""
         account.add_role("new", ["PROJECT_READ"])
         status, shown = on_terminal(environment, lambda _: None, "plan", file)
-        *lines, counts, checksum = shown.splitlines()
+        label, *lines, counts, checksum = shown.splitlines()
         assert status == 0
         assert {line[:6] for line in lines} == {
             *("\x1b[33m!", "\x1b[31m-", "\x1b[32m+", "\x1b[35m?", "\x1b[36m#"),
         }
         assert all(line.endswith("\x1b[0m") for line in lines)
-        assert "\x1b" not in counts + checksum
+        assert "\x1b" not in label + counts + checksum
 
     @pytest.mark.parametrize("answer", ["\n", "n\n", "yo\n"])
     def test_declined(
         self, environment: dict[str, str], file: str, account: FakeAccount, answer: str
     ) -> None:
-        """Any other answer changes nothing; NO_COLOR shows no colour."""
-        plain = {**environment, "NO_COLOR": "1"}
+        """Any other answer changes nothing; NO_COLOR and TERM=dumb show no colour."""
+        plain = {**environment, **({"NO_COLOR": "1"} if answer == "yo\n" else {"TERM": "dumb"})}
         status, shown = on_terminal(plain, lambda _: answer, "apply", file)
         assert status == 2
         assert "\x1b[3" not in shown
@@ -328,7 +529,7 @@ class TestTerminal:
         """The end of the input changes nothing."""
         status, shown = on_terminal(environment, lambda _: "\x04", "apply", file)
         assert status == 2
-        assert shown.endswith("error: EOFError\n")
+        assert shown.endswith("error: nothing was changed\n")
         assert changes(account) == []
 
     def test_interrupted(
@@ -344,7 +545,7 @@ class TestTerminal:
 
         status, shown = on_terminal(environment, interrupt, "apply", file)
         assert status == 2
-        assert shown.endswith("error: KeyboardInterrupt\n")
+        assert shown.endswith("error: stopped by SIGINT; nothing was changed\n")
         assert changes(account) == []
 
     def test_nothing_to_ask(
@@ -417,7 +618,79 @@ class TestStatuses:
         assert main(["apply", "--yes", file]) == 3
         output, errors = capsys.readouterr()
         assert output == f'{TEXT}  made: update "B old" -> "B"\n'
-        assert errors.startswith('error: delete "D" was not made, as the role is still bound')
+        assert errors.startswith('error: delete "D" was not made: the role is still bound to user')
+        assert errors.endswith('\nmade: 1 of 3\nnot reached: 1\n  not reached: create "New"\n')
+
+    def test_many_left(
+        self, account: FakeAccount, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """However many changes were not reached, each has its line."""
+        names = [f"Role {n:03}" for n in range(97)]
+        path = tmp_path / "roles.toml"
+        path.write_text("".join(f'[roles."{n}"]\npermissions = ["ROLE_READ"]\n' for n in names))
+        account.fail("create", 403)
+        assert main(["apply", "--yes", str(path)]) == 2
+        _, counts, left, *lines = capsys.readouterr().err.splitlines()
+        assert [counts, left] == ["made: 0 of 97", "not reached: 96"]
+        assert lines == [f'  not reached: create "{name}"' for name in names[1:]]
+
+    def test_gateway(
+        self, file: str, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A gateway's own answer after the first change leaves it open."""
+        gateway = Gateway.load(account.dump())
+        with RolesServer(gateway) as server:
+            monkeypatch.setenv("ARIZE_BASE_URL", server.url)
+            assert main(["apply", "--yes", file]) == 3
+        assert gateway.role("B")
+
+    def test_json(
+        self, file: str, account: FakeAccount, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """With --json the result is all that is printed, however the run ends."""
+        account.fail("create", 403)
+        assert main(["apply", "--yes", "--json", file]) == 3
+        failed = json.loads(capsys.readouterr().out)
+        assert [each["action"] for each in failed["made"]] == ["update", "delete"]
+        assert [failed["failed"]["action"], failed["not_reached"]] == ["create", []]
+        assert main(["apply", "--yes", "--json", file]) == 0
+        done = json.loads(capsys.readouterr().out)
+        assert [done["account"], len(done["made"]), done["reason"]] == ["staging", 1, None]
+        assert main(["apply", "--yes", "--json", "--max-removals", "x", file]) == 2
+        refused = json.loads(capsys.readouterr().out)
+        assert refused["made"] == []
+        assert refused["reason"].startswith("max_removals: must be a number, or a share ")
+        assert refused.keys() == done.keys()
+
+    def test_max_removals(
+        self,
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """The limit of removals is the option's, else the variable's."""
+        monkeypatch.setenv("ARIZE_ROLES_MAX_REMOVALS", "0")
+        assert main(["apply", "--yes", file]) == 2
+        assert "and at most 0 may: expect the plan" in capsys.readouterr().err
+        assert changes(account) == []
+        assert main(["apply", "--yes", "--max-removals", "25%", file]) == 0
+
+    def test_account(self, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """A label that the command is given stands for the file's."""
+        assert main(["plan", "--account", "prod", file]) == 0
+        output = capsys.readouterr().out
+        assert output.startswith('  account "prod"\n')
+        checksum = output.split()[-1]
+        assert main(["apply", "--checksum", checksum, file]) == 2
+        assert main(["apply", "--checksum", checksum, "--account", "prod", file]) == 0
+
+    def test_comment(self, file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A plan for a comment is written beside the one that is printed."""
+        comment = tmp_path / "comment.md"
+        assert main(["plan", "--comment", str(comment), file]) == 0
+        assert capsys.readouterr().out == TEXT
+        assert comment.read_text("utf-8") == f"```diff\n{TEXT}```\n"
 
     def test_unknown(self, file: str, account: FakeAccount) -> None:
         """Where the first one may have been made, so may changes."""
@@ -425,9 +698,11 @@ class TestStatuses:
         assert main(["apply", "--yes", file]) == 3
 
     def test_yes(self, file: str, account: FakeAccount) -> None:
-        """With --yes, one walk and a request a change are made."""
+        """With --yes, one walk is made, and each role is read before it is changed."""
         assert main(["apply", "--yes", file]) == 0
-        assert [call.operation for call in account.calls] == ["list", "update", "delete", "create"]
+        assert [call.operation for call in account.calls] == [
+            *("list", "get", "update", "get", "delete", "create"),
+        ]
 
     def test_exact(self, account: FakeAccount, tmp_path: Path) -> None:
         """With --exact, a role that is not declared is a difference."""
@@ -463,10 +738,13 @@ class TestStatuses:
         assert changes(account) == []
 
     def test_export(self, account: FakeAccount, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-        """An export is UTF-8."""
+        """An export is UTF-8; a role that no file may declare is named, with status 1."""
         account.add_role("Ü", ["ROLE_READ"])
-        assert main(["export"]) == 2
-        assert 'roles."Ü".name' in capsysbinary.readouterr().err.decode()
+        assert main(["export"]) == 1
+        output, errors = capsysbinary.readouterr()
+        assert errors.decode().startswith('warning: left out: roles."Ü".name: must not contain ')
+        assert output.decode().startswith("# left out: ")
+        assert len(as_code.loads(output.decode()).roles) == 4
         account.reset()
         account.add_role("A", ["ROLE_READ"], description="日本")
         account.add_key(KEY)
@@ -480,10 +758,10 @@ class TestStatuses:
     ) -> None:
         """Whatever goes wrong, no end is taken for differences."""
 
-        def fail(_: str) -> None:
+        def fail(*_: str) -> None:
             raise RuntimeError
 
-        monkeypatch.setattr(as_code, "load", fail)
+        monkeypatch.setattr(as_code, "loads", fail)
         assert main(["plan", "--exit-code", file]) == 2
         assert capsys.readouterr().err == "error: RuntimeError\n"
 
@@ -496,7 +774,38 @@ class TestChecking:
         assert main(["check", str(path)]) == 0
         output, errors = capsys.readouterr()
         assert output == "declared: 1; absent: 0\n"
-        assert errors.startswith("warning: roles.\"A\".permissions: 'DATASET_RAED' is n")
+        assert errors.startswith(f"warning: {path}: roles.\"A\".permissions: 'DATASET_RAED' is n")
+
+    def test_strict(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """With --strict it is an error, unless the file says that it is new."""
+        path = tmp_path / "roles.toml"
+        path.write_text('[roles.A]\npermissions = ["NEW_READ"]')
+        assert main(["check", "--strict", str(path)]) == 2
+        assert capsys.readouterr().err.startswith(f'error: {path}: roles."A".permissions: ')
+        path.write_text('new_permissions = ["NEW_READ"]\n[roles.A]\npermissions = ["NEW_READ"]')
+        assert main(["check", "--strict", str(path)]) == 0
+
+    def test_several(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Several files are all checked, each under its name."""
+        (tmp_path / "a.toml").write_text("absent = [")
+        (tmp_path / "b.toml").write_text('absent = ["B"]')
+        a, b = (str(tmp_path / name) for name in ("a.toml", "b.toml"))
+        assert main(["check", a, b]) == 2
+        output, errors = capsys.readouterr()
+        assert output == f"{b}: declared: 0; absent: 1\n"
+        assert errors.startswith(f"error: {a}: is not valid TOML: ")
+        assert main(["check", b, b]) == 0
+
+    @pytest.mark.parametrize(
+        ("given", "status"), [(b"\xef\xbb\xbf[roles]", 0), (b"\xff", 2), (b"[", 2), (None, 2)]
+    )
+    def test_standard_input(
+        self, monkeypatch: pytest.MonkeyPatch, given: bytes | None, status: int
+    ) -> None:
+        """The file may be the standard input."""
+        stdin = None if given is None else io.TextIOWrapper(io.BytesIO(given))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main(["check", "-"]) == status
 
     def test_refuses(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Every violation is on its own line, with its path."""
@@ -506,17 +815,26 @@ class TestChecking:
         output, errors = capsys.readouterr()
         assert output == ""
         assert [line.split(": must")[0] for line in errors.splitlines()] == [
-            'error: roles."A".permissions',
-            'error: roles."B\\u001b[31m".name',
-            'error: roles."B\\u001b[31m".permissions',
+            f'error: {path}: roles."A".permissions',
+            f'error: {path}: roles."B\\u001b[31m".name',
+            f'error: {path}: roles."B\\u001b[31m".permissions',
         ]
 
     def test_no_file(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A file that is not there is trouble."""
         assert main(["check", "no/such\x1bfile"]) == 2
         assert capsys.readouterr().err == (
-            "error: file: is unreadable: [Errno 2] No such file or directory: 'no/such\\x1bfile'\n"
+            "error: 'no/such\\x1bfile': is unreadable: "
+            "[Errno 2] No such file or directory: 'no/such\\x1bfile'\n"
         )
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The version is the package's."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
 
 
 def test_scripts() -> None:
