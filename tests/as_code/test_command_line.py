@@ -23,6 +23,7 @@ from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount, Reply, RolesServer
 from tests.as_code.accounts import Gateway, account_of, changes, contents
 from tests.support.processes import PATIENCE, ROOT, await_true
+from tests.tools.judge_as_code import heeded_signals
 
 KEY: Final = "secret-of-the-test-4711"
 UNWRITTEN: Final = "the standard output cannot be written: [Errno 32] "
@@ -345,6 +346,12 @@ class TestSignals:
         account = account_of("B old", "D", "Same", "Undeclared", predefined=True)
         account.add_key(KEY)
         return Signalling.load(account.dump())
+
+    @pytest.fixture(autouse=True)
+    def _heeded(self) -> Iterator[None]:
+        """A process in the background was started to ignore SIGINT."""
+        with heeded_signals():
+            yield
 
     @pytest.fixture(autouse=True)
     def _connected(self, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

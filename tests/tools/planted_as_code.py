@@ -1,9 +1,9 @@
-"""Plants faults that tools of this kind have had into roles as code, and shows what catches each.
+"""Plants faults that tools of this kind have had into roles as code, and shows what the judge says.
 
-    python -m tests.tools.planted_as_code
+    python -m tests.tools.planted_as_code [NAME ...]
 
-Each is planted alone in a scratch copy, and the tests of roles as code that need no other process
-run against it. Ends with 1 where one survives.
+Each is planted alone in a scratch copy, and `judge_as_code` runs there until its first wrong case.
+Ends with 1 where the judge finds none.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = "arize_roles_async/as_code"
 COMMAND: Final = "arize_roles_async/__main__.py"
-JUDGES: Final = ("test_plan.py", "test_apply.py", "test_file.py", "test_state_machine.py")
+CASES: Final = 400
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
     "a plan that makes what it plans": (
@@ -167,12 +167,13 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
 
 def main() -> int:
     """Plant each fault, print what becomes of it, and return 1 where one survives."""
+    names = sys.argv[1:] or [*FAULTS]
     survivors = 0
-    for name in FAULTS:
-        caught = _caught_by(*planted(name))
-        survivors += not caught
-        print(f"{name:55} {caught or 'SURVIVES'}", flush=True)
-    print(f"{len(FAULTS)} planted, {survivors} survive")
+    for name in names:
+        found = _found(*planted(name))
+        survivors += not found
+        print(f"{name:55} {found or 'SURVIVES'}", flush=True)
+    print(f"{len(names)} planted, {survivors} survive")
     return 1 if survivors else 0
 
 
@@ -189,16 +190,23 @@ def planted(name: str) -> tuple[Path, str]:
     return path.relative_to(ROOT), text.replace(old, new)
 
 
-def _caught_by(path: Path, source: str) -> str:
-    """Return which test fails first on a changed source; nothing where none does."""
+def _found(path: Path, source: str) -> str:
+    """Return the first wrong case of a changed source; nothing where there is none."""
     with tempfile.TemporaryDirectory() as scratch:
         for folder in ("arize_roles_async", "arize_roles_fake", "tests"):
             shutil.copytree(ROOT / folder, Path(scratch) / folder)
         (Path(scratch) / path).write_text(source, "utf-8")
-        shutil.copy(ROOT / "pyproject.toml", scratch)
-        judges = [f"tests/as_code/{judge}" for judge in JUDGES]
+        judge = (
+            "-W",
+            "ignore",
+            "-m",
+            "tests.tools.judge_as_code",
+            "--first",
+            "--cases",
+            str(CASES),
+        )
         done = subprocess.run(  # noqa: S603 - this interpreter
-            [sys.executable, "-m", "pytest", "-qx", "--tb=no", "-p", "no:cacheprovider", *judges],
+            [sys.executable, *judge],
             cwd=scratch,
             env={**os.environ, "PYTHONPATH": scratch},
             capture_output=True,
@@ -206,8 +214,8 @@ def _caught_by(path: Path, source: str) -> str:
             check=False,
             timeout=300,
         )
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0].split(" - ")[0].split("::", 1)[-1] if failed else ""
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("case ")]
+    return wrong[0][:100] if wrong else done.stderr.strip().rpartition("\n")[2][:100]
 
 
 if __name__ == "__main__":

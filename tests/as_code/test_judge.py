@@ -1,0 +1,26 @@
+"""A short run of the judge of `arize-roles apply`; its tool makes long ones."""
+
+import sys
+
+import pytest
+
+from tests.tools.judge_as_code import Case, wrong_cases
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_case(seed: int) -> None:
+    """Whatever happens during a run, it says what it did, and the next one ends it."""
+    assert Case(seed).judge() == []
+
+
+def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds a run that does not look again before it changes a role."""
+
+    async def is_made(*_: object) -> bool:
+        return False
+
+    # The package shows the function of this name, and not the module.
+    module = sys.modules["arize_roles_async.as_code.apply"]
+    monkeypatch.setattr(module, "_is_made", is_made)
+    _, wrong = next(wrong_cases(40, 0))
+    assert wrong[0].endswith(" was made of None")

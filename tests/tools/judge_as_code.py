@@ -1,0 +1,588 @@
+"""Judges `arize-roles apply`: random accounts and files, and whatever may happen during a run.
+
+    python -m tests.tools.judge_as_code [--cases 1000] [--seed 0]
+
+A case runs the command over HTTP against the fake, while requests fail, a gateway answers, others
+change roles or run a file of their own, and signals arrive. What the command said and what its
+requests did is held against a model that plans by itself. Prints each wrong case with its seed,
+which `--cases 1 --seed` runs again, and ends with 1 if there is one.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+from urllib.parse import unquote
+
+import attrs
+import msgspec
+
+import arize_roles_async.__main__ as command
+from arize_roles_async import (
+    AiohttpRolesClient,
+    Request,
+    RetryPolicy,
+    RolesError,
+    Timeouts,
+    as_code,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, RolesServer
+from tests.as_code.accounts import change, remove
+
+OURS, THEIRS = "ours-4711", "theirs-4712"
+NAMES: Final = [*"ABCDEFGH"]
+MANY: Final = [f"Role {n}" for n in range(12)]
+PERMISSIONS: Final = ["DATASET_READ", "PROJECT_READ", "ROLE_READ", "TAG_READ", "NEW_READ"]
+REFUSALS: Final = {400, 401, 403, 409, 422}
+FAULTS: Final[list[tuple[Any, Any]]] = [
+    *((status, "before") for status in (403, 409, 500, 502, 503, "lost", "silent")),
+    *((status, "after") for status in (500, 502, 503, "lost", "silent")),
+]
+
+Content = tuple[str, str | None, frozenset[str]]
+State = dict[str, Content]
+
+
+@attrs.frozen
+class Step:
+    """A change, as the model plans it."""
+
+    role_id: str | None
+    before: Content | None
+    after: Content | None
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where it stands: gives, deletes, creates, both, takes; each by name."""
+        if self.after is None:
+            return 1, (self.before or ("",))[0]
+        if self.before is None:
+            return 2, self.after[0]
+        takes, gives = self.before[2] - self.after[2], self.after[2] - self.before[2]
+        return (0 if not takes else 3 if gives else 4), self.after[0]
+
+
+@attrs.define
+class File:
+    """A file of roles, as plain data."""
+
+    roles: dict[str, dict[str, Any]]
+    absent: list[str]
+    new: list[str]
+    label: str | None
+
+    @classmethod
+    def draw(cls, rng: random.Random, names: list[str], held: dict[str, Content]) -> "File":
+        pool = rng.sample(names, rng.randint(0, len(names)))
+        pool += rng.choices(["Member", *names[:2]], k=rng.random() < 0.05)
+        absent = [pool.pop() for _ in range(min(len(pool), rng.randint(0, 2)))]
+        roles: dict[str, dict[str, Any]] = {}
+        while pool:
+            name = pool.pop()
+            former = [pool.pop() for _ in range(min(len(pool), rng.random() < 0.3))]
+            described = rng.choice([None, None, "One", "Two"])
+            permissions = rng.sample(PERMISSIONS[: rng.choice([4, 4, 4, 5])], rng.randint(1, 3))
+            if name in held and rng.random() < 0.4:
+                _, described, kept = held[name]
+                permissions = [*kept][: rng.randint(1, len(kept))]
+            roles[name] = {
+                "description": described,
+                "previously": former,
+                "permissions": permissions,
+            }
+        label = rng.choice([None, None, "staging", "production"])
+        return cls(roles, absent, ["NEW_READ"] if rng.random() < 0.2 else [], label)
+
+    def to_toml(self) -> str:
+        tops = {"account": self.label, "absent": self.absent, "new_permissions": self.new}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in tops.items() if value]
+        for name, role in self.roles.items():
+            lines.append(f"[roles.{json.dumps(name)}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in role.items() if value]
+        return "\n".join(lines)
+
+    def names(self) -> list[str]:
+        former = [name for role in self.roles.values() for name in role["previously"]]
+        return [*self.roles, *former, *self.absent]
+
+    def steps(self, state: State, predefined: set[str]) -> list[Step] | None:
+        """Return what has to change; None if the file does not fit the account, or is wrong."""
+        names = self.names()
+        if len(set(names)) < len(names) or {*names} & predefined:
+            return None
+        by_name = {content[0]: role_id for role_id, content in state.items()}
+        held = {p for content in state.values() for p in content[2]}
+        steps: list[Step] = []
+        for name, role in self.roles.items():
+            found = [by_name[each] for each in (name, *role["previously"]) if each in by_name]
+            wanted = (name, role["description"], frozenset(role["permissions"]))
+            if len(found) > 1 or "NEW_READ" in wanted[2] - held - {*self.new}:
+                return None
+            before = state[found[0]] if found else None
+            if before != wanted:
+                steps.append(Step(found[0] if found else None, before, wanted))
+        there = [by_name[name] for name in self.absent if name in by_name]
+        steps += [Step(role_id, state[role_id], None) for role_id in there]
+        return sorted(steps, key=lambda step: step.place)
+
+
+@attrs.define
+class Entry:
+    """A request of the run under judgement, and what it did."""
+
+    method: str
+    role_id: str | None
+    status: int
+    is_own_word: bool
+    before: State
+    after: State
+
+
+class Stage(FakeAccount):
+    """An account that writes down what the run under judgement does, and lets things happen."""
+
+    entries: list[Entry]
+    events: dict[int, list[Any]]
+    tampering: dict[int, Any]
+
+    def prepare(self) -> None:
+        self.entries, self.events, self.tampering = [], {}, {}
+        self.is_watched = False
+        self.signalled_at: int | None = None
+
+    def state(self) -> State:
+        return {
+            role.id: (
+                role.name,
+                role.description or None,
+                frozenset(str(p) for p in role.permissions or ()),
+            )
+            for role in self.roles
+            if not role.is_predefined
+        }
+
+    def handle(self, request: Request) -> Reply:
+        if not self.is_watched or request.headers.get("Authorization") != f"Bearer {OURS}":
+            return super().handle(request)
+        number = len(self.entries)
+        before, tamper = self.state(), self.tampering.get(number)
+        is_change = request.method != "GET"
+        if is_change and tamper == "gateway before":
+            reply = Reply(status=404, headers={}, body=b"")
+        else:
+            reply = super().handle(request)
+        own = reply.status
+        if is_change and tamper in {"gateway before", "gateway after"}:
+            reply = msgspec.structs.replace(
+                reply, status=404, headers={"Content-Type": "text/html"}, body=b"<html>No</html>"
+            )
+        if is_change and tamper == "altered" and reply.body and own < 300:
+            data = {**msgspec.json.decode(reply.body), "description": "Altered."}
+            reply = msgspec.structs.replace(reply, body=msgspec.json.encode(data))
+        path = request.target.partition("?")[0].split("/")
+        self.entries.append(
+            Entry(
+                request.method,
+                unquote(path[3]) if len(path) > 3 else None,
+                own,
+                tamper is None,
+                before,
+                self.state(),
+            )
+        )
+        for event in self.events.get(number, ()):
+            self.let_happen(event, number)
+        return reply
+
+    def let_happen(self, event: Any, number: int) -> None:  # noqa: ANN401
+        if isinstance(event, signal.Signals):
+            self.signalled_at = self.signalled_at if self.signalled_at is not None else number
+            os.kill(os.getpid(), event)
+        elif isinstance(event, tuple):
+            self.drift(*event)
+        else:
+            thread = threading.Thread(target=lambda: asyncio.run(event(self)))
+            thread.start()
+            thread.join()
+
+    def drift(self, action: str, name: str, other: str) -> None:
+        role = self.role(name)
+        if action == "create" and role is None and self.max_custom_roles is None:
+            self.add_role(name, ["ROLE_READ"])
+        if role is None or self.bindings(role):
+            return
+        held = {str(p) for p in role.permissions or ()}
+        if action == "rename" and self.role(other) is None:
+            change(self, name, name=other)
+        elif action == "give":
+            change(self, name, permissions=sorted(held | {"TAG_READ", "PROJECT_READ"}))
+        elif action == "take" and len(held) > 1:
+            change(self, name, permissions=sorted(held)[1:])
+        elif action == "describe":
+            change(self, name, description="Theirs.")
+        elif action == "delete":
+            remove(self, name)
+
+
+@contextlib.contextmanager
+def heeded_signals() -> Iterator[None]:
+    """Heed the signals that a process in the background was started to ignore."""
+    each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [(one, signal.signal(one, signal.SIG_DFL)) for one in each]
+    try:
+        yield
+    finally:
+        for one, handler in before:
+            signal.signal(one, handler)
+
+
+def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
+    """Return somebody else's run of a file, which ends after so many requests."""
+
+    async def run(account: FakeAccount) -> None:
+        left = iter(range(requests))
+        with contextlib.suppress(RolesError):
+            await as_code.apply(
+                FakeRolesClient(account, api_key=THEIRS),
+                as_code.loads(file.to_toml()),
+                max_removals="100%",
+                stop=lambda: next(left, None) is None,
+            )
+
+    return run
+
+
+class Case:
+    """One account, one file, and a run of it."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)  # noqa: S311 - a repeatable case
+        self.account = account = Stage(api_key=OURS)
+        account.prepare()
+        account.add_key(THEIRS)
+        self.names = MANY if rng.random() < 0.25 else NAMES
+        for name in rng.sample(self.names, rng.randint(len(self.names) // 3, len(self.names))):
+            account.add_role(
+                name,
+                rng.sample(PERMISSIONS[: rng.choice([4, 5])], rng.randint(1, 4)),
+                description=rng.choice([None, "One", "Two"]),
+            )
+        self.predefined = {role.name for role in account.roles if role.is_predefined}
+        self.file = self.draw_file()
+        self.wrong: list[str] = []
+        self.happened: Counter[str] = Counter()
+        self.label = rng.choice([None, None, None, "command"])
+        self.is_quiet = True
+
+    def draw_file(self) -> File:
+        held = {content[0]: content for content in self.account.state().values()}
+        return File.draw(self.rng, self.names, held)
+
+    def expect(self, holds: bool, what: str) -> None:  # noqa: FBT001
+        if not holds:
+            self.wrong.append(what)
+
+    def judge(self) -> list[str]:
+        """Run the case and return what was wrong with it."""
+        with RolesServer(self.account) as server, tempfile.TemporaryDirectory() as folder:
+            self.url, self.path = server.url, Path(folder) / "roles.toml"
+            self.path.write_text(self.file.to_toml(), "utf-8")
+            reviewed = self.review() if self.rng.random() < 0.4 else None
+            self.plan_trouble()
+            self.judge_run(reviewed)
+            self.judge_next_run()
+        return self.wrong
+
+    def run(self, *arguments: str, attempts: int = 1, limit: float = 30.0) -> tuple[int, str]:
+        def connected() -> AiohttpRolesClient:
+            retry = RetryPolicy(attempts=attempts, backoff=0.001, max_backoff=0.001)
+            return AiohttpRolesClient(
+                OURS, base_url=self.url, retry=retry, timeout=Timeouts(total=limit)
+            )
+
+        output = io.TextIOWrapper(io.BytesIO(), "utf-8")
+        with (
+            heeded_signals(),
+            mock.patch.object(command, "_connected", connected),
+            mock.patch.object(command, "_GRACE", 0.02),
+            mock.patch.object(sys, "stdout", output),
+            mock.patch.object(sys, "stderr", io.StringIO()),
+        ):
+            status = command.main(arguments)
+        return status, output.buffer.getvalue().decode()
+
+    def labelled(self) -> list[str]:
+        return ["--account", self.label] if self.label else []
+
+    def review(self) -> tuple[list[Step] | None, str | None, str] | None:
+        """Plan, as somebody would who reviews it, and let the account change afterwards."""
+        before = self.account.state()
+        steps = self.file.steps(before, self.predefined)
+        label = self.rng.choice([self.label, self.label, self.label, "other"])
+        arguments = ["--account", label] if label else []
+        status, output = self.run("plan", "--format", "json", *arguments, str(self.path))
+        self.expect(self.account.state() == before, "a plan changed something")
+        self.expect((status == 0) == (steps is not None), f"plan ended with {status}: {steps}")
+        if steps is None or status:
+            return None
+        if self.rng.random() < 0.3:
+            self.account.drift(*self.any_drift())
+        return steps, label or self.file.label, json.loads(output)["checksum"]
+
+    def any_drift(self) -> tuple[str, str, str]:
+        actions = ["create", "rename", "give", "take", "describe", "delete"]
+        name, other = self.rng.sample([*self.names, "Elsewhere"], 2)
+        return self.rng.choice(actions), name, other
+
+    def plan_trouble(self) -> None:
+        rng, account = self.rng, self.account
+        if rng.random() < 0.15:
+            account.max_custom_roles = len(account.state()) + rng.randint(0, 1)
+            self.is_quiet = False
+        if rng.random() < 0.15 and account.state():
+            account.bind(rng.choice([*account.state().values()])[0], user="ada", resource="Space:1")
+            self.is_quiet = False
+        trouble = rng.random()
+        if trouble < 0.25:
+            return
+        self.is_quiet = False
+        for _ in range(rng.randint(1, 2)):
+            kind = rng.choice(["fault", "tamper", "drift", "drift", "second", "signal", "signals"])
+            self.happened[kind] += 1
+            number = rng.randint(0, 12)
+            if kind == "fault":
+                status, when = rng.choice(FAULTS)
+                operation: Any = rng.choice(["create", "update", "delete", "get", "list"])
+                account.fail(operation, status, when=when, after=rng.randint(0, 3))
+            elif kind == "tamper":
+                account.tampering = dict.fromkeys(
+                    range(number, number + 3),
+                    rng.choice(["gateway before", "gateway after", "altered"]),
+                )
+            elif kind == "drift":
+                account.events.setdefault(number, []).append(self.any_drift())
+            elif kind == "second":
+                file = self.file if rng.random() < 0.5 else self.draw_file()
+                account.events.setdefault(number, []).append(second_run(file, rng.randint(1, 20)))
+            else:
+                sent = rng.sample([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], 2)
+                account.events.setdefault(number, []).extend(sent[: 1 + (kind == "signals")])
+
+    def judge_run(self, reviewed: tuple[list[Step] | None, str | None, str] | None) -> None:
+        rng, account = self.rng, self.account
+        limit = None if reviewed else rng.choice([None, "100%", "50%", "2"])
+        consent = ["--checksum", reviewed[2]] if reviewed else ["--yes"]
+        options = ["--max-removals", limit] if limit else []
+        account.is_watched = True
+        status, output = self.run(
+            *("apply", "--json", *consent, *options, *self.labelled(), str(self.path)),
+            attempts=rng.choice([1, 1, 2]),
+            limit=0.3,
+        )
+        account.is_watched = False
+        result = json.loads(output)
+        lists = [
+            entry for entry in account.entries if entry.role_id is None and entry.method == "GET"
+        ]
+        there = lists[-1].before if lists else {}
+        steps = self.file.steps(there, self.predefined)
+        label = self.label or self.file.label
+        refused = steps is None or (
+            (reviewed[0], reviewed[1]) != (steps, label)
+            if reviewed
+            else self.is_mass(steps, len(there), limit)
+        )
+        effects = self.effects(account.entries)
+        if result["checksum"] is None:
+            self.expect(refused or not self.is_quiet, f"it was refused: {result['reason']}")
+            self.expect(status == 2, f"a refused run ended with {status}")
+            self.expect(not effects, f"a refused run changed something: {effects}")
+            return
+        self.expect(not refused, f"it was not refused, with {consent} {options}")
+        if steps is None:
+            return
+        named = label or self.url.removeprefix("http://")
+        self.expect(result["account"] == named, f"the account is {result['account']}")
+        self.judge_result(status, result, steps, effects)
+
+    def is_mass(self, steps: list[Step], there: int, limit: str | None) -> bool:
+        removed = sum(1 for s in steps if s.before and (not s.after or s.before[2] - s.after[2]))
+        if limit is None:
+            return there >= 10 and removed * 10 > there * 3
+        return removed * 100 > there * int(limit[:-1]) if limit[-1] == "%" else removed > int(limit)
+
+    def effects(
+        self, entries: list[Entry]
+    ) -> list[tuple[int, str, Content | None, Content | None]]:
+        return [
+            (number, role_id, entry.before.get(role_id), entry.after.get(role_id))
+            for number, entry in enumerate(entries)
+            for role_id in {**entry.before, **entry.after}
+            if entry.before.get(role_id) != entry.after.get(role_id)
+        ]
+
+    def judge_result(
+        self,
+        status: int,
+        result: dict[str, Any],
+        steps: list[Step],
+        effects: list[tuple[int, str, Content | None, Content | None]],
+    ) -> None:
+        entries = self.account.entries
+        failed, may_be = result["failed"], result["may_have_been_made"]
+        told = [*result["made"], *([failed] if failed else []), *result["not_reached"]]
+        self.expect([*map(as_step, told)] == steps, f"told {told}, not {steps}")
+        made = len(result["made"])
+        by_step: dict[int, int] = {}
+        for number, role_id, old, new in effects:
+            index = next(
+                (
+                    n
+                    for n, step in enumerate(steps)
+                    if step.role_id == role_id
+                    or (step.role_id is None and new is not None and step.after == new)
+                ),
+                None,
+            )
+            if index is None:
+                self.wrong.append(f"it changed what is no change's: {old} to {new}")
+                continue
+            step = steps[index]
+            self.expect(index not in by_step, f"it made {step} twice")
+            self.expect(not by_step or index > max(by_step), f"{step} came too early")
+            by_step[index] = number
+            if step.before is not None:
+                seen = [e for e in entries[:number] if (e.method, e.role_id) == ("GET", role_id)]
+                looked = seen[-1].before.get(role_id) if seen else None
+                self.expect(looked == step.before, f"{step} was made of {looked}")
+            self.expect(new == merged(step, old), f"{step} made {old} to {new}")
+        sent = {
+            n: [e for e in entries if e.method != "GET" and is_for(e, step)]
+            for n, step in enumerate(steps)
+        }
+        for n, step in enumerate(steps):
+            if n < made:
+                gone = self.was_made_by_others(step, entries)
+                self.expect(n in by_step or gone, f"{step} is told as made")
+            elif n == made and failed:
+                self.expect(may_be or n not in by_step, f"{step} is told as not made")
+                certain = all(e.is_own_word and e.status in REFUSALS for e in sent[n])
+                self.expect(not (may_be and certain), f"{step} is told as open")
+            else:
+                self.expect(n not in by_step, f"{step} is told as not reached")
+        is_done = made == len(steps)
+        expected = 0 if is_done else 3 if made or may_be else 2
+        self.expect(status == expected, f"ended with {status}, not {expected}")
+        is_quiet = self.is_quiet and not needs_new(steps)
+        self.expect(is_done or not is_quiet, f"a quiet run failed: {result['reason']}")
+        self.expect(is_done == (result["reason"] is None), f"reason {result['reason']}")
+        if (at := self.account.signalled_at) is not None:
+            others = {(e.method, e.role_id) for e in entries[at + 1 :]}
+            others -= {(entries[at].method, entries[at].role_id)}
+            self.expect(not others, f"after a signal it sent {others}")
+
+    def was_made_by_others(self, step: Step, entries: list[Entry]) -> bool:
+        if step.role_id is None:
+            return False
+        about = [e for e in entries if e.role_id == step.role_id]
+        return bool(about) and about[-1].before.get(step.role_id) == step.after
+
+    def judge_next_run(self) -> None:
+        """Without trouble, the next run makes the account as declared and leaves the rest."""
+        account = self.account
+        account.clear_faults()
+        account.max_custom_roles = None
+        for role in account.roles:
+            for binding in account.bindings(role):
+                account.unbind(role, user=binding.user, resource=binding.resource)
+        before = account.state()
+        steps = self.file.steps(before, self.predefined)
+        arguments = ("apply", "--yes", "--max-removals", "100%", *self.labelled(), str(self.path))
+        status, _ = self.run(*arguments)
+        after = account.state()
+        if steps is None:
+            self.expect((status, after) == (2, before), f"a misfit ended with {status}")
+            return
+        if needs_new(steps):
+            return
+        wanted = dict(before)
+        for step in steps:
+            if step.role_id is not None:
+                del wanted[step.role_id]
+        made = [step.after for step in steps if step.after is not None]
+        self.expect(status == 0, f"the next run ended with {status}")
+        self.expect(
+            sorted(after.values(), key=str) == sorted([*wanted.values(), *made], key=str),
+            f"the next run made {after}",
+        )
+        status, _ = self.run("plan", "--exit-code", *self.labelled(), str(self.path))
+        self.expect(status == 0, f"a plan of what was just made ended with {status}")
+
+
+def as_step(change: dict[str, Any]) -> Step:
+    sides = [
+        side and (side["name"], side["description"], frozenset(side["permissions"]))
+        for side in (change["before"], change["after"])
+    ]
+    return Step(change["id"], *sides)
+
+
+def needs_new(steps: list[Step]) -> bool:
+    """Whether a step gives the permission that is newer than the library, and so than the fake."""
+    return any(
+        step.after and "NEW_READ" in step.after[2] - (step.before[2] if step.before else set())
+        for step in steps
+    )
+
+
+def is_for(entry: Entry, step: Step) -> bool:
+    if step.role_id is not None:
+        return entry.role_id == step.role_id
+    return entry.method == "POST" and entry.role_id is None
+
+
+def merged(step: Step, old: Content | None) -> Content | None:
+    """Return what a role becomes if only the fields that differ are sent."""
+    if step.after is None or step.before is None or old is None:
+        return step.after
+    fields = zip(step.before, step.after, old, strict=True)
+    return tuple(after if before != after else now for before, after, now in fields)  # type: ignore[return-value]
+
+
+def wrong_cases(cases: int, seed: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the seed of each case that is wrong, and what is."""
+    for number in range(seed, seed + cases):
+        if wrong := Case(number).judge():
+            yield number, wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", action="store_true", help="end with the first wrong case")
+    chosen = parser.parse_args()
+    count = 0
+    for seed, wrong in wrong_cases(chosen.cases, chosen.seed):
+        count += 1
+        print(f"case {seed}: {'; '.join(wrong)[:1000]}", flush=True)
+        if chosen.first:
+            break
+    print(f"{chosen.cases} cases, {count} wrong")
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
