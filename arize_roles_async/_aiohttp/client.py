@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gc
 import math
 import os
 import re
@@ -11,6 +10,7 @@ import ssl
 import struct
 import time
 import warnings
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -206,6 +206,8 @@ class AiohttpRolesClient(BaseRolesClient):
 class AiohttpTransport(Transport):
     """One session and its connections."""
 
+    _keeper: AsyncGenerator[None] | None = None
+
     def __init__(
         self,
         config: Config,
@@ -222,15 +224,12 @@ class AiohttpTransport(Transport):
         self._sleep = sleep
         self._ssl = _ssl_context(config, lent=session is not None)
         self._closed = False
-        self._skipped = 0.0
-        """Seconds that `sleep` was asked to wait and did not."""
+        self._clock = _Clock()
         # What belongs to one event loop, from here on.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._time: Callable[[], float] = time.monotonic
         self._deadlines: Deadlines
         self.connections: _Connections
         self._session: aiohttp.ClientSession
-        self._keeper: AsyncGenerator[None] | None = None
 
     def check_open(self) -> bool:
         if self._closed:
@@ -272,29 +271,34 @@ class AiohttpTransport(Transport):
             with suppress(StopIteration):
                 self._keeper.asend(None).send(None)
         self.connections = connections
-        self._deadlines = Deadlines(loop, self.now)
+        self._clock.time = loop.time
+        self._deadlines = Deadlines(loop, self._clock.now)
         self._loop = loop
-        self._time = loop.time
 
     def _discard_session(self) -> None:
-        """Drop a session whose event loop was closed before it, without a warning."""
+        """Drop a session whose event loop was closed before it.
+
+        Its transports end when they are collected: asyncio closes none without their loop.
+        """
         if self._keeper is None or self._session.closed:
             return
         with suppress(StopIteration):
             self._session.close().send(None)
-        with warnings.catch_warnings():
-            # Its transports can only be collected: asyncio closes none without their loop.
-            warnings.simplefilter("ignore", ResourceWarning)
-            self._keeper = None
-            del self._session, self._deadlines, self.connections
-            gc.collect()
+        self._keeper = None
+        del self._session, self._deadlines, self.connections
+
+    def __del__(self) -> None:
+        # The session itself is closed then by the generator that holds it.
+        if self._keeper is not None and not self._session.closed:
+            why = "a client was dropped without aclose()"
+            warnings.warn(why, ResourceWarning, stacklevel=2, source=self)
 
     async def send(self, request: Request, call: Call) -> Response:
         if self._closed:
             raise _closed()
         attempt = _Attempt(self, call)
         failure: RolesError
-        token = _attempt.set(attempt)
+        token = _attempt.set(weakref.ref(attempt))
         try:
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
@@ -511,12 +515,12 @@ class AiohttpTransport(Transport):
         return _without_frames(failure)
 
     def now(self) -> float:
-        return self._time() + self._skipped
+        return self._clock.now()
 
     async def sleep(self, seconds: float) -> None:
         end = self.now() + seconds
         await self._sleep(seconds)
-        self._skipped += max(0.0, end - self.now())
+        self._clock.skipped += max(0.0, end - self.now())
 
     def event(self, call: Call) -> Event:
         del call  # Its limit ends the wait.
@@ -536,6 +540,21 @@ class AiohttpTransport(Transport):
             keeper, self._keeper = self._keeper, None
             if keeper is not None:
                 await keeper.aclose()
+
+
+class _Clock:
+    """The clock of an event loop, ahead by what an injected `sleep` skipped.
+
+    Apart from the transport, which would else be kept by a timer that looks at the clock.
+    """
+
+    def __init__(self) -> None:
+        self.time: Callable[[], float] = time.monotonic
+        self.skipped = 0.0
+        """Seconds that `sleep` was asked to wait and did not."""
+
+    def now(self) -> float:
+        return self.time() + self.skipped
 
 
 def _keep_read_buffers() -> None:
@@ -645,7 +664,16 @@ class _Attempt:
     call machine decides whether to try again, and must know of each try.
     """
 
-    __slots__ = ("_client", "_failure", "_opened", "_protocol", "_socket", "_transport", "call")
+    __slots__ = (
+        "__weakref__",
+        "_client",
+        "_failure",
+        "_opened",
+        "_protocol",
+        "_socket",
+        "_transport",
+        "call",
+    )
 
     def __init__(self, client: AiohttpTransport, call: Call) -> None:
         self._client = client
@@ -748,8 +776,11 @@ class _UnfitError(Exception):
     """A connection that must not carry the request; aiohttp closes it."""
 
 
-_attempt: ContextVar[_Attempt] = ContextVar("_attempt")
-"""The attempt that the running task makes."""
+_attempt: ContextVar[weakref.ref[_Attempt]] = ContextVar("_attempt")
+"""The attempt that the running task makes.
+
+Weak, since asyncio keeps the context in which a connection was made as long as the connection.
+"""
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -761,7 +792,7 @@ class _Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
     ) -> Connection:
-        attempt = _attempt.get()
+        attempt = cast("_Attempt", _attempt.get()())
         attempt.refuse_second()
         while True:
             connection = await super().connect(req, traces, timeout)

@@ -489,3 +489,27 @@ class TestStray:
                 assert not caught.value.sent
                 assert len(await roles.list()) == 0
                 assert len(server.peers) == 2
+
+
+class TestDropped:
+    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+    async def test_at_once(self, tmp_path: Path, *, tls: bool) -> None:
+        """A client that is dropped without a close ends its connections at once, with a warning."""
+        authority = Authority(tmp_path)
+        async with serve(page, authority.right() if tls else None) as server:
+            gc.disable()
+            try:
+                with pytest.warns(ResourceWarning, match=r"^a client was dropped without aclose"):
+                    await use(AiohttpRolesClient("key", base_url=server.url, ca_file=authority.pem))
+                await until(lambda: server.peers[0].lost)
+            finally:
+                gc.enable()
+
+    async def test_copy(self) -> None:
+        """Its copies keep them."""
+        async with serve(page) as server:
+            copy = AiohttpRolesClient("key", base_url=server.url).with_options(timeout=5.0)
+            await use(copy)
+            await use(copy.with_options(timeout=6.0))
+            assert len(server.peers) == 1
+            await copy.aclose()

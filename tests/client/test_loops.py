@@ -68,13 +68,20 @@ def served(context: ssl.SSLContext | None = None) -> Generator[str]:
 
 @pytest.fixture
 def _no_warning(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Hold that nothing is left to the garbage collector that it, or a log, complains about."""
+    """Hold that nothing is left to the garbage collector that it, or a log, complains about.
+
+    But for the sockets of a loop that was closed by hand, which only the collector closes.
+    """
+    closed_by_hand.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
         for _ in range(2):
             gc.collect()
-    assert [str(each.message) for each in caught if each.category is ResourceWarning] == []
+    left = [str(each.message) for each in caught if each.category is ResourceWarning]
+    if closed_by_hand:
+        left = [each for each in left if not each.startswith(("unclosed <socket", "unclosed tr"))]
+    assert left == []
     # At this point, `caplog.records` holds only what was logged after the test.
     records = [*caplog.get_records("call"), *caplog.records]
     assert [record for record in records if record.levelno >= logging.WARNING] == []
@@ -91,9 +98,13 @@ def by_async_to_sync(call: Callable[[], Any]) -> None:
     async_to_sync(call)()
 
 
+closed_by_hand: list[asyncio.AbstractEventLoop] = []
+
+
 def by_bare_loop(call: Callable[[], Any]) -> None:
     """Close a loop as nobody should, without the end that `asyncio.run` gives it."""
     loop = asyncio.new_event_loop()
+    closed_by_hand.append(loop)
     loop.run_until_complete(call())
     loop.close()
 
@@ -169,17 +180,6 @@ class TestOneAfterAnother:
             asyncio.run(roles.aclose())
             assert [*warnings.filters] == before
 
-    def test_forgotten(self) -> None:
-        """A client that is thrown away while its loop runs is closed too."""
-
-        async def main(url: str) -> None:
-            await use(AiohttpRolesClient("key", base_url=url))
-            gc.collect()
-            await asyncio.sleep(0)
-
-        with served() as url:
-            asyncio.run(main(url))
-
     def test_calls_at_end(self) -> None:
         """Calls that wait for their turn when a loop ends do not hold up the next one."""
 
@@ -192,6 +192,29 @@ class TestOneAfterAnother:
             roles = AiohttpRolesClient("key", base_url=url, max_concurrency=1)
             asyncio.run(leave(roles))
             asyncio.run(use(roles))
+
+
+def test_calls_by_hand() -> None:
+    """Loops that were closed by hand, with calls under way, leave the client to the next loop."""
+    code = """
+import asyncio, socket
+from arize_roles_async import AiohttpRolesClient
+
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    roles = AiohttpRolesClient("key", base_url=url, max_concurrency=5)
+    for _ in range(10):
+        loop = asyncio.new_event_loop()
+        calls = [loop.create_task(roles.get(role="Role")) for _ in range(10)]
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+        del loop, calls
+print("done")
+"""
+    done = subprocess.run(  # noqa: S603 - the code is above
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert (done.stdout, done.returncode) == ("done\n", 0)
 
 
 @pytest.mark.asyncio
