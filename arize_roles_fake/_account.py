@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeVar, cast
 import attrs
 
 from arize_roles_async._calls.api_key import is_api_key
+from arize_roles_async._calls.call import Operation
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import (
@@ -46,7 +47,6 @@ from arize_roles_fake._testing.faults import (
     Fault,
     Faults,
     Latency,
-    Operation,
     Scope,
     TokenBucket,
     When,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, assert_never, cast
 from weakref import WeakSet
 
 import anyio
@@ -159,13 +159,17 @@ class AccountTransport(Transport):
 
     async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> None:
         """Delay or break a reply on its way, as the test scripted."""
-        if reply.broken == "refused":
-            raise RolesConnectionError(f"{request}: the connection was refused")
-        if reply.broken == "unreachable":
-            await self._wait(began, math.inf, "connect", f"{request}: no connection", call)
-        seconds = math.inf if reply.broken == "silent" else reply.delay
-        sleep = anyio.sleep if reply.real_time else None
-        await self._wait(began, seconds, "read", f"{request}: no answer", call, sleep=sleep)
+        match reply.broken:
+            case "refused":
+                raise RolesConnectionError(f"{request}: the connection was refused")
+            case "unreachable":
+                await self._wait(began, math.inf, "connect", f"{request}: no connection", call)
+            case "silent" | "lost" | "truncated" | "malformed" | None:
+                seconds = math.inf if reply.broken == "silent" else reply.delay
+                sleep = anyio.sleep if reply.real_time else None
+                await self._wait(began, seconds, "read", f"{request}: no answer", call, sleep=sleep)
+            case _:
+                assert_never(reply.broken)
         if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
                 f"{request}: the connection failed before a whole answer came", sent=True

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Operation = Literal["list", "get", "create", "update", "delete"]
+Read = Literal["list", "get"]
+Change = Literal["create", "update", "delete"]
+Operation = Literal[Read, Change]
 
 
 class _Tells(Enum):
@@ -58,17 +60,17 @@ class _Tells(Enum):
 
 
 # Refusals in the service's own words. Any other refusal, and any in other words, tells nothing.
-_REFUSALS: Final = {
+REFUSALS: Final[dict[Operation, dict[int, _Tells]]] = {
     # The name may be taken, or the plan full, by the role that an earlier attempt made.
-    "POST": {403: _Tells.LOOK, 409: _Tells.LOOK},
+    "create": {403: _Tells.LOOK, 409: _Tells.LOOK},
     # The role may have been deleted after an earlier attempt changed it. The name may be taken
     # because an earlier attempt gave it to this role.
-    "PATCH": {404: _Tells.UNKNOWN, 409: _Tells.LOOK},
+    "update": {404: _Tells.UNKNOWN, 409: _Tells.LOOK},
     # A role that cannot be deleted, such as one that users hold, is there.
-    "DELETE": {404: _Tells.MADE, 409: _Tells.NOT_MADE},
+    "delete": {404: _Tells.MADE, 409: _Tells.NOT_MADE},
 }
 # The statuses that the reference documents for a change that was made, and 200 for a create.
-_MADE: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
+MADE: Final[dict[Operation, set[int]]] = {"create": {200, 201}, "update": {200}, "delete": {204}}
 _SUCCESS: Final = range(200, 300)
 _UNAUTHORIZED: Final = 401
 _UNAVAILABLE: Final = 503
@@ -285,7 +287,7 @@ class Call:
                 # It was the key's failure, and not the request's.
                 self._forgiven += 1
                 return AskKey(failure)
-            tells = self._tells(request, failure)
+            tells = self._tells(failure)
             if tells is _Tells.MADE:
                 return cast("_T", None)  # what a deletion results in
             if tells is _Tells.NOT_MADE:
@@ -294,7 +296,7 @@ class Call:
                 raise self.outcome_unknown(failure) from failure
             return Verify(failure) if tells is _Tells.LOOK else self.fail(failure, now)
         try:
-            if response.status in _MADE[request.method]:
+            if response.status in MADE[self.operation]:
                 return decode(request, response)
             odd = invalid_response(request, response, "it is not a documented answer to a change")
         except InvalidResponseError as error:
@@ -330,11 +332,11 @@ class Call:
             raise self.outcome_unknown(failure) from failure
         raise failure
 
-    def _tells(self, request: Request, failure: StatusError) -> _Tells | None:
+    def _tells(self, failure: StatusError) -> _Tells | None:
         may_be_made = self.unsettled or self._was_unavailable
         if not (self._is_change and may_be_made and failure.from_service):
             return None
-        tells = _REFUSALS[request.method].get(failure.status)
+        tells = REFUSALS[self.operation].get(failure.status)
         if tells is _Tells.MADE and not (self.unsettled or self.name is not None):
             # After a 503 alone, there may never have been a role with this ID. By a name, the call
             # has found it.

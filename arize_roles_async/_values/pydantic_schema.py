@@ -59,7 +59,8 @@ def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
         types["PaginationMetadata"] = _json_form(PaginationMetadata)
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        described: Any = Annotated[types[field.type], Field(description=field.doc)]
+        kind: Any = types[field.type]
+        described: Any = Annotated[kind, Field(description=field.doc)]
         fields[name] = described if field.required else _not_required[described]
     form = _typed_dict(model.__name__, fields)
     form.__doc__ = (model.__doc__ or "").partition("\n")[0]

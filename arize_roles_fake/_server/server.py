@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from email.utils import format_datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, assert_never
 
 from aiohttp import web
 
@@ -274,12 +274,7 @@ class _Handler:
             await blocked.wait(lambda: blocked.is_released)
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        if reply.broken in {"silent", "unreachable"}:
-            while request.transport is not None:  # noqa: ASYNC110 - until the caller gives up
-                await asyncio.sleep(_POLL)
-        if reply.broken not in {None, "malformed"}:
-            return await _break_off(request, reply)
-        return web.Response(status=reply.status, headers=reply.headers, body=reply.body or None)
+        return await _deliver(request, reply)
 
     def _refused(self, status: int, detail: str) -> web.Response:
         """Return the answer to a request that does not get as far as the account."""
@@ -305,6 +300,22 @@ def _decompress(body: bytes, encoding: str) -> bytes:
     if not decompressor.eof:
         raise zlib.error
     return plain
+
+
+async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
+    """Send a reply, or break it on its way, as the test scripted."""
+    match reply.broken:
+        case None | "malformed":
+            body = reply.body or None
+            return web.Response(status=reply.status, headers=reply.headers, body=body)
+        case "silent" | "unreachable":
+            while request.transport is not None:  # noqa: ASYNC110 - until the caller gives up
+                await asyncio.sleep(_POLL)
+        case "lost" | "truncated" | "refused":
+            pass
+        case _:
+            assert_never(reply.broken)
+    return await _break_off(request, reply)
 
 
 async def _break_off(request: web.Request, reply: Reply) -> web.StreamResponse:

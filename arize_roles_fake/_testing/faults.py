@@ -6,10 +6,11 @@ import re
 from collections import deque
 from collections.abc import Collection, Container, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, assert_never, cast, get_args
 
 import attrs
 
+from arize_roles_async._calls.call import Change, Operation, Read
 from arize_roles_async._values.errors import (
     STATUS_ERRORS,
     ClientStateError,
@@ -31,11 +32,10 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
 
-Operation = Literal["list", "get", "create", "update", "delete"]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 ON_ONE: Final = frozenset({"get", "update", "delete"})
-_READS: Final = frozenset({"list", "get"})
-_CHANGES: Final = frozenset({"create", "update", "delete"})
+_READS: Final = frozenset(get_args(Read))
+_CHANGES: Final = frozenset(get_args(Change))
 
 Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
 """How an attempt can fail without a status:
@@ -182,10 +182,14 @@ class Fault:
                 return Response(status=self.failure, headers=headers, body=self.page), None
             return problem_response(self.failure, self.detail, headers, self.members), None
         answer = answer or page_response((), None)
-        if self.failure == "malformed":
-            answer = Response(
-                status=answer.status, headers=answer.headers, body=b"<html>not JSON</html>"
-            )
+        match self.failure:
+            case "malformed":
+                body = b"<html>not JSON</html>"
+                answer = Response(status=answer.status, headers=answer.headers, body=body)
+            case "lost" | "truncated" | "silent" | "refused" | "unreachable":
+                pass
+            case _:
+                assert_never(self.failure)
         return answer, self.failure
 
 

@@ -1,0 +1,108 @@
+"""Changes that the project expects: whoever makes one finds every place here that it needs.
+
+`tests/README.md` lists these changes, with the files that each takes.
+"""
+
+import inspect
+import os
+import pickle
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import pytest
+
+import arize_roles_async
+from arize_roles_async import RolesClient, RolesError
+from arize_roles_async._calls import call as _call
+from arize_roles_async._calls.call import Change, Operation
+from arize_roles_async._values import errors as _errors
+from arize_roles_fake import FakeRolesClient
+from tests.tools import hovers
+
+ERRORS: Final = [
+    error
+    for error in vars(_errors).values()
+    if isinstance(error, type) and issubclass(error, RolesError)
+]
+CALLS: Final[dict[Operation, Callable[[RolesClient], Awaitable[object]]]] = {
+    "list": lambda roles: roles.list(),
+    "get": lambda roles: roles.get(role_id="Um9sZToxOmFCY0Q="),
+    "create": lambda roles: roles.create(name="A", permissions=["ROLE_READ"]),
+    "update": lambda roles: roles.update(role_id="Um9sZToxOmFCY0Q=", name="B"),
+    "delete": lambda roles: roles.delete(role_id="Um9sZToxOmFCY0Q="),
+}
+HTTPS_ONLY: Final = {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
+"""These say whom to trust. Other programs read them, too, and the test's server is plain http."""
+
+
+class TestErrors:
+    """A new error, such as one for another status."""
+
+    @pytest.mark.parametrize("error", ERRORS)
+    def test_exported(self, error: type[RolesError]) -> None:
+        """It is a public name."""
+        assert error.__name__ in arize_roles_async.__all__
+        assert getattr(arize_roles_async, error.__name__) is error
+
+    @pytest.mark.parametrize("error", ERRORS)
+    def test_pickles(self, error: type[RolesError]) -> None:
+        """It pickles."""
+        assert type(pickle.loads(pickle.dumps(error("m")))) is error  # noqa: S301 - our own
+
+
+class TestOperations:
+    """A new operation."""
+
+    @pytest.mark.parametrize(
+        "known",
+        [
+            pytest.param(CALLS, id="the calls of this test"),
+            pytest.param(hovers.CALLS, id="the calls whose hovers are checked"),
+            pytest.param(
+                [
+                    name
+                    for name, _ in inspect.getmembers(RolesClient, inspect.isfunction)
+                    if not name.startswith("_") and name not in {"aclose", "with_options"}
+                ],
+                id="the protocol",
+            ),
+        ],
+    )
+    def test_known(self, known: Iterable[str]) -> None:
+        """Each place knows all operations."""
+        assert sorted(known) == sorted(get_args(Operation))
+
+    @pytest.mark.parametrize("rules", [_call.REFUSALS, _call.MADE])
+    def test_rules(self, rules: dict[str, Any]) -> None:
+        """The machine knows what each answer says of each change."""
+        assert sorted(rules) == sorted(get_args(Change))
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("operation", CALLS)
+    async def test_fake(self, operation: Operation) -> None:
+        """The fake serves it, and logs it under its name."""
+        fake = FakeRolesClient()
+        fake.account.add_role("Old", id="Um9sZToxOmFCY0Q=")
+
+        await CALLS[operation](fake)
+
+        (logged,) = fake.account.calls
+        assert logged.operation == operation
+        assert logged.outcome in {200, 201, 204}
+
+
+def test_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every variable that configures a client, the fixture `arize_env` has its own value."""
+    package = Path(arize_roles_async.__file__).parent
+    source = package.joinpath("_aiohttp", "config.py").read_text("utf-8")
+    names = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', source))
+    assert names >= {"ARIZE_API_KEY", "ARIZE_BASE_URL", "SSL_CERT_FILE"}
+    for name in names:
+        monkeypatch.setenv(name, "a developer's own")
+
+    request.getfixturevalue("arize_env")
+
+    left = {name for name in names if os.environ.get(name) == "a developer's own"}
+    assert left == HTTPS_ONLY
