@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.alpha import alpha
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
-from arize_roles_async._calls.driver import ClientCall, Destination
+from arize_roles_async._calls.driver import ClientCall, Destination, Driver
 from arize_roles_async._calls.lookup import Steps
 from arize_roles_async._calls.paging import RolePages, make_listing
 from arize_roles_async._protocol import RolesClient
@@ -304,10 +304,10 @@ class BaseRolesClient(RolesClient):
         )
 
     async def aclose(self) -> None:
-        await self._destination.transport.aclose()
+        await self._destination.aclose()
 
     async def __aenter__(self) -> Self:
-        self._driver.check_open()
+        self._choose_driver().check_open()
         return self
 
     async def __aexit__(
@@ -321,7 +321,11 @@ class BaseRolesClient(RolesClient):
 
     def _begin(self, operation: Operation) -> ClientCall:
         """Begin a call, which keeps its driver from start to end."""
-        return self._driver.begin(operation, self._timeouts, self._retry)
+        return self._choose_driver().begin(operation, self._timeouts, self._retry)
+
+    def _choose_driver(self) -> Driver:
+        """Return the driver of a call that begins now."""
+        return self._driver
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         call = self._begin("list")

@@ -43,6 +43,7 @@ from arize_roles_fake._testing.faults import (
     ON_ONE,
     OPERATIONS,
     Breakage,
+    CallRequest,
     CallState,
     Fault,
     Faults,
@@ -154,6 +155,7 @@ class FakeAccount:
     def _set_up(self) -> None:
         self._ahead = timedelta()
         self._keys = {self._first_key: Key()}
+        self._removed_keys: set[str] = set()
         self._faults = Faults()
         self._latencies: list[Latency] = []
         self._bucket: TokenBucket | None = None
@@ -525,6 +527,7 @@ class FakeAccount:
         with self._lock:
             granted = Key(None if grants is None else self._granted(grants))
             self._keys[secret.reveal()] = granted
+            self._removed_keys.discard(secret.reveal())
 
     def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
         held = frozenset(map(str, reject_string(grants)))
@@ -546,6 +549,7 @@ class FakeAccount:
             if secret.reveal() not in self._keys:
                 raise KeyError("there is no such API key")
             del self._keys[secret.reveal()]
+            self._removed_keys.add(secret.reveal())
 
     # What goes wrong
 
@@ -849,7 +853,7 @@ class FakeAccount:
             role = self._role_name(operation, request)
             key = Secret(_bearer(request))
             call = self._faults.call_of(request, attempt=1 + _retries(request))
-            answer, broken = self._refusal(key), None
+            answer, broken = self._refusal(key, request), None
             if answer is None:
                 answer, broken = self._answer(operation, role, key, request, call)
             if broken or answer.status >= _FIRST_FAILURE:
@@ -874,11 +878,19 @@ class FakeAccount:
             self._log.add(operation, role, key.reveal(), outcome, delay, call.attempt, now, request)
             return reply
 
-    def _refusal(self, key: Secret[str]) -> Response | None:
+    def _grants(self, key: Secret[str], request: Request) -> Key | None:
+        """Return what a key may do; None if it is not known."""
+        held = self._keys.get(key.reveal())
+        is_any = isinstance(request, CallRequest) and request.any_key
+        if held is None and is_any and key.reveal() not in self._removed_keys:
+            return next(iter(self._keys.values()), None)
+        return held
+
+    def _refusal(self, key: Secret[str], request: Request) -> Response | None:
         """Return the answer to a request that is refused before anything else, or None."""
         if self._outage:
             return problem_response(503, "the service is down")
-        if key.reveal() not in self._keys:
+        if self._grants(key, request) is None:
             detail = "the API key is not known" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"})
         wait = self._bucket.wait(self.now()) if self._bucket is not None else None
@@ -895,11 +907,10 @@ class FakeAccount:
         if self._faults and operation in OPERATIONS:
             subjects = self._subjects(operation, role, request, call)
             fault = self._faults.strike(call.operations(operation), subjects, call)
-        if fault is None:
-            return self._service.answer(operation, self._keys[key.reveal()], request), None
-        if fault.when == "before":
+        if fault is not None and fault.when == "before":
             return fault.apply(None)
-        return fault.apply(self._service.answer(operation, self._keys[key.reveal()], request))
+        answer = self._service.answer(operation, self._grants(key, request) or Key(), request)
+        return (answer, None) if fault is None else fault.apply(answer)
 
     def _matching(
         self, choices: list[_S], operation: str, role: str | None, request: Request, call: CallState

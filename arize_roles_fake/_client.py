@@ -29,7 +29,7 @@ from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.faults import CallRequest, CallState
 from arize_roles_fake._testing.loops import is_open, running_loop
-from arize_roles_fake._testing.waits import Wait, Waits, waits_in
+from arize_roles_fake._testing.waits import Clock, Wait, Waits, waits_in
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.loops import Loop
@@ -93,8 +93,8 @@ class FakeRolesClient(BaseRolesClient):
 class AccountTransport(Transport):
     """Hands requests to an account, on the account's clock."""
 
-    def __init__(self, account: FakeAccount) -> None:
-        self._account = account
+    def __init__(self, account: Clock) -> None:
+        self._clock = account
         self._closed = False
         self._loop: Loop | None = None
         self._blocked: WeakSet[Blocked] = WeakSet()
@@ -123,7 +123,8 @@ class AccountTransport(Transport):
         began = self.now()
         # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
-        reply = self._account.handle(self._to_account(request, call))
+        account, any_key = self._choose(call)
+        reply = account.handle(_to_account(request, call, any_key=any_key))
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:
@@ -144,18 +145,10 @@ class AccountTransport(Transport):
         if self._closed:
             raise _ClosedError
 
-    def _to_account(self, request: Request, call: Call) -> CallRequest:
-        """Return a request with the key and with its call, as the account takes it."""
-        assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
-        state = call.time_limit.state
-        state.name = call.name
-        return CallRequest(
-            method=request.method,
-            target=request.target,
-            headers={**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"},
-            body=request.body,
-            call=state,
-        )
+    def _choose(self, call: Call) -> tuple[FakeAccount, bool]:
+        """Return the account that a call is for, and whether it takes any key."""
+        del call  # There is only one.
+        return cast("FakeAccount", self._clock), False
 
     async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> None:
         """Delay or break a reply on its way, as the test scripted."""
@@ -203,10 +196,10 @@ class AccountTransport(Transport):
             await anyio.sleep_forever()
         moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
         if sleep is None:
-            await self._waits.until(moment, self._account)
+            await self._waits.until(moment, self._clock)
         else:
             await sleep(waited)
-            self._account.advance_to(moment)
+            self._clock.advance_to(moment)
         if waited >= seconds:
             return
         if left <= bound:
@@ -226,14 +219,14 @@ class AccountTransport(Transport):
         raise _TimeIsUpError
 
     def now(self) -> float:
-        return self._account.now().timestamp()
+        return self._clock.now().timestamp()
 
     @property
     def _waits(self) -> Waits:
-        return waits_in(self._loop, self._account)
+        return waits_in(self._loop, self._clock)
 
     def event(self, call: Call) -> Event:
-        return _Event(call, self._waits, self._account)
+        return _Event(call, self._waits, self._clock)
 
     def time_limit(self, call: Call) -> TimeLimit:
         self._waits.note_call()
@@ -255,10 +248,25 @@ def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
     return KeySource(Secret(account.api_key))
 
 
+def _to_account(request: Request, call: Call, *, any_key: bool) -> CallRequest:
+    """Return a request with the key and with its call, as the account takes it."""
+    assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
+    state = call.time_limit.state
+    state.name = call.name
+    return CallRequest(
+        method=request.method,
+        target=request.target,
+        headers={**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"},
+        body=request.body,
+        call=state,
+        any_key=any_key,
+    )
+
+
 class _Event:
     """An event on the account's clock, which passes while a call waits for it."""
 
-    def __init__(self, call: Call, waits: Waits, account: FakeAccount) -> None:
+    def __init__(self, call: Call, waits: Waits, account: Clock) -> None:
         self._deadline = call.deadline
         self._waits = waits
         self._account = account

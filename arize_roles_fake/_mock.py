@@ -1,17 +1,43 @@
-"""Connects clients that the code under test makes itself to an account, not to a socket."""
+"""Leads the clients of the code under test to an account, not to a socket."""
 
+import functools
+import inspect
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
-from unittest import mock
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AbstractContextManager, aclosing
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+from weakref import WeakKeyDictionary
 
+from arize_roles_async._aiohttp.config import is_loopback
+from arize_roles_async._calls.api_key import KeySource
+from arize_roles_async._calls.driver import Destination, Driver
+from arize_roles_async._calls.transport import Call
+from arize_roles_async._values.errors import ClientStateError
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._client import AccountTransport
+from arize_roles_fake._testing.waits import Clock
+
+if TYPE_CHECKING:
+    from arize_roles_async._aiohttp.client import AiohttpTransport
+
+_A = TypeVar("_A", FakeAccount, Mapping[str, FakeAccount])
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_KEY: Final = "ARIZE_API_KEY"
+
+Refuse = Callable[[str], object]
 
 
-@contextmanager
-def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
-    """Let every `AiohttpRolesClient` that is made in the block talk to an account, in process.
+@overload
+def mock_arize(accounts: FakeAccount | None = None) -> "MockArize[FakeAccount]": ...
+@overload
+def mock_arize(accounts: Mapping[str, FakeAccount]) -> "MockArize[Mapping[str, FakeAccount]]": ...
+def mock_arize(accounts: Any = None) -> "MockArize[Any]":
+    """Let every `AiohttpRolesClient` talk to an account, in process, while the block runs.
 
     ```python
     with mock_arize() as account:
@@ -21,29 +47,245 @@ def mock_arize(account: FakeAccount | None = None) -> Generator[FakeAccount]:
     ```
 
     The code under test stays as it is: its client checks its configuration and finds its key as
-    always. It needs no socket and waits for nothing, since time is the account's. In the block,
-    `ARIZE_API_KEY` holds the account's key. A client with a key that the account does not know
-    gets 401; `FakeAccount.add_key` makes it known. A client that was made before the block is not
-    affected; one that was made in it uses the account after it, too.
+    always. It needs no socket and waits for nothing, since time is the account's. Where a call goes
+    is decided when it begins: in the block to the account, whenever its client was made; outside to
+    the client's own service. In the block, `ARIZE_API_KEY` holds a key of the account. The block
+    is of the whole process, with all its threads; of several the one that was entered last counts.
+
+    It also decorates functions, coroutine functions and generators, such as fixtures: then the
+    block is each call.
 
     Args:
-        account: The account; a fresh one unless given.
+        accounts: The account, a fresh one unless given. It takes any key but those that
+            `FakeAccount.remove_key` removed: one that it does not know counts as its first one. Or
+            the accounts by their keys; then another key gets 401.
 
-    Yields:
-        The account.
+    Returns:
+        A context manager of the account or the accounts, and a decorator.
 
     Raises:
-        LookupError: The account has no API key.
+        LookupError: On entering: the account has no API key.
+        TypeError: `accounts` is something else.
+        ValueError: There is none.
     """
-    from arize_roles_async._aiohttp import client as _aiohttp
+    if accounts is None or isinstance(accounts, FakeAccount):
+        return MockArize(accounts)
+    if not isinstance(accounts, Mapping):
+        raise TypeError(
+            f"accounts must be a FakeAccount or a mapping, not {type(accounts).__name__}"
+        )
+    if not accounts:
+        raise ValueError("accounts must not be empty")
+    return MockArize(dict(cast("Mapping[str, FakeAccount]", accounts)))
 
-    account = FakeAccount() if account is None else account
 
-    def connect(*_: object) -> AccountTransport:
-        return AccountTransport(account)
+class MockArize(Generic[_A]):
+    """The block that `mock_arize` returns; it may be entered again."""
 
-    with (
-        mock.patch.object(_aiohttp, "AiohttpTransport", connect),
-        mock.patch.dict(os.environ, {"ARIZE_API_KEY": account.api_key}),
-    ):
-        yield account
+    def __init__(self, accounts: _A | None) -> None:
+        self._accounts: Any = accounts
+        self._scopes: list[_Scope] = []
+
+    def __enter__(self) -> _A:
+        accounts = FakeAccount() if self._accounts is None else self._accounts
+        scope = _Scope(accounts)
+        self._scopes.append(scope)
+        scopes.enter(scope)
+        return cast("_A", accounts)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        scopes.leave(self._scopes.pop())
+
+    def __call__(self, function: _F) -> _F:
+        """Return the function with the block around each of its calls.
+
+        Raises:
+            TypeError: It is a class.
+        """
+        if inspect.isclass(function):
+            raise TypeError("mock_arize decorates functions; for a class, use a fixture")
+        return cast("_F", _decorated(function, lambda: MockArize(self._accounts)))
+
+
+def _decorated(
+    function: Callable[..., Any], new_block: Callable[[], AbstractContextManager[object]]
+) -> Callable[..., object]:
+    """Return a function of the same kind, with a block around each of its calls."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def call_later(*args: object, **kwargs: object) -> object:
+            with new_block():
+                return await function(*args, **kwargs)
+
+        return call_later
+
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def yield_later(*args: object, **kwargs: object) -> AsyncGenerator[object]:
+            with new_block():
+                async with aclosing(function(*args, **kwargs)) as steps:
+                    async for each in steps:
+                        yield each
+
+        return yield_later
+
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def yield_now(*args: object, **kwargs: object) -> Generator[object, object, object]:
+            with new_block():
+                steps: Generator[object, object, object] = function(*args, **kwargs)
+                return (yield from steps)
+
+        return yield_now
+
+    @functools.wraps(function)
+    def call_now(*args: object, **kwargs: object) -> object:
+        with new_block():
+            return function(*args, **kwargs)
+
+    return call_now
+
+
+class _Scope:
+    """A block, and what it has led to its accounts."""
+
+    def __init__(self, accounts: FakeAccount | Mapping[str, FakeAccount]) -> None:
+        self._accounts = accounts
+        self.key: str = (
+            accounts.api_key if isinstance(accounts, FakeAccount) else next(iter(accounts))
+        )
+        """The key that the environment holds meanwhile."""
+        self._unknown = FakeAccount(predefined=False)
+        """Answers 401 to the keys that have no account."""
+        self._shared_time: Clock = (
+            accounts if isinstance(accounts, FakeAccount) else _SharedTime([*accounts.values()])
+        )
+        self._stand_ins: WeakKeyDictionary[Destination, dict[Clock, Destination]] = (
+            WeakKeyDictionary()
+        )
+        """By what a client has outside of the block: where its calls go instead."""
+
+    def driver(self, own: Destination, keys: KeySource) -> Driver:
+        """Return the driver of a call.
+
+        Args:
+            own: Where its client sends calls outside of the block.
+            keys: Where its key comes from.
+        """
+        if own.is_closed:
+            raise ClientStateError("the client is closed")
+        stand_ins = self._stand_ins.setdefault(own, {})
+        # The account of a key that a function returns is known only when the request is sent.
+        clock = self._shared_time if keys.fixed is None else self.account(keys.fixed)
+        if clock not in stand_ins:
+            transport = _MockTransport(clock, self)
+            stand_ins[clock] = Destination(transport, own.slots)
+            own.stand_ins.add(transport)
+        return stand_ins[clock].driver(keys)
+
+    def account(self, key: Secret[str]) -> FakeAccount:
+        """Return the account that a key leads to."""
+        if isinstance(self._accounts, FakeAccount):
+            return self._accounts
+        return self._accounts.get(key.reveal(), self._unknown)
+
+    def takes(self, account: FakeAccount) -> bool:
+        """Whether an account takes any key."""
+        return account is not self._unknown
+
+
+class _MockTransport(AccountTransport):
+    """Hands requests to the accounts of a block."""
+
+    def __init__(self, clock: Clock, scope: _Scope) -> None:
+        super().__init__(clock)
+        self._scope = scope
+
+    def _choose(self, call: Call) -> tuple[FakeAccount, bool]:
+        account = self._scope.account(call.keys[-1])
+        return account, self._scope.takes(account)
+
+
+class _SharedTime:
+    """The time of several accounts, which passes for all of them at once."""
+
+    def __init__(self, accounts: list[FakeAccount]) -> None:
+        self._accounts = accounts
+
+    def now(self) -> datetime:
+        return self._accounts[0].now()
+
+    def advance_to(self, moment: datetime) -> None:
+        seconds = max(0.0, (moment - self.now()).total_seconds())
+        for account in self._accounts:
+            account.advance(seconds)
+
+    @property
+    def calls_in_all(self) -> int:
+        return sum(account.calls_in_all for account in self._accounts)
+
+
+class _Scopes:
+    """The blocks of the process that are open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: list[_Scope] = []
+        self._refuse: Refuse | None = None
+        self._key_before: str | None = None
+
+    def enter(self, scope: _Scope) -> None:
+        with self._lock:
+            if not self._open:
+                self._key_before = os.environ.get(_KEY)
+            self._open.append(scope)
+            self._set_key()
+            self._set_redirect()
+
+    def leave(self, scope: _Scope) -> None:
+        with self._lock:
+            self._open.remove(scope)
+            self._set_key()
+            self._set_redirect()
+
+    def refuse_sockets(self, refuse: Refuse | None) -> None:
+        """Outside of the blocks, call `refuse` with the host before a call leaves this machine."""
+        with self._lock:
+            self._refuse = refuse
+            self._set_redirect()
+
+    def _set_redirect(self) -> None:
+        from arize_roles_async._aiohttp import client
+
+        is_idle = not self._open and self._refuse is None
+        client.redirect = None if is_idle else self._driver
+
+    def _set_key(self) -> None:
+        key = self._open[-1].key if self._open else self._key_before
+        if key is None:
+            os.environ.pop(_KEY, None)
+        else:
+            os.environ[_KEY] = key
+
+    def _driver(self, own: Destination, keys: KeySource) -> Driver:
+        with self._lock:
+            scope, refuse = self._open[-1] if self._open else None, self._refuse
+        if scope is not None:
+            return scope.driver(own, keys)
+        host = cast("AiohttpTransport", own.transport).peer
+        if refuse is not None and not is_loopback(host):
+            refuse(host)
+        return own.driver(keys)
+
+
+scopes: Final = _Scopes()
+"""What is open in this process."""

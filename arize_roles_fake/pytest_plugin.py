@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NOT_ASKED: Final = "rule not asked"
 """How the skip reason of a contract test begins if its suite does not offer what it needs."""
 
+_OFFLINE: Final = "arize_roles_offline"
+
 _account_key = pytest.StashKey["FakeAccount"]()
 _passed_key = pytest.StashKey[bool]()
 _asked_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
@@ -37,8 +39,26 @@ _CLEARED = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the setting that keeps clients off the network.
+
+    Args:
+        parser: Where it goes.
+    """
+    parser.addini(
+        _OFFLINE,
+        "fail a test whose AiohttpRolesClient would connect to another machine",
+        type="bool",
+        default=False,
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker, and keep clients off the network where that is set."""
+    if config.getini(_OFFLINE):
+        from arize_roles_fake._mock import scopes
+
+        scopes.refuse_sockets(_refuse)
     config.addinivalue_line(
         "markers",
         "arize_roles(*, account=None, assumptions=None, roles=None, grants=None, faults=(), "
@@ -47,6 +67,27 @@ def pytest_configure(config: pytest.Config) -> None:
         "grants, and faults, each as the arguments of FakeAccount.fail or as text, such as "
         "'create:503,times=2'. A fault of the test's own that strikes no call is an error, unless "
         "unused_faults is 'allow'.",
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let clients connect again.
+
+    Args:
+        config: The settings.
+    """
+    if config.getini(_OFFLINE):
+        from arize_roles_fake._mock import scopes
+
+        scopes.refuse_sockets(None)
+
+
+def _refuse(host: str) -> None:
+    # No `Exception`, so that the code under test does not take it for an outage.
+    pytest.fail(
+        f"a client was about to connect to {host}, and {_OFFLINE} is set: use the fixture "
+        "mocked_arize, or mock_arize of arize_roles_fake",
+        pytrace=False,
     )
 
 

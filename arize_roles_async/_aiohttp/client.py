@@ -28,8 +28,8 @@ from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config, check_type, configure
 from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
-from arize_roles_async._calls.api_key import ApiKey
-from arize_roles_async._calls.driver import Destination
+from arize_roles_async._calls.api_key import ApiKey, KeySource
+from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import (
@@ -65,6 +65,9 @@ _USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
 )
+
+redirect: Callable[[Destination, KeySource], Driver] | None = None
+"""Chooses the driver of each call as it begins, in place of the client's own, in a test."""
 
 
 class AiohttpRolesClient(BaseRolesClient):
@@ -193,6 +196,9 @@ class AiohttpRolesClient(BaseRolesClient):
         destination = Destination(AiohttpTransport(config, session, sleep), max_concurrency)
         super().__init__(destination, config.keys, Timeouts.of(timeout), RetryPolicy.of(retry))
         self._base_url = config.base_url
+
+    def _choose_driver(self) -> Driver:
+        return self._driver if redirect is None else redirect(self._destination, self._keys)
 
     def __repr__(self) -> str:
         return f"AiohttpRolesClient(base_url={self._base_url!r})"
@@ -468,6 +474,11 @@ class AiohttpTransport(Transport):
         return RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
 
     @property
+    def peer(self) -> str:
+        """The host that it connects to: the proxy's, if there is one, else the service's."""
+        return URL(self._proxy_url or self._config.base_url).host or ""
+
+    @property
     def _service(self) -> str:
         return _place(URL(self._config.base_url))
 
@@ -530,7 +541,8 @@ class AiohttpTransport(Transport):
         return Deadline(self._deadlines, call)
 
     async def aclose(self) -> None:
-        is_here = self._loop is _running_loop()
+        # One that never opened may be closed anywhere.
+        is_here = self._loop is not None and self._loop is _running_loop()
         if self._lent is None and not is_here:
             self._check_left()
             self._discard_session()

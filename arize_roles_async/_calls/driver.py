@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakSet
 
 import msgspec
 
@@ -49,6 +50,11 @@ class Destination:
 
     def __init__(self, transport: Transport, slots: int) -> None:
         self.transport: Transport = transport
+        self.slots: int = slots
+        """How many requests may be under way."""
+        self.is_closed: bool = False
+        self.stand_ins: WeakSet[Transport] = WeakSet()
+        """What a test led calls to in place of the transport, and closes with it."""
         self._slots = Slots(slots)
         self._drivers: dict[KeySource, Driver] = {}
 
@@ -60,6 +66,13 @@ class Destination:
         if len(self._drivers) > _MAX_DRIVERS:
             del self._drivers[next(iter(self._drivers))]
         return driver
+
+    async def aclose(self) -> None:
+        """Close every connection; a second time does nothing."""
+        await self.transport.aclose()
+        self.is_closed = True
+        for each in [*self.stand_ins]:
+            await each.aclose()
 
 
 class Driver:

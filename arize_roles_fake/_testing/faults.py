@@ -221,6 +221,8 @@ class CallRequest(Request, frozen=True, kw_only=True):
     """A request in process, where it is known which call it is part of."""
 
     call: CallState
+    any_key: bool = False
+    """Whether a key that the account does not know counts as its first one."""
 
 
 class Faults:

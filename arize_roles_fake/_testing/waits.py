@@ -5,20 +5,33 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.lowlevel import checkpoint
-
-if TYPE_CHECKING:
-    from arize_roles_fake._account import FakeAccount
 
 _QUIET: Final = 10
 """Steps of the event loop in which no call begins or asks the account and no wait ends; after them,
 no task has work to do."""
 _MOST_STEPS: Final = 1000
 """Steps after which time passes anyway: code may call again and again without a wait."""
+
+
+class Clock(Protocol):
+    """What the waits need of an account."""
+
+    def now(self) -> datetime:
+        """Return the account's time, timezone-aware."""
+        ...
+
+    def advance_to(self, moment: datetime) -> None:
+        """Let time pass until `moment`, unless it is past."""
+
+    @property
+    def calls_in_all(self) -> int:
+        """How many calls there have been."""
+        ...
 
 
 class Waits:
@@ -51,9 +64,7 @@ class Waits:
             if self._queue:
                 self._queue[0].look()
 
-    async def until(
-        self, moment: datetime, account: "FakeAccount", wait: "Wait | None" = None
-    ) -> None:
+    async def until(self, moment: datetime, account: Clock, wait: "Wait | None" = None) -> None:
         """Let time pass for the account until `moment`, timezone-aware, or until `wait` is set."""
         wait = wait or Wait()
         wait.end = moment
@@ -72,7 +83,7 @@ class Waits:
             if self._queue:
                 self._queue[0].look()
 
-    async def _is_quiet(self, first: "Wait", account: "FakeAccount") -> bool:
+    async def _is_quiet(self, first: "Wait", account: Clock) -> bool:
         """Let other tasks work, and tell whether this wait is still the first to end."""
         steps = quiet = 0
         # Calls that wait for their turn go on one after the other, each for a few steps.
@@ -127,11 +138,9 @@ class Wait:
             await self.until_it_may_be_over()
 
 
-_waits: Final[WeakKeyDictionary[object, "WeakKeyDictionary[FakeAccount, Waits]"]] = (
-    WeakKeyDictionary()
-)
+_waits: Final[WeakKeyDictionary[object, "WeakKeyDictionary[Clock, Waits]"]] = WeakKeyDictionary()
 
 
-def waits_in(loop: object, account: "FakeAccount") -> Waits:
+def waits_in(loop: object, account: Clock) -> Waits:
     """Return the waits of an event loop on an account's clock."""
     return _waits.setdefault(loop, WeakKeyDictionary()).setdefault(account, Waits())

@@ -1,7 +1,11 @@
-"""Clients that code under test makes itself, led to an account in process."""
+"""Clients of the code under test, led to an account in process."""
 
 import asyncio
+import functools
+import inspect
 import os
+import threading
+from collections.abc import AsyncGenerator, Generator
 
 import aiohttp
 import anyio
@@ -10,11 +14,17 @@ import pytest
 from arize_roles_async import (
     AiohttpRolesClient,
     AuthenticationError,
+    ClientStateError,
     ConfigurationError,
+    ForbiddenError,
+    RateLimitError,
+    RolesConnectionError,
     RolesTimeoutError,
+    ServerError,
     Timeouts,
 )
-from arize_roles_fake import FakeAccount, mock_arize
+from arize_roles_fake import FakeAccount, RolesServer, mock_arize
+from tests.support.clients import ONCE, START, account_at_noon, passed
 
 
 async def count_roles(**arguments: object) -> int:
@@ -65,25 +75,6 @@ def test_opened_again() -> None:
     account.assert_roles({"A": {"ROLE_READ"}, "B": {"ROLE_READ"}})
 
 
-def test_given_account() -> None:
-    """It may be an account of before, whose key the environment holds meanwhile."""
-    before = os.environ.get("ARIZE_API_KEY")
-    with mock_arize(FakeAccount(predefined=False, api_key="mine")) as account:
-        assert os.environ["ARIZE_API_KEY"] == "mine"
-        assert asyncio.run(count_roles()) == 0
-    assert os.environ.get("ARIZE_API_KEY") == before
-    assert {call.api_key for call in account.calls} == {"mine"}
-
-
-def test_unknown_key() -> None:
-    """A key that the account does not know is a 401, until it does."""
-    with mock_arize() as account:
-        with pytest.raises(AuthenticationError):
-            asyncio.run(count_roles(api_key="of-production"))
-        account.add_key("of-production")
-        assert asyncio.run(count_roles(api_key="of-production")) == 7
-
-
 def test_checked_as_ever() -> None:
     """What is configured wrongly is refused as ever."""
     with mock_arize(), pytest.raises(ConfigurationError, match="region"):
@@ -102,12 +93,269 @@ def test_no_waiting() -> None:
         assert (account.now() - began).total_seconds() >= 2 * 14 + 60
 
 
-def test_after_the_block() -> None:
-    """A client that is made after the block is as ever."""
-    with mock_arize() as account:
-        inside = AiohttpRolesClient()
-    asyncio.run(inside.delete(role_id=account.add_role("A").id))
-    account.assert_roles({})
-    outside = AiohttpRolesClient("key", base_url="http://127.0.0.1:1", retry=None)
-    transport = outside._driver.transport  # pyright: ignore[reportPrivateUsage]
-    assert type(transport).__name__ == "AiohttpTransport"
+def served() -> FakeAccount:
+    """Return what stands for the real service in these tests."""
+    return FakeAccount(api_key="real", predefined=False)
+
+
+class TestScope:
+    """Where a call goes is decided as it begins."""
+
+    @pytest.mark.asyncio
+    async def test_made_before(self) -> None:
+        """A client of before the block reaches the account in it, and its own service after it."""
+        with RolesServer(served()) as service:
+            role = service.account.add_role("A")
+            async with AiohttpRolesClient("real", base_url=service.url) as roles:
+                assert len(await roles.list()) == 1
+                with mock_arize(FakeAccount(predefined=False)) as account:
+                    account.add_role("A", id=role.id)
+                    await roles.delete(role="A")
+                    account.assert_roles({})
+                assert (await roles.get(role="A")).id == role.id
+            assert service.account.roles == (role,)
+
+    @pytest.mark.asyncio
+    async def test_made_inside(self) -> None:
+        """A client of the block reaches its own service after it."""
+        with mock_arize() as account:
+            roles = AiohttpRolesClient("real", base_url="http://127.0.0.1:1", retry=ONCE)
+            await roles.list()
+        with pytest.raises(RolesConnectionError):
+            await roles.list()
+        assert len(account.calls) == 1
+
+    def test_cached(self) -> None:
+        """A client that the application keeps meets the account of each test, and its faults."""
+
+        @functools.cache
+        def get_client() -> AiohttpRolesClient:
+            return AiohttpRolesClient("key")
+
+        for _ in range(3):
+            with mock_arize(FakeAccount(predefined=False)) as account:
+                assert asyncio.run(get_client().list().all()).roles == ()
+                fault = account.fail("list", ServerError)
+                with pytest.raises(ServerError):
+                    asyncio.run(get_client().list().all())
+                assert fault.fired
+
+    def test_nested(self) -> None:
+        """Of nested blocks the inner one counts, and after it the outer one again."""
+        outer, inner = FakeAccount(api_key="outer"), FakeAccount(api_key="inner", predefined=False)
+        with mock_arize(outer):
+            with mock_arize(inner):
+                assert os.environ["ARIZE_API_KEY"] == "inner"
+                assert asyncio.run(count_roles()) == 0
+            assert os.environ["ARIZE_API_KEY"] == "outer"
+            assert asyncio.run(count_roles()) == 7
+
+    def test_left_first(self) -> None:
+        """Blocks may end in any order, as those of two tasks do."""
+        before = os.environ.get("ARIZE_API_KEY")
+        first, second = mock_arize(FakeAccount(api_key="a")), mock_arize(FakeAccount(api_key="b"))
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert os.environ["ARIZE_API_KEY"] == "b"
+        second.__exit__(None, None, None)
+        assert os.environ.get("ARIZE_API_KEY") == before
+
+    def test_threads(self) -> None:
+        """The block is of the whole process."""
+        counts: list[int] = []
+        with mock_arize():
+            thread = threading.Thread(target=lambda: counts.append(asyncio.run(count_roles())))
+            thread.start()
+            thread.join()
+        assert counts == [7]
+
+    @pytest.mark.asyncio
+    async def test_closed(self) -> None:
+        """A client that is closed stays closed, inside and outside, with its copies."""
+        roles = AiohttpRolesClient("key")
+        with mock_arize():
+            await roles.list()
+            await roles.aclose()
+            with pytest.raises(ClientStateError, match="closed"):
+                await roles.list()
+        with pytest.raises(ClientStateError, match="closed"):
+            await roles.list()
+        with mock_arize(), pytest.raises(ClientStateError, match="closed"):
+            await roles.with_options(timeout=1).list()
+
+    @pytest.mark.asyncio
+    async def test_own_clock(self) -> None:
+        """A rate limit of an account holds back no call to the service, nor to another account."""
+        with RolesServer(served()) as service:
+            options = {"retry": ONCE, "timeout": 5}
+            async with AiohttpRolesClient("real", base_url=service.url, **options) as roles:  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+                await roles.list()
+                with mock_arize(account_at_noon()) as account:
+                    account.fail("list", 429, retry_after=3600)
+                    with pytest.raises(RateLimitError):
+                        await roles.list()
+                with mock_arize(account_at_noon()) as other:
+                    await roles.list()
+                await roles.list()
+        assert passed(other) == 0.0
+        assert len(service.account.calls) == 2
+
+    def test_again(self) -> None:
+        """A block may be entered again: with the same account, or with a fresh one each time."""
+        given = FakeAccount()
+        mock = mock_arize(given)
+        for _ in range(2):
+            with mock as account:
+                assert account is given
+        fresh = mock_arize()
+        with fresh as one, fresh as two:
+            assert one is not two
+
+
+class TestKeys:
+    """Which keys are known."""
+
+    def test_environment(self) -> None:
+        """The environment holds the account's key meanwhile."""
+        before = os.environ.get("ARIZE_API_KEY")
+        with mock_arize(FakeAccount(predefined=False, api_key="mine")) as account:
+            assert os.environ["ARIZE_API_KEY"] == "mine"
+            assert asyncio.run(count_roles()) == 0
+        assert os.environ.get("ARIZE_API_KEY") == before
+        assert {call.api_key for call in account.calls} == {"mine"}
+
+    def test_any(self) -> None:
+        """One account takes any key, which may do as much as its first one."""
+        with mock_arize() as account:
+            assert asyncio.run(count_roles(api_key="of-production")) == 7
+            account.add_key(account.api_key, grants=["ROLE_UPDATE"])
+            with pytest.raises(ForbiddenError):
+                asyncio.run(count_roles(api_key="of-production"))
+        assert {call.api_key for call in account.calls} == {"of-production"}
+
+    def test_removed(self) -> None:
+        """A key that was removed is a 401, until it is added again; so is any, of no key at all."""
+        with mock_arize() as account:
+            account.add_key("old")
+            account.remove_key("old")
+            with pytest.raises(AuthenticationError):
+                asyncio.run(count_roles(api_key="old"))
+            account.add_key("old")
+            assert asyncio.run(count_roles(api_key="old")) == 7
+            account.remove_key("old")
+            account.remove_key(account.api_key)
+            with pytest.raises(AuthenticationError):
+                asyncio.run(count_roles(api_key="new"))
+
+    def test_accounts(self) -> None:
+        """Of several accounts, the key says which; another key is a 401."""
+        one, two = FakeAccount(), FakeAccount(predefined=False)
+        with mock_arize({"one": one, "two": two}) as accounts:
+            assert accounts["two"] is two
+            assert os.environ["ARIZE_API_KEY"] == "one"
+            assert asyncio.run(count_roles()) == 7
+            assert asyncio.run(count_roles(api_key="two")) == 0
+            with pytest.raises(AuthenticationError):
+                asyncio.run(count_roles(api_key=one.api_key))
+        assert (len(one.calls), len(two.calls)) == (1, 1)
+
+    @pytest.mark.asyncio
+    async def test_copies(self) -> None:
+        """So a copy with another key reaches another account, with a clock of its own."""
+        one, two = account_at_noon(), account_at_noon()
+        one.fail("list", 503, retry_after=5)
+        roles = AiohttpRolesClient("one")
+        with mock_arize({"one": one, "two": two}):
+            await roles.list()
+            await roles.with_options(api_key="two").list()
+        assert (passed(one), passed(two)) == (5.0, 0.0)
+        assert [call.api_key for call in two.calls] == ["two"]
+
+    @pytest.mark.asyncio
+    async def test_function(self) -> None:
+        """The key that a function returns counts, and time passes for all accounts then."""
+        one, two = account_at_noon(), account_at_noon()
+        keys = iter(["one", "two", "three", "three"])
+        roles = AiohttpRolesClient(lambda: next(keys))
+        two.limit_rate(0.1)
+        with mock_arize({"one": one, "two": two}):
+            await roles.list()
+            two.fail("list", 503, retry_after=7)
+            await roles.list()
+            with pytest.raises(AuthenticationError):
+                await roles.list()
+        assert [call.outcome for call in one.calls] == [200]
+        assert [call.outcome for call in two.calls] == [503, 429, 200]
+        assert one.now() == two.now() > START
+
+    def test_refused(self) -> None:
+        """Something else than accounts is refused, and an account without a key."""
+        with pytest.raises(TypeError, match="accounts must be a FakeAccount or a mapping, not str"):
+            mock_arize("key")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
+        with pytest.raises(ValueError, match="accounts must not be empty"):
+            mock_arize({})
+        account = FakeAccount()
+        account.remove_key(account.api_key)
+        with pytest.raises(LookupError), mock_arize(account):
+            pass
+
+
+class TestDecorator:
+    """The block around each call of a function, of any kind."""
+
+    def test_function(self) -> None:
+        """Of a plain one."""
+
+        @mock_arize()
+        def count(factor: int) -> int:
+            """Count."""
+            return factor * asyncio.run(count_roles(api_key="any"))
+
+        assert (count(2), count.__doc__, [*inspect.signature(count).parameters]) == (
+            *(14, "Count."),
+            ["factor"],
+        )
+
+    def test_coroutine(self) -> None:
+        """Of a coroutine function, to its end; each call has a fresh account."""
+
+        @mock_arize()
+        async def create() -> int:
+            await asyncio.sleep(0)
+            async with AiohttpRolesClient() as roles:
+                await roles.create(name="A", permissions=["ROLE_READ"])
+                return len(await roles.list())
+
+        assert inspect.iscoroutinefunction(create)
+        assert [asyncio.run(create()) for _ in range(2)] == [8, 8]
+
+    def test_generator(self) -> None:
+        """Of a generator, such as a fixture, from its first step to its last."""
+        ended: list[int] = []
+
+        @mock_arize()
+        def fixture() -> Generator[int]:
+            yield asyncio.run(count_roles())
+            ended.append(asyncio.run(count_roles()))
+
+        for count in fixture():
+            assert count == asyncio.run(count_roles()) == 7
+        assert ended == [7]
+
+    def test_async_generator(self) -> None:
+        """And of an asynchronous one."""
+
+        @mock_arize()
+        async def fixture() -> AsyncGenerator[int]:
+            yield await count_roles()
+
+        async def use() -> list[tuple[int, int]]:
+            return [(count, await count_roles()) async for count in fixture()]
+
+        assert asyncio.run(use()) == [(7, 7)]
+
+    def test_class(self) -> None:
+        """A class is refused, since its tests would vanish."""
+        with pytest.raises(TypeError, match="for a class, use a fixture"):
+            mock_arize()(FakeAccount)

@@ -1,5 +1,6 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -790,3 +791,57 @@ def test_same_name(run: Run, name: str, used: str, message: str) -> None:
         f"*TypeError: the fixture {message}: this suite has a fixture of its own under that name; "
         "rename it"
     )
+
+
+class TestOffline:
+    """The setting `arize_roles_offline`."""
+
+    SUITE = """
+        import asyncio
+        import os
+        import pytest
+        from arize_roles_async import AiohttpRolesClient
+
+        async def use(**arguments):
+            async with AiohttpRolesClient("key", **arguments) as roles:
+                return len(await roles.list())
+
+        def test_outside():
+            try:
+                asyncio.run(use(base_url="https://arize.invalid"))
+            except Exception:
+                pass  # An application that bears an outage.
+
+        def test_proxy():
+            try:
+                asyncio.run(use(base_url="https://[::1]:1", proxy="http://proxy.invalid"))
+            except Exception:
+                pass
+
+        def test_mocked(mocked_arize):
+            assert asyncio.run(use(base_url="https://arize.invalid")) == 7
+
+        def test_served(arize_env):
+            assert asyncio.run(AiohttpRolesClient().list().all())
+            assert os.environ["ARIZE_API_KEY"] == arize_env.api_key
+    """
+
+    def test_refused(self, run: Run) -> None:
+        """A client that would connect to another machine fails its test, also if it bears it."""
+        result = run(self.SUITE, "-o", "arize_roles_offline=true")
+        result.assert_outcomes(failed=2, passed=2)
+        result.stdout.fnmatch_lines_random(
+            [
+                "a client was about to connect to arize.invalid, and arize_roles_offline is set: *",
+                "* use the fixture mocked_arize, or mock_arize of arize_roles_fake",
+                "a client was about to connect to proxy.invalid, and *",
+            ]
+        )
+
+    def test_not_set(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without it, clients connect; and the setting changes no environment."""
+        monkeypatch.setenv("ARIZE_API_KEY", "of-the-developer")
+        run(self.SUITE).assert_outcomes(passed=4)
+        assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
+        run(self.SUITE, "-o", "arize_roles_offline=true").assert_outcomes(failed=2, passed=2)
+        assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
