@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from arize_roles_async import AiohttpRolesClient, as_code
 from tests.benchmarks.harness import Bench, Measure, Measured, counted, is_installed, repeated
-from tests.benchmarks.jobs import DRAWN, JOBS, Job
-from tests.benchmarks.limited import target_of
+from tests.benchmarks.jobs import DRAWN, JOBS, RUNS_OF_SHARED, SHARED_JOBS, Job, SharedJob
+from tests.benchmarks.limited import FIRST, target_of
+from tests.benchmarks.processes import start_together
 from tests.benchmarks.server import PAGE, permissions, role_id, role_name
 from tests.benchmarks.sides import KEY, PEERS, ours
 
@@ -107,6 +108,42 @@ async def bulk_job(key: str, bench: Bench) -> tuple[Measured, ...]:
     )
 
 
+class SharedOutcome(NamedTuple):
+    """What came of a job of several processes."""
+
+    failed: int
+    refused_late: float
+    time: float
+    last: float
+
+
+def do_together(bench: Bench, job: SharedJob) -> SharedOutcome:
+    """Have several processes start all their calls at once, and wait for the last."""
+    bench.limited.set_up(rate=job.rate, burst=job.burst, first=FIRST * job.processes)
+    ends, failed = start_together(bench.limited.url, job.processes, job.calls)
+    granted = job.processes * job.calls - failed
+    return SharedOutcome(
+        failed=failed,
+        refused_late=bench.limited.counts()["refused_late"] / max(1, granted),
+        time=max(ends) / job.ideal,
+        last=max(ends) / min(ends),
+    )
+
+
+async def shared_job(job: SharedJob, bench: Bench) -> tuple[Measured, ...]:
+    outcomes = [do_together(bench, job) for _ in range(RUNS_OF_SHARED)]
+    worst = max(outcome.time for outcome in outcomes)
+    return (
+        counted(max(outcome.failed for outcome in outcomes), f"of {job.processes * job.calls:,}"),
+        repeated([outcome.refused_late for outcome in outcomes], ""),
+        repeated([outcome.time for outcome in outcomes], f"({job.ideal:.1f} s; worst {worst:.2f})"),
+        repeated(
+            [outcome.last for outcome in outcomes],
+            f"(worst {max(outcome.last for outcome in outcomes):.2f})",
+        ),
+    )
+
+
 async def known_names(bench: Bench) -> tuple[Measured, ...]:
     bench.limited.set_up(roles=MANY, latency=0.0)
     async with AiohttpRolesClient(KEY, base_url=bench.limited.url) as roles:
@@ -194,6 +231,15 @@ MEASURES = (
             *((job.key, job.ideal > SECONDS_OF_A_QUICK_JOB) for job in JOBS),
             *((key, True) for key in DRAWN),
         )
+    ),
+    *(
+        Measure(
+            tuple(f"{job.key}-{what}" for what in ("failed", "429s", "time", "last")),
+            (),
+            functools.partial(shared_job, job),
+            is_long=True,
+        )
+        for job in SHARED_JOBS
     ),
     Measure(("reconcile-failed", "reconcile-requests"), (), reconciling),
     Measure(("known-get", "known-change"), (), known_names),

@@ -50,10 +50,44 @@ class Job(NamedTuple):
 JOBS = (
     Job("20", 1000, 20, 5, refused=(0.08, 0.03), time=(1.25, 1.1), peers=True),
     Job("100", 1000, 100, 20, refused=(0.08, 0.03), time=(1.4, 1.15), peers=True),
-    Job("100-short", 300, 100, 20, refused=(0.08, 0.03), time=(1.8, 1.3)),
-    Job("7", 1000, 7, 1),
-    Job("50-halving", 1000, 50, 50, retry_after=2, halve_after=500),
-    Job("300", 1000, 300, 60),
+    Job("100-short", 300, 100, 20, refused=(0.08, 0.03), time=(2.2, 1.5)),
+    Job("7", 1000, 7, 1, refused=(0.08, 0.03), time=(1.6, 1.3)),
+    Job("50-halving", 1000, 50, 50, 2, 500, refused=(0.13, 0.05), time=(1.35, 1.2)),
+    Job("300", 1000, 300, 60, refused=(0.08, 0.03), time=(2.2, 1.5)),
+)
+
+
+class SharedJob(NamedTuple):
+    """So many creates of each of several processes, all started at once, at one limit."""
+
+    processes: int
+    calls: int
+    """Of each process."""
+    rate: float
+    burst: int
+    time: tuple[float, float]
+    """Hold and aim of the time over the ideal, a median."""
+    last: tuple[float, float]
+    """Hold and aim of the last process' time over the first's, a median."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.processes}x{self.calls}"
+
+    @property
+    def ideal(self) -> float:
+        """Seconds in which the service grants as many at best, with 40 ms for the last answer."""
+        return (self.processes * self.calls - self.burst) / self.rate + 0.04
+
+
+RUNS_OF_SHARED = 5
+SHARED_JOBS = (
+    SharedJob(2, 500, 20, 5, time=(1.4, 1.2), last=(1.8, 1.2)),
+    SharedJob(4, 100, 20, 5, time=(1.6, 1.3), last=(2.5, 1.5)),
+    SharedJob(4, 250, 20, 5, time=(1.4, 1.2), last=(2.0, 1.5)),
+    SharedJob(8, 100, 50, 20, time=(1.6, 1.3), last=(3.3, 2.0)),
+    SharedJob(8, 200, 50, 20, time=(1.4, 1.2), last=(2.8, 2.0)),
+    SharedJob(16, 100, 100, 20, time=(1.8, 1.4), last=(4.5, 2.5)),
 )
 
 DRAWN = ("drawn-1", "drawn-2")

@@ -32,6 +32,7 @@ class Service:
         self._burst = float(options.get("burst") or 1)
         self._retry_after: int | None = options.get("retry_after")
         self._halve_after: int | None = options.get("halve_after")
+        self._first = int(options.get("first", FIRST))
         self._failing: set[str] = set(options.get("failing", ()))
         self._roles = {number: role(number) for number in range(options.get("roles", 0))}
         self._next = len(self._roles)
@@ -51,7 +52,7 @@ class Service:
         self._targets.append(target)
         if (wait := self._take_token(now)) is not None:
             self._refused += 1
-            self._refused_late += len(self._targets) > FIRST
+            self._refused_late += len(self._targets) > self._first
             return _problem(429, "Too Many Requests", wait)
         if target in self._failing:
             self._failing.remove(target)
@@ -133,7 +134,8 @@ class Limited(NamedTuple):
         Args:
             **options: `latency` in seconds, `roles` that are there, `failing` targets that are
                 answered with 503 once; and of the limit `rate`, `burst`, `retry_after` and
-                `halve_after`, as `Job` has them.
+                `halve_after`, as `Job` has them; `first`, the requests whose refusals are counted
+                apart.
         """
         _ask(f"{self.url}/set-up", json.dumps(options).encode())
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.benchmarks.jobs import DRAWN, JOBS
+from tests.benchmarks.jobs import DRAWN, JOBS, SHARED_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tests.benchmarks.harness import Measured
+    from tests.benchmarks.jobs import SharedJob
 
 BARE = "bare aiohttp + orjson"
 
@@ -49,6 +50,18 @@ _JOBS = (
     *((key, "1,000 creates, a limit that was drawn", (0.1, 0.05), (1.4, 1.2)) for key in DRAWN),
 )
 
+
+def _shared(job: SharedJob) -> tuple[Row, ...]:
+    limit = f"{job.rate:g}/s, burst {job.burst}"
+    what = f"{job.processes} processes of {job.calls} creates, {limit}"
+    return (
+        Row(f"{job.key}-failed", f"{what}: failed", "", 0, 0),
+        Row(f"{job.key}-429s", f"{what}: late 429s per success", ""),
+        Row(f"{job.key}-time", f"{what}: time", "the ideal", *job.time),
+        Row(f"{job.key}-last", f"{what}: the last one's time", "the first one's", *job.last),
+    )
+
+
 ROWS = (
     *(Row(f"{key}-failed", f"{what}: failed", "", 0, 0) for key, what, *_ in _JOBS),
     *(
@@ -67,6 +80,7 @@ ROWS = (
         for key, what, *_ in _JOBS
     ),
     *(Row(f"{key}-time", f"{what}: time", "the ideal", *time) for key, what, _, time in _JOBS),
+    *(row for job in SHARED_JOBS for row in _shared(job)),
     Row("reconcile-failed", "reconciling 500 roles, 20/s, burst 5: failed", "", 0, 0),
     Row("reconcile-requests", "reconciling 500 roles, 20/s, burst 5: requests", "", 300, 270),
     Row("known-get", "`get` by a known name, 5,000 roles: requests", "", 1, 1),

@@ -9,9 +9,10 @@ import pytest
 
 from tests.benchmarks.__main__ import MEASURES
 from tests.benchmarks.bulk import spearman
-from tests.benchmarks.harness import counted
-from tests.benchmarks.jobs import Job, draw
-from tests.benchmarks.limited import Service, target_of
+from tests.benchmarks.harness import counted, running
+from tests.benchmarks.jobs import Job, SharedJob, draw
+from tests.benchmarks.limited import Limited, Service, target_of
+from tests.benchmarks.processes import start_together
 from tests.benchmarks.rows import ROWS, Row, table
 
 
@@ -51,6 +52,14 @@ class TestService:
 
         counts = service.counts()
         assert (counts["requests"], counts["refused"], counts["refused_late"]) == (43, 38, 3)
+
+    def test_first(self) -> None:
+        """Where several clients begin at once, the first requests of each are counted apart."""
+        service = Service(0.0, {"rate": 1, "burst": 5, "first": 80})
+        for _ in range(83):
+            create(service, 0.0)
+
+        assert service.counts()["refused_late"] == 3
 
     def test_roles(self) -> None:
         """Its roles are listed in pages, changed, and gone once they are deleted."""
@@ -126,11 +135,24 @@ class TestCommand:
         assert "| `get` by a known name, 5,000 roles: requests" in done.stdout
 
 
+class TestProcesses:
+    def test_together(self) -> None:
+        """Each process makes its creates, and says how long it took and how many failed."""
+        with running("tests.benchmarks.limited", None) as url:
+            seconds, failed = start_together(url, processes=2, calls=3)
+            counts = Limited(url).counts()
+
+        assert (len(seconds), min(seconds) > 0, failed) == (2, True, 0)
+        assert counts["requests"] == 6
+
+
 class TestJobs:
     def test_ideal(self) -> None:
         """The ideal time is that of a service that grants all that it may."""
         assert Job("key", 1000, 20, 5).ideal == pytest.approx(49.79)
         assert Job("key", 1000, 50, 50, halve_after=500).ideal == pytest.approx(29.04)
+        shared = SharedJob(4, 100, 20, 5, time=(1, 1), last=(1, 1))
+        assert shared.ideal == pytest.approx(19.79)
 
     def test_draw(self) -> None:
         """The same seed draws the same limits, which take no less than 14 s."""
