@@ -102,6 +102,7 @@ def test_examples_found() -> None:
     found = {page.title: len(page.examples) for page in PAGES}
 
     assert found["README.md"] == 2
+    assert found["arize_roles_fake/guide/contract.md"] == 2
     assert found["arize_roles_async"] == 2
     assert found["arize_roles_async/guide/bulk-work.md"] == 2
     assert found["arize_roles_async/guide/errors-and-retries.md"] == 5

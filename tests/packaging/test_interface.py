@@ -14,7 +14,7 @@ import arize_roles_async
 import arize_roles_async.__main__ as client_command
 import arize_roles_fake
 import arize_roles_fake.__main__ as fake_command
-from arize_roles_async import as_code
+from arize_roles_async import as_code, transport
 
 DATA = Path(__file__).parents[1] / "data"
 INTERFACE, HELP = DATA / "interface.txt", DATA / "help.txt"
@@ -57,7 +57,7 @@ def is_ours(function: object) -> bool:
     return str(getattr(function, "__module__", "")).startswith("arize_roles_")
 
 
-@pytest.mark.parametrize("module", [arize_roles_async, as_code, arize_roles_fake])
+@pytest.mark.parametrize("module", [arize_roles_async, as_code, transport, arize_roles_fake])
 def test_interface(module: ModuleType) -> None:
     """Arguments and defaults are those that callers rely on."""
     sections = INTERFACE.read_text("utf-8").split("\n\n")
@@ -65,7 +65,7 @@ def test_interface(module: ModuleType) -> None:
     assert [*interface(module)] == expected[module.__name__]
 
 
-@pytest.mark.parametrize("module", [arize_roles_async, as_code, arize_roles_fake])
+@pytest.mark.parametrize("module", [arize_roles_async, as_code, transport, arize_roles_fake])
 def test_traceback_names(module: ModuleType) -> None:
     """A traceback shows an error or a warning under a name that users can import."""
     for name, member in inspect.getmembers(module, inspect.isclass):

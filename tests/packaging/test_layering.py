@@ -25,6 +25,7 @@ CLIENT_ROOMS = (
     "_client",
     "_aiohttp",
     "__init__",
+    "transport",
     "as_code",
     "__main__",
 )
@@ -41,7 +42,7 @@ FAKE_ROOMS = (
     "contract",
     "__main__",
 )
-ABOVE = {"as_code", "__main__"}
+ABOVE = {"transport", "as_code", "__main__"}
 """These use the client's public names, and nothing imports them."""
 
 

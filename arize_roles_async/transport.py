@@ -1,0 +1,218 @@
+"""A `RolesClient` over any HTTP library: what its author has to write, and what that builds on.
+
+Write an `HttpTransport`, which sends one request, and hand it to an `HttpRolesClient`, which does
+everything else: it checks arguments, encodes and decodes, looks up names, walks pages, tries again,
+waits under a rate limit, and finds out what became of a change. The page `contract` of the guide
+of `arize_roles_fake` has an example over httpx.
+
+A client that is built otherwise, such as one over a queue of messages, makes a `CreateRole`,
+`UpdateRole` or `ListRoles` of its arguments: each raises a `ValidationError` with every rule that
+an argument breaks. It makes its listings with `RolePages.from_fetch`.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+import anyio
+import msgspec
+
+from arize_roles_async._calls.api_key import ApiKey, KeySource
+from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._calls.driver import Destination
+from arize_roles_async._calls.transport import Event, Transport
+from arize_roles_async._client import BaseRolesClient
+from arize_roles_async._values.errors import ClientStateError
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._values.requests import (
+    CreateRole,
+    ListRoles,
+    UpdateRole,
+    is_role_id,
+    normalize_permissions,
+)
+from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
+
+__all__ = [
+    "CreateRole",
+    "HttpRolesClient",
+    "HttpTransport",
+    "ListRoles",
+    "Request",
+    "Response",
+    "UpdateRole",
+    "is_role_id",
+    "normalize_permissions",
+]
+
+
+class HttpTransport(ABC):
+    """Sends requests over an HTTP library, under asyncio."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Make what belongs to the running event loop, such as a pool of connections.
+
+        Called before the first request, and again where the event loop was closed and the next
+        request is sent in another one. What belonged to the first is of no use then.
+        """
+
+    @abstractmethod
+    async def send(self, request: Request, timeouts: Timeouts) -> Response:
+        """Send a request once and return the whole answer, whatever its status.
+
+        Do not follow redirects or try again, and let a cancellation pass: the limit on the whole
+        call comes as one.
+
+        Args:
+            request: What to send. Its headers hold the API key.
+            timeouts: `connect` is the limit for making a connection and `read` the limit for
+                silence, in seconds; None is no limit.
+
+        Raises:
+            RolesConnectionError: No whole answer came. With `sent=False`, none of the request can
+                have reached the service, and a change counts as not made.
+            RolesTimeoutError: The limit for connecting or for silence ran out; `sent` as above.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+class HttpRolesClient(BaseRolesClient):
+    """A `RolesClient` over an `HttpTransport`, under asyncio.
+
+    Args:
+        transport: Sends the requests.
+        api_key: The key, or a function that returns it, as for `AiohttpRolesClient`.
+        timeout: Seconds for a whole call; None is no limit on it. `Timeouts` sets every limit.
+        retry: How often a call is tried; as `RetryPolicy()` says unless given.
+        max_concurrency: Requests under way at once; further calls wait in a queue.
+
+    Raises:
+        ConfigurationError: An argument is not of its type, or no header can carry the key.
+    """
+
+    def __init__(
+        self,
+        transport: HttpTransport,
+        api_key: ApiKey,
+        *,
+        timeout: float | Timeouts | None = 30.0,
+        retry: RetryPolicy | None = None,
+        max_concurrency: int = 40,
+    ) -> None:
+        key = Secret(api_key)
+        del api_key  # A traceback may show the variables of this frame.
+        check_concurrency(max_concurrency)
+        destination = Destination(_Adapter(transport), max_concurrency)
+        super().__init__(destination, KeySource(key), Timeouts.of(timeout), RetryPolicy.of(retry))
+
+
+class _Adapter(Transport):
+    """The transport of an `HttpTransport`: adds the key, the clock and the limit on a call."""
+
+    def __init__(self, transport: HttpTransport) -> None:
+        self._transport = transport
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check_open(self) -> bool:
+        if self._closed:
+            raise ClientStateError("the client is closed")
+        return self._enter_loop()
+
+    def _enter_loop(self) -> bool:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return False
+        if self._loop is not None and not self._loop.is_closed():
+            raise ClientStateError(
+                "the client belongs to another event loop that is still open; make a client for "
+                "each loop"
+            )
+        self._transport.open()
+        self._loop = loop
+        return True
+
+    async def send(self, request: Request, call: Call) -> Response:
+        self.check_open()
+        headers = {**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"}
+        if request.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        # Only the transport knows when the request leaves, so it counts as sent from here on.
+        call.mark_sent(self.now())
+        response = await self._transport.send(
+            msgspec.structs.replace(request, headers=headers), call.timeouts
+        )
+        return msgspec.structs.replace(response, keys=call.keys)
+
+    def now(self) -> float:
+        return anyio.current_time()
+
+    def event(self, call: Call) -> Event:
+        del call
+        return _Event()
+
+    def time_limit(self, call: Call) -> TimeLimit:
+        return _Limit(call)
+
+    async def aclose(self) -> None:
+        self._enter_loop()
+        if not self._closed:
+            self._closed = True
+            await self._transport.aclose()
+
+
+class _Event:
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> bool:
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+        return self._event.is_set()
+
+
+class _Limit(TimeLimit):
+    """A block that is cancelled when the time of its call is up."""
+
+    __slots__ = ("_call", "_scope")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._scope = anyio.CancelScope(deadline=call.deadline)
+
+    def __enter__(self) -> Call:
+        self._call.time_limit = self
+        self._scope.__enter__()
+        return self._call
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        # No circle of objects is left to the garbage collector.
+        del self._call.time_limit
+        self._scope.__exit__(exc_type, exc, traceback)
+        if self._scope.cancelled_caught:
+            error = self._call.out_of_time()
+            raise error from error.__cause__
+
+    def reschedule(self, moment: float) -> None:
+        """Nothing to do: the HTTP library knows when an answer is silent."""
+
+    def reset(self) -> None:
+        """Nothing to do, as above."""
+
+    def caught_read_timeout(self) -> bool:
+        return False

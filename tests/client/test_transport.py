@@ -1,0 +1,241 @@
+"""`HttpRolesClient`, over transports of a test's own."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import anyio
+import msgspec
+import pytest
+
+from arize_roles_async import (
+    ClientStateError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    RolesConnectionError,
+    RolesTimeoutError,
+    ServerError,
+    Timeouts,
+    ValidationError,
+)
+from arize_roles_async.transport import (
+    CreateRole,
+    HttpRolesClient,
+    HttpTransport,
+    ListRoles,
+    Request,
+    Response,
+    UpdateRole,
+    is_role_id,
+    normalize_permissions,
+)
+
+KEY = "a-secret-key"
+ONCE = RetryPolicy(attempts=1)
+
+pytestmark = pytest.mark.asyncio
+
+
+class ScriptedTransport(HttpTransport):
+    """Answers as a function of the test's does."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+        self.calls: list[str] = []
+        self.requests: list[Request] = []
+        self.timeouts: list[Timeouts] = []
+
+    def open(self) -> None:
+        self.calls.append("open")
+
+    async def send(self, request: Request, timeouts: Timeouts) -> Response:
+        self.calls.append("send")
+        self.requests.append(request)
+        self.timeouts.append(timeouts)
+        return await self._answer(request)
+
+    async def aclose(self) -> None:
+        self.calls.append("aclose")
+
+
+async def answer_role(request: Request) -> Response:
+    del request
+    role = {
+        "id": "Um9sZToxOmFiYw==",
+        "name": "AI Engineer",
+        "permissions": ["PROJECT_READ"],
+        "is_predefined": False,
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+    }
+    body = json.dumps(role).encode()
+    return Response(status=200, headers={"Content-Type": "application/json"}, body=body)
+
+
+async def answer_never(request: Request) -> Response:
+    del request
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+class TestRequest:
+    async def test_headers(self) -> None:
+        """A request comes to the transport complete, with its key and the type of its body."""
+        transport = ScriptedTransport(answer_role)
+        async with HttpRolesClient(transport, KEY) as roles:
+            await roles.update(role_id="Um9sZToxOmFiYw==", description="Changed.")
+        (request,) = transport.requests
+        assert (request.method, request.target) == ("PATCH", "/v2/roles/Um9sZToxOmFiYw%3D%3D")
+        assert request.body == b'{"description":"Changed."}'
+        assert request.headers["Authorization"] == "Bearer a-secret-key"
+        assert request.headers["Content-Type"] == "application/json"
+
+    async def test_without_body(self) -> None:
+        """A request without a body has no type for one."""
+        transport = ScriptedTransport(answer_role)
+        async with HttpRolesClient(transport, KEY) as roles:
+            await roles.get(role_id="Um9sZToxOmFiYw==")
+        assert "Content-Type" not in transport.requests[0].headers
+
+    async def test_limits(self) -> None:
+        """The transport has the limits for connecting and for silence."""
+        transport = ScriptedTransport(answer_role)
+        timeouts = Timeouts(total=9.0, connect=1.0, read=2.0)
+        async with HttpRolesClient(transport, KEY, timeout=timeouts) as roles:
+            await roles.get(role_id="Um9sZToxOmFiYw==")
+        assert transport.timeouts == [timeouts]
+
+    async def test_key_not_shown(self) -> None:
+        """An answer that echoes the key is quoted without it."""
+
+        async def echo(request: Request) -> Response:
+            return Response(
+                status=500, headers={}, body=f"not {request.headers['Authorization']}".encode()
+            )
+
+        async with HttpRolesClient(ScriptedTransport(echo), KEY, retry=ONCE) as roles:
+            with pytest.raises(ServerError, match="not Bearer ") as caught:
+                await roles.get(role_id="Um9sZToxOmFiYw==")
+        assert KEY not in str(caught.value)
+
+
+class TestLimit:
+    async def test_read(self) -> None:
+        """A read whose time is up is a `RolesTimeoutError`."""
+        async with HttpRolesClient(ScriptedTransport(answer_never), KEY, timeout=0.01) as roles:
+            with pytest.raises(RolesTimeoutError) as caught:
+                await roles.list()
+        assert (caught.value.limit, caught.value.seconds, caught.value.sent) == (
+            "total",
+            0.01,
+            True,
+        )
+
+    async def test_change(self) -> None:
+        """A change whose time is up may have been made."""
+        async with HttpRolesClient(ScriptedTransport(answer_never), KEY, timeout=0.01) as roles:
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await roles.delete(role_id="Um9sZToxOmFiYw==")
+        assert isinstance(caught.value.__cause__, RolesTimeoutError)
+
+    async def test_cancelled(self) -> None:
+        """A cancellation by the caller is no limit."""
+        async with HttpRolesClient(ScriptedTransport(answer_never), KEY) as roles:
+            with anyio.move_on_after(0.01) as scope:
+                await roles.list()
+        assert scope.cancelled_caught
+
+
+class TestFailure:
+    async def test_tried_again(self) -> None:
+        """A failure of the transport's is tried again after a wait."""
+        failures = [RolesConnectionError("no connection")]
+
+        async def answer(request: Request) -> Response:
+            if failures:
+                raise failures.pop()
+            return await answer_role(request)
+
+        transport = ScriptedTransport(answer)
+        async with HttpRolesClient(transport, KEY) as roles:
+            assert (await roles.get(role_id="Um9sZToxOmFiYw==")).name == "AI Engineer"
+        assert transport.calls == ["open", "send", "send", "aclose"]
+
+    @pytest.mark.parametrize(
+        ("sent", "error"), [(False, RolesConnectionError), (True, OutcomeUnknownError)]
+    )
+    async def test_sent(self, sent: bool, error: type[Exception]) -> None:  # noqa: FBT001
+        """What a transport says of a change that failed decides whether it may have been made."""
+
+        async def fail(request: Request) -> Response:
+            del request
+            raise RolesConnectionError("it broke", sent=sent)
+
+        async with HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE) as roles:
+            with pytest.raises(error):
+                await roles.delete(role_id="Um9sZToxOmFiYw==")
+
+
+class TestClient:
+    async def test_concurrency(self) -> None:
+        """No more requests are under way than are allowed; the others wait."""
+        under_way = most = 0
+
+        async def answer(request: Request) -> Response:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await anyio.lowlevel.checkpoint()
+            under_way -= 1
+            return await answer_role(request)
+
+        roles = HttpRolesClient(ScriptedTransport(answer), KEY, max_concurrency=2)
+        async with roles, anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(lambda: roles.get(role_id="Um9sZToxOmFiYw=="))
+        assert most == 2
+
+    async def test_closed(self) -> None:
+        """A closed client sends nothing, and its transport is closed once."""
+        transport = ScriptedTransport(answer_role)
+        roles = HttpRolesClient(transport, KEY)
+        await roles.aclose()
+        await roles.aclose()
+        with pytest.raises(ClientStateError):
+            await roles.get(role_id="Um9sZToxOmFiYw==")
+        assert transport.calls == ["open", "aclose"]
+
+    async def test_bad_key(self) -> None:
+        """A key that no header can carry is refused, and not shown."""
+        with pytest.raises(ConfigurationError) as caught:
+            HttpRolesClient(ScriptedTransport(answer_role), "two words")
+        assert str(caught.value) == "the API key must be printable ASCII without spaces"
+
+
+class TestRules:
+    """The request objects, for clients that send no HTTP."""
+
+    async def test_create(self) -> None:
+        """A `CreateRole` has the fields of a body, or raises with every rule that is broken."""
+        role = CreateRole(name="A", permissions=normalize_permissions(["ROLE_READ", "ROLE_READ"]))
+        assert msgspec.json.encode(role) == b'{"name":"A","permissions":["ROLE_READ"]}'
+        with pytest.raises(ValidationError) as caught:
+            CreateRole(name="", permissions=())
+        assert [each.field for each in caught.value.violations] == ["name", "permissions"]
+
+    async def test_update(self) -> None:
+        """An `UpdateRole` holds what is to change."""
+        assert msgspec.json.encode(UpdateRole(description=None)) == b'{"description":null}'
+        with pytest.raises(ValidationError):
+            UpdateRole()
+
+    async def test_list(self) -> None:
+        """A `ListRoles` is one page."""
+        assert ListRoles().limit == 50
+        with pytest.raises(ValidationError):
+            ListRoles(limit=101)
+
+    async def test_role_id(self) -> None:
+        """An ID is told from a name by its form."""
+        assert is_role_id("Um9sZToxOmFiYw==")
+        assert not is_role_id("AI Engineer")

@@ -1,0 +1,32 @@
+"""The client over httpx of the guide, as its readers run it."""
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.documentation import pages
+
+
+def names_of_guide() -> dict[str, Any]:
+    """Return the names that there are after the examples of the guide's page."""
+    names: dict[str, Any] = {"__name__": __name__}
+    (page,) = (each for each in pages() if each.title == "arize_roles_fake/guide/contract.md")
+    for example in page.examples:
+        exec(compile(example, "<contract.md>", "exec"), names)  # noqa: S102 - the guide's
+    return names
+
+
+Suite: Any = names_of_guide()["TestHttpxRolesClient"]
+
+
+# httpx leaves the sockets of a closed event loop to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+class TestGuideClient(Suite):  # type: ignore[misc]
+    @pytest.fixture(autouse=True)
+    def collect(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        """Have the collector find those sockets before another test begins."""
+        yield
+        if request.node.name == "test_next_loop":
+            gc.collect()
