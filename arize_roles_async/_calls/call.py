@@ -159,8 +159,8 @@ class Call:
         "is_late",
         "keys",
         "name",
-        "number",
         "operation",
+        "place",
         "retry",
         "seen",
         "time_limit",
@@ -185,8 +185,9 @@ class Call:
         """The latest time that the machine was told."""
         self.keys: tuple[Secret[str], ...] = ()
         """The API keys that it has sent, the one in use last; set by the driver."""
-        self.number: int = 0
-        """Its place in the order in which calls of its client began; set by the driver."""
+        self.place: int = 0
+        """Its place in the queue, in the order in which calls of its client began; set by the
+        driver."""
         self.name: str | None = None
         """The name by which it looks for a role; set by the client."""
         self.held_back: tuple[Request, float] | None = None

@@ -1,7 +1,6 @@
 """Runs the calls of a client: waits, sends, asks the call machine what comes next, and logs."""
 
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet
@@ -11,8 +10,9 @@ import msgspec
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import AskKey, Call, Operation, Retry, TimeLimit, Verify
 from arize_roles_async._calls.lookup import KnownRoles, NameLookup
+from arize_roles_async._calls.pace import Pace
+from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
-from arize_roles_async._calls.turnstile import Admission, Slots, Turn, Turnstile
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._wire.request import Request
@@ -89,8 +89,9 @@ class Driver:
 
     def __init__(self, transport: Transport, keys: KeySource, slots: Slots) -> None:
         self.transport: Transport = transport
-        self.admission: Admission = Admission(slots)
+        self.pace: Pace = Pace()
         self._slots = slots
+        self._queue = Queue(slots, self.pace)
         self._keys = keys
         self._fixed = () if keys.fixed is None else (keys.fixed,)
         self._known = KnownRoles()
@@ -101,8 +102,8 @@ class Driver:
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
             self._slots.restart()
-        if not self.admission.turnstile.is_current:
-            self.admission.restart()
+        if not self._queue.is_current:
+            self._queue = Queue(self._slots, self.pace)
 
     def begin(self, operation: Operation, timeouts: Timeouts, retry: RetryPolicy) -> ClientCall:
         """Return a new call.
@@ -114,7 +115,7 @@ class Driver:
         call = ClientCall(operation, timeouts, retry, self.transport.now())
         call.driver = self
         call.keys = self._fixed
-        call.number = next(self._slots.numbers)
+        call.place = next(self._slots.places)
         return call
 
     def time_limit(self, call: ClientCall) -> TimeLimit:
@@ -167,28 +168,26 @@ class Driver:
             decode: Makes the result of a documented answer.
             verify: For a change: finds out in the account whether it was made.
         """
-        transport, turnstile = self.transport, self.admission.turnstile
+        transport, queue = self.transport, self._queue
         call.begin(request)
         started = call.seen
         while True:
-            if not turnstile.enter():
-                started = await self._take_turn(call, request, turnstile, started)
+            if not queue.enter():
+                started = await self._wait_in_queue(call, request, queue, started)
             call.start_attempt()
             outcome: Response | RolesError
-            sent: float | None = None
             try:
                 if not call.keys:
                     await self._ask_key(call)
                 outcome = await transport.send(request, call)
-                sent = call.seen
             except RolesError as error:
                 outcome = error
             finally:
-                turnstile.exit(sent)
+                queue.exit()
             if isinstance(outcome, Response) and call.is_read_result(outcome) and self._is_quiet():
                 return decode(request, outcome)
             now = transport.now()
-            _tell_pace(turnstile, call, request, outcome, now)
+            _update_pace(queue, call, request, outcome, now)
             if logger.isEnabledFor(logging.DEBUG):
                 _log(call, request, outcome, now - started)
             step = await self._next_step(call, request, outcome, decode, now)
@@ -199,11 +198,12 @@ class Driver:
                     extra=_attempt_fields(call, request, outcome, now - started),
                 )
                 started = now
-                # After a 429 with a `Retry-After`, the request waits for its turn, as all do.
-                if not (_is_refusal(outcome) and turnstile.pace.held_until > now):
-                    started = await self._rest(call, request, turnstile, step.delay)
-                count = {"sdk-retry-count": str(call.attempt)}
-                request = msgspec.structs.replace(request, headers=count)
+                # After a 429, the request waits for the hold in the queue, as all do.
+                if not (_is_refusal(outcome) and queue.pace.held_until > now):
+                    await transport.event(call).wait(step.delay)
+                    started = transport.now()
+                retries = {"sdk-retry-count": str(call.attempt)}
+                request = msgspec.structs.replace(request, headers=retries)
             elif isinstance(step, Verify):
                 assert verify is not None  # noqa: S101 - only changes are verified
                 call.seen = now
@@ -233,19 +233,19 @@ class Driver:
             failure = error
         return call.fail(failure, self.transport.now())
 
-    async def _take_turn(
-        self, call: Call, request: Request, turnstile: Turnstile, started: float
+    async def _wait_in_queue(
+        self, call: Call, request: Request, queue: Queue, started: float
     ) -> float:
         """Wait until the request may go, and return when that is."""
-        transport, pace = self.transport, turnstile.pace
-        turn = Turn(call.number, call.deadline, call.retry.max_retry_after)
-        turnstile.join(turn)
+        transport, pace = self.transport, queue.pace
+        waiter = Waiter(call.place, call.deadline, call.retry.max_retry_after)
+        queue.join(waiter)
         event: Event | None = None
         now = started
         try:
-            while (seconds := turnstile.ask(turn, now)) and not turn.is_late:
+            while (seconds := queue.ask(waiter, now)) and not waiter.is_late:
                 event = transport.event(call)
-                turn.wake = event.set
+                waiter.wake = event.set
                 if await event.wait(seconds):
                     now = transport.now()
                 else:
@@ -253,59 +253,41 @@ class Driver:
                     now = max(now + seconds, transport.now())
         except BaseException:
             # What ends the wait may be the limit on the time of the call.
-            if turnstile.is_paced:
+            if queue.is_limited:
                 call.held_back = (request, pace.wait(transport.now()))
-            turnstile.leave(turn)
+            queue.leave(waiter)
             raise
-        if turn.is_late:
+        if waiter.is_late:
             if pace.limited:
                 call.held_back = (request, pace.wait(now))
-            turnstile.leave(turn)
+            queue.leave(waiter)
             if event is None:
                 # Whoever calls again and again must let others run.
                 await transport.event(call).wait(0.0)
             raise call.miss_turn()
         try:
             logger.debug(
-                "%s waited %.3f s for its turn",
+                "%s waited %.3f s in the queue",
                 *(request, now - started),
                 extra=_fields(call, request, now - started),
             )
         except BaseException:
             # A handler of the application's; the request does not go.
-            turnstile.exit(None)
+            queue.exit()
             raise
-        return now
-
-    async def _rest(
-        self, call: Call, request: Request, turnstile: Turnstile, seconds: float
-    ) -> float:
-        """Wait until a request is to be sent again, and return when that is."""
-        event = self.transport.event(call)
-        turn = Turn(call.number, call.deadline, math.inf)
-        turn.wake = event.set
-        turnstile.rest(turn)
-        try:
-            await event.wait(0.0 if turn.is_late else seconds)
-        finally:
-            turnstile.leave(turn)
-        now = self.transport.now()
-        if turn.is_late:
-            call.held_back = (request, turnstile.pace.wait(now))
-            raise call.miss_turn()
         return now
 
     def _is_quiet(self) -> bool:
         """Return whether neither the log nor the pace needs to hear of a success."""
-        return not (self.admission.pace.limited or logger.isEnabledFor(logging.DEBUG))
+        return not (self.pace.limited or logger.isEnabledFor(logging.DEBUG))
 
 
-def _tell_pace(
-    turnstile: Turnstile, call: Call, request: Request, outcome: Response | RolesError, now: float
+def _update_pace(
+    queue: Queue, call: Call, request: Request, outcome: Response | RolesError, now: float
 ) -> None:
-    """Tell the pace of an answer, once there is a limit."""
-    # When it was sent and not when its turn came: it may have waited for a connection.
-    pace, sent = turnstile.pace, call.seen
+    """Show the pace what an answer says of the limit."""
+    # When it was sent and not when it left the queue: it may have waited for a connection.
+    pace, sent = queue.pace, call.seen
     if not isinstance(outcome, Response):
         return
     if not _is_refusal(outcome):
@@ -314,11 +296,11 @@ def _tell_pace(
         return
     seconds = response_retry_after(outcome) or 0.0
     is_new = not pace.limited
-    turnstile.refuse(sent, now, seconds)
+    queue.refuse(sent, now, seconds)
     call.note_refusal(now - pace.refused_since)
     if is_new:
         logger.debug(
-            "the service limits the rate: requests wait %.3g s, and then for their turn",
+            "the service limits the rate: requests wait %.3g s, then go at the rate that it grants",
             pace.wait(now),
             extra=_fields(call, request, pace.wait(now)),
         )

@@ -30,7 +30,6 @@ from arize_roles_async import (
 )
 from arize_roles_async._calls.call import Call, TimeLimit
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.turnstile import Turnstile
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from arize_roles_fake._testing.waits import waits_in
 from tests.support.clients import START, account_at_noon, passed
@@ -185,7 +184,7 @@ class TestBulkJob:
         ]
 
     def test_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The pace hears when a request was sent: after its turn, as connecting takes time."""
+        """The pace gets the moment of sending: a request may wait for a connection before."""
         account = account_at_noon()
         account.limit_rate(1, burst=1)
         roles = FakeRolesClient(account, timeout=None)
@@ -209,19 +208,15 @@ class TestBulkJob:
             monkeypatch.setattr(owner, name, told)
 
         monkeypatch.setattr(transport, "send", connect_and_send)
-        hear(Turnstile, "exit")
-        hear(Turnstile, "refuse")
+        hear(Pace, "refuse")
         hear(Pace, "grant")
 
         async def main() -> None:
             await gather(creates(roles, 2))
 
         anyio.run(main)
-        # The second call is refused, and waits a second for its turn.
-        assert heard == [
-            *(("exit", 5.0), ("exit", 5.0), ("refuse", 5.0)),
-            *(("exit", 13.0), ("grant", 13.0)),
-        ]
+        # The second call is refused, and waits a second in the queue.
+        assert heard == [("refuse", 5.0), ("grant", 13.0)]
 
 
 class TestFailure:
@@ -382,7 +377,7 @@ class TestFailure:
     @BACKENDS
     @pytest.mark.parametrize("later", ["get", "list"])
     def test_between_attempts(self, backend: str, later: Literal["get", "list"]) -> None:
-        """A call between two attempts fails as soon as a hold is too long, whichever came first."""
+        """A call between two attempts notices a hold that is too long when it would go on."""
         account = account_at_noon()
         account.slow_down(0.5, operation=later)
         account.fail("list", 503, times=1, retry_after=3)
@@ -392,8 +387,8 @@ class TestFailure:
             async def list_roles() -> None:
                 with pytest.raises(RateLimitError, match=r"\(times sent: 1\)$") as caught:
                     await roles.with_options(timeout=5.0).list()
-                assert caught.value.retry_after == (8.0 if later == "get" else 7.5)
-                assert passed(account) == 0.5
+                assert caught.value.retry_after == (5.5 if later == "get" else 4.5)
+                assert passed(account) == 3.0 + 0.5 * (later == "list")
 
             roles = FakeRolesClient(account)
             await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
@@ -587,8 +582,11 @@ class TestVisible:
             anyio.run(main)
 
         messages = [record.getMessage() for record in caplog.records]
-        assert "GET /v2/roles waited 3.000 s for its turn" in messages
-        assert "the service limits the rate: requests wait 3 s, and then for their turn" in messages
+        assert "GET /v2/roles waited 3.000 s in the queue" in messages
+        assert (
+            "the service limits the rate: requests wait 3 s, then go at the rate that it grants"
+            in messages
+        )
 
 
 def test_unlimited() -> None:
@@ -599,7 +597,7 @@ def test_unlimited() -> None:
         await gather(creates(roles, 100))
 
     anyio.run(main)
-    pace = roles._driver.admission.pace  # pyright: ignore[reportPrivateUsage]
+    pace = roles._driver.pace  # pyright: ignore[reportPrivateUsage]
     assert not pace.limited
     assert pace.rate == math.inf
 
@@ -640,7 +638,7 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
     account.advance(4.0)
     now = transport.now()
-    roles._driver.admission.pace.refuse(now, now, 3.0)  # pyright: ignore[reportPrivateUsage]
+    roles._driver.pace.refuse(now, now, 3.0)  # pyright: ignore[reportPrivateUsage]
     for task in reversed(waiting):
         task.cancel()
     await asyncio.wait(waiting)

@@ -135,9 +135,9 @@ class TestLog:
             await roles.list()
 
         assert said(log, logging.DEBUG) == [
-            "the service limits the rate: requests wait 2 s, and then for their turn",
+            "the service limits the rate: requests wait 2 s, then go at the rate that it grants",
             "GET /v2/roles: 429 on attempt 1 after N ms (request id None)",
-            "GET /v2/roles waited 2.000 s for its turn",
+            "GET /v2/roles waited 2.000 s in the queue",
             "GET /v2/roles: 200 on attempt 2 after N ms (request id None)",
         ]
 
@@ -151,7 +151,7 @@ class TestLog:
             await roles.list()
 
         assert said(log, logging.DEBUG)[0] == (
-            "the service limits the rate: requests wait 1 s, and then for their turn"
+            "the service limits the rate: requests wait 1 s, then go at the rate that it grants"
         )
 
     @pytest.mark.asyncio

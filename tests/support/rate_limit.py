@@ -8,7 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.turnstile import Slots, Turn, Turnstile
+from arize_roles_async._calls.queue import Queue, Slots, Waiter
 
 FIRST = 40
 """The requests that go out before a limit can be known."""
@@ -64,7 +64,7 @@ class Simulation:
         self._late = late
         """The share of answers that come one to three seconds late."""
         self._random = random.Random(seed)  # noqa: S311 - no secret
-        self.turnstile = Turnstile(Slots(slots), Pace(self._random.random))
+        self.queue = Queue(Slots(slots), Pace(self._random.random))
         self._ties = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._rate = limit.rate
@@ -79,6 +79,7 @@ class Simulation:
         self._moments: list[float] = []
         self._attempts = [0] * calls
         self._refused = 0
+        self._waiting: dict[int, Waiter] = {}
         self._half = calls // 2
         self._patience = patience
         self._deadline = self.now + timeout
@@ -107,25 +108,28 @@ class Simulation:
         heapq.heappush(self._events, (self.now + seconds, next(self._ties), happen))
 
     def _begin(self, number: int) -> None:
-        if self.turnstile.enter():
+        if self.queue.enter():
             self._send(number)
             return
-        turn = Turn(number, self._deadline, self._patience)
-        self.turnstile.join(turn)
-        turn.wake = lambda: self._after(0.0, lambda: self._ask(number, turn))
-        self._ask(number, turn)
+        waiter = Waiter(number, self._deadline, self._patience)
+        self._waiting[number] = waiter
+        self.queue.join(waiter)
+        waiter.wake = lambda: self._after(0.0, lambda: self._ask(number, waiter))
+        self._ask(number, waiter)
 
-    def _ask(self, number: int, turn: Turn) -> None:
-        if turn.left and not turn.has_slot:
+    def _ask(self, number: int, waiter: Waiter) -> None:
+        if self._waiting.get(number) is not waiter:
             return
-        seconds = self.turnstile.ask(turn, self.now)
-        if turn.is_late:
-            self.turnstile.leave(turn)
+        seconds = self.queue.ask(waiter, self.now)
+        if waiter.is_late:
+            del self._waiting[number]
+            self.queue.leave(waiter)
             self._gave_up.append(number)
         elif seconds == 0.0:
+            del self._waiting[number]
             self._send(number)
         elif seconds < math.inf:
-            self._after(seconds, lambda: self._ask(number, turn))
+            self._after(seconds, lambda: self._ask(number, waiter))
 
     def _send(self, number: int) -> None:
         self._sent.append(number)
@@ -147,13 +151,13 @@ class Simulation:
 
         def granted() -> None:
             self._completed.append(number)
-            self.turnstile.exit(sent)
-            self.turnstile.pace.grant(sent)
+            self.queue.exit()
+            self.queue.pace.grant(sent)
 
         def refused(seconds: int) -> None:
             self._refused += not is_first
-            self.turnstile.exit(sent)
-            self.turnstile.refuse(sent, self.now, seconds)
+            self.queue.exit()
+            self.queue.refuse(sent, self.now, seconds)
             self._begin(number)
 
         self._after(there, arrive)

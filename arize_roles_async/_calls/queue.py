@@ -1,0 +1,228 @@
+"""The queues of a client: which request goes next, and when; without I/O.
+
+The calls of each API key have a queue and keep a pace of their own, and all share the slots of the
+client. The caller has the clock, sleeps and wakes.
+"""
+
+import math
+from bisect import bisect_left, insort
+from itertools import count
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from arize_roles_async._calls.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_BY_PLACE: Final = attrgetter("place")
+_BEFORE_ALL: Final = 2**64
+"""What is taken from the place of a call that is too late, so that it leaves before the others."""
+
+
+def _do_nothing() -> None:
+    """Wake nobody: the call is just asking."""
+
+
+class Waiter:
+    """A call that waits until its request may go.
+
+    Args:
+        place: Its place in the queue, of its own; the lowest goes first.
+        deadline: When the time of the call is up.
+        max_hold: The longest `Retry-After` that it waits out, in seconds.
+    """
+
+    __slots__ = ("asks_at", "deadline", "has_slot", "is_late", "max_hold", "place", "wake")
+
+    def __init__(self, place: int, deadline: float, max_hold: float) -> None:
+        self.place: int = place
+        self.deadline: float = deadline
+        self.max_hold: float = max_hold
+        self.is_late: bool = False
+        """Whether it is certain that the request cannot go in time."""
+        self.asks_at: float = math.inf
+        """When it asks again unless it is woken."""
+        self.has_slot: bool = False
+        """Whether it has left the queue with a slot, and has yet to ask."""
+        self.wake: Callable[[], object] = _do_nothing
+        """Has the call ask again; set as it begins to wait."""
+
+
+class Slots:
+    """How many requests of a client may be under way at once, whatever their keys.
+
+    Args:
+        number: How many.
+    """
+
+    __slots__ = ("_number", "free", "places", "queues", "restarts")
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.places: Iterator[int] = count()
+        """The places of calls, in the order in which they begin."""
+        self.restarts: int = -1
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the state of a closed event loop."""
+        self.free: int = self._number
+        self.queues: set[Queue] = set()
+        """The queues in which calls wait."""
+        self.restarts += 1
+
+    def call_next(self) -> None:
+        """Hand free slots over to the first calls that may go, or have such a call ask."""
+        while self.free and self.queues:
+            for queue in sorted(self.queues, key=Queue.place):
+                if queue.call_first():
+                    break
+            else:
+                return
+            if queue.pace.limited:
+                # The slot is for this call, which calls the next one as it takes it.
+                return
+
+
+class Queue:
+    """Lets the requests of one key go in order, as slots are free and the rate limit allows.
+
+    A call that has to wait joins and asks how long. It asks again when that time is over, or when
+    it is woken; a wake-up too many does no harm. Whatever frees a slot or changes who is first
+    ends in `Slots.call_next`.
+
+    Without a limit, a slot is handed over to the first call, which then goes without asking
+    whether it is first: a slot that waited for a woken task to take it would stay free meanwhile.
+
+    Args:
+        slots: The slots of the client.
+        pace: The pace of the calls.
+    """
+
+    __slots__ = ("_restarts", "_slots", "_waiting", "pace")
+
+    def __init__(self, slots: Slots, pace: Pace) -> None:
+        self.pace: Pace = pace
+        self._slots = slots
+        self._restarts = slots.restarts
+        self._waiting: list[Waiter] = []
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is of the event loop that the slots are of."""
+        return self._restarts == self._slots.restarts
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the queue is blocked by the rate limit and not by the number of slots."""
+        return self.pace.limited and self._slots.free > 0
+
+    def place(self) -> int:
+        """Return the place of the first call that waits."""
+        return self._waiting[0].place
+
+    def enter(self) -> bool:
+        """Let a request go, unless it has to wait; `exit` follows for each that went."""
+        if not self._slots.free or self._slots.queues or self.pace.limited:
+            return False
+        self._slots.free -= 1
+        return True
+
+    def exit(self) -> None:
+        """Note that a request has ended."""
+        # The slots of a closed event loop are counted anew.
+        if self.is_current:
+            self._slots.free += 1
+            self._slots.call_next()
+
+    def join(self, waiter: Waiter) -> None:
+        """Queue a call, which then asks."""
+        insort(self._waiting, waiter, key=_BY_PLACE)
+        self._slots.queues.add(self)
+
+    def ask(self, waiter: Waiter, now: float) -> float:
+        """Return the seconds that a call has to wait, 0 if its request goes now.
+
+        Returns:
+            Infinity if the call is woken when it is to ask again, or is too late.
+        """
+        waiter.asks_at = math.inf
+        if waiter.has_slot:
+            if now < waiter.deadline and not self.pace.limited:
+                return 0.0
+            # Its time is up, or a limit was met since.
+            waiter.has_slot = False
+            self.join(waiter)
+            self.exit()
+        if self._late([waiter], now):
+            waiter.is_late = True
+        if waiter.is_late:
+            return math.inf
+        if not self.pace.limited:
+            self._slots.call_next()
+            return 0.0 if waiter.has_slot else math.inf
+        if not self._slots.free or self._waiting[0] is not waiter:
+            return math.inf
+        ready = self.pace.ready_at()
+        if ready > now:
+            waiter.asks_at = ready
+            # Calls of other keys may go meanwhile.
+            self._slots.call_next()
+            return ready - now
+        self.pace.send(now)
+        self._slots.free -= 1
+        self.leave(waiter)
+        return 0.0
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting: the request goes, or the call has given up."""
+        if waiter.has_slot:
+            waiter.has_slot = False
+            self.exit()
+            return
+        self._take_out(bisect_left(self._waiting, waiter.place, key=_BY_PLACE))
+        self._wake_late()
+        self._slots.call_next()
+
+    def refuse(self, sent: float, now: float, retry_after: float) -> None:
+        """Note that a request was answered with 429, after its `exit`."""
+        self.pace.refuse(sent, now, retry_after)
+        late = [waiter for waiter in self._late(self._waiting, now) if not waiter.is_late]
+        if late:
+            for waiter in late:
+                waiter.is_late = True
+                waiter.place -= _BEFORE_ALL
+            self._waiting.sort(key=_BY_PLACE)
+        self._wake_late()
+        self._slots.call_next()
+
+    def call_first(self) -> bool:
+        """Hand a slot over to the first call, or wake it to ask; return whether it may go now."""
+        first = self._waiting[0]
+        if first.is_late:
+            return False
+        if not self.pace.limited:
+            self._take_out(0)
+            self._slots.free -= 1
+            first.has_slot = True
+        elif first.asks_at <= self.pace.ready_at():
+            return False
+        first.wake()
+        return True
+
+    def _wake_late(self) -> None:
+        if self._waiting and self._waiting[0].is_late:
+            self._waiting[0].wake()
+
+    def _take_out(self, index: int) -> None:
+        del self._waiting[index]
+        if not self._waiting:
+            self._slots.queues.discard(self)
+
+    def _late(self, waiters: list[Waiter], now: float) -> list[Waiter]:
+        """Return those of the calls whose requests cannot go in time."""
+        ready, held_until = max(now, self.pace.ready_at()), self.pace.held_until
+        return [
+            each for each in waiters if each.deadline <= ready or now + each.max_hold < held_until
+        ]

@@ -1,0 +1,174 @@
+"""The queue of a client: a model in virtual time, and the faults that it finds."""
+
+import inspect
+from contextlib import suppress
+from random import Random
+from types import ModuleType
+from typing import Final, cast
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arize_roles_async import RateLimitError, RolesTimeoutError
+from arize_roles_async._calls import driver, queue
+from arize_roles_fake import FakeRolesClient
+from tests.support.clients import account_at_noon, passed
+from tests.support.queue_model import Model, Queues, random_job
+
+FAULTS: Final = {
+    "a request that ends calls nobody": (
+        "            self._slots.free += 1\n            self._slots.call_next()\n",
+        "            self._slots.free += 1\n",
+    ),
+    "a slot is lost with a call that gives up": (
+        "            waiter.has_slot = False\n            self.exit()\n            return",
+        "            waiter.has_slot = False\n            return",
+    ),
+    "a call that leaves calls nobody": (
+        "        self._wake_late()\n        self._slots.call_next()\n\n    def refuse",
+        "\n    def refuse",
+    ),
+    "the last goes first": ("first = self._waiting[0]\n", "first = self._waiting[-1]\n"),
+    "the order is that of joining": (
+        "insort(self._waiting, waiter, key=_BY_PLACE)",
+        "self._waiting.append(waiter)",
+    ),
+    "a new call goes during a hold": (
+        "self._slots.queues or self.pace.limited",
+        "self._slots.queues",
+    ),
+    "a slot that was handed over is used under a limit": (
+        "if now < waiter.deadline and not self.pace.limited:",
+        "if now < waiter.deadline:",
+    ),
+    "a slot that is given back under a limit calls nobody": (
+        "            self.join(waiter)\n            self.exit()\n",
+        "            self.join(waiter)\n            self._slots.free += 1\n",
+    ),
+    "the pace is not asked": ("if ready > now:", "if False:"),
+    "everybody may go": ("or self._waiting[0] is not waiter:", "or False:"),
+    "a refusal shows nobody that it is too late": ("        if late:", "        if False:"),
+    "calls that are too late leave after the others": ("-= _BEFORE_ALL", "+= _BEFORE_ALL"),
+    "no hold is too long": ("or now + each.max_hold < held_until", ""),
+    "no deadline is too early": ("each.deadline <= ready or", ""),
+    "nobody is woken under a limit": (
+        "        first.wake()\n        return True",
+        "        return True",
+    ),
+    "one slot too many": ("self.free: int = self._number", "self.free: int = self._number + 1"),
+    "the keys have no order": (
+        "sorted(self.queues, key=Queue.place)",
+        "sorted(self.queues, key=id)",
+    ),
+    "a key that is held keeps the slots of the others": (
+        "may go meanwhile.\n            self._slots.call_next()\n",
+        "may go meanwhile.\n",
+    ),
+    "a call that waits for its time keeps the slots": (
+        "        elif first.asks_at <= self.pace.ready_at():\n            return False\n",
+        "",
+    ),
+}
+
+
+def with_fault(before: str, after: str) -> Queues:
+    """Return the module of the queue with a part of it replaced."""
+    source = inspect.getsource(queue)
+    assert source.count(before) == 1, before
+    module = ModuleType("queue_with_a_fault")
+    exec(source.replace(before, after), vars(module))  # noqa: S102
+    return cast("Queues", module)
+
+
+@given(st.randoms(use_true_random=False))
+def test_any_schedule(random: Random) -> None:
+    """Order, slots and limits are kept, nothing is idle, and nothing is left over."""
+    assert Model(cast("Queues", queue), *random_job(random)).run() == []
+
+
+def test_many_schedules() -> None:
+    """So it is for a thousand schedules more."""
+    for seed in range(1000):
+        job = random_job(Random(seed))  # noqa: S311 - no secret
+        assert Model(cast("Queues", queue), *job).run() == [], seed
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults(fault: str) -> None:
+    """The model finds each of these faults."""
+    module = with_fault(*FAULTS[fault])
+    jobs = (random_job(Random(seed)) for seed in range(1000))  # noqa: S311 - no secret
+    assert any(Model(module, *job).run() for job in jobs)
+
+
+async def _stress(seed: int) -> None:
+    """Let calls come, be refused, be cancelled and run out of time; then use every slot."""
+    random = Random(seed)  # noqa: S311 - no secret
+    account = account_at_noon()
+    role = account.add_role("Role")
+    roles = FakeRolesClient(account, max_concurrency=3, timeout=500.0)
+    account.slow_down(1.0, operation="get")
+    account.limit_rate(10.0, burst=5)
+
+    async def get(limit: float) -> None:
+        with suppress(*([] if limit == 500.0 else [RateLimitError, RolesTimeoutError])):
+            await roles.with_options(timeout=limit).get(role_id=role.id)
+
+    async def start(steps: int, limit: float, steps_to_end: int) -> None:
+        for _ in range(steps):
+            await checkpoint()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(get, limit)
+            for _ in range(steps_to_end):
+                await checkpoint()
+            if steps_to_end:
+                tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(40):
+            limit = random.choice([500.0, 500.0, 0.5, 2.5])
+            steps_to_end = random.choice([0, 0, random.randrange(200)])
+            tasks.start_soon(start, random.randrange(50), limit, steps_to_end)
+    assert passed(account) < 100.0
+    account.limit_rate(1000.0, burst=1000)
+    account.advance(1000.0)
+    begun = passed(account)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(get, 500.0)
+    assert passed(account) == begun + 1.0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+class TestStress:
+    """Calls of a client on a real event loop, in the account's time."""
+
+    def test_holds(self, backend: str) -> None:
+        """No call waits longer than it has to, and no slot is lost."""
+        for seed in range(20):
+            anyio.run(_stress, seed, backend=backend)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            "a request that ends calls nobody",
+            "a slot is lost with a call that gives up",
+        ],
+    )
+    def test_faults(self, backend: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The stress finds each of these faults."""
+        module = with_fault(*FAULTS[fault])
+        monkeypatch.setattr(driver, "Queue", module.Queue)
+        monkeypatch.setattr(driver, "Waiter", module.Waiter)
+
+        def fails(seed: int) -> bool:
+            try:
+                anyio.run(_stress, seed, backend=backend)
+            except (AssertionError, ExceptionGroup):
+                return True
+            return False
+
+        assert any(fails(seed) for seed in range(20))
