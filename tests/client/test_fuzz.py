@@ -1,7 +1,10 @@
-# `python -m tests.tools.fuzz_responses` runs 100,000 examples.
+# `python -m tests.tools.fuzz_responses` runs 100,000 examples, and
+# `python -m tests.tools.mutated_answers` makes 20,000 calls.
 
+import pytest
 
 from tests.tools.fuzz_responses import fuzz_socket, fuzz_wire
+from tests.tools.mutated_answers import LOOPS, run, run_planted
 
 
 def test_responses() -> None:
@@ -12,3 +15,18 @@ def test_responses() -> None:
 def test_sockets() -> None:
     """Any bytes on a socket end in a valid model or in one of our errors."""
     fuzz_socket(100)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_mutated(loop: str, *, tls: bool) -> None:
+    """Mutated answers, cancellations and closes leave nothing, and surprise nobody."""
+    result = run(200, loop=loop, tls=tls, seed=7)
+    assert result.calls == 200
+    assert dict(result.faults) == {}
+
+
+def test_planted() -> None:
+    """A planted fault is found."""
+    [fault, *_] = run_planted(200).faults
+    assert fault == "AttributeError: 'NoneType' object has no attribute '_get_extra_info'"

@@ -1,0 +1,400 @@
+"""Mutated bytes for answers, while calls are cancelled and clients closed.
+
+`python -m tests.tools.mutated_answers [N]` makes N calls, 20,000 unless given: over http and https,
+on asyncio and uvloop, and then a tenth of them with a planted fault, which it has to find. A call
+may end in a result, one of our errors, or a cancellation that somebody asked for. No call outlives
+a close by more than a second, and no socket, task, timer or slot is left.
+"""
+
+import asyncio
+import json
+import random
+import ssl
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+import aiohttp
+import attrs
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    AlphaWarning,
+    RetryPolicy,
+    RolesClient,
+    RolesError,
+    Timeouts,
+)
+from arize_roles_async._aiohttp.client import _Attempt  # pyright: ignore[reportPrivateUsage]
+from tests.support.raw_http import read_message
+from tests.support.tls import Authority
+from tests.tools.fuzz_responses import ROLE, assert_presentable, assert_valid
+
+UVLOOP_TIMER: Final = "SSLProtocol._start_handshake"
+"""What uvloop leaves for a minute of a TLS handshake that was cancelled, with bare aiohttp, too."""
+UVLOOP_COMPLAINT: Final = "Fatal error on SSL protocol"
+"""What it says where aiohttp closes a TLS transport in which it reads, with bare aiohttp, too."""
+GRACE: Final = 1.0
+"""Seconds that a call may go on after a close."""
+AT_ONCE: Final = 100
+"""Calls of a round."""
+SLOTS: Final = 8
+
+
+# What the server answers
+
+
+def good(start: str) -> bytes:
+    """Return a documented answer to a request."""
+    method, target, _ = start.split(" ")
+    if method == "DELETE":
+        return b"HTTP/1.1 204 No Content\r\n\r\n"
+    document: object = ROLE
+    if method == "GET" and target.partition("?")[0].endswith("/roles"):
+        document = {"roles": [ROLE], "pagination": {"has_more": False}}
+    body = json.dumps(document).encode()
+    status = b"201 Created" if method == "POST" else b"200 OK"
+    head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+def mutated(answer: bytes, chance: random.Random) -> bytes:
+    """Return an answer as it should not be."""
+    at = chance.randrange(len(answer))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    chunked = head.replace(b"Content-Length:", b"Transfer-Encoding: chunked\r\nX:") + b"\r\n\r\n"
+    return chance.choice(
+        [
+            answer[:at] + chance.randbytes(chance.randrange(1, 9)) + answer[at + 1 :],
+            answer[:at] + answer[at + chance.randrange(1, 9) :],
+            answer[:at],
+            answer + answer,
+            answer.replace(b"\r\n", b"\r\nContent-Length: 3\r\n", 1),
+            answer.replace(b"\r\n", b"\r\nX: " + b"x" * 9000 + b"\r\n", 1),
+            answer.replace(b"\r\n", b"\r\nX: a\x00b\r\n", 1),
+            chunked + b"zz\r\n" + body,
+            chunked + b"%x\r\n%s\r\n" % (len(body), body),
+            b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64\x00\x04\x00\x10",
+            chance.randbytes(60),
+            b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\nConnection: close\r\n\r\n" + body,
+        ]
+    )
+
+
+class Server:
+    """Answers in a thread of its own, so that what is left in the loop of the calls is theirs."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.open = 0
+        self.held = 0
+        """Requests that wait for as many others as there are slots; while `holding`."""
+        self.holding = False
+        self._chance = chance
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        try:
+            while True:
+                await self._answer((await read_message(reader)).start, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            self.open -= 1
+            writer.transport.abort()
+
+    async def _answer(self, start: str, writer: asyncio.StreamWriter) -> None:
+        answer = good(start)
+        if self.holding:
+            self.held += 1
+            while self.holding and self.held < SLOTS:  # noqa: ASYNC110 - nobody tells it
+                await asyncio.sleep(0.001)
+        elif self._chance.random() < 0.6:
+            answer = mutated(answer, self._chance)
+        if not self.holding and self._chance.random() < 0.3:
+            cut = self._chance.randrange(len(answer) + 1)
+            writer.write(answer[:cut])
+            await asyncio.sleep(self._chance.choice([0.0, 0.002, 0.005, 0.5]))
+            answer = answer[cut:]
+        writer.write(answer)
+        await writer.drain()
+        if not self.holding and self._chance.random() < 0.1:
+            raise ConnectionError
+
+
+@contextmanager
+def serving(server: Server, context: ssl.SSLContext | None) -> Generator[int]:
+    """Run a server, and yield its port."""
+    ready = threading.Event()
+    port = 0
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def main() -> None:
+        nonlocal port
+        loop.set_exception_handler(lambda *_: None)
+        async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as it:
+            port = it.sockets[0].getsockname()[1]
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
+    thread.start()
+    ready.wait()
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
+
+
+# What is called
+
+
+async def _by_name(roles: RolesClient) -> object:
+    return await roles.get(role=str(ROLE["name"]))
+
+
+async def _update(roles: RolesClient) -> object:
+    return await roles.update(role_id=str(ROLE["id"]), description="New.")
+
+
+async def _delete(roles: RolesClient) -> object:
+    await roles.delete(role=str(ROLE["name"]))
+    return None
+
+
+CALLS: Final[list[Callable[[RolesClient], Awaitable[object]]]] = [
+    lambda roles: roles.list(),
+    lambda roles: roles.list().all(),
+    lambda roles: roles.get(role_id=str(ROLE["id"])),
+    _by_name,
+    lambda roles: roles.create(name=str(ROLE["name"]), permissions=["PROJECT_READ"]),
+    _update,
+    _delete,
+]
+
+
+# How it ended
+
+
+@attrs.define
+class Result:
+    """What became of calls."""
+
+    calls: int = 0
+    ended: Counter[str] = attrs.field(factory=Counter[str])
+    """Calls by the class of what they ended in."""
+    faults: Counter[str] = attrs.field(factory=Counter[str])
+    """What must not be, by kind."""
+
+    def __str__(self) -> str:
+        """Return a table."""
+        rows = [f"{self.calls:8}  calls"]
+        rows += [f"{count:8}  {name}" for name, count in self.ended.most_common()]
+        rows += [f"{count:8}  FAULT: {name}" for name, count in self.faults.most_common()]
+        return "\n".join(rows if self.faults else [*rows, f"{0:8}  faults, and nothing left"])
+
+
+class _Timers:
+    """Records the timers that were set in a loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._set: list[asyncio.TimerHandle] = []
+        # One of them uses the other, in asyncio and in uvloop.
+        for name in ("call_later", "call_at"):
+            setattr(loop, name, self._recorded(getattr(loop, name)))
+
+    def _recorded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def record(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            self._set.append(function(*args, **kwargs))
+            return self._set[-1]
+
+        return record
+
+    def left(self) -> int:
+        """Return how many are still to fire."""
+        now = self._loop.time()
+        self._set = [each for each in self._set if not each.cancelled() and each.when() > now]
+        left = {id(each): repr(each) for each in self._set}
+        return sum(UVLOOP_TIMER not in each for each in left.values())
+
+
+class Rounds:
+    """Rounds of calls on one kind of loop and over one scheme."""
+
+    def __init__(
+        self, result: Result, server: Server, url: str, ca_file: Path, chance: random.Random
+    ) -> None:
+        self._result = result
+        self._server = server
+        self._url = url
+        self._ca_file = ca_file
+        self._chance = chance
+
+    async def run(self, calls: int) -> None:
+        """Make calls, a hundred a round."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._complain)
+        timers = _Timers(loop)
+        for _ in range(0, calls, AT_ONCE):
+            await self._round(self._chance.choice(["stay", "aclose", "session"]))
+            self._count("a task is left", len(asyncio.all_tasks()) - 1)
+            self._count("a socket is left", await self._sockets())
+            self._count("a timer is left", timers.left())
+
+    def _count(self, fault: str, number: int = 1) -> None:
+        if number:
+            self._result.faults[fault] += number
+
+    def _complain(self, _: object, context: dict[str, Any]) -> None:
+        if context["message"] != UVLOOP_COMPLAINT:
+            self._count(f"the loop complains: {context['message']}")
+
+    async def _sockets(self) -> int:
+        end = time.monotonic() + GRACE
+        while self._server.open and time.monotonic() < end:  # noqa: ASYNC110 - a thread's
+            await asyncio.sleep(0.002)
+        return self._server.open
+
+    async def _round(self, kind: str) -> None:
+        session = aiohttp.ClientSession() if kind == "session" else None
+        roles = AiohttpRolesClient(
+            "key-1234",
+            base_url=self._url,
+            ca_file=self._ca_file,
+            session=session,
+            timeout=Timeouts(total=3.0, connect=2.0, read=0.2),
+            retry=RetryPolicy(attempts=2, backoff=0.01),
+            max_concurrency=SLOTS,
+        )
+        asked: set[int] = set()
+        tasks = [asyncio.create_task(self._call(roles, asked, n)) for n in range(AT_ONCE)]
+        for number in self._chance.sample(range(AT_ONCE), AT_ONCE // 2):
+            await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.001, 0.003]))
+            if not tasks[number].done():
+                asked.add(number)
+                tasks[number].cancel()
+            if kind != "stay" and self._chance.random() < 0.04:
+                break
+        if kind == "session" and session is not None:
+            await session.close()
+        elif kind == "aclose":
+            await asyncio.gather(roles.aclose(), roles.with_options(timeout=1.0).aclose())
+        _, late = await asyncio.wait(tasks, timeout=None if kind == "stay" else GRACE)
+        self._count("a call outlives a close", len(late))
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if kind == "stay":
+            await self._probe(roles)
+        await roles.aclose()
+        await asyncio.sleep(0)
+
+    async def _call(self, roles: AiohttpRolesClient, asked: set[int], number: int) -> None:
+        self._result.calls += 1
+        try:
+            result = await self._chance.choice(CALLS)(roles)
+        except RolesError as error:
+            assert_presentable(error)
+            self._result.ended[type(error).__name__] += 1
+        except asyncio.CancelledError:
+            if number not in asked:
+                self._count("a CancelledError for which nobody asked")
+            self._result.ended["cancelled"] += 1
+        except BaseException as error:  # noqa: BLE001 - these are what it looks for
+            self._count(f"{type(error).__name__}: {error}"[:100])
+            self._result.ended[type(error).__name__] += 1
+        else:
+            assert_valid(result)
+            self._result.ended["result"] += 1
+
+    async def _probe(self, roles: AiohttpRolesClient) -> None:
+        """Check that as many calls as there are slots are under way at once."""
+        self._server.held, self._server.holding = 0, True
+        unlimited = roles.with_options(timeout=Timeouts(total=3.0, read=None))
+        calls = [unlimited.list(is_predefined=False).all() for _ in range(SLOTS)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        self._server.holding = False
+        self._count("a slot is left", sum(isinstance(end, BaseException) for end in ends))
+
+
+def reset_of_before(attempt: Any) -> None:  # noqa: ANN401
+    """Reset a connection as before version 0.3: the planted fault."""
+    transport, attempt._transport = attempt._transport, None
+    if transport is not None:
+        transport.get_extra_info("socket")
+        transport.abort()
+
+
+def new_uvloop() -> asyncio.AbstractEventLoop:
+    """Return an event loop of uvloop's to which timers can be recorded."""
+    import uvloop
+
+    class Loop(uvloop.Loop):
+        """One with a `__dict__`."""
+
+    return Loop()
+
+
+LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": new_uvloop,
+}
+
+
+def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
+    """Make calls and return what became of them."""
+    result = Result()
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+        asyncio.Runner(loop_factory=LOOPS[loop]) as runner,
+    ):
+        warnings.simplefilter("ignore", AlphaWarning)
+        authority = Authority(Path(folder))
+        server = Server(random.Random(seed + 1))  # noqa: S311 - no secret
+        with serving(server, authority.right() if tls else None) as port:
+            url = f"{'https' if tls else 'http'}://localhost:{port}"
+            runner.run(Rounds(result, server, url, authority.pem, chance).run(calls))
+    return result
+
+
+def run_planted(calls: int) -> Result:
+    """Make calls with a planted fault and return what became of them."""
+    with patch.object(_Attempt, "reset", reset_of_before):
+        return run(calls, loop="asyncio", tls=True, seed=1)
+
+
+def main() -> int:
+    """Make the calls, print the tables and return the exit status."""
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    failed = False
+    for loop in LOOPS:
+        for tls in (False, True):
+            started = time.monotonic()
+            result = run(calls // 4, loop=loop, tls=tls, seed=calls)
+            seconds = time.monotonic() - started
+            print(f"{loop}, {'https' if tls else 'http'}, {seconds:.0f} s\n{result}\n", flush=True)
+            failed |= bool(result.faults)
+    planted = run_planted(calls // 10)
+    print(f"with the planted fault\n{planted}")
+    return int(failed or not planted.faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
