@@ -301,11 +301,11 @@ def fuzz_wire(examples: int) -> None:
         operation: Operation, status: int, headers: list[tuple[str, str]], body: bytes
     ) -> None:
         response = Response(
-            status=status, headers=CIMultiDict(headers), body=body, keys=(Secret("AI Engineer"),)
+            status=status, headers=CIMultiDict(headers), body=body, keys=(Secret("Engineer"),)
         )
         roles = BaseRolesClient(
             Destination(_Canned(response), 40),
-            KeySource(Secret("AI Engineer")),
+            KeySource(Secret("Engineer")),
             Timeouts(),
             RetryPolicy(attempts=2),
         )
