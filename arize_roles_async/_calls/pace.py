@@ -5,11 +5,11 @@ clock. Which call's request goes then, `turnstile` decides.
 """
 
 import math
-import random as _random
+import random
 from collections.abc import Callable
 from typing import Final
 
-_FIRST_RATE: Final = 4.0
+_FIRST_RATE: Final = 8.0
 """Requests a second after the first hold, when nothing is known of the limit."""
 _DOUBLED_IN: Final = 0.3
 """Seconds in which this first rate doubles, until it is refused."""
@@ -52,17 +52,17 @@ class Pace:
     Before the first refusal, the pace need not be given sends and grants.
 
     Args:
-        random: Returns a number from 0 to 1. Clients that were refused together come back at
+        draw: Returns a number from 0 to 1. Clients that were refused together come back at
             moments that differ by it.
     """
 
     __slots__ = (
+        "_draw",
         "_goal",
         "_granted",
         "_holds",
         "_next",
         "_paced",
-        "_random",
         "_refused",
         "_since",
         "_slowest",
@@ -72,8 +72,8 @@ class Pace:
         "refused_since",
     )
 
-    def __init__(self, random: Callable[[], float] = _random.random) -> None:
-        self._random = random
+    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+        self._draw = draw
         self._forget()
 
     def _forget(self) -> None:
@@ -152,7 +152,7 @@ class Pace:
         # One request a hold is what the service itself asks for.
         self._slowest = 1.0 / hold
         # Clients that were refused together should not come back together.
-        self._next = self.held_until + _SPREAD * self._random() / self.rate
+        self._next = self.held_until + _SPREAD * self._draw() / self.rate
 
     def _resume(self, now: float) -> None:
         """Choose the goal for the time after a hold."""

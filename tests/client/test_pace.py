@@ -128,18 +128,18 @@ class TestHold:
 
 class TestFirstRate:
     def test_one_by_one(self) -> None:
-        """After the first hold requests go one by one, a quarter of a second apart."""
+        """After the first hold requests go one by one, an eighth of a second apart."""
         first, second, *_ = sends(refused_pace(), 3)
 
         assert first == close(11.0)
-        assert second - first == close(0.25)
+        assert second - first == close(0.125)
 
     def test_doubles(self) -> None:
         """Then their rate doubles three times a second."""
         pace = refused_pace()
         moments = sends(pace, 40)
 
-        assert pace.rate == close(4.0 * 2.0 ** ((moments[-1] - moments[0]) / 0.3))
+        assert pace.rate == close(8.0 * 2.0 ** ((moments[-1] - moments[0]) / 0.3))
 
     def test_idle(self) -> None:
         """Time in which nobody waited raises no rate."""
@@ -149,15 +149,15 @@ class TestFirstRate:
         for second in range(12, 100):
             pace.send(second)
 
-        assert pace.rate == 4.0 * 2.0 ** (0.25 / 0.3)
+        assert pace.rate == 8.0 * 2.0 ** (0.125 / 0.3)
 
     def test_not_saved(self) -> None:
         """Nor does it save up requests, but for 20 ms: event loops wake up late."""
         pace = refused_pace()
         sends(pace, 1)
 
-        pace.send(11.27)
-        assert pace.ready_at() == close(11.25 + 1.0 / pace.rate)
+        pace.send(11.14)
+        assert pace.ready_at() == close(11.125 + 1.0 / pace.rate)
 
         pace.send(60.0)
         assert pace.ready_at() == close(59.98 + 1.0 / pace.rate)
@@ -216,14 +216,11 @@ class TestGoal:
         goal = 0.4 * pace.rate
         begun = pace.ready_at()
         rates: dict[int, float] = {}
-        while (now := pace.ready_at()) < begun + 12.5:
+        while (now := pace.ready_at()) < begun + 8.5:
             pace.send(now)
             rates.setdefault(int(now - begun), round(pace.rate / goal, 2))
 
-        assert [rates[second] for second in (0, 2, 4, 6, 8, 12)] == [
-            *(0.85, 0.98, 1.0),
-            *(1.02, 1.15, 2.2),
-        ]
+        assert [rates[second] for second in (0, 2, 4, 6, 8)] == [0.85, 0.98, 1.0, 1.02, 1.15]
 
     @pytest.mark.parametrize("seconds", [1.0, 5.0])
     def test_slowest(self, seconds: float) -> None:
