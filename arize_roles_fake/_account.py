@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import re
 import secrets
 import threading
 import warnings
@@ -63,6 +64,7 @@ DEFAULT_API_KEY: Final = "fake-api-key"
 _MISSING: Final = "expected, but missing"
 _EXTRA: Final = "not expected"
 _FIRST_FAILURE: Final = 400
+_RESOURCE: Final = "(?s:(Space|Project):.+)"
 
 accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
 """Every account in memory, in the order of creation, for the report of a failed test."""
@@ -321,19 +323,27 @@ class FakeAccount:
         Args:
             role: The role, its ID or its name.
             user: Who gets it: an ID, an email address, or any other text.
-            resource: On which space or project; any text.
+            resource: On which space or project, such as `Space:1` or `Project:1`.
 
         Returns:
             The binding, as `bindings` returns it.
 
         Raises:
             LookupError: There is no such role.
-            ValueError: The user already has the role there.
+            ValueError: The user already has a role there, this one or another; or the resource is
+                neither a space nor a project.
         """
+        if not (isinstance(cast("object", resource), str) and re.fullmatch(_RESOURCE, resource)):
+            raise ValueError(
+                "resource must be a space or a project, such as 'Space:1' or 'Project:1', not "
+                f"{quoted(resource)}"
+            )
         with self._lock:
             binding = Binding(role_id=self._find(role).id, user=user, resource=resource)
-            if binding in self._store.bindings(binding.role_id):
-                raise ValueError(f"{user!r} already has the role on {resource!r}")
+            held = self._store.binding(user=user, resource=resource)
+            if held is not None:
+                name = self._find(held.role_id).name
+                raise ValueError(f"{user!r} already has the role {name!r} on {resource!r}")
             self._store.bind(binding)
             return binding
 

@@ -142,7 +142,7 @@ class TestMaking:
         """A renamed role keeps its ID, its age and its bindings."""
         account = account_of("Old")
         before = account.role("Old")
-        account.bind("Old", user="ada", resource="space")
+        account.bind("Old", user="ada", resource="Space:1")
         await apply(FakeRolesClient(account), declaration(declared("New", "Old")))
         after = account.role("New")
         assert before is not None
@@ -333,7 +333,7 @@ class TestFailing:
     async def test_bound(self) -> None:
         """A bound role is not deleted, and the error says why."""
         account = mixed_account()
-        account.bind("E", user="ada", resource="space")
+        account.bind("E", user="ada", resource="Space:1")
         error = await failure(account)
         assert str(error).startswith(
             'made: 3 of 5, not reached: 1; delete "E" was not made: '
@@ -342,7 +342,7 @@ class TestFailing:
         assert str(error).endswith('; not reached: create "New"')
         assert error.result.may_have_been_made is False
         assert isinstance(error.__cause__, ConflictError)
-        account.unbind("E", user="ada", resource="space")
+        account.unbind("E", user="ada", resource="Space:1")
         await apply(FakeRolesClient(account), MIXED)
         assert set(contents(account)) == {"B", "C", "New", "Same", "Undeclared"}
 

@@ -621,7 +621,7 @@ class TestStatuses:
         self, file: str, account: FakeAccount, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Where a later one fails, changes were made."""
-        account.bind("D", user="ada", resource="space")
+        account.bind("D", user="ada", resource="Space:1")
         assert main(["apply", "--yes", file]) == 3
         output, errors = capsys.readouterr()
         assert output == f'{TEXT}  made: update "B old" -> "B"\n'

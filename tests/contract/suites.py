@@ -48,9 +48,9 @@ class AccountSuite(RolesContract):
 
     @asynccontextmanager
     async def bound(self, role: Role) -> AsyncGenerator[None]:
-        self.account.bind(role, user="somebody", resource="a space")
+        self.account.bind(role, user="somebody", resource=f"Space:{role.id}")
         yield
-        self.account.unbind(role, user="somebody", resource="a space")
+        self.account.unbind(role, user="somebody", resource=f"Space:{role.id}")
 
 
 class FakeSuite(AccountSuite):

@@ -275,9 +275,9 @@ class Machine(RuleBasedStateMachine):
                 case "delete" if role is not None:
                     account.administer("delete", role)
                 case "bind" if role is not None and not account.bindings(role):
-                    account.bind(role, user="somebody", resource="a space")
+                    account.bind(role, user="somebody", resource=f"Space:{role}")
                 case "unbind" if role is not None and account.bindings(role):
-                    account.unbind(role, user="somebody", resource="a space")
+                    account.unbind(role, user="somebody", resource=f"Space:{role}")
                 case _:
                     pass
 

@@ -406,7 +406,7 @@ class TestDump:
         """The file's format is the service's own, and holds what the documentation says."""
         account = account_at_noon()
         account.add_role("AI Engineer", ["PROJECT_READ"])
-        account.bind("AI Engineer", user="ada", resource="space")
+        account.bind("AI Engineer", user="ada", resource="Space:1")
         assert json.loads(account.dump()) == {
             "now": "2026-01-01T12:00:00Z",
             "max_custom_roles": None,
@@ -420,7 +420,7 @@ class TestDump:
                     "is_predefined": False,
                     "created_at": "2026-01-01T12:00:00Z",
                     "updated_at": "2026-01-01T12:00:00Z",
-                    "bindings": [{"user": "ada", "resource": "space"}],
+                    "bindings": [{"user": "ada", "resource": "Space:1"}],
                 }
             ],
         }
@@ -693,45 +693,74 @@ class TestBindings:
         """A role with bindings is not deleted, until each of them is removed."""
         account = account_at_noon()
         role = account.add_role("A")
-        account.bind(role, user="ada", resource="space")
-        account.bind("A", user="bob", resource="space")
+        account.bind(role, user="ada", resource="Space:1")
+        account.bind("A", user="bob", resource="Space:1")
         async with connect(account) as roles:
             with pytest.raises(ConflictError, match="'A' still has 2 role bindings"):
                 await roles.delete(role_id=role.id)
-            account.unbind(role.id, user="bob", resource="space")
+            account.unbind(role.id, user="bob", resource="Space:1")
             with pytest.raises(ConflictError, match="'A' still has 1 role binding;"):
                 await roles.delete(role_id=role.id)
-            account.unbind(role.id, user="ada", resource="space")
+            account.unbind(role.id, user="ada", resource="Space:1")
             await roles.delete(role_id=role.id)
         account.assert_roles({})
 
     def test_bindings(self) -> None:
         """They are there in the order in which they were made."""
         account = FakeAccount()
-        one = account.bind("Admin", user="ada", resource="space")
-        two = account.bind("Admin", user="bob", resource="project")
+        one = account.bind("Admin", user="ada", resource="Space:1")
+        two = account.bind("Admin", user="bob", resource="Project:1")
         assert account.bindings("Admin") == (one, two)
-        assert (one.role_id, one.user, one.resource) == (account.role("Admin").id, "ada", "space")  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
+        assert (one.role_id, one.user, one.resource) == (account.role("Admin").id, "ada", "Space:1")  # type: ignore[union-attr] # pyright: ignore[reportOptionalMemberAccess]
         assert account.bindings("Member") == ()
 
     def test_refused(self) -> None:
         """What cannot be is refused."""
         account = FakeAccount()
-        account.bind("Admin", user="ada", resource="space")
-        with pytest.raises(ValueError, match="'ada' already has the role on 'space'"):
-            account.bind("Admin", user="ada", resource="space")
+        account.bind("Admin", user="ada", resource="Space:1")
+        for role in ("Admin", "Member"):
+            with pytest.raises(ValueError, match="'ada' already has the role 'Admin' on 'Space:1'"):
+                account.bind(role, user="ada", resource="Space:1")
+        assert account.bindings("Member") == ()
         with pytest.raises(LookupError, match="no role has the ID or name 'Nobody'"):
-            account.bind("Nobody", user="ada", resource="space")
-        with pytest.raises(LookupError, match="'bob' does not have the role on 'space'"):
-            account.unbind("Admin", user="bob", resource="space")
+            account.bind("Nobody", user="ada", resource="Space:1")
+        with pytest.raises(LookupError, match="'bob' does not have the role on 'Space:1'"):
+            account.unbind("Admin", user="bob", resource="Space:1")
+
+    @pytest.mark.parametrize("resource", ["", "a space", "Space:", "space:1", "Role:1", " Space:1"])
+    def test_resource(self, resource: str) -> None:
+        """A resource is a space or a project."""
+        with pytest.raises(ValueError, match="resource must be a space or a project, such as "):
+            FakeAccount().bind("Admin", user="ada", resource=resource)
+
+    def test_in_file(self) -> None:
+        """A file that gives a user two roles on a resource is refused."""
+        held = {"bindings": [{"user": "ada", "resource": "Space:1"}]}
+        text = json.dumps({"roles": [{"name": "A"} | held, {"name": "B"} | held]})
+        with pytest.raises(ValueError, match="'ada' already has the role 'B' on 'Space:1'"):
+            FakeAccount.load(text)
+
+    def test_free_again(self) -> None:
+        """Once a binding is gone, by itself or with its role, the user may have another there."""
+        account = FakeAccount(predefined=False)
+        account.add_role("A")
+        account.add_role("B")
+        before = account.snapshot()
+        account.bind("A", user="ada", resource="Space:1")
+        account.bind("A", user="ada", resource="Project:1")
+        account.unbind("A", user="ada", resource="Space:1")
+        account.bind("B", user="ada", resource="Space:1")
+        account.restore(before)
+        account.bind("B", user="ada", resource="Project:1")
+        assert len(account.bindings("B")) == 1
 
     def test_kept(self) -> None:
         """Snapshots and files have them."""
         account = FakeAccount()
-        account.bind("Admin", user="ada", resource="space")
+        account.bind("Admin", user="ada", resource="Space:1")
         before = account.snapshot()
         loaded = FakeAccount.load(account.dump())
-        account.unbind("Admin", user="ada", resource="space")
+        account.unbind("Admin", user="ada", resource="Space:1")
         account.restore(before)
         assert account.bindings("Admin") == loaded.bindings("Admin")
         assert len(loaded.bindings("Admin")) == 1
@@ -741,10 +770,11 @@ class TestBindings:
         store = RoleStore(str)
         role = make_role()
         store.add(role)
-        store.bind(Binding(role_id=role.id, user="ada", resource="space"))
+        store.bind(Binding(role_id=role.id, user="ada", resource="Space:1"))
         store.remove(role)
         store.add(role)
         assert store.bindings(role.id) == ()
+        assert store.binding(user="ada", resource="Space:1") is None
 
 
 class EndOfSummer(tzinfo):
@@ -854,7 +884,7 @@ class TestReset:
     def test_reset(self, loaded: bool) -> None:  # noqa: FBT001
         """Roles, keys, faults, latency, limits, pages, the log and the time."""
         account = account_at_noon(predefined=True, max_custom_roles=7)
-        account.bind("Admin", user="ada", resource="space")
+        account.bind("Admin", user="ada", resource="Space:1")
         if loaded:
             account = FakeAccount.load(account.dump(), clock=lambda: START)
         before = (
@@ -1121,7 +1151,7 @@ LOCKED: dict[str, Act] = {
     "api_keys": lambda a: a.api_keys,
     "assert_no_pending_faults": lambda a: a.assert_no_pending_faults(),
     "assert_roles": lambda a: a.assert_roles({}),
-    "bind": lambda a: a.bind("Admin", user="ada", resource="space"),
+    "bind": lambda a: a.bind("Admin", user="ada", resource="Space:1"),
     "bindings": lambda a: a.bindings("Admin"),
     "calls": lambda a: a.calls,
     "calls_in_all": lambda a: a.calls_in_all,
@@ -1143,7 +1173,7 @@ LOCKED: dict[str, Act] = {
     "shorten_pages": lambda a: a.shorten_pages(1),
     "slow_down": lambda a: a.slow_down(1),
     "snapshot": lambda a: a.snapshot(),
-    "unbind": lambda a: a.unbind("Admin", user="eve", resource="space"),
+    "unbind": lambda a: a.unbind("Admin", user="eve", resource="Space:1"),
 }
 # What needs none: `now` reads one value, `assumptions` never change, `load` makes an account.
 UNLOCKED = {"assumptions", "load", "now"}
@@ -1161,7 +1191,7 @@ class TestLock:
     def test_locked(self, name: str) -> None:
         """It takes the lock, and holds it until all is done."""
         account = FakeAccount(api_key="first")
-        account.bind("Admin", user="eve", resource="space")
+        account.bind("Admin", user="eve", resource="Space:1")
         lock = RecordingLock()
         account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         LOCKED[name](account)

@@ -81,7 +81,7 @@ class TestContent:
     def test_style(self) -> None:
         """The style has a rule for each class of the page, and for no other."""
         account = busy_account()
-        account.bind("Team 1", user="ada", resource="space")
+        account.bind("Team 1", user="ada", resource="Space:1")
         text = page(account)
         (style,) = re.findall("(?s)<style>(.*)</style>", text)
         classes = {name for names in re.findall('class="(.*?)"', text) for name in names.split()}
@@ -96,7 +96,7 @@ class TestContent:
         )
         account.add_role("Own", ["ROLE_READ"], is_predefined=True, id="b3duOjE=")
         for user in ("ada", "eve"):
-            account.bind("Old", user=user, resource="space")
+            account.bind("Old", user=user, resource="Space:1")
         for key in ("fake-api-key", "wrong"):
             headers = {"Authorization": f"Bearer {key}"}
             target = "/v2/roles?cursor=fake-api-key"
@@ -110,14 +110,14 @@ class TestContent:
         """The role bindings are on the page."""
         account = FakeAccount(predefined=False)
         account.add_role("Auditor")
-        account.bind("Auditor", user="ada@example.com", resource="<space>")
+        account.bind("Auditor", user="ada@example.com", resource="Space:<1>")
         text = page(account)
         assert "<div>Auditor (1 bound)</div>" in text
-        assert "<td>Auditor</td><td>ada@example.com</td><td>&lt;space&gt;</td>" in text
+        assert "<td>Auditor</td><td>ada@example.com</td><td>Space:&lt;1&gt;</td>" in text
         for number in range(99):
-            account.bind("Auditor", user=str(number), resource="space")
+            account.bind("Auditor", user=str(number), resource="Space:1")
         assert "in all" not in page(account)
-        account.bind("Auditor", user="99", resource="space")
+        account.bind("Auditor", user="99", resource="Space:1")
         assert "101 in all; the first 100 are shown." in page(account)
 
     def test_predefined_first(self) -> None:

@@ -165,7 +165,7 @@ class TestDetails:
         account = FakeAccount(api_key="sesame", predefined=False)
         account.add_role("A")
         for number in range(count):
-            account.bind("A", user=str(number), resource="space")
+            account.bind("A", user=str(number), resource="Space:1")
         problem = answer(f"DELETE /v2/roles/{OWN}", account=account)
         assert problem["detail"] == f"'A' still has {counted}; remove them first"
 

@@ -352,7 +352,8 @@ class Case:
             account.max_custom_roles = len(account.state()) + rng.randint(0, 1)
             self.is_quiet = False
         if rng.random() < 0.15 and account.state():
-            account.bind(rng.choice([*account.state().values()])[0], user="ada", resource="Space:1")
+            bound = rng.choice([*account.state().values()])[0]
+            account.bind(bound, user="ada", resource=f"Space:{bound}")
             self.is_quiet = False
         trouble = rng.random()
         if trouble < 0.25:
