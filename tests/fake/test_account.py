@@ -1175,8 +1175,9 @@ LOCKED: dict[str, Act] = {
     "snapshot": lambda a: a.snapshot(),
     "unbind": lambda a: a.unbind("Admin", user="eve", resource="Space:1"),
 }
-# What needs none: `now` reads one value, `assumptions` never change, `load` makes an account.
-UNLOCKED = {"assumptions", "load", "now"}
+# What needs none: `now` reads one value, `assumptions` never change, `load` makes an account. `block`
+# takes it twice.
+UNLOCKED = {"assumptions", "block", "load", "now"}
 
 
 class TestLock:
@@ -1196,6 +1197,15 @@ class TestLock:
         account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         LOCKED[name](account)
         assert lock.taken == 1
+
+    def test_block(self) -> None:
+        """A block takes it as it begins and as it ends, and lets it go between."""
+        account = FakeAccount()
+        lock = RecordingLock()
+        account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        with account.block():
+            assert lock.taken == 1
+        assert lock.taken == 2
 
     @pytest.mark.parametrize(("name", "value"), [("outage", True), ("max_custom_roles", 1)])
     def test_setters(self, name: str, value: object) -> None:
