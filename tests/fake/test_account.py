@@ -1175,8 +1175,8 @@ LOCKED: dict[str, Act] = {
     "snapshot": lambda a: a.snapshot(),
     "unbind": lambda a: a.unbind("Admin", user="eve", resource="Space:1"),
 }
-# What needs none: `now` reads one value, `assumptions` never change, `load` makes an account. `block`
-# takes it twice.
+# What needs none: `now` reads one value, `assumptions` never change, `load` makes an account. And
+# `block` takes it twice.
 UNLOCKED = {"assumptions", "block", "load", "now"}
 
 
