@@ -120,10 +120,12 @@ class AiohttpRolesClient(BaseRolesClient):
         region: The name of one of Arize's regions, such as `us-east-1b`; else `ARIZE_REGION`.
         session: A session of the application's own. The client uses it as it is, in its event loop
             only, and never closes it. Its middlewares and tracing see every attempt, without the
-            API key. Its settings for certificates and proxies hold, whatever the environment says,
-            unless `verify`, `ca_file` or `proxy` is given. An attempt that is given up resets its
-            connection, as on the client's own session. A connection that only others have used so
-            far counts as new: after a failure, the next attempt may still go out on one.
+            API key. If it sends an `Authorization` header of its own, each call is a
+            `ClientStateError`. Its settings for certificates and proxies hold, whatever the
+            environment says, unless `verify`, `ca_file` or `proxy` is given. An attempt that is
+            given up resets its connection, as on the client's own session. A connection that only
+            others have used so far counts as new: after a failure, the next attempt may still go
+            out on one.
         timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
             silence are then the default ones. `Timeouts` sets every limit.
         retry: How often a call is tried; as `RetryPolicy()` says unless given.
@@ -314,6 +316,8 @@ class AiohttpTransport(Transport):
                 raise _without_frames(error)  # noqa: B904 - it is the same one
             attempt.distrust()
             failure, cause = interruption, None
+        except _OwnAuthorizationError:
+            failure, cause = _own_authorization(), None
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.reset()
             attempt.distrust()
@@ -716,7 +720,7 @@ class _Attempt:
         self._opened = client.connections.opened
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(client.headers.reveal())
-        request.headers["Authorization"] = f"Bearer {self.call.keys[-1].reveal()}"
+        request.headers["Authorization"] = self._authorization
         now = client.now()
         self.call.mark_sent(now)
         client.limit_silence(self.call, now)
@@ -760,12 +764,19 @@ class _Attempt:
         connections = self._client.connections
         connections.distrusted = max(connections.distrusted, self._opened)
 
+    @property
+    def _authorization(self) -> str:
+        return f"Bearer {self.call.keys[-1].reveal()}"
+
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Send the request once: a middleware, for a session that has its own connector."""
         if self._failure is not None:
             raise self._failure
+        # A middleware that sends a request again has ours in it.
+        if request.headers.get("Authorization", self._authorization) != self._authorization:
+            raise _OwnAuthorizationError
         send = request.send
 
         async def send_checked(connection: Connection) -> aiohttp.ClientResponse:
@@ -782,6 +793,10 @@ class _Attempt:
         except BaseException as error:
             self._failure = error
             raise
+
+
+class _OwnAuthorizationError(Exception):
+    """The lent session sends an `Authorization` of its own."""
 
 
 class _UnfitError(Exception):
@@ -811,6 +826,13 @@ class _Connector(aiohttp.TCPConnector):
             if attempt.take(req, connection):
                 return connection
             connection.close()
+
+
+def _own_authorization() -> ClientStateError:
+    return ClientStateError(
+        "the lent session sends an Authorization header of its own, where the API key belongs: "
+        "from its default headers, a middleware, or netrc"
+    )
 
 
 def _closed() -> ClientStateError:

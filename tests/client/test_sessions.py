@@ -6,11 +6,13 @@ import contextvars
 import functools
 import gzip
 import traceback
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aiohttp.client_middlewares import ClientHandlerType
 from aioresponses import aioresponses
 
 from arize_roles_async import (
@@ -217,6 +219,67 @@ class TestLent:
         assert str(caught.value) == (
             "session must have no auth of its own, since the API key is sent"
         )
+
+    @pytest.mark.parametrize("by", ["headers", "middleware", "netrc"])
+    async def test_authorization(
+        self, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A session that sends an `Authorization` of its own sends nothing; each call says so."""
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login somebody password hunter2\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+
+        async def authorize(
+            request: aiohttp.ClientRequest, handler: ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            request.headers["authorization"] = "Bearer hunter2"
+            return await handler(request)
+
+        options: dict[str, dict[str, Any]] = {
+            "headers": {"headers": {"authorization": "Bearer hunter2"}},
+            "middleware": {"middlewares": (authorize,)},
+            "netrc": {"trust_env": True},
+        }
+        async with (
+            scripted(PAGE) as script,
+            aiohttp.ClientSession(**options[by]) as session,
+            AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+        ):
+            for _ in range(2):
+                with pytest.raises(ClientStateError) as caught:
+                    await roles.list()
+
+        assert str(caught.value) == (
+            "the lent session sends an Authorization header of its own, where the API key "
+            "belongs: from its default headers, a middleware, or netrc"
+        )
+        assert caught.value.__cause__ is caught.value.__context__ is None
+        assert script.connections == 0
+
+    async def test_authorization_later(self) -> None:
+        """A middleware may send a request again, but not with an `Authorization` of its own."""
+        challenge = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+        repeated: list[dict[str, str]] = []
+
+        async def repeat(
+            request: aiohttp.ClientRequest, handler: ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            (await handler(request)).release()
+            request.headers.update(*repeated)
+            return await handler(request)
+
+        async with (
+            scripted(challenge, PAGE, challenge) as script,
+            aiohttp.ClientSession(middlewares=(repeat,)) as session,
+            AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+        ):
+            await roles.list()
+            repeated.append({"Authorization": "Digest of-the-session"})
+            with pytest.raises(ClientStateError, match="an Authorization header of its own"):
+                await roles.list()
+
+        assert len(script.requests) == 3
 
     async def test_left_open(self) -> None:
         """A lent session is left open."""
