@@ -28,7 +28,7 @@ from arize_roles_async._values.errors import (
     validation_error,
 )
 from arize_roles_async._values.models import ListRolesResponse, Role
-from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import (
     CreateRole,
@@ -303,8 +303,8 @@ class BaseRolesClient(RolesClient):
             "make one in each process"
         )
 
-    async def aclose(self) -> None:
-        await self._destination.aclose()
+    async def aclose(self, *, grace: float = 0.0) -> None:
+        await self._destination.aclose(check_grace(grace))
 
     async def __aenter__(self) -> Self:
         self._choose_driver().check_open()

@@ -203,10 +203,22 @@ class RolesClient(Protocol):
         """
         ...
 
-    async def aclose(self) -> None:
-        """Close the client; a second time does nothing.
+    async def aclose(self, *, grace: float = 0.0) -> None:
+        """Close the client and all its copies; the end of an `async with` block does it at once.
 
-        A call after it is a `ClientStateError`, and so is one that waits, when its turn comes.
+        New calls are refused from now on with a `ClientStateError`. Those that are under way, or
+        wait for their turn, may go on for `grace` seconds; each page of a walk is a call. Then they
+        end with a `ClientStateError`, or, where a change may have been made, with an
+        `OutcomeUnknownError`. This returns as soon as no call is under way.
+
+        It may be called again, also while it waits: the shortest grace counts. If it is cancelled
+        while it waits, it closes at once.
+
+        Args:
+            grace: Seconds, 0 or more. `FakeRolesClient` counts them on the account's clock.
+
+        Raises:
+            ConfigurationError: `grace` is no such number; the client stays open.
         """
         ...
 

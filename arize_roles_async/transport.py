@@ -117,11 +117,17 @@ class _Adapter(Transport):
 
     def __init__(self, transport: HttpTransport) -> None:
         self._transport = transport
+        self._closing = False
+        """Whether new calls are refused."""
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._limits: set[_Limit] = set()
+        """The blocks of the calls under way."""
+        self._ended: asyncio.Event
+        """Set when there is none any more."""
 
     def check_open(self) -> bool:
-        if self._closed:
+        if self._closing:
             raise ClientStateError("the client is closed")
         return self._enter_loop()
 
@@ -136,10 +142,10 @@ class _Adapter(Transport):
             )
         self._transport.open()
         self._loop = loop
+        self._limits, self._ended = set(), asyncio.Event()
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
-        self.check_open()
         headers = {**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"}
         if request.body is not None:
             headers.setdefault("Content-Type", "application/json")
@@ -158,13 +164,31 @@ class _Adapter(Transport):
         return _Event()
 
     def time_limit(self, call: Call) -> TimeLimit:
-        return _Limit(call)
+        return _Limit(call, self)
 
-    async def aclose(self) -> None:
+    def add(self, limit: "_Limit") -> None:
+        """Note that a call begins."""
+        self._limits.add(limit)
+
+    def discard(self, limit: "_Limit") -> None:
+        """Note that a call has ended."""
+        self._limits.discard(limit)
+        if self._closing and not self._limits:
+            self._ended.set()
+
+    async def aclose(self, grace: float) -> None:
         self._enter_loop()
-        if not self._closed:
-            self._closed = True
-            await self._transport.aclose()
+        self._closing = True
+        try:
+            if grace and self._limits:
+                with anyio.move_on_after(grace):
+                    await self._ended.wait()
+        finally:
+            was_closed, self._closed = self._closed, True
+            for limit in self._limits:
+                limit.end()
+            if not was_closed:
+                await self._transport.aclose()
 
 
 class _Event:
@@ -181,18 +205,26 @@ class _Event:
 
 
 class _Limit(TimeLimit):
-    """A block that is cancelled when the time of its call is up."""
+    """A block that is cancelled when the time of its call is up, or the client is closed."""
 
-    __slots__ = ("_call", "_scope")
+    __slots__ = ("_adapter", "_call", "_is_ended", "_scope")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, adapter: _Adapter) -> None:
         self._call = call
+        self._adapter = adapter
+        self._is_ended = False
         self._scope = anyio.CancelScope(deadline=call.deadline)
 
     def __enter__(self) -> Call:
         self._call.time_limit = self
         self._scope.__enter__()
+        self._adapter.add(self)
         return self._call
+
+    def end(self) -> None:
+        """End the block, since the client is closed."""
+        self._is_ended = True
+        self._scope.cancel()
 
     def __exit__(
         self,
@@ -201,11 +233,13 @@ class _Limit(TimeLimit):
         traceback: TracebackType | None,
         /,
     ) -> None:
+        self._adapter.discard(self)
         # No circle of objects is left to the garbage collector.
         del self._call.time_limit
         self._scope.__exit__(exc_type, exc, traceback)
         if self._scope.cancelled_caught:
-            error = self._call.out_of_time()
+            call = self._call
+            error = call.client_closed() if self._is_ended else call.out_of_time()
             raise error from error.__cause__
 
     def reschedule(self, moment: float) -> None:

@@ -1,11 +1,11 @@
 """The fake client: the same methods as the real one, over an account instead of a socket."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, assert_never, cast
-from weakref import WeakSet
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -26,7 +26,6 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.faults import CallRequest, CallState
 from arize_roles_fake._testing.loops import is_open, running_loop
 from arize_roles_fake._testing.waits import Clock, Wait, Waits, waits_in
@@ -48,7 +47,8 @@ class FakeRolesClient(BaseRolesClient):
     ```
 
     Time is the account's: waits between attempts and scripted latency make it pass without
-    waiting, and count against the limits as they would for the real client.
+    waiting, and count against the limits as they would for the real client. So does the grace of
+    `aclose`, unless a call waits in real time; then its seconds are real.
 
     Args:
         account: The account behind it; a fresh one of its own unless given.
@@ -95,13 +95,19 @@ class AccountTransport(Transport):
 
     def __init__(self, account: Clock) -> None:
         self._clock = account
+        self._closing = False
+        """Whether new calls are refused."""
         self._closed = False
         self._loop: Loop | None = None
-        self._blocked: WeakSet[Blocked] = WeakSet()
-        """What keeps its calls open, or kept them."""
+        self._calls: set[_AccountTimeLimit] = set()
+        """The blocks of the calls under way."""
+        self._in_real_time = 0
+        """How many of these wait in real time."""
+        self._closings: set[Wait] = set()
+        """Those who wait until no call is under way."""
 
     def check_open(self) -> bool:
-        if self._closed:
+        if self._closing:
             raise ClientStateError("the client is closed")
         return self._enter_loop()
 
@@ -116,10 +122,13 @@ class AccountTransport(Transport):
                 "each loop"
             )
         self._loop = loop
+        # Whatever a closed event loop left behind.
+        self._calls, self._in_real_time = set(), 0
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
-        self.check_open()
+        if self._closed:
+            raise ClientStateError("the client is closed")
         began = self.now()
         # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
@@ -128,7 +137,8 @@ class AccountTransport(Transport):
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:
-            await self._keep_open(reply.blocked)
+            with self._real_time():
+                await reply.blocked.wait_until_released()
         if reply.broken is not None or reply.delay:
             await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:
@@ -138,12 +148,14 @@ class AccountTransport(Transport):
         # A page of the test's may hold a key, which no error may quote.
         return Response(status=reply.status, headers=reply.headers, body=reply.body, keys=call.keys)
 
-    async def _keep_open(self, blocked: Blocked) -> None:
-        """Wait until the test lets a call go on, or closes the client."""
-        self._blocked.add(blocked)
-        await blocked.wait(lambda: blocked.is_released or self._closed)
-        if self._closed:
-            raise _ClosedError
+    @contextmanager
+    def _real_time(self) -> Generator[None]:
+        """Count a call that waits in real time."""
+        self._in_real_time += 1
+        try:
+            yield
+        finally:
+            self._in_real_time -= 1
 
     def _choose(self, call: Call) -> tuple[FakeAccount, bool]:
         """Return the account that a call is for, and whether it takes any key."""
@@ -198,7 +210,8 @@ class AccountTransport(Transport):
         if sleep is None:
             await self._waits.until(moment, self._clock)
         else:
-            await sleep(waited)
+            with self._real_time():
+                await sleep(waited)
             self._clock.advance_to(moment)
         if waited >= seconds:
             return
@@ -214,7 +227,8 @@ class AccountTransport(Transport):
         if keys.fixed is not None:
             return keys.fixed
         left = call.deadline - self.now()
-        with self._waits.paused(), anyio.move_on_after(None if left > _FOREVER else left):
+        limit = anyio.move_on_after(None if left > _FOREVER else left)
+        with self._real_time(), self._waits.paused(), limit:
             return await super().ask_key(keys, call)
         raise _TimeIsUpError
 
@@ -230,13 +244,46 @@ class AccountTransport(Transport):
 
     def time_limit(self, call: Call) -> TimeLimit:
         self._waits.note_call()
-        return _AccountTimeLimit(call)
+        return _AccountTimeLimit(call, self)
 
-    async def aclose(self) -> None:
+    def add(self, block: "_AccountTimeLimit") -> None:
+        """Note that a call begins."""
+        self._calls.add(block)
+
+    def discard(self, block: "_AccountTimeLimit") -> None:
+        """Note that a call has ended."""
+        self._calls.discard(block)
+        if not self._calls:
+            for wait in self._closings:
+                wait.set()
+
+    async def aclose(self, grace: float) -> None:
         self._enter_loop()
-        self._closed = True
-        for blocked in self._blocked:
-            blocked.wake()
+        self._closing = True
+        try:
+            if grace and self._calls:
+                await self._wait_for_calls(grace)
+        finally:
+            self._closed = True
+            for block in self._calls:
+                block.end()
+
+    async def _wait_for_calls(self, seconds: float) -> None:
+        """Wait until no call is under way, or until `seconds` are over.
+
+        These are the account's; but if a call waits in real time, they are real, too.
+        """
+        wait = Wait()
+        self._closings.add(wait)
+        try:
+            if self._in_real_time:
+                with anyio.move_on_after(seconds):
+                    await wait.until_set()
+            else:
+                end = self._clock.now() + timedelta(seconds=min(seconds, _FOREVER))
+                await self._waits.until(end, self._clock, wait)
+        finally:
+            self._closings.discard(wait)
 
 
 def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
@@ -292,22 +339,27 @@ class _TimeIsUpError(Exception):
     """Leaves a call whose total time has passed on the account's clock."""
 
 
-class _ClosedError(Exception):
-    """Leaves a call that is under way when its client is closed."""
-
-
 class _AccountTimeLimit(TimeLimit):
     """A call's block on the account's clock, which passes only while calls wait for it."""
 
-    __slots__ = ("_call", "state")
+    __slots__ = ("_call", "_scope", "_transport", "state")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, transport: AccountTransport) -> None:
         self._call = call
+        self._transport = transport
+        self._scope: anyio.CancelScope
         self.state = CallState(operation=call.operation)
 
     def __enter__(self) -> Call:
         self._call.time_limit = self
+        self._scope = anyio.CancelScope()
+        self._scope.__enter__()
+        self._transport.add(self)
         return self._call
+
+    def end(self) -> None:
+        """End the block, since the client is closed."""
+        self._scope.cancel()
 
     def __exit__(
         self,
@@ -316,11 +368,15 @@ class _AccountTimeLimit(TimeLimit):
         traceback: TracebackType | None,
         /,
     ) -> None:
+        self._transport.discard(self)
         # No circle of objects is left to the garbage collector.
         del self._call.time_limit
-        if exc_type in {_TimeIsUpError, _ClosedError}:
-            is_late = exc_type is _TimeIsUpError
-            error = self._call.out_of_time() if is_late else self._call.client_closed()
+        if exc_type is GeneratorExit:
+            return  # The event loop was closed before its task, which can leave no scope now.
+        self._scope.__exit__(exc_type, exc, traceback)
+        was_ended = self._scope.cancelled_caught
+        if was_ended or exc_type is _TimeIsUpError:
+            error = self._call.client_closed() if was_ended else self._call.out_of_time()
             raise error from error.__cause__
 
     def reschedule(self, moment: float) -> None:

@@ -1640,6 +1640,34 @@ class _Lifecycle(_Suite):
                     await call()
 
     @with_client
+    async def test_close_gently(self, roles: RolesClient) -> None:
+        """In its grace, `aclose` lets the calls end that have begun, and refuses new ones."""
+        role = await self.make(roles)
+        read: list[Role] = []
+
+        async def get() -> None:
+            read.append(await other.get(role_id=role.id))
+
+        async with self.open_client() as other, anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(get)
+            await anyio.lowlevel.checkpoint()
+            tasks.start_soon(functools.partial(other.aclose, grace=20.0))
+            await anyio.lowlevel.checkpoint()
+            with pytest.raises(ClientStateError):
+                await other.list()
+        assert read == [role] * 5
+
+    @with_client
+    async def test_bad_grace(self, roles: RolesClient) -> None:
+        """A grace is a number of seconds, 0 or more; another one leaves the client open."""
+        graces: list[Any] = [-1, -0.5, float("nan"), float("inf"), True, None, "5"]
+        for grace in self.each(graces):
+            with pytest.raises(ConfigurationError):
+                await roles.aclose(grace=grace)
+            assert await roles.list()
+
+    @with_client
     async def test_close_shared(self, roles: RolesClient) -> None:
         """`with_options` shares the connections, so closing one closes both."""
         del roles

@@ -231,6 +231,8 @@ class AiohttpTransport(Transport):
         self._lent = session
         self._sleep = sleep
         self._ssl = _ssl_context(config, lent=session is not None)
+        self._closing = False
+        """Whether new calls are refused."""
         self._closed = False
         self._clock = _Clock()
         # What belongs to one event loop, from here on.
@@ -240,7 +242,7 @@ class AiohttpTransport(Transport):
         self._session: aiohttp.ClientSession
 
     def check_open(self) -> bool:
-        if self._closed:
+        if self._closing:
             raise _closed()
         loop = _running_loop()
         if self._loop is loop:
@@ -544,18 +546,23 @@ class AiohttpTransport(Transport):
     def time_limit(self, call: Call) -> TimeLimit:
         return Deadline(self._deadlines, call)
 
-    async def aclose(self) -> None:
+    async def aclose(self, grace: float) -> None:
         # One that never opened may be closed anywhere.
         is_here = self._loop is not None and self._loop is _running_loop()
         if self._lent is None and not is_here:
             self._check_left()
             self._discard_session()
-        self._closed = True
-        if is_here:
-            self._deadlines.close()
-            keeper, self._keeper = self._keeper, None
-            if keeper is not None:
-                await keeper.aclose()
+        self._closing = True
+        try:
+            if is_here and grace:
+                await self._deadlines.ended(grace)
+        finally:
+            self._closed = True
+            if is_here:
+                self._deadlines.close()
+                keeper, self._keeper = self._keeper, None
+                if keeper is not None:
+                    await keeper.aclose()
 
 
 class _Clock:

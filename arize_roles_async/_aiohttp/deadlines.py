@@ -8,6 +8,7 @@ earliest of them, rarely fires.
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from types import TracebackType
 from typing import Any, Final
@@ -32,6 +33,8 @@ class Deadlines:
         self._running: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
+        self._ended: asyncio.Event | None = None
+        """Set when a block has ended, while somebody waits for all of them."""
         self.closed = False
         """Whether the client is closed, which ends every block."""
 
@@ -48,13 +51,29 @@ class Deadlines:
     def discard(self, deadline: "Deadline") -> None:
         """Stop watching a limit."""
         self._running.discard(deadline)
+        if self._ended is not None:
+            self._ended.set()
+
+    async def ended(self, seconds: float) -> None:
+        """Wait until every block has ended but for one that the running task is in.
+
+        Args:
+            seconds: The longest wait.
+        """
+        self._ended = self._ended or asyncio.Event()
+        running = asyncio.current_task()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(each.task is not running for each in self._running):
+                    self._ended.clear()
+                    await self._ended.wait()
 
     def close(self) -> None:
         """End every block, but for one that the running task is in, and cancel the timer."""
         self.closed = True
         running = asyncio.current_task()
         for deadline in [each for each in self._running if each.task is not running]:
-            self._running.discard(deadline)
+            self.discard(deadline)
             deadline.expire()
         self._wake_at(self._earliest())
 

@@ -13,7 +13,7 @@ from arize_roles_async._calls.lookup import KnownRoles, NameLookup
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
-from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.errors import ClientStateError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -67,12 +67,16 @@ class Destination:
             del self._drivers[next(iter(self._drivers))]
         return driver
 
-    async def aclose(self) -> None:
-        """Close every connection; a second time does nothing."""
-        await self.transport.aclose()
+    async def aclose(self, grace: float) -> None:
+        """Refuse new calls, give those under way `grace` seconds, and close every connection."""
         self.is_closed = True
+        try:
+            await self.transport.aclose(grace)
+        except ClientStateError:
+            self.is_closed = False  # It belongs to another event loop.
+            raise
         for each in [*self.stand_ins]:
-            await each.aclose()
+            await each.aclose(grace)
 
 
 class Driver:

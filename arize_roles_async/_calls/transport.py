@@ -80,5 +80,11 @@ class Transport(ABC):
         """Return the block that a call runs in, which ends at `call.deadline`."""
 
     @abstractmethod
-    async def aclose(self) -> None:
-        """Close every connection; a second time does nothing."""
+    async def aclose(self, grace: float) -> None:
+        """Refuse new calls, end those under way, and close every connection.
+
+        It may be called again, also while it waits; the shortest grace counts.
+
+        Args:
+            grace: How many seconds the calls under way may still take.
+        """

@@ -137,6 +137,17 @@ def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
             return isinstance(failure, RolesTimeoutError)
 
 
+def check_grace(grace: float) -> float:
+    """Return a number of seconds, or raise `ConfigurationError` unless it is 0 or more."""
+    number = cast("object", grace)
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not 0.0 <= grace <= _LARGEST:
+        raise ConfigurationError(
+            f"grace must be a number of seconds, 0 or more, not {quoted(grace)}"
+        )
+    return float(grace)
+
+
 def check_concurrency(max_concurrency: object) -> None:
     """Raise `ConfigurationError` unless the value is a number of requests."""
     number = max_concurrency

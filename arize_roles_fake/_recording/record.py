@@ -139,35 +139,32 @@ async def record_service(
     """
     from arize_roles_async._aiohttp.client import AiohttpTransport
 
-    def connect(key: Secret[str | None]) -> AiohttpTransport:
-        config = configure(
-            api_key=key,
-            base_url=Secret(base_url),
-            region=None,
-            verify=None,
-            ca_file=None,
-            proxy=Secret(None),
-            headers=Secret(None),
-            allow_http=False,
-        )
-        return AiohttpTransport(config, None, sleep)
-
-    known, unknown = connect(Secret(None)), connect(Secret(_NO_KEY))
+    config = configure(
+        api_key=Secret(None),
+        base_url=Secret(base_url),
+        region=None,
+        verify=None,
+        ca_file=None,
+        proxy=Secret(None),
+        headers=Secret(None),
+        allow_http=False,
+    )
+    transport = AiohttpTransport(config, None, sleep)
 
     async def send(request: Request) -> Response:
-        # Each transport sends its own key.
-        transport = unknown if "Authorization" in request.headers else known
         transport.check_open()
         call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
         with transport.time_limit(call):
+            # A step with a key of its own asks about one that nobody has.
+            own = "Authorization" in request.headers
+            call.keys = (Secret(_NO_KEY) if own else await config.keys.ask(),)
             response = await transport.send(request, call)
         return msgspec.structs.replace(response, body=response.redacted_body())
 
     try:
         return await record(send, sleep)
     finally:
-        await known.aclose()
-        await unknown.aclose()
+        await transport.aclose(0.0)
 
 
 def encode(recording: Recording) -> bytes:

@@ -271,7 +271,7 @@ class _Handler:
         )
         if reply.blocked is not None:
             blocked = reply.blocked
-            await blocked.wait(lambda: blocked.is_released)
+            await blocked.wait_until_released()
         if reply.delay:
             await asyncio.sleep(reply.delay)
         return await _deliver(request, reply)

@@ -47,6 +47,10 @@ class Blocked:
             for alarm in self._alarms:
                 alarm.ring()
 
+    async def wait_until_released(self) -> None:
+        """Wait until the calls may go on."""
+        await self.wait(lambda: self._is_released)
+
     async def wait(self, is_over: Callable[[], bool]) -> None:
         """Wait until a condition holds, which is looked at after each `wake`."""
         while not is_over():

@@ -1,5 +1,6 @@
 """`HttpRolesClient`, over transports of a test's own."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -204,6 +205,42 @@ class TestClient:
         with pytest.raises(ClientStateError):
             await roles.get(role_id="Um9sZToxOmFiYw==")
         assert transport.calls == ["open", "aclose"]
+
+    async def test_grace(self) -> None:
+        """Calls under way may end in the grace of `aclose`, and new ones are refused."""
+        asked, answered = asyncio.Event(), asyncio.Event()
+
+        async def answer(request: Request) -> Response:
+            asked.set()
+            await answered.wait()
+            return await answer_role(request)
+
+        transport = ScriptedTransport(answer)
+        roles = HttpRolesClient(transport, KEY)
+        call = asyncio.create_task(roles.get(role_id="Um9sZToxOmFiYw=="))
+        await asked.wait()
+        closing = asyncio.create_task(roles.aclose(grace=60.0))
+        await asyncio.sleep(0)
+        with pytest.raises(ClientStateError):
+            await roles.list()
+        answered.set()
+        await closing
+        assert call.done()
+        assert (await call).name == "AI Engineer"
+        assert transport.calls == ["open", "send", "aclose"]
+
+    async def test_grace_over(self) -> None:
+        """Then they end, and without a grace at once."""
+        for grace in (0.0, 0.01):
+            roles = HttpRolesClient(ScriptedTransport(answer_never), KEY)
+            get = asyncio.create_task(roles.get(role_id="Um9sZToxOmFiYw=="))
+            delete = asyncio.create_task(roles.delete(role_id="Um9sZToxOmFiYw=="))
+            await asyncio.sleep(0)
+            await roles.aclose(grace=grace)
+            with pytest.raises(ClientStateError, match=r"^the client is closed$"):
+                await get
+            with pytest.raises(OutcomeUnknownError):
+                await delete
 
     async def test_bad_key(self) -> None:
         """A key that no header can carry is refused, and not shown."""

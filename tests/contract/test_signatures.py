@@ -6,7 +6,7 @@ import inspect
 from arize_roles_async import RolesClient
 from arize_roles_fake import contract
 
-METHODS = ("list", "get", "create", "update", "delete", "with_options")
+METHODS = ("list", "get", "create", "update", "delete", "with_options", "aclose")
 
 
 def given(source: str) -> dict[str, set[str]]:

@@ -96,8 +96,8 @@ class WrappingClient:
         other._inner = self._inner.with_options(api_key=api_key, timeout=timeout, retry=retry)
         return other
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    async def aclose(self, *, grace: float = 0.0) -> None:
+        await self._inner.aclose(grace=grace)
 
     async def __aenter__(self) -> Self:
         await self._inner.__aenter__()
@@ -136,9 +136,9 @@ class CachingClient(WrappingClient):
         self._cache.clear()
         await self._inner.delete(**target)
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, grace: float = 0.0) -> None:
         self._cache.clear()
-        await self._inner.aclose()
+        await self._inner.aclose(grace=grace)
 
 
 class OtherWordsClient(WrappingClient):

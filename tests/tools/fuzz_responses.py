@@ -240,7 +240,7 @@ class _Canned(Transport):
     def time_limit(self, call: Call) -> TimeLimit:
         return _NoTimeLimit(call)
 
-    async def aclose(self) -> None:
+    async def aclose(self, grace: float) -> None:
         pass
 
 

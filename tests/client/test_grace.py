@@ -1,0 +1,275 @@
+"""Closing gently: `aclose(grace=...)`, and what becomes of the calls under way."""
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+import trio
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ClientStateError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    RolesClient,
+    Timeouts,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import Connect, account_at_noon, both_clients, passed
+from tests.support.event_loop import until
+from tests.support.raw_http import scripted
+
+LONG = 60.0
+"""A grace that no test waits for, as one that did would run out of its own time."""
+PAGE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n"
+    b'{"roles": [], "pagination": {"has_more": false}}'
+)
+
+
+async def use(roles: RolesClient) -> None:
+    await roles.list()
+
+
+async def create(roles: RolesClient, name: str = "Role") -> None:
+    await roles.create(name=name, permissions=["PROJECT_READ"])
+
+
+async def under_way(account: FakeAccount, calls: int = 1) -> None:
+    """Wait until requests have reached the account."""
+    await until(lambda: account.calls_in_all >= calls)
+
+
+@both_clients
+@pytest.mark.asyncio
+class TestGrace:
+    """Both clients."""
+
+    async def test_goes_on(self, connect: Connect) -> None:
+        """A call under way goes on, and closing waits for it."""
+        account = account_at_noon()
+        account.slow_down(0.05)
+        async with connect(account) as roles:
+            call = asyncio.create_task(create(roles))
+            await under_way(account)
+            async with asyncio.timeout(LONG / 2):
+                await roles.aclose(grace=LONG)
+            assert call.done()
+            await call
+
+        assert account.role("Role") is not None
+
+    async def test_queued(self, connect: Connect) -> None:
+        """Calls that wait for their turn go on, too."""
+        account = account_at_noon()
+        account.slow_down(0.02)
+        async with connect(account, max_concurrency=1) as roles:
+            calls = [asyncio.create_task(create(roles, f"Role {n}")) for n in range(4)]
+            await under_way(account)
+            await roles.aclose(grace=LONG)
+            await asyncio.gather(*calls)
+
+        assert len(account.roles) == 4
+
+    async def test_every_request(self, connect: Connect) -> None:
+        """A call may send all the requests that it needs."""
+        account = account_at_noon()
+        account.add_role("Role", ["PROJECT_READ"])
+        account.slow_down(0.02)
+        async with connect(account) as roles:
+            call = asyncio.create_task(roles.update(role="Role", description="Changed."))
+            await under_way(account)
+            await roles.aclose(grace=LONG)
+            assert (await call).description == "Changed."
+
+    async def test_new_calls(self, connect: Connect) -> None:
+        """New calls are refused at once, also on a copy, and so is the next page of a walk."""
+        account = account_at_noon()
+        account.slow_down(0.05)
+        for number in range(3):
+            account.add_role(f"Role {number}", ["PROJECT_READ"])
+        async with connect(account) as roles:
+            walk = aiter(roles.list(limit=2))
+            await anext(walk)
+            await anext(walk)
+            call = asyncio.create_task(use(roles))
+            await under_way(account, 2)
+            closing = asyncio.create_task(roles.aclose(grace=LONG))
+            await asyncio.sleep(0)
+            for refused in (roles.list, roles.with_options(timeout=5.0).list, walk.__anext__):
+                with pytest.raises(ClientStateError, match=r"^the client is closed$"):
+                    await refused()
+            assert not call.done()
+            await closing
+            await call
+
+    async def test_nothing_under_way(self, connect: Connect) -> None:
+        """With no call under way, closing does not wait."""
+        account = account_at_noon()
+        async with connect(account) as roles:
+            await roles.list()
+            async with asyncio.timeout(LONG / 2):
+                await roles.aclose(grace=LONG)
+
+        assert passed(account) == 0
+
+    async def test_over(self, connect: Connect) -> None:
+        """When the grace is over, calls end as they do without one."""
+        account = account_at_noon()
+        account.fail("list", "silent")
+        account.fail("create", "silent")
+        async with connect(account) as roles:
+            patient = roles.with_options(timeout=Timeouts(total=None, read=None))
+            calls = [asyncio.create_task(use(patient)), asyncio.create_task(create(patient))]
+            await under_way(account, 2)
+            await roles.aclose(grace=0.05)
+            listed, made = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert repr(listed) == "ClientStateError('the client is closed')"
+        assert isinstance(made, OutcomeUnknownError)
+        assert repr(made.__cause__) == "ClientStateError('the client is closed')"
+
+    async def test_no_grace(self, connect: Connect) -> None:
+        """Without a grace they end at once, wherever they are."""
+        account = account_at_noon()
+        account.fail("list", "silent")
+        async with connect(account, max_concurrency=1) as roles:
+            patient = roles.with_options(timeout=Timeouts(total=None, read=None))
+            calls = [asyncio.create_task(use(patient)) for _ in range(3)]
+            await under_way(account)
+            await roles.aclose()
+            async with asyncio.timeout(LONG):
+                ended = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert {repr(each) for each in ended} == {"ClientStateError('the client is closed')"}
+        assert account.calls_in_all == 1
+
+    async def test_shortest_counts(self, connect: Connect) -> None:
+        """Closing again with less grace ends the first one, too."""
+        account = account_at_noon()
+        account.fail("list", "silent")
+        async with connect(account) as roles:
+            patient = roles.with_options(timeout=Timeouts(total=None, read=None))
+            call = asyncio.create_task(use(patient))
+            await under_way(account)
+            first = asyncio.create_task(roles.aclose(grace=2e9))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(LONG):
+                await patient.aclose(grace=0.01)
+                await first
+                with pytest.raises(ClientStateError):
+                    await call
+
+    async def test_cancelled(self, connect: Connect) -> None:
+        """Closing that is cancelled while it waits closes at once."""
+        account = account_at_noon()
+        with account.block("list") as blocked:
+            async with connect(account) as roles:
+                call = asyncio.create_task(use(roles))
+                await blocked.reached()
+                with anyio.move_on_after(0.02) as scope:
+                    await roles.aclose(grace=LONG)
+                assert scope.cancelled_caught
+                with pytest.raises(ClientStateError):
+                    await call
+
+    async def test_blocked(self, connect: Connect) -> None:
+        """A call that a test keeps open has a grace in real seconds, in the fake as well."""
+        account = account_at_noon()
+        with account.block("list") as blocked:
+            async with connect(account) as roles:
+                call = asyncio.create_task(use(roles))
+                await blocked.reached()
+                closing = asyncio.create_task(roles.aclose(grace=LONG))
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                assert not closing.done()
+                blocked.release()
+                await closing
+                await call
+
+    async def test_blocked_too_long(self, connect: Connect) -> None:
+        """When that is over, it ends, too."""
+        account = account_at_noon()
+        with account.block("create") as blocked:
+            async with connect(account) as roles:
+                call = asyncio.create_task(create(roles))
+                await blocked.reached()
+                await roles.aclose(grace=0.02)
+                with pytest.raises(OutcomeUnknownError):
+                    await call
+
+    @pytest.mark.parametrize("grace", [-1, -0.1, float("nan"), float("inf"), True, None, "5"])
+    async def test_bad_grace(self, connect: Connect, grace: Any) -> None:  # noqa: ANN401
+        """A grace is a number of seconds, 0 or more; another leaves the client open."""
+        async with connect(account_at_noon()) as roles:
+            with pytest.raises(ConfigurationError, match=r"^grace must be a number of seconds, 0"):
+                await roles.aclose(grace=grace)
+            await roles.list()
+
+
+class TestAccountTime:
+    """The fake counts its grace on the account's clock."""
+
+    @pytest.mark.parametrize(("grace", "seconds"), [(3.0, 3.0), (10.0, 5.0)])
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_passes(self, backend: str, grace: float, seconds: float) -> None:
+        """It lasts until the calls have ended, or is over before; nobody waits in real time."""
+        account = account_at_noon()
+        account.slow_down(5.0)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, roles)
+                while not account.calls_in_all:
+                    await anyio.lowlevel.checkpoint()
+                await roles.aclose(grace=grace)
+                assert passed(account) == seconds
+
+        async def call(roles: RolesClient) -> None:
+            try:
+                await roles.list()
+            except ClientStateError:
+                ended.append(False)
+            else:
+                ended.append(True)
+
+        ended: list[bool] = []
+        anyio.run(main, backend=backend)
+        assert ended == [grace > 5.0]
+
+    def test_trio_cancelled(self) -> None:
+        """A call that is closed and cancelled at once is cancelled."""
+        account = account_at_noon()
+        account.fail("list", "silent")
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None)
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(use, roles.with_options(timeout=Timeouts(read=None)))
+                    while not account.calls_in_all:
+                        await trio.lowlevel.checkpoint()
+                    scope.cancel()
+                    await roles.aclose()
+            assert scope.cancelled_caught
+
+        trio.run(main)
+
+
+@pytest.mark.asyncio
+class TestOwnCall:
+    async def test_in_call(self) -> None:
+        """Closing within a call, from the sleep that was handed in, does not wait for that call."""
+
+        async def close(_: float) -> None:
+            await roles.aclose(grace=LONG)
+
+        busy = b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n"
+        async with scripted(busy, PAGE) as script:
+            roles = AiohttpRolesClient("key", base_url=script.url, sleep=close)
+            async with asyncio.timeout(LONG / 2):
+                with pytest.raises(ClientStateError, match=r"^the client is closed$"):
+                    await roles.list()
