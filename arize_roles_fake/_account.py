@@ -627,6 +627,7 @@ class FakeAccount:
             ValueError: The arguments contradict one another, or the fault could never strike. For
                 an error class that no answer leads to, the message says how a test gets it.
         """
+        __tracebackhide__ = True
         fault = make_fault(
             operation,
             failure,

@@ -23,6 +23,9 @@ NOT_ASKED: Final = "rule not asked"
 
 _OFFLINE: Final = "arize_roles_offline"
 
+_MAX_CALLS: Final = 50
+"""How many calls of an account a report shows."""
+
 _account_key = pytest.StashKey["FakeAccount"]()
 _passed_key = pytest.StashKey[bool]()
 _asked_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
@@ -173,6 +176,7 @@ def arize_roles(
         unused_faults: Whether a fault of the test's own that struck no call is an `error`, or
             whether that is to `allow`.
     """
+    __tracebackhide__ = True
     from arize_roles_fake._testing.faults import parse_fault
 
     if unused_faults not in {"error", "allow"}:
@@ -277,10 +281,16 @@ def pytest_runtest_makereport(
         item.stash[_passed_key] = report.passed
     if report.failed:
         own, asked_before = item.stash.get(_account_key, None), item.stash[_asked_key]
-        for account in _accounts():
-            asked = account.calls_in_all - asked_before.get(account, 0)
-            if asked or account is own:
-                report.sections.append(("Calls of the fake Arize account", _log(account, asked)))
+        asked = {
+            account: account.calls_in_all - asked_before.get(account, 0) for account in _accounts()
+        }
+        shown = [account for account in asked if asked[account] or account is own]
+        for number, account in enumerate(shown, 1):
+            title = "Calls of the fake Arize account"
+            if len(shown) > 1:
+                name = "fake_account" if account is own else f"{number} of {len(shown)}"
+                title += f" {name}, {account!r}"
+            report.sections.append((title, _log(account, asked[account])))
     return report
 
 
@@ -291,8 +301,10 @@ def _accounts() -> "list[FakeAccount]":
 
 
 def _log(account: "FakeAccount", count: int) -> str:
-    calls = account.calls[-count:] if count else ()
+    calls = account.calls[-min(count, _MAX_CALLS) :] if count else ()
     lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
+    if count > len(calls):
+        lines.insert(0, f"{count - len(calls)} earlier calls are not shown")
     lines += [f"struck less often than scripted: {fault}" for fault in account.pending_faults]
     return "\n".join(lines)
 

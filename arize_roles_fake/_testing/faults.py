@@ -325,6 +325,7 @@ def make_fault(
         ValueError: They contradict one another, or the fault could never strike. The message
             names every reason.
     """
+    __tracebackhide__ = True
     for argument, text in (("operation", operation), ("role", role), ("detail", detail)):
         if text not in (None, "") and (message := text_rule(text)) is not None:
             raise ValueError(f"{argument} {message}")
@@ -414,7 +415,7 @@ def make_fault(
     given = cast("Mapping[object, object]", headers or {})
     flaws += _header_flaws(given, has_retry_after=retry_after is not None)
     if flaws:
-        raise ValueError("this fault would never strike: " + "; ".join(flaws))
+        raise ValueError("this fault cannot be scripted: " + "; ".join(flaws))
     return Fault(
         operation=cast("Operation", operation),
         failure=cast("int | Breakage", means),
@@ -504,6 +505,7 @@ def parse_fault(text: str) -> dict[str, Any]:
     Raises:
         ValueError: The text is not in this form.
     """
+    __tracebackhide__ = True
     text, has_role, role = text.partition(",role=")
     what, *options = text.split(",")
     operation, _, failure = what.partition(":")

@@ -976,9 +976,9 @@ class TestPage:
     )
     def test_refused(self, arguments: dict[str, Any], message: str) -> None:
         """What could not be answered so is refused."""
-        with pytest.raises(ValueError, match="never strike") as caught:
+        with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail("get", **arguments)
-        assert str(caught.value) == f"this fault would never strike: {message}"
+        assert str(caught.value) == f"this fault cannot be scripted: {message}"
 
 
 Script = Callable[[FakeAccount], object]
@@ -1070,9 +1070,9 @@ class TestRefused:
     def test_fault(self, script: Script, message: str) -> None:
         """A fault that could never strike is refused."""
         account = FakeAccount()
-        with pytest.raises(ValueError, match="this fault would never strike: ") as caught:
+        with pytest.raises(ValueError, match="this fault cannot be scripted: ") as caught:
             script(account)
-        assert str(caught.value) == f"this fault would never strike: {message}"
+        assert str(caught.value) == f"this fault cannot be scripted: {message}"
         assert account.pending_faults == ()
 
     @pytest.mark.parametrize(
@@ -1131,14 +1131,14 @@ class TestRefused:
     )
     def test_class(self, error: str, how: str) -> None:
         """For an error that no answer leads to, the message says how a test gets it."""
-        with pytest.raises(ValueError, match="never strike") as caught:
+        with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail("any", getattr(arize_roles_async, error))
         assert str(caught.value).endswith(f": no answer leads to {error}: {how}")
 
     @pytest.mark.parametrize("failure", ["refused", "unreachable", RolesConnectionError])
     def test_after(self, failure: Breakage) -> None:
         """What never reaches the account cannot fail after it did its work."""
-        with pytest.raises(ValueError, match="never strike") as caught:
+        with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail("create", failure, when="after")
         assert str(caught.value).endswith(
             " means that nothing was sent, so when must be before; "
@@ -1148,7 +1148,7 @@ class TestRefused:
     @pytest.mark.parametrize("operation", ["create", "update", "delete"])
     def test_change_looks(self, operation: Operation) -> None:
         """A change is looked for where its answer makes no sense."""
-        with pytest.raises(ValueError, match="never strike") as caught:
+        with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail(operation, InvalidResponseError)
         assert str(caught.value).endswith(
             f"{operation} never raises it: a client that cannot read the answer to a change looks "
@@ -1158,7 +1158,7 @@ class TestRefused:
     @pytest.mark.parametrize("operation", ["get", "list", "any"])
     def test_no_change(self, operation: Operation) -> None:
         """What changes nothing has no unknown outcome."""
-        with pytest.raises(ValueError, match="never strike") as caught:
+        with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail(operation, OutcomeUnknownError)
         assert str(caught.value).endswith(
             f": {operation} never raises it: only a change has an unknown outcome"
@@ -1291,7 +1291,7 @@ class TestText:
     @pytest.mark.parametrize("text", ["list", "", "list:", "list:5x"])
     def test_no_failure(self, text: str) -> None:
         """A text without a failure makes no fault."""
-        with pytest.raises(ValueError, match="this fault would never strike"):
+        with pytest.raises(ValueError, match="this fault cannot be scripted"):
             FakeAccount().fail(**parse_fault(text))
 
 

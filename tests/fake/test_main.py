@@ -97,7 +97,7 @@ class TestServeProcess:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--fault", "lsit:500"), "this fault would never strike: operation must be one of"),
+            (("--fault", "lsit:500"), "this fault cannot be scripted: operation must be one of"),
             (("--fault", "list:500,time=2"), "'time=2' is not a fault option"),
             (
                 ("--latency", "soon"),

@@ -320,7 +320,7 @@ class TestMarker:
             ("role={}", "*arize_roles() got an unexpected keyword argument 'role'*"),
             ("{}", "*arize_roles() takes 1 positional argument but 2 were given*"),
             ("faults='list:500'", "*faults must be a list of faults, not the string 'list:500'*"),
-            ("faults=['lsit:500']", "*this fault would never strike: operation must be one of*"),
+            ("faults=['lsit:500']", "*this fault cannot be scripted: operation must be one of*"),
             (
                 "grants=['ROLE_RAED']",
                 "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
@@ -390,6 +390,60 @@ class TestReport:
         """The report says so where the account had no calls."""
         result = run("def test_it(fake_account): assert False")
         result.stdout.fnmatch_lines(["*- Calls of the fake Arize account -*", "none"])
+
+    def test_many_calls(self, run: Run) -> None:
+        """Of many calls it shows the last fifty."""
+        result = run(
+            """
+        import asyncio
+
+        def test_it(fake_roles):
+            async def main():
+                for _ in range(53):
+                    await fake_roles.list()
+
+            asyncio.run(main())
+            assert False
+        """
+        )
+        result.stdout.fnmatch_lines(
+            ["*- Calls of the fake Arize account -*", "3 earlier calls are not shown"]
+        )
+        assert (
+            len([line for line in result.outlines if line.endswith("list(limit=50) -> 200")]) == 50
+        )
+
+    def test_two_accounts(self, run: Run) -> None:
+        """Of several accounts it says which is which."""
+        result = run(
+            """
+        import asyncio
+        from arize_roles_fake import FakeAccount, FakeRolesClient
+
+        def test_it(fake_account):
+            other = FakeAccount(predefined=False)
+            asyncio.run(FakeRolesClient(other).list().all())
+            assert False
+        """
+        )
+        result.stdout.fnmatch_lines(
+            [
+                "*- Calls of the fake Arize account fake_account, <FakeAccount of 7 roles,*",
+                "none",
+                "*- Calls of the fake Arize account 2 of 2, <FakeAccount of 0 roles,*",
+                "* list(limit=100) -> 200",
+            ],
+            consecutive=True,
+        )
+
+    def test_wrong_fault(self, run: Run) -> None:
+        """The report of a fault that is wrong shows the test and the reason alone."""
+        result = run("def test_it(fake_account): fake_account.fail('list', 200)", "--tb=short")
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines("E   ValueError: this fault cannot be scripted: *, not 200")
+        assert [line for line in result.outlines if ".py:" in line and ": in " in line] == [
+            "test_wrong_fault.py:1: in test_it"
+        ]
 
     def test_no_account(self, run: Run) -> None:
         """The report of a test that has no account is as ever."""
