@@ -220,22 +220,23 @@ class _Canned(Transport):
     def __init__(self, response: Response) -> None:
         self._response = response
         self._sent = 0
+        self.time = 0.0
 
     async def send(self, request: Request, call: Call) -> Response:  # noqa: ARG002
         self._sent += 1
-        # A walk with a cursor on every page ends, for the cursor is the same.
-        assert self._sent < 10
+        # A walk with a cursor on every page ends, for the cursor is the same, and 429s by the time.
+        assert self._sent < 100
         return self._response
 
     def check_open(self) -> bool:
         return False
 
     def now(self) -> float:
-        return 0.0
+        return self.time
 
     def event(self, call: Call) -> Event:
         del call
-        return _Pause()
+        return _Pause(self)
 
     def time_limit(self, call: Call) -> TimeLimit:
         return _NoTimeLimit(call)
@@ -245,13 +246,17 @@ class _Canned(Transport):
 
 
 class _Pause(Event):
-    """A wait between attempts, which takes no time here."""
+    """A wait between attempts, in which only the transport's clock goes on."""
+
+    def __init__(self, transport: _Canned) -> None:
+        self._transport = transport
 
     def set(self) -> None:
         raise AssertionError("a call was told that it is too late")
 
     async def wait(self, seconds: float) -> bool:
-        assert 0.0 <= seconds <= 20.0
+        assert 0.0 <= seconds <= 30.0
+        self._transport.time += seconds
         return False
 
 
