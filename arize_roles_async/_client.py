@@ -28,7 +28,12 @@ from arize_roles_async._values.errors import (
     validation_error,
 )
 from arize_roles_async._values.models import ListRolesResponse, Role
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace
+from arize_roles_async._values.options import (
+    RetryPolicy,
+    Timeouts,
+    check_background,
+    check_grace,
+)
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import (
     CreateRole,
@@ -63,6 +68,8 @@ class BaseRolesClient(RolesClient):
     Their docstrings are copies of the protocol's, which a test compares: an editor that uses jedi
     shows only the docstring of the method that it finds.
     """
+
+    _background = False
 
     def __init__(
         self, destination: Destination, keys: KeySource, timeouts: Timeouts, retry: RetryPolicy
@@ -281,6 +288,7 @@ class BaseRolesClient(RolesClient):
         api_key: ApiKey | UnsetType = UNSET,
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
+        background: bool | UnsetType = UNSET,
     ) -> Self:
         given = Secret(api_key)
         del api_key  # A traceback may show the variables of this frame.
@@ -295,6 +303,9 @@ class BaseRolesClient(RolesClient):
             timeouts,
             self._retry if retry is UNSET else RetryPolicy.of(retry),
         )
+        if background is not UNSET:
+            check_background(background)
+            other._background = background
         return other
 
     def __reduce__(self) -> NoReturn:
@@ -321,7 +332,9 @@ class BaseRolesClient(RolesClient):
 
     def _begin(self, operation: Operation) -> ClientCall:
         """Begin a call, which keeps its driver from start to end."""
-        return self._choose_driver().begin(operation, self._timeouts, self._retry)
+        return self._choose_driver().begin(
+            operation, self._timeouts, self._retry, background=self._background
+        )
 
     def _choose_driver(self) -> Driver:
         """Return the driver of a call that begins now."""
@@ -371,7 +384,7 @@ class BaseRolesClient(RolesClient):
             get=get,
             is_late=lambda: call.is_late,
             make_event=lambda: transport.event(call),
-            limits=(call.timeouts, call.retry),
+            limits=(call.timeouts, call.retry, self._background),
         )
         role = await (await call.driver.lookup(call)).find(name, steps)
         call.seen = transport.now()

@@ -183,6 +183,7 @@ class RolesClient(Protocol):
         api_key: ApiKey | UnsetType = UNSET,
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
+        background: bool | UnsetType = UNSET,
     ) -> Self:
         """Return a client with other options over the same connections; closing one closes both.
 
@@ -196,6 +197,9 @@ class RolesClient(Protocol):
             timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and
                 on silence are then the default ones. `Timeouts` sets every limit.
             retry: How often a call is tried.
+            background: Whether its calls give way: each request goes only when no other call of
+                the client waits, so these calls may wait until their own time is up. A client of
+                your own that lets calls wait does the same; one that does not needs do nothing.
 
         Raises:
             ConfigurationError: A value is of the wrong type, or out of its range, or no header can

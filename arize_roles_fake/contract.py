@@ -1601,6 +1601,16 @@ class _Lifecycle(_Suite):
         assert await roles.get(role_id=made.id) == made
 
     @with_client
+    async def test_background(self, roles: RolesClient) -> None:
+        """A background call does what any other does, beside others, too."""
+        background = roles.with_options(background=True)
+        role = await self.make(background)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: background.get(role_id=role.id))
+            assert await roles.get(role_id=role.id) == role
+        assert await background.with_options(background=False).get(role_id=role.id) == role
+
+    @with_client
     async def test_options_refused(self, roles: RolesClient) -> None:
         """A time limit is above 0."""
         for timeout in self.each((0, -1.0, float("nan"), float("inf"), True)):

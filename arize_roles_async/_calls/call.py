@@ -186,7 +186,7 @@ class Call:
         self.keys: tuple[Secret[str], ...] = ()
         """The API keys that it has sent, the one in use last; set by the driver."""
         self.place: int = 0
-        """Its place in the queue, in the order in which calls of its client began; set by the
+        """Its place in the queue, by when it began and whether it goes after all others; set by the
         driver."""
         self.name: str | None = None
         """The name by which it looks for a role; set by the client."""

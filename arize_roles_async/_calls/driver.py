@@ -109,8 +109,21 @@ class Driver:
         if not self._queue.is_current:
             self._queue = Queue(self._slots, self.pace)
 
-    def begin(self, operation: Operation, timeouts: Timeouts, retry: RetryPolicy) -> ClientCall:
+    def begin(
+        self,
+        operation: Operation,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        *,
+        background: bool = False,
+    ) -> ClientCall:
         """Return a new call.
+
+        Args:
+            operation: Which method.
+            timeouts: Its limits.
+            retry: How often a request is tried.
+            background: Whether it goes after all others.
 
         Raises:
             ClientStateError: No call can be made.
@@ -119,7 +132,7 @@ class Driver:
         call = ClientCall(operation, timeouts, retry, self.transport.now())
         call.driver = self
         call.keys = self._fixed
-        call.place = next(self._slots.places)
+        call.place = self._slots.next_place(background=background)
         return call
 
     def time_limit(self, call: ClientCall) -> TimeLimit:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _BY_PLACE: Final = attrgetter("place")
+_BACKGROUND: Final = 2**62
+"""What is added to the place of a background call, so that it goes after all others."""
 _BEFORE_ALL: Final = 2**64
 """What is taken from the place of a call that is too late, so that it leaves before the others."""
 
@@ -56,12 +58,11 @@ class Slots:
         number: How many.
     """
 
-    __slots__ = ("_number", "free", "places", "queues", "restarts")
+    __slots__ = ("_number", "_places", "free", "queues", "restarts")
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self.places: Iterator[int] = count()
-        """The places of calls, in the order in which they begin."""
+        self._places: Iterator[int] = count()
         self.restarts: int = -1
         self.restart()
 
@@ -71,6 +72,10 @@ class Slots:
         self.queues: set[Queue] = set()
         """The queues in which calls wait."""
         self.restarts += 1
+
+    def next_place(self, *, background: bool) -> int:
+        """Return the place of a call that begins."""
+        return next(self._places) + _BACKGROUND * background
 
     def call_next(self) -> None:
         """Hand free slots over to the first calls that may go, or have such a call ask."""

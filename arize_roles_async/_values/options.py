@@ -148,6 +148,12 @@ def check_grace(grace: float) -> float:
     return float(grace)
 
 
+def check_background(background: object) -> None:
+    """Raise `ConfigurationError` unless the value is a bool."""
+    if not isinstance(background, bool):
+        raise ConfigurationError(f"background must be True or False, not {quoted(background)}")
+
+
 def check_concurrency(max_concurrency: object) -> None:
     """Raise `ConfigurationError` unless the value is a number of requests."""
     number = max_concurrency

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +15,7 @@ import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    ConfigurationError,
     ListRolesResponse,
     NotFoundError,
     OutcomeUnknownError,
@@ -217,6 +218,81 @@ class TestBulkJob:
         anyio.run(main)
         # The second call is refused, and waits a second in the queue.
         assert heard == [("refuse", 5.0), ("grant", 13.0)]
+
+
+class TestBackground:
+    @BACKENDS
+    def test_others_first(self, backend: str) -> None:
+        """Beside 1,800 background creates at 50 a second, another call goes within a second."""
+        account = account_at_noon()
+        account.limit_rate(50.0, burst=20)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None)
+            bulk = roles.with_options(background=True)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(gather, creates(bulk, 1800))
+                for calls in (200, 500, 1000, 1500):
+                    while account.calls_in_all < calls:
+                        await anyio.lowlevel.checkpoint()
+                    begun = passed(account)
+                    await roles.list(limit=1)
+                    assert passed(account) - begun <= 1.0
+            assert len(account.roles) >= 1800
+
+        run(backend, main)
+
+    def test_own_limit(self) -> None:
+        """A background call that others keep from going ends at its own limit."""
+        account = account_at_noon()
+        account.slow_down(1.0)
+
+        async def main() -> None:
+            roles = FakeRolesClient(account, timeout=None, max_concurrency=1)
+            starved = roles.with_options(background=True, timeout=2.5)
+
+            async def starve() -> None:
+                with pytest.raises(RolesTimeoutError):
+                    await starved.list()
+                assert passed(account) == 2.5
+
+            await gather([*creates(roles, 2), starve, *creates(roles, 3)[2:]])
+
+        anyio.run(main)
+        assert [call.operation for call in account.calls] == ["create"] * 3
+
+    def test_no_shared_walk(self) -> None:
+        """A call by a name does not wait for the walk of a background call."""
+        account = account_at_noon()
+
+        async def main() -> None:
+            roles = FakeRolesClient(account)
+            bulk = roles.with_options(background=True)
+            await gather([lambda: bulk.get(role="Admin"), lambda: roles.get(role="Member")])
+
+        anyio.run(main)
+        assert [call.operation for call in account.calls] == ["list", "list"]
+
+    @pytest.mark.asyncio
+    async def test_over_http(self) -> None:
+        """It is so over HTTP, too: of those that wait, background calls go last."""
+        account = FakeAccount()
+        account.slow_down(0.01)
+
+        async with (
+            serve(account) as url,
+            AiohttpRolesClient(account.api_key, base_url=url, max_concurrency=1) as roles,
+        ):
+            bulk = roles.with_options(background=True)
+            await gather([roles.list().all, bulk.list().all, *creates(roles, 1)])
+
+        assert [call.operation for call in account.calls] == ["list", "create", "list"]
+
+    @pytest.mark.parametrize("options", [{"background": value} for value in ("yes", 1, None)])
+    def test_refused(self, options: dict[str, Any]) -> None:
+        """The option is a bool."""
+        with pytest.raises(ConfigurationError, match="background must be True or False"):
+            FakeRolesClient().with_options(**options)
 
 
 class TestFailure:

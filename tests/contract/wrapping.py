@@ -91,9 +91,12 @@ class WrappingClient:
         api_key: ApiKey | UnsetType = UNSET,
         timeout: float | Timeouts | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
+        background: bool | UnsetType = UNSET,
     ) -> Self:
         other = copy.copy(self)
-        other._inner = self._inner.with_options(api_key=api_key, timeout=timeout, retry=retry)
+        other._inner = self._inner.with_options(
+            api_key=api_key, timeout=timeout, retry=retry, background=background
+        )
         return other
 
     async def aclose(self, *, grace: float = 0.0) -> None:
