@@ -109,7 +109,7 @@ def test_examples_found() -> None:
     assert found["arize_roles_async/guide/logging.md"] == 2
     assert found["arize_roles_async/guide/paging.md"] == 2
     assert found["arize_roles_async/guide/threads.md"] == 3
-    assert found["arize_roles_fake/guide/testing.md"] == 15
+    assert found["arize_roles_fake/guide/testing.md"] == 16
     assert found["arize_roles_async._aiohttp.client.AiohttpRolesClient"] == 3
     assert found["arize_roles_async.as_code"] == 1
 
