@@ -233,6 +233,14 @@ class _Timers:
         return sum(UVLOOP_TIMER not in each for each in left.values())
 
 
+async def remaining(count: Callable[[], int]) -> int:
+    """Return how many of something are left after a second, or at once if none are."""
+    end = time.monotonic() + GRACE
+    while (number := count()) and time.monotonic() < end:  # noqa: ASYNC110 - nobody tells it
+        await asyncio.sleep(0.002)
+    return number
+
+
 class Rounds:
     """Rounds of calls on one kind of loop and over one scheme."""
 
@@ -253,8 +261,8 @@ class Rounds:
         for _ in range(0, calls, AT_ONCE):
             await self._round(self._chance.choice(["stay", "aclose", "session"]))
             self._count("a task is left", len(asyncio.all_tasks()) - 1)
-            self._count("a socket is left", await self._sockets())
-            self._count("a timer is left", timers.left())
+            self._count("a socket is left", await remaining(lambda: self._server.open))
+            self._count("a timer is left", await remaining(timers.left))
 
     def _count(self, fault: str, number: int = 1) -> None:
         if number:
@@ -263,12 +271,6 @@ class Rounds:
     def _complain(self, _: object, context: dict[str, Any]) -> None:
         if context["message"] != UVLOOP_COMPLAINT:
             self._count(f"the loop complains: {context['message']}")
-
-    async def _sockets(self) -> int:
-        end = time.monotonic() + GRACE
-        while self._server.open and time.monotonic() < end:  # noqa: ASYNC110 - a thread's
-            await asyncio.sleep(0.002)
-        return self._server.open
 
     async def _round(self, kind: str) -> None:
         session = aiohttp.ClientSession() if kind == "session" else None
