@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import pytest
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Fault, RolesServer
@@ -64,9 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
         scopes.refuse_sockets(_refuse)
     config.addinivalue_line(
         "markers",
-        "arize_roles(*, account=None, assumptions=None, roles=None, grants=None, faults=(), "
-        "unused_faults='error'): set up the account of the test's arize_roles_fake fixtures: a "
-        "file to load, Assumptions or a dict of some, permissions by role name, what the API key "
+        "arize_roles(*, account=None, now=None, api_key=None, assumptions=None, roles=None, "
+        "grants=None, faults=(), unused_faults='error'): set up the account of the test's "
+        "arize_roles_fake fixtures: a file to load, the time at which it stands still and its "
+        "first key, Assumptions or a dict of some, permissions by role name, what the API key "
         "grants, and faults, each as the arguments of FakeAccount.fail or as text, such as "
         "'create:503,times=2'. A fault of the test's own that strikes no call is an error, unless "
         "unused_faults is 'allow'.",
@@ -134,7 +136,7 @@ def _check_struck(account: "FakeAccount", not_asked: "list[Fault]") -> None:
 
 
 def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
-    import attrs
+    import json
 
     from arize_roles_fake import Assumptions, FakeAccount
 
@@ -143,13 +145,29 @@ def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
     for each in markers:
         given: Any = each.get("assumptions") or {}
         settings |= given.changed() if isinstance(given, Assumptions) else given
+    now: datetime | None = _last(markers, "now")
+    if now is not None and now.utcoffset() is None:
+        raise ValueError(f"now must be timezone-aware, not {now.isoformat()}")
+    clock = None if now is None else lambda: now
+    key: str | None = _last(markers, "api_key")
+    if paths and not settings and now is None and key is None:
+        return FakeAccount.load(paths[-1])
     if not paths:
-        return FakeAccount(assumptions=Assumptions(**settings))
-    path = paths[-1]
-    account = FakeAccount.load(path)
-    if not settings:
-        return account
-    return FakeAccount.load(path, assumptions=attrs.evolve(account.assumptions, **settings))
+        return FakeAccount(assumptions=Assumptions(**settings), api_key=key, clock=clock)
+    text = FakeAccount.load(paths[-1]).dump()
+    data = json.loads(text)
+    if now is not None:
+        del data["now"]
+    if key is not None:
+        first, *others = [*data["keys"].items()] or [(key, None)]
+        data["keys"] = {key: first[1], **dict(others)}
+    data["assumptions"] |= settings
+    return FakeAccount.load(json.dumps(data), clock=clock)
+
+
+def _last(markers: list[Mapping[str, Any]], name: str) -> Any:  # noqa: ANN401 - a marker's argument
+    """Return the argument of the innermost marker that gives it, or None."""
+    return next((each[name] for each in reversed(markers) if each.get(name) is not None), None)
 
 
 # Named as the marker: a marker with wrong arguments raises a `TypeError` that shows this name.
@@ -158,6 +176,8 @@ def arize_roles(
     /,
     *,
     account: object = None,  # noqa: ARG001 - `_new_account` has read it
+    now: object = None,  # noqa: ARG001 - the same
+    api_key: object = None,  # noqa: ARG001 - the same
     assumptions: "Assumptions | Mapping[str, Any] | None" = None,  # noqa: ARG001 - the same
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
@@ -169,6 +189,8 @@ def arize_roles(
     Args:
         on: The account.
         account: The file that the account was loaded from.
+        now: The account's time, at which it stands still but for waits.
+        api_key: Its first API key.
         assumptions: The assumptions that it was made with.
         roles: The permissions of each role to add, by its name.
         grants: What the account's first API key grants; None is everything.

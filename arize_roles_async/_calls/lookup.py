@@ -341,12 +341,10 @@ async def _not_found(name: str, names: list[str]) -> NotFoundError:
             await checkpoint()
     closest = difflib.get_close_matches(asked, closest + part, _MAX_CLOSEST, _SIMILAR)
     shown = ", ".join(map(quoted, closest))
-    error = NotFoundError(
+    return NotFoundError(
         f"no role is named {quoted(name)}" + (f"; similar names: {shown}" if shown else ""),
-        status=404,
+        name=name,
+        closest=tuple(closest),
         method="GET",
         path="/v2/roles",
     )
-    error.name = name
-    error.closest = tuple(closest)
-    return error

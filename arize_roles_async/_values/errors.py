@@ -107,7 +107,7 @@ class StatusError(RolesError):
     a plain `StatusError`.
 
     Attributes:
-        status: The HTTP status.
+        status: The HTTP status; of an error that is made by hand, that of its class unless given.
         problem: The parsed problem document; None if the body was not one.
         from_service: Whether the answer is the service's own word.
         method: The HTTP method of the request.
@@ -115,11 +115,13 @@ class StatusError(RolesError):
         retry_after: Seconds after which the service asks to be tried again, if it said so.
     """
 
+    status: int = 0
+
     def __init__(
         self,
         message: str = "",
         *,
-        status: int = 0,
+        status: int | None = None,
         problem: "ProblemDetails | None" = None,
         from_service: bool = False,
         method: str = "",
@@ -128,7 +130,8 @@ class StatusError(RolesError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
+        if status is not None:
+            self.status = status
         self.problem = problem
         self.from_service = from_service
         self.method = method
@@ -140,13 +143,19 @@ class StatusError(RolesError):
 class BadRequestError(StatusError):
     """400: the service found the request invalid."""
 
+    status = 400
+
 
 class AuthenticationError(StatusError):
     """401: the API key is missing, wrong or revoked."""
 
+    status = 401
+
 
 class ForbiddenError(StatusError):
     """403: the key lacks a permission, the role is predefined, or the plan does not allow it."""
+
+    status = 403
 
 
 class NotFoundError(StatusError):
@@ -159,20 +168,52 @@ class NotFoundError(StatusError):
         closest: The few names of existing roles that are nearest to it.
     """
 
-    name: str | None = None
-    closest: tuple[str, ...] = ()
+    status = 404
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        name: str | None = None,
+        closest: tuple[str, ...] = (),
+        status: int | None = None,
+        problem: "ProblemDetails | None" = None,
+        from_service: bool = False,
+        method: str = "",
+        path: str = "",
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            status=status,
+            problem=problem,
+            from_service=from_service,
+            method=method,
+            path=path,
+            request_id=request_id,
+            retry_after=retry_after,
+        )
+        self.name = name
+        self.closest = closest
 
 
 class ConflictError(StatusError):
     """409: the name is taken by another role, or a role to delete still has role bindings."""
 
+    status = 409
+
 
 class UnprocessableEntityError(StatusError):
     """422: the service understood the request and cannot carry it out."""
 
+    status = 422
+
 
 class RateLimitError(StatusError):
     """429: too many requests; `retry_after` says for how many seconds to wait."""
+
+    status = 429
 
 
 class ServerError(StatusError):
@@ -182,6 +223,8 @@ class ServerError(StatusError):
     the only proof there is. After any other 5xx the change may have been made, which is an
     `OutcomeUnknownError` with the `ServerError` as its cause.
     """
+
+    status = 500
 
 
 class RolesConnectionError(RolesError):

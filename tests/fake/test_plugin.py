@@ -344,10 +344,11 @@ class TestMarker:
     def test_explained(self, run: Run) -> None:
         """The marker is explained by pytest."""
         assert (
-            "@pytest.mark.arize_roles(*, account=None, assumptions=None, roles=None, grants=None, "
-            "faults=(), unused_faults='error'): set up the account of the test's arize_roles_fake "
-            "fixtures: a file to load, Assumptions or a dict of some, permissions by role name, "
-            "what the API key grants, and faults, each as the arguments of FakeAccount.fail or as "
+            "@pytest.mark.arize_roles(*, account=None, now=None, api_key=None, assumptions=None, "
+            "roles=None, grants=None, faults=(), unused_faults='error'): set up the account of the "
+            "test's arize_roles_fake fixtures: a file to load, the time at which it stands still "
+            "and its first key, Assumptions or a dict of some, permissions by role name, what the "
+            "API key grants, and faults, each as the arguments of FakeAccount.fail or as "
             "text, such as 'create:503,times=2'. A fault of the test's own that strikes no call is "
             "an error, unless unused_faults is 'allow'."
         ) in run("", "--markers").outlines
@@ -357,6 +358,76 @@ class TestMarker:
         run("", "--fixtures").stdout.fnmatch_lines_random(
             ["fake_account -- *", "fake_roles -- *", "roles_server -- *", "arize_env -- *"]
         )
+
+
+class TestSameData:
+    """The account's time and key, for tests that compare whole answers."""
+
+    def test_time_and_key(self, run: Run) -> None:
+        """The marker says them, and a test sees the same data each time."""
+        run(
+            """
+        import asyncio
+        from datetime import UTC, datetime
+        import pytest
+
+        NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        pytestmark = pytest.mark.arize_roles(now=NOON.replace(hour=1), api_key="outer")
+
+        @pytest.mark.arize_roles(now=NOON, api_key="snapshot-key")
+        def test_it(fake_account, fake_roles):
+            role = asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
+            assert (role.id, role.created_at) == ("Um9sZTo4OnFhanQ=", NOON)
+            assert fake_account.role("Admin").created_at == NOON
+            assert fake_account.calls[0].api_key == fake_account.api_key == "snapshot-key"
+
+        def test_outer(fake_account):
+            assert (fake_account.now().hour, fake_account.api_key) == (1, "outer")
+        """
+        ).assert_outcomes(passed=2)
+
+    def test_of_file(self, run: Run, pytester: pytest.Pytester) -> None:
+        """They count more than those of a file, whose other keys and roles stay."""
+        pytester.makefile(
+            ".json",
+            account=(
+                '{"roles": [{"name": "A"}], "now": "2020-01-01T00:00:00Z", '
+                '"keys": {"first": ["ROLE_READ"], "second": null}}'
+            ),
+        )
+        run(
+            """
+        from datetime import UTC, datetime
+        import pytest
+
+        @pytest.mark.arize_roles(
+            account="account.json", now=datetime(2026, 1, 1, tzinfo=UTC), api_key="mine"
+        )
+        def test_it(fake_account):
+            assert fake_account.now() == datetime(2026, 1, 1, tzinfo=UTC)
+            assert fake_account.api_keys == ("mine", "second")
+            assert [role.name for role in fake_account.roles] == ["A"]
+
+        @pytest.mark.arize_roles(account="account.json", api_key="mine")
+        def test_time_of_file(fake_account):
+            assert fake_account.now().year == 2020
+        """
+        ).assert_outcomes(passed=2)
+
+    def test_naive(self, run: Run) -> None:
+        """A time without a zone is refused."""
+        result = run(
+            """
+        from datetime import datetime
+        import pytest
+
+        @pytest.mark.arize_roles(now=datetime(2026, 1, 1))
+        def test_it(fake_account):
+            pass
+        """
+        )
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines("*now must be timezone-aware, not 2026-01-01T00:00:00")
 
 
 class TestReport:
