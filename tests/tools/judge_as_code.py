@@ -145,7 +145,7 @@ class Entry:
     method: str
     role_id: str | None
     status: int
-    is_own_word: bool
+    tamper: str | None
     before: State
     after: State
 
@@ -197,7 +197,7 @@ class Stage(FakeAccount):
                 request.method,
                 unquote(path[3]) if len(path) > 3 else None,
                 own,
-                tamper is None,
+                tamper if is_change else None,
                 before,
                 self.state(),
             )
@@ -234,6 +234,9 @@ class Stage(FakeAccount):
             change(self, name, description="Theirs.")
         elif action == "delete":
             remove(self, name)
+        elif action == "replace":
+            remove(self, name)
+            self.add_role(name, sorted(held), description=role.description)
 
 
 @contextlib.contextmanager
@@ -272,7 +275,7 @@ class Case:
         self.account = account = Stage(api_key=OURS)
         account.prepare()
         account.add_key(THEIRS)
-        self.names = MANY if rng.random() < 0.25 else NAMES
+        self.names = MANY if rng.random() < 0.4 else NAMES
         for name in rng.sample(self.names, rng.randint(len(self.names) // 3, len(self.names))):
             account.add_role(
                 name,
@@ -285,6 +288,9 @@ class Case:
         self.happened: Counter[str] = Counter()
         self.label = rng.choice([None, None, None, "command"])
         self.is_quiet = True
+        """Whether nothing happens during the run."""
+        self.is_plannable = True
+        """Whether nothing happens before the first change."""
 
     def draw_file(self) -> File:
         held = {content[0]: content for content in self.account.state().values()}
@@ -299,7 +305,7 @@ class Case:
         with RolesServer(self.account) as server, tempfile.TemporaryDirectory() as folder:
             self.url, self.path = server.url, Path(folder) / "roles.toml"
             self.path.write_text(self.file.to_toml(), "utf-8")
-            reviewed = self.review() if self.rng.random() < 0.4 else None
+            reviewed = self.review() if self.rng.random() < 0.5 else None
             self.plan_trouble()
             self.judge_run(reviewed)
             self.judge_next_run()
@@ -337,12 +343,14 @@ class Case:
         self.expect((status == 0) == (steps is not None), f"plan ended with {status}: {steps}")
         if steps is None or status:
             return None
-        if self.rng.random() < 0.3:
-            self.account.drift(*self.any_drift())
+        if self.rng.random() < 0.5:
+            changed = [step.before[0] for step in steps if step.before]
+            action, name, other = self.any_drift()
+            self.account.drift(action, self.rng.choice(changed or [name]), other)
         return steps, label or self.file.label, json.loads(output)["checksum"]
 
     def any_drift(self) -> tuple[str, str, str]:
-        actions = ["create", "rename", "give", "take", "describe", "delete"]
+        actions = ["create", "rename", "give", "take", "describe", "delete", "replace"]
         name, other = self.rng.sample([*self.names, "Elsewhere"], 2)
         return self.rng.choice(actions), name, other
 
@@ -363,10 +371,13 @@ class Case:
             kind = rng.choice(["fault", "tamper", "drift", "drift", "second", "signal", "signals"])
             self.happened[kind] += 1
             number = rng.randint(0, 12)
+            if kind not in {"fault", "tamper"} and number == 0:
+                self.is_plannable = False
             if kind == "fault":
                 status, when = rng.choice(FAULTS)
                 operation: Any = rng.choice(["create", "update", "delete", "get", "list"])
                 account.fail(operation, status, when=when, after=rng.randint(0, 3))
+                self.is_plannable = self.is_plannable and operation != "list"
             elif kind == "tamper":
                 account.tampering = dict.fromkeys(
                     range(number, number + 3),
@@ -407,7 +418,7 @@ class Case:
         )
         effects = self.effects(account.entries)
         if result["checksum"] is None:
-            self.expect(refused or not self.is_quiet, f"it was refused: {result['reason']}")
+            self.expect(refused or not self.is_plannable, f"it was refused: {result['reason']}")
             self.expect(status == 2, f"a refused run ended with {status}")
             self.expect(not effects, f"a refused run changed something: {effects}")
             return
@@ -477,10 +488,14 @@ class Case:
             if n < made:
                 gone = self.was_made_by_others(step, entries)
                 self.expect(n in by_step or gone, f"{step} is told as made")
+                is_altered = any(e.tamper == "altered" and e.status < 300 for e in sent[n])
+                self.expect(not is_altered or step.after is None, f"{step} was answered otherwise")
             elif n == made and failed:
                 self.expect(may_be or n not in by_step, f"{step} is told as not made")
-                certain = all(e.is_own_word and e.status in REFUSALS for e in sent[n])
+                certain = all(e.tamper is None and e.status in REFUSALS for e in sent[n])
                 self.expect(not (may_be and certain), f"{step} is told as open")
+                is_gone = step.after is None and self.was_made_by_others(step, entries)
+                self.expect(not is_gone, f"{step} failed though it was made")
             else:
                 self.expect(n not in by_step, f"{step} is told as not reached")
         is_done = made == len(steps)
