@@ -4,6 +4,7 @@ import ast
 import asyncio
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,14 +24,16 @@ PAGE: Final = (Path(arize_roles_async.__file__).parent / "guide" / "roles-as-cod
 )
 
 
-def fenced(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+BEFORE, _, _REST = PAGE.partition("## A month\n")
+MONTH, _, AFTER = _REST.partition("## Beside others\n")
+FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("example", fenced("python"))
-def test_example(example: str) -> None:
-    """Each example runs unchanged, given `roles` and the packages' names."""
-    account = FakeAccount()
+def fenced(language: str, text: str = BEFORE + AFTER) -> list[str]:
+    return [content for found, content in FENCE.findall(text) if found == language]
+
+
+def run_python(example: str, account: FakeAccount) -> None:
     names: dict[str, Any] = {"account": account, "roles": FakeRolesClient(account)}
     for package in (arize_roles_async, arize_roles_fake):
         names |= {name: getattr(package, name) for name in package.__all__}
@@ -39,6 +42,71 @@ def test_example(example: str) -> None:
     if made is not None:
         with asyncio.Runner() as runner:
             runner.run(made)
+
+
+def environment(folder: Path, account: FakeAccount, url: str) -> dict[str, str]:
+    """Return what has a shell find the command, and the command the account."""
+    tool = folder / "arize-roles"
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m arize_roles_async "$@"\n')
+    tool.chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "ARIZE_API_KEY": account.api_key,
+        "ARIZE_BASE_URL": url,
+    }
+
+
+def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
+    """Return what a shell shows for the commands of a text, which begin with `$ `."""
+    script = ""
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            script += f"printf '%s\\n' {shlex.quote(line)}\n{line[2:]}\n"
+    done = subprocess.run(  # noqa: S603 - the guide's own words
+        ["/bin/bash", "-c", script],
+        cwd=folder,
+        env=variables,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.stdout
+
+
+def test_month(tmp_path: Path) -> None:
+    """The month takes place as it is told, to the last line of each command."""
+    (data,) = fenced("json", MONTH)
+    account = FakeAccount.load(data)
+    with RolesServer(account) as server:
+        variables = environment(tmp_path, account, server.url)
+        for language, content in FENCE.findall(MONTH):
+            if language == "toml":
+                (tmp_path / "roles.toml").write_text(content, "utf-8")
+            elif language == "py":
+                run_python(content, account)
+            elif language == "console":
+                assert on_console(content, tmp_path, variables) == content
+    account.assert_roles(
+        {
+            "Auditor": {"PROJECT_READ", "ROLE_READ"},
+            "Data Analyst": {"DATASET_READ", "PROJECT_READ", "TAG_READ"},
+            "Reviewer": {"DATASET_READ", "PROJECT_READ"},
+        }
+    )
+
+
+def test_version() -> None:
+    """The workflow and the hook install the wheel of this version."""
+    wheel = f"vendor/arize_roles_async-{arize_roles_async.__version__}-py3-none-any.whl"
+    assert re.findall(r"vendor/\S+", PAGE) == [wheel, wheel, wheel]
+
+
+@pytest.mark.parametrize("example", fenced("python"))
+def test_example(example: str) -> None:
+    """Each example runs unchanged, given `roles` and the packages' names."""
+    run_python(example, FakeAccount())
 
 
 def test_file() -> None:
@@ -53,47 +121,59 @@ def test_account() -> None:
     assert FakeAccount.load(text).role("ML Engineer")
 
 
-def test_plan() -> None:
-    """The plan that it shows is what the file takes on that account, with two more roles."""
-    account = FakeAccount.load(fenced("json")[0])
-    account.add_role("Temp Analyst", ["PROJECT_READ"])
-    account.add_role("Legacy", ["ROLE_READ"])
-    plan = as_code.compare(account.roles, as_code.loads(fenced("toml")[0]))
-    (shown,) = fenced("diff")
-    told, _, checksum = shown.rpartition("  checksum ")
-    assert str(plan).removesuffix(plan.checksum) == f"{told}  checksum "
-    assert len(checksum.strip()) == len(plan.checksum)
+GH: Final = """\
+#!/bin/sh
+echo "$@" >> gh.log
+case "$*" in *--paginate*) cat comments;; *) cat body.md > posted.md;; esac
+"""
 
 
 def test_workflow(tmp_path: Path) -> None:
-    """The workflow's steps plan, hand the checksum on, and apply by it."""
+    """The workflow's steps plan, keep one comment, hand the checksum on, and apply by it."""
     jobs = yaml.safe_load(fenced("yaml")[0])["jobs"]
-    (plan,) = (step["run"] for step in jobs["plan"]["steps"] if step.get("id") == "plan")
+    steps = {step.get("id"): step["run"] for step in jobs["plan"]["steps"] if "run" in step}
     apply = jobs["apply"]["steps"][-1]["run"]
-    tool = tmp_path / "arize-roles"
-    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m arize_roles_async "$@"\n')
-    tool.chmod(0o755)
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
     (tmp_path / "roles.toml").write_text('[roles.A]\npermissions = ["ROLE_READ"]\n')
     account = account_of("B")
     with RolesServer(account) as server:
-        environment = {
-            **os.environ,
-            "PATH": f"{tmp_path}:{os.environ['PATH']}",
-            "ARIZE_API_KEY": account.api_key,
-            "ARIZE_BASE_URL": server.url,
+        variables = {
+            **environment(tmp_path, account, server.url),
             "GITHUB_OUTPUT": str(tmp_path / "output"),
             "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+            "GITHUB_REPOSITORY": "o/r",
+            "NUMBER": "7",
         }
 
         def run(script: str) -> None:
             subprocess.run(  # noqa: S603 - the guide's own words
-                ["/bin/bash", "-e", "-c", script], cwd=tmp_path, env=environment, check=True
+                ["/bin/bash", "-e", "-c", script], cwd=tmp_path, env=variables, check=True
             )
 
-        run(plan)
-        name, _, environment["CHECKSUM"] = (tmp_path / "output").read_text().strip().partition("=")
+        run(steps["plan"])
+        name, _, variables["CHECKSUM"] = (tmp_path / "output").read_text().strip().partition("=")
         assert name == jobs["plan"]["outputs"]["checksum"].split(".")[-1].removesuffix(" }}")
-        assert '\n+ create "A"\n' in (tmp_path / "summary").read_text()
+        summary = (tmp_path / "summary").read_text()
+        assert summary.startswith("```diff\n  account ")
+        assert '\n+ create "A"\n' in summary
+        for comments, asked in (
+            ("", "api repos/o/r/issues/7/comments -F body=@body.md"),
+            ("42\n", "api --method PATCH repos/o/r/issues/comments/42 -F body=@body.md"),
+        ):
+            (tmp_path / "comments").write_text(comments)
+            run(steps["comment"])
+            assert (tmp_path / "gh.log").read_text().splitlines()[-1] == asked
+        posted = (tmp_path / "posted.md").read_text()
+        assert posted == f"<!-- arize-roles: roles.toml -->\n{summary}"
         run(apply)
     assert account.role("A")
     assert account.role("B")
+
+
+def test_hook() -> None:
+    """The hook checks the files that it is given."""
+    (hook,) = yaml.safe_load(fenced("yaml")[1])["repos"][0]["hooks"]
+    assert hook["entry"].endswith(" arize-roles check --strict")
+    assert re.search(hook["files"], "roles.toml")
+    assert not re.search(hook["files"], "pyproject.toml")

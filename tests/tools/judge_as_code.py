@@ -352,6 +352,8 @@ class Case:
     def any_drift(self) -> tuple[str, str, str]:
         actions = ["create", "rename", "give", "take", "describe", "delete", "replace"]
         name, other = self.rng.sample([*self.names, "Elsewhere"], 2)
+        if self.file.names() and self.rng.random() < 0.5:
+            name = self.rng.choice([*self.file.names(), *self.file.absent])
         return self.rng.choice(actions), name, other
 
     def plan_trouble(self) -> None:
@@ -370,7 +372,7 @@ class Case:
         for _ in range(rng.randint(1, 2)):
             kind = rng.choice(["fault", "tamper", "drift", "drift", "second", "signal", "signals"])
             self.happened[kind] += 1
-            number = rng.randint(0, 12)
+            number = rng.randint(0, rng.choice([4, 12]))
             if kind not in {"fault", "tamper"} and number == 0:
                 self.is_plannable = False
             if kind == "fault":
@@ -380,7 +382,7 @@ class Case:
                 self.is_plannable = self.is_plannable and operation != "list"
             elif kind == "tamper":
                 account.tampering = dict.fromkeys(
-                    range(number, number + 3),
+                    range(number, number + 6),
                     rng.choice(["gateway before", "gateway after", "altered"]),
                 )
             elif kind == "drift":
@@ -394,7 +396,7 @@ class Case:
 
     def judge_run(self, reviewed: tuple[list[Step] | None, str | None, str] | None) -> None:
         rng, account = self.rng, self.account
-        limit = None if reviewed else rng.choice([None, "100%", "50%", "2"])
+        limit = None if reviewed else rng.choice([None, "100%", "100%", "50%", "2"])
         consent = ["--checksum", reviewed[2]] if reviewed else ["--yes"]
         options = ["--max-removals", limit] if limit else []
         account.is_watched = True
