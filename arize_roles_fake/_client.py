@@ -58,7 +58,7 @@ class FakeRolesClient(BaseRolesClient):
         timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
             silence are then the default ones. `Timeouts` sets every limit.
         retry: How often a call is tried; as `RetryPolicy()` says unless given.
-        max_concurrency: Requests under way at once; further calls wait for their turn in the
+        max_concurrency: Requests under way at once; further calls wait in a queue, in the
             order in which they began.
 
     Raises:

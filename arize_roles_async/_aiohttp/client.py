@@ -129,7 +129,7 @@ class AiohttpRolesClient(BaseRolesClient):
         timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
             silence are then the default ones. `Timeouts` sets every limit.
         retry: How often a call is tried; as `RetryPolicy()` says unless given.
-        max_concurrency: Requests under way at once. Further calls wait for their turn in the
+        max_concurrency: Requests under way at once. Further calls wait in a queue, in the
             order in which they began, and that time counts towards their limit, `timeout`.
         headers: More headers for every request; those that the client sets are refused, but for
             `User-Agent`. It is `arize-roles-async/VERSION aiohttp/VERSION` unless given here or by

@@ -1,7 +1,7 @@
 """The rate that a client keeps under a rate limit: a state machine without I/O.
 
 It is given each send and each answer, and returns when the next request may go. The caller has the
-clock. Which call's request goes then, `turnstile` decides.
+clock. Which call's request goes then, `queue` decides.
 """
 
 import math

@@ -37,7 +37,7 @@ class Timeouts:
     """Limits on the time of a call, in seconds; None is no limit.
 
     Args:
-        total: The whole call: the wait for its turn (for a free slot among `max_concurrency`, or
+        total: The whole call: the wait in the queue (for a free slot among `max_concurrency`, or
             under a rate limit), every attempt, every wait between them, and the walk that a name
             takes. A walk over pages has it for each page.
         connect: Making one connection, name resolution and TLS included.

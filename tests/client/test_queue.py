@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from arize_roles_async import RateLimitError, RolesTimeoutError
 from arize_roles_async._calls import driver, queue
+from arize_roles_async._calls.pace import Pace
+from arize_roles_async._calls.queue import Queue, Slots
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import account_at_noon, passed
 from tests.support.queue_model import Model, Queues, random_job
@@ -102,6 +104,20 @@ def test_faults(fault: str) -> None:
     module = with_fault(*FAULTS[fault])
     jobs = (random_job(Random(seed)) for seed in range(1000))  # noqa: S311 - no secret
     assert any(Model(module, *job).run() for job in jobs)
+
+
+def test_another_loop() -> None:
+    """A request that an event loop left behind frees no slot in the next one."""
+    slots = Slots(1)
+    left = Queue(slots, Pace())
+    assert left.enter()
+    slots.restart()
+    following = Queue(slots, Pace())
+    assert following.enter()
+
+    left.exit()
+
+    assert not following.enter()
 
 
 async def _stress(seed: int) -> None:
