@@ -95,9 +95,8 @@ class AccountTransport(Transport):
 
     def __init__(self, account: Clock) -> None:
         self._clock = account
-        self._closing = False
-        """Whether new calls are refused."""
         self._closed = False
+        """Whether new calls are refused; those under way may have a grace."""
         self._loop: Loop | None = None
         self._calls: set[_AccountTimeLimit] = set()
         """The blocks of the calls under way."""
@@ -107,7 +106,7 @@ class AccountTransport(Transport):
         """Those who wait until no call is under way."""
 
     def check_open(self) -> bool:
-        if self._closing:
+        if self._closed:
             raise ClientStateError("the client is closed")
         return self._enter_loop()
 
@@ -127,8 +126,6 @@ class AccountTransport(Transport):
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
-        if self._closed:
-            raise ClientStateError("the client is closed")
         began = self.now()
         # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
@@ -259,12 +256,11 @@ class AccountTransport(Transport):
 
     async def aclose(self, grace: float) -> None:
         self._enter_loop()
-        self._closing = True
+        self._closed = True
         try:
             if grace and self._calls:
                 await self._wait_for_calls(grace)
         finally:
-            self._closed = True
             for block in self._calls:
                 block.end()
 

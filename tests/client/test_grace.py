@@ -259,6 +259,24 @@ class TestAccountTime:
         trio.run(main)
 
 
+class TestAbandoned:
+    def test_closed_loop(self) -> None:
+        """A call of the fake whose event loop was closed before it ends without a complaint."""
+        account = account_at_noon()
+        account.fail("list", "silent")
+        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+        loop = asyncio.new_event_loop()
+        call = use(roles)
+        task: Any = loop.create_task(call)
+        loop.run_until_complete(under_way(account))
+        loop.close()
+        task._log_destroy_pending = False
+        call.close()
+
+        asyncio.run(use(roles))
+        assert account.calls_in_all == 2
+
+
 @pytest.mark.asyncio
 class TestOwnCall:
     async def test_in_call(self) -> None:
