@@ -247,6 +247,3 @@ class _Limit(TimeLimit):
 
     def reset(self) -> None:
         """Nothing to do, as above."""
-
-    def caught_read_timeout(self) -> bool:
-        return False

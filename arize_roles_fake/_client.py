@@ -380,6 +380,3 @@ class _AccountTimeLimit(TimeLimit):
 
     def reset(self) -> None:
         """Nothing to do, as above."""
-
-    def caught_read_timeout(self) -> bool:
-        return False
