@@ -80,7 +80,9 @@ class Slots:
     def call_next(self) -> None:
         """Hand free slots over to the first calls that may go, or have such a call ask."""
         while self.free and self.queues:
-            for queue in sorted(self.queues, key=Queue.place):
+            # Most clients have one key, and nothing to sort.
+            several = len(self.queues) > 1
+            for queue in sorted(self.queues, key=Queue.place) if several else self.queues:
                 if queue.call_first():
                     break
             else:
