@@ -216,7 +216,7 @@ class Driver:
                 )
                 started = now
                 # After a 429, the request waits for the hold in the queue, as all do.
-                if not (_is_refusal(outcome) and queue.pace.held_until > now):
+                if not _is_refusal(outcome):
                     await transport.event(call).wait(step.delay)
                     started = transport.now()
                 retries = {"sdk-retry-count": str(call.attempt)}

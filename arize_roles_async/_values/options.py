@@ -70,8 +70,9 @@ class RetryPolicy:
     """How often a call is tried, and how long it waits in between.
 
     Failed connections, attempts that timed out, the statuses 429, 502, 503 and 504, and for reads
-    500 are tried again. The wait is the service's `Retry-After` if it gave one; else it is random
-    between 0 and `backoff` doubled with each attempt (exponential backoff, full jitter).
+    500 are tried again. The wait is the service's `Retry-After` if it gave one, and a second after
+    a 429 without one; else it is random between 0 and `backoff` doubled with each attempt
+    (exponential backoff, full jitter).
 
     Args:
         attempts: Attempts in all; 1 is no retry. With more, a 429 counts only once the service has
