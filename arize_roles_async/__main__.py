@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     warnings.simplefilter("ignore", client.AlphaWarning)
     run = _Run(chosen)
-    try:
-        with run.signals():
-            return asyncio.run(run.command())
-    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - a traceback would end with 1
-        return run.end(error)
+    with run.signals():
+        try:
+            return run.end(asyncio.run(run.command()))
+        except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - a traceback would end with 1
+            return run.end(2, error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +87,8 @@ class _Run:
         """The name of the first signal."""
         self._is_changing = False
         self._is_asking = False
+        self._is_ending = False
+        """Whether all that is left is to say how it ended, which no signal interrupts."""
         self._unwritten: client.RolesError | None = None
         """The failure after which nothing more is printed."""
 
@@ -171,7 +173,7 @@ class _Run:
             on_result=self._keep,
             stop=lambda: self._received is not None,
         )
-        return self.end()
+        return 0
 
     def _is_agreed(self, plan: as_code.Plan) -> bool:
         where = f" to account {plan.account!r}" if plan.account else ""
@@ -220,11 +222,14 @@ class _Run:
                 signal.signal(each, handler)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._is_ending:
+            return
         is_first = self._received is None
         self._received = self._received or signal.Signals(number).name
         if self._task is None or self._is_asking or not is_first:
             raise KeyboardInterrupt
-        self._task.get_loop().call_soon_threadsafe(self._stop, self._task)
+        with suppress(RuntimeError):  # The loop has just been closed.
+            self._task.get_loop().call_soon_threadsafe(self._stop, self._task)
 
     def _stop(self, task: asyncio.Task[int]) -> None:
         if self._is_changing:
@@ -232,8 +237,11 @@ class _Run:
         else:
             task.cancel()
 
-    def end(self, error: BaseException | None = None) -> int:
+    def end(self, status: int, error: BaseException | None = None) -> int:
         """Say how the run ended and what it left undone, and return the exit status."""
+        self._is_ending = True
+        if error is None and self._result is None:
+            return status
         result, stopped = self._result, self._received and f"stopped by {self._received}"
         if result is None:
             self._end_unchanged([f"{stopped}; nothing was changed"] if stopped else _reasons(error))

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 
@@ -440,6 +440,21 @@ class TestSignals:
         self.send(monkeypatch, at_1=[signal.SIGHUP])
         assert main([*command, file]) == 2
         assert capsys.readouterr() == ("", "error: stopped by SIGHUP; nothing was changed\n")
+
+    def test_ending(self, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Signals while the result is printed change nothing, and it is printed once."""
+
+        class Output(io.BytesIO):
+            def write(self, data: Any) -> int:  # noqa: ANN401
+                if b"reason" in data:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    os.kill(os.getpid(), signal.SIGINT)
+                return super().write(data)
+
+        output = Output()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output))
+        assert main(["apply", "--yes", "--json", file]) == 0
+        assert len(json.loads(output.getvalue())["made"]) == 3
 
     def test_ignored(self, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """What the process was started to ignore, as by nohup, stays ignored."""
