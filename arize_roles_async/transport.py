@@ -241,9 +241,3 @@ class _Limit(TimeLimit):
             call = self._call
             error = call.client_closed() if self._is_ended else call.out_of_time()
             raise error from error.__cause__
-
-    def reschedule(self, moment: float) -> None:
-        """Nothing to do: the HTTP library knows when an answer is silent."""
-
-    def reset(self) -> None:
-        """Nothing to do, as above."""

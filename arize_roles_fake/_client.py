@@ -374,9 +374,3 @@ class _AccountTimeLimit(TimeLimit):
         if was_ended or exc_type is _TimeIsUpError:
             error = self._call.client_closed() if was_ended else self._call.out_of_time()
             raise error from error.__cause__
-
-    def reschedule(self, moment: float) -> None:
-        """Nothing to do: `AccountTransport.send` knows how long an answer takes."""
-
-    def reset(self) -> None:
-        """Nothing to do, as above."""

@@ -335,14 +335,13 @@ class AiohttpTransport(Transport):
             except ValueError:
                 # The event loop was closed before its task, which now ends in another context.
                 pass
-            call.time_limit.reset()
+            _deadline(call).reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
 
     def _interruption(self, request: Request, call: Call) -> RolesError | None:
         """Return what interrupted an attempt; None if somebody cancelled the call."""
-        limit = call.time_limit
-        assert isinstance(limit, Deadline)  # noqa: S101 - `time_limit` made it
+        limit = _deadline(call)
         if limit.caught_read_timeout():
             return RolesTimeoutError(
                 f"{request}: no answer",
@@ -404,7 +403,7 @@ class AiohttpTransport(Transport):
     def limit_silence(self, call: Call, now: float) -> None:
         """End the attempt if the service is silent for too long from now on."""
         if (seconds := call.timeouts.read) is not None:
-            call.time_limit.reschedule(now + seconds)
+            _deadline(call).reschedule(now + seconds)
 
     def _checked(self, request: Request, answer: Response) -> Response:
         if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
@@ -872,6 +871,12 @@ def _end(content: aiohttp.StreamReader, _: asyncio.Future[None]) -> None:
 @functools.lru_cache
 def _client_timeout(connect: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
+
+
+def _deadline(call: Call) -> Deadline:
+    limit = call.time_limit
+    assert isinstance(limit, Deadline)  # noqa: S101 - `AiohttpTransport.time_limit` made it
+    return limit
 
 
 def _place(url: URL) -> str:

@@ -143,13 +143,16 @@ class Deadline(TimeLimit):
             raise error from error.__cause__
 
     def reschedule(self, moment: float) -> None:
+        """End the attempt under way at `moment`, on the transport's clock."""
         self.moment = min(self._end, moment)
         self._deadlines.wake_by(self.moment)
 
     def reset(self) -> None:
+        """End nothing before the call's own time is up."""
         self.moment = self._end
 
     def caught_read_timeout(self) -> bool:
+        """Return whether a cancellation came from `reschedule`; if so, take it back."""
         if not self.expired or self._deadlines.closed or self.moment == self._end:
             return False
         self.expired = False

@@ -122,18 +122,6 @@ class TimeLimit(ABC):
     ) -> None:
         """Raise `Call.out_of_time()` if the time was up."""
 
-    @abstractmethod
-    def reschedule(self, moment: float) -> None:
-        """End the attempt under way at `moment`, on the transport's clock."""
-
-    @abstractmethod
-    def reset(self) -> None:
-        """End nothing before the call's own time is up."""
-
-    def caught_read_timeout(self) -> bool:
-        """Whether a cancellation came from `reschedule`; if so, take it back."""
-        return False  # `reschedule` ends nothing, unless a transport says otherwise.
-
 
 class Call:
     """One call of a client's method.

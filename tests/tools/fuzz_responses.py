@@ -278,15 +278,6 @@ class _NoTimeLimit(TimeLimit):
     ) -> None:
         pass
 
-    def reschedule(self, moment: float) -> None:
-        raise NotImplementedError
-
-    def reset(self) -> None:
-        raise NotImplementedError
-
-    def caught_read_timeout(self) -> bool:
-        raise NotImplementedError
-
 
 def run_to_its_end(steps: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine that waits for nothing, without an event loop."""
