@@ -1,6 +1,7 @@
 """The plan: what has to change to make an account as declared, and how that is shown."""
 
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter, defaultdict
@@ -193,12 +194,9 @@ class _Line:
 
 def _most_important(lines: Sequence[_Line], room: int) -> list[_Line]:
     """Return the lines that fit into so many characters, the important ones first, in order."""
-    kept: list[int] = []
-    for index in sorted(range(len(lines)), key=lambda index: lines[index].rank):
-        room -= len(lines[index].text) + 1
-        if room < 0:
-            break
-        kept.append(index)
+    order = sorted(range(len(lines)), key=lambda index: lines[index].rank)
+    sizes = itertools.accumulate(len(lines[index].text) + 1 for index in order)
+    kept = [index for index, size in zip(order, sizes, strict=True) if size <= room]
     return [lines[index] for index in sorted(kept)]
 
 

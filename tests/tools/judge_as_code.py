@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import io
+import itertools
 import json
 import os
 import random
@@ -414,9 +415,11 @@ class Case:
         )
         account.is_watched = False
         result = json.loads(output)
-        lists = [
-            entry for entry in account.entries if entry.role_id is None and entry.method == "GET"
-        ]
+        # A create whose answer was lost lists again.
+        first = itertools.takewhile(
+            lambda entry: entry.method == "GET" and entry.role_id is None, account.entries
+        )
+        lists = [*first]
         there = lists[-1].before if lists else {}
         steps = self.file.steps(there, self.predefined)
         label = self.label or self.file.label
