@@ -178,3 +178,16 @@ class Deadline(TimeLimit):
     def _takes_back(self) -> bool:
         """Take back its own cancellation, and tell whether nobody else asked for one."""
         return self.task.uncancel() <= self._cancelling
+
+
+def deadline_of(call: Call) -> Deadline:
+    """Return the block that a call of this transport runs in."""
+    limit = call.time_limit
+    assert isinstance(limit, Deadline)  # noqa: S101 - `AiohttpTransport.time_limit` made it
+    return limit
+
+
+def limit_silence(call: Call, now: float) -> None:
+    """End the attempt if the service is silent for too long from now on."""
+    if (seconds := call.timeouts.read) is not None:
+        deadline_of(call).reschedule(now + seconds)

@@ -26,7 +26,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._aiohttp.client import _Attempt  # pyright: ignore[reportPrivateUsage]
+from arize_roles_async._aiohttp.connections import Attempt
 from tests.support.event_loop import LoopClock, until
 from tests.support.tls import Authority
 
@@ -108,7 +108,7 @@ def silent(_: Peer) -> None:
     pass
 
 
-def do_nothing(_: _Attempt) -> None:
+def do_nothing(_: Attempt) -> None:
     pass
 
 
@@ -182,7 +182,7 @@ class TestGivenUp:
     async def test_not_delivered(self, monkeypatch: pytest.MonkeyPatch, *, is_reset: bool) -> None:
         """What the system had not sent by then is never sent; without the reset it would be."""
         if not is_reset:
-            monkeypatch.setattr(_Attempt, "reset", do_nothing)
+            monkeypatch.setattr(Attempt, "reset", do_nothing)
         with socket.socket() as listening:
             # So small a buffer that most of the request waits on the client's side.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)

@@ -28,7 +28,8 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from arize_roles_async._aiohttp.client import AiohttpTransport, _read  # pyright: ignore[reportPrivateUsage]
+from arize_roles_async._aiohttp.client import AiohttpTransport
+from arize_roles_async._aiohttp.connections import read_body
 from tests.support.raw_http import scripted
 
 pytestmark = pytest.mark.asyncio
@@ -182,7 +183,7 @@ class EndlessBody:
 async def test_endless_body(first: int, length: int) -> None:
     """Of a body that is too long, no more is read than shows that it is."""
     body: Any = EndlessBody(b"x" * first)
-    read = await _read(body, Mock())
+    read = await read_body(body, Mock())
     assert (len(read), body.chunks) == (length, 5)
 
 

@@ -33,7 +33,7 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from arize_roles_async._aiohttp.client import _Attempt  # pyright: ignore[reportPrivateUsage]
+from arize_roles_async._aiohttp.connections import Attempt
 from tests.support.raw_http import read_message
 from tests.support.tls import Authority
 from tests.tools.fuzz_responses import ROLE, assert_presentable, assert_valid
@@ -378,7 +378,7 @@ def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
 
 def run_planted(calls: int) -> Result:
     """Make calls with a planted fault and return what became of them."""
-    with patch.object(_Attempt, "reset", reset_of_before):
+    with patch.object(Attempt, "reset", reset_of_before):
         return run(calls, loop="asyncio", tls=True, seed=1)
 
 

@@ -1,0 +1,191 @@
+"""The failures of aiohttp as our own, without secrets in their text, causes and frames."""
+
+import re
+from types import TracebackType
+from typing import Final, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from arize_roles_async._aiohttp.config import Config
+from arize_roles_async._calls.transport import Call
+from arize_roles_async._values.errors import (
+    ClientStateError,
+    ConfigurationError,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+)
+from arize_roles_async._wire.redaction import redact
+from arize_roles_async._wire.request import Request
+
+_E = TypeVar("_E", bound=BaseException)
+
+# Patterns and not compiled ones: most programs that import this never need them.
+_USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
+# What a TLS server says if it wants a certificate of the client's, or another one.
+_CERTIFICATE_WANTED: Final = (
+    "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
+)
+
+
+class Failures:
+    """What the failures of one client's attempts mean.
+
+    Args:
+        config: The client's.
+        lent: The session that it was lent.
+    """
+
+    def __init__(self, config: Config, lent: aiohttp.ClientSession | None) -> None:
+        self._config = config
+        self._lent = lent
+
+    def translate(  # noqa: PLR0911 - one case a kind of failure
+        self, request: Request, failure: Exception, call: Call, *, closed: bool
+    ) -> RolesError:
+        """Return our own error for a failure of aiohttp's.
+
+        Args:
+            request: The request that failed.
+            failure: What the attempt ended in.
+            call: The call that the attempt was part of.
+            closed: Whether the session is closed.
+        """
+        match failure:
+            case aiohttp.ConnectionTimeoutError():
+                return RolesTimeoutError(
+                    f"{request}: no connection to {self._route}",
+                    limit="connect",
+                    seconds=call.timeouts.connect or 0.0,
+                )
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
+                why = f"the server's certificate is not trusted: {self._redacted(failure, call)}"
+                return RolesConnectionError(f"{request}: {why}", certificate=True)
+            case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
+                asks = "may ask" if "HANDSHAKE_FAILURE" in str(failure) else "asks"
+                why = f"{self._service} {asks} for a client certificate: lend a session with one"
+                return RolesConnectionError(
+                    f"{request}: {why}: {self._redacted(failure, call)}", certificate=True
+                )
+            case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=error):
+                why = f"cannot connect to the proxy {host}:{port} on the way to {self._service}"
+                return RolesConnectionError(f"{request}: {why}: {self._redacted(error, call)}")
+            case aiohttp.ClientConnectorError(host=host, port=port, os_error=error):
+                is_service = host == URL(self._config.base_url).raw_host
+                where = self._route if is_service else f"{host}:{port}"
+                why = f"cannot connect to {where}: {self._redacted(error, call)}"
+                return RolesConnectionError(f"{request}: {why}")
+            case aiohttp.ClientHttpProxyError(status=407):
+                return self.proxy_refusal(request)
+            case aiohttp.ClientHttpProxyError():
+                why = f"{self._proxy} refused to connect to {self._service}"
+                return RolesConnectionError(f"{request}: {why}: {self._redacted(failure, call)}")
+            case ValueError() if not isinstance(failure, aiohttp.ClientError):
+                why = f"the session refused it: {self._redacted(failure, call)}"
+                return ConfigurationError(f"{request}: {why}")
+            case _ if closed and not call.in_flight:
+                return ClientStateError("the session is closed")
+            case _:
+                why = "the connection failed before a whole answer came"
+                return RolesConnectionError(
+                    f"{request}: {why}: {self._redacted(failure, call)}", sent=call.in_flight
+                )
+
+    def proxy_refusal(self, request: Request) -> RolesConnectionError:
+        if self._proxy_url and not self._has_proxy_user:
+            why = "asks for a user and password (407), and the proxy's URL has none"
+        else:
+            why = (
+                "refused the credentials of the client (407): check the user and password in the "
+                "proxy's URL"
+            )
+        return RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
+
+    @property
+    def peer(self) -> str:
+        """The host that it connects to: the proxy's, if there is one, else the service's."""
+        return URL(self._proxy_url or self._config.base_url).host or ""
+
+    @property
+    def _service(self) -> str:
+        return _place(URL(self._config.base_url))
+
+    @property
+    def _proxy(self) -> str:
+        """The proxy, without its credentials."""
+        url = self._proxy_url
+        return f"the proxy {_place(URL(url))}" if url else "the proxy"
+
+    @property
+    def _proxy_url(self) -> str | URL | None:
+        """The URL of the proxy; None if there is none, or a lent session reads the environment."""
+        if self._config.proxy is not None:
+            return self._config.proxy.reveal()
+        return getattr(self._lent, "_default_proxy", None)
+
+    @property
+    def _has_proxy_user(self) -> bool:
+        """Whether the client has credentials for the proxy."""
+        own = getattr(self._lent, "_default_proxy_auth", None)
+        return own is not None or URL(self._proxy_url or "").user is not None
+
+    @property
+    def _route(self) -> str:
+        return (
+            self._service
+            if self._proxy == "the proxy"
+            else f"{self._service} through {self._proxy}"
+        )
+
+    def _redacted(self, failure: BaseException, call: Call) -> str:
+        """Return what a failure says, without the call's keys and a proxy's password."""
+        text = f"{type(failure).__name__}: {failure}".removesuffix(": ")
+        return re.sub(_USERINFO, r"\1[password]@", redact(text, *call.keys))
+
+    def redacted_cause(self, failure: BaseException, call: Call) -> BaseException:
+        """Return the failure as a cause, or only what it says if its chain shows a secret."""
+        link: BaseException | None = failure
+        while link is not None:
+            # aiohttp's errors quote the request's headers in their repr.
+            text = f"{link}{link!r}"
+            if redact(text, *call.keys) != text or re.search(_USERINFO, text):
+                return RolesError(self._redacted(failure, call))
+            link = _next_link(link)
+        return without_frames(failure)
+
+
+def own_authorization() -> ClientStateError:
+    return ClientStateError(
+        "the lent session sends an Authorization header of its own, where the API key belongs: "
+        "from its default headers, a middleware, or netrc"
+    )
+
+
+def _place(url: URL) -> str:
+    return f"{url.host_subcomponent}:{url.port}"
+
+
+def without_frames(error: _E) -> _E:
+    """Return an error after removing the frames that may hold the key from its traceback.
+
+    These are the frames of aiohttp, asyncio and this package, in its causes and contexts, too.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        frames: list[TracebackType] = []
+        frame = link.__traceback__
+        while frame is not None:
+            module = frame.tb_frame.f_globals.get("__name__", "")
+            if not module.startswith(("arize_roles_async._aiohttp.", "aiohttp.", "asyncio.")):
+                frames.append(frame)
+            frame = frame.tb_next
+        kept: TracebackType | None = None
+        for frame in reversed(frames):
+            kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+        link = _next_link(link.with_traceback(kept))
+    return error
+
+
+def _next_link(error: BaseException) -> BaseException | None:
+    return error.__cause__ or error.__context__
