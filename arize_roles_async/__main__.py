@@ -202,9 +202,8 @@ class _Run:
             if _has_output():
                 _show(text)
         except client.RolesError as error:
-            if self._unwritten is None:
-                self._unwritten = error
-                _say(f"warning: {error}")
+            self._unwritten = error
+            _say(f"warning: {error}")
 
     @contextmanager
     def signals(self) -> Iterator[None]:

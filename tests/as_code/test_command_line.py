@@ -456,6 +456,31 @@ class TestSignals:
         assert main(["apply", "--yes", "--json", file]) == 0
         assert len(json.loads(output.getvalue())["made"]) == 3
 
+    def test_unwritten(
+        self,
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """What was made and could not be printed is named at the end, on the standard error."""
+
+        class Output(io.BytesIO):
+            def write(self, data: Any) -> int:  # noqa: ANN401
+                if b"made: " in data:
+                    raise OSError("No.")
+                return super().write(data)
+
+        account.fail("create", 403)
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Output()))
+        assert main(["apply", "--yes", file]) == 3
+        assert capsys.readouterr().err.splitlines()[-4:] == [
+            "made: 2 of 3",
+            '  made: update "B old" -> "B"',
+            '  made: delete "D"',
+            "not reached: 0",
+        ]
+
     def test_ignored(self, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """What the process was started to ignore, as by nohup, stays ignored."""
         self.send(monkeypatch, at_3=[signal.SIGHUP])
