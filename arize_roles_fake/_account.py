@@ -161,7 +161,6 @@ class FakeAccount:
         self._faults = Faults()
         self._latencies: list[Latency] = []
         self._bucket: TokenBucket | None = None
-        self._outage = False
         self._service.store = self._service.new_store()
         self._service.extra_permissions = frozenset()
         self._service.page_sizes = []
@@ -231,11 +230,6 @@ class FakeAccount:
             except OverflowError as error:
                 self._ahead = before
                 raise ValueError(f"no time is {seconds:g} s after the account's") from error
-
-    def advance_to(self, moment: datetime) -> None:
-        """Let time pass for the account until `moment`, timezone-aware, unless it is past."""
-        with self._lock:
-            self._ahead += max(timedelta(), moment - self.now())
 
     # The roles, as a test sets them up and looks at them
 
@@ -652,32 +646,13 @@ class FakeAccount:
         with self._lock:
             return self._faults.pending
 
-    def assert_no_pending_faults(self) -> None:
-        """Raise `AssertionError` if a fault has struck less often than scripted."""
-        __tracebackhide__ = True
-        pending = [f"  {fault}" for fault in self.pending_faults]
-        if pending:
-            raise AssertionError("faults struck less often than scripted:\n" + "\n".join(pending))
-
     def clear_faults(self) -> None:
-        """Remove every scripted fault and page size, all latency, the rate limit and the outage."""
+        """Remove every scripted fault and page size, all latency and the rate limit."""
         with self._lock:
             self._faults = Faults()
             self._latencies.clear()
             self._bucket = None
-            self._outage = False
             self._service.page_sizes.clear()
-
-    @property
-    def outage(self) -> bool:
-        """Whether every call is answered with 503; a test sets it."""
-        with self._lock:
-            return self._outage
-
-    @outage.setter
-    def outage(self, outage: bool) -> None:
-        with self._lock:
-            self._outage = outage
 
     def slow_down(
         self,
@@ -899,8 +874,6 @@ class FakeAccount:
 
     def _refusal(self, key: Secret[str], request: Request) -> Response | None:
         """Return the answer to a request that is refused before anything else, or None."""
-        if self._outage:
-            return problem_response(503, "the service is down")
         if self._grants(key, request) is None:
             detail = "the API key is not known" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"})

@@ -28,7 +28,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._testing.faults import CallRequest, CallState
 from arize_roles_fake._testing.loops import is_open, running_loop
-from arize_roles_fake._testing.waits import Clock, Wait, Waits, waits_in
+from arize_roles_fake._testing.waits import Clock, Wait, Waits, advance_to, waits_in
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.loops import Loop
@@ -209,7 +209,7 @@ class AccountTransport(Transport):
         else:
             with self._real_time():
                 await sleep(waited)
-            self._clock.advance_to(moment)
+            advance_to(self._clock, moment)
         if waited >= seconds:
             return
         if left <= bound:

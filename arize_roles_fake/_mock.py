@@ -224,8 +224,7 @@ class _SharedTime:
     def now(self) -> datetime:
         return self._accounts[0].now()
 
-    def advance_to(self, moment: datetime) -> None:
-        seconds = max(0.0, (moment - self.now()).total_seconds())
+    def advance(self, seconds: float) -> None:
         for account in self._accounts:
             account.advance(seconds)
 

@@ -101,7 +101,7 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
 """How a test gets the error classes that no answer leads to."""
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Fault:
     """A failure that was scripted with `FakeAccount.fail`."""
 
@@ -121,6 +121,9 @@ class Fault:
     """How many requests it made fail."""
     _seen: int = attrs.field(default=0, init=False)
     _struck: int = attrs.field(default=0, init=False)
+
+    def __repr__(self) -> str:
+        return f"<Fault: {self}>"
 
     def __str__(self) -> str:
         often = "every time" if self.times is None else _count(self.times, "time")

@@ -1,5 +1,6 @@
 """Waits on an account's clock: waits that are under way together pass together."""
 
+import threading
 from bisect import insort
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,13 +26,22 @@ class Clock(Protocol):
         """Return the account's time, timezone-aware."""
         ...
 
-    def advance_to(self, moment: datetime) -> None:
-        """Let time pass until `moment`, unless it is past."""
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
 
     @property
     def calls_in_all(self) -> int:
         """How many calls there have been."""
         ...
+
+
+_advancing: Final = threading.Lock()
+
+
+def advance_to(account: Clock, moment: datetime) -> None:
+    """Let time pass for an account until `moment`, unless it is past."""
+    with _advancing:  # The waits of another thread may be over at the same moment.
+        account.advance(max(0.0, (moment - account.now()).total_seconds()))
 
 
 class Waits:
@@ -75,7 +85,7 @@ class Waits:
                 if self._queue[0] is not wait or self._pauses:
                     await wait.until_it_may_be_over()
                 elif await self._is_quiet(wait, account):
-                    account.advance_to(moment)
+                    advance_to(account, moment)
                     self._wake(moment)
         finally:
             self._queue.remove(wait)

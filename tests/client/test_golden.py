@@ -1153,7 +1153,7 @@ class TestServer:
 
     async def test_outage(self, account: FakeAccount) -> None:
         """The server answers an outage with a problem."""
-        account.outage = True
+        account.fail("any", 503, times=None)
         async with wire_to(account) as wire:
             refused = await wire.ask("GET /v2/roles")
         assert refused.start == "HTTP/1.1 503 Service Unavailable"

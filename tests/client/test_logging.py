@@ -241,7 +241,7 @@ class TestLog:
     async def test_no_log(self, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
         """An application that asks for no log gets none."""
         account = account_at_noon()
-        account.outage = True
+        account.fail("any", 503, times=None)
 
         async with connect(account) as roles:
             with pytest.raises(ServerError):

@@ -210,7 +210,7 @@ class TestTriedAgain:
     async def test_attempts(self, connect: Connect, attempts: int) -> None:
         """Attempts are counted in all, and the last failure surfaces."""
         account = account_at_noon()
-        account.outage = True
+        account.fail("any", 503, times=None)
 
         async with connect(account, retry=RetryPolicy(attempts=attempts)) as roles:
             with pytest.raises(ServerError) as caught:
@@ -471,7 +471,7 @@ class TestOptions:
     async def test_policy(self, connect: Connect) -> None:
         """`with_options` changes the policy of the client that it returns, and of no other."""
         account = account_at_noon()
-        account.outage = True
+        account.fail("any", 503, times=None)
 
         async with connect(account, retry=THREE) as roles:
             with pytest.raises(ServerError):
@@ -486,7 +486,7 @@ class TestOptions:
     async def test_keeps_rest(self, connect: Connect) -> None:
         """`with_options` keeps what it is not told."""
         account = account_at_noon()
-        account.outage = True
+        account.fail("any", 503, times=None)
 
         async with connect(account, retry=THREE) as roles:
             with pytest.raises(ServerError):

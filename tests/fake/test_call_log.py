@@ -135,7 +135,7 @@ async def test_printed() -> None:
 async def test_refused(connect: Connect) -> None:
     """A call that is refused is logged, too."""
     account = account_at_noon()
-    account.outage = True
+    account.fail("any", 503, times=None)
     async with connect(account) as roles:
         with pytest.raises(ServerError):
             await roles.list()

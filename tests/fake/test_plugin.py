@@ -201,7 +201,6 @@ class TestIsolation:
             assert fake_account.pending_faults == ()
             fake_account.add_role("A")
             fake_account.fail("list", 500)
-            fake_account.outage = True
 
         def test_environment_after():
             assert "ARIZE_API_KEY" not in os.environ

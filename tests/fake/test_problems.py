@@ -200,12 +200,6 @@ class TestDetails:
             "cursor: was issued for another is_predefined"
         )
 
-    def test_outage(self) -> None:
-        """A service that is down."""
-        account = FakeAccount(api_key="sesame")
-        account.outage = True
-        assert answer("GET /v2/roles", account=account)["detail"] == "the service is down"
-
     def test_rate(self) -> None:
         """Calls that come too fast."""
         account = FakeAccount(api_key="sesame", clock=lambda: START)
