@@ -37,8 +37,8 @@ from arize_roles_fake._service.wire import (
 _B = TypeVar("_B", CreateRole, UpdateRole)
 
 _SIGNATURE: Final = 12  # Bytes: too many to guess.
-_ON_ALL: Final = {"GET": "list", "POST": "create"}
-_ON_ONE: Final = {"GET": "get", "PATCH": "update", "DELETE": "delete"}
+_COLLECTION_OPS: Final = {"GET": "list", "POST": "create"}
+_SINGLE_ROLE_OPS: Final = {"GET": "get", "PATCH": "update", "DELETE": "delete"}
 
 # The reference does not publish the entitlement for roles.
 _ENTITLEMENT: Final = "CUSTOM_ROLES"
@@ -314,9 +314,9 @@ def operation_of(request: Request) -> str:
 def _operations_at(path: str) -> dict[str, str]:
     """Return the operations that a path has, by their HTTP methods."""
     if path == ROLES_PATH:
-        return _ON_ALL
+        return _COLLECTION_OPS
     collection, _, segment = path.rpartition("/")
-    return _ON_ONE if collection == ROLES_PATH and segment else {}
+    return _SINGLE_ROLE_OPS if collection == ROLES_PATH and segment else {}
 
 
 def _no_such_operation(request: Request) -> Response:

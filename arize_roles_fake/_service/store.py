@@ -119,9 +119,8 @@ class RoleStore:
         self._ids: dict[str, str] = {}
         self._positions: dict[str, Position] = {}
         self._sorted: dict[bool, list[_Item]] = {True: [], False: []}
-        self._bindings: dict[str, tuple[Binding, ...]] = {}
-        self._bound: dict[tuple[str, str], Binding] = {}
-        """The bindings by user and resource."""
+        self._bindings: dict[tuple[str, str], Binding] = {}
+        """The bindings by user and resource, oldest first."""
         self._kept_names: dict[str, str] = {}
         self.created: int = 0
         """How many roles were ever added, which numbers them."""
@@ -177,8 +176,8 @@ class RoleStore:
         """Remove a role, with its bindings; its name is free again."""
         del self._roles[role.id]
         del self._ids[self._fold(role.name)]
-        for binding in self._bindings.pop(role.id, ()):
-            del self._bound[binding.user, binding.resource]
+        for binding in self.bindings(role.id):
+            self.unbind(binding)
         items = self._sorted[role.is_predefined]
         del items[bisect_left(items, (self._positions.pop(role.id), role.id))]
 
@@ -201,22 +200,19 @@ class RoleStore:
 
     def bindings(self, role_id: str) -> tuple[Binding, ...]:
         """Return the bindings of a role, in the order in which they were made."""
-        return self._bindings.get(role_id, ())
+        return tuple(each for each in self._bindings.values() if each.role_id == role_id)
 
     def binding(self, *, user: str, resource: str) -> Binding | None:
         """Return the binding of a user on a resource, or None."""
-        return self._bound.get((user, resource))
+        return self._bindings.get((user, resource))
 
     def bind(self, binding: Binding) -> None:
         """Add a binding, of a user who has none on the resource."""
-        self._bound[binding.user, binding.resource] = binding
-        self._bindings[binding.role_id] = (*self.bindings(binding.role_id), binding)
+        self._bindings[binding.user, binding.resource] = binding
 
     def unbind(self, binding: Binding) -> None:
         """Remove a binding."""
-        others = tuple(each for each in self.bindings(binding.role_id) if each != binding)
-        self._bindings[binding.role_id] = others
-        del self._bound[binding.user, binding.resource]
+        del self._bindings[binding.user, binding.resource]
 
     def copy(self) -> "RoleStore":
         """Return a store of its own with the same roles."""
@@ -225,7 +221,6 @@ class RoleStore:
         other._positions = self._positions.copy()
         other._sorted = {kind: ids.copy() for kind, ids in self._sorted.items()}
         other._bindings = self._bindings.copy()
-        other._bound = self._bound.copy()
         other._kept_names = self._kept_names.copy()
         other.created = self.created
         return other
