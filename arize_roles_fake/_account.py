@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 from pathlib import Path
-from typing import Final, Literal, TypeVar, cast
+from typing import Final, Literal, cast
 
 import attrs
 
@@ -41,8 +41,8 @@ from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.faults import (
-    ON_ONE,
     OPERATIONS,
+    SINGLE_ROLE_OPS,
     Breakage,
     CallRequest,
     CallState,
@@ -50,13 +50,12 @@ from arize_roles_fake._testing.faults import (
     Faults,
     Latency,
     Scope,
+    Subject,
     TokenBucket,
     When,
     make_fault,
 )
 from arize_roles_fake._testing.make_role import check_values, reject_string
-
-_S = TypeVar("_S", Latency, Blocked)
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The key of `python -m arize_roles_fake serve`; other accounts have one of their own."""
@@ -149,7 +148,7 @@ class FakeAccount:
         self._first_key = key.reveal()
         self._begins_with: bool | account_file.AccountData = predefined
         self._begins_with_limit = max_custom_roles
-        self._blocks: list[Blocked] = []
+        self._blocks: list[tuple[Scope, Blocked]] = []
         self._set_up()
         accounts[next(_numbers)] = self
         _newest.append(self)
@@ -159,7 +158,8 @@ class FakeAccount:
         self._keys = {self._first_key: Key()}
         self._removed_keys: set[str] = set()
         self._faults = Faults()
-        self._latencies: list[Latency] = []
+        self._latencies: dict[Scope, Latency] = {}
+        """By their scopes, the latest first."""
         self._bucket: TokenBucket | None = None
         self._service.store = self._service.new_store()
         self._service.extra_permissions = frozenset()
@@ -681,10 +681,10 @@ class FakeAccount:
             ValueError: `seconds` is below 0 or above `up_to`, or no call can match.
         """
         scope = Scope(operation, role)
-        latency = Latency(seconds, up_to, seed, scope, real_time=real_time)
+        latency = Latency(seconds, up_to, seed, real_time=real_time)
         with self._lock:
-            others = [each for each in self._latencies if each.scope.chosen != scope.chosen]
-            self._latencies = [latency, *others]
+            self._latencies.pop(scope, None)
+            self._latencies = {scope: latency, **self._latencies}
 
     @contextmanager
     def block(
@@ -713,14 +713,15 @@ class FakeAccount:
         Raises:
             ValueError: No call can match.
         """
-        blocked = Blocked(Scope(operation, role))
+        blocked = Blocked()
+        block = (Scope(operation, role), blocked)
         with self._lock:
-            self._blocks.append(blocked)
+            self._blocks.append(block)
         try:
             yield blocked
         finally:
             with self._lock:
-                self._blocks.remove(blocked)
+                self._blocks.remove(block)
             blocked.release()
 
     def limit_rate(self, per_second: float, *, burst: int = 1) -> None:
@@ -839,14 +840,19 @@ class FakeAccount:
             role = self._role_name(operation, request)
             key = Secret(_bearer(request))
             call = self._faults.call_of(request, attempt=1 + _retries(request))
+            subject = self._subject(operation, role, request, call)
             answer, broken = self._refusal(key, request), None
             if answer is None:
-                answer, broken = self._answer(operation, role, key, request, call)
+                answer, broken = self._answer(operation, key, request, call, subject)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(request, call)
-            latency = self._matching(self._latencies, operation, role, request, call)
-            blocks = [each for each in self._blocks if not each.is_released]
-            blocked = self._matching(blocks, operation, role, request, call)
+            latencies = (each for scope, each in self._latencies.items() if scope.matches(subject))
+            blocks = (
+                each
+                for scope, each in self._blocks
+                if scope.matches(subject) and not each.is_released
+            )
+            latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
             now = self.now()
             reply = Reply(
@@ -856,10 +862,8 @@ class FakeAccount:
                 delay=delay,
                 broken=broken,
                 real_time=latency is not None and latency.real_time,
-                blocked=blocked,
+                blocked=next(blocks, None),
             )
-            if blocked is not None:
-                blocked.add_call()
             outcome = broken or answer.status
             self._log.add(operation, role, key.reveal(), outcome, delay, call.attempt, now, request)
             return reply
@@ -885,37 +889,24 @@ class FakeAccount:
         return None
 
     def _answer(
-        self, operation: str, role: str | None, key: Secret[str], request: Request, call: CallState
+        self, operation: str, key: Secret[str], request: Request, call: CallState, subject: Subject
     ) -> tuple[Response, Breakage | None]:
-        fault = None
-        if self._faults and operation in OPERATIONS:
-            subjects = self._subjects(operation, role, request, call)
-            fault = self._faults.strike(call.operations(operation), subjects, call)
+        fault = self._faults.strike(subject, call) if operation in OPERATIONS else None
         if fault is not None and fault.when == "before":
             return fault.apply(None)
         answer = self._service.answer(operation, self._grants(key, request) or Key(), request)
         return (answer, None) if fault is None else fault.apply(answer)
 
-    def _matching(
-        self, choices: list[_S], operation: str, role: str | None, request: Request, call: CallState
-    ) -> _S | None:
-        """Return the first whose scope a request is in, or None."""
-        if not choices:
-            return None
-        operations = call.operations(operation)
-        subjects = self._subjects(operation, role, request, call)
-        return next((each for each in choices if each.scope.matches(operations, subjects)), None)
-
-    def _subjects(
+    def _subject(
         self, operation: str, role: str | None, request: Request, call: CallState
-    ) -> set[str | None]:
-        """Return the names and IDs of the role that a request is about."""
-        if operation in ON_ONE:
-            return {role, parse_role_id(request.path)}
-        if operation == "list" and call.name is not None and "get" in call.operations(operation):
+    ) -> Subject:
+        operations, roles = call.operations(operation), {role}
+        if operation in SINGLE_ROLE_OPS:
+            roles.add(parse_role_id(request.path))
+        elif call.name is not None and "get" in operations:
             wanted = self._store.by_name(call.name)
-            return {call.name, None if wanted is None else wanted.id}
-        return {role}
+            roles = {call.name, None if wanted is None else wanted.id}
+        return Subject(operations, frozenset(roles))
 
     def _role_name(self, operation: str, request: Request) -> str | None:
         """Return the name of the role that a request is about, or None."""

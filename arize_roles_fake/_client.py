@@ -135,7 +135,7 @@ class AccountTransport(Transport):
             call.mark_sent(began)
         if reply.blocked is not None:
             with self._real_time():
-                await reply.blocked.wait_until_released()
+                await reply.blocked.keep_open()
         if reply.broken is not None or reply.delay:
             await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:

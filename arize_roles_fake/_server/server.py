@@ -270,8 +270,7 @@ class _Handler:
             )
         )
         if reply.blocked is not None:
-            blocked = reply.blocked
-            await blocked.wait_until_released()
+            await reply.blocked.keep_open()
         if reply.delay:
             await asyncio.sleep(reply.delay)
         return await _deliver(request, reply)

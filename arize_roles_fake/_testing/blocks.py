@@ -3,16 +3,13 @@
 import threading
 from collections.abc import Callable
 
-from arize_roles_fake._testing.faults import Scope
 from arize_roles_fake._testing.loops import Alarm
 
 
 class Blocked:
     """The calls that `FakeAccount.block` keeps open, in any event loop and any thread."""
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope: Scope = scope
-        """Which calls it keeps open."""
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._alarms: set[Alarm] = set()
         self._calls = 0
@@ -29,30 +26,28 @@ class Blocked:
         Args:
             calls: How many.
         """
-        await self.wait(lambda: self._calls >= calls)
+        await self._wait(lambda: self._calls >= calls)
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""
         self._is_released = True
-        self.wake()
+        self._wake()
 
-    def add_call(self) -> None:
-        """Count a call that is kept open."""
-        self._calls += 1
-        self.wake()
+    async def keep_open(self) -> None:
+        """Count a call, and wait until it may go on."""
+        with self._lock:
+            self._calls += 1
+        self._wake()
+        await self._wait(lambda: self._is_released)
 
-    def wake(self) -> None:
-        """Have all that wait look again."""
+    def _wake(self) -> None:
+        """Have every waiting task check its condition again."""
         with self._lock:
             for alarm in self._alarms:
                 alarm.ring()
 
-    async def wait_until_released(self) -> None:
-        """Wait until the calls may go on."""
-        await self.wait(lambda: self._is_released)
-
-    async def wait(self, is_over: Callable[[], bool]) -> None:
-        """Wait until a condition holds, which is looked at after each `wake`."""
+    async def _wait(self, is_over: Callable[[], bool]) -> None:
+        """Wait until a condition holds, which is checked after each `_wake`."""
         while not is_over():
             alarm = Alarm()
             with self._lock:

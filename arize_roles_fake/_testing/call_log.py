@@ -9,7 +9,7 @@ import attrs
 
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.wire import TITLES, parse_json, parse_role_id
-from arize_roles_fake._testing.faults import ON_ONE, Breakage
+from arize_roles_fake._testing.faults import SINGLE_ROLE_OPS, Breakage
 
 _MAX_TEXT = 600
 
@@ -38,7 +38,7 @@ class LoggedCall:
         """The arguments of the call: the ID, the fields of the body, the query's parameters."""
         path, _, query = self.request.target.partition("?")
         given: dict[str, Any] = {name: _plain(name, value) for name, value in parse_qsl(query)}
-        if self.operation in ON_ONE:
+        if self.operation in SINGLE_ROLE_OPS:
             given["role_id"] = parse_role_id(path)
         body = parse_json(self.request.body)
         return given | (body if isinstance(body, dict) else {"body": body})

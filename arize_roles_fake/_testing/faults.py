@@ -4,7 +4,7 @@ import math
 import random
 import re
 from collections import deque
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, assert_never, cast, get_args
 
@@ -33,7 +33,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
 
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
-ON_ONE: Final = frozenset({"get", "update", "delete"})
+SINGLE_ROLE_OPS: Final = frozenset({"get", "update", "delete"})
 _READS: Final = frozenset(get_args(Read))
 _CHANGES: Final = frozenset(get_args(Change))
 
@@ -51,9 +51,8 @@ Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unrea
 When = Literal["before", "after"]
 """Whether the account fails before it does what it was asked, or after it did."""
 
-_NO_ID_YET: Final = "role must be a name for create, as the role has no ID yet"
-_MOST_SECONDS: Final = 10**15
-"""Of a `Retry-After`; past any wait, and Python writes it."""
+_MAX_SECONDS: Final = 10**15
+"""The limit of a `Retry-After`: longer than any wait, and short enough for Python to print."""
 _MAX_FAILED: Final = 100
 _WITHOUT_BODY: Final = frozenset({204, 205, 304})
 _FRAMING: Final = frozenset(
@@ -101,6 +100,50 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
 """How a test gets the error classes that no answer leads to."""
 
 
+@attrs.frozen
+class Subject:
+    """The subject of a request, as scopes see it."""
+
+    operations: frozenset[str]
+    """The operations that the request counts as."""
+    roles: frozenset[str | None]
+    """The names and IDs of its role."""
+
+
+@attrs.frozen
+class Scope:
+    """The calls that a fault, a latency or a block is about.
+
+    Raises:
+        ValueError: No call can match.
+    """
+
+    operation: str
+    """The operation; `any` is all five."""
+    role: str | None
+    """The name or ID of the role; None is every role."""
+
+    def __attrs_post_init__(self) -> None:
+        __tracebackhide__ = True
+        for flaw in _scope_flaws(self.operation, self.role):
+            raise ValueError(flaw)
+
+    def matches(self, subject: Subject) -> bool:
+        """Return whether a request is one of these calls."""
+        return (self.operation == "any" or self.operation in subject.operations) and (
+            self.role is None or self.role in subject.roles
+        )
+
+
+def _scope_flaws(operation: str, role: str | None) -> Iterator[str]:
+    if operation not in {*OPERATIONS, "any"}:
+        yield f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}"
+    if operation == "list" and role is not None:
+        yield "a list is not about one role"
+    if operation == "create" and role is not None and is_role_id(role):
+        yield "role must be a name for create, as the role has no ID yet"
+
+
 @attrs.define(kw_only=True, eq=False, repr=False)
 class Fault:
     """A failure that was scripted with `FakeAccount.fail`."""
@@ -119,7 +162,6 @@ class Fault:
     headers: Mapping[str, str]
     fired: int = 0
     """How many requests it made fail."""
-    _seen: int = attrs.field(default=0, init=False)
     _struck: int = attrs.field(default=0, init=False)
 
     def __repr__(self) -> str:
@@ -139,22 +181,25 @@ class Fault:
         """Whether it has struck less often than scripted; without a number, not even once."""
         return self._struck < (1 if self.times is None else self.times)
 
-    def is_due(
-        self, operations: Collection[str], subjects: Container[str | None], attempt: int
-    ) -> bool:
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class ScriptedFault(Fault):
+    """A fault as the account uses it; tests see only a `Fault`."""
+
+    _scope: Scope
+    _seen: int = attrs.field(default=0, init=False)
+
+    def is_due(self, subject: Subject, attempt: int) -> bool:
         """Count a request, and return whether this fault is due to make it fail.
 
         Args:
-            operations: The operations that the request counts as.
-            subjects: The names and IDs of the role that it is about.
+            subject: The subject of the request.
             attempt: Which attempt of its call it is, from 1. A fault of every attempt begins with
                 the first.
         """
-        if self.operation != "any" and self.operation not in operations:
+        if not self._scope.matches(subject):
             return False
-        if "delete" in operations and self.failure in _NEED_A_BODY:
-            return False
-        if self.role is not None and self.role not in subjects:
+        if "delete" in subject.operations and self.failure in _NEED_A_BODY:
             return False
         if self.every_attempt and attempt > 1:
             return False
@@ -208,7 +253,7 @@ class CallState:
     """How many requests it has sent, not counting their later attempts."""
     attempt: int = 1
     """Which attempt of a request is under way."""
-    fault: Fault | None = None
+    fault: ScriptedFault | None = None
     """The fault that every attempt of the request under way meets."""
 
     def operations(self, operation: str) -> frozenset[str]:
@@ -232,14 +277,11 @@ class Faults:
     """The scripted faults of an account, in the order in which they were scripted."""
 
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[ScriptedFault] = []
         self._failed: dict[object, deque[CallState]] = {}
         """By the content of a request over HTTP: the calls in which it failed, oldest first."""
 
-    def __bool__(self) -> bool:
-        return bool(self._faults)
-
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: ScriptedFault) -> None:
         """Add a fault, which strikes after those before it."""
         self._faults.append(fault)
 
@@ -279,18 +321,10 @@ class Faults:
         if not isinstance(request, CallRequest) and (call.fault or self._failed.get(content)):
             self._failed.setdefault(content, deque(maxlen=_MAX_FAILED)).append(call)
 
-    def strike(
-        self, operations: Collection[str], subjects: Container[str | None], call: CallState
-    ) -> Fault | None:
-        """Return the fault that makes a request of a call fail, or None.
-
-        Args:
-            operations: The operations that the request counts as.
-            subjects: The names and IDs of the role that it is about.
-            call: The call.
-        """
+    def strike(self, subject: Subject, call: CallState) -> ScriptedFault | None:
+        """Return the fault that makes a request of a call fail, or None."""
         # Every fault has to count the request; the first that is due strikes.
-        due = [each for each in self._faults if each.is_due(operations, subjects, call.attempt)]
+        due = [each for each in self._faults if each.is_due(subject, call.attempt)]
         is_again = call.fault in self._faults
         fault = call.fault if is_again else next(iter(due), None)
         call.fault = fault if fault is not None and fault.every_attempt else None
@@ -321,7 +355,7 @@ def make_fault(
     members: Mapping[str, object],
     page: str | bytes | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Fault:
+) -> ScriptedFault:
     """Return the fault that the arguments script.
 
     Raises:
@@ -334,13 +368,10 @@ def make_fault(
             raise ValueError(f"{argument} {message}")
     name = failure.__name__ if isinstance(failure, type) else repr(failure)
     means = _FAILURES.get(failure) if isinstance(failure, type) else failure
-    flaws = [
+    flaws = list(_scope_flaws(operation, role))
+    flaws += [
         why
         for is_wrong, why in (
-            (
-                operation not in {*OPERATIONS, "any"},
-                f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}",
-            ),
             (
                 means not in get_args(Breakage) and not _is_status(means, page),
                 _not_a_failure(failure),
@@ -367,7 +398,7 @@ def make_fault(
             ),
             (
                 not isinstance(retry_after, str | None)
-                and not (_is_count(retry_after, least=0) and retry_after < _MOST_SECONDS),
+                and not (_is_count(retry_after, least=0) and retry_after < _MAX_SECONDS),
                 f"retry_after must be 0 or more, or a date as text, not {quoted(retry_after)}",
             ),
             (bool(members) and means != 403, f"only a 403 has plan members, not {name}"),  # noqa: PLR2004
@@ -389,11 +420,6 @@ def make_fault(
             (
                 means == 407 and page is None,  # noqa: PLR2004 - as the message says
                 "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
-            ),
-            (role is not None and operation == "list", "a list is not about one role"),
-            (
-                role is not None and operation == "create" and is_role_id(role),
-                _NO_ID_YET,
             ),
             (
                 operation == "delete" and means in _NEED_A_BODY,
@@ -419,7 +445,8 @@ def make_fault(
     flaws += _header_flaws(given, has_retry_after=retry_after is not None)
     if flaws:
         raise ValueError("this fault cannot be scripted: " + "; ".join(flaws))
-    return Fault(
+    return ScriptedFault(
+        scope=Scope(operation, role),
         operation=cast("Operation", operation),
         failure=cast("int | Breakage", means),
         times=times,
@@ -534,43 +561,10 @@ def parse_fault(text: str) -> dict[str, Any]:
     return arguments
 
 
-class Scope:
-    """Which calls something is about: those of an operation, and maybe of one role.
-
-    Args:
-        operation: The operation, or `any`.
-        role: The name or ID of the role; None is every one.
-
-    Raises:
-        ValueError: There is no such call.
-    """
-
-    def __init__(self, operation: str, role: str | None) -> None:
-        if operation not in {*OPERATIONS, "any"}:
-            raise ValueError(
-                f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}"
-            )
-        if operation == "list" and role is not None:
-            raise ValueError("a list is not about one role")
-        if operation == "create" and role is not None and is_role_id(role):
-            raise ValueError(_NO_ID_YET)
-        self.chosen: tuple[str, str | None] = (operation, role)
-        """The operation and the role."""
-
-    def matches(self, operations: Collection[str], subjects: Container[str | None]) -> bool:
-        """Whether a request is one of these calls; the arguments as for a fault."""
-        operation, role = self.chosen
-        return (operation == "any" or operation in operations) and (
-            role is None or role in subjects
-        )
-
-
 class Latency:
     """How long some answers take: fixed, or drawn evenly between two bounds."""
 
-    def __init__(
-        self, seconds: float, up_to: float | None, seed: int, scope: Scope, *, real_time: bool
-    ) -> None:
+    def __init__(self, seconds: float, up_to: float | None, seed: int, *, real_time: bool) -> None:
         high = seconds if up_to is None else up_to
         if not 0.0 <= seconds <= high < math.inf:
             raise ValueError(
@@ -579,8 +573,6 @@ class Latency:
         self._low = seconds
         self._high = high
         self._random = random.Random(seed)  # noqa: S311 - no secret
-        self.scope: Scope = scope
-        """Which calls take so long."""
         self.real_time: bool = real_time
         """Whether these are real seconds, also in process."""
 

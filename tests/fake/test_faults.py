@@ -1042,7 +1042,7 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("list", 500, times=0, role="A"),
-        "times must be an integer of 1 or more, not 0; a list is not about one role",
+        "a list is not about one role; times must be an integer of 1 or more, not 0",
     ),
 ]
 
