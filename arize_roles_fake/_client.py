@@ -174,7 +174,7 @@ class AccountTransport(Transport):
                 assert_never(reply.broken)
         if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
-                f"{request}: the connection failed before a whole answer came", sent=True
+                f"{request}: the connection failed before the complete response arrived", sent=True
             )
 
     async def _wait(

@@ -87,7 +87,7 @@ class Failures:
             case _ if closed and not call.in_flight:
                 return ClientStateError("the session is closed")
             case _:
-                why = "the connection failed before a whole answer came"
+                why = "the connection failed before the complete response arrived"
                 return RolesConnectionError(
                     f"{request}: {why}: {self._redacted(failure, call)}", sent=call.in_flight
                 )

@@ -71,7 +71,7 @@ def permission_matrix(rows: "Sequence[Row]") -> "pd.DataFrame":
         if row["permissions"] is None:
             raise RolesError(
                 f"the service withheld the permissions of {quoted(row['name'])}: "
-                "the API key lacks ROLE_READ, so it is not known who holds what"
+                "the API key lacks ROLE_READ, which a permission matrix needs"
             )
         held.append(frozenset(map(str, row["permissions"])))
     known = [member.value for member in Permission]

@@ -39,7 +39,7 @@ def status_error(request: Request, response: Response) -> StatusError:
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
-        message += f", but not in the service's own words: {_describe(response, problem)}"
+        message += _foreign(response, problem)
     wait = response_retry_after(response)
     if wait is not None:
         message += f" (retry after {wait:g} s)"
@@ -77,13 +77,13 @@ def _quote(text: str) -> str:
     return one_line(text, MAX_QUOTED)
 
 
-def _describe(response: Response, problem: "ProblemDetails | None") -> str:
-    """Return what an answer of a gateway says: its title, the text of its page, or its bytes."""
-    if problem is not None and (problem.title or problem.detail):
-        return _quote(": ".join(filter(None, (problem.title, problem.detail))))
+def _foreign(response: Response, problem: "ProblemDetails | None") -> str:
+    """Return the part of a message about an answer that a gateway may have given."""
     if not response.body:
-        return "it has no body"
-    return quoted_page(response) or excerpt(response)
+        return ", but without a body (a proxy or gateway?)"
+    text = problem and _quote(": ".join(filter(None, (problem.title, problem.detail))))
+    text = text or quoted_page(response) or excerpt(response)
+    return f", but the body is not Arize's (a proxy or gateway?): {text}"
 
 
 def quoted_page(response: Response) -> str:

@@ -369,7 +369,7 @@ class TestFailed:
             await roles.list()
             assert len(server.peers) == 1
         assert str(caught.value) == (
-            "GET /v2/roles: the connection failed before a whole answer came: ClientError"
+            "GET /v2/roles: the connection failed before the complete response arrived: ClientError"
         )
 
     async def test_let_go(self) -> None:

@@ -266,8 +266,8 @@ class TestMatrix:
             page(ENGINEER, WITHHELD).permission_matrix()
 
         assert str(caught.value) == (
-            "the service withheld the permissions of 'Viewer': the API key lacks ROLE_READ, so it "
-            "is not known who holds what"
+            "the service withheld the permissions of 'Viewer': the API key lacks ROLE_READ, "
+            "which a permission matrix needs"
         )
 
 

@@ -684,7 +684,7 @@ class TestAnswers:
         assert caught.value.status == 502
         assert caught.value.problem is None
         message = str(caught.value)
-        assert "but not in the service's own words: '502 Bad�[31m Gateway xxx" in message
+        assert "body is not Arize's (a proxy or gateway?): '502 Bad�[31m Gateway xxx" in message
         assert "html" not in message
         assert len(message) < 700
 
@@ -695,7 +695,8 @@ class TestAnswers:
             with pytest.raises(ServerError) as caught:
                 await roles.list()
         assert str(caught.value) == (
-            "GET /v2/roles answered 502, but not in the service's own words: No upstream"
+            "GET /v2/roles answered 502, but the body is not Arize's (a proxy or gateway?): "
+            "No upstream"
         )
 
     async def test_empty_refusal(self) -> None:

@@ -166,7 +166,7 @@ class TestLog:
                 await roles.list()
 
         (line,) = said(log, logging.DEBUG)
-        assert "the connection failed before a whole answer came" in line
+        assert "the connection failed before the complete response arrived" in line
         assert line.endswith("on attempt 1 after N ms (request id None)")
         assert said(log, logging.INFO) == []
 

@@ -76,8 +76,8 @@ def test_header() -> None:
 def test_body(body: bytes, shown: str) -> None:
     """Of a body, 200 characters, without escapes."""
     assert str(refusal(409, body)) == (
-        f"GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 409, but not in the service's own words: "
-        f"{shown}"
+        "GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 409, but the body is not Arize's "
+        f"(a proxy or gateway?): {shown}"
     )
 
 
@@ -102,7 +102,9 @@ def test_beginning_of_body() -> None:
 def test_gateway(body: bytes, shown: str) -> None:
     """What a gateway says is told by its title and detail, or else by its bytes."""
     message = str(refusal(499, body))
-    assert message.endswith(f"answered 499, but not in the service's own words: {shown}")
+    assert message.endswith(
+        f"answered 499, but the body is not Arize's (a proxy or gateway?): {shown}"
+    )
 
 
 @pytest.mark.parametrize("status", [404, 409, 499])
@@ -144,9 +146,9 @@ def test_equal_problems() -> None:
 def test_page() -> None:
     """Of a page's text, 500 characters."""
     text = "w " * 249 + "w"
-    assert str(refusal(502, f"<html>{text} </html>".encode())).endswith(f"own words: {text!r}")
+    assert str(refusal(502, f"<html>{text} </html>".encode())).endswith(f"gateway?): {text!r}")
     cut = str(refusal(502, f"<html>{text} ww</html>".encode()))
-    assert cut.endswith(f"own words: {text + '…'!r}")
+    assert cut.endswith(f"gateway?): {text + '…'!r}")
 
 
 def test_content_type() -> None:
@@ -165,7 +167,7 @@ def test_content_type() -> None:
         (302, "", ", a redirect to nowhere, which this client does not follow"),
         (302, "http://[", ", a redirect to nowhere that is a URL, which this client does not"),
         (302, "/" + "l" * 499, ", a redirect to /" + "l" * 499 + ", which"),
-        (400, "/a", ", but not in the service's own words: it has no body"),
+        (400, "/a", ", but without a body (a proxy or gateway?)"),
     ],
 )
 def test_redirect(status: int, location: str, why: str) -> None:

@@ -128,7 +128,7 @@ class TestTriedAgain:
         assert caught.value.__cause__.status == 999
         assert str(caught.value) == (
             "the outcome of create is not known; the change may have been made: "
-            "POST /v2/roles answered 999, but not in the service's own words: it has no body"
+            "POST /v2/roles answered 999, but without a body (a proxy or gateway?)"
         )
 
     @pytest.mark.asyncio

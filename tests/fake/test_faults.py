@@ -326,7 +326,7 @@ class TestBroken:
         account = account_at_noon()
         account.fail("list", "truncated", when=when)
         async with connect(account) as roles:
-            with pytest.raises(RolesConnectionError, match="before a whole answer came"):
+            with pytest.raises(RolesConnectionError, match="before the complete response arrived"):
                 await roles.list()
 
     @both_clients
@@ -576,8 +576,8 @@ class TestErrorClass:
             ("refused", False, "the connection was refused"),
             ("unreachable", False, "no connection (connect limit of 5 s, 1 attempt)"),
             ("silent", True, "no answer (read limit of 10 s, 1 attempt)"),
-            ("lost", True, "the connection failed before a whole answer came"),
-            ("truncated", True, "the connection failed before a whole answer came"),
+            ("lost", True, "the connection failed before the complete response arrived"),
+            ("truncated", True, "the connection failed before the complete response arrived"),
         ],
     )
     @pytest.mark.asyncio

@@ -145,7 +145,7 @@ class TestReusedConnection:
             with pytest.raises(RolesConnectionError) as caught:
                 await s.roles.list()
 
-            assert f"before a whole answer came: {why}: " in str(caught.value)
+            assert f"before the complete response arrived: {why}: " in str(caught.value)
 
     @pytest.mark.asyncio
     async def test_second_try_refused(self) -> None:
