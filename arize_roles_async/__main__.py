@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -206,7 +206,7 @@ class _Run:
             _say(f"warning: {error}")
 
     @contextmanager
-    def signals(self) -> Iterator[None]:
+    def signals(self) -> Generator[None]:
         """Let signals stop the run, but not those that the process was started to ignore."""
         before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():

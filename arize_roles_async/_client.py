@@ -1,7 +1,7 @@
 """Every method of a client, written once for any transport.
 
-They check their arguments and run each call with a driver. After a change whose answers leave it
-open, they read the account again to find out whether it was made.
+The methods check their arguments and run each call with a driver. After a change that may have
+been applied although no answer says so, they read the account again to find out.
 """
 
 import functools
@@ -91,8 +91,8 @@ class BaseRolesClient(RolesClient):
         """List roles: await the result for one page, or iterate it for all, newest first.
 
         Args:
-            limit: Roles per page, 1 to 100. Left out, one page holds 50 and a walk asks for 100 at
-                a time.
+            limit: Roles per page, 1 to 100. By default, one page holds 50 and a walk asks for 100
+                at a time.
             cursor: The `next_cursor` of an earlier page, to continue after it.
             is_predefined: True for only the system's roles, False for only custom ones, None for
                 all.
@@ -102,7 +102,7 @@ class BaseRolesClient(RolesClient):
             role. A role that exists from a walk's start to its end is seen exactly once.
 
         Raises:
-            ValidationError: At once, and not when it is awaited: an argument breaks its rule.
+            ValidationError: An argument breaks its rule; raised before the result is awaited.
         """
         return make_listing(
             self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined
@@ -119,8 +119,8 @@ class BaseRolesClient(RolesClient):
         Args:
             role_id: Its ID, used as it is; at most 1000 characters, so that it fits into a URL.
             role: Its ID or its name. Strict base64 of UTF-8 text with a colon in it is an ID;
-                anything else is a name. A role that the client has seen is asked for by its ID;
-                other names are found by walking the list.
+                anything else is a name. A role that the client has seen is requested by its ID;
+                other names are looked up by walking the list.
 
         Raises:
             NotFoundError: There is no such role; for a name, with the closest names.
@@ -156,12 +156,13 @@ class BaseRolesClient(RolesClient):
             ForbiddenError: The key lacks `ROLE_CREATE`, or the account's plan allows no more.
             OutcomeUnknownError: The role may have been made.
 
-        If the answer to an attempt is lost and the next one finds the name taken, the role is
-        looked for in the list. It is returned if this call can have made it: it is custom, not
-        older than the first attempt by the service's clock (the `Date` of its answers), and as
-        asked for or changed since. A `Date` is in whole seconds, so a role that somebody else made
-        at most 1.5 s and one latency before the first attempt can be taken for it. If no answer
-        had a `Date`, the clock of this machine is assumed to be less than five minutes off.
+        If the answer to an attempt is lost and the next attempt finds the name taken, the client
+        looks for the role in the list. It returns the role if this call can have made it: the role
+        is custom, not older than the first attempt by the service's clock (the `Date` of its
+        answers), and either as requested or changed since. A `Date` is in whole seconds, so a role
+        that somebody else made at most 1.5 s and one latency before the first attempt can be
+        mistaken for it. If no answer had a `Date`, the clock of this machine is assumed to be less
+        than five minutes off.
         """
         new = CreateRole(
             name=name,
@@ -207,14 +208,14 @@ class BaseRolesClient(RolesClient):
         description: str | UnsetType | None = UNSET,
         permissions: PermissionsArgument | None = None,
     ) -> Role:
-        """Change a custom role; what is left out keeps its value.
+        """Change a custom role; omitted arguments keep their values.
 
         Args:
             role_id: Its ID, used as it is.
-            role: Its ID or its name, told apart as in `get`.
+            role: Its ID or its name, distinguished as in `get`.
             name: A new name, under the rules of `create`.
             description: A new description; None clears it.
-            permissions: What replaces all its permissions; at least one.
+            permissions: The permissions that replace all of its own; at least one.
 
         Returns:
             The role after the change.
@@ -223,7 +224,7 @@ class BaseRolesClient(RolesClient):
             NotFoundError: There is no such role.
             ConflictError: The new name is another role's.
             RoleRenamedError: The role with the name was renamed at the same moment, and the change
-                was made to it; not noticed if the call gives it a new name itself.
+                was made to it. Not detected when the call itself sets `name`.
             ForbiddenError: The role is predefined, or the key lacks `ROLE_UPDATE`.
             OutcomeUnknownError: The change may have been made.
         """
@@ -263,7 +264,7 @@ class BaseRolesClient(RolesClient):
 
         Args:
             role_id: Its ID, used as it is.
-            role: Its ID or its name, told apart as in `get`.
+            role: Its ID or its name, distinguished as in `get`.
 
         Raises:
             NotFoundError: There is no such role.
@@ -391,10 +392,10 @@ class BaseRolesClient(RolesClient):
         return role
 
     # These read the account again to find out whether a change was made.
-    # `failure` is what the last attempt ended in.
+    # `failure` is the error of the last attempt.
 
     async def _find_created(self, call: ClientCall, new: CreateRole, failure: RolesError) -> Role:
-        """Return the role that this call made, or raise what its failure means."""
+        """Return the role that this call made, or raise the error of the call."""
         try:
             found = await self._find_similar(call, new.name)
         except RolesError as error:
@@ -406,7 +407,7 @@ class BaseRolesClient(RolesClient):
             since = call.created_since(call.driver.transport.now(), time.time())
             is_new = not found.is_predefined and found.created_at.timestamp() >= since
             is_touched = found.name == new.name and found.updated_at > found.created_at
-            if is_new and (_has(found, new) or is_touched):
+            if is_new and (_matches(found, new) or is_touched):
                 return found
         # Nobody has the name any longer, so the role that had it may be the one this call made.
         elif refusal is not None and refusal.status == _CONFLICT:
@@ -421,7 +422,7 @@ class BaseRolesClient(RolesClient):
         async for role in make_listing(lambda page: self._fetch(call, page)):
             if role.name == name:
                 return role
-            if _fold(role.name) == _fold(name):
+            if _casefolded(role.name) == _casefolded(name):
                 similar = role
         return similar
 
@@ -433,31 +434,31 @@ class BaseRolesClient(RolesClient):
         changes: UpdateRole,
         failure: RolesError,
     ) -> Role:
-        """Return the role if it is as this call was asked, or raise what its failure means.
+        """Return the role if it is as this call requested, or raise the error of the call.
 
         Args:
             call: This call.
             role_id: The role that it was sent to.
-            name: The name that was asked for, if it was one.
-            changes: What it was to change.
-            failure: What the last attempt ended in.
+            name: The name that the role was looked up by; None if it was an ID.
+            changes: The requested changes.
+            failure: The error of the last attempt.
         """
         try:
             role = await self._get(call, role_id)
         except RolesError as error:
             # A role that is gone may have been deleted after this call changed it.
             raise call.outcome_unknown(failure, error) from error
-        # The account does not show whether another name came before the update or after it.
+        # The account does not show whether a rename came before or after the update.
         expected = name or role.name if changes.name is UNSET else changes.name
-        if _has(role, changes) and role.name == expected:
+        if _matches(role, changes) and role.name == expected:
             return role
-        is_taken = changes.name is not UNSET and _fold(changes.name) != _fold(role.name)
+        is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)
         if is_taken and isinstance(failure, StatusError):
             raise failure
         raise call.outcome_unknown(failure) from failure
 
     async def _expect_deleted(self, call: ClientCall, role_id: str, failure: RolesError) -> None:
-        """Return if the role is gone, or raise what the failure of this call means."""
+        """Return if the role is gone, or raise the error of the call."""
         try:
             await self._get(call, role_id)
         except NotFoundError:
@@ -468,7 +469,7 @@ class BaseRolesClient(RolesClient):
 
 
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
-    """Return the ID or name of the role that a call is about, and whether it is a name."""
+    """Return the ID or name that was given, and whether it is a name."""
     if role is None and role_id is not None:
         check(("role_id", id_rule, role_id))
         return role_id, False
@@ -478,8 +479,8 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     raise validation_error(("role_id, role", "exactly one must be given"))
 
 
-# These decoders check that an answer fits its request, since an answer that nobody asked for may
-# have been waiting on the connection.
+# These decoders check that an answer fits its request, since the connection may have held an answer
+# to no request of ours.
 
 
 def _expect_id(role_id: str, request: Request, response: Response) -> Role:
@@ -491,7 +492,7 @@ def _expect_id(role_id: str, request: Request, response: Response) -> Role:
 
 def _expect_name(name: str, request: Request, response: Response) -> Role:
     role = decode_role(request, response)
-    if _fold(role.name) != _fold(name):
+    if _casefolded(role.name) != _casefolded(name):
         raise invalid_response(request, response, "it is a role with another name")
     return role
 
@@ -505,18 +506,18 @@ def _expect_page(limit: int, request: Request, response: Response) -> ListRolesR
     page = decode_page(request, response)
     if len(page.roles) > limit:
         raise invalid_response(
-            request, response, f"it holds {len(page.roles)} roles, and {limit} were asked for"
+            request, response, f"it holds {len(page.roles)} roles; the limit was {limit}"
         )
     return page
 
 
-def _fold(name: str) -> str:
+def _casefolded(name: str) -> str:
     """Return a name as the service might compare it: without case and outer spaces."""
     return name.strip().casefold()
 
 
-def _has(role: Role, asked: CreateRole | UpdateRole) -> bool:
-    """Tell whether a role has the description and the permissions that were asked for."""
+def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:
+    """Return whether a role has the requested description and permissions."""
     description = "" if asked.description is UNSET else asked.description
     is_described = (role.description or "") == (description or "")
     if asked.description is UNSET and isinstance(asked, UpdateRole):

@@ -1,4 +1,4 @@
-"""What applications type against."""
+"""The protocol that applications type against."""
 
 from types import TracebackType
 from typing import Protocol, Self, overload, runtime_checkable
@@ -19,17 +19,17 @@ class RolesClient(Protocol):
     `AiohttpRolesClient` talks to the service and `arize_roles_fake.FakeRolesClient` to an account
     in memory; both behave as stated here. Arguments are keywords only.
 
-    Every method checks its arguments before anything is sent. If `role_id` or `role` is wrong, a
-    `ValidationError` says so; else it says all that is wrong with the others. Any other failure is
-    a `RolesError` too: a `StatusError` for what the service answered, `RolesConnectionError`,
-    `RolesTimeoutError` and `OutcomeUnknownError` where no whole answer came,
-    `InvalidResponseError` for an answer that makes no sense, and `ClientStateError` after
-    `aclose()`.
+    Every method checks its arguments before anything is sent. An invalid `role_id` or `role` is
+    reported alone; otherwise one `ValidationError` lists every invalid argument. Any other failure
+    is a `RolesError` too: a `StatusError` for a status of failure, `RolesConnectionError`,
+    `RolesTimeoutError` and `OutcomeUnknownError` where no complete response arrived,
+    `InvalidResponseError` for a response that could not be parsed as the documented one, and
+    `ClientStateError` after `aclose()`.
 
-    Where Arize's reference is silent, this says what is assumed: that lists begin with the newest
-    role and that their cursors miss and repeat none, that names are compared exactly and are free
-    again after a deletion, and that a predefined role is refused with 403. With
-    `arize_roles_fake.Assumptions` a test can have it otherwise.
+    Where Arize's reference is silent, these docstrings assume: lists begin with the newest role,
+    and their cursors neither miss nor repeat a role; names are compared exactly and are free again
+    after a deletion; a change to a predefined role is refused with 403. A test can change these
+    assumptions with `arize_roles_fake.Assumptions`.
     """
 
     def list(
@@ -42,8 +42,8 @@ class RolesClient(Protocol):
         """List roles: await the result for one page, or iterate it for all, newest first.
 
         Args:
-            limit: Roles per page, 1 to 100. Left out, one page holds 50 and a walk asks for 100 at
-                a time.
+            limit: Roles per page, 1 to 100. By default, one page holds 50 and a walk asks for 100
+                at a time.
             cursor: The `next_cursor` of an earlier page, to continue after it.
             is_predefined: True for only the system's roles, False for only custom ones, None for
                 all.
@@ -53,7 +53,7 @@ class RolesClient(Protocol):
             role. A role that exists from a walk's start to its end is seen exactly once.
 
         Raises:
-            ValidationError: At once, and not when it is awaited: an argument breaks its rule.
+            ValidationError: An argument breaks its rule; raised before the result is awaited.
         """
         ...
 
@@ -67,8 +67,8 @@ class RolesClient(Protocol):
         Args:
             role_id: Its ID, used as it is; at most 1000 characters, so that it fits into a URL.
             role: Its ID or its name. Strict base64 of UTF-8 text with a colon in it is an ID;
-                anything else is a name. A role that the client has seen is asked for by its ID;
-                other names are found by walking the list.
+                anything else is a name. A role that the client has seen is requested by its ID;
+                other names are looked up by walking the list.
 
         Raises:
             NotFoundError: There is no such role; for a name, with the closest names.
@@ -100,12 +100,13 @@ class RolesClient(Protocol):
             ForbiddenError: The key lacks `ROLE_CREATE`, or the account's plan allows no more.
             OutcomeUnknownError: The role may have been made.
 
-        If the answer to an attempt is lost and the next one finds the name taken, the role is
-        looked for in the list. It is returned if this call can have made it: it is custom, not
-        older than the first attempt by the service's clock (the `Date` of its answers), and as
-        asked for or changed since. A `Date` is in whole seconds, so a role that somebody else made
-        at most 1.5 s and one latency before the first attempt can be taken for it. If no answer
-        had a `Date`, the clock of this machine is assumed to be less than five minutes off.
+        If the answer to an attempt is lost and the next attempt finds the name taken, the client
+        looks for the role in the list. It returns the role if this call can have made it: the role
+        is custom, not older than the first attempt by the service's clock (the `Date` of its
+        answers), and either as requested or changed since. A `Date` is in whole seconds, so a role
+        that somebody else made at most 1.5 s and one latency before the first attempt can be
+        mistaken for it. If no answer had a `Date`, the clock of this machine is assumed to be less
+        than five minutes off.
         """
         ...
 
@@ -136,14 +137,14 @@ class RolesClient(Protocol):
         description: str | UnsetType | None = UNSET,
         permissions: PermissionsArgument | None = None,
     ) -> Role:
-        """Change a custom role; what is left out keeps its value.
+        """Change a custom role; omitted arguments keep their values.
 
         Args:
             role_id: Its ID, used as it is.
-            role: Its ID or its name, told apart as in `get`.
+            role: Its ID or its name, distinguished as in `get`.
             name: A new name, under the rules of `create`.
             description: A new description; None clears it.
-            permissions: What replaces all its permissions; at least one.
+            permissions: The permissions that replace all of its own; at least one.
 
         Returns:
             The role after the change.
@@ -152,7 +153,7 @@ class RolesClient(Protocol):
             NotFoundError: There is no such role.
             ConflictError: The new name is another role's.
             RoleRenamedError: The role with the name was renamed at the same moment, and the change
-                was made to it; not noticed if the call gives it a new name itself.
+                was made to it. Not detected when the call itself sets `name`.
             ForbiddenError: The role is predefined, or the key lacks `ROLE_UPDATE`.
             OutcomeUnknownError: The change may have been made.
         """
@@ -167,7 +168,7 @@ class RolesClient(Protocol):
 
         Args:
             role_id: Its ID, used as it is.
-            role: Its ID or its name, told apart as in `get`.
+            role: Its ID or its name, distinguished as in `get`.
 
         Raises:
             NotFoundError: There is no such role.
@@ -187,19 +188,19 @@ class RolesClient(Protocol):
     ) -> Self:
         """Return a client with other options over the same connections; closing one closes both.
 
-        Omitted options keep their values. All copies share the requests that may be under way at
-        once. The copies with one key share the pace under a rate limit and the names that they
-        know, and no other key's; of a client's keys, the hundred that were used last have these.
+        Omitted options keep their values. All copies share `max_concurrency`. Copies with the same
+        key share the rate under a rate limit and the names that were looked up; different keys
+        share neither. A client keeps these for the hundred keys that were used last.
 
         Args:
             api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes
                 it.
-            timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and
-                on silence are then the default ones. `Timeouts` sets every limit.
+            timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
+                silence are then the defaults. `Timeouts` sets every limit.
             retry: How often a call is tried.
-            background: Whether its calls give way: each request goes only when no other call of
-                the client waits, so these calls may wait until their own time is up. A client of
-                your own that lets calls wait does the same; one that does not needs do nothing.
+            background: Whether its calls give way: each request is sent only when no other call
+                of the client waits, so these calls may wait until their own time is up. An
+                implementation of your own that queues calls does the same; any other ignores it.
 
         Raises:
             ConfigurationError: A value is of the wrong type, or out of its range, or no header can
@@ -210,10 +211,10 @@ class RolesClient(Protocol):
     async def aclose(self, *, grace: float = 0.0) -> None:
         """Close the client and all its copies; the end of an `async with` block does it at once.
 
-        New calls are refused from now on with a `ClientStateError`. Those that are under way, or
-        wait for their turn, may go on for `grace` seconds; each page of a walk is a call. Then they
+        New calls are refused from now on with a `ClientStateError`. Calls that are under way, or
+        wait in the queue, may go on for `grace` seconds; each page of a walk is a call. Then they
         end with a `ClientStateError`, or, where a change may have been made, with an
-        `OutcomeUnknownError`. This returns as soon as no call is under way.
+        `OutcomeUnknownError`. `aclose` returns as soon as no call is under way.
 
         It may be called again, also while it waits: the shortest grace counts. If it is cancelled
         while it waits, it closes at once.
@@ -222,7 +223,7 @@ class RolesClient(Protocol):
             grace: Seconds, 0 or more. `FakeRolesClient` counts them on the account's clock.
 
         Raises:
-            ConfigurationError: `grace` is no such number; the client stays open.
+            ConfigurationError: `grace` is not such a number; the client stays open.
         """
         ...
 

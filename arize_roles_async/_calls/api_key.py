@@ -37,7 +37,7 @@ class KeySource:
         return isinstance(other, KeySource) and self._given.reveal() == other._given.reveal()
 
     def __hash__(self) -> int:
-        given = self._given.reveal()
+        given = cast("object", self._given.reveal())
         return hash(given) if isinstance(given, Hashable) else id(given)
 
     async def ask(self, *earlier: Secret[str]) -> Secret[str]:

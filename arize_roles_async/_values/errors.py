@@ -46,12 +46,12 @@ class AlphaWarning(FutureWarning):
 class RolesError(Exception):
     """The base of every exception that this library raises on purpose.
 
-    Its message is one line of at most 1,500 characters, whatever it quotes: what a terminal would
-    obey is replaced, and what is longer is cut.
+    Its message is one line of at most 1,500 characters, whatever it quotes: control characters are
+    replaced, and longer text is cut.
 
     Attributes:
-        request_id: The service's ID of the request, from the answer's `X-Request-Id`; None if no
-            answer came, or one without it.
+        request_id: The answer's `X-Request-Id`, the service's ID of the request; None if no answer
+            came, or one without it.
     """
 
     request_id: str | None = None
@@ -65,7 +65,7 @@ class ValidationError(RolesError, ValueError):
 
     Attributes:
         violations: Every broken rule, not only the first, with the field that breaks it; for data
-            that was converted, only the first few. The message tells the first ten.
+            that was converted, only the first few. The message has the first ten.
     """
 
     def __init__(self, message: str = "", *, violations: "tuple[Violation, ...]" = ()) -> None:
@@ -80,14 +80,14 @@ def _join(violations: "tuple[Violation, ...]") -> str:
 
 
 def validation_error(*broken: tuple[str, str]) -> ValidationError:
-    """Return the exception for rules that are broken: of each the field, and the rule."""
+    """Return the exception for broken rules, each a field and a message."""
     from arize_roles_async._values.error_details import Violation
 
     return ValidationError(violations=tuple(Violation(*rule) for rule in broken))
 
 
 class ConfigurationError(RolesError):
-    """The client cannot be set up as asked: an argument or environment variable is at fault."""
+    """The client cannot be set up: an argument or environment variable is invalid."""
 
 
 class MissingExtraError(RolesError, ImportError):
@@ -101,18 +101,18 @@ class ClientStateError(RolesError, RuntimeError):
 class StatusError(RolesError):
     """The answer was a failure; subclasses name the documented statuses.
 
-    An answer is the service's own word when its body is a problem document with a `title` and
-    the `status` of the answer. Anything else came from something in between, such as a gateway,
-    and its status says nothing about the API key or a role: a 401, 403, 404 or 409 of that kind is
-    a plain `StatusError`.
+    An answer counts as the service's own if its body is a problem document with a `title` and
+    the `status` of the answer. Any other answer came from a proxy or gateway, and its status says
+    nothing about the API key or a role: a 401, 403, 404 or 409 of that kind is a plain
+    `StatusError`.
 
     Attributes:
         status: The HTTP status; of an error that is made by hand, that of its class unless given.
         problem: The parsed problem document; None if the body was not one.
-        from_service: Whether the answer is the service's own word.
+        from_service: Whether the answer is the service's own and not a gateway's.
         method: The HTTP method of the request.
         path: Its path, without host.
-        retry_after: Seconds after which the service asks to be tried again, if it said so.
+        retry_after: Seconds that the service asks to wait before a retry; None if it does not.
     """
 
     status: int = 0
@@ -161,11 +161,11 @@ class ForbiddenError(StatusError):
 class NotFoundError(StatusError):
     """404: there is no such role. Also raised, with status 404, for a name that no role has.
 
-    For a name no answer was a 404, so `from_service` is False then.
+    A name is looked up in the list, without an answer of 404, so `from_service` is False then.
 
     Attributes:
-        name: The name that was looked for; None where an ID was.
-        closest: The few names of existing roles that are nearest to it.
+        name: The name that was looked up; None for an ID.
+        closest: A few names of existing roles that are most like it.
     """
 
     status = 404
@@ -219,26 +219,26 @@ class RateLimitError(StatusError):
 class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
-    From a change this means that the service said itself, with a 503, that it did nothing. That is
-    the only proof there is. After any other 5xx the change may have been made, which is an
-    `OutcomeUnknownError` with the `ServerError` as its cause.
+    Raised by a change only after a 503 of the service's own, which says that nothing was done.
+    After any other 5xx the change may have been made: an `OutcomeUnknownError` with the
+    `ServerError` as its cause is raised instead.
     """
 
     status = 500
 
 
 class RolesConnectionError(RolesError):
-    """No whole response came: no connection, or one that broke.
+    """No complete response arrived: no connection, or one that broke.
 
-    For a change this means that nothing happened; where that is not certain, an
+    Raised by a change only if nothing was changed; where that is not certain, an
     `OutcomeUnknownError` is raised instead.
 
     Attributes:
         sent: Whether any of the request may have reached the service.
         certificate: Whether it failed at a certificate: the server's is not trusted, or the server
-            asks for one of the client's. Never tried again.
+            requires a client certificate. Never retried.
         credentials: Whether the proxy refused the user and password of its URL, or the URL has none
-            (407). Never tried again, since directories lock accounts.
+            (407). Never retried, since directories lock accounts.
     """
 
     def __init__(
@@ -261,14 +261,14 @@ Limit = Literal["total", "connect", "read"]
 class RolesTimeoutError(RolesError, TimeoutError):
     """A time limit ran out.
 
-    From a change this means that nothing happened; otherwise an `OutcomeUnknownError` is raised,
+    Raised by a change only if nothing was changed; otherwise an `OutcomeUnknownError` is raised,
     with the `RolesTimeoutError` as its cause.
 
     Attributes:
-        limit: Which one: `total` for the whole call, `connect` for making a connection, `read`
-            for silence on it.
-        seconds: How long it was.
-        attempts: How many attempts had been started, over every request of the call.
+        limit: `total` for the whole call, `connect` for making a connection, `read` for silence
+            on it.
+        seconds: The limit.
+        attempts: Attempts that were started, over every request of the call.
         sent: Whether any of the last request may have reached the service.
     """
 
@@ -293,17 +293,17 @@ class RolesTimeoutError(RolesError, TimeoutError):
 
 
 class OutcomeUnknownError(RolesError):
-    """A change was sent, and it is not known whether the service made it.
+    """A change was sent, and may have been made.
 
-    No whole answer came, or one that does not tell. Look before you try again. `__cause__` is the
-    last failure: a `RolesTimeoutError`, `RolesConnectionError`, `StatusError` or
-    `InvalidResponseError`; a `ClientStateError` if the client was closed before the next attempt;
-    or a `RoleRenamedError` if an update by name met a role that was renamed, and an attempt before
-    may have reached it under its old name.
+    No complete response arrived, or one that leaves it open. Check whether the change was applied
+    before you retry. `__cause__` is the last failure: a `RolesTimeoutError`,
+    `RolesConnectionError`, `StatusError` or `InvalidResponseError`; a `ClientStateError` if the
+    client was closed before the next attempt; or a `RoleRenamedError` if an update by name found a
+    renamed role, which an earlier attempt may have reached under its old name.
 
     Attributes:
         operation: `create`, `update` or `delete`.
-        attempts: How many attempts had been started, over every request of the call.
+        attempts: Attempts that were started, over every request of the call.
     """
 
     def __init__(
@@ -321,13 +321,13 @@ class OutcomeUnknownError(RolesError):
 
 
 class RoleRenamedError(RolesError):
-    """An update by name was made, but to a role that had another name by then.
+    """An update by name changed a role that had another name by then.
 
     The role that had the name was renamed between the search for its ID and the change. The
     message names both. The role now has the new description and permissions.
 
     Attributes:
-        name: The name that was asked for.
+        name: The name that the call gave.
         renamed_to: The name of the role that was changed.
         role_id: Its ID.
     """
@@ -342,10 +342,10 @@ class RoleRenamedError(RolesError):
 
 
 class InvalidResponseError(RolesError):
-    """The answer is not what the service's reference says: not JSON, a field missing, too long.
+    """The response is not as documented: not JSON, without a required field, or too long.
 
-    Raised by reads. A change with such an answer raises an `OutcomeUnknownError`, unless a look at
-    the account tells what happened.
+    Raised by reads. A change with such a response raises an `OutcomeUnknownError`, unless the
+    account shows whether it was made.
 
     Attributes:
         status: The HTTP status of the answer.
@@ -383,7 +383,7 @@ STATUS_ERRORS: dict[int, type[StatusError]] = {
 }
 
 
-# Of these, a gateway's say nothing about the API key or a role.
+# From a gateway, these statuses say nothing about the API key or a role.
 _SERVICE_ONLY = frozenset({401, 403, 404, 409})
 
 
@@ -392,8 +392,8 @@ def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
 
     Args:
         status: The status.
-        from_service: Whether the answer is the service's own word. If not, a 401, 403, 404 or 409
-            has the class `StatusError`.
+        from_service: Whether the answer is the service's own and not a gateway's. If not, a 401,
+            403, 404 or 409 has the class `StatusError`.
     """
     if status in _SERVICE_ONLY and not from_service:
         return StatusError

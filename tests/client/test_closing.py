@@ -63,7 +63,8 @@ async def lent(**options: Any) -> AsyncGenerator[aiohttp.ClientSession]:  # noqa
 
 
 def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
-    return AiohttpRolesClient("key", base_url=url, **{"timeout": UNLIMITED} | options)
+    options.setdefault("timeout", UNLIMITED)
+    return AiohttpRolesClient("key", base_url=url, **options)
 
 
 @EACH_LOOP
@@ -147,7 +148,7 @@ def test_pool(new_loop: NewLoop) -> None:
             first, second = asyncio.create_task(use(roles)), asyncio.create_task(create(roles))
             await until(lambda: script.requests)
             await session.close()
-            await ends(first, RolesConnectionError, "failed before a whole answer")
+            await ends(first, RolesConnectionError, "failed before the complete response")
             await ends(second, ClientStateError, "^the session is closed$")
 
     run_on(new_loop, main())
@@ -186,7 +187,7 @@ class TestBody:
                 await pause()
                 await session.close()
                 error = OutcomeUnknownError if change else RolesConnectionError
-                await ends(call, error, "failed before a whole answer")
+                await ends(call, error, "failed before the complete response")
 
         run_on(new_loop, main())
 

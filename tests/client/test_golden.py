@@ -618,7 +618,7 @@ class TestAnswers:
     async def test_long_page(self) -> None:
         """A page holds at most as many roles as were asked for."""
         async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
-            with pytest.raises(InvalidResponseError, match="holds 2 roles, and 1 w"):
+            with pytest.raises(InvalidResponseError, match="holds 2 roles; the limit was 1"):
                 await roles.list(limit=1)
 
     async def test_create_200(self) -> None:

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import pytest
@@ -139,7 +139,7 @@ class TestNotHttp:
                 aiohttp.ClientSession(connector=Watched()) as session,
             ):
                 call = asyncio.ensure_future(page(client(server, authority, session=session)))
-                await until(lambda: protocols and cast("Any", protocols[0]).exception())
+                await until(lambda: protocols and protocols[0].exception())
                 call.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await call

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -245,7 +245,7 @@ class Stage(FakeAccount):
 
 
 @contextlib.contextmanager
-def heeded_signals() -> Iterator[None]:
+def heeded_signals() -> Generator[None]:
     """Heed the signals that a process in the background was started to ignore."""
     each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [(one, signal.signal(one, signal.SIG_DFL)) for one in each]

@@ -140,7 +140,7 @@ def serving(server: Server, context: ssl.SSLContext | None) -> Generator[int]:
 
     async def main() -> None:
         nonlocal port
-        loop.set_exception_handler(lambda *_: None)
+        loop.set_exception_handler(lambda _loop, _context: None)
         async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as it:
             port = it.sockets[0].getsockname()[1]
             ready.set()
