@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from arize_roles_async import Role
-from arize_roles_async._wire.request import Request
+from arize_roles_async import Request, Role
 from arize_roles_async.as_code import Declaration, DeclaredRole
 from arize_roles_fake import FakeAccount, Reply
 from tests.support.clients import account_at_noon

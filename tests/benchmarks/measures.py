@@ -12,10 +12,8 @@ import time
 import tracemalloc
 from typing import TYPE_CHECKING
 
-from arize_roles_async import AiohttpRolesClient
+from arize_roles_async import AiohttpRolesClient, Request, Response
 from arize_roles_async._wire.decode import decode_page
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.benchmarks.harness import (
     Bench,

@@ -7,10 +7,8 @@ import sys
 import cattrs
 import pytest
 
-from arize_roles_async import InvalidResponseError, Permission, UnknownPermission
+from arize_roles_async import InvalidResponseError, Permission, Request, Response, UnknownPermission
 from arize_roles_async._wire.decode import decode_page, decode_role
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 
 REQUEST = Request(method="GET", target="/v2/roles/x")
 ROLE = (
@@ -20,9 +18,8 @@ ROLE = (
 
 PROGRAM = f"""
 import sys
+from arize_roles_async import Request, Response
 from arize_roles_async._wire.decode import decode_page
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 role = {ROLE!r} % '"PROJECT_READ", "PROJECT_TELEPORT"'
 body = '{{"roles": [' + role + '], "pagination": {{"has_more": false}}}}'
 page = decode_page(

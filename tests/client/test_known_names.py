@@ -11,12 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from arize_roles_async import ForbiddenError, NotFoundError, Role, RoleRenamedError
+from arize_roles_async import ForbiddenError, NotFoundError, Request, Role, RoleRenamedError
 from arize_roles_async._calls import lookup as _lookup
 from arize_roles_async._calls.lookup import KnownRoles
 from arize_roles_async._values.requests import UpdateRole
 from arize_roles_async._wire.encode import delete_request, update_request
-from arize_roles_async._wire.request import Request
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from arize_roles_fake._account import Reply
 

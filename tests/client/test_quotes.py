@@ -6,12 +6,10 @@ import sys
 import pytest
 from rich.pretty import pretty_repr
 
-from arize_roles_async import InvalidResponseError, ProblemDetails, StatusError
+from arize_roles_async import InvalidResponseError, ProblemDetails, Request, Response, StatusError
 from arize_roles_async._wire.decode import decode_role
 from arize_roles_async._wire.problems import parse_problem, status_error
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 
 ASKED = Request(method="GET", target="/v2/roles/Um9sZToxOmFCY0Q%3D?a=b")
 KEY = "bearer-key"

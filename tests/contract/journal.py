@@ -16,11 +16,11 @@ from arize_roles_async import (
     ListRolesResponse,
     NotFoundError,
     OutcomeUnknownError,
+    Request,
     Role,
     RoleRenamedError,
     RolesError,
 )
-from arize_roles_async._wire.request import Request
 from arize_roles_fake import Assumptions, FakeAccount, Reply
 from arize_roles_fake._service.service import Key
 

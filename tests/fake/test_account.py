@@ -21,11 +21,11 @@ from arize_roles_async import (
     ForbiddenError,
     NotFoundError,
     Permission,
+    Request,
     RetryPolicy,
     Role,
     UnknownPermission,
 )
-from arize_roles_async._wire.request import Request
 from arize_roles_fake import (
     Assumptions,
     Binding,

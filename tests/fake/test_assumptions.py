@@ -10,10 +10,10 @@ from arize_roles_async import (
     BadRequestError,
     ConflictError,
     NotFoundError,
+    Request,
     RolesError,
     UnprocessableEntityError,
 )
-from arize_roles_async._wire.request import Request
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
 from tests.support.clients import START
 

@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from arize_roles_async import NotFoundError, Permission, RetryPolicy, ServerError
-from arize_roles_async._wire.request import Request
+from arize_roles_async import NotFoundError, Permission, Request, RetryPolicy, ServerError
 from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
 from arize_roles_fake._testing.faults import Breakage
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from arize_roles_async import Permission
-from arize_roles_async._wire.request import Request
+from arize_roles_async import Permission, Request
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._server.page import host_name, is_local_request, page
 from tests.support.clients import PREDEFINED, account_at_noon

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from arize_roles_async._wire.request import Request
+from arize_roles_async import Request
 from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake._service.wire import problem_response
 from tests.support.clients import START

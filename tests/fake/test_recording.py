@@ -14,10 +14,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from arize_roles_async import Permission, RolesTimeoutError, Timeouts
+from arize_roles_async import Permission, Request, Response, RolesTimeoutError, Timeouts
 from arize_roles_async._aiohttp.client import AiohttpTransport
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._recording.compare import compare

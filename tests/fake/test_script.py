@@ -6,8 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
+from arize_roles_async import Request, Response
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._recording.record import record
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from arize_roles_async._wire.request import Request
+from arize_roles_async import Request
 from tests.support.clients import START, account_at_noon
 
 AUTHORIZED = {"Authorization": "Bearer fake-api-key"}

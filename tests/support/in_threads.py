@@ -13,10 +13,8 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from arize_roles_async import AiohttpRolesClient, AlphaWarning
+from arize_roles_async import AiohttpRolesClient, AlphaWarning, Request, Response
 from arize_roles_async._wire.decode import decode_page, decode_role
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 from arize_roles_fake import FakeAccount, serve
 
 THREADS = 8

@@ -25,6 +25,8 @@ from arize_roles_async import (
     AiohttpRolesClient,
     AlphaWarning,
     ListRolesResponse,
+    Request,
+    Response,
     RetryPolicy,
     Role,
     RolesClient,
@@ -36,8 +38,6 @@ from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 
 ROLE: Final[dict[str, Any]] = {
