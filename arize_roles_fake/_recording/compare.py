@@ -64,6 +64,8 @@ async def compare(
         for name, values in Assumptions.choices().items():
             for value in values:
                 other = _with(chosen, name, value)
+                if other == chosen or not left:
+                    continue
                 found = await replay(recording, FakeAccount(assumptions=other))
                 if len(found) < len(left):
                     chosen, left = other, found

@@ -27,6 +27,8 @@ from tests.tools.judge_as_code import heeded_signals
 
 KEY: Final = "secret-of-the-test-4711"
 UNWRITTEN: Final = "the standard output cannot be written: [Errno 32] "
+FULL: Final = "error: the standard output cannot be written: [Errno 28] No space left on device\n"
+CLOSED: Final = "error: the standard output is closed\n"
 COMMAND: Final = (sys.executable, "-m", "arize_roles_async")
 
 FILE: Final = """\
@@ -134,62 +136,81 @@ def running(
             process.kill()
 
 
-@contextmanager
-def serving(*arguments: str) -> Generator[str]:
-    """Run the fake's server as a process until the block ends, and hand out its URL."""
-    with subprocess.Popen(  # noqa: S603 - this interpreter
-        (sys.executable, "-m", "arize_roles_fake", "serve", *arguments),
-        env=without_arize(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
+Ran = tuple[int, str, str]
+
+
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command in this process, and return its exit status and what it printed."""
+
+    def run_here(*arguments: str) -> Ran:
         try:
-            assert server.stdout is not None
-            yield server.stdout.readline().strip()
-        finally:
-            server.terminate()
-            server.wait(timeout=PATIENCE)
+            status = main([*arguments])
+        except SystemExit as exit_:
+            status = int(exit_.code or 0)
+        output, errors = capsys.readouterr()
+        assert KEY not in output + errors
+        return status, output, errors
+
+    return run_here
 
 
-class TestProcesses:
-    """Whole runs against `python -m arize_roles_fake serve`, a process of its own."""
+@pytest.mark.usefixtures("connected")
+class TestRound:
+    """Whole runs of several commands."""
 
-    def test_round(self, account: FakeAccount, file: str, tmp_path: Path) -> None:
+    def test_round(self, ran: Callable[..., Ran], account: FakeAccount, file: str) -> None:
         """Check, plan, apply by checksum, plan again, export: to the state that was declared."""
-        saved = tmp_path / "saved.json"
-        given = tmp_path / "account.json"
-        for key in account.api_keys[:-1]:
-            account.remove_key(key)
-        account.dump(given)
-        with serving("--account", str(given), "--save", str(saved)) as url:
-            environment = {**without_arize(), "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": url}
-
-            assert run(environment, "check", file) == (0, "declared: 3; absent: 1\n", "")
-            assert run(environment, "plan", "--exit-code", file) == (1, TEXT, "")
-            status, output, _ = run(environment, "plan", "--format", "json", file)
-            checksum = json.loads(output)["checksum"]
-            assert (status, checksum) == (0, TEXT[-65:-1])
-            made = '  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
-            applied = run(environment, "apply", "--checksum", checksum, file)
-            assert applied == (0, TEXT + made, "")
-            assert run(environment, "plan", "--exit-code", file)[0] == 0
-            status, exported, _ = run(environment, "export")
-            stale = run(environment, "apply", "--checksum", checksum, file)
-            assert (stale[0], stale[1]) == (2, "")
-            assert stale[2].startswith("error: nothing was changed, as the plan is not the expect")
+        assert ran("check", file) == (0, "declared: 3; absent: 1\n", "")
+        assert ran("plan", "--exit-code", file) == (1, TEXT, "")
+        status, output, _ = ran("plan", "--format", "json", file)
+        checksum = json.loads(output)["checksum"]
+        assert (status, checksum) == (0, TEXT[-65:-1])
+        made = '  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
+        assert ran("apply", "--checksum", checksum, file) == (0, TEXT + made, "")
+        assert ran("plan", "--exit-code", file)[0] == 0
+        status, exported, _ = ran("export")
         assert status == 0
-        names = [role.name for role in as_code.loads(exported).roles]
-        assert names == ["B", "New", "Same", "Undeclared"]
-        assert set(contents(FakeAccount.load(saved))) == set(names)
+        names = ["B", "New", "Same", "Undeclared"]
+        assert [role.name for role in as_code.loads(exported).roles] == names
+        assert set(contents(account)) == set(names)
+        status, output, errors = ran("apply", "--checksum", checksum, file)
+        assert (status, output) == (2, "")
+        assert errors.startswith("error: nothing was changed, as the plan is not the expect")
 
-    def test_wrong_key(self, environment: dict[str, str], file: str) -> None:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            "",
+            "destroy",
+            "apply",
+            "apply --yes --checksum 0 FILE",
+            f"plan --api-key {KEY[:3]} FILE",
+            "plan --format html FILE",
+        ],
+    )
+    def test_usage(
+        self, ran: Callable[..., Ran], file: str, account: FakeAccount, arguments: str
+    ) -> None:
+        """Bad usage is trouble too: no command, no file, two kinds of consent, a key."""
+        status, output, errors = ran(*arguments.replace("FILE", file).split())
+        assert (status, output) == (2, "")
+        assert errors.startswith("usage: arize-roles")
+        assert account.calls == ()
+
+    def test_wrong_key(
+        self, ran: Callable[..., Ran], file: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A key that is refused is trouble, and no output shows it."""
-        wrong = {**environment, "ARIZE_API_KEY": "another-secret-4712"}
-        status, output, errors = run(wrong, "apply", "--yes", file)
+        monkeypatch.setenv("ARIZE_API_KEY", "another-secret-4712")
+        status, output, errors = ran("apply", "--yes", file)
         assert (status, output) == (2, "")
         assert "401" in errors
         assert "4712" not in errors
+
+
+class TestProcesses:
+    """`python -m arize_roles_async`, as a process of its own."""
 
     def test_no_key(self, file: str) -> None:
         """Without a key nothing is sent."""
@@ -198,21 +219,6 @@ class TestProcesses:
             "",
             "error: no API key: set ARIZE_API_KEY\n",
         )
-
-    def test_usage(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
-        """Bad usage is trouble too: no command, no file, two kinds of consent, a key."""
-        for arguments in (
-            (),
-            ("destroy",),
-            ("apply",),
-            ("apply", "--yes", "--checksum", "0", file),
-            ("plan", "--api-key", KEY[:3], file),
-            ("plan", "--format", "html", file),
-        ):
-            status, output, errors = run(environment, *arguments)
-            assert (status, output) == (2, "")
-            assert errors.startswith("usage: arize-roles")
-        assert account.calls == ()
 
     def test_interrupted(
         self, environment: dict[str, str], file: str, account: FakeAccount
@@ -232,17 +238,24 @@ class TestProcesses:
             'made: 1 of 3\nnot reached: 1\n  not reached: create "New"\n'
         )
 
-    def test_killed(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
+    @pytest.mark.usefixtures("connected")
+    def test_killed(
+        self,
+        environment: dict[str, str],
+        file: str,
+        account: FakeAccount,
+        ran: Callable[..., Ran],
+    ) -> None:
         """After a kill, what was not made is left for the next run."""
         account.fail("delete", "silent")
         with running(environment, "apply", "--yes", file) as process:
             await_true(lambda: len(account.calls_of("delete")) == 1, "the delete")
             process.kill()
             process.communicate(timeout=PATIENCE)
-        assert run(environment, "plan", "--exit-code", file)[1].split("\n")[-3] == (
+        assert ran("plan", "--exit-code", file)[1].split("\n")[-3] == (
             "  1 to delete, 1 to create; 2 as declared"
         )
-        assert run(environment, "apply", "--yes", file)[0] == 0
+        assert ran("apply", "--yes", file)[0] == 0
         assert set(contents(account)) == {"B", "New", "Same", "Undeclared"}
 
     @pytest.mark.parametrize(
@@ -286,16 +299,18 @@ class TestProcesses:
         assert set(contents(reading)) == {"B", "New", "Same", "Undeclared"}
 
     @pytest.mark.parametrize(
-        "command",
-        ["check FILE", "plan FILE", "export", "apply --yes FILE", "apply --yes --json FILE"],
-    )
-    @pytest.mark.parametrize(
-        "redirected",
+        ("command", "error"),
         [
-            (">/dev/full", "error: {}No space left on device\n"),
-            (">&-", "error: the standard output is closed\n"),
-            ("<&- >/dev/full 2>&-", ""),
+            ("check FILE >/dev/full", FULL),
+            ("plan FILE >/dev/full", FULL),
+            ("export >/dev/full", FULL),
+            ("apply --yes FILE >/dev/full", FULL),
+            ("apply --yes --json FILE >/dev/full", FULL),
+            ("check FILE >&-", CLOSED),
+            ("apply --yes FILE >&-", CLOSED),
+            ("apply --yes --json FILE <&- >/dev/full 2>&-", ""),
         ],
+        ids=str.split("check plan export apply json check-closed apply-closed all-closed"),
     )
     def test_no_output(
         self,
@@ -303,11 +318,10 @@ class TestProcesses:
         file: str,
         account: FakeAccount,
         command: str,
-        redirected: tuple[str, str],
+        error: str,
     ) -> None:
         """Where nothing can be printed, a sentence says so, and nothing is changed."""
-        redirection, error = redirected
-        script = f'exec "$0" -m arize_roles_async {command.replace("FILE", file)} {redirection}'
+        script = f'exec "$0" -m arize_roles_async {command.replace("FILE", file)}'
         done = subprocess.run(  # noqa: S603 - the script is above
             ["/bin/sh", "-c", script, sys.executable],
             env=environment,
@@ -316,7 +330,7 @@ class TestProcesses:
             text=True,
             timeout=PATIENCE,
         )
-        assert (done.returncode, done.stderr) == (2, error.format(UNWRITTEN.replace("32", "28")))
+        assert (done.returncode, done.stderr) == (2, error)
         assert changes(account) == []
 
 

@@ -1,5 +1,7 @@
 """The commands of `python -m arize_roles_fake`."""
 
+import asyncio
+import io
 import json
 import re
 import signal
@@ -8,8 +10,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +23,13 @@ from arize_roles_fake.__main__ import main
 from arize_roles_fake._server import demo as _demo
 from arize_roles_fake._service import store as _store
 from tests.support.clients import PREDEFINED
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, await_true
 
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
 
 
 @contextmanager
-def serving(*arguments: str) -> Generator[tuple[str, "subprocess.Popen[str]"]]:
+def serving_process(*arguments: str) -> Generator[tuple[str, "subprocess.Popen[str]"]]:
     """Runs `serve` as a process until the block ends, and hands out what it printed."""
     with subprocess.Popen(  # noqa: S603 - this interpreter
         (*COMMAND, "serve", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -36,6 +39,36 @@ def serving(*arguments: str) -> Generator[tuple[str, "subprocess.Popen[str]"]]:
             yield process.stdout.readline().strip(), process
         finally:
             process.terminate()
+
+
+@contextmanager
+def serving(*arguments: str) -> Generator[tuple[str, io.StringIO]]:
+    """Runs `serve` in a thread until the block ends, and hands out its URL and standard error.
+
+    A signal reaches only the main thread, so the block's end takes its place.
+    """
+    output, errors = io.StringIO(), io.StringIO()
+    stops: list[Callable[[], object]] = []
+
+    def stop_with_block(stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        stops.append(lambda: loop.call_soon_threadsafe(stop.set))
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(output),
+        redirect_stderr(errors),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        patch.setattr("arize_roles_fake.__main__._stop_on_signals", stop_with_block)
+        status = pool.submit(main, ["serve", *arguments])
+        await_true(lambda: status.done() or "\n" in output.getvalue(), "the URL of `serve`")
+        try:
+            yield output.getvalue().strip(), errors
+        finally:
+            for stop in stops:
+                stop()
+        assert status.result(PATIENCE) == 0
 
 
 def ask(
@@ -57,7 +90,7 @@ class TestServeProcess:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_url(self, number: signal.Signals) -> None:
         """`serve` prints its URL once ready, and ends cleanly."""
-        with serving() as (url, process):
+        with serving_process() as (url, process):
             assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == PREDEFINED
             process.send_signal(number)
             output, errors = process.communicate(timeout=PATIENCE)
@@ -178,11 +211,10 @@ class TestServe:
 
     def test_key_of_any_characters(self) -> None:
         """A shell that takes the exports has the key as it is."""
-        with serving("--api-key", "a$b;c'd") as (_, process):
-            process.send_signal(signal.SIGTERM)
-            _, exports = process.communicate(timeout=PATIENCE)
+        with serving("--api-key", "a$b;c'd") as (_, exports):
+            pass
         shown = subprocess.run(  # noqa: S602 - what was printed is what is tested
-            f'{exports}printf %s "$ARIZE_API_KEY"',
+            f'{exports.getvalue()}printf %s "$ARIZE_API_KEY"',
             shell=True,
             capture_output=True,
             text=True,
@@ -212,20 +244,15 @@ class TestServe:
         path = tmp_path / "account.json"
         FakeAccount(assumptions=Assumptions(paging="by-offset", unknown_id=400)).dump(path)
         saved = tmp_path / "saved.json"
-        with serving(
-            *("--account", str(path), "--save", str(saved), "--assume", "unknown_id=404")
-        ) as (_, process):
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=PATIENCE)
+        with serving(*("--account", str(path), "--save", str(saved), "--assume", "unknown_id=404")):
+            pass
         assert FakeAccount.load(saved).assumptions == Assumptions(paging="by-offset")
 
     def test_save(self, tmp_path: Path) -> None:
         """The account is written on exit, as it is then, and can be served again."""
         path = tmp_path / "account.json"
-        with serving("--save", str(path), "--assume", "paging=by-offset") as (url, process):
+        with serving("--save", str(path), "--assume", "paging=by-offset") as (url, _):
             ask(url, "fake-api-key", body=b'{"name": "A", "permissions": ["ROLE_READ"]}')
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=PATIENCE)
         account = FakeAccount.load(path)
         assert (account.api_key, len(account.roles)) == ("fake-api-key", 8)
         account.assert_roles({"A": {"ROLE_READ"}})
@@ -259,9 +286,8 @@ class TestServe:
     )
     def test_beyond_loopback(self, arguments: tuple[str, ...], warned: bool) -> None:  # noqa: FBT001
         """Where others can reach it, the key that everybody knows is worth a warning."""
-        with serving("--host", "0.0.0.0", *arguments) as (_, process):  # noqa: S104
-            process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=PATIENCE)
+        with serving("--host", "0.0.0.0", *arguments) as (_, printed):  # noqa: S104
+            errors = printed.getvalue()
         warning = (
             "warning: other machines can reach 0.0.0.0, and everybody knows the key fake-api-key; "
             "give another with --api-key-file\n"

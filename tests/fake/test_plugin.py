@@ -169,8 +169,8 @@ class TestRunners:
         ).assert_outcomes(passed=1)
 
     def test_xdist(self, run: Run) -> None:
-        """The fixtures work under pytest-xdist."""
-        run(
+        """The fixtures work under pytest-xdist, and the report crosses to its controller."""
+        result = run(
             """
         import pytest
 
@@ -178,9 +178,14 @@ class TestRunners:
         def test_own_server(number, roles_server):
             roles_server.account.add_role("A")
             assert len(roles_server.account.roles) == 8
+
+        def test_fails(fake_account):
+            assert False
         """,
-            "-n2",
-        ).assert_outcomes(passed=4)
+            *("-n1", "-p", "no:schemathesis"),  # whose import takes seconds, once more
+        )
+        result.assert_outcomes(passed=4, failed=1)
+        result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
 
 
 class TestIsolation:
@@ -527,11 +532,6 @@ class TestReport:
         result.assert_outcomes(errors=1)
         result.stdout.fnmatch_lines("*RuntimeError: not today")
         result.stdout.no_fnmatch_line("*Calls of the fake*")
-
-    def test_under_xdist(self, run: Run) -> None:
-        """The report crosses to the controller of xdist."""
-        result = run("def test_it(fake_account): assert False", "-n1")
-        result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
 
 
 CALLS_LIST = "asyncio.run(FakeRolesClient(fake_account).list().all())"

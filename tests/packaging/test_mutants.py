@@ -16,8 +16,12 @@ FILE = "arize_roles_async/small.py"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Return the folder of a project with one module and one test."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a project with one module and one test.
+
+    Its test needs no plugin of pytest's, and some take seconds to import.
+    """
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     files = {
         "arize_roles_async/__init__.py": "",
         FILE: SOURCE,
@@ -71,13 +75,16 @@ class TestDrawn:
         assert first == second
         assert sorted(mutant.line for mutant in first) == [2, 5]
 
-    def test_judged(self, project: Path) -> None:
+    def test_judged(self, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
         """A mutant of a tested line is caught, one of another line survives."""
         tested = Mutant(FILE, "core/NumberReplacer", 0, 2)
         unused = Mutant(FILE, "core/NumberReplacer", 2, 5)
 
-        assert judge_all(project, [tested]) == 0
-        assert judge_all(project, [unused]) == 1
+        assert judge_all(project, [tested, unused]) == 1
+
+        said = capfd.readouterr().out
+        assert f"caught    {tested}  1 failed in " in said
+        assert f"SURVIVES  {unused}  1 passed in " in said
 
     def test_time(self, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
         """Mutants that are left when the time is over are not judged."""
