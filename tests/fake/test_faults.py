@@ -37,9 +37,8 @@ from arize_roles_async import (
     UnprocessableEntityError,
     ValidationError,
 )
-from arize_roles_async._calls.call import Call, Operation
+from arize_roles_async._calls.call import Operation
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, mock_arize, serve
-from arize_roles_fake._client import AccountTransport, _AccountTimeLimit  # pyright: ignore[reportPrivateUsage]
 from arize_roles_fake._testing.faults import Breakage, When, parse_fault
 from tests.support.clients import (
     ONCE,
@@ -484,12 +483,6 @@ class TestErrorClass:
             assert account.handle(rename).status == 200
             with pytest.raises(RoleRenamedError):
                 await update
-
-    def test_nothing_to_catch(self) -> None:
-        """The account knows how long an answer takes, so no limit cancels anything."""
-        call = Call("get", Timeouts(), RetryPolicy(), 0.0)
-        transport = AccountTransport(FakeAccount())
-        assert not _AccountTimeLimit(call, transport).caught_read_timeout()
 
     def test_every_class(self) -> None:
         """Each error class can be scripted by itself, or `fail` says how a test gets it."""
