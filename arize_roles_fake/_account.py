@@ -1,4 +1,4 @@
-"""`FakeAccount`: what a test sets up, breaks and looks at in place of the service."""
+"""`FakeAccount`: the account that a test sets up, breaks and inspects in place of the service."""
 
 import functools
 import itertools
@@ -58,7 +58,7 @@ from arize_roles_fake._testing.faults import (
 from arize_roles_fake._testing.make_role import check_values, reject_string
 
 DEFAULT_API_KEY: Final = "fake-api-key"
-"""The key of `python -m arize_roles_fake serve`; other accounts have one of their own."""
+"""The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
 
 _MISSING: Final = "expected, but missing"
 _EXTRA: Final = "not expected"
@@ -68,28 +68,28 @@ _RESOURCE: Final = "(?s:(Space|Project):.+)"
 accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
 """Every account in memory, in the order of creation, for the report of a failed test."""
 _newest: "deque[FakeAccount]" = deque(maxlen=8)
-"""Keeps the newest in memory for it, since the test may hold them no longer when it fails."""
+"""The newest accounts, kept in memory for that report after the test has dropped them."""
 _numbers: Final = itertools.count()
 
 
 class SuspiciousPermissionWarning(UserWarning):
-    """A permission that a test seeded is unknown and one letter off a known one."""
+    """Warns of a seeded permission that is unknown and one letter off a known one."""
 
-    # A report shows the name that users import, for their `filterwarnings`.
+    # pytest then shows the name that users import and put into `filterwarnings`.
     __module__ = "arize_roles_fake"
 
 
 class Reply(Response, frozen=True, kw_only=True):
-    """An answer of the account, and how it reaches the caller."""
+    """An answer of the account, with the ways in which a test disturbs it."""
 
     delay: float = 0.0
-    """Seconds until it is sent."""
+    """Seconds until the answer is sent."""
     broken: Breakage | None = None
-    """How it breaks on the way; None if it arrives whole."""
+    """The way in which the answer breaks off; None if it arrives whole."""
     real_time: bool = False
-    """Whether `delay` is in real seconds, also in process."""
+    """True if `delay` is in real seconds in process, too."""
     blocked: Blocked | None = None
-    """What keeps it until a test releases it."""
+    """The block that keeps the call open until a test releases it."""
 
 
 @attrs.frozen
@@ -103,19 +103,19 @@ class Snapshot:
 class FakeAccount:
     """An Arize account in memory, which answers requests with `handle`.
 
-    Everything that the service decides by its own state is decided here: unique names, unknown
-    IDs, predefined roles, bindings, what an API key may do, cursors. Thread-safe; one account can
-    stand behind any number of in-process clients and HTTP servers at once.
+    The account decides everything that the service decides by its state: unique names, unknown
+    IDs, predefined roles, bindings, grants of API keys, cursors. It is thread-safe, and can stand
+    behind any number of in-process clients and HTTP servers at once.
 
     Args:
-        assumptions: What the service does where its reference is silent.
-        api_key: Its first API key; one that no other account has unless given.
-        clock: Returns the time, timezone-aware; the system's clock unless given.
-        predefined: Whether it has the predefined roles. Their names, and Annotator's description
-            and permissions, are the documentation's; the other permissions are the fake's own.
-        max_custom_roles: How many custom roles the account's plan allows; None is any number.
-        keep_calls: How many calls the log keeps; older ones drop out.
-        keep_bytes: How many bytes of requests the log keeps; older ones drop out.
+        assumptions: The behaviour of the service where its reference is silent.
+        api_key: The account's first API key; by default one that no other account has.
+        clock: Returns the time, timezone-aware; the system's clock by default.
+        predefined: Add the predefined roles. Their names, and Annotator's description and
+            permissions, are the documentation's; the other permissions are the fake's own.
+        max_custom_roles: Limit on custom roles in the account's plan; None is no limit.
+        keep_calls: Limit on the calls in the log; the oldest drop out.
+        keep_bytes: Limit on the bytes of requests in the log; the oldest drop out.
 
     Raises:
         ValueError: No header can carry the key.
@@ -175,7 +175,7 @@ class FakeAccount:
         try:
             return f"<FakeAccount of {len(self._store)} roles, asked {len(self._log)} times>"
         except AttributeError:
-            return "<FakeAccount>"  # Its arguments were refused, and a traceback may show it.
+            return "<FakeAccount>"  # Its arguments were invalid, and a traceback may show it.
 
     @property
     def _store(self) -> RoleStore:
@@ -183,12 +183,12 @@ class FakeAccount:
 
     @property
     def assumptions(self) -> Assumptions:
-        """What the service does where its reference is silent."""
+        """The behaviour of the service where its reference is silent."""
         return self._service.assumptions
 
     @property
     def max_custom_roles(self) -> int | None:
-        """How many custom roles the account's plan allows; None is any number."""
+        """The limit on custom roles in the account's plan; None is no limit."""
         with self._lock:
             return self._service.max_custom_roles
 
@@ -200,9 +200,9 @@ class FakeAccount:
             self._service.max_custom_roles = count
 
     def reset(self) -> None:
-        """Make the account as it was when it was made or loaded, without the time that was added.
+        """Return the account to its state when it was made or loaded, without time added since.
 
-        It goes on by its clock: predefined roles are then as old as the reset.
+        Its clock goes on, so predefined roles are as old as the reset.
         """
         with self._lock:
             self._set_up()
@@ -218,7 +218,7 @@ class FakeAccount:
         """Let time pass for the account, without waiting.
 
         Raises:
-            ValueError: `seconds` is below 0, as time does not go back, or leads past the year 9999.
+            ValueError: `seconds` is below 0, or leads past the year 9999.
         """
         if not 0.0 <= seconds < math.inf:
             raise ValueError(f"seconds must be 0 or more, not {seconds}: time does not go back")
@@ -231,7 +231,7 @@ class FakeAccount:
                 self._ahead = before
                 raise ValueError(f"no time is {seconds:g} s after the account's") from error
 
-    # The roles, as a test sets them up and looks at them
+    # Roles
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -259,15 +259,15 @@ class FakeAccount:
         """Add a role, in any state that the service could be in.
 
         Args:
-            name: Its name, which must not be taken; no other rule is checked.
-            permissions: Any identifiers; none unless given. From then on the account knows those
-                that this version of the library does not, and accepts them in an update. One that
-                is a letter off a known one leads to a `SuspiciousPermissionWarning`.
-            description: Its description; an empty one counts as none.
-            is_predefined: Whether it is the system's own; custom unless given.
-            id: Its ID; the account's next one unless given.
-            created_at: When it was created, timezone-aware; now unless given.
-            updated_at: When it last changed; `created_at` unless given.
+            name: The name, which must be free; no other rule is checked.
+            permissions: Any identifiers; none by default. The account accepts those that are newer
+                than this version of the library in later calls, too. One that is a letter off a
+                known one leads to a `SuspiciousPermissionWarning`.
+            description: The description; an empty one counts as none.
+            is_predefined: True makes it one of the system's own roles; custom by default.
+            id: The ID; the account's next one by default.
+            created_at: Time of creation, timezone-aware; now by default.
+            updated_at: Time of the last change; `created_at` by default.
 
         Raises:
             ValueError: The name or ID is taken or cannot be sent, or a timestamp is naive.
@@ -316,16 +316,16 @@ class FakeAccount:
 
         Args:
             role: The role, its ID or its name.
-            user: Who gets it: an ID, an email address, or any other text.
-            resource: On which space or project, such as `Space:1` or `Project:1`.
+            user: The user: an ID, an email address, or any other text.
+            resource: The space or project, such as `Space:1` or `Project:1`.
 
         Returns:
             The binding, as `bindings` returns it.
 
         Raises:
             LookupError: There is no such role.
-            ValueError: The user already has a role there, this one or another; or the resource is
-                neither a space nor a project.
+            ValueError: The user already has a role on the resource, or the resource is neither a
+                space nor a project.
         """
         if not (isinstance(cast("object", resource), str) and re.fullmatch(_RESOURCE, resource)):
             raise ValueError(
@@ -346,8 +346,8 @@ class FakeAccount:
 
         Args:
             role: The role, its ID or its name.
-            user: Who has it.
-            resource: On which space or project.
+            user: The user who has it.
+            resource: The space or project.
 
         Raises:
             LookupError: There is no such role, or no such binding of it.
@@ -383,11 +383,11 @@ class FakeAccount:
             return Snapshot(self._store.copy(), self._service.extra_permissions)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take roles and bindings back to a snapshot; keys, faults, the log and the time stay."""
+        """Restore roles and bindings from a snapshot; keys, faults, the log and the time stay."""
         with self._lock:
             self._service.store = snapshot.store.copy()
             self._service.extra_permissions = snapshot.extra_permissions
-            # The keys stay, so what they grant stays known.
+            # The keys stay, so the permissions that they grant stay known.
             granted = {p for key in self._keys.values() for p in key.grants or ()}
             self._service.extra_permissions |= {p for p in granted if not known_permission(p)}
 
@@ -396,19 +396,19 @@ class FakeAccount:
     def dump(self, path: str | Path | None = None) -> str:
         """Return the account as JSON text, and write it to `path` where one is given.
 
-        The format is an object with these members and no others, all but `roles` optional:
+        The format is an object with these members and no others; only `roles` is required:
 
         - `roles`: a list of roles as the service writes them, newest first, each with its
           `bindings`, a list of objects with `user` and `resource`; only `name` is needed, and the
           other fields default as in `add_role`.
-        - `now`: the account's time; loading it makes the account go on from there.
+        - `now`: the account's time; a loaded account goes on from there.
         - `max_custom_roles`: an integer, or null.
         - `assumptions`: an object of those that differ from their defaults.
         - `keys`: an object of API keys, each with a list of granted permissions, or null for all;
           the first is the account's `api_key`.
-        - `extra_permissions`: permissions that the account knows and the library does not.
-        - `kept_names`: names of deleted roles that cannot be given again.
-        - `roles_created`: how many roles there have been, from which the next ID is made.
+        - `extra_permissions`: permissions of the account that are newer than the library.
+        - `kept_names`: names of deleted roles that no role can have again.
+        - `roles_created`: the number of roles so far, from which the next ID is made.
         """
         with self._lock:
             created = self._store.created
@@ -427,7 +427,7 @@ class FakeAccount:
             )
         text = account_file.encode(data)
         if path is not None:
-            # As bytes, since a file of text would have other newlines on Windows.
+            # As bytes: text files have other newlines on Windows.
             Path(path).write_bytes(f"{text}\n".encode())
         return text
 
@@ -452,8 +452,8 @@ class FakeAccount:
 
         Args:
             source: The path of a file, or the JSON text itself (which begins with a brace).
-            clock: As for a new account. An account with a `now` goes on from there.
-            assumptions: As for a new account; those of the file unless given.
+            clock: As for a new account. An account with a `now` goes on from that time.
+            assumptions: As for a new account; the file's by default.
 
         Raises:
             ValueError: The text is not in the format; the message says where.
@@ -492,11 +492,11 @@ class FakeAccount:
             for key, grants in data.keys.items():
                 self.add_key(key, grants=grants)
 
-    # What callers may do
+    # API keys
 
     @property
     def api_key(self) -> str:
-        """The first key of the account, which clients of the fake use unless told otherwise.
+        """The first key of the account, which clients of the fake use by default.
 
         Raises:
             LookupError: The account has no key left.
@@ -508,17 +508,17 @@ class FakeAccount:
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """Every API key that the account knows."""
+        """Every API key of the account."""
         with self._lock:
             return tuple(self._keys)
 
     def add_key(self, key: str, *, grants: Iterable[AnyPermission | str] | None = None) -> None:
-        """Add an API key, or change what it grants.
+        """Add an API key, or change its grants.
 
         Args:
             key: The key.
-            grants: What it may do; None is everything. Without `ROLE_READ`, list and get are a
-                403, and the answers to create and update have no permissions; without
+            grants: Permissions of the key; None is all of them. Without `ROLE_READ`, list and get
+                are a 403, and the answers to create and update have no permissions; without
                 `ROLE_CREATE`, `ROLE_UPDATE` or `ROLE_DELETE`, that call is a 403.
 
         Raises:
@@ -542,7 +542,7 @@ class FakeAccount:
         return held
 
     def remove_key(self, key: str) -> None:
-        """Remove an API key, which then gets 401.
+        """Remove an API key: requests with it get 401 from then on.
 
         Raises:
             KeyError: There is no such key.
@@ -555,7 +555,7 @@ class FakeAccount:
             del self._keys[secret.reveal()]
             self._removed_keys.add(secret.reveal())
 
-    # What goes wrong
+    # Failures, latency, limits
 
     def fail(
         self,
@@ -577,41 +577,42 @@ class FakeAccount:
 
         - `fail("create", ServerError)`: the next `create` raises it. Every attempt of that call
           fails, until the client gives up.
-        - `fail("create", 503)`: one answer is a 503. A client that tries again gets over it and
-          raises nothing, unless `every_attempt=True`.
+        - `fail("create", 503)`: one answer is a 503. A client that retries raises nothing, unless
+          `every_attempt=True`.
+        - `fail("any", 503, times=None)`: an outage, until `clear_faults`.
 
         If several faults are due, the first of them strikes. An update or delete by a role's name
         looks the role up first, with a list or get that counts as a call of its own. A `get` by a
-        name is often a list, too: in process a fault on `get` strikes it, and over HTTP, where the
-        account sees requests alone, only a fault on `list` does.
+        name is often a list, too. In process a fault on `get` strikes that list. Over HTTP the
+        account sees only requests, so only a fault on `list` strikes it.
 
-        A change that raises `RolesConnectionError` or `RolesTimeoutError` has not happened: in
-        process no connection is made then. Over HTTP the connection is there before the server
-        knows the call, so it drops or stays silent: a read raises the same class, and a change
+        A change that raises `RolesConnectionError` or `RolesTimeoutError` was not made: in process
+        the connection fails. Over HTTP the server learns the call only after the connection is
+        made, so the connection drops or stays silent: a read raises the same class, and a change
         raises an `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses connections.
 
         Args:
-            operation: Which calls it strikes; `any` is all five.
+            operation: The method that fails; `any` is all five.
             failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or
-                how an attempt fails without a status: `lost` (the connection drops), `truncated`
-                (the answer breaks off in its body), `malformed` (its body is not JSON), `silent`
-                (none comes until the caller's limit), `refused` (no connection is made) or
-                `unreachable` (making one takes longer than the caller's limit).
-            times: How many requests it strikes, or with `every_attempt` how many calls; None is
-                every one.
-            after: How many matching calls it lets pass first, however they end.
-            every_attempt: Whether it strikes every attempt of a call, which a header of the client
-                counts. Unless given, it does so if `failure` is an error class.
-            when: `before` the account does what it was asked, or `after` it did.
-            role: Strikes only calls about the role with this name or ID; for `create`, the name
-                that the call gives.
-            retry_after: On a 429 or 503, the header: seconds, or a date as text.
+                a failure without a status: `lost` (the connection drops), `truncated` (the answer
+                breaks off in its body), `malformed` (its body is not JSON), `silent` (no answer
+                comes until the caller's limit), `refused` (the connection is refused) or
+                `unreachable` (connecting takes longer than the caller's limit).
+            times: Number of requests that fail, or with `every_attempt` of calls; None is every
+                one.
+            after: Number of matching calls that pass first, however they end.
+            every_attempt: Fail every attempt of a call, which a header of the client counts; by
+                default if `failure` is an error class.
+            when: `before` the account does the work of the call, or `after`.
+            role: Only calls about the role with this name or ID fail; for `create`, the name that
+                the call gives.
+            retry_after: The header on a 429 or 503: seconds, or a date as text.
             detail: The detail of the problem document.
             page: A body in place of the service's problem document, as a gateway or proxy answers:
                 text or bytes, `text/html` unless `headers` say otherwise.
-            headers: More headers of the answer, but for those that frame the message, such as
-                `Content-Length`.
-            members: On a 403, more members of the problem document: the plan's `entitlement`,
+            headers: Further headers of the answer. Those that frame the message, such as
+                `Content-Length`, are refused.
+            members: Further members of the problem document of a 403: the plan's `entitlement`,
                 `limit`, `current_count` and `required_plan`, and `instance`.
 
         Returns:
@@ -619,7 +620,7 @@ class FakeAccount:
 
         Raises:
             ValueError: The arguments contradict one another, or the fault could never strike. For
-                an error class that no answer leads to, the message says how a test gets it.
+                an error class that no answer leads to, the message says how a test causes it.
         """
         __tracebackhide__ = True
         fault = make_fault(
@@ -664,18 +665,18 @@ class FakeAccount:
         role: str | None = None,
         real_time: bool = False,
     ) -> None:
-        """Make answers take a while: in process on the account's clock, over HTTP for real.
+        """Delay answers: in process on the account's clock, over HTTP in real time.
 
         If several latencies match a call, the one that was set last counts.
 
         Args:
-            seconds: How long; with `up_to`, at least.
-            up_to: Draws each latency evenly between the two.
-            seed: Draws the same ones in every run.
-            operation: Which calls take so long; `any` is all five.
-            role: Only calls about the role with this name or ID take so long.
-            real_time: Whether they take real seconds in process, too, so that the deadlines of the
-                application pass, such as `asyncio.timeout`.
+            seconds: The latency; with `up_to`, the shortest.
+            up_to: The longest; each latency is drawn evenly between the two.
+            seed: Makes every run draw the same ones.
+            operation: The method that is delayed; `any` is all five.
+            role: Only calls about the role with this name or ID are delayed.
+            real_time: Take real seconds in process, too, so that the application's own deadlines
+                pass, such as `asyncio.timeout`.
 
         Raises:
             ValueError: `seconds` is below 0 or above `up_to`, or no call can match.
@@ -690,7 +691,7 @@ class FakeAccount:
     def block(
         self, operation: Operation | Literal["any"] = "any", *, role: str | None = None
     ) -> Generator[Blocked]:
-        """Keep calls open in the block: the account does its work, and the answer waits.
+        """Keep calls open while the block runs: the account does its work, and the answer waits.
 
         ```python
         with account.block("list") as blocked:
@@ -699,16 +700,16 @@ class FakeAccount:
             task.cancel()
         ```
 
-        For tests of shutdown, cancellation and concurrency. No time of the account passes for such
-        a call, so in process none of the client's limits ends it; over HTTP its limits do.
+        For tests of shutdown, cancellation and concurrency. The account's time stands still for
+        such a call, so the client's limits end it only over HTTP.
 
         Args:
-            operation: Which calls; `any` is all five.
-            role: Only calls about the role with this name or ID.
+            operation: The method whose calls stay open; `any` is all five.
+            role: Only calls about the role with this name or ID stay open.
 
         Yields:
-            The calls: `reached` waits for one, and `release` lets them go on, as they do at the end
-            of the block.
+            The calls: `reached` waits for one, and `release` lets them go on, as does the end of
+            the block.
 
         Raises:
             ValueError: No call can match.
@@ -728,23 +729,21 @@ class FakeAccount:
         """Answer calls that come too fast with 429 and a `Retry-After`, on the account's clock.
 
         Args:
-            per_second: How many calls a second go through in the long run.
-            burst: How many at once.
+            per_second: Calls a second that pass in the long run.
+            burst: Calls that pass at once.
 
         Raises:
-            ValueError: A rate of 0 or less, or a burst below 1.
+            ValueError: The rate is 0 or less, or the burst is below 1.
         """
         bucket = TokenBucket(per_second, burst)
         with self._lock:
             self._bucket = bucket
 
     def shorten_pages(self, *sizes: int) -> None:
-        """Shorten the next pages of lists: each holds at most so many roles, and more follow.
-
-        The service may do so; a page may even be empty while more roles follow.
+        """Shorten the next pages of lists, although more roles follow, as the service may.
 
         Args:
-            sizes: The most that each of the next pages holds, in order; 0 makes an empty page.
+            sizes: Limits on the roles of each of the next pages, in order; 0 makes an empty page.
 
         Raises:
             ValueError: A size is below 0.
@@ -754,17 +753,17 @@ class FakeAccount:
         with self._lock:
             self._service.page_sizes.extend(sizes)
 
-    # The log of its calls
+    # The log of calls
 
     @property
     def calls(self) -> tuple[LoggedCall, ...]:
-        """Every call so far, oldest first, as far as the log keeps them."""
+        """Every call that the log keeps, oldest first."""
         with self._lock:
             return self._log.calls()
 
     @property
     def calls_in_all(self) -> int:
-        """How many calls there have been, including those that the log no longer keeps."""
+        """The number of calls so far, including those that dropped out of the log."""
         with self._lock:
             return self._log.total
 
@@ -772,8 +771,8 @@ class FakeAccount:
         """Return the calls of one operation, oldest first.
 
         Args:
-            operation: Which one.
-            role: Only those about the role with this name or ID.
+            operation: The operation.
+            role: Return only calls about the role with this name or ID.
 
         Raises:
             ValueError: There is no such operation.
@@ -800,7 +799,7 @@ class FakeAccount:
 
         Raises:
             AssertionError: The account differs; the message names each role and permission that
-                does.
+                is missing or not expected.
             TypeError: The permissions of a role are one string.
         """
         __tracebackhide__ = True
@@ -869,7 +868,7 @@ class FakeAccount:
             return reply
 
     def _grants(self, key: Secret[str], request: Request) -> Key | None:
-        """Return what a key may do; None if it is not known."""
+        """Return the grants of a key; None for a key that the account does not have."""
         held = self._keys.get(key.reveal())
         is_any = isinstance(request, CallRequest) and request.any_key
         if held is None and is_any and key.reveal() not in self._removed_keys:
@@ -877,13 +876,13 @@ class FakeAccount:
         return held
 
     def _refusal(self, key: Secret[str], request: Request) -> Response | None:
-        """Return the answer to a request that is refused before anything else, or None."""
+        """Return the answer to a request that is refused unread, or None."""
         if self._grants(key, request) is None:
-            detail = "the API key is not known" if key.reveal() else "the API key is missing"
+            detail = "the API key is unknown" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"})
         wait = self._bucket.wait(self.now()) if self._bucket is not None else None
         if wait:
-            # The clock has a resolution of a microsecond, so less than that is rounding.
+            # The clock's resolution is a microsecond; less than that is rounding.
             seconds = str(math.ceil(round(wait, 6)))
             return problem_response(429, "too many requests", {"Retry-After": seconds})
         return None
@@ -918,7 +917,7 @@ class FakeAccount:
         return None if role is None else role.name
 
 
-@functools.lru_cache  # Since it takes longer than most of an answer.
+@functools.lru_cache  # Formatting takes longer than most of an answer.
 def _http_date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
@@ -938,7 +937,7 @@ def _check_count(name: str, count: object) -> None:
 
 
 def _writable(moment: datetime) -> datetime:
-    """Return a moment with a fixed offset of whole minutes, as RFC 3339 has no others."""
+    """Return a moment with an offset of whole minutes, the only ones of RFC 3339."""
     offset = moment.utcoffset() or timedelta()
     return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
 
@@ -961,7 +960,7 @@ def _warn_of_misspelled(permissions: Iterable[str]) -> None:
 
 
 def _is_one_edit_apart(one: str, other: str) -> bool:
-    """Whether a letter is missing, too many, wrong, or swapped with the next."""
+    """Return whether two texts differ by one letter more, one less, one other, or two swapped."""
     while one and other and one[0] == other[0]:
         one, other = one[1:], other[1:]
     while one and other and one[-1] == other[-1]:

@@ -1,4 +1,4 @@
-"""The fake client: the same methods as the real one, over an account instead of a socket."""
+"""The fake client: the methods of the real one over an account in memory."""
 
 import math
 from collections.abc import Awaitable, Callable, Generator
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from arize_roles_fake._testing.loops import Loop
 
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
-_FOREVER: Final = 3e9
-"""Seconds, about a century. A longer wait never ends: a float can be longer than any date."""
+_MAX_WAIT: Final = 3e9
+"""Seconds. Longer waits sleep forever, because datetime cannot hold their end."""
 
 
 class FakeRolesClient(BaseRolesClient):
@@ -46,24 +46,24 @@ class FakeRolesClient(BaseRolesClient):
         role = await roles.create(name="AI Engineer", permissions=[Permission.PROJECT_READ])
     ```
 
-    Time is the account's: waits between attempts and scripted latency make it pass without
+    Time is the account's: waits between attempts and scripted latency pass on its clock without
     waiting, and count against the limits as they would for the real client. So does the grace of
     `aclose`, unless a call waits in real time; then its seconds are real.
 
     Args:
-        account: The account behind it; a fresh one of its own unless given.
-        api_key: The key that it sends, or a function that returns it, as `AiohttpRolesClient` takes
-            it; the account's first key unless given. While a function runs, no time passes for the
-            account: it has what is left of the call's time in real seconds.
-        timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
-            silence are then the default ones. `Timeouts` sets every limit.
-        retry: How often a call is tried; as `RetryPolicy()` says unless given.
-        max_concurrency: Requests under way at once; further calls wait in a queue, in the
-            order in which they began.
+        account: The account behind the client; a fresh one by default.
+        api_key: The key to send, or a function that returns it, as `AiohttpRolesClient` takes it;
+            the account's first key by default. The account's time stands still while a function
+            runs, which has the rest of the call's time in real seconds.
+        timeout: Seconds for a whole call; None is no limit. Either way the limits on connecting and
+            on silence keep their defaults. `Timeouts` sets every limit.
+        retry: The attempts of a call; `RetryPolicy()` by default.
+        max_concurrency: Limit on the requests under way at once; further calls wait in a queue, in
+            the order in which they began.
 
     Raises:
-        ConfigurationError: An argument is not of its type, no header can carry the key, or the
-            account has none left.
+        ConfigurationError: An argument has the wrong type, no header can carry the key, or the
+            account has no key left.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class FakeRolesClient(BaseRolesClient):
         super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
 
     def __repr__(self) -> str:
-        # Until it is set up there is no account, and a traceback may show it.
+        # A traceback may show a client that has no account yet.
         return f"FakeRolesClient({vars(self).get('account')!r})"
 
 
@@ -96,14 +96,12 @@ class AccountTransport(Transport):
     def __init__(self, account: Clock) -> None:
         self._clock = account
         self._closed = False
-        """Whether new calls are refused; those under way may have a grace."""
+        """True if new calls are refused; those under way may have a grace."""
         self._loop: Loop | None = None
         self._calls: set[_AccountTimeLimit] = set()
         """The blocks of the calls under way."""
-        self._in_real_time = 0
-        """How many of these wait in real time."""
         self._closings: set[Wait] = set()
-        """Those who wait until no call is under way."""
+        """The waits of `aclose` for the end of the last call."""
 
     def check_open(self) -> bool:
         if self._closed:
@@ -121,8 +119,7 @@ class AccountTransport(Transport):
                 "each loop"
             )
         self._loop = loop
-        # Whatever a closed event loop left behind.
-        self._calls, self._in_real_time = set(), 0
+        self._calls = set()  # A closed event loop may have left some.
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
@@ -134,7 +131,7 @@ class AccountTransport(Transport):
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:
-            with self._real_time():
+            with _in_real_time(call):
                 await reply.blocked.keep_open()
         if reply.broken is not None or reply.delay:
             await self._deliver(reply, began, request, call)
@@ -142,20 +139,11 @@ class AccountTransport(Transport):
             raise RolesConnectionError(
                 f"{request}: a proxy refused the credentials of the client (407)", credentials=True
             )
-        # A page of the test's may hold a key, which no error may quote.
+        # A scripted page may hold a key, which no error may quote.
         return Response(status=reply.status, headers=reply.headers, body=reply.body, keys=call.keys)
 
-    @contextmanager
-    def _real_time(self) -> Generator[None]:
-        """Count a call that waits in real time."""
-        self._in_real_time += 1
-        try:
-            yield
-        finally:
-            self._in_real_time -= 1
-
     def _choose(self, call: Call) -> tuple[FakeAccount, bool]:
-        """Return the account that a call is for, and whether it takes any key."""
+        """Return the account of a call, and True if it takes any key."""
         del call  # There is only one.
         return cast("FakeAccount", self._clock), False
 
@@ -190,24 +178,24 @@ class AccountTransport(Transport):
         """Let time pass, or raise at the limit that it exceeds.
 
         Args:
-            began: When the attempt began, in seconds on the account's clock.
-            seconds: How long the answer takes.
-            limit: The limit that may be shorter than that.
-            message: What the error says then.
+            began: Start of the attempt, in seconds on the account's clock.
+            seconds: Latency of the answer.
+            limit: The limit to keep to.
+            message: The message of the error at that limit.
             call: The call.
-            sleep: Waits for real; time passes for the account alone unless given.
+            sleep: Waits in real time; by default time passes only for the account.
         """
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began)
         waited = min(seconds, bound, left)
-        if waited > _FOREVER:
+        if waited > _MAX_WAIT:
             await anyio.sleep_forever()
         moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
         if sleep is None:
             await self._waits.until(moment, self._clock)
         else:
-            with self._real_time():
+            with _in_real_time(call):
                 await sleep(waited)
             advance_to(self._clock, moment)
         if waited >= seconds:
@@ -217,15 +205,15 @@ class AccountTransport(Transport):
         raise RolesTimeoutError(message, limit=limit, seconds=bound, sent=limit == "read")
 
     async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
-        """Return the key to send; the function has what is left of the call's time in real seconds.
+        """Return the key to send; a function has the rest of the call's time in real seconds.
 
-        It may wait for what is not the account's, so no time of the account passes meanwhile.
+        The account's time stands still meanwhile, since the function may wait for something else.
         """
         if keys.fixed is not None:
             return keys.fixed
         left = call.deadline - self.now()
-        limit = anyio.move_on_after(None if left > _FOREVER else left)
-        with self._real_time(), self._waits.paused(), limit:
+        limit = anyio.move_on_after(None if left > _MAX_WAIT else left)
+        with _in_real_time(call), self._waits.paused(), limit:
             return await super().ask_key(keys, call)
         raise _TimeIsUpError
 
@@ -267,23 +255,23 @@ class AccountTransport(Transport):
     async def _wait_for_calls(self, seconds: float) -> None:
         """Wait until no call is under way, or until `seconds` are over.
 
-        These are the account's; but if a call waits in real time, they are real, too.
+        The seconds are the account's, or real ones if a call waits in real time.
         """
         wait = Wait()
         self._closings.add(wait)
         try:
-            if self._in_real_time:
+            if any(block.in_real_time for block in self._calls):
                 with anyio.move_on_after(seconds):
                     await wait.until_set()
             else:
-                end = self._clock.now() + timedelta(seconds=min(seconds, _FOREVER))
+                end = self._clock.now() + timedelta(seconds=min(seconds, _MAX_WAIT))
                 await self._waits.until(end, self._clock, wait)
         finally:
             self._closings.discard(wait)
 
 
 def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
-    """Return where a client's keys come from: the argument, else the account."""
+    """Return the source of a client's keys: the argument, or else the account."""
     if key.reveal() is not None:
         return KeySource(cast("Secret[ApiKey]", key))
     if not account.api_keys:
@@ -293,8 +281,7 @@ def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
 
 def _to_account(request: Request, call: Call, *, any_key: bool) -> CallRequest:
     """Return a request with the key and with its call, as the account takes it."""
-    assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
-    state = call.time_limit.state
+    state = _time_limit(call).state
     state.name = call.name
     return CallRequest(
         method=request.method,
@@ -306,8 +293,25 @@ def _to_account(request: Request, call: Call, *, any_key: bool) -> CallRequest:
     )
 
 
+def _time_limit(call: Call) -> "_AccountTimeLimit":
+    limit = call.time_limit
+    assert isinstance(limit, _AccountTimeLimit)  # noqa: S101 - `AccountTransport` made it
+    return limit
+
+
+@contextmanager
+def _in_real_time(call: Call) -> Generator[None]:
+    """Mark a call that waits in real time."""
+    limit = _time_limit(call)
+    limit.in_real_time = True
+    try:
+        yield
+    finally:
+        limit.in_real_time = False
+
+
 class _Event:
-    """An event on the account's clock, which passes while a call waits for it."""
+    """An event that a call waits for while time passes on the account's clock."""
 
     def __init__(self, call: Call, waits: Waits, account: Clock) -> None:
         self._deadline = call.deadline
@@ -321,7 +325,7 @@ class _Event:
     async def wait(self, seconds: float) -> bool:
         now = self._account.now()
         left = self._deadline - now.timestamp()
-        if min(seconds, left) > _FOREVER:
+        if min(seconds, left) > _MAX_WAIT:
             await self._wait.until_set()
         else:
             end = now + timedelta(seconds=min(seconds, left))
@@ -338,13 +342,14 @@ class _TimeIsUpError(Exception):
 class _AccountTimeLimit(TimeLimit):
     """A call's block on the account's clock, which passes only while calls wait for it."""
 
-    __slots__ = ("_call", "_scope", "_transport", "state")
+    __slots__ = ("_call", "_scope", "_transport", "in_real_time", "state")
 
     def __init__(self, call: Call, transport: AccountTransport) -> None:
         self._call = call
         self._transport = transport
         self._scope: anyio.CancelScope
         self.state = CallState(operation=call.operation)
+        self.in_real_time = False
 
     def __enter__(self) -> Call:
         self._call.time_limit = self

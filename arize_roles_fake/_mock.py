@@ -1,4 +1,4 @@
-"""Leads the clients of the code under test to an account, not to a socket."""
+"""`mock_arize`: sends the calls of the code under test to an account and not to a socket."""
 
 import functools
 import inspect
@@ -37,7 +37,7 @@ def mock_arize(accounts: FakeAccount | None = None) -> "MockArize[FakeAccount]":
 @overload
 def mock_arize(accounts: Mapping[str, FakeAccount]) -> "MockArize[Mapping[str, FakeAccount]]": ...
 def mock_arize(accounts: Any = None) -> "MockArize[Any]":
-    """Let every `AiohttpRolesClient` talk to an account, in process, while the block runs.
+    """Send the calls of every `AiohttpRolesClient` to an account, in process, in a block.
 
     ```python
     with mock_arize() as account:
@@ -47,26 +47,26 @@ def mock_arize(accounts: Any = None) -> "MockArize[Any]":
     ```
 
     The code under test stays as it is: its client checks its configuration and finds its key as
-    always. It needs no socket and waits for nothing, since time is the account's. Where a call goes
-    is decided when it begins: in the block to the account, whenever its client was made; outside to
-    the client's own service. In the block, `ARIZE_API_KEY` holds a key of the account. The block
-    is of the whole process, with all its threads; of several the one that was entered last counts.
+    always. It needs no socket and never waits, since time is the account's. A call that begins in
+    the block goes to the account, whenever its client was made; any other call goes to the client's
+    own service. In the block, `ARIZE_API_KEY` holds a key of the account. The block covers the
+    whole process with all its threads; of nested blocks the inner one counts.
 
-    It also decorates functions, coroutine functions and generators, such as fixtures: then the
-    block is each call.
+    As a decorator of functions, coroutine functions and generators, such as fixtures, it puts the
+    block around each call.
 
     Args:
-        accounts: The account, a fresh one unless given. It takes any key but those that
-            `FakeAccount.remove_key` removed: one that it does not know counts as its first one. Or
-            the accounts by their keys; then another key gets 401.
+        accounts: The account; a fresh one by default. Any key that it does not have counts as its
+            first one, unless `FakeAccount.remove_key` removed it. Or a mapping of accounts by their
+            keys; then any other key gets 401.
 
     Returns:
-        A context manager of the account or the accounts, and a decorator.
+        A context manager that yields `accounts`, and a decorator.
 
     Raises:
         LookupError: On entering: the account has no API key.
-        TypeError: `accounts` is something else.
-        ValueError: There is none.
+        TypeError: `accounts` is neither an account nor a mapping.
+        ValueError: `accounts` is empty.
     """
     if accounts is None or isinstance(accounts, FakeAccount):
         return MockArize(accounts)
@@ -80,7 +80,7 @@ def mock_arize(accounts: Any = None) -> "MockArize[Any]":
 
 
 class MockArize(Generic[_A]):
-    """The block that `mock_arize` returns; it may be entered again."""
+    """The block that `mock_arize` returns; it can be entered again."""
 
     def __init__(self, accounts: _A | None) -> None:
         self._accounts: Any = accounts
@@ -106,7 +106,7 @@ class MockArize(Generic[_A]):
         """Return the function with the block around each of its calls.
 
         Raises:
-            TypeError: It is a class.
+            TypeError: `function` is a class.
         """
         if inspect.isclass(function):
             raise TypeError("mock_arize decorates functions; for a class, use a fixture")
@@ -156,14 +156,14 @@ def _decorated(
 
 
 class _Scope:
-    """A block, and what it has led to its accounts."""
+    """A block that was entered, with the destinations of its calls."""
 
     def __init__(self, accounts: FakeAccount | Mapping[str, FakeAccount]) -> None:
         self._accounts = accounts
         self.key: str = (
             accounts.api_key if isinstance(accounts, FakeAccount) else next(iter(accounts))
         )
-        """The key that the environment holds meanwhile."""
+        """The key in the environment while the block runs."""
         self._unknown = FakeAccount(predefined=False)
         """Answers 401 to the keys that have no account."""
         self._shared_time: Clock = (
@@ -172,19 +172,19 @@ class _Scope:
         self._stand_ins: WeakKeyDictionary[Destination, dict[Clock, Destination]] = (
             WeakKeyDictionary()
         )
-        """By what a client has outside of the block: where its calls go instead."""
+        """The destinations in the block, by those that clients have outside of it."""
 
     def driver(self, own: Destination, keys: KeySource) -> Driver:
         """Return the driver of a call.
 
         Args:
-            own: Where its client sends calls outside of the block.
-            keys: Where its key comes from.
+            own: The destination of its client outside of the block.
+            keys: The source of its key.
         """
         if own.is_closed:
             raise ClientStateError("the client is closed")
         stand_ins = self._stand_ins.setdefault(own, {})
-        # The account of a key that a function returns is known only when the request is sent.
+        # A function returns its key, which names the account, only when the request is sent.
         clock = self._shared_time if keys.fixed is None else self.account(keys.fixed)
         if clock not in stand_ins:
             transport = _MockTransport(clock, self)
@@ -193,13 +193,13 @@ class _Scope:
         return stand_ins[clock].driver(keys)
 
     def account(self, key: Secret[str]) -> FakeAccount:
-        """Return the account that a key leads to."""
+        """Return the account of a key."""
         if isinstance(self._accounts, FakeAccount):
             return self._accounts
         return self._accounts.get(key.reveal(), self._unknown)
 
     def takes(self, account: FakeAccount) -> bool:
-        """Whether an account takes any key."""
+        """Return whether an account takes any key."""
         return account is not self._unknown
 
 
@@ -216,7 +216,7 @@ class _MockTransport(AccountTransport):
 
 
 class _SharedTime:
-    """The time of several accounts, which passes for all of them at once."""
+    """A clock of several accounts: time passes for all of them at once."""
 
     def __init__(self, accounts: list[FakeAccount]) -> None:
         self._accounts = accounts
@@ -234,7 +234,7 @@ class _SharedTime:
 
 
 class _Scopes:
-    """The blocks of the process that are open."""
+    """The open blocks of the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -257,7 +257,7 @@ class _Scopes:
             self._set_redirect()
 
     def refuse_sockets(self, refuse: Refuse | None) -> None:
-        """Outside of the blocks, call `refuse` with the host before a call leaves this machine."""
+        """Outside of blocks, call `refuse` with the host before a call leaves this machine."""
         with self._lock:
             self._refuse = refuse
             self._set_redirect()
@@ -287,4 +287,4 @@ class _Scopes:
 
 
 scopes: Final = _Scopes()
-"""What is open in this process."""
+"""The open blocks of this process."""

@@ -287,7 +287,7 @@ def _decompress(body: bytes, encoding: str) -> bytes:
 
     Raises:
         HTTPRequestEntityTooLarge: It is longer than `MAX_REQUEST` then.
-        zlib.error: The encoding is not known, or the body is not valid in it.
+        zlib.error: The encoding is unknown, or the body is not valid in it.
     """
     wbits = {"gzip": 31, "deflate": 15}.get(encoding.strip().lower())
     if wbits is None:

@@ -1,1 +1,1 @@
-"""What the service does."""
+"""The service: its rules, its store, its wire format, its open questions."""

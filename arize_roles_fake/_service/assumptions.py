@@ -1,7 +1,6 @@
 """The open questions about the service, on which Arize's reference is silent.
 
-Each has the answer that the fake gives. `FIDELITY.md`, beside this file, lists them among the rules
-that are known.
+Each has the answer that the fake gives. `FIDELITY.md` lists them among the known rules.
 """
 
 import functools
@@ -13,7 +12,7 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Assumptions:
-    """What the fake does where Arize's reference is silent; change one to test the other case.
+    """The behaviour of the fake where Arize's reference is silent; change one to test the other.
 
     ```python
     account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
@@ -27,8 +26,8 @@ class Assumptions:
     """
 
     invalid_body: Literal[400, 422] = 400
-    """The status for a body that is valid JSON and breaks a rule. What is not valid JSON, and a
-    wrong parameter of a query, are 400 in any case."""
+    """The status for a body that is valid JSON and breaks a rule. Invalid JSON, and an invalid
+    parameter of a query, are 400 in any case."""
 
     predefined_refusal: Literal[403, 400] = 403
     """The status for changing or deleting a predefined role."""
@@ -38,7 +37,7 @@ class Assumptions:
     those that differ by outer spaces too, which the service then strips (`trimmed`)."""
 
     deleted_name: Literal["free", "kept"] = "free"
-    """Whether the name of a deleted role can be given again; with `kept` that is a 409."""
+    """The state of the name of a deleted role: free for other roles, or a 409 (`kept`)."""
 
     rename_to_own_name: Literal[200, 409] = 200
     """The status for giving a role the name that it already has."""
@@ -47,9 +46,9 @@ class Assumptions:
     """The order of a list. Predefined roles are as old as the account."""
 
     paging: Literal["by-position", "by-offset"] = "by-position"
-    """What a cursor holds. By position, a walk sees each role that exists from its start to its end
-    exactly once; by offset, a role that is created or deleted meanwhile makes it skip or repeat
-    others."""
+    """The content of a cursor. By position, a walk sees each role that exists from its start to
+    its end exactly once; by offset, a role that is created or deleted meanwhile makes it skip or
+    repeat others."""
 
     unknown_id: Literal[404, 400] = 404
     """The status for the ID of no role."""
@@ -68,8 +67,8 @@ class Assumptions:
     """The status for a body whose `Content-Type` is not JSON; with `ignored`, the body is read."""
 
     duplicate_permissions: Literal["kept-once", "refused"] = "kept-once"
-    """Whether a permission that a body names twice is kept once, where it came first, or makes the
-    body invalid."""
+    """The treatment of a permission that a body names twice: kept once, where it came first, or the
+    body is invalid."""
 
     def __attrs_post_init__(self) -> None:
         flaws = [

@@ -1,6 +1,6 @@
 """The rules of the service that need the account's state.
 
-Where the reference is silent, `Assumptions` says what the service does.
+Where the reference is silent, `Assumptions` decides.
 """
 
 import base64
@@ -46,12 +46,12 @@ _ENTITLEMENT: Final = "CUSTOM_ROLES"
 
 @attrs.frozen
 class Key:
-    """What an API key may do; None grants everything."""
+    """The grants of an API key; None grants everything."""
 
     grants: frozenset[str] | None = None
 
     def may(self, permission: Permission) -> bool:
-        """Whether the key grants a permission."""
+        """Return whether the key grants a permission."""
         return self.grants is None or permission in self.grants
 
 
@@ -75,20 +75,20 @@ class Service:
 
     Args:
         now: Returns the time, timezone-aware.
-        assumptions: What the service does where the reference is silent.
+        assumptions: The behaviour of the service where the reference is silent.
     """
 
     store: RoleStore
-    """The roles; whoever makes the service sets it."""
+    """The roles; set by the maker of the service."""
 
     def __init__(self, now: Callable[[], datetime], assumptions: Assumptions) -> None:
         self.assumptions = assumptions
         self.max_custom_roles: int | None = None
-        """How many custom roles the plan allows; None is any number."""
+        """The limit on custom roles in the plan; None is no limit."""
         self.extra_permissions: frozenset[str] = frozenset()
-        """Permissions that the account knows and this version of the library does not."""
+        """Permissions of the account that are newer than this version of the library."""
         self.page_sizes: list[int] = []
-        """The most roles that each of the next pages holds, whatever its limit."""
+        """Limits on the roles of each of the next pages, besides the limit of its request."""
         self._now = now
         self._cursor_secret = secrets.token_bytes(16)
         self._empty_pages = 0

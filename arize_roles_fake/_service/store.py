@@ -41,8 +41,8 @@ def role_id(number: int) -> str:
     return base64.b64encode(f"Role:{number}:{tail}".encode()).decode()
 
 
-# The names are the documentation's, and so are Annotator's description and permissions. What the
-# others may do is not published in detail: their permissions are ours.
+# The names are the documentation's, and so are Annotator's description and permissions. The
+# permissions of the others are ours, since they are not published.
 _PREDEFINED: Final = tuple(
     (role_id(number), name, description, permissions)
     for number, (name, description, permissions) in enumerate(
@@ -73,7 +73,7 @@ _PREDEFINED: Final = tuple(
 
 
 def predefined_roles(now: datetime) -> list[Role]:
-    """Return the roles that every account has unless a test leaves them out, oldest first."""
+    """Return the roles that every account has by default, oldest first."""
     return [
         Role(
             id=role_id,
@@ -95,9 +95,9 @@ class Binding:
     role_id: str
     """The ID of the role."""
     user: str
-    """Who has it: an ID, an email address, or any other text."""
+    """The user: an ID, an email address, or any other text."""
     resource: str
-    """On which space or project, such as `Space:1`."""
+    """The space or project, such as `Space:1`."""
 
 
 Position = tuple[datetime, int]
@@ -123,7 +123,7 @@ class RoleStore:
         """The bindings by user and resource, oldest first."""
         self._kept_names: dict[str, str] = {}
         self.created: int = 0
-        """How many roles were ever added, which numbers them."""
+        """The number of roles that were ever added, from which the next ID is made."""
 
     def __len__(self) -> int:
         return len(self._roles)
@@ -138,7 +138,7 @@ class RoleStore:
         return None if role_id is None else self._roles[role_id]
 
     def count(self, *, is_predefined: bool) -> int:
-        """Return how many roles there are of one kind."""
+        """Return the number of roles of one kind."""
         return len(self._sorted[is_predefined])
 
     def iter_after(
@@ -185,7 +185,7 @@ class RoleStore:
 
     @property
     def kept_names(self) -> tuple[str, ...]:
-        """The names that no new role may have although no role has them."""
+        """The names of deleted roles that no new role may have."""
         return tuple(self._kept_names.values())
 
     def keep_name(self, name: str) -> None:
@@ -193,7 +193,7 @@ class RoleStore:
         self._kept_names[self._fold(name)] = name
 
     def is_kept(self, name: str) -> bool:
-        """Whether no new role may have a name although no role has it."""
+        """Return whether a name is one of `kept_names`."""
         return self._fold(name) in self._kept_names
 
     # Bindings

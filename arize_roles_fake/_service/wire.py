@@ -60,14 +60,14 @@ def decode_body(
     *,
     duplicates: bool,
 ) -> _B:
-    """Return what a body asks for: a role to create, or changes to one.
+    """Decode the body of a request: a role to create, or changes to one.
 
     Args:
-        model: Which of the two.
-        body: What was sent.
-        extra_permissions: Identifiers that the service knows and this version of the library does
-            not.
-        duplicates: Whether a permission may be named twice.
+        model: The type of the request.
+        body: The bytes of the body.
+        extra_permissions: Identifiers of the service that are newer than this version of the
+            library.
+        duplicates: Accept a permission that is named twice.
 
     Raises:
         InvalidBodyError: The body breaks a rule; it names each.

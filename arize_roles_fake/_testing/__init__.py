@@ -1,1 +1,1 @@
-"""What a test steers and sees."""
+"""The controls that a test has over an account, and the log of its calls."""

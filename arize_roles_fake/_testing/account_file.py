@@ -53,7 +53,7 @@ _RARE: Final = ("extra_permissions", "kept_names", "roles_created")
 
 
 def encode(data: AccountData) -> str:
-    """Return an account as JSON text; members that most accounts do not need are left out."""
+    """Return an account as JSON text, without rare members that are empty."""
     members: dict[str, Any] = {
         name: getattr(data, name)
         for name in data.__struct_fields__

@@ -17,14 +17,14 @@ class Blocked:
 
     @property
     def is_released(self) -> bool:
-        """Whether it keeps no call open any more."""
+        """True once the calls may go on."""
         return self._is_released
 
     async def reached(self, calls: int = 1) -> None:
-        """Wait until so many calls have been kept open since the block began.
+        """Wait until some calls have been kept open since the block began.
 
         Args:
-            calls: How many.
+            calls: The number of calls.
         """
         await self._wait(lambda: self._calls >= calls)
 

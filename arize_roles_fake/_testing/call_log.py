@@ -21,23 +21,25 @@ class LoggedCall:
     operation: str
     """`list`, `get`, `create`, `update`, `delete`; of anything else, the method and path."""
     role: str | None
-    """The name that the role of the call had then; None where there was no such role."""
+    """The name of the role at that time; None if there was no such role."""
     api_key: str = attrs.field(repr=False)
     outcome: int | Breakage
-    """The status of the answer, or how the attempt failed without one."""
+    """The status of the answer, or the way in which the attempt failed without one."""
     duration: float
-    """Seconds that the answer took, on the account's clock."""
+    """The latency of the answer, in seconds on the account's clock."""
     attempt: int
-    """Which attempt of a call it was, from 1; 1 for clients that do not say."""
+    """The number of the attempt within its call, from 1; always 1 for clients without a count."""
     at: datetime
-    """When the request came, on the account's clock."""
+    """The time of the request, on the account's clock."""
     request: Request = attrs.field(repr=False, eq=False)
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of the call: the ID, the fields of the body, the query's parameters."""
         path, _, query = self.request.target.partition("?")
-        given: dict[str, Any] = {name: _plain(name, value) for name, value in parse_qsl(query)}
+        given: dict[str, Any] = {
+            name: _query_value(name, value) for name, value in parse_qsl(query)
+        }
         if self.operation in SINGLE_ROLE_OPS:
             given["role_id"] = parse_role_id(path)
         body = parse_json(self.request.body)
@@ -60,24 +62,24 @@ class CallLog:
     """The newest calls of an account.
 
     Args:
-        max_calls: How many it keeps.
-        max_bytes: How many bytes of requests it keeps.
+        max_calls: Limit on the calls.
+        max_bytes: Limit on the bytes of their requests.
     """
 
     def __init__(self, max_calls: int, max_bytes: int) -> None:
         self._max_calls = max_calls
         self._max_bytes = max_bytes
-        # Plain tuples: most entries are never read, and making a `LoggedCall` takes longer.
+        # Plain tuples: most entries are never read, and a `LoggedCall` takes longer to make.
         self._rows: deque[tuple[Any, ...]] = deque()
         self._bytes = 0
         self.total: int = 0
-        """How many calls there have been."""
+        """The number of calls so far."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def add(self, *row: Any) -> None:  # noqa: ANN401 - the fields of a logged call, in order
-        """Add a call, and drop the oldest ones that exceed the bounds."""
+        """Add a call, and drop the oldest until the rest is within the limits."""
         request: Request = row[-1]
         size = len(request.target) + len(request.body or b"")
         for name, value in request.headers.items():
@@ -89,7 +91,7 @@ class CallLog:
             self._bytes -= self._rows.popleft()[0]
 
     def calls(self) -> tuple[LoggedCall, ...]:
-        """Return the calls that are kept, oldest first."""
+        """Return the kept calls, oldest first."""
         names = [field.name for field in attrs.fields(LoggedCall)]
         return tuple(LoggedCall(**dict(zip(names, row, strict=True))) for _, row in self._rows)
 
@@ -99,7 +101,7 @@ class CallLog:
         self._bytes = 0
 
 
-def _plain(name: str, value: str) -> object:
+def _query_value(name: str, value: str) -> object:
     if name == "limit" and value.isascii() and value.isdecimal():
         return int(value) if len(value) < 10 else value  # noqa: PLR2004 - no limit is longer
     return {"true": True, "false": False}.get(value, value) if name == "is_predefined" else value

@@ -1,4 +1,4 @@
-"""What goes wrong in an account: scripted failures, latency, a rate limit."""
+"""Scripted failures, latency and rate limits of an account."""
 
 import math
 import random
@@ -38,22 +38,23 @@ _READS: Final = frozenset(get_args(Read))
 _CHANGES: Final = frozenset(get_args(Change))
 
 Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
-"""How an attempt can fail without a status:
+"""The ways in which an attempt fails without a status:
 
 - `lost`: the connection drops and no answer comes.
 - `truncated`: the answer breaks off in its body.
 - `malformed`: the answer's body is not JSON.
 - `silent`: no answer comes, and the connection stays open until the caller's limit.
-- `refused`: no connection can be made, so nothing is sent.
-- `unreachable`: making the connection takes longer than the caller's limit, so nothing is sent.
+- `refused`: the connection is refused, so nothing is sent.
+- `unreachable`: connecting takes longer than the caller's limit, so nothing is sent.
 """
 
 When = Literal["before", "after"]
-"""Whether the account fails before it does what it was asked, or after it did."""
+"""The moment of a failure: before the account does the work of the call, or after it."""
 
 _MAX_SECONDS: Final = 10**15
 """The limit of a `Retry-After`: longer than any wait, and short enough for Python to print."""
 _MAX_FAILED: Final = 100
+"""The limit on calls that are kept for equal requests."""
 _WITHOUT_BODY: Final = frozenset({204, 205, 304})
 _FRAMING: Final = frozenset(
     {
@@ -61,7 +62,7 @@ _FRAMING: Final = frozenset(
         *("transfer-encoding", "upgrade"),
     }
 )
-"""Headers that say how the bytes of a message are to be read."""
+"""Headers that frame a message: they say how its bytes are to be read."""
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEADER_VALUE: Final = "[!-~]([ -~]*[!-~])?|"
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
@@ -73,7 +74,7 @@ _MEMBERS: Final[dict[str, type]] = {
     "current_count": int,
     "required_plan": str,
 }
-"""The members of a problem document that a test can give, with their types."""
+"""The further members of a problem document, with their types."""
 
 _FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
     **{error: status for status, error in STATUS_ERRORS.items()},
@@ -83,7 +84,7 @@ _FAILURES: Final[dict[type[RolesError], int | Breakage]] = {
     OutcomeUnknownError: "lost",
     InvalidResponseError: "malformed",
 }
-"""What makes a client raise each error class."""
+"""The failure that makes a client raise each error class."""
 
 _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
     RolesError: "it is the base of all errors; give one of its subclasses",
@@ -93,11 +94,11 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
     ClientStateError: "a client raises it once it is closed",
     MissingExtraError: "a conversion raises it if a package is not installed",
     RoleRenamedError: (
-        "an update by name raises it if another client renames the role once the call has listed "
-        "it; slow_down gives it the time to"
+        "an update by name raises it if another client renames the role between the call's list "
+        "and its update; slow_down leaves time for that"
     ),
 }
-"""How a test gets the error classes that no answer leads to."""
+"""The causes of the error classes that no answer leads to."""
 
 
 @attrs.frozen
@@ -161,7 +162,7 @@ class Fault:
     page: bytes | None
     headers: Mapping[str, str]
     fired: int = 0
-    """How many requests it made fail."""
+    """The number of requests that it made fail."""
     _struck: int = attrs.field(default=0, init=False)
 
     def __repr__(self) -> str:
@@ -178,7 +179,7 @@ class Fault:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it has struck less often than scripted; without a number, not even once."""
+        """True until it has struck as often as scripted: once if `times` is None."""
         return self._struck < (1 if self.times is None else self.times)
 
 
@@ -194,8 +195,8 @@ class ScriptedFault(Fault):
 
         Args:
             subject: The subject of the request.
-            attempt: Which attempt of its call it is, from 1. A fault of every attempt begins with
-                the first.
+            attempt: The number of the attempt, from 1. A fault of every attempt begins with the
+                first.
         """
         if not self._scope.matches(subject):
             return False
@@ -210,13 +211,13 @@ class ScriptedFault(Fault):
         """Count a request that this fault makes fail.
 
         Args:
-            again: Whether it is a later attempt of a request that counts already.
+            again: True for a later attempt of a request that counts already.
         """
         self.fired += 1
         self._struck += not again
 
     def apply(self, answer: Response | None) -> tuple[Response, Breakage | None]:
-        """Return the answer as this fault changes it, and how it breaks on the way.
+        """Return the answer as this fault changes it, and the way in which it breaks off.
 
         Args:
             answer: The account's own answer; None if the fault strikes before there is one.
@@ -243,34 +244,34 @@ class ScriptedFault(Fault):
 
 @attrs.define(eq=False)
 class CallState:
-    """What an account knows of the call that a request is part of."""
+    """The call that a request is part of, as the account knows it."""
 
     operation: str | None = None
-    """The method that was called; None over HTTP, where it is not known."""
+    """The method that was called; None over HTTP, where only requests are seen."""
     name: str | None = None
-    """The name by which the call looks for a role; None where it has an ID, and over HTTP."""
+    """The name of the role that the call looks for; None if it has an ID, and over HTTP."""
     requests: int = 0
-    """How many requests it has sent, not counting their later attempts."""
+    """The number of requests so far, without their later attempts."""
     attempt: int = 1
-    """Which attempt of a request is under way."""
+    """The number of the attempt under way, from 1."""
     fault: ScriptedFault | None = None
-    """The fault that every attempt of the request under way meets."""
+    """The fault that strikes every attempt of the request under way."""
 
     def operations(self, operation: str) -> frozenset[str]:
         """Return the operations that the request under way counts as.
 
-        The first request of a `get` by a name is often a list. Then it counts as the `get`, too.
+        The first request of a `get` by a name is often a list, which counts as a `get`, too.
         """
         is_get = self.operation == "get" and self.requests == 1
         return frozenset({operation, "get"} if is_get else {operation})
 
 
 class CallRequest(Request, frozen=True, kw_only=True):
-    """A request in process, where it is known which call it is part of."""
+    """A request in process, which names the call that it is part of."""
 
     call: CallState
     any_key: bool = False
-    """Whether a key that the account does not know counts as its first one."""
+    """True if an unknown key counts as the account's first one."""
 
 
 class Faults:
@@ -279,10 +280,10 @@ class Faults:
     def __init__(self) -> None:
         self._faults: list[ScriptedFault] = []
         self._failed: dict[object, deque[CallState]] = {}
-        """By the content of a request over HTTP: the calls in which it failed, oldest first."""
+        """The calls over HTTP that met a failure, oldest first, by the content of their request."""
 
     def add(self, fault: ScriptedFault) -> None:
-        """Add a fault, which strikes after those before it."""
+        """Add a fault; those that were added earlier strike first."""
         self._faults.append(fault)
 
     @property
@@ -293,13 +294,13 @@ class Faults:
     def call_of(self, request: Request, attempt: int) -> CallState:
         """Return the call that a request is part of.
 
-        Over HTTP a request does not say it. There a retry is taken to follow the newest equal
-        request that failed. So a fault that belongs to a call which was given up strikes no later
-        call, unless the account never saw how the first attempt of that one failed.
+        Requests over HTTP do not name their call. There a retry counts as one of the newest equal
+        request that failed. So the fault of a call that was given up strikes no later call, unless
+        the first attempt of the later one failed before it reached the account.
 
         Args:
             request: The request.
-            attempt: Which attempt of its call it is, from 1.
+            attempt: The number of the attempt, from 1.
         """
         if isinstance(request, CallRequest):
             call = request.call
@@ -316,14 +317,14 @@ class Faults:
         return call
 
     def note_failure(self, request: Request, call: CallState) -> None:
-        """Note that a request of a call failed, so that its retry can be told from others'."""
+        """Note that a request of a call failed, so that `call_of` finds the call of its retry."""
         content = _content(request)
         if not isinstance(request, CallRequest) and (call.fault or self._failed.get(content)):
             self._failed.setdefault(content, deque(maxlen=_MAX_FAILED)).append(call)
 
     def strike(self, subject: Subject, call: CallState) -> ScriptedFault | None:
         """Return the fault that makes a request of a call fail, or None."""
-        # Every fault has to count the request; the first that is due strikes.
+        # Every fault counts the request; the first that is due strikes.
         due = [each for each in self._faults if each.is_due(subject, call.attempt)]
         is_again = call.fault in self._faults
         fault = call.fault if is_again else next(iter(due), None)
@@ -359,8 +360,8 @@ def make_fault(
     """Return the fault that the arguments script.
 
     Raises:
-        ValueError: They contradict one another, or the fault could never strike. The message
-            names every reason.
+        ValueError: The arguments contradict one another, or the fault could never strike. The
+            message names every reason.
     """
     __tracebackhide__ = True
     for argument, text in (("operation", operation), ("role", role), ("detail", detail)):
@@ -389,7 +390,7 @@ def make_fault(
                 when == "after" and means in _NOT_CONNECTED,
                 (
                     f"{name} means that nothing was sent, so when must be before; "
-                    "'lost' drops the connection after the account did its work"
+                    "'lost' with when='after' drops the connection after the account did its work"
                 ),
             ),
             (
@@ -419,7 +420,7 @@ def make_fault(
             ),
             (
                 means == 407 and page is None,  # noqa: PLR2004 - as the message says
-                "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
+                "407 is the answer of a proxy, for which a client raises RolesConnectionError",
             ),
             (
                 operation == "delete" and means in _NEED_A_BODY,
@@ -464,7 +465,7 @@ def make_fault(
 
 
 def _page_flaws(page: object, failure: object, *, has_problem: bool) -> Iterator[str]:
-    """Yield what is wrong with a fault's page.
+    """Yield the flaws of a fault's page.
 
     Args:
         page: The page, if there is one.
@@ -485,7 +486,7 @@ def _page_flaws(page: object, failure: object, *, has_problem: bool) -> Iterator
 
 
 def _header_flaws(headers: Mapping[object, object], *, has_retry_after: bool) -> Iterator[str]:
-    """Yield what is wrong with a fault's headers."""
+    """Yield the flaws of a fault's headers."""
     for name, value in headers.items():
         if not (isinstance(name, str) and re.fullmatch(_HEADER_NAME, name)):
             yield f"headers must have names that HTTP allows, not {quoted(name)}"
@@ -508,7 +509,7 @@ def _is_count(number: object, *, least: int) -> bool:
 
 
 def _is_status(status: object, page: object) -> bool:
-    """Whether it is a status that a fault may have: of a failure, or any with a page."""
+    """Return whether a fault may have a status: that of a failure, or with a page any."""
     first = 400 if page is None else 200
     return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
 
@@ -525,7 +526,7 @@ def _not_a_failure(failure: object) -> str:
 
 
 def parse_fault(text: str) -> dict[str, Any]:
-    """Return the arguments of `FakeAccount.fail` that a line of text stands for.
+    """Parse a line of text into arguments of `FakeAccount.fail`.
 
     Args:
         text: `OPERATION:FAILURE`, where the failure may be the name of an error class; then any of
@@ -562,7 +563,7 @@ def parse_fault(text: str) -> dict[str, Any]:
 
 
 class Latency:
-    """How long some answers take: fixed, or drawn evenly between two bounds."""
+    """The latency of some answers: fixed, or drawn evenly between two bounds."""
 
     def __init__(self, seconds: float, up_to: float | None, seed: int, *, real_time: bool) -> None:
         high = seconds if up_to is None else up_to
@@ -574,17 +575,17 @@ class Latency:
         self._high = high
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self.real_time: bool = real_time
-        """Whether these are real seconds, also in process."""
+        """True for real seconds in process, too."""
 
     def draw(self) -> float:
-        """Return how long the next answer takes, in seconds."""
+        """Return the latency of the next answer, in seconds."""
         return self._random.uniform(self._low, self._high)
 
 
 class TokenBucket:
     """A rate limit: a number of calls a second, and a burst at once.
 
-    It keeps the moment at which the bucket is full again, so that rounding does not add up.
+    The bucket keeps the moment at which it is full again, so that rounding errors do not add up.
     """
 
     def __init__(self, per_second: float, burst: int) -> None:
@@ -602,7 +603,7 @@ class TokenBucket:
         seconds = (now - self._began).total_seconds()
         full_at = max(self._full_at, seconds) + self._refill
         lacking = full_at - seconds - self._capacity
-        # The clock has a resolution of a microsecond, so less than that is rounding.
+        # The clock's resolution is a microsecond; less than that is rounding.
         if lacking > 1e-6:  # noqa: PLR2004
             return lacking
         self._full_at = full_at

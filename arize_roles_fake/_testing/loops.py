@@ -36,7 +36,7 @@ def running_loop() -> "Loop":
 
 
 def is_open(loop: "Loop") -> bool:
-    """Whether an event loop can still run tasks."""
+    """Return whether an event loop can still run tasks."""
     import asyncio
 
     if isinstance(loop, asyncio.AbstractEventLoop):
@@ -69,7 +69,7 @@ class Alarm:
         )
 
     def ring(self) -> None:
-        """Wake the task; one whose event loop has ended needs it no more."""
+        """Wake the task, unless its event loop has ended."""
         with suppress(RuntimeError):
             self._soon(self._event.set)
 

@@ -22,7 +22,7 @@ def make_role(
     created_at: datetime = _CREATED,
     updated_at: datetime | None = None,
 ) -> Role:
-    """Return a role as a client returns it, for code under test that takes one.
+    """Return a role like those that clients return, for code under test that takes one.
 
     ```python
     role = make_role(name="AI Engineer")
@@ -32,16 +32,16 @@ def make_role(
     The same arguments make equal roles. `FakeAccount.add_role` puts one into an account.
 
     Args:
-        name: Its name.
+        name: The name.
         permissions: Any identifiers; None for a role whose permissions were withheld.
-        description: Its description.
-        is_predefined: Whether it is the system's own.
-        id: Its ID; made from the name unless given.
-        created_at: When it was created, timezone-aware.
-        updated_at: When it last changed; `created_at` unless given.
+        description: The description.
+        is_predefined: True makes it one of the system's own roles.
+        id: The ID; made from the name by default.
+        created_at: Time of creation, timezone-aware.
+        updated_at: Time of the last change; `created_at` by default.
 
     Raises:
-        ValueError: A text cannot be sent, or a timestamp is naive.
+        ValueError: A text contains surrogates, or a timestamp is naive.
         TypeError: `permissions` is one string.
     """
     held = None

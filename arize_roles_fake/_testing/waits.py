@@ -1,4 +1,4 @@
-"""Waits on an account's clock: waits that are under way together pass together."""
+"""Waits on an account's clock: waits of several tasks at once pass together."""
 
 import threading
 from bisect import insort
@@ -12,15 +12,15 @@ from weakref import WeakKeyDictionary
 import anyio
 from anyio.lowlevel import checkpoint
 
-_QUIET: Final = 10
-"""Steps of the event loop in which no call begins or asks the account and no wait ends; after them,
-no task has work to do."""
-_MOST_STEPS: Final = 1000
-"""Steps after which time passes anyway: code may call again and again without a wait."""
+_QUIET_STEPS: Final = 10
+"""Steps of the event loop without an event (a call that begins, a request, a wait that ends) after
+which every task counts as waiting."""
+_MAX_STEPS: Final = 1000
+"""Steps after which time passes in any case, since code may call without end and never wait."""
 
 
 class Clock(Protocol):
-    """What the waits need of an account."""
+    """An account, as its waits use it."""
 
     def now(self) -> datetime:
         """Return the account's time, timezone-aware."""
@@ -31,7 +31,7 @@ class Clock(Protocol):
 
     @property
     def calls_in_all(self) -> int:
-        """How many calls there have been."""
+        """The number of calls so far."""
         ...
 
 
@@ -47,24 +47,24 @@ def advance_to(account: Clock, moment: datetime) -> None:
 class Waits:
     """The waits of one event loop on one account's clock.
 
-    Time passes only when no task has work to do, and then to the end of the wait that ends
-    first. So everything happens in the order of its time, as it does on a real clock.
+    Time passes only while every task waits, and then to the end of the wait that ends first. So
+    everything happens in the order of its time, as on a real clock.
     """
 
     def __init__(self) -> None:
         self._queue: list[Wait] = []
         self._events = 0
-        """How often a call began or a wait ended."""
+        """The number of calls that began and of waits that ended."""
         self._pauses = 0
-        """How many calls wait for what is not the account's."""
+        """The number of calls that wait for something outside the account."""
 
     def note_call(self) -> None:
-        """Note that a call begins, so that no time passes in its first steps."""
+        """Count a call that begins: time stands still during its first steps."""
         self._events += 1
 
     @contextmanager
     def paused(self) -> Generator[None]:
-        """Let no time pass for the account in a block, in which a call waits for something else."""
+        """Stop the account's time while a call waits for something outside the account."""
         self._pauses += 1
         try:
             yield
@@ -72,10 +72,10 @@ class Waits:
             self._pauses -= 1
             self._events += 1
             if self._queue:
-                self._queue[0].look()
+                self._queue[0].wake()
 
     async def until(self, moment: datetime, account: Clock, wait: "Wait | None" = None) -> None:
-        """Let time pass for the account until `moment`, timezone-aware, or until `wait` is set."""
+        """Wait for `moment` or until `wait` is set, while time passes for the account."""
         wait = wait or Wait()
         wait.end = moment
         insort(self._queue, wait, key=attrgetter("end"))
@@ -83,69 +83,69 @@ class Waits:
             await checkpoint()
             while account.now() < moment and not wait.is_set:
                 if self._queue[0] is not wait or self._pauses:
-                    await wait.until_it_may_be_over()
+                    await wait.until_woken()
                 elif await self._is_quiet(wait, account):
                     advance_to(account, moment)
-                    self._wake(moment)
+                    self._wake_due(moment)
         finally:
             self._queue.remove(wait)
             self._events += 1
             if self._queue:
-                self._queue[0].look()
+                self._queue[0].wake()
 
     async def _is_quiet(self, first: "Wait", account: Clock) -> bool:
-        """Let other tasks work, and tell whether this wait is still the first to end."""
+        """Let other tasks run, and return whether this wait is still the first to end."""
         steps = quiet = 0
-        # Calls that wait for their turn go on one after the other, each for a few steps.
-        most = _MOST_STEPS + _QUIET * (len(self._queue) - 1)
+        # Calls in the queue go on one after the other, each for a few steps.
+        most = _MAX_STEPS + _QUIET_STEPS * (len(self._queue) - 1)
         seen = account.calls_in_all, self._events
-        while quiet < _QUIET and steps < most and self._is_next(first):
+        while quiet < _QUIET_STEPS and steps < most and self._is_first(first):
             await checkpoint()
             steps += 1
             now = account.calls_in_all, self._events
             quiet = quiet + 1 if now == seen else 0
             seen = now
-        return self._is_next(first)
+        return self._is_first(first)
 
-    def _is_next(self, wait: "Wait") -> bool:
+    def _is_first(self, wait: "Wait") -> bool:
         return self._queue[0] is wait and not (wait.is_set or self._pauses)
 
-    def _wake(self, moment: datetime) -> None:
-        """Wake all whose wait is over."""
+    def _wake_due(self, moment: datetime) -> None:
+        """Wake every task whose wait ends by `moment`."""
         for wait in self._queue:
             if wait.end > moment:
                 break
-            wait.look()
+            wait.wake()
 
 
 class Wait:
-    """One task's wait, which another may end by setting it."""
+    """The wait of one task, which another task may end."""
 
-    __slots__ = ("_news", "end", "is_set")
+    __slots__ = ("_woken", "end", "is_set")
 
     def __init__(self) -> None:
         self.end: datetime
         self.is_set = False
-        self._news = anyio.Event()
+        self._woken = anyio.Event()
 
     def set(self) -> None:
         """End the wait."""
         self.is_set = True
-        self.look()
+        self.wake()
 
-    def look(self) -> None:
-        """Have the task look whether its wait is over."""
-        self._news.set()
+    def wake(self) -> None:
+        """Wake the task, which checks whether its wait is over."""
+        self._woken.set()
 
-    async def until_it_may_be_over(self) -> None:
-        """Wait for `look`."""
-        self._news = anyio.Event()
-        await self._news.wait()
+    async def until_woken(self) -> None:
+        """Wait for `wake`."""
+        self._woken = anyio.Event()
+        await self._woken.wait()
 
     async def until_set(self) -> None:
-        """Wait for `set`, however long that takes."""
+        """Wait for `set`, without a limit."""
         while not self.is_set:
-            await self.until_it_may_be_over()
+            await self.until_woken()
 
 
 _waits: Final[WeakKeyDictionary[object, "WeakKeyDictionary[Clock, Waits]"]] = WeakKeyDictionary()

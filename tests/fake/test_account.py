@@ -536,7 +536,7 @@ class TestKeys:
         account = account_at_noon()
         async with connect(account) as roles:
             account.remove_key("fake-api-key")
-            with pytest.raises(AuthenticationError, match="the API key is not known"):
+            with pytest.raises(AuthenticationError, match="the API key is unknown"):
                 await roles.list()
 
     def test_no_keys(self) -> None:

@@ -1023,7 +1023,7 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("get", 407),
-        "407 is the answer of a proxy; RolesConnectionError is what a client makes of it",
+        "407 is the answer of a proxy, for which a client raises RolesConnectionError",
     ),
     (lambda a: a.fail("list", 409, limit=3), "only a 403 has plan members, not 409"),
     (lambda a: a.fail("list", 403, limits=3), "a problem document has no limits"),
@@ -1116,8 +1116,8 @@ class TestRefused:
             (
                 "RoleRenamedError",
                 (
-                    "an update by name raises it if another client renames the role once the call "
-                    "has listed it; slow_down gives it the time to"
+                    "an update by name raises it if another client renames the role between the "
+                    "call's list and its update; slow_down leaves time for that"
                 ),
             ),
         ],
@@ -1135,7 +1135,7 @@ class TestRefused:
             FakeAccount().fail("create", failure, when="after")
         assert str(caught.value).endswith(
             " means that nothing was sent, so when must be before; "
-            "'lost' drops the connection after the account did its work"
+            "'lost' with when='after' drops the connection after the account did its work"
         )
 
     @pytest.mark.parametrize("operation", ["create", "update", "delete"])

@@ -121,7 +121,7 @@ class TestDetails:
 
     @pytest.mark.parametrize(
         ("authorization", "detail"),
-        [("", "the API key is missing"), ("Bearer x", "the API key is not known")],
+        [("", "the API key is missing"), ("Bearer x", "the API key is unknown")],
     )
     def test_key(self, authorization: str, detail: str) -> None:
         """A caller that is not known."""
