@@ -341,8 +341,8 @@ class TestBackpressure:
     """Many calls at once."""
 
     @pytest.mark.asyncio
-    async def test_ten_thousand(self) -> None:
-        """10,000 calls at once all finish, over as many connections as allowed."""
+    async def test_thousands(self) -> None:
+        """2,000 calls at once all finish, over as many connections as allowed."""
         async with (
             busy() as server,
             AiohttpRolesClient(
@@ -353,9 +353,9 @@ class TestBackpressure:
             async def one(number: int) -> int:
                 return len(await roles.list(cursor=str(number)))
 
-            results = await asyncio.gather(*(one(number) for number in range(10_000)))
+            results = await asyncio.gather(*(one(number) for number in range(2_000)))
 
-            assert results == [0] * 10_000
+            assert results == [0] * 2_000
             assert server.most == 20
 
     @pytest.mark.asyncio

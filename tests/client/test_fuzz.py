@@ -9,12 +9,12 @@ from tests.tools.mutated_answers import LOOPS, run, run_planted
 
 def test_responses() -> None:
     """Any response ends in a valid model or in one of our errors."""
-    fuzz_wire(250)
+    fuzz_wire(100)
 
 
 def test_sockets() -> None:
     """Any bytes on a socket end in a valid model or in one of our errors."""
-    fuzz_socket(100)
+    fuzz_socket(60)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])

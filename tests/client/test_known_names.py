@@ -492,4 +492,4 @@ async def run(call: Callable[[], Awaitable[T]]) -> T:
 
 
 TestTruth = Truth.TestCase
-TestTruth.settings = settings(max_examples=40, stateful_step_count=30)
+TestTruth.settings = settings(max_examples=20, stateful_step_count=25)

@@ -116,7 +116,6 @@ class TestNearest:
 
 
 STATUS: dict[str, object] = {
-    "status": 0,
     "problem": None,
     "from_service": False,
     "method": "",
@@ -139,7 +138,7 @@ ALONE: dict[str, dict[str, object]] = {
         "request_id": None,
     },
     "MissingExtraError": {},
-    "NotFoundError": STATUS,
+    "NotFoundError": {**STATUS, "name": None, "closest": ()},
     "OutcomeUnknownError": {"operation": "", "attempts": 1, "request_id": None},
     "RateLimitError": STATUS,
     "RoleRenamedError": {"name": "", "renamed_to": "", "role_id": ""},
