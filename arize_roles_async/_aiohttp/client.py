@@ -128,7 +128,6 @@ class AiohttpRolesClient(BaseRolesClient):
             unless the service's URL is plain http.
         allow_http: Whether the key may go over plain http to a host, or through a proxy, that is
             not loopback.
-        sleep: Waits between attempts; for tests of the waiting itself.
 
     Raises:
         ConfigurationError: A value is missing, malformed, of another type, or excludes another.
@@ -136,6 +135,8 @@ class AiohttpRolesClient(BaseRolesClient):
 
     _base_url = ""
     """Empty until the client is set up, since a traceback may show it before."""
+    _sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
+    """Waits between attempts; a test of the waiting replaces it in a subclass."""
 
     def __init__(
         self,
@@ -152,7 +153,6 @@ class AiohttpRolesClient(BaseRolesClient):
         ca_file: str | os.PathLike[str] | None = None,
         proxy: str | None = None,
         allow_http: bool = False,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         key, url, proxy_url, more = (
             Secret(api_key),
@@ -163,8 +163,6 @@ class AiohttpRolesClient(BaseRolesClient):
         # A traceback may show the variables of this frame.
         del api_key, base_url, proxy, headers
         check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
-        if not callable(sleep):
-            raise ConfigurationError(f"sleep must be callable, not {type(sleep).__name__}")
         check_concurrency(max_concurrency)
         config = configure(
             api_key=key,
@@ -179,7 +177,7 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        destination = Destination(AiohttpTransport(config, session, sleep), max_concurrency)
+        destination = Destination(AiohttpTransport(config, session, self._sleep), max_concurrency)
         super().__init__(destination, config.keys, Timeouts.of(timeout), RetryPolicy.of(retry))
         self._base_url = config.base_url
 

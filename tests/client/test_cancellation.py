@@ -22,6 +22,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.chaos import ChaosProxy, Point, chaos_proxy
+from tests.support.clients import sleeping
 from tests.support.event_loop import until
 from tests.support.raw_http import scripted
 
@@ -194,7 +195,7 @@ class TestCancelled:
         sleep = Backoff()
         async with (
             serve(account) as url,
-            AiohttpRolesClient(account.api_key, base_url=url, sleep=sleep) as roles,
+            sleeping(sleep)(account.api_key, base_url=url) as roles,
         ):
             await cancelled(roles.list().all(), sleep.began.is_set)
 

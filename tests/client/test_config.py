@@ -563,7 +563,6 @@ class TestTypes:
             ({"ca_file": b"/ca.pem"}, "ca_file must be a path, not bytes"),
             ({"proxy": 5}, "proxy must be a string, not int"),
             ({"allow_http": 1}, "allow_http must be True or False, not int"),
-            ({"sleep": 5}, "sleep must be callable, not int"),
         ],
     )
     def test_client(self, arguments: dict[str, Any], message: str) -> None:

@@ -27,6 +27,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._aiohttp.connections import Attempt
+from tests.support.clients import sleeping
 from tests.support.event_loop import LoopClock, until
 from tests.support.tls import Authority
 
@@ -45,9 +46,7 @@ async def no_wait(_: float) -> None:
 @asynccontextmanager
 async def client(url: str, *, lent: bool, **options: Any) -> AsyncGenerator[AiohttpRolesClient]:  # noqa: ANN401
     session = aiohttp.ClientSession() if lent else None
-    async with AiohttpRolesClient(
-        "key", base_url=url, session=session, sleep=no_wait, **options
-    ) as roles:
+    async with sleeping(no_wait)("key", base_url=url, session=session, **options) as roles:
         yield roles
     if session is not None:
         await session.close()
@@ -479,11 +478,9 @@ class TestStray:
             for _ in range(20):
                 await asyncio.sleep(0)
 
-            async with AiohttpRolesClient(
-                "key", base_url=server.url, session=session, sleep=no_wait
-            ) as roles:
+            async with sleeping(no_wait)("key", base_url=server.url, session=session) as roles:
                 with pytest.raises(
-                    RolesConnectionError, match="the server answered before it was asked"
+                    RolesConnectionError, match="the server answered before any request"
                 ) as caught:
                     await roles.with_options(retry=RetryPolicy(attempts=1)).list()
                 assert not caught.value.sent

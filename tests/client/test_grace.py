@@ -8,7 +8,6 @@ import pytest
 import trio
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     ClientStateError,
     ConfigurationError,
     OutcomeUnknownError,
@@ -16,7 +15,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import Connect, account_at_noon, both_clients, passed
+from tests.support.clients import Connect, account_at_noon, both_clients, passed, sleeping
 from tests.support.event_loop import until
 from tests.support.raw_http import scripted
 
@@ -287,7 +286,7 @@ class TestOwnCall:
 
         busy = b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n"
         async with scripted(busy, PAGE) as script:
-            roles = AiohttpRolesClient("key", base_url=script.url, sleep=close)
+            roles = sleeping(close)("key", base_url=script.url)
             async with asyncio.timeout(LONG / 2):
                 with pytest.raises(ClientStateError, match=r"^the client is closed$"):
                     await roles.list()

@@ -24,7 +24,7 @@ from arize_roles_async import (
     ServerError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.clients import Connect, account_at_noon, both_clients, sleeping
 from tests.support.documentation import examples, run
 from tests.support.raw_http import scripted
 
@@ -288,7 +288,7 @@ async def failing_once(session: aiohttp.ClientSession | None) -> AsyncGenerator[
         account.fail("list", 503)
         url = await stack.enter_async_context(serve(account))
         yield await stack.enter_async_context(
-            AiohttpRolesClient(account.api_key, base_url=url, session=session, sleep=sleep)
+            sleeping(sleep)(account.api_key, base_url=url, session=session)
         )
 
 

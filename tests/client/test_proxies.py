@@ -19,6 +19,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
+from tests.support.clients import sleeping
 from tests.support.recording_proxy import recording_proxy
 from tests.support.tls import Authority
 
@@ -38,7 +39,7 @@ async def client(*, lent: bool, **options: Any) -> AsyncGenerator[AiohttpRolesCl
         raise AssertionError("it was about to try again")
 
     session = aiohttp.ClientSession() if lent else None
-    async with AiohttpRolesClient(KEY, session=session, sleep=sleep, **options) as roles:
+    async with sleeping(sleep)(KEY, session=session, **options) as roles:
         yield roles
     if session is not None:
         await session.close()

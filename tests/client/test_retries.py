@@ -32,7 +32,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from arize_roles_fake._testing.faults import Breakage
-from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.clients import Connect, account_at_noon, both_clients, sleeping
 from tests.support.raw_http import scripted
 
 THREE = RetryPolicy(attempts=3)
@@ -423,7 +423,7 @@ class TestWaits:
 
         async with (
             scripted(too_many(*headers), OK) as script,
-            AiohttpRolesClient("key", base_url=script.url, sleep=sleep) as roles,
+            sleeping(sleep)("key", base_url=script.url) as roles,
         ):
             await roles.list()
 
@@ -442,7 +442,7 @@ class TestWaits:
 
         async with (
             scripted(too_many(header), OK) as script,
-            AiohttpRolesClient("key", base_url=script.url, sleep=sleep) as roles,
+            sleeping(sleep)("key", base_url=script.url) as roles,
         ):
             await roles.list()
 
@@ -990,7 +990,7 @@ class TestTime:
 
         async with (
             serve(account) as url,
-            AiohttpRolesClient(account.api_key, base_url=url, sleep=sleep) as roles,
+            sleeping(sleep)(account.api_key, base_url=url) as roles,
         ):
             with pytest.raises(RolesTimeoutError) as caught:
                 await create(roles.with_options(timeout=0.1))

@@ -422,14 +422,10 @@ class TestFailures:
     @pytest.mark.asyncio
     async def test_retry(self, caplog: pytest.LogCaptureFixture) -> None:
         """A retry shows no key."""
-
-        async def sleep(_: float) -> None:
-            pass
-
         echo = answer(503, ECHOES[1], f"X-Request-Id: {KEY}")
         async with (
             scripted(echo, echo) as script,
-            client(script.url, retry=RetryPolicy(attempts=2), sleep=sleep) as roles,
+            client(script.url, retry=RetryPolicy(attempts=2, backoff=0.001)) as roles,
         ):
             with pytest.raises(StatusError) as caught:
                 await roles.list()

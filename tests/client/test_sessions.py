@@ -30,6 +30,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_async._aiohttp.connections import read_body
+from tests.support.clients import sleeping
 from tests.support.raw_http import scripted
 
 pytestmark = pytest.mark.asyncio
@@ -80,7 +81,7 @@ class TestOwn:
 
         async with scripted(BUSY, PAGE) as script, aiohttp.ClientSession() as session:
             options: dict[str, Any] = {"session": session} if lent else {}
-            roles = AiohttpRolesClient("key", base_url=script.url, sleep=close, **options)
+            roles = sleeping(close)("key", base_url=script.url, **options)
             with pytest.raises(ClientStateError, match=r"^the client is closed$"):
                 await roles.list()
 

@@ -18,6 +18,7 @@ from arize_roles_async._aiohttp.client import (
     AiohttpTransport,
     _Event,  # pyright: ignore[reportPrivateUsage]
 )
+from tests.support.clients import sleeping
 from tests.support.event_loop import LoopClock
 from tests.support.raw_http import read_message
 
@@ -104,9 +105,7 @@ async def test_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with (
         serve(answer) as url,
-        AiohttpRolesClient(
-            "key", base_url=url, timeout=Timeouts(total=None, read=60.0), sleep=sleep
-        ) as roles,
+        sleeping(sleep)("key", base_url=url, timeout=Timeouts(total=None, read=60.0)) as roles,
     ):
         assert len(await roles.list()) == 0
     assert waits == [15.0]
@@ -127,8 +126,8 @@ class TestInjectedSleep:
 
         async with (
             serve(busy) as url,
-            AiohttpRolesClient(
-                "key", base_url=url, timeout=40.0, retry=RetryPolicy(attempts=9), sleep=sleep
+            sleeping(sleep)(
+                "key", base_url=url, timeout=40.0, retry=RetryPolicy(attempts=9)
             ) as roles,
         ):
             with pytest.raises(ServerError, match="503"):
@@ -142,7 +141,7 @@ class TestInjectedSleep:
         async def sleep(_: float) -> None:
             await asyncio.sleep(0)
 
-        async with AiohttpRolesClient("key", sleep=sleep) as roles:
+        async with sleeping(sleep)("key") as roles:
             transport = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
             assert isinstance(transport, AiohttpTransport)
             began = transport.now()

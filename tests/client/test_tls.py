@@ -18,6 +18,7 @@ from arize_roles_async import (
     RolesConnectionError,
     StatusError,
 )
+from tests.support.clients import sleeping
 from tests.support.raw_http import scripted
 from tests.support.tls import Authority
 
@@ -62,7 +63,7 @@ def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
     async def sleep(_: float) -> None:
         raise AssertionError("it was about to try again")
 
-    return AiohttpRolesClient(KEY, base_url=url, sleep=sleep, **options)
+    return sleeping(sleep)(KEY, base_url=url, **options)
 
 
 @pytest.fixture(autouse=True)

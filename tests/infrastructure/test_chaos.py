@@ -20,7 +20,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.chaos import ChaosProxy, Point, chaos_proxy
-from tests.support.clients import PREDEFINED
+from tests.support.clients import PREDEFINED, sleeping
 from tests.support.event_loop import LoopClock, until
 from tests.tools.chaos_table import no_wait, representatives, run
 
@@ -59,13 +59,12 @@ async def setting(retry: RetryPolicy, *, lent: bool = False) -> AsyncGenerator[S
             chaos_proxy(server.hostname or "", server.port or 0)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession()) if lent else None
-        roles = AiohttpRolesClient(
+        roles = sleeping(no_wait)(
             account.api_key,
             base_url=proxy.url,
             session=session,
             timeout=LIMITS,
             retry=retry,
-            sleep=no_wait,
         )
         yield Setting(account, proxy, await stack.enter_async_context(roles))
 

@@ -1,6 +1,6 @@
 """The two clients of a fake account, for tests that hold on both."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -65,15 +65,23 @@ async def over_http(
 
     async with (
         serve(account) as url,
-        AiohttpRolesClient(
+        sleeping(sleep)(
             api_key or account.api_key,
             base_url=url,
             retry=retry,
             max_concurrency=max_concurrency,
-            sleep=sleep,
         ) as roles,
     ):
         yield roles
+
+
+def sleeping(sleep: Callable[[float], Awaitable[object]]) -> type[AiohttpRolesClient]:
+    """Return a client that waits between attempts by calling `sleep`."""
+
+    class SleepingClient(AiohttpRolesClient):
+        _sleep = staticmethod(sleep)
+
+    return SleepingClient
 
 
 both_clients = pytest.mark.parametrize("connect", [in_process, over_http])

@@ -22,7 +22,6 @@ import aiohttp
 import attrs
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     AlphaWarning,
     ConflictError,
     InvalidResponseError,
@@ -36,6 +35,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.chaos import ChaosProxy, Point, chaos_proxy
+from tests.support.clients import sleeping
 from tests.support.event_loop import skipping_loop
 
 TOTAL: Final = 10.0
@@ -251,13 +251,12 @@ async def _run(case: Case) -> Outcome:
             wrong: list[str] = []
             async with (
                 lent_session(case.connection) as session,
-                AiohttpRolesClient(
+                sleeping(no_wait)(
                     setting.account.api_key,
                     base_url=proxy.url,
                     session=session,
                     timeout=IMPATIENT if case.point.startswith("stall") else PATIENT,
                     retry=RetryPolicy(attempts=ATTEMPTS),
-                    sleep=no_wait,
                 ) as roles,
             ):
                 await _prepare(case, proxy, roles)
