@@ -88,7 +88,7 @@ class _Run:
         self._is_changing = False
         self._is_asking = False
         self._is_ending = False
-        """Whether all that is left is to say how it ended, which no signal interrupts."""
+        """Whether only the final report remains, which no signal interrupts."""
         self._unwritten: client.RolesError | None = None
         """The failure after which nothing more is printed."""
 

@@ -1,4 +1,4 @@
-"""The client that talks to the service: sessions, sockets, and what their failures mean."""
+"""The client that talks to the service, and its transport: sessions, time and closing."""
 
 import asyncio
 import functools
@@ -64,8 +64,8 @@ class AiohttpRolesClient(BaseRolesClient):
 
     A client may be made anywhere. Its session opens with the first call, belongs to the event loop
     that runs then and ends with it; the next loop gets a new session. Two loops that are open at
-    once need two clients. What no argument says comes from the environment variables of Arize's
-    own clients, else from the defaults.
+    once need two clients. Settings not passed as arguments come from the environment variables of
+    Arize's own clients, then from defaults.
 
     The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO, with the
     fields that the guide's page `logging` lists. To trace attempts with OpenTelemetry, use its
@@ -78,7 +78,7 @@ class AiohttpRolesClient(BaseRolesClient):
     AioHttpClientInstrumentor().instrument()
     ```
 
-    This traces one session, which the client is lent:
+    This traces one session, which is passed to the client:
 
     ```python
     from opentelemetry.instrumentation.aiohttp_client import create_trace_config
@@ -94,8 +94,8 @@ class AiohttpRolesClient(BaseRolesClient):
             it; else `ARIZE_API_KEY`. A function is asked once a call, within the call's time, as
             its first request leaves the queue (for a role's name: as the call begins), and again
             after a 401 of the service's own. If it returns another key then, the call goes on with
-            that, once. Nothing is kept, so a function that takes long keeps the key itself. A
-            synchronous one must not block.
+            that, once. The client caches no key, so a slow function should. A synchronous function
+            must not block.
         base_url: Scheme, host and port of the service, and the path in front of `/v2` where a
             gateway has one, such as `https://gateway.example/arize`; else `ARIZE_BASE_URL`, else
             what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
@@ -110,14 +110,14 @@ class AiohttpRolesClient(BaseRolesClient):
             given up resets its connection, as on the client's own session. A connection that only
             others have used so far counts as new: after a failure, the next attempt may still go
             out on one.
-        timeout: Seconds for a whole call; None is no limit on it. The limits on connecting and on
-            silence are then the default ones. `Timeouts` sets every limit.
-        retry: How often a call is tried; as `RetryPolicy()` says unless given.
+        timeout: Seconds for a whole call; None is no limit. The limits on connecting and on silence
+            are then the defaults. `Timeouts` sets every limit.
+        retry: Number of attempts and waits between them; `RetryPolicy()` by default.
         max_concurrency: Requests under way at once. Further calls wait in a queue, in the
             order in which they began, and that time counts towards their limit, `timeout`.
-        headers: More headers for every request; those that the client sets are refused, but for
-            `User-Agent`. It is `arize-roles-async/VERSION aiohttp/VERSION` unless given here or by
-            the lent session.
+        headers: More headers for every request. Headers that the client sets itself are refused,
+            except `User-Agent`, which is `arize-roles-async/VERSION aiohttp/VERSION` unless given
+            here or by the lent session.
         verify: Whether the server's certificate is checked; else `ARIZE_REQUEST_VERIFY`, else
             yes.
         ca_file: Certificates of the authorities to trust, as a PEM file or a folder of them;
@@ -323,7 +323,7 @@ class AiohttpTransport(Transport):
         raise failure from cause
 
     def _interruption(self, request: Request, call: Call) -> RolesError | None:
-        """Return what interrupted an attempt; None if somebody cancelled the call."""
+        """Return the error of an interrupted attempt; None if the call was cancelled."""
         limit = deadline_of(call)
         if limit.caught_read_timeout():
             return RolesTimeoutError(
@@ -448,13 +448,13 @@ class AiohttpTransport(Transport):
 class _Clock:
     """The clock of an event loop, ahead by what an injected `sleep` skipped.
 
-    Apart from the transport, which would else be kept by a timer that looks at the clock.
+    A class of its own, so that a timer that reads the clock does not keep the transport alive.
     """
 
     def __init__(self) -> None:
         self.time: Callable[[], float] = time.monotonic
         self.skipped = 0.0
-        """Seconds that `sleep` was asked to wait and did not."""
+        """Seconds that `sleep` returned early."""
 
     def now(self) -> float:
         return self.time() + self.skipped
@@ -463,8 +463,8 @@ class _Clock:
 async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
     """Hold a session until this generator is closed.
 
-    An event loop that ends closes the generators that began in it, so that the session of a client
-    that nobody closed ends with its loop, as the loops of `asyncio.run` come and go.
+    `asyncio.run` closes the asynchronous generators of its loop at the end. So a client without
+    `aclose()` leaves no open socket behind, and can go on in the next loop.
     """
     try:
         yield

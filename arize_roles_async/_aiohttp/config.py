@@ -1,4 +1,4 @@
-"""Where to connect and how: arguments over environment over defaults.
+"""Settings of the connection: from arguments, then the environment, then defaults.
 
 The environment variables are those that Arize's own clients read.
 """
@@ -41,12 +41,12 @@ _RESERVED: Final = frozenset(
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how a client connects."""
+    """Settings of a client's connections."""
 
     base_url: str
     keys: KeySource
     headers: Secret[Mapping[str, str]]
-    """What is sent with each request, beside the key."""
+    """Headers of each request, beside the key."""
     verify: bool | None
     """None where a lent session decides."""
     ca_file: str | None
@@ -57,11 +57,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
-    """Check that an argument is what its annotation says.
+    """Check that an argument has the type of its annotation.
 
     Args:
         argument: Its name.
-        value: What was given; only its type is named, since it may be a secret.
+        value: The argument; an error names only its type, since it may be a secret.
         expected: The types that it may have.
         noun: These types in words.
 
@@ -86,7 +86,7 @@ def configure(
     allow_http: bool,
     lent_session: bool = False,
 ) -> Config:
-    """Return the configuration that the arguments and the environment make together.
+    """Return the configuration from the arguments and the environment.
 
     Args:
         api_key: As `AiohttpRolesClient` takes it, like all but the last.
@@ -124,8 +124,8 @@ def configure(
     )
 
 
-# In each frame that may raise, whatever may be secret is a `Secret`. The functions that look at the
-# value do not raise: they return what is wrong with it.
+# In each frame that may raise, whatever may be secret is a `Secret`. The functions that read the
+# value do not raise: they return its flaw.
 
 
 def _key_source(api_key: Secret[ApiKey | None]) -> KeySource:
@@ -136,7 +136,7 @@ def _key_source(api_key: Secret[ApiKey | None]) -> KeySource:
 
 
 def _base_url(base_url: Secret[str | None], region: str | None) -> tuple[Secret[str], list[str]]:
-    """Return the URL of the service, and the environment variables that it was made of."""
+    """Return the URL of the service, and the environment variables that it comes from."""
     if base_url.reveal() is not None:
         if region is not None:
             raise ConfigurationError("base_url and region cannot both be given")
@@ -211,7 +211,7 @@ def _checked_url(
 
 
 def _flaw_of_base_url(url: str) -> str | None:
-    # Before anything is parsed, since urlsplit takes away some of the characters refused here.
+    # Before parsing, since urlsplit removes some of the characters refused here.
     if not re.fullmatch("[!-~]+", url):
         return "must be printable ASCII without spaces"
     parts = _split(url)
@@ -273,7 +273,7 @@ def _is_ipv6(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
+    """Return whether a host name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

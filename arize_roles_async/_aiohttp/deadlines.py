@@ -16,7 +16,7 @@ from typing import Any, Final
 from arize_roles_async._calls.call import Call, TimeLimit
 
 _AT_ONCE: Final = 100
-"""How many limits expire before other tasks run."""
+"""Limits that expire before other tasks run."""
 
 
 class Deadlines:
@@ -24,7 +24,7 @@ class Deadlines:
 
     Args:
         loop: The event loop.
-        now: The clock that tells when a limit is due, in seconds.
+        now: The clock of the limits, in seconds.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
@@ -44,7 +44,7 @@ class Deadlines:
         self.wake_by(deadline.moment)
 
     def wake_by(self, moment: float) -> None:
-        """Look at the limits at a moment, at the latest."""
+        """Check the limits at a moment, at the latest."""
         if moment < self._due:
             self._wake_at(moment)
 
@@ -135,7 +135,7 @@ class Deadline(TimeLimit):
         # Two objects that refer to each other would be left to the garbage collector.
         del self._call.time_limit
         if self.expired and self._takes_back() and isinstance(exc, asyncio.CancelledError):
-            # Its frames help nobody, and those of ten thousand calls would take long to collect.
+            # Its frames are of no use, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
             call = self._call
@@ -161,7 +161,7 @@ class Deadline(TimeLimit):
         return self._takes_back()
 
     def is_cancelled(self, *, closed: bool) -> bool:
-        """Tell whether somebody cancelled the task, and not aiohttp a future that it waited for.
+        """Return whether the task was cancelled, and not only a future that aiohttp cancelled.
 
         Args:
             closed: Whether the session is closed, which is when aiohttp cancels futures.
@@ -176,7 +176,7 @@ class Deadline(TimeLimit):
         self.task.cancel()
 
     def _takes_back(self) -> bool:
-        """Take back its own cancellation, and tell whether nobody else asked for one."""
+        """Undo its own cancellation, and return whether there is no other."""
         return self.task.uncancel() <= self._cancelling
 
 

@@ -30,7 +30,7 @@ _CERTIFICATE_WANTED: Final = (
 
 
 class Failures:
-    """What the failures of one client's attempts mean.
+    """Failures of one client's attempts as errors of ours.
 
     Args:
         config: The client's.
@@ -48,7 +48,7 @@ class Failures:
 
         Args:
             request: The request that failed.
-            failure: What the attempt ended in.
+            failure: The exception of the attempt.
             call: The call that the attempt was part of.
             closed: Whether the session is closed.
         """
@@ -139,12 +139,12 @@ class Failures:
         )
 
     def _redacted(self, failure: BaseException, call: Call) -> str:
-        """Return what a failure says, without the call's keys and a proxy's password."""
+        """Return the text of a failure, without the call's keys and a proxy's password."""
         text = f"{type(failure).__name__}: {failure}".removesuffix(": ")
         return re.sub(_USERINFO, r"\1[password]@", redact(text, *call.keys))
 
     def redacted_cause(self, failure: BaseException, call: Call) -> BaseException:
-        """Return the failure as a cause, or only what it says if its chain shows a secret."""
+        """Return the failure as a cause, or only its text if its chain shows a secret."""
         link: BaseException | None = failure
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.

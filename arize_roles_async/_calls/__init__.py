@@ -1,1 +1,1 @@
-"""How a call runs, without sockets."""
+"""Running a call, without sockets."""

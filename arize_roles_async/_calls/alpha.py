@@ -1,4 +1,4 @@
-"""The notice that the roles methods are ALPHA: the first use of each says so once a process."""
+"""The notice that the roles methods are ALPHA, once a process for each."""
 
 import functools
 import inspect
@@ -23,7 +23,7 @@ _marked: Final[Any] = getattr(inspect, "markcoroutinefunction", _unmarked)
 
 
 def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Make the first use of a method in a process say that it is ALPHA, at the caller's line."""
+    """Warn once a process, at the caller's line, that a method is ALPHA."""
     name = f"roles.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
 
     @functools.wraps(method)

@@ -1,4 +1,4 @@
-"""Where the API key of a call comes from."""
+"""The source of the API key of a call."""
 
 import inspect
 import re
@@ -13,7 +13,7 @@ ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
 
 class KeySource:
-    """A key that stays the same, or a function that is asked for the key of each call.
+    """A fixed key, or a function that returns the key of each call.
 
     Args:
         api_key: The key or the function.
@@ -27,7 +27,7 @@ class KeySource:
     def __init__(self, api_key: Secret[ApiKey]) -> None:
         self._given = api_key
         self.fixed: Secret[str] | None = None
-        """The key, if it stays the same."""
+        """The key, if it is fixed."""
         if not callable(api_key.reveal()):
             self.fixed = _checked(
                 api_key, "api_key must be a string or a function that returns one"
@@ -73,7 +73,7 @@ def is_api_key(key: Secret[str]) -> bool:
 
 
 def _is_cancelled_alone(error: BaseException) -> bool:
-    """Return whether the function was cancelled, and the task that asks was not."""
+    """Return whether the function was cancelled, and not the task that called it."""
     # Imported here, since trio does without it.
     import asyncio
 
@@ -84,7 +84,7 @@ def _is_cancelled_alone(error: BaseException) -> bool:
 
 
 def _checked(key: Secret[object], rule: str) -> Secret[str]:
-    """Return a key that a header can carry; it is shown in no error otherwise."""
+    """Return a key that a header can carry, or raise an error that does not show it."""
     if not isinstance(key.reveal(), str):
         raise ConfigurationError(f"{rule}, not {type(key.reveal()).__name__}")
     text = cast("Secret[str]", key)

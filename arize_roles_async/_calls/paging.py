@@ -1,4 +1,4 @@
-"""What `list()` returns: await it for one page, or iterate it for every role."""
+"""The result of `list()`: awaited for one page, or iterated for every role."""
 
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -28,7 +28,7 @@ class FetchPage(Protocol):
 
 
 class RolePages:
-    """A listing, for which nothing has been sent yet.
+    """A listing that sends its requests only when it is awaited or iterated.
 
     `await roles.list()` gives one page, `async for role in roles.list()` every role, page after
     page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
@@ -119,7 +119,7 @@ def make_listing(
 
 
 class Walk:
-    """Where a walk over all pages stands; it does not fetch them.
+    """The position of a walk over all pages, without the fetching.
 
     Args:
         first: The request for the first page.
@@ -132,7 +132,7 @@ class Walk:
         self._seen = array("q")
 
     def advance(self, page: ListRolesResponse) -> None:
-        """Go on to the page after `page`, which answers `next`.
+        """Advance past `page`, the answer to `next`.
 
         Raises:
             InvalidResponseError: It gives a cursor for the second time, or none although more

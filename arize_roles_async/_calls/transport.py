@@ -1,4 +1,4 @@
-"""The abstract transport: all that the author of one has to read."""
+"""The abstract transport, and everything that its author needs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
@@ -14,10 +14,10 @@ __all__ = ["Call", "Event", "Request", "Response", "TimeLimit", "Transport"]
 
 
 class Event(Protocol):
-    """Something that the task of a call waits for until another sets it."""
+    """An event that the task of a call waits for."""
 
     def set(self) -> object:
-        """Wake the task, or let it pass."""
+        """Set it, which wakes the task."""
 
     def wait(self, seconds: float) -> Awaitable[bool]:
         """Wait until it is set, but not for longer than `seconds`, nor than the call may take.

@@ -1,1 +1,1 @@
-"""What callers hold, and the rules for it."""
+"""Values that callers hold, and the rules for them."""

@@ -1,7 +1,7 @@
 """Converts response objects to plain data and back, with errors that name the field.
 
 Kept apart because cattrs takes long to import, and most callers never need it: `_wire` decodes a
-response of the usual shape without it. It knows no model: what to convert is an argument.
+response of the usual shape without it. It imports no model: the class is an argument.
 """
 
 import functools
@@ -112,7 +112,7 @@ def _items_factory(model_tuple: Any, converter: cattrs.Converter) -> Callable[..
 
 
 def _model_factory(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:  # noqa: ANN401 - a type
-    """Return the hook for a model; cattrs' own looks for fields in what is no object, too."""
+    """Return the hook for a model; cattrs' own accepts values that are not objects."""
     structure_fields = make_dict_structure_fn(model, converter)
 
     def structure(value: object, _: object) -> object:

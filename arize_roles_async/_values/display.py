@@ -24,7 +24,7 @@ def shorten_permissions(permissions: Permissions | None) -> str:
     """Return the first few permissions and how many more there are."""
     if permissions is None:
         return "None"
-    # A permission that this version does not know may be any text.
+    # An unknown permission may be any text.
     first = [p.value if p.is_known else shorten(p.value) for p in permissions[:_MAX_NAMES]]
     return f"({_with_rest(first, len(permissions))})"
 

@@ -1,4 +1,4 @@
-"""What errors carry beside their message.
+"""Details that errors carry beside their message.
 
 Kept apart because a call that succeeds needs none of it, and attrs classes take long to define.
 """
@@ -24,7 +24,7 @@ class Violation:
 
 @attr.frozen(kw_only=True)
 class ProblemDetails:
-    """The body of a failure, a problem document (RFC 9457). A member that did not come is None."""
+    """The body of a failure, a problem document (RFC 9457). An absent member is None."""
 
     title: str | None = None
     status: int | None = None
@@ -32,15 +32,15 @@ class ProblemDetails:
     detail: str | None = None
     instance: str | None = None
     entitlement: str | None = None
-    """On a 403: what the account's plan does not hold, or not enough of."""
+    """On a 403: the entitlement that the account's plan lacks or has used up."""
     limit: int | None = None
-    """On a 403: how many the plan allows."""
+    """On a 403: the number that the plan allows."""
     current_count: int | None = None
-    """On a 403: how many there are."""
+    """On a 403: the number that exists."""
     required_plan: str | None = None
     """On a 403: the plan that would allow it, `PRO` or `ENTERPRISE`."""
     extra: Mapping[str, object] = attr.field(factory=dict[str, object], hash=False)
-    """Members that this version does not know, such as `error_code` and `request_id`."""
+    """Other members, such as `error_code` and `request_id`."""
 
 
 # Reprs and pickles show the name that users import.

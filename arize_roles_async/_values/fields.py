@@ -1,6 +1,6 @@
-"""What a response class tells about its fields.
+"""Descriptions of the fields of a response class.
 
-Kept apart because few callers ask, and an attrs class takes long to define.
+Kept apart because few callers need them, and an attrs class takes long to define.
 """
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.

@@ -64,7 +64,7 @@ def to_polars(rows: "Sequence[Row]") -> "pl.DataFrame":
 
 
 def permission_matrix(rows: "Sequence[Row]") -> "pd.DataFrame":
-    """Return which role holds which permission."""
+    """Return a table of roles by permissions, True where held."""
     pandas = _import_extra("pandas")
     held: list[frozenset[str]] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""What the service answers with: roles, and pages of them.
+"""Responses of the service: roles, and pages of them.
 
 The rule for records, in both packages: what a caller holds is a frozen attrs class; what crosses
 the wire or lives for one call (requests and what is in `_wire`) is a msgspec Struct, which is made
@@ -49,7 +49,7 @@ class _ModelFields:
 
 
 class Model:
-    """What every response object can do: convert to plain data and back, and tell its fields."""
+    """Base of every response object: converts to plain data and back, and describes its fields."""
 
     __slots__ = ()
 
@@ -60,8 +60,8 @@ class Model:
         """Return the object as JSON-ready data.
 
         Returns:
-            Strings, lists, booleans and ISO 8601 timestamps; a field that the service left out
-            stays out.
+            Strings, lists, booleans and ISO 8601 timestamps; a field that the service omitted
+            is omitted.
         """
         from arize_roles_async._values import convert as _convert
 
@@ -82,10 +82,10 @@ class Model:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the object that `to_dict()` made `data` of.
+        """Return the object that `to_dict()` converted to `data`.
 
         Args:
-            data: JSON-ready data; keys that name no field are ignored, as the service may add some.
+            data: JSON-ready data; other keys are ignored, as the service may add some.
 
         Returns:
             An object equal to the one that was converted.
@@ -100,7 +100,7 @@ class Model:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Return the object that `to_json()` made `text` of.
+        """Return the object that `to_json()` converted to `text`.
 
         Args:
             text: JSON, as text or as UTF-8 bytes.
@@ -119,7 +119,7 @@ class Model:
     def __get_pydantic_core_schema__(
         cls, source: object, handler: "GetCoreSchemaHandler"
     ) -> "CoreSchema":
-        """Return the schema that pydantic asks for; so FastAPI takes a model for an answer."""
+        """Return the schema for pydantic, so that FastAPI accepts a model as a response."""
         del source
         from arize_roles_async._values.pydantic_schema import make_schema
 
@@ -170,7 +170,7 @@ class Role(Model):
 
 @attr.frozen(kw_only=True)
 class PaginationMetadata(Model):
-    """Where a page stands in its listing."""
+    """The position of a page in its listing."""
 
     has_more: bool = attr.field(
         metadata={"type": "bool", "doc": "Whether roles follow this page."},
@@ -178,7 +178,7 @@ class PaginationMetadata(Model):
     next_cursor: str | None = attr.field(
         default=None,
         repr=_display.shorten,
-        metadata={"type": "str | None", "doc": "What asks for the next page; opaque."},
+        metadata={"type": "str | None", "doc": "The cursor of the next page; opaque."},
     )
 
 
@@ -191,7 +191,7 @@ class ListRolesResponse(Model, Sequence[Role]):
         metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
     )
     pagination: PaginationMetadata = attr.field(
-        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and how to ask."},
+        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
     )
 
     def __len__(self) -> int:
@@ -231,7 +231,7 @@ class ListRolesResponse(Model, Sequence[Role]):
 
         Raises:
             MissingExtraError: pandas is not installed.
-            ValidationError: `exclude_none` is something else.
+            ValidationError: `exclude_none` is another value.
             RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
         """
         from arize_roles_async._values import frames as _frames
@@ -255,7 +255,7 @@ class ListRolesResponse(Model, Sequence[Role]):
         return _frames.to_polars(self._rows())
 
     def permission_matrix(self) -> "pd.DataFrame":
-        """Return who holds what: True where a role has a permission. Needs the extra `pandas`.
+        """Return a table of roles by permissions, True where held. Needs the extra `pandas`.
 
         Returns:
             A frame of plain booleans. Its index, `role`, holds the names of the roles; its

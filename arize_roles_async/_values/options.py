@@ -1,4 +1,4 @@
-"""How long a call may take, and how often it is tried."""
+"""Options of a call: time limits and retries."""
 
 import random
 import sys
@@ -37,9 +37,9 @@ class Timeouts:
     """Limits on the time of a call, in seconds; None is no limit.
 
     Args:
-        total: The whole call: the wait in the queue (for a free slot among `max_concurrency`, or
-            under a rate limit), every attempt, every wait between them, and the walk that a name
-            takes. A walk over pages has it for each page.
+        total: The whole call: the wait in the queue (for `max_concurrency` or a rate limit), every
+            attempt, every wait between them, and the walk that looks up a name. In a walk over
+            pages it holds for each page.
         connect: Making one connection, name resolution and TLS included.
         read: Silence on a connection while a response is awaited.
 
@@ -67,19 +67,20 @@ class Timeouts:
 
 @attr.frozen(kw_only=True)
 class RetryPolicy:
-    """How often a call is tried, and how long it waits in between.
+    """Number of attempts of a call, and the waits between them.
 
     Failed connections, attempts that timed out, the statuses 429, 502, 503 and 504, and for reads
-    500 are tried again. The wait is the service's `Retry-After` if it gave one, and a second after
+    500 are retried. The wait is the service's `Retry-After` if it sent one, and a second after
     a 429 without one; else it is random between 0 and `backoff` doubled with each attempt
     (exponential backoff, full jitter).
 
     Args:
-        attempts: Attempts in all; 1 is no retry. With more, a 429 counts only once the service has
-            granted the client nothing for five minutes; until then the call ends by its time.
-        backoff: The most seconds of the first wait.
-        max_backoff: The most seconds of any wait.
-        max_retry_after: The most seconds of `Retry-After` that the client waits. If the service
+        attempts: Attempts in all; 1 is no retry. With more, a 429 counts as an attempt only after
+            the service has granted the client nothing for five minutes; until then only the time
+            limit ends the call.
+        backoff: Longest first wait, in seconds.
+        max_backoff: Longest wait, in seconds.
+        max_retry_after: Longest `Retry-After` that the client waits out, in seconds. If the service
             asks for more, the error is raised at once and carries the value. After a 429, every
             other call that would have to wait as long fails at once, too.
 
@@ -116,8 +117,8 @@ class RetryPolicy:
         """Return the seconds to wait before the next attempt, or None if there must be none.
 
         Args:
-            failure: What the attempt ended in.
-            attempt: Which attempt it was, from 1.
+            failure: The error of the attempt.
+            attempt: The number of the attempt, from 1.
             change: Whether the call changes the account, so that a 500 ends it.
         """
         if attempt >= self.attempts or not _may_be_retried(failure, change=change):

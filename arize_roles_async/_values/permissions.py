@@ -1,4 +1,4 @@
-"""The permissions that a role can hold, and what a value unknown to this version becomes."""
+"""Permissions that a role can hold, known to this version or not."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -179,12 +179,12 @@ class Permission(StrEnum):
 
     @property
     def resource(self) -> str:
-        """What the permission is about: `DATASET_EXAMPLE` of `DATASET_EXAMPLE_READ`."""
+        """Its resource: `DATASET_EXAMPLE` of `DATASET_EXAMPLE_READ`."""
         return self.value.rpartition("_")[0]
 
     @property
     def action(self) -> str:
-        """What it allows there: `READ` of `DATASET_EXAMPLE_READ`."""
+        """Its action on the resource: `READ` of `DATASET_EXAMPLE_READ`."""
         return self.value.rpartition("_")[2]
 
     @classmethod
@@ -235,7 +235,7 @@ class UnknownPermission(str):
     It equals its identifier, prints as it, and can be sent back in an update. The set of
     permissions grows every few weeks, so code that reads roles should expect it.
 
-    Construct one to send an identifier that this version does not know: it is not checked.
+    Construct one to send an identifier unchecked.
     """
 
     __slots__ = ()
@@ -258,17 +258,17 @@ class UnknownPermission(str):
 
     @property
     def resource(self) -> str:
-        """What the permission is about, read off the identifier as for a `Permission`."""
+        """Its resource, from the identifier as for a `Permission`."""
         return self.rpartition("_")[0]
 
     @property
     def action(self) -> str:
-        """What it allows there, read off the identifier as for a `Permission`."""
+        """Its action, from the identifier as for a `Permission`."""
         return self.rpartition("_")[2]
 
 
 AnyPermission = Permission | UnknownPermission
-"""What a role holds: permissions that this version knows, and ones that it does not."""
+"""A permission of a role: one that this version knows, or not."""
 
 MAX_PERMISSIONS: Final = 1_000
 """Permissions of one role: several times as many as exist, and few enough to convert at once."""
@@ -295,7 +295,7 @@ else:
     Permissions = Annotated[tuple[_Received, ...], msgspec.Meta(max_length=MAX_PERMISSIONS)]
 
 PermissionsArgument = Iterable[AnyPermission | str]
-"""What an argument for permissions takes: members and identifiers, in any iterable."""
+"""Type of arguments for permissions: members and identifiers, in any iterable."""
 
 # A member's name is its identifier.
 _KNOWN: Final = Permission.__members__

@@ -1,7 +1,7 @@
 """The rules of the service that need only the arguments of a call.
 
 Both sides build these objects: the client before it sends anything, the fake account from the
-JSON that arrived. Each object checks all its rules, so that one error names all that are broken.
+JSON that arrived. Each object checks all its rules, so that one error names every broken one.
 """
 
 import base64
@@ -26,10 +26,10 @@ MAX_NAME: Final = 255
 MAX_DESCRIPTION: Final = 1000
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
-_MOST_NAMED: Final = 5
-"""How many permissions a message names that are refused."""
-_LEFT_OUT: Final = object()
-"""A value that breaks no rule, as it was not given."""
+_MAX_NAMED: Final = 5
+"""Refused permissions that a message names."""
+_OMITTED: Final = object()
+"""Marks an argument that was not passed; never validated."""
 
 _ALLOWED_IN_NAME: Final = r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*"""
 
@@ -66,7 +66,7 @@ def permissions_rule(permissions: object) -> str | None:
         return "must hold at least one permission"
     each = cast("tuple[object, ...]", permissions)
     refused = [p for p in each if not (isinstance(p, Permission) or _can_be_sent(p))]
-    named = [_refused_permission(p) for p in refused[:_MOST_NAMED]]
+    named = [_refused_permission(p) for p in refused[:_MAX_NAMED]]
     if more := len(refused) - len(named):
         named.append(f"and {more} more")
     return "; ".join(named) or None
@@ -133,7 +133,7 @@ def unicode_rule(text: str) -> str | None:
 
 
 def is_role_id(text: str) -> bool:
-    """Tell an ID from a name, as Arize's clients do: strict base64 of UTF-8 with a colon in it."""
+    """Return whether a text is an ID, as Arize's clients see it: base64 of UTF-8 with a colon."""
     try:
         return ":" in base64.b64decode(text, validate=True).decode()
     except ValueError:
@@ -144,26 +144,26 @@ def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
     """Raise one `ValidationError` for every rule that its value breaks."""
     broken: list[tuple[str, str]] = []
     for field, rule, value in rules:
-        if value is not _LEFT_OUT and (message := rule(value)) is not None:
+        if value is not _OMITTED and (message := rule(value)) is not None:
             broken.append((field, message))
     if broken:
         raise validation_error(*broken)
 
 
-def _given(value: object, *left_out: object) -> object:
+def _or_omitted(value: object, *left_out: object) -> object:
     for each in left_out:
         if value is each:
-            return _LEFT_OUT
+            return _OMITTED
     return value
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
     """Return permissions as members, each once, in the order in which they first came.
 
-    What is not an iterable of permissions is returned as it is, and the rule refuses it.
+    Any other value is returned unchanged, for the rule to refuse.
     """
     given: object = permissions
-    if is_several(permissions):
+    if is_collection(permissions):
         members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
         try:
             given = tuple(dict.fromkeys(members))
@@ -172,8 +172,8 @@ def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[A
     return cast("tuple[AnyPermission, ...]", given)
 
 
-def is_several(value: object) -> TypeGuard[Iterable[object]]:
-    """Tell whether a value is an iterable, and not a text or a mapping."""
+def is_collection(value: object) -> TypeGuard[Iterable[object]]:
+    """Return whether a value is an iterable, and not a text or a mapping."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
@@ -197,7 +197,7 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
         check(
             ("name", name_rule, self.name),
             ("permissions", permissions_rule, self.permissions),
-            ("description", description_rule, _given(self.description, UNSET)),
+            ("description", description_rule, _or_omitted(self.description, UNSET)),
         )
 
 
@@ -207,7 +207,7 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: A new name.
         description: A new description; None clears it.
-        permissions: What replaces all permissions, made by `normalize_permissions`.
+        permissions: The permissions that replace all, made by `normalize_permissions`.
 
     Raises:
         ValidationError: A field breaks its rule, or nothing is given to change.
@@ -223,9 +223,9 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
                 ("name, description, permissions", "at least one must be given to change")
             )
         check(
-            ("name", name_rule, _given(self.name, UNSET)),
-            ("permissions", permissions_rule, _given(self.permissions, UNSET)),
-            ("description", description_rule, _given(self.description, UNSET, None)),
+            ("name", name_rule, _or_omitted(self.name, UNSET)),
+            ("permissions", permissions_rule, _or_omitted(self.permissions, UNSET)),
+            ("description", description_rule, _or_omitted(self.description, UNSET, None)),
         )
 
 
@@ -243,6 +243,6 @@ class ListRoles(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check(
             ("limit", limit_rule, self.limit),
-            ("cursor", id_rule, _given(self.cursor, None)),
-            ("is_predefined", filter_rule, _given(self.is_predefined, None)),
+            ("cursor", id_rule, _or_omitted(self.cursor, None)),
+            ("is_predefined", filter_rule, _or_omitted(self.is_predefined, None)),
         )

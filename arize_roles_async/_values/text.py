@@ -12,14 +12,14 @@ _MAX_COMPARED: Final = 64
 
 
 def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
-    """Return a text on one line, with nothing in it that a terminal would obey.
+    """Return a text on one line, without control characters.
 
     White space that is not a plain space becomes one; control characters, escape sequences, marks
     that reverse the direction of writing, and surrogates become `�`. A second time changes nothing.
 
     Args:
-        text: Any text, of any length; only its beginning is looked at.
-        limit: The most characters of the result; a text that is cut ends in `…`.
+        text: Any text; only its beginning is read.
+        limit: Longest result, in characters; a text that is cut ends in `…`.
     """
     begin = text if len(text) <= limit else text[: limit - 1] + "…"
     if begin.isprintable():
@@ -36,11 +36,11 @@ def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
     """Return a value's `repr`, on one line; of a longer text, that of its beginning.
 
     Args:
-        value: What was given; anything.
-        limit: The most characters of a text that are quoted; each may take up to ten.
+        value: Any value.
+        limit: Characters of a text that are quoted; each may take up to ten.
     """
     if isinstance(value, str):
-        # Cut before its repr is made, which is as long as the text; a subclass may have its own.
+        # Cut first, since the repr is as long as the text. A subclass may have its own.
         return repr(str(value) if len(value) <= limit else value[: limit - 1] + "…")
     try:
         return one_line(repr(value), 2 * limit)
@@ -49,16 +49,16 @@ def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's type, as a message tells what was given instead."""
+    """Return the name of a value's type for a message."""
     return "None" if value is None else type(value).__name__
 
 
 def nearest(text: str, known: Iterable[str]) -> str:
-    """Return the known text that is most like a given one.
+    """Return the known text that is most like another.
 
     Args:
-        text: What was given; only its beginning is compared.
-        known: What could have been meant; at least one.
+        text: The text; only its beginning is compared.
+        known: The candidates; at least one.
     """
     import difflib
 

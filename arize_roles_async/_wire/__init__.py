@@ -1,1 +1,1 @@
-"""Bytes, without I/O."""
+"""The wire format, without I/O."""

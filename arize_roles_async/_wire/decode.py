@@ -43,12 +43,12 @@ def _page_decoder() -> "msgspec.json.Decoder[ListRolesResponse]":
 
 
 def decode_role(request: Request, response: Response) -> Role:
-    """Return the role that the service answered with, or raise what the answer means."""
+    """Return the role that the service answered with, or raise `InvalidResponseError`."""
     return _decode(request, response, _role_decoder(), Role)
 
 
 def decode_page(request: Request, response: Response) -> ListRolesResponse:
-    """Return the page that the service answered with, or raise what the answer means."""
+    """Return the page that the service answered with, or raise `InvalidResponseError`."""
     return _decode(request, response, _page_decoder(), ListRolesResponse)
 
 
@@ -59,7 +59,7 @@ def _decode(
         media_type = response.header("Content-Type") or ""
         raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")
     # Counting takes half as long as decoding. A page of today's longest roles is below this bound,
-    # and what is below it holds too few values to matter.
+    # and a body below it holds too few values to matter.
     if len(response.body) <= _MAX_UNCOUNTED or not has_too_many_values(response.body):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return decoder.decode(response.body)
@@ -67,7 +67,7 @@ def _decode(
 
 
 def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
-    """Raise an error that names the field that is wrong, or return what only msgspec refuses."""
+    """Raise an error that names the wrong field, or return a value that only msgspec refuses."""
     from arize_roles_async._values import convert as _convert
 
     try:

@@ -58,7 +58,7 @@ def status_error(request: Request, response: Response) -> StatusError:
 
 
 def _id_hint(path: str) -> str:
-    """Return what may be wrong with the ID in a path: it is a name, or looks like one."""
+    """Return a hint on the ID in a path, which may be meant as a name."""
     segment = path.removeprefix(f"{ROLES_PATH}/")
     if segment == path:
         return ""
@@ -87,7 +87,7 @@ def _foreign(response: Response, problem: "ProblemDetails | None") -> str:
 
 
 def quoted_page(response: Response) -> str:
-    """Return what a page says, quoted, on one line, without the API key; empty if it is no page."""
+    """Return the text of a page, quoted, on one line, without the API key; else an empty text."""
     from arize_roles_async._wire.gateway_page import page_text
 
     text = page_text(response.body)
@@ -95,7 +95,7 @@ def quoted_page(response: Response) -> str:
 
 
 def _target(response: Response) -> str:
-    """Return where a redirect leads: scheme, host and path, since the rest may hold secrets."""
+    """Return the target of a redirect: scheme, host and path, since the rest may hold secrets."""
     location = response.header("Location") or ""
     try:
         parts = urlsplit(location)
@@ -140,7 +140,7 @@ def parse_redacted(response: Response) -> object:
     """
     data = parse_json(response.body)
     body, keys = response.body, response.keys
-    # Looking into every string takes longer than all else. Escapes could hide a key.
+    # Searching every string takes longer than all else. Escapes could hide a key.
     if not (keys and (b"\\" in body or any(key.reveal().encode() in body for key in keys))):
         return data
     try:
@@ -161,7 +161,7 @@ def _redact_strings(value: object, response: Response) -> object:
 
 
 def invalid_response(request: Request, response: Response, why: str) -> InvalidResponseError:
-    """Return the exception for an answer that is not what the reference says."""
+    """Return the exception for an answer that is not as the reference documents."""
     message = f"{request} answered {response.status}, but not as expected: "
     message += response.redacted(why)
     quoted = excerpt(response)

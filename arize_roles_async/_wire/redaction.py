@@ -36,7 +36,7 @@ def redact(text: str, *keys: Secret[str]) -> str:
     """Return a text with `[API key]` in place of each key.
 
     Args:
-        text: What an error or a log line is about to quote.
+        text: The text for an error or a log line.
         keys: The API keys that were sent.
     """
     # A key of 8 characters or more is redacted everywhere. A shorter one, such as `test`, may be
@@ -47,7 +47,7 @@ def redact(text: str, *keys: Secret[str]) -> str:
 
 
 def redacted_cause(error: BaseException, keys: Iterable[Secret[str]]) -> BaseException:
-    """Return an error as a cause, or only what it says if its chain shows one of the keys."""
+    """Return an error as a cause, or only its text if its chain shows one of the keys."""
     link: BaseException | None = error
     while link is not None:
         text = f"{link}{link!r}"

@@ -32,7 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return [("method", self.method), ("target", self.target)]
 
     def __str__(self) -> str:
-        """Return the method and the path, as a message or a log line tells them."""
+        """Return the method and the path, for a message or a log line."""
         return f"{self.method} {one_line(self.path, _MAX_PATH)}"
 
     @property
@@ -43,7 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @functools.lru_cache(maxsize=1024)  # Quoting takes longer than all else that makes a request.
 def role_path(role_id: str) -> str:
-    """Return the path of a role: the whole ID in one segment, whatever it holds."""
+    """Return the path of a role, with the whole ID in one segment."""
     # A segment of dots alone would be taken for a step up, and quote() leaves dots as they are.
     segment = quote(role_id, safe="") if role_id.strip(".") else role_id.replace(".", "%2E")
     return f"{ROLES_PATH}/{segment}"

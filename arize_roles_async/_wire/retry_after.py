@@ -9,7 +9,7 @@ from arize_roles_async._wire.response import Response
 
 
 def response_retry_after(response: Response) -> float | None:
-    """Return the seconds that an answer asks to wait; None if it does not say."""
+    """Return the seconds that an answer asks to wait; None without `Retry-After`."""
     headers = response.headers
     return retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
 
@@ -19,7 +19,7 @@ def retry_after(value: str | None, date: str | None, now: float) -> float | None
 
     Args:
         value: The header: a number of seconds, or a date.
-        date: The answer's own `Date` header, which tells what time it is for the service.
+        date: The answer's own `Date` header, the time on the service's clock.
         now: Seconds since the epoch, for an answer without one.
 
     Returns:

@@ -14,7 +14,7 @@ from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.requests import (
     description_rule,
-    is_several,
+    is_collection,
     name_rule,
     permissions_rule,
     text_rule,
@@ -56,7 +56,7 @@ def _by_name(roles: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
 
 
 def _sorted(values: object, key: Callable[[object], str]) -> object:
-    return tuple(sorted(values, key=key)) if is_several(values) else values
+    return tuple(sorted(values, key=key)) if is_collection(values) else values
 
 
 @attr.frozen(kw_only=True)

@@ -13,7 +13,7 @@ import attr
 
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.requests import is_several
+from arize_roles_async._values.requests import is_collection
 from arize_roles_async._values.text import type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_rule, quote
 
@@ -257,7 +257,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
             is a predefined role's, a permission is withheld, or not known and held by none.
     """
     _check(declaration, account)
-    if not is_several(roles):
+    if not is_collection(roles):
         raise validation_error(("roles", f"must be an iterable of roles, not {type_name(roles)}"))
     given = cast("tuple[Role, ...]", tuple(roles))
     for role in given:

@@ -320,11 +320,11 @@ class TestFields:
         """A page's fields."""
         assert fields_of(ListRolesResponse) == [
             ("roles", "tuple[Role, ...]", True, "Newest first; at most 100 in one page."),
-            ("pagination", "PaginationMetadata", True, "Whether more follow, and how to ask."),
+            ("pagination", "PaginationMetadata", True, "Whether more follow, and the cursor."),
         ]
         assert fields_of(PaginationMetadata) == [
             ("has_more", "bool", True, "Whether roles follow this page."),
-            ("next_cursor", "str | None", False, "What asks for the next page; opaque."),
+            ("next_cursor", "str | None", False, "The cursor of the next page; opaque."),
         ]
 
 
