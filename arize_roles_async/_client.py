@@ -237,17 +237,17 @@ class BaseRolesClient(RolesClient):
         call = self._begin("update")
         with call.driver.time_limit(call):
             found_id = (await self._find(call, target)).id if is_name else target
-            updated = await call.driver.send(
+            updated, request_id = await call.driver.send(
                 call,
                 update_request(found_id, changes),
-                functools.partial(_expect_id, found_id),
+                functools.partial(_expect_updated, found_id),
                 lambda failure: self._find_updated(
                     call, found_id, target if is_name else None, changes, failure
                 ),
             )
             call.driver.known(call).learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
-                renamed = _renamed(target, updated)
+                renamed = _renamed(target, updated, request_id)
                 if call.unsettled:
                     # An earlier attempt may have reached the role before it was renamed.
                     raise call.outcome_unknown(renamed) from renamed
@@ -433,7 +433,7 @@ class BaseRolesClient(RolesClient):
         name: str | None,
         changes: UpdateRole,
         failure: RolesError,
-    ) -> Role:
+    ) -> tuple[Role, None]:
         """Return the role if it is as this call requested, or raise the error of the call.
 
         Args:
@@ -451,7 +451,7 @@ class BaseRolesClient(RolesClient):
         # The account does not show whether a rename came before or after the update.
         expected = name or role.name if changes.name is UNSET else changes.name
         if _matches(role, changes) and role.name == expected:
-            return role
+            return role, None
         is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)
         if is_taken and isinstance(failure, StatusError):
             raise failure
@@ -488,6 +488,11 @@ def _expect_id(role_id: str, request: Request, response: Response) -> Role:
     if role.id != role_id and role.id.rstrip("=") != role_id.rstrip("="):
         raise invalid_response(request, response, "it is another role")
     return role
+
+
+def _expect_updated(role_id: str, request: Request, response: Response) -> tuple[Role, str | None]:
+    """Return the role and the service's ID of the request."""
+    return _expect_id(role_id, request, response), response.header("X-Request-Id")
 
 
 def _expect_name(name: str, request: Request, response: Response) -> Role:
@@ -527,11 +532,12 @@ def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:
     return is_described and set(role.permissions or ()) == set(asked.permissions)
 
 
-def _renamed(name: str, role: Role) -> RoleRenamedError:
+def _renamed(name: str, role: Role, request_id: str | None) -> RoleRenamedError:
     return RoleRenamedError(
         f"the role {quoted(name)} was renamed to {quoted(role.name)} before this answer, and the "
         f"update was made to it (ID {quoted(role.id)})",
         name=name,
         renamed_to=role.name,
         role_id=role.id,
+        request_id=request_id,
     )

@@ -333,12 +333,19 @@ class RoleRenamedError(RolesError):
     """
 
     def __init__(
-        self, message: str = "", *, name: str = "", renamed_to: str = "", role_id: str = ""
+        self,
+        message: str = "",
+        *,
+        name: str = "",
+        renamed_to: str = "",
+        role_id: str = "",
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.name = name
         self.renamed_to = renamed_to
         self.role_id = role_id
+        self.request_id = request_id
 
 
 class InvalidResponseError(RolesError):

@@ -12,6 +12,7 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     RetryPolicy,
+    RoleRenamedError,
     RolesConnectionError,
     RolesError,
 )
@@ -52,6 +53,23 @@ async def error_of(operation: str, *answers: bytes) -> RolesError:
 @pytest.mark.asyncio
 class TestRequestId:
     """`request_id`."""
+
+    async def test_renamed(self) -> None:
+        """A role that was renamed meanwhile has that of the answer to the update."""
+        role = (
+            b'{"id": "Um9sZToxOmFCY0Q=", "name": "%s", "permissions": ["ROLE_READ"], '
+            b'"is_predefined": false, "created_at": "2026-01-02T03:04:05Z", '
+            b'"updated_at": "2026-01-02T03:04:05Z"}'
+        )
+        page = b'{"roles": [' + role % b"Before" + b'], "pagination": {"has_more": false}}'
+        answers = (answer("200 OK", "req-1", page), answer("200 OK", "req-2", role % b"After"))
+        async with (
+            scripted(*answers) as script,
+            AiohttpRolesClient("key", base_url=script.url, retry=ONCE) as roles,
+        ):
+            with pytest.raises(RoleRenamedError) as caught:
+                await roles.update(role="Before", description="New")
+        assert caught.value.request_id == "req-2"
 
     @pytest.mark.parametrize("operation", ["list", "get"])
     async def test_read(self, operation: str) -> None:

@@ -141,7 +141,7 @@ ALONE: dict[str, dict[str, object]] = {
     "NotFoundError": {**STATUS, "name": None, "closest": ()},
     "OutcomeUnknownError": {"operation": "", "attempts": 1, "request_id": None},
     "RateLimitError": STATUS,
-    "RoleRenamedError": {"name": "", "renamed_to": "", "role_id": ""},
+    "RoleRenamedError": {"name": "", "renamed_to": "", "role_id": "", "request_id": None},
     "RolesConnectionError": {"sent": False, "certificate": False, "credentials": False},
     "RolesError": {},
     "RolesTimeoutError": {"limit": "total", "seconds": 0.0, "attempts": 1, "sent": False},
