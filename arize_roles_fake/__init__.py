@@ -2,7 +2,7 @@
 
 `FakeRolesClient` is a `RolesClient` like the real one, over a `FakeAccount` in memory: the same
 checks, the same retries, the same errors; no socket, no waiting, asyncio or trio. Hand it to the
-code under test, then look at the account:
+code under test, then inspect the account:
 
 ```python
 async def onboard(roles: RolesClient) -> None:
@@ -22,7 +22,7 @@ The guide is in the folder `guide` beside this file:
 - `serving.md`: the account over HTTP, for other programs and on a command line.
 - `contract.md`: the suite that a `RolesClient` of your own has to pass.
 
-`FIDELITY.md` says how far the fake is the service: each rule, and where it comes from.
+`FIDELITY.md` lists the rules of the fake, each with its source.
 """
 
 from importlib import import_module
@@ -60,8 +60,8 @@ __all__ = [
     "serve",
 ]
 
-# pytest loads the plugin in this package for everyone who has it installed, and with it this
-# module; and only the server needs aiohttp, which takes longest to import.
+# Imported on first use: pytest loads this module in every project that has the package installed,
+# and only the server needs aiohttp, which takes longest.
 _HOMES: Final = {
     "DEFAULT_API_KEY": "_account",
     "FakeAccount": "_account",

@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = _add_serve(commands)
     recorder = commands.add_parser(
         "record",
-        help="record what a service answers to a script of calls",
-        description="Record what a service answers to a script of calls. The key is "
+        help="record the answers of a service to a script of calls",
+        description="Record the answers of a service to a script of calls. The key is "
         "ARIZE_API_KEY. The script creates a few roles under names of its own, deletes them again "
         "and changes no other role.",
     )
@@ -37,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recorder.add_argument("--out", metavar="FILE", required=True, help="where to write it")
     comparison = commands.add_parser(
         "compare",
-        help="compare what a service answered with what the fake answers",
+        help="compare the answers of a service with those of the fake",
         description="Print each difference between a recording and the fake, and the assumptions "
         "with which the fake is most like the service. The exit status is 0 if there is none.",
     )
-    comparison.add_argument("file", metavar="FILE", help="what record wrote")
+    comparison.add_argument("file", metavar="FILE", help="a file that record wrote")
     _add_assume(comparison)
     chosen = parser.parse_args(arguments)
     if chosen.command == "record":
@@ -77,8 +77,8 @@ def _add_serve(
         "serve",
         help="serve an account until interrupted",
         description="Serve an account until interrupted. Prints its URL once it is ready, and on "
-        "stderr what to export. In a browser on the same machine, the URL shows the account's "
-        "roles and last calls.",
+        "stderr the variables to export. In a browser on the same machine, the URL shows the "
+        "account's roles and last calls.",
     )
     server.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     server.add_argument("--port", type=int, default=0, help="the port; 0 is any free one")
@@ -106,12 +106,12 @@ def _add_serve(
     server.add_argument(
         "--latency",
         metavar="SECONDS",
-        help="how long each answer takes, such as 0.2, or at random, such as 0.1-0.5",
+        help="the latency of each answer, such as 0.2, or at random, such as 0.1-0.5",
     )
     server.add_argument(
         "--rate",
         metavar="RATE",
-        help="how many calls a second go through, such as 20, or 20/5 for at most 5 at once; "
+        help="calls a second that pass, such as 20, or 20/5 for at most 5 at once; "
         "others are answered with 429",
     )
     server.add_argument(
@@ -137,7 +137,7 @@ def _add_assume(command: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="what the service does where its reference is silent, such as "
+        help="the behaviour of the service where its reference is silent, such as "
         "predefined_refusal=400; may be given several times",
     )
 
@@ -166,7 +166,7 @@ def _load(source: str, chosen: argparse.Namespace) -> FakeAccount:
 
 
 def _set_up(account: FakeAccount, chosen: argparse.Namespace) -> None:
-    """Set up keys, latency, rate and faults as the options say."""
+    """Set up keys, latency, rate and faults by the options."""
     if (key := _api_key(chosen)) is not None:
         for other in account.api_keys:
             account.remove_key(other)
@@ -203,7 +203,7 @@ def _rate(rate: str) -> tuple[float, int]:
 
 
 def _api_key(chosen: argparse.Namespace) -> str | None:
-    """Return the only key that callers may use, or None for those of the account."""
+    """Return the only key for callers, or None for those of the account."""
     if chosen.api_key is not None:
         return str(chosen.api_key)
     if chosen.api_key_file is not None:
@@ -225,7 +225,7 @@ def _record(base_url: str | None, out: Path) -> int:
         print(f"nothing was recorded: {error}", *notes, sep="\n", file=sys.stderr)
         return 1
     for rule in recording.skipped:
-        print(f"not asked, since an earlier answer lacked what it needs: {rule}", file=sys.stderr)
+        print(f"not asked, as an earlier answer lacked a value for it: {rule}", file=sys.stderr)
     for left in recording.left:
         print(f"may be left behind: {left}", file=sys.stderr)
     print(f"{len(recording.answers)} answers are in {out}")
@@ -253,7 +253,7 @@ def _compare(file: Path, assumptions: Assumptions) -> int:
 
 
 async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccount:
-    """Serve an account until a signal comes, and return the one that is served then."""
+    """Serve an account until a signal comes, and return the account served last."""
     from arize_roles_fake._server.control import Control
     from arize_roles_fake._server.server import serve, serve_with_control
 

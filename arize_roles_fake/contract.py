@@ -1,4 +1,4 @@
-"""The contract of `RolesClient`, as a test suite for anyone who has one.
+"""The contract of `RolesClient`, as a test suite for clients of your own.
 
 ```python
 class TestMyClient(RolesContract):
@@ -12,13 +12,13 @@ class TestMyClient(RolesContract):
 
 pytest then runs every test below on it, with or without an async plugin. pytest makes an instance
 of the class for each test, so all clients of a test share an account that lives on the instance.
-The account may already hold roles: the tests make their own, under names that nobody else has, and
-delete them again. Everything asserted comes from the service's REST reference or from the promises
-of `RolesClient`; each test's docstring names the rule.
+The account may already hold roles: the tests make their own, under random names, and delete them
+again. Everything asserted comes from the service's REST reference or from the promises of
+`RolesClient`; each test's docstring names the rule.
 
-Not every suite can offer what some rules need: other keys (`other_key`), a plan
-that is used up (`plan_used_up`), a rate limit (`rate_limited`) and bound roles (`bound`). A suite
-that does not define such a method skips the tests that need it, and the report names them.
+Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
+(`plan_used_up`), a rate limit (`rate_limited`) and bound roles (`bound`). A suite without such a
+method skips the tests that need it, and the report names them.
 
 Where the reference is silent, a test expects what the suite's `assumptions` say.
 
@@ -81,32 +81,32 @@ from arize_roles_async._values.errors import STATUS_ERRORS
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake.pytest_plugin import NOT_ASKED
 
-# IDs that no role has: text with a colon in strict base64 ("Role:0:none"), and texts that are
-# none, which would leave the roles' path if they were not one segment of it.
+# IDs of no role: text with a colon in strict base64 ("Role:0:none"), and odd texts, which would
+# leave the roles' path unless they are sent as one segment of it.
 _NO_ID: Final = "Um9sZTowOm5vbmU="
 _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%", "a b", "é", "\n")
 
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
 
 _MAX_ROUNDS: Final = 100_000
-"""Rounds of a loop that only the client ends."""
+"""Limit on the rounds of a loop that only the client ends."""
 
 _TICK: Final = 0.02
-"""Seconds between two looks at a clock, which may tick only every 16 ms."""
+"""Seconds between two readings of a clock, which may tick only every 16 ms."""
 
 _MAX_TICKS: Final = 250
 
 _FAILURES: Final = (Exception, pytest.fail.Exception)
 
 _MAX_CASE: Final = 200
-"""Characters of a case that a failure shows."""
+"""Limit on the characters of a case in a failure."""
 
 _S = TypeVar("_S", bound="_Suite")
 _T = TypeVar("_T")
 
 
 class _Call:
-    """A call of a client, which a failure shows as it would be written."""
+    """A call of a client, which a failure shows as Python code."""
 
     def __init__(self, client: object, method: str, *args: object, **arguments: object) -> None:
         self._client = client
@@ -126,7 +126,7 @@ class _Call:
 
 
 def _rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
-    """Have a failure say which rule is broken, and in which case."""
+    """Add the broken rule and the case to a failure."""
     rule = " ".join((test.__doc__ or "").split())
 
     @functools.wraps(test)
@@ -189,13 +189,13 @@ async def _clean_up(suite: "_Suite", roles: RolesClient, failure: BaseException 
 
 
 class _Suite(ABC):
-    """What every group of tests uses, and what a suite offers to them."""
+    """The base of every group of tests, with the methods that a suite offers."""
 
     backend: Literal["asyncio", "trio"] = "asyncio"
     """The event loop that the tests run under."""
 
     assumptions: Assumptions = Assumptions()
-    """What the service does where its reference is silent; the tests expect this."""
+    """The behaviour that the tests expect where the service's reference is silent."""
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
@@ -380,7 +380,7 @@ class _Interface(_Suite):
 
 
 class _Create(_Suite):
-    """What `create` answers with."""
+    """The answers of `create`."""
 
     @with_client
     async def test_create_returns_role(self, roles: RolesClient) -> None:
@@ -405,7 +405,7 @@ class _Create(_Suite):
 
     @with_client
     async def test_create_then_read(self, roles: RolesClient) -> None:
-        """What `create` answered with is what `get` and `list` then hold."""
+        """The role that `create` returned is the one that `get` and `list` then hold."""
         role = await self.make(roles, description="As made.")
         assert await roles.get(role_id=role.id) == role
         assert role in await roles.list(is_predefined=False)
@@ -479,7 +479,7 @@ class _Create(_Suite):
 
 
 class _Names(_Suite):
-    """What a name may be, and whose it is."""
+    """The rules for names."""
 
     @with_client
     async def test_name_characters(self, roles: RolesClient) -> None:
@@ -594,7 +594,7 @@ class _Names(_Suite):
 
 
 class _Fields(_Suite):
-    """What a description and permissions may be."""
+    """The rules for descriptions and permissions."""
 
     @with_client
     async def test_description_of_1000(self, roles: RolesClient) -> None:
@@ -719,7 +719,7 @@ class _Pages(_Suite):
 
     @with_client
     async def test_full_last_page(self, roles: RolesClient) -> None:
-        """`has_more` tells whether roles follow, also where a page is exactly full."""
+        """`has_more` is true if roles follow, and false after an exactly full last page."""
         await self.make(roles)
         everything = await roles.list(is_predefined=True).all()
         page = await roles.list(is_predefined=True, limit=len(everything.roles))
@@ -1082,7 +1082,7 @@ class _Lookup(_Suite):
 
     @with_client
     async def test_id_malformed(self, roles: RolesClient) -> None:
-        """What is not strict base64 of a text with a colon in it is a 400 as an ID."""
+        """An ID is a 400 unless it is strict base64 of a text with a colon in it."""
         for role_id in ("nobody", "Um9sZTowOm5vbmU", "Um9sZS0wLW5vbmU="):
             for call in self.each(_calls_on(roles, role_id=role_id)):
                 with pytest.raises(self.refusal("malformed_id")):
@@ -1196,7 +1196,7 @@ class _Lookup(_Suite):
 
 
 class _Update(_Suite):
-    """What `update` changes, and what it refuses."""
+    """The changes that `update` makes, and those that it refuses."""
 
     @with_client
     async def test_update_returns_role(self, roles: RolesClient) -> None:
@@ -1238,7 +1238,7 @@ class _Update(_Suite):
 
     @with_client
     async def test_updated_at_moves(self, roles: RolesClient) -> None:
-        """`updated_at` tells when a role last changed, whatever of it changed."""
+        """`updated_at` is the time of a role's last change, whatever of it changed."""
         role = await self.make(roles)
         permissions = itertools.cycle([["DATASET_READ"], ["PROJECT_READ"]])
         updates: list[Callable[[], Coroutine[Any, Any, Role]]] = [
@@ -1395,7 +1395,7 @@ class _Update(_Suite):
 
 
 class _Delete(_Suite):
-    """What `delete` removes, and what it refuses."""
+    """The roles that `delete` removes, and those that it refuses."""
 
     @with_client
     async def test_delete(self, roles: RolesClient) -> None:
@@ -1478,7 +1478,7 @@ class _Delete(_Suite):
 
 
 class _Errors(_Suite):
-    """What an error carries."""
+    """The data of errors."""
 
     @with_client
     async def test_status_error(self, roles: RolesClient) -> None:
@@ -1722,7 +1722,7 @@ class _EventLoops(_Suite):
 
 
 class _TwoClients(_Suite):
-    """What one client writes, every other client of the account reads at once."""
+    """Every client of an account reads at once whatever another one writes."""
 
     async def _sees(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
         """Assert that a client finds exactly these roles under these names, by every way."""
@@ -1882,7 +1882,7 @@ class _Keys(_Suite):
 
     @with_client
     async def test_key_function_fails(self, roles: RolesClient) -> None:
-        """What the function raises is the cause of a `ConfigurationError`, and costs nothing."""
+        """An error of the function is the cause of a `ConfigurationError`, and costs nothing."""
 
         class VaultError(Exception):
             pass
@@ -1929,7 +1929,7 @@ class _Keys(_Suite):
 
 
 class _Grants(_Suite):
-    """What a key without every grant may do; asked where `other_key` is offered."""
+    """The rights of a key without every grant; asked if the suite has `other_key`."""
 
     @with_client
     async def test_read_without_grant(self, roles: RolesClient) -> None:

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Fault, RolesServer
 
 NOT_ASKED: Final = "rule not asked"
-"""How the skip reason of a contract test begins if its suite does not offer what it needs."""
+"""Start of the skip reason of a contract test whose suite lacks the method that it needs."""
 
 _OFFLINE: Final = "arize_roles_offline"
 
 _MAX_CALLS: Final = 50
-"""How many calls of an account a report shows."""
+"""Limit on the calls of an account in a report."""
 
 _account_key = pytest.StashKey["FakeAccount"]()
 _passed_key = pytest.StashKey[bool]()
-_asked_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
+_calls_before_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
 
-# Variables that would lead Arize's clients elsewhere, or cannot be set beside those set below.
-_CLEARED = (
+# Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
+_CONFLICTING = (
     "ARIZE_BASE_DOMAIN",
     "ARIZE_PROXY_URL",
     "ARIZE_REGION",
@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the setting that keeps clients off the network.
 
     Args:
-        parser: Where it goes.
+        parser: pytest's parser.
     """
     parser.addini(
         _OFFLINE,
@@ -68,8 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "arize_roles(*, account=None, now=None, api_key=None, assumptions=None, roles=None, "
         "grants=None, faults=(), unused_faults='error'): set up the account of the test's "
         "arize_roles_fake fixtures: a file to load, the time at which it stands still and its "
-        "first key, Assumptions or a dict of some, permissions by role name, what the API key "
-        "grants, and faults, each as the arguments of FakeAccount.fail or as text, such as "
+        "first key, Assumptions or a dict of some, permissions by role name, the grants of the API "
+        "key, and faults, each as the arguments of FakeAccount.fail or as text, such as "
         "'create:503,times=2'. A fault of the test's own that strikes no call is an error, unless "
         "unused_faults is 'allow'.",
     )
@@ -79,7 +79,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Let clients connect again.
 
     Args:
-        config: The settings.
+        config: pytest's configuration.
     """
     if config.getini(_OFFLINE):
         from arize_roles_fake._mock import scopes
@@ -88,7 +88,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _refuse(host: str) -> None:
-    # No `Exception`, so that the code under test does not take it for an outage.
+    # Not an `Exception`, which the code under test might handle as an outage.
     pytest.fail(
         f"a client was about to connect to {host}, and {_OFFLINE} is set: use the fixture "
         "mocked_arize, or mock_arize of arize_roles_fake",
@@ -100,9 +100,9 @@ def _refuse(host: str) -> None:
 def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
     """Yield an account of this test's own, as its `arize_roles` markers set it up.
 
-    Markers of the module and the class count too; where two markers differ, the inner one counts.
-    If the test fails, the account's calls are in the report. If it passes, and a fault that it or
-    its own marker scripted struck no call, that is an error.
+    Markers of the module and the class count, too; where markers differ, the inner one counts. If
+    the test fails, its report shows the account's calls. If it passes, each fault that the test or
+    its own marker scripted must have struck a call; otherwise the test ends in an error.
     """
     item: pytest.Item = request.node
     markers = list(item.iter_markers_with_node("arize_roles"))[::-1]
@@ -121,9 +121,9 @@ def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
 
 
 def _check_struck(account: "FakeAccount", not_asked: "list[Fault]") -> None:
-    """Fail if a fault struck no call, but for those that are not asked.
+    """Fail if a fault struck no call, except those in `not_asked`.
 
-    The calls that came instead are in the report, as for every failure.
+    The report shows the calls that came instead, as for every failure.
     """
     unused = [f for f in account.pending_faults if not f.fired and f not in not_asked]
     if not unused:
@@ -170,7 +170,7 @@ def _last(markers: list[Mapping[str, Any]], name: str) -> Any:  # noqa: ANN401 -
     return next((each[name] for each in reversed(markers) if each.get(name) is not None), None)
 
 
-# Named as the marker: a marker with wrong arguments raises a `TypeError` that shows this name.
+# Named like the marker: the `TypeError` of a marker with wrong arguments shows this name.
 def arize_roles(
     on: "FakeAccount",
     /,
@@ -184,19 +184,18 @@ def arize_roles(
     faults: Iterable[Mapping[str, Any] | str] = (),
     unused_faults: str = "error",
 ) -> None:
-    """Set up an account as one marker says.
+    """Set up an account with the arguments of one marker.
 
     Args:
         on: The account.
         account: The file that the account was loaded from.
-        now: The account's time, at which it stands still but for waits.
-        api_key: Its first API key.
-        assumptions: The assumptions that it was made with.
+        now: The account's time, which stands still except during waits.
+        api_key: The first API key.
+        assumptions: The assumptions of the account.
         roles: The permissions of each role to add, by its name.
-        grants: What the account's first API key grants; None is everything.
-        faults: Each the arguments of `FakeAccount.fail`, or text as `serve --fault` takes it.
-        unused_faults: Whether a fault of the test's own that struck no call is an `error`, or
-            whether that is to `allow`.
+        grants: The grants of the first API key; None is everything.
+        faults: The faults, each as arguments of `FakeAccount.fail` or as text of `serve --fault`.
+        unused_faults: `error` or `allow`, for a fault of the test's own that struck no call.
     """
     __tracebackhide__ = True
     from arize_roles_fake._testing.faults import parse_fault
@@ -224,7 +223,7 @@ def fake_roles(fake_account: "FakeAccount") -> "FakeRolesClient":
 
 @pytest.fixture
 def roles_server(fake_account: "FakeAccount") -> "Iterator[RolesServer]":
-    """Yield a server over the test's account: it has `url`, `api_key` and `account`."""
+    """Yield a server over the test's account, with `url`, `api_key` and `account`."""
     from arize_roles_fake import FakeAccount, RolesServer
 
     _check("fake_account", fake_account, FakeAccount)
@@ -236,15 +235,16 @@ def roles_server(fake_account: "FakeAccount") -> "Iterator[RolesServer]":
 def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "RolesServer":
     """Point the environment at the test's server, and return the server.
 
-    Everything that reads the variables of Arize's own clients reaches it: `AiohttpRolesClient()`
-    without arguments, Arize's published clients, and processes that the test starts.
+    Every program that reads the variables of Arize's own clients then uses this server:
+    `AiohttpRolesClient()` without arguments, Arize's published clients, and processes that the test
+    starts.
     """
     from arize_roles_fake import RolesServer
 
     _check("roles_server", roles_server, RolesServer)
     host, _, port = roles_server.url.removeprefix("http://").rpartition(":")
     unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY"), host)))
-    for name in _CLEARED:
+    for name in _CONFLICTING:
         monkeypatch.delenv(name, raising=False)
     for name, value in {
         "ARIZE_API_KEY": roles_server.api_key,
@@ -261,7 +261,7 @@ def arize_env(roles_server: "RolesServer", monkeypatch: pytest.MonkeyPatch) -> "
 
 @pytest.fixture
 def mocked_arize(fake_account: "FakeAccount") -> "Iterator[FakeAccount]":
-    """Let every `AiohttpRolesClient` that the test makes talk to its account, in process.
+    """Send the calls of every `AiohttpRolesClient` to the test's account, in process.
 
     See `arize_roles_fake.mock_arize`.
     """
@@ -273,7 +273,7 @@ def mocked_arize(fake_account: "FakeAccount") -> "Iterator[FakeAccount]":
 
 
 def _check(fixture: str, value: object, expected: type) -> None:
-    """Raise `TypeError` if the suite under test has another fixture under one of our names."""
+    """Raise `TypeError` if the suite has a fixture of its own under one of our names."""
     if not isinstance(value, expected):
         raise TypeError(
             f"the fixture {fixture!r} must be a {expected.__name__}, not {type(value).__name__}: "
@@ -283,12 +283,12 @@ def _check(fixture: str, value: object, expected: type) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note how many calls each account has had before a test.
+    """Note the number of calls of each account before a test.
 
     Args:
         item: The test.
     """
-    item.stash[_asked_key] = WeakKeyDictionary(
+    item.stash[_calls_before_key] = WeakKeyDictionary(
         {account: account.calls_in_all for account in _accounts()}
     )
 
@@ -297,14 +297,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the calls of each account to the report of a test that failed, and note if it passed."""
+    """Add the calls of each account to the report of a failed test, and note that a test passed."""
     report = yield
     if report.when == "call":
         item.stash[_passed_key] = report.passed
     if report.failed:
-        own, asked_before = item.stash.get(_account_key, None), item.stash[_asked_key]
+        own, calls_before = item.stash.get(_account_key, None), item.stash[_calls_before_key]
         asked = {
-            account: account.calls_in_all - asked_before.get(account, 0) for account in _accounts()
+            account: account.calls_in_all - calls_before.get(account, 0) for account in _accounts()
         }
         shown = [account for account in asked if asked[account] or account is own]
         for number, account in enumerate(shown, 1):
@@ -317,7 +317,7 @@ def pytest_runtest_makereport(
 
 
 def _accounts() -> "list[FakeAccount]":
-    # If the suite does not use the fake, it is not imported here either.
+    # A suite that does not use the fake need not wait for its import.
     module = sys.modules.get("arize_roles_fake._account")
     return [] if module is None else list(module.accounts.values())
 
@@ -332,10 +332,10 @@ def _log(account: "FakeAccount", count: int) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the rules of `RolesContract` that were not asked, and what a suite would have to offer.
+    """List the rules of `RolesContract` that were not asked, and the methods that they need.
 
     Args:
-        terminalreporter: Where the summary goes.
+        terminalreporter: pytest's reporter.
     """
     rules: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("skipped"):

@@ -53,7 +53,7 @@ async def compare(
 
     Args:
         recording: The recording.
-        assumptions: What the fake assumes to begin with.
+        assumptions: The assumptions to begin with.
     """
     chosen = assumptions
     differences = left = await replay(recording, FakeAccount(assumptions=assumptions))

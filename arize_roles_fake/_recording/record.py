@@ -1,12 +1,11 @@
-"""Records what a service answers to a fixed script of calls.
+"""Records the answers of a service to a fixed script of calls.
 
 A recording is JSON: each call and its answer, with placeholders for what differs from run to run.
-It holds no API key and no role that the script did not create. Of the prose in an answer it holds
-only that there was some.
+It holds no API key and no role that the script did not create, and no prose of an answer.
 
 Recording is safe, however oddly a service answers: a role is the script's own only if its name
-holds the run's mark, and no other role is changed or deleted. Only one request is about another
-role: it gives a role that the service calls predefined the name that it already has.
+holds the run's mark, and no other role is changed or deleted. Only one request concerns another
+role: it gives a role that the service calls predefined the name that the role has already.
 """
 
 import asyncio
@@ -54,13 +53,13 @@ _OPERATIONS: Final[dict[str, Operation]] = {
 }
 _BUSY: Final = 429
 _GONE: Final = frozenset({200, 202, 204, 404})
-_TRIES: Final = 5
-_LONGEST_WAIT: Final = 60.0
+_MAX_RETRIES: Final = 5
+_MAX_WAIT: Final = 60.0
 _NO_KEY: Final = "no-such-key"
 _UNKNOWN_CALLER: Final = {"Authorization": f"Bearer {_NO_KEY}"}
 _PLACEHOLDER: Final = re.compile("<(.+?)>")
 _MAX_DEPTH: Final = 20
-_PAGES_SEARCHED: Final = 50
+_MAX_PAGES: Final = 50
 
 
 @attrs.frozen(kw_only=True)
@@ -86,15 +85,15 @@ class Recording:
 
     answers: tuple[Recorded, ...]
     skipped: tuple[str, ...] = ()
-    """The rules that were not asked, since an earlier answer lacked what they need."""
+    """The rules that were not asked, because an earlier answer lacked a value for them."""
     left: tuple[str, ...] = ()
-    """What the script may have created without deleting it again."""
+    """The roles that the script may have created and not deleted again."""
 
 
 async def record(
     send: Send, sleep: Callable[[float], Awaitable[object]], steps: tuple[Step, ...] = SCRIPT
 ) -> Recording:
-    """Run a script and return what was answered; the roles that it created are deleted again.
+    """Run a script and return the answers; the roles that it created are deleted again.
 
     Args:
         send: Sends one request.
@@ -127,10 +126,10 @@ async def record_service(
     timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Recording:
-    """Record a service over HTTP; the key, and what is not given, come from the environment.
+    """Record a service over HTTP; its key comes from the environment.
 
     Args:
-        base_url: The service, as for `AiohttpRolesClient`.
+        base_url: The service, as for `AiohttpRolesClient`; by default the environment's.
         timeouts: The limits of each request.
         sleep: Waits the seconds that a 429 asks for.
 
@@ -155,7 +154,7 @@ async def record_service(
         transport.check_open()
         call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
         with transport.time_limit(call):
-            # A step with a key of its own asks about one that nobody has.
+            # A step with a key of its own asks about an unknown key.
             own = "Authorization" in request.headers
             call.keys = (Secret(_NO_KEY) if own else await config.keys.ask(),)
             response = await transport.send(request, call)
@@ -194,15 +193,15 @@ class _Recorder:
         self._deletions = 0
         self._own_ids: set[str] = set()
         self.left: list[str] = []
-        """What may have been created without being deleted again."""
+        """The roles that may have been created and not deleted again."""
 
     @property
     def own(self) -> str:
-        """What the roles of this run are, for whoever has to delete them."""
+        """A description of the roles of this run, for the person who has to delete them."""
         return f"roles whose names hold {self._mark!r}"
 
     async def run(self, step: Step) -> Recorded | None:
-        """Send a step, or return None if an earlier answer lacked what it needs."""
+        """Send a step, or return None if an earlier answer lacked a value for it."""
         texts = [step.role or "", *step.query.values(), *_strings(step.body)]
         needed = {name for text in texts for name in _PLACEHOLDER.findall(text)}
         if not needed <= self._saved.keys():
@@ -233,7 +232,7 @@ class _Recorder:
             self._save(step.save, data)
         media_type = answer.headers.get("Content-Type")
         if media_type is not None:
-            # On one line, since bytes that are not UTF-8 arrive as what JSON cannot hold.
+            # On one line: bytes outside UTF-8 arrive as surrogates, which JSON cannot hold.
             media_type = one_line(media_type.partition(";")[0].strip())
         return Recorded(
             step=step,
@@ -245,11 +244,11 @@ class _Recorder:
         )
 
     async def clean_up(self) -> None:
-        """Delete every role of this run, including those that it did not mean to create."""
+        """Delete every role of this run, including those that an odd service created."""
         for role_id in sorted(self._own_ids):
             await self._delete(role_id)
         cursor, seen = "", set[str]()
-        for _ in range(_PAGES_SEARCHED):
+        for _ in range(_MAX_PAGES):
             target = f"{ROLES_PATH}?limit=100&is_predefined=false{cursor}"
             page = _parse(await self._answer(Request(method="GET", target=target)))
             for role in filter(self._is_own, _objects(page, "roles")):
@@ -261,7 +260,7 @@ class _Recorder:
             cursor = f"&cursor={quote(next_cursor, safe='')}"
 
     async def _delete(self, role_id: str) -> None:
-        # Never more than can have been created, whatever a listing says.
+        # Never more deletions than creations, whatever a listing says.
         if role_id and self._deletions:
             self._deletions -= 1
             answer = await self._answer(Request(method="DELETE", target=role_path(role_id)))
@@ -277,16 +276,16 @@ class _Recorder:
 
     async def _answer(self, request: Request) -> Response:
         answer = await self._send(request)
-        for _ in range(_TRIES):
+        for _ in range(_MAX_RETRIES):
             if answer.status != _BUSY:
                 break
             wait = retry_after(answer.headers.get("Retry-After"), None, 0.0)
-            await self._sleep(min(1.0 if wait is None else wait, _LONGEST_WAIT))
+            await self._sleep(min(1.0 if wait is None else wait, _MAX_WAIT))
             answer = await self._send(request)
         return answer
 
     def _substitute(self, value: Any) -> Any:  # noqa: ANN401 - JSON
-        """Return JSON with what was saved in place of the placeholders."""
+        """Return JSON with the saved values in place of the placeholders."""
         if isinstance(value, str):
             return _PLACEHOLDER.sub(lambda found: self._saved[found[1]], value)
         if isinstance(value, dict):
@@ -307,7 +306,7 @@ class _Recorder:
             self._saved[name] = value
 
     def _anonymous(self, field: str, value: object, depth: int) -> object:
-        """Return JSON with placeholders for what differs from run to run or is somebody else's."""
+        """Return JSON with placeholders for values of one run, and of others' roles."""
         if depth > _MAX_DEPTH:
             return "<too deep>"
         if isinstance(value, dict):
@@ -340,7 +339,7 @@ class _Recorder:
 
 
 def _parse(answer: Response) -> dict[str, Any] | str:
-    """Return the JSON object in an answer's body, or a text that says what the body is instead."""
+    """Return the JSON object in an answer's body, or a text about another body."""
     if not answer.body:
         return "<empty>"
     data = parse_json(answer.body)

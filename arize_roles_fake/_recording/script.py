@@ -11,7 +11,7 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Step:
-    """One call. `<run>`, `<A.id>`, `<A.name>` and `<A.cursor>` stand for what was saved before."""
+    """One call. `<run>`, `<A.id>`, `<A.name>` and `<A.cursor>` stand for values saved before."""
 
     rule: str
     """The question that its answer settles."""

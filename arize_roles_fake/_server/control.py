@@ -1,4 +1,4 @@
-"""What a test in another language sets up between two tests: `serve --control`."""
+"""The control of a served account, for tests in other languages: `serve --control`."""
 
 import hmac
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.faults import parse_fault
 
 PATH: Final = "/-/{tail:.*}"
-"""The paths that are the control's; no path of the service begins so."""
+"""The paths of the control; the service has none that begin so."""
 
 
 class Control:
@@ -24,9 +24,9 @@ class Control:
     Only callers on this machine that send the key may use it.
 
     Args:
-        account: The account that is served to begin with.
-        load: Makes an account of an account file's text.
-        set_up: Sets up an account as the command line asks for, also after a reset.
+        account: The account that is served first.
+        load: Makes an account from the text of an account file.
+        set_up: Sets up an account by the options of the command line, also after a reset.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Control:
         }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request: 204, or 200 with JSON where there is something to answer with."""
+        """Answer a request: 200 with JSON if it has a result, and 204 otherwise."""
         if not is_local_request(request.host, request.remote):
             return _refused(403, "only this machine may control the account")
         expected = f"Bearer {self._key.reveal()}".encode()
@@ -67,7 +67,7 @@ class Control:
             return _refused(400, str(error))
         if answer is None:
             return web.Response(status=204)
-        # Not msgspec's, as a request may hold characters that UTF-8 cannot carry.
+        # Not msgspec: a logged request may hold characters that UTF-8 cannot carry.
         return web.json_response(answer)
 
     def _reset(self, _: bytes) -> None:
@@ -121,7 +121,7 @@ def _decode(body: bytes, as_type: type[_T]) -> _T:
     """Return what a body's JSON holds.
 
     Raises:
-        ValueError: It is not of the type.
+        ValueError: The body does not fit the type.
     """
     try:
         return msgspec.json.decode(body, type=as_type)

@@ -1,4 +1,4 @@
-"""The account as a web page: who may do what, and the last calls."""
+"""The account as a web page: permissions of roles, bindings, and the last calls."""
 
 import base64
 import hashlib
@@ -97,14 +97,14 @@ HEADERS: Final = {
 
 
 def is_local_request(host: str, peer: str | None) -> bool:
-    """Whether a request comes from this machine, and is addressed to it by a local name.
+    """Return whether a request comes from this machine, and names it by a local name.
 
     A web page from elsewhere can make a browser resolve the page's own name to this machine (DNS
     rebinding), and then has the same origin. Its name is in the Host header.
 
     Args:
         host: The Host header.
-        peer: The address that the connection comes from.
+        peer: The remote address of the connection.
     """
     return is_loopback(host_name(host)) and is_loopback(peer or "")
 

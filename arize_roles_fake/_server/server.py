@@ -20,8 +20,8 @@ from arize_roles_fake._server.page import HEADERS, host_name, is_local_request, 
 from arize_roles_fake._service.wire import MAX_REQUEST, problem_response
 
 _POLL: Final = 0.02
-# Where this machine reaches a server that listens on every address.
-_REACHED_AT: Final[dict[Any, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+# The address of this machine for a server that listens on every address.
+_LOCAL_ADDRESS: Final[dict[Any, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def serve(
         port: The port; 0 is any free one.
         allowed_hosts: Names that a `Host` header may hold besides this machine's own. Requests with
             another one are refused, so that no web page reaches the server under a name of its
-            own (DNS rebinding). Every name is allowed unless given.
+            own (DNS rebinding). By default every name is allowed.
 
     Yields:
         The URL of the server, for `AiohttpRolesClient(base_url=url)`.
@@ -61,7 +61,7 @@ async def serve(
 async def serve_with_control(
     control: Control, *, host: str, port: int, allowed_hosts: Collection[str] | None
 ) -> AsyncGenerator[str]:
-    """Serve the account of a control, and the control, as `serve` does for an account alone."""
+    """Serve an account as `serve` does, and the control over it."""
     listener = _Listener(lambda: control.account, allowed_hosts, control)
     async with _listening(listener, host, port) as url:
         yield url
@@ -91,7 +91,7 @@ class _Listener:
         app.router.add_get("/", _Dashboard(account).handle)
         if control is not None:
             app.router.add_route("*", PATH, control.handle)
-        # Every path: an ID may hold a newline, which a dot alone does not match.
+        # Every path: an ID may hold a newline, which a plain dot does not match.
         app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)
         self._runner = web.AppRunner(
             app,
@@ -100,7 +100,7 @@ class _Listener:
             auto_decompress=False,
             shutdown_timeout=1.0,
         )
-        # Where it listens, once it does.
+        # Set by `listen`.
         self._site: web.TCPSite
         self._address: tuple[str, int]
 
@@ -114,7 +114,7 @@ class _Listener:
         await self._site.start()
         bound: Any = self._runner.addresses[0]
         self._address = (host, bound[1])
-        address = _REACHED_AT.get(bound[0], str(bound[0]))
+        address = _LOCAL_ADDRESS.get(bound[0], str(bound[0]))
         return f"http://{f'[{address}]' if ':' in address else address}:{bound[1]}"
 
     async def refuse(self) -> None:
@@ -137,7 +137,7 @@ class _Listener:
 class RolesServer:
     """A server in a thread of its own, for synchronous code and any event loop.
 
-    It can be entered once.
+    The server can be entered once.
 
     ```python
     with RolesServer(account) as server:
@@ -145,7 +145,7 @@ class RolesServer:
     ```
 
     Args:
-        account: The account that answers; a fresh one unless given.
+        account: The account that answers; a fresh one by default.
         host: The address to listen on.
         port: The port; 0 is any free one.
 
@@ -163,7 +163,7 @@ class RolesServer:
         """The account that answers."""
         self._address = (host, port)
         self._ready: Future[str] = Future()
-        # What the thread makes, before it is ready.
+        # Set by the thread before it is ready.
         self._stop: Callable[[], object]
         self._listener: _Listener
         self._loop: asyncio.AbstractEventLoop
@@ -193,10 +193,10 @@ class RolesServer:
 
     @contextmanager
     def refuse_connections(self) -> Generator[None]:
-        """Refuse new connections as long as the block runs, and drop the open ones.
+        """Refuse new connections while the block runs, and drop the open ones.
 
-        A change that gets no connection raises a `RolesConnectionError`, which means that nothing
-        happened. One that is sent on a connection from before finds it dropped.
+        A change that gets no connection raises a `RolesConnectionError`: it was not made. A change
+        that is sent on an earlier connection meets a dropped one.
 
         Raises:
             OSError: On leaving: another program took the port.
@@ -238,7 +238,7 @@ class _Dashboard:
 
 
 class _Handler:
-    """Every other request: the account answers it."""
+    """The handler of every other request: the account answers."""
 
     def __init__(
         self, account: Callable[[], FakeAccount], allowed_hosts: Collection[str] | None
@@ -276,7 +276,7 @@ class _Handler:
         return await _deliver(request, reply)
 
     def _refused(self, status: int, detail: str) -> web.Response:
-        """Return the answer to a request that does not get as far as the account."""
+        """Return the answer to a request that never reaches the account."""
         date = format_datetime(self._account().now(), usegmt=True)
         refused = problem_response(status, detail, {"Connection": "close", "Date": date})
         return web.Response(status=status, headers=refused.headers, body=refused.body)
@@ -286,7 +286,7 @@ def _decompress(body: bytes, encoding: str) -> bytes:
     """Return a body without its compression.
 
     Raises:
-        HTTPRequestEntityTooLarge: It is longer than `MAX_REQUEST` then.
+        HTTPRequestEntityTooLarge: The result is longer than `MAX_REQUEST`.
         zlib.error: The encoding is unknown, or the body is not valid in it.
     """
     wbits = {"gzip": 31, "deflate": 15}.get(encoding.strip().lower())
@@ -302,7 +302,7 @@ def _decompress(body: bytes, encoding: str) -> bytes:
 
 
 async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
-    """Send a reply, or break it on its way, as the test scripted."""
+    """Send a reply, or break it off as the test scripted."""
     match reply.broken:
         case None | "malformed":
             body = reply.body or None

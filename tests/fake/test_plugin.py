@@ -351,8 +351,8 @@ class TestMarker:
             "@pytest.mark.arize_roles(*, account=None, now=None, api_key=None, assumptions=None, "
             "roles=None, grants=None, faults=(), unused_faults='error'): set up the account of the "
             "test's arize_roles_fake fixtures: a file to load, the time at which it stands still "
-            "and its first key, Assumptions or a dict of some, permissions by role name, what the "
-            "API key grants, and faults, each as the arguments of FakeAccount.fail or as "
+            "and its first key, Assumptions or a dict of some, permissions by role name, the "
+            "grants of the API key, and faults, each as the arguments of FakeAccount.fail or as "
             "text, such as 'create:503,times=2'. A fault of the test's own that strikes no call is "
             "an error, unless unused_faults is 'allow'."
         ) in run("", "--markers").outlines
