@@ -6,7 +6,6 @@ been applied although no answer says so, they read the account again to find out
 
 import functools
 import time
-from collections.abc import Awaitable
 from types import TracebackType
 from typing import Final, NoReturn, Self, cast, overload
 
@@ -16,7 +15,6 @@ from arize_roles_async._calls.alpha import alpha
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
 from arize_roles_async._calls.driver import ClientCall, Destination, Driver
-from arize_roles_async._calls.lookup import Steps
 from arize_roles_async._calls.paging import RolePages, make_listing
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
@@ -352,10 +350,7 @@ class BaseRolesClient(RolesClient):
             list_request(page),
             functools.partial(_expect_page, page.limit),
         )
-        known = call.driver.known(call)
-        known.learn_page(response.roles)
-        if page.is_predefined is None:
-            known.follow(page.cursor, response.pagination)
+        call.driver.known(call).learn_page(page, response)
         return response
 
     async def _get(self, call: ClientCall, role_id: str) -> Role:
@@ -369,26 +364,11 @@ class BaseRolesClient(RolesClient):
 
     async def _find(self, call: ClientCall, name: str) -> Role:
         call.name = name
-        transport = call.driver.transport
-
+        lookup = await call.driver.lookup(call)
+        limits = (call.timeouts, call.retry, self._background)
+        role = await lookup.find(name, call, self._fetch, self._get, limits=limits)
         # Waiting on another call does not update this call's clock.
-        def fetch(page: ListRoles) -> Awaitable[ListRolesResponse]:
-            call.seen = transport.now()
-            return self._fetch(call, page)
-
-        def get(role_id: str) -> Awaitable[Role]:
-            call.seen = transport.now()
-            return self._get(call, role_id)
-
-        steps = Steps(
-            fetch=fetch,
-            get=get,
-            is_late=lambda: call.is_late,
-            make_event=lambda: transport.event(call),
-            limits=(call.timeouts, call.retry, self._background),
-        )
-        role = await (await call.driver.lookup(call)).find(name, steps)
-        call.seen = transport.now()
+        call.seen = call.driver.transport.now()
         return role
 
     # These read the account again to find out whether a change was made.

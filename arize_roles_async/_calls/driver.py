@@ -99,7 +99,7 @@ class Driver:
         self._keys = keys
         self._fixed = () if keys.fixed is None else (keys.fixed,)
         self._known = KnownRoles()
-        self._lookup = NameLookup(self._known)
+        self._lookup = NameLookup(self._known, transport)
         self._known_key: Secret[str] | None = keys.fixed
 
     def check_open(self) -> None:
@@ -108,6 +108,7 @@ class Driver:
             self._slots.restart()
         if not self._queue.is_current:
             self._queue = Queue(self._slots, self.pace)
+            self._lookup = NameLookup(self._known, self.transport)
 
     def begin(
         self,
@@ -158,7 +159,7 @@ class Driver:
         if key is not self._known_key:
             if self._known_key is None or key.reveal() != self._known_key.reveal():
                 self._known = KnownRoles()
-                self._lookup = NameLookup(self._known)
+                self._lookup = NameLookup(self._known, self.transport)
             self._known_key = key
         return self._known
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
 import attrs
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
@@ -118,7 +119,7 @@ class TestRequests:
 
     async def test_more_than_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So it is where there are more roles than names are kept."""
-        monkeypatch.setattr(_lookup, "_MAX_PARTS", 2)
+        monkeypatch.setattr(_lookup, "_MAX_KNOWN", 300)
         account, roles = await self.walked()
 
         await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(4)))
@@ -149,6 +150,49 @@ class TestRequests:
 
         assert not last.pagination.has_more
         assert operations(account) == ["get", "get"]
+
+    async def test_workers(self) -> None:
+        """Workers that look for one known name after the other go on sharing walks."""
+        account = account_of(2000)
+        roles = FakeRolesClient(account)
+        await roles.list().all()
+        account.clear_calls()
+        names = iter([f"Role {index}" for index in range(0, 2000, 5)])
+
+        async def work() -> None:
+            for name in names:
+                assert (await roles.get(role=name)).name == name
+
+        await asyncio.gather(*(work() for _ in range(40)))
+
+        assert len(account.calls) <= 130
+
+    async def test_pages(self) -> None:
+        """Three calls at one moment take three requests, and a fourth makes a walk of three."""
+        account = account_of(250)
+        roles = FakeRolesClient(account)
+        await roles.list().all()
+        account.clear_calls()
+
+        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(3)))
+        assert operations(account) == ["get"] * 3
+        account.clear_calls()
+
+        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in (0, 1, 2, 249)))
+        assert operations(account) == ["list"] * 3
+
+    async def test_grown(self) -> None:
+        """Roles that were made after the whole listing was seen make a walk longer."""
+        account = FakeAccount(predefined=False)
+        roles = FakeRolesClient(account)
+        await roles.list().all()
+        for index in range(250):
+            await roles.create(name=f"Role {index}", permissions=["PROJECT_READ"])
+        account.clear_calls()
+
+        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(3)))
+
+        assert operations(account) == ["get"] * 3
 
     async def test_some(self) -> None:
         """Ten known names at one moment are ten requests."""
@@ -198,166 +242,75 @@ class TestRequests:
         assert operations(account) == ["get"]
 
 
+def roles_of(first: int, number: int) -> list[Role]:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    return [
+        Role(
+            id=f"id {index}",
+            name=f"Role {index}",
+            is_predefined=False,
+            created_at=noon,
+            updated_at=noon,
+        )
+        for index in range(first, first + number)
+    ]
+
+
 class TestMemory:
-    def page(self, first: int, number: int) -> tuple[Role, ...]:
-        account = FakeAccount(predefined=False)
-        for index in range(first, first + number):
-            account.add_role(name=f"Role {index}", permissions=["PROJECT_READ"])
-        return account.roles
-
     def test_bounded(self) -> None:
-        """What was seen longest ago is forgotten, a page at a time."""
+        """Twenty thousand names are kept at most, and those seen longest ago are forgotten."""
         known = KnownRoles()
-        roles = self.page(0, 10_100)
-        pages = [roles[first : first + 100] for first in range(0, 10_100, 100)]
 
-        for page in pages:
-            known.learn_page(page)
+        for first in range(0, 20_000, 100):
+            known.learn(*roles_of(first, 100))
+        assert known.find("Role 0") == "id 0"
+        known.learn(*roles_of(20_000, 1))
 
-        assert known.find(pages[0][0].name) is None
-        assert known.find(pages[1][0].name) == pages[1][0].id
-        assert known.pages == 100
+        assert known.find("Role 0") is None
+        assert known.find("Role 100") is None
+        assert known.find("Role 101") == "id 101"
+        assert known.find("Role 20000") == "id 20000"
 
-    def test_same_page(self) -> None:
-        """A page that is asked for again and again takes no other page's place."""
+    def test_seen_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A name that is seen again and again is kept, whatever comes between."""
+        monkeypatch.setattr(_lookup, "_MAX_KNOWN", 1000)
         known = KnownRoles()
-        other, page = self.page(0, 100), self.page(100, 101)[:100]
-        known.learn_page(other)
 
-        for _ in range(200):
-            known.learn_page(page)
+        for first in range(1, 10_000, 100):
+            known.learn(*roles_of(0, 1))
+            known.learn(*roles_of(first, 100))
 
-        assert known.find(other[0].name) == other[0].id
-        assert known.pages == 2
+        assert known.find("Role 0") == "id 0"
 
-    def test_between_pages(self) -> None:
-        """Roles that were seen alone stay together, whatever pages come between them."""
+    def test_newest(self) -> None:
+        """The newest of two IDs for a name counts."""
         known = KnownRoles()
-        roles = self.page(0, 303)
+        (old,) = roles_of(7, 1)
 
-        for first in (0, 101, 202):
-            known.learn(roles[first])
-            known.learn_page(roles[first + 1 : first + 101])
+        known.learn(old)
+        known.learn(attrs.evolve(old, id="new"))
 
-        assert known.pages == 4
-        assert known.find(roles[0].name) == roles[0].id
+        assert known.find("Role 7") == "new"
 
-    def test_page_after_role(self) -> None:
-        """A page that shows another ID for a name than an answer before it counts."""
+    def test_forget(self) -> None:
+        """An ID that is out of date is forgotten, a newer one of the name is not."""
         known = KnownRoles()
-        known.learn(*self.page(7, 1))
-        page = self.page(0, 100)
+        known.learn(*roles_of(0, 2))
 
-        known.learn_page(page)
+        known.forget("Role 0", "id 0")
+        known.forget("Role 1", "older")
+        known.forget("Role 2", "never seen")
 
-        assert known.find("Role 7") == page[-8].id
-
-    def test_other_roles(self) -> None:
-        """A page that begins as the one before it, and goes on otherwise, is learned."""
-        known = KnownRoles()
-        first, *rest = self.page(0, 100)
-        others = self.page(200, 99)
-
-        known.learn_page([first, *rest])
-        known.learn_page([first, *others])
-
-        assert known.find(others[40].name) == others[40].id
-
-    def test_replaced(self) -> None:
-        """A name that is no longer on a short page, which came again, is forgotten."""
-        known = KnownRoles()
-        first, gone, new = self.page(0, 3)
-
-        known.learn_page([first, gone])
-        known.learn_page([first, new])
-
-        assert known.find(gone.name) is None
-        assert known.find(new.name) == new.id
-
-    def test_last_page(self) -> None:
-        """A name of the last page is forgotten as well."""
-        known = KnownRoles()
-        page = self.page(0, 2)
-        known.learn_page(page)
-
-        known.forget("Role 1")
-
-        assert known.find("Role 1") is None
-        assert known.find("Role 0") == page[1].id
-
-    def test_shorter(self) -> None:
-        """A shorter page with the same first role takes no name from a longer one."""
-        known = KnownRoles()
-        page = self.page(0, 100)
-
-        known.learn_page(page)
-        known.learn_page(page[:1])
-
-        assert known.find(page[40].name) == page[40].id
-
-    def test_short_pages(self) -> None:
-        """Short pages are kept together until they are a hundred roles."""
-        known = KnownRoles()
-        roles = self.page(0, 180)
-
-        for first in (0, 60, 120):
-            known.learn_page(roles[first : first + 60])
-
-        assert known.pages == 2
-
-    def test_again(self) -> None:
-        """A page that is asked for again is the newest."""
-        known = KnownRoles()
-        one = self.page(0, 100)
-        other = [attrs.evolve(role, id=f"other {index}") for index, role in enumerate(one)]
-        known.learn_page(one)
-        known.learn_page(other)
-        assert known.find("Role 7") == "other 92"
-
-        known.learn_page(one)
-
-        assert known.find("Role 7") == one[-8].id
-
-    def test_hundred(self) -> None:
-        """A hundred roles that were seen alone are a page."""
-        known = KnownRoles()
-        for role in self.page(0, 101):
-            known.learn(role)
-
-        assert known.pages == 2
-
-    def test_one_by_one(self) -> None:
-        """Roles that were seen alone count like those of a page."""
-        known = KnownRoles()
-        roles = self.page(0, 250)
-
-        for role in roles:
-            known.learn(role)
-
-        assert known.find(roles[0].name) == roles[0].id
-        assert known.pages == 3
+        assert known.find("Role 0") is None
+        assert known.find("Role 1") == "id 1"
 
     def test_long_name(self) -> None:
         """A name that is longer than any role's is not kept, so that no answer fills the memory."""
         known = KnownRoles()
-        long = attrs.evolve(self.page(0, 1)[0], name="x" * 256)
 
-        known.learn(long)
-        assert known.pages == 0
-        known.learn_page([long])
+        known.learn(attrs.evolve(roles_of(0, 1)[0], name="x" * 256))
 
-        assert known.pages == 0
-
-    def test_newest(self) -> None:
-        """The newest of two IDs for a name counts, and both are forgotten together."""
-        known = KnownRoles()
-        (old,) = self.page(7, 1)
-        known.learn_page([old, *self.page(1000, 99)])
-        known.learn(attrs.evolve(old, id="new"))
-
-        assert known.find("Role 7") == "new"
-        known.forget("Role 7")
-        assert known.find("Role 7") is None
+        assert known.find("x" * 256) is None
 
 
 NAMES = [f"Name {index}" for index in range(2)]
@@ -485,6 +438,71 @@ class Truth(RuleBasedStateMachine):
         else:
             assert isinstance(result, NotFoundError)
             assert None in ids
+
+
+class Looking(msgspec.Struct, frozen=True):
+    """A call by name: how many turns of the event loop after the others it begins and is left."""
+
+    name: str
+    begins: int
+    is_left: int | None
+
+
+moments = st.integers(0, 12)
+looking = st.builds(
+    Looking, st.sampled_from([*NAMES, "Other 109"]), moments, st.none() | st.integers(1, 12)
+)
+
+
+async def look(account: SharedAccount, roles: FakeRolesClient, call: Looking) -> None:
+    for _ in range(call.begins):
+        await asyncio.sleep(0)
+    begun = len(account.history) - 1
+    try:
+        found: str | None = (await roles.get(role=call.name)).id
+    except NotFoundError:
+        found = None
+    assert found in {moment.get(call.name) for moment in account.history[begun:]}
+
+
+async def leave(task: "asyncio.Task[None]", call: Looking) -> None:
+    for _ in range(call.begins + (call.is_left or 0)):
+        await asyncio.sleep(0)
+    task.cancel()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    calls=st.lists(looking, min_size=2, max_size=8),
+    at_first=st.lists(changes, max_size=2),
+    during=st.dictionaries(st.integers(0, 8), changes, max_size=4),
+    knows=st.booleans(),
+)
+def test_together(
+    calls: list[Looking], at_first: list[Change], during: dict[int, Change], *, knows: bool
+) -> None:
+    """Calls at once find what is true while they run, whoever leaves and whatever is changed."""
+    account = SharedAccount(predefined=False)
+    for index in range(110):
+        account.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
+    account.begin({})
+    for change in at_first:
+        account.change(*change)
+
+    async def main() -> None:
+        roles = FakeRolesClient(account)
+        if knows:
+            await roles.list().all()
+        account.begin(during)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            for call in calls:
+                task = group.create_task(look(account, roles, call))
+                if call.is_left is not None:
+                    group.create_task(leave(task, call))
+
+    asyncio.run(main())
+    # A known name is a request, and those that are gone are looked for over two pages.
+    assert account.asked <= 3 * len(calls)
 
 
 async def run(call: Callable[[], Awaitable[T]]) -> T:

@@ -1,6 +1,7 @@
 """Looking for roles by name: who shares a walk, who fetches its pages, and who goes on when."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,16 +17,12 @@ from arize_roles_async import (
     Role,
     RolesTimeoutError,
 )
-from arize_roles_async._aiohttp.client import _Event  # pyright: ignore[reportPrivateUsage]
-from arize_roles_async._calls.lookup import (
-    KnownRoles,
-    NameLookup,
-    Steps,
-    _Caller,  # pyright: ignore[reportPrivateUsage]
-)
-from arize_roles_async._calls.transport import Event
+from arize_roles_async._calls.call import Call
+from arize_roles_async._calls.lookup import KnownRoles, NameLookup
+from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.requests import ListRoles
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._client import AccountTransport
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -39,7 +36,7 @@ class Listing:
         self.pages = {str(number): name for number, name in enumerate(names)}
         self.asked: list[tuple[str, str]] = []
         self.answered = {cursor: asyncio.Event() for cursor in self.pages}
-        self.lookup = NameLookup(KnownRoles())
+        self.lookup = new_lookup(KnownRoles())
         self.late: set[str] = set()
         """The calls that have too little time for a page."""
 
@@ -47,40 +44,35 @@ class Listing:
         for cursor in cursors:
             self.answered[cursor].set()
 
-    async def find(self, caller: str, name: str) -> Role:
-        async def fetch(request: ListRoles) -> ListRolesResponse:
+    async def find(self, caller: str, name: str, limits: object = None) -> Role:
+        async def fetch(call: Call, request: ListRoles) -> ListRolesResponse:
             cursor = request.cursor or "0"
             self.asked.append((caller, cursor))
             if caller in self.late:
+                call.is_late = True
                 raise RolesTimeoutError("too late", seconds=1.0)
             await self.answered[cursor].wait()
-            role = Role(
-                id=f"id of {self.pages[cursor]}",
-                name=self.pages[cursor],
-                is_predefined=False,
-                created_at=NOON,
-                updated_at=NOON,
-            )
             following = str(int(cursor) + 1)
             more = following in self.pages
             pagination = PaginationMetadata(has_more=more, next_cursor=following if more else None)
+            role = named(self.pages[cursor], f"id of {self.pages[cursor]}")
             return ListRolesResponse(roles=(role,), pagination=pagination)
 
-        async def get(role_id: str) -> Role:
-            raise AssertionError(f"no role is known yet, not {role_id} either")
-
-        steps = Steps(
-            fetch=fetch,
-            get=get,
-            is_late=lambda: caller in self.late,
-            make_event=make_event,
-            limits=None,
-        )
-        return await self.lookup.find(name, steps)
+        return await self.lookup.find(name, new_call(), fetch, get_nothing, limits=limits)
 
 
-def make_event() -> Event:
-    return _Event(asyncio.get_running_loop(), None)
+def new_lookup(known: KnownRoles) -> NameLookup:
+    transport = AccountTransport(FakeAccount())
+    transport.check_open()  # It belongs to the running event loop from now on.
+    return NameLookup(known, transport)
+
+
+def new_call() -> Call:
+    return Call("get", Timeouts(total=None), RetryPolicy(), 0.0)
+
+
+async def get_nothing(call: Call, role_id: str) -> Role:
+    raise AssertionError(f"no role is known yet, not {role_id} either", call)
 
 
 async def settle() -> None:
@@ -213,17 +205,41 @@ class TestSharedWalk:
             await second
         assert caught.value.closest == ("Engineer", "Engineering")
 
-    async def test_woken_in_vain(self) -> None:
-        """A call that was woken, and then has nothing to do, waits until it is woken again."""
-        caller = _Caller("A", make_event)
-        caller.wake()
-        await caller.wait()
-        waiting = asyncio.ensure_future(caller.wait())
-        await settle()
-        assert not waiting.done()
+    async def test_woken_cancelled(self) -> None:
+        """A call that is cancelled as it is to fetch leaves that to the next one."""
+        listing = Listing("A", "B")
 
-        caller.wake()
-        await waiting
+        async def find_and_cancel() -> None:
+            await listing.find("first", "A")
+            second.cancel()
+
+        first = asyncio.ensure_future(find_and_cancel())
+        second = asyncio.ensure_future(listing.find("second", "B"))
+        third = asyncio.ensure_future(listing.find("third", "B"))
+        await settle()
+        listing.answer("0", "1")
+
+        assert (await third).name == "B"
+        await first
+        assert second.cancelled()
+        assert listing.asked == [("first", "0"), ("third", "1")]
+
+    async def test_joined_at_end(self) -> None:
+        """A call that begins as a walk ends has a walk of its own, whoever has left the first."""
+        listing = Listing("A")
+        first = asyncio.ensure_future(listing.find("first", "A"))
+        second = asyncio.ensure_future(listing.find("second", "A"))
+        later: list[asyncio.Future[Role]] = []
+        first.add_done_callback(
+            lambda _: later.append(asyncio.ensure_future(listing.find("later", "A")))
+        )
+        await settle()
+        listing.answer("0")
+
+        assert (await first) == (await second)
+        await settle()
+        assert (await later[0]).name == "A"
+        assert listing.asked == [("first", "0"), ("later", "0")]
 
     async def test_failure(self) -> None:
         """Calls that share a walk that fails get an error of their own each."""
@@ -252,15 +268,34 @@ class TestSharedWalk:
 
         assert [call.operation for call in roles.account.calls] == ["list", "list"]
 
+    async def test_own_time(self) -> None:
+        """A call that waits for another's page ends at its own time, on the account's clock."""
+        account = FakeAccount()
+        account.slow_down(8.0, operation="list")
+        roles = FakeRolesClient(account, timeout=6.0)
+        begun = account.now()
+
+        async def end() -> float:
+            with pytest.raises(RolesTimeoutError):
+                await roles.get(role="Nobody")
+            return round((account.now() - begun).total_seconds(), 1)
+
+        assert [*await asyncio.gather(end(), end())] == [6.0, 6.0]
+
     async def test_nothing_kept(self) -> None:
         """Nothing is kept of lookups that are over."""
-        roles = FakeRolesClient()
 
-        await roles.get(role="Admin")
-        assert roles._driver._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+        class Limits:
+            """Limits that show whether they are still referred to."""
 
-        await asyncio.gather(*(roles.get(role=name) for name in ("Admin", "Member", "Read-only")))
-        assert roles._driver._lookup._queues == {}  # pyright: ignore[reportPrivateUsage]
+        listing, limits = Listing("A", "B"), Limits()
+        kept = weakref.ref(limits)
+        listing.answer("0", "1")
+
+        await asyncio.gather(*(listing.find(name, name, limits) for name in "ABA"))
+        del limits
+
+        assert kept() is None
 
 
 @asynccontextmanager
@@ -286,24 +321,17 @@ class TestClosest:
         """Walk over pages of roles with these names, and return what was offered."""
         left = list(pages)
 
-        async def fetch(request: ListRoles) -> ListRolesResponse:
-            del request
+        async def fetch(call: Call, request: ListRoles) -> ListRolesResponse:
+            del call, request
             page = tuple(named(each, f"id of {each}") for each in left.pop(0))
             more = PaginationMetadata(
                 has_more=bool(left), next_cursor=f"{len(left)} left" if left else None
             )
             return ListRolesResponse(roles=page, pagination=more)
 
-        async def get(role_id: str) -> Role:
-            raise AssertionError(role_id)
-
+        lookup = new_lookup(KnownRoles())
         with pytest.raises(NotFoundError) as caught:
-            await NameLookup(KnownRoles()).find(
-                name,
-                Steps(
-                    fetch=fetch, get=get, is_late=lambda: False, make_event=make_event, limits=None
-                ),
-            )
+            await lookup.find(name, new_call(), fetch, get_nothing, limits=None)
         error = caught.value
         assert (error.name, error.status) == (name, 404)
         assert (error.method, error.path) == ("GET", "/v2/roles")
@@ -365,22 +393,20 @@ class TestKnown:
         """What is learned of a name while its old ID is asked for is kept."""
         known = KnownRoles()
         known.learn(named("A", "old"))
-        lookup = NameLookup(known)
+        lookup = new_lookup(known)
 
-        async def get(role_id: str) -> Role:
+        async def get(call: Call, role_id: str) -> Role:
+            del call
             known.learn(named("A", "new"))
             return named("Renamed", role_id)
 
-        async def fetch(request: ListRoles) -> ListRolesResponse:
-            del request
+        async def fetch(call: Call, request: ListRoles) -> ListRolesResponse:
+            del call, request
             return ListRolesResponse(
                 roles=(named("A", "new"),), pagination=PaginationMetadata(has_more=False)
             )
 
-        steps = Steps(
-            fetch=fetch, get=get, is_late=lambda: False, make_event=make_event, limits=None
-        )
-        assert (await lookup.find("A", steps)).id == "new"
+        assert (await lookup.find("A", new_call(), fetch, get, limits=None)).id == "new"
         assert known.find("A") == "new"
 
 
