@@ -187,7 +187,7 @@ class Fault:
 class ScriptedFault(Fault):
     """A fault as the account uses it; tests see only a `Fault`."""
 
-    _scope: Scope
+    scope: Scope
     _seen: int = attrs.field(default=0, init=False)
 
     def is_due(self, subject: Subject, attempt: int) -> bool:
@@ -198,7 +198,7 @@ class ScriptedFault(Fault):
             attempt: The number of the attempt, from 1. A fault of every attempt begins with the
                 first.
         """
-        if not self._scope.matches(subject):
+        if not self.scope.matches(subject):
             return False
         if "delete" in subject.operations and self.failure in _NEED_A_BODY:
             return False
