@@ -146,8 +146,8 @@ class FakeAccount:
         self._service = Service(self.now, assumptions)
         self._log = CallLog(keep_calls, keep_bytes)
         self._first_key = key.reveal()
-        self._begins_with: bool | account_file.AccountData = predefined
-        self._begins_with_limit = max_custom_roles
+        self._initial: bool | account_file.AccountData = predefined
+        self._initial_limit = max_custom_roles
         self._blocks: list[tuple[Scope, Blocked]] = []
         self._set_up()
         accounts[next(_numbers)] = self
@@ -164,10 +164,10 @@ class FakeAccount:
         self._service.store = self._service.new_store()
         self._service.extra_permissions = frozenset()
         self._service.page_sizes = []
-        self._service.max_custom_roles = self._begins_with_limit
-        if isinstance(self._begins_with, account_file.AccountData):
-            self._fill(self._begins_with)
-        elif self._begins_with:
+        self._service.max_custom_roles = self._initial_limit
+        if isinstance(self._initial, account_file.AccountData):
+            self._fill(self._initial)
+        elif self._initial:
             for role in predefined_roles(self.now()):
                 self._store.add(role)
 
@@ -469,7 +469,7 @@ class FakeAccount:
             max_custom_roles=data.max_custom_roles,
             assumptions=data.parse_assumptions() if assumptions is None else assumptions,
         )
-        account._begins_with = data
+        account._initial = data
         account._set_up()
         held = {permission for role in data.roles for permission in role.permissions or ()}
         _warn_of_misspelled(sorted(held - {*data.extra_permissions}))

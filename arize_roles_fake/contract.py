@@ -202,7 +202,7 @@ class _Suite(ABC):
         """Return a client of its own for each call, which the block's end closes.
 
         Within one test, all of them see the same account. It has predefined roles and a clock
-        that runs, the client may do everything there, and nobody else makes roles meanwhile.
+        that runs, the client may do everything there, and no other program makes roles meanwhile.
         """
 
     def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:

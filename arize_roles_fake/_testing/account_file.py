@@ -49,7 +49,7 @@ class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return Assumptions.parse(f"{name}={value}" for name, value in self.assumptions.items())
 
 
-_RARE: Final = ("extra_permissions", "kept_names", "roles_created")
+_OMITTED_IF_EMPTY: Final = ("extra_permissions", "kept_names", "roles_created")
 
 
 def encode(data: AccountData) -> str:
@@ -57,7 +57,7 @@ def encode(data: AccountData) -> str:
     members: dict[str, Any] = {
         name: getattr(data, name)
         for name in data.__struct_fields__
-        if name not in _RARE or getattr(data, name)
+        if name not in _OMITTED_IF_EMPTY or getattr(data, name)
     }
     return msgspec.json.format(msgspec.json.encode(members)).decode()
 

@@ -469,8 +469,8 @@ def _page_flaws(page: object, failure: object, *, has_problem: bool) -> Iterator
 
     Args:
         page: The page, if there is one.
-        failure: What the fault was scripted with.
-        has_problem: Whether something for a problem document was given.
+        failure: The failure, as it was given to `fail`.
+        has_problem: True if a detail or members of a problem document were given.
     """
     if page is None:
         return
