@@ -258,7 +258,8 @@ class AiohttpTransport(Transport):
                 headers={"User-Agent": _USER_AGENT},
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
-            # aiohttp's own second try would hide how the first one failed.
+            # aiohttp's own retry would hide the first failure, such as a TLS server's demand for a
+            # client certificate.
             self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._keeper = _keep_open(self._session)
             with suppress(StopIteration):

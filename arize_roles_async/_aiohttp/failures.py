@@ -169,7 +169,8 @@ def _place(url: URL) -> str:
 def without_frames(error: _E) -> _E:
     """Return an error after removing the frames that may hold the key from its traceback.
 
-    These are the frames of aiohttp, asyncio and this package, in its causes and contexts, too.
+    Frames of aiohttp hold the request with its headers, which debuggers and reporters show. Removed
+    are the frames of aiohttp, asyncio and this package, in its causes and contexts, too.
     """
     link: BaseException | None = error
     while link is not None:

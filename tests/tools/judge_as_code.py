@@ -23,7 +23,7 @@ import threading
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest import mock
 from urllib.parse import unquote
 
@@ -216,7 +216,7 @@ class Stage(FakeAccount):
             self.signalled_at = self.signalled_at if self.signalled_at is not None else number
             os.kill(os.getpid(), event)
         elif isinstance(event, tuple):
-            self.drift(*event)
+            self.drift(*cast("tuple[str, str, str]", event))
         else:
             thread = threading.Thread(target=lambda: asyncio.run(event(self)))
             thread.start()
