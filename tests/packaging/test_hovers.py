@@ -16,7 +16,9 @@ jedi: Any = import_module("jedi")
     ("package", "client"),
     [("arize_roles_async", "AiohttpRolesClient"), ("arize_roles_fake", "FakeRolesClient")],
 )
-@pytest.mark.parametrize("method", ["create", "list", "get", "update", "delete"])
+@pytest.mark.parametrize(
+    "method", ["create", "list", "get", "update", "delete", "with_options", "aclose"]
+)
 def test_jedi(package: str, client: str, method: str) -> None:
     """Jedi shows the protocol's documentation."""
     code = f"from {package} import {client}\nroles = {client}()\nroles.{method}"
