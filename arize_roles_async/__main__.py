@@ -199,8 +199,7 @@ class _Run:
     def _try_to_show(self, text: str) -> None:
         """Print a text if it can be: a reader that has gone ends nothing midway."""
         try:
-            if _has_output():
-                _show(text)
+            _show(text)
         except client.RolesError as error:
             self._unwritten = error
             _say(f"warning: {error}")

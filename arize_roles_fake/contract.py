@@ -1143,9 +1143,9 @@ class _Lookup(_Suite):
         done = False
 
         async def look() -> None:
-            for _ in range(_MAX_ROUNDS):
-                if done:
-                    return
+            rounds = 0
+            while not done and rounds < _MAX_ROUNDS:
+                rounds += 1
                 assert await roles.get(role=other.name) == other
                 await checkpoint()
 
@@ -1249,9 +1249,9 @@ class _Update(_Suite):
         for update in updates:
             changed = await update()
             assert changed.updated_at >= role.updated_at
-            for _ in range(_MAX_TICKS):
-                if changed.updated_at != role.updated_at:
-                    break
+            ticks = 0
+            while changed.updated_at == role.updated_at and ticks < _MAX_TICKS:
+                ticks += 1
                 await anyio.sleep(_TICK)
                 changed = await update()
             assert changed.updated_at > role.updated_at

@@ -199,7 +199,7 @@ async def _make_all(
             raise RolesError("it was stopped")  # noqa: TRY301 - as any other end midway
     except RolesError as error:
         is_open = result.may_have_been_made and _leaves_open(error)
-        reason = f"{_bound_to_users(change, error)}{error}"
+        reason = f"{_bound_to_users(result.failed, error)}{error}"
         result = attr.evolve(result, may_have_been_made=is_open, reason=reason)
         failure = ApplyError(str(result))
         failure.result = result
@@ -315,6 +315,7 @@ def _leaves_open(error: RolesError) -> bool:
     return isinstance(error, OutcomeUnknownError | InvalidResponseError)
 
 
-def _bound_to_users(change: Change, error: RolesError) -> str:
-    is_bound = change.action == "delete" and isinstance(error, ConflictError)
+def _bound_to_users(change: Change | None, error: RolesError) -> str:
+    is_delete = change is not None and change.action == "delete"
+    is_bound = is_delete and isinstance(error, ConflictError)
     return "the role is still bound to users: " if is_bound else ""

@@ -82,7 +82,9 @@ class Change:
 def _only_in(
     role: Role | DeclaredRole | None, other: Role | DeclaredRole | None
 ) -> tuple[str, ...]:
-    held, also = ({str(p) for p in (each and each.permissions) or ()} for each in (role, other))
+    held, also = (
+        set(map(str, () if each is None else each.permissions or ())) for each in (role, other)
+    )
     return tuple(sorted(held - also))
 
 

@@ -110,7 +110,7 @@ class Control:
         self.account = account
 
 
-class _Clock(msgspec.Struct, forbid_unknown_fields=True):
+class _Clock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seconds: float
 
 

@@ -242,7 +242,7 @@ class ScriptedFault(Fault):
         return answer, self.failure
 
 
-@attrs.define(eq=False)
+@attrs.define(kw_only=True, eq=False)
 class CallState:
     """The call that a request is part of, as the account knows it."""
 

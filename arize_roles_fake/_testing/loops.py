@@ -4,7 +4,7 @@ Both are imported where they run, so that importing the fake does not wait for t
 """
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
@@ -61,11 +61,10 @@ class Alarm:
         import asyncio
 
         self._event = anyio.Event()
-        loop = running_loop()
+        loop: Any = running_loop()
+        is_asyncio = isinstance(loop, asyncio.AbstractEventLoop)
         self._soon: Callable[[Callable[[], None]], object] = (
-            loop.call_soon_threadsafe
-            if isinstance(loop, asyncio.AbstractEventLoop)
-            else loop.run_sync_soon
+            loop.call_soon_threadsafe if is_asyncio else loop.run_sync_soon
         )
 
     def ring(self) -> None:

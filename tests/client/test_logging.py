@@ -304,11 +304,14 @@ class TestRaising:
                 raise ZeroDivisionError
             return True
 
-        log.handler.addFilter(refuse)
-        async with (
-            scripted(PAGE, PAGE) as script,
-            AiohttpRolesClient("key", base_url=script.url, timeout=5.0, max_concurrency=1) as roles,
-        ):
+        async with AsyncExitStack() as stack:
+            # Other tests use the same handler.
+            log.handler.addFilter(refuse)
+            stack.callback(log.handler.removeFilter, refuse)
+            script = await stack.enter_async_context(scripted(PAGE, PAGE))
+            roles = await stack.enter_async_context(
+                AiohttpRolesClient("key", base_url=script.url, timeout=5.0, max_concurrency=1)
+            )
             first, second = await asyncio.gather(
                 roles.list().all(), roles.list().all(), return_exceptions=True
             )

@@ -308,6 +308,21 @@ def test_broken_rule(client: type[WrappingClient], tests: str) -> None:
     assert failed_tests(client) == tests.split()
 
 
+def test_other_error() -> None:
+    """An error of another class, where an argument is invalid, is the one that the rule shows."""
+
+    class Raises(WrappingClient):
+        async def create(self, **arguments: Any) -> Role:
+            raise LookupError(arguments["name"])
+
+    class Suite(AccountSuite):
+        def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+            return Raises(FakeRolesClient(self.account, api_key=api_key))
+
+    with pytest.raises(LookupError):
+        Suite().test_name_of_256()
+
+
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("method", ["list", "get", "create", "update", "delete"])
 def test_swallows_cancel(method: str, again: bool) -> None:  # noqa: FBT001

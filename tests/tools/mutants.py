@@ -147,6 +147,8 @@ def judges(root: Path, file: str) -> list[str]:
 def _run(tests: Sequence[str], folder: Path) -> tuple[bool, str]:
     """Return whether tests pass in a copy of the project, and the end of what they print."""
     os.chdir(folder)
+    # Coverage is not measured in the copies.
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     command = f"{sys.executable} -m pytest -x -q --tb=no -p no:cacheprovider {' '.join(tests)}"
     outcome, output = _testing.run_tests(command, TIMEOUT)
     return outcome.value == "survived", output.strip().rpartition("\n")[2]
