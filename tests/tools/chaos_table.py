@@ -43,7 +43,7 @@ TOTAL: Final = 10.0
 IMPATIENT: Final = Timeouts(total=TOTAL, connect=2.0, read=2.0)
 PATIENT: Final = Timeouts(total=TOTAL, connect=TOTAL, read=TOTAL)
 # How late a busy machine may be with the end of a call whose time is up.
-SLACK: Final = 20.0
+SLACK: Final = 5.0
 ATTEMPTS: Final = 3
 FAULTS: Final = {"one": 1, "two": 2, "all": 3 * ATTEMPTS}
 CLEAN: Final = None
