@@ -219,9 +219,9 @@ class RateLimitError(StatusError):
 class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
-    Raised by a change only after a 503 of the service's own, which says that nothing was done.
-    After any other 5xx the change may have been made: an `OutcomeUnknownError` with the
-    `ServerError` as its cause is raised instead.
+    Raised by a change only after a 503 of the service's own, which says that it did nothing; that
+    has been wrong. After any other 5xx the change may have been made: an `OutcomeUnknownError` with
+    the `ServerError` as its cause is raised instead.
     """
 
     status = 500
