@@ -48,13 +48,14 @@ class Blocked:
 
     async def _wait(self, is_over: Callable[[], bool]) -> None:
         """Wait until a condition holds, which is checked after each `_wake`."""
-        while not is_over():
+        while True:
             alarm = Alarm()
             with self._lock:
+                if is_over():
+                    return
                 self._alarms.add(alarm)
             try:
-                if not is_over():
-                    await alarm.wait()
+                await alarm.wait()
             finally:
                 with self._lock:
                     self._alarms.discard(alarm)
