@@ -44,16 +44,16 @@ from arize_roles_fake._testing.faults import (
     OPERATIONS,
     SINGLE_ROLE_OPS,
     Breakage,
+    CallFilter,
     CallRequest,
-    CallState,
     Fault,
     Faults,
     Latency,
-    Scope,
-    Subject,
+    Received,
     TokenBucket,
     When,
-    make_fault,
+    apply,
+    is_count,
 )
 from arize_roles_fake._testing.make_role import check_values, reject_string
 
@@ -148,7 +148,7 @@ class FakeAccount:
         self._first_key = key.reveal()
         self._initial: bool | account_file.AccountData = predefined
         self._initial_limit = max_custom_roles
-        self._blocks: list[tuple[Scope, Blocked]] = []
+        self._blocks: list[tuple[CallFilter, Blocked]] = []
         self._set_up()
         accounts[next(_numbers)] = self
         _newest.append(self)
@@ -158,8 +158,8 @@ class FakeAccount:
         self._keys = {self._first_key: Key()}
         self._removed_keys: set[str] = set()
         self._faults = Faults()
-        self._latencies: dict[Scope, Latency] = {}
-        """By their scopes, the latest first."""
+        self._latencies: dict[CallFilter, Latency] = {}
+        """By the calls that they delay, the latest first."""
         self._bucket: TokenBucket | None = None
         self._service.store = self._service.new_store()
         self._service.extra_permissions = frozenset()
@@ -623,19 +623,19 @@ class FakeAccount:
                 an error class that no answer leads to, the message says how a test causes it.
         """
         __tracebackhide__ = True
-        fault = make_fault(
-            operation,
-            failure,
+        fault = Fault(
+            operation=operation,
+            failure=failure,
             times=times,
             after=after,
-            every_attempt=every_attempt,
+            every_attempt=isinstance(failure, type) if every_attempt is None else every_attempt,
             retry_after=retry_after,
             when=when,
             role=role,
             detail=detail,
             members=members,
             page=page,
-            headers=headers,
+            headers=headers or {},
         )
         with self._lock:
             self._faults.add(fault)
@@ -681,11 +681,12 @@ class FakeAccount:
         Raises:
             ValueError: `seconds` is below 0 or above `up_to`, or no call can match.
         """
-        scope = Scope(operation, role)
+        calls = CallFilter(operation, role)
+        calls.check()
         latency = Latency(seconds, up_to, seed, real_time=real_time)
         with self._lock:
-            self._latencies.pop(scope, None)
-            self._latencies = {scope: latency, **self._latencies}
+            self._latencies.pop(calls, None)
+            self._latencies = {calls: latency, **self._latencies}
 
     @contextmanager
     def block(
@@ -714,8 +715,9 @@ class FakeAccount:
         Raises:
             ValueError: No call can match.
         """
-        blocked = Blocked()
-        block = (Scope(operation, role), blocked)
+        calls, blocked = CallFilter(operation, role), Blocked()
+        calls.check()
+        block = (calls, blocked)
         with self._lock:
             self._blocks.append(block)
         try:
@@ -838,21 +840,14 @@ class FakeAccount:
             operation = operation_of(request)
             role = self._role_name(operation, request)
             key = Secret(_bearer(request))
-            call = self._faults.call_of(request, attempt=1 + _retries(request))
-            subject = self._subject(operation, role, request, call)
-            answer, broken = self._refusal(key, request), None
-            if answer is None:
-                answer, broken = self._answer(operation, key, request, call, subject)
+            received = self._received(operation, role, request)
+            answer, broken = self._answer(key, request, received)
             if broken or answer.status >= _FIRST_FAILURE:
-                self._faults.note_failure(request, call)
-            latencies = (each for scope, each in self._latencies.items() if scope.matches(subject))
-            blocks = (
-                each
-                for scope, each in self._blocks
-                if scope.matches(subject) and not each.is_released
-            )
+                self._faults.note_failure(request, received)
+            latencies = (each for calls, each in self._latencies.items() if calls.match(received))
             latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
+            blocks = (each for calls, each in self._blocks if calls.match(received))
             now = self.now()
             reply = Reply(
                 status=answer.status,
@@ -861,11 +856,43 @@ class FakeAccount:
                 delay=delay,
                 broken=broken,
                 real_time=latency is not None and latency.real_time,
-                blocked=next(blocks, None),
+                blocked=next((each for each in blocks if not each.is_released), None),
             )
-            outcome = broken or answer.status
-            self._log.add(operation, role, key.reveal(), outcome, delay, call.attempt, now, request)
+            outcome, attempt = broken or answer.status, received.attempt
+            self._log.add(operation, role, key.reveal(), outcome, delay, attempt, now, request)
             return reply
+
+    def _received(self, operation: str, role: str | None, request: Request) -> Received:
+        attempt = 1 + _retries(request)
+        call = self._faults.call_of(request, attempt)
+        counts_as, roles = {operation}, {role}
+        # The first request of a `get` by a name is often a list, which counts as a `get`, too.
+        if call.operation == "get" and call.requests == 1:
+            counts_as.add("get")
+        if operation in SINGLE_ROLE_OPS:
+            roles.add(parse_role_id(request.path))
+        elif call.name is not None and "get" in counts_as:
+            wanted = self._store.by_name(call.name)
+            roles = {call.name, None if wanted is None else wanted.id}
+        return Received(call=call, attempt=attempt, counts_as=counts_as, roles=roles)
+
+    def _answer(
+        self, key: Secret[str], request: Request, received: Received
+    ) -> tuple[Response, Breakage | None]:
+        grants = self._grants(key, request)
+        if grants is None:
+            detail = "the API key is unknown" if key.reveal() else "the API key is missing"
+            return problem_response(401, detail, {"WWW-Authenticate": "Bearer"}), None
+        wait = 0.0 if self._bucket is None else self._bucket.wait(self.now())
+        if wait:
+            # The clock's resolution is a microsecond; less than that is rounding.
+            seconds = str(math.ceil(round(wait, 6)))
+            return problem_response(429, "too many requests", {"Retry-After": seconds}), None
+        fault = self._faults.strike(received)
+        if fault is not None and fault.when == "before":
+            return apply(fault, None)
+        answer = self._service.answer(operation_of(request), grants, request)
+        return (answer, None) if fault is None else apply(fault, answer)
 
     def _grants(self, key: Secret[str], request: Request) -> Key | None:
         """Return the grants of a key; None for a key that the account does not have."""
@@ -874,38 +901,6 @@ class FakeAccount:
         if held is None and is_any and key.reveal() not in self._removed_keys:
             return next(iter(self._keys.values()), None)
         return held
-
-    def _refusal(self, key: Secret[str], request: Request) -> Response | None:
-        """Return the answer to a request that is refused unread, or None."""
-        if self._grants(key, request) is None:
-            detail = "the API key is unknown" if key.reveal() else "the API key is missing"
-            return problem_response(401, detail, {"WWW-Authenticate": "Bearer"})
-        wait = self._bucket.wait(self.now()) if self._bucket is not None else None
-        if wait:
-            # The clock's resolution is a microsecond; less than that is rounding.
-            seconds = str(math.ceil(round(wait, 6)))
-            return problem_response(429, "too many requests", {"Retry-After": seconds})
-        return None
-
-    def _answer(
-        self, operation: str, key: Secret[str], request: Request, call: CallState, subject: Subject
-    ) -> tuple[Response, Breakage | None]:
-        fault = self._faults.strike(subject, call) if operation in OPERATIONS else None
-        if fault is not None and fault.when == "before":
-            return fault.apply(None)
-        answer = self._service.answer(operation, self._grants(key, request) or Key(), request)
-        return (answer, None) if fault is None else fault.apply(answer)
-
-    def _subject(
-        self, operation: str, role: str | None, request: Request, call: CallState
-    ) -> Subject:
-        operations, roles = call.operations(operation), {role}
-        if operation in SINGLE_ROLE_OPS:
-            roles.add(parse_role_id(request.path))
-        elif call.name is not None and "get" in operations:
-            wanted = self._store.by_name(call.name)
-            roles = {call.name, None if wanted is None else wanted.id}
-        return Subject(operations, frozenset(roles))
 
     def _role_name(self, operation: str, request: Request) -> str | None:
         """Return the name of the role that a request is about, or None."""
@@ -932,7 +927,7 @@ def _check_key(key: Secret[str]) -> None:
 
 
 def _check_count(name: str, count: object) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+    if not is_count(count):
         raise ValueError(f"{name} must be an integer of 0 or more, not {quoted(count)}")
 
 

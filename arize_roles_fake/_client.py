@@ -26,7 +26,7 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._testing.faults import CallRequest, CallState
+from arize_roles_fake._testing.faults import CallRequest, ClientCall
 from arize_roles_fake._testing.loops import is_open, running_loop
 from arize_roles_fake._testing.waits import Clock, Wait, Waits, advance_to, waits_in
 
@@ -348,7 +348,7 @@ class _AccountTimeLimit(TimeLimit):
         self._call = call
         self._transport = transport
         self._scope: anyio.CancelScope
-        self.state = CallState(operation=call.operation)
+        self.state = ClientCall(operation=call.operation)
         self.in_real_time = False
 
     def __enter__(self) -> Call:

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, Final, Literal, assert_never, cast, get_args
 
 import attrs
+import msgspec
 
-from arize_roles_async._calls.call import Change, Operation, Read
+from arize_roles_async._calls.call import Change, Operation
 from arize_roles_async._values.errors import (
     STATUS_ERRORS,
     ClientStateError,
@@ -34,8 +35,6 @@ from arize_roles_fake._service.wire import page_response, problem_response
 
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 SINGLE_ROLE_OPS: Final = frozenset({"get", "update", "delete"})
-_READS: Final = frozenset(get_args(Read))
-_CHANGES: Final = frozenset(get_args(Change))
 
 Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
 """The ways in which an attempt fails without a status:
@@ -102,47 +101,41 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
 
 
 @attrs.frozen
-class Subject:
-    """The subject of a request, as scopes see it."""
-
-    operations: frozenset[str]
-    """The operations that the request counts as."""
-    roles: frozenset[str | None]
-    """The names and IDs of its role."""
-
-
-@attrs.frozen
-class Scope:
-    """The calls that a fault, a latency or a block is about.
-
-    Raises:
-        ValueError: No call can match.
-    """
+class CallFilter:
+    """The calls that a fault, a latency or a block applies to."""
 
     operation: str
     """The operation; `any` is all five."""
     role: str | None
     """The name or ID of the role; None is every role."""
 
-    def __attrs_post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise `ValueError` if no call can match."""
         __tracebackhide__ = True
-        for flaw in _scope_flaws(self.operation, self.role):
-            raise ValueError(flaw)
+        if flaws := [*self.flaws()]:
+            raise ValueError("; ".join(flaws))
 
-    def matches(self, subject: Subject) -> bool:
-        """Return whether a request is one of these calls."""
-        return (self.operation == "any" or self.operation in subject.operations) and (
-            self.role is None or self.role in subject.roles
+    def flaws(self) -> Iterator[str]:
+        """Yield each reason why no call can match."""
+        if self.operation not in (*OPERATIONS, "any"):
+            known = ", ".join(OPERATIONS)
+            yield f"operation must be one of {known} and any, not {self.operation!r}"
+        if self.role is None:
+            return
+        rule = text_rule(self.role)
+        if rule is not None:
+            yield f"role {rule}"
+        elif self.operation == "list":
+            yield "a list is not about one role"
+        elif self.operation == "create" and is_role_id(self.role):
+            yield "role must be a name for create, as the role has no ID yet"
+
+    def match(self, request: "Received") -> bool:
+        """Return whether a request is part of one of these calls."""
+        operations = OPERATIONS if self.operation == "any" else (self.operation,)
+        return not request.counts_as.isdisjoint(operations) and (
+            self.role is None or self.role in request.roles
         )
-
-
-def _scope_flaws(operation: str, role: str | None) -> Iterator[str]:
-    if operation not in {*OPERATIONS, "any"}:
-        yield f"operation must be one of {', '.join(OPERATIONS)} and any, not {operation!r}"
-    if operation == "list" and role is not None:
-        yield "a list is not about one role"
-    if operation == "create" and role is not None and is_role_id(role):
-        yield "role must be a name for create, as the role has no ID yet"
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -150,20 +143,24 @@ class Fault:
     """A failure that was scripted with `FakeAccount.fail`."""
 
     operation: Operation | Literal["any"]
-    failure: int | Breakage
+    given: int | type[RolesError] | Breakage = attrs.field(alias="failure")
+    """The failure as it was given to `fail`."""
     times: int | None
     after: int
     every_attempt: bool
     retry_after: int | str | None
     when: When
     role: str | None
-    detail: str
+    detail: str | None
     members: Mapping[str, object]
-    page: bytes | None
+    page: str | bytes | None
     headers: Mapping[str, str]
-    fired: int = 0
+    matched: int = attrs.field(default=0, init=False)
+    """The number of requests that it could have made fail, counted for `after`."""
+    struck: int = attrs.field(default=0, init=False)
+    """The number of requests that it made fail, without the later attempts of a call."""
+    fired: int = attrs.field(default=0, init=False)
     """The number of requests that it made fail."""
-    _struck: int = attrs.field(default=0, init=False)
 
     def __repr__(self) -> str:
         return f"<Fault: {self}>"
@@ -178,72 +175,18 @@ class Fault:
         return f"{text}: struck {_count(self.fired, 'request')}"
 
     @property
+    def failure(self) -> int | Breakage:
+        """The status of the answer, or the way in which the attempt fails without one."""
+        return _FAILURES[self.given] if isinstance(self.given, type) else self.given
+
+    @property
     def is_pending(self) -> bool:
         """True until it has struck as often as scripted: once if `times` is None."""
-        return self._struck < (1 if self.times is None else self.times)
-
-
-@attrs.define(kw_only=True, eq=False, repr=False)
-class ScriptedFault(Fault):
-    """A fault as the account uses it; tests see only a `Fault`."""
-
-    scope: Scope
-    _seen: int = attrs.field(default=0, init=False)
-
-    def is_due(self, subject: Subject, attempt: int) -> bool:
-        """Count a request, and return whether this fault is due to make it fail.
-
-        Args:
-            subject: The subject of the request.
-            attempt: The number of the attempt, from 1. A fault of every attempt begins with the
-                first.
-        """
-        if not self.scope.matches(subject):
-            return False
-        if "delete" in subject.operations and self.failure in _NEED_A_BODY:
-            return False
-        if self.every_attempt and attempt > 1:
-            return False
-        self._seen += 1
-        return self._seen > self.after and (self.times is None or self._struck < self.times)
-
-    def strike(self, *, again: bool) -> None:
-        """Count a request that this fault makes fail.
-
-        Args:
-            again: True for a later attempt of a request that counts already.
-        """
-        self.fired += 1
-        self._struck += not again
-
-    def apply(self, answer: Response | None) -> tuple[Response, Breakage | None]:
-        """Return the answer as this fault changes it, and the way in which it breaks off.
-
-        Args:
-            answer: The account's own answer; None if the fault strikes before there is one.
-        """
-        if isinstance(self.failure, int):
-            headers = dict(self.headers)
-            if self.retry_after is not None:
-                headers["Retry-After"] = str(self.retry_after)
-            if self.page is not None:
-                headers = {"Content-Type": "text/html; charset=utf-8", **headers}
-                return Response(status=self.failure, headers=headers, body=self.page), None
-            return problem_response(self.failure, self.detail, headers, self.members), None
-        answer = answer or page_response((), None)
-        match self.failure:
-            case "malformed":
-                body = b"<html>not JSON</html>"
-                answer = Response(status=answer.status, headers=answer.headers, body=body)
-            case "lost" | "truncated" | "silent" | "refused" | "unreachable":
-                pass
-            case _:
-                assert_never(self.failure)
-        return answer, self.failure
+        return self.struck < (1 if self.times is None else self.times)
 
 
 @attrs.define(kw_only=True, eq=False)
-class CallState:
+class ClientCall:
     """The call that a request is part of, as the account knows it."""
 
     operation: str | None = None
@@ -252,24 +195,27 @@ class CallState:
     """The name of the role that the call looks for; None if it has an ID, and over HTTP."""
     requests: int = 0
     """The number of requests so far, without their later attempts."""
-    attempt: int = 1
-    """The number of the attempt under way, from 1."""
-    fault: ScriptedFault | None = None
+    fault: Fault | None = None
     """The fault that strikes every attempt of the request under way."""
 
-    def operations(self, operation: str) -> frozenset[str]:
-        """Return the operations that the request under way counts as.
 
-        The first request of a `get` by a name is often a list, which counts as a `get`, too.
-        """
-        is_get = self.operation == "get" and self.requests == 1
-        return frozenset({operation, "get"} if is_get else {operation})
+@attrs.frozen(kw_only=True)
+class Received:
+    """A request, as the account matches it with faults, latencies and blocks."""
+
+    call: ClientCall
+    attempt: int
+    """The number of the attempt, from 1."""
+    counts_as: set[str]
+    """The operations that it counts as."""
+    roles: set[str | None]
+    """The names and IDs of its role."""
 
 
 class CallRequest(Request, frozen=True, kw_only=True):
     """A request in process, which names the call that it is part of."""
 
-    call: CallState
+    call: ClientCall
     any_key: bool = False
     """True if an unknown key counts as the account's first one."""
 
@@ -278,12 +224,28 @@ class Faults:
     """The scripted faults of an account, in the order in which they were scripted."""
 
     def __init__(self) -> None:
-        self._faults: list[ScriptedFault] = []
-        self._failed: dict[object, deque[CallState]] = {}
-        """The calls over HTTP that met a failure, oldest first, by the content of their request."""
+        self._faults: list[Fault] = []
+        self._failed: dict[object, deque[ClientCall]] = {}
+        """The calls over HTTP whose request failed, by its content and the number of the attempt,
+        the newest last."""
 
-    def add(self, fault: ScriptedFault) -> None:
-        """Add a fault; those that were added earlier strike first."""
+    def add(self, fault: Fault) -> None:
+        """Add a fault; those that were added earlier strike first.
+
+        Raises:
+            ValueError: The fault contradicts itself or could never strike; the message names every
+                reason.
+        """
+        __tracebackhide__ = True
+        flaws = [*_wrong_failure(fault)] or [
+            *_operation_flaws(fault),
+            *_moment_flaws(fault),
+            *_problem_flaws(fault),
+            *_page_flaws(fault),
+            *_header_flaws(fault),
+        ]
+        if flaws:
+            raise ValueError("this fault cannot be scripted: " + "; ".join(flaws))
         self._faults.append(fault)
 
     @property
@@ -291,7 +253,7 @@ class Faults:
         """The faults that have struck less often than scripted."""
         return tuple(fault for fault in self._faults if fault.is_pending)
 
-    def call_of(self, request: Request, attempt: int) -> CallState:
+    def call_of(self, request: Request, attempt: int) -> ClientCall:
         """Return the call that a request is part of.
 
         Requests over HTTP do not name their call. There a retry counts as one of the newest equal
@@ -305,197 +267,184 @@ class Faults:
         if isinstance(request, CallRequest):
             call = request.call
         else:
-            failed = self._failed.get(_content(request), deque[CallState]())
-            earlier = (each for each in reversed(failed) if each.attempt == attempt - 1)
-            call = next(earlier, None) or CallState()
-            if call in failed:
-                failed.remove(call)
-        call.attempt = attempt
+            failed = self._failed.get(_attempt_of(request, attempt - 1))
+            call = failed.pop() if failed else ClientCall()
         if attempt == 1:
             call.requests += 1
             call.fault = None
         return call
 
-    def note_failure(self, request: Request, call: CallState) -> None:
-        """Note that a request of a call failed, so that `call_of` finds the call of its retry."""
-        content = _content(request)
-        if not isinstance(request, CallRequest) and (call.fault or self._failed.get(content)):
-            self._failed.setdefault(content, deque(maxlen=_MAX_FAILED)).append(call)
+    def note_failure(self, request: Request, received: Received) -> None:
+        """Note that a request failed, so that `call_of` finds the call of its retry."""
+        key, call = _attempt_of(request, received.attempt), received.call
+        if not isinstance(request, CallRequest) and (call.fault or self._failed.get(key)):
+            self._failed.setdefault(key, deque(maxlen=_MAX_FAILED)).append(call)
 
-    def strike(self, subject: Subject, call: CallState) -> ScriptedFault | None:
-        """Return the fault that makes a request of a call fail, or None."""
-        # Every fault counts the request; the first that is due strikes.
-        due = [each for each in self._faults if each.is_due(subject, call.attempt)]
-        is_again = call.fault in self._faults
-        fault = call.fault if is_again else next(iter(due), None)
-        call.fault = fault if fault is not None and fault.every_attempt else None
-        if fault is not None:
-            fault.strike(again=is_again)
-        return fault
+    def strike(self, request: Received) -> Fault | None:
+        """Return the fault that makes a request fail, or None."""
+        matching = [fault for fault in self._faults if _may_strike(fault, request)]
+        for fault in matching:
+            fault.matched += 1
+        call = request.call
+        if call.fault in self._faults:
+            call.fault.fired += 1
+            return call.fault
+        call.fault = None
+        for fault in matching:
+            if fault.matched > fault.after and (fault.times is None or fault.struck < fault.times):
+                fault.struck += 1
+                fault.fired += 1
+                if fault.every_attempt:
+                    call.fault = fault
+                return fault
+        return None
 
 
-def _content(request: Request) -> object:
-    return request.method, request.target, request.body
+def _may_strike(fault: Fault, request: Received) -> bool:
+    if "delete" in request.counts_as and fault.failure in _NEED_A_BODY:
+        return False
+    if fault.every_attempt and request.attempt > 1:
+        return False
+    return CallFilter(fault.operation, fault.role).match(request)
+
+
+def _attempt_of(request: Request, attempt: int) -> object:
+    return request.method, request.target, request.body, attempt
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def make_fault(
-    operation: str,
-    failure: int | type[RolesError] | str,
-    *,
-    times: int | None,
-    after: int,
-    every_attempt: bool | None,
-    retry_after: int | str | None,
-    when: str,
-    role: str | None,
-    detail: str | None,
-    members: Mapping[str, object],
-    page: str | bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> ScriptedFault:
-    """Return the fault that the arguments script.
-
-    Raises:
-        ValueError: The arguments contradict one another, or the fault could never strike. The
-            message names every reason.
-    """
-    __tracebackhide__ = True
-    for argument, text in (("operation", operation), ("role", role), ("detail", detail)):
-        if text not in (None, "") and (message := text_rule(text)) is not None:
-            raise ValueError(f"{argument} {message}")
-    name = failure.__name__ if isinstance(failure, type) else repr(failure)
-    means = _FAILURES.get(failure) if isinstance(failure, type) else failure
-    flaws = list(_scope_flaws(operation, role))
-    flaws += [
-        why
-        for is_wrong, why in (
-            (
-                means not in get_args(Breakage) and not _is_status(means, page),
-                _not_a_failure(failure),
-            ),
-            (
-                times is not None and not _is_count(times, least=1),
-                f"times must be an integer of 1 or more, not {quoted(times)}",
-            ),
-            (
-                not _is_count(after, least=0),
-                f"after must be an integer of 0 or more, not {quoted(after)}",
-            ),
-            (when not in get_args(When), f"when must be before or after, not {when!r}"),
-            (
-                when == "after" and means in _NOT_CONNECTED,
-                (
-                    f"{name} means that nothing was sent, so when must be before; "
-                    "'lost' with when='after' drops the connection after the account did its work"
-                ),
-            ),
-            (
-                retry_after is not None and means not in {429, 503},
-                f"retry_after goes with 429 and 503, not with {name}",
-            ),
-            (
-                not isinstance(retry_after, str | None)
-                and not (_is_count(retry_after, least=0) and retry_after < _MAX_SECONDS),
-                f"retry_after must be 0 or more, or a date as text, not {quoted(retry_after)}",
-            ),
-            (bool(members) and means != 403, f"only a 403 has plan members, not {name}"),  # noqa: PLR2004
-            (
-                not members.keys() <= _MEMBERS.keys(),
-                f"a problem document has no {', '.join(sorted(members.keys() - _MEMBERS))}",
-            ),
-            *(
-                (
-                    not _is_member(value, _MEMBERS.get(name, object)),
-                    f"{name} must be of type {_MEMBERS.get(name, object).__name__}",
-                )
-                for name, value in members.items()
-            ),
-            (
-                bool(headers) and not isinstance(means, int),
-                f"headers go with a status, not with {name}",
-            ),
-            (
-                means == 407 and page is None,  # noqa: PLR2004 - as the message says
-                "407 is the answer of a proxy, for which a client raises RolesConnectionError",
-            ),
-            (
-                operation == "delete" and means in _NEED_A_BODY,
-                f"the answer to a delete has no body, so it cannot be {name}",
-            ),
-            (
-                failure is InvalidResponseError and operation in _CHANGES,
-                (
-                    f"{operation} never raises it: a client that cannot read the answer to a "
-                    "change looks at the account; 'malformed' scripts such an answer"
-                ),
-            ),
-            (
-                failure is OutcomeUnknownError and operation in {*_READS, "any"},
-                f"{operation} never raises it: only a change has an unknown outcome",
-            ),
-        )
-        if is_wrong
-    ]
-    has_problem = detail is not None or bool(members)
-    flaws += _page_flaws(page, failure, has_problem=has_problem)
-    given = cast("Mapping[object, object]", headers or {})
-    flaws += _header_flaws(given, has_retry_after=retry_after is not None)
-    if flaws:
-        raise ValueError("this fault cannot be scripted: " + "; ".join(flaws))
-    return ScriptedFault(
-        scope=Scope(operation, role),
-        operation=cast("Operation", operation),
-        failure=cast("int | Breakage", means),
-        times=times,
-        after=after,
-        every_attempt=isinstance(failure, type) if every_attempt is None else every_attempt,
-        retry_after=retry_after,
-        when=cast("When", when),
-        role=role,
-        detail=detail or "scripted by the test",
-        members=members,
-        page=page.encode() if isinstance(page, str) else page,
-        # As the client looks them up.
-        headers={name.title(): value for name, value in (headers or {}).items()},
-    )
-
-
-def _page_flaws(page: object, failure: object, *, has_problem: bool) -> Iterator[str]:
-    """Yield the flaws of a fault's page.
+def apply(fault: Fault, answer: Response | None) -> tuple[Response, Breakage | None]:
+    """Return an answer as a fault changes it, and the way in which it breaks off.
 
     Args:
-        page: The page, if there is one.
-        failure: The failure, as it was given to `fail`.
-        has_problem: True if a detail or members of a problem document were given.
+        fault: The fault.
+        answer: The account's own answer; None if the fault strikes before there is one.
     """
+    failure = fault.failure
+    if isinstance(failure, int):
+        # As the client looks them up.
+        headers = {name.title(): value for name, value in fault.headers.items()}
+        if fault.retry_after is not None:
+            headers["Retry-After"] = str(fault.retry_after)
+        if fault.page is not None:
+            page = fault.page.encode() if isinstance(fault.page, str) else fault.page
+            headers = {"Content-Type": "text/html; charset=utf-8", **headers}
+            return Response(status=failure, headers=headers, body=page), None
+        detail = fault.detail or "scripted by the test"
+        return problem_response(failure, detail, headers, fault.members), None
+    answer = answer or page_response((), None)
+    match failure:
+        case "malformed":
+            answer = msgspec.structs.replace(answer, body=b"<html>not JSON</html>")
+        case "lost" | "truncated" | "silent" | "refused" | "unreachable":
+            pass
+        case _:
+            assert_never(failure)
+    return answer, failure
+
+
+# The flaws of a fault
+
+
+def _wrong_failure(fault: Fault) -> Iterator[str]:
+    """Yield the reason why no fault can have this failure, if there is one."""
+    given = fault.given
+    if isinstance(given, type) and given in _NOT_SCRIPTED:
+        yield f"no answer leads to {given.__name__}: {_NOT_SCRIPTED[given]}"
+    elif given not in (*_FAILURES, *get_args(Breakage)) and not _is_status(given, fault.page):
+        yield (
+            "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an "
+            f"error that an answer leads to, or one of {', '.join(get_args(Breakage))}, not "
+            f"{_name(fault)}"
+        )
+
+
+def _operation_flaws(fault: Fault) -> Iterator[str]:
+    """Yield each reason why the operation cannot fail so."""
+    operation = fault.operation
+    yield from CallFilter(operation, fault.role).flaws()
+    if operation == "delete" and fault.failure in _NEED_A_BODY:
+        yield f"the answer to a delete has no body, so it cannot be {_name(fault)}"
+    if fault.given is InvalidResponseError and operation in get_args(Change):
+        yield (
+            f"{operation} never raises it: a client that cannot read the answer to a change looks "
+            "at the account; 'malformed' scripts such an answer"
+        )
+    if fault.given is OutcomeUnknownError and operation not in get_args(Change):
+        yield f"{operation} never raises it: only a change has an unknown outcome"
+
+
+def _moment_flaws(fault: Fault) -> Iterator[str]:
+    """Yield the flaws of a fault's numbers and moment."""
+    if fault.times is not None and not is_count(fault.times, least=1):
+        yield f"times must be an integer of 1 or more, not {quoted(fault.times)}"
+    if not is_count(fault.after):
+        yield f"after must be an integer of 0 or more, not {quoted(fault.after)}"
+    if fault.when not in get_args(When):
+        yield f"when must be before or after, not {fault.when!r}"
+    if fault.when == "after" and fault.failure in _NOT_CONNECTED:
+        yield (
+            f"{_name(fault)} means that nothing was sent, so when must be before; 'lost' with "
+            "when='after' drops the connection after the account did its work"
+        )
+
+
+def _problem_flaws(fault: Fault) -> Iterator[str]:
+    """Yield the flaws of a fault's problem document."""
+    members = fault.members
+    if fault.failure == 407 and fault.page is None:  # noqa: PLR2004 - as the message says
+        yield "407 is the answer of a proxy, for which a client raises RolesConnectionError"
+    if fault.detail is not None and (rule := text_rule(fault.detail)):
+        yield f"detail {rule}"
+    if members and fault.failure != 403:  # noqa: PLR2004 - as the message says
+        yield f"only a 403 has plan members, not {_name(fault)}"
+    if unknown := sorted(members.keys() - _MEMBERS):
+        yield f"a problem document has no {', '.join(unknown)}"
+    for name in members.keys() & _MEMBERS:
+        if not _is_member(members[name], _MEMBERS[name]):
+            yield f"{name} must be of type {_MEMBERS[name].__name__}"
+
+
+def _page_flaws(fault: Fault) -> Iterator[str]:
+    """Yield the flaws of a fault's page."""
+    page = fault.page
     if page is None:
         return
-    if not isinstance(failure, int):
-        name = failure.__name__ if isinstance(failure, type) else repr(failure)
-        yield f"page goes with a status, not with {name}"
-    if has_problem:
+    if not isinstance(fault.given, int):
+        yield f"page goes with a status, not with {_name(fault)}"
+    if fault.detail is not None or fault.members:
         yield "page is the whole body, so it goes with no detail and no members of a problem"
-    if not isinstance(page, bytes) and page != "" and (rule := text_rule(page)) is not None:
+    if not isinstance(page, bytes) and page != "" and (rule := text_rule(page)):
         yield f"page {rule}"
-    if page and failure in _WITHOUT_BODY:
-        yield f"an answer with {failure} has no body, so page must be empty"
+    if page and fault.failure in _WITHOUT_BODY:
+        yield f"an answer with {fault.failure} has no body, so page must be empty"
 
 
-def _header_flaws(headers: Mapping[object, object], *, has_retry_after: bool) -> Iterator[str]:
+def _header_flaws(fault: Fault) -> Iterator[str]:
     """Yield the flaws of a fault's headers."""
-    for name, value in headers.items():
+    seconds = fault.retry_after
+    if seconds is not None and fault.failure not in {429, 503}:
+        yield f"retry_after goes with 429 and 503, not with {_name(fault)}"
+    if not (isinstance(seconds, str | None) or (is_count(seconds) and seconds < _MAX_SECONDS)):
+        yield f"retry_after must be 0 or more, or a date as text, not {quoted(seconds)}"
+    if fault.headers and not isinstance(fault.failure, int):
+        yield f"headers go with a status, not with {_name(fault)}"
+    for name, value in cast("Mapping[object, object]", fault.headers).items():
         if not (isinstance(name, str) and re.fullmatch(_HEADER_NAME, name)):
             yield f"headers must have names that HTTP allows, not {quoted(name)}"
         elif name.lower() in _FRAMING:
             yield f"headers must not hold {name}, which frames the message"
-        elif name.lower() == "retry-after" and has_retry_after:
+        elif name.lower() == "retry-after" and seconds is not None:
             yield "headers hold Retry-After, so retry_after must not be given"
         elif not (isinstance(value, str) and re.fullmatch(_HEADER_VALUE, value)):
             yield f"headers must have values of printable ASCII, and not {quoted(value)} for {name}"
+
+
+def _name(fault: Fault) -> str:
+    return fault.given.__name__ if isinstance(fault.given, type) else repr(fault.given)
 
 
 def _is_member(value: object, expected: type) -> bool:
@@ -504,7 +453,8 @@ def _is_member(value: object, expected: type) -> bool:
     return not isinstance(value, str) or unicode_rule(value) is None
 
 
-def _is_count(number: object, *, least: int) -> bool:
+def is_count(number: object, *, least: int = 0) -> bool:
+    """Return whether a value is an integer, and `least` or more."""
     return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
@@ -512,17 +462,6 @@ def _is_status(status: object, page: object) -> bool:
     """Return whether a fault may have a status: that of a failure, or with a page any."""
     first = 400 if page is None else 200
     return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
-
-
-def _not_a_failure(failure: object) -> str:
-    how = _NOT_SCRIPTED.get(failure) if isinstance(failure, type) else None
-    if isinstance(failure, type) and how is not None:
-        return f"no answer leads to {failure.__name__}: {how}"
-    name = failure.__name__ if isinstance(failure, type) else repr(failure)
-    return (
-        "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "
-        f"that an answer leads to, or one of {', '.join(get_args(Breakage))}, not {name}"
-    )
 
 
 def parse_fault(text: str) -> dict[str, Any]:
@@ -590,7 +529,7 @@ class TokenBucket:
 
     def __init__(self, per_second: float, burst: int) -> None:
         is_number = isinstance(cast("object", per_second), int | float)
-        if not (is_number and 0.0 < per_second < math.inf) or not _is_count(burst, least=1):
+        if not (is_number and 0.0 < per_second < math.inf) or not is_count(burst, least=1):
             raise ValueError("per_second must be above 0, and burst an integer of 1 or more")
         self._refill = 1.0 / per_second
         self._capacity = self._refill * burst

@@ -1071,7 +1071,10 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"operation": []}, "operation must be a string, not list"),
+            (
+                {"operation": []},
+                "operation must be one of list, get, create, update, delete and any, not []",
+            ),
             ({"role": 5}, "role must be a string, not int"),
             ({"detail": 5}, "detail must be a string, not int"),
             (
@@ -1083,9 +1086,9 @@ class TestRefused:
     def test_text(self, arguments: dict[str, Any], message: str) -> None:
         """So is what is no text, or none that can be sent."""
         given: dict[str, Any] = {"operation": "get", "failure": 403} | arguments
-        with pytest.raises(ValueError, match=" must ") as caught:
+        with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail(**given)
-        assert str(caught.value) == message
+        assert str(caught.value) == f"this fault cannot be scripted: {message}"
 
     @pytest.mark.parametrize("value", ["\ud800", 5, True])
     def test_member(self, value: object) -> None:

@@ -12,9 +12,9 @@ import arize_roles_fake
 from tests.support.modules import modules_of
 
 # Those of one or two fields.
-BY_POSITION = {"AskKey", "Key", "Retry", "Scope", "Snapshot", "Subject", "Verify", "_Line"}
+BY_POSITION = {"AskKey", "CallFilter", "Key", "Retry", "Snapshot", "Verify", "_Line"}
 # These count requests.
-CHANGING = {"CallState", "Fault", "ScriptedFault"}
+CHANGING = {"ClientCall", "Fault"}
 
 
 def values(package: ModuleType) -> list[type]:
