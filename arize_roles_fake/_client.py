@@ -1,7 +1,7 @@
 """The fake client: the methods of the real one over an account in memory."""
 
 import math
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -79,10 +79,12 @@ class FakeRolesClient(BaseRolesClient):
         del api_key  # A traceback may show the variables of this frame.
         check_type("account", account, FakeAccount | None, "a FakeAccount")
         check_concurrency(max_concurrency)
-        self.account: FakeAccount = FakeAccount() if account is None else account
+        behind = FakeAccount() if account is None else account
+        self.account: FakeAccount = behind
         """The account behind the client."""
-        destination = Destination(AccountTransport(self.account), max_concurrency)
-        keys = _key_source(self.account, key)
+        transport = AccountTransport(behind, lambda _: behind)
+        destination = Destination(transport, max_concurrency)
+        keys = _key_source(behind, key)
         super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
 
     def __repr__(self) -> str:
@@ -91,10 +93,24 @@ class FakeRolesClient(BaseRolesClient):
 
 
 class AccountTransport(Transport):
-    """Hands requests to an account, on the account's clock."""
+    """Hands requests to the accounts of their keys.
 
-    def __init__(self, account: Clock) -> None:
-        self._clock = account
+    Args:
+        clock: The time of the calls.
+        account_of: Returns the account of a key.
+        any_key: Count a key that its account does not know as the account's first one.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        account_of: Callable[[Secret[str]], FakeAccount],
+        *,
+        any_key: bool = False,
+    ) -> None:
+        self._clock = clock
+        self._account_of = account_of
+        self._any_key = any_key
         self._closed = False
         """True if new calls are refused; those under way may have a grace."""
         self._loop: Loop | None = None
@@ -126,8 +142,9 @@ class AccountTransport(Transport):
         began = self.now()
         # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
-        account, any_key = self._choose(call)
-        reply = account.handle(_to_account(request, call, any_key=any_key))
+        self._waits.note_event()
+        account = self._account_of(call.keys[-1])
+        reply = account.handle(_to_account(request, call, any_key=self._any_key))
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:
@@ -142,24 +159,22 @@ class AccountTransport(Transport):
         # A scripted page may hold a key, which no error may quote.
         return Response(status=reply.status, headers=reply.headers, body=reply.body, keys=call.keys)
 
-    def _choose(self, call: Call) -> tuple[FakeAccount, bool]:
-        """Return the account of a call, and True if it takes any key."""
-        del call  # There is only one.
-        return cast("FakeAccount", self._clock), False
-
     async def _deliver(self, reply: Reply, began: float, request: Request, call: Call) -> None:
         """Delay or break a reply on its way, as the test scripted."""
+        seconds = reply.delay
+        limit: Literal["connect", "read"] = "read"
         match reply.broken:
             case "refused":
                 raise RolesConnectionError(f"{request}: the connection was refused")
             case "unreachable":
-                await self._wait(began, math.inf, "connect", f"{request}: no connection", call)
-            case "silent" | "lost" | "truncated" | "malformed" | None:
-                seconds = math.inf if reply.broken == "silent" else reply.delay
-                sleep = anyio.sleep if reply.real_time else None
-                await self._wait(began, seconds, "read", f"{request}: no answer", call, sleep=sleep)
+                seconds, limit = math.inf, "connect"
+            case "silent":
+                seconds = math.inf
+            case "lost" | "truncated" | "malformed" | None:
+                pass
             case _:
                 assert_never(reply.broken)
+        await self._wait(seconds, limit, began, request, call, real_time=reply.real_time)
         if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
                 f"{request}: the connection failed before the complete response arrived", sent=True
@@ -167,24 +182,15 @@ class AccountTransport(Transport):
 
     async def _wait(
         self,
-        began: float,
         seconds: float,
         limit: Literal["connect", "read"],
-        message: str,
+        began: float,
+        request: Request,
         call: Call,
         *,
-        sleep: Callable[[float], Awaitable[object]] | None = None,
+        real_time: bool,
     ) -> None:
-        """Let time pass, or raise at the limit that it exceeds.
-
-        Args:
-            began: Start of the attempt, in seconds on the account's clock.
-            seconds: Latency of the answer.
-            limit: The limit to keep to.
-            message: The message of the error at that limit.
-            call: The call.
-            sleep: Waits in real time; by default time passes only for the account.
-        """
+        """Let time pass since an attempt began, or raise at the limit that it exceeds."""
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
         bound = math.inf if bound is None else bound
         left = max(0.0, call.deadline - began)
@@ -192,17 +198,20 @@ class AccountTransport(Transport):
         if waited > _MAX_WAIT:
             await anyio.sleep_forever()
         moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
-        if sleep is None:
-            await self._waits.until(moment, self._clock)
-        else:
+        if real_time:
             with _in_real_time(call):
-                await sleep(waited)
+                await anyio.sleep(waited)
             advance_to(self._clock, moment)
+        else:
+            await self._waits.until(moment, self._clock)
         if waited >= seconds:
             return
         if left <= bound:
             raise _TimeIsUpError
-        raise RolesTimeoutError(message, limit=limit, seconds=bound, sent=limit == "read")
+        missing = "connection" if limit == "connect" else "answer"
+        raise RolesTimeoutError(
+            f"{request}: no {missing}", limit=limit, seconds=bound, sent=limit == "read"
+        )
 
     async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
         """Return the key to send; a function has the rest of the call's time in real seconds.
@@ -228,7 +237,7 @@ class AccountTransport(Transport):
         return _Event(call, self._waits, self._clock)
 
     def time_limit(self, call: Call) -> TimeLimit:
-        self._waits.note_call()
+        self._waits.note_event()
         return _AccountTimeLimit(call, self)
 
     def add(self, block: "_AccountTimeLimit") -> None:

@@ -14,15 +14,14 @@ from weakref import WeakKeyDictionary
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.driver import Destination, Driver
-from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._client import AccountTransport
-from arize_roles_fake._testing.waits import Clock
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpTransport
+    from arize_roles_fake._testing.waits import Clock
 
 _A = TypeVar("_A", FakeAccount, Mapping[str, FakeAccount])
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -165,7 +164,8 @@ class _Scope:
         )
         """The key in the environment while the block runs."""
         self._unknown = FakeAccount(predefined=False)
-        """Answers 401 to the keys that have no account."""
+        """Answers 401 to the keys that have no account, as it has no key."""
+        self._unknown.remove_key(self._unknown.api_key)
         self._shared_time: Clock = (
             accounts if isinstance(accounts, FakeAccount) else _SharedTime([*accounts.values()])
         )
@@ -187,7 +187,7 @@ class _Scope:
         # A function returns its key, which names the account, only when the request is sent.
         clock = self._shared_time if keys.fixed is None else self.account(keys.fixed)
         if clock not in stand_ins:
-            transport = _MockTransport(clock, self)
+            transport = AccountTransport(clock, self.account, any_key=True)
             stand_ins[clock] = Destination(transport, own.slots)
             own.stand_ins.add(transport)
         return stand_ins[clock].driver(keys)
@@ -197,22 +197,6 @@ class _Scope:
         if isinstance(self._accounts, FakeAccount):
             return self._accounts
         return self._accounts.get(key.reveal(), self._unknown)
-
-    def takes(self, account: FakeAccount) -> bool:
-        """Return whether an account takes any key."""
-        return account is not self._unknown
-
-
-class _MockTransport(AccountTransport):
-    """Hands requests to the accounts of a block."""
-
-    def __init__(self, clock: Clock, scope: _Scope) -> None:
-        super().__init__(clock)
-        self._scope = scope
-
-    def _choose(self, call: Call) -> tuple[FakeAccount, bool]:
-        account = self._scope.account(call.keys[-1])
-        return account, self._scope.takes(account)
 
 
 class _SharedTime:
@@ -227,10 +211,6 @@ class _SharedTime:
     def advance(self, seconds: float) -> None:
         for account in self._accounts:
             account.advance(seconds)
-
-    @property
-    def calls_in_all(self) -> int:
-        return sum(account.calls_in_all for account in self._accounts)
 
 
 class _Scopes:

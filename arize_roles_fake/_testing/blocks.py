@@ -2,8 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from typing import Final
 
-from arize_roles_fake._testing.loops import Alarm
+import anyio
+
+_POLL: Final = 0.005
+"""Seconds between two checks of a condition, which any event loop and any thread may change."""
 
 
 class Blocked:
@@ -11,7 +15,6 @@ class Blocked:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._alarms: set[Alarm] = set()
         self._calls = 0
         self._is_released = False
 
@@ -26,36 +29,19 @@ class Blocked:
         Args:
             calls: The number of calls.
         """
-        await self._wait(lambda: self._calls >= calls)
+        await _until(lambda: self._calls >= calls)
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""
         self._is_released = True
-        self._wake()
 
     async def keep_open(self) -> None:
         """Count a call, and wait until it may go on."""
         with self._lock:
             self._calls += 1
-        self._wake()
-        await self._wait(lambda: self._is_released)
+        await _until(lambda: self._is_released)
 
-    def _wake(self) -> None:
-        """Have every waiting task check its condition again."""
-        with self._lock:
-            for alarm in self._alarms:
-                alarm.ring()
 
-    async def _wait(self, is_over: Callable[[], bool]) -> None:
-        """Wait until a condition holds, which is checked after each `_wake`."""
-        while True:
-            alarm = Alarm()
-            with self._lock:
-                if is_over():
-                    return
-                self._alarms.add(alarm)
-            try:
-                await alarm.wait()
-            finally:
-                with self._lock:
-                    self._alarms.discard(alarm)
+async def _until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - an event belongs to one event loop
+        await anyio.sleep(_POLL)

@@ -3,16 +3,12 @@
 Both are imported where they run, so that importing the fake does not wait for them.
 """
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import anyio
+from typing import TYPE_CHECKING, TypeAlias
 
 from arize_roles_async._values.errors import ClientStateError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable
 
     from trio.lowlevel import TrioToken
 
@@ -52,26 +48,3 @@ def is_open(loop: "Loop") -> bool:
 
 def _do_nothing() -> None:
     pass
-
-
-class Alarm:
-    """Wakes one task of any event loop, from any thread."""
-
-    def __init__(self) -> None:
-        import asyncio
-
-        self._event = anyio.Event()
-        loop: Any = running_loop()
-        is_asyncio = isinstance(loop, asyncio.AbstractEventLoop)
-        self._soon: Callable[[Callable[[], None]], object] = (
-            loop.call_soon_threadsafe if is_asyncio else loop.run_sync_soon
-        )
-
-    def ring(self) -> None:
-        """Wake the task, unless its event loop has ended."""
-        with suppress(RuntimeError):
-            self._soon(self._event.set)
-
-    async def wait(self) -> None:
-        """Wait for `ring`."""
-        await self._event.wait()

@@ -29,11 +29,6 @@ class Clock(Protocol):
     def advance(self, seconds: float) -> None:
         """Let time pass."""
 
-    @property
-    def calls_in_all(self) -> int:
-        """The number of calls so far."""
-        ...
-
 
 _advancing: Final = threading.Lock()
 
@@ -54,12 +49,11 @@ class Waits:
     def __init__(self) -> None:
         self._queue: list[Wait] = []
         self._events = 0
-        """The number of calls that began and of waits that ended."""
         self._pauses = 0
         """The number of calls that wait for something outside the account."""
 
-    def note_call(self) -> None:
-        """Count a call that begins: time stands still during its first steps."""
+    def note_event(self) -> None:
+        """Note that a call begins or sends a request: time stands still during its next steps."""
         self._events += 1
 
     @contextmanager
@@ -84,7 +78,7 @@ class Waits:
             while account.now() < moment and not wait.is_set:
                 if self._queue[0] is not wait or self._pauses:
                     await wait.until_woken()
-                elif await self._is_quiet(wait, account):
+                elif await self._is_quiet(wait):
                     advance_to(account, moment)
                     self._wake_due(moment)
         finally:
@@ -93,18 +87,17 @@ class Waits:
             if self._queue:
                 self._queue[0].wake()
 
-    async def _is_quiet(self, first: "Wait", account: Clock) -> bool:
+    async def _is_quiet(self, first: "Wait") -> bool:
         """Let other tasks run, and return whether this wait is still the first to end."""
         steps = quiet = 0
         # Calls in the queue go on one after the other, each for a few steps.
         most = _MAX_STEPS + _QUIET_STEPS * (len(self._queue) - 1)
-        seen = account.calls_in_all, self._events
+        seen = self._events
         while quiet < _QUIET_STEPS and steps < most and self._is_first(first):
             await checkpoint()
             steps += 1
-            now = account.calls_in_all, self._events
-            quiet = quiet + 1 if now == seen else 0
-            seen = now
+            quiet = quiet + 1 if seen == self._events else 0
+            seen = self._events
         return self._is_first(first)
 
     def _is_first(self, wait: "Wait") -> bool:

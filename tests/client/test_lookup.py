@@ -62,7 +62,8 @@ class Listing:
 
 
 def new_lookup(known: KnownRoles) -> NameLookup:
-    transport = AccountTransport(FakeAccount())
+    account = FakeAccount()
+    transport = AccountTransport(account, lambda _: account)
     transport.check_open()  # It belongs to the running event loop from now on.
     return NameLookup(known, transport)
 

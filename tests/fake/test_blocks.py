@@ -163,22 +163,6 @@ class TestBlock:
         anyio.run(main, backend="trio")
         assert [call.outcome for call in account.calls] == [200, 200]
 
-    def test_loop_ended(self) -> None:
-        """A task whose event loop was closed in the block does no harm."""
-        account = account_at_noon()
-        loop = asyncio.new_event_loop()
-        roles = FakeRolesClient(account)
-        with account.block("list") as blocked:
-            task = loop.create_task(roles.list().all())
-            loop.run_until_complete(blocked.reached())
-            task.cancel()
-            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-            waiting = loop.create_task(blocked.reached(2))
-            loop.run_until_complete(asyncio.sleep(0))
-            loop.close()
-        assert not waiting.done()
-        waiting.get_coro().close()
-
     @pytest.mark.asyncio
     async def test_time(self) -> None:
         """No time of the account passes for an open call, so no limit of the client ends it."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from arize_roles_async import ClientStateError, Request, RetryPolicy, Role, Timeouts
+from arize_roles_async import ClientStateError, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._testing.waits import Wait, Waits
 from tests.support.clients import START, account_at_noon, passed
@@ -241,8 +241,8 @@ async def test_longest(fault: Literal["silent", "unreachable"] | int, times: int
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("every", "steps"), [(2000, 11), (11, 21), (10, 1001), (1, 1001)])
 async def test_steps(every: int, steps: int) -> None:
-    """Time passes after ten steps without a call, and after a thousand with calls."""
-    account = account_at_noon()
+    """Time passes after ten steps without an event, and after a thousand with events."""
+    account, waits = account_at_noon(), Waits()
     step = 0
 
     async def go_on() -> None:
@@ -250,10 +250,10 @@ async def test_steps(every: int, steps: int) -> None:
         while account.now() == START:
             step += 1
             if step % every == 0:
-                account.handle(Request(method="GET", target="/v2/roles"))
+                waits.note_event()
             await asyncio.sleep(0)
 
     other = asyncio.ensure_future(go_on())
-    await Waits().until(START + timedelta(seconds=1), account)
+    await waits.until(START + timedelta(seconds=1), account)
     await other
     assert step == steps
