@@ -487,10 +487,10 @@ class BaseRolesClient(RolesClient):
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     """Return the ID or name that was given, and whether it is a name."""
     if role is None and role_id is not None:
-        check(("role_id", id_rule, role_id))
+        check(("role_id", id_rule(role_id)))
         return role_id, False
     if role_id is None and role is not None:
-        check(("role", role_rule, role))
+        check(("role", role_rule(role)))
         return role, not is_role_id(role)
     raise validation_error(("role_id, role", "exactly one must be given"))
 

@@ -379,16 +379,8 @@ class InvalidResponseError(RolesError):
         self.request_id = request_id
 
 
-STATUS_ERRORS: dict[int, type[StatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: ForbiddenError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-}
-
+STATUS_ERRORS = {each.status: each for each in StatusError.__subclasses__()}
+"""The class of each documented status; that of 500 stands for every 5xx."""
 
 # From a gateway, these statuses say nothing about the API key or a role.
 _SERVICE_ONLY = frozenset({401, 403, 404, 409})

@@ -6,8 +6,8 @@ JSON that arrived. Each object checks all its rules, so that one error names eve
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeGuard, cast
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeGuard, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -28,8 +28,6 @@ MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
 _MAX_NAMED: Final = 5
 """Refused permissions that a message names."""
-_OMITTED: Final = object()
-"""Marks an argument that was not passed; never validated."""
 
 _ALLOWED_IN_NAME: Final = r"""[A-Za-z0-9 \-_.,()\[\]'"/:\\&@#$%!?+=]*"""
 
@@ -118,7 +116,7 @@ def role_rule(role: object) -> str | None:
 
 def filter_rule(is_predefined: object) -> str | None:
     """Return what is wrong with the filter of a listing, or None."""
-    if isinstance(is_predefined, bool):
+    if is_predefined is None or isinstance(is_predefined, bool):
         return None
     return f"must be True, False or None, not {type_name(is_predefined)}"
 
@@ -140,21 +138,11 @@ def is_role_id(text: str) -> bool:
         return False
 
 
-def check(*rules: tuple[str, Callable[[Any], str | None], object]) -> None:
-    """Raise one `ValidationError` for every rule that its value breaks."""
-    broken: list[tuple[str, str]] = []
-    for field, rule, value in rules:
-        if value is not _OMITTED and (message := rule(value)) is not None:
-            broken.append((field, message))
+def check(*messages: tuple[str, str | None]) -> None:
+    """Raise one `ValidationError` for all fields whose rule returned a message."""
+    broken = [(field, message) for field, message in messages if message is not None]
     if broken:
         raise validation_error(*broken)
-
-
-def _or_omitted(value: object, *left_out: object) -> object:
-    for each in left_out:
-        if value is each:
-            return _OMITTED
-    return value
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
@@ -194,10 +182,11 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
+        description = self.description
         check(
-            ("name", name_rule, self.name),
-            ("permissions", permissions_rule, self.permissions),
-            ("description", description_rule, _or_omitted(self.description, UNSET)),
+            ("name", name_rule(self.name)),
+            ("permissions", permissions_rule(self.permissions)),
+            ("description", None if description is UNSET else description_rule(description)),
         )
 
 
@@ -222,10 +211,12 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
             raise validation_error(
                 ("name, description, permissions", "at least one must be given to change")
             )
+        permissions, description = self.permissions, self.description
+        is_kept_or_cleared = description is UNSET or description is None
         check(
-            ("name", name_rule, _or_omitted(self.name, UNSET)),
-            ("permissions", permissions_rule, _or_omitted(self.permissions, UNSET)),
-            ("description", description_rule, _or_omitted(self.description, UNSET, None)),
+            ("name", None if self.name is UNSET else name_rule(self.name)),
+            ("permissions", None if permissions is UNSET else permissions_rule(permissions)),
+            ("description", None if is_kept_or_cleared else description_rule(description)),
         )
 
 
@@ -242,7 +233,7 @@ class ListRoles(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check(
-            ("limit", limit_rule, self.limit),
-            ("cursor", id_rule, _or_omitted(self.cursor, None)),
-            ("is_predefined", filter_rule, _or_omitted(self.is_predefined, None)),
+            ("limit", limit_rule(self.limit)),
+            ("cursor", None if self.cursor is None else id_rule(self.cursor)),
+            ("is_predefined", filter_rule(self.is_predefined)),
         )

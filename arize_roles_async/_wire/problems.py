@@ -1,6 +1,7 @@
 """Problem documents (RFC 9457) and pages of gateways as exceptions."""
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _MAX_PROBLEM: Final = 64 * 1024
 """Bytes of a problem document; the service's have a few hundred."""
+_MAX_PAGE: Final = 20_000
+"""Bytes of a page in which a title is looked for."""
+_TITLE: Final = re.compile("<title[^<>]*>([^<]*)", re.IGNORECASE)
 _REDIRECT: Final = range(300, 400)
 _ABOUT_AN_ID: Final = frozenset({400, 404})
 
@@ -33,7 +37,7 @@ def status_error(request: Request, response: Response) -> StatusError:
     request_id = response.header("X-Request-Id")
     message = f"{request} answered {status}"
     if from_service and problem is not None:
-        message += " " + _quote(": ".join(filter(None, (problem.title, problem.detail))))
+        message += f" {_said(problem)}"
         if status in _ABOUT_AN_ID:
             message += _id_hint(request.path)
     elif status in _REDIRECT:
@@ -73,25 +77,29 @@ def _id_hint(path: str) -> str:
     )
 
 
-def _quote(text: str) -> str:
-    return one_line(text, MAX_QUOTED)
+def _said(problem: "ProblemDetails | None") -> str:
+    text = problem and ": ".join(filter(None, (problem.title, problem.detail)))
+    return one_line(text or "", MAX_QUOTED)
 
 
 def _foreign(response: Response, problem: "ProblemDetails | None") -> str:
     """Return the part of a message about an answer that a gateway may have given."""
     if not response.body:
         return ", but without a body (a proxy or gateway?)"
-    text = problem and _quote(": ".join(filter(None, (problem.title, problem.detail))))
-    text = text or quoted_page(response) or excerpt(response)
+    text = _said(problem) or page_title(response) or excerpt(response)
     return f", but the body is not Arize's (a proxy or gateway?): {text}"
 
 
-def quoted_page(response: Response) -> str:
-    """Return the text of a page, quoted, on one line, without the API key; else an empty text."""
-    from arize_roles_async._wire.gateway_page import page_text
+def page_title(response: Response) -> str:
+    """Return the title of an HTML page, quoted, on one line, without the API key; or nothing.
 
-    text = page_text(response.body)
-    return text and repr(_quote(response.redacted(text)))
+    The beginning of a gateway's page is often a DOCTYPE and styles, and says nothing to a person.
+    """
+    import html
+
+    found = _TITLE.search(response.body[:_MAX_PAGE].decode("utf-8", "replace"))
+    text = html.unescape(found[1]).strip() if found else ""
+    return text and repr(one_line(response.redacted(text), MAX_QUOTED))
 
 
 def _target(response: Response) -> str:
@@ -102,7 +110,8 @@ def _target(response: Response) -> str:
         netloc = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "nowhere that is a URL"
-    return _quote(urlunsplit((parts.scheme, netloc, parts.path, "", ""))) or "nowhere"
+    target = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+    return one_line(target, MAX_QUOTED) or "nowhere"
 
 
 def parse_problem(response: Response) -> "ProblemDetails | None":
@@ -167,8 +176,8 @@ def invalid_response(request: Request, response: Response, why: str) -> InvalidR
     quoted = excerpt(response)
     if not response.body:
         message += "; it has no body"
-    elif response.body.lstrip().startswith(b"<") and (text := quoted_page(response)):
-        message += f"; it is a page that says {text}"
+    elif title := page_title(response):
+        message += f"; it is a page titled {title}"
     else:
         message += f"; the body begins {quoted}"
     return InvalidResponseError(

@@ -142,10 +142,10 @@ def test_equal_problems() -> None:
 
 
 def test_page() -> None:
-    """Of a page's text, 500 characters."""
+    """Of the title of a page, 500 characters."""
     text = "w " * 249 + "w"
-    assert str(refusal(502, f"<html>{text} </html>".encode())).endswith(f"gateway?): {text!r}")
-    cut = str(refusal(502, f"<html>{text} ww</html>".encode()))
+    assert str(refusal(502, f"<title>{text} </title>".encode())).endswith(f"gateway?): {text!r}")
+    cut = str(refusal(502, f"<title>{text} ww</title>".encode()))
     assert cut.endswith(f"gateway?): {text + '…'!r}")
 
 
@@ -177,7 +177,7 @@ def test_redirect(status: int, location: str, why: str) -> None:
     ("body", "why"),
     [
         (b"", "; it has no body"),
-        (b" <html>Down", "; it is a page that says 'Down'"),
+        (b"<title>Down", "; it is a page titled 'Down'"),
         (b"<", "; the body begins '<'"),
         (b"[]", "$: must be an object, not list; the body begins '[]'"),
         (b"{", "$: is not valid JSON: Input data was truncated; the body begins '{'"),
