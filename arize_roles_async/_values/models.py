@@ -8,24 +8,16 @@ holds and names the field in every error. An omitted value is `msgspec.UNSET`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    ClassVar,
-    Literal,
-    Self,
-    overload,
-)
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, overload
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 import msgspec
 
-from arize_roles_async._values import display as _display
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.permissions import Permissions
+from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +27,30 @@ if TYPE_CHECKING:
 
     from arize_roles_async._values.fields import FieldInfo
 
+# A repr is short: in full, a page of 100 roles with every permission has half a megabyte.
+_MAX_SHOWN_TEXT: Final = 40
+_MAX_SHOWN_ITEMS: Final = 3
+
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def _show_text(text: str | None) -> str:
+    return quoted(text, _MAX_SHOWN_TEXT)
+
+
+def _show_permissions(permissions: Permissions | None) -> str:
+    return "None" if permissions is None else f"({_show_first(permissions)})"
+
+
+def _show_roles(roles: "Sequence[Role]") -> str:
+    return f"[{_show_first([role.name for role in roles])}]"
+
+
+def _show_first(texts: Sequence[str]) -> str:
+    first = [_show_text(text) for text in texts[:_MAX_SHOWN_ITEMS]]
+    more = len(texts) - len(first)
+    return ", ".join([*first, f"… {more} more"] if more else first)
 
 
 class _ModelFields:
@@ -135,21 +149,21 @@ class Role(Model):
     """
 
     id: _Id = attr.field(
-        repr=_display.shorten,
+        repr=_show_text,
         metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
     )
     name: str = attr.field(
-        repr=_display.shorten,
+        repr=_show_text,
         metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
     )
     description: str | None = attr.field(
         default=None,
-        repr=_display.shorten,
+        repr=_show_text,
         metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
     )
     permissions: Permissions | None = attr.field(
         default=None,
-        repr=_display.shorten_permissions,
+        repr=_show_permissions,
         metadata={
             "type": "tuple[Permission | UnknownPermission, ...] | None",
             "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
@@ -177,7 +191,7 @@ class PaginationMetadata(Model):
     )
     next_cursor: str | None = attr.field(
         default=None,
-        repr=_display.shorten,
+        repr=_show_text,
         metadata={"type": "str | None", "doc": "The cursor of the next page; opaque."},
     )
 
@@ -187,7 +201,7 @@ class ListRolesResponse(Model, Sequence[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
     roles: tuple[Role, ...] = attr.field(
-        repr=_display.shorten_roles,
+        repr=_show_roles,
         metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
     )
     pagination: PaginationMetadata = attr.field(

@@ -335,7 +335,7 @@ class TestDisplay:
         """The repr of a role is one line."""
         assert repr(ROLE) == (
             "Role(id='Um9sZToxOmFCY0Q=', name='AI Engineer', description='Looks at projects.', "
-            "permissions=(PROJECT_READ, 'PROMPT_SHARE'), is_predefined=False, "
+            "permissions=('PROJECT_READ', 'PROMPT_SHARE'), is_predefined=False, "
             "created_at=2026-01-02T03:04:05.678000+00:00, updated_at=2026-02-03T04:05:06+05:30)"
         )
 
