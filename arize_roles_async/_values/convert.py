@@ -17,64 +17,20 @@ from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.json import MAX_ID
-from arize_roles_async._values.permissions import (
-    MAX_PERMISSIONS,
-    AnyPermission,
-    Permissions,
-    any_permission,
-)
+from arize_roles_async._values.permissions import AnyPermission, Permissions
 from arize_roles_async._values.text import type_name
 
 _T = TypeVar("_T")
 
 _MAX_INVALID_ITEMS: Final = 3
-_MAX_TIMESTAMP: Final = 100
 
 
-def _exactly(expected: type[_T]) -> Callable[[object, object], _T]:
-    def structure(value: object, _: object) -> _T:
-        # cattrs itself would convert None to "None", and "false" to True.
-        if not isinstance(value, expected):
-            raise TypeError(f"must be of type {expected.__name__}, not {type_name(value)}")
-        return value
-
-    return structure
-
-
-def _structure_identifier(value: object, _: object) -> str:
-    if type(value) is not str:
-        raise TypeError(f"must be of type str, not {type_name(value)}")
-    if not value:
-        raise ValueError("must not be empty")
-    if len(value) > MAX_ID:
-        raise ValueError(f"must have at most {MAX_ID} characters, not {len(value)}")
-    return value
-
-
-def _structure_timestamp(value: object, _: object) -> datetime:
-    if not isinstance(value, str):
-        raise TypeError(f"must be an RFC 3339 date-time, not {type_name(value)}")
-    if len(value) > _MAX_TIMESTAMP:
-        raise ValueError(f"must have at most {_MAX_TIMESTAMP} characters, not {len(value)}")
-    try:
+def _structure_value(value: object, kind: Any) -> object:  # noqa: ANN401 - a type
+    """Return a value that is no object, within the limits of its annotation."""
+    if isinstance(value, str) and get_args(kind)[:1] == (datetime,):
         # RFC 3339 allows a leap second, which datetime does not.
-        timestamp = msgspec.convert(re.sub(r"(:\d\d):60", r"\1:59", value), datetime)
-    except msgspec.ValidationError:
-        # Without the value, which the service sent, and which may be the API key.
-        raise ValueError("must be an RFC 3339 date-time") from None
-    if timestamp.tzinfo is None:
-        raise ValueError("must carry an offset from UTC")
-    return timestamp
-
-
-def _structure_permissions(value: object, _: object) -> tuple[AnyPermission, ...]:
-    items = cast("list[object] | tuple[object, ...]", value)
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise TypeError("must be a list of strings")
-    if len(items) > MAX_PERMISSIONS:
-        raise ValueError(f"must hold at most {MAX_PERMISSIONS} permissions, not {len(items)}")
-    return tuple(any_permission(str(item)) for item in items)
+        value = re.sub(r"(:\d\d):60", r"\1:59", value)
+    return msgspec.convert(value, kind)
 
 
 def _unstructure_permissions(permissions: Iterable[AnyPermission] | None) -> list[str] | None:
@@ -127,19 +83,16 @@ def _is_tuple_of_models(kind: Any) -> bool:  # noqa: ANN401 - a type
     return get_origin(kind) is tuple and attrs.has(get_args(kind)[0])
 
 
-def _is_identifier(kind: Any) -> bool:  # noqa: ANN401 - a type
-    return get_origin(kind) is Annotated and get_args(kind)[0] is str
+def _is_annotated(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return get_origin(kind) is Annotated
 
 
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
+    # cattrs itself would convert None to "None", and "false" to True.
     for exact in (str, bool):
-        converter.register_structure_hook(exact, _exactly(exact))
-    converter.register_structure_hook(datetime, _structure_timestamp)
-    converter.register_structure_hook_func(_is_identifier, _structure_identifier)
-    converter.register_structure_hook_func(
-        lambda kind: bool(kind == Permissions), _structure_permissions
-    )
+        converter.register_structure_hook(exact, _structure_value)
+    converter.register_structure_hook_func(_is_annotated, _structure_value)
     converter.register_structure_hook_factory(
         attrs.has, functools.partial(_model_factory, converter=converter)
     )
@@ -198,7 +151,8 @@ def from_json(model: type[_T], text: str | bytes) -> _T:
 
 
 def _message(error: BaseException, _: object) -> str:
-    return "is required" if isinstance(error, KeyError) else str(error)
+    # msgspec adds the place of an item in a list of permissions.
+    return "is required" if isinstance(error, KeyError) else str(error).partition(" - at ")[0]
 
 
 def _broken_rule(line: str) -> tuple[str, str]:

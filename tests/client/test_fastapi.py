@@ -148,7 +148,7 @@ class TestBody:
         answer = await self.post(make_role().to_dict() | {"created_at": "soon"})
 
         assert answer.status_code == 422
-        assert answer.json()["detail"][0]["msg"] == "$.created_at: must be an RFC 3339 date-time"
+        assert answer.json()["detail"][0]["msg"] == "$.created_at: Invalid RFC3339 encoded datetime"
 
 
 def test_pydantic_model() -> None:

@@ -161,18 +161,18 @@ class TestData:
     @pytest.mark.parametrize(
         ("change", "field", "message"),
         [
-            ({"id": ""}, "$.id", "must not be empty"),
-            ({"id": 7}, "$.id", "must be of type str, not int"),
-            ({"name": None}, "$.name", "must be of type str, not None"),
-            ({"is_predefined": "false"}, "$.is_predefined", "must be of type bool, not str"),
-            ({"is_predefined": 0}, "$.is_predefined", "must be of type bool, not int"),
-            ({"permissions": "ROLE_READ"}, "$.permissions", "must be a list of strings"),
-            ({"permissions": ["ROLE_READ", 7]}, "$.permissions", "must be a list of strings"),
-            ({"created_at": 5}, "$.created_at", "must be an RFC 3339 date-time, not int"),
+            ({"id": ""}, "$.id", "Expected `str` of length >= 1"),
+            ({"id": 7}, "$.id", "Expected `str`, got `int`"),
+            ({"name": None}, "$.name", "Expected `str`, got `null`"),
+            ({"is_predefined": "false"}, "$.is_predefined", "Expected `bool`, got `str`"),
+            ({"is_predefined": 0}, "$.is_predefined", "Expected `bool`, got `int`"),
+            ({"permissions": "ROLE_READ"}, "$.permissions", "Expected `array`, got `str`"),
+            ({"permissions": ["ROLE_READ", 7]}, "$.permissions", "Expected `str`, got `int`"),
+            ({"created_at": 5}, "$.created_at", "Expected `datetime`, got `int`"),
             (
                 {"created_at": "2026-01-01T00:00:00"},
                 "$.created_at",
-                "must carry an offset from UTC",
+                "Expected `datetime` with a timezone component",
             ),
         ],
     )
@@ -190,21 +190,15 @@ class TestData:
                 {"permissions": ["X"] * 1000},
                 {"permissions": ["X"] * 1001},
                 "$.permissions",
-                "must hold at most 1000 permissions, not 1001",
+                "Expected `array` of length <= 1000",
             ),
             (
                 {"id": "i" * 1000},
                 {"id": "i" * 1001},
                 "$.id",
-                "must have at most 1000 characters, not 1001",
+                "Expected `str` of length <= 1000",
             ),
-            (
-                {"created_at": "2026-01-01T00:00:00." + "0" * 79 + "Z"},
-                {"created_at": "2026-01-01T00:00:00." + "0" * 80 + "Z"},
-                "$.created_at",
-                "must have at most 100 characters, not 101",
-            ),
-            ({}, {"created_at": "yesterday"}, "$.created_at", "must be an RFC 3339 date-time"),
+            ({}, {"created_at": "yesterday"}, "$.created_at", "Invalid RFC3339 encoded datetime"),
         ],
     )
     def test_too_long(
@@ -224,9 +218,9 @@ class TestData:
             ListRolesResponse.from_dict({**PAGE_DATA, "roles": [bad, ROLE_DATA, 7, bad, bad]})
 
         assert [(v.field, v.message) for v in caught.value.violations] == [
-            ("$.roles[0].id", "must not be empty"),
+            ("$.roles[0].id", "Expected `str` of length >= 1"),
             ("$.roles[2]", "must be an object, not int"),
-            ("$.roles[3].id", "must not be empty"),
+            ("$.roles[3].id", "Expected `str` of length >= 1"),
         ]
         assert "invalid items (3 sub-exceptions)" in "".join(
             traceback.format_exception(caught.value)
@@ -243,7 +237,7 @@ class TestData:
             ListRolesResponse.from_dict({"roles": [ROLE_DATA, {**BARE_DATA, "name": 1}]})
 
         assert {(v.field, v.message) for v in caught.value.violations} == {
-            ("$.roles[1].name", "must be of type str, not int"),
+            ("$.roles[1].name", "Expected `str`, got `int`"),
             ("$.pagination", "is required"),
         }
 
