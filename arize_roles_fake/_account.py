@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 import attrs
+import msgspec
 
 from arize_roles_async._calls.api_key import is_api_key
 from arize_roles_async._calls.call import Operation
@@ -35,7 +36,7 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.service import Key, Service, operation_of
-from arize_roles_fake._service.store import Binding, RoleStore, predefined_roles
+from arize_roles_fake._service.store import PREDEFINED, Binding, RoleStore
 from arize_roles_fake._service.wire import parse_json, parse_role_id, problem_response, role_members
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.blocks import Blocked
@@ -64,6 +65,12 @@ _MISSING: Final = "expected, but missing"
 _EXTRA: Final = "not expected"
 _FIRST_FAILURE: Final = 400
 _RESOURCE: Final = "(?s:(Space|Project):.+)"
+_PREDEFINED: Final = tuple(
+    account_file.RoleData(
+        name=name, description=description, permissions=permissions, is_predefined=True
+    )
+    for name, description, permissions in reversed(PREDEFINED)
+)
 
 accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
 """Every account in memory, in the order of creation, for the report of a failed test."""
@@ -145,31 +152,40 @@ class FakeAccount:
         self._clock = clock or _system_clock
         self._service = Service(self.now, assumptions)
         self._log = CallLog(keep_calls, keep_bytes)
-        self._first_key = key.reveal()
-        self._initial: bool | account_file.AccountData = predefined
-        self._initial_limit = max_custom_roles
+        self._initial = account_file.AccountData(
+            roles=_PREDEFINED if predefined else (),
+            max_custom_roles=max_custom_roles,
+            keys={key.reveal(): None},
+        )
         self._blocks: list[tuple[CallFilter, Blocked]] = []
         self._set_up()
         accounts[next(_numbers)] = self
         _newest.append(self)
 
     def _set_up(self) -> None:
+        data = self._initial
         self._ahead = timedelta()
-        self._keys = {self._first_key: Key()}
-        self._removed_keys: set[str] = set()
+        if data.now is not None:
+            self._ahead = data.now - self.now()
         self._faults = Faults()
-        self._latencies: dict[CallFilter, Latency] = {}
-        """By the calls that they delay, the latest first."""
+        self._latencies: list[tuple[CallFilter, Latency]] = []
+        """The latest first."""
         self._bucket: TokenBucket | None = None
         self._service.store = self._service.new_store()
-        self._service.extra_permissions = frozenset()
+        self._service.extra_permissions = frozenset(data.extra_permissions)
         self._service.page_sizes = []
-        self._service.max_custom_roles = self._initial_limit
-        if isinstance(self._initial, account_file.AccountData):
-            self._fill(self._initial)
-        elif self._initial:
-            for role in predefined_roles(self.now()):
-                self._store.add(role)
+        self._service.max_custom_roles = data.max_custom_roles
+        for each in reversed(data.roles):
+            role = self._add_role(each)
+            for binding in each.bindings:
+                self.bind(role, user=binding.user, resource=binding.resource)
+        for name in data.kept_names:
+            self._store.keep_name(name)
+        self._store.created = max(self._store.created, data.roles_created)
+        self._keys: dict[str, Key] = {}
+        self._removed_keys: set[str] = set()
+        for key, grants in (data.keys or {}).items():
+            self.add_key(key, grants=grants)
 
     def __repr__(self) -> str:
         try:
@@ -469,28 +485,13 @@ class FakeAccount:
             max_custom_roles=data.max_custom_roles,
             assumptions=data.parse_assumptions() if assumptions is None else assumptions,
         )
+        if data.keys is None:
+            data = msgspec.structs.replace(data, keys={account.api_key: None})
         account._initial = data
         account._set_up()
         held = {permission for role in data.roles for permission in role.permissions or ()}
         _warn_of_misspelled(sorted(held - {*data.extra_permissions}))
         return account
-
-    def _fill(self, data: account_file.AccountData) -> None:
-        """Fill the account from a file."""
-        if data.now is not None:
-            self._ahead = data.now - self.now()
-        self._service.extra_permissions = frozenset(data.extra_permissions)
-        for each in reversed(data.roles):
-            role = self._add_role(each)
-            for binding in each.bindings:
-                self.bind(role, user=binding.user, resource=binding.resource)
-        for name in data.kept_names:
-            self._store.keep_name(name)
-        self._store.created = max(self._store.created, data.roles_created)
-        if data.keys is not None:
-            self._keys.clear()
-            for key, grants in data.keys.items():
-                self.add_key(key, grants=grants)
 
     # API keys
 
@@ -685,8 +686,7 @@ class FakeAccount:
         calls.check()
         latency = Latency(seconds, up_to, seed, real_time=real_time)
         with self._lock:
-            self._latencies.pop(calls, None)
-            self._latencies = {calls: latency, **self._latencies}
+            self._latencies.insert(0, (calls, latency))
 
     @contextmanager
     def block(
@@ -844,7 +844,7 @@ class FakeAccount:
             answer, broken = self._answer(key, request, received)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(request, received)
-            latencies = (each for calls, each in self._latencies.items() if calls.match(received))
+            latencies = (each for calls, each in self._latencies if calls.match(received))
             latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
             blocks = (each for calls, each in self._blocks if calls.match(received))

@@ -43,49 +43,24 @@ def role_id(number: int) -> str:
 
 # The names are the documentation's, and so are Annotator's description and permissions. The
 # permissions of the others are ours, since they are not published.
-_PREDEFINED: Final = tuple(
-    (role_id(number), name, description, permissions)
-    for number, (name, description, permissions) in enumerate(
-        (
-            ("Admin", None, tuple(Permission)),
-            ("Member", None, tuple(p for p in Permission if p.resource not in _ADMINISTRATION)),
-            ("Read-only", None, tuple(p for p in Permission if p.action == "READ")),
-            (
-                "Annotator",
-                "Can access annotation queues.",
-                (
-                    Permission.QUEUE_READ,
-                    Permission.QUEUE_RECORD_READ,
-                    Permission.QUEUE_RECORD_ANNOTATE,
-                ),
-            ),
-            ("Project Viewer", None, _VIEWS_PROJECTS),
-            ("Project Editor", None, _EDITS_PROJECTS),
-            (
-                "Project Admin",
-                None,
-                (*_EDITS_PROJECTS, Permission.PROJECT_DELETE, Permission.PROJECT_RESTRICT),
-            ),
-        ),
-        start=1,
-    )
+PREDEFINED: Final[tuple[tuple[str, str | None, tuple[Permission, ...]], ...]] = (
+    ("Admin", None, tuple(Permission)),
+    ("Member", None, tuple(p for p in Permission if p.resource not in _ADMINISTRATION)),
+    ("Read-only", None, tuple(p for p in Permission if p.action == "READ")),
+    (
+        "Annotator",
+        "Can access annotation queues.",
+        (Permission.QUEUE_READ, Permission.QUEUE_RECORD_READ, Permission.QUEUE_RECORD_ANNOTATE),
+    ),
+    ("Project Viewer", None, _VIEWS_PROJECTS),
+    ("Project Editor", None, _EDITS_PROJECTS),
+    (
+        "Project Admin",
+        None,
+        (*_EDITS_PROJECTS, Permission.PROJECT_DELETE, Permission.PROJECT_RESTRICT),
+    ),
 )
-
-
-def predefined_roles(now: datetime) -> list[Role]:
-    """Return the roles that every account has by default, oldest first."""
-    return [
-        Role(
-            id=role_id,
-            name=name,
-            description=description,
-            permissions=permissions,
-            is_predefined=True,
-            created_at=now,
-            updated_at=now,
-        )
-        for role_id, name, description, permissions in _PREDEFINED
-    ]
+"""The name, description and permissions of each predefined role, oldest first."""
 
 
 @attrs.frozen(kw_only=True)
