@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
@@ -255,7 +254,7 @@ def _compare(file: Path, assumptions: Assumptions) -> int:
 async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccount:
     """Serve an account until a signal comes, and return the account served last."""
     from arize_roles_fake._server.control import Control
-    from arize_roles_fake._server.server import serve, serve_with_control
+    from arize_roles_fake._server.server import Listener
 
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -271,11 +270,8 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccoun
     control = Control(
         account, lambda text: _load(text, chosen), lambda account: _set_up(account, chosen)
     )
-    address: dict[str, Any] = {"host": chosen.host, "port": chosen.port, "allowed_hosts": allowed}
-    serving = (
-        serve_with_control(control, **address) if chosen.control else serve(account, **address)
-    )
-    async with serving as url:
+    listener = Listener(lambda: control.account, allowed, control if chosen.control else None)
+    async with listener.running(chosen.host, chosen.port) as url:
         host, _, port = url.removeprefix("http://").rpartition(":")
         print(
             f"export ARIZE_API_KEY={quote(account.api_key)} ARIZE_BASE_URL={quote(url)}",

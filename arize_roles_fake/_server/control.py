@@ -1,7 +1,7 @@
 """The control of a served account, for tests in other languages: `serve --control`."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,6 +16,12 @@ from arize_roles_fake._testing.faults import parse_fault
 
 PATH: Final = "/-/{tail:.*}"
 """The paths of the control; the service has none that begin so."""
+
+
+def refused(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return the answer to a request that does not reach the account."""
+    problem = problem_response(status, detail, headers)
+    return web.Response(status=status, headers=problem.headers, body=problem.body)
 
 
 class Control:
@@ -52,19 +58,19 @@ class Control:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request: 200 with JSON if it has a result, and 204 otherwise."""
         if not is_local_request(request.host, request.remote):
-            return _refused(403, "only this machine may control the account")
+            return refused(403, "only this machine may control the account")
         expected = f"Bearer {self._key.reveal()}".encode()
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, expected):
-            return _refused(401, "the key is not the one that serve printed")
+            return refused(401, "the key is not the one that serve printed")
         action = self._actions.get((request.method, request.path))
         if action is None:
             known = ", ".join(f"{method} {path}" for method, path in self._actions)
-            return _refused(404, f"the control has only these: {known}")
+            return refused(404, f"the control has only these: {known}")
         try:
             answer = action(await request.read())
         except (ValueError, TypeError, OSError) as error:
-            return _refused(400, str(error))
+            return refused(400, str(error))
         if answer is None:
             return web.Response(status=204)
         # Not msgspec: a logged request may hold characters that UTF-8 cannot carry.
@@ -127,8 +133,3 @@ def _decode(body: bytes, as_type: type[_T]) -> _T:
         return msgspec.json.decode(body, type=as_type)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ValueError(f"the body is not as documented: {error}") from error
-
-
-def _refused(status: int, detail: str) -> web.Response:
-    refused = problem_response(status, detail)
-    return web.Response(status=status, headers=refused.headers, body=refused.body)

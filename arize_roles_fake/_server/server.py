@@ -15,9 +15,9 @@ from aiohttp import web
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._server.control import PATH, Control
+from arize_roles_fake._server.control import PATH, Control, refused
 from arize_roles_fake._server.page import HEADERS, host_name, is_local_request, page
-from arize_roles_fake._service.wire import MAX_REQUEST, problem_response
+from arize_roles_fake._service.wire import MAX_REQUEST
 
 _POLL: Final = 0.02
 # The address of this machine for a server that listens on every address.
@@ -53,33 +53,21 @@ async def serve(
     Raises:
         OSError: The address cannot be listened on.
     """
-    async with _listening(_Listener(lambda: account, allowed_hosts), host, port) as url:
+    async with Listener(lambda: account, allowed_hosts).running(host, port) as url:
         yield url
-
-
-@asynccontextmanager
-async def serve_with_control(
-    control: Control, *, host: str, port: int, allowed_hosts: Collection[str] | None
-) -> AsyncGenerator[str]:
-    """Serve an account as `serve` does, and the control over it."""
-    listener = _Listener(lambda: control.account, allowed_hosts, control)
-    async with _listening(listener, host, port) as url:
-        yield url
-
-
-@asynccontextmanager
-async def _listening(listener: "_Listener", host: str, port: int) -> AsyncGenerator[str]:
-    try:
-        yield await listener.listen(host, port)
-    finally:
-        await listener.close()
 
 
 _LAST_PORT: Final = (1 << 16) - 1
 
 
-class _Listener:
-    """A listening socket, and the handlers of its requests."""
+class Listener:
+    """A listening socket, and the handlers of its requests.
+
+    Args:
+        account: Returns the account that answers.
+        allowed_hosts: As for `serve`.
+        control: The control of the account, if callers may use it.
+    """
 
     def __init__(
         self,
@@ -87,12 +75,16 @@ class _Listener:
         allowed_hosts: Collection[str] | None,
         control: Control | None = None,
     ) -> None:
+        self._account = account
+        self._allowed_hosts = None
+        if allowed_hosts is not None:
+            self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
         app = web.Application(client_max_size=MAX_REQUEST)
-        app.router.add_get("/", _Dashboard(account).handle)
+        app.router.add_get("/", self._show)
         if control is not None:
             app.router.add_route("*", PATH, control.handle)
         # Every path: an ID may hold a newline, which a plain dot does not match.
-        app.router.add_route("*", "/{tail:(?s:.*)}", _Handler(account, allowed_hosts).handle)
+        app.router.add_route("*", "/{tail:(?s:.*)}", self._answer)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -103,6 +95,14 @@ class _Listener:
         # Set by `listen`.
         self._site: web.TCPSite
         self._address: tuple[str, int]
+
+    @asynccontextmanager
+    async def running(self, host: str, port: int) -> AsyncGenerator[str]:
+        """Yield the URL while the block runs."""
+        try:
+            yield await self.listen(host, port)
+        finally:
+            await self.close()
 
     async def listen(self, host: str, port: int) -> str:
         """Accept connections, and return the URL."""
@@ -132,6 +132,45 @@ class _Listener:
     async def close(self) -> None:
         """Drop every connection, and free the port."""
         await self._runner.cleanup()
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        """Show the account's page to a browser on this machine."""
+        if not is_local_request(request.host, request.remote):
+            return refused(403, "only a browser on the same machine may see the page")
+        return web.Response(headers=HEADERS, text=page(self._account()))
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        """Have the account answer a request."""
+        host = host_name(request.host)
+        allowed = self._allowed_hosts
+        if allowed is not None and host not in allowed and not is_loopback(host):
+            return self._refused(403, "the Host header names another machine")
+        try:
+            body = await request.read()
+            if encoding := request.headers.get("Content-Encoding"):
+                body = _decompress(body, encoding)
+        except web.HTTPRequestEntityTooLarge:
+            return self._refused(413, "the body is too long")
+        except zlib.error:
+            return self._refused(400, "the body is not encoded as its Content-Encoding says")
+        reply = self._account().handle(
+            Request(
+                method=request.method,
+                target=request.raw_path,
+                headers=request.headers,
+                body=body or None,
+            )
+        )
+        if reply.blocked is not None:
+            await reply.blocked.keep_open()
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+        return await _deliver(request, reply)
+
+    def _refused(self, status: int, detail: str) -> web.Response:
+        """Return the answer to a request that never reaches the account."""
+        date = format_datetime(self._account().now(), usegmt=True)
+        return refused(status, detail, {"Connection": "close", "Date": date})
 
 
 class RolesServer:
@@ -165,7 +204,7 @@ class RolesServer:
         self._ready: Future[str] = Future()
         # Set by the thread before it is ready.
         self._stop: Callable[[], object]
-        self._listener: _Listener
+        self._listener: Listener
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()), name="arize-roles-server", daemon=True
@@ -214,7 +253,7 @@ class RolesServer:
         stopped = asyncio.Event()
         loop = self._loop = asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
-        self._listener = _Listener(lambda: self.account, None)
+        self._listener = Listener(lambda: self.account, None)
         try:
             self._ready.set_result(await self._listener.listen(*self._address))
             await stopped.wait()
@@ -222,64 +261,6 @@ class RolesServer:
             self._ready.set_exception(error)
         finally:
             await self._listener.close()
-
-
-class _Dashboard:
-    """The account's page, for a browser on this machine."""
-
-    def __init__(self, account: Callable[[], FakeAccount]) -> None:
-        self._account = account
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        if not is_local_request(request.host, request.remote):
-            refused = problem_response(403, "only a browser on the same machine may see the page")
-            return web.Response(status=403, headers=refused.headers, body=refused.body)
-        return web.Response(headers=HEADERS, text=page(self._account()))
-
-
-class _Handler:
-    """The handler of every other request: the account answers."""
-
-    def __init__(
-        self, account: Callable[[], FakeAccount], allowed_hosts: Collection[str] | None
-    ) -> None:
-        self._account = account
-        self._allowed_hosts = None
-        if allowed_hosts is not None:
-            self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        if self._allowed_hosts is not None and not (
-            host_name(request.host) in self._allowed_hosts or is_loopback(host_name(request.host))
-        ):
-            return self._refused(403, "the Host header names another machine")
-        try:
-            body = await request.read()
-            if encoding := request.headers.get("Content-Encoding"):
-                body = _decompress(body, encoding)
-        except web.HTTPRequestEntityTooLarge:
-            return self._refused(413, "the body is too long")
-        except zlib.error:
-            return self._refused(400, "the body is not encoded as its Content-Encoding says")
-        reply = self._account().handle(
-            Request(
-                method=request.method,
-                target=request.raw_path,
-                headers=request.headers,
-                body=body or None,
-            )
-        )
-        if reply.blocked is not None:
-            await reply.blocked.keep_open()
-        if reply.delay:
-            await asyncio.sleep(reply.delay)
-        return await _deliver(request, reply)
-
-    def _refused(self, status: int, detail: str) -> web.Response:
-        """Return the answer to a request that never reaches the account."""
-        date = format_datetime(self._account().now(), usegmt=True)
-        refused = problem_response(status, detail, {"Connection": "close", "Date": date})
-        return web.Response(status=status, headers=refused.headers, body=refused.body)
 
 
 def _decompress(body: bytes, encoding: str) -> bytes:

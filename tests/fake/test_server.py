@@ -18,7 +18,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, RolesServer, serve
-from arize_roles_fake._server.server import _Listener  # pyright: ignore[reportPrivateUsage]
+from arize_roles_fake._server.server import Listener
 from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
 from tests.support.clients import account_at_noon
 from tests.support.event_loop import skipping_loop, until
@@ -41,15 +41,15 @@ def test_thread() -> None:
 
 def test_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The block is not left before the server has closed, however long that takes."""
-    close, closed = _Listener.close, list[bool]()
+    close, closed = Listener.close, list[bool]()
 
-    async def close_late(self: _Listener) -> None:
+    async def close_late(self: Listener) -> None:
         for _ in range(1000):
             await asyncio.sleep(0)
         await close(self)
         closed.append(True)
 
-    monkeypatch.setattr(_Listener, "close", close_late)
+    monkeypatch.setattr(Listener, "close", close_late)
     with RolesServer():
         assert not closed
 
