@@ -143,8 +143,18 @@ class AccountTransport(Transport):
         # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
         await checkpoint()
         self._waits.note_event()
-        account = self._account_of(call.keys[-1])
-        reply = account.handle(_to_account(request, call, any_key=self._any_key))
+        state, key = _time_limit(call).state, call.keys[-1]
+        state.name = call.name
+        reply = self._account_of(key).handle(
+            CallRequest(
+                method=request.method,
+                target=request.target,
+                headers={**request.headers, "Authorization": f"Bearer {key.reveal()}"},
+                body=request.body,
+                call=state,
+                any_key=self._any_key,
+            )
+        )
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:
@@ -286,20 +296,6 @@ def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
     if not account.api_keys:
         raise ConfigurationError("no API key: the account has none left, so pass api_key")
     return KeySource(Secret(account.api_key))
-
-
-def _to_account(request: Request, call: Call, *, any_key: bool) -> CallRequest:
-    """Return a request with the key and with its call, as the account takes it."""
-    state = _time_limit(call).state
-    state.name = call.name
-    return CallRequest(
-        method=request.method,
-        target=request.target,
-        headers={**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"},
-        body=request.body,
-        call=state,
-        any_key=any_key,
-    )
 
 
 def _time_limit(call: Call) -> "_AccountTimeLimit":

@@ -315,6 +315,19 @@ class _Suite(ABC):
             name=self.unique(name), permissions=permissions, description=description
         )
 
+    async def make_each(self, roles: RolesClient, letters: str) -> list[Role]:
+        """Make a role for each letter, one after the other."""
+        return [await self.make(roles, letter) for letter in letters]
+
+    async def all_raise(
+        self, error: type[BaseException], calls: Iterable[Callable[[], Awaitable[object]]]
+    ) -> None:
+        """Expect an error of each call."""
+        __tracebackhide__ = True
+        for call in self.each(calls):
+            with pytest.raises(error):
+                await call()
+
 
 class _Interface(_Suite):
     """The methods and their arguments."""
@@ -334,9 +347,7 @@ class _Interface(_Suite):
             _Call(roles, "update", _NO_ID, name="A name"),
             _Call(roles, "delete", _NO_ID),
         ]
-        for call in self.each(calls):
-            with pytest.raises(TypeError):
-                await call()
+        await self.all_raise(TypeError, calls)
 
     @with_client
     async def test_managed_fields(self, roles: RolesClient) -> None:
@@ -686,22 +697,20 @@ class _Pages(_Suite):
     @with_client
     async def test_list_order(self, roles: RolesClient) -> None:
         """Roles come newest first, unless the service lists the oldest first."""
-        made = [await self.make(roles, letter) for letter in "ABC"]
+        made = await self.make_each(roles, "ABC")
         assert tuple(r for r in await self.listed(roles) if r in made) == self.in_order(*made)
 
     @with_client
     async def test_limit_of_page(self, roles: RolesClient) -> None:
         """`limit` is how many roles one page holds, where there are as many."""
-        for _ in range(3):
-            await self.make(roles)
+        await self.make_each(roles, "ABC")
         assert len((await roles.list(limit=1)).roles) == 1
         assert len((await roles.list(limit=2)).roles) == 2
 
     @with_client
     async def test_cursor_while_more(self, roles: RolesClient) -> None:
         """`next_cursor` is there when `has_more` is true."""
-        for _ in range(2):
-            await self.make(roles)
+        await self.make_each(roles, "AB")
         page = await roles.list(limit=1)
         assert page.pagination.has_more is True
         assert page.pagination.next_cursor
@@ -729,8 +738,7 @@ class _Pages(_Suite):
     @with_client
     async def test_cursor_continues(self, roles: RolesClient) -> None:
         """The page of a cursor begins with the role after the last one of the page before."""
-        for letter in "ABCD":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABCD")
         listed = await self.listed(roles)
         first = await roles.list(limit=2, is_predefined=False)
         second = await roles.list(limit=2, is_predefined=False, cursor=first.pagination.next_cursor)
@@ -740,8 +748,7 @@ class _Pages(_Suite):
     @with_client
     async def test_cursor_reused(self, roles: RolesClient) -> None:
         """A cursor is a place in the listing, so it can be used again."""
-        for letter in "ABC":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABC")
         cursor = (await roles.list(limit=1)).pagination.next_cursor
         once = await roles.list(limit=1, cursor=cursor)
         assert (await roles.list(limit=1, cursor=cursor)).roles == once.roles
@@ -749,8 +756,7 @@ class _Pages(_Suite):
     @with_client
     async def test_cursor_other_limit(self, roles: RolesClient) -> None:
         """A cursor is bound to its filter, not to the size of its page."""
-        for letter in "ABC":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABC")
         listed = await self.listed(roles)
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
         page = await roles.list(limit=2, is_predefined=False, cursor=cursor)
@@ -759,8 +765,7 @@ class _Pages(_Suite):
     @with_client
     async def test_cursor_other_filter(self, roles: RolesClient) -> None:
         """A cursor that was issued for another filter is a 400, or else is ignored."""
-        for letter in "AB":
-            await self.make(roles, letter)
+        await self.make_each(roles, "AB")
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
         for other in self.each((None, True)):
             if self.assumptions.foreign_cursor == "ignored":
@@ -773,8 +778,7 @@ class _Pages(_Suite):
     @with_client
     async def test_cursor_made_up(self, roles: RolesClient) -> None:
         """A cursor that the service did not issue is a 400, or else is ignored."""
-        for _ in range(2):
-            await self.make(roles)
+        await self.make_each(roles, "AB")
         first = await roles.list(limit=1)
         issued = first.pagination.next_cursor
         assert issued is not None
@@ -867,7 +871,7 @@ class _Walks(_Suite):
     @with_client
     async def test_walk_sees_each_once(self, roles: RolesClient) -> None:
         """`async for` goes over every page, whatever its size."""
-        made = self.in_order(*[await self.make(roles, letter) for letter in "ABCDE"])
+        made = self.in_order(*await self.make_each(roles, "ABCDE"))
         for limit in self.each((1, 2, 5, None)):
             seen = await _walk(roles.list(limit=limit))
             assert tuple(role for role in seen if role in made) == made
@@ -875,8 +879,7 @@ class _Walks(_Suite):
     @with_client
     async def test_walk_from_cursor(self, roles: RolesClient) -> None:
         """A walk goes on from the page whose cursor it was given."""
-        for letter in "ABC":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABC")
         listed = await self.listed(roles)
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
         seen = await _walk(roles.list(limit=1, is_predefined=False, cursor=cursor))
@@ -885,15 +888,14 @@ class _Walks(_Suite):
     @with_client
     async def test_walk_keeps_filter(self, roles: RolesClient) -> None:
         """Every page of a walk is of the filter that was asked for."""
-        for letter in "ABC":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABC")
         walked = await _walk(roles.list(limit=1, is_predefined=False))
         assert {role.is_predefined for role in walked} == {False}
 
     @with_client
     async def test_walk_left_early(self, roles: RolesClient) -> None:
         """A walk may be left after any role, and the client goes on working."""
-        made = [await self.make(roles, letter) for letter in "ABC"]
+        made = await self.make_each(roles, "ABC")
         listed = await self.listed(roles)
         assert await anext(aiter(roles.list(limit=1, is_predefined=False))) == listed[0]
         assert await roles.get(role_id=made[0].id) == made[0]
@@ -901,8 +903,7 @@ class _Walks(_Suite):
     @with_client
     async def test_pages_of_walk(self, roles: RolesClient) -> None:
         """`pages()` gives each page as it comes."""
-        for letter in "ABCD":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABCD")
         listed = await self.listed(roles)
         pages = roles.list(limit=2, is_predefined=False).pages()
         assert (await anext(pages)).roles == listed[:2]
@@ -911,8 +912,7 @@ class _Walks(_Suite):
     @with_client
     async def test_all_pages(self, roles: RolesClient) -> None:
         """`all()` is one response with every role and nothing more to come."""
-        for letter in "ABC":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABC")
         walked = await _walk(roles.list(limit=2, is_predefined=False))
         response = await roles.list(limit=1, is_predefined=False).all()
         assert response.roles == tuple(walked)
@@ -925,7 +925,7 @@ class _Walks(_Suite):
 
         If the service pages by offset, the walk only has to end.
         """
-        made = self.in_order(*[await self.make(roles, letter) for letter in "ABCDEF"])
+        made = self.in_order(*await self.make_each(roles, "ABCDEF"))
         kept = [made[1].id, made[3].id, made[5].id]
 
         async def meddle(role: Role) -> None:
@@ -947,7 +947,7 @@ class _Walks(_Suite):
     @with_client
     async def test_walk_during_updates(self, roles: RolesClient) -> None:
         """A role keeps its place in the listing when it is updated."""
-        made = self.in_order(*[await self.make(roles, letter) for letter in "ABC"])
+        made = self.in_order(*await self.make_each(roles, "ABC"))
         ids = [role.id for role in made]
 
         async def meddle(role: Role) -> None:
@@ -961,8 +961,7 @@ class _Walks(_Suite):
     @with_client
     async def test_two_walks(self, roles: RolesClient) -> None:
         """Two walks of one listing at the same time each see every role."""
-        for letter in "ABC":
-            await self.make(roles, letter)
+        await self.make_each(roles, "ABC")
         listing = roles.list(limit=1, is_predefined=False)
         one, other = aiter(listing), aiter(listing)
         for expected in await self.listed(roles):
@@ -1076,17 +1075,15 @@ class _Lookup(_Suite):
     @with_client
     async def test_id_of_another_kind(self, roles: RolesClient) -> None:
         """The ID of another kind of thing is a 404 for every call that takes an ID."""
-        for call in self.each(_calls_on(roles, role_id="U3BhY2U6MTphQmNE")):
-            with pytest.raises(self.refusal("other_kind_id")):
-                await call()
+        await self.all_raise(
+            self.refusal("other_kind_id"), _calls_on(roles, role_id="U3BhY2U6MTphQmNE")
+        )
 
     @with_client
     async def test_id_malformed(self, roles: RolesClient) -> None:
         """An ID is a 400 unless it is strict base64 of a text with a colon in it."""
         for role_id in ("nobody", "Um9sZTowOm5vbmU", "Um9sZS0wLW5vbmU="):
-            for call in self.each(_calls_on(roles, role_id=role_id)):
-                with pytest.raises(self.refusal("malformed_id")):
-                    await call()
+            await self.all_raise(self.refusal("malformed_id"), _calls_on(roles, role_id=role_id))
 
     @with_client
     async def test_id_used_as_is(self, roles: RolesClient) -> None:
@@ -1122,7 +1119,7 @@ class _Lookup(_Suite):
     @with_client
     async def test_lookups_together(self, roles: RolesClient) -> None:
         """Calls by name at the same moment each get their own role, or their own error."""
-        made = [await self.make(roles, letter) for letter in "ABC"]
+        made = await self.make_each(roles, "ABC")
         nobody = f"Not {made[0].name}"
         got: dict[str, str] = {}
 
@@ -1403,9 +1400,7 @@ class _Delete(_Suite):
         role = await self.make(roles)
         assert await roles.get(role_id=role.id) == role
         await roles.delete(role_id=role.id)
-        for call in self.each(_calls_on(roles, role_id=role.id)):
-            with pytest.raises(self.refusal("unknown_id")):
-                await call()
+        await self.all_raise(self.refusal("unknown_id"), _calls_on(roles, role_id=role.id))
         with pytest.raises(NotFoundError):
             await roles.get(role=role.name)
         assert role.id not in [listed.id for listed in await _walk(roles.list())]
@@ -1413,7 +1408,7 @@ class _Delete(_Suite):
     @with_client
     async def test_delete_only_one(self, roles: RolesClient) -> None:
         """`delete` takes away the one role that it is given."""
-        first, second, third = [await self.make(roles, letter) for letter in "ABC"]
+        first, second, third = await self.make_each(roles, "ABC")
         before = await self.listed(roles)
         await roles.delete(role_id=second.id)
         assert await self.listed(roles) == tuple(role for role in before if role != second)
@@ -1645,9 +1640,7 @@ class _Lifecycle(_Suite):
                 *_calls_on(other, role=role.name),
                 _Call(other, "__aenter__"),
             ]
-            for call in self.each(calls):
-                with pytest.raises(ClientStateError):
-                    await call()
+            await self.all_raise(ClientStateError, calls)
 
     @with_client
     async def test_close_gently(self, roles: RolesClient) -> None:
@@ -1775,12 +1768,8 @@ class _TwoClients(_Suite):
         async with self.open_client() as other:
             await self._sees(other, role)
             await roles.delete(role_id=role.id)
-            for call in self.each(_calls_on(other, role_id=role.id)):
-                with pytest.raises(self.refusal("unknown_id")):
-                    await call()
-            for call in self.each(_calls_on(other, role=role.name)):
-                with pytest.raises(NotFoundError):
-                    await call()
+            await self.all_raise(self.refusal("unknown_id"), _calls_on(other, role_id=role.id))
+            await self.all_raise(NotFoundError, _calls_on(other, role=role.name))
             await self._sees(other, missing=(role.name,))
             if self.assumptions.deleted_name == "free":
                 again = await other.create(name=role.name, permissions=["PROJECT_READ"])

@@ -150,8 +150,6 @@ def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
         raise ValueError(f"now must be timezone-aware, not {now.isoformat()}")
     clock = None if now is None else lambda: now
     key: str | None = _last(markers, "api_key")
-    if paths and not settings and now is None and key is None:
-        return FakeAccount.load(paths[-1])
     if not paths:
         return FakeAccount(assumptions=Assumptions(**settings), api_key=key, clock=clock)
     text = FakeAccount.load(paths[-1]).dump()

@@ -20,7 +20,6 @@ import attrs
 import msgspec
 
 from arize_roles_async._aiohttp.config import configure
-from arize_roles_async._calls.call import Operation
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
@@ -31,6 +30,7 @@ from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
+from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.wire import parse_json
 
 Send = Callable[[Request], Awaitable[Response]]
@@ -45,12 +45,6 @@ _KEPT: Final = frozenset(
 )
 _TIMES: Final = frozenset({"created_at", "updated_at"})
 _FOREIGN: Final = "<another role>"
-_OPERATIONS: Final[dict[str, Operation]] = {
-    "GET": "get",
-    "POST": "create",
-    "PATCH": "update",
-    "DELETE": "delete",
-}
 _BUSY: Final = 429
 _GONE: Final = frozenset({200, 202, 204, 404})
 _MAX_RETRIES: Final = 5
@@ -152,7 +146,8 @@ async def record_service(
 
     async def send(request: Request) -> Response:
         transport.check_open()
-        call = Call(_OPERATIONS[request.method], timeouts, RetryPolicy(), transport.now())
+        operation: Any = operation_of(request)
+        call = Call(operation, timeouts, RetryPolicy(), transport.now())
         with transport.time_limit(call):
             # A step with a key of its own asks about an unknown key.
             own = "Authorization" in request.headers

@@ -80,9 +80,11 @@ class Assumptions:
             raise ValueError("; ".join(flaws))
 
     @staticmethod
+    @functools.cache
     def choices() -> Mapping[str, tuple[int | str, ...]]:
         """Return the values that each field can take, the default first."""
-        return _choices()
+        hints = get_type_hints(Assumptions)
+        return {field.name: get_args(hints[field.name]) for field in attrs.fields(Assumptions)}
 
     @classmethod
     def parse(cls, settings: Iterable[str]) -> "Assumptions":
@@ -95,13 +97,12 @@ class Assumptions:
             ValueError: A text is not such a setting.
         """
         given: dict[str, Any] = {}
+        choices = cls.choices()
         for setting in settings:
             name, _, text = setting.partition("=")
-            values = cls.choices().get(name)
+            values = choices.get(name)
             if values is None:
-                raise ValueError(
-                    f"{name!r} is not an assumption; these are: {', '.join(_choices())}"
-                )
+                raise ValueError(f"{name!r} is not an assumption; these are: {', '.join(choices)}")
             given[name] = next((value for value in values if str(value) == text), text)
         return cls(**given)
 
@@ -112,12 +113,6 @@ class Assumptions:
             for name, values in self.choices().items()
             if getattr(self, name) != values[0]
         }
-
-
-@functools.cache
-def _choices() -> dict[str, tuple[int | str, ...]]:
-    hints = get_type_hints(Assumptions)
-    return {field.name: get_args(hints[field.name]) for field in attrs.fields(Assumptions)}
 
 
 def _listed(values: tuple[int | str, ...]) -> str:

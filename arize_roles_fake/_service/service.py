@@ -55,18 +55,10 @@ class Key:
         return self.grants is None or permission in self.grants
 
 
-def _exactly(name: str) -> str:
-    return name
-
-
-def _trimmed(name: str) -> str:
-    return name.strip(" ")
-
-
 _FOLDS: Final[dict[str, Callable[[str], str]]] = {
-    "exact": _exactly,
+    "exact": str,
     "case-insensitive": str.casefold,
-    "trimmed": _trimmed,
+    "trimmed": str.strip,
 }
 
 
@@ -91,7 +83,6 @@ class Service:
         """Limits on the roles of each of the next pages, besides the limit of its request."""
         self._now = now
         self._cursor_secret = secrets.token_bytes(16)
-        self._empty_pages = 0
 
     def new_store(self) -> RoleStore:
         """Return an empty store that compares names as the assumptions say."""
@@ -127,8 +118,7 @@ class Service:
         cursor = None
         if len(page) > size:
             # An empty page ends where the one before it did; the salt makes its cursor a new one.
-            self._empty_pages += not size
-            last, salt = (page[size - 1][0], 0) if size else (position, self._empty_pages)
+            last, salt = (page[size - 1][0], "") if size else (position, secrets.token_hex(8))
             cursor = self._cursor(asked, last, offset + size, salt)
         return page_response([role for _, role in page[:size]], cursor)
 
@@ -220,7 +210,7 @@ class Service:
         """Return a name as the service stores it."""
         if self.assumptions.name_comparison != "trimmed":
             return name
-        trimmed = _trimmed(name)
+        trimmed = name.strip()
         if not trimmed:
             raise _RefusedError(self.assumptions.invalid_body, "name: must not be only spaces")
         return trimmed
@@ -260,7 +250,7 @@ class Service:
     # A cursor holds where a page ended, and its filter. It is signed, so that a made-up one is
     # refused.
 
-    def _cursor(self, asked: ListRoles, position: Position | None, offset: int, salt: int) -> str:
+    def _cursor(self, asked: ListRoles, position: Position | None, offset: int, salt: str) -> str:
         where = None if position is None else (position[0].isoformat(), position[1])
         text = json.dumps([asked.is_predefined, where, offset, salt]).encode()
         return base64.b64encode(self._signature(text) + text).decode()
@@ -274,17 +264,17 @@ class Service:
         except ValueError:
             raw = b""
         signature, text = raw[:_SIGNATURE], raw[_SIGNATURE:]
-        if not secrets.compare_digest(signature, self._signature(text)):
-            if status == "ignored":
-                return None, 0
-            raise _RefusedError(status, "cursor: was not issued by this account")
-        is_predefined, where, offset, _ = json.loads(text)
-        if is_predefined != asked.is_predefined:
-            if status == "ignored":
-                return None, 0
-            raise _RefusedError(status, "cursor: was issued for another is_predefined")
-        position = None if where is None else (datetime.fromisoformat(where[0]), where[1])
-        return position, offset
+        if secrets.compare_digest(signature, self._signature(text)):
+            is_predefined, where, offset, _ = json.loads(text)
+            if is_predefined == asked.is_predefined:
+                position = None if where is None else (datetime.fromisoformat(where[0]), where[1])
+                return position, offset
+            flaw = "was issued for another is_predefined"
+        else:
+            flaw = "was not issued by this account"
+        if status == "ignored":
+            return None, 0
+        raise _RefusedError(status, f"cursor: {flaw}")
 
     def _signature(self, text: bytes) -> bytes:
         return hashlib.blake2b(text, key=self._cursor_secret, digest_size=_SIGNATURE).digest()

@@ -685,7 +685,7 @@ def open_sessions() -> list[aiohttp.ClientSession]:
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("method", "operation"),
-    [("GET", "get"), ("POST", "create"), ("PATCH", "update"), ("DELETE", "delete")],
+    [("GET", "list"), ("POST", "create"), ("PATCH", "update"), ("DELETE", "delete")],
 )
 async def test_silent(method: str, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording that gets no answer says to what."""
