@@ -12,7 +12,7 @@ def test_caches() -> None:
     """What depends on what callers or services say is bounded."""
     caches = (
         *(decode._role_decoder, decode._page_decoder),  # pyright: ignore[reportPrivateUsage]
-        *(fake_wire._fields, _assumptions._choices),  # pyright: ignore[reportPrivateUsage]
+        *(fake_wire._fields, _assumptions.Assumptions.choices),  # pyright: ignore[reportPrivateUsage]
         *(request.role_path, fake_wire.parse_role_id),
         *(_aiohttp._client_timeout, _account._http_date),  # pyright: ignore[reportPrivateUsage]
         _secrets._pattern,  # pyright: ignore[reportPrivateUsage]
@@ -21,7 +21,7 @@ def test_caches() -> None:
         "_role_decoder": None,
         "_page_decoder": None,
         "_fields": None,
-        "_choices": None,
+        "choices": None,
         "role_path": 1024,
         "parse_role_id": 1024,
         "_client_timeout": 128,
