@@ -5,7 +5,6 @@ import functools
 import math
 import os
 import ssl
-import time
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -25,9 +24,8 @@ from arize_roles_async._aiohttp.connections import (
     OwnAuthorizationError,
     current_attempt,
     keep_read_buffers,
-    read_body,
 )
-from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines, deadline_of, limit_silence
+from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
 from arize_roles_async._aiohttp.failures import Failures, own_authorization, without_frames
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
@@ -135,8 +133,6 @@ class AiohttpRolesClient(BaseRolesClient):
 
     _base_url = ""
     """Empty until the client is set up, since a traceback may show it before."""
-    _sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
-    """Waits between attempts; a test of the waiting replaces it in a subclass."""
 
     def __init__(
         self,
@@ -177,7 +173,7 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        destination = Destination(AiohttpTransport(config, session, self._sleep), max_concurrency)
+        destination = Destination(AiohttpTransport(config, session), max_concurrency)
         super().__init__(destination, config.keys, Timeouts.of(timeout), RetryPolicy.of(retry))
         self._base_url = config.base_url
 
@@ -202,26 +198,23 @@ class AiohttpTransport(Transport):
         self,
         config: Config,
         session: aiohttp.ClientSession | None,
-        sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._config = config
+        own = {"User-Agent": _USER_AGENT} if session is None else {}
         # aiohttp would convert a plain dict anew for each request. Without the key, which is a
         # call's.
-        self.headers = Secret(CIMultiDict(config.headers.reveal()))
+        self._headers = Secret(CIMultiDict({**own, **config.headers.reveal()}))
         self._url = URL(config.base_url, encoded=True)
         self._base_path = self._url.raw_path.rstrip("/")
         self._lent = session
-        self._sleep = sleep
         self._failures = Failures(config, session)
         self._ssl = _ssl_context(config, lent=session is not None)
         self._closing = False
         """Whether new calls are refused."""
-        self._closed = False
-        self._clock = _Clock()
         # What belongs to one event loop, from here on.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._deadlines: Deadlines
-        self.connections: Connections
+        self.deadlines: Deadlines
+        self._connections: Connections
         self._session: aiohttp.ClientSession
 
     def check_open(self) -> bool:
@@ -246,7 +239,6 @@ class AiohttpTransport(Transport):
         """Make what belongs to an event loop; the loop before it was closed."""
         self._discard_session()
         keep_read_buffers()
-        connections = Connections()
         if self._lent is not None:
             if getattr(self._lent, "_loop", loop) is not loop:
                 raise ClientStateError("the lent session belongs to another event loop")
@@ -255,18 +247,13 @@ class AiohttpTransport(Transport):
             self._session = aiohttp.ClientSession(
                 connector=Connector(limit=0, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": _USER_AGENT},
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
-            # aiohttp's own retry would hide the first failure, such as a TLS server's demand for a
-            # client certificate.
-            self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._keeper = _keep_open(self._session)
             with suppress(StopIteration):
                 self._keeper.asend(None).send(None)
-        self.connections = connections
-        self._clock.time = loop.time
-        self._deadlines = Deadlines(loop, self._clock.now)
+        self._connections = Connections()
+        self.deadlines = Deadlines(loop)
         self._loop = loop
 
     def _discard_session(self) -> None:
@@ -279,7 +266,7 @@ class AiohttpTransport(Transport):
         with suppress(StopIteration):
             self._session.close().send(None)
         self._keeper = None
-        del self._session, self._deadlines, self.connections
+        del self._session, self.deadlines, self._connections
 
     def __del__(self) -> None:
         # The session itself is closed then by the generator that holds it.
@@ -288,16 +275,18 @@ class AiohttpTransport(Transport):
             warnings.warn(why, ResourceWarning, stacklevel=2, source=self)
 
     async def send(self, request: Request, call: Call) -> Response:
-        if self._closed:
+        if self.deadlines.closed:
             raise _closed()
-        attempt = Attempt(call, self.connections, self.headers, self.now)
+        limit = call.time_limit
+        assert isinstance(limit, Deadline)  # noqa: S101 - `time_limit` made it
+        attempt = Attempt(call, limit, self._connections, self._headers)
         failure: RolesError
-        token = current_attempt.set(weakref.ref(attempt))
+        current_attempt.set(weakref.ref(attempt))
         try:
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
             attempt.reset()
-            interruption = self._interruption(request, call)
+            interruption = self._interruption(request, call, limit)
             if interruption is None:
                 raise without_frames(error)  # noqa: B904 - it is the same one
             attempt.distrust()
@@ -314,18 +303,12 @@ class AiohttpTransport(Transport):
         else:
             return self._checked(request, answer)
         finally:
-            try:  # noqa: SIM105 - suppress() takes longer
-                current_attempt.reset(token)
-            except ValueError:
-                # The event loop was closed before its task, which now ends in another context.
-                pass
-            deadline_of(call).reset()
+            limit.reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
 
-    def _interruption(self, request: Request, call: Call) -> RolesError | None:
+    def _interruption(self, request: Request, call: Call, limit: Deadline) -> RolesError | None:
         """Return the error of an interrupted attempt; None if the call was cancelled."""
-        limit = deadline_of(call)
         if limit.caught_read_timeout():
             return RolesTimeoutError(
                 f"{request}: no answer",
@@ -344,11 +327,12 @@ class AiohttpTransport(Transport):
         headers = request.headers
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
-        if "User-Agent" not in self._session.headers:
+        if self._lent is not None and "User-Agent" not in self._lent.headers:
             headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")
         base = self._url
-        response = await self._request(attempt)(
+        ask = self._session.request if self._lent is None else self._lent_request(attempt)
+        response = await ask(
             request.method,
             # Built from its parts, since parsing a URL takes longer.
             URL.build(
@@ -369,8 +353,7 @@ class AiohttpTransport(Transport):
             if content.is_eof():
                 body = content.read_nowait()
             else:
-                with attempt.ending(content):
-                    body = await read_body(content, lambda: limit_silence(call, self.now()))
+                body = await attempt.read(content)
         finally:
             if content.at_eof():
                 attempt.complete()
@@ -393,10 +376,8 @@ class AiohttpTransport(Transport):
             raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
         return answer
 
-    def _request(self, attempt: Attempt) -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
-        """Return what sends a request; on a lent session, with the settings that it needs."""
-        if self._lent is None:
-            return self._session.request
+    def _lent_request(self, attempt: Attempt) -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
+        """Return what sends a request on a lent session, with the settings that it needs."""
         return functools.partial(
             self._session.request,
             raise_for_status=False,
@@ -413,19 +394,14 @@ class AiohttpTransport(Transport):
         return self._failures.peer
 
     def now(self) -> float:
-        return self._clock.now()
-
-    async def sleep(self, seconds: float) -> None:
-        end = self.now() + seconds
-        await self._sleep(seconds)
-        self._clock.skipped += max(0.0, end - self.now())
+        return self.deadlines.now()
 
     def event(self, call: Call) -> Event:
         del call  # Its limit ends the wait.
-        return _Event(self._deadlines.loop, None if self._sleep is asyncio.sleep else self.sleep)
+        return _Event()
 
     def time_limit(self, call: Call) -> TimeLimit:
-        return Deadline(self._deadlines, call)
+        return Deadline(self.deadlines, call)
 
     async def aclose(self, grace: float) -> None:
         # One that never opened may be closed anywhere.
@@ -436,29 +412,13 @@ class AiohttpTransport(Transport):
         self._closing = True
         try:
             if is_here and grace:
-                await self._deadlines.ended(grace)
+                await self.deadlines.ended(grace)
         finally:
-            self._closed = True
             if is_here:
-                self._deadlines.close()
+                self.deadlines.close()
                 keeper, self._keeper = self._keeper, None
                 if keeper is not None:
                     await keeper.aclose()
-
-
-class _Clock:
-    """The clock of an event loop, ahead by what an injected `sleep` skipped.
-
-    A class of its own, so that a timer that reads the clock does not keep the transport alive.
-    """
-
-    def __init__(self) -> None:
-        self.time: Callable[[], float] = time.monotonic
-        self.skipped = 0.0
-        """Seconds that `sleep` returned early."""
-
-    def now(self) -> float:
-        return self.time() + self.skipped
 
 
 async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
@@ -474,47 +434,24 @@ async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
 
 
 class _Event:
-    """An event for one task; asyncio's keeps a list of those that wait, which takes longer.
+    """An event for one task."""
 
-    Args:
-        loop: The running event loop.
-        sleep: The sleep that was injected, if one was; no event can end it.
-    """
-
-    __slots__ = ("_future", "_loop", "_sleep")
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sleep: Callable[[float], Awaitable[object]] | None,
-    ) -> None:
-        self._loop = loop
-        self._sleep = sleep
-        self._future: asyncio.Future[bool] = loop.create_future()
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def set(self) -> None:
-        self._finish(was_set=True)
+        if not self._future.done():
+            self._future.set_result(None)
 
-    def wait(self, seconds: float) -> Awaitable[bool]:
-        return self._future if seconds == math.inf else self._wait(seconds)
-
-    async def _wait(self, seconds: float) -> bool:
-        if self._sleep is not None:
-            await self._sleep(seconds)
-            return self._future.done()
-        if not seconds:
+    async def wait(self, seconds: float) -> bool:
+        if seconds == math.inf:
+            await self._future
+        elif seconds:
+            await asyncio.wait([self._future], timeout=seconds)
+        else:
             # A timer would take one more step of the event loop, in which others go first.
             await asyncio.sleep(0)
-            return self._future.done()
-        timer = self._loop.call_later(seconds, functools.partial(self._finish, was_set=False))
-        try:
-            return await self._future
-        finally:
-            timer.cancel()
-
-    def _finish(self, *, was_set: bool) -> None:
-        if not self._future.done():
-            self._future.set_result(was_set)
+        return self._future.done()
 
 
 def _closed() -> ClientStateError:

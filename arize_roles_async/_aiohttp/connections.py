@@ -6,8 +6,7 @@ import os
 import socket
 import struct
 import weakref
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -18,7 +17,7 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 
-from arize_roles_async._aiohttp.deadlines import limit_silence
+from arize_roles_async._aiohttp.deadlines import Deadline
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._wire.redaction import Secret
@@ -42,39 +41,60 @@ def keep_read_buffers() -> None:
     bytes(2 * _READ_AT_ONCE)
 
 
+class _Connection:
+    """A connection that has carried a request, for as long as it is open."""
+
+    __slots__ = ("body", "failure", "number", "socket", "transport")
+
+    def __init__(self, number: int, transport: asyncio.Transport) -> None:
+        self.number = number
+        self.transport = transport
+        # Now, since asyncio's TLS transport has no socket any more once it was closed twice.
+        self.socket: TransportSocket = transport.get_extra_info("socket")
+        self.body: aiohttp.StreamReader | None = None
+        """The body that is read from it."""
+        self.failure: BaseException | None = None
+        """The error that ended it."""
+
+
 class Connections:
     """Which connections of a session may carry a request."""
 
     def __init__(self) -> None:
-        self._numbers: dict[ResponseHandler, int] = {}
+        self._open: dict[ResponseHandler, _Connection] = {}
         self.opened = 0
         """Connections so far."""
         self.distrusted = 0
         """Connections, from the first on, that carry no more requests since one of them failed."""
 
-    def may_carry(self, connection: ResponseHandler) -> bool:
-        """Return whether a connection may carry a request.
+    def take(self, protocol: ResponseHandler) -> _Connection | None:
+        """Return the connection of a protocol, or None if it may not carry a request.
 
         Raises:
             ServerDisconnectedError: It is new, and the server sent something already.
         """
-        number = self._numbers.get(connection)
-        if number is not None:
+        connection = self._open.get(protocol)
+        if connection is not None:
             # An unsolicited answer would go to the next request on the connection.
-            return number > self.distrusted and not connection.should_close
-        if connection.should_close:
+            is_fit = connection.number > self.distrusted and not protocol.should_close
+            return connection if is_fit else None
+        if protocol.should_close:
             raise aiohttp.ServerDisconnectedError("the server answered before any request")
         self.opened += 1
-        self._numbers[connection] = self.opened
-        closed: Any = connection.closed
-        closed.add_done_callback(functools.partial(self._drop, connection))
-        return True
+        transport, closed = cast("Any", protocol.transport), cast("Any", protocol.closed)
+        connection = self._open[protocol] = _Connection(self.opened, transport)
+        closed.add_done_callback(functools.partial(self._drop, protocol))
+        return connection
 
-    def _drop(self, connection: ResponseHandler, closed: asyncio.Future[None]) -> None:
-        del self._numbers[connection]
-        # asyncio would log an exception that was never retrieved. A cancelled close cancels it.
-        with suppress(asyncio.CancelledError):
-            closed.exception()
+    def _drop(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
+        connection = self._open.pop(protocol)
+        body = connection.body
+        # aiohttp would leave the reader waiting.
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientConnectionError("it was closed"))
+        # A cancelled close cancels it.
+        if not closed.cancelled() and (error := closed.exception()) is not None:
+            connection.failure = error.__cause__
 
 
 class Attempt:
@@ -82,93 +102,92 @@ class Attempt:
 
     aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. But the
     call machine decides about retries, and must count each attempt.
+
+    Args:
+        call: The call that it is part of.
+        limit: The block that the call runs in.
+        connections: The connections of the session.
+        headers: The headers of every request.
     """
 
     __slots__ = (
         "__weakref__",
+        "_connection",
         "_connections",
         "_failure",
         "_headers",
-        "_now",
+        "_limit",
         "_opened",
-        "_protocol",
-        "_socket",
-        "_transport",
         "call",
     )
 
     def __init__(
         self,
         call: Call,
+        limit: Deadline,
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
-        now: Callable[[], float],
     ) -> None:
         self.call = call
+        self._limit = limit
         self._connections = connections
         self._headers = headers
-        self._now = now
-        self._protocol: ResponseHandler | None = None
-        self._transport: asyncio.Transport | None = None
-        self._socket: TransportSocket
-        self._failure: BaseException | None = None
+        self._connection: _Connection | None = None
+        self._failure: Exception | None = None
         self._opened = 0
 
     def refuse_second(self) -> None:
         """Raise the failure of the first connection, if there was one."""
-        if self._protocol is not None:
-            raise self._protocol.exception() or aiohttp.ServerDisconnectedError
+        if self._connection is not None:
+            raise self._connection.failure or aiohttp.ServerDisconnectedError
 
     def take(self, request: aiohttp.ClientRequest, connection: Connection) -> bool:
         """Take a connection, unless it must not carry the request.
 
         From here on the request may reach the service, which may be silent.
         """
-        protocol = cast("Any", connection.protocol)
-        if not self._connections.may_carry(protocol):
+        protocol: Any = connection.protocol
+        taken = self._connections.take(protocol)
+        if taken is None:
             return False
-        self._protocol = protocol
-        self._transport = protocol.transport
-        # Now, since asyncio's TLS transport has no socket any more once it was closed twice.
-        self._socket = protocol.transport.get_extra_info("socket")
+        self._connection = taken
         self._opened = self._connections.opened
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
-        request.headers["Authorization"] = self._authorization
-        now = self._now()
-        self.call.mark_sent(now)
-        limit_silence(self.call, now)
+        request.headers["Authorization"] = f"Bearer {self.call.keys[-1].reveal()}"
+        self.call.mark_sent(self._limit.limit_silence())
         return True
 
-    @contextmanager
-    def ending(self, content: aiohttp.StreamReader) -> Generator[None]:
-        """End a body while it is read if its connection is closed, which aiohttp does not do."""
-        closed = cast("Any", self._protocol).closed
-        end = functools.partial(_end, content)
-        closed.add_done_callback(end)
-        try:
-            yield
-        finally:
-            closed.remove_done_callback(end)
+    async def read(self, content: aiohttp.StreamReader) -> bytes:
+        """Return a body, or as much of it as shows that it is too long."""
+        if self._connection is not None:
+            self._connection.body = content
+        chunks: list[bytes] = []
+        size = 0
+        while size <= MAX_BODY and not content.at_eof():
+            self._limit.limit_silence()
+            chunks.append(await content.readany())
+            size += len(chunks[-1])
+        return b"".join(chunks)
 
     def complete(self) -> None:
         """Note that the response is complete, so that the connection may be used again."""
-        self._transport = None
+        self._connection = None
 
     def reset(self) -> None:
         """Reset the connection, so that the system sends nothing of the request later."""
-        transport, self._transport = self._transport, None
-        if transport is None:
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
         # A closed socket raises OSError, and ValueError with uvloop. This has no `shutdown`.
         with suppress(OSError, ValueError, TypeError):
             # A close then discards what is not sent yet, also if aiohttp closed it just now.
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            if transport.is_closing():
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            if connection.transport.is_closing():
                 # asyncio's TLS transport cannot be aborted any more after aiohttp closed it twice,
                 # and waits 30 s for the server to end the session.
-                self._socket.shutdown(socket.SHUT_RD)
-        transport.abort()
+                connection.socket.shutdown(socket.SHUT_RD)
+        connection.transport.abort()
 
     def distrust(self) -> None:
         """Use no connection again that was open when this one failed.
@@ -178,18 +197,15 @@ class Attempt:
         connections = self._connections
         connections.distrusted = max(connections.distrusted, self._opened)
 
-    @property
-    def _authorization(self) -> str:
-        return f"Bearer {self.call.keys[-1].reveal()}"
-
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Send the request once: a middleware, for a session that has its own connector."""
         if self._failure is not None:
             raise self._failure
+        own = request.headers.get("Authorization")
         # A middleware that sends a request again has ours in it.
-        if request.headers.get("Authorization", self._authorization) != self._authorization:
+        if own is not None and own != f"Bearer {self.call.keys[-1].reveal()}":
             raise OwnAuthorizationError
         send = request.send
 
@@ -205,9 +221,12 @@ class Attempt:
             while True:
                 with suppress(_UnfitError):
                     return await handler(request)
-        except BaseException as error:
+        except Exception as error:
             self._failure = error
             raise
+        finally:
+            # Objects in a circle are left to the garbage collector.
+            delattr(request, "send")
 
 
 class OwnAuthorizationError(Exception):
@@ -234,26 +253,10 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
     ) -> Connection:
-        attempt = cast("Attempt", current_attempt.get()())
+        attempt: Any = current_attempt.get()()
         attempt.refuse_second()
         while True:
             connection = await super().connect(req, traces, timeout)
             if attempt.take(req, connection):
                 return connection
             connection.close()
-
-
-async def read_body(content: aiohttp.StreamReader, before_each: Callable[[], object]) -> bytes:
-    """Return a body, or as much of it as shows that it is too long."""
-    chunks: list[bytes] = []
-    size = 0
-    while size <= MAX_BODY and not content.at_eof():
-        before_each()
-        chunks.append(await content.readany())
-        size += len(chunks[-1])
-    return b"".join(chunks)
-
-
-def _end(content: aiohttp.StreamReader, _: asyncio.Future[None]) -> None:
-    if not content.is_eof() and content.exception() is None:
-        content.set_exception(aiohttp.ClientConnectionError("it was closed"))

@@ -7,7 +7,6 @@ earliest of them, rarely fires.
 
 import asyncio
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
@@ -24,12 +23,12 @@ class Deadlines:
 
     Args:
         loop: The event loop.
-        now: The clock of the limits, in seconds.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
-        self.loop = loop
-        self._now = now
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.now = loop.time
+        """Returns the seconds on the clock of the limits; a test replaces it."""
+        self._loop = loop
         self._running: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
@@ -38,15 +37,11 @@ class Deadlines:
         self.closed = False
         """Whether the client is closed, which ends every block."""
 
-    def add(self, deadline: "Deadline") -> None:
-        """Watch a limit."""
+    def watch(self, deadline: "Deadline") -> None:
+        """Watch a limit; again after its moment has changed."""
         self._running.add(deadline)
-        self.wake_by(deadline.moment)
-
-    def wake_by(self, moment: float) -> None:
-        """Check the limits at a moment, at the latest."""
-        if moment < self._due:
-            self._wake_at(moment)
+        if deadline.moment < self._due:
+            self._wake_at(deadline.moment)
 
     def discard(self, deadline: "Deadline") -> None:
         """Stop watching a limit."""
@@ -85,11 +80,11 @@ class Deadlines:
             self._timer.cancel()
         self._due = moment
         self._timer = (
-            None if moment == math.inf else self.loop.call_later(moment - self._now(), self._look)
+            None if moment == math.inf else self._loop.call_later(moment - self.now(), self._look)
         )
 
     def _look(self) -> None:
-        now = self._now()
+        now = self.now()
         due = (each for each in self._running if each.moment <= now)
         # The rest follows after other tasks ran: a task that is cancelled takes a while to end.
         for deadline in list(islice(due, _AT_ONCE)):
@@ -120,7 +115,7 @@ class Deadline(TimeLimit):
         task: Any = asyncio.current_task()
         self.task = task
         self._cancelling = task.cancelling()
-        self._deadlines.add(self)
+        self._deadlines.watch(self)
         self._call.time_limit = self
         return self._call
 
@@ -142,22 +137,25 @@ class Deadline(TimeLimit):
             error = call.client_closed() if self._deadlines.closed else call.out_of_time()
             raise error from error.__cause__
 
-    def reschedule(self, moment: float) -> None:
-        """End the attempt under way at `moment`, on the transport's clock."""
-        self.moment = min(self._end, moment)
-        self._deadlines.wake_by(self.moment)
+    def limit_silence(self) -> float:
+        """End the attempt if the service is silent for too long from now on; return the time."""
+        now = self._deadlines.now()
+        if (seconds := self._call.timeouts.read) is not None:
+            self.moment = min(self._end, now + seconds)
+            self._deadlines.watch(self)
+        return now
 
     def reset(self) -> None:
         """End nothing before the call's own time is up."""
         self.moment = self._end
 
     def caught_read_timeout(self) -> bool:
-        """Return whether a cancellation came from `reschedule`; if so, take it back."""
+        """Return whether a cancellation came from `limit_silence`; if so, take it back."""
         if not self.expired or self._deadlines.closed or self.moment == self._end:
             return False
         self.expired = False
         self.reset()
-        self._deadlines.add(self)
+        self._deadlines.watch(self)
         return self._takes_back()
 
     def is_cancelled(self, *, closed: bool) -> bool:
@@ -178,16 +176,3 @@ class Deadline(TimeLimit):
     def _takes_back(self) -> bool:
         """Undo its own cancellation, and return whether there is no other."""
         return self.task.uncancel() <= self._cancelling
-
-
-def deadline_of(call: Call) -> Deadline:
-    """Return the block that a call of this transport runs in."""
-    limit = call.time_limit
-    assert isinstance(limit, Deadline)  # noqa: S101 - `AiohttpTransport.time_limit` made it
-    return limit
-
-
-def limit_silence(call: Call, now: float) -> None:
-    """End the attempt if the service is silent for too long from now on."""
-    if (seconds := call.timeouts.read) is not None:
-        deadline_of(call).reschedule(now + seconds)

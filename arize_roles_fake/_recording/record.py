@@ -142,7 +142,7 @@ async def record_service(
         headers=Secret(None),
         allow_http=False,
     )
-    transport = AiohttpTransport(config, None, sleep)
+    transport = AiohttpTransport(config, None)
 
     async def send(request: Request) -> Response:
         transport.check_open()

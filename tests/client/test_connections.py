@@ -13,6 +13,7 @@ from typing import Any, cast
 import aiohttp
 import attrs
 import pytest
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from arize_roles_async import (
@@ -381,8 +382,8 @@ class TestFailed:
             for _ in range(5):
                 await roles.list()
             assert len(server.peers) == 5
-            transport: Any = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
-            assert len(transport.connections._numbers) == 1
+            gc.collect()
+            assert sum(isinstance(each, ResponseHandler) for each in gc.get_objects()) == 1
 
     async def test_busy(self) -> None:
         """After an answer that asks to be tried again, the connection is used again."""

@@ -20,6 +20,9 @@ class Clock:
         self.now = 0.0
         self.timers: list[Timer] = []
 
+    def time(self) -> float:
+        return self.now
+
     def call_later(self, delay: float, callback: Callable[[], None]) -> "Timer":
         self.timers.append(Timer(self.now + delay, callback))
         return self.timers[-1]
@@ -44,12 +47,13 @@ class Timer:
 
 def deadlines_on(clock: Clock) -> Deadlines:
     loop: Any = clock
-    return Deadlines(loop, lambda: clock.now)
+    return Deadlines(loop)
 
 
-def block(deadlines: Deadlines, seconds: float | None) -> Deadline:
+def block(deadlines: Deadlines, seconds: float | None, *, read: float = 5.0) -> Deadline:
     """Return the block of a call that begins at 0 and may take so long."""
-    return Deadline(deadlines, Call("list", Timeouts(total=seconds), RetryPolicy(), now=0.0))
+    timeouts = Timeouts(total=seconds, read=read)
+    return Deadline(deadlines, Call("list", timeouts, RetryPolicy(), now=0.0))
 
 
 async def forever() -> None:
@@ -182,13 +186,13 @@ class TestBlock:
         assert cancellations() == 0
 
 
-class TestReschedule:
+class TestSilence:
     async def test_part(self) -> None:
         """What is due earlier ends a part of the block, and the rest goes on."""
         clock = Clock()
         deadline = block(deadlines_on(clock), 30.0)
         with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
-            deadline.reschedule(5.0)
+            deadline.limit_silence()
             advance_soon(clock, 5.0)
             with pytest.raises(asyncio.CancelledError):
                 await forever()
@@ -205,9 +209,9 @@ class TestReschedule:
         clock = Clock()
         deadline = block(deadlines_on(clock), 30.0)
         with deadline:
-            deadline.reschedule(5.0)
+            deadline.limit_silence()
             clock.advance_to(3.0)
-            deadline.reschedule(8.0)
+            deadline.limit_silence()
             clock.advance_to(7.9)
             assert not deadline.expired
             deadline.reset()
@@ -218,9 +222,9 @@ class TestReschedule:
     async def test_beyond_end(self) -> None:
         """The end of the block is no read timeout."""
         clock = Clock()
-        deadline = block(deadlines_on(clock), 5.0)
+        deadline = block(deadlines_on(clock), 5.0, read=10.0)
         with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
-            deadline.reschedule(10.0)
+            deadline.limit_silence()
             advance_soon(clock, 5.0)
             try:
                 await forever()
@@ -236,7 +240,7 @@ class TestReschedule:
         async def call() -> None:
             deadline = block(deadlines, 30.0)
             with deadline:
-                deadline.reschedule(5.0)
+                deadline.limit_silence()
                 try:
                     await forever()
                 except asyncio.CancelledError:

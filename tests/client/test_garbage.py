@@ -4,10 +4,12 @@ import gc
 from collections.abc import Generator
 from types import MappingProxyType
 
+import aiohttp
 import pytest
 
-from arize_roles_async import Request, Response
+from arize_roles_async import AiohttpRolesClient, Request, Response
 from arize_roles_async._calls.call import Call
+from arize_roles_fake import serve
 from tests.support.clients import Connect, account_at_noon, both_clients
 
 
@@ -21,7 +23,7 @@ def without_collector() -> Generator[None]:
 
 def calls_in_memory() -> int:
     """Count the calls that there are; something of an earlier test may hold a few."""
-    return sum(type(each) is Call for each in gc.get_objects())
+    return sum(isinstance(each, Call) for each in gc.get_objects())
 
 
 def test_not_counted() -> None:
@@ -46,4 +48,16 @@ async def test_success(connect: Connect) -> None:
         await roles.delete(role_id=role.id)
 
         # The timer of an idle connection may hold its last one.
+        assert calls_in_memory() <= before + 1
+
+
+@pytest.mark.asyncio
+async def test_lent() -> None:
+    """On a lent session, a call that has ended is in memory no longer."""
+    account, before = account_at_noon(), calls_in_memory()
+    async with serve(account) as url, aiohttp.ClientSession() as session:
+        roles = AiohttpRolesClient(account.api_key, base_url=url, session=session)
+        for _ in range(10):
+            await roles.list()
+
         assert calls_in_memory() <= before + 1

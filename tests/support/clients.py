@@ -1,12 +1,16 @@
 """The two clients of a fake account, for tests that hold on both."""
 
+import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
+from arize_roles_async._aiohttp.deadlines import Deadlines
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -75,13 +79,47 @@ async def over_http(
         yield roles
 
 
-def sleeping(sleep: Callable[[float], Awaitable[object]]) -> type[AiohttpRolesClient]:
-    """Return a client that waits between attempts by calling `sleep`."""
+def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., AiohttpRolesClient]:
+    """Return what makes a client that waits by calling `sleep`, and counts the time in full."""
 
-    class SleepingClient(AiohttpRolesClient):
-        _sleep = staticmethod(sleep)
+    def make(api_key: ApiKey, **options: object) -> AiohttpRolesClient:
+        roles = AiohttpRolesClient(api_key, **cast("Any", options))
+        transport: Any = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
+        transport.event = lambda _: _SleepingEvent(transport.deadlines, sleep)
+        return roles
 
-    return SleepingClient
+    return make
+
+
+class _Clock:
+    """A clock that goes ahead by the time that no sleep took."""
+
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return self._time() + self.ahead
+
+
+class _SleepingEvent:
+    def __init__(self, deadlines: Deadlines, sleep: Callable[[float], Awaitable[object]]) -> None:
+        if not isinstance(deadlines.now, _Clock):
+            deadlines.now = _Clock(deadlines.now)
+        self._clock = deadlines.now
+        self._sleep = sleep
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> bool:
+        if seconds == math.inf:
+            return await self._event.wait()
+        end = self._clock() + seconds
+        await self._sleep(seconds)
+        self._clock.ahead += max(0.0, end - self._clock())
+        return self._event.is_set()
 
 
 both_clients = pytest.mark.parametrize("connect", [in_process, over_http])

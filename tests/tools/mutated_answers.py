@@ -336,10 +336,10 @@ class Rounds:
 
 def reset_of_before(attempt: Any) -> None:  # noqa: ANN401
     """Reset a connection as before version 0.3: the planted fault."""
-    transport, attempt._transport = attempt._transport, None
-    if transport is not None:
-        transport.get_extra_info("socket")
-        transport.abort()
+    connection, attempt._connection = attempt._connection, None
+    if connection is not None:
+        connection.transport.get_extra_info("socket")
+        connection.transport.abort()
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
