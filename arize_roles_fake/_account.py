@@ -167,13 +167,9 @@ class FakeAccount:
         self._ahead = timedelta()
         if data.now is not None:
             self._ahead = data.now - self.now()
-        self._faults = Faults()
-        self._latencies: list[tuple[CallFilter, Latency]] = []
-        """The latest first."""
-        self._bucket: TokenBucket | None = None
+        self.clear_faults()
         self._service.store = self._service.new_store()
         self._service.extra_permissions = frozenset(data.extra_permissions)
-        self._service.page_sizes = []
         self._service.max_custom_roles = data.max_custom_roles
         for each in reversed(data.roles):
             role = self._add_role(each)
@@ -652,8 +648,9 @@ class FakeAccount:
         """Remove every scripted fault and page size, all latency and the rate limit."""
         with self._lock:
             self._faults = Faults()
-            self._latencies.clear()
-            self._bucket = None
+            self._latencies: list[tuple[CallFilter, Latency]] = []
+            """The latest first."""
+            self._bucket: TokenBucket | None = None
             self._service.page_sizes.clear()
 
     def slow_down(
@@ -858,8 +855,18 @@ class FakeAccount:
                 real_time=latency is not None and latency.real_time,
                 blocked=next((each for each in blocks if not each.is_released), None),
             )
-            outcome, attempt = broken or answer.status, received.attempt
-            self._log.add(operation, role, key.reveal(), outcome, delay, attempt, now, request)
+            self._log.add(
+                LoggedCall(
+                    operation=operation,
+                    role=role,
+                    api_key=key.reveal(),
+                    outcome=broken or answer.status,
+                    duration=delay,
+                    attempt=received.attempt,
+                    at=now,
+                    request=request,
+                )
+            )
             return reply
 
     def _received(self, operation: str, role: str | None, request: Request) -> Received:

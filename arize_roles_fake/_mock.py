@@ -175,12 +175,7 @@ class _Scope:
         """The destinations in the block, by those that clients have outside of it."""
 
     def driver(self, own: Destination, keys: KeySource) -> Driver:
-        """Return the driver of a call.
-
-        Args:
-            own: The destination of its client outside of the block.
-            keys: The source of its key.
-        """
+        """Return the driver of a call, whose client goes to `own` outside of the block."""
         if own.is_closed:
             raise ClientStateError("the client is closed")
         stand_ins = self._stand_ins.setdefault(own, {})

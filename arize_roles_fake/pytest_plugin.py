@@ -44,11 +44,7 @@ _CONFLICTING = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the setting that keeps clients off the network.
-
-    Args:
-        parser: pytest's parser.
-    """
+    """Add the setting that keeps clients off the network."""
     parser.addini(
         _OFFLINE,
         "fail a test whose AiohttpRolesClient would connect to another machine",
@@ -76,11 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Let clients connect again.
-
-    Args:
-        config: pytest's configuration.
-    """
+    """Let clients connect again."""
     if config.getini(_OFFLINE):
         from arize_roles_fake._mock import scopes
 
@@ -182,19 +174,7 @@ def arize_roles(
     faults: Iterable[Mapping[str, Any] | str] = (),
     unused_faults: str = "error",
 ) -> None:
-    """Set up an account with the arguments of one marker.
-
-    Args:
-        on: The account.
-        account: The file that the account was loaded from.
-        now: The account's time, which stands still except during waits.
-        api_key: The first API key.
-        assumptions: The assumptions of the account.
-        roles: The permissions of each role to add, by its name.
-        grants: The grants of the first API key; None is everything.
-        faults: The faults, each as arguments of `FakeAccount.fail` or as text of `serve --fault`.
-        unused_faults: `error` or `allow`, for a fault of the test's own that struck no call.
-    """
+    """Set up an account with the arguments of one marker."""
     __tracebackhide__ = True
     from arize_roles_fake._testing.faults import parse_fault
 
@@ -281,11 +261,7 @@ def _check(fixture: str, value: object, expected: type) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note the number of calls of each account before a test.
-
-    Args:
-        item: The test.
-    """
+    """Note the number of calls of each account before a test."""
     item.stash[_calls_before_key] = WeakKeyDictionary(
         {account: account.calls_in_all for account in _accounts()}
     )
@@ -330,11 +306,7 @@ def _log(account: "FakeAccount", count: int) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the rules of `RolesContract` that were not asked, and the methods that they need.
-
-    Args:
-        terminalreporter: pytest's reporter.
-    """
+    """List the rules of `RolesContract` that were not asked, and the methods that they need."""
     rules: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("skipped"):
         _, _, reason = cast("tuple[str, int, str]", report.longrepr)

@@ -15,14 +15,9 @@ from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 
 
 async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, str], str]:
-    """Run a recording's script on the fake, and return the text of each difference.
+    """Run a recording's script on a fresh account, and return the text of each difference.
 
-    Args:
-        recording: The recording.
-        account: The account that answers; fresh.
-
-    Returns:
-        The texts by the rule of the step and by where its answer differs.
+    The texts are by the rule of the step and by the place where its answer differs.
     """
     authorization = {"Authorization": f"Bearer {account.api_key}"}
 
@@ -50,10 +45,6 @@ async def compare(
     """Return each difference to the fake as a line, and the assumptions with the fewest.
 
     The line of a difference that one of these assumptions removes names it.
-
-    Args:
-        recording: The recording.
-        assumptions: The assumptions to begin with.
     """
     chosen = assumptions
     differences = left = await replay(recording, FakeAccount(assumptions=assumptions))

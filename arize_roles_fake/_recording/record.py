@@ -89,11 +89,6 @@ async def record(
 ) -> Recording:
     """Run a script and return the answers; the roles that it created are deleted again.
 
-    Args:
-        send: Sends one request.
-        sleep: Waits the seconds that a 429 asks for.
-        steps: The script.
-
     Raises:
         RolesError: A request got no answer.
     """
@@ -120,12 +115,7 @@ async def record_service(
     timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Recording:
-    """Record a service over HTTP; its key comes from the environment.
-
-    Args:
-        base_url: The service, as for `AiohttpRolesClient`; by default the environment's.
-        timeouts: The limits of each request.
-        sleep: Waits the seconds that a 429 asks for.
+    """Record a service over HTTP; its key, and by default its URL, come from the environment.
 
     Raises:
         RolesError: The configuration is wrong, or a request got no answer.

@@ -100,11 +100,7 @@ def is_local_request(host: str, peer: str | None) -> bool:
     """Return whether a request comes from this machine, and names it by a local name.
 
     A web page from elsewhere can make a browser resolve the page's own name to this machine (DNS
-    rebinding), and then has the same origin. Its name is in the Host header.
-
-    Args:
-        host: The Host header.
-        peer: The remote address of the connection.
+    rebinding), and then has the same origin. Its name is in the Host header, `host`.
     """
     return is_loopback(host_name(host)) and is_loopback(peer or "")
 

@@ -63,12 +63,7 @@ _FOLDS: Final[dict[str, Callable[[str], str]]] = {
 
 
 class Service:
-    """Answers requests from a store of roles.
-
-    Args:
-        now: Returns the time, timezone-aware.
-        assumptions: The behaviour of the service where the reference is silent.
-    """
+    """Answers requests from a store of roles."""
 
     store: RoleStore
     """The roles; set by the maker of the service."""

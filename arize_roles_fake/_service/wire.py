@@ -62,12 +62,7 @@ def decode_body(
 ) -> _B:
     """Decode the body of a request: a role to create, or changes to one.
 
-    Args:
-        model: The type of the request.
-        body: The bytes of the body.
-        extra_permissions: Identifiers of the service that are newer than this version of the
-            library.
-        duplicates: Accept a permission that is named twice.
+    `extra_permissions` are known, too. With `duplicates` a permission may be named twice.
 
     Raises:
         InvalidBodyError: The body breaks a rule; it names each.

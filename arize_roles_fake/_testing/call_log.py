@@ -59,46 +59,40 @@ class LoggedCall:
 
 
 class CallLog:
-    """The newest calls of an account.
-
-    Args:
-        max_calls: Limit on the calls.
-        max_bytes: Limit on the bytes of their requests.
-    """
+    """The newest calls of an account, bounded in number and in the bytes of their requests."""
 
     def __init__(self, max_calls: int, max_bytes: int) -> None:
         self._max_calls = max_calls
         self._max_bytes = max_bytes
-        # Plain tuples: most entries are never read, and a `LoggedCall` takes longer to make.
-        self._rows: deque[tuple[Any, ...]] = deque()
+        self._calls: deque[LoggedCall] = deque()
         self._bytes = 0
         self.total: int = 0
         """The number of calls so far."""
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._calls)
 
-    def add(self, *row: Any) -> None:  # noqa: ANN401 - the fields of a logged call, in order
+    def add(self, call: LoggedCall) -> None:
         """Add a call, and drop the oldest until the rest is within the limits."""
-        request: Request = row[-1]
-        size = len(request.target) + len(request.body or b"")
-        for name, value in request.headers.items():
-            size += len(name) + len(value)
         self.total += 1
-        self._bytes += size
-        self._rows.append((size, row))
-        while self._rows and (len(self._rows) > self._max_calls or self._bytes > self._max_bytes):
-            self._bytes -= self._rows.popleft()[0]
+        self._calls.append(call)
+        self._bytes += _size(call.request)
+        while self._calls and (len(self._calls) > self._max_calls or self._bytes > self._max_bytes):
+            self._bytes -= _size(self._calls.popleft().request)
 
     def calls(self) -> tuple[LoggedCall, ...]:
         """Return the kept calls, oldest first."""
-        names = [field.name for field in attrs.fields(LoggedCall)]
-        return tuple(LoggedCall(**dict(zip(names, row, strict=True))) for _, row in self._rows)
+        return tuple(self._calls)
 
     def clear(self) -> None:
         """Forget every call."""
-        self._rows.clear()
+        self._calls.clear()
         self._bytes = 0
+
+
+def _size(request: Request) -> int:
+    headers = sum(len(name) + len(value) for name, value in request.headers.items())
+    return len(request.target) + len(request.body or b"") + headers
 
 
 def _query_value(name: str, value: str) -> object:

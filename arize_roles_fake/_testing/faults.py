@@ -37,15 +37,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 SINGLE_ROLE_OPS: Final = frozenset({"get", "update", "delete"})
 
 Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
-"""The ways in which an attempt fails without a status:
-
-- `lost`: the connection drops and no answer comes.
-- `truncated`: the answer breaks off in its body.
-- `malformed`: the answer's body is not JSON.
-- `silent`: no answer comes, and the connection stays open until the caller's limit.
-- `refused`: the connection is refused, so nothing is sent.
-- `unreachable`: connecting takes longer than the caller's limit, so nothing is sent.
-"""
+"""The ways in which an attempt fails without a status, as `FakeAccount.fail` describes them."""
 
 When = Literal["before", "after"]
 """The moment of a failure: before the account does the work of the call, or after it."""
@@ -259,10 +251,6 @@ class Faults:
         Requests over HTTP do not name their call. There a retry counts as one of the newest equal
         request that failed. So the fault of a call that was given up strikes no later call, unless
         the first attempt of the later one failed before it reached the account.
-
-        Args:
-            request: The request.
-            attempt: The number of the attempt, from 1.
         """
         if isinstance(request, CallRequest):
             call = request.call
@@ -319,9 +307,7 @@ def _count(number: int, noun: str) -> str:
 def apply(fault: Fault, answer: Response | None) -> tuple[Response, Breakage | None]:
     """Return an answer as a fault changes it, and the way in which it breaks off.
 
-    Args:
-        fault: The fault.
-        answer: The account's own answer; None if the fault strikes before there is one.
+    There is no answer yet if the fault strikes before the account does the work of the call.
     """
     failure = fault.failure
     if isinstance(failure, int):
