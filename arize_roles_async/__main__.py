@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, Literal, TextIO, cast
 
 import attr
 
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("arize-roles", description="Roles as code.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=client.__version__)
+    parser.set_defaults(json=False)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check files, offline")
     check.add_argument("--strict", action="store_true", help="refuse unknown permissions")
@@ -85,12 +86,9 @@ class _Run:
         self._task: asyncio.Task[int] | None = None
         self._received: str | None = None
         """The name of the first signal."""
-        self._is_changing = False
-        self._is_asking = False
-        self._is_ending = False
-        """Whether only the final report remains, which no signal interrupts."""
-        self._unwritten: client.RolesError | None = None
-        """The failure after which nothing more is printed."""
+        self._phase: Literal["running", "asking", "changing", "ending"] = "running"
+        """Decides what `_on_signal` does."""
+        self._is_output_lost = False
 
     async def command(self) -> int:
         """Run the command and return its exit status."""
@@ -160,7 +158,7 @@ class _Run:
         def begin(plan: as_code.Plan) -> None:
             # A new line is JSON, too, and shows whether the rest can be written.
             _show("" if asks or chosen.json else str(plan))
-            self._is_changing = True
+            self._phase = "changing"
 
         await as_code.apply(
             roles,
@@ -179,13 +177,13 @@ class _Run:
         where = f" to account {plan.account!r}" if plan.account else ""
         removed = f"{len(plan.removals)} of {plan.custom_roles} custom roles"
         what = f" They delete or take permissions from {removed}." if plan.removals else ""
-        self._is_asking = True
+        self._phase = "asking"
         try:
             answer = input(f"Make these changes{where}?{what} [y/N] ")
         except EOFError:
             return False
         finally:
-            self._is_asking = False
+            self._phase = "running"
         return answer.lower() in {"y", "yes"}
 
     def _made(self, change: as_code.Change) -> None:
@@ -193,15 +191,14 @@ class _Run:
             self._try_to_show(f"  made: {change}")
 
     def _keep(self, result: as_code.ApplyResult) -> None:
-        self._is_changing = False
-        self._result = result
+        self._phase, self._result = "running", result
 
     def _try_to_show(self, text: str) -> None:
         """Print a text if it can be: a reader that has gone ends nothing midway."""
         try:
             _show(text)
         except client.RolesError as error:
-            self._unwritten = error
+            self._is_output_lost = True
             _say(f"warning: {error}")
 
     @contextmanager
@@ -220,31 +217,37 @@ class _Run:
                 signal.signal(each, handler)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._is_ending:
+        if self._phase == "ending":
             return
         is_first = self._received is None
         self._received = self._received or signal.Signals(number).name
-        if self._task is None or self._is_asking or not is_first:
+        if self._task is None or self._phase == "asking" or not is_first:
             raise KeyboardInterrupt
         with suppress(RuntimeError):  # The loop has just been closed.
             self._task.get_loop().call_soon_threadsafe(self._stop, self._task)
 
     def _stop(self, task: asyncio.Task[int]) -> None:
-        if self._is_changing:
+        if self._phase == "changing":
             task.get_loop().call_later(_GRACE, task.cancel)
         else:
             task.cancel()
 
     def end(self, status: int, error: BaseException | None = None) -> int:
         """Say how the run ended and what it left undone, and return the exit status."""
-        self._is_ending = True
-        if error is None and self._result is None:
-            return status
+        self._phase = "ending"
         result, stopped = self._result, self._received and f"stopped by {self._received}"
         if result is None:
-            self._end_unchanged([f"{stopped}; nothing was changed"] if stopped else _reasons(error))
+            if error is None:
+                return status
+            reasons = [f"{stopped}; nothing was changed"] if stopped else _reasons(error)
+            _say(*(f"error: {reason}" for reason in reasons))
+            if self._chosen.json:
+                nothing = as_code.ApplyError().result.to_dict()
+                ended = {**nothing, "checksum": None, "reason": "; ".join(reasons)}
+                self._try_to_show(json.dumps(ended))
             return 2
-        if stopped and result.reason and (result.failed is None or not _is_of_apply(error)):
+        is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
+        if stopped and result.reason and not is_failed:
             result = attr.evolve(result, reason=stopped)
         if self._chosen.json:
             self._try_to_show(result.to_json())
@@ -252,22 +255,11 @@ class _Run:
             return 0
         _say(f"error: {'; '.join(result.failure())}")
         _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
-        if self._unwritten is not None:
+        if self._is_output_lost:
             _say(*(f"  made: {change}" for change in result.made))
         _say(f"not reached: {len(result.not_reached)}")
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2
-
-    def _end_unchanged(self, reasons: Sequence[str]) -> None:
-        _say(*(f"error: {reason}" for reason in reasons))
-        if getattr(self._chosen, "json", False):
-            nothing = as_code.ApplyError().result.to_dict()
-            ended = {**nothing, "checksum": None, "reason": "; ".join(reasons)}
-            self._try_to_show(json.dumps(ended))
-
-
-def _is_of_apply(error: BaseException | None) -> bool:
-    return isinstance(error, as_code.ApplyError)
 
 
 def _connected() -> client.AiohttpRolesClient:
@@ -317,7 +309,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _reasons(error: BaseException | None) -> list[str]:
+def _reasons(error: BaseException) -> list[str]:
     violations = getattr(error, "violations", None)
     return [*map(str, violations)] if violations else [str(error) or type(error).__name__]
 

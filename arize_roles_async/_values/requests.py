@@ -59,7 +59,7 @@ def description_rule(description: object) -> str | None:
 def permissions_rule(permissions: object) -> str | None:
     """Return what is wrong with a set of permissions, or None."""
     if not isinstance(permissions, tuple):
-        return f"must be an iterable of permissions, not {type_name(permissions)}"
+        return f"must be a list of permissions, not {type_name(permissions)}"
     if not permissions:
         return "must hold at least one permission"
     each = cast("tuple[object, ...]", permissions)

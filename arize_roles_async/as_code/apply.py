@@ -20,10 +20,10 @@ from arize_roles_async import (
     ServerError,
     StatusError,
 )
-from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async.as_code.declaration import Declaration, quote
-from arize_roles_async.as_code.plan import FORMAT_VERSION, Change, Plan, content, differing, plan
+from arize_roles_async.as_code.plan import FORMAT_VERSION, Change, Plan, differing, only_in, plan
 
 _DEFAULT_REMOVALS: Final = "30%"
 """As octoDNS has it."""
@@ -153,15 +153,14 @@ async def apply(
             saw it, or `stop` ended the run.
         RolesError: As from `plan`; nothing was changed.
     """
+    is_expected = isinstance(cast("object", expected), Plan | str | None)
+    wrong = f"must be a Plan, its checksum or None, not {type_name(expected)}"
     functions = {"on_plan": on_plan, "on_change": on_change, "on_result": on_result, "stop": stop}
-    for name, called in functions.items():
-        if called is not None and not _is_plain_function(called):
-            raise validation_error((name, "must be a function, and not async"))
-    if not isinstance(cast("object", expected), Plan | str | None):
-        wrong = f"must be a Plan, its checksum or None, not {type_name(expected)}"
-        raise validation_error(("expected", wrong))
-    if max_removals is not None and (message := removals_rule(max_removals)):
-        raise validation_error(("max_removals", message))
+    check(
+        *((name, _function_rule(function)) for name, function in functions.items()),
+        ("expected", None if is_expected else wrong),
+        ("max_removals", None if max_removals is None else _removals_rule(max_removals)),
+    )
     planned = await plan(roles, declaration, account=account)
     checksum = expected.checksum if isinstance(expected, Plan) else expected
     if checksum is None:
@@ -171,7 +170,9 @@ async def apply(
         raise StalePlanError(f"{why} {planned.checksum}")
     if on_plan is not None:
         on_plan(planned)
-    return await _make_all(roles, planned, on_change or _ignore, on_result or _ignore, stop)
+    return await _make_all(
+        roles, planned, on_change or _ignore, on_result or _ignore, stop or _never
+    )
 
 
 async def _make_all(
@@ -179,16 +180,16 @@ async def _make_all(
     planned: Plan,
     on_change: Callable[[Change], object],
     on_result: Callable[[ApplyResult], object],
-    stop: Callable[[], bool] | None,
+    stop: Callable[[], bool],
 ) -> ApplyResult:
     result = ApplyResult(plan=planned)
     try:
         for change in planned.changes:
-            if stop is not None and stop():
+            if stop():
                 break
             result = attr.evolve(result, failed=change)
             if not await _is_made(roles, change):
-                if stop is not None and stop():
+                if stop():
                     result = attr.evolve(result, failed=None)
                     break
                 result = attr.evolve(result, may_have_been_made=True)
@@ -216,17 +217,22 @@ def _ignore(_: object) -> None:
     """Do nothing with what a caller does not ask for."""
 
 
-def _is_plain_function(called: object) -> bool:
-    if not callable(called):
-        return False
-    return not (iscoroutinefunction(called) or iscoroutinefunction(called.__call__))
+def _never() -> bool:
+    return False
 
 
-def removals_rule(limit: object) -> str | None:
-    """Return what is wrong with a limit of removals, or None."""
-    if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
+def _function_rule(called: object) -> str | None:
+    if called is None or (
+        callable(called)
+        and not (iscoroutinefunction(called) or iscoroutinefunction(called.__call__))
+    ):
         return None
-    if isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit):
+    return "must be a function, and not async"
+
+
+def _removals_rule(limit: object) -> str | None:
+    is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
+    if is_number or (isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit)):
         return None
     return f"must be a number, or a share such as '30%', not {quoted(limit)}"
 
@@ -268,17 +274,15 @@ async def _is_made(roles: RolesClient, change: Change) -> bool:
 
 
 def _drift(before: Role, now: Role) -> str:
-    old, new = content(before), content(now)
-    gained, lost = ({*a["permissions"]} - {*b["permissions"]} for a, b in ((new, old), (old, new)))
-    names = (f"its name is {quote(now.name)}",) if old["name"] != new["name"] else ()
-    text = quote(now.description or "")
-    described = (f"its description is {text}",) if old["description"] != new["description"] else ()
-    permissions = [
-        f"it {verb} {', '.join(sorted(each))}"
-        for verb, each in (("gained", gained), ("lost", lost))
-        if each
-    ]
-    return ", ".join([*names, *permissions, *described])
+    fields, drift = differing(before, now), list[str]()
+    if "name" in fields:
+        drift.append(f"its name is {quote(now.name)}")
+    for verb, permissions in (("gained", only_in(now, before)), ("lost", only_in(before, now))):
+        if permissions:
+            drift.append(f"it {verb} {', '.join(permissions)}")
+    if "description" in fields:
+        drift.append(f"its description is {quote(now.description or '')}")
+    return ", ".join(drift)
 
 
 async def _make(roles: RolesClient, change: Change) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import tomllib
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -13,9 +13,11 @@ from arize_roles_async import AnyPermission, ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.requests import (
+    check,
     description_rule,
     is_collection,
     name_rule,
+    normalize_permissions,
     permissions_rule,
     text_rule,
 )
@@ -33,8 +35,7 @@ def quote(text: object) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
 
 
-# These convert what the rules accept. A file or a caller may give anything else, which stays as it
-# is, and the rules refuse it.
+# Converters return what is no collection as it is, for the rules to refuse.
 
 
 def _names(values: Iterable[str]) -> tuple[str, ...]:
@@ -42,12 +43,10 @@ def _names(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
-    each = _sorted(values, key=str)
-    if isinstance(each, tuple):
-        given = cast("tuple[object, ...]", each)
-        once = [p for n, p in enumerate(given) if n == 0 or p != given[n - 1]]
-        each = tuple(any_permission(p) if isinstance(p, str) else p for p in once)
-    return cast("tuple[AnyPermission, ...]", each)
+    given: object = normalize_permissions(values)
+    if is_collection(given):
+        given = [any_permission(p) if isinstance(p, str) else p for p in given]
+    return cast("tuple[AnyPermission, ...]", _sorted(given, key=str))
 
 
 def _by_name(roles: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
@@ -96,9 +95,7 @@ class Declaration:
     account: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        violations = tuple(_violations(self.roles, self.absent, self.new_permissions, self.account))
-        if violations:
-            raise ValidationError(violations=violations)
+        check(*_messages(self.roles, self.absent, self.new_permissions, self.account))
 
     def unknown_permissions(self, held: Container[str] = ()) -> list[Violation]:
         """Return the permissions of each role that may be typing errors.
@@ -140,47 +137,54 @@ def _array(names: Iterable[str]) -> str:
     return "".join(["[\n", *(f"    {quote(name)},\n" for name in names), "]\n"])
 
 
-def _violations(
+def _messages(
     roles: object, absent: object, new_permissions: object, account: object
-) -> Iterator[Violation]:
+) -> list[tuple[str, str | None]]:
+    """Return what is wrong with each part of a declaration, or None, with the path of its key."""
+    messages = [("roles", list_rule(roles, "DeclaredRole objects", DeclaredRole))]
     names: list[tuple[str, Any]] = []
-    if not isinstance(roles, tuple):
-        yield Violation("roles", f"must be an iterable of roles, not {type_name(roles)}")
-        roles = ()
-    for role in cast("tuple[object, ...]", roles):
+    for role in _items(roles):
         if not isinstance(role, DeclaredRole):
-            yield Violation("roles", f"must hold DeclaredRole objects, not {type_name(role)}")
             continue
         path, described = f"roles.{quote(role.name)}", role.description is not None
-        names += [(path, role.name), *_each_name(f"{path}.previously", role.previously)]
-        for field, message in (
-            ("name", name_rule(role.name)),
-            ("description", description_rule(role.description) if described else None),
-            ("permissions", permissions_rule(role.permissions)),
-            ("previously", _names_rule(role.previously)),
-        ):
-            if message:
-                yield Violation(f"{path}.{field}", message)
-    for field, message in (
+        messages += [
+            (f"{path}.name", name_rule(role.name)),
+            (f"{path}.description", description_rule(role.description) if described else None),
+            (f"{path}.permissions", permissions_rule(role.permissions)),
+            (f"{path}.previously", list_rule(role.previously, "names")),
+        ]
+        former = _items(role.previously)
+        names += [(path, role.name), *((f"{path}.previously", name) for name in former)]
+    names += [("absent", name) for name in _items(absent)]
+    messages += [
         ("account", None if account is None else label_rule(account)),
         ("new_permissions", None if new_permissions == () else permissions_rule(new_permissions)),
-        ("absent", _names_rule(absent)),
-    ):
-        if message:
-            yield Violation(field, message)
-    yield from _repeated([*names, *_each_name("absent", absent)])
-
-
-def _repeated(names: Iterable[tuple[str, Any]]) -> Iterator[Violation]:
+        ("absent", list_rule(absent, "names")),
+    ]
     first: dict[str, str] = {}
     for path, name in names:
-        if message := text_rule(name):
-            yield Violation(path, message)
-        elif name in first:
-            message = f"{quote(name)} is at {first[name]} too; a name, present or past, appears"
-            yield Violation(path, f"{message} once, so a swap takes two runs and a third name")
-        else:
+        message = text_rule(name)
+        if message is None and name in first:
+            message = (
+                f"{quote(name)} is at {first[name]} too; a name, present or past, appears once, so "
+                "a swap takes two runs and a third name"
+            )
+        elif message is None:
             first[name] = path
+        messages.append((path, message))
+    return messages
+
+
+def list_rule(values: object, of: str, kind: type = object) -> str | None:
+    """Return why values, converted to a tuple, are no list of objects of one kind, or None."""
+    others = [each for each in _items(values) if not isinstance(each, kind)]
+    if not isinstance(values, tuple):
+        return f"must be a list of {of}, not {type_name(values)}"
+    return f"must hold {of}, not {type_name(others[0])}" if others else None
+
+
+def _items(values: object) -> list[Any]:
+    return [*values] if is_collection(values) else []
 
 
 def label_rule(label: object) -> str | None:
@@ -188,19 +192,6 @@ def label_rule(label: object) -> str | None:
     if message := text_rule(label):
         return message
     return None if len(str(label)) <= _MAX_LABEL else f"must have at most {_MAX_LABEL} characters"
-
-
-def _names_rule(names: object) -> str | None:
-    """Return what is wrong with several names, whatever each of them is, or None."""
-    if isinstance(names, tuple):
-        return None
-    return f"must be an iterable of names, not {type_name(names)}"
-
-
-def _each_name(path: str, names: object) -> list[tuple[str, Any]]:
-    if not isinstance(names, tuple):
-        return []
-    return [(path, name) for name in cast("tuple[object, ...]", names)]
 
 
 def load(path: str | os.PathLike[str]) -> Declaration:
@@ -221,47 +212,36 @@ def loads(text: str, name: str = "file") -> Declaration:
         name: A name for it, which stands in the error if it is not TOML.
 
     Raises:
-        ValidationError: Every violation, by its line or the path of its key.
+        ValidationError: Every violation, by its line or the path of its key; text that is no TOML,
+            and a value where a table belongs, alone.
     """
     if not isinstance(cast("object", text), str):
         raise validation_error((name, f"must be a text, not {type_name(text)}"))
+    try:
+        file = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise validation_error((name, f"is not valid TOML: {error}")) from error
     violations: list[Violation] = []
 
     def table(path: str, value: Any, keys: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401
         if not isinstance(value, dict):
-            violations.append(Violation(path, "must be a table"))
-            return {}
+            raise validation_error((path, "must be a table"))
         given = cast("dict[str, Any]", value)
         strange = [f"{path}.{quote(key)}".removeprefix("$.") for key in given if key not in keys]
         message = f"is not a key here; the keys are {', '.join(keys)}"
         violations.extend(Violation(where, message) for where in strange)
         return {key: given[key] for key in given if key in keys}
 
-    def arrays(path: str, given: dict[str, Any], *keys: str) -> None:
-        for key in keys:
-            if not isinstance(given.get(key, []), list):
-                violations.append(Violation(f"{path}{key}", "must be an array of strings"))
-                del given[key]
-
-    try:
-        data = table("$", tomllib.loads(text), ("account", "new_permissions", "absent", "roles"))
-    except (ValueError, RecursionError) as error:
-        raise validation_error((name, f"is not valid TOML: {error}")) from error
-    arrays("", data, "new_permissions", "absent")
+    data = table("$", file, ("account", "new_permissions", "absent", "roles"))
+    tables = data.pop("roles", {})
     roles: list[DeclaredRole] = []
-    tables = data.get("roles", {})
     for role, value in table("roles", tables, tables).items():
-        path = f"roles.{quote(role)}"
-        given = table(path, value, ("description", "previously", "permissions"))
-        arrays(f"{path}.", given, "previously", "permissions")
+        given = table(f"roles.{quote(role)}", value, ("description", "previously", "permissions"))
         roles.append(DeclaredRole(name=role, permissions=given.pop("permissions", ()), **given))
-    absent = _names(data.get("absent", ()))
-    new_permissions = _permissions(data.get("new_permissions", ()))
-    # What is wrong with a table as a whole is not told of its keys again.
-    known = tuple(f"{violation.field}." for violation in violations)
-    account = data.get("account")
-    others = _violations(tuple(roles), absent, new_permissions, account)
-    violations += [each for each in others if not f"{each.field}.".startswith(known)]
+    try:
+        declaration = Declaration(roles=roles, **data)
+    except ValidationError as error:
+        raise ValidationError(violations=(*violations, *error.violations)) from None
     if violations:
         raise ValidationError(violations=tuple(violations))
-    return Declaration(roles=roles, absent=absent, new_permissions=new_permissions, account=account)
+    return declaration

@@ -5,22 +5,27 @@ import itertools
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import attr
 
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
-from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.requests import is_collection
+from arize_roles_async._values.requests import check, is_collection
 from arize_roles_async._values.text import type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_rule, quote
+from arize_roles_async.as_code.declaration import (
+    Declaration,
+    DeclaredRole,
+    label_rule,
+    list_rule,
+    quote,
+)
 
 FORMAT_VERSION: Final = 1
 """Of the JSON of a plan and of a result; another one breaks what reads it."""
 
-_FIELDS: Final = ("name", "description", "permissions")
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 _WIDTH: Final = 80
 """Characters of a description in one line of a plan."""
@@ -34,8 +39,8 @@ def content(role: Role | DeclaredRole) -> dict[str, Any]:
 
 def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) -> list[str]:
     """Return the fields in which a role is not as it is to be."""
-    old, new = content(before) if before else {}, content(after)
-    return [field for field in _FIELDS if old.get(field) != new[field]]
+    old = content(before) if before else {}
+    return [field for field, value in content(after).items() if old.get(field) != value]
 
 
 @attr.frozen(kw_only=True)
@@ -57,12 +62,12 @@ class Change:
     @property
     def gives(self) -> tuple[str, ...]:
         """The permissions that only the role as it is to be has."""
-        return _only_in(self.after, self.before)
+        return only_in(self.after, self.before)
 
     @property
     def takes(self) -> tuple[str, ...]:
         """The permissions that only the role as it is has."""
-        return _only_in(self.before, self.after)
+        return only_in(self.before, self.after)
 
     def __str__(self) -> str:
         names = [quote(role.name) for role in (self.before, self.after) if role]
@@ -79,9 +84,8 @@ class Change:
         }
 
 
-def _only_in(
-    role: Role | DeclaredRole | None, other: Role | DeclaredRole | None
-) -> tuple[str, ...]:
+def only_in(role: Role | DeclaredRole | None, other: Role | DeclaredRole | None) -> tuple[str, ...]:
+    """Return the permissions that a role has and the other one has not."""
     held, also = (
         set(map(str, () if each is None else each.permissions or ())) for each in (role, other)
     )
@@ -132,8 +136,7 @@ class Plan:
         return hashlib.sha256(data.encode()).hexdigest()
 
     def __str__(self) -> str:
-        lines = [*self._head(), *(line.text for line in self._lines()), *self._foot()]
-        return "\n".join(lines)
+        return "\n".join([*self._head(), *(text for _, text in self._lines()), *self._foot()])
 
     def to_markdown(self, limit: int = 65_000) -> str:
         """Return the text in a fence of Markdown, for a comment on a change.
@@ -146,12 +149,12 @@ class Plan:
         """
         head, lines, foot = self._head(), [*self._lines()], self._foot()
         room = limit - len("\n".join(["```diff", *head, *foot, "```", ""]))
-        if sum(len(line.text) + 1 for line in lines) > room:
+        if sum(len(text) + 1 for _, text in lines) > room:
             notice = f"  shortened: {{}} of {len(lines)} lines are left out"
             kept = _most_important(lines, room - len(notice) - 10)
             head.append(notice.format(len(lines) - len(kept)))
             lines = kept
-        return "\n".join(["```diff", *head, *(line.text for line in lines), *foot, "```", ""])
+        return "\n".join(["```diff", *head, *(text for _, text in lines), *foot, "```", ""])
 
     def _head(self) -> list[str]:
         return [] if self.account is None else [f"  account {quote(self.account)}"]
@@ -160,7 +163,7 @@ class Plan:
         for change in self.changes:
             yield from _lines(change)
         for role in self.undeclared:
-            yield _Line(f"? {quote(role.name)} is not declared", _UNDECLARED)
+            yield _UNDECLARED, f"? {quote(role.name)} is not declared"
 
     def _foot(self) -> list[str]:
         actions = Counter[str](change.action for change in self.changes)
@@ -188,42 +191,39 @@ class Plan:
 _DELETE, _TITLE, _NOTE, _OF_DELETE, _PERMISSION, _UNDECLARED, _DESCRIPTION, _LONG = range(8)
 
 
-@attr.frozen
-class _Line:
-    text: str
-    rank: int
+_Line = tuple[int, str]
+"""The place of a line in that order, and its text."""
 
 
 def _most_important(lines: Sequence[_Line], room: int) -> list[_Line]:
     """Return the lines that fit into so many characters, the important ones first, in order."""
-    order = sorted(range(len(lines)), key=lambda index: lines[index].rank)
-    sizes = itertools.accumulate(len(lines[index].text) + 1 for index in order)
+    order = sorted(range(len(lines)), key=lambda index: lines[index][0])
+    sizes = itertools.accumulate(len(lines[index][1]) + 1 for index in order)
     kept = [index for index, size in zip(order, sizes, strict=True) if size <= room]
     return [lines[index] for index in sorted(kept)]
 
 
 def _lines(change: Change) -> Iterator[_Line]:
     is_delete = change.action == "delete"
-    yield _Line(f"{_SIGNS[change.action]} {change}", _DELETE if is_delete else _TITLE)
+    yield _DELETE if is_delete else _TITLE, f"{_SIGNS[change.action]} {change}"
     old, new = (role.description or "" if role else "" for role in (change.before, change.after))
     for sign, text, other, only in (("-", old, new, change.takes), ("+", new, old, change.gives)):
         if text and text != other:
             yield from _described(f"{sign}     ", text)
         for permission in only:
-            rank = _OF_DELETE if is_delete else _PERMISSION
-            yield _Line(f"{sign}     {quote(permission)}", rank)
+            yield _OF_DELETE if is_delete else _PERMISSION, f"{sign}     {quote(permission)}"
     if change.note:
-        yield _Line(f"#     {change.note}", _NOTE)
+        yield _NOTE, f"#     {change.note}"
 
 
 def _described(begin: str, text: str) -> Iterator[_Line]:
     # Each part ends after a space, if there is one.
     parts = re.findall(rf"(?s).{{1,{_WIDTH}}}(?:(?<=\s)|\Z)|.{{1,{_WIDTH}}}", text)
     if len(parts) == 1:
-        yield _Line(f"{begin}description = {quote(text)}", _DESCRIPTION)
+        yield _DESCRIPTION, f"{begin}description = {quote(text)}"
         return
-    yield _Line(f"{begin}description =", _DESCRIPTION)
-    yield from (_Line(f"{begin}    {quote(part)}", _LONG) for part in parts)
+    yield _DESCRIPTION, f"{begin}description ="
+    yield from ((_LONG, f"{begin}    {quote(part)}") for part in parts)
 
 
 class PlanError(ValidationError):
@@ -259,16 +259,13 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
             is a predefined role's, a permission is withheld, or not known and held by none.
     """
     _check(declaration, account)
-    if not is_collection(roles):
-        raise validation_error(("roles", f"must be an iterable of roles, not {type_name(roles)}"))
-    given = cast("tuple[Role, ...]", tuple(roles))
-    for role in given:
-        if not isinstance(cast("object", role), Role):
-            raise validation_error(("roles", f"must hold roles, not {type_name(role)}"))
-    by_name = {role.name: role for role in sorted(given, key=lambda role: role.name)}
+    given: Any = tuple(roles) if is_collection(roles) else roles
+    check(("roles", list_rule(given, "roles", Role)))
+    by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
     held = {str(p) for role in by_name.values() for p in role.permissions or ()}
     violations = declaration.unknown_permissions(held)
-    pairs: list[tuple[Role | None, DeclaredRole]] = []
+    pairs: list[tuple[Role, DeclaredRole]] = []
+    new: list[DeclaredRole] = []
     for declared in declaration.roles:
         path, names = f"roles.{quote(declared.name)}", (declared.name, *declared.previously)
         found = [by_name[name] for name in names if name in by_name]
@@ -276,34 +273,34 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
         if len(found) > 1:
             several = " and ".join(quote(role.name) for role in found)
             violations.append(Violation(path, f"{several} exist, but are declared as one role"))
-        pairs.append((found[0] if found else None, declared))
-    absent = declaration.absent
-    deleted = [by_name[name] for name in absent if name in by_name]
+        if found:
+            pairs.append((found[0], declared))
+        else:
+            new.append(declared)
+    deleted = [by_name[name] for name in declaration.absent if name in by_name]
     if violations := [*violations, *_refusals("absent", deleted)]:
         raise PlanError(violations=tuple(violations))
-    matched = {role.name for role, _ in pairs if role}
+    matched = {role.name for role, _ in pairs}
     others = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
-    updates = [Change(before=r, after=d) for r, d in pairs if r and differing(r, d)]
-    alike = _alike(others, updates)
-    changes = (
-        *updates,
+    changes = [
+        *(Change(before=role, after=d) for role, d in pairs if differing(role, d)),
         *(Change(before=role, after=None) for role in deleted),
-        *(Change(before=None, after=d, note=_note(d, alike, absent)) for r, d in pairs if not r),
-    )
+        *_creations(new, others, pairs, declaration.absent),
+    ]
     return Plan(
         changes=tuple(sorted(changes, key=_place)),
-        unchanged=tuple(r for r, d in pairs if r and not differing(r, d)),
-        undeclared=tuple(role for role in others if role.name not in absent),
+        unchanged=tuple(role for role, d in pairs if not differing(role, d)),
+        undeclared=tuple(role for role in others if role.name not in declaration.absent),
         account=account or declaration.account,
     )
 
 
 def _check(declaration: object, account: object) -> None:
-    if not isinstance(declaration, Declaration):
-        wrong = f"must be a Declaration, not {type_name(declaration)}"
-        raise validation_error(("declaration", wrong))
-    if account is not None and (message := label_rule(account)):
-        raise validation_error(("account", message))
+    is_one = isinstance(declaration, Declaration)
+    check(
+        ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
+        ("account", None if account is None else label_rule(account)),
+    )
 
 
 def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
@@ -314,50 +311,42 @@ def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
             yield Violation(path, f"permissions of {quote(role.name)} are hidden without ROLE_READ")
 
 
-_Alike = Mapping[tuple[str, object], list[Role]]
+def _creations(
+    new: Iterable[DeclaredRole],
+    others: Iterable[Role],
+    pairs: Iterable[tuple[Role, DeclaredRole]],
+    absent: Iterable[str],
+) -> Iterator[Change]:
+    """Yield the creations, each with a note if one of the other roles may have been renamed."""
+    named: defaultdict[str, list[Role]] = defaultdict(list)
+    holding: defaultdict[str, list[Role]] = defaultdict(list)
+    for role in others:
+        named[_folded(role.name)].append(role)
+        holding[_held(role)].append(role)
+    losing = {_held(r): quote(r.name) for r, d in pairs if r.name == d.name and only_in(r, d)}
+    for declared in new:
+        note, held = None, _held(declared)
+        # Many roles hold one permission, and several the same ones, without having been renamed.
+        same = holding[held] if len(declared.permissions) > 1 and len(holding[held]) == 1 else []
+        if held in losing:
+            old = losing[held]
+            note = (
+                f"has the permissions that {old} has now and is to lose; if it is {old} renamed, "
+                f"that takes two runs: previously = [{old}] here, and then {old} anew"
+            )
+        elif alike := named[_folded(declared.name)] or same:
+            name = alike[0].name
+            old, instead = quote(name), " instead of absent" if name in absent else ""
+            note = f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
+        yield Change(before=None, after=declared, note=note)
 
 
-def _alike(undeclared: Iterable[Role], updates: Iterable[Change]) -> _Alike:
-    """Return the roles that a new role may have been, by the ways in which it may be like them."""
-    alike: defaultdict[tuple[str, object], list[Role]] = defaultdict(list)
-    for role in undeclared:
-        alike["name", _folded(role)].append(role)
-        alike["permissions", _held(role)].append(role)
-    for change in updates:
-        if (
-            change.before
-            and change.after
-            and change.takes
-            and change.before.name == change.after.name
-        ):
-            alike["lost", _held(change.before)].append(change.before)
-    return alike
-
-
-def _folded(role: Role | DeclaredRole) -> str:
-    return "".join(role.name.split()).casefold()
+def _folded(name: str) -> str:
+    return "".join(name.split()).casefold()
 
 
 def _held(role: Role | DeclaredRole) -> str:
     return str(content(role)["permissions"])
-
-
-def _note(new: DeclaredRole, alike: _Alike, absent: Container[str]) -> str | None:
-    if lost := alike.get(("lost", _held(new))):
-        old = quote(lost[0].name)
-        return (
-            f"has the permissions that {old} has now and is to lose; if it is {old} renamed, that "
-            f"takes two runs: previously = [{old}] here, and then {old} anew"
-        )
-    found = alike.get(("name", _folded(new)), [])
-    # Many roles hold one permission, and several the same ones, without having been one another.
-    if not found and len(new.permissions) > 1:
-        found = alike.get(("permissions", _held(new)), [])
-        found = found if len(found) == 1 else []
-    for other in found:
-        old, instead = quote(other.name), " instead of absent" if other.name in absent else ""
-        return f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
-    return None
 
 
 @attr.frozen(kw_only=True)

@@ -160,19 +160,19 @@ class TestRefusing:
                 'roles."AI Engineer"."permission"',
                 "is not a key here; the keys are description, previously, permissions",
             ),
-            ('roles."Ünal".permissions', "must be an array of strings"),
-            ('roles."Other".permissions', "must be an array of strings"),
             ('roles."AI Engineer".description', "must be a string, not bool"),
             ('roles."AI Engineer".permissions', "must hold at least one permission"),
+            ('roles."Other".permissions', "must be a list of permissions, not dict"),
             ('roles."Reader".description', "must be a string, not int"),
             (
                 'roles."Reader".permissions',
                 f"'' must not be empty; {KINDS}, not int; {KINDS}, not list",
             ),
             ('roles."Ünal".name', NAMES.format(r"'\xdc'")),
+            ('roles."Ünal".permissions', "must be a list of permissions, not str"),
             ('roles."Reader".previously', "must not be empty"),
+            ('roles."Ünal".previously', f'"Former" is at roles."Other".previously too; {ONCE}'),
             ('roles."Ünal".previously', f'"Reader" is at roles."Reader" too; {ONCE}'),
-            ('roles."Other".previously', f'"Former" is at roles."Ünal".previously too; {ONCE}'),
             ("absent", "must be a string, not int"),
             ("absent", f'"AI Engineer" is at roles."AI Engineer" too; {ONCE}'),
             ("absent", f'"Twice" is at absent too; {ONCE}'),
@@ -219,18 +219,18 @@ class TestRefusing:
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            ({"roles": 5}, "roles: must be an iterable of roles, not int"),
-            ({"roles": None}, "roles: must be an iterable of roles, not None"),
+            ({"roles": 5}, "roles: must be a list of DeclaredRole objects, not int"),
+            ({"roles": None}, "roles: must be a list of DeclaredRole objects, not None"),
             ({"roles": [5]}, "roles: must hold DeclaredRole objects, not int"),
-            ({"absent": 5}, "absent: must be an iterable of names, not int"),
-            ({"absent": "x"}, "absent: must be an iterable of names, not str"),
+            ({"absent": 5}, "absent: must be a list of names, not int"),
+            ({"absent": "x"}, "absent: must be a list of names, not str"),
             (
                 {"roles": [DeclaredRole(name="A", permissions="ROLE_READ")]},
-                'roles."A".permissions: must be an iterable of permissions, not str',
+                'roles."A".permissions: must be a list of permissions, not str',
             ),
             (
                 {"roles": [DeclaredRole(name="A", permissions=["ROLE_READ"], previously="B")]},
-                'roles."A".previously: must be an iterable of names, not str',
+                'roles."A".previously: must be a list of names, not str',
             ),
         ],
     )
@@ -249,8 +249,8 @@ class TestRefusing:
             previously = "B"
         """
         assert violations(text) == [
-            ("absent", "must be an array of strings"),
-            ('roles."A".previously', "must be an array of strings"),
+            ('roles."A".previously', "must be a list of names, not str"),
+            ("absent", "must be a list of names, not str"),
         ]
 
     def test_not_tables(self) -> None:
@@ -283,7 +283,7 @@ class TestRefusing:
             previously = ["A"]
             permissions = ["ROLE_READ"]
         """
-        assert violations(text) == [('roles."B"', f'"B" is at roles."C".previously too; {ONCE}')]
+        assert violations(text) == [('roles."C".previously', f'"B" is at roles."B" too; {ONCE}')]
 
     def test_in_python(self) -> None:
         """A declaration that is made in Python keeps the same rules."""

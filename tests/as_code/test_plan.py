@@ -612,9 +612,9 @@ class TestAccount:
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
-        (5, "must be an iterable of roles, not int"),
-        (make_role(), "must be an iterable of roles, not Role"),
-        ("Admin", "must be an iterable of roles, not str"),
+        (5, "must be a list of roles, not int"),
+        (make_role(), "must be a list of roles, not Role"),
+        ("Admin", "must be a list of roles, not str"),
         ([5], "must hold roles, not int"),
         ([make_role(), None], "must hold roles, not None"),
     ],

@@ -70,8 +70,8 @@ def test_taken(rule: Callable[[object], str | None], value: object) -> None:
         (description_rule, None, "must be a string, not None"),
         (description_rule, "d" * 1001, "must have at most 1000 characters, not 1001"),
         (description_rule, "\ud800", SURROGATES),
-        (permissions_rule, None, "must be an iterable of permissions, not None"),
-        (permissions_rule, "ROLE_READ", "must be an iterable of permissions, not str"),
+        (permissions_rule, None, "must be a list of permissions, not None"),
+        (permissions_rule, "ROLE_READ", "must be a list of permissions, not str"),
         (permissions_rule, (), "must hold at least one permission"),
         (permissions_rule, (5,), "must hold permissions or their identifiers, not int"),
         (
