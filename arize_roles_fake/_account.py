@@ -834,13 +834,11 @@ class FakeAccount:
             the account's time.
         """
         with self._lock:
-            operation = operation_of(request)
-            role = self._role_name(operation, request)
             key = Secret(_bearer(request))
-            received = self._received(operation, role, request)
-            answer, broken = self._answer(key, request, received)
+            received = self._received(request)
+            answer, broken = self._answer(key, received)
             if broken or answer.status >= _FIRST_FAILURE:
-                self._faults.note_failure(request, received)
+                self._faults.note_failure(received)
             latencies = (each for calls, each in self._latencies if calls.match(received))
             latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
@@ -857,8 +855,8 @@ class FakeAccount:
             )
             self._log.add(
                 LoggedCall(
-                    operation=operation,
-                    role=role,
+                    operation=received.operation,
+                    role=received.role,
                     api_key=key.reveal(),
                     outcome=broken or answer.status,
                     duration=delay,
@@ -869,8 +867,9 @@ class FakeAccount:
             )
             return reply
 
-    def _received(self, operation: str, role: str | None, request: Request) -> Received:
-        attempt = 1 + _retries(request)
+    def _received(self, request: Request) -> Received:
+        operation, attempt = operation_of(request), 1 + _retries(request)
+        role = self._role_name(operation, request)
         call = self._faults.call_of(request, attempt)
         counts_as, roles = {operation}, {role}
         # The first request of a `get` by a name is often a list, which counts as a `get`, too.
@@ -881,12 +880,18 @@ class FakeAccount:
         elif call.name is not None and "get" in counts_as:
             wanted = self._store.by_name(call.name)
             roles = {call.name, None if wanted is None else wanted.id}
-        return Received(call=call, attempt=attempt, counts_as=counts_as, roles=roles)
+        return Received(
+            request=request,
+            operation=operation,
+            role=role,
+            call=call,
+            attempt=attempt,
+            counts_as=counts_as,
+            roles=roles,
+        )
 
-    def _answer(
-        self, key: Secret[str], request: Request, received: Received
-    ) -> tuple[Response, Breakage | None]:
-        grants = self._grants(key, request)
+    def _answer(self, key: Secret[str], received: Received) -> tuple[Response, Breakage | None]:
+        grants = self._grants(key, received.request)
         if grants is None:
             detail = "the API key is unknown" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"}), None
@@ -898,7 +903,7 @@ class FakeAccount:
         fault = self._faults.strike(received)
         if fault is not None and fault.when == "before":
             return apply(fault, None)
-        answer = self._service.answer(operation_of(request), grants, request)
+        answer = self._service.answer(received.operation, grants, received.request)
         return (answer, None) if fault is None else apply(fault, answer)
 
     def _grants(self, key: Secret[str], request: Request) -> Key | None:

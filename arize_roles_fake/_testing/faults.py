@@ -122,11 +122,11 @@ class CallFilter:
         elif self.operation == "create" and is_role_id(self.role):
             yield "role must be a name for create, as the role has no ID yet"
 
-    def match(self, request: "Received") -> bool:
+    def match(self, received: "Received") -> bool:
         """Return whether a request is part of one of these calls."""
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
-        return not request.counts_as.isdisjoint(operations) and (
-            self.role is None or self.role in request.roles
+        return not received.counts_as.isdisjoint(operations) and (
+            self.role is None or self.role in received.roles
         )
 
 
@@ -195,6 +195,10 @@ class ClientCall:
 class Received:
     """A request, as the account matches it with faults, latencies and blocks."""
 
+    request: Request
+    operation: str
+    role: str | None
+    """The name of its role; None if there is no such role."""
     call: ClientCall
     attempt: int
     """The number of the attempt, from 1."""
@@ -262,18 +266,18 @@ class Faults:
             call.fault = None
         return call
 
-    def note_failure(self, request: Request, received: Received) -> None:
+    def note_failure(self, received: Received) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
-        key, call = _attempt_of(request, received.attempt), received.call
-        if not isinstance(request, CallRequest) and (call.fault or self._failed.get(key)):
+        key, call = _attempt_of(received.request, received.attempt), received.call
+        if not isinstance(received.request, CallRequest) and (call.fault or self._failed.get(key)):
             self._failed.setdefault(key, deque(maxlen=_MAX_FAILED)).append(call)
 
-    def strike(self, request: Received) -> Fault | None:
+    def strike(self, received: Received) -> Fault | None:
         """Return the fault that makes a request fail, or None."""
-        matching = [fault for fault in self._faults if _may_strike(fault, request)]
+        matching = [fault for fault in self._faults if _may_strike(fault, received)]
         for fault in matching:
             fault.matched += 1
-        call = request.call
+        call = received.call
         if call.fault in self._faults:
             call.fault.fired += 1
             return call.fault
@@ -288,12 +292,12 @@ class Faults:
         return None
 
 
-def _may_strike(fault: Fault, request: Received) -> bool:
-    if "delete" in request.counts_as and fault.failure in _NEED_A_BODY:
+def _may_strike(fault: Fault, received: Received) -> bool:
+    if received.operation == "delete" and fault.failure in _NEED_A_BODY:
         return False
-    if fault.every_attempt and request.attempt > 1:
+    if fault.every_attempt and received.attempt > 1:
         return False
-    return CallFilter(fault.operation, fault.role).match(request)
+    return CallFilter(fault.operation, fault.role).match(received)
 
 
 def _attempt_of(request: Request, attempt: int) -> object:
