@@ -433,7 +433,7 @@ class _Create(_Suite):
 
     @with_client
     async def test_description_any_text(self, roles: RolesClient) -> None:
-        """A description is only limited in its length."""
+        """A description may hold any characters."""
         text = 'Straße 😀\n\t"quoted" \\ <b>&amp;</b> \u2028 \0 end'
         role = await self.make(roles, description=text)
         assert (await roles.get(role_id=role.id)).description == text
@@ -449,7 +449,7 @@ class _Create(_Suite):
 
     @with_client
     async def test_permissions_iterable(self, roles: RolesClient) -> None:
-        """Lists, tuples, sets, mappings' keys and generators will do."""
+        """Permissions may be a list, a tuple, a set, the keys of a mapping or a generator."""
 
         def generated() -> Iterator[str]:
             yield "PROJECT_READ"
@@ -494,7 +494,7 @@ class _Names(_Suite):
 
     @with_client
     async def test_name_characters(self, roles: RolesClient) -> None:
-        """Letters, digits, space and the marks of the reference are allowed, and come back."""
+        """Letters, digits, space and the marks of the reference are allowed, and kept."""
         name = self.unique("AZaz09 -_.,()[]'\"/:\\&@#$%!?+=")
         role = await roles.create(name=name, permissions=["PROJECT_READ"])
         assert role.name == name
@@ -524,7 +524,7 @@ class _Names(_Suite):
 
     @with_client
     async def test_name_of_1(self, roles: RolesClient) -> None:
-        """A name has at least one character; as short a one may be taken, so it is only checked."""
+        """One character is enough for a name. It may be taken, so the call breaks another rule."""
         with _Invalid("permissions"):
             await roles.create(name="A", permissions=[])
 
@@ -675,7 +675,7 @@ class _Fields(_Suite):
 
     @with_client
     async def test_invalid_makes_nothing(self, roles: RolesClient) -> None:
-        """A call that breaks a rule does nothing."""
+        """A call that breaks a rule makes no role."""
         name = self.unique("Never")
         with pytest.raises(ValidationError):
             await roles.create(name=name, permissions=["NO_SUCH_PERMISSION"])
@@ -702,7 +702,7 @@ class _Pages(_Suite):
 
     @with_client
     async def test_limit_of_page(self, roles: RolesClient) -> None:
-        """`limit` is how many roles one page holds, where there are as many."""
+        """A page holds `limit` roles if there are as many."""
         await self.make_each(roles, "ABC")
         assert len((await roles.list(limit=1)).roles) == 1
         assert len((await roles.list(limit=2)).roles) == 2
@@ -878,7 +878,7 @@ class _Walks(_Suite):
 
     @with_client
     async def test_walk_from_cursor(self, roles: RolesClient) -> None:
-        """A walk goes on from the page whose cursor it was given."""
+        """A walk begins with the page of the cursor that it was given."""
         await self.make_each(roles, "ABC")
         listed = await self.listed(roles)
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
@@ -894,7 +894,7 @@ class _Walks(_Suite):
 
     @with_client
     async def test_walk_left_early(self, roles: RolesClient) -> None:
-        """A walk may be left after any role, and the client goes on working."""
+        """A walk may be left after any role, and the client still works."""
         made = await self.make_each(roles, "ABC")
         listed = await self.listed(roles)
         assert await anext(aiter(roles.list(limit=1, is_predefined=False))) == listed[0]
@@ -1003,7 +1003,7 @@ class _ManyRoles(_Suite):
 
 
 class _Lookup(_Suite):
-    """Which role a call is about: by its ID, or by its name."""
+    """Calls about one role, which they give by its ID or by its name."""
 
     @with_client
     async def test_get_by_id(self, roles: RolesClient) -> None:
@@ -1087,7 +1087,7 @@ class _Lookup(_Suite):
 
     @with_client
     async def test_id_used_as_is(self, roles: RolesClient) -> None:
-        """`role_id=` is never taken for a name, nor for a way out of its place in the path."""
+        """`role_id=` is never taken for a name, and is always one segment of the path."""
         role = await self.make(roles)
         for role_id in (role.name, *_ODD_IDS):
             for call in self.each(_calls_on(roles, role_id=role_id)):
@@ -1135,7 +1135,7 @@ class _Lookup(_Suite):
 
     @with_client
     async def test_lookup_during_others(self, roles: RolesClient) -> None:
-        """A call sees every role that existed when it was made, whoever else looks for one then."""
+        """A call finds every role that existed when it began, also beside other lookups."""
         other = await self.make(roles, "Other")
         done = False
 
@@ -1159,7 +1159,7 @@ class _Lookup(_Suite):
 
     @with_client
     async def test_lookup_after_create(self, roles: RolesClient) -> None:
-        """A name is looked for among the roles there are when it is asked for."""
+        """A lookup finds a role that was made after another lookup had missed it."""
         name = self.unique("Soon")
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
@@ -1225,7 +1225,7 @@ class _Update(_Suite):
 
     @with_client
     async def test_update_keeps_identity(self, roles: RolesClient) -> None:
-        """ID, kind and moment of making never change; the moment of change does not go back."""
+        """ID, kind and `created_at` never change; `updated_at` does not go back."""
         made = await self.make(roles)
         changed = await roles.update(role_id=made.id, description="Changed.")
         assert changed.id == made.id
@@ -1351,7 +1351,7 @@ class _Update(_Suite):
 
     @with_client
     async def test_rename_to_own_name(self, roles: RolesClient) -> None:
-        """A role's own name is not taken for itself, unless the service says so."""
+        """A role may be given the name that it has, unless the service refuses that."""
         made = await self.make(roles)
         if self.assumptions.rename_to_own_name == 409:
             with pytest.raises(ConflictError):
@@ -1597,7 +1597,7 @@ class _Lifecycle(_Suite):
 
     @with_client
     async def test_background(self, roles: RolesClient) -> None:
-        """A background call does what any other does, beside others, too."""
+        """A background call has the same result as any other, also beside others."""
         background = roles.with_options(background=True)
         role = await self.make(background)
         async with anyio.create_task_group() as tasks:
@@ -1614,7 +1614,7 @@ class _Lifecycle(_Suite):
 
     @with_client
     async def test_close_twice(self, roles: RolesClient) -> None:
-        """`aclose` a second time does nothing, nor does the end of the block then."""
+        """`aclose` may be called twice, also before the end of the block."""
         async with self.open_client() as other:
             assert await other.list()
             await other.aclose()
@@ -1829,7 +1829,7 @@ class _Keys(_Suite):
 
     @with_client
     async def test_key_function(self, roles: RolesClient) -> None:
-        """A function, synchronous or asynchronous, is asked for the key once a call."""
+        """A function, synchronous or asynchronous, is called once for the key of each call."""
         role, key, asked = await self.make(roles), self.other_key(), 0
 
         def get_key() -> str:
@@ -1856,7 +1856,7 @@ class _Keys(_Suite):
 
     @with_client
     async def test_key_refused(self, roles: RolesClient) -> None:
-        """After a 401 the function is asked again, and the call goes on with another key, once."""
+        """After a 401 the function is called again, and another key is tried, once."""
         key, made_up = self.other_key(), f"made-up-{secrets.token_hex(8)}"
         given: list[list[str]] = [[made_up, key], [made_up, made_up], [made_up, f"{made_up}2", key]]
         for keys in self.each(given):
@@ -1871,7 +1871,7 @@ class _Keys(_Suite):
 
     @with_client
     async def test_key_function_fails(self, roles: RolesClient) -> None:
-        """An error of the function is the cause of a `ConfigurationError`, and costs nothing."""
+        """A function that fails is a `ConfigurationError`, with its error as the cause."""
 
         class VaultError(Exception):
             pass
@@ -1905,7 +1905,7 @@ class _Keys(_Suite):
 
     @with_client
     async def test_key_in_time(self, roles: RolesClient) -> None:
-        """The function is asked within the call's time."""
+        """The time of the function counts against the limit of the call."""
 
         async def never() -> str:
             await anyio.sleep_forever()
