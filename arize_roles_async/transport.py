@@ -121,10 +121,10 @@ class _Adapter(Transport):
         """Whether new calls are refused."""
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._limits: set[_Limit] = set()
+        self.limits: set[_Limit] = set()
         """The blocks of the calls under way."""
-        self._ended: asyncio.Event
-        """Set when there is none any more."""
+        self.ended: asyncio.Event
+        """Set when the last of them ends."""
 
     def check_open(self) -> bool:
         if self._closing:
@@ -142,7 +142,7 @@ class _Adapter(Transport):
             )
         self._transport.open()
         self._loop = loop
-        self._limits, self._ended = set(), asyncio.Event()
+        self.limits, self.ended = set(), asyncio.Event()
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
@@ -166,26 +166,17 @@ class _Adapter(Transport):
     def time_limit(self, call: Call) -> TimeLimit:
         return _Limit(call, self)
 
-    def add(self, limit: "_Limit") -> None:
-        """Note that a call begins."""
-        self._limits.add(limit)
-
-    def discard(self, limit: "_Limit") -> None:
-        """Note that a call has ended."""
-        self._limits.discard(limit)
-        if self._closing and not self._limits:
-            self._ended.set()
-
     async def aclose(self, grace: float) -> None:
         self._enter_loop()
         self._closing = True
         try:
-            if grace and self._limits:
+            if self.limits:
+                self.ended.clear()
                 with anyio.move_on_after(grace):
-                    await self._ended.wait()
+                    await self.ended.wait()
         finally:
             was_closed, self._closed = self._closed, True
-            for limit in self._limits:
+            for limit in self.limits:
                 limit.end()
             if not was_closed:
                 await self._transport.aclose()
@@ -218,7 +209,7 @@ class _Limit(TimeLimit):
     def __enter__(self) -> Call:
         self._call.time_limit = self
         self._scope.__enter__()
-        self._adapter.add(self)
+        self._adapter.limits.add(self)
         return self._call
 
     def end(self) -> None:
@@ -233,7 +224,9 @@ class _Limit(TimeLimit):
         traceback: TracebackType | None,
         /,
     ) -> None:
-        self._adapter.discard(self)
+        self._adapter.limits.discard(self)
+        if not self._adapter.limits:
+            self._adapter.ended.set()
         # No circle of objects is left to the garbage collector.
         del self._call.time_limit
         self._scope.__exit__(exc_type, exc, traceback)
