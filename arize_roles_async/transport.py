@@ -1,8 +1,8 @@
-"""A `RolesClient` over any HTTP library: what its author has to write, and what that builds on.
+"""A `RolesClient` over any HTTP library: the part to write, and the part to build on.
 
 Write an `HttpTransport`, which sends one request, and hand it to an `HttpRolesClient`, which does
 everything else: it checks arguments, encodes and decodes, looks up names, walks pages, tries again,
-waits under a rate limit, and finds out what became of a change. The page `contract` of the guide
+waits under a rate limit, and finds out whether a change was made. The page `contract` of the guide
 of `arize_roles_fake` has an example over httpx.
 
 A client that is built otherwise, such as one over a queue of messages, makes a `CreateRole`,
@@ -67,7 +67,7 @@ class HttpTransport(ABC):
         call comes as one.
 
         Args:
-            request: What to send. Its headers hold the API key.
+            request: The request. Its headers contain the API key.
             timeouts: `connect` is the limit for making a connection and `read` the limit for
                 silence, in seconds; None is no limit.
 
@@ -89,8 +89,8 @@ class HttpRolesClient(BaseRolesClient):
         transport: Sends the requests.
         api_key: The key, or a function that returns it, as for `AiohttpRolesClient`.
         timeout: Seconds for a whole call; None is no limit on it. `Timeouts` sets every limit.
-        retry: How often a call is tried; as `RetryPolicy()` says unless given.
-        max_concurrency: Requests under way at once; further calls wait in a queue.
+        retry: Attempts of a call, and the waits between them; `RetryPolicy()` unless given.
+        max_concurrency: Most requests under way at once; further calls wait in a queue.
 
     Raises:
         ConfigurationError: An argument is not of its type, or no header can carry the key.
@@ -118,7 +118,7 @@ class _Adapter(Transport):
     def __init__(self, transport: HttpTransport) -> None:
         self._transport = transport
         self._closing = False
-        """Whether new calls are refused."""
+        """True once new calls are refused."""
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.limits: set[_Limit] = set()

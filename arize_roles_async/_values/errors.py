@@ -295,8 +295,8 @@ class RolesTimeoutError(RolesError, TimeoutError):
 class OutcomeUnknownError(RolesError):
     """A change was sent, and may have been made.
 
-    No complete response arrived, or one that leaves it open. Check whether the change was applied
-    before you retry. `__cause__` is the last failure: a `RolesTimeoutError`,
+    No complete response arrived, or one that does not show the outcome. Check whether the change
+    was applied before you retry. `__cause__` is the last failure: a `RolesTimeoutError`,
     `RolesConnectionError`, `StatusError` or `InvalidResponseError`; a `ClientStateError` if the
     client was closed before the next attempt; or a `RoleRenamedError` if an update by name found a
     renamed role, which an earlier attempt may have reached under its old name.

@@ -14,7 +14,7 @@ class FieldInfo:
     name: str
     type: str
     required: bool
-    """Whether the service always sends it."""
+    """True if the service always sends it."""
     doc: str
 
 

@@ -92,7 +92,7 @@ def limit_rule(limit: object) -> str | None:
 
 
 def text_rule(text: object) -> str | None:
-    """Return what is wrong with a text that must be there, or None."""
+    """Return what is wrong with a required text, or None."""
     if not isinstance(text, str):
         return f"must be a string, not {type_name(text)}"
     if not text:

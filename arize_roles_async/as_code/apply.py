@@ -1,4 +1,4 @@
-"""Applying: a plan's changes are made one after another, and the result says what was made."""
+"""Applying: the changes of a plan are made one after another, and the result lists them."""
 
 import json
 import re
@@ -33,7 +33,7 @@ _FEW_ROLES: Final = 10
 
 @attr.frozen(kw_only=True)
 class ApplyResult:
-    """How far a run came; `str` of it is one line that begins with the counts."""
+    """The result of a run; `str` of it is one line that begins with the counts."""
 
     plan: Plan
     made: tuple[Change, ...] = ()
@@ -41,9 +41,9 @@ class ApplyResult:
     failed: Change | None = None
     """The change at which the run ended."""
     may_have_been_made: bool = False
-    """Whether `failed` may have been made all the same, perhaps not as asked."""
+    """True if `failed` may have been made all the same, perhaps not as asked."""
     reason: str | None = None
-    """Why the run ended; None if every change was made."""
+    """The reason for which the run ended; None if every change was made."""
 
     @property
     def not_reached(self) -> tuple[Change, ...]:
@@ -59,7 +59,7 @@ class ApplyResult:
         return "; ".join(parts)
 
     def failure(self) -> list[str]:
-        """Return why the run ended, as a text or none."""
+        """Return the reason for which the run ended, as a list of one text or of none."""
         if self.reason is None:
             return []
         if self.failed is None:
@@ -86,10 +86,10 @@ class ApplyResult:
 
 
 class StalePlanError(RolesError):
-    """The account or the declaration is not what the plan was for.
+    """The account or the declaration has changed since the plan was made.
 
-    Raised by `apply` where it is not what the expected plan was for; nothing was changed. As the
-    cause of an `ApplyError` it says how a role differs, which was therefore not changed.
+    Raised by `apply`, before any change, if the plan is not the expected one. As the cause of an
+    `ApplyError` it says how a role differs from the plan; that role was not changed.
     """
 
 
@@ -100,10 +100,10 @@ class TooManyRemovalsError(RolesError):
 class ApplyError(RolesError):
     """A change failed, or the run was stopped; no other change was begun after it.
 
-    Planning and applying again makes what is missing.
+    Planning and applying again makes the missing changes.
 
     Attributes:
-        result: What was made, what failed and what was not reached.
+        result: The changes that were made, that failed and that were not reached.
     """
 
     result: ApplyResult = ApplyResult(plan=Plan(changes=(), unchanged=(), undeclared=()))
@@ -125,13 +125,13 @@ async def apply(
 
     Before a role is updated or deleted it is read again. If it is not as the plan saw it, the run
     ends there, so that a change that somebody else made meanwhile is not undone. A change between
-    that reading and ours, the time of one request, is not seen. A role that is already as it is to
-    be, or is gone where it is to be deleted, counts as made.
+    that reading and ours, the time of one request, is not noticed. A role that is already as
+    declared, or is gone where it should be deleted, counts as made.
 
     Args:
         roles: A client of the account.
-        declaration: The roles that the account is to have.
-        expected: The plan that was reviewed, or its checksum; None applies whatever is planned.
+        declaration: The roles that the account should have.
+        expected: The plan that was reviewed, or its checksum; None applies any plan.
         account: A label of the account, as `plan` takes it.
         max_removals: The most custom roles that may be deleted or lose permissions: a number, or a
             share such as `"50%"`. Unless given, it is 30 % for an account of ten or more custom
@@ -149,8 +149,8 @@ async def apply(
         ValidationError: An argument is of another type, or a function cannot be called or is async.
         StalePlanError: The plan is not the expected one.
         TooManyRemovalsError: The plan deletes or takes from more roles than `max_removals`.
-        ApplyError: A change failed or was answered otherwise than asked, a role is not as the plan
-            saw it, or `stop` ended the run.
+        ApplyError: A change failed, or its answer differs from what was asked; a role is not as the
+            plan saw it; or `stop` ended the run.
         RolesError: As from `plan`; nothing was changed.
     """
     is_expected = isinstance(cast("object", expected), Plan | str | None)
@@ -252,10 +252,10 @@ def _check_removals(planned: Plan, limit: int | str | None) -> None:
 
 
 async def _is_made(roles: RolesClient, change: Change) -> bool:
-    """Return whether somebody else made a change already.
+    """Return True if somebody else made the change already.
 
     Raises:
-        StalePlanError: The role is neither as the plan saw it nor as it is to be.
+        StalePlanError: The role is neither as the plan saw it nor as declared.
     """
     before, after = change.before, change.after
     if before is None:
@@ -309,10 +309,10 @@ async def _delete(roles: RolesClient, role_id: str) -> None:
 
 
 def _leaves_open(error: RolesError) -> bool:
-    """Return whether a change that ended so may have been made.
+    """Return True if a change that ended so may have been made.
 
-    Only the service's own word that it refused a change is certain. A 429 refuses whoever says it;
-    a 5xx of the service's own may come after it made the change.
+    A refusal is certain only if it is the service's own. A 429 is one from anybody; a 5xx of the
+    service's own may come after it made the change.
     """
     if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
         return isinstance(error, ServerError) or not error.from_service

@@ -25,7 +25,7 @@ from arize_roles_async._values.text import type_name
 
 _MAX_LABEL: Final = 100
 _MAX_SUGGESTIONS: Final = 20
-"""Roles for whose unknown permissions the nearest known ones are looked for."""
+"""Roles with unknown permissions for which the nearest known ones are searched."""
 
 
 def quote(text: object) -> str:
@@ -60,7 +60,7 @@ def _sorted(values: object, key: Callable[[object], str]) -> object:
 
 @attr.frozen(kw_only=True)
 class DeclaredRole:
-    """A whole role, as the account should have it; a `Declaration` checks it.
+    """A role with all its fields, as the account should have it; a `Declaration` checks it.
 
     Args:
         name: Its name; it and the next two follow the rules of `RolesClient.create`.
@@ -86,7 +86,7 @@ class Declaration:
         account: A label of the account, such as `staging`, which plans show and checksums cover.
 
     Raises:
-        ValidationError: A role breaks a rule, or a name appears twice. It holds every violation.
+        ValidationError: A role breaks a rule, or a name appears twice. It has every violation.
     """
 
     roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_by_name)
@@ -117,7 +117,7 @@ class Declaration:
         return violations
 
     def to_toml(self) -> str:
-        """Return a file that declares the same, in one fixed order, with a permission a line."""
+        """Return the declaration as a file, in a fixed order, with one permission on each line."""
         tables = [f"account = {quote(self.account)}\n"] if self.account else []
         tables += [
             f"{key} = {_array(names)}"
@@ -195,7 +195,7 @@ def label_rule(label: object) -> str | None:
 
 
 def load(path: str | os.PathLike[str]) -> Declaration:
-    """Return what a UTF-8 file declares; raises as `loads` does, also if it cannot be read."""
+    """Return the declaration in a UTF-8 file; raises as `loads` does, also if it is unreadable."""
     name = str(path) if str(path).isprintable() else quote(path)
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -205,7 +205,7 @@ def load(path: str | os.PathLike[str]) -> Declaration:
 
 
 def loads(text: str, name: str = "file") -> Declaration:
-    """Return what a text in TOML declares.
+    """Return the declaration in a text of TOML.
 
     Args:
         text: The text.

@@ -1,4 +1,4 @@
-"""The plan: what has to change to make an account as declared, and how that is shown."""
+"""The plan: the changes that make an account as declared, and their text."""
 
 import hashlib
 import itertools
@@ -24,7 +24,7 @@ from arize_roles_async.as_code.declaration import (
 )
 
 FORMAT_VERSION: Final = 1
-"""Of the JSON of a plan and of a result; another one breaks what reads it."""
+"""Of the JSON of a plan and of a result; it changes where a reader of an older one would break."""
 
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 _WIDTH: Final = 80
@@ -32,41 +32,41 @@ _WIDTH: Final = 80
 
 
 def content(role: Role | DeclaredRole) -> dict[str, Any]:
-    """Return what a declaration says of a role, as JSON-ready data."""
+    """Return the fields of a role that a declaration has, as JSON-ready data."""
     permissions = sorted({str(p) for p in role.permissions or ()})
     return {"name": role.name, "description": role.description or None, "permissions": permissions}
 
 
 def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) -> list[str]:
-    """Return the fields in which a role is not as it is to be."""
+    """Return the fields that a role has otherwise before a change than after it."""
     old = content(before) if before else {}
     return [field for field, value in content(after).items() if old.get(field) != value]
 
 
 @attr.frozen(kw_only=True)
 class Change:
-    """A change of one role, from what the account holds to what is declared."""
+    """A change of one role, from the account's to the declared one."""
 
     before: Role | None
-    """The role as it is; None if it is created."""
+    """The role in the account; None if it is created."""
     after: DeclaredRole | None
-    """The role as it is to be; None if it is deleted."""
+    """The declared role; None if it is deleted."""
     note: str | None = None
-    """What to look at before the change is made, such as a role that looks like it."""
+    """A hint to check before the change is made, such as a role that looks like this one."""
 
     @property
     def action(self) -> Literal["update", "delete", "create"]:
-        """What it does; a rename is an update."""
+        """`update`, `delete` or `create`; a rename is an update."""
         return "create" if self.before is None else "delete" if self.after is None else "update"
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """The permissions that only the role as it is to be has."""
+        """The permissions that only the declared role has."""
         return only_in(self.after, self.before)
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """The permissions that only the role as it is has."""
+        """The permissions that only the role in the account has."""
         return only_in(self.before, self.after)
 
     def __str__(self) -> str:
@@ -93,11 +93,11 @@ def only_in(role: Role | DeclaredRole | None, other: Role | DeclaredRole | None)
 
 
 def _place(change: Change) -> int:
-    """Return where a change stands in a plan, so that a run that stops leaves more, not less.
+    """Return the position of a change in a plan, by groups.
 
-    A permission that moves from one role to another is given before it is taken. Deletes make the
-    room that creates need where the account's plan is full, and take from nobody, as a role that
-    somebody holds cannot be deleted.
+    A permission that moves from one role to another is given before it is taken, so that nobody is
+    without it if the run stops. Deletes make the room that creates need where the account's plan is
+    full, and take from nobody, as a role that somebody holds cannot be deleted.
     """
     if change.action == "update":
         return (3 if change.gives else 4) if change.takes else 0
@@ -106,7 +106,7 @@ def _place(change: Change) -> int:
 
 @attr.frozen(kw_only=True)
 class Plan:
-    """What has to change to make an account as declared; `str` of it is a diff."""
+    """The changes that make an account as declared; `str` of it is a diff."""
 
     changes: tuple[Change, ...]
     """In the order in which they are made, each group by name: updates that take no permission,
@@ -124,7 +124,7 @@ class Plan:
 
     @property
     def custom_roles(self) -> int:
-        """How many custom roles the account has before the changes."""
+        """The number of custom roles that the account has before the changes."""
         there = [change for change in self.changes if change.before is not None]
         return len(there) + len(self.unchanged) + len(self.undeclared)
 
@@ -227,15 +227,15 @@ def _described(begin: str, text: str) -> Iterator[_Line]:
 
 
 class PlanError(ValidationError):
-    """The declaration does not fit the account; nothing was changed. It holds every violation."""
+    """The declaration does not fit the account; nothing was changed. It has every violation."""
 
 
 async def plan(roles: RolesClient, declaration: Declaration, *, account: str | None = None) -> Plan:
-    """Return what has to change to make an account as declared; raises as `compare` does.
+    """Return the changes that make an account as declared; raises as `compare` does.
 
     Args:
         roles: A client of the account.
-        declaration: The roles that the account is to have.
+        declaration: The roles that the account should have.
         account: A label of the account; the declaration's unless given, else the host that the
             client talks to.
     """
@@ -246,17 +246,18 @@ async def plan(roles: RolesClient, declaration: Declaration, *, account: str | N
 
 
 def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | None = None) -> Plan:
-    """Return what has to change to make an account of these roles (predefined too) as declared.
+    """Return the changes that make an account of these roles (predefined too) as declared.
 
     Args:
         roles: Every role of the account.
-        declaration: The roles that the account is to have.
+        declaration: The roles that the account should have.
         account: A label of the account; the declaration's unless given.
 
     Raises:
-        ValidationError: An argument is not what its annotation says.
-        PlanError: It does not fit the account: a role and a former name of it both exist, a name
-            is a predefined role's, a permission is withheld, or not known and held by none.
+        ValidationError: An argument is of another type.
+        PlanError: The declaration does not fit the account: a role and a former name of it both
+            exist, a name is a predefined role's, permissions are withheld, or a permission is
+            unknown and no role has it.
     """
     _check(declaration, account)
     given: Any = tuple(roles) if is_collection(roles) else roles
@@ -366,9 +367,8 @@ class Export:
 async def export(client: RolesClient) -> Export:
     """Return a declaration of an account's custom roles, found in one walk.
 
-    Roles that a declaration may not hold, as a name or their permissions break a rule, are left
-    out of it and named beside it. An account that has them can still be declared: what a
-    declaration does not name is left alone.
+    A role whose name or permissions break a rule of declarations is left out and named beside it.
+    An account with such roles can still be declared, as roles that are not named stay as they are.
 
     Raises:
         PlanError: The permissions of a role are withheld.
