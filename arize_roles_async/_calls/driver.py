@@ -17,7 +17,7 @@ from arize_roles_async._values.errors import ClientStateError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_async._wire.retry_after import response_retry_after
+from arize_roles_async._wire.retry_after import retry_after
 
 if TYPE_CHECKING:
     from arize_roles_async._wire.redaction import Secret
@@ -312,7 +312,7 @@ def _update_pace(
         if pace.limited:
             pace.grant(sent)
         return
-    seconds = response_retry_after(outcome) or 0.0
+    seconds = retry_after(outcome.headers) or 0.0
     is_new = not pace.limited
     queue.refuse(sent, now, seconds)
     call.note_refusal(now - pace.refused_since)

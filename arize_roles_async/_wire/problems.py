@@ -15,7 +15,7 @@ from arize_roles_async._values.requests import is_role_id
 from arize_roles_async._values.text import one_line, quoted
 from arize_roles_async._wire.request import ROLES_PATH, Request
 from arize_roles_async._wire.response import MAX_QUOTED, Response, excerpt
-from arize_roles_async._wire.retry_after import response_retry_after
+from arize_roles_async._wire.retry_after import retry_after
 
 if TYPE_CHECKING:
     from arize_roles_async._values.error_details import ProblemDetails
@@ -44,7 +44,7 @@ def status_error(request: Request, response: Response) -> StatusError:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
         message += _foreign(response, problem)
-    wait = response_retry_after(response)
+    wait = retry_after(response.headers)
     if wait is not None:
         message += f" (retry after {wait:g} s)"
     if request_id is not None:

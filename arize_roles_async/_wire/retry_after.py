@@ -2,29 +2,20 @@
 
 import math
 import time
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from arize_roles_async._wire.response import Response
 
-
-def response_retry_after(response: Response) -> float | None:
-    """Return the seconds that an answer asks to wait; None without `Retry-After`."""
-    headers = response.headers
-    return retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
-
-
-def retry_after(value: str | None, date: str | None, now: float) -> float | None:
-    """Return the seconds that a `Retry-After` header asks to wait (RFC 9110, section 10.2.3).
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Return the seconds that an answer asks to wait, not below 0; None if it asks for no wait.
 
     Args:
-        value: The header: a number of seconds, or a date.
-        date: The answer's own `Date` header, the time on the service's clock.
-        now: Seconds since the epoch, for an answer without one.
-
-    Returns:
-        Seconds, not below 0; None where the header is absent or is neither.
+        headers: The answer's headers. A date in `Retry-After` is compared with its own `Date`, the
+            time on the service's clock.
+        now: Seconds since the epoch, for an answer without `Date`; the machine's clock by default.
     """
+    value = headers.get("Retry-After")
     if value is None:
         return None
     if value.isascii() and value.strip().isdigit():
@@ -32,8 +23,10 @@ def retry_after(value: str | None, date: str | None, now: float) -> float | None
     moment = http_date(value)
     if moment is None:
         return None
-    sent = http_date(date) if date is not None else None
-    return max(0.0, moment - (now if sent is None else sent))
+    sent = http_date(headers.get("Date", ""))
+    if sent is None:
+        sent = time.time() if now is None else now
+    return max(0.0, moment - sent)
 
 
 def http_date(date: str) -> float | None:

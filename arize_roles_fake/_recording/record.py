@@ -264,7 +264,7 @@ class _Recorder:
         for _ in range(_MAX_RETRIES):
             if answer.status != _BUSY:
                 break
-            wait = retry_after(answer.headers.get("Retry-After"), None, 0.0)
+            wait = retry_after(answer.headers)
             await self._sleep(min(1.0 if wait is None else wait, _MAX_WAIT))
             answer = await self._send(request)
         return answer
