@@ -22,7 +22,7 @@ from arize_roles_async import Request, __version__, as_code
 from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount, Reply, RolesServer
 from tests.as_code.accounts import Gateway, account_of, changes, contents
-from tests.support.processes import PATIENCE, ROOT, await_true
+from tests.support.processes import MEASURED, PATIENCE, ROOT, await_true
 from tests.tools.judge_as_code import heeded_signals
 
 KEY: Final = "secret-of-the-test-4711"
@@ -214,7 +214,7 @@ class TestProcesses:
 
     def test_no_key(self, file: str) -> None:
         """Without a key nothing is sent."""
-        assert run(without_arize(), "plan", file) == (
+        assert run(without_arize() | MEASURED, "plan", file) == (
             2,
             "",
             "error: no API key: set ARIZE_API_KEY\n",
@@ -324,7 +324,7 @@ class TestProcesses:
         script = f'exec "$0" -m arize_roles_async {command.replace("FILE", file)}'
         done = subprocess.run(  # noqa: S603 - the script is above
             ["/bin/sh", "-c", script, sys.executable],
-            env=environment,
+            env=environment | MEASURED,
             capture_output=True,
             check=False,
             text=True,
@@ -528,7 +528,7 @@ def on_terminal(
     """
     master, slave = pty.openpty()
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
-    with running(environment, *arguments, **streams) as process:
+    with running(environment | MEASURED, *arguments, **streams) as process:
         os.close(slave)
         shown = b""
         while select.select([master], [], [], PATIENCE)[0]:

@@ -3,18 +3,19 @@
 
 import pytest
 
+from tests.support.sizes import sized
 from tests.tools.fuzz_responses import fuzz_socket, fuzz_wire
 from tests.tools.mutated_answers import LOOPS, run, run_planted
 
 
 def test_responses() -> None:
     """Any response ends in a valid model or in one of our errors."""
-    fuzz_wire(100)
+    fuzz_wire(sized(100, 250))
 
 
 def test_sockets() -> None:
     """Any bytes on a socket end in a valid model or in one of our errors."""
-    fuzz_socket(60)
+    fuzz_socket(sized(60, 250))
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])

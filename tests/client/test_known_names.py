@@ -1,6 +1,7 @@
 """Names of roles that a client has seen: one request, and never another answer than a walk's."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
@@ -18,15 +19,23 @@ from arize_roles_async._calls.lookup import KnownRoles
 from arize_roles_async._values.requests import UpdateRole
 from arize_roles_async._wire.encode import delete_request, update_request
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
-from arize_roles_fake._account import Reply
+from arize_roles_fake._account import Reply, Snapshot
+from tests.support.sizes import sized
 
 T = TypeVar("T")
 
 
-def account_of(number: int) -> FakeAccount:
+@functools.cache
+def snapshot_of(number: int) -> Snapshot:
     account = FakeAccount(predefined=False)
     for index in range(number):
         account.add_role(name=f"Role {index}", permissions=["PROJECT_READ"])
+    return account.snapshot()
+
+
+def account_of(number: int) -> FakeAccount:
+    account = FakeAccount(predefined=False)
+    account.restore(snapshot_of(number))
     return account
 
 
@@ -471,7 +480,7 @@ async def leave(task: "asyncio.Task[None]", call: Looking) -> None:
     task.cancel()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=sized(60, 300))
 @given(
     calls=st.lists(looking, min_size=2, max_size=8),
     at_first=st.lists(changes, max_size=2),
@@ -510,4 +519,4 @@ async def run(call: Callable[[], Awaitable[T]]) -> T:
 
 
 TestTruth = Truth.TestCase
-TestTruth.settings = settings(max_examples=20, stateful_step_count=25)
+TestTruth.settings = settings(max_examples=sized(10, 40), stateful_step_count=sized(25, 30))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from arize_roles_async._calls.pace import Pace
 from tests.support.rate_limit import Limit, Simulation
 from tests.support.shared_limit import share
+from tests.support.sizes import sized
 
 
 def close(seconds: float) -> object:
@@ -358,7 +359,7 @@ class TestDeadline:
         assert len(outcome.completed) + len(outcome.late) == 1000
 
 
-@settings(max_examples=40)
+@settings(max_examples=sized(20, 40))
 @given(
     rate=st.floats(1.0, 300.0),
     burst=st.integers(1, 300),

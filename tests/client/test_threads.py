@@ -16,13 +16,14 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, ListRolesResponse
 from arize_roles_fake import RolesServer
 from tests.support.documentation import examples, run
+from tests.support.sizes import sized
 
 SCRIPT = Path(__file__).parents[1] / "support" / "in_threads.py"
 THREADS = 8
 
 
 # Without the lock in `_wire`, and with aiohttp before 3.13, about every other process fails.
-@pytest.mark.parametrize(("what", "times"), [("decode", 4), ("call", 4)])
+@pytest.mark.parametrize(("what", "times"), [("decode", sized(4, 8)), ("call", sized(4, 8))])
 def test_loops(what: str, times: int) -> None:
     """Event loops of several threads do not disturb one another."""
     for _ in range(times):

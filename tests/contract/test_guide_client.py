@@ -1,8 +1,9 @@
 """The client over httpx of the guide, as its readers run it."""
 
 import gc
+import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -18,12 +19,18 @@ def names_of_guide() -> dict[str, Any]:
     return names
 
 
+# httpx reads the machine's certificates for every client, which here reaches none but the fake.
+CONTEXT: Final = ssl.create_default_context()
 Suite: Any = names_of_guide()["TestHttpxRolesClient"]
 
 
 # httpx leaves the sockets of a closed event loop to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 class TestGuideClient(Suite):  # type: ignore[misc]
+    @pytest.fixture(autouse=True)
+    def share_certificates(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ssl, "create_default_context", lambda **_: CONTEXT)
+
     @pytest.fixture(autouse=True)
     def collect(self, request: pytest.FixtureRequest) -> Iterator[None]:
         """Have the collector find those sockets before another test begins."""

@@ -37,6 +37,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import PREDEFINED
+from tests.support.sizes import sized
 
 NO_ID = "Um9sZTowOm5vbmU="
 SEEDED = ["First", "Second", "Third"]
@@ -319,7 +320,7 @@ def test_machine() -> None:
     run_state_machine_as_test(
         functools.partial(Machine, succeeded, failed),  # type: ignore[arg-type]
         settings=settings(
-            max_examples=50,
+            max_examples=sized(15, 50),
             stateful_step_count=40,
         ),
     )

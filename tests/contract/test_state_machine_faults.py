@@ -38,8 +38,9 @@ from arize_roles_async import (
 )
 from arize_roles_fake import Assumptions, FakeRolesClient, serve
 from tests.contract.journal import NOBODY, Ask, Journaled, Page, untrue, untrue_alone
-from tests.contract.test_assumptions import COVER
+from tests.contract.test_assumptions import PAIRS
 from tests.contract.wrapping import WrappingClient
+from tests.support.sizes import sized
 
 CALLERS: Final = ("caller-0", "caller-1", "caller-2", "caller-3")
 NAMES: Final = ("Ada", "Bea", "Cal")
@@ -134,7 +135,7 @@ class Machine(RuleBasedStateMachine):
     async def connect(self) -> None:
         raise NotImplementedError
 
-    @initialize(assumptions=st.sampled_from(COVER))
+    @initialize(assumptions=st.sampled_from(PAIRS))
     def begin(self, assumptions: Assumptions) -> None:
         self.account = Journaled(assumptions, CALLERS)
         self.account.add_role("Ada", PERMISSIONS)
@@ -378,7 +379,9 @@ def run_machine(
     return ended
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(InProcess, 80), (OverHttp, 20)])
+@pytest.mark.parametrize(
+    ("machine", "examples"), [(InProcess, sized(30, 80)), (OverHttp, sized(10, 20))]
+)
 def test_truth(machine: type[Machine], examples: int) -> None:
     """Whatever a call says is so, whatever the service, gateways and administrators do."""
     ended = run_machine(machine, examples)

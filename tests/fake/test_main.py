@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -23,7 +24,7 @@ from arize_roles_fake.__main__ import main
 from arize_roles_fake._server import demo as _demo
 from arize_roles_fake._service import store as _store
 from tests.support.clients import PREDEFINED
-from tests.support.processes import PATIENCE, await_true
+from tests.support.processes import MEASURED, PATIENCE, await_true
 
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
 
@@ -305,7 +306,11 @@ class TestServe:
             "assert main(['serve']) == 0"
         )
         with subprocess.Popen(  # noqa: S603 - this interpreter
-            (sys.executable, "-c", code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            (sys.executable, "-c", code),
+            env=os.environ | MEASURED,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("http://")
@@ -322,7 +327,12 @@ class TestDemo:
     ) -> None:
         """The demo drives the client, and says that all was as expected."""
         done = subprocess.run(  # noqa: S603 - this interpreter
-            (*COMMAND, "demo"), capture_output=True, text=True, check=False, timeout=PATIENCE
+            (*COMMAND, "demo"),
+            env=os.environ | MEASURED,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
         )
         assert (done.returncode, done.stderr) == (0, "")
         said = re.sub(r"(127.0.0.1:)\d+", r"\1<port>", done.stdout)

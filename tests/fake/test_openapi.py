@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from arize_roles_async._values.requests import is_role_id
 from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
+from tests.support import sizes
 
 DATA: Final = Path(__file__).parents[1] / "data"
 ROLE_ID: Final = "Um9sZToxOmFCY0Q="
@@ -35,6 +36,8 @@ def described() -> dict[str, Any]:
 
 schema = schemathesis.openapi.from_dict(described())
 schema.config.update(headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"})
+# Every worker of xdist would make these cases, hundreds, as it collects the tests.
+schema.config.phases.coverage.enabled = sizes.is_full
 
 
 @pytest.fixture(scope="module")

@@ -150,7 +150,9 @@ class TestContent:
         """A large account and a long log are cut, and say so."""
         account = FakeAccount()
         for number in range(200):
-            assert (f"{number} custom and 7 predefined roles. " in page(account)) is (number < 94)
+            if number in {0, 93, 94, 199}:
+                whole = f"{number} custom and 7 predefined roles. " in page(account)
+                assert whole is (number < 94)
             account.add_role(f"Team {number}")
             account.handle(Request(method="GET", target=f"/nothing/{number}"))
         text = page(account)

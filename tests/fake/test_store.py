@@ -12,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from arize_roles_async import Request
 from tests.support.clients import START, account_at_noon
+from tests.support.sizes import sized
 
 AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
 
@@ -125,4 +126,4 @@ class Listing(RuleBasedStateMachine):
 
 
 TestListing = Listing.TestCase
-TestListing.settings = settings(max_examples=60, stateful_step_count=40)
+TestListing.settings = settings(max_examples=sized(30, 60), stateful_step_count=40)

@@ -21,7 +21,8 @@ from arize_roles_fake import FakeAccount, serve
 from tests.support.chaos import ChaosProxy, Point, chaos_proxy
 from tests.support.clients import PREDEFINED, sleeping
 from tests.support.event_loop import LoopClock, until
-from tests.tools.chaos_table import no_wait, representatives, run
+from tests.support.sizes import sized
+from tests.tools.chaos_table import cases, no_wait, representatives, run
 
 # Long where nothing should run into it, and short where nothing else can happen.
 LIMITS = Timeouts(total=120.0, connect=60.0, read=60.0)
@@ -32,11 +33,10 @@ TWICE = RetryPolicy(attempts=2)
 
 def test_truth() -> None:
     """Whatever breaks, what a call says is true of the account."""
-    # `python -m tests.tools.chaos_table` runs them all.
-    outcomes = run(representatives())
+    outcomes = run(sized(representatives, cases)())
 
     assert [f"{o.case}: {o}: {o.wrong}" for o in outcomes if o.wrong] == []
-    assert len(outcomes) == 278
+    assert len(outcomes) == sized(278, 834)
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """Imports run one way: down the floors of the client, and from the fake to the client."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ def imports(nodes: Iterator[ast.AST]) -> set[str]:
     return found
 
 
+@functools.cache
 def parse(package: Path, module: str) -> ast.Module:
     return ast.parse(package.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
 
@@ -87,6 +89,7 @@ def at_run_time(node: ast.AST, *, in_functions: bool) -> Iterator[ast.AST]:
         yield from at_run_time(child, in_functions=in_functions)
 
 
+@functools.cache
 def everywhere(package: Path, module: str) -> set[str]:
     """Return what a module imports, ever or for type checkers."""
     return imports(ast.walk(parse(package, module)))

@@ -1,6 +1,7 @@
 """Finds the examples of the README and of every docstring, and runs them as they stand."""
 
 import ast
+import functools
 import inspect
 import re
 from collections.abc import Coroutine, Iterator, Mapping
@@ -53,7 +54,12 @@ def examples(text: str) -> tuple[str, ...]:
     return tuple(_FENCED.findall(text))
 
 
-def _docstrings(module: ModuleType) -> Iterator[tuple[str, str]]:
+@functools.cache
+def _docstrings(module: ModuleType) -> tuple[tuple[str, str], ...]:
+    return tuple(_each_docstring(module))
+
+
+def _each_docstring(module: ModuleType) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         match node:
             case ast.Module():

@@ -14,6 +14,9 @@ ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
 """Seconds that a process has to get ready, or to end, on a busy machine."""
 
+MEASURED: Final = {n: v for n, v in os.environ.items() if n == "COVERAGE_PROCESS_CONFIG"}
+"""Variables of a process whose coverage counts, as no test in this process reaches its branches."""
+
 
 def free_port() -> int:
     """Return a port of the loopback that nobody listens on.

@@ -1,0 +1,24 @@
+"""Tests may run twice in a process, as mutation testing and some editors do."""
+
+import subprocess
+import sys
+
+from tests.support.processes import ROOT
+
+
+def test_twice() -> None:
+    """What the library keeps for a process fails no second run: warnings, caches, registries."""
+    # `python -m tests.tools.twice` runs every folder.
+    files = ("client/test_alpha.py", "fake/test_mock.py", "packaging/test_caches.py")
+    done = subprocess.run(  # noqa: S603 - our own
+        (
+            *(sys.executable, "-m", "tests.tools.twice", "-q", "-p", "no:cacheprovider"),
+            *(f"tests/{file}" for file in files),
+        ),
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count(" passed in ") == 2
