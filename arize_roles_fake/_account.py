@@ -214,7 +214,7 @@ class FakeAccount:
     def reset(self) -> None:
         """Return the account to its state when it was made or loaded, without time added since.
 
-        Its clock does not go back, so predefined roles are created at the time of the reset.
+        Predefined roles are created anew, at the time of the reset.
         """
         with self._lock:
             self._set_up()
