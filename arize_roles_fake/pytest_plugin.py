@@ -15,7 +15,6 @@ import pytest
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Fault, RolesServer
 
@@ -99,16 +98,17 @@ def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
     item: pytest.Item = request.node
     markers = list(item.iter_markers_with_node("arize_roles"))[::-1]
     settings = [marker.kwargs for _, marker in markers]
-    account = _new_account(settings)
+    # The inner marker counts.
+    given = {name: value for each in settings for name, value in each.items() if value is not None}
+    account = _new_account(given, [each.get("assumptions") or {} for each in settings])
     item.stash[_account_key] = account
     not_asked: list[Fault] = []
     for node, marker in markers:
         arize_roles(account, *marker.args, **marker.kwargs)
         if node is not item:
             not_asked = [*account.pending_faults]
-    unused_faults = [each["unused_faults"] for each in settings if "unused_faults" in each]
     yield account
-    if item.stash.get(_passed_key, False) and unused_faults[-1:] != ["allow"]:
+    if item.stash.get(_passed_key, False) and given.get("unused_faults") != "allow":
         _check_struck(account, not_asked)
 
 
@@ -127,25 +127,24 @@ def _check_struck(account: "FakeAccount", not_asked: "list[Fault]") -> None:
     pytest.fail("\n".join(lines), pytrace=False)
 
 
-def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
+def _new_account(
+    given: Mapping[str, Any], assumptions: "list[Assumptions | Mapping[str, Any]]"
+) -> "FakeAccount":
     import json
 
     from arize_roles_fake import Assumptions, FakeAccount
 
-    paths: list[str | Path] = [path for each in markers if (path := each.get("account"))]
     settings: dict[str, Any] = {}
-    for each in markers:
-        given: Any = each.get("assumptions") or {}
-        settings |= given.changed() if isinstance(given, Assumptions) else given
-    now: datetime | None = _last(markers, "now")
+    for each in assumptions:
+        settings |= each.changed() if isinstance(each, Assumptions) else each
+    now: datetime | None = given.get("now")
     if now is not None and now.utcoffset() is None:
         raise ValueError(f"now must be timezone-aware, not {now.isoformat()}")
     clock = None if now is None else lambda: now
-    key: str | None = _last(markers, "api_key")
-    if not paths:
+    key: str | None = given.get("api_key")
+    if "account" not in given:
         return FakeAccount(assumptions=Assumptions(**settings), api_key=key, clock=clock)
-    text = FakeAccount.load(paths[-1]).dump()
-    data = json.loads(text)
+    data = json.loads(FakeAccount.load(given["account"]).dump())
     if now is not None:
         del data["now"]
     if key is not None:
@@ -153,11 +152,6 @@ def _new_account(markers: list[Mapping[str, Any]]) -> "FakeAccount":
         data["keys"] = {key: first[1], **dict(others)}
     data["assumptions"] |= settings
     return FakeAccount.load(json.dumps(data), clock=clock)
-
-
-def _last(markers: list[Mapping[str, Any]], name: str) -> Any:  # noqa: ANN401 - a marker's argument
-    """Return the argument of the innermost marker that gives it, or None."""
-    return next((each[name] for each in reversed(markers) if each.get(name) is not None), None)
 
 
 # Named like the marker: the `TypeError` of a marker with wrong arguments shows this name.
