@@ -149,8 +149,8 @@ class Fault:
     headers: Mapping[str, str]
     matched: int = attrs.field(default=0, init=False)
     """The number of requests that it could have made fail, counted for `after`."""
-    struck: int = attrs.field(default=0, init=False)
-    """The number of requests that it made fail, without the later attempts of a call."""
+    used: int = attrs.field(default=0, init=False)
+    """The number of times that it struck, counted for `times`: once a call if `every_attempt`."""
     fired: int = attrs.field(default=0, init=False)
     """The number of requests that it made fail."""
 
@@ -174,7 +174,7 @@ class Fault:
     @property
     def is_pending(self) -> bool:
         """True until it has struck as often as scripted: once if `times` is None."""
-        return self.struck < (1 if self.times is None else self.times)
+        return self.used < (1 if self.times is None else self.times)
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -283,8 +283,8 @@ class Faults:
             return call.fault
         call.fault = None
         for fault in matching:
-            if fault.matched > fault.after and (fault.times is None or fault.struck < fault.times):
-                fault.struck += 1
+            if fault.matched > fault.after and (fault.times is None or fault.used < fault.times):
+                fault.used += 1
                 fault.fired += 1
                 if fault.every_attempt:
                     call.fault = fault
@@ -387,15 +387,15 @@ def _problem_flaws(fault: Fault) -> Iterator[str]:
     members = fault.members
     if fault.failure == 407 and fault.page is None:  # noqa: PLR2004 - as the message says
         yield "407 is the answer of a proxy, for which a client raises RolesConnectionError"
-    if fault.detail is not None and (rule := text_rule(fault.detail)):
+    if fault.detail and (rule := text_rule(fault.detail)):
         yield f"detail {rule}"
     if members and fault.failure != 403:  # noqa: PLR2004 - as the message says
         yield f"only a 403 has plan members, not {_name(fault)}"
     if unknown := sorted(members.keys() - _MEMBERS):
         yield f"a problem document has no {', '.join(unknown)}"
-    for name in members.keys() & _MEMBERS:
-        if not _is_member(members[name], _MEMBERS[name]):
-            yield f"{name} must be of type {_MEMBERS[name].__name__}"
+    for name, expected in _MEMBERS.items():
+        if name in members and not _is_member(members[name], expected):
+            yield f"{name} must be of type {expected.__name__}"
 
 
 def _page_flaws(fault: Fault) -> Iterator[str]:
