@@ -31,11 +31,12 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "a rename that deletes and creates": (
-        "    deleted = [by_name[name] for name in absent if name in by_name]\n",
+        "    deleted = [by_name[name] for name in declaration.absent if name in by_name]\n",
         (
-            "    deleted = [by_name[name] for name in absent if name in by_name]\n"
-            "    deleted += [r for r, d in pairs if r and r.name != d.name]\n"
-            "    pairs = [(r if r and r.name == d.name else None, d) for r, d in pairs]\n"
+            "    deleted = [by_name[name] for name in declaration.absent if name in by_name]\n"
+            "    deleted += [r for r, d in pairs if r.name != d.name]\n"
+            "    new += [d for r, d in pairs if r.name != d.name]\n"
+            "    pairs = [(r, d) for r, d in pairs if r.name == d.name]\n"
         ),
     ),
     "a rename that is not seen": (
@@ -47,8 +48,11 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "*(Change(before=role, after=None) for role in [*deleted, *others]),",
     ),
     "an empty file deletes all": (
-        "    absent = declaration.absent\n",
-        "    absent = declaration.absent or (not declaration.roles and tuple(by_name)) or ()\n",
+        "    deleted = [by_name[name] for name in declaration.absent if name in by_name]\n",
+        (
+            "    absent = declaration.absent or (not declaration.roles and tuple(by_name)) or ()\n"
+            "    deleted = [by_name[name] for name in absent if name in by_name]\n"
+        ),
     ),
     "a predefined role is taken for a custom one": (
         "        if role.is_predefined:\n",
@@ -79,8 +83,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         '{"changes": changes}',
     ),
     "a swap is let through": (
-        "        elif name in first:\n",
-        "        elif False:\n",
+        "        if message is None and name in first:\n",
+        "        if False:\n",
     ),
     "an update that sends every field": (
         "for f in differing(change.before, after)}",
@@ -143,11 +147,11 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "    _check_removals(planned, max_removals)\n    if checksum is not None and",
     ),
     "a run that goes on after a signal": (
-        "            if stop is not None and stop():\n                break\n",
+        "            if stop():\n                break\n",
         "",
     ),
     "a change that is sent after a signal": (
-        "                if stop is not None and stop():\n",
+        "                if stop():\n",
         "                if False:\n",
     ),
     "what failed is told as not reached": (
