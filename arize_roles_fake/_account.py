@@ -475,11 +475,14 @@ class FakeAccount:
         if not text.lstrip().startswith("{"):
             text = Path(source).read_text("utf-8-sig")
         data = account_file.decode(text)
+        if assumptions is None:
+            settings = (f"{name}={value}" for name, value in data.assumptions.items())
+            assumptions = Assumptions.parse(settings)
         account = cls(
             clock=clock,
             predefined=False,
             max_custom_roles=data.max_custom_roles,
-            assumptions=data.parse_assumptions() if assumptions is None else assumptions,
+            assumptions=assumptions,
         )
         if data.keys is None:
             data = msgspec.structs.replace(data, keys={account.api_key: None})

@@ -281,14 +281,10 @@ class _Recorder:
         roles = _objects(answer, "roles")
         role = roles[0] if roles else answer
         is_predefined = role.get("is_predefined") is True
+        found = {"cursor": _text(_object(answer, "pagination"), "next_cursor")}
         if is_predefined if name == "predefined" else self._is_own(role) and not is_predefined:
-            self._save_text(f"{name}.id", _text(role, "id"))
-            self._save_text(f"{name}.name", _text(role, "name"))
-        self._save_text(f"{name}.cursor", _text(_object(answer, "pagination"), "next_cursor"))
-
-    def _save_text(self, name: str, value: str) -> None:
-        if value:
-            self._saved[name] = value
+            found |= {"id": _text(role, "id"), "name": _text(role, "name")}
+        self._saved |= {f"{name}.{field}": value for field, value in found.items() if value}
 
     def _anonymous(self, field: str, value: object, depth: int) -> object:
         """Return JSON with placeholders for values of one run, and of others' roles."""

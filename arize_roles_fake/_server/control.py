@@ -49,7 +49,7 @@ class Control:
         self._actions: dict[tuple[str, str], Callable[[bytes], object]] = {
             ("POST", "/-/reset"): self._reset,
             ("POST", "/-/faults"): self._fail,
-            ("DELETE", "/-/faults"): self._clear_faults,
+            ("DELETE", "/-/faults"): lambda _: self.account.clear_faults(),
             ("GET", "/-/calls"): self._calls,
             ("POST", "/-/clock"): self._advance,
             ("PUT", "/-/account"): self._replace,
@@ -84,9 +84,6 @@ class Control:
         arguments = _decode(body, dict[str, Any])
         what = f"{arguments.pop('operation', '')}:{arguments.pop('failure', '')}"
         self.account.fail(**parse_fault(what), **arguments)
-
-    def _clear_faults(self, _: bytes) -> None:
-        self.account.clear_faults()
 
     def _calls(self, _: bytes) -> object:
         return [

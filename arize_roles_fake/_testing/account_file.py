@@ -5,8 +5,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from arize_roles_fake._service.assumptions import Assumptions
-
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -43,10 +41,6 @@ class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     extra_permissions: tuple[str, ...] = ()
     kept_names: tuple[str, ...] = ()
     roles_created: int = 0
-
-    def parse_assumptions(self) -> Assumptions:
-        """Return the assumptions of the file; raises `ValueError` where it has others."""
-        return Assumptions.parse(f"{name}={value}" for name, value in self.assumptions.items())
 
 
 _OMITTED_IF_EMPTY: Final = ("extra_permissions", "kept_names", "roles_created")
