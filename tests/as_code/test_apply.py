@@ -1,4 +1,4 @@
-"""How a plan is made, and what is told where it cannot be."""
+"""Plans that are made, and the errors of those that cannot be."""
 
 import asyncio
 import contextlib
@@ -158,7 +158,7 @@ class TestMaking:
         assert set(contents(account)) == {"A", "Z"}
 
     async def test_nothing(self) -> None:
-        """What is as declared is left alone, to the last field."""
+        """A role that is as declared is left alone, to the last field."""
         account = account_of("A", "B")
         before = account.roles
         account.advance(60)
@@ -174,7 +174,7 @@ class TestMaking:
         assert account.roles == before
 
     async def test_callbacks(self) -> None:
-        """The plan is told before the first change, each change after it was made."""
+        """`on_plan` is called before the first change, `on_change` after each change."""
         account = mixed_account()
         told: list[tuple[str, int]] = []
         await apply(
@@ -194,7 +194,7 @@ class TestMaking:
 
     @pytest.mark.parametrize("name", ["on_plan", "on_change", "on_result", "stop"])
     async def test_no_callback(self, name: str) -> None:
-        """What cannot be called, or has to be awaited, is refused before anything is asked."""
+        """A callback that cannot be called, or is async, is refused before any request."""
 
         async def tell(_: object) -> None:
             pytest.fail("it was called")
@@ -214,7 +214,7 @@ class TestMaking:
         assert account.calls_in_all == 0
 
     async def test_no_plan(self) -> None:
-        """What is expected is a plan or its checksum; else nothing is asked."""
+        """`expected` is a plan or its checksum; anything else is refused before any request."""
         account = mixed_account()
         wrong: Any = [MIXED]
         with pytest.raises(
@@ -283,14 +283,14 @@ class TestExpecting:
             await apply(roles, MIXED, expected="")
 
     async def test_refused(self) -> None:
-        """What does not fit the account is refused before anything is changed."""
+        """A declaration that does not fit the account is refused before anything is changed."""
         account = mixed_account()
         with pytest.raises(PlanError):
             await apply(FakeRolesClient(account), declaration("Admin", "New"))
         assert changes(account) == []
 
     async def test_no_walk(self) -> None:
-        """A walk that fails is told as it is, and nothing was changed."""
+        """The error of a walk is raised as it is, and nothing was changed."""
         account = mixed_account()
         account.fail("list", "refused", times=None)
         with pytest.raises(RolesConnectionError):
@@ -357,7 +357,7 @@ class TestFailing:
 
     @pytest.mark.parametrize("when", ["before", "after"])
     async def test_unknown(self, when: When) -> None:
-        """A change whose answer was lost may have been made, and is told so."""
+        """A change whose answer was lost is reported as one that may have been made."""
         account = mixed_account()
         account.fail("update", "lost", when=when)
         error = await failure(account)
@@ -407,7 +407,7 @@ class TestFailing:
         assert str(caught.value.__cause__) == f"the answer has a different {named}"
 
     async def test_bare(self) -> None:
-        """An error that is made by hand tells of no change."""
+        """An error that is made by hand has an empty result."""
         error = ApplyError("No.")
         assert (error.result.made, error.result.failed, error.result.not_reached) == ((), None, ())
         assert error.result.may_have_been_made is False
@@ -510,7 +510,7 @@ class TestMeanwhile:
         assert set(contents(account)) == {"C"}
 
     async def test_deleted_late(self) -> None:
-        """It is done as well where they make it after the role was read."""
+        """It counts as made, too, where they make it after the role was read."""
 
         class Late(FakeRolesClient):
             async def delete(self, **role: Any) -> None:  # noqa: ANN401
@@ -525,7 +525,7 @@ class TestMeanwhile:
         ("cause", "is_made"), [(NotFoundError("Gone."), True), (RolesConnectionError("No."), False)]
     )
     async def test_deleted_by_whom(self, cause: RolesError, *, is_made: bool) -> None:
-        """It is done where the role is not there afterwards, whoever deleted it."""
+        """A delete counts as made if the role is gone afterwards, whoever deleted it."""
 
         class Unknown(FakeRolesClient):
             async def delete(self, **_: Any) -> None:  # noqa: ANN401
@@ -707,7 +707,7 @@ class TestRemovals:
 
 
 class Stop(BaseException):
-    """What no library may catch."""
+    """Interruptions that no library may catch."""
 
 
 class TestStopping:
@@ -732,7 +732,7 @@ class TestStopping:
         assert set(contents(account)) == {"B", "C", "New", "Same", "Undeclared"}
 
     async def test_killed_first(self) -> None:
-        """What stops it at the plan stops it before any change."""
+        """An exception of `on_plan` ends the run before any change."""
         account = mixed_account()
 
         def stop(_: Plan) -> None:

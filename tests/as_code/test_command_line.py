@@ -85,7 +85,7 @@ def account() -> FakeAccount:
 
 @pytest.fixture
 def environment(account: FakeAccount) -> Iterator[dict[str, str]]:
-    """What points the commands at the account, served by this process."""
+    """The variables that point the commands at the account, which this process serves."""
     with RolesServer(account) as server:
         yield {**without_arize(), "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": server.url}
 
@@ -335,7 +335,7 @@ class TestProcesses:
 
 
 def pending(process: int, each: signal.Signals) -> bool:
-    """Whether a process has not handled a signal yet, as Linux has it."""
+    """Return True if a process has not handled a signal yet, as Linux reports it."""
     status = Path(f"/proc/{process}/status").read_text()
     masks = [int(line.split()[1], 16) for line in status.splitlines() if "Pnd:" in line]
     return any(mask >> (each - 1) & 1 for mask in masks)
@@ -477,7 +477,7 @@ class TestSignals:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        """What was made and could not be printed is named at the end, on the standard error."""
+        """Changes that were made and could not be printed are named at the end, on stderr."""
 
         class Output(io.BytesIO):
             def write(self, data: Any) -> int:  # noqa: ANN401
@@ -496,7 +496,7 @@ class TestSignals:
         ]
 
     def test_ignored(self, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What the process was started to ignore, as by nohup, stays ignored."""
+        """A signal that the process was started to ignore, as by nohup, stays ignored."""
         self.send(monkeypatch, at_3=[signal.SIGHUP])
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
@@ -623,7 +623,7 @@ class TestTerminal:
     def test_changed_meanwhile(
         self, environment: dict[str, str], file: str, account: FakeAccount
     ) -> None:
-        """What somebody changed while the question stood is not overwritten after a yes."""
+        """A change that somebody makes before the answer is not overwritten after a yes."""
 
         def meddle(_: object) -> str:
             account.add_role("New", ["DATASET_DELETE"])
@@ -655,7 +655,7 @@ class TestStatuses:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        """It refuses as well where only the answer, or only the question, has a terminal."""
+        """It also refuses if only the answer, or only the question, has a terminal."""
         for stream in ("stdin", "stdout"):
             with monkeypatch.context() as patch:
                 patch.setattr(getattr(sys, stream), "isatty", lambda: True)

@@ -1,4 +1,4 @@
-"""What a file may say, and what is written."""
+"""Files of declared roles: their rules, and how they are written."""
 
 import pickle
 import tomllib
@@ -121,7 +121,7 @@ class TestReading:
 
 class TestRefusing:
     def test_not_toml(self) -> None:
-        """What is not TOML is refused with its line."""
+        """Text that is not TOML is refused with its line."""
         assert violations('absent = ["A"\n[roles') == [
             ("file", "is not valid TOML: Unclosed array (at line 2, column 1)")
         ]
@@ -179,12 +179,12 @@ class TestRefusing:
         ]
 
     def test_one_violation(self) -> None:
-        """What is wrong with a whole table is told once, and not of its keys again."""
+        """A value in place of a table is reported once, without its keys."""
         assert violations("roles.A = 5") == [('roles."A"', "must be a table")]
 
     @pytest.mark.parametrize("text", [5, None, b""])
     def test_no_text(self, text: Any) -> None:  # noqa: ANN401 - whatever was given
-        """What is not a text is refused."""
+        """An argument that is no text is refused."""
         what = {5: "int", None: "None", b"": "bytes"}[text]
         assert violations(text) == [("file", f"must be a text, not {what}")]
 
@@ -192,7 +192,7 @@ class TestRefusing:
         ("path", "named"), [("no/such/file", "no/such/file"), ("a\0b", '"a\\u0000b"'), (5, "5")]
     )
     def test_unreadable(self, path: Any, named: str) -> None:  # noqa: ANN401 - whatever was given
-        """So is what is not the path of a file."""
+        """So is a path that is no file's."""
         with pytest.raises(ValidationError) as caught:
             load(path)
         assert str(caught.value).startswith(f"{named}: is unreadable: ")
@@ -350,7 +350,7 @@ class TestWriting:
 
     @given(strategies.declarations())
     def test_round_trip(self, declared: Declaration) -> None:
-        """What is written is read as the same."""
+        """A declaration that was written is read as an equal one."""
         assert loads(declared.to_toml()) == declared
 
     @given(st.data())

@@ -76,7 +76,7 @@ def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
 
 
 def test_month(tmp_path: Path) -> None:
-    """The month takes place as it is told, to the last line of each command."""
+    """The month takes place as written, to the last line of each command."""
     (data,) = fenced("json", MONTH)
     account = FakeAccount.load(data)
     with RolesServer(account) as server:

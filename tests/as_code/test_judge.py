@@ -14,7 +14,7 @@ def test_case(seed: int) -> None:
 
 
 def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It finds a run that does not look again before it changes a role."""
+    """It finds a run that does not read a role again before it changes it."""
 
     async def is_made(*_: object) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""What a plan says of an account and a declaration."""
+"""Plans: the comparison of an account with a declaration, and its text."""
 
 import copy
 import json
@@ -273,7 +273,7 @@ class TestChecksum:
         assert planned(account, loads(DECLARED)).checksum == TEXT[-64:]
 
     def test_same(self, account: FakeAccount) -> None:
-        """What a plan would not do does not count: notes, other roles, times, orders."""
+        """Notes, other roles, times and orders do not count, as a plan changes none of them."""
         before = planned(account, loads(DECLARED))
         account.add_role("Another", ["ROLE_READ"])
         account.add_role("reader", ["ROLE_READ"])
@@ -495,7 +495,7 @@ class TestNotes:
 
     @pytest.mark.parametrize("similar", ["ai engineer", "AIEngineer", " AI  Engineer"])
     def test_similar_name(self, similar: str) -> None:
-        """So may one whose name differs by case or spaces, which is looked at first."""
+        """So may one whose name differs by case or spaces, which comes first."""
         account = account_of("Old")
         account.add_role(similar, ["PROJECT_READ"])
         assert self.note(account, declaration("AI Engineer")) == (
@@ -620,14 +620,14 @@ class TestAccount:
     ],
 )
 def test_no_roles(roles: Any, message: str) -> None:  # noqa: ANN401 - whatever was given
-    """What is not several roles is refused."""
+    """Arguments that are no list of roles are refused."""
     with pytest.raises(ValidationError) as caught:
         compare(roles, Declaration())
     assert str(caught.value) == f"roles: {message}"
 
 
 def test_no_declaration() -> None:
-    """So is what is not a declaration."""
+    """So is an argument that is no declaration."""
     with pytest.raises(ValidationError, match=NOT_A_DECLARATION):
         compare([], "roles.toml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 

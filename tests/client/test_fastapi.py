@@ -124,7 +124,7 @@ class TestBody:
 
     @pytest.mark.asyncio
     async def test_role(self) -> None:
-        """It is what `from_dict` makes of the body, with fields that are not known ignored."""
+        """`from_dict` makes it of the body; unknown fields are ignored."""
         role = make_role(name="AI Engineer", permissions=["PROJECT_READ", "QUANTUM_READ"])
 
         answer = await self.post(role.to_dict() | {"grants_developer_access": True})

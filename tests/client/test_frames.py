@@ -231,7 +231,7 @@ class TestMatrix:
     """Who holds what."""
 
     def test_holds(self) -> None:
-        """The matrix tells which role holds which permission."""
+        """The matrix shows which role has which permission."""
         matrix = page(ENGINEER, VIEWER).permission_matrix()
 
         assert list(matrix.index) == ["AI Engineer", "Viewer"]

@@ -95,7 +95,7 @@ def named(name: str) -> bytes:
 
 
 class TestRequests:
-    """What the client sends."""
+    """Requests, byte by byte."""
 
     async def test_headers(self) -> None:
         """Every request says who asks."""
@@ -293,7 +293,7 @@ class TestRequests:
         ]
 
     async def test_walk_limit(self) -> None:
-        """A walk asks for as many at a time as it is told."""
+        """A walk asks for as many roles at a time as its `limit`."""
         async with client(page(role(2, "B"), cursor=b"one"), page(role(1, "A"))) as (roles, script):
             names = [role.name async for role in roles.list(limit=1, cursor="from")]
         assert names == ["B", "A"]
@@ -369,7 +369,7 @@ class TestRequests:
         ]
 
     async def test_closest_names(self) -> None:
-        """An error for a name tells the closest ones of all pages."""
+        """An error for a name has the closest names of all pages."""
         pages = [
             page(*[role(n * 100 + m, f"Role {n}-{m}") for m in range(100)], cursor=b"c%d" % n)
             for n in range(6)
@@ -392,7 +392,7 @@ class TestRequests:
 
 
 class TestAnswers:
-    """What the client makes of answers."""
+    """Answers, and the results and errors that the client makes of them."""
 
     async def test_role(self) -> None:
         """Role is read."""
@@ -411,7 +411,7 @@ class TestAnswers:
         )
 
     async def test_absent_members(self) -> None:
-        """What may be absent is None, and what is new is ignored."""
+        """An absent optional field is None, and a new field is ignored."""
         body = b"""{"id":"Um9sZToxOmFCY0Q=","name":"A","is_predefined":true,"color":{"r":1},
       "created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00-08:00"}"""
         async with client(answer(body, "200 OK", "application/json; charset=utf-8")) as (roles, _):
@@ -593,7 +593,7 @@ class TestAnswers:
         [(400, "AI Engineer", True), (404, "AI Engineer", True), (404, ROLE_ID, False)],
     )
     async def test_name_as_id(self, status: int, role_id: str, *, hinted: bool) -> None:
-        """Who gives a name as an ID is told which argument takes names."""
+        """The error for a name that was given as an ID says which argument takes names."""
         refusal = problem(f"{status} No", b'{"title":"No","status":%d}' % status)
         async with client(refusal) as (roles, _):
             with pytest.raises(StatusError) as caught:
@@ -604,7 +604,7 @@ class TestAnswers:
         ("role", "hinted"), [("R106", True), ("U3BhY2U6MTphQmNE", True), (ROLE_ID, False)]
     )
     async def test_name_like_id(self, role: str, *, hinted: bool) -> None:
-        """A name that looks like an ID is told from one by another call, which the error names."""
+        """The error for a name that looks like an ID names the call that reaches its role."""
         refusal = problem("404 No", b'{"title":"No","status":404}')
         async with client(refusal) as (roles, _):
             with pytest.raises(NotFoundError) as caught:
@@ -688,7 +688,7 @@ class TestAnswers:
         assert len(message) < 700
 
     async def test_foreign_problem(self) -> None:
-        """A problem document of another status is somebody else's, and is told as such."""
+        """A problem document of another status is a gateway's, and the error says so."""
         body = b'{"title": "No upstream", "status": 404}'
         async with client(answer(body, "502 Bad Gateway")) as (roles, _):
             with pytest.raises(ServerError) as caught:
@@ -718,7 +718,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("wire", [b"", answer(ROLE)[:-20], answer(b"", "500 Oops")])
     async def test_unclear_change(self, wire: bytes) -> None:
-        """A change without an answer that tells is of unknown outcome."""
+        """A change without an answer that shows the outcome is an OutcomeUnknownError."""
         async with client(wire) as (roles, _):
             with pytest.raises(OutcomeUnknownError) as caught:
                 await roles.update(role_id=ROLE_ID, name="A")
@@ -782,7 +782,7 @@ async def wire_to(account: FakeAccount) -> AsyncGenerator[Wire]:
 
 
 class TestServer:
-    """What the fake server answers."""
+    """Answers of the fake server, byte by byte."""
 
     async def test_create(self, account: FakeAccount) -> None:
         """The server makes a role."""
@@ -880,7 +880,7 @@ class TestServer:
         assert page.body == b'{"roles":[],"pagination":{"has_more":false}}'
 
     async def test_default_limit(self, account: FakeAccount) -> None:
-        """The server's pages hold 50 unless told otherwise."""
+        """The server's pages have 50 roles by default."""
         for number in range(101):
             account.add_role(f"N{number}")
         async with wire_to(account) as wire:

@@ -26,7 +26,7 @@ def page_of(role: Mapping[str, object]) -> bytes:
 
 
 def test_roles_no_list() -> None:
-    """What is not a list of roles is named."""
+    """A value in place of a list of roles is named."""
     with pytest.raises(ValidationError, match="roles: must be a list, not int"):
         ListRolesResponse.from_dict({"roles": 5, "pagination": {"has_more": False}})
 
@@ -48,7 +48,7 @@ class TestLimits:
 
 
 class TestRefused:
-    """What is not taken."""
+    """JSON that is refused."""
 
     @pytest.mark.parametrize(
         "body",
@@ -58,7 +58,7 @@ class TestRefused:
         ],
     )
     def test_not_json(self, body: bytes) -> None:
-        """What is not valid JSON, or is nested too deeply, is an error that says so."""
+        """The error for invalid JSON, or for JSON that is nested too deeply, says so."""
         with pytest.raises(ValueError, match=r"^is not valid JSON: "):
             parse_json(body)
 
@@ -87,7 +87,7 @@ class TestRefused:
 
 
 class TestTaken:
-    """What is unusual, and taken."""
+    """Unusual JSON that is accepted."""
 
     def test_duplicate_keys(self) -> None:
         """The last of several members of one name counts."""

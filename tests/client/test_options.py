@@ -51,10 +51,10 @@ class TestBackoff:
 
 
 class TestRanges:
-    """What is just in the range of an option, and what just out of it."""
+    """Values at the ends of the range of an option, and just outside."""
 
     def test_seconds(self) -> None:
-        """A limit may be as long as a float can tell."""
+        """A limit may be the longest float."""
         assert Timeouts(total=sys.float_info.max).total == sys.float_info.max
 
     def test_concurrency(self) -> None:

@@ -69,7 +69,7 @@ class TestSelection:
 
     @pytest.mark.parametrize("find", [Permission.for_resource, Permission.for_action])
     def test_no_text(self, find: Any) -> None:  # noqa: ANN401 - either method
-        """What is not a string is refused."""
+        """An argument that is no string is refused."""
         with pytest.raises(ValidationError, match=r": must be a string, not int$"):
             find(5)
 

@@ -1,4 +1,4 @@
-"""How much of an answer an error quotes: as much as is written here, and not a character more."""
+"""Errors quote as much of an answer as is written here, and not a character more."""
 
 import json
 import sys
@@ -98,7 +98,7 @@ def test_beginning_of_body() -> None:
     ],
 )
 def test_gateway(body: bytes, shown: str) -> None:
-    """What a gateway says is told by its title and detail, or else by its bytes."""
+    """A gateway's answer is quoted by its title and detail, or else by its bytes."""
     message = str(refusal(499, body))
     assert message.endswith(
         f"answered 499, but the body is not Arize's (a proxy or gateway?): {shown}"
@@ -192,12 +192,12 @@ def test_invalid(body: bytes, why: str) -> None:
 
 
 def test_nested_member() -> None:
-    """What is nested too deeply in a member that no role has is no valid JSON, either."""
+    """A body that is nested too deeply in an unknown member is not valid JSON, either."""
     assert "$: is not valid JSON: " in odd(b'{"":' * 100_000)
 
 
 def test_nested() -> None:
-    """What is nested too deeply to be searched for the key is said to be so."""
+    """The error for a body that is nested too deeply to be searched for the key says so."""
     # Deep enough for Python's functions, and not too deep for the parser in C.
     # jedi, which other tests import, raises the limit.
     depth = sys.getrecursionlimit() - 100 if sys.version_info < (3, 12) else 5_000

@@ -1,4 +1,4 @@
-"""What is taken for the API key in a text that an error or a log line quotes."""
+"""The API key in a text that an error or a log line quotes."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What a response object can do: data and back, introspection, repr, and Python's own protocols."""
+"""Response objects: data and back, introspection, repr, and Python's own protocols."""
 
 import copy
 import json
@@ -94,7 +94,7 @@ class TestData:
         assert ROLE.to_dict() == ROLE_DATA
 
     def test_absent(self) -> None:
-        """What is absent stays absent."""
+        """An absent field stays absent."""
         assert BARE.to_dict() == BARE_DATA
         assert PaginationMetadata(has_more=False).to_dict() == {"has_more": False}
 
@@ -204,7 +204,7 @@ class TestData:
     def test_too_long(
         self, longest: dict[str, object], longer: dict[str, object], field: str, message: str
     ) -> None:
-        """What is longer than anything that the service sends is refused."""
+        """A value that is longer than any of the service's is refused."""
         Role.from_dict({**ROLE_DATA, **longest})
         with pytest.raises(ValidationError) as caught:
             Role.from_dict({**ROLE_DATA, **longer})
@@ -242,7 +242,7 @@ class TestData:
         }
 
     def test_not_an_object(self) -> None:
-        """What is not an object is refused."""
+        """A value that is not an object is refused."""
         with pytest.raises(ValidationError) as caught:
             Role.from_json("[]")
 
@@ -250,7 +250,7 @@ class TestData:
 
     @pytest.mark.parametrize(("pagination", "what"), [(None, "None"), ([], "list"), ("p2", "str")])
     def test_not_a_model(self, pagination: object, what: str) -> None:
-        """So is what is not an object within another."""
+        """So is one within another object."""
         with pytest.raises(ValidationError) as caught:
             ListRolesResponse.from_dict({"roles": [], "pagination": pagination})
 
@@ -258,7 +258,7 @@ class TestData:
 
     @pytest.mark.parametrize(("text", "what"), [(None, "None"), (5, "int"), ([], "list")])
     def test_no_text(self, text: Any, what: str) -> None:  # noqa: ANN401 - whatever was given
-        """What is neither text nor bytes is refused."""
+        """An argument that is neither text nor bytes is refused."""
         with pytest.raises(ValidationError) as caught:
             Role.from_json(text)
 
@@ -273,7 +273,7 @@ class TestData:
         "text", ["{", b"\xff", "[" * 100_000, b'{"name": "\xff"}', '{"name": "\ud800"}']
     )
     def test_not_json(self, text: str | bytes) -> None:
-        """What is not valid JSON is refused."""
+        """Text that is not valid JSON is refused."""
         with pytest.raises(ValidationError, match=r"^\$: is not valid JSON: "):
             Role.from_json(text)
 
@@ -286,7 +286,7 @@ def fields_of(
 
 
 class TestFields:
-    """What a class says about its fields."""
+    """The descriptions of a class's fields."""
 
     def test_role(self) -> None:
         """A role's fields, in the order of the reference."""
@@ -323,7 +323,7 @@ class TestFields:
 
 
 class TestDisplay:
-    """What people see."""
+    """The reprs."""
 
     def test_repr_role(self) -> None:
         """The repr of a role is one line."""
@@ -491,7 +491,7 @@ class TestSequence:
 
     @pytest.mark.asyncio
     async def test_client(self) -> None:
-        """What a client returns survives the round trip."""
+        """A result of a client survives the round trip."""
         async with FakeRolesClient() as client:
             page = await client.list(limit=2)
 

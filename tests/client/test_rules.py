@@ -49,7 +49,7 @@ NOT_ALLOWED = (
     ],
 )
 def test_taken(rule: Callable[[object], str | None], value: object) -> None:
-    """What a rule allows, up to its ends."""
+    """Values that a rule allows, up to its ends."""
     assert rule(value) is None
 
 
@@ -108,7 +108,7 @@ def test_taken(rule: Callable[[object], str | None], value: object) -> None:
     ],
 )
 def test_refused(rule: Callable[[object], str | None], value: object, message: str) -> None:
-    """What a rule does not allow, and what it says of it."""
+    """Values that a rule refuses, with its message."""
     assert rule(value) == message
 
 
@@ -133,7 +133,7 @@ def test_is_role_id(text: str, is_id: bool) -> None:  # noqa: FBT001
 
 @pytest.mark.parametrize("value", ["ROLE_READ", b"ROLE_READ", {"ROLE_READ": True}, 5, None])
 def test_not_several(value: object) -> None:
-    """What is not several permissions is left to the rule."""
+    """A value that is no list of permissions is left to the rule."""
     assert normalize_permissions(value) is value  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
@@ -147,6 +147,6 @@ def test_several(several: Callable[[object], object]) -> None:
 
 
 def test_unhashable() -> None:
-    """What cannot be compared quickly is left to the rule, too."""
+    """Unhashable values are left to the rule, too."""
     given: Any = [["A"], "ROLE_READ"]
     assert str(normalize_permissions(given)) == "(['A'], <Permission.ROLE_READ: 'ROLE_READ'>)"

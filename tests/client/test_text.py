@@ -51,7 +51,7 @@ class TestOneLine:
         ],
     )
     def test_shown(self, text: str, shown: str) -> None:
-        """What a terminal would obey is replaced, and everything else stays."""
+        """Characters that a terminal would obey are replaced, and all others stay."""
         assert one_line(text) == shown
 
     def test_cut(self) -> None:
@@ -156,7 +156,7 @@ class TestErrors:
     """Every error is one line, of less than 2,000 characters, whatever it quotes."""
 
     def test_alone(self) -> None:
-        """An error can be made of its message alone, and tells nothing more then."""
+        """An error can be made of its message alone."""
         for error_class in ERRORS:
             error = error_class("m")
             assert (error.args, vars(error)) == (("m",), ALONE[error_class.__name__])
@@ -167,12 +167,12 @@ class TestErrors:
 
     @pytest.mark.parametrize("error_class", [RolesError, ValidationError])
     def test_longest(self, error_class: type[RolesError]) -> None:
-        """Of a message, 1,500 characters are told."""
+        """A message has at most 1,500 characters."""
         assert str(error_class("m" * 1500)) == "m" * 1500
         assert str(error_class("m" * 1501)) == "m" * 1499 + "…"
 
     def test_time_limit(self) -> None:
-        """The limit that ran out is told after any message."""
+        """The limit that ran out follows any message."""
         error = RolesTimeoutError("m" * 1501, seconds=5.0, attempts=2)
         assert len(str(error)) == 1500
         assert str(error).endswith("mmm… (total limit of 5 s, 2 attempts)")
@@ -189,7 +189,7 @@ class TestErrors:
             assert str(other) == str(error)
 
     def test_violations(self) -> None:
-        """Of many violations the message tells the first ten, and how many there are besides."""
+        """Of many violations the message has the first ten, and the number of the others."""
         violations = tuple(Violation(f"field{n}", "is required") for n in range(1, 100_001))
         error = ValidationError(violations=violations)
         assert str(error).startswith("field1: is required; field2: is required; ")
@@ -197,7 +197,7 @@ class TestErrors:
         assert error.violations == violations
 
     def test_few_violations(self) -> None:
-        """Of ten violations it tells each and no number; an eleventh is one more."""
+        """Of ten violations it has each and no number; an eleventh is one more."""
         violations = tuple(Violation(f"field{n}", "is required") for n in range(1, 12))
         told = "; ".join(f"field{n}: is required" for n in range(1, 11))
         assert str(ValidationError(violations=violations[:10])) == told

@@ -166,7 +166,7 @@ class TestFailure:
         ("sent", "error"), [(False, RolesConnectionError), (True, OutcomeUnknownError)]
     )
     async def test_sent(self, sent: bool, error: type[Exception]) -> None:  # noqa: FBT001
-        """What a transport says of a change that failed decides whether it may have been made."""
+        """A failed change may have been made unless the transport says that it was not sent."""
 
         async def fail(request: Request) -> Response:
             del request
@@ -273,6 +273,6 @@ class TestRules:
             ListRoles(limit=101)
 
     async def test_role_id(self) -> None:
-        """An ID is told from a name by its form."""
+        """An ID is distinguished from a name by its form."""
         assert is_role_id("Um9sZToxOmFiYw==")
         assert not is_role_id("AI Engineer")

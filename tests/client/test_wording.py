@@ -1,4 +1,4 @@
-"""What errors say, word for word, where no other test of their cause does."""
+"""Messages of errors, word for word, that no other test has."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

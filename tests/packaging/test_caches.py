@@ -1,4 +1,4 @@
-"""What is kept of what was computed, and how much of it at most."""
+"""Caches, and their bounds."""
 
 from arize_roles_async._aiohttp import client as _aiohttp
 from arize_roles_async._wire import decode, request
@@ -9,7 +9,7 @@ from arize_roles_fake._service import wire as fake_wire
 
 
 def test_caches() -> None:
-    """What depends on what callers or services say is bounded."""
+    """A cache whose keys come from callers or services is bounded."""
     caches = (
         *(decode._role_decoder, decode._page_decoder),  # pyright: ignore[reportPrivateUsage]
         *(fake_wire._fields, _assumptions.Assumptions.choices),  # pyright: ignore[reportPrivateUsage]

@@ -175,7 +175,7 @@ def test_pydoc(package: Any) -> None:  # noqa: ANN401
 
 
 def test_module_docstrings() -> None:
-    """Every module tells what it is for."""
+    """Every module has a docstring."""
     assert [module.__name__ for module in MODULES if not module.__doc__] == []
 
 
@@ -204,7 +204,7 @@ def test_method_help(client: type[object], method: str) -> None:
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
 def test_link(link: str) -> None:
-    """What the README links to is there."""
+    """The targets of the README's links are there."""
     assert (ROOT / link).is_file()
 
 

@@ -39,7 +39,7 @@ def test_order() -> None:
 
 
 def test_again() -> None:
-    """What was generated stays as it is."""
+    """Generated members stay as they are."""
     once = generate(SOURCE, "A_READ\n")
     assert generate(once, "A_READ\n") == once
 

@@ -77,11 +77,11 @@ class TestValue:
     """The value of every field arrives."""
 
     def test_dict(self) -> None:
-        """What `to_dict` returns, `from_dict` reads."""
+        """`from_dict` reads the result of `to_dict`."""
         assert Role.from_dict(ROLE.to_dict()) == ROLE
 
     def test_json(self) -> None:
-        """What `to_json` returns, `from_json` reads."""
+        """`from_json` reads the result of `to_json`."""
         assert Role.from_json(ROLE.to_json()) == ROLE
 
     def test_account(self) -> None:
@@ -93,7 +93,7 @@ class TestValue:
         assert make_role(**{name: getattr(ROLE, name) for name in FIELDS}) == ROLE
 
     def test_account_file(self) -> None:
-        """What `dump` wrote, `load` reads."""
+        """`load` reads the result of `dump`."""
         assert FakeAccount.load(account().dump()).roles == (ROLE,)
 
     @pytest.mark.asyncio

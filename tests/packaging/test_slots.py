@@ -24,7 +24,7 @@ def slotted(package: ModuleType) -> list[type]:
     "of", [*slotted(arize_roles_async), *slotted(arize_roles_fake)], ids=lambda of: of.__name__
 )
 def test_no_dict(of: type) -> None:
-    """What has slots has nothing else, so that none is missing and each object is small."""
+    """A class with slots has no dict, so that no slot is missing and each object is small."""
     assert of.__dictoffset__ == 0
 
 

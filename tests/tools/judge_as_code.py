@@ -293,11 +293,11 @@ class Case:
         self.happened: Counter[str] = Counter()
         self.label = rng.choice([None, None, None, "command"])
         self.is_quiet = True
-        """Whether nothing happens during the run."""
+        """True if nothing happens during the run."""
         self.is_plannable = True
-        """Whether nothing happens before the first change."""
+        """True if nothing happens before the first change."""
         self.is_silent = False
-        """Whether an answer does not come, so that the run needs a limit."""
+        """True if an answer does not come, so that the run needs a limit."""
 
     def draw_file(self) -> File:
         held = {content[0]: content for content in self.account.state().values()}
@@ -570,7 +570,7 @@ def as_step(change: dict[str, Any]) -> Step:
 
 
 def needs_new(steps: list[Step]) -> bool:
-    """Whether a step gives the permission that is newer than the library, and so than the fake."""
+    """Return True if a step gives the permission that the library, and so the fake, lacks."""
     return any(
         step.after and "NEW_READ" in step.after[2] - (step.before[2] if step.before else set())
         for step in steps
