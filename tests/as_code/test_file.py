@@ -178,6 +178,10 @@ class TestRefusing:
             ("absent", f'"Twice" is at absent too; {ONCE}'),
         ]
 
+    def test_extra_key(self) -> None:
+        """An unknown key is refused, also where nothing else is wrong."""
+        assert [field for field, _ in violations("extra = 1")] == ['"extra"']
+
     def test_one_violation(self) -> None:
         """A value in place of a table is reported once, without its keys."""
         assert violations("roles.A = 5") == [('roles."A"', "must be a table")]
