@@ -301,7 +301,12 @@ class AiohttpTransport(Transport):
                 self._failures.redacted_cause(error, call),
             )
         else:
-            return self._checked(request, answer)
+            if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
+                raise self._failures.proxy_refusal(request)
+            # For a failure the status counts, however long its body is.
+            if len(answer.body) > MAX_BODY and answer.status in _SUCCESS:
+                raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
+            return answer
         finally:
             limit.reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
@@ -350,10 +355,7 @@ class AiohttpTransport(Transport):
         content = response.content
         try:
             # By now, most answers are complete.
-            if content.is_eof():
-                body = content.read_nowait()
-            else:
-                body = await attempt.read(content)
+            body = content.read_nowait() if content.is_eof() else await attempt.read(content)
         finally:
             if content.at_eof():
                 attempt.complete()
@@ -367,14 +369,6 @@ class AiohttpTransport(Transport):
             body=body,
             keys=call.keys,
         )
-
-    def _checked(self, request: Request, answer: Response) -> Response:
-        if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
-            raise self._failures.proxy_refusal(request)
-        # For a failure the status counts, however long its body is.
-        if len(answer.body) > MAX_BODY and answer.status in _SUCCESS:
-            raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
-        return answer
 
     def _lent_request(self, attempt: Attempt) -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
         """Return what sends a request on a lent session, with the settings that it needs."""

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from types import UnionType
 from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
@@ -57,17 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
-    """Check that an argument has the type of its annotation.
-
-    Args:
-        argument: Its name.
-        value: The argument; an error names only its type, since it may be a secret.
-        expected: The types that it may have.
-        noun: These types in words.
-
-    Raises:
-        ConfigurationError: It is of another type.
-    """
+    """Raise a `ConfigurationError`, which does not show the value, if its type is not expected."""
     if not isinstance(value, expected):
         what = type(value).__name__
         del value  # A traceback may show the variables of this frame.
@@ -86,19 +76,9 @@ def configure(
     allow_http: bool,
     lent_session: bool = False,
 ) -> Config:
-    """Return the configuration from the arguments and the environment.
+    """Return the configuration from the arguments of `AiohttpRolesClient` and the environment.
 
-    Args:
-        api_key: As `AiohttpRolesClient` takes it, like all but the last.
-        base_url: A secret, since nothing has checked yet that it holds no password.
-        region: One of `REGIONS`.
-        verify: Whether the server's certificate is checked.
-        ca_file: Certificates of the authorities to trust.
-        proxy: The URL of an HTTP proxy.
-        headers: More headers for every request.
-        allow_http: Whether the key may go unprotected to a host that is not loopback.
-        lent_session: Whether a session decides about certificates and the proxy, so that the
-            environment does not.
+    With a lent session, the environment decides about neither certificates nor the proxy.
 
     Raises:
         ConfigurationError: A value is missing, malformed or excludes another.
@@ -195,18 +175,16 @@ def _checked_url(
     if flaw := _flaw_of_base_url(url.reveal()):
         raise ConfigurationError(f"the base URL{_from(variables)} {flaw}")
     parts = urlsplit(url.reveal().rstrip("/"))
-    host = parts.hostname or ""
     if parts.scheme == "http" and not allow_http:
-        if not is_loopback(host):
-            raise ConfigurationError(
-                f"plain http would send the API key to {host} unprotected; use https, "
-                "or pass allow_http=True"
-            )
-        if proxy is not None and not is_loopback(_host(proxy)):
-            raise ConfigurationError(
-                f"plain http would send the API key to the proxy {_host(proxy)} unprotected; "
-                "use https, or pass allow_http=True"
-            )
+        receivers = {parts.hostname or "": ""}
+        if proxy is not None:
+            receivers[urlsplit(proxy.reveal()).hostname or ""] = "the proxy "
+        for host, what in receivers.items():
+            if not is_loopback(host):
+                raise ConfigurationError(
+                    f"plain http would send the API key to {what}{host} unprotected; use https, "
+                    "or pass allow_http=True"
+                )
     return parts.geturl()
 
 
@@ -248,10 +226,6 @@ def _is_proxy_url(url: str) -> bool:
     return parts is not None and parts.path in {"", "/"} and not ("?" in url or "#" in url)
 
 
-def _host(url: Secret[str]) -> str:
-    return urlsplit(url.reveal()).hostname or ""
-
-
 def _split(url: str) -> SplitResult | None:
     """Return the parts of an HTTP URL that has a valid host and port, or None."""
     try:
@@ -259,17 +233,9 @@ def _split(url: str) -> SplitResult | None:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return None
-    is_host = _is_ipv6(host) if "[" in parts.netloc else re.fullmatch(_HOST, host)
+    is_host = "[" in parts.netloc or re.fullmatch(_HOST, host)
     is_whole = port != 0 and not parts.netloc.endswith(":")
     return parts if parts.scheme in {"http", "https"} and is_host and is_whole else None
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        IPv6Address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def is_loopback(host: str) -> bool:

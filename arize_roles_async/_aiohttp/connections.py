@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
@@ -154,7 +155,7 @@ class Attempt:
         self._opened = self._connections.opened
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
-        request.headers["Authorization"] = f"Bearer {self.call.keys[-1].reveal()}"
+        request.headers[hdrs.AUTHORIZATION] = f"Bearer {self.call.keys[-1].reveal()}"
         self.call.mark_sent(self._limit.limit_silence())
         return True
 
@@ -203,7 +204,7 @@ class Attempt:
         """Send the request once: a middleware, for a session that has its own connector."""
         if self._failure is not None:
             raise self._failure
-        own = request.headers.get("Authorization")
+        own = request.headers.get(hdrs.AUTHORIZATION)
         # A middleware that sends a request again has ours in it.
         if own is not None and own != f"Bearer {self.call.keys[-1].reveal()}":
             raise OwnAuthorizationError

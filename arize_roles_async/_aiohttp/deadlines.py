@@ -31,7 +31,7 @@ class Deadlines:
         self._loop = loop
         self._running: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._due = math.inf
+        self.due = math.inf
         self._ended: asyncio.Event | None = None
         """Set when a block has ended, while somebody waits for all of them."""
         self.closed = False
@@ -40,7 +40,7 @@ class Deadlines:
     def watch(self, deadline: "Deadline") -> None:
         """Watch a limit; again after its moment has changed."""
         self._running.add(deadline)
-        if deadline.moment < self._due:
+        if deadline.moment < self.due:
             self._wake_at(deadline.moment)
 
     def discard(self, deadline: "Deadline") -> None:
@@ -56,21 +56,25 @@ class Deadlines:
             seconds: The longest wait.
         """
         self._ended = self._ended or asyncio.Event()
-        running = asyncio.current_task()
+        own = len(self._running) - len(self._others())
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while any(each.task is not running for each in self._running):
+                while len(self._running) > own:
                     self._ended.clear()
                     await self._ended.wait()
 
     def close(self) -> None:
         """End every block, but for one that the running task is in, and cancel the timer."""
         self.closed = True
-        running = asyncio.current_task()
-        for deadline in [each for each in self._running if each.task is not running]:
+        for deadline in self._others():
             self.discard(deadline)
             deadline.expire()
         self._wake_at(self._earliest())
+
+    def _others(self) -> list["Deadline"]:
+        """Return the blocks that the running task is not in."""
+        running = asyncio.current_task()
+        return [each for each in self._running if each.task is not running]
 
     def _earliest(self) -> float:
         return min((each.moment for each in self._running), default=math.inf)
@@ -78,7 +82,7 @@ class Deadlines:
     def _wake_at(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._due = moment
+        self.due = moment
         self._timer = (
             None if moment == math.inf else self._loop.call_later(moment - self.now(), self._look)
         )
@@ -142,7 +146,8 @@ class Deadline(TimeLimit):
         now = self._deadlines.now()
         if (seconds := self._call.timeouts.read) is not None:
             self.moment = min(self._end, now + seconds)
-            self._deadlines.watch(self)
+            if self.moment < self._deadlines.due:
+                self._deadlines.watch(self)
         return now
 
     def reset(self) -> None:

@@ -236,7 +236,6 @@ class TestBaseUrl:
             "https://api.arize.com:0",
             "https://api.arize.com:65536",
             "https://[::1",
-            "https://[v1.x]",
             "https://a..example",
             "https://.localhost",
             "https://evil.com%20.localhost",
