@@ -4,7 +4,6 @@ Kept apart because cattrs takes long to import, and most callers never need it: 
 response of the usual shape without it. It imports no model: the class is an argument.
 """
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -14,7 +13,7 @@ import attrs
 import cattrs
 import msgspec
 from cattrs.errors import IterableValidationError, IterableValidationNote
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.gen import make_dict_structure_fn
 
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.permissions import AnyPermission, Permissions
@@ -88,26 +87,16 @@ def _is_annotated(kind: Any) -> bool:  # noqa: ANN401 - a type
 
 
 def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=True)
+    converter = cattrs.Converter(detailed_validation=True, omit_if_default=True)
     # cattrs itself would convert None to "None", and "false" to True.
     for exact in (str, bool):
         converter.register_structure_hook(exact, _structure_value)
     converter.register_structure_hook_func(_is_annotated, _structure_value)
-    converter.register_structure_hook_factory(
-        attrs.has, functools.partial(_model_factory, converter=converter)
-    )
-    converter.register_structure_hook_factory(
-        _is_tuple_of_models, functools.partial(_items_factory, converter=converter)
-    )
+    converter.register_structure_hook_factory(attrs.has, _model_factory)
+    converter.register_structure_hook_factory(_is_tuple_of_models, _items_factory)
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_unstructure_hook_func(
         lambda kind: bool(kind == Permissions | None), _unstructure_permissions
-    )
-    converter.register_unstructure_hook_factory(
-        attrs.has,
-        functools.partial(
-            make_dict_unstructure_fn, converter=converter, _cattrs_omit_if_default=True
-        ),
     )
     return converter
 
