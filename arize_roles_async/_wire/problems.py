@@ -109,9 +109,9 @@ def _target(response: Response) -> str:
         parts = urlsplit(location)
         netloc = parts.netloc.rpartition("@")[2]
     except ValueError:
-        return "nowhere that is a URL"
+        return "an invalid URL"
     target = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
-    return one_line(target, MAX_QUOTED) or "nowhere"
+    return one_line(target, MAX_QUOTED) or "an unknown address"
 
 
 def parse_problem(response: Response) -> "ProblemDetails | None":

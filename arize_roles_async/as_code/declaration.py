@@ -111,7 +111,7 @@ class Declaration:
                 if len(violations) < _MAX_SUGGESTIONS:
                     message = permissions_rule(named) or ""
                 else:
-                    message = f"{len(named)} not known, such as {quote(named[0])}"
+                    message = f"holds {len(named)} unknown ones, such as {quote(named[0])}"
                 message += " (new_permissions names those that are newer than this library)"
                 violations.append(Violation(f"roles.{quote(role.name)}.permissions", message))
         return violations

@@ -90,7 +90,7 @@ class TestReading:
         assert sum("did you mean" in message for message in found) == 20
         assert found[0].count("did you mean") == 5
         assert "; and 4 more" in found[0]
-        assert found[29].startswith('9 not known, such as "NO_29_0"')
+        assert found[29].startswith('holds 9 unknown ones, such as "NO_29_0"')
 
     def test_load(self, tmp_path: Path) -> None:
         """A file is UTF-8, with or without a mark, whatever its line ends."""

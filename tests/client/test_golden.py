@@ -585,7 +585,7 @@ class TestAnswers:
             roles,
             _,
         ):
-            with pytest.raises(StatusError, match="a redirect to nowhere that is a URL"):
+            with pytest.raises(StatusError, match="a redirect to an invalid URL"):
                 await roles.get(role_id=ROLE_ID)
 
     @pytest.mark.parametrize(

@@ -162,8 +162,8 @@ def test_content_type() -> None:
     [
         (300, "https://user:pass@host:1/a?b#c", ", a redirect to https://host:1/a, which"),
         (399, "/a;b", ", a redirect to /a;b, which this client does not follow"),
-        (302, "", ", a redirect to nowhere, which this client does not follow"),
-        (302, "http://[", ", a redirect to nowhere that is a URL, which this client does not"),
+        (302, "", ", a redirect to an unknown address, which this client does not follow"),
+        (302, "http://[", ", a redirect to an invalid URL, which this client does not"),
         (302, "/" + "l" * 499, ", a redirect to /" + "l" * 499 + ", which"),
         (400, "/a", ", but without a body (a proxy or gateway?)"),
     ],
