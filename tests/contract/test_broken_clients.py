@@ -34,11 +34,6 @@ from tests.support import sizes
 END: Final = PaginationMetadata(has_more=False)
 
 
-class TestWrappingClient(AccountSuite):
-    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-        return WrappingClient(FakeRolesClient(self.account, api_key=api_key))
-
-
 class TestOtherWords(AccountSuite):
     """A client may say everything in words of its own."""
 

@@ -79,7 +79,8 @@ def run(pytester: pytest.Pytester) -> Run:
         pytester.makepyfile(
             SUITE.format(client=client, root=str(Path(__file__).parents[2])) + source
         )
-        return pytester.runpytest_inprocess(*arguments)
+        # It takes long to import in a process of xdist's.
+        return pytester.runpytest_inprocess("-p", "no:schemathesis", *arguments)
 
     return run_suite
 
@@ -215,7 +216,7 @@ class TestNotAsked:
 
     def test_named_under_xdist(self, run: Run) -> None:
         """The report of a run in other processes names them too."""
-        result = run("", "-n", "1", "-p", "no:schemathesis", "-k", "rate_limited")
+        result = run("", "-n", "1", "-k", "rate_limited")
         result.stdout.fnmatch_lines("TestClient does not offer rate_limited: test_rate_limited")
 
     def test_block_around_client(self) -> None:

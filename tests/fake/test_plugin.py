@@ -26,7 +26,7 @@ def run(pytester: pytest.Pytester) -> Run:
         pytester.makepyprojecttoml(
             f"""
             [tool.pytest.ini_options]
-            addopts = ["--strict-markers", "--strict-config", "-p", "no:cacheprovider"]
+            addopts = "--strict-markers --strict-config -pno:cacheprovider -pno:schemathesis"
             filterwarnings = ["error", "{ALPHA}"]
             asyncio_mode = "{mode}"
             asyncio_default_fixture_loop_scope = "function"

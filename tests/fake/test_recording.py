@@ -30,6 +30,7 @@ from arize_roles_fake._recording.record import (
 from arize_roles_fake._recording.script import SCRIPT, Step
 from arize_roles_fake._service.service import Key, Service
 from arize_roles_fake._service.wire import problem_response
+from tests.support.sizes import sized
 
 TITLE_400 = "Invalid request parameters"
 ODD_ID = "<A.id, not base64 with a colon inside>"
@@ -336,7 +337,8 @@ def harmful(account: FakeAccount) -> list[LoggedCall]:
     ]
 
 
-@pytest.mark.parametrize("name", Assumptions.choices())
+# `test_assumptions_named` asks for all of them together.
+@pytest.mark.parametrize("name", sized([*Assumptions.choices()][::3], [*Assumptions.choices()]))
 def test_assumption_named(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
