@@ -187,4 +187,4 @@ class TestStress:
                 return True
             return False
 
-        assert any(fails(seed) for seed in range(20))
+        assert any(fails(seed) for seed in range(200))
