@@ -1,6 +1,5 @@
 """Responses as roles and pages, or as the error that names the field."""
 
-import contextlib
 import functools
 import threading
 from typing import Final, TypeVar
@@ -61,8 +60,10 @@ def _decode(
     # Counting takes half as long as decoding. A page of today's longest roles is below this bound,
     # and a body below it holds too few values to matter.
     if len(response.body) <= _MAX_UNCOUNTED or not has_too_many_values(response.body):
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        try:
             return decoder.decode(response.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
     return _decode_slow(request, response, model)
 
 
