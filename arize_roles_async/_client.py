@@ -124,8 +124,8 @@ class BaseRolesClient(RolesClient):
             NotFoundError: There is no such role; for a name, with the closest names.
         """
         target, is_name = _parse_target(role_id, role)
-        call = self._begin("get")
-        with call.driver.time_limit(call):
+        call = self._begin("get", target if is_name else None)
+        with call.driver.transport.time_limit(call):
             return await (self._find(call, target) if is_name else self._get(call, target))
 
     @alpha
@@ -168,7 +168,7 @@ class BaseRolesClient(RolesClient):
             description=UNSET if description is None else description,
         )
         call = self._begin("create")
-        with call.driver.time_limit(call):
+        with call.driver.transport.time_limit(call):
             role = await call.driver.send(
                 call,
                 create_request(new),
@@ -232,8 +232,8 @@ class BaseRolesClient(RolesClient):
             description=description,
             permissions=UNSET if permissions is None else normalize_permissions(permissions),
         )
-        call = self._begin("update")
-        with call.driver.time_limit(call):
+        call = self._begin("update", target if is_name else None)
+        with call.driver.transport.time_limit(call):
             found_id = (await self._find(call, target)).id if is_name else target
             updated, request_id = await call.driver.send(
                 call,
@@ -246,7 +246,7 @@ class BaseRolesClient(RolesClient):
             call.driver.known(call).learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
                 renamed = _renamed(target, updated, request_id)
-                if call.unsettled:
+                if call.maybe_applied:
                     # An earlier attempt may have reached the role before it was renamed.
                     raise call.outcome_unknown(renamed) from renamed
                 raise renamed
@@ -271,8 +271,8 @@ class BaseRolesClient(RolesClient):
             OutcomeUnknownError: The role may have been deleted.
         """
         target, is_name = _parse_target(role_id, role)
-        call = self._begin("delete")
-        with call.driver.time_limit(call):
+        call = self._begin("delete", target if is_name else None)
+        with call.driver.transport.time_limit(call):
             found_id = (await self._find(call, target)).id if is_name else target
             await call.driver.send(
                 call,
@@ -301,7 +301,7 @@ class BaseRolesClient(RolesClient):
             timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
                 silence are then the defaults. `Timeouts` sets every limit.
             retry: How often a call is tried.
-            background: Whether its calls give way: each request is sent only when no other call
+            background: True if its calls give way: each request is sent only when no other call
                 of the client waits, so these calls may wait until their own time is up. An
                 implementation of your own that queues calls does the same; any other ignores it.
 
@@ -365,10 +365,10 @@ class BaseRolesClient(RolesClient):
     ) -> None:
         await self.aclose()
 
-    def _begin(self, operation: Operation) -> ClientCall:
+    def _begin(self, operation: Operation, name: str | None = None) -> ClientCall:
         """Begin a call, which keeps its driver from start to end."""
         return self._choose_driver().begin(
-            operation, self._timeouts, self._retry, background=self._background
+            operation, self._timeouts, self._retry, name=name, background=self._background
         )
 
     def _choose_driver(self) -> Driver:
@@ -377,7 +377,7 @@ class BaseRolesClient(RolesClient):
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         call = self._begin("list")
-        with call.driver.time_limit(call):
+        with call.driver.transport.time_limit(call):
             return await self._fetch(call, page)
 
     async def _fetch(self, call: ClientCall, page: ListRoles) -> ListRolesResponse:
@@ -399,13 +399,15 @@ class BaseRolesClient(RolesClient):
         return role
 
     async def _find(self, call: ClientCall, name: str) -> Role:
-        call.name = name
         lookup = await call.driver.lookup(call)
         limits = (call.timeouts, call.retry, self._background)
-        role = await lookup.find(name, call, self._fetch, self._get, limits=limits)
-        # Waiting on another call does not update this call's clock.
-        call.seen = call.driver.transport.now()
-        return role
+        return await lookup.find(
+            name,
+            call,
+            functools.partial(self._fetch, call),
+            functools.partial(self._get, call),
+            limits=limits,
+        )
 
     # These read the account again to find out whether a change was made.
     # `failure` is the error of the last attempt.

@@ -198,7 +198,7 @@ class RolesClient(Protocol):
             timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
                 silence are then the defaults. `Timeouts` sets every limit.
             retry: How often a call is tried.
-            background: Whether its calls give way: each request is sent only when no other call
+            background: True if its calls give way: each request is sent only when no other call
                 of the client waits, so these calls may wait until their own time is up. An
                 implementation of your own that queues calls does the same; any other ignores it.
 

@@ -1,14 +1,14 @@
-"""What the attempts of one call have shown: a state machine without I/O.
+"""The attempts of one call and their outcomes: a state machine without I/O.
 
-A driver sends, sleeps and logs. It tells the machine about each attempt and its outcome, and the
-machine says what comes next: the result, another attempt after a wait, a check of the account for
-the change, or the error that the call ends in. What an answer tells of the attempts before it is in
-this file; which failures are tried again, and after how long, `RetryPolicy` says.
+A driver sends, sleeps and logs. It passes each attempt and its outcome to the machine, which
+returns what comes next: the result, another attempt after a wait, a check of the account for the
+change, or the error that ends the call. The verdicts of answers on earlier attempts are in this
+file; `RetryPolicy` has the failures that are tried again, and the waits.
 
-The words: an attempt *leaves a change open* if the service may have made the change without an
-answer that says so. A call is *unsettled* from its first such attempt on. A 503 in the service's
-own words leaves nothing open, and a call that ends in it says that nothing happened. Services have
-been wrong about that, so a refusal after a 503 is read as after an attempt that left a change open.
+A change *may have been applied* if an attempt ended without an answer that says so, but the service
+may have made the change. A 503 in the service's own words is not such an end: a call that ends in
+it says that nothing happened. Services have been wrong about that, so a refusal after a 503 is read
+as after an attempt that may have been applied.
 """
 
 import math
@@ -48,26 +48,26 @@ Change = Literal["create", "update", "delete"]
 Operation = Literal[Read, Change]
 
 
-class _Tells(Enum):
-    """What a refusal tells about the attempts before it that left the change open."""
+class _Verdict(Enum):
+    """The implication of a refusal for earlier attempts that may have been applied."""
 
     MADE = auto()
     NOT_MADE = auto()
-    LOOK = auto()
-    """It does not tell; the account shows whether the change was made."""
+    CHECK = auto()
+    """Nothing, but the account shows whether the change was made."""
     UNKNOWN = auto()
-    """It does not tell, and neither does the account."""
+    """Nothing, and the account does not show it either."""
 
 
-# Refusals in the service's own words. Any other refusal, and any in other words, tells nothing.
-REFUSALS: Final[dict[Operation, dict[int, _Tells]]] = {
+# Refusals in the service's own words. Any other refusal, and any in other words, implies nothing.
+REFUSALS: Final[dict[Operation, dict[int, _Verdict]]] = {
     # The name may be taken, or the plan full, by the role that an earlier attempt made.
-    "create": {403: _Tells.LOOK, 409: _Tells.LOOK},
+    "create": {403: _Verdict.CHECK, 409: _Verdict.CHECK},
     # The role may have been deleted after an earlier attempt changed it. The name may be taken
     # because an earlier attempt gave it to this role.
-    "update": {404: _Tells.UNKNOWN, 409: _Tells.LOOK},
+    "update": {404: _Verdict.UNKNOWN, 409: _Verdict.CHECK},
     # A role that cannot be deleted, such as one that users hold, is there.
-    "delete": {404: _Tells.MADE, 409: _Tells.NOT_MADE},
+    "delete": {404: _Verdict.MADE, 409: _Verdict.NOT_MADE},
 }
 # The statuses that the reference documents for a change that was made, and 200 for a create.
 MADE: Final[dict[Operation, set[int]]] = {"create": {200, 201}, "update": {200}, "delete": {204}}
@@ -84,23 +84,24 @@ _REFUSED_TOO_LONG: Final = 300.0
 """Seconds without a grant after which a 429 counts as a failed attempt."""
 
 
-class Retry(msgspec.Struct, frozen=True):
-    """The request is to be sent again after `delay` seconds."""
+class NextStep(msgspec.Struct, frozen=True):
+    """The next step of the driver after an attempt that failed."""
+
+    failure: RolesError
+
+
+class Retry(NextStep, frozen=True):
+    """Send the request again after `delay` seconds."""
 
     delay: float
-    failure: RolesError
 
 
-class AskKey(msgspec.Struct, frozen=True):
-    """The service refused the key; if there is another one, the request is to be sent with that."""
-
-    failure: StatusError
+class AskKey(NextStep, frozen=True):
+    """Send the request with another key, if there is one: the service refused this one."""
 
 
-class Verify(msgspec.Struct, frozen=True):
+class Verify(NextStep, frozen=True):
     """Read the account again to find out whether the change was made."""
-
-    failure: RolesError
 
 
 class TimeLimit(ABC):
@@ -127,163 +128,144 @@ class Call:
     """One call of a client's method.
 
     Args:
-        operation: Which method.
+        operation: The method.
         timeouts: Its limits.
         retry: How often a request is tried.
         now: Seconds on the driver's clock, as everywhere here.
+        name: The name by which it looks for a role.
+        place: Its place in the queue, by when it began and whether it goes after all others.
+        keys: The API key that it sends; empty if the driver asks for one later.
     """
 
     __slots__ = (
-        "_attempt",
         "_created_since",
         "_first_sent",
         "_forgiven",
-        "_in_flight",
+        "_held_for",
         "_is_change",
         "_was_unavailable",
+        "attempt",
         "attempts",
         "deadline",
-        "held_back",
+        "in_flight",
         "is_late",
         "keys",
+        "maybe_applied",
         "name",
         "operation",
         "place",
+        "request",
         "retry",
-        "seen",
+        "sent_at",
         "time_limit",
         "timeouts",
-        "unsettled",
     )
 
     def __init__(
-        self, operation: Operation, timeouts: Timeouts, retry: RetryPolicy, now: float
+        self,
+        operation: Operation,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        now: float,
+        *,
+        name: str | None = None,
+        place: int = 0,
+        keys: "tuple[Secret[str], ...]" = (),
     ) -> None:
         self.operation: Operation = operation
         self.timeouts: Timeouts = timeouts
         self.retry: RetryPolicy = retry
+        self.name: str | None = name
+        self.place: int = place
+        self.keys: tuple[Secret[str], ...] = keys
+        """The API keys that it has sent, the one in use last."""
         self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
         self.time_limit: TimeLimit
         """The block that the call runs in, for a transport whose blocks set it as they begin."""
+        self.request: Request
+        """The request under way."""
         self.attempts: int = 0
         """Attempts that were started, over every request of the call."""
-        self.unsettled: bool = False
-        """Whether the service may have made the change without an answer that says so."""
-        self.seen: float = now
-        """The latest time that the machine was told."""
-        self.keys: tuple[Secret[str], ...] = ()
-        """The API keys that it has sent, the one in use last; set by the driver."""
-        self.place: int = 0
-        """Its place in the queue, by when it began and whether it goes after all others; set by the
-        driver."""
-        self.name: str | None = None
-        """The name by which it looks for a role; set by the client."""
-        self.held_back: tuple[Request, float] | None = None
-        """The request that a rate limit holds back, and for how many seconds; set by the driver."""
+        self.attempt: int = 0
+        """Attempts of the request under way that were started."""
+        self.in_flight: bool = False
+        """The request under way may have reached the service."""
+        self.sent_at: float = now
+        """Clock reading as the last attempt was sent."""
+        self.maybe_applied: bool = False
+        """The service may have made the change without an answer that says so."""
         self.is_late: bool = False
-        """Whether it failed because it would end too late; another call might have gone on."""
-        self._attempt: int
-        self._forgiven: int
+        """It failed because it would end too late; another call might have gone on."""
+        self._forgiven = 0
+        self._held_for: float | None = None
         self._is_change = False
-        self._in_flight = False
         self._was_unavailable = False
         self._first_sent: float | None = None
         self._created_since: float | None = None
 
     def begin(self, request: Request) -> None:
         """Begin the attempts of a request."""
-        self._attempt = self._forgiven = 0
-        self._in_flight = False
+        self.request = request
         self._is_change = request.method != "GET"
+        self.attempt = self._forgiven = 0
+        self.in_flight = False
+
+    def use_key(self, key: "Secret[str]") -> bool:
+        """Send a key from now on, and return whether it is another one than before."""
+        if self.keys and self.keys[-1].reveal() == key.reveal():
+            return False
+        self.keys += (key,)
+        return True
 
     def start_attempt(self) -> None:
         """Count an attempt; nothing of it was sent yet."""
         self.attempts += 1
-        self._attempt += 1
+        self.attempt += 1
+
+    def mark_sent(self, now: float) -> None:
+        """Note that from here on the request under way may reach the service."""
+        self.in_flight = True
+        self.sent_at = now
+        if self._is_change and self._first_sent is None:
+            self._first_sent = now
 
     def note_refusal(self, refused_for: float) -> None:
         """Note that the attempt under way was answered with 429.
 
         Args:
-            refused_for: For how many seconds the service has granted the client nothing. Until
-                they are many, the 429 only decided whose turn it was, and does not count as an
+            refused_for: Seconds in which the service has granted the client nothing. Until they are
+                many, the 429 only decided which request goes first, and does not count as an
                 attempt of the retry policy.
         """
         self._forgiven += refused_for < _REFUSED_TOO_LONG
 
-    def mark_sent(self, now: float) -> None:
-        """Note that from here on the request under way may reach the service."""
-        self._in_flight = True
-        self.seen = now
-        if self._is_change and self._first_sent is None:
-            self._first_sent = now
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt of its request is under way, from 1."""
-        return self._attempt
-
-    @property
-    def in_flight(self) -> bool:
-        """Whether the request under way may have reached the service."""
-        return self._in_flight
-
-    def is_read_result(self, response: Response) -> bool:
-        """Tell whether an answer is just the result of a read, which is the usual path."""
-        return response.status in _SUCCESS and not self._is_change and not self.unsettled
+    def hold_back(self, seconds: float) -> None:
+        """Note that the rate limit holds the request back for these seconds."""
+        self._held_for = seconds
 
     def receive(
-        self,
-        request: Request,
-        response: Response,
-        decode: Callable[[Request, Response], _T],
-        now: float,
-    ) -> _T | Retry | Verify | AskKey:
+        self, response: Response, decode: Callable[[Request, Response], _T], now: float
+    ) -> _T | NextStep:
         """Take the answer to an attempt.
 
         Args:
-            request: What was sent.
             response: The answer.
             decode: Makes the result of a documented answer, or raises `InvalidResponseError`.
             now: When the answer was there.
 
         Returns:
-            The result, or what to do next.
+            The result, or the next step.
 
         Raises:
             RolesError: The error that ends the call.
         """
-        self.seen = now
-        if response.status in _SUCCESS and not self._is_change:
-            self._note_date(response, now)
-            return decode(request, response)
-        return self._receive_change(request, response, decode, now)
-
-    def _receive_change(
-        self,
-        request: Request,
-        response: Response,
-        decode: Callable[[Request, Response], _T],
-        now: float,
-    ) -> _T | Retry | Verify | AskKey:
-        if self._is_change:
-            self._note_date(response, now)
+        request = self.request
+        if self._first_sent is not None:
+            self._note_date(response, now - self._first_sent)
         if response.status not in _SUCCESS:
-            failure = status_error(request, response)
-            is_refused = failure.status == _UNAUTHORIZED and failure.from_service
-            if is_refused and len(self.keys) == 1:
-                self._in_flight = False
-                # It was the key's failure, and not the request's.
-                self._forgiven += 1
-                return AskKey(failure)
-            tells = self._tells(failure)
-            if tells is _Tells.MADE:
-                return cast("_T", None)  # what a deletion results in
-            if tells is _Tells.NOT_MADE:
-                raise failure
-            if tells is _Tells.UNKNOWN:
-                raise self.outcome_unknown(failure) from failure
-            return Verify(failure) if tells is _Tells.LOOK else self.fail(failure, now)
+            return cast("_T", self._receive_refusal(status_error(request, response), now))
+        if not self._is_change:
+            return decode(request, response)
         try:
             if response.status in MADE[self.operation]:
                 return decode(request, response)
@@ -292,61 +274,81 @@ class Call:
             odd = error
         return self.fail(odd, now)
 
-    def fail(self, failure: RolesError, now: float) -> Retry | Verify:
+    def _receive_refusal(self, failure: StatusError, now: float) -> NextStep | None:
+        """Take a refusal; None is the result of a deletion that an earlier attempt made."""
+        is_unauthorized = failure.status == _UNAUTHORIZED and failure.from_service
+        if is_unauthorized and len(self.keys) == 1:
+            self.in_flight = False
+            # It was the key's failure, and not the request's.
+            self._forgiven += 1
+            return AskKey(failure)
+        match self._verdict(failure):
+            case None:
+                return self.fail(failure, now)
+            case _Verdict.CHECK:
+                return Verify(failure)
+            case _Verdict.MADE:
+                return None
+            case _Verdict.NOT_MADE:
+                raise failure
+            case _Verdict.UNKNOWN:
+                raise self.outcome_unknown(failure) from failure
+
+    def fail(self, failure: RolesError, now: float) -> NextStep:
         """Take the error that an attempt ended in.
 
         Returns:
-            What to do next.
+            The next step.
 
         Raises:
             RolesError: The error that ends the call.
         """
-        self._in_flight = False
+        self.in_flight = False
         if self._is_change:
-            self.unsettled |= _leaves_open(failure)
+            self.maybe_applied |= _may_have_been_applied(failure)
             self._was_unavailable |= _is_unavailable(failure)
         if isinstance(failure, RolesTimeoutError):
             failure.attempts = self.attempts
         if self._is_change and isinstance(failure, InvalidResponseError):
             return Verify(failure)
-        counted = max(1, self._attempt - self._forgiven)
+        counted = max(1, self.attempt - self._forgiven)
         delay = self.retry.delay(failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
-            return Retry(delay, failure)
+            return Retry(failure, delay)
         self.is_late = delay is not None
         if self.is_late and isinstance(failure, RateLimitError):
-            failure.args = (extended(str(failure), f" (times sent: {self._attempt})"),)
-        if self._is_change and self.unsettled:
+            failure.args = (extended(str(failure), f" (times sent: {self.attempt})"),)
+        if self._is_change and self.maybe_applied:
             raise self.outcome_unknown(failure) from failure
         raise failure
 
-    def _tells(self, failure: StatusError) -> _Tells | None:
-        may_be_made = self.unsettled or self._was_unavailable
+    def _verdict(self, failure: StatusError) -> _Verdict | None:
+        may_be_made = self.maybe_applied or self._was_unavailable
         if not (self._is_change and may_be_made and failure.from_service):
             return None
-        tells = REFUSALS[self.operation].get(failure.status)
-        if tells is _Tells.MADE and not (self.unsettled or self.name is not None):
+        verdict = REFUSALS[self.operation].get(failure.status)
+        if verdict is _Verdict.MADE and not (self.maybe_applied or self.name is not None):
             # After a 503 alone, there may never have been a role with this ID. By a name, the call
             # has found it.
-            return _Tells.UNKNOWN
-        return tells
+            return _Verdict.UNKNOWN
+        return verdict
 
     def outcome_unknown(
-        self, failure: RolesError, look_failure: RolesError | None = None
+        self, failure: RolesError, check_failure: RolesError | None = None
     ) -> OutcomeUnknownError:
-        """Return the error of a call that stays unsettled.
+        """Return the error of a change that may have been made.
 
         Args:
-            failure: What the last attempt ended in.
-            look_failure: What a look at the account ended in, if that failed.
+            failure: The error of the last attempt.
+            check_failure: The error of the check of the account, if that failed.
         """
         message = (
             f"the outcome of {self.operation} is not known; the change may have been made: "
             f"{failure}"
         )
-        if look_failure is not None:
-            message += f"; then looking for it failed: {look_failure}"
+        if check_failure is not None:
+            message += f"; then looking for it failed: {check_failure}"
         return OutcomeUnknownError(
             message,
             operation=self.operation,
@@ -363,32 +365,32 @@ class Call:
         return self._interrupted(ClientStateError("the client is closed"))
 
     def _interrupted(self, failure: RolesError) -> RolesError:
-        if self.unsettled or (self._is_change and self._in_flight):
+        if self.maybe_applied or (self._is_change and self.in_flight):
             return self._unknown_after(failure)
         return failure
 
-    def miss_turn(self) -> RolesError:
+    def not_sent_in_time(self) -> RolesError:
         """Return the error of a call whose time would be up before its request may be sent."""
         self.is_late = True
         failure = self._lateness()
-        return self._unknown_after(failure) if self._is_change and self.unsettled else failure
+        return self._unknown_after(failure) if self._is_change and self.maybe_applied else failure
 
     def _lateness(self) -> RolesError:
-        if self.held_back is None:
+        if self._held_for is None:
             return RolesTimeoutError(
                 f"{self.operation} took too long",
                 seconds=self.timeouts.total or 0.0,
                 attempts=self.attempts,
-                sent=self._in_flight,
+                sent=self.in_flight,
             )
-        request, seconds = self.held_back
+        request = self.request
         return RateLimitError(
-            f"{request} cannot be sent in time, as the service limits the rate "
-            f"(retry after {seconds:.3g} s) (times sent: {self._attempt})",
+            f"{request} cannot be sent in time: the rate limit allows no request for another "
+            f"{self._held_for:.3g} s (times sent: {self.attempt})",
             status=429,
             method=request.method,
             path=request.path,
-            retry_after=seconds,
+            retry_after=self._held_for,
         )
 
     def _unknown_after(self, failure: RolesError) -> RolesError:
@@ -396,25 +398,20 @@ class Call:
         error.__cause__ = failure
         return error
 
-    # When the service can have made a role for this call.
-
-    def _note_date(self, response: Response, now: float) -> None:
-        """Take from an answer what the service's clock showed at the first attempt."""
-        if self._first_sent is None:
-            return
+    def _note_date(self, response: Response, seconds: float) -> None:
+        """Take the service's clock at the first attempt from an answer some seconds later."""
         date = response.headers.get("Date")
         moment = None if date is None else http_date(date)
-        if moment is None:
-            return
-        since = moment - (now - self._first_sent) - _DATE_ERROR
-        # A reading may be too early and is never too late, so the latest is the most exact.
-        self._created_since = max(since, self._created_since or since)
+        if moment is not None:
+            since = moment - seconds - _DATE_ERROR
+            # A reading may be too early and is never too late, so the latest is the most exact.
+            self._created_since = max(since, self._created_since or since)
 
     def created_since(self, now: float, wall_clock: float) -> float:
         """Return the earliest `created_at` of a role that this call can have made.
 
-        By the service's own clock, if an answer had a `Date`; else by this machine's, which is
-        taken to be less than five minutes off.
+        It is by the service's own clock, if an answer had a `Date`; else by this machine's, which
+        is taken to be less than five minutes off.
 
         Args:
             now: Seconds on the driver's clock.
@@ -429,8 +426,8 @@ class Call:
         return wall_clock - (now - first_sent) - _CLOCK_ERROR
 
 
-def _leaves_open(failure: RolesError) -> bool:
-    """Tell whether an attempt that ended in this failure may have made a change.
+def _may_have_been_applied(failure: RolesError) -> bool:
+    """Return whether an attempt that ended in this failure may have made a change.
 
     A gateway's 5xx may be about a connection that broke after the service had the request.
     """
@@ -446,7 +443,7 @@ def _leaves_open(failure: RolesError) -> bool:
 
 
 def _is_unavailable(failure: RolesError) -> bool:
-    """Tell whether a failure is a 503 in the service's own words."""
+    """Return whether a failure is a 503 in the service's own words."""
     return (
         isinstance(failure, ServerError) and failure.from_service and failure.status == _UNAVAILABLE
     )

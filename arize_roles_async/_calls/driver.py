@@ -1,4 +1,4 @@
-"""Runs the calls of a client: waits, sends, asks the call machine what comes next, and logs."""
+"""Runs the calls of a client: waits, sends, lets the call machine decide what is next, and logs."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -8,12 +8,12 @@ from weakref import WeakSet
 import msgspec
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.call import AskKey, Call, Operation, Retry, TimeLimit, Verify
+from arize_roles_async._calls.call import AskKey, Call, NextStep, Operation, Retry
 from arize_roles_async._calls.lookup import KnownRoles, NameLookup
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
-from arize_roles_async._values.errors import ClientStateError, RolesError
+from arize_roles_async._values.errors import ClientStateError, RateLimitError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -39,22 +39,21 @@ class ClientCall(Call):
 
 
 class Destination:
-    """Where the calls of a client and of its copies go: a transport, and its slots.
+    """The transport of a client and of its copies, and its slots.
 
     It keeps a driver for each of the hundred API keys that were used last.
 
     Args:
         transport: Sends the requests.
-        slots: How many requests may be under way.
+        slots: Requests that may be under way at once.
     """
 
     def __init__(self, transport: Transport, slots: int) -> None:
         self.transport: Transport = transport
         self.slots: int = slots
-        """How many requests may be under way."""
         self.is_closed: bool = False
         self.stand_ins: WeakSet[Transport] = WeakSet()
-        """What a test led calls to in place of the transport, and closes with it."""
+        """Transports that a test put in place of this one, which are closed with it."""
         self._slots = Slots(slots)
         self._drivers: dict[KeySource, Driver] = {}
 
@@ -87,8 +86,8 @@ class Driver:
 
     Args:
         transport: Sends the requests, and is their clock.
-        keys: Where the key of each call comes from.
-        slots: How many requests may be under way, whatever their keys.
+        keys: The source of each call's key.
+        slots: Requests that may be under way at once, whatever their keys.
     """
 
     def __init__(self, transport: Transport, keys: KeySource, slots: Slots) -> None:
@@ -106,7 +105,7 @@ class Driver:
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
             self._slots.restart()
-        if not self._queue.is_current:
+        if self._queue.is_of_closed_loop:
             self._queue = Queue(self._slots, self.pace)
             self._lookup = NameLookup(self._known, self.transport)
 
@@ -116,32 +115,36 @@ class Driver:
         timeouts: Timeouts,
         retry: RetryPolicy,
         *,
-        background: bool = False,
+        name: str | None,
+        background: bool,
     ) -> ClientCall:
         """Return a new call.
 
         Args:
-            operation: Which method.
+            operation: The method.
             timeouts: Its limits.
             retry: How often a request is tried.
-            background: Whether it goes after all others.
+            name: The name by which it looks for a role.
+            background: It goes after all others.
 
         Raises:
             ClientStateError: No call can be made.
         """
         self.check_open()
-        call = ClientCall(operation, timeouts, retry, self.transport.now())
+        call = ClientCall(
+            operation,
+            timeouts,
+            retry,
+            self.transport.now(),
+            name=name,
+            place=self._slots.next_place(background=background),
+            keys=self._fixed,
+        )
         call.driver = self
-        call.keys = self._fixed
-        call.place = self._slots.next_place(background=background)
         return call
 
-    def time_limit(self, call: ClientCall) -> TimeLimit:
-        """Return the block that a call runs in, which ends when its time is up."""
-        return self.transport.time_limit(call)
-
     async def lookup(self, call: Call) -> NameLookup:
-        """Return what finds the names that the key of a call sees; the call asks for its key now.
+        """Return the lookup of the names that the key of a call sees; the call asks for its key.
 
         Another key may be of another account, so it shares no walk and knows no name.
 
@@ -165,11 +168,7 @@ class Driver:
 
     async def _ask_key(self, call: Call) -> bool:
         """Have a call send the key that there is now; return whether it is another one."""
-        key = await self.transport.ask_key(self._keys, call)
-        if call.keys and call.keys[-1].reveal() == key.reveal():
-            return False
-        call.keys += (key,)
-        return True
+        return call.use_key(await self.transport.ask_key(self._keys, call))
 
     async def send(
         self,
@@ -182,19 +181,22 @@ class Driver:
 
         Args:
             call: The call that the request is part of.
-            request: What to send.
+            request: The request.
             decode: Makes the result of a documented answer.
             verify: For a change: finds out in the account whether it was made.
         """
         transport, queue = self.transport, self._queue
         call.begin(request)
-        started = call.seen
+        queued_at = transport.now()
         while True:
+            started = queued_at
             if not queue.enter():
-                started = await self._wait_in_queue(call, request, queue, started)
+                started = await self._wait_in_queue(call, queue, queued_at)
             call.start_attempt()
             outcome: Response | RolesError
             try:
+                if started > queued_at and logger.isEnabledFor(logging.DEBUG):
+                    _log_wait(call, started - queued_at)
                 if not call.keys:
                     await self._ask_key(call)
                 outcome = await transport.send(request, call)
@@ -202,64 +204,45 @@ class Driver:
                 outcome = error
             finally:
                 queue.exit()
-            if isinstance(outcome, Response) and call.is_read_result(outcome) and self._is_quiet():
-                return decode(request, outcome)
             now = transport.now()
-            _update_pace(queue, call, request, outcome, now)
             if logger.isEnabledFor(logging.DEBUG):
-                _log(call, request, outcome, now - started)
-            step = await self._next_step(call, request, outcome, decode, now)
+                _log(call, outcome, now - started)
+            step = _next_step(queue, call, outcome, decode, now)
+            if not isinstance(step, NextStep):
+                return step
+            if isinstance(step, AskKey):
+                step = await self._ask_other_key(call, step.failure)
             if isinstance(step, Retry):
-                logger.info(
-                    "%s: attempt %d failed, the next in %.2f s: %s",
-                    *(request, call.attempt, step.delay, step.failure),
-                    extra=_attempt_fields(call, request, outcome, now - started),
-                )
-                started = now
-                # After a 429, the request waits for the hold in the queue, as all do.
-                if not _is_refusal(outcome):
-                    await transport.event(call).wait(step.delay)
-                    started = transport.now()
+                _log_retry(call, step, outcome, now - started)
+                queued_at = await self._wait_to_retry(call, step, now)
                 retries = {"sdk-retry-count": str(call.attempt)}
                 request = msgspec.structs.replace(request, headers=retries)
-            elif isinstance(step, Verify):
-                assert verify is not None  # noqa: S101 - only changes are verified
-                call.seen = now
-                return await verify(step.failure)
             else:
-                return step
+                assert verify is not None  # noqa: S101 - only changes are verified
+                return await verify(step.failure)
 
-    async def _next_step(
-        self,
-        call: Call,
-        request: Request,
-        outcome: Response | RolesError,
-        decode: Callable[[Request, Response], _T],
-        now: float,
-    ) -> _T | Retry | Verify:
-        """Return the result of an attempt or what to do next; after a refused key, ask for one."""
-        if not isinstance(outcome, Response):
-            return call.fail(outcome, now)
-        step = call.receive(request, outcome, decode, now)
-        if not isinstance(step, AskKey):
-            return step
-        failure: RolesError = step.failure
+    async def _wait_to_retry(self, call: Call, step: Retry, now: float) -> float:
+        """Wait until the request may join the queue again, and return the time of that."""
+        if isinstance(step.failure, RateLimitError):
+            return now  # It waits for the hold in the queue, as all do.
+        await self.transport.event(call).wait(step.delay)
+        return self.transport.now()
+
+    async def _ask_other_key(self, call: Call, failure: RolesError) -> NextStep:
+        """Return the next step after the service refused the key: a retry with another one."""
         try:
             if await self._ask_key(call):
-                return Retry(0.0, failure)
+                return Retry(failure, 0.0)
         except RolesError as error:
             failure = error
         return call.fail(failure, self.transport.now())
 
-    async def _wait_in_queue(
-        self, call: Call, request: Request, queue: Queue, started: float
-    ) -> float:
-        """Wait until the request may go, and return when that is."""
+    async def _wait_in_queue(self, call: Call, queue: Queue, now: float) -> float:
+        """Wait until the request may go, and return the time of that."""
         transport, pace = self.transport, queue.pace
         waiter = Waiter(call.place, call.deadline, call.retry.max_retry_after)
         queue.join(waiter)
         event: Event | None = None
-        now = started
         try:
             while (seconds := queue.ask(waiter, now)) and not waiter.is_late:
                 event = transport.event(call)
@@ -270,77 +253,80 @@ class Driver:
                     # Clocks may tick late.
                     now = max(now + seconds, transport.now())
         except BaseException:
-            # What ends the wait may be the limit on the time of the call.
+            # The limit on the time of the call may have ended the wait.
             if queue.is_limited:
-                call.held_back = (request, pace.wait(transport.now()))
+                call.hold_back(pace.wait(transport.now()))
             queue.leave(waiter)
             raise
         if waiter.is_late:
             if pace.limited:
-                call.held_back = (request, pace.wait(now))
+                call.hold_back(pace.wait(now))
             queue.leave(waiter)
             if event is None:
                 # Whoever calls again and again must let others run.
                 await transport.event(call).wait(0.0)
-            raise call.miss_turn()
-        try:
-            logger.debug(
-                "%s waited %.3f s in the queue",
-                *(request, now - started),
-                extra=_fields(call, request, now - started),
-            )
-        except BaseException:
-            # A handler of the application's; the request does not go.
-            queue.exit()
-            raise
+            raise call.not_sent_in_time()
         return now
 
-    def _is_quiet(self) -> bool:
-        """Return whether neither the log nor the pace needs to hear of a success."""
-        return not (self.pace.limited or logger.isEnabledFor(logging.DEBUG))
 
-
-def _update_pace(
-    queue: Queue, call: Call, request: Request, outcome: Response | RolesError, now: float
-) -> None:
-    """Show the pace what an answer says of the limit."""
-    # When it was sent and not when it left the queue: it may have waited for a connection.
-    pace, sent = queue.pace, call.seen
+def _next_step(
+    queue: Queue,
+    call: Call,
+    outcome: Response | RolesError,
+    decode: Callable[[Request, Response], _T],
+    now: float,
+) -> _T | NextStep:
+    """Show an outcome to the pace and to the call, and return the result or what to do next."""
     if not isinstance(outcome, Response):
-        return
-    if not _is_refusal(outcome):
-        if pace.limited:
-            pace.grant(sent)
-        return
-    seconds = retry_after(outcome.headers) or 0.0
+        return call.fail(outcome, now)
+    # The pace counts from when a request was sent: it may have waited for a connection before.
+    if outcome.status == _TOO_MANY:
+        _note_refusal(queue, call, outcome, now)
+    elif queue.pace.limited:
+        queue.pace.grant(call.sent_at)
+    return call.receive(outcome, decode, now)
+
+
+def _note_refusal(queue: Queue, call: Call, response: Response, now: float) -> None:
+    pace = queue.pace
     is_new = not pace.limited
-    queue.refuse(sent, now, seconds)
+    queue.refuse(call.sent_at, now, retry_after(response.headers) or 0.0)
     call.note_refusal(now - pace.refused_since)
     if is_new:
         logger.debug(
             "the service limits the rate: requests wait %.3g s, then go at the rate that it grants",
             pace.wait(now),
-            extra=_fields(call, request, pace.wait(now)),
+            extra=_fields(call, pace.wait(now)),
         )
 
 
-def _is_refusal(outcome: Response | RolesError) -> bool:
-    return isinstance(outcome, Response) and outcome.status == _TOO_MANY
+def _log_wait(call: Call, seconds: float) -> None:
+    logger.debug(
+        "%s waited %.3f s in the queue", call.request, seconds, extra=_fields(call, seconds)
+    )
 
 
-def _log(call: Call, request: Request, outcome: Response | RolesError, seconds: float) -> None:
-    fields = _attempt_fields(call, request, outcome, seconds)
+def _log(call: Call, outcome: Response | RolesError, seconds: float) -> None:
+    fields = _attempt_fields(call, outcome, seconds)
     logger.debug(
         "%s: %s on attempt %d after %.1f ms (request id %s)",
-        request,
+        call.request,
         outcome.status if isinstance(outcome, Response) else outcome,
         *(call.attempt, seconds * 1000.0, fields["request_id"]),
         extra=fields,
     )
 
 
+def _log_retry(call: Call, step: Retry, outcome: Response | RolesError, seconds: float) -> None:
+    logger.info(
+        "%s: attempt %d failed, the next in %.2f s: %s",
+        *(call.request, call.attempt, step.delay, step.failure),
+        extra=_attempt_fields(call, outcome, seconds),
+    )
+
+
 def _attempt_fields(
-    call: Call, request: Request, outcome: Response | RolesError, seconds: float
+    call: Call, outcome: Response | RolesError, seconds: float
 ) -> dict[str, object]:
     """Return the fields of a log record about an attempt, which JSON loggers write."""
     status: int | None = None
@@ -348,18 +334,18 @@ def _attempt_fields(
     if isinstance(outcome, Response):
         status, request_id = outcome.status, outcome.header("X-Request-Id")
     return {
-        **_fields(call, request, seconds),
+        **_fields(call, seconds),
         "attempt": call.attempt,
         "status": status,
         "request_id": request_id,
     }
 
 
-def _fields(call: Call, request: Request, seconds: float) -> dict[str, object]:
+def _fields(call: Call, seconds: float) -> dict[str, object]:
     """Return the fields that every log record has."""
     return {
         "operation": call.operation,
-        "method": request.method,
-        "path": request.path,
+        "method": call.request.method,
+        "path": call.request.path,
         "seconds": seconds,
     }

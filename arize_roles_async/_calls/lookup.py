@@ -14,7 +14,7 @@ import math
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
 from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.transport import Call, Event, Transport
@@ -32,9 +32,8 @@ _MAX_COMPARED: Final = 10_000
 _SLICE_COST: Final = 200_000
 """Pairs of characters that are compared before other tasks run; about 20 ms."""
 
-_CallT = TypeVar("_CallT", bound=Call)
-_Fetch = Callable[[_CallT, ListRoles], Awaitable[ListRolesResponse]]
-_Get = Callable[[_CallT, str], Awaitable[Role]]
+_Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
+_Get = Callable[[str], Awaitable[Role]]
 
 
 class KnownRoles:
@@ -46,9 +45,9 @@ class KnownRoles:
     def __init__(self) -> None:
         # The name that was seen longest ago comes first.
         self._ids: dict[str, str] = {}
-        # How many roles the whole listing had when it was last seen.
+        # The number of roles in the whole listing when it was last seen.
         self._listed: float = math.inf
-        # How many roles the walk that began last has shown, and where it goes on.
+        # The number of roles that the walk that began last has shown, and its next cursor.
         self._walked = 0
         self._next_cursor: str | None = None
 
@@ -101,7 +100,7 @@ class _SharedWalk:
         self.calls = 0
         # The names that its calls look for, and the roles that were found.
         self.found: dict[str, Role | None] = {}
-        # What the calls that wait are woken with, and the names that they look for.
+        # The events that wake the calls that wait, and the names that these look for.
         self.waiting: dict[Event, str] = {}
         self.names: list[str] = []
         self.has_begun = False
@@ -112,11 +111,11 @@ class _SharedWalk:
     def is_over(self) -> bool:
         return self.walk.next is None or self.failure is not None
 
-    async def fetch_page(self, call: _CallT, fetch: _Fetch[_CallT]) -> None:
+    async def fetch_page(self, call: Call, fetch: _Fetch) -> None:
         assert self.walk.next is not None  # noqa: S101 - the walk is not over
         self.has_begun = self.is_fetching = True
         try:
-            page = await fetch(call, self.walk.next)
+            page = await fetch(self.walk.next)
             self.walk.advance(page)
         except RolesError as error:
             if call.is_late:
@@ -166,12 +165,12 @@ class NameLookup:
         self._walks: dict[object, list[_SharedWalk]] = {}
 
     async def find(
-        self, name: str, call: _CallT, fetch: _Fetch[_CallT], get: _Get[_CallT], *, limits: object
+        self, name: str, call: Call, fetch: _Fetch, get: _Get, *, limits: object
     ) -> Role:
         """Return the role with exactly this name.
 
         Args:
-            name: What to look for.
+            name: The name of the role.
             call: The call that looks.
             fetch: Gets a page within the call.
             get: Gets the role with an ID within the call.
@@ -193,9 +192,8 @@ class NameLookup:
                 if known_id is None or self._known.has_fewer_pages(looking):
                     await self._walk(name, call, fetch, shared, limits)
                     break
-            call.seen = self._transport.now()
             try:
-                role = await get(call, known_id)
+                role = await get(known_id)
             except StatusError as error:
                 if error.status not in _GONE:
                     raise
@@ -231,13 +229,12 @@ class NameLookup:
                 del self._walks[limits]
 
     async def _walk(
-        self, name: str, call: _CallT, fetch: _Fetch[_CallT], shared: _SharedWalk, limits: object
+        self, name: str, call: Call, fetch: _Fetch, shared: _SharedWalk, limits: object
     ) -> None:
         """Take part in a walk until the role with a name is found, or the walk is over."""
         walks = self._walks[limits]
         while shared.found[name] is None and not shared.is_over:
             if shared is walks[0] and not shared.is_fetching:
-                call.seen = self._transport.now()
                 await shared.fetch_page(call, fetch)
             else:
                 await shared.wait(name, self._transport.event(call))

@@ -19,9 +19,9 @@ _FALL: Final = 0.9
 """The part of any later refused rate that is kept. Under a limit that others share a refusal says
 little of one client's own rate; a client that fell further would stay behind the others."""
 _FALL_WEIGHT: Final = 2.0
-"""How many answers these parts weigh as much as, beside those that show the part granted."""
+"""The answers that these parts weigh as much as, beside those that show the part granted."""
 _DIP: Final = 0.15
-"""How far below its goal a rate begins, as a part of it."""
+"""The part of its goal by which a rate begins below it."""
 _PLATEAU: Final = 4.0
 """Seconds until the goal is reached, and about as many before the rate rises above it."""
 _SPREAD: Final = 0.5
@@ -38,7 +38,7 @@ _FORGOTTEN_AFTER: Final = 600.0
 
 
 class Pace:
-    """When the next request of a client may go.
+    """The rate of a client's requests, and the earliest moment for the next one.
 
     After a refusal (429) no request goes before the time that the service asked to wait: a hold.
     Then the rate doubles until it is refused. From then on it starts below the goal, reaches
@@ -79,18 +79,18 @@ class Pace:
     def _forget(self) -> None:
         """Go back to the beginning, where no limit is known."""
         self.limited: bool = False
-        """Whether a limit was met; until then any request may go."""
+        """A limit was met; until then any request may go."""
         self.rate: float = math.inf
         """Requests a second that may go at present; infinite without a limit."""
         self.held_until: float = -math.inf
         """The moment before which the service wants no request."""
         self.refused_since: float = math.inf
-        """When the first of the refusals came since the last grant; infinite if there is none."""
+        """Clock reading at the first refusal since the last grant; infinite if there is none."""
         # The rate around which to grow; None while it only doubles.
         self._goal: float | None = None
         self._slowest = 1.0
         self._next = -math.inf
-        # Whether no request went since the last refusal that counts.
+        # No request went since the last refusal that counts.
         self._holds = False
         # When that refused request was sent, or the first one after the hold.
         self._since = -math.inf
@@ -135,7 +135,7 @@ class Pace:
         Args:
             sent: When it was sent.
             now: When the answer came.
-            retry_after: How many seconds the service asks to wait.
+            retry_after: Seconds that the service asks to wait.
         """
         hold = min(max(retry_after, _SHORTEST_HOLD), _LONGEST_HOLD)
         self.limited = True

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _BY_PLACE: Final = attrgetter("place")
 _BACKGROUND: Final = 2**62
-"""What is added to the place of a background call, so that it goes after all others."""
+"""Added to the place of a background call, which then goes after all others."""
 _BEFORE_ALL: Final = 2**64
-"""What is taken from the place of a call that is too late, so that it leaves before the others."""
+"""Subtracted from the place of a call that is too late, which then leaves before the others."""
 
 
 def _do_nothing() -> None:
@@ -31,47 +31,45 @@ class Waiter:
 
     Args:
         place: Its place in the queue, of its own; the lowest goes first.
-        deadline: When the time of the call is up.
+        deadline: End of the call's time.
         max_hold: The longest `Retry-After` that it waits out, in seconds.
     """
 
-    __slots__ = ("asks_at", "deadline", "has_slot", "is_late", "max_hold", "place", "wake")
+    __slots__ = ("deadline", "has_slot", "is_late", "max_hold", "place", "retry_at", "wake")
 
     def __init__(self, place: int, deadline: float, max_hold: float) -> None:
         self.place: int = place
         self.deadline: float = deadline
         self.max_hold: float = max_hold
         self.is_late: bool = False
-        """Whether it is certain that the request cannot go in time."""
-        self.asks_at: float = math.inf
-        """When it asks again unless it is woken."""
+        """Its request certainly cannot go in time."""
+        self.retry_at: float = math.inf
+        """Clock reading at which it asks again by itself."""
         self.has_slot: bool = False
-        """Whether it has left the queue with a slot, and has yet to ask."""
+        """It has left the queue with a slot, and has yet to ask."""
         self.wake: Callable[[], object] = _do_nothing
-        """Has the call ask again; set as it begins to wait."""
+        """Makes the call ask again; set as it begins to wait."""
 
 
 class Slots:
-    """How many requests of a client may be under way at once, whatever their keys.
+    """The requests of a client that may be under way at once, whatever their keys.
 
     Args:
-        number: How many.
+        number: Their number.
     """
 
-    __slots__ = ("_number", "_places", "free", "queues", "restarts")
+    __slots__ = ("_number", "_places", "free", "queues")
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._places: Iterator[int] = count()
-        self.restarts: int = -1
         self.restart()
 
     def restart(self) -> None:
         """Forget the state of a closed event loop."""
         self.free: int = self._number
         self.queues: set[Queue] = set()
-        """The queues in which calls wait."""
-        self.restarts += 1
+        """The queues in which calls wait; another set after each restart."""
 
     def next_place(self, *, background: bool) -> int:
         """Return the place of a call that begins."""
@@ -80,9 +78,7 @@ class Slots:
     def call_next(self) -> None:
         """Hand free slots over to the first calls that may go, or have such a call ask."""
         while self.free and self.queues:
-            # Most clients have one key, and nothing to sort.
-            several = len(self.queues) > 1
-            for queue in sorted(self.queues, key=Queue.place) if several else self.queues:
+            for queue in sorted(self.queues, key=Queue.place):
                 if queue.call_first():
                     break
             else:
@@ -107,22 +103,22 @@ class Queue:
         pace: The pace of the calls.
     """
 
-    __slots__ = ("_restarts", "_slots", "_waiting", "pace")
+    __slots__ = ("_queues", "_slots", "_waiting", "pace")
 
     def __init__(self, slots: Slots, pace: Pace) -> None:
         self.pace: Pace = pace
         self._slots = slots
-        self._restarts = slots.restarts
+        self._queues = slots.queues
         self._waiting: list[Waiter] = []
 
     @property
-    def is_current(self) -> bool:
-        """Whether it is of the event loop that the slots are of."""
-        return self._restarts == self._slots.restarts
+    def is_of_closed_loop(self) -> bool:
+        """The slots were restarted since it was made."""
+        return self._queues is not self._slots.queues
 
     @property
     def is_limited(self) -> bool:
-        """Whether the queue is blocked by the rate limit and not by the number of slots."""
+        """The queue is blocked by the rate limit and not by the number of slots."""
         return self.pace.limited and self._slots.free > 0
 
     def place(self) -> int:
@@ -138,15 +134,16 @@ class Queue:
 
     def exit(self) -> None:
         """Note that a request has ended."""
-        # The slots of a closed event loop are counted anew.
-        if self.is_current:
+        # A restart has counted the slots anew.
+        if self._queues is self._slots.queues:
             self._slots.free += 1
-            self._slots.call_next()
+            if self._queues:
+                self._slots.call_next()
 
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
         insort(self._waiting, waiter, key=_BY_PLACE)
-        self._slots.queues.add(self)
+        self._queues.add(self)
 
     def ask(self, waiter: Waiter, now: float) -> float:
         """Return the seconds that a call has to wait, 0 if its request goes now.
@@ -154,7 +151,7 @@ class Queue:
         Returns:
             Infinity if the call is woken when it is to ask again, or is too late.
         """
-        waiter.asks_at = math.inf
+        waiter.retry_at = math.inf
         if waiter.has_slot:
             if now < waiter.deadline and not self.pace.limited:
                 return 0.0
@@ -162,8 +159,7 @@ class Queue:
             waiter.has_slot = False
             self.join(waiter)
             self.exit()
-        if self._late([waiter], now):
-            waiter.is_late = True
+        waiter.is_late = waiter.is_late or self._is_late(waiter, now)
         if waiter.is_late:
             return math.inf
         if not self.pace.limited:
@@ -173,7 +169,7 @@ class Queue:
             return math.inf
         ready = self.pace.ready_at()
         if ready > now:
-            waiter.asks_at = ready
+            waiter.retry_at = ready
             # Calls of other keys may go meanwhile.
             self._slots.call_next()
             return ready - now
@@ -195,7 +191,7 @@ class Queue:
     def refuse(self, sent: float, now: float, retry_after: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
         self.pace.refuse(sent, now, retry_after)
-        late = [waiter for waiter in self._late(self._waiting, now) if not waiter.is_late]
+        late = [each for each in self._waiting if not each.is_late and self._is_late(each, now)]
         if late:
             for waiter in late:
                 waiter.is_late = True
@@ -213,7 +209,7 @@ class Queue:
             self._take_out(0)
             self._slots.free -= 1
             first.has_slot = True
-        elif first.asks_at <= self.pace.ready_at():
+        elif first.retry_at <= self.pace.ready_at():
             return False
         first.wake()
         return True
@@ -225,11 +221,10 @@ class Queue:
     def _take_out(self, index: int) -> None:
         del self._waiting[index]
         if not self._waiting:
-            self._slots.queues.discard(self)
+            self._queues.discard(self)
 
-    def _late(self, waiters: list[Waiter], now: float) -> list[Waiter]:
-        """Return those of the calls whose requests cannot go in time."""
-        ready, held_until = max(now, self.pace.ready_at()), self.pace.held_until
-        return [
-            each for each in waiters if each.deadline <= ready or now + each.max_hold < held_until
-        ]
+    def _is_late(self, waiter: Waiter, now: float) -> bool:
+        """Return whether the request of a call cannot go in time."""
+        pace = self.pace
+        is_too_late = waiter.deadline <= max(now, pace.ready_at())
+        return is_too_late or now + waiter.max_hold < pace.held_until

@@ -23,7 +23,7 @@ class Event(Protocol):
         """Wait until it is set, but not for longer than `seconds`, nor than the call may take.
 
         Returns:
-            Whether it was set.
+            True if it was set, False if the time was over.
         """
         ...
 
@@ -36,7 +36,7 @@ class Transport(ABC):
         """Send a request once and return the whole answer.
 
         Args:
-            request: What to send.
+            request: The request.
             call: The call that it is part of, with its key, `call.keys[-1]`. Call
                 `call.mark_sent(self.now())` as soon as any of the request may have left.
 
@@ -64,7 +64,7 @@ class Transport(ABC):
         """Raise `ClientStateError` if no call can be made.
 
         Returns:
-            Whether a call is the first in a new event loop, the one before it being closed.
+            True for the first call in a new event loop, the one before it being closed.
         """
 
     @abstractmethod
@@ -86,5 +86,5 @@ class Transport(ABC):
         It may be called again, also while it waits; the shortest grace counts.
 
         Args:
-            grace: How many seconds the calls under way may still take.
+            grace: Seconds that the calls under way may still take.
         """

@@ -141,7 +141,7 @@ async def record_service(
         with transport.time_limit(call):
             # A step with a key of its own asks about an unknown key.
             own = "Authorization" in request.headers
-            call.keys = (Secret(_NO_KEY) if own else await config.keys.ask(),)
+            call.use_key(Secret(_NO_KEY) if own else await config.keys.ask())
             response = await transport.send(request, call)
         return msgspec.structs.replace(response, body=response.redacted_body())
 

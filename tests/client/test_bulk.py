@@ -311,8 +311,8 @@ class TestFailure:
             assert isinstance(second, RateLimitError)
             assert second.retry_after == 15.0
             assert str(second) == (
-                "POST /v2/roles cannot be sent in time, as the service limits the rate "
-                "(retry after 15 s) (times sent: 0)"
+                "POST /v2/roles cannot be sent in time: the rate limit allows no request for "
+                "another 15 s (times sent: 0)"
             )
             assert account.now() == begun
             assert len(account.calls) == 1
@@ -718,8 +718,10 @@ async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     await asyncio.wait(waiting)
 
     _, second = calls
-    assert second.held_back is not None
-    assert 3.0 <= second.held_back[1] < 3.2
+    error = second.out_of_time()
+    assert isinstance(error, RateLimitError)
+    assert error.retry_after is not None
+    assert 3.0 <= error.retry_after < 3.2
 
 
 @pytest.mark.asyncio
@@ -763,7 +765,7 @@ async def test_longer_hold() -> None:
 
     assert isinstance(first, RateLimitError)
     assert isinstance(second, RateLimitError)
-    assert "(retry after 30 s) (times sent: 1)" in str(first)
+    assert "for another 30 s (times sent: 1)" in str(first)
 
 
 @pytest.mark.asyncio

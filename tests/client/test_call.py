@@ -68,11 +68,18 @@ def decode_nothing(request: Request, response: Response) -> None:
 class Driver:
     """Tells a call how its attempts end, on a clock that stands still."""
 
-    def __init__(self, operation: Operation, *, attempts: int = 3, total: float = 30.0) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        *,
+        attempts: int = 3,
+        total: float = 30.0,
+        name: str | None = None,
+    ) -> None:
         self.now = 100.0
         self.request = Request(method=METHODS[operation], target="/v2/roles")
         retry = RetryPolicy(attempts=attempts, backoff=1.0)
-        self.call = Call(operation, Timeouts(total=total), retry, self.now)
+        self.call = Call(operation, Timeouts(total=total), retry, self.now, name=name)
         self.call.begin(self.request)
 
     def send(self) -> None:
@@ -84,8 +91,8 @@ class Driver:
         if isinstance(outcome, RolesError):
             return self.call.fail(outcome, self.now)
         if self.request.method == "DELETE":
-            return self.call.receive(self.request, outcome, decode_nothing, self.now)
-        return self.call.receive(self.request, outcome, decode_role, self.now)
+            return self.call.receive(outcome, decode_nothing, self.now)
+        return self.call.receive(outcome, decode_role, self.now)
 
 
 def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:
@@ -222,29 +229,6 @@ class TestFirstAttempt:
 class TestReadResult:
     """Which answers are taken on the short way, without a look at what came before."""
 
-    @pytest.mark.parametrize(
-        ("operation", "outcome", "is_result"),
-        [
-            ("get", answer(200, ROLE), True),
-            ("get", words(404), False),
-            ("create", answer(201, ROLE), False),
-            ("create", words(409), False),
-        ],
-    )
-    def test_usual(self, operation: Operation, outcome: Response, *, is_result: bool) -> None:
-        """Only the success of a read needs no more than to be decoded."""
-        driver = Driver(operation)
-        driver.send()
-        assert driver.call.is_read_result(outcome) is is_result
-
-    def test_look(self) -> None:
-        """What a look at the account finds is taken on the long way, for the sake of its `Date`."""
-        driver = Driver("create")
-        driver.feed(page(200))
-        driver.call.begin(Request(method="GET", target="/v2/roles"))
-        driver.call.start_attempt()
-        assert not driver.call.is_read_result(answer(200, ROLE))
-
 
 class TestAfterAnOpenAttempt:
     """What an answer tells after an attempt that may have made the change."""
@@ -348,8 +332,7 @@ class TestAfterA503:
 
     def test_seen(self) -> None:
         """A role that the call found by its name, and that is gone now, was deleted."""
-        driver = Driver("delete")
-        driver.call.name = "Role"
+        driver = Driver("delete", name="Role")
         assert isinstance(driver.feed(words(503)), Retry)
         assert driver.feed(words(404)) is None
 
@@ -375,12 +358,12 @@ class TestAttempts:
         for refused_for in (0.0, 100.0, 299.9, 300.0):
             driver.send()
             driver.call.note_refusal(refused_for)
-            step = driver.call.receive(driver.request, words(429), decode_role, driver.now)
+            step = driver.call.receive(words(429), decode_role, driver.now)
             assert isinstance(step, Retry)
         driver.send()
         driver.call.note_refusal(301.0)
         with pytest.raises(RateLimitError):
-            driver.call.receive(driver.request, words(429), decode_role, driver.now)
+            driver.call.receive(words(429), decode_role, driver.now)
 
     def test_one_attempt(self) -> None:
         """With a single attempt the first 429 ends the call."""
@@ -388,7 +371,7 @@ class TestAttempts:
         driver.send()
         driver.call.note_refusal(0.0)
         with pytest.raises(RateLimitError):
-            driver.call.receive(driver.request, words(429), decode_role, driver.now)
+            driver.call.receive(words(429), decode_role, driver.now)
 
 
 class TestTime:
@@ -419,16 +402,6 @@ class TestTime:
         error = call.out_of_time()
         assert type(error) is RolesTimeoutError
         assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 5.0, 0, False)
-
-    def test_seen(self) -> None:
-        """The next request of a call begins when the one before it was sent or answered."""
-        driver = Driver("get")
-        assert driver.call.seen == 100.0
-        driver.now = 101.0
-        driver.send()
-        assert driver.call.seen == 101.0
-        driver.call.receive(driver.request, DONE["get"], decode_role, 102.0)
-        assert driver.call.seen == 102.0
 
     def test_in_flight(self) -> None:
         """A change that is under way may be made, and the cause says why it was given up."""
@@ -465,7 +438,7 @@ class TestTime:
         assert type(driver.call.out_of_time()) is RolesTimeoutError
 
     def test_look_in_flight(self) -> None:
-        """A call that looks for its change is still unsettled."""
+        """The outcome of a change is still unknown while its call looks for it."""
         driver = Driver("create")
         driver.feed(page(200))
         driver.call.begin(Request(method="GET", target="/v2/roles"))
@@ -487,18 +460,15 @@ class TestTime:
         """A call that a rate limit holds back ends in that limit's error, with what it knows."""
         driver = Driver("create")
         driver.feed(REFUSED)
-        driver.call.held_back = (driver.request, 12.34)
+        driver.call.hold_back(12.34)
         error = driver.call.out_of_time()
         assert type(error) is RateLimitError
         assert str(error) == (
-            "POST /v2/roles cannot be sent in time, as the service limits the rate "
-            "(retry after 12.3 s) (times sent: 1)"
+            "POST /v2/roles cannot be sent in time: the rate limit allows no request for another "
+            "12.3 s (times sent: 1)"
         )
         assert (error.status, error.method, error.path) == (429, "POST", "/v2/roles")
         assert error.retry_after == 12.34
-
-        driver.call.held_back = None
-        assert type(driver.call.out_of_time()) is RolesTimeoutError
 
     @pytest.mark.parametrize(
         ("operation", "outcome", "error"),
@@ -508,23 +478,22 @@ class TestTime:
             ("get", BROKEN, RateLimitError),
         ],
     )
-    def test_missed_turn(
+    def test_not_sent(
         self, operation: Operation, outcome: Outcome, error: type[RolesError]
     ) -> None:
-        """Missing its turn leaves a change open only if an attempt before that did."""
+        """A retry that cannot be sent in time leaves a change open only if an attempt did."""
         driver = Driver(operation)
         driver.feed(outcome)
-        driver.call.held_back = (driver.request, 40.0)
-        assert type(driver.call.miss_turn()) is error
+        driver.call.hold_back(40.0)
+        assert type(driver.call.not_sent_in_time()) is error
 
-    def test_missed_turn_of_look(self) -> None:
-        """A look that misses its turn raises its own failure, which the looking method explains."""
+    def test_check_not_sent(self) -> None:
+        """A check that cannot be sent in time raises its own failure, which its method explains."""
         driver = Driver("create")
         driver.feed(page(200))
-        request = Request(method="GET", target="/v2/roles")
-        driver.call.begin(request)
-        driver.call.held_back = (request, 40.0)
-        assert type(driver.call.miss_turn()) is RateLimitError
+        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.hold_back(40.0)
+        assert type(driver.call.not_sent_in_time()) is RateLimitError
 
     @pytest.mark.parametrize(
         ("status", "seconds", "ends"),

@@ -135,8 +135,8 @@ class TestLog:
             await roles.list()
 
         assert said(log, logging.DEBUG) == [
-            "the service limits the rate: requests wait 2 s, then go at the rate that it grants",
             "GET /v2/roles: 429 on attempt 1 after N ms (request id None)",
+            "the service limits the rate: requests wait 2 s, then go at the rate that it grants",
             "GET /v2/roles waited 2.000 s in the queue",
             "GET /v2/roles: 200 on attempt 2 after N ms (request id None)",
         ]
@@ -150,7 +150,7 @@ class TestLog:
         async with FakeRolesClient(account, retry=THREE) as roles:
             await roles.list()
 
-        assert said(log, logging.DEBUG)[0] == (
+        assert said(log, logging.DEBUG)[1] == (
             "the service limits the rate: requests wait 1 s, then go at the rate that it grants"
         )
 
@@ -217,7 +217,7 @@ class TestLog:
             await roles.list()
 
         assert [(vars(r)["seconds"], vars(r).get("attempt")) for r in log.records] == [
-            *((2.0, None), (1.25, 1), (1.25, 1), (2.0, None), (1.25, 2))
+            *((1.25, 1), (2.0, None), (1.25, 1), (2.0, None), (1.25, 2))
         ]
 
     @pytest.mark.asyncio

@@ -45,7 +45,9 @@ class Listing:
             self.answered[cursor].set()
 
     async def find(self, caller: str, name: str, limits: object = None) -> Role:
-        async def fetch(call: Call, request: ListRoles) -> ListRolesResponse:
+        call = new_call()
+
+        async def fetch(request: ListRoles) -> ListRolesResponse:
             cursor = request.cursor or "0"
             self.asked.append((caller, cursor))
             if caller in self.late:
@@ -58,7 +60,7 @@ class Listing:
             role = named(self.pages[cursor], f"id of {self.pages[cursor]}")
             return ListRolesResponse(roles=(role,), pagination=pagination)
 
-        return await self.lookup.find(name, new_call(), fetch, get_nothing, limits=limits)
+        return await self.lookup.find(name, call, fetch, get_nothing, limits=limits)
 
 
 def new_lookup(known: KnownRoles) -> NameLookup:
@@ -72,8 +74,8 @@ def new_call() -> Call:
     return Call("get", Timeouts(total=None), RetryPolicy(), 0.0)
 
 
-async def get_nothing(call: Call, role_id: str) -> Role:
-    raise AssertionError(f"no role is known yet, not {role_id} either", call)
+async def get_nothing(role_id: str) -> Role:
+    raise AssertionError(f"no role is known yet, not {role_id} either")
 
 
 async def settle() -> None:
@@ -322,8 +324,8 @@ class TestClosest:
         """Walk over pages of roles with these names, and return what was offered."""
         left = list(pages)
 
-        async def fetch(call: Call, request: ListRoles) -> ListRolesResponse:
-            del call, request
+        async def fetch(request: ListRoles) -> ListRolesResponse:
+            del request
             page = tuple(named(each, f"id of {each}") for each in left.pop(0))
             more = PaginationMetadata(
                 has_more=bool(left), next_cursor=f"{len(left)} left" if left else None
@@ -396,13 +398,12 @@ class TestKnown:
         known.learn(named("A", "old"))
         lookup = new_lookup(known)
 
-        async def get(call: Call, role_id: str) -> Role:
-            del call
+        async def get(role_id: str) -> Role:
             known.learn(named("A", "new"))
             return named("Renamed", role_id)
 
-        async def fetch(call: Call, request: ListRoles) -> ListRolesResponse:
-            del call, request
+        async def fetch(request: ListRoles) -> ListRolesResponse:
+            del request
             return ListRolesResponse(
                 roles=(named("A", "new"),), pagination=PaginationMetadata(has_more=False)
             )

@@ -22,8 +22,8 @@ from tests.support.queue_model import Model, Queues, random_job
 
 FAULTS: Final = {
     "a request that ends calls nobody": (
-        "            self._slots.free += 1\n            self._slots.call_next()\n",
-        "            self._slots.free += 1\n",
+        "            if self._queues:\n                self._slots.call_next()\n",
+        "",
     ),
     "a slot is lost with a call that gives up": (
         "            waiter.has_slot = False\n            self.exit()\n            return",
@@ -54,8 +54,11 @@ FAULTS: Final = {
     "everybody may go": ("or self._waiting[0] is not waiter:", "or False:"),
     "a refusal shows nobody that it is too late": ("        if late:", "        if False:"),
     "calls that are too late leave after the others": ("-= _BEFORE_ALL", "+= _BEFORE_ALL"),
-    "no hold is too long": ("or now + each.max_hold < held_until", ""),
-    "no deadline is too early": ("each.deadline <= ready or", ""),
+    "no hold is too long": ("or now + waiter.max_hold < pace.held_until", ""),
+    "no deadline is too early": (
+        "is_too_late = waiter.deadline <= max(now, pace.ready_at())",
+        "is_too_late = False",
+    ),
     "nobody is woken under a limit": (
         "        first.wake()\n        return True",
         "        return True",
@@ -70,7 +73,7 @@ FAULTS: Final = {
         "may go meanwhile.\n",
     ),
     "a call that waits for its time keeps the slots": (
-        "        elif first.asks_at <= self.pace.ready_at():\n            return False\n",
+        "        elif first.retry_at <= self.pace.ready_at():\n            return False\n",
         "",
     ),
 }
