@@ -93,13 +93,7 @@ class FakeRolesClient(BaseRolesClient):
 
 
 class AccountTransport(Transport):
-    """Hands requests to the accounts of their keys.
-
-    Args:
-        clock: The time of the calls.
-        account_of: Returns the account of a key.
-        any_key: Count a key that its account does not know as the account's first one.
-    """
+    """Hands requests to the accounts of their keys; `any_key` is as in `CallRequest`."""
 
     def __init__(
         self,

@@ -61,13 +61,7 @@ _LAST_PORT: Final = (1 << 16) - 1
 
 
 class Listener:
-    """A listening socket, and the handlers of its requests.
-
-    Args:
-        account: Returns the account that answers.
-        allowed_hosts: As for `serve`.
-        control: The control of the account, if callers may use it.
-    """
+    """A listening socket, and the handlers of its requests."""
 
     def __init__(
         self,

@@ -21,6 +21,12 @@ def names_of_guide() -> dict[str, Any]:
 
 # httpx reads the machine's certificates for every client, which here reaches none but the fake.
 CONTEXT: Final = ssl.create_default_context()
+
+
+def shared_context(**_: object) -> ssl.SSLContext:
+    return CONTEXT
+
+
 Suite: Any = names_of_guide()["TestHttpxRolesClient"]
 
 
@@ -29,7 +35,7 @@ Suite: Any = names_of_guide()["TestHttpxRolesClient"]
 class TestGuideClient(Suite):  # type: ignore[misc]
     @pytest.fixture(autouse=True)
     def share_certificates(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ssl, "create_default_context", lambda **_: CONTEXT)
+        monkeypatch.setattr(ssl, "create_default_context", shared_context)
 
     @pytest.fixture(autouse=True)
     def collect(self, request: pytest.FixtureRequest) -> Iterator[None]:
