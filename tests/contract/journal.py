@@ -75,11 +75,11 @@ class Attempt:
 
     @property
     def is_own_word(self) -> bool:
-        """Whether the service itself answered, and the answer came whole."""
+        """True if the service itself answered, and the answer came whole."""
         return not self.from_gateway and self.reply.broken is None
 
     def leaves_open(self, deadline: datetime) -> bool:
-        """Whether a change may have been made by it, as far as its caller can tell."""
+        """Return True if its caller must expect that it may have made a change."""
         reply = self.reply
         if self.request.method == "GET" or reply.broken in {"refused", "unreachable"}:
             return False
@@ -94,14 +94,14 @@ class Attempt:
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """What something between the caller and the service answers in the service's place."""
+    """An answer of a gateway or proxy in place of the service's."""
 
     methods: frozenset[str]
     status: int = 200
     body: bytes = b""
     broken: Literal["lost", "truncated"] | None = None
     after: bool
-    """Whether the service did what it was asked before."""
+    """True if the service did the work of the request before."""
 
     def reply(self, date: str) -> Reply:
         kind = "application/json" if self.body.startswith(b"{") else "text/html"
@@ -121,11 +121,11 @@ class Journaled(FakeAccount):
         for key in callers:
             self.add_key(key)
         self.has_date = True
-        """Whether answers have a `Date`."""
+        """True if answers have a `Date`."""
         self.pages: list[Page] = []
-        """What is answered in the service's place, each once, to the next request of its kind."""
+        """Answers in the service's place, each once, to the next request of its kind."""
         self.meddling: list[tuple[int, Callable[[], None]]] = []
-        """What administrators do, each before the request with its number, from 0."""
+        """Changes by administrators, each before the request with its number, from 0."""
         self.deleted_names: set[str] = set()
         """The names of all roles that were ever deleted."""
         self.begin()
@@ -202,7 +202,7 @@ class Journaled(FakeAccount):
         return [entry for entry in self.journal if entry.who == caller]
 
     def was_undone(self, caller: str) -> bool:
-        """Whether what a caller did last was followed by another's change to the same role."""
+        """Return True if another changed the role of a caller's last change since."""
         own = [n for n, entry in enumerate(self.journal) if entry.who == caller]
         if not own:
             return False
@@ -210,12 +210,12 @@ class Journaled(FakeAccount):
         return any(entry.role.id == role_id for entry in self.journal[own[-1] + 1 :])
 
     def was_left_open(self, caller: str) -> bool:
-        """Whether an attempt of a caller's ended in no answer, or in one that tells nothing."""
+        """Return True if an attempt of a caller got no answer, or one that leaves it open."""
         deadline = self.began + timedelta(seconds=TOTAL_LIMIT)
         return any(a.leaves_open(deadline) for a in self.attempts if a.caller == caller)
 
     def was_told(self, caller: str, status: int) -> bool:
-        """Whether the service itself answered a caller with a status."""
+        """Return True if the service itself answered a caller with a status."""
         return any(
             attempt.is_own_word and attempt.reply.status == status
             for attempt in self.attempts
@@ -223,9 +223,9 @@ class Journaled(FakeAccount):
         )
 
     def may_be_own(self, role: Role, mark: str) -> bool:
-        """Whether a caller can't tell from its own a role that another made.
+        """Return True if a caller cannot distinguish another's new role from its own.
 
-        A `Date` tells whole seconds, of when an answer was made and not of when it came; without
+        A `Date` is in whole seconds, of when an answer was made and not of when it came; without
         one, the caller's clock is taken to be less than five minutes off.
         """
         slack = 1.5 + max(attempt.reply.delay for attempt in self.attempts)

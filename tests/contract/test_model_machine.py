@@ -80,7 +80,7 @@ def entry(role: Role) -> Entry:
 
 
 class Outcome(NamedTuple):
-    """What came of a call: a value, or an error as far as both clients must agree on it."""
+    """The result of a call: a value, or an error as far as both clients must agree on it."""
 
     value: object = None
     error: type[RolesError] | None = None

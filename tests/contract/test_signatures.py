@@ -28,7 +28,7 @@ def parameters(client: type) -> dict[str, set[str]]:
 
 
 def test_every_parameter() -> None:
-    """Whoever adds a parameter to `RolesClient` adds a contract test that gives it."""
+    """Every parameter of `RolesClient` is given by a contract test."""
     assert given(inspect.getsource(contract)) == parameters(RolesClient)
 
 

@@ -88,7 +88,7 @@ METHODS: Final = st.sampled_from(["GET", "POST", "PATCH", "DELETE"])
 
 @attrs.frozen(kw_only=True)
 class Meddling:
-    """What an administrator does before one of the requests of a call."""
+    """A change by an administrator before one of the requests of a call."""
 
     what: Literal["rename", "touch", "delete", "create", "predefine", "bind", "unbind", "twin"]
     name: str
@@ -126,7 +126,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, ended: Counter[str]) -> None:
         super().__init__()
         self.ended = ended
-        """How often calls ended how."""
+        """The number of calls by how they ended."""
         self.runner = asyncio.Runner()
         self.stack = contextlib.AsyncExitStack()
         self.clients: dict[str, RolesClient] = {}
@@ -388,7 +388,7 @@ def test_truth(machine: type[Machine], examples: int) -> None:
     print(dict(sorted(ended.items())))
 
 
-# Each of these tells its caller something that is not so.
+# Each of these reports a wrong outcome.
 
 
 class TakesPagesForDeletions(WrappingClient):
@@ -448,7 +448,7 @@ class LeavesAllOpen(WrappingClient):
     ],
 )
 def test_lie(client: type[WrappingClient], lie: str) -> None:
-    """A client that tells its caller something wrong is caught."""
+    """A client that reports a wrong outcome is caught."""
 
     class Lying(InProcess):
         async def connect(self) -> None:

@@ -115,7 +115,7 @@ class TestRun:
 
 
 class TestFailure:
-    """What the report of a rule that does not hold shows."""
+    """The report of a rule that does not hold."""
 
     def test_rule(self, run: Run) -> None:
         """The rule's sentence stands in it."""
@@ -330,7 +330,7 @@ class _LeavesARole(RolesContract):
 
 class TestCleanUp:
     def test_after_a_failure(self) -> None:
-        """What a failing test made is deleted."""
+        """Roles that a failing test made are deleted."""
         suite = _LeavesARole()
         suite.account.add_role("Theirs")
         with pytest.raises(LookupError):

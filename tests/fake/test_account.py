@@ -226,7 +226,7 @@ class TestRoles:
 
     @pytest.mark.parametrize(("seed", "message"), IMPOSSIBLE)
     def test_refused(self, seed: Act, message: str) -> None:
-        """What no account could be is refused."""
+        """Impossible settings of an account are refused."""
         with pytest.raises(ValueError, match=r".") as caught:
             seed(FakeAccount())
         assert str(caught.value) == message
@@ -269,7 +269,7 @@ class TestTime:
         assert role.updated_at == datetime(2026, 1, 1, 12, 1, 30, 500_000, tzinfo=UTC)
 
     def test_timezone(self) -> None:
-        """A clock in any timezone tells UTC."""
+        """A clock in any timezone gives UTC."""
         zone = timezone(timedelta(hours=5))
         account = FakeAccount(clock=lambda: datetime(2026, 1, 1, 17, 0, tzinfo=zone))
         assert account.now() == START
@@ -339,7 +339,7 @@ class TestSnapshots:
         assert repr(FakeAccount()) == "<FakeAccount of 7 roles, asked 0 times>"
 
     def test_repr_client(self) -> None:
-        """So does a client over it."""
+        """A client over an account shows the account when printed."""
         account = FakeAccount(predefined=False)
         assert repr(FakeRolesClient(account)) == (
             "FakeRolesClient(<FakeAccount of 0 roles, asked 0 times>)"
@@ -477,7 +477,7 @@ class TestDump:
 
 
 class TestKeys:
-    """What callers may do."""
+    """The grants of callers."""
 
     @both_clients
     @pytest.mark.asyncio
@@ -591,7 +591,7 @@ class TestKeys:
 
 
 class TestAssertRoles:
-    """What a test asserts of an account."""
+    """Assertions about the roles of an account."""
 
     def test_equal(self) -> None:
         """The roles that are there are as expected."""
@@ -707,7 +707,7 @@ class TestBindings:
         assert account.bindings("Member") == ()
 
     def test_refused(self) -> None:
-        """What cannot be is refused."""
+        """Impossible values are refused."""
         account = FakeAccount()
         account.bind("Admin", user="ada", resource="Space:1")
         for role in ("Admin", "Member"):
@@ -864,7 +864,7 @@ class TestFiles:
         assert loaded.created_at.isoformat() == "2026-01-01T12:00:00+05:45"
 
     def test_surrogates(self) -> None:
-        """What no file or answer could hold is not taken."""
+        """Values that no file or answer could hold are refused."""
         with pytest.raises(ValueError, match="surrogates"):
             FakeAccount().add_role("A", description="\ud800")
 
@@ -931,7 +931,7 @@ class TestDate:
 
 
 class TestSeeding:
-    """What a test author is told while seeding."""
+    """Warnings and errors while seeding."""
 
     @pytest.mark.parametrize(
         "misspelled", ["ROLE_RAED", "ROLE_REA", "ROLE_READS", "ROLE_REED", "ROLEREAD"]
@@ -989,7 +989,7 @@ class TestSeeding:
             make_role(permissions="ROLE_READ")
 
     def test_make_role_fields(self) -> None:
-        """What is given to `make_role` is what the role has."""
+        """The role has the arguments of `make_role`."""
         role = make_role(
             id="Um9sZTo5OTph",
             description="Looks.",
@@ -1067,7 +1067,7 @@ async def test_description() -> None:
 
 
 def test_restore_permissions() -> None:
-    """What the account knew of newer permissions goes back with its roles."""
+    """Restoring roles restores the newer permissions that the account knew."""
     account = FakeAccount()
     before = account.snapshot()
     account.add_role("A", ["COMET_LAUNCH"])

@@ -290,7 +290,7 @@ class TestLists:
 
 
 class TestSettings:
-    """How assumptions are given."""
+    """The arguments of assumptions."""
 
     def test_default_first(self) -> None:
         """`choices` has the values of each field, its default first."""
@@ -309,13 +309,13 @@ class TestSettings:
         ],
     )
     def test_not_a_setting(self, text: str, message: str) -> None:
-        """What is not a setting is refused, with a list of those that are."""
+        """An unknown setting is refused, with a list of the known ones."""
         with pytest.raises(ValueError, match=r".") as caught:
             Assumptions.parse([text])
         assert str(caught.value).startswith(message)
 
     def test_several_wrong(self) -> None:
-        """All values that cannot be are told at once."""
+        """One error names every impossible value."""
         with pytest.raises(ValueError, match=r".") as caught:
             Assumptions(unknown_id=500, deleted_name="gone")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         assert str(caught.value) == (

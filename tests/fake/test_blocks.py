@@ -177,7 +177,7 @@ class TestBlock:
         assert len(await task) == 0
 
     def test_refused(self) -> None:
-        """What could keep no call open is refused."""
+        """A block that matches no call is refused."""
         account = FakeAccount()
         with (
             pytest.raises(ValueError, match="a list is not about one role"),

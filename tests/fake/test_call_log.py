@@ -287,7 +287,7 @@ class TestBounds:
         ],
     )
     def test_query(self, query: str, shown: str) -> None:
-        """What a query says is printed as it would be given in Python."""
+        """The parameters of a query are printed as Python arguments."""
         account = FakeAccount()
         account.handle(Request(method="GET", target=f"/v2/roles?{query}"))
         assert str(account.calls[0]) == f"list({shown}) -> 401 Authentication required"
@@ -299,7 +299,7 @@ class TestBounds:
         assert account.calls == ()
 
     def test_cleared(self) -> None:
-        """What was cleared leaves room."""
+        """Cleared calls leave room for others."""
         account = FakeAccount(keep_bytes=1_000)
         for _ in range(5):
             account.handle(Request(method="POST", target="/v2/roles", body=b"x" * 900))

@@ -221,7 +221,7 @@ class TestAccount:
         ],
     )
     def test_wrong(self, served: Served, account: object, detail: str) -> None:
-        """What is no account is a 400 that says why, and the account stays."""
+        """A wrong account file is a 400 that says why, and the account stays."""
         served.create("A")
         status, problem = served.ask("PUT", "/-/account", account)
         assert status == 400

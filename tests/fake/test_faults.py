@@ -1,4 +1,4 @@
-"""What a test scripts an account to do wrong: the same script in process and over HTTP."""
+"""Scripted failures of an account: the same script in process and over HTTP."""
 
 import asyncio
 import contextlib
@@ -466,7 +466,7 @@ class TestErrorClass:
     @both_clients
     @pytest.mark.asyncio
     async def test_renamed(self, connect: Connect) -> None:
-        """An update by name meets another client's rename in the way that `fail` tells."""
+        """An update by name meets another client's rename in the way that `fail` describes."""
         account = account_at_noon()
         role = account.add_role("A", ROLE_READ)
         account.slow_down(0.02, operation="list")
@@ -582,7 +582,7 @@ class TestErrorClass:
     )
     @pytest.mark.asyncio
     async def test_sent(self, failure: Breakage, sent: bool, message: str) -> None:  # noqa: FBT001
-        """The error tells what failed, and whether the request was sent by then."""
+        """The error names the failure, and whether the request was sent by then."""
         account = account_at_noon()
         account.fail("list", failure)
         async with FakeRolesClient(account, retry=ONCE) as roles:
@@ -641,7 +641,7 @@ class TestOneCall:
     @three_clients
     @pytest.mark.asyncio
     async def test_retried(self, connect: Connect) -> None:
-        """Nor does one that ended after every attempt of its call."""
+        """A fault that ended after every attempt of its call does not strike again."""
         account = account_at_noon()
         account.fail("create", ServerError)
         async with connect(account, retry=RetryPolicy()) as roles:
@@ -668,7 +668,7 @@ class TestOneCall:
     @three_clients
     @pytest.mark.asyncio
     async def test_down_between(self, connect: Connect) -> None:
-        """Nor does a call meet it that was refused before the account looked for faults."""
+        """A call that was refused before the account looked for faults does not meet it."""
         account = account_at_noon()
         account.fail("list", ForbiddenError)
         async with connect(account, retry=ONCE) as roles:
@@ -896,7 +896,7 @@ class TestPage:
     @pytest.mark.parametrize("status", [204, 304])
     @pytest.mark.asyncio
     async def test_no_body(self, connect: Connect, status: int) -> None:
-        """Nor is an answer without a body the result of a read."""
+        """An answer without a body is not the result of a read."""
         account = account_at_noon()
         account.fail("list", status, page="")
         async with connect(account) as roles:
@@ -968,7 +968,7 @@ class TestPage:
         ],
     )
     def test_refused(self, arguments: dict[str, Any], message: str) -> None:
-        """What could not be answered so is refused."""
+        """A page that no answer could have is refused."""
         with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail("get", **arguments)
         assert str(caught.value) == f"this fault cannot be scripted: {message}"
@@ -1057,7 +1057,7 @@ BOUNDS: list[Script] = [
 
 
 class TestRefused:
-    """What could never strike is an error when it is written."""
+    """A fault that could never strike is an error when it is scripted."""
 
     @pytest.mark.parametrize(("script", "message"), IMPOSSIBLE)
     def test_fault(self, script: Script, message: str) -> None:
@@ -1084,7 +1084,7 @@ class TestRefused:
         ],
     )
     def test_text(self, arguments: dict[str, Any], message: str) -> None:
-        """So is what is no text, or none that can be sent."""
+        """Arguments that are no text, or cannot be sent, are refused."""
         given: dict[str, Any] = {"operation": "get", "failure": 403} | arguments
         with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail(**given)
@@ -1092,7 +1092,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("value", ["\ud800", 5, True])
     def test_member(self, value: object) -> None:
-        """So is a member of a problem document that is none."""
+        """A member of a problem document with a value of another type is refused."""
         with pytest.raises(ValueError, match=r"required_plan must be of type str$"):
             FakeAccount().fail("get", 403, required_plan=value)
 
@@ -1104,7 +1104,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("seconds", [True, 10**15, 10**4000])
     def test_seconds(self, seconds: int) -> None:
-        """So is a wait that no header says."""
+        """A wait that no header can express is refused."""
         with pytest.raises(ValueError, match="retry_after must be 0 or more"):
             FakeAccount().fail("get", 429, retry_after=seconds)
 
@@ -1133,7 +1133,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("failure", ["refused", "unreachable", RolesConnectionError])
     def test_after(self, failure: Breakage) -> None:
-        """What never reaches the account cannot fail after it did its work."""
+        """A request that never reaches the account cannot fail after the account did its work."""
         with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail("create", failure, when="after")
         assert str(caught.value).endswith(
@@ -1153,7 +1153,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("operation", ["get", "list", "any"])
     def test_no_change(self, operation: Operation) -> None:
-        """What changes nothing has no unknown outcome."""
+        """A read has no unknown outcome."""
         with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail(operation, OutcomeUnknownError)
         assert str(caught.value).endswith(
@@ -1192,7 +1192,7 @@ class TestRefused:
 
 
 class TestPending:
-    """What did not strike."""
+    """Faults that have not struck."""
 
     @pytest.mark.asyncio
     async def test_asserted(self) -> None:
@@ -1388,7 +1388,7 @@ class TestLimit:
 
     @pytest.mark.parametrize("per_second", [3.0, 0.1, 0.7, 1e-3])
     def test_retry_after(self, per_second: float) -> None:
-        """Who waits as long as the account asks gets through."""
+        """A caller that waits as long as the account asks is answered."""
         account = account_at_noon()
         account.limit_rate(per_second)
         for _ in range(20):
@@ -1411,7 +1411,7 @@ class TestLimit:
 
     @pytest.mark.asyncio
     async def test_client_over_http(self) -> None:
-        """So does the real client."""
+        """The real client waits as long as the account asks, too."""
         account = account_at_noon()
         account.limit_rate(1.0)
         async with over_http(account, retry=RetryPolicy(attempts=2)) as roles:
@@ -1496,7 +1496,7 @@ class TestLatency:
         assert account.now() == START + timedelta(seconds=1)
 
     def test_refused(self) -> None:
-        """What would slow no call down is refused."""
+        """A latency that matches no call is refused."""
         with pytest.raises(ValueError, match="role must be a name for create"):
             FakeAccount().slow_down(1, operation="create", role="Um9sZTox")
         with pytest.raises(ValueError, match="operation must be one of"):

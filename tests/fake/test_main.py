@@ -260,7 +260,7 @@ class TestServe:
         assert account.assumptions.paging == "by-offset"
 
     def test_free_port(self) -> None:
-        """Unless told which, each server listens on a port of its own."""
+        """By default each server listens on a port of its own."""
         with serving() as (one, _), serving() as (other, _):
             assert one.startswith("http://127.0.0.1:")
             assert other.startswith("http://127.0.0.1:")

@@ -44,7 +44,7 @@ def test_any_configuration() -> None:
 
 
 def test_lent_session() -> None:
-    """So does a client on a session of the application's, which stays open."""
+    """A client on a session of the application is mocked, and the session stays open."""
 
     async def lent() -> tuple[int, bool]:
         async with aiohttp.ClientSession() as session:
@@ -76,7 +76,7 @@ def test_opened_again() -> None:
 
 
 def test_checked_as_ever() -> None:
-    """What is configured wrongly is refused as ever."""
+    """A wrong configuration is refused as without the mock."""
     with mock_arize(), pytest.raises(ConfigurationError, match="region"):
         asyncio.run(count_roles(region="nowhere"))
 
@@ -262,7 +262,7 @@ class TestKeys:
 
     @pytest.mark.asyncio
     async def test_copies(self) -> None:
-        """So a copy with another key reaches another account, with a clock of its own."""
+        """A copy with another key reaches another account, with a clock of its own."""
         one, two = account_at_noon(), account_at_noon()
         one.fail("list", 503, retry_after=5)
         roles = AiohttpRolesClient("one")

@@ -49,7 +49,7 @@ def open_url(url: str, **headers: str) -> tuple[dict[str, str], str]:
 
 
 class TestContent:
-    """What is on the page."""
+    """The content of the page."""
 
     def test_matrix(self) -> None:
         """Each role is a column, and each permission a row of its resource."""
@@ -182,7 +182,7 @@ class TestContent:
 
 
 class TestAccess:
-    """Who gets the page."""
+    """Access to the page."""
 
     def test_self_contained(self) -> None:
         """The page needs no key, and nothing but itself."""
@@ -376,7 +376,7 @@ def test_direction() -> None:
 
 
 def test_long_call() -> None:
-    """A call is told in less than 2,000 characters, however long what was asked is."""
+    """A call is shown in less than 2,000 characters, however long its request is."""
     account = FakeAccount()
     account.add_role("n" * 5000, id="Um9sZToxOmFCY0Q=")
     target = "/v2/roles/Um9sZToxOmFCY0Q%3D?" + "q=1&" * 2000

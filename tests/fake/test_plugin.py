@@ -262,7 +262,7 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestMarker:
-    """What a marker sets up."""
+    """The settings of a marker."""
 
     def test_outermost_first(self, run: Run) -> None:
         """Markers set up the account from the outermost in."""
@@ -643,7 +643,7 @@ class TestUnusedFaults:
 
     @pytest.mark.parametrize("use", ["fake_account.clear_faults()", "fake_account.reset()"])
     def test_removed(self, run: Run, use: str) -> None:
-        """Nor are those that the test removed."""
+        """Faults that the test removed are no error."""
         run(
             f"""
         def test_it(fake_account):
@@ -698,7 +698,7 @@ ALPHA_SUITE = """
 
 
 class TestCost:
-    """What the plugin costs, and what it warns of."""
+    """The cost of the plugin, and its warnings."""
 
     def test_imports(self) -> None:
         """Loading the plugin imports neither the client nor aiohttp."""

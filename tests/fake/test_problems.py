@@ -41,7 +41,7 @@ def answer(
 
 
 class TestDetails:
-    """What each refusal says."""
+    """The text of each refusal."""
 
     @pytest.mark.parametrize(
         ("body", "detail"),
@@ -145,7 +145,7 @@ class TestDetails:
         assert problem["detail"] == f"the API key lacks {permission}"
 
     def test_full(self) -> None:
-        """A plan that is full, with the members that tell by how much."""
+        """A plan that is full, with the members that give its numbers."""
         account = FakeAccount(api_key="sesame", max_custom_roles=1)
         account.add_role("A")
         assert answer("POST /v2/roles", CREATED, account=account) == {
@@ -185,7 +185,7 @@ class TestDetails:
         ],
     )
     def test_assumed(self, assumptions: Assumptions, body: object, detail: str) -> None:
-        """What only some services refuse."""
+        """Requests that only some services refuse."""
         account = FakeAccount(api_key="sesame", assumptions=assumptions)
         assert answer("POST /v2/roles", body, account=account)["detail"] == detail
 

@@ -228,7 +228,7 @@ class TestHarmsNobody:
     def test_deleted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """What the script deleted is not deleted again, whatever the ID of no role is answered."""
+        """Roles that the script deleted are not deleted again, whatever status unknown IDs have."""
         account = FakeAccount(assumptions=Assumptions(unknown_id=400))
         recorded(as_assumed, tmp_path, monkeypatch, account)
         assert capsys.readouterr().err == ""
@@ -237,7 +237,7 @@ class TestHarmsNobody:
     def test_not_cleaned_up(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """So are those of a run whose service answers no longer."""
+        """Roles of a run whose service stops answering are named, too."""
         account = service(as_assumed)
         account.fail("any", "lost", times=None, after=3)
         with RolesServer(account) as server:
@@ -388,7 +388,7 @@ class TestAssumed:
         assert capsys.readouterr().out == f"0 differences in {len(SCRIPT)} answers\n"
 
     def test_unexplained(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """What they do not explain is a difference, with what would explain it."""
+        """A difference that they do not explain is shown, with the assumption that would."""
         assert main(["compare", str(file), "--assume", "unknown_id=400"]) == 1
         *differences, _, summary = capsys.readouterr().out.splitlines()
         assert summary == "the fake is most like this service with --assume invalid_body=422"
@@ -454,7 +454,7 @@ def recorded_body(body: bytes, **headers: str) -> Answer:
 
 
 class TestAnswer:
-    """What is recorded of an answer."""
+    """The recorded part of an answer."""
 
     def test_content_type(self) -> None:
         """A content type is recorded without its parameters."""
@@ -486,7 +486,7 @@ class TestAnswer:
         }
 
     def test_foreign(self) -> None:
-        """What has an ID or a name, and not the run's mark, is somebody else's."""
+        """An object with an ID or a name, and without the run's mark, is somebody else's."""
         body = b'{"a": {"id": "x"}, "b": {"name": "y"}, "c": {}, "roles": [{"id": "x"}, 1]}'
         another = "<another role>"
         assert recorded_body(body).body == {"a": another, "b": another, "c": {}, "roles": ["<int>"]}
@@ -776,7 +776,7 @@ def test_compare_needs_file(
 def test_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the fake is not asked, since the recording lacks an answer, is a difference."""
+    """A step that the fake is not asked, as the recording lacks an answer, is a difference."""
     file = recorded(as_assumed, tmp_path, monkeypatch)
     capsys.readouterr()
     answers = json.loads(file.read_bytes())

@@ -1,4 +1,4 @@
-"""What a recording asks a service, request by request, and what it keeps of the fake's answers."""
+"""The requests of a recording, and the parts that it keeps of the fake's answers."""
 
 import re
 from pathlib import Path

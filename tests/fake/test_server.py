@@ -105,7 +105,7 @@ async def test_every_address(host: str, shown: str) -> None:
 
 @pytest.mark.asyncio
 async def test_foreign_host() -> None:
-    """A host that is not allowed is told so, on the account's time, and is no call."""
+    """A host that is not allowed is refused, on the account's time, and is no call."""
     account = account_at_noon()
     async with (
         serve(account, allowed_hosts=["one.example"]) as url,

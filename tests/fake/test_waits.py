@@ -77,7 +77,7 @@ async def test_begin(steps: int) -> None:
 
 
 class TestOrder:
-    """What happens during a wait happens in the order of its time."""
+    """Events during a wait happen in the order of their times."""
 
     @BACKENDS
     def test_by_time(self, backend: str) -> None:
@@ -145,7 +145,7 @@ class TestOrder:
 
 @pytest.mark.asyncio
 async def test_set() -> None:
-    """Whoever sets a wait ends it, and no time passes."""
+    """Setting a wait ends it, and no time passes."""
     account = account_at_noon()
     wait = Wait()
     waiting = asyncio.ensure_future(Waits().until(START + timedelta(days=1), account, wait))
@@ -156,7 +156,7 @@ async def test_set() -> None:
 
 
 class TestOthers:
-    """What does not wait goes on, and holds nobody up for good."""
+    """Tasks that do not wait go on, and block no wait for good."""
 
     @pytest.mark.asyncio
     async def test_asks_on(self) -> None:
@@ -172,7 +172,7 @@ class TestOthers:
 
     @pytest.mark.asyncio
     async def test_ask_on_for_a_slot(self) -> None:
-        """Nor do several that have to wait for their turn each time."""
+        """Several tasks that wait for a slot each time do not keep it waiting either."""
         account = account_at_noon()
         account.fail("create", 503, times=1, retry_after=10)
         roles = FakeRolesClient(account, max_concurrency=1)
