@@ -26,7 +26,7 @@ from arize_roles_async._aiohttp.connections import (
     keep_read_buffers,
 )
 from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
-from arize_roles_async._aiohttp.failures import Failures, own_authorization, without_frames
+from arize_roles_async._aiohttp.failures import Failures, without_frames
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
@@ -292,7 +292,11 @@ class AiohttpTransport(Transport):
             attempt.distrust()
             failure, cause = interruption, None
         except OwnAuthorizationError:
-            failure, cause = own_authorization(), None
+            failure = ClientStateError(
+                "the lent session sends an Authorization header of its own, where the API key "
+                "belongs: from its default headers, a middleware, or netrc"
+            )
+            cause = None
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.reset()
             attempt.distrust()

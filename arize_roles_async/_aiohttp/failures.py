@@ -23,19 +23,14 @@ _E = TypeVar("_E", bound=BaseException)
 
 # Patterns and not compiled ones: most programs that import this never need them.
 _USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
-# What a TLS server says if it wants a certificate of the client's, or another one.
+# The alerts of a TLS server that wants a certificate of the client's, or another one.
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
 )
 
 
 class Failures:
-    """Failures of one client's attempts as errors of ours.
-
-    Args:
-        config: The client's.
-        lent: The session that it was lent.
-    """
+    """Makes our own errors of the failures of one client's attempts."""
 
     def __init__(self, config: Config, lent: aiohttp.ClientSession | None) -> None:
         self._config = config
@@ -44,14 +39,7 @@ class Failures:
     def translate(  # noqa: PLR0911 - one case a kind of failure
         self, request: Request, failure: Exception, call: Call, *, closed: bool
     ) -> RolesError:
-        """Return our own error for a failure of aiohttp's.
-
-        Args:
-            request: The request that failed.
-            failure: The exception of the attempt.
-            call: The call that the attempt was part of.
-            closed: Whether the session is closed.
-        """
+        """Return our own error for a failure of aiohttp's; `closed` is the session."""
         match failure:
             case aiohttp.ConnectionTimeoutError():
                 return RolesTimeoutError(
@@ -105,7 +93,7 @@ class Failures:
     @property
     def peer(self) -> str:
         """The host that it connects to: the proxy's, if there is one, else the service's."""
-        return URL(self._proxy_url or self._config.base_url).host or ""
+        return (self._proxy_url or URL(self._config.base_url)).host or ""
 
     @property
     def _service(self) -> str:
@@ -114,29 +102,25 @@ class Failures:
     @property
     def _proxy(self) -> str:
         """The proxy, without its credentials."""
-        url = self._proxy_url
-        return f"the proxy {_place(URL(url))}" if url else "the proxy"
+        return f"the proxy {_place(self._proxy_url)}" if self._proxy_url else "the proxy"
 
     @property
-    def _proxy_url(self) -> str | URL | None:
+    def _proxy_url(self) -> URL | None:
         """The URL of the proxy; None if there is none, or a lent session reads the environment."""
         if self._config.proxy is not None:
-            return self._config.proxy.reveal()
-        return getattr(self._lent, "_default_proxy", None)
+            return URL(self._config.proxy.reveal())
+        lent = getattr(self._lent, "_default_proxy", None)
+        return None if lent is None else URL(lent)
 
     @property
     def _has_proxy_user(self) -> bool:
         """Whether the client has credentials for the proxy."""
         own = getattr(self._lent, "_default_proxy_auth", None)
-        return own is not None or URL(self._proxy_url or "").user is not None
+        return own is not None or (self._proxy_url or URL()).user is not None
 
     @property
     def _route(self) -> str:
-        return (
-            self._service
-            if self._proxy == "the proxy"
-            else f"{self._service} through {self._proxy}"
-        )
+        return f"{self._service} through {self._proxy}" if self._proxy_url else self._service
 
     def _redacted(self, failure: BaseException, call: Call) -> str:
         """Return the text of a failure, without the call's keys and a proxy's password."""
@@ -153,13 +137,6 @@ class Failures:
                 return RolesError(self._redacted(failure, call))
             link = _next_link(link)
         return without_frames(failure)
-
-
-def own_authorization() -> ClientStateError:
-    return ClientStateError(
-        "the lent session sends an Authorization header of its own, where the API key belongs: "
-        "from its default headers, a middleware, or netrc"
-    )
 
 
 def _place(url: URL) -> str:
