@@ -194,16 +194,12 @@ class AiohttpTransport(Transport):
 
     _keeper: AsyncGenerator[None] | None = None
 
-    def __init__(
-        self,
-        config: Config,
-        session: aiohttp.ClientSession | None,
-    ) -> None:
+    def __init__(self, config: Config, session: aiohttp.ClientSession | None) -> None:
         self._config = config
-        own = {"User-Agent": _USER_AGENT} if session is None else {}
         # aiohttp would convert a plain dict anew for each request. Without the key, which is a
         # call's.
-        self._headers = Secret(CIMultiDict({**own, **config.headers.reveal()}))
+        self._headers = Secret(CIMultiDict({"User-Agent": _USER_AGENT} if session is None else {}))
+        self._headers.reveal().update(config.headers.reveal())
         self._url = URL(config.base_url, encoded=True)
         self._base_path = self._url.raw_path.rstrip("/")
         self._lent = session

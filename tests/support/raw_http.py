@@ -19,7 +19,12 @@ async def read_message(reader: asyncio.StreamReader) -> Message:
     """Return the next message of a connection; its body is as long as it says."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
     start, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
-    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    headers: dict[str, str] = {}
+    for line in lines:
+        given, value = line.split(": ", 1)
+        name = given.lower()
+        # Two of a name are shown as such.
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Message(start, headers, body)
 
