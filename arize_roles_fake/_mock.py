@@ -183,7 +183,7 @@ class _Scope:
         clock = self._shared_time if keys.fixed is None else self.account(keys.fixed)
         if clock not in stand_ins:
             transport = AccountTransport(clock, self.account, any_key=True)
-            stand_ins[clock] = Destination(transport, own.slots)
+            stand_ins[clock] = Destination(transport, own.slots.number)
             own.stand_ins.add(transport)
         return stand_ins[clock].driver(keys)
 

@@ -50,17 +50,16 @@ class Destination:
 
     def __init__(self, transport: Transport, slots: int) -> None:
         self.transport: Transport = transport
-        self.slots: int = slots
+        self.slots: Slots = Slots(slots)
         self.is_closed: bool = False
         self.stand_ins: WeakSet[Transport] = WeakSet()
         """Transports that a test put in place of this one, which are closed with it."""
-        self._slots = Slots(slots)
         self._drivers: dict[KeySource, Driver] = {}
 
     def driver(self, keys: KeySource) -> "Driver":
         """Return the driver of the calls that send a key."""
         # Taken out first, so that the newest comes last.
-        driver = self._drivers.pop(keys, None) or Driver(self.transport, keys, self._slots)
+        driver = self._drivers.pop(keys, None) or Driver(self.transport, keys, self.slots)
         self._drivers[keys] = driver
         if len(self._drivers) > _MAX_DRIVERS:
             del self._drivers[next(iter(self._drivers))]

@@ -55,10 +55,11 @@ class KnownRoles:
         """Keep the IDs of roles."""
         ids = self._ids
         for role in roles:
-            ids.pop(role.name, None)
+            name = role.name
             # No role that can be asked for has a longer name; an answer can.
-            if len(role.name) <= MAX_NAME:
-                ids[role.name] = role.id
+            if len(name) <= MAX_NAME:
+                ids.pop(name, None)
+                ids[name] = role.id
         if len(ids) > _MAX_KNOWN:
             # A page more than needed, since finding the first of a dict passes over gaps.
             for name in [*islice(ids, len(roles) + MAX_LIMIT)]:

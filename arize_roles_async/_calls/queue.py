@@ -58,16 +58,16 @@ class Slots:
         number: Their number.
     """
 
-    __slots__ = ("_number", "_places", "free", "queues")
+    __slots__ = ("_places", "free", "number", "queues")
 
     def __init__(self, number: int) -> None:
-        self._number = number
+        self.number: int = number
         self._places: Iterator[int] = count()
         self.restart()
 
     def restart(self) -> None:
         """Forget the state of a closed event loop."""
-        self.free: int = self._number
+        self.free: int = self.number
         self.queues: set[Queue] = set()
         """The queues in which calls wait; another set after each restart."""
 

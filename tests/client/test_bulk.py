@@ -604,7 +604,7 @@ class TestFailure:
 
         anyio.run(main)
 
-    def test_unsettled(self) -> None:
+    def test_maybe_applied(self) -> None:
         """A change that may have been made stays of unknown outcome while it waits its turn."""
         account = account_at_noon()
         account.fail("create", 504, times=1, when="after")

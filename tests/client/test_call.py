@@ -109,7 +109,7 @@ def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:
         case Retry():
             return "retry"
         case Verify():
-            return "look"
+            return "verify"
         case _:
             return "done"
 
@@ -208,17 +208,17 @@ class TestFirstAttempt:
         ],
     )
     def test_odd_success(self, operation: Operation, outcome: Outcome) -> None:
-        """A success that is not documented makes the client look."""
-        assert end_of(operation, outcome) == "look"
+        """A success that is not documented makes the client read the account again."""
+        assert end_of(operation, outcome) == "verify"
 
     @pytest.mark.parametrize(
         ("operation", "outcome", "end"),
         [
             ("create", answer(200, ROLE), "done"),
-            ("create", answer(204), "look"),
-            ("update", answer(201, ROLE), "look"),
-            ("update", answer(204), "look"),
-            ("delete", answer(200, ROLE), "look"),
+            ("create", answer(204), "verify"),
+            ("update", answer(201, ROLE), "verify"),
+            ("update", answer(204), "verify"),
+            ("delete", answer(200, ROLE), "verify"),
         ],
     )
     def test_status_of_success(self, operation: Operation, outcome: Outcome, end: str) -> None:
@@ -226,12 +226,8 @@ class TestFirstAttempt:
         assert end_of(operation, outcome) == end
 
 
-class TestReadResult:
-    """Which answers are taken on the short way, without a look at what came before."""
-
-
-class TestAfterAnOpenAttempt:
-    """What an answer tells after an attempt that may have made the change."""
+class TestMaybeApplied:
+    """Answers after an attempt that may have made the change."""
 
     OPEN = (BROKEN, SILENT, page(502), page(503), page(504), words(502))
 
@@ -239,13 +235,13 @@ class TestAfterAnOpenAttempt:
     @pytest.mark.parametrize(
         ("operation", "outcome", "end"),
         [
-            ("create", words(409), "look"),
-            ("create", words(403), "look"),
+            ("create", words(409), "verify"),
+            ("create", words(403), "verify"),
             ("create", words(404), "OutcomeUnknownError"),
             ("create", page(409), "OutcomeUnknownError"),
             ("create", page(403), "OutcomeUnknownError"),
             ("update", words(404), "OutcomeUnknownError"),
-            ("update", words(409), "look"),
+            ("update", words(409), "verify"),
             ("update", words(403), "OutcomeUnknownError"),
             ("update", page(404), "OutcomeUnknownError"),
             ("update", page(409), "OutcomeUnknownError"),
@@ -259,7 +255,7 @@ class TestAfterAnOpenAttempt:
     def test_refusal(
         self, first: Outcome, operation: Operation, outcome: Outcome, end: str
     ) -> None:
-        """Only the service's own words settle a change."""
+        """Only the service's own words say whether a change was made."""
         assert end_of(operation, first, outcome) == end
 
     @pytest.mark.parametrize("operation", CHANGES)
@@ -308,17 +304,17 @@ class TestNothingHappened:
 
 
 class TestAfterA503:
-    """What a refusal tells after a 503 in the service's own words, which may be wrong."""
+    """Refusals after a 503 in the service's own words, which may be wrong."""
 
     @pytest.mark.parametrize(
         ("operation", "outcome", "end"),
         [
-            ("create", words(409), "look"),
-            ("create", words(403), "look"),
+            ("create", words(409), "verify"),
+            ("create", words(403), "verify"),
             ("create", words(404), "NotFoundError"),
             ("create", page(409), "StatusError"),
             ("update", words(404), "OutcomeUnknownError"),
-            ("update", words(409), "look"),
+            ("update", words(409), "verify"),
             ("update", words(403), "ForbiddenError"),
             ("update", page(404), "StatusError"),
             ("delete", words(404), "OutcomeUnknownError"),
@@ -437,8 +433,8 @@ class TestTime:
         driver.send()
         assert type(driver.call.out_of_time()) is RolesTimeoutError
 
-    def test_look_in_flight(self) -> None:
-        """The outcome of a change is still unknown while its call looks for it."""
+    def test_check_in_flight(self) -> None:
+        """The outcome of a change is still unknown while its call reads the account."""
         driver = Driver("create")
         driver.feed(page(200))
         driver.call.begin(Request(method="GET", target="/v2/roles"))
@@ -447,8 +443,8 @@ class TestTime:
         assert type(error) is OutcomeUnknownError
         assert error.attempts == 2
 
-    def test_failed_look(self) -> None:
-        """A look that fails raises its own failure, which the looking method explains."""
+    def test_failed_check(self) -> None:
+        """A check that fails raises its own failure, which its method explains."""
         driver = Driver("create", attempts=1)
         driver.feed(page(200))
         driver.call.begin(Request(method="GET", target="/v2/roles"))
@@ -563,7 +559,7 @@ class TestCreatedSince:
         assert self.since(driver) == pytest.approx(9.5)
 
     def test_look(self) -> None:
-        """The `Date` of a look at the account tells the time of a change that had no answer."""
+        """The `Date` of a check of the account shows the time of a change that had no answer."""
         driver = Driver("create")
         driver.feed(BROKEN)
         driver.request = Request(method="GET", target="/v2/roles")

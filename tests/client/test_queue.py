@@ -63,7 +63,7 @@ FAULTS: Final = {
         "        first.wake()\n        return True",
         "        return True",
     ),
-    "one slot too many": ("self.free: int = self._number", "self.free: int = self._number + 1"),
+    "one slot too many": ("self.free: int = self.number", "self.free: int = self.number + 1"),
     "the keys have no order": (
         "sorted(self.queues, key=Queue.place)",
         "sorted(self.queues, key=id)",
