@@ -206,7 +206,7 @@ class AiohttpTransport(Transport):
         self._failures = Failures(config, session)
         self._ssl = _ssl_context(config, lent=session is not None)
         self._closing = False
-        """Whether new calls are refused."""
+        """True once new calls are refused."""
         # What belongs to one event loop, from here on.
         self._loop: asyncio.AbstractEventLoop | None = None
         self.deadlines: Deadlines

@@ -35,7 +35,7 @@ class Deadlines:
         self._ended: asyncio.Event | None = None
         """Set when a block has ended, while somebody waits for all of them."""
         self.closed = False
-        """Whether the client is closed, which ends every block."""
+        """True once the client is closed, which ends every block."""
 
     def watch(self, deadline: "Deadline") -> None:
         """Watch a limit; again after its moment has changed."""

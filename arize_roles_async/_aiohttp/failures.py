@@ -114,7 +114,7 @@ class Failures:
 
     @property
     def _has_proxy_user(self) -> bool:
-        """Whether the client has credentials for the proxy."""
+        """True if the client has credentials for the proxy."""
         own = getattr(self._lent, "_default_proxy_auth", None)
         return own is not None or (self._proxy_url or URL()).user is not None
 
