@@ -14,16 +14,16 @@ from tests.support.covering import covering_rows
 CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
 PAIRS: Final = [Assumptions(**row) for row in covering_rows(CHOICES)]
 EACH: Final = [
-    Assumptions(**{name: values[row % len(values)] for name, values in CHOICES.items()})
-    for row in range(1, max(map(len, CHOICES.values())))
+    Assumptions(**{name: values[row] for name, values in CHOICES.items() if row < len(values) - 1})
+    for row in range(1, max(map(len, CHOICES.values())) - 1)
 ]
-"""Every value but the first, the default, which the whole suite is run on."""
+"""Every value but the defaults, on which other suites run, and the opposites, below."""
 ROWS: Final = sizes.sized(EACH, PAIRS)
 OPPOSITE: Final = Assumptions(**{name: values[-1] for name, values in CHOICES.items()})
 
 
 class TestEach(FakeSuite):
-    """The fake client, on every assumption; with `--full`, on every pair of two."""
+    """The fake client, on those values; with `--full`, on every pair of two."""
 
     @pytest.fixture(params=ROWS, ids=range(len(ROWS)), autouse=True)
     def assume(self, request: pytest.FixtureRequest) -> None:

@@ -70,7 +70,7 @@ def unjudged(case: schemathesis.Case[Any]) -> list[Any]:
 
 
 @schema.parametrize()
-@settings(max_examples=25)
+@settings(max_examples=sizes.sized(12, 25))
 def test_every_answer(case: schemathesis.Case[Any], server: RolesServer) -> None:
     """Every answer is as described."""
     case.call_and_validate(base_url=server.url, excluded_checks=unjudged(case))
@@ -102,7 +102,9 @@ def test_links(server: RolesServer) -> None:
                 transport_kwargs=transport,
             )
 
-    run_state_machine_as_test(Workflow, settings=settings(max_examples=15, stateful_step_count=6))
+    run_state_machine_as_test(
+        Workflow, settings=settings(max_examples=sizes.sized(8, 15), stateful_step_count=6)
+    )
 
 
 # What no random call comes across: every kind of answer, against its schema.
