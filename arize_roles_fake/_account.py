@@ -301,7 +301,7 @@ class FakeAccount:
 
     def _add_role(self, data: account_file.RoleData) -> Role:
         moments = [moment for moment in (data.created_at, data.updated_at) if moment is not None]
-        identifiers = dict.fromkeys(data.permissions or ())
+        identifiers = data.permissions or ()
         check_values(moments, (data.name, data.description or "", data.id or "", *identifiers))
         taken = self._store.by_name(data.name)
         if taken is not None:
@@ -309,8 +309,8 @@ class FakeAccount:
         if data.id is not None and self._store.by_id(data.id) is not None:
             raise ValueError(f"a role already has the ID {data.id!r}")
         created = _writable(data.created_at or self.now())
-        permissions = tuple(map(any_permission, identifiers))
-        self._service.extra_permissions |= {str(p) for p in permissions if not p.is_known}
+        permissions, unknown = _members(identifiers)
+        self._service.extra_permissions |= unknown
         role = Role(
             id=self._store.next_id() if data.id is None else data.id,
             name=data.name,
@@ -944,6 +944,14 @@ def _check_key(key: Secret[str]) -> None:
 def _check_count(name: str, count: object) -> None:
     if not is_count(count):
         raise ValueError(f"{name} must be an integer of 0 or more, not {quoted(count)}")
+
+
+# Each new account has the same predefined roles, of hundreds of permissions in all.
+@functools.lru_cache(maxsize=64)
+def _members(identifiers: tuple[str, ...]) -> tuple[tuple[AnyPermission, ...], frozenset[str]]:
+    """Return the permissions that identifiers name, each once, and the unknown ones of these."""
+    permissions = tuple(map(any_permission, dict.fromkeys(identifiers)))
+    return permissions, frozenset(str(p) for p in permissions if not p.is_known)
 
 
 def _writable(moment: datetime) -> datetime:

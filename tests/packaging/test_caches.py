@@ -14,7 +14,7 @@ def test_caches() -> None:
         *(decode._role_decoder, decode._page_decoder),  # pyright: ignore[reportPrivateUsage]
         *(fake_wire._fields, _assumptions.Assumptions.choices),  # pyright: ignore[reportPrivateUsage]
         *(request.role_path, fake_wire.parse_role_id),
-        *(_aiohttp._client_timeout, _account._http_date),  # pyright: ignore[reportPrivateUsage]
+        *(_aiohttp._client_timeout, _account._http_date, _account._members),  # pyright: ignore[reportPrivateUsage]
         _secrets._pattern,  # pyright: ignore[reportPrivateUsage]
     )
     assert {cache.__name__: cache.cache_parameters()["maxsize"] for cache in caches} == {
@@ -26,6 +26,7 @@ def test_caches() -> None:
         "parse_role_id": 1024,
         "_client_timeout": 128,
         "_http_date": 128,
+        "_members": 64,
         "_pattern": 8,
     }
 
