@@ -171,6 +171,18 @@ class TestOneAfterAnother:
             asyncio.run(roles.aclose())
             asyncio.run(roles.aclose())
 
+    def test_no_collection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client leaves it to Python when to collect garbage: a closed loop's can crash 3.11."""
+        collected: list[str] = []
+        with served() as url:
+            roles = AiohttpRolesClient("key", base_url=url)
+            by_bare_loop(functools.partial(use, roles))
+            monkeypatch.setattr(gc, "collect", lambda: collected.append("by the client"))
+            asyncio.run(use(roles))
+            asyncio.run(roles.aclose())
+            monkeypatch.undo()
+        assert collected == []
+
     def test_filters(self) -> None:
         """Which warnings the application sees stays as it was."""
         with served() as url:
