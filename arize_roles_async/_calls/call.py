@@ -291,7 +291,7 @@ class Call:
                 return None
             case _Verdict.NOT_MADE:
                 raise failure
-            case _Verdict.UNKNOWN:
+            case _:
                 raise self.outcome_unknown(failure) from failure
 
     def fail(self, failure: RolesError, now: float) -> NextStep:
