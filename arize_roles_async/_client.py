@@ -239,9 +239,7 @@ class BaseRolesClient(RolesClient):
                 call,
                 update_request(found_id, changes),
                 functools.partial(_expect_updated, found_id),
-                lambda failure: self._find_updated(
-                    call, found_id, target if is_name else None, changes, failure
-                ),
+                lambda failure: self._find_updated(call, found_id, changes, failure),
             )
             call.driver.known(call).learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
@@ -445,29 +443,16 @@ class BaseRolesClient(RolesClient):
         return similar
 
     async def _find_updated(
-        self,
-        call: ClientCall,
-        role_id: str,
-        name: str | None,
-        changes: UpdateRole,
-        failure: RolesError,
+        self, call: ClientCall, role_id: str, changes: UpdateRole, failure: RolesError
     ) -> tuple[Role, None]:
-        """Return the role if it is as this call requested, or raise the error of the call.
-
-        Args:
-            call: This call.
-            role_id: The role that it was sent to.
-            name: The name that the role was looked up by; None if it was an ID.
-            changes: The requested changes.
-            failure: The error of the last attempt.
-        """
+        """Return the role if it is as this call requested, or raise the error of the call."""
         try:
             role = await self._get(call, role_id)
         except RolesError as error:
             # A role that is gone may have been deleted after this call changed it.
             raise call.outcome_unknown(failure, error) from error
         # The account does not show whether a rename came before or after the update.
-        expected = name or role.name if changes.name is UNSET else changes.name
+        expected = call.name or role.name if changes.name is UNSET else changes.name
         if _matches(role, changes) and role.name == expected:
             return role, None
         is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, assert_never, cast
 
 import msgspec
 
@@ -230,12 +230,10 @@ class Call:
             self._first_sent = now
 
     def note_refusal(self, refused_for: float) -> None:
-        """Note that the attempt under way was answered with 429.
+        """Note that the attempt was answered with 429, after so many seconds without a grant.
 
-        Args:
-            refused_for: Seconds in which the service has granted the client nothing. Until they are
-                many, the 429 only decided which request goes first, and does not count as an
-                attempt of the retry policy.
+        Until they are many, the 429 only decided which request goes first, and does not count as an
+        attempt of the retry policy.
         """
         self._forgiven += refused_for < _REFUSED_TOO_LONG
 
@@ -282,7 +280,8 @@ class Call:
             # It was the key's failure, and not the request's.
             self._forgiven += 1
             return AskKey(failure)
-        match self._verdict(failure):
+        verdict = self._verdict(failure)
+        match verdict:
             case None:
                 return self.fail(failure, now)
             case _Verdict.CHECK:
@@ -291,8 +290,10 @@ class Call:
                 return None
             case _Verdict.NOT_MADE:
                 raise failure
-            case _:
+            case _Verdict.UNKNOWN:
                 raise self.outcome_unknown(failure) from failure
+            case _:
+                assert_never(verdict)
 
     def fail(self, failure: RolesError, now: float) -> NextStep:
         """Take the error that an attempt ended in.
@@ -337,18 +338,13 @@ class Call:
     def outcome_unknown(
         self, failure: RolesError, check_failure: RolesError | None = None
     ) -> OutcomeUnknownError:
-        """Return the error of a change that may have been made.
-
-        Args:
-            failure: The error of the last attempt.
-            check_failure: The error of the check of the account, if that failed.
-        """
+        """Return the error of a change that may have been made, and of a failed check of that."""
         message = (
             f"the outcome of {self.operation} is not known; the change may have been made: "
             f"{failure}"
         )
         if check_failure is not None:
-            message += f"; then looking for it failed: {check_failure}"
+            message += f"; checking whether it was made failed: {check_failure}"
         return OutcomeUnknownError(
             message,
             operation=self.operation,

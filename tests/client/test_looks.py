@@ -128,7 +128,7 @@ class TestCreate:
         """If the look fails as well, both failures are told, the last one as the cause."""
         account.script = [(MAINTENANCE, "after")]
         account.fail("list", "lost", times=3)
-        with pytest.raises(OutcomeUnknownError, match=r"text/html.* looking for it failed") as e:
+        with pytest.raises(OutcomeUnknownError, match=r"text/html.*; checking .* failed") as e:
             await create(roles)
         assert type(e.value.__cause__) is RolesConnectionError
 
@@ -168,7 +168,7 @@ class TestUpdate:
         role = account.add_role("Role")
         account.script = [(MAINTENANCE, "before")]
         account.fail("get", 403)
-        with pytest.raises(OutcomeUnknownError, match="; then looking for it failed: GET"):
+        with pytest.raises(OutcomeUnknownError, match="; checking whether it was made failed: GET"):
             await roles.update(role_id=role.id, description="New.")
 
     async def test_own_name(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
@@ -217,7 +217,7 @@ class TestDelete:
         role = account.add_role("Role")
         account.script = [(MAINTENANCE, "after")]
         account.fail("get", 403)
-        with pytest.raises(OutcomeUnknownError, match="; then looking for it failed: GET"):
+        with pytest.raises(OutcomeUnknownError, match="; checking whether it was made failed: GET"):
             await roles.delete(role_id=role.id)
 
 
