@@ -144,18 +144,21 @@ def judges(root: Path, file: str) -> list[str]:
     raise LookupError(f"tests/data/judges.toml names no tests for {file}")
 
 
-def _run(tests: Sequence[str], folder: Path) -> tuple[bool, str]:
+def _run(tests: Sequence[str], folder: Path, seconds: float = TIMEOUT) -> tuple[bool, str]:
     """Return whether tests pass in a copy of the project, and the end of what they print."""
     os.chdir(folder)
     # Coverage is not measured in the copies.
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     command = f"{sys.executable} -m pytest -x -q --tb=no -p no:cacheprovider {' '.join(tests)}"
-    outcome, output = _testing.run_tests(command, TIMEOUT)
+    outcome, output = _testing.run_tests(command, seconds)
     return outcome.value == "survived", output.strip().rpartition("\n")[2]
 
 
-def _judge(root: Path, change: Fault | Mutant) -> tuple[bool, str]:
-    """Return whether a change survives in a copy of the project, and what the tests said."""
+def _judge(root: Path, change: Fault | Mutant, until: float) -> tuple[bool, str]:
+    """Return whether a change survives in a copy of the project, and what the tests said.
+
+    When the time is over, it ends; nobody waits for the result then.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for name in COPIED:
             if (root / name).is_dir():
@@ -167,7 +170,8 @@ def _judge(root: Path, change: Fault | Mutant) -> tuple[bool, str]:
         try:
             if not change.apply():
                 return True, "it does not fit the source"
-            return _run(judges(root, change.file), Path(folder))
+            seconds = min(TIMEOUT, max(0.1, until - time.monotonic()))
+            return _run(judges(root, change.file), Path(folder), seconds)
         finally:
             os.chdir(root)
 
@@ -187,7 +191,7 @@ def judge_all(
         passed, said = pool.submit(_run, ["--collect-only", *named], root).result()
         if not passed:
             raise RuntimeError(f"the tests cannot be collected without a change: {said}")
-        waiting = {pool.submit(_judge, root, change): change for change in changes}
+        waiting = {pool.submit(_judge, root, change, until): change for change in changes}
         try:
             for done in as_completed(waiting, timeout=max(0.0, until - time.monotonic())):
                 survives, said = done.result()
