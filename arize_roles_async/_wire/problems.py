@@ -78,8 +78,8 @@ def _id_hint(path: str) -> str:
 
 
 def _said(problem: "ProblemDetails | None") -> str:
-    text = problem and ": ".join(filter(None, (problem.title, problem.detail)))
-    return one_line(text or "", MAX_QUOTED)
+    said = () if problem is None else (problem.title, problem.detail)
+    return one_line(": ".join(filter(None, said)), MAX_QUOTED)
 
 
 def _foreign(response: Response, problem: "ProblemDetails | None") -> str:

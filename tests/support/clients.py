@@ -85,7 +85,12 @@ def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., Aioht
     def make(api_key: ApiKey, **options: object) -> AiohttpRolesClient:
         roles = AiohttpRolesClient(api_key, **cast("Any", options))
         transport: Any = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
-        transport.event = lambda _: _SleepingEvent(transport.deadlines, sleep)
+
+        def event(call: object) -> _SleepingEvent:
+            del call
+            return _SleepingEvent(transport.deadlines, sleep)
+
+        transport.event = event
         return roles
 
     return make
