@@ -128,7 +128,7 @@ class Attempt:
         self._connections = connections
         self._headers = headers
         self._connection: _Connection | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._opened = 0
 
     def refuse_second(self) -> None:
@@ -216,7 +216,8 @@ class Attempt:
             while True:
                 with suppress(_UnfitError):
                     return await handler(request)
-        except Exception as error:
+        except BaseException as error:
+            # A middleware may cancel a request, too; it may have reached the service all the same.
             self._failure = error
             raise
         finally:

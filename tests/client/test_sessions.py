@@ -341,6 +341,30 @@ class TestLent:
 
         assert script.connections == 1
 
+    async def test_middleware_gives_up(self) -> None:
+        """Nor does one that cancels a request and tries again."""
+
+        async def hurry(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            first = asyncio.ensure_future(handler(request))
+            while not script.requests:  # noqa: ASYNC110 - the server has no event
+                await asyncio.sleep(0)
+            first.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await first
+            return await handler(request)
+
+        async with (
+            scripted(None, PAGE) as script,
+            aiohttp.ClientSession(middlewares=[hurry]) as session,
+            AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+        ):
+            with pytest.raises(RolesConnectionError):
+                await roles.with_options(retry=ONCE).list()
+
+        assert script.connections == 1
+
     async def test_middleware_fails(self) -> None:
         """What a middleware refuses is one of our errors, with the middleware's as its cause."""
 
