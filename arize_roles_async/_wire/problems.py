@@ -24,7 +24,8 @@ _MAX_PROBLEM: Final = 64 * 1024
 """Bytes of a problem document; the service's have a few hundred."""
 _MAX_PAGE: Final = 20_000
 """Bytes of a page in which a title is looked for."""
-_TITLE: Final = re.compile("<title[^<>]*>([^<]*)", re.IGNORECASE)
+# A pattern and not a compiled one: most programs that import this never need it.
+_TITLE: Final = "(?i)<title[^<>]*>([^<]*)"
 _REDIRECT: Final = range(300, 400)
 _ABOUT_AN_ID: Final = frozenset({400, 404})
 
@@ -97,7 +98,7 @@ def page_title(response: Response) -> str:
     """
     import html
 
-    found = _TITLE.search(response.body[:_MAX_PAGE].decode("utf-8", "replace"))
+    found = re.search(_TITLE, response.body[:_MAX_PAGE].decode("utf-8", "replace"))
     text = html.unescape(found[1]).strip() if found else ""
     return text and repr(one_line(response.redacted(text), MAX_QUOTED))
 

@@ -38,7 +38,7 @@ def content(role: Role | DeclaredRole) -> dict[str, Any]:
 
 
 def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) -> list[str]:
-    """Return the fields that a role has otherwise before a change than after it."""
+    """Return the names of the fields that a change gives another value."""
     old = content(before) if before else {}
     return [field for field, value in content(after).items() if old.get(field) != value]
 
