@@ -70,8 +70,7 @@ from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpRolesClient
-    from arize_roles_async._values.error_details import ProblemDetails, Violation
-    from arize_roles_async._values.fields import FieldInfo
+    from arize_roles_async._values.details import FieldInfo, ProblemDetails, Violation
 
 __all__ = [
     "UNSET",
@@ -125,9 +124,9 @@ def __dir__() -> list[str]:
 # none of the others.
 _ON_DEMAND = {
     "AiohttpRolesClient": "_aiohttp.client",
-    "FieldInfo": "_values.fields",
-    "ProblemDetails": "_values.error_details",
-    "Violation": "_values.error_details",
+    "FieldInfo": "_values.details",
+    "ProblemDetails": "_values.details",
+    "Violation": "_values.details",
 }
 
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from arize_roles_async._values.text import extended, one_line
 
 if TYPE_CHECKING:
-    from arize_roles_async._values.error_details import ProblemDetails, Violation
+    from arize_roles_async._values.details import ProblemDetails, Violation
 
 _MAX_VIOLATIONS: Final = 10
 
@@ -81,7 +81,7 @@ def _join(violations: "tuple[Violation, ...]") -> str:
 
 def validation_error(*broken: tuple[str, str]) -> ValidationError:
     """Return the exception for broken rules, each a field and a message."""
-    from arize_roles_async._values.error_details import Violation
+    from arize_roles_async._values.details import Violation
 
     return ValidationError(violations=tuple(Violation(*rule) for rule in broken))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-    from arize_roles_async._values.fields import FieldInfo
+    from arize_roles_async._values.details import FieldInfo
 
 # A repr is short: in full, a page of 100 roles with every permission has half a megabyte.
 _MAX_SHOWN_TEXT: Final = 40
@@ -57,9 +57,18 @@ class _ModelFields:
     """`Role.model_fields`, as on a pydantic model: readable on the class itself."""
 
     def __get__(self, instance: object, owner: "type[Model]") -> "Mapping[str, FieldInfo]":
-        from arize_roles_async._values.fields import describe_fields
+        from arize_roles_async._values.details import FieldInfo
 
-        return describe_fields(owner)
+        # Tools that visit every class, such as pydoc, ask the base class of all models, too.
+        return {
+            field.name: FieldInfo(
+                name=field.name,
+                type=field.metadata["type"],
+                required=field.default is attr.NOTHING,
+                doc=field.metadata["doc"],
+            )
+            for field in (attr.fields(owner) if attr.has(owner) else ())
+        }
 
 
 class Model:

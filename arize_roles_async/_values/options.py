@@ -21,15 +21,16 @@ _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
 
 
-def _check_seconds(options: object, *names: str) -> None:
-    for name in names:
-        value = getattr(options, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0.0 < value <= _LARGEST:
-            raise ConfigurationError(
-                f"{type(options).__name__}.{name} must be a number of seconds above 0, "
-                f"not {quoted(value)}"
-            )
+def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0.0 <= cast("float", value) <= _LARGEST or not (value or zero):
+        least = ", 0 or more" if zero else " above 0"
+        raise ConfigurationError(f"{name} must be a number of seconds{least}, not {quoted(value)}")
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be an integer of at least 1, not {quoted(value)}")
 
 
 @attr.frozen(kw_only=True)
@@ -52,8 +53,9 @@ class Timeouts:
     read: float | None = 10.0
 
     def __attrs_post_init__(self) -> None:
-        names = ("total", "connect", "read")
-        _check_seconds(self, *(name for name in names if getattr(self, name) is not None))
+        for name in ("total", "connect", "read"):
+            if getattr(self, name) is not None:
+                _check_seconds(f"Timeouts.{name}", getattr(self, name))
 
     @classmethod
     def of(cls, timeout: "float | Timeouts | None") -> "Timeouts":
@@ -94,12 +96,9 @@ class RetryPolicy:
     max_retry_after: float = 20.0
 
     def __attrs_post_init__(self) -> None:
-        attempts = cast("object", self.attempts)
-        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
-            raise ConfigurationError(
-                f"RetryPolicy.attempts must be an integer of at least 1, not {quoted(attempts)}"
-            )
-        _check_seconds(self, "backoff", "max_backoff", "max_retry_after")
+        _check_count("RetryPolicy.attempts", self.attempts)
+        for name in ("backoff", "max_backoff", "max_retry_after"):
+            _check_seconds(f"RetryPolicy.{name}", getattr(self, name))
 
     @classmethod
     def of(cls, retry: "RetryPolicy | None") -> "RetryPolicy":
@@ -141,12 +140,7 @@ def _may_be_retried(failure: RolesError, *, change: bool) -> bool:
 
 def check_grace(grace: float) -> float:
     """Return a number of seconds, or raise `ConfigurationError` unless it is 0 or more."""
-    number = cast("object", grace)
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not 0.0 <= grace <= _LARGEST:
-        raise ConfigurationError(
-            f"grace must be a number of seconds, 0 or more, not {quoted(grace)}"
-        )
+    _check_seconds("grace", grace, zero=True)
     return float(grace)
 
 
@@ -158,8 +152,4 @@ def check_background(background: object) -> None:
 
 def check_concurrency(max_concurrency: object) -> None:
     """Raise `ConfigurationError` unless the value is a number of requests."""
-    number = max_concurrency
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigurationError(
-            f"max_concurrency must be an integer of at least 1, not {quoted(number)}"
-        )
+    _check_count("max_concurrency", max_concurrency)

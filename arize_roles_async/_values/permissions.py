@@ -243,13 +243,10 @@ class UnknownPermission(str):
     def __repr__(self) -> str:
         return f"UnknownPermission({str(self)!r})"
 
-    def __str__(self) -> str:
-        return str.__str__(self)
-
     @property
     def value(self) -> str:
         """The identifier, as on a `Permission`."""
-        return str.__str__(self)
+        return str(self)
 
     @property
     def is_known(self) -> bool:

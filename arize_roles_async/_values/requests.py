@@ -5,6 +5,7 @@ JSON that arrived. Each object checks all its rules, so that one error names eve
 """
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeGuard, cast
@@ -49,11 +50,7 @@ def name_rule(name: object) -> str | None:
 
 def description_rule(description: object) -> str | None:
     """Return what is wrong with a role's description, or None."""
-    if not isinstance(description, str):
-        return f"must be a string, not {type_name(description)}"
-    if len(description) > MAX_DESCRIPTION:
-        return f"must have at most {MAX_DESCRIPTION} characters, not {len(description)}"
-    return unicode_rule(description)
+    return None if description == "" else text_rule(description, MAX_DESCRIPTION)
 
 
 def permissions_rule(permissions: object) -> str | None:
@@ -91,20 +88,24 @@ def limit_rule(limit: object) -> str | None:
     return None
 
 
-def text_rule(text: object) -> str | None:
-    """Return what is wrong with a required text, or None."""
+def text_rule(text: object, longest: float = math.inf) -> str | None:
+    """Return what is wrong with a required text of bounded length, or None."""
     if not isinstance(text, str):
         return f"must be a string, not {type_name(text)}"
     if not text:
         return "must not be empty"
-    return None if text.isascii() else unicode_rule(text)
+    if len(text) > longest:
+        return f"must have at most {longest} characters, not {len(text)}"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "must not contain surrogates, which UTF-8 cannot carry"
+    return None
 
 
 def id_rule(text: object) -> str | None:
     """Return what is wrong with an ID or a cursor, or None."""
-    if isinstance(text, str) and len(text) > MAX_ID:
-        return f"must have at most {MAX_ID} characters, not {len(text)}"
-    return text_rule(text)
+    return text_rule(text, MAX_ID)
 
 
 def role_rule(role: object) -> str | None:
@@ -119,15 +120,6 @@ def filter_rule(is_predefined: object) -> str | None:
     if is_predefined is None or isinstance(is_predefined, bool):
         return None
     return f"must be True, False or None, not {type_name(is_predefined)}"
-
-
-def unicode_rule(text: str) -> str | None:
-    """Return why UTF-8 cannot carry a text, or None."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "must not contain surrogates, which UTF-8 cannot carry"
-    return None
 
 
 def is_role_id(text: str) -> bool:

@@ -2,26 +2,19 @@
 
 import functools
 import threading
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
-from arize_roles_async._values.errors import (
-    ValidationError,
-    validation_error,
-)
-from arize_roles_async._values.json import has_too_many_values
+from arize_roles_async._values.errors import ValidationError, validation_error
+from arize_roles_async._values.json import has_too_many_values, parse_json
 from arize_roles_async._values.models import ListRolesResponse, Role
-from arize_roles_async._wire.problems import invalid_response, parse_redacted
+from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
 _MAX_UNCOUNTED: Final = 400_000
 """Bytes of a page whose values are not counted before it is decoded."""
-
-
-_M = TypeVar("_M", Role, ListRolesResponse)
-
 
 # Decoders are made on first use, since making one takes longer than importing most modules; and one
 # at a time, since msgspec shares what it knows of a class before it is complete, which crashes a
@@ -30,30 +23,24 @@ _making: Final = threading.Lock()
 
 
 @functools.cache
-def _role_decoder() -> "msgspec.json.Decoder[Role]":
+def _decoder(model: type) -> "msgspec.json.Decoder[Any]":
     with _making:
-        return msgspec.json.Decoder(Role)
-
-
-@functools.cache
-def _page_decoder() -> "msgspec.json.Decoder[ListRolesResponse]":
-    with _making:
-        return msgspec.json.Decoder(ListRolesResponse)
+        return msgspec.json.Decoder(model)
 
 
 def decode_role(request: Request, response: Response) -> Role:
     """Return the role that the service answered with, or raise `InvalidResponseError`."""
-    return _decode(request, response, _role_decoder(), Role)
+    role: Role = _decode(request, response, Role)
+    return role
 
 
 def decode_page(request: Request, response: Response) -> ListRolesResponse:
     """Return the page that the service answered with, or raise `InvalidResponseError`."""
-    return _decode(request, response, _page_decoder(), ListRolesResponse)
+    page: ListRolesResponse = _decode(request, response, ListRolesResponse)
+    return page
 
 
-def _decode(
-    request: Request, response: Response, decoder: "msgspec.json.Decoder[_M]", model: type[_M]
-) -> _M:
+def _decode(request: Request, response: Response, model: Any) -> Any:  # noqa: ANN401 - a class, and an object of it
     if "json" not in response.headers.get("Content-Type", "application/json"):
         media_type = response.header("Content-Type") or ""
         raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")
@@ -61,19 +48,19 @@ def _decode(
     # and a body below it holds too few values to matter.
     if len(response.body) <= _MAX_UNCOUNTED or not has_too_many_values(response.body):
         try:
-            return decoder.decode(response.body)
+            return _decoder(model).decode(response.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
     return _decode_slow(request, response, model)
 
 
-def _decode_slow(request: Request, response: Response, model: type[_M]) -> _M:
+def _decode_slow(request: Request, response: Response, model: Any) -> Any:  # noqa: ANN401 - as above
     """Raise an error that names the wrong field, or return a value that only msgspec refuses."""
-    from arize_roles_async._values import convert as _convert
+    from arize_roles_async._values.convert import from_dict
 
     try:
         # The key is redacted before the conversion, since a traceback shows what each frame holds.
-        return _convert.from_dict(model, parse_redacted(response))
+        return from_dict(model, parse_json(response.redacted_body()))
     except ValidationError as error:
         refused = error
     except ValueError as error:

@@ -2,8 +2,11 @@
 
 import base64
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
+import attr
 
 from arize_roles_async._values.errors import (
     InvalidResponseError,
@@ -18,7 +21,7 @@ from arize_roles_async._wire.response import MAX_QUOTED, Response, excerpt
 from arize_roles_async._wire.retry_after import retry_after
 
 if TYPE_CHECKING:
-    from arize_roles_async._values.error_details import ProblemDetails
+    from arize_roles_async._values.details import ProblemDetails
 
 _MAX_PROBLEM: Final = 64 * 1024
 """Bytes of a problem document; the service's have a few hundred."""
@@ -117,57 +120,21 @@ def _target(response: Response) -> str:
 
 def parse_problem(response: Response) -> "ProblemDetails | None":
     """Return the problem document that a body is, or None; members of a wrong type are left out."""
-    from arize_roles_async._values.error_details import ProblemDetails
+    from arize_roles_async._values.details import ProblemDetails
 
     if len(response.body) > _MAX_PROBLEM:
         return None
     try:
-        data = parse_redacted(response)
+        data = parse_json(response.redacted_body())
     except ValueError:
         return None
     if not isinstance(data, dict):
         return None
     members = cast("dict[str, Any]", data)
-    given: dict[str, Any] = {}
-    for name, member_type in _MEMBERS.items():
-        if name in members and type(members[name]) is member_type:
-            given[name] = members[name]
-    extra = {name: members[name] for name in members if name not in _MEMBERS}
+    types = {f.name: get_args(f.type) for f in attr.fields(ProblemDetails) if f.name != "extra"}
+    given = {name: m for name, m in members.items() if type(m) in types.get(name, ())}
+    extra = {name: m for name, m in members.items() if name not in types}
     return ProblemDetails(**given, extra=extra)
-
-
-_MEMBERS: Final = {
-    **dict.fromkeys(("title", "type", "detail", "instance", "entitlement", "required_plan"), str),
-    **dict.fromkeys(("status", "limit", "current_count"), int),
-}
-
-
-def parse_redacted(response: Response) -> object:
-    """Return the JSON of a body without the API key.
-
-    Raises:
-        ValueError: It is not valid JSON, holds too many values, or is nested too deeply.
-    """
-    data = parse_json(response.body)
-    body, keys = response.body, response.keys
-    # Searching every string takes longer than all else. Escapes could hide a key.
-    if not (keys and (b"\\" in body or any(key.reveal().encode() in body for key in keys))):
-        return data
-    try:
-        return _redact_strings(data, response)
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-
-
-def _redact_strings(value: object, response: Response) -> object:
-    if isinstance(value, str):
-        return response.redacted(value)
-    if isinstance(value, dict):
-        members = cast("dict[str, object]", value)
-        return {response.redacted(k): _redact_strings(v, response) for k, v in members.items()}
-    if isinstance(value, list):
-        return [_redact_strings(item, response) for item in cast("list[object]", value)]
-    return value
 
 
 def invalid_response(request: Request, response: Response, why: str) -> InvalidResponseError:

@@ -189,9 +189,7 @@ def _items(values: object) -> list[Any]:
 
 def label_rule(label: object) -> str | None:
     """Return what is wrong with the label of an account, or None."""
-    if message := text_rule(label):
-        return message
-    return None if len(str(label)) <= _MAX_LABEL else f"must have at most {_MAX_LABEL} characters"
+    return text_rule(label, _MAX_LABEL)
 
 
 def load(path: str | os.PathLike[str]) -> Declaration:

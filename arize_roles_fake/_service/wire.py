@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from arize_roles_async._values import json as _json
-from arize_roles_async._values.error_details import Violation
+from arize_roles_async._values.details import Violation
 from arize_roles_async._values.errors import ValidationError, validation_error
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import Permission, UnknownPermission

@@ -27,7 +27,7 @@ from arize_roles_async._values.errors import (
     StatusError,
     ValidationError,
 )
-from arize_roles_async._values.requests import is_role_id, text_rule, unicode_rule
+from arize_roles_async._values.requests import is_role_id, text_rule
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -440,7 +440,7 @@ def _name(fault: Fault) -> str:
 def _is_member(value: object, expected: type) -> bool:
     if not isinstance(value, expected) or isinstance(value, bool):
         return False
-    return not isinstance(value, str) or unicode_rule(value) is None
+    return value == "" or not isinstance(value, str) or text_rule(value) is None
 
 
 def is_count(number: object, *, least: int = 0) -> bool:

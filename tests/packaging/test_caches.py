@@ -11,15 +11,13 @@ from arize_roles_fake._service import wire as fake_wire
 def test_caches() -> None:
     """A cache whose keys come from callers or services is bounded."""
     caches = (
-        *(decode._role_decoder, decode._page_decoder),  # pyright: ignore[reportPrivateUsage]
-        *(fake_wire._fields, _assumptions.Assumptions.choices),  # pyright: ignore[reportPrivateUsage]
+        *(decode._decoder, fake_wire._fields, _assumptions.Assumptions.choices),  # pyright: ignore[reportPrivateUsage]
         *(request.role_path, fake_wire.parse_role_id),
         *(_aiohttp._client_timeout, _account._http_date, _account._members),  # pyright: ignore[reportPrivateUsage]
         _secrets._pattern,  # pyright: ignore[reportPrivateUsage]
     )
     assert {cache.__name__: cache.cache_parameters()["maxsize"] for cache in caches} == {
-        "_role_decoder": None,
-        "_page_decoder": None,
+        "_decoder": None,
         "_fields": None,
         "choices": None,
         "role_path": 1024,

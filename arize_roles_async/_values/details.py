@@ -1,6 +1,6 @@
-"""Details that errors carry beside their message.
+"""Details of errors, and of the fields of a response.
 
-Kept apart because a call that succeeds needs none of it, and attrs classes take long to define.
+Kept apart because most programs need none of it, and attrs classes take long to define.
 """
 
 from collections.abc import Mapping
@@ -43,5 +43,17 @@ class ProblemDetails:
     """Other members, such as `error_code` and `request_id`."""
 
 
+@attr.frozen(kw_only=True)
+class FieldInfo:
+    """One field of a response class, for introspection."""
+
+    name: str
+    type: str
+    required: bool
+    """True if the service always sends it."""
+    doc: str
+
+
 # Reprs and pickles show the name that users import.
-Violation.__module__ = ProblemDetails.__module__ = "arize_roles_async"
+for _class in (Violation, ProblemDetails, FieldInfo):
+    _class.__module__ = "arize_roles_async"
