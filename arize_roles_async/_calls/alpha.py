@@ -11,7 +11,8 @@ from arize_roles_async._values.errors import AlphaWarning
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_warned: Final[set[str]] = set()
+warned: Final[set[str]] = set()
+"""The methods that have warned in this process."""
 
 
 def _unmarked(function: _T) -> _T:
@@ -28,14 +29,14 @@ def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
 
     @functools.wraps(method)
     def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        if name not in _warned:
+        if name not in warned:
             warnings.warn(
                 f"{name} is ALPHA (BETA in Arize's newest clients) and may change without notice",
                 AlphaWarning,
                 stacklevel=2,
             )
             # Only now: a warning that a filter turned into an error comes again.
-            _warned.add(name)
+            warned.add(name)
         return method(*args, **kwargs)
 
     return _marked(warn_once) if inspect.iscoroutinefunction(method) else warn_once

@@ -48,22 +48,22 @@ async def _drive(roles: RolesClient) -> None:
     )
     print(f"create   {role}")
     page = await roles.list(is_predefined=False)
-    _expect(page.roles == (role,), "the new role is the only custom one")
+    expect(page.roles == (role,), "the new role is the only custom one")
     print(f"list     {page}")
-    _expect(await roles.get(role_id=role.id) == role, "its ID finds the role")
-    _expect(await roles.get(role="AI Engineer") == role, "its name finds the role")
+    expect(await roles.get(role_id=role.id) == role, "its ID finds the role")
+    expect(await roles.get(role="AI Engineer") == role, "its name finds the role")
     print(f"get      {role.name!r} by its ID and by its name")
     changed = await roles.update(
         role_id=role.id, permissions=[Permission.PROJECT_READ, Permission.DATASET_READ]
     )
-    _expect(
+    expect(
         changed.permissions == (Permission.PROJECT_READ, Permission.DATASET_READ),
         "the update replaced the permissions",
     )
     print(f"update   {changed}")
     other = await roles.create(name="Data Scientist", permissions=["DATASET_READ"])
     names = [role.name async for role in roles.list(limit=2)]
-    _expect(
+    expect(
         names[:3] == ["Data Scientist", "AI Engineer", "Project Admin"] and "Admin" in names,
         "the walk lists every role",
     )
@@ -89,6 +89,6 @@ async def _expect_error(expected: type[RolesError], call: Awaitable[object]) -> 
         raise AssertionError(f"{expected.__name__} was not raised")
 
 
-def _expect(holds: object, expectation: str) -> None:
+def expect(holds: object, expectation: str) -> None:
     if not holds:
         raise AssertionError(f"expected that {expectation}")

@@ -94,7 +94,7 @@ class Arize:
 
     def decode(self, body: bytes) -> object:
         """What its `list` does with the bytes of a response, by the same function."""
-        return self._roles._api.api_client.deserialize(
+        return self._roles._api.api_client.deserialize(  # noqa: SLF001 - only there it is reached
             body.decode(), "ListRolesResponse", "application/json"
         )
 

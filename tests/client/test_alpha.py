@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from arize_roles_async import AlphaWarning, RolesClient
-from arize_roles_async._calls import alpha as _alpha
+from arize_roles_async._calls import alpha as module
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment
 
@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
 
 
 @pytest.fixture(autouse=True)
-def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no method been used yet, as in a process that has just begun."""
-    monkeypatch.setattr(_alpha, "_warned", set[str]())
+def new_process() -> None:
+    """Begin as a new process does, in which no method has been used."""
+    module.warned.clear()
 
 
 async def list_(roles: RolesClient) -> object:
@@ -89,7 +89,7 @@ async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
         return function
 
     monkeypatch.setattr(inspect, "markcoroutinefunction", mark, raising=False)
-    alpha = runpy.run_path(_alpha.__file__)["alpha"]
+    alpha = runpy.run_path(module.__file__)["alpha"]
     alpha(client)
     get_once = alpha(get)
     assert marked == [get_once]

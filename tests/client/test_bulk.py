@@ -19,8 +19,6 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     RateLimitError,
-    Request,
-    Response,
     RetryPolicy,
     Role,
     RolesClient,
@@ -28,8 +26,6 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._calls.call import Call, TimeLimit
-from arize_roles_async._calls.pace import Pace
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from arize_roles_fake._testing.waits import waits_in
 from tests.support.clients import START, account_at_noon, passed
@@ -182,41 +178,6 @@ class TestBulkJob:
             *((429, 0.0), (503, 0.0)),
             *((200, 2.0), (200, 5.0)),
         ]
-
-    def test_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The pace gets the moment of sending: a request may wait for a connection before."""
-        account = account_at_noon()
-        account.limit_rate(1, burst=1)
-        roles = FakeRolesClient(account, timeout=None)
-        transport = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
-        send, begun = transport.send, transport.now()
-        heard: list[tuple[str, float]] = []
-
-        async def connect_and_send(request: Request, call: Call) -> Response:
-            await transport.event(call).wait(5.0)
-            answer = await send(request, call)
-            await transport.event(call).wait(2.0)
-            return answer
-
-        def hear(owner: type, name: str) -> None:
-            tell = getattr(owner, name)
-
-            def told(self: object, sent: float, *args: object, **more: object) -> None:
-                heard.append((name, sent - begun))
-                tell(self, sent, *args, **more)
-
-            monkeypatch.setattr(owner, name, told)
-
-        monkeypatch.setattr(transport, "send", connect_and_send)
-        hear(Pace, "refuse")
-        hear(Pace, "grant")
-
-        async def main() -> None:
-            await gather(creates(roles, 2))
-
-        anyio.run(main)
-        # The second call is refused, and waits a second in the queue.
-        assert heard == [("refuse", 5.0), ("grant", 13.0)]
 
 
 class TestBackground:
@@ -683,45 +644,12 @@ def test_another_loop() -> None:
     roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None), max_concurrency=1)
     role = account.add_role("Role")
     loop = asyncio.new_event_loop()
-    left = [loop.create_task(roles.get(role_id=role.id)) for _ in range(2)]
-    for task in left:
-        setattr(task, "_log_destroy_pending", False)  # noqa: B010 - they are left on purpose
+    _left = [loop.create_task(roles.get(role_id=role.id)) for _ in range(2)]
+    loop.set_exception_handler(lambda _loop, _context: None)  # They are left on purpose.
     loop.run_until_complete(asyncio.sleep(0.01))
     loop.close()
 
     assert asyncio.run(asyncio.wait_for(roles.get(role_id=role.id), 5.0)) == role
-
-
-@pytest.mark.asyncio
-async def test_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that began before the limit was met, and ends in its queue, was held back by it."""
-    account = account_at_noon()
-    account.fail("get", 429, times=1, retry_after=5)
-    roles = FakeRolesClient(account, max_concurrency=1)
-    transport = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
-    calls: list[Call] = []
-    limit = transport.time_limit
-
-    def note(call: Call) -> TimeLimit:
-        calls.append(call)
-        return limit(call)
-
-    monkeypatch.setattr(transport, "time_limit", note)
-    waiting = [asyncio.ensure_future(roles.get(role_id=ROLE_ID)) for _ in range(2)]
-    for _ in range(20):
-        await asyncio.sleep(0)
-    account.advance(4.0)
-    now = transport.now()
-    roles._driver.pace.refuse(now, now, 3.0)  # pyright: ignore[reportPrivateUsage]
-    for task in reversed(waiting):
-        task.cancel()
-    await asyncio.wait(waiting)
-
-    _, second = calls
-    error = second.out_of_time()
-    assert isinstance(error, RateLimitError)
-    assert error.retry_after is not None
-    assert 3.0 <= error.retry_after < 3.2
 
 
 @pytest.mark.asyncio
@@ -766,6 +694,33 @@ async def test_longer_hold() -> None:
     assert isinstance(first, RateLimitError)
     assert isinstance(second, RateLimitError)
     assert "for another 30 s (times sent: 1)" in str(first)
+
+
+@pytest.mark.asyncio
+async def test_no_timer_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait for a hold that ends early leaves no timer in the event loop."""
+    account = FakeAccount()
+    account.fail("get", 429, times=1, retry_after=20)
+    account.fail("list", 429, times=1, retry_after=30)
+    account.slow_down(0.1, operation="list")
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+    timers: list[asyncio.TimerHandle] = []
+
+    def note(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+        timer = call_later(delay, callback, *args)
+        if 15.0 < delay <= 20.0:
+            timers.append(timer)
+        return timer
+
+    async with (
+        serve(account) as url,
+        AiohttpRolesClient(account.api_key, base_url=url, timeout=None) as roles,
+    ):
+        monkeypatch.setattr(loop, "call_later", note)
+        await gather([lambda: roles.get(role_id=ROLE_ID), roles.list().all])
+
+    assert [timer.cancelled() for timer in timers] == [True]
 
 
 @pytest.mark.asyncio

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from arize_roles_async import ValidationError
+from arize_roles_async import ListRolesResponse, ValidationError
 from arize_roles_async._values.json import MAX_BODY, MAX_VALUES, parse_json
-from arize_roles_async._values.models import ListRolesResponse
 
 LONGEST_ROLE = {
     "id": "Um9sZTo" * 20,

@@ -14,13 +14,14 @@ from arize_roles_async import (
     ListRolesResponse,
     NotFoundError,
     PaginationMetadata,
+    RetryPolicy,
     Role,
     RolesTimeoutError,
+    Timeouts,
 )
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.lookup import KnownRoles, NameLookup
-from arize_roles_async._values.options import RetryPolicy, Timeouts
-from arize_roles_async._values.requests import ListRoles
+from arize_roles_async.transport import ListRoles
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._client import AccountTransport
 

@@ -9,8 +9,9 @@ import traceback
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import aiohttp
 import attrs
@@ -26,6 +27,7 @@ from arize_roles_async import (
     ConfigurationError,
     InvalidResponseError,
     OutcomeUnknownError,
+    Request,
     Response,
     RetryPolicy,
     RolesClient,
@@ -36,7 +38,8 @@ from arize_roles_async import (
     Timeouts,
     ValidationError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, serve
+from tests.support.clients import START
 from tests.support.raw_http import scripted
 from tests.support.tls import Authority
 
@@ -487,18 +490,25 @@ class TestFake:
         assert_safe(caught.value, caplog)
 
     @pytest.mark.asyncio
-    async def test_broken(
-        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_broken(self, caplog: pytest.LogCaptureFixture) -> None:
         """An account that breaks while it answers shows no key."""
 
-        def broken(*_: object) -> NoReturn:
-            raise OSError
+        is_answering = False
 
-        account = FakeAccount(api_key=KEY)
-        monkeypatch.setattr(account._service, "answer", broken)  # pyright: ignore[reportPrivateUsage]
+        def clock() -> datetime:
+            if is_answering:
+                raise OSError
+            return START
+
+        class Breaking(FakeAccount):
+            def handle(self, request: Request) -> Reply:
+                nonlocal is_answering
+                is_answering = True
+                return super().handle(request)
+
+        account = Breaking(api_key=KEY, clock=clock)
         with pytest.raises(OSError, match=r"^$") as caught:
-            await FakeRolesClient(account).list()
+            await create(FakeRolesClient(account))
 
         assert_safe(caught.value, caplog)
 

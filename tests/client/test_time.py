@@ -13,9 +13,6 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async._aiohttp.client import (
-    _Event,  # pyright: ignore[reportPrivateUsage]
-)
 from tests.support.clients import sleeping
 from tests.support.event_loop import LoopClock
 from tests.support.raw_http import read_message
@@ -126,20 +123,3 @@ async def test_no_room() -> None:
         with pytest.raises(ServerError, match="503"):
             await roles.list()
     assert waits == [15.0, 15.0]
-
-
-async def test_no_timer_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait that was ended leaves no timer in the event loop."""
-    loop = asyncio.get_running_loop()
-    call_later = loop.call_later
-    timers: list[asyncio.TimerHandle] = []
-
-    def noting(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
-        timers.append(call_later(delay, callback, *args))
-        return timers[-1]
-
-    monkeypatch.setattr(loop, "call_later", noting)
-    event = _Event()
-    event.set()
-    assert await event.wait(60.0)
-    assert [timer.cancelled() for timer in timers] == [True]

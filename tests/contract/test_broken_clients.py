@@ -240,7 +240,7 @@ def swallows(method: str, *, again: bool) -> type[WrappingClient]:
                 return listing
 
             async def fetch(**arguments: Any) -> ListRolesResponse:
-                page: ListRolesResponse = await swallow(lambda: self._inner.list(**arguments))
+                page: ListRolesResponse = await swallow(lambda: self.inner.list(**arguments))
                 return page
 
             return RolePages.from_fetch(fetch, **arguments)

@@ -30,7 +30,7 @@ class WrappingClient:
     """Hands every call on, as a client that logs or counts would."""
 
     def __init__(self, inner: RolesClient) -> None:
-        self._inner = inner
+        self.inner = inner
 
     def list(
         self,
@@ -39,14 +39,14 @@ class WrappingClient:
         cursor: str | None = None,
         is_predefined: bool | None = None,
     ) -> RolePages:
-        return self._inner.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+        return self.inner.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
 
     @overload
     async def get(self, *, role_id: str) -> Role: ...
     @overload
     async def get(self, *, role: str) -> Role: ...
     async def get(self, **target: Any) -> Role:
-        return await self._inner.get(**target)
+        return await self.inner.get(**target)
 
     async def create(
         self,
@@ -55,7 +55,7 @@ class WrappingClient:
         permissions: Iterable[AnyPermission | str],
         description: str | None = None,
     ) -> Role:
-        return await self._inner.create(name=name, permissions=permissions, description=description)
+        return await self.inner.create(name=name, permissions=permissions, description=description)
 
     @overload
     async def update(
@@ -76,14 +76,14 @@ class WrappingClient:
         permissions: Iterable[AnyPermission | str] | None = None,
     ) -> Role: ...
     async def update(self, **arguments: Any) -> Role:
-        return await self._inner.update(**arguments)
+        return await self.inner.update(**arguments)
 
     @overload
     async def delete(self, *, role_id: str) -> None: ...
     @overload
     async def delete(self, *, role: str) -> None: ...
     async def delete(self, **target: Any) -> None:
-        await self._inner.delete(**target)
+        await self.inner.delete(**target)
 
     def with_options(
         self,
@@ -94,16 +94,16 @@ class WrappingClient:
         background: bool | UnsetType = UNSET,
     ) -> Self:
         other = copy.copy(self)
-        other._inner = self._inner.with_options(
+        other.inner = self.inner.with_options(
             api_key=api_key, timeout=timeout, retry=retry, background=background
         )
         return other
 
     async def aclose(self, *, grace: float = 0.0) -> None:
-        await self._inner.aclose(grace=grace)
+        await self.inner.aclose(grace=grace)
 
     async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
+        await self.inner.__aenter__()
         return self
 
     async def __aexit__(
@@ -127,21 +127,21 @@ class CachingClient(WrappingClient):
         key = target.get("role_id") or target.get("role")
         if key in self._cache and len(target) == 1:
             return self._cache[key]
-        role = await self._inner.get(**target)
+        role = await self.inner.get(**target)
         self._cache[key] = role
         return role
 
     async def update(self, **arguments: Any) -> Role:
         self._cache.clear()
-        return await self._inner.update(**arguments)
+        return await self.inner.update(**arguments)
 
     async def delete(self, **target: Any) -> None:
         self._cache.clear()
-        await self._inner.delete(**target)
+        await self.inner.delete(**target)
 
     async def aclose(self, *, grace: float = 0.0) -> None:
         self._cache.clear()
-        await self._inner.aclose(grace=grace)
+        await self.inner.aclose(grace=grace)
 
 
 class OtherWordsClient(WrappingClient):
@@ -153,7 +153,7 @@ class OtherWordsClient(WrappingClient):
 
         async def fetch(**arguments: Any) -> ListRolesResponse:
             with other_words():
-                return await self._inner.list(**arguments)
+                return await self.inner.list(**arguments)
 
         return RolePages.from_fetch(fetch, **arguments)
 

@@ -1133,6 +1133,14 @@ class RecordingLock:
         self._held -= 1
 
 
+def recording_lock() -> tuple[RecordingLock, FakeAccount]:
+    """Return an account with a lock that counts, and the lock."""
+    lock = RecordingLock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "RLock", lambda: lock)
+        return lock, FakeAccount(api_key="first")
+
+
 LOCKED: dict[str, Act] = {
     "add_key": lambda a: a.add_key("key"),
     "add_role": lambda a: a.add_role("A"),
@@ -1179,26 +1187,23 @@ class TestLock:
     @pytest.mark.parametrize("name", LOCKED)
     def test_locked(self, name: str) -> None:
         """It takes the lock, and holds it until all is done."""
-        account = FakeAccount(api_key="first")
+        lock, account = recording_lock()
         account.bind("Admin", user="eve", resource="Space:1")
-        lock = RecordingLock()
-        account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        before = lock.taken
         LOCKED[name](account)
-        assert lock.taken == 1
+        assert lock.taken == before + 1
 
     def test_block(self) -> None:
         """A block takes it as it begins and as it ends, and lets it go between."""
-        account = FakeAccount()
-        lock = RecordingLock()
-        account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        lock, account = recording_lock()
+        before = lock.taken
         with account.block():
-            assert lock.taken == 1
-        assert lock.taken == 2
+            assert lock.taken == before + 1
+        assert lock.taken == before + 2
 
     def test_setter(self) -> None:
         """Setting a property takes it too."""
-        account = FakeAccount()
-        lock = RecordingLock()
-        account._lock = lock  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        lock, account = recording_lock()
+        before = lock.taken
         account.max_custom_roles = 1
-        assert lock.taken == 1
+        assert lock.taken == before + 1

@@ -21,8 +21,7 @@ import pytest
 
 from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake.__main__ import main
-from arize_roles_fake._server import demo as _demo
-from arize_roles_fake._service import store as _store
+from arize_roles_fake._server import demo as module
 from tests.support.clients import PREDEFINED
 from tests.support.processes import MEASURED, PATIENCE, await_true
 
@@ -51,9 +50,10 @@ def serving(*arguments: str) -> Generator[tuple[str, io.StringIO]]:
     output, errors = io.StringIO(), io.StringIO()
     stops: list[Callable[[], object]] = []
 
-    def stop_with_block(stop: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        stops.append(lambda: loop.call_soon_threadsafe(stop.set))
+    def stop_with_block(
+        loop: asyncio.AbstractEventLoop, _: int, stop: Callable[[], object]
+    ) -> None:
+        stops.append(lambda: loop.call_soon_threadsafe(stop))
 
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -61,13 +61,13 @@ def serving(*arguments: str) -> Generator[tuple[str, io.StringIO]]:
         redirect_stderr(errors),
         ThreadPoolExecutor(1) as pool,
     ):
-        patch.setattr("arize_roles_fake.__main__._stop_on_signals", stop_with_block)
+        patch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", stop_with_block)
         status = pool.submit(main, ["serve", *arguments])
         await_true(lambda: status.done() or "\n" in output.getvalue(), "the URL of `serve`")
         try:
             yield output.getvalue().strip(), errors
         finally:
-            for stop in stops:
+            for stop in stops[:1]:  # for two signals, one of which is enough
                 stop()
         assert status.result(PATIENCE) == 0
 
@@ -344,10 +344,19 @@ class TestDemo:
     ) -> None:
         """The demo fails where a call succeeds that should fail."""
 
-        def nobody(*_: object) -> None:
-            return None
-
-        monkeypatch.setattr(_store.RoleStore, "by_name", nobody)
+        account = FakeAccount()
+        account.fail(
+            "create",
+            201,
+            page=(
+                '{"id": "Um9sZToxOmFCY0Q=", "name": "Data Scientist", "is_predefined": false, '
+                '"created_at": "2026-01-01T12:00:00Z", "updated_at": "2026-01-01T12:00:00Z"}'
+            ),
+            headers={"Content-Type": "application/json"},
+            role="Data Scientist",
+            after=1,
+        )
+        monkeypatch.setattr(module, "FakeAccount", lambda: account)
         assert main(["demo"]) == 1
         assert capsys.readouterr().err == (
             "\nNot as expected: AssertionError('ConflictError was not raised')\n"
@@ -357,7 +366,7 @@ class TestDemo:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """The demo fails where an answer is not as expected."""
-        monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(predefined=False))
+        monkeypatch.setattr(module, "FakeAccount", lambda: FakeAccount(predefined=False))
         assert main(["demo"]) == 1
         assert capsys.readouterr().err == (
             "\nNot as expected: AssertionError('expected that the walk lists every role')\n"
@@ -368,7 +377,7 @@ class TestDemo:
     ) -> None:
         """The demo fails where the roles come in another order."""
         assumptions = Assumptions(list_order="oldest-first")
-        monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(assumptions=assumptions))
+        monkeypatch.setattr(module, "FakeAccount", lambda: FakeAccount(assumptions=assumptions))
         assert main(["demo"]) == 1
         assert capsys.readouterr().err == (
             "\nNot as expected: AssertionError('expected that the walk lists every role')\n"
@@ -379,20 +388,21 @@ class TestDemo:
     ) -> None:
         """The demo fails where the calls leave other roles in the account than they should."""
 
-        async def nothing(_: object) -> None: ...
-
-        monkeypatch.setattr(_demo, "_drive", nothing)
+        account = FakeAccount()
+        account.fail("delete", 204, page="", role="AI Engineer")
+        account.fail("get", 404, role="AI Engineer", after=2)
+        monkeypatch.setattr(module, "FakeAccount", lambda: account)
         assert main(["demo"]) == 1
         captured = capsys.readouterr()
         assert captured.err.startswith("\nNot as expected: AssertionError(")
-        assert "Data Scientist" in captured.err
+        assert "'AI Engineer'    not expected" in captured.err
         assert "All as expected" not in captured.out
 
     def test_refused(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """The demo fails where a call fails that should not."""
-        monkeypatch.setattr(_demo, "FakeAccount", lambda: FakeAccount(max_custom_roles=0))
+        monkeypatch.setattr(module, "FakeAccount", lambda: FakeAccount(max_custom_roles=0))
         assert main(["demo"]) == 1
         assert capsys.readouterr().err.startswith("\nNot as expected: ForbiddenError(")
 
@@ -403,7 +413,7 @@ class TestDemo:
         def expect(holds: object, expectation: str) -> None:
             expected.append((bool(holds), expectation))
 
-        monkeypatch.setattr(_demo, "_expect", expect)
+        monkeypatch.setattr(module, "expect", expect)
         assert main(["demo"]) == 0
         assert expected == [
             (True, "the new role is the only custom one"),

@@ -17,7 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from schemathesis import Response
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from arize_roles_async._values.requests import is_role_id
+from arize_roles_async.transport import is_role_id
 from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
 from tests.support import sizes
 

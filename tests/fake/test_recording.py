@@ -16,7 +16,7 @@ import pytest
 
 from arize_roles_async import Permission, Request, Response, RolesTimeoutError, Timeouts
 from arize_roles_async._aiohttp.client import AiohttpTransport
-from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, RolesServer
+from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, Reply, RolesServer
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._recording.compare import compare
 from arize_roles_fake._recording.record import (
@@ -28,7 +28,6 @@ from arize_roles_fake._recording.record import (
     record_service,
 )
 from arize_roles_fake._recording.script import SCRIPT, Step
-from arize_roles_fake._service.service import Key, Service
 from arize_roles_fake._service.wire import problem_response
 from tests.support.sizes import sized
 
@@ -39,23 +38,19 @@ ODD_TIME = "<not a time with an offset>"
 AnswerOf = Callable[[Request, Response], Response]
 
 
-class OtherService(Service):
-    """A service that assumes otherwise in one point."""
+class OtherAccount(FakeAccount):
+    """An account that differs from the fake in one point, to stand in for the service."""
 
-    answer_of: AnswerOf
+    def __init__(self, answer_of: AnswerOf) -> None:
+        super().__init__()
+        self.answer_of = answer_of
 
-    def answer(self, operation: str, key: Key, request: Request) -> Response:
-        return self.answer_of(request, super().answer(operation, key, request))
-
-
-def service(answer_of: AnswerOf) -> FakeAccount:
-    """Return an account whose service assumes otherwise, to stand in for the real one."""
-    account = FakeAccount()
-    other = OtherService(account.now, account.assumptions)  # pyright: ignore[reportPrivateUsage]
-    other.store = account._store  # pyright: ignore[reportPrivateUsage]
-    other.answer_of = answer_of
-    account._service = other  # pyright: ignore[reportPrivateUsage]
-    return account
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        answer = self.answer_of(request, reply)
+        return msgspec.structs.replace(
+            reply, status=answer.status, headers=answer.headers, body=answer.body
+        )
 
 
 def as_assumed(_: Request, answer: Response) -> Response:
@@ -96,7 +91,7 @@ def recorded(
 ) -> Path:
     """Record a service over HTTP with the command, and return the file."""
     file = tmp_path / "recording.json"
-    with RolesServer(account or service(answer_of)) as server:
+    with RolesServer(account or OtherAccount(answer_of)) as server:
         monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
         assert main(["record", "--base-url", server.url, "--out", str(file)]) == 0
     return file
@@ -159,7 +154,7 @@ def test_nothing_foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             return Response(status=404, headers={}, body=json.dumps(problem).encode())
         return answer
 
-    account = service(tells_all)
+    account = OtherAccount(tells_all)
     account.add_key("sesame")
     account.remove_key(account.api_key)
     account.add_role("Private", [Permission.USER_DELETE], description="Nobody knows.")
@@ -176,7 +171,7 @@ class TestHarmsNobody:
 
     def test_account_as_before(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every role of the run is deleted again, also where a listing is long."""
-        account = service(as_assumed)
+        account = OtherAccount(as_assumed)
         for number in range(150):
             account.add_role(f"there {number}")
         before = account.roles
@@ -195,7 +190,7 @@ class TestHarmsNobody:
             body = json.dumps({"id": role.id, "name": role.name}).encode()
             return Response(status=201, headers=answer.headers, body=body)
 
-        account = service(lenient)
+        account = OtherAccount(lenient)
         recorded(lenient, tmp_path, monkeypatch, account)
         assert {role.name.split()[0] for role in account.roles if not role.is_predefined} == {"odd"}
         left = "may be left behind: an empty name: a role was created without the run's mark"
@@ -205,7 +200,7 @@ class TestHarmsNobody:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Steps that need a role which was not created are skipped, and named."""
-        account = service(as_assumed)
+        account = OtherAccount(as_assumed)
         account.max_custom_roles = 0
         recorded(as_assumed, tmp_path, monkeypatch, account)
         assert not account.calls_of("delete")
@@ -217,7 +212,7 @@ class TestHarmsNobody:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Roles that the key may not delete again are named by what their names hold."""
-        account = service(as_assumed)
+        account = OtherAccount(as_assumed)
         account.add_key(account.api_key, grants=["ROLE_READ", "ROLE_CREATE"])
         recorded(as_assumed, tmp_path, monkeypatch, account)
         mark = account.calls_of("create")[0].arguments["name"].removesuffix(" A")
@@ -238,7 +233,7 @@ class TestHarmsNobody:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Roles of a run whose service stops answering are named, too."""
-        account = service(as_assumed)
+        account = OtherAccount(as_assumed)
         account.fail("any", "lost", times=None, after=3)
         with RolesServer(account) as server:
             monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
@@ -257,7 +252,7 @@ class TestHarmsNobody:
             body = {"roles": [{"id": role.id, "name": role.name, "is_predefined": False}]}
             return Response(status=200, headers={}, body=json.dumps(body).encode())
 
-        account = service(filter_ignored)
+        account = OtherAccount(filter_ignored)
         role = account.add_role("Private")
         recorded(filter_ignored, tmp_path, monkeypatch, account)
         assert account.calls_of("update", role=role.name) == ()
@@ -276,7 +271,7 @@ class TestHarmsNobody:
             body = {"roles": roles, "pagination": {"has_more": True, "next_cursor": str(page)}}
             return Response(status=200, headers={}, body=json.dumps(body).encode())
 
-        account = service(endless)
+        account = OtherAccount(endless)
         recorded(endless, tmp_path, monkeypatch, account)
         assert next(pages) == 50
         # Those of the script, and then one for each role that it may have created.
@@ -296,7 +291,7 @@ class TestHarmsNobody:
                 body=json.dumps(chance.choice(ODD_BODIES)).encode(),
             )
 
-        account = service(odd)
+        account = OtherAccount(odd)
         account.add_role("Private", ["ROLE_READ"], id=FOREIGN_ID)
         before = account.roles
         recorded(odd, tmp_path, monkeypatch, account)

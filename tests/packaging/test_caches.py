@@ -1,34 +1,51 @@
 """Caches, and their bounds."""
 
-from arize_roles_async._aiohttp import client as _aiohttp
-from arize_roles_async._wire import decode, request
-from arize_roles_async._wire import redaction as _secrets
-from arize_roles_fake import _account
-from arize_roles_fake._service import assumptions as _assumptions
-from arize_roles_fake._service import wire as fake_wire
+import gc
+import weakref
+from types import ModuleType
+from typing import Any
+
+import arize_roles_async
+import arize_roles_fake
+from arize_roles_fake import FakeAccount
+from tests.support.modules import modules_of
+
+
+def bounds(package: ModuleType) -> dict[str, int | None]:
+    """Return the bound of each cache in a package by the name of the function; None is no bound."""
+    members: list[Any] = []
+    for module in modules_of(package):
+        for member in vars(module).values():
+            members.append(member)
+            if isinstance(member, type):
+                members += [getattr(member, name, None) for name in vars(member)]
+    return {
+        each.__name__: each.cache_parameters()["maxsize"]
+        for each in members
+        if hasattr(each, "cache_parameters") and each.__module__.startswith(package.__name__)
+    }
 
 
 def test_caches() -> None:
     """A cache whose keys come from callers or services is bounded."""
-    caches = (
-        *(decode._decoder, fake_wire._fields, _assumptions.Assumptions.choices),  # pyright: ignore[reportPrivateUsage]
-        *(request.role_path, fake_wire.parse_role_id),
-        *(_aiohttp._client_timeout, _account._http_date, _account._members),  # pyright: ignore[reportPrivateUsage]
-        _secrets._pattern,  # pyright: ignore[reportPrivateUsage]
-    )
-    assert {cache.__name__: cache.cache_parameters()["maxsize"] for cache in caches} == {
+    assert bounds(arize_roles_async) == {
         "_decoder": None,
-        "_fields": None,
-        "choices": None,
-        "role_path": 1024,
-        "parse_role_id": 1024,
         "_client_timeout": 128,
+        "_json_form": None,
+        "_pattern": 8,
+        "role_path": 1024,
+    }
+    assert bounds(arize_roles_fake) == {
+        "_fields": None,
         "_http_date": 128,
         "_members": 64,
-        "_pattern": 8,
+        "choices": None,
+        "parse_role_id": 1024,
     }
 
 
 def test_newest_accounts() -> None:
     """Of the accounts that no test holds any longer, the newest eight stay for its report."""
-    assert _account._newest.maxlen == 8  # pyright: ignore[reportPrivateUsage]
+    accounts = [weakref.ref(FakeAccount()) for _ in range(20)]
+    gc.collect()
+    assert [each() is not None for each in accounts] == [False] * 12 + [True] * 8

@@ -1,6 +1,7 @@
 """The two clients of a fake account, for tests that hold on both."""
 
 import asyncio
+import functools
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -82,18 +83,23 @@ async def over_http(
 def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., AiohttpRolesClient]:
     """Return what makes a client that waits by calling `sleep`, and counts the time in full."""
 
-    def make(api_key: ApiKey, **options: object) -> AiohttpRolesClient:
-        roles = AiohttpRolesClient(api_key, **cast("Any", options))
-        transport: Any = roles._driver.transport  # pyright: ignore[reportPrivateUsage]
+    return functools.partial(_SleepingClient, sleep)
+
+
+class _SleepingClient(AiohttpRolesClient):
+    """A client that waits by calling a function, which no argument of a client is."""
+
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[object]], api_key: ApiKey, **options: object
+    ) -> None:
+        super().__init__(api_key, **cast("Any", options))
+        transport: Any = self._driver.transport
 
         def event(call: object) -> _SleepingEvent:
             del call
             return _SleepingEvent(transport.deadlines, sleep)
 
         transport.event = event
-        return roles
-
-    return make
 
 
 class _Clock:
