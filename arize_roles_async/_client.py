@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.alpha import alpha
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
-from arize_roles_async._calls.driver import ClientCall, Destination, Driver
+from arize_roles_async._calls.driver import Destination, DrivenCall, Driver
 from arize_roles_async._calls.paging import RolePages, make_listing
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
@@ -363,7 +363,7 @@ class BaseRolesClient(RolesClient):
     ) -> None:
         await self.aclose()
 
-    def _begin(self, operation: Operation, name: str | None = None) -> ClientCall:
+    def _begin(self, operation: Operation, name: str | None = None) -> DrivenCall:
         """Begin a call, which keeps its driver from start to end."""
         return self._choose_driver().begin(
             operation, self._timeouts, self._retry, name=name, background=self._background
@@ -378,7 +378,7 @@ class BaseRolesClient(RolesClient):
         with call.driver.transport.time_limit(call):
             return await self._fetch(call, page)
 
-    async def _fetch(self, call: ClientCall, page: ListRoles) -> ListRolesResponse:
+    async def _fetch(self, call: DrivenCall, page: ListRoles) -> ListRolesResponse:
         response = await call.driver.send(
             call,
             list_request(page),
@@ -387,7 +387,7 @@ class BaseRolesClient(RolesClient):
         call.driver.known(call).learn_page(page, response)
         return response
 
-    async def _get(self, call: ClientCall, role_id: str) -> Role:
+    async def _get(self, call: DrivenCall, role_id: str) -> Role:
         role = await call.driver.send(
             call,
             get_request(role_id),
@@ -396,7 +396,7 @@ class BaseRolesClient(RolesClient):
         call.driver.known(call).learn(role)
         return role
 
-    async def _find(self, call: ClientCall, name: str) -> Role:
+    async def _find(self, call: DrivenCall, name: str) -> Role:
         lookup = await call.driver.lookup(call)
         limits = (call.timeouts, call.retry, self._background)
         return await lookup.find(
@@ -410,7 +410,7 @@ class BaseRolesClient(RolesClient):
     # These read the account again to find out whether a change was made.
     # `failure` is the error of the last attempt.
 
-    async def _find_created(self, call: ClientCall, new: CreateRole, failure: RolesError) -> Role:
+    async def _find_created(self, call: DrivenCall, new: CreateRole, failure: RolesError) -> Role:
         """Return the role that this call made, or raise the error of the call."""
         try:
             found = await self._find_similar(call, new.name)
@@ -432,7 +432,7 @@ class BaseRolesClient(RolesClient):
             raise refusal
         raise call.outcome_unknown(failure) from failure
 
-    async def _find_similar(self, call: ClientCall, name: str) -> Role | None:
+    async def _find_similar(self, call: DrivenCall, name: str) -> Role | None:
         """Return the role with a name, or with one that differs by case and outer spaces."""
         similar: Role | None = None
         async for role in make_listing(lambda page: self._fetch(call, page)):
@@ -443,7 +443,7 @@ class BaseRolesClient(RolesClient):
         return similar
 
     async def _find_updated(
-        self, call: ClientCall, role_id: str, changes: UpdateRole, failure: RolesError
+        self, call: DrivenCall, role_id: str, changes: UpdateRole, failure: RolesError
     ) -> tuple[Role, None]:
         """Return the role if it is as this call requested, or raise the error of the call."""
         try:
@@ -460,7 +460,7 @@ class BaseRolesClient(RolesClient):
             raise failure
         raise call.outcome_unknown(failure) from failure
 
-    async def _expect_deleted(self, call: ClientCall, role_id: str, failure: RolesError) -> None:
+    async def _expect_deleted(self, call: DrivenCall, role_id: str, failure: RolesError) -> None:
         """Return if the role is gone, or raise the error of the call."""
         try:
             await self._get(call, role_id)

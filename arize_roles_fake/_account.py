@@ -49,8 +49,8 @@ from arize_roles_fake._testing.faults import (
     CallRequest,
     Fault,
     Faults,
+    IncomingRequest,
     Latency,
-    Received,
     TokenBucket,
     When,
     apply,
@@ -838,14 +838,14 @@ class FakeAccount:
         """
         with self._lock:
             key = Secret(_bearer(request))
-            received = self._received(request)
-            answer, broken = self._answer(key, received)
+            incoming = self._incoming(request)
+            answer, broken = self._answer(key, incoming)
             if broken or answer.status >= _FIRST_FAILURE:
-                self._faults.note_failure(received)
-            latencies = (each for calls, each in self._latencies if calls.match(received))
+                self._faults.note_failure(incoming)
+            latencies = (each for calls, each in self._latencies if calls.match(incoming))
             latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
-            blocks = (each for calls, each in self._blocks if calls.match(received))
+            blocks = (each for calls, each in self._blocks if calls.match(incoming))
             now = self.now()
             reply = Reply(
                 status=answer.status,
@@ -858,19 +858,19 @@ class FakeAccount:
             )
             self._log.add(
                 LoggedCall(
-                    operation=received.operation,
-                    role=received.role,
+                    operation=incoming.operation,
+                    role=incoming.role,
                     api_key=key.reveal(),
                     outcome=broken or answer.status,
                     duration=delay,
-                    attempt=received.attempt,
+                    attempt=incoming.attempt,
                     at=now,
                     request=request,
                 )
             )
             return reply
 
-    def _received(self, request: Request) -> Received:
+    def _incoming(self, request: Request) -> IncomingRequest:
         operation, attempt = operation_of(request), 1 + _retries(request)
         role = self._role_name(operation, request)
         call = self._faults.call_of(request, attempt)
@@ -883,7 +883,7 @@ class FakeAccount:
         elif call.name is not None and "get" in counts_as:
             wanted = self._store.by_name(call.name)
             roles = {call.name, None if wanted is None else wanted.id}
-        return Received(
+        return IncomingRequest(
             request=request,
             operation=operation,
             role=role,
@@ -893,8 +893,10 @@ class FakeAccount:
             roles=roles,
         )
 
-    def _answer(self, key: Secret[str], received: Received) -> tuple[Response, Breakage | None]:
-        grants = self._grants(key, received.request)
+    def _answer(
+        self, key: Secret[str], incoming: IncomingRequest
+    ) -> tuple[Response, Breakage | None]:
+        grants = self._grants(key, incoming.request)
         if grants is None:
             detail = "the API key is unknown" if key.reveal() else "the API key is missing"
             return problem_response(401, detail, {"WWW-Authenticate": "Bearer"}), None
@@ -903,10 +905,10 @@ class FakeAccount:
             # The clock's resolution is a microsecond; less than that is rounding.
             seconds = str(math.ceil(round(wait, 6)))
             return problem_response(429, "too many requests", {"Retry-After": seconds}), None
-        fault = self._faults.strike(received)
+        fault = self._faults.strike(incoming)
         if fault is not None and fault.when == "before":
             return apply(fault, None)
-        answer = self._service.answer(received.operation, grants, received.request)
+        answer = self._service.answer(incoming.operation, grants, incoming.request)
         return (answer, None) if fault is None else apply(fault, answer)
 
     def _grants(self, key: Secret[str], request: Request) -> Key | None:

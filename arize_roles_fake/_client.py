@@ -26,7 +26,7 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._testing.faults import CallRequest, ClientCall
+from arize_roles_fake._testing.faults import CallRequest, CallState
 from arize_roles_fake._testing.loops import is_open, running_loop
 from arize_roles_fake._testing.waits import Clock, Wait, Waits, advance_to, waits_in
 
@@ -110,7 +110,7 @@ class AccountTransport(Transport):
         self._loop: Loop | None = None
         self._calls: set[_AccountTimeLimit] = set()
         """The blocks of the calls under way."""
-        self._closings: set[Wait] = set()
+        self._close_waits: set[Wait] = set()
         """The waits of `aclose` for the end of the last call."""
 
     def check_open(self) -> bool:
@@ -252,7 +252,7 @@ class AccountTransport(Transport):
         """Note that a call has ended."""
         self._calls.discard(block)
         if not self._calls:
-            for wait in self._closings:
+            for wait in self._close_waits:
                 wait.set()
 
     async def aclose(self, grace: float) -> None:
@@ -271,7 +271,7 @@ class AccountTransport(Transport):
         The seconds are the account's, or real ones if a call waits in real time.
         """
         wait = Wait()
-        self._closings.add(wait)
+        self._close_waits.add(wait)
         try:
             if any(block.in_real_time for block in self._calls):
                 with anyio.move_on_after(seconds):
@@ -280,7 +280,7 @@ class AccountTransport(Transport):
                 end = self._clock.now() + timedelta(seconds=min(seconds, _MAX_WAIT))
                 await self._waits.until(end, self._clock, wait)
         finally:
-            self._closings.discard(wait)
+            self._close_waits.discard(wait)
 
 
 def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
@@ -347,7 +347,7 @@ class _AccountTimeLimit(TimeLimit):
         self._call = call
         self._transport = transport
         self._scope: anyio.CancelScope
-        self.state = ClientCall(operation=call.operation)
+        self.state = CallState(operation=call.operation)
         self.in_real_time = False
 
     def __enter__(self) -> Call:

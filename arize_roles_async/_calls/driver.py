@@ -30,8 +30,8 @@ _TOO_MANY: Final = 429
 _MAX_DRIVERS: Final = 100
 
 
-class ClientCall(Call):
-    """A call, with the driver that runs it from start to end."""
+class DrivenCall(Call):
+    """A call, and the driver that runs it from start to end."""
 
     __slots__ = ("driver",)
 
@@ -116,7 +116,7 @@ class Driver:
         *,
         name: str | None,
         background: bool,
-    ) -> ClientCall:
+    ) -> DrivenCall:
         """Return a new call.
 
         Args:
@@ -130,7 +130,7 @@ class Driver:
             ClientStateError: No call can be made.
         """
         self.check_open()
-        call = ClientCall(
+        call = DrivenCall(
             operation,
             timeouts,
             retry,
@@ -171,7 +171,7 @@ class Driver:
 
     async def send(
         self,
-        call: ClientCall,
+        call: DrivenCall,
         request: Request,
         decode: Callable[[Request, Response], _T],
         verify: Callable[[RolesError], Awaitable[_T]] | None = None,

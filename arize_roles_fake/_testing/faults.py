@@ -122,11 +122,11 @@ class CallFilter:
         elif self.operation == "create" and is_role_id(self.role):
             yield "role must be a name for create, as the role has no ID yet"
 
-    def match(self, received: "Received") -> bool:
+    def match(self, incoming: "IncomingRequest") -> bool:
         """Return whether a request is part of one of these calls."""
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
-        return not received.counts_as.isdisjoint(operations) and (
-            self.role is None or self.role in received.roles
+        return not incoming.counts_as.isdisjoint(operations) and (
+            self.role is None or self.role in incoming.roles
         )
 
 
@@ -135,8 +135,8 @@ class Fault:
     """A failure that was scripted with `FakeAccount.fail`."""
 
     operation: Operation | Literal["any"]
-    given: int | type[RolesError] | Breakage = attrs.field(alias="failure")
-    """The failure as it was given to `fail`."""
+    argument: int | type[RolesError] | Breakage = attrs.field(alias="failure")
+    """The argument `failure` of `FakeAccount.fail`."""
     times: int | None
     after: int
     every_attempt: bool
@@ -169,7 +169,7 @@ class Fault:
     @property
     def failure(self) -> int | Breakage:
         """The status of the answer, or the way in which the attempt fails without one."""
-        return _FAILURES[self.given] if isinstance(self.given, type) else self.given
+        return _FAILURES[self.argument] if isinstance(self.argument, type) else self.argument
 
     @property
     def is_pending(self) -> bool:
@@ -178,8 +178,8 @@ class Fault:
 
 
 @attrs.define(kw_only=True, eq=False)
-class ClientCall:
-    """The call that a request is part of, as the account knows it."""
+class CallState:
+    """The account's state for one call of a client."""
 
     operation: str | None = None
     """The method that was called; None over HTTP, where only requests are seen."""
@@ -192,14 +192,14 @@ class ClientCall:
 
 
 @attrs.frozen(kw_only=True)
-class Received:
-    """A request, as the account matches it with faults, latencies and blocks."""
+class IncomingRequest:
+    """A request with all that faults, latencies and blocks are matched by."""
 
     request: Request
     operation: str
     role: str | None
     """The name of its role; None if there is no such role."""
-    call: ClientCall
+    call: CallState
     attempt: int
     """The number of the attempt, from 1."""
     counts_as: set[str]
@@ -211,7 +211,7 @@ class Received:
 class CallRequest(Request, frozen=True, kw_only=True):
     """A request in process, which names the call that it is part of."""
 
-    call: ClientCall
+    call: CallState
     any_key: bool = False
     """True if an unknown key counts as the account's first one."""
 
@@ -221,7 +221,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
-        self._failed: dict[object, deque[ClientCall]] = {}
+        self._failed: dict[object, deque[CallState]] = {}
         """The calls over HTTP whose request failed, by its content and the number of the attempt,
         the newest last."""
 
@@ -249,7 +249,7 @@ class Faults:
         """The faults that have struck less often than scripted."""
         return tuple(fault for fault in self._faults if fault.is_pending)
 
-    def call_of(self, request: Request, attempt: int) -> ClientCall:
+    def call_of(self, request: Request, attempt: int) -> CallState:
         """Return the call that a request is part of.
 
         Requests over HTTP do not name their call. There a retry counts as one of the newest equal
@@ -260,24 +260,24 @@ class Faults:
             call = request.call
         else:
             failed = self._failed.get(_attempt_of(request, attempt - 1))
-            call = failed.pop() if failed else ClientCall()
+            call = failed.pop() if failed else CallState()
         if attempt == 1:
             call.requests += 1
             call.fault = None
         return call
 
-    def note_failure(self, received: Received) -> None:
+    def note_failure(self, incoming: IncomingRequest) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
-        key, call = _attempt_of(received.request, received.attempt), received.call
-        if not isinstance(received.request, CallRequest) and (call.fault or self._failed.get(key)):
+        key, call = _attempt_of(incoming.request, incoming.attempt), incoming.call
+        if not isinstance(incoming.request, CallRequest) and (call.fault or self._failed.get(key)):
             self._failed.setdefault(key, deque(maxlen=_MAX_FAILED)).append(call)
 
-    def strike(self, received: Received) -> Fault | None:
+    def strike(self, incoming: IncomingRequest) -> Fault | None:
         """Return the fault that makes a request fail, or None."""
-        matching = [fault for fault in self._faults if _may_strike(fault, received)]
+        matching = [fault for fault in self._faults if _may_strike(fault, incoming)]
         for fault in matching:
             fault.matched += 1
-        call = received.call
+        call = incoming.call
         if call.fault in self._faults:
             call.fault.fired += 1
             return call.fault
@@ -292,12 +292,12 @@ class Faults:
         return None
 
 
-def _may_strike(fault: Fault, received: Received) -> bool:
-    if received.operation == "delete" and fault.failure in _NEED_A_BODY:
+def _may_strike(fault: Fault, incoming: IncomingRequest) -> bool:
+    if incoming.operation == "delete" and fault.failure in _NEED_A_BODY:
         return False
-    if fault.every_attempt and received.attempt > 1:
+    if fault.every_attempt and incoming.attempt > 1:
         return False
-    return CallFilter(fault.operation, fault.role).match(received)
+    return CallFilter(fault.operation, fault.role).match(incoming)
 
 
 def _attempt_of(request: Request, attempt: int) -> object:
@@ -341,10 +341,10 @@ def apply(fault: Fault, answer: Response | None) -> tuple[Response, Breakage | N
 
 def _wrong_failure(fault: Fault) -> Iterator[str]:
     """Yield the reason why no fault can have this failure, if there is one."""
-    given = fault.given
-    if isinstance(given, type) and given in _NOT_SCRIPTED:
-        yield f"no answer leads to {given.__name__}: {_NOT_SCRIPTED[given]}"
-    elif given not in (*_FAILURES, *get_args(Breakage)) and not _is_status(given, fault.page):
+    failure = fault.argument
+    if isinstance(failure, type) and failure in _NOT_SCRIPTED:
+        yield f"no answer leads to {failure.__name__}: {_NOT_SCRIPTED[failure]}"
+    elif failure not in (*_FAILURES, *get_args(Breakage)) and not _is_status(failure, fault.page):
         yield (
             "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an "
             f"error that an answer leads to, or one of {', '.join(get_args(Breakage))}, not "
@@ -358,12 +358,12 @@ def _operation_flaws(fault: Fault) -> Iterator[str]:
     yield from CallFilter(operation, fault.role).flaws()
     if operation == "delete" and fault.failure in _NEED_A_BODY:
         yield f"the answer to a delete has no body, so it cannot be {_name(fault)}"
-    if fault.given is InvalidResponseError and operation in get_args(Change):
+    if fault.argument is InvalidResponseError and operation in get_args(Change):
         yield (
             f"{operation} never raises it: a client that cannot read the answer to a change looks "
             "at the account; 'malformed' scripts such an answer"
         )
-    if fault.given is OutcomeUnknownError and operation not in get_args(Change):
+    if fault.argument is OutcomeUnknownError and operation not in get_args(Change):
         yield f"{operation} never raises it: only a change has an unknown outcome"
 
 
@@ -403,7 +403,7 @@ def _page_flaws(fault: Fault) -> Iterator[str]:
     page = fault.page
     if page is None:
         return
-    if not isinstance(fault.given, int):
+    if not isinstance(fault.argument, int):
         yield f"page goes with a status, not with {_name(fault)}"
     if fault.detail is not None or fault.members:
         yield "page is the whole body, so it goes with no detail and no members of a problem"
@@ -434,7 +434,7 @@ def _header_flaws(fault: Fault) -> Iterator[str]:
 
 
 def _name(fault: Fault) -> str:
-    return fault.given.__name__ if isinstance(fault.given, type) else repr(fault.given)
+    return fault.argument.__name__ if isinstance(fault.argument, type) else repr(fault.argument)
 
 
 def _is_member(value: object, expected: type) -> bool:

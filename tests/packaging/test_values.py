@@ -14,7 +14,7 @@ from tests.support.modules import modules_of
 # Those of one or two fields.
 BY_POSITION = {"AskKey", "CallFilter", "Key", "NextStep", "Retry", "Snapshot", "Verify"}
 # These count requests.
-CHANGING = {"ClientCall", "Fault"}
+CHANGING = {"CallState", "Fault"}
 
 
 def values(package: ModuleType) -> list[type]:

@@ -1,4 +1,4 @@
-"""What a client finds out in the account where no answer told whether its change was made."""
+"""A change without an answer: the client reads the account to find out whether it was made."""
 
 from datetime import timedelta
 from typing import Final, Literal
@@ -124,8 +124,8 @@ class TestCreate:
         account.fail("create", 409)
         assert (await create(roles)).name == "MADE"
 
-    async def test_failed_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """If the look fails as well, both failures are told, the last one as the cause."""
+    async def test_read_fails(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """If reading the account fails, too, the error names both failures, the last as its cause."""
         account.script = [(MAINTENANCE, "after")]
         account.fail("list", "lost", times=3)
         with pytest.raises(OutcomeUnknownError, match=r"text/html.*; checking .* failed") as e:
@@ -163,8 +163,8 @@ class TestUpdate:
             await roles.update(role_id="Um9sZTo5Om5vbmU=", description="New.")
         assert isinstance(caught.value.__cause__, NotFoundError)
 
-    async def test_failed_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A look that fails tells nothing."""
+    async def test_read_fails(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """If reading the account fails, the outcome is unknown."""
         role = account.add_role("Role")
         account.script = [(MAINTENANCE, "before")]
         account.fail("get", 403)
@@ -212,8 +212,8 @@ class TestDelete:
         with pytest.raises(OutcomeUnknownError, match="not a documented answer"):
             await roles.delete(role_id=role.id)
 
-    async def test_failed_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A look that fails tells nothing."""
+    async def test_read_fails(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """If reading the account fails, the outcome is unknown."""
         role = account.add_role("Role")
         account.script = [(MAINTENANCE, "after")]
         account.fail("get", 403)
@@ -237,8 +237,8 @@ class TestRenamed:
         assert (caught.value.name, caught.value.renamed_to) == ("Role", "Other")
         assert caught.value.role_id == role.id
 
-    async def test_by_a_look(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A look does not tell whether another name came before the update or after it."""
+    async def test_verified(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """The account does not show whether a role was renamed before the update or after it."""
         role = account.add_role("Role")
         account.script = [(MAINTENANCE, "after")]
         account.rename_after_update = (role, "Other")
