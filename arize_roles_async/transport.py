@@ -12,11 +12,10 @@ an argument breaks. It makes its listings with `RolePages.from_fetch`.
 
 import asyncio
 from abc import ABC, abstractmethod
-from types import TracebackType
 
-import anyio
 import msgspec
 
+from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines, TimedEvent, check_left
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call, TimeLimit
 from arize_roles_async._calls.driver import Destination
@@ -119,12 +118,9 @@ class _Adapter(Transport):
         self._transport = transport
         self._closing = False
         """True once new calls are refused."""
-        self._closed = False
+        # What belongs to one event loop, from here on.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.limits: set[_Limit] = set()
-        """The blocks of the calls under way."""
-        self.ended: asyncio.Event
-        """Set when the last of them ends."""
+        self._deadlines: Deadlines
 
     def check_open(self) -> bool:
         if self._closing:
@@ -135,17 +131,15 @@ class _Adapter(Transport):
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return False
-        if self._loop is not None and not self._loop.is_closed():
-            raise ClientStateError(
-                "the client belongs to another event loop that is still open; make a client for "
-                "each loop"
-            )
+        check_left(self._loop)
         self._transport.open()
         self._loop = loop
-        self.limits, self.ended = set(), asyncio.Event()
+        self._deadlines = Deadlines(loop)
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
+        if self._deadlines.closed:
+            raise ClientStateError("the client is closed")
         headers = {**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"}
         if request.body is not None:
             headers.setdefault("Content-Type", "application/json")
@@ -157,80 +151,21 @@ class _Adapter(Transport):
         return msgspec.structs.replace(response, keys=call.keys)
 
     def now(self) -> float:
-        return anyio.current_time()
+        return self._deadlines.now()
 
     def event(self, call: Call) -> Event:
-        del call
-        return _Event()
+        del call  # Its limit ends the wait.
+        return TimedEvent()
 
     def time_limit(self, call: Call) -> TimeLimit:
-        return _Limit(call, self)
+        return Deadline(self._deadlines, call)
 
     async def aclose(self, grace: float) -> None:
         self._enter_loop()
         self._closing = True
         try:
-            if self.limits:
-                self.ended.clear()
-                with anyio.move_on_after(grace):
-                    await self.ended.wait()
+            await self._deadlines.ended(grace)
         finally:
-            was_closed, self._closed = self._closed, True
-            for limit in self.limits:
-                limit.end()
-            if not was_closed:
+            if not self._deadlines.closed:
+                self._deadlines.close()
                 await self._transport.aclose()
-
-
-class _Event:
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self, seconds: float) -> bool:
-        with anyio.move_on_after(seconds):
-            await self._event.wait()
-        return self._event.is_set()
-
-
-class _Limit(TimeLimit):
-    """A block that is cancelled when the time of its call is up, or the client is closed."""
-
-    __slots__ = ("_adapter", "_call", "_is_ended", "_scope")
-
-    def __init__(self, call: Call, adapter: _Adapter) -> None:
-        self._call = call
-        self._adapter = adapter
-        self._is_ended = False
-        self._scope = anyio.CancelScope(deadline=call.deadline)
-
-    def __enter__(self) -> Call:
-        self._call.time_limit = self
-        self._scope.__enter__()
-        self._adapter.limits.add(self)
-        return self._call
-
-    def end(self) -> None:
-        """End the block, since the client is closed."""
-        self._is_ended = True
-        self._scope.cancel()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        self._adapter.limits.discard(self)
-        if not self._adapter.limits:
-            self._adapter.ended.set()
-        # No circle of objects is left to the garbage collector.
-        del self._call.time_limit
-        self._scope.__exit__(exc_type, exc, traceback)
-        if self._scope.cancelled_caught:
-            call = self._call
-            error = call.client_closed() if self._is_ended else call.out_of_time()
-            raise error from error.__cause__

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import math
 import os
 import ssl
 import warnings
@@ -25,7 +24,7 @@ from arize_roles_async._aiohttp.connections import (
     current_attempt,
     keep_read_buffers,
 )
-from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
+from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines, TimedEvent, check_left
 from arize_roles_async._aiohttp.failures import Failures, without_frames
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
@@ -219,17 +218,9 @@ class AiohttpTransport(Transport):
         loop = _running_loop()
         if self._loop is loop:
             return False
-        self._check_left()
+        check_left(self._loop)
         self._open(loop)
         return True
-
-    def _check_left(self) -> None:
-        """Raise if the event loop that the client belongs to is still open."""
-        if self._loop is not None and not self._loop.is_closed():
-            raise ClientStateError(
-                "the client belongs to another event loop that is still open; make a client for "
-                "each loop"
-            )
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make what belongs to an event loop; the loop before it was closed."""
@@ -392,7 +383,7 @@ class AiohttpTransport(Transport):
 
     def event(self, call: Call) -> Event:
         del call  # Its limit ends the wait.
-        return _Event()
+        return TimedEvent()
 
     def time_limit(self, call: Call) -> TimeLimit:
         return Deadline(self.deadlines, call)
@@ -401,7 +392,7 @@ class AiohttpTransport(Transport):
         # One that never opened may be closed anywhere.
         is_here = self._loop is not None and self._loop is _running_loop()
         if self._lent is None and not is_here:
-            self._check_left()
+            check_left(self._loop)
             self._discard_session()
         self._closing = True
         try:
@@ -425,27 +416,6 @@ async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
         yield
     finally:
         await session.close()
-
-
-class _Event:
-    """An event for one task."""
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def set(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def wait(self, seconds: float) -> bool:
-        if seconds == math.inf:
-            await self._future
-        elif seconds:
-            await asyncio.wait([self._future], timeout=seconds)
-        else:
-            # A timer would take one more step of the event loop, in which others go first.
-            await asyncio.sleep(0)
-        return self._future.done()
 
 
 def _closed() -> ClientStateError:

@@ -13,9 +13,19 @@ from types import TracebackType
 from typing import Any, Final
 
 from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._values.errors import ClientStateError
 
 _AT_ONCE: Final = 100
 """Limits that expire before other tasks run."""
+
+
+def check_left(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Raise `ClientStateError` if the event loop that a client belongs to is still open."""
+    if loop is not None and not loop.is_closed():
+        raise ClientStateError(
+            "the client belongs to another event loop that is still open; make a client for each "
+            "loop"
+        )
 
 
 class Deadlines:
@@ -181,3 +191,24 @@ class Deadline(TimeLimit):
     def _takes_back(self) -> bool:
         """Undo its own cancellation, and return whether there is no other."""
         return self.task.uncancel() <= self._cancelling
+
+
+class TimedEvent:
+    """An event for one task, whose every wait has a limit."""
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def set(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, seconds: float) -> bool:
+        if seconds == math.inf:
+            await self._future
+        elif seconds:
+            await asyncio.wait([self._future], timeout=seconds)
+        else:
+            # A timer would take one more step of the event loop, in which others go first.
+            await asyncio.sleep(0)
+        return self._future.done()

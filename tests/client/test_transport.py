@@ -242,6 +242,19 @@ class TestClient:
             with pytest.raises(OutcomeUnknownError):
                 await delete
 
+    async def test_closed_by_call(self) -> None:
+        """A call that closes its client, as its function for the key may do, sends nothing."""
+
+        async def close() -> str:
+            await roles.aclose()
+            return KEY
+
+        transport = ScriptedTransport(answer_role)
+        roles = HttpRolesClient(transport, close)
+        with pytest.raises(ClientStateError, match=r"^the client is closed$"):
+            await roles.list()
+        assert transport.calls == ["open", "aclose"]
+
     async def test_bad_key(self) -> None:
         """A key that no header can carry is refused, and not shown."""
         with pytest.raises(ConfigurationError) as caught:
