@@ -28,9 +28,9 @@ _SIGNALS: Final = [
     *(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 ]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
-clients read. FILE may be - for the standard input. Exit status: 0 done, or as declared; 1 only
-plan --exit-code, with differences, and export, if it left out a role; 2 trouble, nothing was
-changed; 3 stopped midway, changes were or may have been made."""
+clients read. FILE may be - for the standard input. Exit status: 0 success; 1 plan --exit-code found
+differences, or export left out a role; 2 an error, and nothing was changed; 3 stopped midway, and
+changes were made or may have been made."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,25 +53,32 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check files, offline")
     check.add_argument("--strict", action="store_true", help="refuse unknown permissions")
     plan = commands.add_parser("plan", help="show what apply would change, and change nothing")
-    plan.add_argument("--exit-code", action="store_true", help="end with 1 on a difference")
-    plan.add_argument("--exact", action="store_true", help="an undeclared role is a difference")
+    plan.add_argument(
+        "--exit-code", action="store_true", help="exit with 1 if there are differences"
+    )
+    plan.add_argument("--exact", action="store_true", help="count undeclared roles as differences")
     plan.add_argument("--format", choices=("text", "json", "markdown"), default="text")
     plan.add_argument("--comment", metavar="OUT", help="also write Markdown for a comment to OUT")
-    apply = commands.add_parser("apply", help="make the account as the file declares it")
+    apply = commands.add_parser("apply", help="change the account to match the file")
     consent = apply.add_mutually_exclusive_group()
     consent.add_argument("--yes", action="store_true", help="do not ask")
-    consent.add_argument("--checksum", metavar="SUM", help="do not ask, if it is the plan's")
+    consent.add_argument(
+        "--checksum", metavar="SUM", help="do not ask; apply only the plan with this checksum"
+    )
     apply.add_argument(
         "--max-removals",
         metavar="N",
         default=os.environ.get("ARIZE_ROLES_MAX_REMOVALS") or None,
-        help="roles that --yes may delete or take permissions from: a number, or a share; unless "
-        "given here or in ARIZE_ROLES_MAX_REMOVALS, 30%% of ten or more",
+        help="most roles that --yes may delete or take permissions from: a number, or a share such "
+        "as 50%%; by default ARIZE_ROLES_MAX_REMOVALS, else 30%% if the account has ten or more "
+        "custom roles",
     )
     apply.add_argument("--json", action="store_true", help="print the result as JSON")
     commands.add_parser("export", help="print a file that declares every custom role")
     for command in (plan, apply):
-        command.add_argument("--account", metavar="LABEL", help="a name of the account")
+        command.add_argument(
+            "--account", metavar="LABEL", help="a label for the account, which the plan shows"
+        )
         command.add_argument("file", help="a TOML file of roles")
     check.add_argument("file", nargs="+", help="a TOML file of roles")
     return parser
@@ -147,7 +154,7 @@ class _Run:
         if asks:
             if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
                 raise client.ConfigurationError(
-                    "apply asks on a terminal; give it --yes or --checksum"
+                    "apply can ask only on a terminal; pass --yes or --checksum"
                 )
             plan = await as_code.plan(roles, declaration, account=chosen.account)
             _show(str(plan))
@@ -194,7 +201,7 @@ class _Run:
         self._phase, self._result = "running", result
 
     def _try_to_show(self, text: str) -> None:
-        """Print a text if it can be: a reader that has gone ends nothing midway."""
+        """Print a text, or warn if that fails: a closed output does not stop a run midway."""
         try:
             _show(text)
         except client.RolesError as error:
@@ -203,12 +210,12 @@ class _Run:
 
     @contextmanager
     def signals(self) -> Generator[None]:
-        """Let signals stop the run, but not those that the process was started to ignore."""
+        """Let signals stop the run, except those that the process was started to ignore."""
         before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for each in _SIGNALS:
                 if signal.getsignal(each) not in {signal.SIG_IGN, None}:
-                    # Not `loop.add_signal_handler`, which Windows has not.
+                    # Not `loop.add_signal_handler`, which does not exist on Windows.
                     before[each] = signal.signal(each, self._on_signal)
         try:
             yield
@@ -233,7 +240,7 @@ class _Run:
             task.cancel()
 
     def end(self, status: int, error: BaseException | None = None) -> int:
-        """Say how the run ended and what it left undone, and return the exit status."""
+        """Print how the run ended and what it left undone, and return the exit status."""
         self._phase = "ending"
         result, stopped = self._result, self._received and f"stopped by {self._received}"
         if result is None:

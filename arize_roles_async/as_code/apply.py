@@ -41,9 +41,9 @@ class ApplyResult:
     failed: Change | None = None
     """The change at which the run ended."""
     may_have_been_made: bool = False
-    """True if `failed` may have been made all the same, perhaps not as asked."""
+    """True if `failed` may have been made nevertheless, perhaps with another result than asked."""
     reason: str | None = None
-    """The reason for which the run ended; None if every change was made."""
+    """Why the run ended early; None if every change was made."""
 
     @property
     def not_reached(self) -> tuple[Change, ...]:
@@ -59,7 +59,7 @@ class ApplyResult:
         return "; ".join(parts)
 
     def failure(self) -> list[str]:
-        """Return the reason for which the run ended, as a list of one text or of none."""
+        """Return why the run ended early, in a list of one text; an empty list if it did not."""
         if self.reason is None:
             return []
         if self.failed is None:
@@ -89,7 +89,7 @@ class StalePlanError(RolesError):
     """The account or the declaration has changed since the plan was made.
 
     Raised by `apply`, before any change, if the plan is not the expected one. As the cause of an
-    `ApplyError` it says how a role differs from the plan; that role was not changed.
+    `ApplyError` it names a role that differs from the plan; that role was not changed.
     """
 
 
@@ -121,12 +121,12 @@ async def apply(
     on_result: Callable[[ApplyResult], object] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> ApplyResult:
-    """Plan again and make the changes, one after another; a cancellation ends it where it is.
+    """Plan again and make the changes, one after another; a cancellation ends the run at once.
 
-    Before a role is updated or deleted it is read again. If it is not as the plan saw it, the run
-    ends there, so that a change that somebody else made meanwhile is not undone. A change between
-    that reading and ours, the time of one request, is not noticed. A role that is already as
-    declared, or is gone where it should be deleted, counts as made.
+    Each role is read again before it is updated or deleted. If it differs from the plan, the run
+    ends there, so that it does not undo a change by somebody else. Only a change in the time of one
+    request, between that reading and our own change, is not noticed. A role that is already as
+    declared, or is already gone where it should be deleted, counts as made.
 
     Args:
         roles: A client of the account.
@@ -138,9 +138,8 @@ async def apply(
             roles, and no limit for a smaller one. An expected plan has no limit.
         on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
-        on_result: Called with the result when the run ends, however it ends: also when it is
-            cancelled, where nothing is returned.
-        stop: Called before each request; the run ends where it returns True.
+        on_result: Called with the result when the run ends, also when it fails or is cancelled.
+        stop: Called before each request; the run ends as soon as it returns True.
 
     Returns:
         The result: every change of the plan was made.
@@ -166,7 +165,7 @@ async def apply(
     if checksum is None:
         _check_removals(planned, max_removals)
     elif checksum != planned.checksum:
-        why = "nothing was changed, as the plan is not the expected one; its checksum is now"
+        why = "nothing was changed: the plan differs from the expected one; its checksum is now"
         raise StalePlanError(f"{why} {planned.checksum}")
     if on_plan is not None:
         on_plan(planned)
@@ -197,16 +196,16 @@ async def _make_all(
             result = ApplyResult(plan=planned, made=(*result.made, change))
             on_change(change)
         if result.not_reached:
-            raise RolesError("it was stopped")  # noqa: TRY301 - as any other end midway
+            raise RolesError("the run was stopped")  # noqa: TRY301 - as any other end midway
     except RolesError as error:
-        is_open = result.may_have_been_made and _leaves_open(error)
+        is_open = result.may_have_been_made and _may_have_been_made(error)
         reason = f"{_bound_to_users(result.failed, error)}{error}"
         result = attr.evolve(result, may_have_been_made=is_open, reason=reason)
         failure = ApplyError(str(result))
         failure.result = result
         raise failure from error
     except BaseException as error:
-        result = attr.evolve(result, reason=f"it was ended by {type(error).__name__}")
+        result = attr.evolve(result, reason=f"the run was ended by {type(error).__name__}")
         raise
     finally:
         on_result(result)
@@ -214,7 +213,7 @@ async def _make_all(
 
 
 def _ignore(_: object) -> None:
-    """Do nothing with what a caller does not ask for."""
+    """Stand in for a function that the caller did not pass."""
 
 
 def _never() -> bool:
@@ -245,9 +244,9 @@ def _check_removals(planned: Plan, limit: int | str | None) -> None:
     allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
     if removed > allowed:
         raise TooManyRemovalsError(
-            f"nothing was changed, as {removed} of {there} custom roles would be deleted or lose "
-            f"permissions, and at most {text} may: expect the plan that was reviewed (--checksum), "
-            "or allow more (--max-removals)"
+            f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
+            f"permissions, and the limit is {text}; apply a reviewed plan (--checksum), or raise "
+            "the limit (--max-removals)"
         )
 
 
@@ -265,12 +264,13 @@ async def _is_made(roles: RolesClient, change: Change) -> bool:
     except NotFoundError as error:
         if after is None:
             return True
-        raise StalePlanError(f"{quote(before.name)} was deleted meanwhile") from error
+        raise StalePlanError(f"{quote(before.name)} was deleted since the plan was made") from error
     if not differing(now, before):
         return False
     if after is not None and not differing(now, after):
         return True
-    raise StalePlanError(f"{quote(before.name)} was changed meanwhile: {_drift(before, now)}")
+    drift = _drift(before, now)
+    raise StalePlanError(f"{quote(before.name)} was changed since the plan was made: {drift}")
 
 
 def _drift(before: Role, now: Role) -> str:
@@ -303,16 +303,16 @@ async def _delete(roles: RolesClient, role_id: str) -> None:
     except NotFoundError:
         pass  # Somebody else deleted it since it was read.
     except OutcomeUnknownError as error:
-        # The service says that it is gone, if not who deleted it.
+        # The role is gone, whoever deleted it.
         if not isinstance(error.__cause__, NotFoundError):
             raise
 
 
-def _leaves_open(error: RolesError) -> bool:
-    """Return True if a change that ended so may have been made.
+def _may_have_been_made(error: RolesError) -> bool:
+    """Return True if a change that ended in this error may have been made.
 
-    A refusal is certain only if it is the service's own. A 429 is one from anybody; a 5xx of the
-    service's own may come after it made the change.
+    A refusal by the service itself shows that it was not; so does a 429, whoever sent it. A 5xx
+    does not, even the service's own: it may come after the change was made.
     """
     if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
         return isinstance(error, ServerError) or not error.from_service

@@ -35,7 +35,7 @@ def quote(text: object) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
 
 
-# Converters return what is no collection as it is, for the rules to refuse.
+# Converters return any other value unchanged, for the rules to refuse.
 
 
 def _names(values: Iterable[str]) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class DeclaredRole:
         name: Its name; it and the next two follow the rules of `RolesClient.create`.
         permissions: All its permissions, in any order.
         description: Its description; an empty one is the same as None.
-        previously: Former names. A role that has one is renamed, and whoever holds it keeps it.
+        previously: Former names. A role with one of these is renamed, and its users keep it.
     """
 
     name: str
@@ -111,8 +111,8 @@ class Declaration:
                 if len(violations) < _MAX_SUGGESTIONS:
                     message = permissions_rule(named) or ""
                 else:
-                    message = f"holds {len(named)} unknown ones, such as {quote(named[0])}"
-                message += " (new_permissions names those that are newer than this library)"
+                    message = f"holds {len(named)} unknown permissions, such as {quote(named[0])}"
+                message += " (list permissions that are newer than this library in new_permissions)"
                 violations.append(Violation(f"roles.{quote(role.name)}.permissions", message))
         return violations
 
@@ -166,8 +166,8 @@ def _messages(
         message = text_rule(name)
         if message is None and name in first:
             message = (
-                f"{quote(name)} is at {first[name]} too; a name, present or past, appears once, so "
-                "a swap takes two runs and a third name"
+                f"{quote(name)} is also at {first[name]}; a name, present or former, may appear "
+                "only once, so swapping two names takes two runs and a third name"
             )
         elif message is None:
             first[name] = path
@@ -176,7 +176,7 @@ def _messages(
 
 
 def list_rule(values: object, of: str, kind: type = object) -> str | None:
-    """Return why values, converted to a tuple, are no list of objects of one kind, or None."""
+    """Return what is wrong with a list of objects of one kind, converted to a tuple, or None."""
     others = [each for each in _items(values) if not isinstance(each, kind)]
     if not isinstance(values, tuple):
         return f"must be a list of {of}, not {type_name(values)}"
@@ -207,11 +207,11 @@ def loads(text: str, name: str = "file") -> Declaration:
 
     Args:
         text: The text.
-        name: A name for it, which stands in the error if it is not TOML.
+        name: A name for the text, for the error if it is not valid TOML.
 
     Raises:
-        ValidationError: Every violation, by its line or the path of its key; text that is no TOML,
-            and a value where a table belongs, alone.
+        ValidationError: Every violation, with its line or the path of its key. Text that is not
+            valid TOML, or a value in place of a table, is reported alone.
     """
     if not isinstance(cast("object", text), str):
         raise validation_error((name, f"must be a text, not {type_name(text)}"))

@@ -24,7 +24,7 @@ from arize_roles_async.as_code.declaration import (
 )
 
 FORMAT_VERSION: Final = 1
-"""Of the JSON of a plan and of a result; it changes where a reader of an older one would break."""
+"""Version of the JSON of plans and results; raised when older readers would break."""
 
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 _WIDTH: Final = 80
@@ -95,9 +95,9 @@ def only_in(role: Role | DeclaredRole | None, other: Role | DeclaredRole | None)
 def _place(change: Change) -> int:
     """Return the position of a change in a plan, by groups.
 
-    A permission that moves from one role to another is given before it is taken, so that nobody is
-    without it if the run stops. Deletes make the room that creates need where the account's plan is
-    full, and take from nobody, as a role that somebody holds cannot be deleted.
+    A permission that moves from one role to another is given before it is taken, so that no user
+    lacks it if the run stops. Deletes come before creates, which need the room where the account's
+    plan is full. A delete takes from no user, since a role that a user holds cannot be deleted.
     """
     if change.action == "update":
         return (3 if change.gives else 4) if change.takes else 0
@@ -109,11 +109,11 @@ class Plan:
     """The changes that make an account as declared; `str` of it is a diff."""
 
     changes: tuple[Change, ...]
-    """In the order in which they are made, each group by name: updates that take no permission,
-    deletes, creates, updates that give and take, updates that only take."""
+    """The changes in the order of a run: updates that take no permission, deletes, creates, updates
+    that give and take, updates that only take; each group in the order of names."""
     unchanged: tuple[Role, ...]
     undeclared: tuple[Role, ...]
-    """The custom roles that are not named; no change is to them."""
+    """The custom roles that the declaration does not name; they stay as they are."""
     account: str | None = None
     """The name of the account: a label, else the host that the client talks to, if any."""
 
@@ -130,7 +130,7 @@ class Plan:
 
     @property
     def checksum(self) -> str:
-        """The same for plans that would do the same to the same account: SHA-256, in hex."""
+        """The SHA-256, in hex, of the account's name and the changes: equal for equal plans."""
         changes = [{**change.to_dict(), "note": None} for change in self.changes]
         data = json.dumps({"account": self.account, "changes": changes}, sort_keys=True)
         return hashlib.sha256(data.encode()).hexdigest()
@@ -142,10 +142,11 @@ class Plan:
         """Return the text in a fence of Markdown, for a comment on a change.
 
         Args:
-            limit: The most characters. Lines that do not fit are left out and counted at the top:
-                first long descriptions, then others, undeclared roles, permissions of updates and
-                creates, permissions of deletes, notes, and at last titles, those of deletes after
-                all others. The counts and the checksum, about 300 characters, are always there.
+            limit: Most characters. Lines that do not fit are left out, and their number is shown at
+                the top. Left out are first long descriptions, then other descriptions, undeclared
+                roles, permissions of updates and creates, permissions of deletes, notes, and last
+                the titles, with those of deletes at the very end. The counts and the checksum,
+                about 300 characters, are always there.
         """
         head, lines, foot = self._head(), [*self._lines()], self._foot()
         room = limit - len("\n".join(["```diff", *head, *foot, "```", ""]))
@@ -309,7 +310,8 @@ def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
         if role.is_predefined:
             yield Violation(path, f"{quote(role.name)} is predefined, and cannot be changed")
         if role.permissions is None:
-            yield Violation(path, f"permissions of {quote(role.name)} are hidden without ROLE_READ")
+            withheld = f"the permissions of {quote(role.name)} are withheld"
+            yield Violation(path, f"{withheld}: the API key lacks ROLE_READ")
 
 
 def _creations(
@@ -318,7 +320,7 @@ def _creations(
     pairs: Iterable[tuple[Role, DeclaredRole]],
     absent: Iterable[str],
 ) -> Iterator[Change]:
-    """Yield the creations, each with a note if one of the other roles may have been renamed."""
+    """Yield the creations, each with a note if it may be another role under a new name."""
     named: defaultdict[str, list[Role]] = defaultdict(list)
     holding: defaultdict[str, list[Role]] = defaultdict(list)
     for role in others:
@@ -327,13 +329,13 @@ def _creations(
     losing = {_held(r): quote(r.name) for r, d in pairs if r.name == d.name and only_in(r, d)}
     for declared in new:
         note, held = None, _held(declared)
-        # Many roles hold one permission, and several the same ones, without having been renamed.
+        # Only a single role with the same two or more permissions suggests a rename.
         same = holding[held] if len(declared.permissions) > 1 and len(holding[held]) == 1 else []
         if held in losing:
             old = losing[held]
             note = (
-                f"has the permissions that {old} has now and is to lose; if it is {old} renamed, "
-                f"that takes two runs: previously = [{old}] here, and then {old} anew"
+                f"has the permissions that {old} has now and will lose; if this is {old} under a "
+                f"new name, make two runs: first previously = [{old}] here, then {old} again"
             )
         elif alike := named[_folded(declared.name)] or same:
             name = alike[0].name
@@ -356,7 +358,7 @@ class Export:
 
     declaration: Declaration
     left_out: tuple[Violation, ...] = ()
-    """The rules that some roles break, which the declaration therefore does not name."""
+    """The broken rules of the roles that the declaration leaves out."""
 
     def to_toml(self) -> str:
         """Return the declaration as a file, with a comment for each rule that a role breaks."""
@@ -367,8 +369,8 @@ class Export:
 async def export(client: RolesClient) -> Export:
     """Return a declaration of an account's custom roles, found in one walk.
 
-    A role whose name or permissions break a rule of declarations is left out and named beside it.
-    An account with such roles can still be declared, as roles that are not named stay as they are.
+    A role whose name or permissions break a rule of declarations is in `left_out` instead. The
+    declaration still fits the account, since roles that it does not name stay as they are.
 
     Raises:
         PlanError: The permissions of a role are withheld.

@@ -268,7 +268,8 @@ class TestExpecting:
         assert account.roles == before
         now = (await plan(roles, MIXED)).checksum
         assert str(caught.value) == (
-            f"nothing was changed, as the plan is not the expected one; its checksum is now {now}"
+            "nothing was changed: the plan differs from the expected one; "
+            f"its checksum is now {now}"
         )
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
 
@@ -458,8 +459,8 @@ class TestMeanwhile:
         assert texts(result.not_reached) == ['create "New"']
         assert str(caught.value) == (
             'made: 1 of 3, not reached: 1; delete "Temp Analyst" was not made: '
-            '"Temp Analyst" was changed meanwhile: its name is "Incident Responders", '
-            'it gained ROLE_DELETE; not reached: create "New"'
+            '"Temp Analyst" was changed since the plan was made: its name is '
+            '"Incident Responders", it gained ROLE_DELETE; not reached: create "New"'
         )
         assert set(contents(account)) == {"A", "Incident Responders"}
 
@@ -473,7 +474,7 @@ class TestMeanwhile:
         )
         assert str(error) == (
             'made: 0 of 1, not reached: 0; update "A" was not made: '
-            '"A" was changed meanwhile: it gained TAG_READ'
+            '"A" was changed since the plan was made: it gained TAG_READ'
         )
         assert contents(account) == {"A": (None, frozenset({"ROLE_READ", "TAG_READ"}))}
 
@@ -487,7 +488,8 @@ class TestMeanwhile:
             lambda: change(account, "A", permissions=["ROLE_READ"], description="Theirs."),
         )
         assert str(error).endswith(
-            '"A" was changed meanwhile: it lost TAG_READ, its description is "Theirs."'
+            '"A" was changed since the plan was made: it lost TAG_READ, '
+            'its description is "Theirs."'
         )
         assert contents(account) == {"A": ("Theirs.", HELD)}
 
@@ -496,7 +498,9 @@ class TestMeanwhile:
         account = account_of("A")
         wanted = declaration(declared("A", permissions=WIDER))
         error = await self.stopped(account, wanted, lambda: remove(account, "A"))
-        assert str(error).endswith('update "A" was not made: "A" was deleted meanwhile')
+        assert str(error).endswith(
+            'update "A" was not made: "A" was deleted since the plan was made'
+        )
 
     async def test_deleted(self) -> None:
         """A delete that somebody else made first is done."""
@@ -588,7 +592,7 @@ class TestGateway:
     @both_clients
     @pytest.mark.parametrize("status", [401, 403, 404, 409])
     async def test_page(self, connect: Connect, status: int) -> None:
-        """After an answer that is not the service's own word, the change may have been made."""
+        """After an answer of a gateway, the change may have been made."""
         account = Gateway(predefined=False)
         account.status = status
         account.add_role("A", ["ROLE_READ"])
@@ -653,8 +657,8 @@ class TestRemovals:
     async def test_mass(self) -> None:
         """More than 30 % of the roles are not stripped, and the error says how to go on."""
         assert await self.refused(many(60), stripped(60)) == (
-            "nothing was changed, as 60 of 60 custom roles would be deleted or lose permissions, "
-            "and at most 30% may: expect the plan that was reviewed (--checksum), or allow more "
+            "nothing was changed: 60 of 60 custom roles would be deleted or lose permissions, "
+            "and the limit is 30%; apply a reviewed plan (--checksum), or raise the limit "
             "(--max-removals)"
         )
 
@@ -776,7 +780,7 @@ class TestStopping:
         assert ended == [result]
         assert str(caught.value).startswith(
             f"made: {len(result.made)} of 5, not reached: {len(result.not_reached)}; "
-            "it was stopped; not reached: "
+            "the run was stopped; not reached: "
         )
 
     async def test_asked_late(self) -> None:
@@ -816,7 +820,7 @@ class TestStopping:
         (result,) = ended
         assert str(result.failed) == 'update "B old" -> "B"'
         assert result.may_have_been_made is may_be
-        assert result.reason == "it was ended by CancelledError"
+        assert result.reason == "the run was ended by CancelledError"
         assert len(result.not_reached) == 4
 
 

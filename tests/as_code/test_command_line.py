@@ -176,7 +176,7 @@ class TestRound:
         assert set(contents(account)) == set(names)
         status, output, errors = ran("apply", "--checksum", checksum, file)
         assert (status, output) == (2, "")
-        assert errors.startswith("error: nothing was changed, as the plan is not the expect")
+        assert errors.startswith("error: nothing was changed: the plan differs from the expect")
 
     @pytest.mark.parametrize(
         "arguments",
@@ -631,7 +631,7 @@ class TestTerminal:
 
         status, shown = on_terminal(environment, meddle, "apply", file)
         assert status == 2
-        assert "error: nothing was changed, as the plan is not the expected one" in shown
+        assert "error: nothing was changed: the plan differs from the expected one" in shown
         assert changes(account) == []
 
 
@@ -644,7 +644,7 @@ class TestStatuses:
         assert main(["apply", file]) == 2
         assert capsys.readouterr() == (
             "",
-            "error: apply asks on a terminal; give it --yes or --checksum\n",
+            "error: apply can ask only on a terminal; pass --yes or --checksum\n",
         )
         assert account.calls == ()
 
@@ -660,7 +660,7 @@ class TestStatuses:
             with monkeypatch.context() as patch:
                 patch.setattr(getattr(sys, stream), "isatty", lambda: True)
                 assert main(["apply", file]) == 2
-            assert capsys.readouterr().err.startswith("error: apply asks on a terminal; ")
+            assert capsys.readouterr().err.startswith("error: apply can ask only on a terminal; ")
         assert account.calls == ()
 
     def test_first_fails(
@@ -733,7 +733,7 @@ class TestStatuses:
         """The limit of removals is the option's, else the variable's."""
         monkeypatch.setenv("ARIZE_ROLES_MAX_REMOVALS", "0")
         assert main(["apply", "--yes", file]) == 2
-        assert "and at most 0 may: expect the plan" in capsys.readouterr().err
+        assert "and the limit is 0; apply a reviewed plan" in capsys.readouterr().err
         assert changes(account) == []
         assert main(["apply", "--yes", "--max-removals", "25%", file]) == 0
 

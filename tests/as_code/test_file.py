@@ -31,7 +31,10 @@ NAMES = (
     "- _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
 )
 KINDS = "must hold permissions or their identifiers"
-ONCE = "a name, present or past, appears once, so a swap takes two runs and a third name"
+ONCE = (
+    "a name, present or former, may appear only once, so swapping two names takes two runs and a "
+    "third name"
+)
 
 
 def violations(text: str) -> list[tuple[str, str]]:
@@ -90,7 +93,7 @@ class TestReading:
         assert sum("did you mean" in message for message in found) == 20
         assert found[0].count("did you mean") == 5
         assert "; and 4 more" in found[0]
-        assert found[29].startswith('holds 9 unknown ones, such as "NO_29_0"')
+        assert found[29].startswith('holds 9 unknown permissions, such as "NO_29_0"')
 
     def test_load(self, tmp_path: Path) -> None:
         """A file is UTF-8, with or without a mark, whatever its line ends."""
@@ -171,11 +174,11 @@ class TestRefusing:
             ('roles."Ünal".name', NAMES.format(r"'\xdc'")),
             ('roles."Ünal".permissions', "must be a list of permissions, not str"),
             ('roles."Reader".previously', "must not be empty"),
-            ('roles."Ünal".previously', f'"Former" is at roles."Other".previously too; {ONCE}'),
-            ('roles."Ünal".previously', f'"Reader" is at roles."Reader" too; {ONCE}'),
+            ('roles."Ünal".previously', f'"Former" is also at roles."Other".previously; {ONCE}'),
+            ('roles."Ünal".previously', f'"Reader" is also at roles."Reader"; {ONCE}'),
             ("absent", "must be a string, not int"),
-            ("absent", f'"AI Engineer" is at roles."AI Engineer" too; {ONCE}'),
-            ("absent", f'"Twice" is at absent too; {ONCE}'),
+            ("absent", f'"AI Engineer" is also at roles."AI Engineer"; {ONCE}'),
+            ("absent", f'"Twice" is also at absent; {ONCE}'),
         ]
 
     def test_extra_key(self) -> None:
@@ -273,8 +276,8 @@ class TestRefusing:
             permissions = ["ROLE_READ"]
         """
         assert violations(text) == [
-            ('roles."B"', f'"B" is at roles."A".previously too; {ONCE}'),
-            ('roles."B".previously', f'"A" is at roles."A" too; {ONCE}'),
+            ('roles."B"', f'"B" is also at roles."A".previously; {ONCE}'),
+            ('roles."B".previously', f'"A" is also at roles."A"; {ONCE}'),
         ]
 
     def test_chain(self) -> None:
@@ -287,7 +290,7 @@ class TestRefusing:
             previously = ["A"]
             permissions = ["ROLE_READ"]
         """
-        assert violations(text) == [('roles."C".previously', f'"B" is at roles."B" too; {ONCE}')]
+        assert violations(text) == [('roles."C".previously', f'"B" is also at roles."B"; {ONCE}')]
 
     def test_in_python(self) -> None:
         """A declaration that is made in Python keeps the same rules."""
@@ -298,7 +301,7 @@ class TestRefusing:
             Violation('roles."A".description', "must have at most 1000 characters, not 1001"),
             Violation('roles."A".permissions', "must hold at least one permission"),
         )
-        twice = Violation('roles."A"', f'"A" is at roles."A" too; {ONCE}')
+        twice = Violation('roles."A"', f'"A" is also at roles."A"; {ONCE}')
         assert caught.value.violations == (*of_each, *of_each, twice)
 
 

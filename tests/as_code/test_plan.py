@@ -82,6 +82,9 @@ WHOLE = [
 ]
 
 
+WITHHELD = "are withheld: the API key lacks ROLE_READ"
+
+
 @pytest.fixture
 def account() -> FakeAccount:
     """An account whose texts would act on a terminal, a page and a fence."""
@@ -419,8 +422,8 @@ class TestComparing:
         with pytest.raises(PlanError) as caught:
             compare(roles, declaration("A", absent=["B"]))
         assert [(v.field, v.message) for v in caught.value.violations] == [
-            ('roles."A"', 'permissions of "A" are hidden without ROLE_READ'),
-            ("absent", 'permissions of "B" are hidden without ROLE_READ'),
+            ('roles."A"', f'the permissions of "A" {WITHHELD}'),
+            ("absent", f'the permissions of "B" {WITHHELD}'),
         ]
 
     def test_unknown_permission(self) -> None:
@@ -433,7 +436,7 @@ class TestComparing:
         assert message.startswith("'DATASET_RAED' is ")
         assert message.endswith(
             "did you mean DATASET_READ? "
-            "(new_permissions names those that are newer than this library)"
+            "(list permissions that are newer than this library in new_permissions)"
         )
         assert len(planned(account, declaration(declared("A", permissions=["NEW_READ"]))).changes)
 
@@ -487,8 +490,8 @@ class TestNotes:
         account = account_of("Analyst")
         wanted = declaration(declared("Analyst", permissions=["TAG_READ"]), "Auditor")
         assert self.note(account, wanted) == (
-            'has the permissions that "Analyst" has now and is to lose; if it is "Analyst" '
-            'renamed, that takes two runs: previously = ["Analyst"] here, and then "Analyst" anew'
+            'has the permissions that "Analyst" has now and will lose; if this is "Analyst" under '
+            'a new name, make two runs: first previously = ["Analyst"] here, then "Analyst" again'
         )
         renamed = declaration(declared("Analyst 2", "Analyst", permissions=["TAG_READ"]), "Auditor")
         assert self.note(account, renamed) is None
@@ -554,9 +557,7 @@ class TestAsking:
 
         account = Withholding()
         account.add_role("A", ["ROLE_READ"])
-        with pytest.raises(
-            PlanError, match='roles: permissions of "A" are hidden without ROLE_READ'
-        ):
+        with pytest.raises(PlanError, match=f'roles: the permissions of "A" {WITHHELD}'):
             await export(FakeRolesClient(account))
 
     async def test_export_odd(self) -> None:

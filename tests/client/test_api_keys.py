@@ -461,7 +461,7 @@ class TestCopies:
 class TestGateway:
     @pytest.mark.asyncio
     async def test_401(self) -> None:
-        """A 401 that is not the service's own word does not ask again."""
+        """A 401 of a gateway does not ask for the key again."""
         keys = Keys("fake-api-key", "other-api-key")
         page = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n<p>No</p>"
         async with (

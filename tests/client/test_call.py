@@ -42,7 +42,7 @@ def answer(status: int, body: bytes = b"", media_type: str = "application/json")
 
 
 def words(status: int, **members: object) -> Response:
-    """Return a refusal in the service's own words."""
+    """Return a refusal by the service itself."""
     problem = {"title": "A title", "status": status, **members}
     return answer(status, msgspec.json.encode(problem), "application/problem+json")
 
@@ -255,7 +255,7 @@ class TestMaybeApplied:
     def test_refusal(
         self, first: Outcome, operation: Operation, outcome: Outcome, end: str
     ) -> None:
-        """Only the service's own words say whether a change was made."""
+        """Only an answer of the service itself shows whether a change was made."""
         assert end_of(operation, first, outcome) == end
 
     @pytest.mark.parametrize("operation", CHANGES)
@@ -304,7 +304,7 @@ class TestNothingHappened:
 
 
 class TestAfterA503:
-    """Refusals after a 503 in the service's own words, which may be wrong."""
+    """Refusals after a 503 of the service itself, which may be wrong."""
 
     @pytest.mark.parametrize(
         ("operation", "outcome", "end"),

@@ -874,7 +874,7 @@ class TestNoMoreAttempts:
     async def test_service_503(
         self, connect: Connect, call: Callable[[RolesClient], Awaitable[object]]
     ) -> None:
-        """A 503 in the service's own words means that nothing happened."""
+        """A 503 of the service itself means that nothing was done."""
         account = account_at_noon()
         account.add_role("Role")
         account.fail(call.__name__, 503, times=3)  # type: ignore[arg-type]

@@ -125,7 +125,7 @@ class TestCreate:
         assert (await create(roles)).name == "MADE"
 
     async def test_read_fails(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """If reading the account fails, too, the error names both failures, the last as its cause."""
+        """If reading the account fails, too, both failures are named, the second as the cause."""
         account.script = [(MAINTENANCE, "after")]
         account.fail("list", "lost", times=3)
         with pytest.raises(OutcomeUnknownError, match=r"text/html.*; checking .* failed") as e:

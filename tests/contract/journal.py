@@ -74,11 +74,11 @@ class Attempt:
         return f"{self.caller}: {self.request.method} {self.request.target}: {outcome} by {who}"
 
     @property
-    def is_own_word(self) -> bool:
+    def is_from_service(self) -> bool:
         """True if the service itself answered, and the answer came whole."""
         return not self.from_gateway and self.reply.broken is None
 
-    def leaves_open(self, deadline: datetime) -> bool:
+    def may_have_been_applied(self, deadline: datetime) -> bool:
         """Return True if its caller must expect that it may have made a change."""
         reply = self.reply
         if self.request.method == "GET" or reply.broken in {"refused", "unreachable"}:
@@ -212,12 +212,12 @@ class Journaled(FakeAccount):
     def was_left_open(self, caller: str) -> bool:
         """Return True if an attempt of a caller got no answer, or one that leaves it open."""
         deadline = self.began + timedelta(seconds=TOTAL_LIMIT)
-        return any(a.leaves_open(deadline) for a in self.attempts if a.caller == caller)
+        return any(a.may_have_been_applied(deadline) for a in self.attempts if a.caller == caller)
 
     def was_told(self, caller: str, status: int) -> bool:
         """Return True if the service itself answered a caller with a status."""
         return any(
-            attempt.is_own_word and attempt.reply.status == status
+            attempt.is_from_service and attempt.reply.status == status
             for attempt in self.attempts
             if attempt.caller == caller
         )

@@ -798,7 +798,7 @@ HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"
 
 
 class TestPage:
-    """Answers that are not the service's own word."""
+    """Answers of gateways and proxies in place of the service's."""
 
     @three_clients
     @pytest.mark.asyncio

@@ -499,19 +499,19 @@ class Case:
         for n, step in enumerate(steps):
             if n < made:
                 gone = self.was_made_by_others(step, entries)
-                self.expect(n in by_step or gone, f"{step} is told as made")
+                self.expect(n in by_step or gone, f"{step} is reported as made")
                 is_altered = any(e.tamper == "altered" and e.status < 300 for e in sent[n])
                 self.expect(not is_altered or step.after is None, f"{step} was answered otherwise")
             elif n == made and failed:
-                self.expect(may_be or n not in by_step, f"{step} is told as not made")
+                self.expect(may_be or n not in by_step, f"{step} is reported as not made")
                 certain = all(e.tamper is None and e.status in REFUSALS for e in sent[n])
                 # Of a run that two signals stop at once, the answer may not have come.
                 certain = certain and not self.happened["signals"]
-                self.expect(not (may_be and certain), f"{step} is told as open")
+                self.expect(not (may_be and certain), f"{step} is reported as open")
                 is_gone = step.after is None and self.was_made_by_others(step, entries)
                 self.expect(not is_gone, f"{step} failed though it was made")
             else:
-                self.expect(n not in by_step, f"{step} is told as not reached")
+                self.expect(n not in by_step, f"{step} is reported as not reached")
         is_done = made == len(steps)
         expected = 0 if is_done else 3 if made or may_be else 2
         self.expect(status == expected, f"ended with {status}, not {expected}")

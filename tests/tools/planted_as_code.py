@@ -94,15 +94,15 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        raise failure from error\n",
         "        result = ApplyResult(plan=planned, made=planned.changes)\n",
     ),
-    "a lost answer that is told as not made": (
+    "a lost answer reported as not made": (
         "    return isinstance(error, OutcomeUnknownError | InvalidResponseError)\n",
         "    return isinstance(error, InvalidResponseError)\n",
     ),
-    "a gateway's answer that is told as not made": (
+    "a gateway's answer reported as not made": (
         "        return isinstance(error, ServerError) or not error.from_service\n",
         "        return isinstance(error, ServerError)\n",
     ),
-    "a refusal that is told as open": (
+    "a refusal reported as open": (
         "        return isinstance(error, ServerError) or not error.from_service\n",
         "        return True\n",
     ),
@@ -154,7 +154,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "                if stop():\n",
         "                if False:\n",
     ),
-    "what failed is told as not reached": (
+    "what failed is reported as not reached": (
         "begun = len(self.made) + (self.failed is not None)",
         "begun = len(self.made)",
     ),
@@ -162,9 +162,9 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "return 3 if result.made or result.may_have_been_made else 2",
         "return 3 if result.made else 2",
     ),
-    "a cancelled change that is told as not made": (
-        '        result = attr.evolve(result, reason=f"it was',
-        '        result = attr.evolve(result, may_have_been_made=False, reason=f"it was',
+    "a cancelled change reported as not made": (
+        '        result = attr.evolve(result, reason=f"the run was',
+        '        result = attr.evolve(result, may_have_been_made=False, reason=f"the run was',
     ),
 }
 
