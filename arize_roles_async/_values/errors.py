@@ -20,8 +20,8 @@
         RoleRenamedError
         InvalidResponseError
 
-All of them copy and pickle: whatever they carry beside their message has a default and lives in
-their `__dict__`.
+All of them can be copied and pickled: everything beside the message has a default and is in their
+`__dict__`.
 """
 
 from typing import TYPE_CHECKING, Final, Literal
@@ -35,11 +35,11 @@ _MAX_VIOLATIONS: Final = 10
 
 
 class AlphaWarning(FutureWarning):
-    """The roles methods are ALPHA and may change without notice; each says so once per process.
+    """Warns once per process and method that the roles methods may change without notice.
 
-    Arize's newest clients call them BETA. The message begins with the method, such as `roles.list`,
-    so `ignore:roles.` silences it in `python -W` and `PYTHONWARNINGS`, which know no class of a
-    package.
+    They are ALPHA; Arize's newest clients call them BETA. The message begins with the method, such
+    as `roles.list`, so `ignore:roles.` silences it in `python -W` and `PYTHONWARNINGS`, where the
+    class of a package cannot be named.
     """
 
 
@@ -107,7 +107,8 @@ class StatusError(RolesError):
     `StatusError`.
 
     Attributes:
-        status: The HTTP status; of an error that is made by hand, that of its class unless given.
+        status: The HTTP status. An error that you make yourself has its class's, unless you give
+            one.
         problem: The parsed problem document; None if the body was not one.
         from_service: Whether the answer is the service's own and not a gateway's.
         method: The HTTP method of the request.
@@ -161,7 +162,8 @@ class ForbiddenError(StatusError):
 class NotFoundError(StatusError):
     """404: there is no such role. Also raised, with status 404, for a name that no role has.
 
-    A name is looked up in the list, without an answer of 404, so `from_service` is False then.
+    A name is looked up in the list. If no role has it, no answer was a 404, and `from_service` is
+    False.
 
     Attributes:
         name: The name that was looked up; None for an ID.
@@ -219,9 +221,9 @@ class RateLimitError(StatusError):
 class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
-    Raised by a change only after a 503 of the service's own, which says that it did nothing; that
-    has been wrong. After any other 5xx the change may have been made: an `OutcomeUnknownError` with
-    the `ServerError` as its cause is raised instead.
+    A change raises it only after a 503 of the service itself, which means that nothing was done;
+    that has been wrong. After any other 5xx the change may have been made, so an
+    `OutcomeUnknownError` with the `ServerError` as its cause is raised instead.
     """
 
     status = 500
@@ -230,15 +232,15 @@ class ServerError(StatusError):
 class RolesConnectionError(RolesError):
     """No complete response arrived: no connection, or one that broke.
 
-    Raised by a change only if nothing was changed; where that is not certain, an
+    A change raises it only if nothing was changed. Where that is uncertain, an
     `OutcomeUnknownError` is raised instead.
 
     Attributes:
-        sent: Whether any of the request may have reached the service.
-        certificate: Whether it failed at a certificate: the server's is not trusted, or the server
+        sent: Whether any part of the request may have reached the service.
+        certificate: Whether the cause is a certificate: the server's is not trusted, or the server
             requires a client certificate. Never retried.
         credentials: Whether the proxy refused the user and password of its URL, or the URL has none
-            (407). Never retried, since directories lock accounts.
+            (407). Never retried, since failed logins can lock an account.
     """
 
     def __init__(
@@ -261,7 +263,7 @@ Limit = Literal["total", "connect", "read"]
 class RolesTimeoutError(RolesError, TimeoutError):
     """A time limit ran out.
 
-    Raised by a change only if nothing was changed; otherwise an `OutcomeUnknownError` is raised,
+    A change raises it only if nothing was changed. Otherwise an `OutcomeUnknownError` is raised,
     with the `RolesTimeoutError` as its cause.
 
     Attributes:
@@ -269,7 +271,7 @@ class RolesTimeoutError(RolesError, TimeoutError):
             on it.
         seconds: The limit.
         attempts: Attempts that were started, over every request of the call.
-        sent: Whether any of the last request may have reached the service.
+        sent: Whether any part of the last request may have reached the service.
     """
 
     def __init__(
@@ -349,10 +351,10 @@ class RoleRenamedError(RolesError):
 
 
 class InvalidResponseError(RolesError):
-    """The response is not as documented: not JSON, without a required field, or too long.
+    """The response is not as documented: not JSON, too long, or without a required field.
 
-    Raised by reads. A change with such a response raises an `OutcomeUnknownError`, unless the
-    account shows whether it was made.
+    Reads raise it. A change with such a response raises an `OutcomeUnknownError`, unless the
+    account shows whether the change was made.
 
     Attributes:
         status: The HTTP status of the answer.

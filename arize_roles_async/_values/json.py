@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 MAX_BODY: Final = 4 * 1024 * 1024
-"""Bytes of a body. The longest page that the service can need fits: 100 roles with 500 permissions
-each, and with every character of their names and descriptions escaped."""
+"""Bytes of a body. The longest page of the service fits: 100 roles with 500 permissions each, and
+every character of their names and descriptions escaped."""
 
 MAX_VALUES: Final = 200_000
 """Values in a body. The same page fits, even if every character of its texts is a comma."""
@@ -28,8 +28,8 @@ def parse_json(body: bytes) -> object:
     """Return the value that JSON from outside describes.
 
     Raises:
-        ValueError: It is not valid JSON, or holds too many values; the message says so without a
-            subject.
+        ValueError: It is not valid JSON, or holds too many values. The message has no subject, such
+            as "is not valid JSON".
     """
     if has_too_many_values(body):
         raise ValueError(f"must hold at most {MAX_VALUES} values")

@@ -265,17 +265,18 @@ class UnknownPermission(str):
 
 
 AnyPermission = Permission | UnknownPermission
-"""A permission of a role: one that this version knows, or not."""
+"""A permission of a role, known to this version or not."""
 
 MAX_PERMISSIONS: Final = 1_000
-"""Permissions of one role: several times as many as exist, and few enough to convert at once."""
+"""Limit on the permissions of one role: far more than exist, and few enough to convert quickly."""
 
 
-class _Received(StrEnum):
-    """`Permission` for msgspec, which takes what `_missing_` returns for a value of no member.
+class _WirePermission(StrEnum):
+    """The type that msgspec decodes: a member of `Permission`, or an `UnknownPermission`.
 
-    A page with one new permission costs what any page costs. `Permission._missing_` itself would
-    turn the ValueError of `Permission("X")` into a TypeError.
+    msgspec asks `_missing_` for a value of no member, and takes any object that it returns. So a
+    page with one new permission takes no longer than any page. `Permission` itself has no
+    `_missing_`, since that would turn the ValueError of `Permission("X")` into a TypeError.
     """
 
     @classmethod
@@ -283,13 +284,13 @@ class _Received(StrEnum):
         return UnknownPermission(value)
 
 
-# This is where msgspec looks a value up.
-_Received._value2member_map_ = Permission._value2member_map_
+# msgspec looks values up in this map.
+_WirePermission._value2member_map_ = Permission._value2member_map_
 
 if TYPE_CHECKING:
     Permissions = tuple[AnyPermission, ...]
 else:
-    Permissions = Annotated[tuple[_Received, ...], msgspec.Meta(max_length=MAX_PERMISSIONS)]
+    Permissions = Annotated[tuple[_WirePermission, ...], msgspec.Meta(max_length=MAX_PERMISSIONS)]
 
 PermissionsArgument = Iterable[AnyPermission | str]
 """Type of arguments for permissions: members and identifiers, in any iterable."""

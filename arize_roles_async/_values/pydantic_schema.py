@@ -1,6 +1,6 @@
-"""The models as pydantic sees them, for FastAPI's response models, request bodies and OpenAPI.
+"""Schemas of the models for pydantic: FastAPI's response models, request bodies and OpenAPI.
 
-Kept apart because only pydantic asks for it, which is not a dependency of this package.
+Kept apart because only pydantic imports it, which is not a dependency of this package.
 """
 
 import functools
@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from arize_roles_async._values.errors import ValidationError
 from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
 
-# Made at run time, of which type checkers know nothing.
+# The types are made at run time, where type checkers cannot follow.
 _typed_dict: Final = cast("Any", TypedDict)
 _not_required: Final = cast("Any", NotRequired)
 _TIMESTAMP: Final = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -31,7 +31,7 @@ def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noq
         try:
             return model.from_dict(check(value))
         except ValidationError as error:
-            # FastAPI writes the details of any other error as JSON, which ours is not.
+            # FastAPI would write the details of our own error as JSON, which fails.
             raise PydanticCustomError("invalid", "{why}", {"why": str(error)}) from error
 
     return core_schema.no_info_wrap_validator_function(

@@ -109,7 +109,7 @@ def id_rule(text: object) -> str | None:
 
 
 def role_rule(role: object) -> str | None:
-    """Return what is wrong with the ID or the name of a role to look for, or None."""
+    """Return what is wrong with the ID or name by which a role is looked up, or None."""
     if isinstance(role, str) and len(role) > MAX_NAME and not is_role_id(role):
         return f"must have at most {MAX_NAME} characters if it is a name, not {len(role)}"
     return id_rule(role)
@@ -138,9 +138,9 @@ def check(*messages: tuple[str, str | None]) -> None:
 
 
 def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
-    """Return permissions as members, each once, in the order in which they first came.
+    """Return permissions as members, each once, in the order of their first mention.
 
-    Any other value is returned unchanged, for the rule to refuse.
+    A value that is no collection is returned unchanged, for the rule to refuse.
     """
     given: object = permissions
     if is_collection(permissions):

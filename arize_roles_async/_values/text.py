@@ -15,7 +15,8 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
     """Return a text on one line, without control characters.
 
     White space that is not a plain space becomes one; control characters, escape sequences, marks
-    that reverse the direction of writing, and surrogates become `�`. A second time changes nothing.
+    that reverse the direction of writing, and surrogates become `�`. A result that is passed again
+    stays as it is.
 
     Args:
         text: Any text; only its beginning is read.

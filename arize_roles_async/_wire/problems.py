@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MAX_PROBLEM: Final = 64 * 1024
 """Bytes of a problem document; the service's have a few hundred."""
 _MAX_PAGE: Final = 20_000
-"""Bytes of a page in which a title is looked for."""
+"""Bytes of a page that are searched for a title."""
 # A pattern and not a compiled one: most programs that import this never need it.
 _TITLE: Final = "(?i)<title[^<>]*>([^<]*)"
 _REDIRECT: Final = range(300, 400)
@@ -41,7 +41,7 @@ def status_error(request: Request, response: Response) -> StatusError:
     request_id = response.header("X-Request-Id")
     message = f"{request} answered {status}"
     if from_service and problem is not None:
-        message += f" {_said(problem)}"
+        message += f" {_summary(problem)}"
         if status in _ABOUT_AN_ID:
             message += _id_hint(request.path)
     elif status in _REDIRECT:
@@ -66,13 +66,13 @@ def status_error(request: Request, response: Response) -> StatusError:
 
 
 def _id_hint(path: str) -> str:
-    """Return a hint on the ID in a path, which may be meant as a name."""
+    """Return a hint if the ID in a path may have been meant as a name."""
     segment = path.removeprefix(f"{ROLES_PATH}/")
     if segment == path:
         return ""
     role_id = unquote(segment)
     if not is_role_id(role_id):
-        return "; role_id= takes an ID, and role= takes a name, too"
+        return "; role_id= takes only an ID, role= takes an ID or a name"
     if base64.b64decode(role_id).startswith(b"Role:"):
         return ""
     return (
@@ -81,23 +81,23 @@ def _id_hint(path: str) -> str:
     )
 
 
-def _said(problem: "ProblemDetails | None") -> str:
-    said = () if problem is None else (problem.title, problem.detail)
-    return one_line(": ".join(filter(None, said)), MAX_QUOTED)
+def _summary(problem: "ProblemDetails | None") -> str:
+    texts = () if problem is None else (problem.title, problem.detail)
+    return one_line(": ".join(filter(None, texts)), MAX_QUOTED)
 
 
 def _foreign(response: Response, problem: "ProblemDetails | None") -> str:
-    """Return the part of a message about an answer that a gateway may have given."""
+    """Return the part of a message about an answer that may be a gateway's."""
     if not response.body:
         return ", but without a body (a proxy or gateway?)"
-    text = _said(problem) or page_title(response) or excerpt(response)
+    text = _summary(problem) or page_title(response) or excerpt(response)
     return f", but the body is not Arize's (a proxy or gateway?): {text}"
 
 
 def page_title(response: Response) -> str:
     """Return the title of an HTML page, quoted, on one line, without the API key; or nothing.
 
-    The beginning of a gateway's page is often a DOCTYPE and styles, and says nothing to a person.
+    A gateway's page often begins with a DOCTYPE and styles, which mean nothing to a person.
     """
     import html
 
@@ -119,7 +119,7 @@ def _target(response: Response) -> str:
 
 
 def parse_problem(response: Response) -> "ProblemDetails | None":
-    """Return the problem document that a body is, or None; members of a wrong type are left out."""
+    """Return a body as a problem document, or None; members of a wrong type are left out."""
     from arize_roles_async._values.details import ProblemDetails
 
     if len(response.body) > _MAX_PROBLEM:

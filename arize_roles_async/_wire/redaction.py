@@ -28,7 +28,7 @@ class Secret(Generic[_T_co]):
         raise TypeError("a secret cannot be copied or pickled")
 
     def reveal(self) -> _T_co:
-        """Return the value, which belongs in no variable of a frame that may raise."""
+        """Return the value; keep it out of the variables of frames that may raise."""
         return self._value
 
 
@@ -47,7 +47,7 @@ def redact(text: str, *keys: Secret[str]) -> str:
 
 
 def redacted_cause(error: BaseException, keys: Iterable[Secret[str]]) -> BaseException:
-    """Return an error as a cause, or only its text if its chain shows one of the keys."""
+    """Return an error for use as a cause; only its text if its chain shows one of the keys."""
     link: BaseException | None = error
     while link is not None:
         text = f"{link}{link!r}"

@@ -13,8 +13,8 @@ ROLES_PATH: Final = "/v2/roles"
 _MAX_PATH: Final = 200
 
 
-# `gc=False`: neither can be part of a cycle, and each object that the garbage collector counts has
-# it run sooner.
+# `gc=False`: neither can be part of a cycle, and each object that it tracks makes the garbage
+# collector run sooner.
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An HTTP request without its connection, as every transport takes it."""
 
@@ -28,7 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"<Request {self.method} {self.target}>"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show as little as `repr`: rich would show the headers, and so the API key."""
+        """Show no more than `repr`: rich would show the headers, and so the API key."""
         return [("method", self.method), ("target", self.target)]
 
     def __str__(self) -> str:
@@ -44,6 +44,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 @functools.lru_cache(maxsize=1024)  # Quoting takes longer than all else that makes a request.
 def role_path(role_id: str) -> str:
     """Return the path of a role, with the whole ID in one segment."""
-    # A segment of dots alone would be taken for a step up, and quote() leaves dots as they are.
+    # A segment of dots alone would mean the parent folder, and quote() leaves dots as they are.
     segment = quote(role_id, safe="") if role_id.strip(".") else role_id.replace(".", "%2E")
     return f"{ROLES_PATH}/{segment}"

@@ -33,7 +33,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"<{type(self).__name__} {self.status}, {len(self.body)} bytes>"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show as little as `repr`: a traceback by rich would show every field of a struct."""
+        """Show no more than `repr`: a traceback by rich would show every field of a struct."""
         return [("status", self.status)]
 
     def header(self, name: str) -> str | None:
@@ -51,7 +51,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return self.body
         body = self.body
         if b"\\" in body:
-            # Escapes could hide the key, so JSON is encoded anew.
+            # Escapes could hide the key, so JSON is encoded again.
             with contextlib.suppress(ValueError):
                 body = msgspec.json.encode(parse_json(body))
         text = redact(body.decode("utf-8", "surrogateescape"), *self.keys)

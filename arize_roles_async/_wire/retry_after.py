@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds that an answer asks to wait, not below 0; None if it asks for no wait.
+    """Return the seconds that an answer asks to wait, 0 or more; None if it asks for no wait.
 
     Args:
         headers: The answer's headers. A date in `Retry-After` is compared with its own `Date`, the
@@ -33,7 +33,7 @@ def http_date(date: str) -> float | None:
     """Return the seconds since the epoch that an HTTP date stands for, or None if it is not one."""
     try:
         moment = parsedate_to_datetime(date)
-        # Every HTTP date is in GMT, and the oldest form does not say so.
+        # Every HTTP date is in GMT, also in the oldest form, which has no zone.
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, IndexError):
         return None

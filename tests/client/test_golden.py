@@ -598,7 +598,9 @@ class TestAnswers:
         async with client(refusal) as (roles, _):
             with pytest.raises(StatusError) as caught:
                 await roles.get(role_id=role_id)
-        assert ("role_id= takes an ID, and role= takes a name, too" in str(caught.value)) is hinted
+        assert (
+            "role_id= takes only an ID, role= takes an ID or a name" in str(caught.value)
+        ) is hinted
 
     @pytest.mark.parametrize(
         ("role", "hinted"), [("R106", True), ("U3BhY2U6MTphQmNE", True), (ROLE_ID, False)]

@@ -198,7 +198,7 @@ def test_nested_member() -> None:
 def test_no_role_id() -> None:
     """Where an ID was asked for that cannot be one, the error says what takes a name."""
     answer = Response(status=404, headers={}, body=said("Resource not found", "d", 404))
-    hint = "; role_id= takes an ID, and role= takes a name, too"
+    hint = "; role_id= takes only an ID, role= takes an ID or a name"
     for target, is_hinted in (
         ("/v2/roles/Reader", True),
         ("/v2/roles/Um9sZToxOmFCY0Q%3D", False),
