@@ -22,10 +22,10 @@ class KeySource:
         ConfigurationError: It is neither, or no header can carry the key.
     """
 
-    __slots__ = ("_given", "fixed")
+    __slots__ = ("_source", "fixed")
 
     def __init__(self, api_key: Secret[ApiKey]) -> None:
-        self._given = api_key
+        self._source = api_key
         self.fixed: Secret[str] | None = None
         """The key, if it is fixed."""
         if not callable(api_key.reveal()):
@@ -34,10 +34,10 @@ class KeySource:
             )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, KeySource) and self._given.reveal() == other._given.reveal()
+        return isinstance(other, KeySource) and self._source.reveal() == other._source.reveal()
 
     def __hash__(self) -> int:
-        given = cast("object", self._given.reveal())
+        given = cast("object", self._source.reveal())
         return hash(given) if isinstance(given, Hashable) else id(given)
 
     async def ask(self, *earlier: Secret[str]) -> Secret[str]:
@@ -51,7 +51,7 @@ class KeySource:
         """
         if self.fixed is not None:
             return self.fixed
-        function = cast("Callable[[], object]", self._given.reveal())
+        function = cast("Callable[[], object]", self._source.reveal())
         try:
             answer = Secret(function())
             if inspect.isawaitable(answer.reveal()):
@@ -67,13 +67,13 @@ class KeySource:
 
 
 def is_api_key(key: Secret[str]) -> bool:
-    """Return whether it is a text that a header can carry."""
+    """Return whether a value is a text that a header can carry."""
     value = cast("object", key.reveal())
     return isinstance(value, str) and re.fullmatch("[!-~]+", value) is not None
 
 
 def _is_cancelled_alone(error: BaseException) -> bool:
-    """Return whether the function was cancelled, and not the task that called it."""
+    """Return whether only the function was cancelled, and not the task that called it."""
     # Imported here, since trio does without it.
     import asyncio
 

@@ -5,10 +5,10 @@ returns what comes next: the result, another attempt after a wait, a check of th
 change, or the error that ends the call. The verdicts of answers on earlier attempts are in this
 file; `RetryPolicy` has the failures that are tried again, and the waits.
 
-A change *may have been applied* if an attempt ended without an answer that says so, but the service
-may have made the change. A 503 in the service's own words is not such an end: a call that ends in
-it says that nothing happened. Services have been wrong about that, so a refusal after a 503 is read
-as after an attempt that may have been applied.
+A change *may have been applied* if the service may have made it in an attempt whose answer does not
+say so. A 503 of the service itself does not count: it means that nothing was done, and a call may
+end with it. But that has been wrong, so a later refusal is read as one after an attempt that may
+have been applied.
 """
 
 import math
@@ -59,7 +59,7 @@ class _Verdict(Enum):
     """Nothing, and the account does not show it either."""
 
 
-# Refusals in the service's own words. Any other refusal, and any in other words, implies nothing.
+# Refusals by the service itself. Any other status, and any refusal by a gateway, implies nothing.
 REFUSALS: Final[dict[Operation, dict[int, _Verdict]]] = {
     # The name may be taken, or the plan full, by the role that an earlier attempt made.
     "create": {403: _Verdict.CHECK, 409: _Verdict.CHECK},
@@ -195,7 +195,7 @@ class Call:
         self.maybe_applied: bool = False
         """The service may have made the change without an answer that says so."""
         self.is_late: bool = False
-        """It failed because it would end too late; another call might have gone on."""
+        """It failed for lack of time; a call with more time might have gone on."""
         self._forgiven = 0
         self._held_for: float | None = None
         self._is_change = False
@@ -223,7 +223,7 @@ class Call:
         self.attempt += 1
 
     def mark_sent(self, now: float) -> None:
-        """Note that from here on the request under way may reach the service."""
+        """Note that the request under way may reach the service from now on."""
         self.in_flight = True
         self.sent_at = now
         if self._is_change and self._first_sent is None:
@@ -232,8 +232,8 @@ class Call:
     def note_refusal(self, refused_for: float) -> None:
         """Note that the attempt was answered with 429, after so many seconds without a grant.
 
-        Until they are many, the 429 only decided which request goes first, and does not count as an
-        attempt of the retry policy.
+        For the first five minutes, a 429 only delays the request and does not count as an attempt
+        of the retry policy.
         """
         self._forgiven += refused_for < _REFUSED_TOO_LONG
 
@@ -277,7 +277,7 @@ class Call:
         is_unauthorized = failure.status == _UNAUTHORIZED and failure.from_service
         if is_unauthorized and len(self.keys) == 1:
             self.in_flight = False
-            # It was the key's failure, and not the request's.
+            # The key failed, and not the request.
             self._forgiven += 1
             return AskKey(failure)
         verdict = self._verdict(failure)
@@ -330,8 +330,8 @@ class Call:
             return None
         verdict = REFUSALS[self.operation].get(failure.status)
         if verdict is _Verdict.MADE and not (self.maybe_applied or self.name is not None):
-            # After a 503 alone, there may never have been a role with this ID. By a name, the call
-            # has found it.
+            # After a 503 alone, there may never have been a role with this ID. A call by a name has
+            # found the role.
             return _Verdict.UNKNOWN
         return verdict
 
@@ -400,14 +400,14 @@ class Call:
         moment = None if date is None else http_date(date)
         if moment is not None:
             since = moment - seconds - _DATE_ERROR
-            # A reading may be too early and is never too late, so the latest is the most exact.
+            # A reading can be too early but never too late, so the latest is the most exact.
             self._created_since = max(since, self._created_since or since)
 
     def created_since(self, now: float, wall_clock: float) -> float:
         """Return the earliest `created_at` of a role that this call can have made.
 
-        It is by the service's own clock, if an answer had a `Date`; else by this machine's, which
-        is taken to be less than five minutes off.
+        The time is by the service's clock if an answer had a `Date`, else by this machine's clock,
+        which is assumed to be less than five minutes off.
 
         Args:
             now: Seconds on the driver's clock.
@@ -425,7 +425,7 @@ class Call:
 def _may_have_been_applied(failure: RolesError) -> bool:
     """Return whether an attempt that ended in this failure may have made a change.
 
-    A gateway's 5xx may be about a connection that broke after the service had the request.
+    A gateway's 5xx may mean that its connection broke after the service had the request.
     """
     match failure:
         case ServerError():
@@ -439,7 +439,7 @@ def _may_have_been_applied(failure: RolesError) -> bool:
 
 
 def _is_unavailable(failure: RolesError) -> bool:
-    """Return whether a failure is a 503 in the service's own words."""
+    """Return whether a failure is a 503 of the service itself."""
     return (
         isinstance(failure, ServerError) and failure.from_service and failure.status == _UNAVAILABLE
     )

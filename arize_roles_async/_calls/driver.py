@@ -166,7 +166,7 @@ class Driver:
         return self._known
 
     async def _ask_key(self, call: Call) -> bool:
-        """Have a call send the key that there is now; return whether it is another one."""
+        """Ask for the key and have the call send it; return whether it is another one."""
         return call.use_key(await self.transport.ask_key(self._keys, call))
 
     async def send(
@@ -223,7 +223,7 @@ class Driver:
     async def _wait_to_retry(self, call: Call, step: Retry, now: float) -> float:
         """Wait until the request may join the queue again, and return the time of that."""
         if isinstance(step.failure, RateLimitError):
-            return now  # It waits for the hold in the queue, as all do.
+            return now  # It waits in the queue until the hold is over, as all calls do.
         await self.transport.event(call).wait(step.delay)
         return self.transport.now()
 
@@ -262,7 +262,7 @@ class Driver:
                 call.hold_back(pace.wait(now))
             queue.leave(waiter)
             if event is None:
-                # Whoever calls again and again must let others run.
+                # A caller that tries again in a loop must let other tasks run.
                 await transport.event(call).wait(0.0)
             raise call.not_sent_in_time()
         return now
@@ -275,7 +275,7 @@ def _next_step(
     decode: Callable[[Request, Response], _T],
     now: float,
 ) -> _T | NextStep:
-    """Show an outcome to the pace and to the call, and return the result or what to do next."""
+    """Pass an outcome to the pace and to the call; return the result or the next step."""
     if not isinstance(outcome, Response):
         return call.fail(outcome, now)
     # The pace counts from when a request was sent: it may have waited for a connection before.

@@ -39,7 +39,7 @@ _Get = Callable[[str], Awaitable[Role]]
 class KnownRoles:
     """The IDs of the roles that a client saw last, by name; twenty thousand at most.
 
-    An ID may be out of date: it only says where to look first.
+    An ID may be out of date: the role that has it is only the first candidate.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class KnownRoles:
         ids = self._ids
         for role in roles:
             name = role.name
-            # No role that can be asked for has a longer name; an answer can.
+            # No call can ask for a longer name, but an answer can contain one.
             if len(name) <= MAX_NAME:
                 ids.pop(name, None)
                 ids[name] = role.id
@@ -73,7 +73,7 @@ class KnownRoles:
         if request.cursor is None:
             self._walked = 0
         elif request.cursor != self._next_cursor:
-            return  # It says nothing about the pages before it.
+            return  # The pages before it are unknown.
         self._walked += len(page.roles)
         self._next_cursor = page.pagination.next_cursor
         if not page.pagination.has_more:
@@ -120,7 +120,7 @@ class _SharedWalk:
             self.walk.advance(page)
         except RolesError as error:
             if call.is_late:
-                raise  # The next of those that wait fetches it, and may have more time.
+                raise  # The next waiting call fetches the page; it may have more time.
             self.failure = error
         else:
             self._record(page.roles)
@@ -146,7 +146,7 @@ class _SharedWalk:
             del self.waiting[event]
 
     def wake_next(self) -> None:
-        """Have the call that has waited longest fetch the next page, if no other does."""
+        """Wake the call that has waited longest to fetch the next page, unless one is fetched."""
         if self.waiting and not self.is_fetching:
             next(iter(self.waiting)).set()
 
@@ -156,7 +156,7 @@ class NameLookup:
 
     Args:
         known: The roles that were seen before.
-        transport: The clock of the calls, which they also wait with.
+        transport: The clock and the events of the calls.
     """
 
     def __init__(self, known: KnownRoles, transport: Transport) -> None:
@@ -175,7 +175,7 @@ class NameLookup:
             call: The call that looks.
             fetch: Gets a page within the call.
             get: Gets the role with an ID within the call.
-            limits: Only calls with the same limits share a walk, as they try equally hard.
+            limits: Only calls whose limits are equal share a walk, since they try equally hard.
 
         Raises:
             NotFoundError: No role has the name; it carries the closest few that exist.
@@ -232,7 +232,7 @@ class NameLookup:
     async def _walk(
         self, name: str, call: Call, fetch: _Fetch, shared: _SharedWalk, limits: object
     ) -> None:
-        """Take part in a walk until the role with a name is found, or the walk is over."""
+        """Share a walk until the role with a name is found, or the walk is over."""
         walks = self._walks[limits]
         while shared.found[name] is None and not shared.is_over:
             if shared is walks[0] and not shared.is_fetching:

@@ -1,7 +1,7 @@
 """The rate that a client keeps under a rate limit: a state machine without I/O.
 
-It is given each send and each answer, and returns when the next request may go. The caller has the
-clock. Which call's request goes then, `queue` decides.
+It takes each send and each answer, and returns when the next request may go. The caller has the
+clock, and `queue` decides whose request goes.
 """
 
 import math
@@ -10,31 +10,31 @@ from collections.abc import Callable
 from typing import Final
 
 _FIRST_RATE: Final = 8.0
-"""Requests a second after the first hold, when nothing is known of the limit."""
+"""Requests a second after the first hold, while the limit is unknown."""
 _DOUBLED_IN: Final = 0.3
-"""Seconds in which this first rate doubles, until it is refused."""
+"""Seconds in which the first rate doubles, until a request is refused."""
 _FIRST_FALL: Final = 0.4
-"""The part of the first refused rate that is kept: it had doubled and emptied a full bucket."""
+"""Part of the first refused rate that is kept: that rate had doubled, and emptied a full bucket."""
 _FALL: Final = 0.9
-"""The part of any later refused rate that is kept. Under a limit that others share a refusal says
-little of one client's own rate; a client that fell further would stay behind the others."""
+"""Part of a later refused rate that is kept. If others share the limit, a refusal says little about
+this client's own rate, and a client that slowed down further would stay behind the others."""
 _FALL_WEIGHT: Final = 2.0
-"""The answers that these parts weigh as much as, beside those that show the part granted."""
+"""Weight of these parts, in answers, in the mean with the part of requests that was granted."""
 _DIP: Final = 0.15
-"""The part of its goal by which a rate begins below it."""
+"""Part of the goal by which a rate starts below the goal."""
 _PLATEAU: Final = 4.0
-"""Seconds until the goal is reached, and about as many before the rate rises above it."""
+"""Seconds until a rate reaches its goal; it stays there for about as long before it rises."""
 _SPREAD: Final = 0.5
-"""The part of a gap by which the first request after a hold is late at most, at random."""
+"""Largest random delay of the first request after a hold, as a part of the gap between requests."""
 _CATCH_UP: Final = 0.02
 """Seconds that a send may be late without lowering the rate: event loops wake up late."""
 _SHORTEST_HOLD: Final = 1.0
-"""Seconds that an answer holds requests back at least: one that asks for no wait leaves the bucket
-as empty, and a wait of less than a second is rounded to none."""
+"""Seconds of the shortest hold. A 429 that asks for no wait leaves the bucket just as empty, and a
+service may round a wait of less than a second to none."""
 _LONGEST_HOLD: Final = 3600.0
-"""Seconds that a single answer can hold requests back at most."""
+"""Seconds of the longest hold for one answer."""
 _FORGOTTEN_AFTER: Final = 600.0
-"""Seconds without a hold after which a limit counts as gone."""
+"""Seconds without a hold after which the limit is forgotten."""
 
 
 class Pace:
@@ -44,10 +44,10 @@ class Pace:
     Then the rate doubles until it is refused. From then on it starts below the goal, reaches
     it, stays there, and rises until it is refused again (cubic growth, as in TCP CUBIC).
 
-    The goal is the refused rate times the part that the service granted of the requests that were
-    under way with it. No goal is taken from how much was granted before: where several clients
-    share a limit, that is a matter of luck, and a client would believe for long that its share is
-    small, or as large as the burst that it happened to get.
+    The goal is the refused rate times the granted part of the requests that were under way with the
+    refused one. How much was granted before does not count: where several clients share a limit,
+    that is a matter of luck, and a client would long take its share for too small, or for as large
+    as a burst that it happened to get.
 
     Before the first refusal, the pace need not be given sends and grants.
 
@@ -147,9 +147,9 @@ class Pace:
             self._holds, self._since = True, sent
             self._granted = self._refused = 0
         else:
-            # Sent before the last hold, and overtaken: it says nothing of the rate since.
+            # It was sent before the last hold, so it says nothing about the rate since then.
             return
-        # One request a hold is what the service itself asks for.
+        # The service itself asks for at most one request in each hold.
         self._slowest = 1.0 / hold
         # Clients that were refused together should not come back together.
         self._next = self.held_until + _SPREAD * self._draw() / self.rate

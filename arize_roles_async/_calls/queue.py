@@ -23,7 +23,7 @@ _BEFORE_ALL: Final = 2**64
 
 
 def _do_nothing() -> None:
-    """Wake nobody: the call is just asking."""
+    """Wake nothing: the call has not begun to wait."""
 
 
 class Waiter:
@@ -76,7 +76,7 @@ class Slots:
         return next(self._places) + _BACKGROUND * background
 
     def call_next(self) -> None:
-        """Hand free slots over to the first calls that may go, or have such a call ask."""
+        """Reserve the free slots for the first calls; under a rate limit, wake one to ask."""
         while self.free and self.queues:
             for queue in sorted(self.queues, key=Queue.place):
                 if queue.call_first():
@@ -84,19 +84,19 @@ class Slots:
             else:
                 return
             if queue.pace.limited:
-                # The slot is for this call, which calls the next one as it takes it.
+                # The slot is for this call, which wakes the next one when it takes the slot.
                 return
 
 
 class Queue:
     """Lets the requests of one key go in order, as slots are free and the rate limit allows.
 
-    A call that has to wait joins and asks how long. It asks again when that time is over, or when
-    it is woken; a wake-up too many does no harm. Whatever frees a slot or changes who is first
-    ends in `Slots.call_next`.
+    A call that has to wait joins the queue and asks how long. It asks again when that time is over,
+    or when it is woken; an extra wake-up does no harm. Every step that frees a slot or changes the
+    first call ends with `Slots.call_next`.
 
-    Without a limit, a slot is handed over to the first call, which then goes without asking
-    whether it is first: a slot that waited for a woken task to take it would stay free meanwhile.
+    Without a rate limit, a free slot is reserved for the first call at once, since the slot would
+    stay unused until the woken task runs. That call does not have to be first when it asks.
 
     Args:
         slots: The slots of the client.
@@ -113,7 +113,7 @@ class Queue:
 
     @property
     def is_of_closed_loop(self) -> bool:
-        """The slots were restarted since it was made."""
+        """True if the slots were restarted after the queue was made."""
         return self._queues is not self._slots.queues
 
     @property
@@ -149,7 +149,7 @@ class Queue:
         """Return the seconds that a call has to wait, 0 if its request goes now.
 
         Returns:
-            Infinity if the call is woken when it is to ask again, or is too late.
+            Infinity if the call has to wait until it is woken, or is too late.
         """
         waiter.retry_at = math.inf
         if waiter.has_slot:
@@ -179,7 +179,7 @@ class Queue:
         return 0.0
 
     def leave(self, waiter: Waiter) -> None:
-        """Stop waiting: the request goes, or the call has given up."""
+        """Remove a call whose request goes, or which has given up."""
         if waiter.has_slot:
             waiter.has_slot = False
             self.exit()
@@ -201,7 +201,7 @@ class Queue:
         self._slots.call_next()
 
     def call_first(self) -> bool:
-        """Hand a slot over to the first call, or wake it to ask; return whether it may go now."""
+        """Reserve a slot for the first call, or wake it to ask; return whether it may go now."""
         first = self._waiting[0]
         if first.is_late:
             return False
