@@ -260,7 +260,7 @@ class _Run:
             self._try_to_show(result.to_json())
         if result.reason is None:
             return 0
-        _say(f"error: {'; '.join(result.failure())}")
+        _say(f"error: {result.failure()}")
         _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
         if self._is_output_lost:
             _say(*(f"  made: {change}" for change in result.made))

@@ -110,11 +110,7 @@ def to_dict(response: object) -> dict[str, Any]:
 
 
 def from_dict(model: type[_T], data: object) -> _T:
-    """Return the object that `data` describes.
-
-    Args:
-        model: The class of the object: an attrs class.
-        data: JSON-ready data.
+    """Return the object of an attrs class that JSON-ready data describes.
 
     Raises:
         ValidationError: A field is missing or of the wrong type; it names the first few.

@@ -389,13 +389,7 @@ _SERVICE_ONLY = frozenset({401, 403, 404, 409})
 
 
 def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
-    """Return the class for an HTTP status: its own, `ServerError` for 5xx, else `StatusError`.
-
-    Args:
-        status: The status.
-        from_service: Whether the answer is the service's own and not a gateway's. If not, a 401,
-            403, 404 or 409 has the class `StatusError`.
-    """
+    """Return the class for an HTTP status: its own, `ServerError` for 5xx, else `StatusError`."""
     if status in _SERVICE_ONLY and not from_service:
         return StatusError
     if status >= 500:  # noqa: PLR2004 - the statuses of RFC 9110

@@ -55,12 +55,7 @@ def type_name(value: object) -> str:
 
 
 def nearest(text: str, known: Iterable[str]) -> str:
-    """Return the known text that is most like another.
-
-    Args:
-        text: The text; only its beginning is compared.
-        known: The candidates; at least one.
-    """
+    """Return the one of some known texts that is most like the beginning of another."""
     import difflib
 
     asked = text[:_MAX_COMPARED].strip().upper()

@@ -35,12 +35,9 @@ class Secret(Generic[_T_co]):
 def redact(text: str, *keys: Secret[str]) -> str:
     """Return a text with `[API key]` in place of each key.
 
-    Args:
-        text: The text for an error or a log line.
-        keys: The API keys that were sent.
+    A key of 8 characters or more is redacted everywhere. A shorter one, such as `test`, may be an
+    ordinary word, and is redacted only after `Bearer`.
     """
-    # A key of 8 characters or more is redacted everywhere. A shorter one, such as `test`, may be
-    # an ordinary word, and is redacted only after `Bearer`.
     for key in keys:
         text = _pattern(key.reveal()).sub(_API_KEY, text)
     return text

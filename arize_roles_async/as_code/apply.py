@@ -53,19 +53,17 @@ class ApplyResult:
 
     def __str__(self) -> str:
         counts = f"made: {len(self.made)} of {len(self.plan.changes)}"
-        parts = [f"{counts}, not reached: {len(self.not_reached)}", *self.failure()]
+        parts = [f"{counts}, not reached: {len(self.not_reached)}", self.failure()]
         if self.not_reached:
             parts.append(f"not reached: {', '.join(map(str, self.not_reached))}")
-        return "; ".join(parts)
+        return "; ".join(filter(None, parts))
 
-    def failure(self) -> list[str]:
-        """Return why the run ended early, in a list of one text; an empty list if it did not."""
-        if self.reason is None:
-            return []
+    def failure(self) -> str | None:
+        """Return why the run ended early, with the change that failed; None if it did not."""
         if self.failed is None:
-            return [self.reason]
+            return self.reason
         outcome = "may have been" if self.may_have_been_made else "was not"
-        return [f"{self.failed} {outcome} made: {self.reason}"]
+        return f"{self.failed} {outcome} made: {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
@@ -170,7 +168,7 @@ async def apply(
     if on_plan is not None:
         on_plan(planned)
     return await _make_all(
-        roles, planned, on_change or _ignore, on_result or _ignore, stop or _never
+        roles, planned, on_change or _ignore, on_result or _ignore, stop or _ignore
     )
 
 
@@ -179,7 +177,7 @@ async def _make_all(
     planned: Plan,
     on_change: Callable[[Change], object],
     on_result: Callable[[ApplyResult], object],
-    stop: Callable[[], bool],
+    stop: Callable[[], object],
 ) -> ApplyResult:
     result = ApplyResult(plan=planned)
     try:
@@ -212,12 +210,8 @@ async def _make_all(
     return result
 
 
-def _ignore(_: object) -> None:
+def _ignore(*_: object) -> None:
     """Stand in for a function that the caller did not pass."""
-
-
-def _never() -> bool:
-    return False
 
 
 def _function_rule(called: object) -> str | None:
