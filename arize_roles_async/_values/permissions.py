@@ -10,7 +10,23 @@ from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import nearest, quoted, type_name
 
 
-class Permission(StrEnum):
+class _Identifier:
+    """The parts of a permission's identifier."""
+
+    __slots__ = ()
+
+    @property
+    def resource(self) -> str:
+        """Its resource: `DATASET_EXAMPLE` of `DATASET_EXAMPLE_READ`."""
+        return str(self).rpartition("_")[0]
+
+    @property
+    def action(self) -> str:
+        """Its action on the resource: `READ` of `DATASET_EXAMPLE_READ`."""
+        return str(self).rpartition("_")[2]
+
+
+class Permission(_Identifier, StrEnum):
     """A permission identifier of Arize's roles API, `RESOURCE_ACTION` in capitals.
 
     Members are strings: they compare equal to their identifier and print as it. These are the
@@ -177,16 +193,6 @@ class Permission(StrEnum):
         """True: this version of the library knows the permission."""
         return True
 
-    @property
-    def resource(self) -> str:
-        """Its resource: `DATASET_EXAMPLE` of `DATASET_EXAMPLE_READ`."""
-        return self.value.rpartition("_")[0]
-
-    @property
-    def action(self) -> str:
-        """Its action on the resource: `READ` of `DATASET_EXAMPLE_READ`."""
-        return self.value.rpartition("_")[2]
-
     @classmethod
     def for_resource(cls, resource: str) -> "tuple[Permission, ...]":
         """Return every permission about exactly `resource`, such as `"DATASET"`.
@@ -229,7 +235,7 @@ def _refuse(field: str, value: object, known: set[str]) -> NoReturn:
     raise validation_error((field, message + suggestion))
 
 
-class UnknownPermission(str):
+class UnknownPermission(_Identifier, str):
     """A permission that the service returned and this version of the library does not know.
 
     It equals its identifier, prints as it, and can be sent back in an update. The set of
@@ -252,16 +258,6 @@ class UnknownPermission(str):
     def is_known(self) -> bool:
         """False: a newer version of the library may know the permission."""
         return False
-
-    @property
-    def resource(self) -> str:
-        """Its resource, from the identifier as for a `Permission`."""
-        return self.rpartition("_")[0]
-
-    @property
-    def action(self) -> str:
-        """Its action, from the identifier as for a `Permission`."""
-        return self.rpartition("_")[2]
 
 
 AnyPermission = Permission | UnknownPermission
@@ -295,15 +291,10 @@ else:
 PermissionsArgument = Iterable[AnyPermission | str]
 """Type of arguments for permissions: members and identifiers, in any iterable."""
 
-# A member's name is its identifier.
-_KNOWN: Final = Permission.__members__
-
-
-def known_permission(identifier: str) -> Permission | None:
-    """Return the member that `identifier` names, or None."""
-    return _KNOWN.get(identifier)
+known_permission: Final = Permission.__members__.get
+"""Returns the member that an identifier names, as each has the name of its value, or None."""
 
 
 def any_permission(identifier: str) -> AnyPermission:
     """Return the member that `identifier` names, or an `UnknownPermission`."""
-    return _KNOWN.get(identifier) or UnknownPermission(identifier)
+    return known_permission(identifier) or UnknownPermission(identifier)

@@ -40,7 +40,7 @@ def status_error(request: Request, response: Response) -> StatusError:
     from_service = problem is not None and bool(problem.title) and problem.status == status
     request_id = response.header("X-Request-Id")
     message = f"{request} answered {status}"
-    if from_service and problem is not None:
+    if from_service:
         message += f" {_summary(problem)}"
         if status in _ABOUT_AN_ID:
             message += _id_hint(request.path)

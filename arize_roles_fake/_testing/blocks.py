@@ -16,30 +16,22 @@ class Blocked:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls = 0
-        self._is_released = False
-
-    @property
-    def is_released(self) -> bool:
+        self.is_released: bool = False
         """True once the calls may go on."""
-        return self._is_released
 
     async def reached(self, calls: int = 1) -> None:
-        """Wait until some calls have been kept open since the block began.
-
-        Args:
-            calls: The number of calls.
-        """
+        """Wait until a number of calls have been kept open since the block began."""
         await _until(lambda: self._calls >= calls)
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""
-        self._is_released = True
+        self.is_released = True
 
     async def keep_open(self) -> None:
         """Count a call, and wait until it may go on."""
         with self._lock:
             self._calls += 1
-        await _until(lambda: self._is_released)
+        await _until(lambda: self.is_released)
 
 
 async def _until(holds: Callable[[], bool]) -> None:

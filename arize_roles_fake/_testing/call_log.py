@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
+from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.wire import TITLES, parse_json, parse_role_id
 from arize_roles_fake._testing.faults import SINGLE_ROLE_OPS, Breakage
@@ -46,16 +47,16 @@ class LoggedCall:
         return given | (body if isinstance(body, dict) else {"body": body})
 
     def __str__(self) -> str:
-        pairs = (f"{_printable(name)}={value!r}" for name, value in self.arguments.items())
-        arguments = _shortened(", ".join(pairs))
+        pairs = (f"{name}={value!r}" for name, value in self.arguments.items())
+        arguments = one_line(", ".join(pairs), _MAX_TEXT)
         about = f" {self.role!r}" if self.role is not None and self.operation != "create" else ""
         outcome = str(self.outcome)
         if isinstance(self.outcome, int) and self.outcome in TITLES:
             outcome += f" {TITLES[self.outcome]}"
         tail = "" if self.attempt == 1 else f", attempt {self.attempt}"
         tail += f", {self.duration:g} s" if self.duration else ""
-        operation = _shortened(_printable(self.operation))
-        return f"{operation}({arguments}){_shortened(about)} -> {outcome}{tail}"
+        operation, about = one_line(self.operation, _MAX_TEXT), one_line(about, _MAX_TEXT)
+        return f"{operation}({arguments}){about} -> {outcome}{tail}"
 
 
 class CallLog:
@@ -99,11 +100,3 @@ def _query_value(name: str, value: str) -> object:
     if name == "limit" and value.isascii() and value.isdecimal():
         return int(value) if len(value) < 10 else value  # noqa: PLR2004 - no limit is longer
     return {"true": True, "false": False}.get(value, value) if name == "is_predefined" else value
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)[1:-1]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
