@@ -184,14 +184,14 @@ class AiohttpRolesClient(BaseRolesClient):
 
     @property
     def base_url(self) -> str:
-        """Scheme, host and port of the service that it talks to."""
+        """Scheme, host and port of the service that the client talks to."""
         return self._base_url
 
 
 class AiohttpTransport(Transport):
     """One session and its connections."""
 
-    _keeper: AsyncGenerator[None] | None = None
+    _session_owner: AsyncGenerator[None] | None = None
 
     def __init__(self, config: Config, session: aiohttp.ClientSession | None) -> None:
         self._config = config
@@ -236,9 +236,9 @@ class AiohttpTransport(Transport):
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
-            self._keeper = _keep_open(self._session)
+            self._session_owner = _keep_open(self._session)
             with suppress(StopIteration):
-                self._keeper.asend(None).send(None)
+                self._session_owner.asend(None).send(None)
         self._connections = Connections()
         self.deadlines = Deadlines(loop)
         self._loop = loop
@@ -248,16 +248,16 @@ class AiohttpTransport(Transport):
 
         Its transports end when they are collected: asyncio closes none without their loop.
         """
-        if self._keeper is None or self._session.closed:
+        if self._session_owner is None or self._session.closed:
             return
         with suppress(StopIteration):
             self._session.close().send(None)
-        self._keeper = None
+        self._session_owner = None
         del self._session, self.deadlines, self._connections
 
     def __del__(self) -> None:
         # The session itself is closed then by the generator that holds it.
-        if self._keeper is not None and not self._session.closed:
+        if self._session_owner is not None and not self._session.closed:
             why = "a client was dropped without aclose()"
             warnings.warn(why, ResourceWarning, stacklevel=2, source=self)
 
@@ -315,7 +315,7 @@ class AiohttpTransport(Transport):
         if limit.is_cancelled(closed=self._session.closed):
             return None
         # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
-        failure = aiohttp.ClientConnectionError("it was closed")
+        failure = aiohttp.ClientConnectionError("the session was closed")
         return self._failures.translate(request, failure, call, closed=self._session.closed)
 
     async def _exchange(self, request: Request, attempt: Attempt) -> Response:
@@ -362,20 +362,20 @@ class AiohttpTransport(Transport):
         )
 
     def _lent_request(self, attempt: Attempt) -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
-        """Return what sends a request on a lent session, with the settings that it needs."""
+        """Return the function that sends a request on a lent session, with our settings."""
         return functools.partial(
             self._session.request,
             raise_for_status=False,
             auto_decompress=True,
             ssl=self._ssl,
             proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
-            # A request's middlewares replace those of its session, so they come along.
+            # A request's middlewares replace those of its session, so these are passed, too.
             middlewares=(*getattr(self._session, "_middlewares", ()), attempt),
         )
 
     @property
     def peer(self) -> str:
-        """The host that it connects to: the proxy's, if there is one, else the service's."""
+        """The host of the connections: the proxy's if there is one, else the service's."""
         return self._failures.peer
 
     def now(self) -> float:
@@ -389,7 +389,7 @@ class AiohttpTransport(Transport):
         return Deadline(self.deadlines, call)
 
     async def aclose(self, grace: float) -> None:
-        # One that never opened may be closed anywhere.
+        # A client that never opened may be closed in any event loop, or in none.
         is_here = self._loop is not None and self._loop is _running_loop()
         if self._lent is None and not is_here:
             check_left(self._loop)
@@ -401,16 +401,16 @@ class AiohttpTransport(Transport):
         finally:
             if is_here:
                 self.deadlines.close()
-                keeper, self._keeper = self._keeper, None
-                if keeper is not None:
-                    await keeper.aclose()
+                owner, self._session_owner = self._session_owner, None
+                if owner is not None:
+                    await owner.aclose()
 
 
 async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
-    """Hold a session until this generator is closed.
+    """Hold a session until this generator is closed, and then close the session.
 
     `asyncio.run` closes the asynchronous generators of its loop at the end. So a client without
-    `aclose()` leaves no open socket behind, and can go on in the next loop.
+    `aclose()` leaves no open socket behind, and can be used in the next loop.
     """
     try:
         yield
@@ -436,7 +436,9 @@ def _client_timeout(connect: float | None) -> aiohttp.ClientTimeout:
 
 def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:
     if session is not None and session.auth is not None:
-        raise ConfigurationError("session must have no auth of its own, since the API key is sent")
+        raise ConfigurationError(
+            "session must not have auth of its own: the client sends the API key"
+        )
     connector = None if session is None else session.connector
     if connector is None or isinstance(connector, aiohttp.TCPConnector):
         return
@@ -449,7 +451,7 @@ def _check_session(session: aiohttp.ClientSession | None, config: Config) -> Non
 
 
 def _ssl_context(config: Config, *, lent: bool) -> ssl.SSLContext | bool:
-    """Return what aiohttp checks certificates with; True leaves it to the session's connector."""
+    """Return the certificate check for aiohttp; True leaves it to the session's connector."""
     if config.verify is False:
         return False
     try:

@@ -48,7 +48,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     headers: Secret[Mapping[str, str]]
     """Headers of each request, beside the key."""
     verify: bool | None
-    """None where a lent session decides."""
+    """None if a lent session decides."""
     ca_file: str | None
     proxy: Secret[str] | None
 
@@ -104,8 +104,8 @@ def configure(
     )
 
 
-# In each frame that may raise, whatever may be secret is a `Secret`. The functions that read the
-# value do not raise: they return its flaw.
+# In each frame that may raise, a value that may be secret is a `Secret`. The functions that read it
+# do not raise: they return its flaw.
 
 
 def _key_source(api_key: Secret[ApiKey | None]) -> KeySource:
@@ -213,7 +213,7 @@ def _proxy(proxy: Secret[str | None], *, lent_session: bool) -> Secret[str] | No
         return None
     url = Secret(secret.reveal() or "")
     if not _is_proxy_url(url.reveal()):
-        # Not quoted, since it may hold a password.
+        # The URL is not quoted, since it may hold a password.
         where = _from([] if proxy.reveal() is not None else ["ARIZE_PROXY_URL"])
         raise ConfigurationError(
             f"the proxy{where} must be an http:// or https:// URL with a host and no path or query"

@@ -1,4 +1,4 @@
-"""Connections, the attempts that take one each, and the bodies that are read from them."""
+"""Connections, the attempts that use them, and the bodies that are read from them."""
 
 import asyncio
 import functools
@@ -26,10 +26,10 @@ from arize_roles_async._wire.redaction import Secret
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
 
-# The option that has a close reset the connection; Windows has it in 16 bits each.
+# The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
 _READ_AT_ONCE: Final = 256 * 1024
-"""Bytes that asyncio makes room for whenever it reads from a socket."""
+"""Bytes of the buffer that asyncio allocates for each read from a socket."""
 
 
 def keep_read_buffers() -> None:
@@ -50,7 +50,7 @@ class _Connection:
     def __init__(self, number: int, transport: asyncio.Transport) -> None:
         self.number = number
         self.transport = transport
-        # Now, since asyncio's TLS transport has no socket any more once it was closed twice.
+        # Read now: asyncio's TLS transport has no socket any more once it was closed twice.
         self.socket: TransportSocket = transport.get_extra_info("socket")
         self.body: aiohttp.StreamReader | None = None
         """The body that is read from it."""
@@ -66,7 +66,7 @@ class Connections:
         self.opened = 0
         """Connections so far."""
         self.distrusted = 0
-        """Connections, from the first on, that carry no more requests since one of them failed."""
+        """The highest number of a connection that is not reused, nor those below it."""
 
     def take(self, protocol: ResponseHandler) -> _Connection | None:
         """Return the connection of a protocol, or None if it may not carry a request.
@@ -92,7 +92,7 @@ class Connections:
         body = connection.body
         # aiohttp would leave the reader waiting.
         if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(aiohttp.ClientConnectionError("it was closed"))
+            body.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
         # A cancelled close cancels it.
         if not closed.cancelled() and (error := closed.exception()) is not None:
             connection.failure = error.__cause__
@@ -154,7 +154,7 @@ class Attempt:
         return True
 
     async def read(self, content: aiohttp.StreamReader) -> bytes:
-        """Return a body, or as much of it as shows that it is too long."""
+        """Return a body; of one that is too long, only as much as shows that."""
         if self._connection is not None:
             self._connection.body = content
         chunks: list[bytes] = []
@@ -185,9 +185,9 @@ class Attempt:
         connection.transport.abort()
 
     def distrust(self) -> None:
-        """Use no connection again that was open when this one failed.
+        """Reuse no connection that was open when this one failed.
 
-        What broke one, such as a firewall that forgot it, often broke the others as well.
+        The cause, such as a firewall that forgot the connection, has often broken the others, too.
         """
         connections = self._connections
         connections.distrusted = max(connections.distrusted, self._opened)
@@ -217,11 +217,11 @@ class Attempt:
                 with suppress(_UnfitError):
                     return await handler(request)
         except BaseException as error:
-            # A middleware may cancel a request, too; it may have reached the service all the same.
+            # A middleware may cancel a request that has already reached the service.
             self._failure = error
             raise
         finally:
-            # Objects in a circle are left to the garbage collector.
+            # Objects that refer to each other would be left to the garbage collector.
             delattr(request, "send")
 
 

@@ -16,7 +16,7 @@ from arize_roles_async._calls.call import Call, TimeLimit
 from arize_roles_async._values.errors import ClientStateError
 
 _AT_ONCE: Final = 100
-"""Limits that expire before other tasks run."""
+"""Limits that expire in one step of the event loop."""
 
 
 def check_left(loop: asyncio.AbstractEventLoop | None) -> None:
@@ -43,12 +43,12 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self.due = math.inf
         self._ended: asyncio.Event | None = None
-        """Set when a block has ended, while somebody waits for all of them."""
+        """Set when a block ends; None unless `ended` waits."""
         self.closed = False
         """True once the client is closed, which ends every block."""
 
     def watch(self, deadline: "Deadline") -> None:
-        """Watch a limit; again after its moment has changed."""
+        """Watch a limit; call it again when the moment of the limit has changed."""
         self._running.add(deadline)
         if deadline.moment < self.due:
             self._wake_at(deadline.moment)
@@ -60,7 +60,7 @@ class Deadlines:
             self._ended.set()
 
     async def ended(self, seconds: float) -> None:
-        """Wait until every block has ended but for one that the running task is in.
+        """Wait until every block has ended, except one that the running task is in.
 
         Args:
             seconds: The longest wait.
@@ -74,7 +74,7 @@ class Deadlines:
                     await self._ended.wait()
 
     def close(self) -> None:
-        """End every block, but for one that the running task is in, and cancel the timer."""
+        """End every block, except one that the running task is in, and cancel the timer."""
         self.closed = True
         for deadline in self._others():
             self.discard(deadline)
@@ -94,13 +94,15 @@ class Deadlines:
             self._timer.cancel()
         self.due = moment
         self._timer = (
-            None if moment == math.inf else self._loop.call_later(moment - self.now(), self._look)
+            None
+            if moment == math.inf
+            else self._loop.call_later(moment - self.now(), self._expire_due)
         )
 
-    def _look(self) -> None:
+    def _expire_due(self) -> None:
         now = self.now()
         due = (each for each in self._running if each.moment <= now)
-        # The rest follows after other tasks ran: a task that is cancelled takes a while to end.
+        # The others follow once other tasks have run: a cancelled task takes a while to end.
         for deadline in list(islice(due, _AT_ONCE)):
             self._running.discard(deadline)
             deadline.expire()
@@ -110,8 +112,8 @@ class Deadlines:
 class Deadline(TimeLimit):
     """The block that a call runs in: it is cancelled, and raises, when the call's time is up.
 
-    Like `asyncio.timeout`, but the call says which error to raise, the timer is shared, and a part
-    of the block may be due earlier. It ends in the same way when the client is closed.
+    Like `asyncio.timeout`, but the call makes the error, the timer is shared, and a part of the
+    block may have an earlier limit. The block ends in the same way when the client is closed.
     """
 
     __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "expired", "moment", "task")
@@ -125,7 +127,7 @@ class Deadline(TimeLimit):
         self.expired = False
 
     def __enter__(self) -> Call:
-        # A call runs in a task, as everything does that may be cancelled.
+        # Every call runs in a task.
         task: Any = asyncio.current_task()
         self.task = task
         self._cancelling = task.cancelling()
@@ -143,7 +145,7 @@ class Deadline(TimeLimit):
         self._deadlines.discard(self)
         # Two objects that refer to each other would be left to the garbage collector.
         del self._call.time_limit
-        if self.expired and self._takes_back() and isinstance(exc, asyncio.CancelledError):
+        if self.expired and self._uncancel() and isinstance(exc, asyncio.CancelledError):
             # Its frames are of no use, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
@@ -152,7 +154,7 @@ class Deadline(TimeLimit):
             raise error from error.__cause__
 
     def limit_silence(self) -> float:
-        """End the attempt if the service is silent for too long from now on; return the time."""
+        """From now on, end the attempt when the service is silent for too long; return the time."""
         now = self._deadlines.now()
         if (seconds := self._call.timeouts.read) is not None:
             self.moment = min(self._end, now + seconds)
@@ -161,17 +163,17 @@ class Deadline(TimeLimit):
         return now
 
     def reset(self) -> None:
-        """End nothing before the call's own time is up."""
+        """Remove the limit on silence; the limit on the call stays."""
         self.moment = self._end
 
     def caught_read_timeout(self) -> bool:
-        """Return whether a cancellation came from `limit_silence`; if so, take it back."""
+        """Return whether `limit_silence` caused a cancellation; if so, undo it."""
         if not self.expired or self._deadlines.closed or self.moment == self._end:
             return False
         self.expired = False
         self.reset()
         self._deadlines.watch(self)
-        return self._takes_back()
+        return self._uncancel()
 
     def is_cancelled(self, *, closed: bool) -> bool:
         """Return whether the task was cancelled, and not only a future that aiohttp cancelled.
@@ -180,7 +182,7 @@ class Deadline(TimeLimit):
             closed: Whether the session is closed, which is when aiohttp cancels futures.
         """
         requests = self.task.cancelling()
-        # A task that went on after an earlier cancellation still counts that one.
+        # A task that suppressed an earlier cancellation still counts it.
         return requests > self._cancelling or (requests > 0 and not closed)
 
     def expire(self) -> None:
@@ -188,7 +190,7 @@ class Deadline(TimeLimit):
         self.expired = True
         self.task.cancel()
 
-    def _takes_back(self) -> bool:
+    def _uncancel(self) -> bool:
         """Undo its own cancellation, and return whether there is no other."""
         return self.task.uncancel() <= self._cancelling
 

@@ -1,4 +1,4 @@
-"""The failures of aiohttp as our own, without secrets in their text, causes and frames."""
+"""Translates aiohttp's failures into our own errors, without secrets in text, causes and frames."""
 
 import re
 from types import TracebackType
@@ -23,14 +23,14 @@ _E = TypeVar("_E", bound=BaseException)
 
 # Patterns and not compiled ones: most programs that import this never need them.
 _USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
-# The alerts of a TLS server that wants a certificate of the client's, or another one.
+# The alerts of a TLS server that requires a client certificate, or refuses the one it got.
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
 )
 
 
 class Failures:
-    """Makes our own errors of the failures of one client's attempts."""
+    """Translates the failures of one client's attempts into our own errors."""
 
     def __init__(self, config: Config, lent: aiohttp.ClientSession | None) -> None:
         self._config = config
@@ -39,7 +39,7 @@ class Failures:
     def translate(  # noqa: PLR0911 - one case a kind of failure
         self, request: Request, failure: Exception, call: Call, *, closed: bool
     ) -> RolesError:
-        """Return our own error for a failure of aiohttp's; `closed` is the session."""
+        """Return our own error for a failure of aiohttp; `closed` is True for a closed session."""
         match failure:
             case aiohttp.ConnectionTimeoutError():
                 return RolesTimeoutError(
@@ -51,8 +51,8 @@ class Failures:
                 why = f"the server's certificate is not trusted: {self._redacted(failure, call)}"
                 return RolesConnectionError(f"{request}: {why}", certificate=True)
             case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
-                asks = "may ask" if "HANDSHAKE_FAILURE" in str(failure) else "asks"
-                why = f"{self._service} {asks} for a client certificate: lend a session with one"
+                verb = "may require" if "HANDSHAKE_FAILURE" in str(failure) else "requires"
+                why = f"{self._service} {verb} a client certificate; pass a session= that has one"
                 return RolesConnectionError(
                     f"{request}: {why}: {self._redacted(failure, call)}", certificate=True
                 )
@@ -70,7 +70,7 @@ class Failures:
                 why = f"{self._proxy} refused to connect to {self._service}"
                 return RolesConnectionError(f"{request}: {why}: {self._redacted(failure, call)}")
             case ValueError() if not isinstance(failure, aiohttp.ClientError):
-                why = f"the session refused it: {self._redacted(failure, call)}"
+                why = f"the session refused the request: {self._redacted(failure, call)}"
                 return ConfigurationError(f"{request}: {why}")
             case _ if closed and not call.in_flight:
                 return ClientStateError("the session is closed")
@@ -82,7 +82,7 @@ class Failures:
 
     def proxy_refusal(self, request: Request) -> RolesConnectionError:
         if self._proxy_url and not self._has_proxy_user:
-            why = "asks for a user and password (407), and the proxy's URL has none"
+            why = "requires a user and password (407), and the proxy's URL has none"
         else:
             why = (
                 "refused the credentials of the client (407): check the user and password in the "
@@ -92,7 +92,7 @@ class Failures:
 
     @property
     def peer(self) -> str:
-        """The host that it connects to: the proxy's, if there is one, else the service's."""
+        """The host of the connections: the proxy's if there is one, else the service's."""
         return (self._proxy_url or URL(self._config.base_url)).host or ""
 
     @property
@@ -128,7 +128,7 @@ class Failures:
         return re.sub(_USERINFO, r"\1[password]@", redact(text, *call.keys))
 
     def redacted_cause(self, failure: BaseException, call: Call) -> BaseException:
-        """Return the failure as a cause, or only its text if its chain shows a secret."""
+        """Return the failure for use as a cause; only its text if its chain shows a secret."""
         link: BaseException | None = failure
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.

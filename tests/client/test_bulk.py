@@ -638,7 +638,7 @@ def test_unlimited() -> None:
 
 
 def test_another_loop() -> None:
-    """What an event loop left behind when it was closed keeps nobody waiting in the next one."""
+    """Calls left behind in a closed event loop do not delay calls in the next one."""
     account = account_at_noon()
     account.fail("get", "silent", times=1)
     roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None), max_concurrency=1)

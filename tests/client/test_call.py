@@ -558,7 +558,7 @@ class TestCreatedSince:
         driver.feed(self.dated(502, 10.0))
         assert self.since(driver) == pytest.approx(9.5)
 
-    def test_look(self) -> None:
+    def test_verify(self) -> None:
         """The `Date` of a check of the account shows the time of a change that had no answer."""
         driver = Driver("create")
         driver.feed(BROKEN)

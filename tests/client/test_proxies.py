@@ -91,7 +91,7 @@ class TestRefusal:
                 await roles.list()
 
         assert str(caught.value) == (
-            f"GET /v2/roles: the proxy {proxy.url.removeprefix('http://')} asks for a user and "
+            f"GET /v2/roles: the proxy {proxy.url.removeprefix('http://')} requires a user and "
             "password (407), and the proxy's URL has none"
         )
         assert caught.value.credentials

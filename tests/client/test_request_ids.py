@@ -91,7 +91,7 @@ class TestRequestId:
         ("operation", "status"),
         [("create", "201 Created"), ("update", "200 OK"), ("delete", "200 OK")],
     )
-    async def test_failed_look(self, operation: str, status: str) -> None:
+    async def test_read_fails(self, operation: str, status: str) -> None:
         """The answer to the change counts, and not that to the look after it."""
         answers = answer(status, "req-1"), answer("502 Bad Gateway", "req-2")
 

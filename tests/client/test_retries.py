@@ -999,7 +999,7 @@ class TestTime:
         assert (caught.value.limit, caught.value.sent) == ("total", False)
 
     @pytest.mark.asyncio
-    async def test_total_in_look(self) -> None:
+    async def test_total_while_verifying(self) -> None:
         """If the total time is up during a look at the account, the outcome is unknown."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")

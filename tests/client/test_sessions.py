@@ -212,7 +212,7 @@ class TestLent:
             with pytest.raises(ConfigurationError) as caught:
                 AiohttpRolesClient("key", session=session)
         assert str(caught.value) == (
-            "session must have no auth of its own, since the API key is sent"
+            "session must not have auth of its own: the client sends the API key"
         )
 
     @pytest.mark.parametrize("by", ["headers", "middleware", "netrc"])
@@ -379,7 +379,7 @@ class TestLent:
         ):
             with pytest.raises(
                 ConfigurationError,
-                match=r"^GET /v2/roles: the session refused it: ValueError: not today$",
+                match=r"^GET /v2/roles: the session refused the request: ValueError: not today$",
             ) as caught:
                 await roles.list()
         assert isinstance(caught.value.__cause__, ValueError)

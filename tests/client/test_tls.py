@@ -350,10 +350,10 @@ class TestConnection:
                 with pytest.raises(RolesConnectionError) as caught:
                     await calls[call]()
 
-        asks = "may ask" if version is ssl.TLSVersion.TLSv1_2 else "asks"
+        verb = "may require" if version is ssl.TLSVersion.TLSv1_2 else "requires"
         assert (
-            f"{url.removeprefix('https://')} {asks} for a client certificate: "
-            "lend a session with one: "
+            f"{url.removeprefix('https://')} {verb} a client certificate; "
+            "pass a session= that has one: "
         ) in str(caught.value)
         assert caught.value.certificate
         assert not caught.value.sent
@@ -396,7 +396,7 @@ class TestConnection:
     @pytest.mark.asyncio
     @pytest.mark.parametrize("operation", ["get", "delete", "create"])
     async def test_client_certificate(self, tmp_path: Path, operation: str) -> None:
-        """A server that asks for a client certificate has done nothing, and the error says why."""
+        """A server that requires a client certificate has done nothing, and the error says why."""
         authority = Authority(tmp_path)
         context = authority.right()
         context.verify_mode = ssl.CERT_REQUIRED
@@ -410,7 +410,7 @@ class TestConnection:
         async with await asyncio.start_server(refuses, "127.0.0.1", 0) as server:
             url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             async with client(url, ca_file=authority.pem) as roles:
-                with pytest.raises(RolesConnectionError, match="asks for a client cert") as caught:
+                with pytest.raises(RolesConnectionError, match="requires a client cert") as caught:
                     await calls[operation](roles)
 
         assert caught.value.certificate
@@ -431,7 +431,7 @@ class TestConnection:
         ):
             url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             async with client(url, session=session) as roles:
-                with pytest.raises(RolesConnectionError, match="asks for a client cert") as caught:
+                with pytest.raises(RolesConnectionError, match="requires a client cert") as caught:
                     await roles.create(name="Made", permissions=["PROJECT_READ"])
 
         assert "UNKNOWN_CA" in str(caught.value)
