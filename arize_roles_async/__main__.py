@@ -100,7 +100,7 @@ class _Run:
     async def command(self) -> int:
         """Run the command and return its exit status."""
         self._task = asyncio.current_task()
-        if not _has_output():
+        if cast("object", sys.stdout) is None:
             raise client.RolesError("the standard output is closed")
         command = self._chosen.command
         if command == "check":
@@ -306,10 +306,6 @@ def _standard_input() -> bytes:
     if sys.stdin is None:
         raise OSError("it is closed")
     return sys.stdin.buffer.read()
-
-
-def _has_output() -> bool:
-    return cast("object", sys.stdout) is not None
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -7,13 +7,11 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that an answer asks to wait, 0 or more; None if it asks for no wait.
 
-    Args:
-        headers: The answer's headers. A date in `Retry-After` is compared with its own `Date`, the
-            time on the service's clock.
-        now: Seconds since the epoch, for an answer without `Date`; the machine's clock by default.
+    A date is compared with the `Date` of the answer, the time on the service's clock, or else with
+    this machine's clock.
     """
     value = headers.get("Retry-After")
     if value is None:
@@ -24,9 +22,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     if moment is None:
         return None
     sent = http_date(headers.get("Date", ""))
-    if sent is None:
-        sent = time.time() if now is None else now
-    return max(0.0, moment - sent)
+    return max(0.0, moment - (time.time() if sent is None else sent))
 
 
 def http_date(date: str) -> float | None:
