@@ -135,6 +135,7 @@ class _Adapter(Transport):
         self._transport.open()
         self._loop = loop
         self._deadlines = Deadlines(loop)
+        self.now = self._deadlines.now
         return True
 
     async def send(self, request: Request, call: Call) -> Response:
@@ -149,9 +150,6 @@ class _Adapter(Transport):
             msgspec.structs.replace(request, headers=headers), call.timeouts
         )
         return msgspec.structs.replace(response, keys=call.keys)
-
-    def now(self) -> float:
-        return self._deadlines.now()
 
     def event(self, call: Call) -> Event:
         del call  # Its limit ends the wait.

@@ -103,6 +103,7 @@ class AccountTransport(Transport):
         any_key: bool = False,
     ) -> None:
         self._clock = clock
+        self.now = lambda: clock.now().timestamp()
         self._account_of = account_of
         self._any_key = any_key
         self._closed = False
@@ -229,9 +230,6 @@ class AccountTransport(Transport):
         with _in_real_time(call), self._waits.paused(), limit:
             return await super().ask_key(keys, call)
         raise _TimeIsUpError
-
-    def now(self) -> float:
-        return self._clock.now().timestamp()
 
     @property
     def _waits(self) -> Waits:

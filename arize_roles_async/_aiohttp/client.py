@@ -241,6 +241,7 @@ class AiohttpTransport(Transport):
                 self._session_owner.asend(None).send(None)
         self._connections = Connections()
         self.deadlines = Deadlines(loop)
+        self.now = self.deadlines.now
         self._loop = loop
 
     def _discard_session(self) -> None:
@@ -377,9 +378,6 @@ class AiohttpTransport(Transport):
     def peer(self) -> str:
         """The host of the connections: the proxy's if there is one, else the service's."""
         return self._failures.peer
-
-    def now(self) -> float:
-        return self.deadlines.now()
 
     def event(self, call: Call) -> Event:
         del call  # Its limit ends the wait.

@@ -1,7 +1,7 @@
 """The abstract transport, and everything that its author needs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from arize_roles_async._calls.api_key import KeySource
@@ -30,6 +30,9 @@ class Event(Protocol):
 
 class Transport(ABC):
     """Sends requests, and is the clock of the calls that send them."""
+
+    now: Callable[[], float]
+    """Returns the seconds on a clock that never goes back; set once `check_open` has returned."""
 
     @abstractmethod
     async def send(self, request: Request, call: Call) -> Response:
@@ -66,10 +69,6 @@ class Transport(ABC):
         Returns:
             True for the first call in a new event loop, the one before it being closed.
         """
-
-    @abstractmethod
-    def now(self) -> float:
-        """Return seconds on a clock that never goes back."""
 
     @abstractmethod
     def event(self, call: Call) -> Event:

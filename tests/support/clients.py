@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
-from arize_roles_async._aiohttp.deadlines import Deadlines
+from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -97,7 +97,7 @@ class _SleepingClient(AiohttpRolesClient):
 
         def event(call: object) -> _SleepingEvent:
             del call
-            return _SleepingEvent(transport.deadlines, sleep)
+            return _SleepingEvent(transport, sleep)
 
         transport.event = event
 
@@ -114,10 +114,12 @@ class _Clock:
 
 
 class _SleepingEvent:
-    def __init__(self, deadlines: Deadlines, sleep: Callable[[float], Awaitable[object]]) -> None:
-        if not isinstance(deadlines.now, _Clock):
-            deadlines.now = _Clock(deadlines.now)
-        self._clock = deadlines.now
+    def __init__(
+        self, transport: AiohttpTransport, sleep: Callable[[float], Awaitable[object]]
+    ) -> None:
+        if not isinstance(transport.now, _Clock):
+            transport.now = transport.deadlines.now = _Clock(transport.now)
+        self._clock = transport.now
         self._sleep = sleep
         self._event = asyncio.Event()
 

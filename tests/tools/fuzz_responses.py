@@ -221,6 +221,7 @@ class _Canned(Transport):
         self._response = response
         self._sent = 0
         self.time = 0.0
+        self.now = lambda: self.time
 
     async def send(self, request: Request, call: Call) -> Response:  # noqa: ARG002
         self._sent += 1
@@ -230,9 +231,6 @@ class _Canned(Transport):
 
     def check_open(self) -> bool:
         return False
-
-    def now(self) -> float:
-        return self.time
 
     def event(self, call: Call) -> Event:
         del call
