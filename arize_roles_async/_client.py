@@ -125,7 +125,7 @@ class BaseRolesClient(RolesClient):
         """
         target, is_name = _parse_target(role_id, role)
         call = self._begin("get", target if is_name else None)
-        with call.driver.transport.time_limit(call):
+        with call.time_limit:
             return await (self._find(call, target) if is_name else self._get(call, target))
 
     @alpha
@@ -168,14 +168,14 @@ class BaseRolesClient(RolesClient):
             description=UNSET if description is None else description,
         )
         call = self._begin("create")
-        with call.driver.transport.time_limit(call):
+        with call.time_limit:
             role = await call.driver.send(
                 call,
                 create_request(new),
                 functools.partial(_expect_name, new.name),
                 lambda failure: self._find_created(call, new, failure),
             )
-            call.driver.known(call).learn(role)
+            call.lookup.known.learn(role)
             return role
 
     @overload
@@ -233,7 +233,7 @@ class BaseRolesClient(RolesClient):
             permissions=UNSET if permissions is None else normalize_permissions(permissions),
         )
         call = self._begin("update", target if is_name else None)
-        with call.driver.transport.time_limit(call):
+        with call.time_limit:
             found_id = (await self._find(call, target)).id if is_name else target
             updated, request_id = await call.driver.send(
                 call,
@@ -241,7 +241,7 @@ class BaseRolesClient(RolesClient):
                 functools.partial(_expect_updated, found_id),
                 lambda failure: self._find_updated(call, found_id, changes, failure),
             )
-            call.driver.known(call).learn(updated)
+            call.lookup.known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
                 renamed = _renamed(target, updated, request_id)
                 if call.maybe_applied:
@@ -270,7 +270,7 @@ class BaseRolesClient(RolesClient):
         """
         target, is_name = _parse_target(role_id, role)
         call = self._begin("delete", target if is_name else None)
-        with call.driver.transport.time_limit(call):
+        with call.time_limit:
             found_id = (await self._find(call, target)).id if is_name else target
             await call.driver.send(
                 call,
@@ -375,7 +375,7 @@ class BaseRolesClient(RolesClient):
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         call = self._begin("list")
-        with call.driver.transport.time_limit(call):
+        with call.time_limit:
             return await self._fetch(call, page)
 
     async def _fetch(self, call: DrivenCall, page: ListRoles) -> ListRolesResponse:
@@ -384,7 +384,7 @@ class BaseRolesClient(RolesClient):
             list_request(page),
             functools.partial(_expect_page, page.limit),
         )
-        call.driver.known(call).learn_page(page, response)
+        call.lookup.known.learn_page(page, response)
         return response
 
     async def _get(self, call: DrivenCall, role_id: str) -> Role:
@@ -393,13 +393,14 @@ class BaseRolesClient(RolesClient):
             get_request(role_id),
             functools.partial(_expect_id, role_id),
         )
-        call.driver.known(call).learn(role)
+        call.lookup.known.learn(role)
         return role
 
     async def _find(self, call: DrivenCall, name: str) -> Role:
-        lookup = await call.driver.lookup(call)
+        if not call.keys:
+            await call.driver.ask_key(call)
         limits = (call.timeouts, call.retry, self._background)
-        return await lookup.find(
+        return await call.lookup.find(
             name,
             call,
             functools.partial(self._fetch, call),

@@ -348,12 +348,10 @@ class _AccountTimeLimit(TimeLimit):
         self.state = CallState(operation=call.operation)
         self.in_real_time = False
 
-    def __enter__(self) -> Call:
-        self._call.time_limit = self
+    def __enter__(self) -> None:
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
         self._transport.add(self)
-        return self._call
 
     def end(self) -> None:
         """End the block, since the client is closed."""
@@ -367,12 +365,13 @@ class _AccountTimeLimit(TimeLimit):
         /,
     ) -> None:
         self._transport.discard(self)
+        call = self._call
         # No circle of objects is left to the garbage collector.
-        del self._call.time_limit
+        del self._call
         if exc_type is GeneratorExit:
             return  # The event loop was closed before its task, which can leave no scope now.
         self._scope.__exit__(exc_type, exc, traceback)
         was_ended = self._scope.cancelled_caught
         if was_ended or exc_type is _TimeIsUpError:
-            error = self._call.client_closed() if was_ended else self._call.out_of_time()
+            error = call.client_closed() if was_ended else call.out_of_time()
             raise error from error.__cause__

@@ -126,14 +126,12 @@ class Deadline(TimeLimit):
         self._cancelling: int
         self.expired = False
 
-    def __enter__(self) -> Call:
+    def __enter__(self) -> None:
         # Every call runs in a task.
         task: Any = asyncio.current_task()
         self.task = task
         self._cancelling = task.cancelling()
         self._deadlines.watch(self)
-        self._call.time_limit = self
-        return self._call
 
     def __exit__(
         self,
@@ -143,13 +141,13 @@ class Deadline(TimeLimit):
         /,
     ) -> None:
         self._deadlines.discard(self)
+        call = self._call
         # Two objects that refer to each other would be left to the garbage collector.
-        del self._call.time_limit
+        del self._call
         if self.expired and self._uncancel() and isinstance(exc, asyncio.CancelledError):
             # Its frames are of no use, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
-            call = self._call
             error = call.client_closed() if self._deadlines.closed else call.out_of_time()
             raise error from error.__cause__
 

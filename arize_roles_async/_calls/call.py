@@ -84,24 +84,21 @@ _REFUSED_TOO_LONG: Final = 300.0
 """Seconds without a grant after which a 429 counts as a failed attempt."""
 
 
-class NextStep(msgspec.Struct, frozen=True):
-    """The next step of the driver after an attempt that failed."""
-
-    failure: RolesError
-
-
-class Retry(NextStep, frozen=True):
+class Retry(msgspec.Struct, frozen=True):
     """Send the request again after `delay` seconds."""
 
+    failure: RolesError
     delay: float
 
 
-class AskKey(NextStep, frozen=True):
+class AskKey(Retry, frozen=True):
     """Send the request with another key, if there is one: the service refused this one."""
 
 
-class Verify(NextStep, frozen=True):
+class Verify(msgspec.Struct, frozen=True):
     """Read the account again to find out whether the change was made."""
+
+    failure: RolesError
 
 
 class TimeLimit(ABC):
@@ -110,8 +107,8 @@ class TimeLimit(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def __enter__(self) -> "Call":
-        """Start the clock, and return the call."""
+    def __enter__(self) -> None:
+        """Begin to watch the time."""
 
     @abstractmethod
     def __exit__(
@@ -181,7 +178,7 @@ class Call:
         """The API keys that it has sent, the one in use last."""
         self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total
         self.time_limit: TimeLimit
-        """The block that the call runs in, for a transport whose blocks set it as they begin."""
+        """The block that the call runs in."""
         self.request: Request
         """The request under way."""
         self.attempts: int = 0
@@ -242,22 +239,24 @@ class Call:
         self._held_for = seconds
 
     def receive(
-        self, response: Response, decode: Callable[[Request, Response], _T], now: float
-    ) -> _T | NextStep:
-        """Take the answer to an attempt.
+        self,
+        outcome: Response | RolesError,
+        decode: Callable[[Request, Response], _T],
+        now: float,
+    ) -> _T | Retry | Verify:
+        """Take the outcome of an attempt, and return the result or the next step.
 
         Args:
-            response: The answer.
+            outcome: The answer, or the error that the attempt ended in.
             decode: Makes the result of a documented answer, or raises `InvalidResponseError`.
-            now: When the answer was there.
-
-        Returns:
-            The result, or the next step.
+            now: When the outcome was there.
 
         Raises:
             RolesError: The error that ends the call.
         """
-        request = self.request
+        if isinstance(outcome, RolesError):
+            return self.fail(outcome, now)
+        request, response = self.request, outcome
         if self._first_sent is not None:
             self._note_date(response, now - self._first_sent)
         if response.status not in _SUCCESS:
@@ -272,14 +271,14 @@ class Call:
             odd = error
         return self.fail(odd, now)
 
-    def _receive_refusal(self, failure: StatusError, now: float) -> NextStep | None:
+    def _receive_refusal(self, failure: StatusError, now: float) -> Retry | Verify | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""
         is_unauthorized = failure.status == _UNAUTHORIZED and failure.from_service
         if is_unauthorized and len(self.keys) == 1:
             self.in_flight = False
             # The key failed, and not the request.
             self._forgiven += 1
-            return AskKey(failure)
+            return AskKey(failure, 0.0)
         verdict = self._verdict(failure)
         match verdict:
             case None:
@@ -295,11 +294,8 @@ class Call:
             case _:
                 assert_never(verdict)
 
-    def fail(self, failure: RolesError, now: float) -> NextStep:
-        """Take the error that an attempt ended in.
-
-        Returns:
-            The next step.
+    def fail(self, failure: RolesError, now: float) -> Retry | Verify:
+        """Take the error that an attempt ended in, and return the next step.
 
         Raises:
             RolesError: The error that ends the call.

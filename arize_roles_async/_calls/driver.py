@@ -8,7 +8,7 @@ from weakref import WeakSet
 import msgspec
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.call import AskKey, Call, NextStep, Operation, Retry
+from arize_roles_async._calls.call import AskKey, Call, Operation, Retry, Verify
 from arize_roles_async._calls.lookup import KnownRoles, NameLookup
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
@@ -33,9 +33,11 @@ _MAX_DRIVERS: Final = 100
 class DrivenCall(Call):
     """A call, and the driver that runs it from start to end."""
 
-    __slots__ = ("driver",)
+    __slots__ = ("driver", "lookup")
 
     driver: "Driver"
+    lookup: NameLookup
+    """Of the names that its key sees."""
 
 
 class Destination:
@@ -95,18 +97,17 @@ class Driver:
         self._slots = slots
         self._queue = Queue(slots, self.pace)
         self._keys = keys
-        self._fixed = () if keys.fixed is None else (keys.fixed,)
-        self._known = KnownRoles()
-        self._lookup = NameLookup(self._known, transport)
-        self._known_key: Secret[str] | None = keys.fixed
+        self._key: Secret[str] | None = keys.fixed
+        """The key that was sent last, to which the names belong."""
+        self._lookup = NameLookup(KnownRoles(), transport)
 
     def check_open(self) -> None:
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
             self._slots.restart()
-        if self._queue.is_of_closed_loop:
+        if self._queue.queues is not self._slots.queues:
             self._queue = Queue(self._slots, self.pace)
-            self._lookup = NameLookup(self._known, self.transport)
+            self._lookup = NameLookup(self._lookup.known, self.transport)
 
     def begin(
         self,
@@ -117,19 +118,13 @@ class Driver:
         name: str | None,
         background: bool,
     ) -> DrivenCall:
-        """Return a new call.
-
-        Args:
-            operation: The method.
-            timeouts: Its limits.
-            retry: How often a request is tried.
-            name: The name by which it looks for a role.
-            background: It goes after all others.
+        """Return a new call, which runs in the block `call.time_limit`.
 
         Raises:
             ClientStateError: No call can be made.
         """
         self.check_open()
+        fixed = self._keys.fixed
         call = DrivenCall(
             operation,
             timeouts,
@@ -137,37 +132,25 @@ class Driver:
             self.transport.now(),
             name=name,
             place=self._slots.next_place(background=background),
-            keys=self._fixed,
+            keys=() if fixed is None else (fixed,),
         )
-        call.driver = self
+        call.driver, call.lookup = self, self._lookup
+        call.time_limit = self.transport.time_limit(call)
         return call
 
-    async def lookup(self, call: Call) -> NameLookup:
-        """Return the lookup of the names that the key of a call sees; the call asks for its key.
-
-        Another key may be of another account, so it shares no walk and knows no name.
+    async def ask_key(self, call: DrivenCall) -> bool:
+        """Have a call send the key that there is now; return whether it is another one.
 
         Raises:
             ConfigurationError: The function that returns keys failed.
         """
-        if not call.keys:
-            await self._ask_key(call)
-        self.known(call)
-        return self._lookup
-
-    def known(self, call: Call) -> KnownRoles:
-        """Return the IDs of the roles that were seen last with the key of a call."""
-        key = call.keys[-1]
-        if key is not self._known_key:
-            if self._known_key is None or key.reveal() != self._known_key.reveal():
-                self._known = KnownRoles()
-                self._lookup = NameLookup(self._known, self.transport)
-            self._known_key = key
-        return self._known
-
-    async def _ask_key(self, call: Call) -> bool:
-        """Ask for the key and have the call send it; return whether it is another one."""
-        return call.use_key(await self.transport.ask_key(self._keys, call))
+        key = await self.transport.ask_key(self._keys, call)
+        if self._key is None or key.reveal() != self._key.reveal():
+            # It may be of another account, so it shares no walk and knows no name.
+            self._lookup = NameLookup(KnownRoles(), self.transport)
+            self._key = key
+        call.lookup = self._lookup
+        return call.use_key(key)
 
     async def send(
         self,
@@ -176,15 +159,11 @@ class Driver:
         decode: Callable[[Request, Response], _T],
         verify: Callable[[RolesError], Awaitable[_T]] | None = None,
     ) -> _T:
-        """Send a request, again if that may help, and return what its answer means.
+        """Send a request, again if that may help, and return the result that `decode` makes.
 
-        Args:
-            call: The call that the request is part of.
-            request: The request.
-            decode: Makes the result of a documented answer.
-            verify: For a change: finds out in the account whether it was made.
+        `verify` finds out in the account whether a change was made.
         """
-        transport, queue = self.transport, self._queue
+        transport, queue, pace = self.transport, self._queue, self.pace
         call.begin(request)
         queued_at = transport.now()
         while True:
@@ -197,7 +176,7 @@ class Driver:
                 if started > queued_at and logger.isEnabledFor(logging.DEBUG):
                     _log_wait(call, started - queued_at)
                 if not call.keys:
-                    await self._ask_key(call)
+                    await self.ask_key(call)
                 outcome = await transport.send(request, call)
             except RolesError as error:
                 outcome = error
@@ -206,35 +185,44 @@ class Driver:
             now = transport.now()
             if logger.isEnabledFor(logging.DEBUG):
                 _log(call, outcome, now - started)
-            step = _next_step(queue, call, outcome, decode, now)
-            if not isinstance(step, NextStep):
-                return step
-            if isinstance(step, AskKey):
-                step = await self._ask_other_key(call, step.failure)
+            if isinstance(outcome, Response) and (pace.limited or outcome.status == _TOO_MANY):
+                _note_pace(queue, call, outcome, now)
+            step = call.receive(outcome, decode, now)
             if isinstance(step, Retry):
-                _log_retry(call, step, outcome, now - started)
-                queued_at = await self._wait_to_retry(call, step, now)
+                queued_at = await self._wait_to_retry(call, step, outcome, started, now)
                 retries = {"sdk-retry-count": str(call.attempt)}
                 request = msgspec.structs.replace(request, headers=retries)
-            else:
+            elif isinstance(step, Verify):
                 assert verify is not None  # noqa: S101 - only changes are verified
                 return await verify(step.failure)
+            else:
+                return step
 
-    async def _wait_to_retry(self, call: Call, step: Retry, now: float) -> float:
-        """Wait until the request may join the queue again, and return the time of that."""
+    async def _wait_to_retry(
+        self,
+        call: DrivenCall,
+        step: Retry,
+        outcome: Response | RolesError,
+        started: float,
+        ended: float,
+    ) -> float:
+        """Wait after an attempt until the next may join the queue, and return the time of that."""
+        if isinstance(step, AskKey):
+            await self._ask_other_key(call, step.failure)
+        _log_retry(call, step, outcome, ended - started)
         if isinstance(step.failure, RateLimitError):
-            return now  # It waits in the queue until the hold is over, as all calls do.
+            return ended  # It waits in the queue, as all do under a rate limit.
         await self.transport.event(call).wait(step.delay)
         return self.transport.now()
 
-    async def _ask_other_key(self, call: Call, failure: RolesError) -> NextStep:
-        """Return the next step after the service refused the key: a retry with another one."""
+    async def _ask_other_key(self, call: DrivenCall, failure: RolesError) -> None:
+        """Have a call send another key after one was refused, or raise the error that ends it."""
         try:
-            if await self._ask_key(call):
-                return Retry(failure, 0.0)
+            if await self.ask_key(call):
+                return
         except RolesError as error:
             failure = error
-        return call.fail(failure, self.transport.now())
+        call.fail(failure, self.transport.now())
 
     async def _wait_in_queue(self, call: Call, queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""
@@ -268,30 +256,16 @@ class Driver:
         return now
 
 
-def _next_step(
-    queue: Queue,
-    call: Call,
-    outcome: Response | RolesError,
-    decode: Callable[[Request, Response], _T],
-    now: float,
-) -> _T | NextStep:
-    """Pass an outcome to the pace and to the call; return the result or the next step."""
-    if not isinstance(outcome, Response):
-        return call.fail(outcome, now)
+def _note_pace(queue: Queue, call: Call, response: Response, now: float) -> None:
+    """Show the queue whether the service granted or refused a request."""
+    pace, was_limited = queue.pace, queue.pace.limited
     # The pace counts from when a request was sent: it may have waited for a connection before.
-    if outcome.status == _TOO_MANY:
-        _note_refusal(queue, call, outcome, now)
-    elif queue.pace.limited:
-        queue.pace.grant(call.sent_at)
-    return call.receive(outcome, decode, now)
-
-
-def _note_refusal(queue: Queue, call: Call, response: Response, now: float) -> None:
-    pace = queue.pace
-    is_new = not pace.limited
+    if response.status != _TOO_MANY:
+        pace.grant(call.sent_at)
+        return
     queue.refuse(call.sent_at, now, retry_after(response.headers) or 0.0)
     call.note_refusal(now - pace.refused_since)
-    if is_new:
+    if not was_limited:
         logger.debug(
             "the service limits the rate: requests wait %.3g s, then go at the rate that it grants",
             pace.wait(now),

@@ -160,7 +160,7 @@ class NameLookup:
     """
 
     def __init__(self, known: KnownRoles, transport: Transport) -> None:
-        self._known = known
+        self.known: KnownRoles = known
         self._transport = transport
         # By limits. The first walk may be under way; the last can be joined until it begins.
         self._walks: dict[object, list[_SharedWalk]] = {}
@@ -184,13 +184,13 @@ class NameLookup:
         # Imported here, since most callers have IDs and do not need it.
         from anyio.lowlevel import checkpoint
 
-        known_id = self._known.find(name)
+        known_id = self.known.find(name)
         while True:
             with self._join(name, limits) as shared:
                 # Every call of this moment joins before one of them sends a request.
                 await checkpoint()
                 looking = sum(walk.calls for walk in self._walks[limits])
-                if known_id is None or self._known.has_fewer_pages(looking):
+                if known_id is None or self.known.has_fewer_pages(looking):
                     await self._walk(name, call, fetch, shared, limits)
                     break
             try:
@@ -201,7 +201,7 @@ class NameLookup:
             else:
                 if role.name == name:
                     return role
-            self._known.forget(name, known_id)
+            self.known.forget(name, known_id)
             known_id = None
         if (found := shared.found[name]) is not None:
             return found

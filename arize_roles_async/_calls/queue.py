@@ -103,18 +103,14 @@ class Queue:
         pace: The pace of the calls.
     """
 
-    __slots__ = ("_queues", "_slots", "_waiting", "pace")
+    __slots__ = ("_slots", "_waiting", "pace", "queues")
 
     def __init__(self, slots: Slots, pace: Pace) -> None:
         self.pace: Pace = pace
         self._slots = slots
-        self._queues = slots.queues
+        self.queues: set[Queue] = slots.queues
+        """Those of its event loop: not the ones of the slots, once these were restarted."""
         self._waiting: list[Waiter] = []
-
-    @property
-    def is_of_closed_loop(self) -> bool:
-        """True if the slots were restarted after the queue was made."""
-        return self._queues is not self._slots.queues
 
     @property
     def is_limited(self) -> bool:
@@ -135,15 +131,15 @@ class Queue:
     def exit(self) -> None:
         """Note that a request has ended."""
         # A restart has counted the slots anew.
-        if self._queues is self._slots.queues:
+        if self.queues is self._slots.queues:
             self._slots.free += 1
-            if self._queues:
+            if self.queues:
                 self._slots.call_next()
 
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
         insort(self._waiting, waiter, key=_BY_PLACE)
-        self._queues.add(self)
+        self.queues.add(self)
 
     def ask(self, waiter: Waiter, now: float) -> float:
         """Return the seconds that a call has to wait, 0 if its request goes now.
@@ -221,7 +217,7 @@ class Queue:
     def _take_out(self, index: int) -> None:
         del self._waiting[index]
         if not self._waiting:
-            self._queues.discard(self)
+            self.queues.discard(self)
 
     def _is_late(self, waiter: Waiter, now: float) -> bool:
         """Return whether the request of a call cannot go in time."""

@@ -138,7 +138,8 @@ async def record_service(
         transport.check_open()
         operation: Any = operation_of(request)
         call = Call(operation, timeouts, RetryPolicy(), transport.now())
-        with transport.time_limit(call):
+        call.time_limit = transport.time_limit(call)
+        with call.time_limit:
             # A step with a key of its own asks about an unknown key.
             own = "Authorization" in request.headers
             call.use_key(Secret(_NO_KEY) if own else await config.keys.ask())

@@ -22,7 +22,7 @@ from tests.support.queue_model import Model, Queues, random_job
 
 FAULTS: Final = {
     "a request that ends calls nobody": (
-        "            if self._queues:\n                self._slots.call_next()\n",
+        "            if self.queues:\n                self._slots.call_next()\n",
         "",
     ),
     "a slot is lost with a call that gives up": (

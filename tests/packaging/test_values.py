@@ -12,7 +12,7 @@ import arize_roles_fake
 from tests.support.modules import modules_of
 
 # Those of one or two fields.
-BY_POSITION = {"AskKey", "CallFilter", "Key", "NextStep", "Retry", "Snapshot", "Verify"}
+BY_POSITION = {"AskKey", "CallFilter", "Key", "Retry", "Snapshot", "Verify"}
 # These count requests.
 CHANGING = {"CallState", "Fault"}
 
