@@ -7,7 +7,7 @@ been applied although no answer says so, they read the account again to find out
 import functools
 import time
 from types import TracebackType
-from typing import Final, NoReturn, Self, cast, overload
+from typing import NoReturn, Self, cast, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -19,6 +19,7 @@ from arize_roles_async._calls.paging import RolePages, make_listing
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
     ClientStateError,
+    ConflictError,
     NotFoundError,
     RoleRenamedError,
     RolesError,
@@ -56,8 +57,6 @@ from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-
-_CONFLICT: Final = 409
 
 
 class BaseRolesClient(RolesClient):
@@ -246,7 +245,7 @@ class BaseRolesClient(RolesClient):
                 renamed = _renamed(target, updated, request_id)
                 if call.maybe_applied:
                     # An earlier attempt may have reached the role before it was renamed.
-                    raise call.outcome_unknown(renamed) from renamed
+                    raise call.outcome_unknown(renamed)
                 raise renamed
             return updated
 
@@ -276,7 +275,7 @@ class BaseRolesClient(RolesClient):
                 call,
                 delete_request(found_id),
                 _expect_nothing,
-                lambda failure: self._expect_deleted(call, found_id, failure),
+                lambda _: self._expect_deleted(call, found_id),
             )
 
     def with_options(
@@ -408,30 +407,28 @@ class BaseRolesClient(RolesClient):
             limits=limits,
         )
 
-    # These read the account again to find out whether a change was made.
-    # `failure` is the error of the last attempt.
+    # These read the account again to find out whether a change was made, after the failure of its
+    # last attempt: see `Driver.send`.
 
-    async def _find_created(self, call: DrivenCall, new: CreateRole, failure: RolesError) -> Role:
-        """Return the role that this call made, or raise the error of the call."""
-        try:
-            found = await self._find_similar(call, new.name)
-        except RolesError as error:
-            raise call.outcome_unknown(failure, error) from error
-        refusal = failure if isinstance(failure, StatusError) else None
+    async def _find_created(
+        self, call: DrivenCall, new: CreateRole, failure: RolesError
+    ) -> Role | UnsetType:
+        """Return the role that this call made."""
+        found = await self._find_similar(call, new.name)
         if found is not None:
             if found.permissions is None:
-                raise call.outcome_unknown(failure) from failure
+                return UNSET
             since = call.created_since(call.driver.transport.now(), time.time())
             is_new = not found.is_predefined and found.created_at.timestamp() >= since
             is_touched = found.name == new.name and found.updated_at > found.created_at
             if is_new and (_matches(found, new) or is_touched):
                 return found
-        # Nobody has the name any longer, so the role that had it may be the one this call made.
-        elif refusal is not None and refusal.status == _CONFLICT:
-            refusal = None
-        if refusal is not None:
-            raise refusal
-        raise call.outcome_unknown(failure) from failure
+        elif isinstance(failure, ConflictError):
+            # Nobody has the name any longer, so the role that had it may be the one this call made.
+            return UNSET
+        if isinstance(failure, StatusError):
+            raise failure
+        return UNSET
 
     async def _find_similar(self, call: DrivenCall, name: str) -> Role | None:
         """Return the role with a name, or with one that differs by case and outer spaces."""
@@ -445,13 +442,10 @@ class BaseRolesClient(RolesClient):
 
     async def _find_updated(
         self, call: DrivenCall, role_id: str, changes: UpdateRole, failure: RolesError
-    ) -> tuple[Role, None]:
-        """Return the role if it is as this call requested, or raise the error of the call."""
-        try:
-            role = await self._get(call, role_id)
-        except RolesError as error:
-            # A role that is gone may have been deleted after this call changed it.
-            raise call.outcome_unknown(failure, error) from error
+    ) -> tuple[Role, None] | UnsetType:
+        """Return the role if it is as this call requested."""
+        # A role that is gone may have been deleted after this call changed it.
+        role = await self._get(call, role_id)
         # The account does not show whether a rename came before or after the update.
         expected = call.name or role.name if changes.name is UNSET else changes.name
         if _matches(role, changes) and role.name == expected:
@@ -459,17 +453,15 @@ class BaseRolesClient(RolesClient):
         is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)
         if is_taken and isinstance(failure, StatusError):
             raise failure
-        raise call.outcome_unknown(failure) from failure
+        return UNSET
 
-    async def _expect_deleted(self, call: DrivenCall, role_id: str, failure: RolesError) -> None:
-        """Return if the role is gone, or raise the error of the call."""
+    async def _expect_deleted(self, call: DrivenCall, role_id: str) -> UnsetType | None:
+        """Return None if the role is gone."""
         try:
             await self._get(call, role_id)
         except NotFoundError:
-            return
-        except RolesError as error:
-            raise call.outcome_unknown(failure, error) from error
-        raise call.outcome_unknown(failure) from failure
+            return None
+        return UNSET
 
 
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:

@@ -14,7 +14,7 @@ have been applied.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, assert_never, cast
 
@@ -48,6 +48,15 @@ Change = Literal["create", "update", "delete"]
 Operation = Literal[Read, Change]
 
 
+class _Doubt(IntEnum):
+    """The possibility that the attempts so far have made the change; it only grows."""
+
+    NONE = auto()
+    UNAVAILABLE = auto()
+    """The service said that it did nothing."""
+    MAYBE_APPLIED = auto()
+
+
 class _Verdict(Enum):
     """The implication of a refusal for earlier attempts that may have been applied."""
 
@@ -73,7 +82,6 @@ REFUSALS: Final[dict[Operation, dict[int, _Verdict]]] = {
 MADE: Final[dict[Operation, set[int]]] = {"create": {200, 201}, "update": {200}, "delete": {204}}
 _SUCCESS: Final = range(200, 300)
 _UNAUTHORIZED: Final = 401
-_UNAVAILABLE: Final = 503
 
 _DATE_ERROR: Final = 0.5
 """Seconds that the clocks behind a `Date` and a `created_at` may differ."""
@@ -136,18 +144,17 @@ class Call:
 
     __slots__ = (
         "_created_since",
+        "_doubt",
         "_first_sent",
         "_forgiven",
         "_held_for",
         "_is_change",
-        "_was_unavailable",
         "attempt",
         "attempts",
         "deadline",
         "in_flight",
         "is_late",
         "keys",
-        "maybe_applied",
         "name",
         "operation",
         "place",
@@ -189,16 +196,19 @@ class Call:
         """The request under way may have reached the service."""
         self.sent_at: float = now
         """Clock reading as the last attempt was sent."""
-        self.maybe_applied: bool = False
-        """The service may have made the change without an answer that says so."""
         self.is_late: bool = False
         """It failed for lack of time; a call with more time might have gone on."""
         self._forgiven = 0
         self._held_for: float | None = None
         self._is_change = False
-        self._was_unavailable = False
+        self._doubt = _Doubt.NONE
         self._first_sent: float | None = None
         self._created_since: float | None = None
+
+    @property
+    def maybe_applied(self) -> bool:
+        """The service may have made the change without an answer that says so."""
+        return self._doubt is _Doubt.MAYBE_APPLIED
 
     def begin(self, request: Request) -> None:
         """Begin the attempts of a request."""
@@ -223,7 +233,7 @@ class Call:
         """Note that the request under way may reach the service from now on."""
         self.in_flight = True
         self.sent_at = now
-        if self._is_change and self._first_sent is None:
+        if self._first_sent is None and self.request.method == "POST":
             self._first_sent = now
 
     def note_refusal(self, refused_for: float) -> None:
@@ -290,7 +300,7 @@ class Call:
             case _Verdict.NOT_MADE:
                 raise failure
             case _Verdict.UNKNOWN:
-                raise self.outcome_unknown(failure) from failure
+                raise self.outcome_unknown(failure)
             case _:
                 assert_never(verdict)
 
@@ -302,8 +312,7 @@ class Call:
         """
         self.in_flight = False
         if self._is_change:
-            self.maybe_applied |= _may_have_been_applied(failure)
-            self._was_unavailable |= _is_unavailable(failure)
+            self._doubt = max(self._doubt, _doubt_after(failure))
         if isinstance(failure, RolesTimeoutError):
             failure.attempts = self.attempts
         if self._is_change and isinstance(failure, InvalidResponseError):
@@ -316,13 +325,10 @@ class Call:
         self.is_late = delay is not None
         if self.is_late and isinstance(failure, RateLimitError):
             failure.args = (extended(str(failure), f" (times sent: {self.attempt})"),)
-        if self._is_change and self.maybe_applied:
-            raise self.outcome_unknown(failure) from failure
-        raise failure
+        raise self._end(failure)
 
     def _verdict(self, failure: StatusError) -> _Verdict | None:
-        may_be_made = self.maybe_applied or self._was_unavailable
-        if not (self._is_change and may_be_made and failure.from_service):
+        if not (self._is_change and self._doubt > _Doubt.NONE and failure.from_service):
             return None
         verdict = REFUSALS[self.operation].get(failure.status)
         if verdict is _Verdict.MADE and not (self.maybe_applied or self.name is not None):
@@ -334,19 +340,24 @@ class Call:
     def outcome_unknown(
         self, failure: RolesError, check_failure: RolesError | None = None
     ) -> OutcomeUnknownError:
-        """Return the error of a change that may have been made, and of a failed check of that."""
+        """Return the error of a change that may have been made, and of a failed check of that.
+
+        Its cause is the error of the check, or else the failure.
+        """
         message = (
             f"the outcome of {self.operation} is not known; the change may have been made: "
             f"{failure}"
         )
         if check_failure is not None:
             message += f"; checking whether it was made failed: {check_failure}"
-        return OutcomeUnknownError(
+        error = OutcomeUnknownError(
             message,
             operation=self.operation,
             attempts=self.attempts,
             request_id=failure.request_id,
         )
+        error.__cause__ = check_failure or failure
+        return error
 
     def out_of_time(self) -> RolesError:
         """Return the error of a call whose time is up."""
@@ -358,14 +369,17 @@ class Call:
 
     def _interrupted(self, failure: RolesError) -> RolesError:
         if self.maybe_applied or (self._is_change and self.in_flight):
-            return self._unknown_after(failure)
+            return self.outcome_unknown(failure)
         return failure
 
     def not_sent_in_time(self) -> RolesError:
         """Return the error of a call whose time would be up before its request may be sent."""
         self.is_late = True
-        failure = self._lateness()
-        return self._unknown_after(failure) if self._is_change and self.maybe_applied else failure
+        return self._end(self._lateness())
+
+    def _end(self, failure: RolesError) -> RolesError:
+        """Return the error of a call that ends in a failure between two attempts."""
+        return self.outcome_unknown(failure) if self._is_change and self.maybe_applied else failure
 
     def _lateness(self) -> RolesError:
         if self._held_for is None:
@@ -384,11 +398,6 @@ class Call:
             path=request.path,
             retry_after=self._held_for,
         )
-
-    def _unknown_after(self, failure: RolesError) -> RolesError:
-        error = self.outcome_unknown(failure)
-        error.__cause__ = failure
-        return error
 
     def _note_date(self, response: Response, seconds: float) -> None:
         """Take the service's clock at the first attempt from an answer some seconds later."""
@@ -418,24 +427,17 @@ class Call:
         return wall_clock - (now - first_sent) - _CLOCK_ERROR
 
 
-def _may_have_been_applied(failure: RolesError) -> bool:
-    """Return whether an attempt that ended in this failure may have made a change.
+def _doubt_after(failure: RolesError) -> _Doubt:
+    """Return the doubt about a change that an attempt with this failure leaves.
 
     A gateway's 5xx may mean that its connection broke after the service had the request.
     """
     match failure:
-        case ServerError():
-            return not _is_unavailable(failure)
-        case RolesConnectionError() | RolesTimeoutError():
-            return failure.sent
-        case InvalidResponseError():
-            return True
+        case ServerError(from_service=True, status=503):
+            return _Doubt.UNAVAILABLE
+        case ServerError() | InvalidResponseError():
+            return _Doubt.MAYBE_APPLIED
+        case RolesConnectionError(sent=True) | RolesTimeoutError(sent=True):
+            return _Doubt.MAYBE_APPLIED
         case _:
-            return False
-
-
-def _is_unavailable(failure: RolesError) -> bool:
-    """Return whether a failure is a 503 of the service itself."""
-    return (
-        isinstance(failure, ServerError) and failure.from_service and failure.status == _UNAVAILABLE
-    )
+            return _Doubt.NONE

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet
 
 import msgspec
+from msgspec import UnsetType
 
 from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.call import AskKey, Call, Operation, Retry, Verify
@@ -157,11 +158,13 @@ class Driver:
         call: DrivenCall,
         request: Request,
         decode: Callable[[Request, Response], _T],
-        verify: Callable[[RolesError], Awaitable[_T]] | None = None,
+        verify: Callable[[RolesError], Awaitable[_T | UnsetType]] | None = None,
     ) -> _T:
         """Send a request, again if that may help, and return the result that `decode` makes.
 
-        `verify` finds out in the account whether a change was made.
+        For a change, `verify` reads the account again after a failure: it returns the result, or
+        raises the failure if the change was not made, or returns UNSET if the account does not
+        show it.
         """
         transport, queue, pace = self.transport, self._queue, self.pace
         call.begin(request)
@@ -194,7 +197,7 @@ class Driver:
                 request = msgspec.structs.replace(request, headers=retries)
             elif isinstance(step, Verify):
                 assert verify is not None  # noqa: S101 - only changes are verified
-                return await verify(step.failure)
+                return await _verified(call, step.failure, verify(step.failure))
             else:
                 return step
 
@@ -254,6 +257,19 @@ class Driver:
                 await transport.event(call).wait(0.0)
             raise call.not_sent_in_time()
         return now
+
+
+async def _verified(call: Call, failure: RolesError, verification: Awaitable[_T | UnsetType]) -> _T:
+    """Return the result of a change that the account shows, or raise the error of the call."""
+    try:
+        result = await verification
+    except RolesError as error:
+        if error is failure:
+            raise
+        raise call.outcome_unknown(failure, error) from error
+    if isinstance(result, UnsetType):
+        raise call.outcome_unknown(failure)
+    return result
 
 
 def _note_pace(queue: Queue, call: Call, response: Response, now: float) -> None:
