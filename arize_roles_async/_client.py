@@ -234,7 +234,7 @@ class BaseRolesClient(RolesClient):
         call = self._begin("update", target if is_name else None)
         with call.time_limit:
             found_id = (await self._find(call, target)).id if is_name else target
-            updated, request_id = await call.driver.send(
+            updated, response = await call.driver.send(
                 call,
                 update_request(found_id, changes),
                 functools.partial(_expect_updated, found_id),
@@ -242,7 +242,7 @@ class BaseRolesClient(RolesClient):
             )
             call.lookup.known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
-                renamed = _renamed(target, updated, request_id)
+                renamed = _renamed(target, updated, response)
                 if call.maybe_applied:
                     # An earlier attempt may have reached the role before it was renamed.
                     raise call.outcome_unknown(renamed)
@@ -442,7 +442,7 @@ class BaseRolesClient(RolesClient):
 
     async def _find_updated(
         self, call: DrivenCall, role_id: str, changes: UpdateRole, failure: RolesError
-    ) -> tuple[Role, None] | UnsetType:
+    ) -> tuple[Role, Response | None] | UnsetType:
         """Return the role if it is as this call requested."""
         # A role that is gone may have been deleted after this call changed it.
         role = await self._get(call, role_id)
@@ -486,9 +486,10 @@ def _expect_id(role_id: str, request: Request, response: Response) -> Role:
     return role
 
 
-def _expect_updated(role_id: str, request: Request, response: Response) -> tuple[Role, str | None]:
-    """Return the role and the service's ID of the request."""
-    return _expect_id(role_id, request, response), response.header("X-Request-Id")
+def _expect_updated(
+    role_id: str, request: Request, response: Response
+) -> tuple[Role, Response | None]:
+    return _expect_id(role_id, request, response), response
 
 
 def _expect_name(name: str, request: Request, response: Response) -> Role:
@@ -528,12 +529,12 @@ def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:
     return is_described and set(role.permissions or ()) == set(asked.permissions)
 
 
-def _renamed(name: str, role: Role, request_id: str | None) -> RoleRenamedError:
+def _renamed(name: str, role: Role, response: Response | None) -> RoleRenamedError:
     return RoleRenamedError(
         f"the role {quoted(name)} was renamed to {quoted(role.name)} before this answer, and the "
         f"update was made to it (ID {quoted(role.id)})",
         name=name,
         renamed_to=role.name,
         role_id=role.id,
-        request_id=request_id,
+        request_id=None if response is None else response.header("X-Request-Id"),
     )
