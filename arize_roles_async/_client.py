@@ -14,8 +14,8 @@ from msgspec import UNSET, UnsetType
 from arize_roles_async._calls.alpha import alpha
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
-from arize_roles_async._calls.driver import Destination, DrivenCall, Driver
-from arize_roles_async._calls.paging import RolePages, make_listing
+from arize_roles_async._calls.driver import DrivenCall, Destination, Driver
+from arize_roles_async._calls.paging import RolePages
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -101,9 +101,7 @@ class BaseRolesClient(RolesClient):
         Raises:
             ValidationError: An argument breaks its rule; raised before the result is awaited.
         """
-        return make_listing(
-            self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined
-        )
+        return RolePages(self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined)
 
     @overload
     async def get(self, *, role_id: str) -> Role: ...
@@ -433,7 +431,7 @@ class BaseRolesClient(RolesClient):
     async def _find_similar(self, call: DrivenCall, name: str) -> Role | None:
         """Return the role with a name, or with one that differs by case and outer spaces."""
         similar: Role | None = None
-        async for role in make_listing(lambda page: self._fetch(call, page)):
+        async for role in RolePages(functools.partial(self._fetch, call)):
             if role.name == name:
                 return role
             if _casefolded(role.name) == _casefolded(name):

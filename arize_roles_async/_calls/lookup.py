@@ -97,35 +97,34 @@ class _SharedWalk:
     """One walk, and the calls that share it: one fetches a page, and the others wait."""
 
     def __init__(self) -> None:
-        self.walk = Walk(ListRoles(limit=MAX_LIMIT))
+        # None until it begins; until then calls can join.
+        self.walk: Walk | None = None
         self.calls = 0
         # The names that its calls look for, and the roles that were found.
         self.found: dict[str, Role | None] = {}
         # The events that wake the calls that wait, and the names that these look for.
         self.waiting: dict[Event, str] = {}
         self.names: list[str] = []
-        self.has_begun = False
-        self.is_fetching = False
         self.failure: RolesError | None = None
 
     @property
+    def is_fetching(self) -> bool:
+        return self.walk is not None and self.walk.is_fetching
+
+    @property
     def is_over(self) -> bool:
-        return self.walk.next is None or self.failure is not None
+        return self.failure is not None or (self.walk is not None and self.walk.next is None)
 
     async def fetch_page(self, call: Call, fetch: _Fetch) -> None:
-        assert self.walk.next is not None  # noqa: S101 - the walk is not over
-        self.has_begun = self.is_fetching = True
+        self.walk = self.walk or Walk(ListRoles(limit=MAX_LIMIT))
         try:
-            page = await fetch(self.walk.next)
-            self.walk.advance(page)
+            page = await self.walk.fetch_next(fetch)
         except RolesError as error:
             if call.is_late:
                 raise  # The next waiting call fetches the page; it may have more time.
             self.failure = error
         else:
             self._record(page.roles)
-        finally:
-            self.is_fetching = False
         for event, name in self.waiting.items():
             if self.is_over or self.found[name] is not None:
                 event.set()
@@ -213,7 +212,7 @@ class NameLookup:
     def _join(self, name: str, limits: object) -> Generator[_SharedWalk]:
         """Join the walk that begins next, and leave it at the end."""
         walks = self._walks.setdefault(limits, [])
-        if not walks or walks[-1].has_begun:
+        if not walks or walks[-1].walk is not None:
             walks.append(_SharedWalk())
         shared = walks[-1]
         shared.calls += 1

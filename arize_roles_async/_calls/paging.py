@@ -34,12 +34,26 @@ class RolePages:
     page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
     before that, and each starts afresh. Clients make listings; a client of your own makes one with
     `from_fetch`.
+
+    Raises:
+        ValidationError: An argument breaks its rule.
     """
 
-    def __init__(self, fetch: Fetch, request: ListRoles, *, walk_limit: int) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        is_predefined: bool | None = None,
+    ) -> None:
         self._fetch = fetch
-        self._request = request
-        self._walk_limit = walk_limit
+        self._request = ListRoles(
+            limit=DEFAULT_LIMIT if limit is None else limit,
+            cursor=cursor,
+            is_predefined=is_predefined,
+        )
+        self._walk_limit = MAX_LIMIT if limit is None else limit
 
     @staticmethod
     def from_fetch(
@@ -67,7 +81,7 @@ class RolePages:
                 limit=request.limit, cursor=request.cursor, is_predefined=request.is_predefined
             )
 
-        return make_listing(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
+        return RolePages(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
 
     def __repr__(self) -> str:
         return f"<RolePages, not asked for yet: {_HOW}>"
@@ -76,7 +90,7 @@ class RolePages:
         return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[Role]:
-        return _RoleIterator(self.pages())
+        return _RoleIterator(self._fetch, self._walk())
 
     def __iter__(self) -> NoReturn:
         raise TypeError(f"a listing is asynchronous: {_HOW}")
@@ -90,7 +104,10 @@ class RolePages:
             ClientStateError: While iterating: another task waits for the next page of the same
                 iterator.
         """
-        return _PageIterator(self._fetch, Walk(replace(self._request, limit=self._walk_limit)))
+        return _PageIterator(self._fetch, self._walk())
+
+    def _walk(self) -> "Walk":
+        return Walk(replace(self._request, limit=self._walk_limit))
 
     async def all(self) -> ListRolesResponse:
         """Return every role, all pages gathered into one response."""
@@ -98,28 +115,8 @@ class RolePages:
         return ListRolesResponse(roles=tuple(roles), pagination=PaginationMetadata(has_more=False))
 
 
-def make_listing(
-    fetch: Fetch,
-    *,
-    limit: int | None = None,
-    cursor: str | None = None,
-    is_predefined: bool | None = None,
-) -> RolePages:
-    """Return a listing for the arguments of `list`, over a function that takes a request.
-
-    Raises:
-        ValidationError: An argument breaks its rule.
-    """
-    request = ListRoles(
-        limit=DEFAULT_LIMIT if limit is None else limit,
-        cursor=cursor,
-        is_predefined=is_predefined,
-    )
-    return RolePages(fetch, request, walk_limit=MAX_LIMIT if limit is None else limit)
-
-
 class Walk:
-    """The position of a walk over all pages, without the fetching.
+    """The position of a walk over all pages.
 
     Args:
         first: The request for the first page.
@@ -128,21 +125,40 @@ class Walk:
     def __init__(self, first: ListRoles) -> None:
         self.next: ListRoles | None = first
         """The request for the next page; None at the end."""
+        self.is_fetching: bool = False
         # Hashes, so that a long walk holds a few bytes a page and not every cursor.
         self._seen = array("q")
 
-    def advance(self, page: ListRolesResponse) -> None:
-        """Advance past `page`, the answer to `next`.
+    async def fetch_next(self, fetch: Fetch) -> ListRolesResponse:
+        """Return the next page.
 
         Raises:
+            StopAsyncIteration: There is none.
             InvalidResponseError: It gives a cursor for the second time, or none although more
                 follows.
+            ClientStateError: Another task waits for it.
         """
-        asked, pagination = self.next, page.pagination
+        if self.is_fetching:
+            raise ClientStateError(
+                "the iteration is already running: another task waits for its next page, and each "
+                "task needs an iteration of its own"
+            )
+        asked = self.next
+        if asked is None:
+            raise StopAsyncIteration
+        self.is_fetching = True
+        try:
+            page = await fetch(asked)
+        finally:
+            self.is_fetching = False
         self.next = None
-        if asked is None or not pagination.has_more:
-            return
-        cursor = pagination.next_cursor
+        if page.pagination.has_more:
+            cursor = self._new_cursor(page, asked)
+            self.next = replace(asked, cursor=cursor)
+        return page
+
+    def _new_cursor(self, page: ListRolesResponse, asked: ListRoles) -> str:
+        cursor = page.pagination.next_cursor
         if not cursor:
             raise InvalidResponseError(
                 "the service said that more roles follow, and gave no cursor for them"
@@ -157,7 +173,7 @@ class Walk:
                 "the service gave the same cursor twice, so the walk would never end"
             )
         self._seen.append(hash(cursor))
-        self.next = replace(asked, cursor=cursor)
+        return cursor
 
 
 # Classes, not generators: a generator that is left early must be closed, which takes a task of the
@@ -168,32 +184,19 @@ class _PageIterator(AsyncIterator[ListRolesResponse]):
     def __init__(self, fetch: Fetch, walk: Walk) -> None:
         self._fetch = fetch
         self._walk = walk
-        self._is_running = False
 
     async def __anext__(self) -> ListRolesResponse:
-        if self._is_running:
-            raise ClientStateError(
-                "the iteration is already running: another task waits for its next page, and each "
-                "task needs an iteration of its own"
-            )
-        if self._walk.next is None:
-            raise StopAsyncIteration
-        self._is_running = True
-        try:
-            page = await self._fetch(self._walk.next)
-        finally:
-            self._is_running = False
-        self._walk.advance(page)
-        return page
+        return await self._walk.fetch_next(self._fetch)
 
 
 class _RoleIterator(AsyncIterator[Role]):
-    def __init__(self, pages: AsyncIterator[ListRolesResponse]) -> None:
-        self._pages = pages
+    def __init__(self, fetch: Fetch, walk: Walk) -> None:
+        self._fetch = fetch
+        self._walk = walk
         self._roles: Iterator[Role] = iter(())
 
     async def __anext__(self) -> Role:
         while True:
             for role in self._roles:
                 return role
-            self._roles = iter((await anext(self._pages)).roles)
+            self._roles = iter((await self._walk.fetch_next(self._fetch)).roles)
