@@ -5,19 +5,22 @@ been applied although no answer says so, they read the account again to find out
 """
 
 import functools
+import inspect
 import time
+import warnings
+from collections.abc import Callable
 from types import TracebackType
-from typing import NoReturn, Self, cast, overload
+from typing import Any, Final, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.alpha import alpha
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
-from arize_roles_async._calls.driver import DrivenCall, Destination, Driver
+from arize_roles_async._calls.driver import Destination, DrivenCall, Driver
 from arize_roles_async._calls.paging import RolePages
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
+    AlphaWarning,
     ClientStateError,
     ConflictError,
     NotFoundError,
@@ -57,6 +60,33 @@ from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+warned: Final[set[str]] = set()
+"""The methods that were used; a test empties it."""
+# Marks the wrapper of an async method as async, too; Python 3.11 has no such mark.
+_marked: Final[Any] = getattr(inspect, "markcoroutinefunction", lambda function: function)
+
+
+def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Warn once a process, at the caller's line, that a method is ALPHA."""
+    name = f"roles.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
+
+    @functools.wraps(method)
+    def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if name not in warned:
+            warnings.warn(
+                f"{name} is ALPHA (BETA in Arize's newest clients) and may change without notice",
+                AlphaWarning,
+                stacklevel=2,
+            )
+            # Only now: a warning that a filter turned into an error comes again.
+            warned.add(name)
+        return method(*args, **kwargs)
+
+    return _marked(warn_once) if inspect.iscoroutinefunction(method) else warn_once
 
 
 class BaseRolesClient(RolesClient):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from arize_roles_async import AlphaWarning, RolesClient
-from arize_roles_async._calls import alpha as module
+from arize_roles_async import _client as module
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment
 
@@ -90,6 +90,7 @@ async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(inspect, "markcoroutinefunction", mark, raising=False)
     alpha = runpy.run_path(module.__file__)["alpha"]
+    marked.clear()
     alpha(client)
     get_once = alpha(get)
     assert marked == [get_once]
