@@ -233,7 +233,7 @@ class Call:
         """Note that the request under way may reach the service from now on."""
         self.in_flight = True
         self.sent_at = now
-        if self._first_sent is None and self.request.method == "POST":
+        if self._first_sent is None and self._is_change and self.operation == "create":
             self._first_sent = now
 
     def note_refusal(self, refused_for: float) -> None:
