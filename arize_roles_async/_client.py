@@ -65,9 +65,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 warned: Final[set[str]] = set()
-"""The methods that were used; a test empties it."""
-# Marks the wrapper of an async method as async, too; Python 3.11 has no such mark.
-_marked: Final[Any] = getattr(inspect, "markcoroutinefunction", lambda function: function)
+"""The methods that have warned in this process."""
 
 
 def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -86,7 +84,9 @@ def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
             warned.add(name)
         return method(*args, **kwargs)
 
-    return _marked(warn_once) if inspect.iscoroutinefunction(method) else warn_once
+    # The wrapper of an async method is async, too; Python 3.11 has no mark for that.
+    mark: Any = getattr(inspect, "markcoroutinefunction", None)
+    return mark(warn_once) if mark and inspect.iscoroutinefunction(method) else warn_once
 
 
 class BaseRolesClient(RolesClient):

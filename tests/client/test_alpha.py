@@ -1,6 +1,5 @@
 import inspect
 import linecache
-import runpy
 import subprocess
 import sys
 import warnings
@@ -8,8 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from arize_roles_async import AlphaWarning, RolesClient
-from arize_roles_async import _client as module
+from arize_roles_async import AlphaWarning, RolesClient, _client
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment
 
@@ -19,7 +17,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
 @pytest.fixture(autouse=True)
 def new_process() -> None:
     """Begin as a new process does, in which no method has been used."""
-    module.warned.clear()
+    _client.warned.clear()
 
 
 async def list_(roles: RolesClient) -> object:
@@ -89,10 +87,8 @@ async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
         return function
 
     monkeypatch.setattr(inspect, "markcoroutinefunction", mark, raising=False)
-    alpha = runpy.run_path(module.__file__)["alpha"]
-    marked.clear()
-    alpha(client)
-    get_once = alpha(get)
+    _client.alpha(client)
+    get_once = _client.alpha(get)
     assert marked == [get_once]
 
 
