@@ -2,12 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from functools import partial
 
 import anyio
 
-_POLL: Final = 0.005
-"""Seconds between two checks of a condition, which any event loop and any thread may change."""
+from arize_roles_fake._testing.loops import call_soon, running_loop
 
 
 class Blocked:
@@ -16,24 +15,47 @@ class Blocked:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls = 0
-        self.is_released: bool = False
+        self._is_released = False
+        self._wakers: list[Callable[[], object]] = []
+        """Each wakes a task that waits, in the task's own event loop."""
+
+    @property
+    def is_released(self) -> bool:
         """True once the calls may go on."""
+        return self._is_released
 
     async def reached(self, calls: int = 1) -> None:
-        """Wait until a number of calls have been kept open since the block began."""
-        await _until(lambda: self._calls >= calls)
+        """Wait until some calls have been kept open since the block began.
+
+        Args:
+            calls: The number of calls.
+        """
+        await self._wait_until(lambda: self._calls >= calls)
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""
-        self.is_released = True
+        with self._lock:
+            self._is_released = True
+            self._wake_all()
 
     async def keep_open(self) -> None:
         """Count a call, and wait until it may go on."""
         with self._lock:
             self._calls += 1
-        await _until(lambda: self.is_released)
+            self._wake_all()
+        await self._wait_until(lambda: self._is_released)
 
+    def _wake_all(self) -> None:
+        for wake in self._wakers:
+            wake()
+        self._wakers.clear()
 
-async def _until(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110 - an event belongs to one event loop
-        await anyio.sleep(_POLL)
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until a condition holds, which any event loop and any thread may change."""
+        while True:
+            event = anyio.Event()
+            with self._lock:
+                if holds():
+                    return
+                self._wakers.append(partial(call_soon, running_loop(), event.set))
+            await event.wait()

@@ -3,6 +3,7 @@
 Both are imported where they run, so that importing the fake does not wait for them.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from arize_roles_async._values.errors import ClientStateError
@@ -33,15 +34,19 @@ def running_loop() -> "Loop":
 
 def is_open(loop: "Loop") -> bool:
     """Return whether an event loop can still run tasks."""
+    return call_soon(loop, _do_nothing)
+
+
+def call_soon(loop: "Loop", function: Callable[[], object]) -> bool:
+    """Have an event loop call a function, from any thread; return False if the loop is closed."""
     import asyncio
 
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return not loop.is_closed()
-    from trio import RunFinishedError
-
     try:
-        loop.run_sync_soon(_do_nothing)
-    except RunFinishedError:
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            loop.call_soon_threadsafe(function)
+        else:
+            loop.run_sync_soon(function)
+    except RuntimeError:
         return False
     return True
 

@@ -163,6 +163,33 @@ class TestBlock:
         anyio.run(main, backend="trio")
         assert [call.outcome for call in account.calls] == [200, 200]
 
+    @everywhere
+    @pytest.mark.asyncio
+    async def test_frozen_clock(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A block needs no timer, so it works where the clock of the event loop stands still."""
+        account = account_at_noon()
+        async with connect(account) as roles:
+            await roles.list()
+            monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 0.0)
+            with account.block("list") as blocked:
+                task = asyncio.create_task(roles.list().all())
+                await blocked.reached()
+            assert len(await task) == 0
+
+    def test_closed_loop(self) -> None:
+        """A call that is left open in a closed event loop does not disturb the others."""
+        account = account_at_noon()
+        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+        with account.block("list") as blocked:
+            left = asyncio.new_event_loop()
+            left.set_exception_handler(lambda _loop, _context: None)  # It is left on purpose.
+            call = left.create_task(roles.list().all())
+            left.run_until_complete(blocked.reached())
+            left.close()
+            assert not call.done()
+            blocked.release()
+            assert len(asyncio.run(roles.list().all())) == 0
+
     @pytest.mark.asyncio
     async def test_time(self) -> None:
         """No time of the account passes for an open call, so no limit of the client ends it."""
