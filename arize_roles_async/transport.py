@@ -15,11 +15,10 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
-from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines, TimedEvent, check_left
+from arize_roles_async._aiohttp.deadlines import AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
-from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
@@ -111,35 +110,18 @@ class HttpRolesClient(BaseRolesClient):
         super().__init__(destination, KeySource(key), Timeouts.of(timeout), RetryPolicy.of(retry))
 
 
-class _Adapter(Transport):
+class _Adapter(AsyncioTransport):
     """The transport of an `HttpTransport`: adds the key, the clock and the limit on a call."""
 
     def __init__(self, transport: HttpTransport) -> None:
         self._transport = transport
-        self._closing = False
-        """True once new calls are refused."""
-        # What belongs to one event loop, from here on.
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._deadlines: Deadlines
 
-    def check_open(self) -> bool:
-        if self._closing:
-            raise ClientStateError("the client is closed")
-        return self._enter_loop()
-
-    def _enter_loop(self) -> bool:
-        loop = asyncio.get_running_loop()
-        if self._loop is loop:
-            return False
-        check_left(self._loop)
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._transport.open()
-        self._loop = loop
-        self._deadlines = Deadlines(loop)
-        self.now = self._deadlines.now
-        return True
+        super()._open(loop)
 
     async def send(self, request: Request, call: Call) -> Response:
-        if self._deadlines.closed:
+        if self.deadlines.closed:
             raise ClientStateError("the client is closed")
         headers = {**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"}
         if request.body is not None:
@@ -151,19 +133,14 @@ class _Adapter(Transport):
         )
         return msgspec.structs.replace(response, keys=call.keys)
 
-    def event(self, call: Call) -> Event:
-        del call  # Its limit ends the wait.
-        return TimedEvent()
-
-    def time_limit(self, call: Call) -> TimeLimit:
-        return Deadline(self._deadlines, call)
-
     async def aclose(self, grace: float) -> None:
-        self._enter_loop()
+        if self._loop is not (loop := running_loop()):
+            self._check_left()
+            self._open(loop)
         self._closing = True
         try:
-            await self._deadlines.ended(grace)
+            await self.deadlines.ended(grace)
         finally:
-            if not self._deadlines.closed:
-                self._deadlines.close()
+            if not self.deadlines.closed:
+                self.deadlines.close()
                 await self._transport.aclose()

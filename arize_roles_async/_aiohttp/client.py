@@ -24,11 +24,11 @@ from arize_roles_async._aiohttp.connections import (
     current_attempt,
     keep_read_buffers,
 )
-from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines, TimedEvent, check_left
+from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
 from arize_roles_async._aiohttp.failures import Failures, without_frames
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
-from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
+from arize_roles_async._calls.transport import Call
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -188,7 +188,7 @@ class AiohttpRolesClient(BaseRolesClient):
         return self._base_url
 
 
-class AiohttpTransport(Transport):
+class AiohttpTransport(AsyncioTransport):
     """One session and its connections."""
 
     _session_owner: AsyncGenerator[None] | None = None
@@ -204,26 +204,11 @@ class AiohttpTransport(Transport):
         self._lent = session
         self._failures = Failures(config, session)
         self._ssl = _ssl_context(config, lent=session is not None)
-        self._closing = False
-        """True once new calls are refused."""
         # What belongs to one event loop, from here on.
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.deadlines: Deadlines
         self._connections: Connections
         self._session: aiohttp.ClientSession
 
-    def check_open(self) -> bool:
-        if self._closing:
-            raise _closed()
-        loop = _running_loop()
-        if self._loop is loop:
-            return False
-        check_left(self._loop)
-        self._open(loop)
-        return True
-
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make what belongs to an event loop; the loop before it was closed."""
         self._discard_session()
         keep_read_buffers()
         if self._lent is not None:
@@ -240,9 +225,7 @@ class AiohttpTransport(Transport):
             with suppress(StopIteration):
                 self._session_owner.asend(None).send(None)
         self._connections = Connections()
-        self.deadlines = Deadlines(loop)
-        self.now = self.deadlines.now
-        self._loop = loop
+        super()._open(loop)
 
     def _discard_session(self) -> None:
         """Drop a session whose event loop was closed before it.
@@ -264,7 +247,7 @@ class AiohttpTransport(Transport):
 
     async def send(self, request: Request, call: Call) -> Response:
         if self.deadlines.closed:
-            raise _closed()
+            raise ClientStateError("the client is closed")
         limit = call.time_limit
         assert isinstance(limit, Deadline)  # noqa: S101 - `time_limit` made it
         attempt = Attempt(call, limit, self._connections, self._headers)
@@ -379,18 +362,11 @@ class AiohttpTransport(Transport):
         """The host of the connections: the proxy's if there is one, else the service's."""
         return self._failures.peer
 
-    def event(self, call: Call) -> Event:
-        del call  # Its limit ends the wait.
-        return TimedEvent()
-
-    def time_limit(self, call: Call) -> TimeLimit:
-        return Deadline(self.deadlines, call)
-
     async def aclose(self, grace: float) -> None:
         # A client that never opened may be closed in any event loop, or in none.
-        is_here = self._loop is not None and self._loop is _running_loop()
+        is_here = self._loop is not None and self._loop is running_loop()
         if self._lent is None and not is_here:
-            check_left(self._loop)
+            self._check_left()
             self._discard_session()
         self._closing = True
         try:
@@ -414,17 +390,6 @@ async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
         yield
     finally:
         await session.close()
-
-
-def _closed() -> ClientStateError:
-    return ClientStateError("the client is closed")
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError as error:
-        raise ClientStateError("AiohttpRolesClient runs under asyncio only") from error
 
 
 @functools.lru_cache

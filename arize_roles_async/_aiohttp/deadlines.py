@@ -1,8 +1,8 @@
-"""The time limits of all calls of a client, over one timer of the event loop.
+"""Transports under asyncio: their event loop, and the time limits of their calls.
 
-Setting a timer for each call, as `asyncio.timeout` and aiohttp's own limits do, took a tenth of the
-time of a whole call. Nearly every limit is removed long before it is due, so one timer, set to the
-earliest of them, rarely fires.
+The limits of all calls share one timer. Setting a timer for each call, as `asyncio.timeout` and
+aiohttp's own limits do, took a tenth of the time of a whole call. Nearly every limit is removed
+long before it is due, so one timer, set to the earliest of them, rarely fires.
 """
 
 import asyncio
@@ -12,20 +12,11 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Final
 
-from arize_roles_async._calls.call import Call, TimeLimit
+from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._values.errors import ClientStateError
 
 _AT_ONCE: Final = 100
 """Limits that expire in one step of the event loop."""
-
-
-def check_left(loop: asyncio.AbstractEventLoop | None) -> None:
-    """Raise `ClientStateError` if the event loop that a client belongs to is still open."""
-    if loop is not None and not loop.is_closed():
-        raise ClientStateError(
-            "the client belongs to another event loop that is still open; make a client for each "
-            "loop"
-        )
 
 
 class Deadlines:
@@ -212,3 +203,54 @@ class TimedEvent:
             # A timer would take one more step of the event loop, in which others go first.
             await asyncio.sleep(0)
         return self._future.done()
+
+
+class AsyncioTransport(Transport):
+    """A transport that belongs to one event loop of asyncio, and once that is closed to the next.
+
+    Subclasses make in `_open` what belongs to the event loop.
+    """
+
+    deadlines: Deadlines
+    _loop: asyncio.AbstractEventLoop | None = None
+    _closing = False
+    """True once new calls are refused."""
+
+    def check_open(self) -> bool:
+        if self._closing:
+            raise ClientStateError("the client is closed")
+        loop = running_loop()
+        if self._loop is loop:
+            return False
+        self._check_left()
+        self._open(loop)
+        return True
+
+    def _check_left(self) -> None:
+        """Raise `ClientStateError` if the event loop that the client belongs to is still open."""
+        if self._loop is not None and not self._loop.is_closed():
+            raise ClientStateError(
+                "the client belongs to another event loop that is still open; make a client for "
+                "each loop"
+            )
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to an event loop; the loop before it was closed."""
+        self.deadlines = Deadlines(loop)
+        self.now = self.deadlines.now
+        self._loop = loop
+
+    def event(self, call: Call) -> Event:
+        del call  # Its limit ends the wait.
+        return TimedEvent()
+
+    def time_limit(self, call: Call) -> TimeLimit:
+        return Deadline(self.deadlines, call)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop, or raise `ClientStateError`."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise ClientStateError("the client runs under asyncio only") from error

@@ -332,6 +332,6 @@ def test_no_loop(is_installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:  
 def test_trio_client() -> None:
     """The client that talks to the service runs under asyncio only; unused, it closes anywhere."""
     roles = AiohttpRolesClient("key", base_url="http://127.0.0.1:9")
-    with pytest.raises(ClientStateError, match=r"^AiohttpRolesClient runs under asyncio only$"):
+    with pytest.raises(ClientStateError, match=r"^the client runs under asyncio only$"):
         trio.run(use, roles)
     trio.run(roles.aclose)
