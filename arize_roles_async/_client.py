@@ -33,8 +33,8 @@ from arize_roles_async._values.models import ListRolesResponse, Role
 from arize_roles_async._values.options import (
     RetryPolicy,
     Timeouts,
-    check_background,
     check_grace,
+    check_type,
 )
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import (
@@ -348,7 +348,7 @@ class BaseRolesClient(RolesClient):
             self._retry if retry is UNSET else RetryPolicy.of(retry),
         )
         if background is not UNSET:
-            check_background(background)
+            check_type("background", background, bool, "True or False")
             other._background = background
         return other
 

@@ -21,7 +21,7 @@ from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import ClientStateError
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.requests import (
     CreateRole,
     ListRoles,
@@ -105,7 +105,6 @@ class HttpRolesClient(BaseRolesClient):
     ) -> None:
         key = Secret(api_key)
         del api_key  # A traceback may show the variables of this frame.
-        check_concurrency(max_concurrency)
         destination = Destination(_Adapter(transport), max_concurrency)
         super().__init__(destination, KeySource(key), Timeouts.of(timeout), RetryPolicy.of(retry))
 

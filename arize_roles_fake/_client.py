@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never, cast
 import anyio
 from anyio.lowlevel import checkpoint
 
-from arize_roles_async._aiohttp.config import check_type
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
@@ -21,7 +20,7 @@ from arize_roles_async._values.errors import (
     RolesConnectionError,
     RolesTimeoutError,
 )
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -78,7 +77,6 @@ class FakeRolesClient(BaseRolesClient):
         key = Secret(api_key)
         del api_key  # A traceback may show the variables of this frame.
         check_type("account", account, FakeAccount | None, "a FakeAccount")
-        check_concurrency(max_concurrency)
         behind = FakeAccount() if account is None else account
         self.account: FakeAccount = behind
         """The account behind the client."""

@@ -15,7 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from arize_roles_async._aiohttp.config import Config, check_type, configure
+from arize_roles_async._aiohttp.config import Config, configure
 from arize_roles_async._aiohttp.connections import (
     Attempt,
     Connections,
@@ -37,7 +37,7 @@ from arize_roles_async._values.errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._values.json import MAX_BODY
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import Secret
@@ -158,7 +158,6 @@ class AiohttpRolesClient(BaseRolesClient):
         # A traceback may show the variables of this frame.
         del api_key, base_url, proxy, headers
         check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
-        check_concurrency(max_concurrency)
         config = configure(
             api_key=key,
             base_url=url,

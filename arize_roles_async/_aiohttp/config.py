@@ -9,7 +9,6 @@ import platform
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
-from types import UnionType
 from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +16,7 @@ import msgspec
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._values.errors import ConfigurationError
+from arize_roles_async._values.options import check_type
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.redaction import Secret
 
@@ -54,14 +54,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Config for {self.base_url}>"
-
-
-def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
-    """Raise a `ConfigurationError`, which does not show the value, if its type is not expected."""
-    if not isinstance(value, expected):
-        what = type(value).__name__
-        del value  # A traceback may show the variables of this frame.
-        raise ConfigurationError(f"{argument} must be {noun}, not {what}")
 
 
 def configure(

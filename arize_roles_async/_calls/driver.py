@@ -15,7 +15,7 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import ClientStateError, RateLimitError, RolesError
-from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
@@ -49,9 +49,13 @@ class Destination:
     Args:
         transport: Sends the requests.
         slots: Requests that may be under way at once.
+
+    Raises:
+        ConfigurationError: That is not such a number.
     """
 
     def __init__(self, transport: Transport, slots: int) -> None:
+        check_concurrency(slots)
         self.transport: Transport = transport
         self.slots: Slots = Slots(slots)
         self.is_closed: bool = False

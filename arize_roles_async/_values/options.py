@@ -2,6 +2,7 @@
 
 import random
 import sys
+from types import UnionType
 from typing import Final, cast
 
 # The older name of attrs, which aiohttp has imported already.
@@ -19,6 +20,14 @@ from arize_roles_async._values.text import quoted
 _LARGEST: Final = sys.float_info.max
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
+
+
+def check_type(argument: str, value: object, expected: type | UnionType, noun: str) -> None:
+    """Raise a `ConfigurationError`, which does not show the value, if its type is not expected."""
+    if not isinstance(value, expected):
+        what = type(value).__name__
+        del value  # A traceback may show the variables of this frame.
+        raise ConfigurationError(f"{argument} must be {noun}, not {what}")
 
 
 def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
@@ -107,9 +116,8 @@ class RetryPolicy:
         Raises:
             ConfigurationError: It is neither.
         """
-        policy = cls() if retry is None else cast("object", retry)
-        if not isinstance(policy, RetryPolicy):
-            raise ConfigurationError(f"retry must be a RetryPolicy, not {type(policy).__name__}")
+        policy = cls() if retry is None else retry
+        check_type("retry", policy, RetryPolicy, "a RetryPolicy")
         return policy
 
     def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
@@ -142,12 +150,6 @@ def check_grace(grace: float) -> float:
     """Return a number of seconds, or raise `ConfigurationError` unless it is 0 or more."""
     _check_seconds("grace", grace, zero=True)
     return float(grace)
-
-
-def check_background(background: object) -> None:
-    """Raise `ConfigurationError` unless the value is a bool."""
-    if not isinstance(background, bool):
-        raise ConfigurationError(f"background must be True or False, not {quoted(background)}")
 
 
 def check_concurrency(max_concurrency: object) -> None:
