@@ -332,7 +332,7 @@ class AiohttpTransport(AsyncioTransport):
             body = content.read_nowait() if content.is_eof() else await attempt.read(content)
         finally:
             if content.at_eof():
-                attempt.complete()
+                attempt.connection = None  # It may carry another request by now.
             else:
                 # Half-read, so it must not go back to the pool.
                 response.close()

@@ -62,33 +62,28 @@ class Connections:
     """The connections of a session that have carried a request."""
 
     def __init__(self) -> None:
-        self._open: dict[ResponseHandler, _Connection] = {}
+        self.open: dict[ResponseHandler, _Connection] = {}
         self.opened = 0
         """Connections so far."""
         self.distrusted = 0
         """The highest number of a connection that is not reused, nor those below it."""
 
-    def take(self, protocol: ResponseHandler) -> _Connection | None:
-        """Return the connection of a protocol, or None if it may not carry a request.
+    def add(self, protocol: ResponseHandler) -> _Connection:
+        """Return the new connection of a protocol.
 
         Raises:
-            ServerDisconnectedError: It is new, and the server sent something already.
+            ServerDisconnectedError: The server sent something already.
         """
-        connection = self._open.get(protocol)
-        if connection is not None:
-            # An unsolicited answer would go to the next request on the connection.
-            is_fit = connection.number > self.distrusted and not protocol.should_close
-            return connection if is_fit else None
         if protocol.should_close:
             raise aiohttp.ServerDisconnectedError("the server answered before any request")
         self.opened += 1
         transport, closed = cast("Any", protocol.transport), cast("Any", protocol.closed)
-        connection = self._open[protocol] = _Connection(self.opened, transport)
+        connection = self.open[protocol] = _Connection(self.opened, transport)
         closed.add_done_callback(functools.partial(self._drop, protocol))
         return connection
 
     def _drop(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
-        connection = self._open.pop(protocol)
+        connection = self.open.pop(protocol)
         body = connection.body
         # aiohttp would leave the reader waiting.
         if body is not None and not body.is_eof() and body.exception() is None:
@@ -107,13 +102,13 @@ class Attempt:
 
     __slots__ = (
         "__weakref__",
-        "_connection",
         "_connections",
         "_failure",
         "_headers",
         "_limit",
         "_opened",
         "call",
+        "connection",
     )
 
     def __init__(
@@ -127,26 +122,25 @@ class Attempt:
         self._limit = limit
         self._connections = connections
         self._headers = headers
-        self._connection: _Connection | None = None
+        self.connection: _Connection | None = None
+        """The connection that carries the request, until the response is complete."""
         self._failure: BaseException | None = None
         self._opened = 0
-
-    def refuse_second(self) -> None:
-        """Raise the failure of the first connection, if there was one."""
-        if self._connection is not None:
-            raise self._connection.failure or aiohttp.ServerDisconnectedError
 
     def take(self, request: aiohttp.ClientRequest, connection: Connection) -> bool:
         """Take a connection, unless it must not carry the request.
 
         From here on the request may reach the service, which may be silent.
         """
-        protocol: Any = connection.protocol
-        taken = self._connections.take(protocol)
+        connections, protocol = self._connections, cast("ResponseHandler", connection.protocol)
+        taken = connections.open.get(protocol)
         if taken is None:
+            taken = connections.add(protocol)
+        # An unsolicited answer would go to the next request on the connection.
+        elif taken.number <= connections.distrusted or protocol.should_close:
             return False
-        self._connection = taken
-        self._opened = self._connections.opened
+        self.connection = taken
+        self._opened = connections.opened
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
         request.headers[hdrs.AUTHORIZATION] = f"Bearer {self.call.keys[-1].reveal()}"
@@ -155,8 +149,8 @@ class Attempt:
 
     async def read(self, content: aiohttp.StreamReader) -> bytes:
         """Return a body; of one that is too long, only as much as shows that."""
-        if self._connection is not None:
-            self._connection.body = content
+        if self.connection is not None:
+            self.connection.body = content
         chunks: list[bytes] = []
         size = 0
         while size <= MAX_BODY and not content.at_eof():
@@ -165,13 +159,9 @@ class Attempt:
             size += len(chunks[-1])
         return b"".join(chunks)
 
-    def complete(self) -> None:
-        """Note that the response is complete, so that the connection may be used again."""
-        self._connection = None
-
     def reset(self) -> None:
         """Reset the connection, so that the system sends nothing of the request later."""
-        connection, self._connection = self._connection, None
+        connection, self.connection = self.connection, None
         if connection is None:
             return
         # A closed socket raises OSError, and ValueError with uvloop. This has no `shutdown`.
@@ -250,7 +240,8 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
     ) -> Connection:
         attempt: Any = current_attempt.get()()
-        attempt.refuse_second()
+        if attempt.connection is not None:
+            raise attempt.connection.failure or aiohttp.ServerDisconnectedError
         while True:
             connection = await super().connect(req, traces, timeout)
             if attempt.take(req, connection):

@@ -336,7 +336,7 @@ class Rounds:
 
 def reset_of_before(attempt: Any) -> None:  # noqa: ANN401
     """Reset a connection as before version 0.3: the planted fault."""
-    connection, attempt._connection = attempt._connection, None  # noqa: SLF001 - as a method would
+    connection, attempt.connection = attempt.connection, None
     if connection is not None:
         connection.transport.get_extra_info("socket")
         connection.transport.abort()
