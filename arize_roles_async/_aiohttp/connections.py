@@ -45,8 +45,6 @@ def keep_read_buffers() -> None:
 class _Connection:
     """A connection that has carried a request, for as long as it is open."""
 
-    __slots__ = ("body", "failure", "number", "socket", "transport")
-
     def __init__(self, number: int, transport: asyncio.Transport) -> None:
         self.number = number
         self.transport = transport
@@ -99,17 +97,6 @@ class Attempt:
     aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. But the
     call machine decides about retries, and must count each attempt.
     """
-
-    __slots__ = (
-        "__weakref__",
-        "_connections",
-        "_failure",
-        "_headers",
-        "_limit",
-        "_opened",
-        "call",
-        "connection",
-    )
 
     def __init__(
         self,

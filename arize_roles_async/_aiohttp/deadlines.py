@@ -107,8 +107,6 @@ class Deadline(TimeLimit):
     block may have an earlier limit. The block ends in the same way when the client is closed.
     """
 
-    __slots__ = ("_call", "_cancelling", "_deadlines", "_end", "expired", "moment", "task")
-
     def __init__(self, deadlines: Deadlines, call: Call) -> None:
         self._call = call
         self._deadlines = deadlines

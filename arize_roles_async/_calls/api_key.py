@@ -22,8 +22,6 @@ class KeySource:
         ConfigurationError: It is neither, or no header can carry the key.
     """
 
-    __slots__ = ("_source", "fixed")
-
     def __init__(self, api_key: Secret[ApiKey]) -> None:
         self._source = api_key
         self.fixed: Secret[str] | None = None

@@ -112,8 +112,6 @@ class Verify(msgspec.Struct, frozen=True):
 class TimeLimit(ABC):
     """The block that a call runs in, which ends when the call's time is up."""
 
-    __slots__ = ()
-
     @abstractmethod
     def __enter__(self) -> None:
         """Begin to watch the time."""
@@ -141,29 +139,6 @@ class Call:
         place: Its place in the queue, by when it began and whether it goes after all others.
         keys: The API key that it sends; empty if the driver asks for one later.
     """
-
-    __slots__ = (
-        "_created_since",
-        "_doubt",
-        "_first_sent",
-        "_forgiven",
-        "_held_for",
-        "_is_change",
-        "attempt",
-        "attempts",
-        "deadline",
-        "in_flight",
-        "is_late",
-        "keys",
-        "name",
-        "operation",
-        "place",
-        "request",
-        "retry",
-        "sent_at",
-        "time_limit",
-        "timeouts",
-    )
 
     def __init__(
         self,

@@ -34,8 +34,6 @@ _MAX_DRIVERS: Final = 100
 class DrivenCall(Call):
     """A call, and the driver that runs it from start to end."""
 
-    __slots__ = ("driver", "lookup")
-
     driver: "Driver"
     lookup: NameLookup
     """Of the names that its key sees."""

@@ -56,22 +56,6 @@ class Pace:
             moments that differ by it.
     """
 
-    __slots__ = (
-        "_draw",
-        "_goal",
-        "_granted",
-        "_holds",
-        "_next",
-        "_paced",
-        "_refused",
-        "_since",
-        "_slowest",
-        "held_until",
-        "limited",
-        "rate",
-        "refused_since",
-    )
-
     def __init__(self, draw: Callable[[], float] = random.random) -> None:
         self._draw = draw
         self._forget()

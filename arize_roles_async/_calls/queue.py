@@ -35,8 +35,6 @@ class Waiter:
         max_hold: The longest `Retry-After` that it waits out, in seconds.
     """
 
-    __slots__ = ("deadline", "has_slot", "is_late", "max_hold", "place", "retry_at", "wake")
-
     def __init__(self, place: int, deadline: float, max_hold: float) -> None:
         self.place: int = place
         self.deadline: float = deadline
@@ -57,8 +55,6 @@ class Slots:
     Args:
         number: Their number.
     """
-
-    __slots__ = ("_places", "free", "number", "queues")
 
     def __init__(self, number: int) -> None:
         self.number: int = number
@@ -102,8 +98,6 @@ class Queue:
         slots: The slots of the client.
         pace: The pace of the calls.
     """
-
-    __slots__ = ("_slots", "_waiting", "pace", "queues")
 
     def __init__(self, slots: Slots, pace: Pace) -> None:
         self.pace: Pace = pace
