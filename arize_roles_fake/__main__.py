@@ -32,13 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ARIZE_API_KEY. The script creates a few roles under names of its own, deletes them again "
         "and changes no other role.",
     )
-    recorder.add_argument("--base-url", metavar="URL", help="the service; else the environment's")
-    recorder.add_argument("--out", metavar="FILE", required=True, help="where to write it")
+    recorder.add_argument(
+        "--base-url", metavar="URL", help="URL of the service; by default from the environment"
+    )
+    recorder.add_argument("--out", metavar="FILE", required=True, help="the file to write")
     comparison = commands.add_parser(
         "compare",
         help="compare the answers of a service with those of the fake",
         description="Print each difference between a recording and the fake, and the assumptions "
-        "with which the fake is most like the service. The exit status is 0 if there is none.",
+        "with which the fake is most like the service. The exit status is 0 if there are no "
+        "differences.",
     )
     comparison.add_argument("file", metavar="FILE", help="a file that record wrote")
     _add_assume(comparison)
@@ -86,8 +89,7 @@ def _add_serve(
         metavar="NAME",
         action="append",
         default=[],
-        help="a name that a Host header may hold besides this machine's own; may be given several "
-        "times",
+        help="another name to accept in the Host header; may be given several times",
     )
     server.add_argument(
         "--account", metavar="FILE", help="the account to serve: JSON, as FakeAccount.dump() writes"
@@ -97,15 +99,15 @@ def _add_serve(
     keys.add_argument(
         "--api-key",
         metavar="KEY",
-        help=f"the only API key that the account knows; else {_KEY_VARIABLE} in the environment, "
-        f"else the account file's keys, else {DEFAULT_API_KEY} without a file",
+        help=f"the account's only API key; by default {_KEY_VARIABLE} in the environment, else the "
+        f"keys of the account file, else {DEFAULT_API_KEY}",
     )
     keys.add_argument("--api-key-file", metavar="FILE", help="a file that holds this key")
     _add_assume(server)
     server.add_argument(
         "--latency",
         metavar="SECONDS",
-        help="the latency of each answer, such as 0.2, or at random, such as 0.1-0.5",
+        help="latency of each answer, such as 0.2, or a random one from a range, such as 0.1-0.5",
     )
     server.add_argument(
         "--rate",
@@ -150,7 +152,7 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
         account = _load(chosen.account, chosen)
     _set_up(account, chosen)
     if chosen.save is not None:
-        # A file that cannot be written is refused before there is anything to lose.
+        # A file that cannot be written is refused before the account can change.
         account.dump(chosen.save)
     return account
 
@@ -171,7 +173,7 @@ def _set_up(account: FakeAccount, chosen: argparse.Namespace) -> None:
             account.remove_key(other)
         account.add_key(key)
     if not account.api_keys:
-        raise ValueError("the account has no API key; give one with --api-key")
+        raise ValueError("the account has no API key; pass one with --api-key")
     if chosen.latency is not None:
         low, *high = _seconds(chosen.latency)
         account.slow_down(low, up_to=high[0] if high else None)
@@ -202,7 +204,7 @@ def _rate(rate: str) -> tuple[float, int]:
 
 
 def _api_key(chosen: argparse.Namespace) -> str | None:
-    """Return the only key for callers, or None for those of the account."""
+    """Return the only key of the account by the options; None keeps the account's own keys."""
     if chosen.api_key is not None:
         return str(chosen.api_key)
     if chosen.api_key_file is not None:
@@ -215,7 +217,7 @@ def _record(base_url: str | None, out: Path) -> int:
     from arize_roles_fake._recording.record import encode, record_service
 
     try:
-        # A folder that is not there is refused before the service is asked.
+        # A missing folder is refused before any request is sent.
         out.parent.stat()
         recording = asyncio.run(record_service(base_url))
         out.write_bytes(encode(recording))
@@ -224,7 +226,7 @@ def _record(base_url: str | None, out: Path) -> int:
         print(f"nothing was recorded: {error}", *notes, sep="\n", file=sys.stderr)
         return 1
     for rule in recording.skipped:
-        print(f"not asked, as an earlier answer lacked a value for it: {rule}", file=sys.stderr)
+        print(f"skipped, since an earlier answer lacked a value for it: {rule}", file=sys.stderr)
     for left in recording.left:
         print(f"may be left behind: {left}", file=sys.stderr)
     print(f"{len(recording.answers)} answers are in {out}")
@@ -263,8 +265,8 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccoun
         allowed = frozenset(chosen.allow_host)
     elif account.api_key == DEFAULT_API_KEY:
         print(
-            f"warning: other machines can reach {chosen.host}, and everybody knows the key "
-            f"{DEFAULT_API_KEY}; give another with --api-key-file",
+            f"warning: other machines can reach {chosen.host}, and the key {DEFAULT_API_KEY} is "
+            "public; pass another one with --api-key-file",
             file=sys.stderr,
         )
     control = Control(

@@ -241,7 +241,7 @@ class FakeAccount:
                 self.now()
             except OverflowError as error:
                 self._ahead = before
-                raise ValueError(f"no time is {seconds:g} s after the account's") from error
+                raise ValueError(f"{seconds:g} s would lead past the year 9999") from error
 
     # Roles
 

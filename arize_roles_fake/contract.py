@@ -18,7 +18,7 @@ again. Everything asserted comes from the service's REST reference or from the p
 
 Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
 (`plan_used_up`), a rate limit (`rate_limited`) and bound roles (`bound`). A suite without such a
-method skips the tests that need it, and the report names them.
+method skips the tests that need it, and the report names these tests.
 
 Where the reference is silent, a test expects what the suite's `assumptions` say.
 
@@ -79,7 +79,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._values.errors import STATUS_ERRORS
 from arize_roles_fake._service.assumptions import Assumptions
-from arize_roles_fake.pytest_plugin import NOT_ASKED
+from arize_roles_fake.pytest_plugin import NOT_RUN
 
 # IDs of no role: text with a colon in strict base64 ("Role:0:none"), and odd texts, which would
 # leave the roles' path unless they are sent as one segment of it.
@@ -147,7 +147,7 @@ def _rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
 def with_client(
     test: Callable[[_S, RolesClient], Coroutine[Any, Any, None]],
 ) -> Callable[[_S], None]:
-    """Make a test of an async method that takes a client: pytest sees a synchronous one.
+    """Return a synchronous test, for pytest, of an async method that takes a client.
 
     The client is a fresh one from `open_client`; roles under names from `unique` are deleted at
     the end, however the test ends.
@@ -172,13 +172,13 @@ def with_client(
 
         self.run_to_failure(main)
 
-    # Through it, pytest would take the parameters of the async method for fixtures.
+    # With it, pytest would take the parameters of the async method for fixtures.
     del run.__wrapped__
     return _rule(run)
 
 
 async def _clean_up(suite: "_Suite", roles: RolesClient, failure: BaseException | None) -> None:
-    """Delete what a test made; an error meanwhile does not take the place of the test's failure."""
+    """Delete what a test made; an error in this does not replace the test's failure."""
     __tracebackhide__ = True
     try:
         await suite.clean_up(roles)
@@ -199,17 +199,17 @@ class _Suite(ABC):
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
-        """Return a client of its own for each call, which the block's end closes.
+        """Return a new client for each call, which is closed at the end of the block.
 
-        Within one test, all of them see the same account. It has predefined roles and a clock
-        that runs, the client may do everything there, and no other program makes roles meanwhile.
+        Within one test, all clients see the same account. It has predefined roles and a clock that
+        runs, the client's key grants everything, and no other program makes roles at that time.
         """
 
     def other_key(self, *, grants: Iterable[Permission] | None = None) -> str:
-        """Return an API key of the test's account, and not the client's own. Optional.
+        """Return an API key of the test's account that is not the client's. Optional.
 
         Args:
-            grants: All that it grants; everything unless given.
+            grants: The permissions that it grants; all by default.
         """
         del grants
         return self._not_offered("other_key")
@@ -228,12 +228,12 @@ class _Suite(ABC):
         return self._not_offered("rate_limited")
 
     def bound(self, role: Role) -> AbstractAsyncContextManager[None]:
-        """Return a block in which somebody holds the role by a role binding. Optional."""
+        """Return a block in which a user has the role by a role binding. Optional."""
         del role
         return self._not_offered("bound")
 
     def _not_offered(self, method: str) -> NoReturn:
-        pytest.skip(f"{NOT_ASKED}: {type(self).__name__} does not offer {method}")
+        pytest.skip(f"{NOT_RUN}: {type(self).__name__} does not offer {method}")
 
     def refusal(self, name: str) -> type[StatusError]:
         """Return the class of the error that an assumption about a status leads to."""
@@ -351,7 +351,7 @@ class _Interface(_Suite):
 
     @with_client
     async def test_managed_fields(self, roles: RolesClient) -> None:
-        """`id`, `is_predefined` and the timestamps are the service's to set."""
+        """Only the service sets `id`, `is_predefined` and the timestamps."""
         anything: Any = roles
         for field in self.each(("id", "is_predefined", "created_at", "updated_at")):
             with pytest.raises(TypeError):
@@ -502,7 +502,7 @@ class _Names(_Suite):
 
     @with_client
     async def test_name_bad_character(self, roles: RolesClient) -> None:
-        """Every character of a name is of the allowed set, the last one too."""
+        """Every character of a name is in the allowed set, also the last one."""
         for character in _NOT_IN_NAMES:
             for name in self.each((f"A{character}B", f"A{character}", f"{character}A")):
                 with _Invalid("name"):
@@ -524,7 +524,7 @@ class _Names(_Suite):
 
     @with_client
     async def test_name_of_1(self, roles: RolesClient) -> None:
-        """One character is enough for a name. It may be taken, so the call breaks another rule."""
+        """A name may have one character. It may be taken, so the call breaks another rule."""
         with _Invalid("permissions"):
             await roles.create(name="A", permissions=[])
 
@@ -573,7 +573,7 @@ class _Names(_Suite):
 
     @with_client
     async def test_name_outer_spaces(self, roles: RolesClient) -> None:
-        """A name keeps its outer spaces and is different by them, unless the service trims it."""
+        """A name keeps its outer spaces, which make it different, unless the service trims it."""
         plain = await self.make(roles)
         if self.assumptions.name_comparison == "trimmed":
             with pytest.raises(ConflictError):
@@ -662,7 +662,7 @@ class _Fields(_Suite):
 
     @with_client
     async def test_permission_unknown_to_service(self, roles: RolesClient) -> None:
-        """An `UnknownPermission` made by hand is sent, and is the service's to refuse."""
+        """An `UnknownPermission` made by hand is sent; only the service can refuse it."""
         with pytest.raises(self.refusal("invalid_body")):
             await self.make(roles, permissions=[UnknownPermission("NO_SUCH_THING_READ")])
 
@@ -793,7 +793,7 @@ class _Pages(_Suite):
 
     @with_client
     async def test_filter_custom(self, roles: RolesClient) -> None:
-        """`is_predefined=False` is only the custom roles."""
+        """`is_predefined=False` lists only the custom roles."""
         role = await self.make(roles)
         listed = await roles.list(is_predefined=False).all()
         assert role in listed.roles
@@ -801,14 +801,14 @@ class _Pages(_Suite):
 
     @with_client
     async def test_filter_predefined(self, roles: RolesClient) -> None:
-        """`is_predefined=True` is only the system's roles, which every account has."""
+        """`is_predefined=True` lists only the system's roles, which every account has."""
         await self.make(roles)
         listed = await roles.list(is_predefined=True).all()
         assert {role.is_predefined for role in listed.roles} == {True}
 
     @with_client
     async def test_no_filter(self, roles: RolesClient) -> None:
-        """`is_predefined=None` is every role."""
+        """`is_predefined=None` lists every role."""
         role = await self.make(roles)
         listed = await roles.list(is_predefined=None).all()
         assert role in listed.roles
@@ -816,7 +816,7 @@ class _Pages(_Suite):
 
     @with_client
     async def test_listing_is_lazy(self, roles: RolesClient) -> None:
-        """Nothing is sent before a listing is awaited or iterated, and each time it starts anew."""
+        """Nothing is sent before a listing is awaited or iterated; each time, it starts again."""
         listing = roles.list(limit=100, is_predefined=False)
         for letter in "AB":
             made = await self.make(roles, letter)
@@ -887,7 +887,7 @@ class _Walks(_Suite):
 
     @with_client
     async def test_walk_keeps_filter(self, roles: RolesClient) -> None:
-        """Every page of a walk is of the filter that was asked for."""
+        """Every page of a walk has the filter of its listing."""
         await self.make_each(roles, "ABC")
         walked = await _walk(roles.list(limit=1, is_predefined=False))
         assert {role.is_predefined for role in walked} == {False}
@@ -911,7 +911,7 @@ class _Walks(_Suite):
 
     @with_client
     async def test_all_pages(self, roles: RolesClient) -> None:
-        """`all()` is one response with every role and nothing more to come."""
+        """`all()` returns one response with every role, and no more follow."""
         await self.make_each(roles, "ABC")
         walked = await _walk(roles.list(limit=2, is_predefined=False))
         response = await roles.list(limit=1, is_predefined=False).all()
@@ -1211,7 +1211,7 @@ class _Update(_Suite):
 
     @with_client
     async def test_update_keeps_rest(self, roles: RolesClient) -> None:
-        """A field left out keeps its value."""
+        """An omitted field keeps its value."""
         made = await self.make(
             roles, description="Stays.", permissions=["DATASET_READ", "PROJECT_READ"]
         )
@@ -1235,7 +1235,7 @@ class _Update(_Suite):
 
     @with_client
     async def test_updated_at_moves(self, roles: RolesClient) -> None:
-        """`updated_at` is the time of a role's last change, whatever of it changed."""
+        """`updated_at` is the time of the last change of a role, in any field."""
         role = await self.make(roles)
         permissions = itertools.cycle([["DATASET_READ"], ["PROJECT_READ"]])
         updates: list[Callable[[], Coroutine[Any, Any, Role]]] = [
@@ -1279,7 +1279,7 @@ class _Update(_Suite):
 
     @with_client
     async def test_update_of_nothing(self, roles: RolesClient) -> None:
-        """An update changes at least one thing; None and `UNSET` change nothing."""
+        """An update has at least one change; None and `UNSET` are no changes."""
         nothings: list[dict[str, object]] = [
             {},
             {"name": None, "permissions": None},
@@ -1335,7 +1335,7 @@ class _Update(_Suite):
 
     @with_client
     async def test_update_role_as_id(self, roles: RolesClient) -> None:
-        """`role=` with what has the form of an ID is one, in `update` too."""
+        """`role=` with text in the form of an ID is an ID, in `update` too."""
         made = await self.make(roles)
         assert (await roles.update(role=made.id, description="Changed.")).id == made.id
 
@@ -1407,7 +1407,7 @@ class _Delete(_Suite):
 
     @with_client
     async def test_delete_only_one(self, roles: RolesClient) -> None:
-        """`delete` takes away the one role that it is given."""
+        """`delete` deletes only the role that it is given."""
         first, second, third = await self.make_each(roles, "ABC")
         before = await self.listed(roles)
         await roles.delete(role_id=second.id)
@@ -1432,7 +1432,7 @@ class _Delete(_Suite):
 
     @with_client
     async def test_delete_role_as_id(self, roles: RolesClient) -> None:
-        """`role=` with what has the form of an ID is one, in `delete` too."""
+        """`role=` with text in the form of an ID is an ID, in `delete` too."""
         role = await self.make(roles)
         await roles.delete(role=role.id)
         with pytest.raises(self.refusal("unknown_id")):
@@ -1515,7 +1515,7 @@ class _Errors(_Suite):
 
     @with_client
     async def test_error_tree(self, roles: RolesClient) -> None:
-        """Every failure is a `RolesError`; one of the arguments is a `ValueError` too."""
+        """Every failure is a `RolesError`; that of an argument is a `ValueError`, too."""
         with pytest.raises(RolesError):
             await roles.get(role_id=_NO_ID)
         with pytest.raises(RolesError) as caught:
@@ -1524,7 +1524,7 @@ class _Errors(_Suite):
 
     @with_client
     async def test_errors_pickle(self, roles: RolesClient) -> None:
-        """An error that crosses a process is still of its class, with all that it carries."""
+        """An error that is pickled and unpickled keeps its class and its data."""
         role = await self.make(roles)
         calls = [
             _Call(roles, "get", role_id=_NO_ID),
@@ -1548,7 +1548,7 @@ class _Responses(_Suite):
 
     @with_client
     async def test_responses_frozen(self, roles: RolesClient) -> None:
-        """A role or page that somebody holds cannot be changed."""
+        """The fields of a role or page cannot be set."""
         await self.make(roles)
         page: Any = await roles.list(limit=1)
         for thing, field in (
@@ -1562,7 +1562,7 @@ class _Responses(_Suite):
 
     @with_client
     async def test_responses_by_value(self, roles: RolesClient) -> None:
-        """The same answer twice is equal and one member of a set; another one is not."""
+        """Equal answers are equal objects with equal hashes; different answers are not."""
         role, other = await self.make(roles, "A"), await self.make(roles, "B")
         again = await roles.get(role_id=role.id)
         assert role == again
@@ -1573,7 +1573,7 @@ class _Responses(_Suite):
 
     @with_client
     async def test_response_stays(self, roles: RolesClient) -> None:
-        """A role stays what it was when it was read, whatever happens to it in the account."""
+        """A role that was read does not change when the role in the account changes."""
         role = await self.make(roles, description="Before.")
         read = await roles.get(role_id=role.id)
         await roles.update(role_id=role.id, description="After.", permissions=["DATASET_READ"])
@@ -1587,7 +1587,7 @@ class _Lifecycle(_Suite):
 
     @with_client
     async def test_with_options(self, roles: RolesClient) -> None:
-        """`with_options` is another view of the same connections."""
+        """`with_options` returns a client over the same connections."""
         role = await self.make(roles)
         other = roles.with_options(timeout=20.0)
         assert isinstance(other, RolesClient)
@@ -1644,7 +1644,7 @@ class _Lifecycle(_Suite):
 
     @with_client
     async def test_close_gently(self, roles: RolesClient) -> None:
-        """In its grace, `aclose` lets the calls end that have begun, and refuses new ones."""
+        """During its grace, `aclose` lets calls under way end, and refuses new ones."""
         role = await self.make(roles)
         read: list[Role] = []
 
@@ -1663,7 +1663,7 @@ class _Lifecycle(_Suite):
 
     @with_client
     async def test_bad_grace(self, roles: RolesClient) -> None:
-        """A grace is a number of seconds, 0 or more; another one leaves the client open."""
+        """A grace is a number of seconds, 0 or more; any other leaves the client open."""
         graces: list[Any] = [-1, -0.5, float("nan"), float("inf"), True, None, "5"]
         for grace in self.each(graces):
             with pytest.raises(ConfigurationError):
@@ -1687,10 +1687,10 @@ class _EventLoops(_Suite):
 
     @_rule
     def test_next_loop(self) -> None:
-        """A client whose event loop was closed opens anew in the next one."""
+        """A client whose event loop was closed opens again in the next one."""
         client = self.open_client()
         if not isinstance(client, RolesClient):
-            pytest.skip(f"{NOT_ASKED}: open_client of {type(self).__name__} returns no client")
+            pytest.skip(f"{NOT_RUN}: open_client of {type(self).__name__} returns no client")
 
         async def use() -> None:
             assert await client.list()
@@ -1715,7 +1715,7 @@ class _EventLoops(_Suite):
 
 
 class _TwoClients(_Suite):
-    """Every client of an account reads at once whatever another one writes."""
+    """Every client of an account sees at once what another client writes."""
 
     async def _sees(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
         """Assert that a client finds exactly these roles under these names, by every way."""
@@ -1741,7 +1741,7 @@ class _TwoClients(_Suite):
 
     @with_client
     async def test_other_sees_update(self, roles: RolesClient) -> None:
-        """A client that has read a role reads its changes next, whoever made them."""
+        """A client that has read a role sees changes to it that other clients make."""
         role = await self.make(roles, description="Before.")
         async with self.open_client() as other:
             for description in ("First.", "Second.", None):
@@ -1808,11 +1808,11 @@ class _TwoClients(_Suite):
 
 
 class _Keys(_Suite):
-    """Keys that change; what needs a second valid one is asked where `other_key` is offered."""
+    """Keys that change; rules about a second valid key run if the suite has `other_key`."""
 
     @with_client
     async def test_key_of_copy(self, roles: RolesClient) -> None:
-        """A copy has a key of its own: with a made-up one it reads nothing that others read."""
+        """A copy sends its own key: with a made-up key, it reads nothing."""
         role = await self.make(roles)
         assert await roles.get(role_id=role.id) == role
         assert await roles.get(role=role.name) == role
@@ -1894,7 +1894,7 @@ class _Keys(_Suite):
 
     @with_client
     async def test_key_not_text(self, roles: RolesClient) -> None:
-        """A key is printable ASCII without spaces; another is refused, also a function's."""
+        """A key is printable ASCII without spaces; any other is refused, also a function's."""
         keys: list[Any] = ["", "a key", "kéy", "key\n", b"key", 5, None]
         for key in self.each(keys):
             with pytest.raises(ConfigurationError):
@@ -1918,7 +1918,7 @@ class _Keys(_Suite):
 
 
 class _Grants(_Suite):
-    """The rights of a key without every grant; asked if the suite has `other_key`."""
+    """The rights of a key without every grant; they run if the suite has `other_key`."""
 
     @with_client
     async def test_read_without_grant(self, roles: RolesClient) -> None:
@@ -1939,7 +1939,7 @@ class _Grants(_Suite):
 
     @with_client
     async def test_write_without_read(self, roles: RolesClient) -> None:
-        """A key that may write and not read gets answers without `permissions`."""
+        """A key that may write but not read gets answers without `permissions`."""
         grants = [Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE]
         limited = roles.with_options(api_key=self.other_key(grants=grants))
         made = await self.make(limited, description="Made.")
@@ -1993,11 +1993,11 @@ class _Grants(_Suite):
 
 
 class _Limits(_Suite):
-    """Plans, rates and bindings; each asked where the suite offers to set it up."""
+    """Plans, rates and bindings; each rule runs if the suite can set it up."""
 
     @with_client
     async def test_plan_used_up(self, roles: RolesClient) -> None:
-        """A plan that allows no more roles is a 403 that says which plan would, and how many."""
+        """A full plan is a 403 with the limit, the number of roles, and a plan that allows more."""
         role, name = await self.make(roles), self.unique("One too many")
         async with self.plan_used_up():
             count = len((await roles.list(limit=100, is_predefined=False).all()).roles)
@@ -2045,7 +2045,7 @@ class _Limits(_Suite):
 
     @with_client
     async def test_delete_bound(self, roles: RolesClient) -> None:
-        """A role that somebody holds by a binding can be changed, and not be deleted: 409."""
+        """A role that a user has by a binding can be changed, but not deleted: 409."""
         role = await self.make(roles)
         async with self.bound(role):
             for target in ({"role_id": role.id}, {"role": role.name}):
@@ -2082,7 +2082,7 @@ class RolesContract(
     """Subclass this, define `open_client`, and name the subclass `Test...`."""
 
     def __init_subclass__(cls) -> None:
-        """Refuse an override without a marker and a reason: its rule would vanish silently.
+        """Refuse an override without a marker and a reason, which would hide its rule.
 
         Raises:
             TypeError: It names the test.
@@ -2145,7 +2145,9 @@ class _Invalid:
         error = self._caught.value
         named = {name for each in error.violations for name in each.field.split(", ")}
         if named != self._fields:
-            message = f"it must name {sorted(self._fields)} and names {sorted(named)}: {error}"
+            message = (
+                f"the error must name {sorted(self._fields)}, and names {sorted(named)}: {error}"
+            )
             raise AssertionError(message) from None
         return True
 
@@ -2193,7 +2195,7 @@ async def _walk(
 
 
 async def _next_round(count: int) -> None:
-    """Let other tasks and a cancellation have their chance, or fail where a loop does not end."""
+    """Let other tasks run and a cancellation arrive; fail if a loop does not end."""
     assert count < _MAX_ROUNDS, f"the listing has not ended after {count} rounds"
     await checkpoint()
 

@@ -2,7 +2,7 @@
 
 pytest finds it as soon as the package is installed. Every fixture is synchronous, so all of them
 work under any event loop, any loop scope and none. Importing this module imports neither the
-client nor aiohttp, as every test run of everyone who has the package installed does so.
+client nor aiohttp, since pytest imports it in every project that has the package installed.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Fault, RolesServer
 
-NOT_ASKED: Final = "rule not asked"
+NOT_RUN: Final = "rule not run"
 """Start of the skip reason of a contract test whose suite lacks the method that it needs."""
 
 _OFFLINE: Final = "arize_roles_offline"
@@ -89,7 +89,7 @@ def _refuse(host: str) -> None:
 
 @pytest.fixture
 def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
-    """Yield an account of this test's own, as its `arize_roles` markers set it up.
+    """Yield the test's own account, set up by its `arize_roles` markers.
 
     Markers of the module and the class count, too; where markers differ, the inner one counts. If
     the test fails, its report shows the account's calls. If it passes, each fault that the test or
@@ -102,28 +102,28 @@ def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
     given = {name: value for each in settings for name, value in each.items() if value is not None}
     account = _new_account(given, [each.get("assumptions") or {} for each in settings])
     item.stash[_account_key] = account
-    not_asked: list[Fault] = []
+    exempt: list[Fault] = []
     for node, marker in markers:
         arize_roles(account, *marker.args, **marker.kwargs)
         if node is not item:
-            not_asked = [*account.pending_faults]
+            exempt = [*account.pending_faults]
     yield account
     if item.stash.get(_passed_key, False) and given.get("unused_faults") != "allow":
-        _check_struck(account, not_asked)
+        _check_struck(account, exempt)
 
 
-def _check_struck(account: "FakeAccount", not_asked: "list[Fault]") -> None:
-    """Fail if a fault struck no call, except those in `not_asked`.
+def _check_struck(account: "FakeAccount", exempt: "list[Fault]") -> None:
+    """Fail if a fault struck no call, except those in `exempt`.
 
     The report shows the calls that came instead, as for every failure.
     """
-    unused = [f for f in account.pending_faults if not f.fired and f not in not_asked]
+    unused = [f for f in account.pending_faults if not f.fired and f not in exempt]
     if not unused:
         return
     lines = ["faults that struck no call:", *(f"  {fault}" for fault in unused)]
     if any(fault.operation == "get" for fault in unused) and account.calls_of("list"):
-        lines.append("over HTTP, a get by a name that walks the list meets only faults on list")
-    lines.append('to allow it: @pytest.mark.arize_roles(unused_faults="allow")')
+        lines.append("over HTTP, only faults on list strike a get by a name that walks the list")
+    lines.append('to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")')
     pytest.fail("\n".join(lines), pytrace=False)
 
 
@@ -285,7 +285,7 @@ def pytest_runtest_makereport(
 
 
 def _accounts() -> "list[FakeAccount]":
-    # A suite that does not use the fake need not wait for its import.
+    # A suite that does not use the fake does not wait for its import.
     module = sys.modules.get("arize_roles_fake._account")
     return [] if module is None else list(module.accounts.values())
 
@@ -300,14 +300,14 @@ def _log(account: "FakeAccount", count: int) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the rules of `RolesContract` that were not asked, and the methods that they need."""
+    """List the rules of `RolesContract` that were not run, and the methods that they need."""
     rules: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("skipped"):
         _, _, reason = cast("tuple[str, int, str]", report.longrepr)
         reason = reason.removeprefix("Skipped: ")
-        if reason.startswith(NOT_ASKED):
+        if reason.startswith(NOT_RUN):
             rules.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
     if rules:
-        terminalreporter.section("rules of RolesContract that were not asked")
+        terminalreporter.section("rules of RolesContract that were not run")
     for reason, names in sorted(rules.items()):
-        terminalreporter.line(f"{reason.removeprefix(NOT_ASKED + ': ')}: {', '.join(names)}")
+        terminalreporter.line(f"{reason.removeprefix(NOT_RUN + ': ')}: {', '.join(names)}")

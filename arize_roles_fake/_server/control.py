@@ -66,7 +66,7 @@ class Control:
         action = self._actions.get((request.method, request.path))
         if action is None:
             known = ", ".join(f"{method} {path}" for method, path in self._actions)
-            return refused(404, f"the control has only these: {known}")
+            return refused(404, f"--control has only these requests: {known}")
         try:
             answer = action(await request.read())
         except (ValueError, TypeError, OSError) as error:
@@ -129,4 +129,4 @@ def _decode(body: bytes, as_type: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=as_type)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ValueError(f"the body is not as documented: {error}") from error
+        raise ValueError(f"the body does not have the documented form: {error}") from error

@@ -174,7 +174,7 @@ class Service:
         bindings = len(self.store.bindings(role.id))
         if bindings:
             counted = f"{bindings} role binding{'' if bindings == 1 else 's'}"
-            raise _RefusedError(409, f"{role.name!r} still has {counted}; remove them first")
+            raise _RefusedError(409, f"{role.name!r} cannot be deleted: it still has {counted}")
         self.store.remove(role)
         if self.assumptions.deleted_name == "kept":
             self.store.keep_name(role.name)
@@ -231,7 +231,9 @@ class Service:
         kind = base64.b64decode(role_id).decode().partition(":")[0]
         if kind != "Role":
             status = self.assumptions.other_kind_id
-            return _RefusedError(status, f"{role_id[:80]!r} was read as an ID, and is no role's")
+            return _RefusedError(
+                status, f"{role_id[:80]!r} was read as an ID, but is not the ID of a role"
+            )
         status = self.assumptions.unknown_id
         return _RefusedError(status, f"no role has the ID {role_id[:80]!r}")
 

@@ -118,7 +118,7 @@ class CallFilter:
         if rule is not None:
             yield f"role {rule}"
         elif self.operation == "list":
-            yield "a list is not about one role"
+            yield "a list is about all roles, so role must not be given"
         elif self.operation == "create" and is_role_id(self.role):
             yield "role must be a name for create, as the role has no ID yet"
 
@@ -360,8 +360,8 @@ def _operation_flaws(fault: Fault) -> Iterator[str]:
         yield f"the answer to a delete has no body, so it cannot be {_name(fault)}"
     if fault.argument is InvalidResponseError and operation in get_args(Change):
         yield (
-            f"{operation} never raises it: a client that cannot read the answer to a change looks "
-            "at the account; 'malformed' scripts such an answer"
+            f"{operation} never raises it: after an unreadable answer to a change, a client checks "
+            "whether the change was made; 'malformed' scripts such an answer"
         )
     if fault.argument is OutcomeUnknownError and operation not in get_args(Change):
         yield f"{operation} never raises it: only a change has an unknown outcome"
@@ -404,9 +404,9 @@ def _page_flaws(fault: Fault) -> Iterator[str]:
     if page is None:
         return
     if not isinstance(fault.argument, int):
-        yield f"page goes with a status, not with {_name(fault)}"
+        yield f"page needs a status as the failure, not {_name(fault)}"
     if fault.detail is not None or fault.members:
-        yield "page is the whole body, so it goes with no detail and no members of a problem"
+        yield "page is the whole body, so detail and members of a problem must not be given"
     if not isinstance(page, bytes) and page != "" and (rule := text_rule(page)):
         yield f"page {rule}"
     if page and fault.failure in _WITHOUT_BODY:
@@ -417,11 +417,11 @@ def _header_flaws(fault: Fault) -> Iterator[str]:
     """Yield the flaws of a fault's headers."""
     seconds = fault.retry_after
     if seconds is not None and fault.failure not in {429, 503}:
-        yield f"retry_after goes with 429 and 503, not with {_name(fault)}"
+        yield f"only a 429 or a 503 has a retry_after, not {_name(fault)}"
     if not (isinstance(seconds, str | None) or (is_count(seconds) and seconds < _MAX_SECONDS)):
         yield f"retry_after must be 0 or more, or a date as text, not {quoted(seconds)}"
     if fault.headers and not isinstance(fault.failure, int):
-        yield f"headers go with a status, not with {_name(fault)}"
+        yield f"headers need a status as the failure, not {_name(fault)}"
     for name, value in cast("Mapping[object, object]", fault.headers).items():
         if not (isinstance(name, str) and re.fullmatch(_HEADER_NAME, name)):
             yield f"headers must have names that HTTP allows, not {quoted(name)}"
@@ -430,7 +430,7 @@ def _header_flaws(fault: Fault) -> Iterator[str]:
         elif name.lower() == "retry-after" and seconds is not None:
             yield "headers hold Retry-After, so retry_after must not be given"
         elif not (isinstance(value, str) and re.fullmatch(_HEADER_VALUE, value)):
-            yield f"headers must have values of printable ASCII, and not {quoted(value)} for {name}"
+            yield f"headers must have values of printable ASCII, not {quoted(value)} for {name}"
 
 
 def _name(fault: Fault) -> str:
@@ -498,7 +498,7 @@ class Latency:
         high = seconds if up_to is None else up_to
         if not 0.0 <= seconds <= high < math.inf:
             raise ValueError(
-                f"latency must be 0 or more, and up_to no less, not {seconds} and {up_to}"
+                f"seconds must be 0 or more, and up_to at least that, not {seconds} and {up_to}"
             )
         self._low = seconds
         self._high = high

@@ -204,7 +204,7 @@ class TestNotAsked:
         result = run("", "-k", " or ".join(NEED_AN_OFFER))
         result.stdout.fnmatch_lines(
             [
-                "*= rules of RolesContract that were not asked =*",
+                "*= rules of RolesContract that were not run =*",
                 "TestClient does not offer bound: test_delete_bound",
                 f"TestClient does not offer other_key: {', '.join(['test_*'] * 6)}",
                 "TestClient does not offer plan_used_up: test_plan_used_up",
@@ -228,14 +228,14 @@ class TestNotAsked:
                 async with FakeRolesClient() as roles:
                     yield roles
 
-        with pytest.raises(pytest.skip.Exception, match="rule not asked: open_client of Suite"):
+        with pytest.raises(pytest.skip.Exception, match="rule not run: open_client of Suite"):
             Suite().test_next_loop()
 
     def test_quiet(self, run: Run) -> None:
         """Where every rule was asked, the report has no such section."""
         result = run("", "-k", "test_name_case")
         result.assert_outcomes(passed=1, deselected=TESTS - 1)
-        result.stdout.no_fnmatch_line("*not asked*")
+        result.stdout.no_fnmatch_line("*not run*")
 
 
 def override(*marks: pytest.MarkDecorator) -> None:

@@ -88,7 +88,7 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
         lambda a: a.advance(float("inf")),
         "seconds must be 0 or more, not inf: time does not go back",
     ),
-    (lambda a: a.advance(1e12), "no time is 1e+12 s after the account's"),
+    (lambda a: a.advance(1e12), "1e+12 s would lead past the year 9999"),
     (
         lambda a: a.shorten_pages(1.5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         "sizes must be an integer of 0 or more, not 1.5",
@@ -688,10 +688,10 @@ class TestBindings:
         account.bind(role, user="ada", resource="Space:1")
         account.bind("A", user="bob", resource="Space:1")
         async with connect(account) as roles:
-            with pytest.raises(ConflictError, match="'A' still has 2 role bindings"):
+            with pytest.raises(ConflictError, match="it still has 2 role bindings"):
                 await roles.delete(role_id=role.id)
             account.unbind(role.id, user="bob", resource="Space:1")
-            with pytest.raises(ConflictError, match="'A' still has 1 role binding;"):
+            with pytest.raises(ConflictError, match=r"it still has 1 role binding\b"):
                 await roles.delete(role_id=role.id)
             account.unbind(role.id, user="ada", resource="Space:1")
             await roles.delete(role_id=role.id)

@@ -207,7 +207,7 @@ class TestBlock:
         """A block that matches no call is refused."""
         account = FakeAccount()
         with (
-            pytest.raises(ValueError, match="a list is not about one role"),
+            pytest.raises(ValueError, match="a list is about all roles, so role must not be given"),
             account.block("list", role="A"),
         ):
             pass

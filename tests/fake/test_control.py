@@ -134,7 +134,7 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("fault", "detail"),
         [
-            ([], "the body is not as documented: Expected `object`, got `array`"),
+            ([], "the body does not have the documented form: Expected `object`, got `array`"),
             ({"failure": 503}, "operation must be one of"),
             ({"operation": "create", "failure": 503, "times": 0}, "times"),
             ({"operation": "create", "failure": "NoSuchError"}, "NoSuchError"),
@@ -216,7 +216,7 @@ class TestAccount:
         ("account", "detail"),
         [
             ({}, "this is not an account file: Object missing required field `roles`"),
-            ({"roles": [], "keys": {}}, "the account has no API key; give one with --api-key"),
+            ({"roles": [], "keys": {}}, "the account has no API key; pass one with --api-key"),
             ({"roles": [{"name": "A"}, {"name": "A"}]}, "a role is already named 'A'"),
         ],
     )
@@ -253,7 +253,7 @@ class TestRefused:
         status, problem = served.ask("GET", "/-/reset")
         assert status == 404
         assert problem["detail"] == (
-            "the control has only these: POST /-/reset, POST /-/faults, DELETE /-/faults, "
+            "--control has only these requests: POST /-/reset, POST /-/faults, DELETE /-/faults, "
             "GET /-/calls, POST /-/clock, PUT /-/account"
         )
 

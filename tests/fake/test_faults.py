@@ -926,15 +926,15 @@ class TestPage:
             ({"failure": 600, "page": ""}, f"{FAILURE_RULE}, not 600"),
             (
                 {"failure": NotFoundError, "page": HTML},
-                "page goes with a status, not with NotFoundError",
+                "page needs a status as the failure, not NotFoundError",
             ),
             (
                 {"failure": "lost", "page": HTML},
-                "page goes with a status, not with 'lost'",
+                "page needs a status as the failure, not 'lost'",
             ),
             (
                 {"failure": 404, "page": HTML, "detail": "gone"},
-                "page is the whole body, so it goes with no detail and no members of a problem",
+                "page is the whole body, so detail and members of a problem must not be given",
             ),
             ({"failure": 404, "page": 5}, "page must be a string, not int"),
             (
@@ -947,7 +947,7 @@ class TestPage:
             ),
             (
                 {"failure": "lost", "headers": {"X-A": "b"}},
-                "headers go with a status, not with 'lost'",
+                "headers need a status as the failure, not 'lost'",
             ),
             (
                 {"failure": 404, "headers": {"content-length": "1"}},
@@ -959,7 +959,7 @@ class TestPage:
             ),
             (
                 {"failure": 404, "headers": {"X-A": "b\r\nX-B: c"}},
-                "headers must have values of printable ASCII, and not 'b\\r\\nX-B: c' for X-A",
+                "headers must have values of printable ASCII, not 'b\\r\\nX-B: c' for X-A",
             ),
             (
                 {"failure": 503, "headers": {"retry-after": "1"}, "retry_after": 2},
@@ -1003,7 +1003,7 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("list", 500, retry_after=1),
-        "retry_after goes with 429 and 503, not with 500",
+        "only a 429 or a 503 has a retry_after, not 500",
     ),
     (
         lambda a: a.fail("list", 429, retry_after=-1),
@@ -1027,7 +1027,10 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (lambda a: a.fail("list", 409, limit=3), "only a 403 has plan members, not 409"),
     (lambda a: a.fail("list", 403, limits=3), "a problem document has no limits"),
-    (lambda a: a.fail("list", 500, role="A"), "a list is not about one role"),
+    (
+        lambda a: a.fail("list", 500, role="A"),
+        "a list is about all roles, so role must not be given",
+    ),
     (
         lambda a: a.fail("create", 500, role="Um9sZTo0OmphYmU="),
         "role must be a name for create, as the role has no ID yet",
@@ -1042,7 +1045,10 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("list", 500, times=0, role="A"),
-        "a list is not about one role; times must be an integer of 1 or more, not 0",
+        (
+            "a list is about all roles, so role must not be given; "
+            "times must be an integer of 1 or more, not 0"
+        ),
     ),
 ]
 
@@ -1142,13 +1148,13 @@ class TestRefused:
         )
 
     @pytest.mark.parametrize("operation", ["create", "update", "delete"])
-    def test_change_looks(self, operation: Operation) -> None:
-        """A change is looked for where its answer makes no sense."""
+    def test_change_verifies(self, operation: Operation) -> None:
+        """After an unreadable answer, a client checks whether the change was made."""
         with pytest.raises(ValueError, match="cannot be scripted") as caught:
             FakeAccount().fail(operation, InvalidResponseError)
         assert str(caught.value).endswith(
-            f"{operation} never raises it: a client that cannot read the answer to a change looks "
-            "at the account; 'malformed' scripts such an answer"
+            f"{operation} never raises it: after an unreadable answer to a change, a client checks "
+            "whether the change was made; 'malformed' scripts such an answer"
         )
 
     @pytest.mark.parametrize("operation", ["get", "list", "any"])
@@ -1176,7 +1182,7 @@ class TestRefused:
     )
     def test_latency(self, seconds: float, up_to: float | None) -> None:
         """An impossible latency is refused."""
-        with pytest.raises(ValueError, match="latency must be 0 or more, and up_to no less"):
+        with pytest.raises(ValueError, match="seconds must be 0 or more, and up_to at least that"):
             FakeAccount().slow_down(seconds, up_to=up_to)
 
     @pytest.mark.parametrize(
@@ -1501,7 +1507,9 @@ class TestLatency:
             FakeAccount().slow_down(1, operation="create", role="Um9sZTox")
         with pytest.raises(ValueError, match="operation must be one of"):
             FakeAccount().slow_down(1, operation="lsit")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        with pytest.raises(ValueError, match="a list is not about one role"):
+        with pytest.raises(
+            ValueError, match="a list is about all roles, so role must not be given"
+        ):
             FakeAccount().slow_down(1, operation="list", role="A")
 
 

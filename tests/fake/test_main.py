@@ -138,7 +138,10 @@ class TestServeProcess:
                 "--latency must be seconds, such as 0.2 or 0.1-0.5, not 'soon'",
             ),
             (("--latency", "1-"), "--latency must be seconds, such as 0.2 or 0.1-0.5, not '1-'"),
-            (("--latency", "2-1"), "latency must be 0 or more, and up_to no less, not 2.0 and 1.0"),
+            (
+                ("--latency", "2-1"),
+                "seconds must be 0 or more, and up_to at least that, not 2.0 and 1.0",
+            ),
             (("--rate", "fast"), "--rate must be calls a second, such as 20, or 20/5, not 'fast'"),
             (("--rate", "20/"), "--rate must be calls a second, such as 20, or 20/5, not '20/'"),
             (("--rate", "0"), "per_second must be above 0, and burst an integer of 1 or more"),
@@ -151,7 +154,7 @@ class TestServeProcess:
             (("--api-key-file", "no/such/file"), "No such file or directory: 'no/such/file'"),
             (
                 ("--account", '{"roles": [], "keys": {}}'),
-                "the account has no API key; give one with --api-key",
+                "the account has no API key; pass one with --api-key",
             ),
             (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
             (("--account", '{"roles": [], "keys": {}}'), "the account has no API key"),
@@ -286,12 +289,12 @@ class TestServe:
         ("arguments", "warned"), [((), True), (("--api-key", "secret"), False)]
     )
     def test_beyond_loopback(self, arguments: tuple[str, ...], warned: bool) -> None:  # noqa: FBT001
-        """Where others can reach it, the key that everybody knows is worth a warning."""
+        """Where others can reach the server, the default key leads to a warning."""
         with serving("--host", "0.0.0.0", *arguments) as (_, printed):  # noqa: S104
             errors = printed.getvalue()
         warning = (
-            "warning: other machines can reach 0.0.0.0, and everybody knows the key fake-api-key; "
-            "give another with --api-key-file\n"
+            "warning: other machines can reach 0.0.0.0, and the key fake-api-key is public; "
+            "pass another one with --api-key-file\n"
         )
         assert (warning in errors) is warned
         assert ("warning" in errors) is warned

@@ -568,7 +568,7 @@ class TestUnusedFaults:
             [
                 "faults that struck no call:",
                 "  * fails with *: struck 0 requests",
-                'to allow it: @pytest.mark.arize_roles(unused_faults="allow")',
+                'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
                 "*- Calls of the fake Arize account -*",
                 "*  list(limit=100) -> 200",
             ]
@@ -593,7 +593,7 @@ class TestUnusedFaults:
         )
         result.assert_outcomes(passed=1, errors=1)
         result.stdout.fnmatch_lines(
-            "over HTTP, a get by a name that walks the list meets only faults on list"
+            "over HTTP, only faults on list strike a get by a name that walks the list"
         )
 
     @pytest.mark.parametrize(

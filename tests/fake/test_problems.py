@@ -76,7 +76,7 @@ class TestDetails:
             (f"GET /v2/roles/{'x' * 81}", f"'{'x' * 80}' is not a role ID"),
             (
                 "GET /v2/roles/U3BhY2U6MTphQmNE",
-                "'U3BhY2U6MTphQmNE' was read as an ID, and is no role's",
+                "'U3BhY2U6MTphQmNE' was read as an ID, but is not the ID of a role",
             ),
             ("GET /v2/roles/Um9sZTo5OmFhYWE%3D", "no role has the ID 'Um9sZTo5OmFhYWE='"),
             (f"DELETE /v2/roles/{PREDEFINED}", "'P' is a predefined role and cannot be deleted"),
@@ -167,7 +167,7 @@ class TestDetails:
         for number in range(count):
             account.bind("A", user=str(number), resource="Space:1")
         problem = answer(f"DELETE /v2/roles/{OWN}", account=account)
-        assert problem["detail"] == f"'A' still has {counted}; remove them first"
+        assert problem["detail"] == f"'A' cannot be deleted: it still has {counted}"
 
     @pytest.mark.parametrize(
         ("assumptions", "body", "detail"),

@@ -205,7 +205,7 @@ class TestHarmsNobody:
         recorded(as_assumed, tmp_path, monkeypatch, account)
         assert not account.calls_of("delete")
         assert {call.role for call in account.calls_of("update")} == {"Project Admin"}
-        skipped = "not asked, as an earlier answer lacked a value for it: deleting a role"
+        skipped = "skipped, since an earlier answer lacked a value for it: deleting a role"
         assert skipped in capsys.readouterr().err.splitlines()
 
     def test_not_deleted(
