@@ -110,7 +110,7 @@ class Deadline(TimeLimit):
     def __init__(self, deadlines: Deadlines, call: Call) -> None:
         self._call = call
         self._deadlines = deadlines
-        self._end = self.moment = call.deadline
+        self.moment = call.deadline
         self.task: asyncio.Task[object]
         self._cancelling: int
         self.expired = False
@@ -144,18 +144,18 @@ class Deadline(TimeLimit):
         """From now on, end the attempt when the service is silent for too long; return the time."""
         now = self._deadlines.now()
         if (seconds := self._call.timeouts.read) is not None:
-            self.moment = min(self._end, now + seconds)
+            self.moment = min(self._call.deadline, now + seconds)
             if self.moment < self._deadlines.due:
                 self._deadlines.watch(self)
         return now
 
     def reset(self) -> None:
         """Remove the limit on silence; the limit on the call stays."""
-        self.moment = self._end
+        self.moment = self._call.deadline
 
     def caught_read_timeout(self) -> bool:
         """Return whether `limit_silence` caused a cancellation; if so, undo it."""
-        if not self.expired or self._deadlines.closed or self.moment == self._end:
+        if not self.expired or self._deadlines.closed or self.moment == self._call.deadline:
             return False
         self.expired = False
         self.reset()

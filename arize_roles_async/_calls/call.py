@@ -12,11 +12,10 @@ have been applied.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import Enum, IntEnum, auto
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, assert_never, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, assert_never, cast
 
 import msgspec
 
@@ -46,6 +45,8 @@ _T = TypeVar("_T")
 Read = Literal["list", "get"]
 Change = Literal["create", "update", "delete"]
 Operation = Literal[Read, Change]
+TimeLimit: TypeAlias = AbstractContextManager[None]
+"""The block that a call runs in, which raises `Call.out_of_time()` when the call's time is up."""
 
 
 class _Doubt(IntEnum):
@@ -107,24 +108,6 @@ class Verify(msgspec.Struct, frozen=True):
     """Read the account again to find out whether the change was made."""
 
     failure: RolesError
-
-
-class TimeLimit(ABC):
-    """The block that a call runs in, which ends when the call's time is up."""
-
-    @abstractmethod
-    def __enter__(self) -> None:
-        """Begin to watch the time."""
-
-    @abstractmethod
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Raise `Call.out_of_time()` if the time was up."""
 
 
 class Call:

@@ -13,8 +13,8 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
@@ -238,7 +238,7 @@ class _Canned(Transport):
 
     def time_limit(self, call: Call) -> TimeLimit:
         del call
-        return _NoTimeLimit()
+        return nullcontext()  # No time passes here.
 
     async def aclose(self, grace: float) -> None:
         pass
@@ -257,22 +257,6 @@ class _Pause(Event):
         assert 0.0 <= seconds <= 30.0
         self._transport.time += seconds
         return False
-
-
-class _NoTimeLimit(TimeLimit):
-    """Never runs out: no time passes here."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        pass
 
 
 def run_to_its_end(steps: Coroutine[Any, Any, None]) -> None:
