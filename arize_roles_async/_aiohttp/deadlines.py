@@ -20,11 +20,7 @@ _AT_ONCE: Final = 100
 
 
 class Deadlines:
-    """Every limit that is running in one event loop.
-
-    Args:
-        loop: The event loop.
-    """
+    """Every limit that is running in one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.now = loop.time
@@ -51,11 +47,7 @@ class Deadlines:
             self._ended.set()
 
     async def ended(self, seconds: float) -> None:
-        """Wait until every block has ended, except one that the running task is in.
-
-        Args:
-            seconds: The longest wait.
-        """
+        """Wait until every block but the running task's own has ended, `seconds` at most."""
         self._ended = self._ended or asyncio.Event()
         own = len(self._running) - len(self._others())
         with suppress(TimeoutError):

@@ -15,9 +15,6 @@ ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str]]
 class KeySource:
     """A fixed key, or a function that returns the key of each call.
 
-    Args:
-        api_key: The key or the function.
-
     Raises:
         ConfigurationError: It is neither, or no header can carry the key.
     """
@@ -39,10 +36,7 @@ class KeySource:
         return hash(given) if isinstance(given, Hashable) else id(given)
 
     async def ask(self, *earlier: Secret[str]) -> Secret[str]:
-        """Return the key to send now.
-
-        Args:
-            earlier: The keys that the call has sent already, which an error must not show.
+        """Return the key to send now; an error shows none of the earlier keys of the call.
 
         Raises:
             ConfigurationError: The function raised, or did not return a key.

@@ -214,10 +214,7 @@ class Call:
     ) -> _T | Retry | Verify:
         """Take the outcome of an attempt, and return the result or the next step.
 
-        Args:
-            outcome: The answer, or the error that the attempt ended in.
-            decode: Makes the result of a documented answer, or raises `InvalidResponseError`.
-            now: When the outcome was there.
+        `decode` makes the result of a documented answer, or raises `InvalidResponseError`.
 
         Raises:
             RolesError: The error that ends the call.
@@ -369,15 +366,8 @@ class Call:
     def created_since(self, now: float, wall_clock: float) -> float:
         """Return the earliest `created_at` of a role that this call can have made.
 
-        The time is by the service's clock if an answer had a `Date`, else by this machine's clock,
-        which is assumed to be less than five minutes off.
-
-        Args:
-            now: Seconds on the driver's clock.
-            wall_clock: Seconds since the epoch.
-
-        Returns:
-            Seconds since the epoch.
+        The time is by the service's clock if an answer had a `Date`, else by this machine's
+        `wall_clock`, which is assumed to be less than five minutes off. Both count from the epoch.
         """
         if self._created_since is not None:
             return self._created_since

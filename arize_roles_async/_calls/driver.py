@@ -44,12 +44,8 @@ class Destination:
 
     It keeps a driver for each of the hundred API keys that were used last.
 
-    Args:
-        transport: Sends the requests.
-        slots: Requests that may be under way at once.
-
     Raises:
-        ConfigurationError: That is not such a number.
+        ConfigurationError: `slots` is no number of requests that may be under way at once.
     """
 
     def __init__(self, transport: Transport, slots: int) -> None:
@@ -87,11 +83,6 @@ class Driver:
 
     It owns all that belongs to the key: the requests that wait, the pace under a rate limit, and
     the names that were seen.
-
-    Args:
-        transport: Sends the requests, and is their clock.
-        keys: The source of each call's key.
-        slots: Requests that may be under way at once, whatever their keys.
     """
 
     def __init__(self, transport: Transport, keys: KeySource, slots: Slots) -> None:

@@ -151,12 +151,7 @@ class _SharedWalk:
 
 
 class NameLookup:
-    """Finds roles by name, over as few walks as the rule above allows.
-
-    Args:
-        known: The roles that were seen before.
-        transport: The clock and the events of the calls.
-    """
+    """Finds roles by name, over as few walks as the rule above allows."""
 
     def __init__(self, known: KnownRoles, transport: Transport) -> None:
         self.known: KnownRoles = known
@@ -167,14 +162,9 @@ class NameLookup:
     async def find(
         self, name: str, call: Call, fetch: _Fetch, get: _Get, *, limits: object
     ) -> Role:
-        """Return the role with exactly this name.
+        """Return the role with exactly this name; `fetch` and `get` send requests of the call.
 
-        Args:
-            name: The name of the role.
-            call: The call that looks.
-            fetch: Gets a page within the call.
-            get: Gets the role with an ID within the call.
-            limits: Only calls whose limits are equal share a walk, since they try equally hard.
+        Only calls whose limits are equal share a walk, since they try equally hard.
 
         Raises:
             NotFoundError: No role has the name; it carries the closest few that exist.

@@ -114,13 +114,7 @@ class Pace:
             self._granted += 1
 
     def refuse(self, sent: float, now: float, retry_after: float) -> None:
-        """Note that a request was answered with 429.
-
-        Args:
-            sent: When it was sent.
-            now: When the answer came.
-            retry_after: Seconds that the service asks to wait.
-        """
+        """Note that a request that was sent then was answered with 429 now."""
         hold = min(max(retry_after, _SHORTEST_HOLD), _LONGEST_HOLD)
         self.limited = True
         self.refused_since = min(self.refused_since, now)

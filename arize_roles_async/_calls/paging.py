@@ -116,11 +116,7 @@ class RolePages:
 
 
 class Walk:
-    """The position of a walk over all pages.
-
-    Args:
-        first: The request for the first page.
-    """
+    """The position of a walk over all pages."""
 
     def __init__(self, first: ListRoles) -> None:
         self.next: ListRoles | None = first

@@ -27,18 +27,14 @@ def _do_nothing() -> None:
 
 
 class Waiter:
-    """A call that waits until its request may go.
-
-    Args:
-        place: Its place in the queue, of its own; the lowest goes first.
-        deadline: End of the call's time.
-        max_hold: The longest `Retry-After` that it waits out, in seconds.
-    """
+    """A call that waits until its request may go."""
 
     def __init__(self, place: int, deadline: float, max_hold: float) -> None:
         self.place: int = place
+        """Its place in the queue, of its own; the lowest goes first."""
         self.deadline: float = deadline
         self.max_hold: float = max_hold
+        """The longest `Retry-After` that it waits out, in seconds."""
         self.is_late: bool = False
         """Its request certainly cannot go in time."""
         self.retry_at: float = math.inf
@@ -50,11 +46,7 @@ class Waiter:
 
 
 class Slots:
-    """The requests of a client that may be under way at once, whatever their keys.
-
-    Args:
-        number: Their number.
-    """
+    """The requests of a client that may be under way at once, whatever their keys."""
 
     def __init__(self, number: int) -> None:
         self.number: int = number
@@ -93,10 +85,6 @@ class Queue:
 
     Without a rate limit, a free slot is reserved for the first call at once, since the slot would
     stay unused until the woken task runs. That call does not have to be first when it asks.
-
-    Args:
-        slots: The slots of the client.
-        pace: The pace of the calls.
     """
 
     def __init__(self, slots: Slots, pace: Pace) -> None:
