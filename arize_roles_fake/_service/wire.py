@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Container, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -141,33 +142,22 @@ def parse_json(body: bytes | None) -> object:
 
 
 _DOCS: Final = "https://arize.com/docs/ax/rest-reference/errors"
+_DOCUMENTED: Final = {
+    400: ("Invalid request parameters", "invalid-request"),
+    401: ("Authentication required", "authentication-required"),
+    403: ("Access forbidden", "access-forbidden"),
+    404: ("Resource not found", "resource-not-found"),
+    409: ("Resource conflict", "resource-conflict"),
+    422: ("Unprocessable Entity", "unprocessable-entity"),
+    429: ("Rate limit exceeded", "rate-limit-exceeded"),
+    503: ("Service Unavailable", "service-unavailable"),
+}
+"""The title of each status that the reference documents, and the anchor in its type."""
 TITLES: Final = {
-    400: "Invalid request parameters",
-    401: "Authentication required",
-    403: "Access forbidden",
-    404: "Resource not found",
-    405: "Method not allowed",
-    409: "Resource conflict",
-    413: "Payload too large",
-    415: "Unsupported Media Type",
-    422: "Unprocessable Entity",
-    429: "Rate limit exceeded",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
+    **{each.value: each.phrase for each in HTTPStatus if each >= HTTPStatus.BAD_REQUEST},
+    **{status: title for status, (title, _) in _DOCUMENTED.items()},
 }
-"""The titles that the reference shows, and HTTP's own for statuses that it does not document."""
-_ANCHORS: Final = {
-    400: "invalid-request",
-    401: "authentication-required",
-    403: "access-forbidden",
-    404: "resource-not-found",
-    409: "resource-conflict",
-    422: "unprocessable-entity",
-    429: "rate-limit-exceeded",
-    503: "service-unavailable",
-}
+"""The titles of failures: those of the reference, and otherwise HTTP's own."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -210,8 +200,8 @@ def problem_response(
 ) -> Response:
     """Return a failure as a problem document; `members` are those a 403 may add."""
     problem: dict[str, object] = {"title": TITLES.get(status, f"Status {status}"), "status": status}
-    if status in _ANCHORS:
-        problem["type"] = f"{_DOCS}#{_ANCHORS[status]}"
+    if status in _DOCUMENTED:
+        problem["type"] = f"{_DOCS}#{_DOCUMENTED[status][1]}"
     return Response(
         status=status,
         headers={"Content-Type": "application/problem+json", **(headers or {})},
