@@ -15,27 +15,19 @@ class Blocked:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls = 0
-        self._is_released = False
+        self.is_released: bool = False
+        """True once the calls may go on."""
         self._wakers: list[Callable[[], object]] = []
         """Each wakes a task that waits, in the task's own event loop."""
 
-    @property
-    def is_released(self) -> bool:
-        """True once the calls may go on."""
-        return self._is_released
-
     async def reached(self, calls: int = 1) -> None:
-        """Wait until some calls have been kept open since the block began.
-
-        Args:
-            calls: The number of calls.
-        """
+        """Wait until `calls` calls have been kept open since the block began."""
         await self._wait_until(lambda: self._calls >= calls)
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""
         with self._lock:
-            self._is_released = True
+            self.is_released = True
             self._wake_all()
 
     async def keep_open(self) -> None:
@@ -43,7 +35,7 @@ class Blocked:
         with self._lock:
             self._calls += 1
             self._wake_all()
-        await self._wait_until(lambda: self._is_released)
+        await self._wait_until(lambda: self.is_released)
 
     def _wake_all(self) -> None:
         for wake in self._wakers:
