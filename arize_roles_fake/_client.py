@@ -337,8 +337,6 @@ class _TimeIsUpError(Exception):
 class _AccountTimeLimit(TimeLimit):
     """A call's block on the account's clock, which passes only while calls wait for it."""
 
-    __slots__ = ("_call", "_scope", "_transport", "in_real_time", "state")
-
     def __init__(self, call: Call, transport: AccountTransport) -> None:
         self._call = call
         self._transport = transport
