@@ -2,12 +2,18 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 
+import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
+import arize_roles_async
+import arize_roles_fake
 from tests.support import sizes
+from tests.support.modules import modules_of
 
 pytest_plugins = ["pytester"]
 
@@ -51,9 +57,52 @@ def pytest_configure(config: pytest.Config) -> None:
     sizes.is_full = bool(config.getoption("--full"))
 
 
+# Measuring coverage doubles the time of a process.
+measurement = coverage.Coverage.current()
+
+
+@contextmanager
+def paused() -> Generator[None]:
+    """Measure no coverage while the block runs."""
+    if measurement is None:
+        yield
+        return
+    measurement.stop()
+    try:
+        yield
+    finally:
+        measurement.start()
+
+
+@pytest.fixture(scope="module")
+def unmeasured() -> Iterator[None]:
+    """Measure no coverage in a module of long tests, whose lines shorter tests reach, too."""
+    with paused():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Imports count, also those of modules that only a test would import.
+    for package in (arize_roles_async, arize_roles_fake):
+        modules_of(package)
+        import_module(f"{package.__name__}.__main__")
+    with paused():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    if not session.config.pluginmanager.hasplugin("dsession"):
+        return (yield)
+    # The tests run in xdist's workers.
+    with paused():
+        return (yield)
+
+
 def pytest_collection_finish() -> None:
-    # Measuring coverage doubles the time of a process. Those that tests start take no part in it
-    # but for the few whose test asks for it with `processes.MEASURED`.
+    # Of the processes that tests start, only those measure whose test asks for it with
+    # `processes.MEASURED`.
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     # The garbage collector would look through thousands of tests each time.
     gc.collect()

@@ -6,6 +6,8 @@ import pytest
 
 from tests.tools.judge_as_code import Case, wrong_cases
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 @pytest.mark.parametrize("seed", range(40))
 def test_case(seed: int) -> None:

@@ -178,6 +178,16 @@ class TestFailure:
 
 
 class TestClient:
+    async def test_other_loop(self) -> None:
+        """It serves one event loop for as long as that is open."""
+
+        async def get() -> None:
+            await roles.get(role_id="Um9sZToxOmFiYw==")
+
+        async with HttpRolesClient(ScriptedTransport(answer_role), KEY) as roles:
+            with pytest.raises(ClientStateError, match="another event loop that is still open"):
+                await asyncio.to_thread(asyncio.run, get())
+
     async def test_concurrency(self) -> None:
         """No more requests are under way than are allowed; the others wait."""
         under_way = most = 0

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.documentation import pages
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 def names_of_guide() -> dict[str, Any]:
     """Return the names that there are after the examples of the guide's page."""

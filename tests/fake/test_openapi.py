@@ -21,6 +21,8 @@ from arize_roles_async.transport import is_role_id
 from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
 from tests.support import sizes
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 DATA: Final = Path(__file__).parents[1] / "data"
 ROLE_ID: Final = "Um9sZToxOmFCY0Q="
 

@@ -24,6 +24,8 @@ from tests.support.event_loop import LoopClock, until
 from tests.support.sizes import sized
 from tests.tools.chaos_table import cases, no_wait, representatives, run
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 # Long where nothing should run into it, and short where nothing else can happen.
 LIMITS = Timeouts(total=120.0, connect=60.0, read=60.0)
 SILENCE = Timeouts(total=120.0, connect=60.0, read=0.1)

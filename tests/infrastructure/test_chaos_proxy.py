@@ -11,6 +11,8 @@ import pytest
 from tests.support.chaos import EXPANDED_SIZE, GARBAGE, ChaosProxy, Exchange, Point, chaos_proxy
 from tests.support.event_loop import until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 BODY = b'{"roles": []}'
 FIXED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n" + BODY
 CHUNKED = (

@@ -24,6 +24,8 @@ from tests.support.judge import Call, Judge, Row
 from tests.support.proxies import missing
 from tests.support.upstream import Behaviour, Entry
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 JUDGE = Judge(total=1.0, secrets=("hunter2",))
 CLEAR = Judge(total=1.0, clear=True)
 RESENDING = Judge(total=1.0, resends=True)

@@ -6,6 +6,8 @@ from tests.infrastructure.scenarios import SCENARIOS, Scenario, run
 from tests.support.proxies import missing
 from tests.support.sizes import sized
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("scenario", sized(SCENARIOS[::2], SCENARIOS), ids=str)

@@ -21,6 +21,8 @@ from arize_roles_async._values import errors as _errors
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.documentation import MODULES, README, ROOT, Page, examples, pages, run
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 PAGES = list(pages())
 IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
 

@@ -8,6 +8,8 @@ import pytest
 
 from arize_roles_async import RolesClient
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 # It has no types.
 jedi: Any = import_module("jedi")
 

@@ -13,6 +13,8 @@ import pytest
 import arize_roles_async
 import arize_roles_fake
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 CLIENT = Path(arize_roles_async.__file__).parent
 FAKE = Path(arize_roles_fake.__file__).parent
 
