@@ -543,6 +543,46 @@ def on_terminal(
     return process.returncode, shown.decode().replace("\r\n", "\n")
 
 
+class Keyboard:
+    """A standard input on which a text is typed as soon as something asks for it."""
+
+    def __init__(self, answer: Callable[[], str]) -> None:
+        self._answer = answer
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        return self._answer()
+
+
+class Screen(io.TextIOWrapper):
+    """A standard output that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+Shown = tuple[int, str]
+
+
+@pytest.fixture
+def looked_at(
+    connected: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Shown]:
+    """Run a command in this process as if on a terminal, and return its status and output."""
+    del connected
+
+    def run_here(answer: Callable[[], str], *arguments: str) -> Shown:
+        shown = io.BytesIO()
+        monkeypatch.setattr(sys, "stdin", Keyboard(answer))
+        monkeypatch.setattr(sys, "stdout", Screen(shown, "utf-8", write_through=True))
+        status = main([*arguments])
+        return status, shown.getvalue().decode() + capsys.readouterr().err
+
+    return run_here
+
+
 class TestTerminal:
     def test_agreed(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
         """On a terminal, apply shows the plan in colour, asks, and goes on after a yes."""
@@ -561,10 +601,12 @@ class TestTerminal:
         )
         assert set(contents(account)) == {"B", "New", "Same", "Undeclared"}
 
-    def test_colours(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
+    def test_colours(
+        self, looked_at: Callable[..., Shown], file: str, account: FakeAccount
+    ) -> None:
         """Each kind of line has a colour of its own, and the rest has none."""
         account.add_role("new", ["PROJECT_READ"])
-        status, shown = on_terminal(environment, lambda _: None, "plan", file)
+        status, shown = looked_at(str, "plan", file)
         label, *lines, counts, checksum = shown.splitlines()
         assert status == 0
         assert {line[:6] for line in lines} == {
@@ -575,20 +617,25 @@ class TestTerminal:
 
     @pytest.mark.parametrize("answer", ["\n", "n\n", "yo\n"])
     def test_declined(
-        self, environment: dict[str, str], file: str, account: FakeAccount, answer: str
+        self,
+        looked_at: Callable[..., Shown],
+        file: str,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: str,
     ) -> None:
         """Any other answer changes nothing; NO_COLOR and TERM=dumb show no colour."""
-        plain = {**environment, **({"NO_COLOR": "1"} if answer == "yo\n" else {"TERM": "dumb"})}
-        status, shown = on_terminal(plain, lambda _: answer, "apply", file)
+        monkeypatch.setenv(*(("NO_COLOR", "1") if answer == "yo\n" else ("TERM", "dumb")))
+        status, shown = looked_at(lambda: answer, "apply", file)
         assert status == 2
         assert "\x1b[3" not in shown
         assert shown.startswith(TEXT)
         assert shown.endswith("error: nothing was changed\n")
         assert changes(account) == []
 
-    def test_left(self, environment: dict[str, str], file: str, account: FakeAccount) -> None:
+    def test_left(self, looked_at: Callable[..., Shown], file: str, account: FakeAccount) -> None:
         """The end of the input changes nothing."""
-        status, shown = on_terminal(environment, lambda _: "\x04", "apply", file)
+        status, shown = looked_at(str, "apply", file)
         assert status == 2
         assert shown.endswith("error: nothing was changed\n")
         assert changes(account) == []
@@ -610,26 +657,26 @@ class TestTerminal:
         assert changes(account) == []
 
     def test_nothing_to_ask(
-        self, environment: dict[str, str], tmp_path: Path, account: FakeAccount
+        self, looked_at: Callable[..., Shown], tmp_path: Path, account: FakeAccount
     ) -> None:
         """Without changes there is nothing to ask."""
         empty = tmp_path / "empty.toml"
         empty.touch()
-        status, shown = on_terminal(environment, lambda _: "y\n", "apply", str(empty))
+        status, shown = looked_at(lambda: "y\n", "apply", str(empty))
         assert status == 0
         assert "no changes; 0 as declared" in shown
         assert changes(account) == []
 
     def test_changed_meanwhile(
-        self, environment: dict[str, str], file: str, account: FakeAccount
+        self, looked_at: Callable[..., Shown], file: str, account: FakeAccount
     ) -> None:
         """A change that somebody makes before the answer is not overwritten after a yes."""
 
-        def meddle(_: object) -> str:
+        def meddle() -> str:
             account.add_role("New", ["DATASET_DELETE"])
             return "yes\n"
 
-        status, shown = on_terminal(environment, meddle, "apply", file)
+        status, shown = looked_at(meddle, "apply", file)
         assert status == 2
         assert "error: nothing was changed: the plan differs from the expected one" in shown
         assert changes(account) == []

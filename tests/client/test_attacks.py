@@ -17,7 +17,7 @@ from tests.support.attacks import ATTACKS, Attack, attacking
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.tools.fuzz_responses import assert_valid
 
-HASTY = Timeouts(total=2.0, read=0.2)
+HASTY = Timeouts(total=0.5, read=0.2)
 """For attacks that never end."""
 PATIENT = Timeouts(total=120.0, read=60.0)
 BY_NAME = {attack.name: attack for attack in ATTACKS}

@@ -172,6 +172,7 @@ class TestGrace:
                 assert scope.cancelled_caught
                 with pytest.raises(ClientStateError):
                     await call
+                blocked.release()
 
     async def test_blocked(self, connect: Connect) -> None:
         """A call that a test keeps open has a grace in real seconds, in the fake as well."""
@@ -198,6 +199,7 @@ class TestGrace:
                 await roles.aclose(grace=0.02)
                 with pytest.raises(OutcomeUnknownError):
                     await call
+                blocked.release()
 
     @pytest.mark.parametrize("grace", [-1, -0.1, float("nan"), float("inf"), True, None, "5"])
     async def test_bad_grace(self, connect: Connect, grace: Any) -> None:  # noqa: ANN401

@@ -33,6 +33,8 @@ pytestmark = pytest.mark.asyncio
 ONCE = RetryPolicy(attempts=1)
 BODY = b'{"roles": [], "pagination": {"has_more": false}}'
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n" + BODY
+SOON = RetryPolicy(backoff=0.001)
+BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 BUSY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
 GONE = (
     b'HTTP/1.1 404 Not Found\r\nContent-Length: 41\r\n\r\n{"title": "Gone for good", "status": 404}'
@@ -307,9 +309,9 @@ class TestLent:
             return await handler(request)
 
         async with (
-            scripted(BUSY, PAGE) as script,
+            scripted(BROKEN, PAGE) as script,
             aiohttp.ClientSession(middlewares=[mark]) as session,
-            AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
+            AiohttpRolesClient("key", base_url=script.url, session=session, retry=SOON) as roles,
         ):
             await roles.list()
 

@@ -42,6 +42,8 @@ from tests.contract.test_assumptions import PAIRS
 from tests.contract.wrapping import WrappingClient
 from tests.support.sizes import sized
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 CALLERS: Final = ("caller-0", "caller-1", "caller-2", "caller-3")
 NAMES: Final = ("Ada", "Bea", "Cal")
 PERMISSIONS: Final = ["PROJECT_READ"]
@@ -168,10 +170,13 @@ class Machine(RuleBasedStateMachine):
 
     def answer(self, method: str, page: tuple[int, bytes], times: int, *, after: bool) -> None:
         status, body = page
-        if (method, status) == ("DELETE", 204):
-            return
-        page_of = Page(methods=frozenset({method}), status=status, body=body, after=after)
-        self.account.pages += [page_of] * times
+        if self.may_answer(method == "DELETE", status):
+            page_of = Page(methods=frozenset({method}), status=status, body=body, after=after)
+            self.account.pages += [page_of] * times
+
+    def may_answer(self, is_deletion: bool, status: int) -> bool:  # noqa: FBT001
+        """Whether a gateway may answer so."""
+        return not (is_deletion and status == 204)
 
     @rule()
     def recover(self) -> None:
@@ -210,7 +215,7 @@ class Machine(RuleBasedStateMachine):
         self.account.pages += [
             Page(methods=CHANGES, status=status, body=body, broken=broken, after=after)
             for status, body, broken, after in troubles
-            if (ask.operation, status) != ("delete", 204)
+            if self.may_answer(ask.operation == "delete", status)
         ]
         self.call([ask], [attrs.evolve(each, name=ask.name) for each in meddling])
         self.recover()
@@ -357,8 +362,11 @@ class OverHttp(Machine):
 
     def fail(self, fault: dict[str, Any], failure: Any, when: Literal["before", "after"]) -> None:
         # These take the client's limits in real time.
-        if failure not in {"silent", "unreachable", "refused"}:
+        if failure not in {429, "silent", "unreachable", "refused"}:
             super().fail(fault, failure, when)
+
+    def may_answer(self, is_deletion: bool, status: int) -> bool:  # noqa: FBT001
+        return status != 429 and super().may_answer(is_deletion, status)
 
 
 def run_machine(

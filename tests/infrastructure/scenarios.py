@@ -36,7 +36,7 @@ SLOW: Final = Behaviour(delay=0.03)
 """So that calls are under way while something happens."""
 PATIENT: Final = Timeouts(total=20.0, connect=10.0, read=10.0)
 """Where no time limit should run out, however busy the machine is."""
-HASTY: Final = Timeouts(total=6.0, connect=2.0, read=0.3)
+HASTY: Final = Timeouts(total=6.0, connect=2.0, read=0.2)
 """Where silence is a part of the scenario."""
 
 
@@ -575,6 +575,7 @@ SCENARIOS: Final = (
         build=_plain,
         weather=_FREEZES,
         timeouts=HASTY,
+        attempts=2,
     ),
     Scenario(name="service killed", behaviour=SLOW, needs=(), build=_direct, weather=_KILLS),
     Scenario(
@@ -584,6 +585,7 @@ SCENARIOS: Final = (
         build=_direct,
         weather=_FREEZES,
         timeouts=HASTY,
+        attempts=2,
     ),
     Scenario(
         name="nodes drained",
@@ -599,11 +601,11 @@ SCENARIOS: Final = (
         build=_nodes,
         weather=_NODES_DIE,
     ),
-    Scenario(name="rate limit, 503 page", calls=12, saw="limiting requests", build=_limited(503)),
-    Scenario(name="rate limit, 429 page", calls=12, saw="limiting requests", build=_limited(429)),
+    Scenario(name="rate limit, 503 page", calls=6, saw="limiting requests", build=_limited(503)),
+    Scenario(name="rate limit, 429 page", calls=6, saw="limiting requests", build=_limited(429)),
     Scenario(
         name="rate limit, 429 page with Retry-After",
-        calls=12,
+        calls=6,
         saw="limiting requests",
         build=_limited(
             429,
@@ -613,7 +615,7 @@ SCENARIOS: Final = (
     ),
     Scenario(
         name="rate limit, the service's own",
-        calls=12,
+        calls=6,
         saw=" 429 429 ",
         build=_plain,
         behaviour=Behaviour(rate=10.0),
@@ -717,7 +719,7 @@ SCENARIOS: Final = (
         saw=" sQ-- ",
         needs=("haproxy",),
         build=_haproxy("timeout queue 100ms", "maxconn 1"),
-        behaviour=Behaviour(hold_every=4, hold=0.3),
+        behaviour=Behaviour(hold_every=4, hold=0.2),
     ),
     Scenario(
         name="haproxy retry-on",

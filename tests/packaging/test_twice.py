@@ -13,6 +13,7 @@ def test_twice() -> None:
     done = subprocess.run(  # noqa: S603 - our own
         (
             *(sys.executable, "-m", "tests.tools.twice", "-q", "-p", "no:cacheprovider"),
+            *("-p", "no:schemathesis"),  # whose import takes seconds
             *(f"tests/{file}" for file in files),
         ),
         cwd=ROOT,

@@ -36,6 +36,8 @@ LIMITS = Timeouts(total=6.0, connect=2.0, read=2.0)
 PATIENT = Timeouts(total=60.0, connect=30.0, read=30.0)
 """Where no time limit should run out, however busy the machine is."""
 CHANGES = ("create", "update", "delete")
+DELAY = 0.02
+"""Seconds that a packet takes."""
 CUT = 15.0
 """Seconds without a wire."""
 RETRANSMISSION = 30.0
@@ -55,19 +57,26 @@ class Setting:
     client: RolesClient
     limits: Timeouts
 
+    def plan(self, count: int) -> list[Planned]:
+        """Return calls to make, for which the wire gets ready without a delay."""
+        self.wire.delay = 0.0
+        planned = plan(self.upstream, count)
+        self.wire.delay = DELAY
+        return planned
+
 
 Scenario = Callable[[Setting], Awaitable[tuple[list[Call], list[str]]]]
 
 
 async def clear(setting: Setting) -> tuple[list[Call], list[str]]:
     """Only delay."""
-    calls = await Load(setting.client, plan(setting.upstream, 96)).run()
+    calls = await Load(setting.client, setting.plan(96)).run()
     return calls, [f"{call} failed" for call in calls if call.error]
 
 
 async def lossy(setting: Setting) -> tuple[list[Call], list[str]]:
     """Lose every tenth packet, which costs time and no calls."""
-    planned = plan(setting.upstream, 96)
+    planned = setting.plan(96)
     setting.wire.loss = 0.1
     calls = await Load(setting.client, planned).run()
     return calls, [] if any(call.error is None for call in calls) else ["nothing succeeded"]
@@ -75,7 +84,7 @@ async def lossy(setting: Setting) -> tuple[list[Call], list[str]]:
 
 async def very_lossy(setting: Setting) -> tuple[list[Call], list[str]]:
     """Lose every third packet, so that limits run out."""
-    planned = plan(setting.upstream, 96)
+    planned = setting.plan(96)
     setting.wire.loss = 0.33
     calls = await Load(setting.client, planned, at_once=24).run()
     return calls, [] if any(call.error is None for call in calls) else ["nothing succeeded"]
@@ -191,7 +200,7 @@ SCENARIOS = (
 @asynccontextmanager
 async def _setting(expected: Expected, directory: Path) -> AsyncGenerator[Setting]:
     with wire() as line:
-        line.delay = 0.02
+        line.delay = DELAY
         ip = program("ip") or "ip"
         with Upstream(directory, host=FAR, command=(ip, "netns", "exec", line.far)) as upstream:
             async with AiohttpRolesClient(
