@@ -36,10 +36,12 @@ class Failures:
         self._config = config
         self._lent = lent
 
-    def translate(  # noqa: PLR0911 - one case a kind of failure
+    def translate(
         self, request: Request, failure: Exception, call: Call, *, closed: bool
     ) -> RolesError:
         """Return our own error for a failure of aiohttp; `closed` is True for a closed session."""
+        cause: BaseException = failure
+        certificate = sent = False
         match failure:
             case aiohttp.ConnectionTimeoutError():
                 return RolesTimeoutError(
@@ -48,27 +50,20 @@ class Failures:
                     seconds=call.timeouts.connect or 0.0,
                 )
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
-                why = f"the server's certificate is not trusted: {self._redacted(failure, call)}"
-                return RolesConnectionError(f"{request}: {why}", certificate=True)
+                why, certificate = "the server's certificate is not trusted", True
             case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
                 verb = "may require" if "HANDSHAKE_FAILURE" in str(failure) else "requires"
                 why = f"{self._service} {verb} a client certificate; pass a session= that has one"
-                return RolesConnectionError(
-                    f"{request}: {why}: {self._redacted(failure, call)}", certificate=True
-                )
-            case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=error):
+                certificate = True
+            case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=cause):
                 why = f"cannot connect to the proxy {host}:{port} on the way to {self._service}"
-                return RolesConnectionError(f"{request}: {why}: {self._redacted(error, call)}")
-            case aiohttp.ClientConnectorError(host=host, port=port, os_error=error):
+            case aiohttp.ClientConnectorError(host=host, port=port, os_error=cause):
                 is_service = host == URL(self._config.base_url).raw_host
-                where = self._route if is_service else f"{host}:{port}"
-                why = f"cannot connect to {where}: {self._redacted(error, call)}"
-                return RolesConnectionError(f"{request}: {why}")
+                why = f"cannot connect to {self._route if is_service else f'{host}:{port}'}"
             case aiohttp.ClientHttpProxyError(status=407):
                 return self.proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
-                return RolesConnectionError(f"{request}: {why}: {self._redacted(failure, call)}")
             case ValueError() if not isinstance(failure, aiohttp.ClientError):
                 why = f"the session refused the request: {self._redacted(failure, call)}"
                 return ConfigurationError(f"{request}: {why}")
@@ -76,9 +71,9 @@ class Failures:
                 return ClientStateError("the session is closed")
             case _:
                 why = "the connection failed before the complete response arrived"
-                return RolesConnectionError(
-                    f"{request}: {why}: {self._redacted(failure, call)}", sent=call.in_flight
-                )
+                sent = call.in_flight
+        message = f"{request}: {why}: {self._redacted(cause, call)}"
+        return RolesConnectionError(message, certificate=certificate, sent=sent)
 
     def proxy_refusal(self, request: Request) -> RolesConnectionError:
         if self._proxy_url and not self._has_proxy_user:
