@@ -196,16 +196,16 @@ class TestMaking:
     async def test_no_callback(self, name: str) -> None:
         """A callback that cannot be called, or is async, is refused before any request."""
 
-        async def tell(_: object) -> None:
+        async def callback(_: object) -> None:
             pytest.fail("it was called")
 
         account = mixed_account()
 
-        class Teller:
+        class Callback:
             async def __call__(self, _: object) -> None:
                 pytest.fail("it was called")
 
-        wrong: list[Any] = ["print", tell, Teller()]
+        wrong: list[Any] = ["print", callback, Callback()]
         for each in wrong:
             with pytest.raises(
                 ValidationError, match=f"^{name}: must be a function, and not async$"
@@ -300,7 +300,7 @@ class TestExpecting:
 
 
 async def failure(account: FakeAccount, wanted: Declaration = MIXED) -> ApplyError:
-    """Return the error that applying ends in, after a look at its copies."""
+    """Return the error that applying ends in, after checking its copies."""
     with pytest.raises(ApplyError) as caught:
         await apply(FakeRolesClient(account, retry=RetryPolicy(attempts=1)), wanted)
     for error in (copy.copy(caught.value), pickle.loads(pickle.dumps(caught.value))):  # noqa: S301

@@ -22,7 +22,7 @@ from arize_roles_async import Request, __version__, as_code
 from arize_roles_async.__main__ import main
 from arize_roles_fake import FakeAccount, Reply, RolesServer
 from tests.as_code.accounts import Gateway, account_of, changes, contents
-from tests.support.processes import MEASURED, PATIENCE, ROOT, await_true
+from tests.support.processes import LONGEST_WAIT, MEASURED, ROOT, await_true
 from tests.tools.judge_as_code import heeded_signals
 
 KEY: Final = "secret-of-the-test-4711"
@@ -105,7 +105,7 @@ def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
         capture_output=True,
         check=False,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=LONGEST_WAIT,
     )
     assert KEY not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -230,7 +230,7 @@ class TestProcesses:
             process.send_signal(signal.SIGINT)
             await_true(lambda: not pending(process.pid, signal.SIGINT), "its handling")
             process.send_signal(signal.SIGTERM)
-            output, errors = process.communicate(timeout=PATIENCE)
+            output, errors = process.communicate(timeout=LONGEST_WAIT)
         assert process.returncode == 3
         assert output == f'{TEXT}  made: update "B old" -> "B"\n'
         assert errors == (
@@ -251,7 +251,7 @@ class TestProcesses:
         with running(environment, "apply", "--yes", file) as process:
             await_true(lambda: len(account.calls_of("delete")) == 1, "the delete")
             process.kill()
-            process.communicate(timeout=PATIENCE)
+            process.communicate(timeout=LONGEST_WAIT)
         assert ran("plan", "--exit-code", file)[1].split("\n")[-3] == (
             "  1 to delete, 1 to create; 2 as declared"
         )
@@ -269,7 +269,7 @@ class TestProcesses:
         os.close(reader)
         with running(environment, *command, file, stdout=writer) as process:
             os.close(writer)
-            _, errors = process.communicate(timeout=PATIENCE)
+            _, errors = process.communicate(timeout=LONGEST_WAIT)
         assert (process.returncode, errors) == (2, f"error: {UNWRITTEN}Broken pipe\n")
         assert changes(account) == []
 
@@ -294,7 +294,7 @@ class TestProcesses:
             }
             with running(environment, "apply", "--yes", file, stdout=writer) as process:
                 os.close(writer)
-                _, errors = process.communicate(timeout=PATIENCE)
+                _, errors = process.communicate(timeout=LONGEST_WAIT)
         assert (process.returncode, errors) == (0, f"warning: {UNWRITTEN}Broken pipe\n")
         assert set(contents(reading)) == {"B", "New", "Same", "Undeclared"}
 
@@ -328,7 +328,7 @@ class TestProcesses:
             capture_output=True,
             check=False,
             text=True,
-            timeout=PATIENCE,
+            timeout=LONGEST_WAIT,
         )
         assert (done.returncode, done.stderr) == (2, error)
         assert changes(account) == []
@@ -531,7 +531,7 @@ def on_terminal(
     with running(environment | MEASURED, *arguments, **streams) as process:
         os.close(slave)
         shown = b""
-        while select.select([master], [], [], PATIENCE)[0]:
+        while select.select([master], [], [], LONGEST_WAIT)[0]:
             try:
                 shown += os.read(master, 65_536)
             except OSError:  # Linux's end of a terminal that nobody has open.
@@ -539,7 +539,7 @@ def on_terminal(
             if shown.endswith(b"[y/N] ") and (text := answer(process)):
                 os.write(master, text.encode())
         os.close(master)
-        process.wait(timeout=PATIENCE)
+        process.wait(timeout=LONGEST_WAIT)
     return process.returncode, shown.decode().replace("\r\n", "\n")
 
 

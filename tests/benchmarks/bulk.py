@@ -1,4 +1,4 @@
-"""What is counted: bulk jobs under a rate limit, and calls by names, at a service with latency."""
+"""Bulk jobs under a rate limit, and calls by names, at a service with latency: counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECONDS_OF_A_QUICK_JOB = 15
 
 
 class Outcome(NamedTuple):
-    """What came of a job for one client."""
+    """The result of a job of one client."""
 
     failed: int
     requests: int
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
     time: float
     """Seconds over the ideal ones."""
     order: float
-    """How well the order of completion agrees with the order of start; 1 is the same."""
+    """The agreement of the order of completion with the order of start; 1 is the same."""
 
 
 async def do(
@@ -109,7 +109,7 @@ async def bulk_job(key: str, bench: Bench) -> tuple[Measured, ...]:
 
 
 class SharedOutcome(NamedTuple):
-    """What came of a job of several processes."""
+    """The result of a job of several processes."""
 
     failed: int
     refused_late: float

@@ -1,4 +1,4 @@
-"""How everything is timed: bursts of calls, in interleaved rounds, read as medians."""
+"""The harness of timings: bursts of calls, in interleaved rounds, read as medians."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def interleave(rounds: int, *sides: Callable[[], Awaitable[T]]) -> list[li
 
 
 class Bench(NamedTuple):
-    """What the rows are measured with."""
+    """The parts that the rows are measured with."""
 
     server: Canned
     limited: Limited
@@ -121,17 +121,17 @@ class Bench(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """What gives these rows, and the modules that it cannot do without."""
+    """The function that gives these rows, and the modules that it needs."""
 
     rows: tuple[str, ...]
     needs: tuple[str, ...]
     run: Callable[[Bench], Awaitable[tuple[Measured, ...]]]
     is_long: bool = False
-    """Whether a quick run leaves it out."""
+    """True if a quick run leaves it out."""
 
 
 class Measured(NamedTuple):
-    """What came out: `value` is what the row is judged by, the spread its quartiles."""
+    """A result: `value` is the figure that is judged, the spread its quartiles."""
 
     value: float
     spread: tuple[float, float] | None
@@ -150,7 +150,7 @@ def counted(value: float, unit: str, peers: Mapping[str, float] | None = None) -
 def repeated(
     values: Sequence[float], unit: str, peers: Mapping[str, float] | None = None
 ) -> Measured:
-    """What was counted or timed once, or the median of several times."""
+    """A figure that was measured once, or the median of several measurements."""
     if len(values) == 1:
         return counted(values[0], unit, peers)
     return plain(values, unit)._replace(peers=peers)

@@ -17,7 +17,7 @@ class Job(NamedTuple):
     rate: float
     burst: int
     retry_after: int | None = None
-    """What a 429 says; None is the time until there is a token, rounded up to a second."""
+    """The `Retry-After` of a 429; None is the time until there is a token, in whole seconds."""
     halve_after: int | None = None
     """The number of grants after which the rate is halved."""
     refused: tuple[float, float] = (0.1, 0.05)
@@ -25,7 +25,7 @@ class Job(NamedTuple):
     time: tuple[float, float] = (1.4, 1.2)
     """Hold and aim of the time over the ideal."""
     peers: bool = False
-    """Whether other clients do it, too."""
+    """True if other clients do it, too."""
 
     @property
     def ideal(self) -> float:
@@ -35,7 +35,7 @@ class Job(NamedTuple):
 
     @property
     def runs(self) -> int:
-        """How often the job is done: a short one, whose time depends on chance, several times."""
+        """The number of repetitions; a short job, whose time depends on chance, has several."""
         return 5 if self.ideal < SHORT else 1
 
     @property

@@ -2,7 +2,7 @@
 
 It keeps roles, and knows just the HTTP that the measured clients use. Started as a process of its
 own it prints its port and lives until its input closes. `POST /set-up` with a JSON object makes it
-anew; `GET /counts` tells what it was asked since.
+anew; `GET /counts` returns its counts since then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is timed: one function for each row, or for rows that come out of one run."""
+"""Measurements of time: one function for each row, or for rows that come from one run."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def walk(bench: Bench) -> tuple[Measured, ...]:
 
 async def imports(bench: Bench) -> tuple[Measured, ...]:
     bare, client, fake = await interleave(
-        # The start of a process varies more than what this row has to tell apart.
+        # The start of a process varies more than what this row has to distinguish.
         4 * bench.rounds,
         _import("import aiohttp"),
         _import("from arize_roles_async import AiohttpRolesClient"),

@@ -1,4 +1,4 @@
-"""What can only be seen in a process of its own.
+"""Measurements that need a process of their own.
 
 Run as `python -m tests.benchmarks.probes NAME URL`, prints one number. Imports
 stay inside the functions: each probe must load only what it is about.

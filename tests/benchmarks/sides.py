@@ -93,7 +93,7 @@ class Arize:
         return seen
 
     def decode(self, body: bytes) -> object:
-        """What its `list` does with the bytes of a response, by the same function."""
+        """Decode the bytes of a response with the function that its `list` uses."""
         return self._roles._api.api_client.deserialize(  # noqa: SLF001 - only there it is reached
             body.decode(), "ListRolesResponse", "application/json"
         )
@@ -134,7 +134,7 @@ async def careful(url: str) -> AsyncGenerator[Create]:
 
 
 class _Throttled:
-    """Tells botocore's controller which answers are refusals, and its backoff that all were."""
+    """Reports refusals to botocore's controller, and every answer as one to its backoff."""
 
     def is_throttling_error(self, status: int) -> bool:
         return status == TOO_MANY_REQUESTS

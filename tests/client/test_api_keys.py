@@ -109,7 +109,7 @@ class TestFunction:
 
     @both_kinds
     async def test_raises(self, connect: Connect, kind: type[Keys]) -> None:
-        """What the function raises is the cause of a `ConfigurationError`; nothing is sent."""
+        """An exception of the function is the cause of a `ConfigurationError`; nothing is sent."""
         account, error = two_keys(), LookupError("the vault is sealed")
         async with connect(account, api_key=kind(error), retry=THRICE) as roles:
             with pytest.raises(ConfigurationError) as caught:
@@ -129,7 +129,7 @@ class TestFunction:
         ],
     )
     async def test_no_key(self, connect: Connect, key: object, message: str) -> None:
-        """What is no key is refused before anything is sent."""
+        """A value that is no key is refused before anything is sent."""
         account = two_keys()
         async with connect(account, api_key=Keys(key)) as roles:
             with pytest.raises(ConfigurationError) as caught:
@@ -232,7 +232,7 @@ class TestFunction:
         assert sent(account) == ["fake-api-key", "other-api-key"]
 
     async def test_names(self, connect: Connect) -> None:
-        """What one key has seen does not help another: it may be of another account."""
+        """Names seen with one key are not used for another, which may be of another account."""
         account = two_keys()
         account.add_role("Role", ["PROJECT_READ"])
         tenant = contextvars.ContextVar("tenant", default="fake-api-key")

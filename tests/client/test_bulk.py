@@ -1,4 +1,4 @@
-"""What a thousand calls at once do against a rate limit, on the account's clock."""
+"""A thousand calls at once under a rate limit, on the account's clock."""
 
 import asyncio
 import logging
@@ -113,7 +113,7 @@ class TestBulkJob:
         assert all(abs(place - index) <= 80 for index, place in enumerate(places))
 
     def test_shared(self) -> None:
-        """What a client learns of a limit its copies with other options know."""
+        """Copies of a client with other options share what it learns about a limit."""
         account = account_at_noon()
 
         account.fail("list", 429, times=1, retry_after=5)
@@ -346,7 +346,7 @@ class TestFailure:
 
     @BACKENDS
     def test_clock_ticks(self, backend: str) -> None:
-        """A call ends although its time is up between two looks at the clock."""
+        """A call ends although its time is up between two readings of the clock."""
         ticks = count()
         account = FakeAccount(clock=lambda: START + timedelta(milliseconds=next(ticks)))
 
@@ -607,7 +607,7 @@ class TestFailure:
 
 class TestVisible:
     def test_waits(self, caplog: pytest.LogCaptureFixture) -> None:
-        """How long a call waited its turn is logged, and that the service limits the rate."""
+        """The log has the wait of a call in the queue, and that the service limits the rate."""
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=3)
 

@@ -66,7 +66,7 @@ def decode_nothing(request: Request, response: Response) -> None:
 
 
 class Driver:
-    """Tells a call how its attempts end, on a clock that stands still."""
+    """Ends the attempts of a call, on a clock that stands still."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ DONE: Final[Mapping[Operation, Response]] = {
 
 
 class TestFirstAttempt:
-    """What an answer to the first attempt leads to."""
+    """The step after an answer to the first attempt."""
 
     @pytest.mark.parametrize("operation", DONE)
     def test_documented(self, operation: Operation) -> None:

@@ -35,7 +35,7 @@ class Setting:
 
 
 class Backoff:
-    """Waits between attempts until it is cancelled, and tells when it began."""
+    """Waits between attempts until it is cancelled, and sets an event when it begins."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()

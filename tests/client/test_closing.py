@@ -88,7 +88,7 @@ class TestResolving:
         run_on(new_loop, main())
 
     def test_session(self, new_loop: NewLoop, resolving: list[str]) -> None:
-        """So does closing the lent session, of which the client is not told."""
+        """So does closing the lent session, which the client does not notice."""
 
         async def main() -> None:
             async with lent() as session:

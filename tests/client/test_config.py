@@ -310,7 +310,7 @@ class TestBaseUrl:
 
     @pytest.mark.parametrize("path", ["/v2x", "/v2/roles2", "/x-v2"])
     def test_not_v2(self, path: str) -> None:
-        """A path that only looks similar is a prefix like any other."""
+        """A path that is only similar is a prefix like any other."""
         assert configured(base_url=f"https://h{path}").base_url == f"https://h{path}"
 
 
@@ -355,7 +355,7 @@ class TestCertificates:
         ],
     )
     def test_verify(self, monkeypatch: pytest.MonkeyPatch, value: str, *, verifies: bool) -> None:
-        """Certificates are checked unless the environment says no."""
+        """Certificates are checked unless the environment turns it off."""
         monkeypatch.setenv("ARIZE_REQUEST_VERIFY", value)
         assert configured().verify is verifies
         assert configured(verify=True).verify is True
@@ -420,7 +420,7 @@ class TestProxy:
         ],
     )
     def test_refused(self, proxy: str) -> None:
-        """What is not the URL of an HTTP proxy is refused and not quoted."""
+        """A value that is not the URL of an HTTP proxy is refused and not quoted."""
         assert refusal(proxy=proxy) == PROXY_RULE.format("")
 
     def test_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +431,7 @@ class TestProxy:
 
 class TestLentSession:
     def test_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What the environment says of certificates and the proxy is not for a lent session."""
+        """The environment's certificates and proxy do not apply to a lent session."""
         monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "false")
         monkeypatch.setenv("ARIZE_SSL_CA_CERT", "/nowhere.pem")
         monkeypatch.setenv("ARIZE_PROXY_URL", "http://proxy.example:3128")
@@ -617,7 +617,7 @@ class TestTypes:
         ],
     )
     def test_accepted(self, arguments: dict[str, Any]) -> None:
-        """What the annotations allow is accepted, by the fake as well."""
+        """Every value that the annotations allow is accepted, by the fake as well."""
         given: dict[str, Any] = {"api_key": "a-key"} | arguments
         AiohttpRolesClient(**given)
         known = {name: value for name, value in arguments.items() if name in {"timeout", "retry"}}

@@ -1,4 +1,4 @@
-"""What becomes of connections: given up, failed, stale, or with an answer nobody asked for."""
+"""Connections that are given up, have failed, are stale, or carry an unsolicited answer."""
 
 import asyncio
 import contextlib
@@ -180,7 +180,7 @@ class TestGivenUp:
 
     @pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "control"])
     async def test_not_delivered(self, monkeypatch: pytest.MonkeyPatch, *, is_reset: bool) -> None:
-        """What the system had not sent by then is never sent; without the reset it would be."""
+        """Bytes not sent by then are never sent; without the reset they would be."""
         if not is_reset:
             monkeypatch.setattr(Attempt, "reset", do_nothing)
         with socket.socket() as listening:

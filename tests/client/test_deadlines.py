@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio
 
 
 class Clock:
-    """Stands in for the part of an event loop that calls back, and tells the time."""
+    """Stands in for an event loop's clock and timers."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -188,7 +188,7 @@ class TestBlock:
 
 class TestSilence:
     async def test_part(self) -> None:
-        """What is due earlier ends a part of the block, and the rest goes on."""
+        """An earlier limit ends only a part of the block, and the rest continues."""
         clock = Clock()
         deadline = block(deadlines_on(clock), 30.0)
         with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises

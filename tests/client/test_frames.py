@@ -228,7 +228,7 @@ class TestPolars:
 
 
 class TestMatrix:
-    """Who holds what."""
+    """The table of roles by permissions."""
 
     def test_holds(self) -> None:
         """The matrix shows which role has which permission."""

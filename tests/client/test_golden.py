@@ -515,11 +515,14 @@ class TestAnswers:
         async with client(problem("403 Forbidden", body)) as (roles, _):
             with pytest.raises(ForbiddenError) as caught:
                 await roles.create(name="A", permissions=["ROLE_READ"])
-        told = caught.value.problem
-        assert told is not None
-        assert (told.entitlement, told.limit, told.current_count, told.required_plan) == (
-            *("CUSTOM_ROLES", 5, 5, "ENTERPRISE"),
-        )
+        plan = caught.value.problem
+        assert plan is not None
+        assert (
+            plan.entitlement,
+            plan.limit,
+            plan.current_count,
+            plan.required_plan,
+        ) == (*("CUSTOM_ROLES", 5, 5, "ENTERPRISE"),)
 
     async def test_header_names(self) -> None:
         """Headers are found however they are written."""
@@ -555,7 +558,7 @@ class TestAnswers:
         assert caught.value.retry_after == seconds
 
     async def test_create_other(self) -> None:
-        """A role with another name is somebody else's answer, so the client looks in the list."""
+        """A role with another name answers another request, so the client reads the list."""
         async with client(answer(ROLE, "201 Created"), page()) as (roles, script):
             with pytest.raises(OutcomeUnknownError, match="it is a role with another name"):
                 await roles.create(name="A", permissions=["ROLE_READ"])

@@ -68,7 +68,7 @@ class TestRequests:
         assert operations(account) == ["get", "update", "get", "delete"]
 
     async def test_answers(self) -> None:
-        """What `create` and `update` answered with is known as well, to every copy."""
+        """Roles that `create` and `update` returned are known as well, to every copy."""
         account = account_of(5000)
         roles = FakeRolesClient(account)
 
@@ -80,7 +80,7 @@ class TestRequests:
         assert operations(account) == ["create", "get", "update", "get"]
 
     async def test_got(self) -> None:
-        """What `get` by an ID answered with is known, too."""
+        """A role that `get` by an ID returned is known, too."""
         account = FakeAccount(predefined=False)
         role = account.add_role("Role", ["PROJECT_READ"])
         roles = FakeRolesClient(account)

@@ -62,7 +62,7 @@ class TestFromFetch:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("number", [49, 250])
 async def test_shared(number: int) -> None:
-    """Of several tasks on one iterator, one goes on, and the others hear that it is running."""
+    """Of several tasks on one iterator, one goes on, and the others raise that it is running."""
     account = FakeAccount(predefined=False)
     for index in range(number):
         account.add_role(f"Role {index}")

@@ -60,7 +60,7 @@ def fields(log: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, object]]]
 
 
 class TestLog:
-    """What the logger tells."""
+    """The records of the logger."""
 
     @pytest.mark.asyncio
     @both_clients
@@ -79,7 +79,7 @@ class TestLog:
 
     @pytest.mark.asyncio
     async def test_milliseconds(self, log: pytest.LogCaptureFixture) -> None:
-        """How long an attempt took is logged."""
+        """The duration of an attempt is logged."""
         account = account_at_noon()
         account.slow_down(1.25)
 

@@ -197,7 +197,7 @@ class TestSharedWalk:
         assert (await first) == (await second)
 
     async def test_closest(self) -> None:
-        """Each call is told the closest names that it would have got alone."""
+        """Each call gets the closest names that it would have got alone."""
         listing = Listing("Engineer", "Engineering")
         first = asyncio.ensure_future(listing.find("first", "Engineer"))
         second = asyncio.ensure_future(listing.find("second", "Engineers"))
@@ -394,7 +394,7 @@ class TestClosest:
 
 class TestKnown:
     async def test_learned_meanwhile(self) -> None:
-        """What is learned of a name while its old ID is asked for is kept."""
+        """A newer ID of a name that is learned while the old one is requested is kept."""
         known = KnownRoles()
         known.learn(named("A", "old"))
         lookup = new_lookup(known)

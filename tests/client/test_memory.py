@@ -1,4 +1,4 @@
-"""What a call asks of the system's memory, seen from a process of its own."""
+"""Allocations of memory by a call, measured in a process of its own."""
 
 import platform
 import subprocess

@@ -204,7 +204,7 @@ class TestGoal:
         assert self.start(pace) == round(0.85 * part, 4)
 
     def test_before(self) -> None:
-        """What was sent before the first refused request and is granted later says nothing."""
+        """A grant of a request that was sent before the first refused one does not count."""
         pace = refused_at(50.0)
         for _ in range(20):
             pace.grant(10.5)
@@ -344,7 +344,7 @@ class TestDeadline:
         """Calls whose time ends in a hold fail when it begins, only the one that met it sent."""
         simulation = Simulation(Limit(0.1, 1), slots=1)
 
-        outcome = simulation.run(100, timeout=9.0, patience=math.inf)
+        outcome = simulation.run(100, timeout=9.0, max_hold=math.inf)
 
         assert outcome.completed == [0]
         assert sorted(outcome.late) == list(range(1, 100))
@@ -352,7 +352,7 @@ class TestDeadline:
         assert simulation.now < 0.1
 
     def test_served(self) -> None:
-        """What the limit grants in the time of a call is used."""
+        """A call uses all that the limit grants in its time."""
         outcome = Simulation(Limit(20.0, 5)).run(1000, timeout=30.0)
 
         assert len(outcome.completed) > 450

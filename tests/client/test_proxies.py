@@ -1,4 +1,4 @@
-"""What a caller is told of a proxy that is not there, refuses, or is not trusted."""
+"""The errors for a proxy that is not there, refuses, or is not trusted."""
 
 import asyncio
 import functools

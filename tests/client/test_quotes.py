@@ -79,7 +79,7 @@ def test_body(body: bytes, shown: str) -> None:
 
 
 def test_beginning_of_body() -> None:
-    """Of a body that is long although it says little, the first 4 KiB are looked at."""
+    """Only the first 4 KiB of a body are read for an excerpt."""
     key = "k" * 1000
     body = (key * 4 + "a" * 100).encode()
     answer = Response(status=409, headers={}, body=body, keys=(Secret(key),))

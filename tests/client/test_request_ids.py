@@ -92,7 +92,7 @@ class TestRequestId:
         [("create", "201 Created"), ("update", "200 OK"), ("delete", "200 OK")],
     )
     async def test_read_fails(self, operation: str, status: str) -> None:
-        """The answer to the change counts, and not that to the look after it."""
+        """The answer to the change counts, and not the one that verifies it."""
         answers = answer(status, "req-1"), answer("502 Bad Gateway", "req-2")
 
         error = await error_of(operation, *answers)

@@ -246,7 +246,7 @@ OK = (
 
 
 class TestWaits:
-    """How long a call waits between attempts."""
+    """The wait of a call between attempts."""
 
     @pytest.mark.asyncio
     @both_clients
@@ -412,7 +412,7 @@ class TestWaits:
     async def test_header_forms(
         self, headers: tuple[bytes, ...], wait: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """How long to wait is read in every form of the header."""
+        """Every form of the header is read."""
         # Far from where HTTP's dates are.
         monkeypatch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
@@ -484,7 +484,7 @@ class TestOptions:
     @pytest.mark.asyncio
     @both_clients
     async def test_keeps_rest(self, connect: Connect) -> None:
-        """`with_options` keeps what it is not told."""
+        """`with_options` keeps omitted options."""
         account = account_at_noon()
         account.fail("any", 503, times=None)
 
@@ -628,7 +628,7 @@ class TestLostCreate:
     @pytest.mark.asyncio
     @both_clients
     async def test_no_read_grant(self, connect: Connect) -> None:
-        """A key that may not look leaves the outcome unknown."""
+        """A key that may not read leaves the outcome unknown."""
         account = account_at_noon()
         account.add_key("creator", grants=["ROLE_CREATE"])
         account.fail("create", "lost", when="after")
@@ -667,7 +667,7 @@ class TestLostCreate:
     @pytest.mark.asyncio
     @both_clients
     async def test_look_fails(self, connect: Connect) -> None:
-        """A look that fails leaves the outcome unknown."""
+        """If reading the account fails, the outcome is unknown."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")
         account.fail("list", 403)
@@ -681,7 +681,7 @@ class TestLostCreate:
     @pytest.mark.asyncio
     @both_clients
     async def test_look_unanswered(self, connect: Connect) -> None:
-        """A look that is never answered leaves the outcome unknown."""
+        """If reading the account gets no answer, the outcome is unknown."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")
         account.fail("list", "lost", times=3)
@@ -802,7 +802,7 @@ async def delete(roles: RolesClient) -> object:
 
 
 class TestNoMoreAttempts:
-    """What a change ends in after its last attempt."""
+    """The outcome of a change after its last attempt."""
 
     @pytest.mark.asyncio
     @both_clients
@@ -840,7 +840,7 @@ class TestNoMoreAttempts:
     @pytest.mark.asyncio
     @both_clients
     async def test_refusal_after_lost(self, connect: Connect) -> None:
-        """A refusal after a lost attempt does not tell what that one did."""
+        """A refusal after a lost attempt does not show what that attempt did."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")
         account.fail("create", 401)
@@ -1000,7 +1000,7 @@ class TestTime:
 
     @pytest.mark.asyncio
     async def test_total_while_verifying(self) -> None:
-        """If the total time is up during a look at the account, the outcome is unknown."""
+        """If the total time is up while the account is read, the outcome is unknown."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")
         roles = FakeRolesClient(account, timeout=Timeouts(total=30.0, read=None))

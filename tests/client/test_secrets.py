@@ -118,7 +118,7 @@ def is_of_tests(filename: str) -> bool:
 
 
 def is_shown(text: str) -> bool:
-    """Tell whether the key is in a text, however often it was escaped."""
+    """Return True if the key is in a text, however often it was escaped."""
     return KEY.replace("\\", "") in text.replace("\\", "")
 
 

@@ -63,7 +63,7 @@ class TestOwn:
         async with scripted(b"") as script:
             roles = AiohttpRolesClient("key", base_url=script.url)
             call = asyncio.create_task(use(roles))
-            while not script.requests:  # noqa: ASYNC110 - the script tells nobody
+            while not script.requests:  # noqa: ASYNC110 - the script has no event for it
                 await asyncio.sleep(0)
             await roles.aclose()
             with pytest.raises((RolesConnectionError, ClientStateError)):
@@ -298,7 +298,7 @@ class TestLent:
                 await roles.list()
 
     async def test_middlewares(self) -> None:
-        """Every attempt passes the session's middlewares, which are not told the key."""
+        """Every attempt passes the session's middlewares, which do not see the key."""
         seen: list[bool] = []
 
         async def mark(
@@ -368,7 +368,7 @@ class TestLent:
         assert script.connections == 1
 
     async def test_middleware_fails(self) -> None:
-        """What a middleware refuses is one of our errors, with the middleware's as its cause."""
+        """A refusal by a middleware is one of our errors, with the middleware's as its cause."""
 
         async def refuse(
             _: aiohttp.ClientRequest, __: aiohttp.ClientHandlerType

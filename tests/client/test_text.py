@@ -199,6 +199,6 @@ class TestErrors:
     def test_few_violations(self) -> None:
         """Of ten violations it has each and no number; an eleventh is one more."""
         violations = tuple(Violation(f"field{n}", "is required") for n in range(1, 12))
-        told = "; ".join(f"field{n}: is required" for n in range(1, 11))
-        assert str(ValidationError(violations=violations[:10])) == told
-        assert str(ValidationError(violations=violations)) == f"{told}; and 1 more"
+        first = "; ".join(f"field{n}: is required" for n in range(1, 11))
+        assert str(ValidationError(violations=violations[:10])) == first
+        assert str(ValidationError(violations=violations)) == f"{first}; and 1 more"

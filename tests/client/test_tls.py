@@ -33,7 +33,7 @@ class Server:
         self.handshakes = 0
         """Connection attempts, whatever became of them."""
         self.received = b""
-        """What arrived in the clear, after any handshake."""
+        """The bytes that arrived, decrypted after any handshake."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.received += await reader.readuntil(b"\r\n\r\n")
@@ -201,7 +201,7 @@ class TestAuthority:
         why: str,  # noqa: ARG002 - another test's
         tmp_path: Path,
     ) -> None:
-        """A client that is told not to verify does not."""
+        """A client with `verify=False` does not verify."""
         context, _ = flawed(flaw, tmp_path)
         async with secured(context) as server, client(server.url, verify=False) as roles:
             assert len(await roles.list()) == 0
@@ -277,7 +277,7 @@ async def refuse(
 
 
 class TestConnection:
-    """What secured and plain connections may carry."""
+    """The requests that secured and plain connections may carry."""
 
     @pytest.mark.asyncio
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

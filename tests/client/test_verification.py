@@ -150,7 +150,7 @@ class TestUpdate:
         assert (updated.description, updated.permissions) == (description, ("DATASET_READ",))
 
     async def test_unlike(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A role that is not as it was to be tells nothing."""
+        """If the role is not as requested, the outcome is unknown."""
         role = account.add_role("Role", description="Old.")
         account.script = [(MAINTENANCE, "before")]
         with pytest.raises(OutcomeUnknownError):
@@ -187,7 +187,7 @@ class TestUpdate:
             await roles.update(role_id=role.id, name="New")
 
     async def test_half(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A conflict of a role that has the name, and is otherwise unlike, tells nothing."""
+        """If the role has the new name but differs otherwise, the outcome is unknown."""
         role = account.add_role("Role", description="Old.")
         account.fail("update", "lost")
         account.fail("update", 409)

@@ -209,12 +209,12 @@ class Journaled(FakeAccount):
         role_id = self.journal[own[-1]].role.id
         return any(entry.role.id == role_id for entry in self.journal[own[-1] + 1 :])
 
-    def was_left_open(self, caller: str) -> bool:
+    def may_have_changed(self, caller: str) -> bool:
         """Return True if an attempt of a caller got no answer, or one that leaves it open."""
         deadline = self.began + timedelta(seconds=TOTAL_LIMIT)
         return any(a.may_have_been_applied(deadline) for a in self.attempts if a.caller == caller)
 
-    def was_told(self, caller: str, status: int) -> bool:
+    def got_status(self, caller: str, status: int) -> bool:
         """Return True if the service itself answered a caller with a status."""
         return any(
             attempt.is_from_service and attempt.reply.status == status
@@ -254,7 +254,7 @@ def untrue(account: Journaled, caller: str, ask: Ask, mark: str, result: object)
         return f"it did what another call was to do: {did}"
     match result:
         case OutcomeUnknownError():
-            is_open = effect is not None and account.was_left_open(caller)
+            is_open = effect is not None and account.may_have_changed(caller)
             return "" if is_open else "everything is known"
         case RoleRenamedError():
             renamed = bool(did) and did[-1].role.name == result.renamed_to != ask.name
@@ -266,7 +266,7 @@ def untrue(account: Journaled, caller: str, ask: Ask, mark: str, result: object)
                 return f"it did {did}"
             is_lookup = isinstance(result, NotFoundError) and result.name is not None
             status = 200 if is_lookup else result.status
-            return "" if account.was_told(caller, status) else "the service never said so"
+            return "" if account.got_status(caller, status) else "the service never said so"
         case RolesError():
             return f"it did {did}" if did else ""
         case Role():
@@ -276,7 +276,7 @@ def untrue(account: Journaled, caller: str, ask: Ask, mark: str, result: object)
         case _:
             if did:
                 return ""
-            is_likely = account.was_left_open(caller) and account.was_told(caller, 404)
+            is_likely = account.may_have_changed(caller) and account.got_status(caller, 404)
             return "" if is_likely else "nothing was deleted"
 
 
@@ -290,7 +290,7 @@ def _untrue_role(account: Journaled, caller: str, ask: Ask, mark: str, role: Rol
     own = next((n for n, entry in enumerate(entries) if entry.who == caller), len(entries))
     is_own = role in [entry.role for entry in entries[own:]]
     if ask.operation == "create":
-        is_likely = account.was_left_open(caller) and account.may_be_own(role, mark)
+        is_likely = account.may_have_changed(caller) and account.may_be_own(role, mark)
         return "" if is_own or is_likely else f"another made it: {entries}"
     if not is_own:
         return f"it did {account.done_by(caller)}"

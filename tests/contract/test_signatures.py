@@ -43,7 +43,7 @@ def test_new_parameter() -> None:
 
 
 def test_methods() -> None:
-    """Every method that takes arguments is looked at."""
+    """Every method that takes arguments is checked."""
     methods = [
         name
         for name, method in inspect.getmembers(RolesClient, inspect.isfunction)

@@ -261,7 +261,7 @@ class Machine(RuleBasedStateMachine):
     def action(self, meddling: Meddling, ask: Ask, mark: str) -> Callable[[], None]:
         """Return what an administrator does; the roles decide whether it can be done."""
         account = self.account
-        # What is as a call was to make it: only a create has to tell it from its own.
+        # The role is as the call requested; only a create must distinguish it from its own.
         description = mark if ask.operation == "create" else "a twin"
 
         def act() -> None:

@@ -1,7 +1,7 @@
 # The package
 
 
-"""The account as a test author sets it up and looks at it."""
+"""The account as a test author sets it up and inspects it."""
 
 import json
 import threading

@@ -17,7 +17,7 @@ import pytest
 
 from arize_roles_fake import FakeAccount
 from tests.fake.test_main import serving
-from tests.support.processes import PATIENCE
+from tests.support.processes import LONGEST_WAIT
 
 KEY = "fake-api-key"
 
@@ -42,7 +42,7 @@ class Served:
             data=None if body is None else json.dumps(body).encode(),
         )
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
                 text = answer.read()
                 return answer.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:
@@ -284,6 +284,6 @@ def run(script: str, url: str) -> str:
     environment = {**os.environ, "ARIZE_API_KEY": KEY, "ARIZE_BASE_URL": url}
     command = ["/bin/sh", "-e", "-c", script]
     done = subprocess.run(  # noqa: S603 - the guide's
-        command, env=environment, capture_output=True, check=True, text=True, timeout=PATIENCE
+        command, env=environment, capture_output=True, check=True, text=True, timeout=LONGEST_WAIT
     )
     return done.stdout

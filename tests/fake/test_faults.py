@@ -298,7 +298,7 @@ class TestBroken:
 
     @both_clients
     @pytest.mark.asyncio
-    async def test_lost_told(self, connect: Connect) -> None:
+    async def test_lost_change(self, connect: Connect) -> None:
         """A client that tries again finds out what a lost answer said."""
         account = account_at_noon()
         account.fail("create", "lost", when="after")

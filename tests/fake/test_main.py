@@ -23,7 +23,7 @@ from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._server import demo as module
 from tests.support.clients import PREDEFINED
-from tests.support.processes import MEASURED, PATIENCE, await_true
+from tests.support.processes import LONGEST_WAIT, MEASURED, await_true
 
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
 
@@ -69,7 +69,7 @@ def serving(*arguments: str) -> Generator[tuple[str, io.StringIO]]:
         finally:
             for stop in stops[:1]:  # for two signals, one of which is enough
                 stop()
-        assert status.result(PATIENCE) == 0
+        assert status.result(LONGEST_WAIT) == 0
 
 
 def ask(
@@ -81,7 +81,7 @@ def ask(
     request = urllib.request.Request(  # noqa: S310 - our own server
         f"{url}/v2/roles{path}", headers=headers, data=body
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
         return json.load(answer)
 
 
@@ -94,7 +94,7 @@ class TestServeProcess:
         with serving_process() as (url, process):
             assert [role["name"] for role in ask(url, "fake-api-key")["roles"]] == PREDEFINED
             process.send_signal(number)
-            output, errors = process.communicate(timeout=PATIENCE)
+            output, errors = process.communicate(timeout=LONGEST_WAIT)
         assert (process.returncode, output) == (0, "")
         assert errors == (
             f"export ARIZE_API_KEY=fake-api-key ARIZE_BASE_URL={url}\n"
@@ -318,7 +318,7 @@ class TestServe:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("http://")
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=PATIENCE)
+            process.communicate(timeout=LONGEST_WAIT)
         assert process.returncode == 0
 
 
@@ -335,7 +335,7 @@ class TestDemo:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=LONGEST_WAIT,
         )
         assert (done.returncode, done.stderr) == (0, "")
         said = re.sub(r"(127.0.0.1:)\d+", r"\1<port>", done.stdout)

@@ -20,7 +20,7 @@ from arize_roles_async import Permission, Request
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._server.page import host_name, is_local_request, page
 from tests.support.clients import PREDEFINED, account_at_noon
-from tests.support.processes import PATIENCE
+from tests.support.processes import LONGEST_WAIT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -44,7 +44,7 @@ def busy_account() -> FakeAccount:
 
 def open_url(url: str, **headers: str) -> tuple[dict[str, str], str]:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
         return dict(answer.headers), answer.read().decode()
 
 
@@ -212,7 +212,7 @@ class TestAccess:
         assert re.findall(r"(?:src|href)=\"(.*?)\"", text) == ["data:,"]
 
     def test_no_call(self) -> None:
-        """A look at the page does not count as a call of the account."""
+        """A request for the page does not count as a call of the account."""
         with RolesServer() as server:
             open_url(server.url)
         assert server.account.calls == ()
@@ -280,7 +280,7 @@ def browse(url: str, profile: Path, *arguments: str) -> "subprocess.CompletedPro
         check=True,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=LONGEST_WAIT,
     )
 
 

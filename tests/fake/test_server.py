@@ -161,7 +161,7 @@ async def test_caller_left(caplog: pytest.LogCaptureFixture) -> None:
             b"GET /v2/roles HTTP/1.1\r\nHost: test\r\n"
             b"Authorization: Bearer " + account.api_key.encode() + b"\r\n\r\n"
         )
-        while not account.calls:  # noqa: ASYNC110 - an account tells nobody that it was asked
+        while not account.calls:  # noqa: ASYNC110 - an account has no event for a call
             await asyncio.sleep(0)
         writer.close()
         await writer.wait_closed()

@@ -1,6 +1,6 @@
-"""Clients that tell their callers what is not so, for the judge to catch.
+"""Clients that report wrong outcomes, for the judge to catch.
 
-Each makes a call, and tells something else of how it ended.
+Each makes a call, and reports another outcome.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Calls of a client under way at once, each with a mark, and what their callers were told."""
+"""Calls of a client under way at once, each with a mark, and their reported outcomes."""
 
 import asyncio
 import logging
@@ -26,18 +26,18 @@ class Planned:
         number: Which one it is.
         name: The name of the role that it is about.
         role_id: Its ID; empty for a create and a list.
-        patience: Seconds after which its caller gives it up.
+        gives_up_after: Seconds after which its caller gives it up.
     """
 
     operation: str
     number: int
     name: str
     role_id: str = ""
-    patience: float | None = None
+    gives_up_after: float | None = None
 
     @property
     def mark(self) -> str:
-        """What the journal shows of it."""
+        """The call's mark in the journal."""
         return self.role_id if self.operation == "delete" else f"call {self.number} of {self.name}"
 
 
@@ -78,21 +78,21 @@ async def make(client: RolesClient, planned: Planned) -> object:
             return await client.list(limit=100)
 
 
-Teller = Callable[[RolesClient, Planned], Awaitable[object]]
-"""Makes a call, and tells how it ended: `make`, or a liar."""
+MakeCall = Callable[[RolesClient, Planned], Awaitable[object]]
+"""Makes a call, and reports how it ended: `make`, or a liar."""
 
 
 class Load:
-    """Makes planned calls, some at once, and keeps what their callers were told.
+    """Makes planned calls, some at once, and keeps their reported outcomes.
 
     Args:
         client: Makes them.
         planned: The calls.
-        tell: Makes each of them.
+        make_call: Makes each of them.
         at_once: How many are under way together.
 
     Attributes:
-        calls: What has been told until now.
+        calls: The calls that have ended.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Load:
         client: RolesClient,
         planned: Sequence[Planned],
         *,
-        tell: Teller = make,
+        make_call: MakeCall = make,
         at_once: int = 8,
     ) -> None:
         self.calls: list[Call] = []
         self._client = client
-        self._tell = tell
+        self._make_call = make_call
         self._left = list(reversed(planned))
         self._count = len(planned)
         self._allowed = self._count
@@ -113,7 +113,7 @@ class Load:
         self._progress = asyncio.Condition()
 
     async def run(self) -> list[Call]:
-        """Make every call, and return what their callers were told."""
+        """Make every call, and return the calls with their outcomes."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._at_once):
                 group.create_task(self._work())
@@ -137,7 +137,7 @@ class Load:
 
     async def _work(self) -> None:
         while planned := await self._next():
-            call = await told(self._client, planned, self._tell)
+            call = await observed(self._client, planned, self._make_call)
             async with self._progress:
                 self.calls.append(call)
                 self._progress.notify_all()
@@ -150,11 +150,11 @@ class Load:
             return self._left.pop() if self._left else None
 
 
-async def told(client: RolesClient, planned: Planned, tell: Teller = make) -> Call:
-    """Make a call, and return what its caller was told."""
+async def observed(client: RolesClient, planned: Planned, make_call: MakeCall = make) -> Call:
+    """Make a call, and return it with its outcome."""
     started = time.monotonic()
-    task = asyncio.ensure_future(tell(client, planned))
-    await asyncio.wait({task}, timeout=planned.patience)
+    task = asyncio.ensure_future(make_call(client, planned))
+    await asyncio.wait({task}, timeout=planned.gives_up_after)
     task.cancel()
     (ending,) = await asyncio.gather(task, return_exceptions=True)
     error = ending if isinstance(ending, BaseException) else None

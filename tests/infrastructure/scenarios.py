@@ -1,4 +1,4 @@
-"""What happens to calls behind nginx, haproxy and squid: a line a scenario, and how one is run."""
+"""Scenarios of calls behind nginx, haproxy and squid: a line each, and a function to run one."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from tests.infrastructure.load import MIX, Load, LogText, Teller, make, plan
+from tests.infrastructure.load import MIX, Load, LogText, MakeCall, make, plan
 from tests.support.judge import Call, Judge, Verdict, texts_of
 from tests.support.processes import HOST, await_true
 from tests.support.proxies import Haproxy, Nginx, Squid, folder
@@ -41,7 +41,7 @@ HASTY: Final = Timeouts(total=6.0, connect=2.0, read=0.2)
 
 
 class Site:
-    """What stands between the client and the service in one scenario.
+    """The programs between the client and the service in one scenario.
 
     Attributes:
         directory: For every file.
@@ -87,7 +87,7 @@ class Site:
         return self.haproxy
 
     def add_squid(self, *, password: str = PASSWORD) -> Squid:
-        """Start a squid with one user, which the client is told of with a password."""
+        """Start a squid with one user, and give the client the user with a password."""
         self.squid = self._stack.enter_context(Squid(self.directory, {"roles": PASSWORD}))
         self.options["proxy"] = self.squid.url_for("roles", password)
         return self.squid
@@ -169,7 +169,7 @@ class Scenario:
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """What a run of a scenario ended in.
+    """The result of a run of a scenario.
 
     Attributes:
         verdict: The judge's.
@@ -180,13 +180,13 @@ class Run:
     complaints: list[str]
 
 
-async def run(scenario: Scenario, *, times: int = 1, tell: Teller = make) -> Run:
+async def run(scenario: Scenario, *, times: int = 1, make_call: MakeCall = make) -> Run:
     """Run a scenario.
 
     Args:
         scenario: Which one.
         times: How often as many calls as in the suite.
-        tell: Makes each call; a liar is to be caught.
+        make_call: Makes each call; a liar is to be caught.
     """
     noise: list[str] = []
     asyncio.get_running_loop().set_exception_handler(
@@ -199,7 +199,7 @@ async def run(scenario: Scenario, *, times: int = 1, tell: Teller = make) -> Run
         scenario.build(site)
         log = stack.enter_context(LogText())
         async with _client(scenario, site) as client:
-            load = Load(client, planned, tell=tell)
+            load = Load(client, planned, make_call=make_call)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_arranged(scenario, site, load))
                 group.create_task(load.run())
@@ -310,7 +310,7 @@ _PAGES: Final = {
     "200-page": 'default_type text/html; return 200 "<html><title>Maintenance</title></html>";',
     "200-empty": 'default_type text/html; return 200 "";',
 }
-"""What gateways answer with, as locations of nginx."""
+"""Answers of gateways, as locations of nginx."""
 
 
 def _pages(*script: str, methods: str = "POST|PATCH|DELETE") -> Callable[[Site], None]:
@@ -383,7 +383,7 @@ _MEANWHILE: Final = 0.15
 
 
 def _steps(*steps: tuple[float, Callable[[Site], object]]) -> Weather:
-    """Return a weather of steps, each of which begins when so great a share of the calls is told.
+    """Return a weather of steps, each of which begins when that share of the calls has ended.
 
     A few more calls go on meanwhile, and the rest wait until the step is done. What follows a step
     by a greater share than they are thus meets calls that began after it, however fast they are.
@@ -420,7 +420,7 @@ def _thaw(site: Site) -> None:
 
 def _drain_node(number: int) -> Callable[[Site], None]:
     def step(site: Site) -> None:
-        site.haproxy.tell(f"set server out/s{number} state drain")
+        site.haproxy.run_command(f"set server out/s{number} state drain")
         site.nodes[number].drain()
 
     return step
@@ -433,7 +433,7 @@ def _kill_node(number: int) -> Callable[[Site], None]:
 def _start_node(number: int) -> Callable[[Site], None]:
     def step(site: Site) -> None:
         site.nodes[number].start()
-        site.haproxy.tell(f"set server out/s{number} state ready")
+        site.haproxy.run_command(f"set server out/s{number} state ready")
 
     return step
 

@@ -163,7 +163,7 @@ class TestReusedConnection:
 
 
 class TestOutcome:
-    """What a call ends in, by how far it came."""
+    """The outcome of a call, by the stage that it reached."""
 
     @pytest.mark.asyncio
     async def test_never_sent(self) -> None:
@@ -289,7 +289,7 @@ class TestOutcome:
 
     @pytest.mark.asyncio
     async def test_gateway_404(self) -> None:
-        """A delete whose retry is told 404 by a gateway is of unknown outcome."""
+        """A delete whose retry gets a 404 from a gateway has an unknown outcome."""
         async with setting(TWICE) as s:
             target = s.account.add_role("Target")
             s.proxy.script = [Point.RESET_AFTER_COMMIT, Point.GZIP_BOMB]

@@ -80,7 +80,7 @@ def address(proxy: ChaosProxy) -> tuple[str, int]:
 
 
 async def received(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
-    """What arrives until the connection ends, and whether a reset ended it."""
+    """Return the bytes that arrive until the connection ends, and whether a reset ended it."""
     data = b""
     try:
         while piece := await reader.read(2**16):
@@ -270,7 +270,7 @@ async def test_reset() -> None:
 
 @pytest.mark.asyncio
 async def test_stalled_connect() -> None:
-    """A stalled connection attempt ends with the client's patience or the proxy."""
+    """A stalled connection attempt ends with the client's limit or the proxy."""
     async with setting() as s:
         s.proxy.script = [Point.STALL_ON_CONNECT]
         timeout = aiohttp.ClientTimeout(sock_connect=0.05)

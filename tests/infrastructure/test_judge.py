@@ -18,7 +18,7 @@ from arize_roles_async import (
     RolesConnectionError,
 )
 from tests.infrastructure import liars
-from tests.infrastructure.load import Teller
+from tests.infrastructure.load import MakeCall
 from tests.infrastructure.scenarios import SCENARIOS, Scenario, run
 from tests.support.judge import Call, Judge, Row
 from tests.support.proxies import missing
@@ -75,10 +75,10 @@ def entry(
     )
 
 
-def call(operation: str, told: object = None, **more: object) -> Call:
-    """Return a call from 10 to 11 that returned or raised what it `told`."""
-    error = told if isinstance(told, BaseException) else None
-    result = None if error else told
+def call(operation: str, outcome: object = None, **more: object) -> Call:
+    """Return a call from 10 to 11 that returned or raised `outcome`."""
+    error = outcome if isinstance(outcome, BaseException) else None
+    result = None if error else outcome
     of_a_role = {} if operation in {"create", "list"} else {"role_id": "id-1"}
     mark = "id-1" if operation == "delete" else "mark"
     given: dict[str, Any] = {
@@ -104,7 +104,7 @@ def page(*roles: Role) -> ListRolesResponse:
 
 
 @pytest.mark.parametrize(
-    ("judge", "told", "journal"),
+    ("judge", "outcome", "journal"),
     [
         (JUDGE, call("create", role()), [CREATED]),
         (JUDGE, call("create", UNKNOWN), [CREATED]),
@@ -131,13 +131,13 @@ def page(*roles: Role) -> ListRolesResponse:
         ),
     ],
 )
-def test_true(judge: Judge, told: Call, journal: list[Entry]) -> None:
-    """What is so is not complained of."""
-    assert judge.judge([told], journal).complaints == []
+def test_true(judge: Judge, outcome: Call, journal: list[Entry]) -> None:
+    """A true outcome leads to no complaint."""
+    assert judge.judge([outcome], journal).complaints == []
 
 
 @pytest.mark.parametrize(
-    ("judge", "told", "journal", "why"),
+    ("judge", "outcome", "journal", "why"),
     [
         (JUDGE, call("create", role()), [], "it made []"),
         (JUDGE, call("create", role()), [THERE], "it made []"),
@@ -171,9 +171,9 @@ def test_true(judge: Judge, told: Call, journal: list[Entry]) -> None:
         (JUDGE, call("update", role()), [THERE, UPDATED, UPDATED], "more than once for one"),
     ],
 )  # fmt: skip
-def test_told_wrongly(judge: Judge, told: Call, journal: list[Entry], why: str) -> None:
-    """The judge counts a false outcome as told wrongly, and says why."""
-    (wrong,) = judge.judge([told], journal).wrong
+def test_wrong(judge: Judge, outcome: Call, journal: list[Entry], why: str) -> None:
+    """The judge counts a false outcome as wrong, and says why."""
+    (wrong,) = judge.judge([outcome], journal).wrong
 
     assert why in wrong
 
@@ -205,7 +205,7 @@ class TestColumns:
         assert JUDGE.judge([], [], {"a log": "so hunter2"}).secrets == ("a log",)
 
     def test_late(self) -> None:
-        """An effect that comes after its call's caller was told is late."""
+        """An effect that comes after the call has ended is late."""
         late = [THERE, UPDATED, entry("PATCH", 12.0, retry="1")]
 
         assert len(JUDGE.judge([call("update", role())], late).late) == 1
@@ -219,8 +219,8 @@ class TestColumns:
 
     def test_cancelled(self) -> None:
         """Of a call that its caller gave up nothing is wrong, and late effects count."""
-        told = call("update", TimeoutError(), cancelled=True)
-        verdict = JUDGE.judge([told], [THERE, entry("PATCH", 12.0)])
+        outcome = call("update", TimeoutError(), cancelled=True)
+        verdict = JUDGE.judge([outcome], [THERE, entry("PATCH", 12.0)])
 
         assert (verdict.complaints, len(verdict.late)) == ([], 1)
 
@@ -257,11 +257,11 @@ LOST = attrs.evolve(
     ],
     ids=lambda part: getattr(part, "__name__", str(part)),
 )
-async def test_liar(scenario: Scenario, liar: Teller, column: str) -> None:
+async def test_liar(scenario: Scenario, liar: MakeCall, column: str) -> None:
     """A client that lies is caught; `test_scenarios` makes the same calls without it."""
     if reason := missing(*scenario.needs):
         pytest.skip(reason)
 
-    told = await run(scenario, tell=liar)
+    outcome = await run(scenario, make_call=liar)
 
-    assert getattr(told.verdict, column) != ()
+    assert getattr(outcome.verdict, column) != ()

@@ -37,7 +37,7 @@ class TestNginx:
         assert not directory.exists()
 
     def test_refuses(self) -> None:
-        """What it says of a configuration that it refuses is in the error."""
+        """The error contains its message about a configuration that it refuses."""
         with (
             folder() as directory,
             pytest.raises(RuntimeError, match="no_such_directive"),

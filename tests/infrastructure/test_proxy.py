@@ -1,4 +1,4 @@
-"""What a proxy is sent: nothing that is the service's or the caller's alone to know."""
+"""Requests to a proxy: they hold nothing that only the service or the caller may know."""
 
 import asyncio
 import base64
@@ -77,7 +77,7 @@ def fields(head: str, name: str) -> list[str]:
 @EACH_PASSWORD
 @EACH_SESSION
 async def test_tunnel(tmp_path: Path, credentials: str, lent: bool) -> None:  # noqa: FBT001
-    """To tunnel, a proxy is told where to, and its own credentials; the rest goes through."""
+    """For a tunnel, a proxy gets the address and its own credentials; the rest goes through."""
     async with setting(tmp_path, "https", credentials, lent=lent) as (roles, proxy, heads):
         await roles.list()
 
@@ -102,7 +102,7 @@ async def test_credentials(
     credentials: str,
     lent: bool,  # noqa: FBT001
 ) -> None:
-    """What a proxy gets for credentials is its own, or nothing."""
+    """A proxy gets its own credentials, or none."""
     async with setting(tmp_path, scheme, credentials, lent=lent) as (roles, proxy, _):
         await roles.list()
 
@@ -130,7 +130,7 @@ async def test_refusal(tmp_path: Path, scheme: str, lent: bool) -> None:  # noqa
 
 @pytest.mark.asyncio
 async def test_control(tmp_path: Path) -> None:
-    """A session that has the key among its default headers tells it to the proxy."""
+    """A session that has the key among its default headers sends it to the proxy."""
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
         setting(tmp_path, "https", "") as (_, proxy, __),

@@ -1,4 +1,4 @@
-"""Behind programs that other people wrote, what the client tells its callers is so."""
+"""The client reports true outcomes behind programs that other people wrote."""
 
 import pytest
 
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("scenario", sized(SCENARIOS[::2], SCENARIOS), ids=str)
-async def test_told(scenario: Scenario) -> None:
-    """What each call returned or raised is what the journal says, and nothing else is wrong."""
+async def test_reported(scenario: Scenario) -> None:
+    """Each call returned or raised what the journal shows, and nothing else is wrong."""
     if reason := missing(*scenario.needs):
         pytest.skip(reason)
 

@@ -14,7 +14,7 @@ def test_delay() -> None:
     if reason := why_not():
         pytest.skip(reason)
 
-    told = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-m", "tests.tools.lossy_wire", "delay"],
         cwd=ROOT,
         capture_output=True,
@@ -22,4 +22,4 @@ def test_delay() -> None:
         check=False,
     )
 
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert ran.returncode == 0, ran.stdout + ran.stderr

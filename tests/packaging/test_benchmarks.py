@@ -33,7 +33,7 @@ class TestService:
         assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
 
     def test_own_words(self) -> None:
-        """It says of `Retry-After` what it is told to say."""
+        """It answers with the `Retry-After` that it is given."""
         service = Service(0.0, {"rate": 10, "burst": 1, "retry_after": 3})
 
         assert [create(service, 0.0) for _ in range(2)] == [(201, None), (429, "3")]
@@ -163,5 +163,5 @@ class TestJobs:
         ("completed", "agreement"), [([0, 1, 2, 4], 1.0), ([3, 2, 1, 0], -1.0), ([1, 0, 2], 0.5)]
     )
     def test_order(self, completed: list[int], agreement: float) -> None:
-        """Spearman's coefficient tells how well an order agrees with that of the start."""
+        """Spearman's coefficient shows how well an order agrees with that of the start."""
         assert spearman(completed) == pytest.approx(agreement)

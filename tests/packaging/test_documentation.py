@@ -141,9 +141,9 @@ def test_readme_length() -> None:
 def test_readme_errors() -> None:
     """The README names every error."""
     table = README.partition("## Errors")[2].partition("\n## ")[0]
-    told = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
+    named = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError", "ImportError"}
 
-    assert told == {n for n in arize_roles_async.__all__ if n.endswith("Error")}
+    assert named == {n for n in arize_roles_async.__all__ if n.endswith("Error")}
 
 
 def drawn(error: type[RolesError], indent: str = "    ") -> list[str]:

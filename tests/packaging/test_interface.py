@@ -28,7 +28,7 @@ def signature(call: Callable[..., object]) -> str:
 
 
 def is_of(package: ModuleType, member: object) -> bool:
-    """Tell whether something is the package's own."""
+    """Return True if something is the package's own."""
     module = getattr(member, "__module__", None) or ""
     return module == package.__name__ or module.startswith(f"{package.__name__}._")
 

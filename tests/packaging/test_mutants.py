@@ -55,11 +55,11 @@ class TestByHand:
 
         assert judge_all(project, faults) == 2
 
-        told = capfd.readouterr().out
-        assert f"caught    {FILE}: it doubles  1 failed in " in told
-        assert f"SURVIVES  {FILE}: it is 1  1 passed in " in told
-        assert f"SURVIVES  {FILE}: it is gone  it does not fit the source" in told
-        assert "1 of 3 caught, 0 not judged" in told
+        shown = capfd.readouterr().out
+        assert f"caught    {FILE}: it doubles  1 failed in " in shown
+        assert f"SURVIVES  {FILE}: it is 1  1 passed in " in shown
+        assert f"SURVIVES  {FILE}: it is gone  it does not fit the source" in shown
+        assert "1 of 3 caught, 0 not judged" in shown
         assert (project / FILE).read_text("utf-8") == SOURCE
 
 

@@ -1,4 +1,4 @@
-"""What a release states: its version's entry, and a lower bound for every direct dependency."""
+"""A release: the entry of its version, and a lower bound for every direct dependency."""
 
 import pytest
 

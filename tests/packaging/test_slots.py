@@ -29,6 +29,6 @@ def test_no_dict(of: type) -> None:
 
 
 def test_found() -> None:
-    """Classes of both packages are looked at."""
+    """Classes of both packages are found."""
     assert {each.__name__ for each in slotted(arize_roles_async)} >= {"Role", "Secret"}
     assert {each.__name__ for each in slotted(arize_roles_fake)} >= {"Snapshot"}

@@ -7,7 +7,7 @@ from tests.support.processes import ROOT
 
 
 def test_twice() -> None:
-    """What the library keeps for a process fails no second run: warnings, caches, registries."""
+    """The library's state in a process (warnings, caches, registries) fails no second run."""
     # `python -m tests.tools.twice` runs every folder.
     files = ("client/test_alpha.py", "fake/test_mock.py", "packaging/test_caches.py")
     done = subprocess.run(  # noqa: S603 - our own

@@ -1,4 +1,4 @@
-"""Classes of values: what they hold is told by name, and stays."""
+"""Classes of values: their arguments are given by name, and their fields are frozen."""
 
 import inspect
 from types import ModuleType
@@ -53,5 +53,5 @@ def test_frozen(of: type) -> None:
 
 
 def test_found() -> None:
-    """Classes of both packages are looked at."""
+    """Classes of both packages are found."""
     assert {each.__name__ for each in VALUES} >= {"Role", "Request", "Assumptions", "RoleData"}

@@ -1,4 +1,4 @@
-"""What type checkers infer and refuse: checked by mypy, pyright and ty, never run.
+"""Types that mypy, pyright and ty infer and errors that they report; never run.
 
 Each `ignore` here is an error that must stay one: the checkers report an ignore that is unused.
 """

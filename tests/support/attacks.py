@@ -40,7 +40,7 @@ class Exchange:
     number: int
     """Which request of the server's it is, from 0."""
     size: int
-    """How large the attack is to be; each says of what."""
+    """The size of the attack, in units that each attack names."""
     writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:

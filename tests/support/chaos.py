@@ -60,17 +60,17 @@ class Point(StrEnum):
 
     @property
     def at_connect(self) -> bool:
-        """Whether a connection attempt uses the fault up, and not a request."""
+        """True if a connection attempt uses the fault up, and not a request."""
         return self in {Point.REFUSED, Point.STALL_ON_CONNECT}
 
     @property
     def commits(self) -> bool:
-        """Whether the upstream server received the request, so may have carried it out."""
+        """True if the upstream server received the request, so may have carried it out."""
         return not (self.at_connect or self.endswith(("_before_request", "_in_request")))
 
 
 class Exchange(NamedTuple):
-    """What the proxy did; method and path are empty where it had not read them."""
+    """An action of the proxy; method and path are empty if it had not read them."""
 
     point: Point | None
     method: str
@@ -117,7 +117,7 @@ class ChaosProxy:
             await asyncio.wait([self._tasks[writer] for writer in dropped], timeout=_PATIENCE)
 
     async def is_left_alone(self) -> bool:
-        """Whether every connection ends by itself, in time for a busy machine."""
+        """Return True if every connection ends by itself, in time for a busy machine."""
         if tasks := list(self._tasks.values()):
             await asyncio.wait(tasks, timeout=_PATIENCE)
         return not self._tasks
@@ -292,7 +292,7 @@ def _reframed(head: bytes, length: int, *headers: bytes) -> bytes:
 @functools.cache
 def _bomb_maker() -> Callable[[bytes], bytes]:
     # White space before the true body: a reader without a limit would take it for valid JSON, so
-    # that only a limit tells the bomb from the response.
+    # that only a limit distinguishes the bomb from the response.
     padded = zlib.compressobj(wbits=31)
     start = padded.compress(b" " * EXPANDED_SIZE)
 

@@ -9,14 +9,14 @@ import pytest
 
 T = TypeVar("T")
 
-PATIENCE: Final = 60.0
+LONGEST_WAIT: Final = 60.0
 """Seconds after which what a test waits for never comes."""
 
 
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop go around until something holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what it waits for tells nobody
+    async with asyncio.timeout(LONGEST_WAIT):
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0)
 
 

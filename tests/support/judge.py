@@ -1,4 +1,4 @@
-"""What a client told its callers, held against the journal of the service.
+"""Compares the outcomes that a client reported with the journal of the service.
 
 The judge knows only the public API: what a call returned or raised. Each call has a mark that the
 journal shows: in the description of what it creates or updates, and in the ID of what it deletes,
@@ -34,16 +34,16 @@ CHANGES: Final = frozenset({"create", "update", "delete"})
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """One call of a client, and what its caller was told.
+    """One call of a client, and its reported outcome.
 
     Attributes:
         operation: The name of the method.
         mark: What the journal knows it by; for a delete, the ID of the role.
         role_id: The role that it is about; empty for a create and a list.
         name: The name of that role.
-        by_name: Whether the client was told its name alone.
+        by_name: Whether the client got only the role's name.
         started: When, on the machine's monotonic clock.
-        ended: When its caller was told.
+        ended: When it ended for its caller.
         result: What it returned.
         error: What it raised.
         cancelled: Whether its caller gave it up.
@@ -61,13 +61,13 @@ class Call:
     cancelled: bool = False
 
     def __str__(self) -> str:
-        told = repr(self.result) if self.error is None else f"{type(self.error).__name__}"
-        return f"{self.operation} {self.mark}: {told}"
+        shown = repr(self.result) if self.error is None else f"{type(self.error).__name__}"
+        return f"{self.operation} {self.mark}: {shown}"
 
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What the judge found.
+    """The findings of the judge.
 
     Attributes:
         calls: How many there were.
@@ -75,7 +75,7 @@ class Verdict:
         failures: What the others raised, by class.
         wrong: Outcomes that are not so.
         resent: Outcomes that are not so because something between resent a request by itself.
-        late: Effects that came after the call's caller had been told how it ended.
+        late: Effects that came after the call had ended for its caller.
         foreign: Exceptions that are none of the library's.
         overruns: Calls that took longer than their total limit.
         secrets: Texts that hold a secret.
@@ -133,7 +133,7 @@ class History:
         }
 
     def is_free(self, name: str, start: float, end: float) -> bool:
-        """Whether no role had a name at some moment of a span of time."""
+        """Return True if no role had a name at some moment of a span of time."""
         moments = [at for states in self._states.values() for at, _ in states if start < at <= end]
         return any(not self._holders_at(name, moment) for moment in (start, *moments))
 
@@ -142,7 +142,7 @@ class History:
         return [role_id for role_id, state in states.items() if state and state["name"] == name]
 
     def knows(self, role_id: str) -> bool:
-        """Whether it tells of the role at all; of a predefined one it does not."""
+        """Return True if the journal covers the role; it does not cover predefined ones."""
         return role_id in self._states
 
 
@@ -183,7 +183,7 @@ class Judge:
         """Return the verdict on calls.
 
         Args:
-            calls: What callers were told.
+            calls: The calls with their outcomes.
             journal: What happened.
             texts: What else must hold no secret: logs, by name.
         """
@@ -241,8 +241,8 @@ def _shown(call: Call) -> str:
     """Return all that a caller can see of how a call ended, as a crash reporter shows it."""
     if call.error is None:
         return repr(call.result)
-    told = traceback.TracebackException.from_exception(call.error, capture_locals=True)
-    return f"{call.error!r} {vars(call.error)} {''.join(told.format())}"
+    shown = traceback.TracebackException.from_exception(call.error, capture_locals=True)
+    return f"{call.error!r} {vars(call.error)} {''.join(shown.format())}"
 
 
 def _untrue(  # noqa: PLR0911 - one case a kind of outcome
@@ -324,7 +324,7 @@ class Row:
     verdict: Verdict
 
     HEAD: ClassVar = (
-        *("scenario", "calls", "successes", "failures by class", "told wrongly"),
+        *("scenario", "calls", "successes", "failures by class", "wrong outcomes"),
         *("resent", "late", "foreign", "overruns", "secrets"),
     )
 

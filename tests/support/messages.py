@@ -1,4 +1,4 @@
-"""What the client says to people: the messages of errors, and log lines."""
+"""The texts that people read: messages of errors, and log lines."""
 
 import logging
 from collections.abc import Generator, Iterator

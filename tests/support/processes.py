@@ -11,7 +11,7 @@ from typing import Final
 
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE: Final = 60.0
+LONGEST_WAIT: Final = 60.0
 """Seconds that a process has to get ready, or to end, on a busy machine."""
 
 MEASURED: Final = {n: v for n, v in os.environ.items() if n == "COVERAGE_PROCESS_CONFIG"}
@@ -56,10 +56,10 @@ def await_true(holds: Callable[[], bool], what: str) -> None:
     Raises:
         RuntimeError: It takes too long.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LONGEST_WAIT
     while not holds():
         if time.monotonic() > end:
-            raise RuntimeError(f"waited {PATIENCE:g} s for {what}")
+            raise RuntimeError(f"waited {LONGEST_WAIT:g} s for {what}")
         time.sleep(0.01)
 
 

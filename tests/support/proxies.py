@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.support.processes import HOST, PATIENCE, await_port, await_true, free_port
+from tests.support.processes import HOST, LONGEST_WAIT, await_port, await_true, free_port
 
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 _NOBODY: Final = "nobody"
@@ -56,7 +56,7 @@ class Part:
     program: str
     user: str | None = None
     ending = signal.SIGTERM
-    """What asks it to end."""
+    """The signal that ends it."""
 
     def __init__(self, directory: Path, name: str = "") -> None:
         self.port = free_port()
@@ -129,7 +129,7 @@ class Part:
     def await_end(self) -> None:
         """Return when it has ended by itself, which a signal asked it to."""
         assert self._process is not None
-        self._process.wait(PATIENCE)
+        self._process.wait(LONGEST_WAIT)
         self.kill()
 
 
@@ -225,7 +225,7 @@ defaults
     def command(self) -> list[str]:
         return ["-db", "-f", str(self.configuration)]
 
-    def tell(self, command: str) -> str:
+    def run_command(self, command: str) -> str:
         """Return what it answers to a command on its admin socket."""
         with socket.socket(socket.AF_UNIX) as admin:
             admin.connect(str(self._admin))
@@ -239,7 +239,7 @@ defaults
 
 
 class Squid(Part):
-    """squid, as a proxy that clients are told of.
+    """squid, as a proxy that clients are configured with.
 
     Args:
         directory: For its files.

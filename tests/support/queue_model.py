@@ -14,11 +14,11 @@ from arize_roles_async._calls.queue import Queue, Slots, Waiter
 
 
 class Attempt(NamedTuple):
-    """How the service takes one request of a call."""
+    """The service's treatment of one request of a call."""
 
     seconds: float
     retry_after: float | None = None
-    """What a 429 says; None is a success."""
+    """The `Retry-After` of a 429; None is a success."""
 
 
 class Schedule(NamedTuple):
@@ -229,7 +229,7 @@ class Model:
         else:
             call.is_over = True
         self._settle()
-        self._check_told(key, ready)
+        self._check_answer(key, ready)
 
     def _give_up(self, call: _Call) -> None:
         """Cancel a call, which leaves at once."""
@@ -257,7 +257,7 @@ class Model:
         if is_in_time and self._now + schedule.max_hold >= call.pace.held_until:
             self._fail("a call that had time was given up")
 
-    def _check_told(self, key: int, ready: float) -> None:
+    def _check_answer(self, key: int, ready: float) -> None:
         """Check that those who wait have time, after a refusal until which nobody may go."""
         for call in self._calls:
             if call.waiter is None or call.schedule.key != key:

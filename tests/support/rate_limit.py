@@ -20,13 +20,13 @@ class Limit(NamedTuple):
     rate: float
     burst: int
     retry_after: int | None = None
-    """What it says whatever is true; None is the time until there is a token, rounded up."""
+    """The fixed `Retry-After` of a 429; None is the time until there is a token, rounded up."""
     halfway: float = 1.0
-    """What the rate is multiplied with after half of the job."""
+    """The factor of the rate after half of the job."""
 
 
 class Outcome(NamedTuple):
-    """What came of a bulk job."""
+    """The result of a bulk job."""
 
     seconds: float
     """Its time over the ideal one, in which the service grants all that it may."""
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
     late: list[int]
     """The numbers of the calls that gave up because they could not be sent in time."""
     attempts: list[int]
-    """How often each call was sent."""
+    """The number of requests of each call."""
     sent: list[int]
     """The numbers of the calls, as their requests were sent."""
     moments: list[float]
@@ -71,7 +71,7 @@ class Simulation:
         self._tokens = float(limit.burst)
         self._filled_at = 0.0
 
-    def run(self, calls: int, *, timeout: float = math.inf, patience: float = 20.0) -> Outcome:
+    def run(self, calls: int, *, timeout: float = math.inf, max_hold: float = 20.0) -> Outcome:
         """Start so many calls at once, and let time pass until none is left."""
         self._completed: list[int] = []
         self._gave_up: list[int] = []
@@ -81,7 +81,7 @@ class Simulation:
         self._refused = 0
         self._waiting: dict[int, Waiter] = {}
         self._half = calls // 2
-        self._patience = patience
+        self._max_hold = max_hold
         self._deadline = self.now + timeout
         begun = self.now
         for number in range(calls):
@@ -111,7 +111,7 @@ class Simulation:
         if self.queue.enter():
             self._send(number)
             return
-        waiter = Waiter(number, self._deadline, self._patience)
+        waiter = Waiter(number, self._deadline, self._max_hold)
         self._waiting[number] = waiter
         self.queue.join(waiter)
         waiter.wake = lambda: self._after(0.0, lambda: self._ask(number, waiter))

@@ -30,7 +30,7 @@ async def read_message(reader: asyncio.StreamReader) -> Message:
 
 
 class Script:
-    """What a server answers, one after the other, and what it was asked."""
+    """The answers of a server, in their order, and the requests that came."""
 
     def __init__(self, answers: tuple[bytes | None, ...]) -> None:
         self.url = ""

@@ -1,4 +1,4 @@
-"""A proxy that keeps every byte which it is sent, for tests of what a proxy is told."""
+"""A proxy that keeps every byte that it is sent, for tests of what a proxy gets."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -20,7 +20,7 @@ STAGGER = 0.02
 
 
 class Shared(NamedTuple):
-    """What came of a job of several clients."""
+    """The result of a job of several clients."""
 
     seconds: float
     """Until the last client was done, over the least in which the service grants as many."""
@@ -54,7 +54,7 @@ class _Client:
 
 
 class _Events:
-    """What is to happen, and when."""
+    """The events of the simulation, by their time."""
 
     def __init__(self) -> None:
         self._ties = count()

@@ -1,11 +1,11 @@
-"""How much of a long test runs: a sample in each run, everything with `pytest --full`."""
+"""The size of long tests: a sample in each run, everything with `pytest --full`."""
 
 from typing import TypeVar
 
 T = TypeVar("T")
 
 is_full = False
-"""Whether pytest was started with `--full`; `tests/conftest.py` sets it before it collects."""
+"""True if pytest was started with `--full`; `tests/conftest.py` sets it before it collects."""
 
 
 def sized(sample: T, full: T) -> T:

@@ -1,7 +1,7 @@
 """The service in a process of its own, which can be killed, frozen and started again.
 
 It journals each request that it carried out before it answers, so that a judge can hold what a
-client was told against what happened. After a kill it carries the journaled changes out again, so
+client reported against what happened. After a kill it carries the journaled changes out again, so
 that it goes on where it was. The HTTP is the standard library's.
 
 `python -m tests.support.upstream OPTIONS` serves until it is ended; `Upstream` starts that.
@@ -31,14 +31,21 @@ from multidict import CIMultiDict
 
 from arize_roles_async import Request
 from arize_roles_fake import FakeAccount
-from tests.support.processes import HOST, PATIENCE, ROOT, await_port, clean_environment, free_port
+from tests.support.processes import (
+    HOST,
+    LONGEST_WAIT,
+    ROOT,
+    await_port,
+    clean_environment,
+    free_port,
+)
 
 KEY: Final = "sk-upstream-7f3c9a1e55"
 """The API key that the service knows: a text that nothing else could contain by chance."""
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """How the service behaves.
+    """The behaviour of the service.
 
     Args:
         http: The version of HTTP that it answers with; 1.0 closes after each answer, and gives no
@@ -78,7 +85,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_effect(self) -> bool:
-        """Whether it changed the account."""
+        """True if it changed the account."""
         return self.method != "GET" and 200 <= self.status < 300
 
 
@@ -193,7 +200,7 @@ class Upstream:
 
     @contextmanager
     def _connected(self) -> Generator[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=LONGEST_WAIT)
         try:
             yield connection
         finally:
@@ -284,7 +291,7 @@ class _Service:
 
 
 def _is_client(headers: Mapping[str, str]) -> bool:
-    """Whether a request is the client's: only that one meets what the service does badly."""
+    """Return True for a request of the client; only this one meets the service's faults."""
     return "sdk-language" in headers
 
 

@@ -50,7 +50,7 @@ def why_not() -> str:
 
 
 class Wire:
-    """What carries packets between the two ends.
+    """The wire that carries packets between the two ends.
 
     Attributes:
         delay: Seconds that a packet takes.

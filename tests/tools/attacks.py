@@ -46,7 +46,7 @@ _TIMEOUTS: Final = Timeouts(total=4.0, read=1.0)
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """What an attack did to its victim."""
+    """The effect of an attack on its victim."""
 
     ended: str
     """The class of the error that the call raised, or `answered`."""
@@ -57,11 +57,11 @@ class Reading:
     message: int
     """Characters of the longest error or log line."""
     printable: bool
-    """Whether each of them is one line that a terminal only prints."""
+    """True if each of them is one line that a terminal only prints."""
 
     @property
     def holds(self) -> bool:
-        """Whether every bound was kept."""
+        """True if every bound was kept."""
         return (
             self.block <= MAX_BLOCK
             and self.memory <= MAX_MEMORY

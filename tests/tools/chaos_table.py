@@ -54,7 +54,7 @@ HARMLESS: Final = {Point.RESPONSE_TWICE, Point.SLOW_BYTES}
 
 
 class Effect(StrEnum):
-    """What a call did to the account."""
+    """The effect of a call on the account."""
 
     NOTHING = "nothing"
     DONE = "done"
@@ -62,7 +62,7 @@ class Effect(StrEnum):
 
 
 class Connection(StrEnum):
-    """What the call starts on."""
+    """The connection that the call starts on."""
 
     NEW = "new connection"
     REUSED = "reused connection"
@@ -101,7 +101,7 @@ class Case:
 
 @attrs.frozen
 class Outcome:
-    """What became of a case; `wrong` says what of it is not true."""
+    """The outcome of a case; `wrong` names each false part of it."""
 
     case: Case
     ended: str
@@ -195,7 +195,7 @@ OPERATIONS: Final = (
     Operation("get by ID", _get),
     Operation("get by name", _get_by_name),
     Operation("create", _create, changes=True),
-    # The first attempt makes the role and the second finds it there; this is the look at it.
+    # The first attempt makes the role and the second finds it there; this reads it again.
     Operation("create, looking it up", _create, (Point.RESET_AFTER_COMMIT, CLEAN), changes=True),
     Operation("update by ID", _update, changes=True),
     Operation("update by name, finding it", _update_by_name, changes=True),

@@ -251,7 +251,7 @@ class _Pause(Event):
         self._transport = transport
 
     def set(self) -> None:
-        raise AssertionError("a call was told that it is too late")
+        raise AssertionError("a call counted as too late")
 
     async def wait(self, seconds: float) -> bool:
         assert 0.0 <= seconds <= 30.0

@@ -26,7 +26,7 @@ from arize_roles_async import (
     RolesClient,
     Timeouts,
 )
-from tests.infrastructure.load import Load, Planned, Teller, make, plan
+from tests.infrastructure.load import Load, MakeCall, Planned, make, plan
 from tests.support.judge import Call, Judge, Row, Verdict
 from tests.support.proxies import folder, program
 from tests.support.upstream import KEY, Upstream
@@ -50,7 +50,7 @@ not before 51 s.
 
 @attrs.frozen(kw_only=True)
 class Setting:
-    """What a scenario has in its hands."""
+    """The parts that a scenario works with."""
 
     wire: Wire
     upstream: Upstream
@@ -90,23 +90,26 @@ async def very_lossy(setting: Setting) -> tuple[list[Call], list[str]]:
     return calls, [] if any(call.error is None for call in calls) else ["nothing succeeded"]
 
 
-async def cut(setting: Setting, tell: Teller = make) -> tuple[list[Call], list[str]]:
+async def cut(setting: Setting, make_call: MakeCall = make) -> tuple[list[Call], list[str]]:
     """Cut the wire under calls; their callers then do something else, which has to stay so."""
     upstream, client = setting.upstream, setting.client
     # Given up for silence, for the limit on the whole call, and by their callers.
     impatient = client.with_options(timeout=Timeouts(total=LIMITS.read, read=None))
     ways = ((client, None), (impatient, None), (client, LIMITS.read))
     planned = [
-        [attrs.evolve(p, patience=seconds) for p in plan(upstream, 6, CHANGES, prefix=f"Way {way}")]
+        [
+            attrs.evolve(p, gives_up_after=seconds)
+            for p in plan(upstream, 6, CHANGES, prefix=f"Way {way}")
+        ]
         for way, (_, seconds) in enumerate(ways)
     ]
     given_up = [p for each in planned for p in each]
     warm = plan(upstream, len(given_up), ("get",), prefix="Warm")
-    first = await Load(client, warm, tell=tell, at_once=len(warm)).run()
+    first = await Load(client, warm, make_call=make_call, at_once=len(warm)).run()
     setting.wire.cut()
     began = time.monotonic()
     loads = [
-        Load(each, calls, tell=tell, at_once=len(calls)).run()
+        Load(each, calls, make_call=make_call, at_once=len(calls)).run()
         for (each, _), calls in zip(ways, planned, strict=True)
     ]
     lost = [call for calls in await asyncio.gather(*loads) for call in calls]
@@ -126,8 +129,8 @@ async def cut(setting: Setting, tell: Teller = make) -> tuple[list[Call], list[s
         for p in again
         if (await client.get(role_id=p.role_id)).description != p.mark
     ]
-    told = [f"{call}: a cut wire is not known to carry it" for call in lost if not call.error]
-    return [*first, *lost, *last], [*undone, *told]
+    shown = [f"{call}: a cut wire is not known to carry it" for call in lost if not call.error]
+    return [*first, *lost, *last], [*undone, *shown]
 
 
 async def careless_cut(setting: Setting) -> tuple[list[Call], list[str]]:
@@ -176,7 +179,7 @@ async def forgotten(setting: Setting) -> tuple[list[Call], list[str]]:
 
 @attrs.frozen(kw_only=True)
 class Expected:
-    """What a scenario is to show: nothing wrong, or as the control, that the judge catches it."""
+    """The expected result: no fault, or for the control, that the judge finds one."""
 
     scenario: Scenario
     name: str

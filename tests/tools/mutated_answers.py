@@ -39,9 +39,9 @@ from tests.support.tls import Authority
 from tests.tools.fuzz_responses import ROLE, assert_presentable, assert_valid
 
 UVLOOP_TIMER: Final = "SSLProtocol._start_handshake"
-"""What uvloop leaves for a minute of a TLS handshake that was cancelled, with bare aiohttp, too."""
+"""Objects that uvloop keeps for a minute after a cancelled TLS handshake, in bare aiohttp, too."""
 UVLOOP_COMPLAINT: Final = "Fatal error on SSL protocol"
-"""What it says where aiohttp closes a TLS transport in which it reads, with bare aiohttp, too."""
+"""uvloop's complaint if aiohttp closes a TLS transport that it reads from, in bare aiohttp, too."""
 GRACE: Final = 1.0
 """Seconds that a call may go on after a close."""
 AT_ONCE: Final = 100
@@ -115,7 +115,7 @@ class Server:
         answer = good(start)
         if self.holding:
             self.held += 1
-            while self.holding and self.held < SLOTS:  # noqa: ASYNC110 - nobody tells it
+            while self.holding and self.held < SLOTS:  # noqa: ASYNC110 - no event is set for it
                 await asyncio.sleep(0.001)
         elif self._chance.random() < 0.6:
             answer = mutated(answer, self._chance)
@@ -192,13 +192,13 @@ CALLS: Final[list[Callable[[RolesClient], Awaitable[object]]]] = [
 
 @attrs.define
 class Result:
-    """What became of calls."""
+    """The outcomes of calls."""
 
     calls: int = 0
     ended: Counter[str] = attrs.field(factory=Counter[str])
     """Calls by the class of what they ended in."""
     faults: Counter[str] = attrs.field(factory=Counter[str])
-    """What must not be, by kind."""
+    """Faults that were seen, by kind."""
 
     def __str__(self) -> str:
         """Return a table."""
@@ -236,7 +236,7 @@ class _Timers:
 async def remaining(count: Callable[[], int]) -> int:
     """Return how many of something are left after a second, or at once if none are."""
     end = time.monotonic() + GRACE
-    while (number := count()) and time.monotonic() < end:  # noqa: ASYNC110 - nobody tells it
+    while (number := count()) and time.monotonic() < end:  # noqa: ASYNC110 - no event is set for it
         await asyncio.sleep(0.002)
     return number
 

@@ -122,15 +122,15 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        accepted = {*self.new_permissions}\n",
         "        accepted = set[object]()\n",
     ),
-    "a delete without another look": (
+    "a delete without reading the role again": (
         "    if before is None:\n        return False\n    try:",
         "    if before is None or after is None:\n        return False\n    try:",
     ),
-    "an update without another look": (
+    "an update without reading the role again": (
         "    if before is None:\n        return False\n    try:",
         "    if before is None or after is not None:\n        return False\n    try:",
     ),
-    "another look that nobody compares": (
+    "a role that is read again and not compared": (
         "    if not differing(now, before):\n        return False\n",
         "    return False\n",
     ),

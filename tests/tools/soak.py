@@ -1,7 +1,7 @@
 """Mixed calls at concurrency 64 with 1 % faults, through the HTTP server, for minutes.
 
 `python -m tests.tools.soak [SECONDS]` runs for 600 seconds unless given, prints its figures, and
-exits with 1 where the account is not as the callers were told, memory grew or a file descriptor
+exits with 1 where the account is not as was reported, memory grew or a file descriptor
 leaked.
 """
 
@@ -57,7 +57,7 @@ class Soak:
         return time.monotonic() - self._began > self._seconds
 
     async def run(self) -> bool:
-        """Run it, print the figures and tell whether all is well."""
+        """Run it, print the figures and return whether all is well."""
         async with serve(self.account) as url:
             key = self.account.api_key
             descriptors = _descriptors()
@@ -70,7 +70,7 @@ class Soak:
                 first = await measured
                 calls = self.ended.total()
                 expected = {n: r for worker in workers for n, r in worker.model.items()}
-            # What was told about each role is how it is.
+            # Each role is as was reported.
             actual = {role.name: role for role in self.account.roles if not role.is_predefined}
             del workers
             await asyncio.sleep(0.5)
@@ -100,7 +100,7 @@ class Soak:
         if self._random.random() >= FAULT_RATE / times:
             return
         if not self.account.pending_faults:
-            # Those that have struck are kept for whoever looks at them, which is nobody.
+            # The faults that have struck are kept, but nothing here reads them.
             self.account.clear_faults()
         operation = self._random.choice(("list", "get", "create", "update", "delete"))
         failures = FAILURES if operation == "delete" else FAILURES + BROKEN_BODIES
@@ -166,7 +166,7 @@ class Worker:
                 return "get"
 
     async def _look(self, name: str) -> None:
-        """Look at what became of a role, as a caller should who was told that nobody knows."""
+        """Read a role whose outcome is unknown, as a caller should."""
         while True:
             with contextlib.suppress(RolesError):
                 page = await self._roles.list().all()
