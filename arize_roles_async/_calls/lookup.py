@@ -47,9 +47,9 @@ class KnownRoles:
         self._ids: dict[str, str] = {}
         # The number of roles in the whole listing when it was last seen.
         self._listed: float = math.inf
-        # The number of roles that the walk that began last has shown, and its next cursor.
-        self._walked = 0
-        self._next_cursor: str | None = None
+        # The number of roles before the pages with these cursors: the first page, and the next one
+        # of the walk that began last.
+        self._before: dict[str | None, int] = {None: 0}
 
     def learn(self, *roles: Role) -> None:
         """Keep the IDs of roles."""
@@ -68,16 +68,12 @@ class KnownRoles:
     def learn_page(self, request: ListRoles, page: ListRolesResponse) -> None:
         """Keep the IDs of the roles of a page, and how long the listing is if this is its end."""
         self.learn(*page.roles)
-        if request.is_predefined is not None:
-            return
-        if request.cursor is None:
-            self._walked = 0
-        elif request.cursor != self._next_cursor:
-            return  # The pages before it are unknown.
-        self._walked += len(page.roles)
-        self._next_cursor = page.pagination.next_cursor
-        if not page.pagination.has_more:
-            self._listed = self._walked
+        if request.is_predefined is None and request.cursor in self._before:
+            seen = self._before[request.cursor] + len(page.roles)
+            if page.pagination.has_more:
+                self._before = {page.pagination.next_cursor: seen, None: 0}
+            else:
+                self._listed = seen
 
     def find(self, name: str) -> str | None:
         """Return the ID of the role that was last seen with a name, or None."""
