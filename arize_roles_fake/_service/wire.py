@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
 
+import attrs
 import msgspec
 
 from arize_roles_async._values import json as _json
@@ -159,19 +160,15 @@ TITLES: Final = {
 }
 """The titles of failures: those of the reference, and otherwise HTTP's own."""
 _JSON: Final = {"Content-Type": "application/json"}
+_ROLE_FIELDS: Final = tuple(field.name for field in attrs.fields(Role))
 
 
 def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]:
     """Return a role as the service writes it, without the members that have no value."""
-    members: dict[str, Any] = {"id": role.id, "name": role.name}
-    if role.description is not None:
-        members["description"] = role.description
-    if with_permissions and role.permissions is not None:
-        members["permissions"] = role.permissions
-    members["is_predefined"] = role.is_predefined
-    members["created_at"] = role.created_at
-    members["updated_at"] = role.updated_at
-    return members
+    members = {name: getattr(role, name) for name in _ROLE_FIELDS}
+    if not with_permissions:
+        members["permissions"] = None
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def role_response(status: int, role: Role, *, with_permissions: bool) -> Response:
