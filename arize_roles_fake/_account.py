@@ -214,7 +214,7 @@ class FakeAccount:
     def reset(self) -> None:
         """Return the account to its state when it was made or loaded, without time added since.
 
-        Predefined roles are created anew, at the time of the reset.
+        Predefined roles are created again, at the time of the reset.
         """
         with self._lock:
             self._set_up()
@@ -951,7 +951,7 @@ def _check_count(name: str, count: object) -> None:
 # Each new account has the same predefined roles, of hundreds of permissions in all.
 @functools.lru_cache(maxsize=64)
 def _members(identifiers: tuple[str, ...]) -> tuple[tuple[AnyPermission, ...], frozenset[str]]:
-    """Return the permissions that identifiers name, each once, and the unknown ones of these."""
+    """Return the permissions that identifiers name, each once, and which of them are unknown."""
     permissions = tuple(map(any_permission, dict.fromkeys(identifiers)))
     return permissions, frozenset(str(p) for p in permissions if not p.is_known)
 
@@ -980,7 +980,7 @@ def _warn_of_misspelled(permissions: Iterable[str]) -> None:
 
 
 def _is_one_edit_apart(one: str, other: str) -> bool:
-    """Return whether two texts differ by one letter more, one less, one other, or two swapped."""
+    """Return whether one inserted, removed, replaced or swapped letter makes two texts equal."""
     while one and other and one[0] == other[0]:
         one, other = one[1:], other[1:]
     while one and other and one[-1] == other[-1]:

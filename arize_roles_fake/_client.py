@@ -133,7 +133,7 @@ class AccountTransport(Transport):
 
     async def send(self, request: Request, call: Call) -> Response:
         began = self.now()
-        # As in a real call, other tasks run meanwhile, and a cancellation takes effect here.
+        # As in a real call, other tasks run here, and a cancellation takes effect.
         await checkpoint()
         self._waits.note_event()
         state, key = _time_limit(call).state, call.keys[-1]
@@ -219,7 +219,7 @@ class AccountTransport(Transport):
     async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
         """Return the key to send; a function has the rest of the call's time in real seconds.
 
-        The account's time stands still meanwhile, since the function may wait for something else.
+        The account's time stands still until it returns, since it may wait for something else.
         """
         if keys.fixed is not None:
             return keys.fixed
@@ -362,7 +362,7 @@ class _AccountTimeLimit(TimeLimit):
     ) -> None:
         self._transport.discard(self)
         call = self._call
-        # No circle of objects is left to the garbage collector.
+        # Objects that refer to each other would be left to the garbage collector.
         del self._call
         if exc_type is GeneratorExit:
             return  # The event loop was closed before its task, which can leave no scope now.

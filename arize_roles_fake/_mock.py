@@ -164,7 +164,7 @@ class _Scope:
         )
         """The key in the environment while the block runs."""
         self._unknown = FakeAccount(predefined=False)
-        """Answers 401 to the keys that have no account, as it has no key."""
+        """Answers 401 to every key that has no account, since this account has no key."""
         self._unknown.remove_key(self._unknown.api_key)
         self._shared_time: Clock = (
             accounts if isinstance(accounts, FakeAccount) else _SharedTime([*accounts.values()])

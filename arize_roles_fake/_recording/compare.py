@@ -17,7 +17,7 @@ from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, str], str]:
     """Run a recording's script on a fresh account, and return the text of each difference.
 
-    The texts are by the rule of the step and by the place where its answer differs.
+    The keys are the rule of the step and the place where its answer differs.
     """
     authorization = {"Authorization": f"Bearer {account.api_key}"}
 
@@ -49,7 +49,7 @@ async def compare(
     chosen = assumptions
     differences = left = await replay(recording, FakeAccount(assumptions=assumptions))
     before = None
-    # One assumption may hide what another would explain, so all are tried until none helps.
+    # One assumption may hide the effect of another, so all are tried until none helps.
     while left and chosen != before:
         before = chosen
         for name, values in Assumptions.choices().items():
@@ -60,7 +60,7 @@ async def compare(
                 found = await replay(recording, FakeAccount(assumptions=other))
                 if len(found) < len(left):
                     chosen, left = other, found
-    # Only now: what explained a difference may have been turned back for what explains more.
+    # The notes come last, since the search may have changed an assumption back for a better one.
     notes: dict[tuple[str, str], str] = {}
     turned, shown = assumptions, differences
     for name in Assumptions.choices():

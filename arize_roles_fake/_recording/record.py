@@ -3,9 +3,9 @@
 A recording is JSON: each call and its answer, with placeholders for what differs from run to run.
 It holds no API key and no role that the script did not create, and no prose of an answer.
 
-Recording is safe, however oddly a service answers: a role is the script's own only if its name
-holds the run's mark, and no other role is changed or deleted. Only one request concerns another
-role: it gives a role that the service calls predefined the name that the role has already.
+Recording is safe, whatever a service answers: a role is the script's own only if its name holds the
+run's mark, and no other role is changed or deleted. Only one request concerns another role: it
+gives a role that the service calls predefined the name that this role already has.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.wire import parse_json
 
 Send = Callable[[Request], Awaitable[Response]]
-"""Sends a request to the service that is recorded, with its API key unless the request has one."""
+"""Sends a request to the recorded service, with the API key unless the request has its own."""
 
 # These are recorded as they are; of every other value, only the type is recorded.
 _KEPT: Final = frozenset(
@@ -246,7 +246,7 @@ class _Recorder:
             cursor = f"&cursor={quote(next_cursor, safe='')}"
 
     async def _delete(self, role_id: str) -> None:
-        # Never more deletions than creations, whatever a listing says.
+        # There are never more deletions than creations, whatever a listing contains.
         if role_id and self._deletions:
             self._deletions -= 1
             answer = await self._answer(Request(method="DELETE", target=role_path(role_id)))

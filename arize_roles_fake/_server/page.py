@@ -97,7 +97,7 @@ HEADERS: Final = {
 
 
 def is_local_request(host: str, peer: str | None) -> bool:
-    """Return whether a request comes from this machine, and names it by a local name.
+    """Return whether a request comes from this machine and has a local name in its Host header.
 
     A web page from elsewhere can make a browser resolve the page's own name to this machine (DNS
     rebinding), and then has the same origin. Its name is in the Host header, `host`.

@@ -43,9 +43,9 @@ async def serve(
         account: The account that answers; in-process clients may use the same one.
         host: The address to listen on.
         port: The port; 0 is any free one.
-        allowed_hosts: Names that a `Host` header may hold besides this machine's own. Requests with
-            another one are refused, so that no web page reaches the server under a name of its
-            own (DNS rebinding). By default every name is allowed.
+        allowed_hosts: Names to accept in a `Host` header besides this machine's own. Requests with
+            any other name are refused, so that no web page reaches the server under the page's
+            name (DNS rebinding). By default every name is allowed.
 
     Yields:
         The URL of the server, for `AiohttpRolesClient(base_url=url)`.

@@ -33,8 +33,8 @@ class Assumptions:
     """The status for changing or deleting a predefined role."""
 
     name_comparison: Literal["exact", "case-insensitive", "trimmed"] = "exact"
-    """Which names count as the same: equal ones alone (`exact`), those that differ by case too, or
-    those that differ by outer spaces too, which the service then strips (`trimmed`)."""
+    """The names that count as the same: only equal ones (`exact`), also those that differ by case,
+    or also those that differ by outer spaces, which the service then strips (`trimmed`)."""
 
     deleted_name: Literal["free", "kept"] = "free"
     """The state of the name of a deleted role: free for other roles, or a 409 (`kept`)."""
@@ -47,8 +47,8 @@ class Assumptions:
 
     paging: Literal["by-position", "by-offset"] = "by-position"
     """The content of a cursor. By position, a walk sees each role that exists from its start to
-    its end exactly once; by offset, a role that is created or deleted meanwhile makes it skip or
-    repeat others."""
+    its end exactly once; by offset, a role that is created or deleted during the walk makes it skip
+    or repeat others."""
 
     unknown_id: Literal[404, 400] = 404
     """The status for the ID of no role."""
@@ -67,8 +67,8 @@ class Assumptions:
     """The status for a body whose `Content-Type` is not JSON; with `ignored`, the body is read."""
 
     duplicate_permissions: Literal["kept-once", "refused"] = "kept-once"
-    """The treatment of a permission that a body names twice: kept once, where it came first, or the
-    body is invalid."""
+    """The treatment of a permission that a body names twice: it is kept once, at its first place,
+    or the body is invalid."""
 
     def __attrs_post_init__(self) -> None:
         flaws = [

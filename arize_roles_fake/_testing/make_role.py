@@ -64,7 +64,7 @@ def make_role(
 
 def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPermission | str]:
     """Return the permissions, or raise `TypeError` if they are one string."""
-    # A string is an iterable of strings too, so no type checker sees the slip.
+    # A string is an iterable of strings too, so no type checker finds the mistake.
     if isinstance(permissions, str | bytes):
         raise TypeError(
             f"permissions must be a set or another iterable, not the string {permissions!r}"

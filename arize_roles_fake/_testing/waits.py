@@ -16,7 +16,7 @@ _QUIET_STEPS: Final = 10
 """Steps of the event loop without an event (a call that begins, a request, a wait that ends) after
 which every task counts as waiting."""
 _MAX_STEPS: Final = 1000
-"""Steps after which time passes in any case, since code may call without end and never wait."""
+"""Steps after which time passes in any case, since code may make calls forever and never wait."""
 
 
 class Clock(Protocol):
