@@ -27,8 +27,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from arize_roles_fake._testing.waits import waits_in
-from tests.support.clients import START, account_at_noon, passed
+from tests.support.clients import START, account_at_noon, passed, wait_on
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -496,11 +495,10 @@ class TestFailure:
 
         async def main() -> None:
             roles = FakeRolesClient(account, timeout=10.0)
-            waits = waits_in(asyncio.get_running_loop(), account)
             await roles.get(role_id=last.id)
 
             async def find(seconds: float, name: str) -> Role:
-                await waits.until(account.now() + timedelta(seconds=seconds), account)
+                await wait_on(account, seconds)
                 account.add_role(name)  # too late for the walk before
                 return await roles.get(role=name)
 
@@ -545,7 +543,6 @@ class TestFailure:
 
         async def main() -> None:
             roles = FakeRolesClient(account, timeout=2.0)
-            waits = waits_in(asyncio.get_running_loop(), account)
             await roles.get(role_id=gone.id)
             await FakeRolesClient(account).delete(role_id=gone.id)
             began = passed(account)
@@ -556,7 +553,7 @@ class TestFailure:
                 assert passed(account) - began == pytest.approx(2.0)
 
             async def second() -> None:
-                await waits.until(account.now() + timedelta(seconds=1.5), account)
+                await wait_on(account, 1.5)
                 with pytest.raises(NotFoundError):
                     await roles.get(role="nobody")
                 assert passed(account) - began == pytest.approx(3.3)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from arize_roles_async import Permission, UnknownPermission, ValidationError
-from arize_roles_async._values.permissions import any_permission, known_permission
 
 UNKNOWN = UnknownPermission("DATASET_EXAMPLE_TELEPORT")
 
@@ -119,9 +118,3 @@ class TestUnknown:
         ):
             assert other == permission
             assert type(other) is type(permission)
-
-    def test_any_permission(self) -> None:
-        """Any identifier becomes a member or an unknown permission."""
-        assert any_permission("ROLE_READ") is Permission.ROLE_READ
-        assert any_permission("ROLE_SING") == UnknownPermission("ROLE_SING")
-        assert known_permission("role_read") is None

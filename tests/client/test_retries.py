@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from typing import Literal
 from unittest import mock
 
 import pytest
@@ -31,7 +32,6 @@ from arize_roles_async import (
     UnprocessableEntityError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from arize_roles_fake._testing.faults import Breakage
 from tests.support.clients import Connect, account_at_noon, both_clients, sleeping
 from tests.support.raw_http import scripted
 
@@ -1016,7 +1016,7 @@ class TestTime:
 
     @pytest.mark.parametrize("failure", ["refused", "unreachable"])
     @pytest.mark.asyncio
-    async def test_not_sent_yet(self, failure: Breakage) -> None:
+    async def test_not_sent_yet(self, failure: Literal["refused", "unreachable"]) -> None:
         """A role that is older than the first attempt which was sent is somebody else's."""
         account = account_at_noon()
         account.add_role("Made", ["PROJECT_READ"])

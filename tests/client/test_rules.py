@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import UNSET, Permission, UnknownPermission
+from arize_roles_async._values.permissions import any_permission, known_permission
 from arize_roles_async._values.requests import (
     description_rule,
     filter_rule,
@@ -150,3 +151,10 @@ def test_unhashable() -> None:
     """Unhashable values are left to the rule, too."""
     given: Any = [["A"], "ROLE_READ"]
     assert str(normalize_permissions(given)) == "(['A'], <Permission.ROLE_READ: 'ROLE_READ'>)"
+
+
+def test_any_permission() -> None:
+    """Any identifier becomes a member or an unknown permission."""
+    assert any_permission("ROLE_READ") is Permission.ROLE_READ
+    assert any_permission("ROLE_SING") == UnknownPermission("ROLE_SING")
+    assert known_permission("role_read") is None

@@ -28,14 +28,12 @@ from arize_roles_async import (
 )
 from arize_roles_fake import (
     Assumptions,
-    Binding,
     FakeAccount,
     FakeRolesClient,
     RolesServer,
     SuspiciousPermissionWarning,
     make_role,
 )
-from arize_roles_fake._service.store import RoleStore, role_id
 from tests.support.clients import PREDEFINED, START, Connect, account_at_noon, both_clients
 
 Act = Callable[[FakeAccount], object]
@@ -757,17 +755,6 @@ class TestBindings:
         assert account.bindings("Admin") == loaded.bindings("Admin")
         assert len(loaded.bindings("Admin")) == 1
 
-    def test_removed_role(self) -> None:
-        """A removed role takes its bindings along: the next one with its ID has none."""
-        store = RoleStore(str)
-        role = make_role()
-        store.add(role)
-        store.bind(Binding(role_id=role.id, user="ada", resource="Space:1"))
-        store.remove(role)
-        store.add(role)
-        assert store.bindings(role.id) == ()
-        assert store.binding(user="ada", resource="Space:1") is None
-
 
 class EndOfSummer(tzinfo):
     """A time zone whose hours come twice, first the one of summer."""
@@ -1015,19 +1002,10 @@ class TestSeeding:
         ]
         assert "\n\n".join(told) + "\n" == written.read_text("utf-8")
 
-    def test_next_number(self) -> None:
-        """The next ID is that of the next number whose ID no role has."""
-        store = RoleStore(str)
-        given: list[str] = []
-        for chosen in (role_id(2), None, None, role_id(6), None):
-            given.append(store.next_id() if chosen is None else chosen)
-            store.add(make_role(id=given[-1], name=given[-1]))
-        assert given == [role_id(number) for number in (2, 3, 4, 6, 7)]
-
     def test_first_number(self) -> None:
         """A file that does not say how many roles there were begins with the first."""
         loaded = FakeAccount.load('{"roles": []}')
-        assert loaded.add_role("A").id == role_id(1)
+        assert loaded.add_role("A").id == "Um9sZToxOmJtZmI="
 
     def test_chosen_ids_in_a_row(self) -> None:
         """IDs that a test chose and that would come next are passed over."""

@@ -2,12 +2,12 @@
 
 import json
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
 from arize_roles_async import NotFoundError, Permission, Request, RetryPolicy, ServerError
 from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
-from arize_roles_fake._testing.faults import Breakage
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients
 
 
@@ -70,7 +70,7 @@ async def test_duration() -> None:
 @both_clients
 @pytest.mark.parametrize("failure", ["lost", "truncated", "malformed"])
 @pytest.mark.asyncio
-async def test_broken(connect: Connect, failure: Breakage) -> None:
+async def test_broken(connect: Connect, failure: Literal["lost", "truncated", "malformed"]) -> None:
     """A broken answer is logged as how it was broken."""
     account = account_at_noon()
     account.fail("list", failure)

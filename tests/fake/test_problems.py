@@ -8,7 +8,6 @@ import pytest
 
 from arize_roles_async import Request
 from arize_roles_fake import Assumptions, FakeAccount
-from arize_roles_fake._service.wire import problem_response
 from tests.support.clients import START
 
 DOCS = "https://arize.com/docs/ax/rest-reference/errors"
@@ -233,4 +232,6 @@ def test_titles(status: int, title: str, anchor: str | None) -> None:
     expected = {"title": title, "status": status, "detail": "why"}
     if anchor is not None:
         expected["type"] = f"{DOCS}#{anchor}"
-    assert json.loads(problem_response(status, "why").body) == expected
+    account = FakeAccount(api_key="sesame")
+    account.fail("list", status, detail="why")
+    assert answer("GET /v2/roles", account=account) == expected

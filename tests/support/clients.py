@@ -13,6 +13,7 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
 from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+from arize_roles_fake._testing.waits import waits_in
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)
@@ -41,6 +42,12 @@ def account_at_noon(
 def passed(account: FakeAccount) -> float:
     """Return the seconds that have passed for an account at noon."""
     return (account.now() - START) / timedelta(seconds=1)
+
+
+async def wait_on(account: FakeAccount, seconds: float) -> None:
+    """Wait on an account's clock, as its in-process clients do."""
+    waits = waits_in(asyncio.get_running_loop(), account)
+    await waits.until(account.now() + timedelta(seconds=seconds), account)
 
 
 @asynccontextmanager
