@@ -169,8 +169,8 @@ class BaseRolesClient(RolesClient):
             name: 1 to 255 characters: ASCII letters, digits, space and
                 ``- _ . , ( ) [ ] ' " / : \ & @ # $ % ! ? + =``. Unique within the account,
                 compared exactly.
-            permissions: At least one; each a `Permission` or its identifier. One that is given
-                twice counts once.
+            permissions: At least one; each a `Permission` or its identifier. A permission that
+                is given twice counts once.
             description: At most 1000 characters.
 
         Returns:
@@ -325,7 +325,7 @@ class BaseRolesClient(RolesClient):
                 it.
             timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
                 silence are then the defaults. `Timeouts` sets every limit.
-            retry: How often a call is tried.
+            retry: Attempts of a call, and the waits between them.
             background: True if its calls give way: each request is sent only when no other call
                 of the client waits, so these calls may wait until their own time is up. An
                 implementation of your own that queues calls does the same; any other ignores it.
@@ -503,8 +503,8 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     raise validation_error(("role_id, role", "exactly one must be given"))
 
 
-# These decoders check that an answer fits its request, since the connection may have held an answer
-# to no request of ours.
+# These decoders check that an answer fits its request, since the connection may have carried an
+# unsolicited answer.
 
 
 def _expect_id(role_id: str, request: Request, response: Response) -> Role:
@@ -559,8 +559,8 @@ def _matches(role: Role, asked: CreateRole | UpdateRole) -> bool:
 
 def _renamed(name: str, role: Role, response: Response | None) -> RoleRenamedError:
     return RoleRenamedError(
-        f"the role {quoted(name)} was renamed to {quoted(role.name)} before this answer, and the "
-        f"update was made to it (ID {quoted(role.id)})",
+        f"the role {quoted(name)} was renamed to {quoted(role.name)} before the update, which was "
+        f"made to the renamed role (ID {quoted(role.id)})",
         name=name,
         renamed_to=role.name,
         role_id=role.id,

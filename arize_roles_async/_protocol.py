@@ -88,8 +88,8 @@ class RolesClient(Protocol):
             name: 1 to 255 characters: ASCII letters, digits, space and
                 ``- _ . , ( ) [ ] ' " / : \ & @ # $ % ! ? + =``. Unique within the account,
                 compared exactly.
-            permissions: At least one; each a `Permission` or its identifier. One that is given
-                twice counts once.
+            permissions: At least one; each a `Permission` or its identifier. A permission that
+                is given twice counts once.
             description: At most 1000 characters.
 
         Returns:
@@ -197,7 +197,7 @@ class RolesClient(Protocol):
                 it.
             timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
                 silence are then the defaults. `Timeouts` sets every limit.
-            retry: How often a call is tried.
+            retry: Attempts of a call, and the waits between them.
             background: True if its calls give way: each request is sent only when no other call
                 of the client waits, so these calls may wait until their own time is up. An
                 implementation of your own that queues calls does the same; any other ignores it.

@@ -116,7 +116,7 @@ class Call:
     Args:
         operation: The method.
         timeouts: Its limits.
-        retry: How often a request is tried.
+        retry: Attempts of a request, and the waits between them.
         now: Seconds on the driver's clock, as everywhere here.
         name: The name by which it looks for a role.
         place: Its place in the queue, by when it began and whether it goes after all others.
@@ -300,8 +300,7 @@ class Call:
         Its cause is the error of the check, or else the failure.
         """
         message = (
-            f"the outcome of {self.operation} is not known; the change may have been made: "
-            f"{failure}"
+            f"the outcome of {self.operation} is unknown; the change may have been made: {failure}"
         )
         if check_failure is not None:
             message += f"; checking whether it was made failed: {check_failure}"

@@ -876,7 +876,7 @@ class TestStatuses:
 
 class TestChecking:
     def test_warns(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Offline, a permission that is not known is a warning."""
+        """Offline, an unknown permission is a warning."""
         path = tmp_path / "roles.toml"
         path.write_text('[roles.A]\npermissions = ["DATASET_RAED", "ROLE_READ"]')
         assert main(["check", str(path)]) == 0

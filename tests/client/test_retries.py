@@ -127,7 +127,7 @@ class TestTriedAgain:
         assert isinstance(caught.value.__cause__, ServerError)
         assert caught.value.__cause__.status == 999
         assert str(caught.value) == (
-            "the outcome of create is not known; the change may have been made: "
+            "the outcome of create is unknown; the change may have been made: "
             "POST /v2/roles answered 999, but without a body (a proxy or gateway?)"
         )
 

@@ -76,7 +76,7 @@ class TestCreate:
         assert await create(roles) == account.role("Made")
 
     async def test_not_there(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
-        """A 200 that may be acted on later is not known, and the error says what came."""
+        """After a 200 that is no answer to the change, the outcome is unknown."""
         account.script = [(MAINTENANCE, "before")]
         with pytest.raises(OutcomeUnknownError, match="text/html") as caught:
             await create(roles)
@@ -231,8 +231,8 @@ class TestRenamed:
         with pytest.raises(RoleRenamedError) as caught:
             await roles.update(role="Role", description="New.")
         assert str(caught.value) == (
-            "the role 'Role' was renamed to 'Other' before this answer, and the update was made to "
-            f"it (ID {role.id!r})"
+            "the role 'Role' was renamed to 'Other' before the update, which was made to the "
+            f"renamed role (ID {role.id!r})"
         )
         assert (caught.value.name, caught.value.renamed_to) == ("Role", "Other")
         assert caught.value.role_id == role.id

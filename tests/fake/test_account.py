@@ -530,7 +530,7 @@ class TestKeys:
     @both_clients
     @pytest.mark.asyncio
     async def test_removed(self, connect: Connect) -> None:
-        """A removed key is not known."""
+        """A removed key is unknown."""
         account = account_at_noon()
         async with connect(account) as roles:
             account.remove_key("fake-api-key")

@@ -381,7 +381,7 @@ class TestErrorClass:
     @pytest.mark.parametrize(("operation", "error"), ENDS_IN)
     @pytest.mark.asyncio
     async def test_in_process(self, operation: str, error: type[RolesError]) -> None:
-        """Every attempt of one call fails, and nothing happened but where that is not known."""
+        """Every attempt of one call fails, and nothing happened unless the outcome is unknown."""
         account = account_at_noon()
         role = account.add_role("A", ROLE_READ)
         before = account.roles
@@ -400,7 +400,7 @@ class TestErrorClass:
     )
     @pytest.mark.asyncio
     async def test_over_http(self, operation: str, error: type[RolesError]) -> None:
-        """The same but for a change and a connection that fails: its outcome is not known."""
+        """The same, except a change on a failed connection, which has an unknown outcome."""
         account = account_at_noon()
         role = account.add_role("A", ROLE_READ)
         account.fail(operation, error)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

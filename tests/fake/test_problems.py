@@ -123,7 +123,7 @@ class TestDetails:
         [("", "the API key is missing"), ("Bearer x", "the API key is unknown")],
     )
     def test_key(self, authorization: str, detail: str) -> None:
-        """A caller that is not known."""
+        """An unknown caller."""
         assert answer("GET /v2/roles", Authorization=authorization)["detail"] == detail
 
     @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.support.upstream import KEY
 
 
 async def claimer(client: RolesClient, planned: Planned) -> object:
-    """Say that a change was made whose outcome is not known."""
+    """Say that a change of unknown outcome was made."""
     try:
         return await make(client, planned)
     except OutcomeUnknownError:
@@ -28,7 +28,7 @@ async def claimer(client: RolesClient, planned: Planned) -> object:
 
 
 async def denier(client: RolesClient, planned: Planned) -> object:
-    """Say that a change was not made whose outcome is not known."""
+    """Say that a change of unknown outcome was not made."""
     try:
         return await make(client, planned)
     except OutcomeUnknownError as error:
@@ -36,7 +36,7 @@ async def denier(client: RolesClient, planned: Planned) -> object:
 
 
 async def repeater(client: RolesClient, planned: Planned) -> object:
-    """Send a change again whose outcome is not known, and believe the second answer."""
+    """Send a change of unknown outcome again, and believe the second answer."""
     for _ in range(20):
         try:
             return await make(client, planned)
@@ -46,7 +46,7 @@ async def repeater(client: RolesClient, planned: Planned) -> object:
 
 
 async def evader(client: RolesClient, planned: Planned) -> object:
-    """Say of every failure that the outcome is not known."""
+    """Say of every failure that the outcome is unknown."""
     try:
         return await make(client, planned)
     except RolesError as error:
