@@ -1899,7 +1899,7 @@ class _Keys(_Suite):
         for key in self.each(keys):
             with pytest.raises(ConfigurationError):
                 roles.with_options(api_key=key)
-            other = roles.with_options(api_key=functools.partial(_given, key))
+            other = roles.with_options(api_key=functools.partial(_return_key, key))
             with pytest.raises(ConfigurationError):
                 await other.list()
 
@@ -2158,7 +2158,7 @@ async def _let_others_begin() -> None:
         await checkpoint()
 
 
-def _given(key: str) -> str:
+def _return_key(key: str) -> str:
     return key
 
 

@@ -55,7 +55,7 @@ class Key:
         return self.grants is None or permission in self.grants
 
 
-_FOLDS: Final[dict[str, Callable[[str], str]]] = {
+_NORMALIZERS: Final[dict[str, Callable[[str], str]]] = {
     "exact": str,
     "case-insensitive": str.casefold,
     "trimmed": str.strip,
@@ -81,7 +81,7 @@ class Service:
 
     def new_store(self) -> RoleStore:
         """Return an empty store that compares names as the assumptions say."""
-        return RoleStore(_FOLDS[self.assumptions.name_comparison])
+        return RoleStore(_NORMALIZERS[self.assumptions.name_comparison])
 
     def answer(self, operation: str, key: Key, request: Request) -> Response:
         """Return the answer to a request with a known key; a failure is a problem document."""

@@ -85,11 +85,11 @@ class RoleStore:
     """Roles with unique IDs and names.
 
     Args:
-        fold: Returns the same text for names that count as the same.
+        normalize: Returns the same text for names that count as the same.
     """
 
-    def __init__(self, fold: Callable[[str], str]) -> None:
-        self._fold = fold
+    def __init__(self, normalize: Callable[[str], str]) -> None:
+        self._normalize = normalize
         self._roles: dict[str, Role] = {}
         self._ids: dict[str, str] = {}
         self._positions: dict[str, Position] = {}
@@ -109,7 +109,7 @@ class RoleStore:
 
     def by_name(self, name: str) -> Role | None:
         """Return the role with this name, or None."""
-        role_id = self._ids.get(self._fold(name))
+        role_id = self._ids.get(self._normalize(name))
         return None if role_id is None else self._roles[role_id]
 
     def count(self, *, is_predefined: bool) -> int:
@@ -137,20 +137,20 @@ class RoleStore:
         """Add a role whose ID and name are free."""
         self.created += 1
         self._roles[role.id] = role
-        self._ids[self._fold(role.name)] = role.id
+        self._ids[self._normalize(role.name)] = role.id
         position = self._positions[role.id] = (role.created_at, self.created)
         insort(self._sorted[role.is_predefined], (position, role.id))
 
     def replace(self, role: Role, changed: Role) -> None:
         """Replace `role` by `changed`, which has the same ID."""
-        del self._ids[self._fold(role.name)]
-        self._ids[self._fold(changed.name)] = changed.id
+        del self._ids[self._normalize(role.name)]
+        self._ids[self._normalize(changed.name)] = changed.id
         self._roles[changed.id] = changed
 
     def remove(self, role: Role) -> None:
         """Remove a role, with its bindings; its name is free again."""
         del self._roles[role.id]
-        del self._ids[self._fold(role.name)]
+        del self._ids[self._normalize(role.name)]
         for binding in self.bindings(role.id):
             self.unbind(binding)
         items = self._sorted[role.is_predefined]
@@ -165,11 +165,11 @@ class RoleStore:
 
     def keep_name(self, name: str) -> None:
         """Refuse a name from now on."""
-        self._kept_names[self._fold(name)] = name
+        self._kept_names[self._normalize(name)] = name
 
     def is_kept(self, name: str) -> bool:
         """Return whether a name is one of `kept_names`."""
-        return self._fold(name) in self._kept_names
+        return self._normalize(name) in self._kept_names
 
     # Bindings
 
@@ -191,7 +191,7 @@ class RoleStore:
 
     def copy(self) -> "RoleStore":
         """Return a store of its own with the same roles."""
-        other = RoleStore(self._fold)
+        other = RoleStore(self._normalize)
         other._roles, other._ids = self._roles.copy(), self._ids.copy()
         other._positions = self._positions.copy()
         other._sorted = {kind: ids.copy() for kind, ids in self._sorted.items()}

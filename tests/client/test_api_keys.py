@@ -148,7 +148,7 @@ class TestFunction:
             await roles.list()
 
     async def test_leaving_queue(self, connect: Connect) -> None:
-        """A call asks when its turn has come, and not before."""
+        """A call asks when it leaves the queue, and not before."""
         account, asked, answer = two_keys(), 0, asyncio.Event()
 
         async def key() -> str:

@@ -19,7 +19,7 @@ from tests.tools.fuzz_responses import assert_valid
 
 HASTY = Timeouts(total=0.5, read=0.2)
 """For attacks that never end."""
-PATIENT = Timeouts(total=120.0, read=60.0)
+LONG_LIMITS = Timeouts(total=120.0, read=60.0)
 BY_NAME = {attack.name: attack for attack in ATTACKS}
 
 
@@ -70,7 +70,7 @@ async def test_small(attack: Attack) -> None:
 )
 async def test_message(name: str, kibibytes: int, message: str) -> None:
     """The error says which bound was exceeded."""
-    ended = await outcome(BY_NAME[name], kibibytes * 2**10, PATIENT)
+    ended = await outcome(BY_NAME[name], kibibytes * 2**10, LONG_LIMITS)
     assert isinstance(ended, InvalidResponseError)
     assert message in str(ended)
 
@@ -79,5 +79,5 @@ async def test_message(name: str, kibibytes: int, message: str) -> None:
 @pytest.mark.parametrize("name", ["headers without end", "header without end"])
 async def test_headers(name: str) -> None:
     """Headers have an end: aiohttp's own bounds are kept."""
-    ended = await outcome(BY_NAME[name], 5 * 2**20, PATIENT)
+    ended = await outcome(BY_NAME[name], 5 * 2**20, LONG_LIMITS)
     assert isinstance(ended, RolesConnectionError)

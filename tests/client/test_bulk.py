@@ -140,7 +140,7 @@ class TestBulkJob:
         ]
 
     def test_after_a_shared_walk(self) -> None:
-        """A call whose name another call found waits for its turn from then on."""
+        """A call whose name another call found waits in the queue from then on."""
         account = account_at_noon()
         for number in range(300):
             account.add_role(f"Role {number}")
@@ -279,7 +279,7 @@ class TestFailure:
 
         anyio.run(main)
 
-    def test_after_its_turn(self) -> None:
+    def test_after_a_hold(self) -> None:
         """A call that was sent after a hold, and got no answer, took too long."""
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=3)
@@ -516,7 +516,7 @@ class TestFailure:
         anyio.run(main)
 
     def test_work_before_a_known_name(self) -> None:
-        """While others work before a call by a known name is sent, its turn may come."""
+        """While others work before a call by a known name is sent, it may become first."""
         account = account_at_noon()
         role = account.add_role("A")
 
@@ -563,7 +563,7 @@ class TestFailure:
         anyio.run(main)
 
     def test_maybe_applied(self) -> None:
-        """A change that may have been made stays of unknown outcome while it waits its turn."""
+        """A change that may have been made keeps its unknown outcome in the queue."""
         account = account_at_noon()
         account.fail("create", 504, times=1, when="after")
         account.fail("create", 429, times=1, retry_after=15)

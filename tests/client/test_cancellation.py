@@ -169,20 +169,20 @@ class TestCancelled:
 
     @pytest.mark.asyncio
     @WAYS
-    async def test_waits_turn(self, cancelled: Cancelled) -> None:
-        """A call is cancelled while it waits its turn."""
+    async def test_in_queue(self, cancelled: Cancelled) -> None:
+        """A call is cancelled while it waits in the queue."""
         async with setting(max_concurrency=1) as s:
             s.proxy.script = [Point.STALL_IN_BODY]
             first = asyncio.create_task(s.roles.list().all())
             await until(lambda: s.proxy.log)
 
-            turns = itertools.count()
-            await cancelled(s.roles.list().all(), lambda: next(turns) > 10)
+            steps = itertools.count()
+            await cancelled(s.roles.list().all(), lambda: next(steps) > 10)
 
             first.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await first
-            # The turn went neither to nobody nor to the one that left.
+            # The slot was neither lost nor given to the call that left.
             assert len(await s.roles.list()) == 7
             assert len(s.proxy.log) == 2
 
@@ -361,7 +361,7 @@ class TestBackpressure:
 
     @pytest.mark.asyncio
     async def test_order(self) -> None:
-        """Calls get their turn in the order in which they came."""
+        """Calls go in the order in which they came."""
         async with (
             busy() as server,
             AiohttpRolesClient(
@@ -378,7 +378,7 @@ class TestBackpressure:
 
     @pytest.mark.asyncio
     async def test_out_of_time(self) -> None:
-        """A call whose time runs out before its turn says that nothing was sent."""
+        """A call whose time runs out in the queue says that nothing was sent."""
         async with setting(max_concurrency=1) as s:
             s.proxy.script = [Point.STALL_IN_BODY]
             first = asyncio.create_task(s.roles.list().all())

@@ -202,8 +202,8 @@ class TestWaiting:
     """While nothing of a call is under way."""
 
     @pytest.mark.asyncio
-    async def test_turn(self) -> None:
-        """Closing ends the calls that wait for their turn."""
+    async def test_in_queue(self) -> None:
+        """Closing ends the calls in the queue."""
         async with scripted(None) as script:
             roles = client(script.url, max_concurrency=1)
             calls = [asyncio.create_task(create(roles)) for _ in range(3)]

@@ -60,7 +60,7 @@ class TestGrace:
         assert account.role("Role") is not None
 
     async def test_queued(self, connect: Connect) -> None:
-        """Calls that wait for their turn go on, too."""
+        """Calls in the queue go on, too."""
         account = account_at_noon()
         account.slow_down(0.02)
         async with connect(account, max_concurrency=1) as roles:

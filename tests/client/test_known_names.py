@@ -450,21 +450,21 @@ class Truth(RuleBasedStateMachine):
             assert None in ids
 
 
-class Looking(msgspec.Struct, frozen=True):
-    """A call by name: how many turns of the event loop after the others it begins and is left."""
+class PlannedGet(msgspec.Struct, frozen=True):
+    """A get by name, with the steps of the event loop after which it begins and is cancelled."""
 
     name: str
     begins: int
-    is_left: int | None
+    cancelled_after: int | None
 
 
 moments = st.integers(0, 12)
-looking = st.builds(
-    Looking, st.sampled_from([*NAMES, "Other 109"]), moments, st.none() | st.integers(1, 12)
+planned_gets = st.builds(
+    PlannedGet, st.sampled_from([*NAMES, "Other 109"]), moments, st.none() | st.integers(1, 12)
 )
 
 
-async def look(account: SharedAccount, roles: FakeRolesClient, call: Looking) -> None:
+async def get(account: SharedAccount, roles: FakeRolesClient, call: PlannedGet) -> None:
     for _ in range(call.begins):
         await asyncio.sleep(0)
     begun = len(account.history) - 1
@@ -475,23 +475,23 @@ async def look(account: SharedAccount, roles: FakeRolesClient, call: Looking) ->
     assert found in {moment.get(call.name) for moment in account.history[begun:]}
 
 
-async def leave(task: "asyncio.Task[None]", call: Looking) -> None:
-    for _ in range(call.begins + (call.is_left or 0)):
+async def cancel(task: "asyncio.Task[None]", call: PlannedGet) -> None:
+    for _ in range(call.begins + (call.cancelled_after or 0)):
         await asyncio.sleep(0)
     task.cancel()
 
 
 @settings(max_examples=sized(60, 300))
 @given(
-    calls=st.lists(looking, min_size=2, max_size=8),
+    calls=st.lists(planned_gets, min_size=2, max_size=8),
     at_first=st.lists(changes, max_size=2),
     during=st.dictionaries(st.integers(0, 8), changes, max_size=4),
     knows=st.booleans(),
 )
 def test_together(
-    calls: list[Looking], at_first: list[Change], during: dict[int, Change], *, knows: bool
+    calls: list[PlannedGet], at_first: list[Change], during: dict[int, Change], *, knows: bool
 ) -> None:
-    """Calls at once find what is true while they run, whoever leaves and whatever is changed."""
+    """Calls at once find what is true while they run, if some are cancelled or roles change."""
     account = SharedAccount(predefined=False)
     for index in range(110):
         account.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
@@ -506,9 +506,9 @@ def test_together(
         account.begin(during)
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             for call in calls:
-                task = group.create_task(look(account, roles, call))
-                if call.is_left is not None:
-                    group.create_task(leave(task, call))
+                task = group.create_task(get(account, roles, call))
+                if call.cancelled_after is not None:
+                    group.create_task(cancel(task, call))
 
     asyncio.run(main())
     # A known name is a request, and those that are gone are looked for over two pages.

@@ -127,7 +127,7 @@ class TestLog:
 
     @pytest.mark.asyncio
     async def test_rate_limit(self, log: pytest.LogCaptureFixture) -> None:
-        """A rate limit is logged at DEBUG when it is met, and each wait for a turn."""
+        """A rate limit is logged at DEBUG when it is met, and so is each wait in the queue."""
         account = account_at_noon()
         account.fail("list", 429, retry_after=2)
 

@@ -303,18 +303,18 @@ class TestSharedWalk:
 
 
 @asynccontextmanager
-async def counting_turns() -> AsyncGenerator[Callable[[], int]]:
-    """Run a task that always wants its turn, and hand out what tells how many it got."""
-    turns = 0
+async def counting_steps() -> AsyncGenerator[Callable[[], int]]:
+    """Run a task that is always ready, and yield a function that counts its steps."""
+    steps = 0
 
-    async def take_turns() -> None:
-        nonlocal turns
+    async def run_steps() -> None:
+        nonlocal steps
         while True:
-            turns += 1
+            steps += 1
             await asyncio.sleep(0)
 
-    task = asyncio.ensure_future(take_turns())
-    yield lambda: turns
+    task = asyncio.ensure_future(run_steps())
+    yield lambda: steps
     task.cancel()
 
 
@@ -373,23 +373,23 @@ class TestClosest:
         """Other tasks run while many are compared, and the answer is the same."""
         asked, alike = "Reader" + "x" * 50, "Readers" + "x" * 50
         many = [alike, *(f"{number:0>250}" for number in range(99))]
-        async with counting_turns() as turns:
+        async with counting_steps() as steps:
             assert await self.closest(asked, many[:10]) == (alike,)
-            few = turns()
+            few = steps()
             assert await self.closest(asked, many) == (alike,)
-            assert turns() - few == few + 6
+            assert steps() - few == few + 6
 
     async def test_parts(self) -> None:
         """Other tasks run each time that more than 200,000 pairs of characters were compared."""
         names = [f"{number:0>250}" for number in range(1600)]
         full, again = names[:800], names[800:]
         gained: list[int] = []
-        async with counting_turns() as turns:
+        async with counting_steps() as steps:
             for known in ([], full, [*full, "-"], [*full, "-", *again], [*full, "-", *again, "+"]):
-                before = turns()
+                before = steps()
                 assert await self.closest("x", known) == ()
-                gained.append(turns() - before)
-        assert [turns - gained[0] for turns in gained] == [0, 0, 1, 1, 2]
+                gained.append(steps() - before)
+        assert [steps - gained[0] for steps in gained] == [0, 0, 1, 1, 2]
 
 
 class TestKnown:

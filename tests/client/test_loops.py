@@ -193,7 +193,7 @@ class TestOneAfterAnother:
             assert [*warnings.filters] == before
 
     def test_calls_at_end(self) -> None:
-        """Calls that wait for their turn when a loop ends do not hold up the next one."""
+        """Calls in the queue of a loop that ends do not delay those of the next loop."""
 
         async def leave(roles: RolesClient) -> None:
             calls = [asyncio.create_task(use(roles)) for _ in range(10)]

@@ -34,7 +34,7 @@ SECRETS: Final = (KEY, PASSWORD, WRONG_PASSWORD)
 NORMAL: Final = Behaviour()
 SLOW: Final = Behaviour(delay=0.03)
 """So that calls are under way while something happens."""
-PATIENT: Final = Timeouts(total=20.0, connect=10.0, read=10.0)
+LONG_LIMITS: Final = Timeouts(total=20.0, connect=10.0, read=10.0)
 """Where no time limit should run out, however busy the machine is."""
 HASTY: Final = Timeouts(total=6.0, connect=2.0, read=0.2)
 """Where silence is a part of the scenario."""
@@ -115,7 +115,7 @@ def _http(server: str, http: str = "") -> str:
     return f"{http} server {{ {listen} {server} }}"
 
 
-Weather = Callable[[Site, Load], Awaitable[None]]
+Disturbance = Callable[[Site, Load], Awaitable[None]]
 Check = Callable[[Site, Verdict, Sequence[Call]], list[str]]
 
 
@@ -123,8 +123,8 @@ def _no_check(_: Site, verdict: Verdict, __: Sequence[Call]) -> list[str]:
     return [] if verdict.successes else ["nothing succeeded"]
 
 
-async def _calm(_: Site, __: Load) -> None:
-    """Let nothing happen."""
+async def _undisturbed(_: Site, __: Load) -> None:
+    """Disturb nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -132,32 +132,32 @@ class Scenario:
     """One line of the table.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         needs: The programs that it needs.
-        build: Starts what stands in between.
-        weather: Happens while calls are under way.
-        behaviour: The service's.
-        check: Returns what else is not as it should be.
+        build: Starts the programs between the client and the service.
+        disturbance: Run while calls are under way.
+        behaviour: The behaviour of the service.
+        check: Returns further faults.
         saw: What the logs of the programs show, as a regular expression, where it happened.
         clear: Whether every attempt has a known end, so that no outcome may be unknown.
         resends: Whether something in between resends requests by itself.
-        timeouts: The client's.
-        attempts: The client's.
+        timeouts: The limits of the client.
+        attempts: The attempts of the client.
         mix: The operations.
-        calls: How many in the suite; the full set makes ten times as many.
+        calls: The number of calls in the suite; the full set makes ten times as many.
         certificate: Whether the client is lent a session that has a client certificate.
     """
 
     name: str
     needs: tuple[str, ...] = ("nginx",)
     build: Callable[[Site], object]
-    weather: Weather = _calm
+    disturbance: Disturbance = _undisturbed
     behaviour: Behaviour = NORMAL
     check: Check = _no_check
     saw: str = ""
     clear: bool = False
     resends: bool = False
-    timeouts: Timeouts = PATIENT
+    timeouts: Timeouts = LONG_LIMITS
     attempts: int = 3
     mix: tuple[str, ...] = MIX
     calls: int = 40
@@ -224,7 +224,7 @@ async def run(scenario: Scenario, *, times: int = 1, make_call: MakeCall = make)
 
 
 async def _arranged(scenario: Scenario, site: Site, load: Load) -> None:
-    await scenario.weather(site, load)
+    await scenario.disturbance(site, load)
     await load.go_on()
 
 
@@ -256,7 +256,7 @@ def _direct(_: Site) -> None:
     """Put nothing in between."""
 
 
-def _plain(site: Site) -> None:
+def _plain_nginx(site: Site) -> None:
     site.add_nginx(f"location / {{ proxy_pass {site.upstream.url}; }}")
 
 
@@ -342,7 +342,7 @@ def _pages(*script: str, methods: str = "POST|PATCH|DELETE") -> Callable[[Site],
 
 def _nodes(site: Site) -> None:
     for _ in range(2):
-        _plain(site)
+        _plain_nginx(site)
     servers = [f"server s{n} {HOST}:{node.port}" for n, node in enumerate(site.nodes)]
     site.add_haproxy("\n  ".join(("balance roundrobin", "option redispatch", *servers)))
 
@@ -372,7 +372,7 @@ def _squid(password: str, *, tls: bool) -> Callable[[Site], None]:
         if tls:
             site.add_tls(HOST)
         else:
-            _plain(site)
+            _plain_nginx(site)
         site.add_squid(password=password)
 
     return build
@@ -382,20 +382,20 @@ _MEANWHILE: Final = 0.15
 """The share of the calls that go on while a step is made."""
 
 
-def _steps(*steps: tuple[float, Callable[[Site], object]]) -> Weather:
-    """Return a weather of steps, each of which begins when that share of the calls has ended.
+def _steps(*steps: tuple[float, Callable[[Site], object]]) -> Disturbance:
+    """Return a disturbance in steps, each of which begins when that share of the calls has ended.
 
     A few more calls go on meanwhile, and the rest wait until the step is done. What follows a step
     by a greater share than they are thus meets calls that began after it, however fast they are.
     """
 
-    async def weather(site: Site, load: Load) -> None:
+    async def disturbance(site: Site, load: Load) -> None:
         for share, step in steps:
             load.allow(share + _MEANWHILE)
             await load.reached(share)
             await asyncio.to_thread(step, site)
 
-    return weather
+    return disturbance
 
 
 def _reload(site: Site) -> None:
@@ -560,30 +560,34 @@ _EVERY: Final = "GET|POST|PATCH|DELETE"
 
 SCENARIOS: Final = (
     Scenario(
-        name="nginx reloads", saw="reconfiguring", behaviour=SLOW, build=_plain, weather=_RELOADS
+        name="nginx reloads",
+        saw="reconfiguring",
+        behaviour=SLOW,
+        build=_plain_nginx,
+        disturbance=_RELOADS,
     ),
     Scenario(
         name="service killed behind nginx",
         saw=" 502 502 ",
         behaviour=SLOW,
-        build=_plain,
-        weather=_KILLS,
+        build=_plain_nginx,
+        disturbance=_KILLS,
     ),
     Scenario(
         name="service frozen behind nginx",
         behaviour=SLOW,
-        build=_plain,
-        weather=_FREEZES,
+        build=_plain_nginx,
+        disturbance=_FREEZES,
         timeouts=HASTY,
         attempts=2,
     ),
-    Scenario(name="service killed", behaviour=SLOW, needs=(), build=_direct, weather=_KILLS),
+    Scenario(name="service killed", behaviour=SLOW, needs=(), build=_direct, disturbance=_KILLS),
     Scenario(
         name="service frozen",
         behaviour=SLOW,
         needs=(),
         build=_direct,
-        weather=_FREEZES,
+        disturbance=_FREEZES,
         timeouts=HASTY,
         attempts=2,
     ),
@@ -592,14 +596,14 @@ SCENARIOS: Final = (
         behaviour=SLOW,
         needs=("nginx", "haproxy"),
         build=_nodes,
-        weather=_DRAINS,
+        disturbance=_DRAINS,
     ),
     Scenario(
         name="nodes die",
         behaviour=SLOW,
         needs=("nginx", "haproxy"),
         build=_nodes,
-        weather=_NODES_DIE,
+        disturbance=_NODES_DIE,
     ),
     Scenario(name="rate limit, 503 page", calls=6, saw="limiting requests", build=_limited(503)),
     Scenario(name="rate limit, 429 page", calls=6, saw="limiting requests", build=_limited(429)),
@@ -617,7 +621,7 @@ SCENARIOS: Final = (
         name="rate limit, the service's own",
         calls=6,
         saw=" 429 429 ",
-        build=_plain,
+        build=_plain_nginx,
         behaviour=Behaviour(rate=10.0),
         clear=True,
     ),
@@ -650,7 +654,7 @@ SCENARIOS: Final = (
     ),
     Scenario(
         name="HTTP/1.0 behind nginx",
-        build=_plain,
+        build=_plain_nginx,
         behaviour=Behaviour(http="1.0"),
         clear=True,
         check=_all_succeed,
@@ -665,7 +669,7 @@ SCENARIOS: Final = (
     Scenario(
         name="truncated behind nginx",
         saw="upstream prematurely closed",
-        build=_plain,
+        build=_plain_nginx,
         behaviour=Behaviour(cut_every=5),
     ),
     Scenario(
@@ -678,7 +682,7 @@ SCENARIOS: Final = (
     Scenario(
         name="answers lost behind nginx",
         saw=" 502 502 ",
-        build=_plain,
+        build=_plain_nginx,
         behaviour=Behaviour(lose_every=5),
     ),
     *(
@@ -767,7 +771,7 @@ SCENARIOS: Final = (
         needs=(),
         build=_direct,
         behaviour=SLOW,
-        weather=_steps((0.0, _rename), (0.5, _rename)),
+        disturbance=_steps((0.0, _rename), (0.5, _rename)),
         mix=("update by name", "get"),
         clear=True,
     ),
@@ -776,7 +780,7 @@ SCENARIOS: Final = (
         check=_some_distrusted,
         behaviour=SLOW,
         build=_tls(HOST),
-        weather=_SWAPS,
+        disturbance=_SWAPS,
     ),
     Scenario(
         name="TLS, wrong CA",
@@ -849,6 +853,6 @@ SCENARIOS: Final = (
         behaviour=SLOW,
         needs=("nginx", "squid"),
         build=_squid(PASSWORD, tls=True),
-        weather=_SQUID_DIES,
+        disturbance=_SQUID_DIES,
     ),
 )

@@ -41,7 +41,7 @@ from tests.support.event_loop import skipping_loop
 TOTAL: Final = 10.0
 # Short where it is waited for, and long where only a busy machine could run into it.
 IMPATIENT: Final = Timeouts(total=TOTAL, connect=2.0, read=2.0)
-PATIENT: Final = Timeouts(total=TOTAL, connect=TOTAL, read=TOTAL)
+LONG_LIMITS: Final = Timeouts(total=TOTAL, connect=TOTAL, read=TOTAL)
 # How late a busy machine may be with the end of a call whose time is up.
 SLACK: Final = 5.0
 ATTEMPTS: Final = 3
@@ -255,7 +255,7 @@ async def _run(case: Case) -> Outcome:
                     setting.account.api_key,
                     base_url=proxy.url,
                     session=session,
-                    timeout=IMPATIENT if case.point.startswith("stall") else PATIENT,
+                    timeout=IMPATIENT if case.point.startswith("stall") else LONG_LIMITS,
                     retry=RetryPolicy(attempts=ATTEMPTS),
                 ) as roles,
             ):

@@ -33,7 +33,7 @@ from tests.support.upstream import KEY, Upstream
 from tests.support.wire import FAR, Wire, why_not, wire
 
 LIMITS = Timeouts(total=6.0, connect=2.0, read=2.0)
-PATIENT = Timeouts(total=60.0, connect=30.0, read=30.0)
+LONG_LIMITS = Timeouts(total=60.0, connect=30.0, read=30.0)
 """Where no time limit should run out, however busy the machine is."""
 CHANGES = ("create", "update", "delete")
 DELAY = 0.02
@@ -190,7 +190,7 @@ class Expected:
 
 
 SCENARIOS = (
-    Expected(name="delay of 20 ms", scenario=clear, clear=True, limits=PATIENT),
+    Expected(name="delay of 20 ms", scenario=clear, clear=True, limits=LONG_LIMITS),
     Expected(name="every 10th packet lost", scenario=lossy),
     Expected(name="every 3rd packet lost", scenario=very_lossy),
     Expected(name="a firewall forgets 20 connections", scenario=forgotten),
