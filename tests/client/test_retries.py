@@ -33,6 +33,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import Connect, account_at_noon, both_clients, sleeping
+from tests.support.event_loop import LoopClock
 from tests.support.raw_http import scripted
 
 THREE = RetryPolicy(attempts=3)
@@ -979,10 +980,12 @@ class TestTime:
         account.assert_roles({"Made": ["PROJECT_READ"]})
 
     @pytest.mark.asyncio
-    async def test_total_in_wait(self) -> None:
+    async def test_total_in_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """If the total time is up in the wait after a refusal, nothing happened."""
+        clock = LoopClock(monkeypatch)
 
         async def sleep(_: float) -> None:
+            await clock.pass_by(61.0)
             await asyncio.Event().wait()
 
         account = FakeAccount()
@@ -993,7 +996,7 @@ class TestTime:
             sleeping(sleep)(account.api_key, base_url=url) as roles,
         ):
             with pytest.raises(RolesTimeoutError) as caught:
-                await create(roles.with_options(timeout=0.1))
+                await create(roles.with_options(timeout=60.0))
 
         assert not isinstance(caught.value, OutcomeUnknownError)
         assert (caught.value.limit, caught.value.sent) == ("total", False)

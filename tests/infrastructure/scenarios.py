@@ -605,11 +605,11 @@ SCENARIOS: Final = (
         build=_nodes,
         disturbance=_NODES_DIE,
     ),
-    Scenario(name="rate limit, 503 page", calls=6, saw="limiting requests", build=_limited(503)),
-    Scenario(name="rate limit, 429 page", calls=6, saw="limiting requests", build=_limited(429)),
+    Scenario(name="rate limit, 503 page", calls=8, saw="limiting requests", build=_limited(503)),
+    Scenario(name="rate limit, 429 page", calls=8, saw="limiting requests", build=_limited(429)),
     Scenario(
         name="rate limit, 429 page with Retry-After",
-        calls=6,
+        calls=8,
         saw="limiting requests",
         build=_limited(
             429,
@@ -619,7 +619,7 @@ SCENARIOS: Final = (
     ),
     Scenario(
         name="rate limit, the service's own",
-        calls=6,
+        calls=8,
         saw=" 429 429 ",
         build=_plain_nginx,
         behaviour=Behaviour(rate=10.0),

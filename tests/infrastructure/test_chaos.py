@@ -38,7 +38,7 @@ def test_truth() -> None:
     outcomes = run(sized(representatives, cases)())
 
     assert [f"{o.case}: {o}: {o.wrong}" for o in outcomes if o.wrong] == []
-    assert len(outcomes) == sized(278, 834)
+    assert len(outcomes) == sized(278, 2502)
 
 
 @attrs.frozen
