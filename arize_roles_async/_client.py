@@ -510,7 +510,7 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
 def _expect_id(role_id: str, request: Request, response: Response) -> Role:
     role = decode_role(request, response)
     if role.id != role_id and role.id.rstrip("=") != role_id.rstrip("="):
-        raise invalid_response(request, response, "it is another role")
+        raise invalid_response(request, response, "it holds a role with another ID")
     return role
 
 
@@ -523,7 +523,7 @@ def _expect_updated(
 def _expect_name(name: str, request: Request, response: Response) -> Role:
     role = decode_role(request, response)
     if _casefolded(role.name) != _casefolded(name):
-        raise invalid_response(request, response, "it is a role with another name")
+        raise invalid_response(request, response, "it holds a role with another name")
     return role
 
 
@@ -536,7 +536,7 @@ def _expect_page(limit: int, request: Request, response: Response) -> ListRolesR
     page = decode_page(request, response)
     if len(page.roles) > limit:
         raise invalid_response(
-            request, response, f"it holds {len(page.roles)} roles; the limit was {limit}"
+            request, response, f"it holds {len(page.roles)} roles, more than the limit of {limit}"
         )
     return page
 

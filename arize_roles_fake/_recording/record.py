@@ -79,7 +79,7 @@ class Recording:
 
     answers: tuple[Recorded, ...]
     skipped: tuple[str, ...] = ()
-    """The rules that were not asked, because an earlier answer lacked a value for them."""
+    """The rules of the steps that were skipped: an earlier answer lacked a value for them."""
     left: tuple[str, ...] = ()
     """The roles that the script may have created and not deleted again."""
 

@@ -560,7 +560,7 @@ class TestAnswers:
     async def test_create_other(self) -> None:
         """A role with another name answers another request, so the client reads the list."""
         async with client(answer(ROLE, "201 Created"), page()) as (roles, script):
-            with pytest.raises(OutcomeUnknownError, match="it is a role with another name"):
+            with pytest.raises(OutcomeUnknownError, match="it holds a role with another name"):
                 await roles.create(name="A", permissions=["ROLE_READ"])
         assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
 
@@ -623,7 +623,9 @@ class TestAnswers:
     async def test_long_page(self) -> None:
         """A page holds at most as many roles as were asked for."""
         async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
-            with pytest.raises(InvalidResponseError, match="holds 2 roles; the limit was 1"):
+            with pytest.raises(
+                InvalidResponseError, match="holds 2 roles, more than the limit of 1"
+            ):
                 await roles.list(limit=1)
 
     async def test_create_200(self) -> None:
@@ -668,7 +670,7 @@ class TestAnswers:
             (answer(ROLE.replace(b'"AI Engineer"', b"null")), "$.name: Expected `str`, got `null`"),
             (answer(ROLE.replace(b"08:30:00Z", b"08:30:00")), "$.created_at: Expected `date"),
             (answer(ROLE.replace(b'["PROJECT_READ", "DATASET_READ"]', b'"X"')), "permissions"),
-            (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "another role"),
+            (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "a role with another ID"),
         ],
     )
     async def test_malformed(self, wire: bytes, why: str) -> None:
