@@ -106,6 +106,7 @@ class Deadline(TimeLimit):
         self.task: asyncio.Task[object]
         self._cancelling: int
         self.expired = False
+        """The block was cancelled, or is over."""
 
     def __enter__(self) -> None:
         # Every call runs in a task.
@@ -125,7 +126,8 @@ class Deadline(TimeLimit):
         call = self._call
         # Two objects that refer to each other would be left to the garbage collector.
         del self._call
-        if self.expired and self._uncancel() and isinstance(exc, asyncio.CancelledError):
+        was_cancelled, self.expired = self.expired, True
+        if was_cancelled and self._uncancel() and isinstance(exc, asyncio.CancelledError):
             # Its frames are of no use, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
@@ -134,6 +136,9 @@ class Deadline(TimeLimit):
 
     def limit_silence(self) -> float:
         """From now on, end the attempt when the service is silent for too long; return the time."""
+        if self.expired:
+            # A middleware sends in a task of its own, which has outlived the call.
+            raise asyncio.CancelledError
         now = self._deadlines.now()
         if (seconds := self._call.timeouts.read) is not None:
             self.moment = min(self._call.deadline, now + seconds)

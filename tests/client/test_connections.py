@@ -240,6 +240,35 @@ class TestGivenUp:
             await until(lambda: server.peers[0].lost)
             assert isinstance(server.peers[0].why, ConnectionResetError)
 
+    async def test_after_call(self) -> None:
+        """A middleware that sends in a task of its own sends nothing once the call is over."""
+        tasks: list[asyncio.Task[aiohttp.ClientResponse]] = []
+        is_over = asyncio.Event()
+
+        async def detach(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            async def send_later() -> aiohttp.ClientResponse:
+                await is_over.wait()
+                return await handler(request)
+
+            tasks.append(asyncio.create_task(send_later()))
+            return await asyncio.shield(tasks[0])
+
+        async with serve(page) as server, aiohttp.ClientSession(middlewares=[detach]) as session:
+            call = asyncio.create_task(
+                use(AiohttpRolesClient("key", base_url=server.url, session=session))
+            )
+            await until(lambda: tasks != [])
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            is_over.set()
+            await asyncio.wait(tasks)
+
+            assert tasks[0].cancelled()
+            assert [peer.received for peer in server.peers] == [b""]
+
     async def test_answered(self) -> None:
         """A connection whose answer was read is closed in order."""
         async with serve(page) as server:
