@@ -249,6 +249,8 @@ class Call:
             case None:
                 return self.fail(failure, now)
             case _Verdict.CHECK:
+                # The call may run out of time before the account has shown it.
+                self._doubt = _Doubt.MAYBE_APPLIED
                 return Verify(failure)
             case _Verdict.MADE:
                 return None

@@ -433,15 +433,18 @@ class TestTime:
         driver.send()
         assert type(driver.call.out_of_time()) is RolesTimeoutError
 
-    def test_check_in_flight(self) -> None:
+    @pytest.mark.parametrize("outcomes", [(page(200),), (words(503), words(409))])
+    def test_check_in_flight(self, outcomes: tuple[Outcome, ...]) -> None:
         """The outcome of a change is still unknown while its call reads the account."""
         driver = Driver("create")
-        driver.feed(page(200))
+        for outcome in outcomes:
+            driver.feed(outcome)
         driver.call.begin(Request(method="GET", target="/v2/roles"))
         driver.call.start_attempt()
+        assert type(driver.call.client_closed()) is OutcomeUnknownError
         error = driver.call.out_of_time()
         assert type(error) is OutcomeUnknownError
-        assert error.attempts == 2
+        assert error.attempts == len(outcomes) + 1
 
     def test_failed_check(self) -> None:
         """A check that fails raises its own failure, which its method explains."""
