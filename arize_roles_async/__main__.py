@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Run:
-    """One run of a command: what it prints, what stops it, and how it ends."""
+    """One run of a command: its output, its signals and its exit status."""
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         self._chosen = chosen
@@ -282,7 +282,7 @@ def _name(file: str) -> str:
 
 
 def _load(file: str) -> as_code.Declaration:
-    """Return what a file declares.
+    """Return the declaration in a file.
 
     Raises:
         ValidationError: Every violation, each with the name of the file.
@@ -333,7 +333,7 @@ def _show(text: str, end: str = "\n") -> None:
         sys.stdout.buffer.write(f"{text}{end}".encode())
         sys.stdout.flush()
     except OSError as error:
-        # The interpreter would write what is left at its end, and end with 120.
+        # Otherwise the interpreter would write the rest as it ends, and exit with 120.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise client.RolesError(f"the standard output cannot be written: {error}") from error

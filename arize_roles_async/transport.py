@@ -51,10 +51,10 @@ class HttpTransport(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Make what belongs to the running event loop, such as a pool of connections.
+        """Create the objects of the running event loop, such as a pool of connections.
 
         Called before the first request, and again where the event loop was closed and the next
-        request is sent in another one. What belonged to the first is of no use then.
+        request is sent in another one. The objects of the first one are of no use then.
         """
 
     @abstractmethod

@@ -203,7 +203,7 @@ class TimedEvent:
 class AsyncioTransport(Transport):
     """A transport that belongs to one event loop of asyncio, and once that is closed to the next.
 
-    Subclasses make in `_open` what belongs to the event loop.
+    Subclasses create the objects that belong to the event loop in `_open`.
     """
 
     deadlines: Deadlines

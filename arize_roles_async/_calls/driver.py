@@ -1,4 +1,4 @@
-"""Runs the calls of a client: waits, sends, lets the call machine decide what is next, and logs."""
+"""Runs the calls of a client: waits, sends, logs, and asks the call machine for the next step."""
 
 import logging
 from collections.abc import Awaitable, Callable

@@ -16,7 +16,7 @@ class Violation:
     field: str
     """The argument, or the field of a request body."""
     message: str
-    """The rule, and what was given instead."""
+    """The rule, and the value that breaks it."""
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"

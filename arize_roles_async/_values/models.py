@@ -1,9 +1,10 @@
 """Responses of the service: roles, and pages of them.
 
-The rule for records, in both packages: what a caller holds is a frozen attrs class; what crosses
-the wire or lives for one call (requests and what is in `_wire`) is a msgspec Struct, which is made
-five times as fast and takes less time to define. JSON is msgspec's; cattrs converts what a caller
-holds and names the field in every error. An omitted value is `msgspec.UNSET`.
+The rule for records, in both packages: objects that a caller holds are frozen attrs classes;
+objects that cross the wire or live for one call (requests, and those of `_wire`) are msgspec
+Structs, which are made five times as fast and take less time to define. msgspec reads and writes
+JSON; cattrs converts objects that a caller holds, and names the field in every error. An omitted
+value is `msgspec.UNSET`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ print(plan)  # a diff
 await as_code.apply(roles, declaration, expected=plan)
 ```
 
-A name, present or past, appears only once in a file, so no change depends on another. Only roles
+A name, present or former, appears only once in a file, so no change depends on another. Only roles
 that `absent` names are deleted, so a file that was cut short deletes no others.
 '''
 

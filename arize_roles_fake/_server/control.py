@@ -121,7 +121,7 @@ _T = TypeVar("_T")
 
 
 def _decode(body: bytes, as_type: type[_T]) -> _T:
-    """Return what a body's JSON holds.
+    """Return the value of a body in JSON.
 
     Raises:
         ValueError: The body does not fit the type.
