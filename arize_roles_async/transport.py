@@ -122,14 +122,10 @@ class _Adapter(AsyncioTransport):
     async def send(self, request: Request, call: Call) -> Response:
         if self.deadlines.closed:
             raise ClientStateError("the client is closed")
-        headers = {**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"}
-        if request.body is not None:
-            headers.setdefault("Content-Type", "application/json")
+        complete = _with_headers(request, call)
         # Only the transport knows when the request leaves, so it counts as sent from here on.
         call.mark_sent(self.now())
-        response = await self._transport.send(
-            msgspec.structs.replace(request, headers=headers), call.timeouts
-        )
+        response = await self._transport.send(complete, call.timeouts)
         return msgspec.structs.replace(response, keys=call.keys)
 
     async def aclose(self, grace: float) -> None:
@@ -143,3 +139,11 @@ class _Adapter(AsyncioTransport):
             if not self.deadlines.closed:
                 self.deadlines.close()
                 await self._transport.aclose()
+
+
+def _with_headers(request: Request, call: Call) -> Request:
+    """Return a request with its type and the key, which a frame that may raise must not hold."""
+    headers = {**request.headers, "Authorization": f"Bearer {call.keys[-1].reveal()}"}
+    if request.body is not None:
+        headers.setdefault("Content-Type", "application/json")
+    return msgspec.structs.replace(request, headers=headers)

@@ -38,6 +38,7 @@ from arize_roles_async import (
     Timeouts,
     ValidationError,
 )
+from arize_roles_async.transport import HttpRolesClient, HttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, serve
 from tests.support.clients import START
 from tests.support.raw_http import scripted
@@ -537,6 +538,34 @@ class TestFake:
 
 
 EXPIRED = answer(401, '{"title": "Authentication required", "status": 401}')
+
+
+class BrokenTransport(HttpTransport):
+    """A transport whose every request breaks its connection."""
+
+    def open(self) -> None:
+        """Make nothing."""
+
+    async def send(self, request: Request, timeouts: Timeouts) -> Response:
+        del request, timeouts
+        raise RolesConnectionError("it broke", sent=True)
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+class TestTransport:
+    """A client over a transport of one's own shows the key in none of its frames."""
+
+    @pytest.mark.asyncio
+    @CALLS
+    async def test_failure(self, call: Drive, caplog: pytest.LogCaptureFixture) -> None:
+        """A call that fails shows no key."""
+        roles = HttpRolesClient(BrokenTransport(), KEY, retry=ONCE)
+        with pytest.raises(RolesError) as caught:
+            await call(roles)
+
+        assert_safe(caught.value, caplog)
 
 
 class TestKeys:
