@@ -329,17 +329,21 @@ class _LeavesARole(RolesContract):
 
 
 class TestCleanUp:
-    def test_after_a_failure(self) -> None:
-        """Roles that a failing test made are deleted."""
-        suite = _LeavesARole()
-        suite.account.add_role("Theirs")
-        with pytest.raises(LookupError):
-            suite.fail()
-        suite.account.assert_roles({"Theirs": set()})
+    @pytest.fixture
+    def account(self, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
+        account = FakeAccount()
+        monkeypatch.setattr(_LeavesARole, "account", account)
+        return account
 
-    def test_after_all(self) -> None:
+    def test_after_a_failure(self, account: FakeAccount) -> None:
+        """Roles that a failing test made are deleted."""
+        account.add_role("Theirs")
+        with pytest.raises(LookupError):
+            _LeavesARole().fail()
+        account.assert_roles({"Theirs": set()})
+
+    def test_after_all(self, account: FakeAccount) -> None:
         """The suite leaves an account as it was."""
-        account = _LeavesARole.account
         account.add_role("A role of the account's", ["SPACE_READ"])
         before = account.roles
         for name in contract_tests():
