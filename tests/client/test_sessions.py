@@ -19,6 +19,7 @@ from arize_roles_async import (
     ClientStateError,
     ConfigurationError,
     NotFoundError,
+    OutcomeUnknownError,
     RetryPolicy,
     RolesConnectionError,
     RolesError,
@@ -388,6 +389,23 @@ class TestLent:
         # Its own frame is left, where the mistake is.
         (frame,) = traceback.extract_tb(caught.value.__cause__.__traceback__)
         assert frame.name == "refuse"
+
+    async def test_middleware_fails_after(self) -> None:
+        """A middleware that fails once the request was sent leaves open what a change did."""
+
+        async def misread(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            await handler(request)
+            raise ValueError("no JSON")
+
+        async with (
+            scripted(b"HTTP/1.1 204 No Content\r\n\r\n") as script,
+            aiohttp.ClientSession(middlewares=[misread]) as session,
+            AiohttpRolesClient("key", base_url=script.url, session=session, retry=ONCE) as roles,
+        ):
+            with pytest.raises(OutcomeUnknownError, match=r": ValueError: no JSON$"):
+                await roles.delete(role_id="Um9sZToxOmFCY0Q=")
 
     async def test_frames(self) -> None:
         """No error that it hangs on keeps frames of aiohttp or asyncio, which may hold the key."""
