@@ -64,7 +64,7 @@ class Failures:
                 return self.proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
-            case ValueError() if not (isinstance(failure, aiohttp.ClientError) or call.in_flight):
+            case ValueError() if not isinstance(failure, aiohttp.ClientError):
                 why = f"the session refused the request: {self._redacted(failure, call)}"
                 return ConfigurationError(f"{request}: {why}")
             case _ if closed and not call.in_flight:

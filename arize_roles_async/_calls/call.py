@@ -21,6 +21,7 @@ import msgspec
 
 from arize_roles_async._values.errors import (
     ClientStateError,
+    ConfigurationError,
     InvalidResponseError,
     OutcomeUnknownError,
     RateLimitError,
@@ -267,9 +268,9 @@ class Call:
         Raises:
             RolesError: The error that ends the call.
         """
-        self.in_flight = False
         if self._is_change:
-            self._doubt = max(self._doubt, _doubt_after(failure))
+            self._doubt = max(self._doubt, _doubt_after(failure, in_flight=self.in_flight))
+        self.in_flight = False
         if isinstance(failure, RolesTimeoutError):
             failure.attempts = self.attempts
         if self._is_change and isinstance(failure, InvalidResponseError):
@@ -376,7 +377,7 @@ class Call:
         return wall_clock - (now - first_sent) - _CLOCK_ERROR
 
 
-def _doubt_after(failure: RolesError) -> _Doubt:
+def _doubt_after(failure: RolesError, *, in_flight: bool) -> _Doubt:
     """Return the doubt about a change that an attempt with this failure leaves.
 
     A gateway's 5xx may mean that its connection broke after the service had the request.
@@ -387,6 +388,9 @@ def _doubt_after(failure: RolesError) -> _Doubt:
         case ServerError() | InvalidResponseError():
             return _Doubt.MAYBE_APPLIED
         case RolesConnectionError(sent=True) | RolesTimeoutError(sent=True):
+            return _Doubt.MAYBE_APPLIED
+        case ConfigurationError() if in_flight:
+            # A middleware of a lent session may have failed when it read the answer.
             return _Doubt.MAYBE_APPLIED
         case _:
             return _Doubt.NONE
