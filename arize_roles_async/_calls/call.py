@@ -283,7 +283,7 @@ class Call:
         self.is_late = delay is not None
         if self.is_late and isinstance(failure, RateLimitError):
             failure.args = (extended(str(failure), f" (times sent: {self.attempt})"),)
-        raise self._end(failure)
+        raise self.end(failure)
 
     def _verdict(self, failure: StatusError) -> _Verdict | None:
         if not (self._is_change and self._doubt > _Doubt.NONE and failure.from_service):
@@ -332,9 +332,9 @@ class Call:
     def not_sent_in_time(self) -> RolesError:
         """Return the error of a call whose time would be up before its request may be sent."""
         self.is_late = True
-        return self._end(self._lateness())
+        return self.end(self._lateness())
 
-    def _end(self, failure: RolesError) -> RolesError:
+    def end(self, failure: RolesError) -> RolesError:
         """Return the error of a call that ends in a failure between two attempts."""
         return self.outcome_unknown(failure) if self._is_change and self.maybe_applied else failure
 

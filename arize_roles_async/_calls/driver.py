@@ -218,7 +218,7 @@ class Driver:
                 return
         except RolesError as error:
             failure = error
-        call.fail(failure, self.transport.now())
+        raise call.end(failure)
 
     async def _wait_in_queue(self, call: Call, queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""

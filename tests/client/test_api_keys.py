@@ -17,6 +17,7 @@ from arize_roles_async import (
     OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
+    RolesError,
     RolesTimeoutError,
     StatusError,
     Timeouts,
@@ -311,6 +312,22 @@ class TestRefused:
         """A fixed key is sent once."""
         account = two_keys()
         async with connect(account, api_key="expired", retry=THRICE) as roles:
+            with pytest.raises(AuthenticationError):
+                await roles.list()
+
+        assert sent(account) == ["expired"]
+
+    async def test_own_policy(self, connect: Connect) -> None:
+        """Nor is it sent again for a policy of one's own that retries every failure."""
+        waits = [0.0, 0.0]
+
+        class Always(RetryPolicy):
+            def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
+                del failure, attempt, change
+                return waits.pop() if waits else None
+
+        account = two_keys()
+        async with connect(account, api_key="expired", retry=Always()) as roles:
             with pytest.raises(AuthenticationError):
                 await roles.list()
 
