@@ -34,6 +34,8 @@ class Permission(_Identifier, StrEnum):
     arrives as an `UnknownPermission`.
     """
 
+    _value_: str  # Else ty takes a member's value for Any.
+
     # -- members: python -m tests.tools.generate_permissions --
     AGENT_ROLE_CREATE = "AGENT_ROLE_CREATE"
     AGENT_ROLE_DELETE = "AGENT_ROLE_DELETE"
