@@ -5,23 +5,18 @@ been applied although no answer says so, they read the account again to find out
 """
 
 import functools
-import inspect
 import time
-import warnings
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Final, NoReturn, ParamSpec, Self, TypeVar, cast, overload
+from typing import overload
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import Operation
-from arize_roles_async._calls.driver import Destination, DrivenCall, Driver
+from arize_roles_async._calls.base_client import BaseClient
+from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import RolePages
+from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
     AlphaWarning,
-    ClientStateError,
     ConflictError,
     NotFoundError,
     RoleRenamedError,
@@ -30,12 +25,6 @@ from arize_roles_async._values.errors import (
     validation_error,
 )
 from arize_roles_async._values.models import ListRolesResponse, Role
-from arize_roles_async._values.options import (
-    RetryPolicy,
-    Timeouts,
-    check_grace,
-    check_type,
-)
 from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import (
     CreateRole,
@@ -57,55 +46,18 @@ from arize_roles_async._wire.encode import (
     update_request,
 )
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-warned: Final[set[str]] = set()
-"""The methods that have warned in this process."""
+alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
 
 
-def alpha(method: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Warn once a process, at the caller's line, that a method is ALPHA."""
-    name = f"roles.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
-
-    @functools.wraps(method)
-    def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        if name not in warned:
-            warnings.warn(
-                f"{name} is ALPHA (BETA in Arize's newest clients) and may change without notice",
-                AlphaWarning,
-                stacklevel=2,
-            )
-            # Only now: a warning that a filter turned into an error comes again.
-            warned.add(name)
-        return method(*args, **kwargs)
-
-    # The wrapper of an async method is async, too; Python 3.11 has no mark for that.
-    mark: Any = getattr(inspect, "markcoroutinefunction", None)
-    return mark(warn_once) if mark and inspect.iscoroutinefunction(method) else warn_once
-
-
-class BaseRolesClient(RolesClient):
+class BaseRolesClient(BaseClient, RolesClient):
     """The methods of `RolesClient`, whatever the transport.
 
     Their docstrings are copies of the protocol's, which a test compares: an editor that uses jedi
     shows only the docstring of the method that it finds.
     """
-
-    _background = False
-
-    def __init__(
-        self, destination: Destination, keys: KeySource, timeouts: Timeouts, retry: RetryPolicy
-    ) -> None:
-        self._destination = destination
-        self._keys = keys
-        self._driver = destination.driver(keys)
-        self._timeouts = timeouts
-        self._retry = retry
 
     @alpha
     def list(
@@ -305,100 +257,6 @@ class BaseRolesClient(RolesClient):
                 _expect_nothing,
                 lambda _: self._expect_deleted(call, found_id),
             )
-
-    def with_options(
-        self,
-        *,
-        api_key: ApiKey | UnsetType = UNSET,
-        timeout: float | Timeouts | UnsetType | None = UNSET,
-        retry: RetryPolicy | UnsetType = UNSET,
-        background: bool | UnsetType = UNSET,
-    ) -> Self:
-        """Return a client with other options over the same connections; closing one closes both.
-
-        Omitted options keep their values. All copies share `max_concurrency`. Copies with the same
-        key share the rate under a rate limit and the names that were looked up; different keys
-        share neither. A client keeps these for the hundred keys that were used last.
-
-        Args:
-            api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes
-                it.
-            timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
-                silence are then the defaults. `Timeouts` sets every limit.
-            retry: Attempts of a call, and the waits between them.
-            background: True if its calls give way: each request is sent only when no other call
-                of the client waits, so these calls may wait until their own time is up. An
-                implementation of your own that queues calls does the same; any other ignores it.
-
-        Raises:
-            ConfigurationError: A value is of the wrong type, or out of its range, or no header can
-                carry the key.
-        """
-        given = Secret(api_key)
-        del api_key  # A traceback may show the variables of this frame.
-        keys = self._keys if given.reveal() is UNSET else KeySource(cast("Secret[ApiKey]", given))
-        timeouts = self._timeouts if timeout is UNSET else Timeouts.of(timeout)
-        other = object.__new__(type(self))
-        vars(other).update(vars(self))
-        BaseRolesClient.__init__(
-            other,
-            self._destination,
-            keys,
-            timeouts,
-            self._retry if retry is UNSET else RetryPolicy.of(retry),
-        )
-        if background is not UNSET:
-            check_type("background", background, bool, "True or False")
-            other._background = background
-        return other
-
-    def __reduce__(self) -> NoReturn:
-        raise ClientStateError(
-            "a client cannot be pickled or copied, since it holds the API key and connections; "
-            "make one in each process"
-        )
-
-    async def aclose(self, *, grace: float = 0.0) -> None:
-        """Close the client and all its copies; the end of an `async with` block does it at once.
-
-        New calls are refused from now on with a `ClientStateError`. Calls that are under way, or
-        wait in the queue, may go on for `grace` seconds; each page of a walk is a call. Then they
-        end with a `ClientStateError`, or, where a change may have been made, with an
-        `OutcomeUnknownError`. `aclose` returns as soon as no call is under way.
-
-        It may be called again, also while it waits: the shortest grace counts. If it is cancelled
-        while it waits, it closes at once.
-
-        Args:
-            grace: Seconds, 0 or more. `FakeRolesClient` counts them on the account's clock.
-
-        Raises:
-            ConfigurationError: `grace` is not such a number; the client stays open.
-        """
-        await self._destination.aclose(check_grace(grace))
-
-    async def __aenter__(self) -> Self:
-        self._choose_driver().check_open()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        await self.aclose()
-
-    def _begin(self, operation: Operation, name: str | None = None) -> DrivenCall:
-        """Begin a call, which keeps its driver from start to end."""
-        return self._choose_driver().begin(
-            operation, self._timeouts, self._retry, name=name, background=self._background
-        )
-
-    def _choose_driver(self) -> Driver:
-        """Return the driver of a call that begins now."""
-        return self._driver
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         call = self._begin("list")

@@ -171,12 +171,9 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        destination = Destination(AiohttpTransport(config, session), max_concurrency)
+        destination = AiohttpDestination(AiohttpTransport(config, session), max_concurrency)
         super().__init__(destination, config.keys, Timeouts.of(timeout), RetryPolicy.of(retry))
         self._base_url = config.base_url
-
-    def _choose_driver(self) -> Driver:
-        return self._driver if redirect is None else redirect(self._destination, self._keys)
 
     def __repr__(self) -> str:
         return f"AiohttpRolesClient(base_url={self._base_url!r})"
@@ -185,6 +182,13 @@ class AiohttpRolesClient(BaseRolesClient):
     def base_url(self) -> str:
         """Scheme, host and port of the service that the client talks to."""
         return self._base_url
+
+
+class AiohttpDestination(Destination):
+    """The service, or in a test the stand-in to which `redirect` leads."""
+
+    def choose(self, own: Driver) -> Driver:
+        return own if redirect is None else redirect(self, own.keys)
 
 
 class AiohttpTransport(AsyncioTransport):

@@ -66,6 +66,10 @@ class Destination:
             del self._drivers[next(iter(self._drivers))]
         return driver
 
+    def choose(self, own: "Driver") -> "Driver":
+        """Return the driver of a call that begins now, given that of its client."""
+        return own
+
     async def aclose(self, grace: float) -> None:
         """Refuse new calls, give those under way `grace` seconds, and close every connection."""
         self.is_closed = True
@@ -90,7 +94,7 @@ class Driver:
         self.pace: Pace = Pace()
         self._slots = slots
         self._queue = Queue(slots, self.pace)
-        self._keys = keys
+        self.keys: KeySource = keys
         self._key: Secret[str] | None = keys.fixed
         """The key that was sent last, to which the names belong."""
         self._lookup = NameLookup(KnownRoles(), transport)
@@ -118,7 +122,7 @@ class Driver:
             ClientStateError: No call can be made.
         """
         self.check_open()
-        fixed = self._keys.fixed
+        fixed = self.keys.fixed
         call = DrivenCall(
             operation,
             timeouts,
@@ -138,7 +142,7 @@ class Driver:
         Raises:
             ConfigurationError: The function that returns keys failed.
         """
-        key = await self.transport.ask_key(self._keys, call)
+        key = await self.transport.ask_key(self.keys, call)
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
             self._lookup = NameLookup(KnownRoles(), self.transport)

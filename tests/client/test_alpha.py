@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from arize_roles_async import AlphaWarning, RolesClient, _client
+from arize_roles_async import AlphaWarning, RolesClient
+from arize_roles_async._calls import stage
+from arize_roles_async._client import alpha
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment
 
@@ -17,7 +19,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
 @pytest.fixture(autouse=True)
 def new_process() -> None:
     """Begin as a new process does, in which no method has been used."""
-    _client.warned.clear()
+    stage.warned.clear()
 
 
 async def list_(roles: RolesClient) -> object:
@@ -87,8 +89,8 @@ async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
         return function
 
     monkeypatch.setattr(inspect, "markcoroutinefunction", mark, raising=False)
-    _client.alpha(client)
-    get_once = _client.alpha(get)
+    alpha(client)
+    get_once = alpha(get)
     assert marked == [get_once]
 
 
