@@ -19,6 +19,7 @@ import attr
 
 import arize_roles_async as client
 from arize_roles_async import as_code
+from arize_roles_async._values.text import printable
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _GRACE: Final = 5.0
@@ -186,7 +187,7 @@ class _Run:
         what = f" They delete or take permissions from {removed}." if plan.removals else ""
         self._phase = "asking"
         try:
-            answer = input(f"Make these changes{where}?{what} [y/N] ")
+            answer = input(printable(f"Make these changes{where}?{what} [y/N] "))
         except EOFError:
             return False
         finally:
@@ -321,10 +322,11 @@ def _say(*lines: str) -> None:
     """Print lines on the standard error, if there is one."""
     with suppress(OSError):
         for line in lines if sys.stderr is not None else ():
-            print(line, file=sys.stderr)
+            print(printable(line), file=sys.stderr)
 
 
 def _show(text: str, end: str = "\n") -> None:
+    text = printable(text)
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     if sys.stdout.isatty() and not is_plain:
         text = re.sub(r"(?m)^([-+!?#]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)

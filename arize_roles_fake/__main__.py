@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from arize_roles_async._aiohttp.config import is_loopback
+from arize_roles_async._values.text import printable
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._testing.faults import parse_fault
@@ -61,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         account = _account(chosen)
     except (ValueError, OSError) as error:
-        server.error(str(error))
+        server.error(printable(str(error)))
     try:
         account = asyncio.run(_serve(account, chosen))
     except OSError as error:
-        print(f"cannot listen on {chosen.host}, port {chosen.port}: {error}", file=sys.stderr)
+        _say(f"cannot listen on {chosen.host}, port {chosen.port}: {error}")
         return 1
     if chosen.save is not None:
         account.dump(chosen.save)
@@ -222,13 +223,12 @@ def _record(base_url: str | None, out: Path) -> int:
         recording = asyncio.run(record_service(base_url))
         out.write_bytes(encode(recording))
     except (RolesError, OSError) as error:
-        notes = getattr(error, "__notes__", ())
-        print(f"nothing was recorded: {error}", *notes, sep="\n", file=sys.stderr)
+        _say(f"nothing was recorded: {error}", *getattr(error, "__notes__", ()))
         return 1
     for rule in recording.skipped:
-        print(f"skipped, since an earlier answer lacked a value for it: {rule}", file=sys.stderr)
+        _say(f"skipped, since an earlier answer lacked a value for it: {rule}")
     for left in recording.left:
-        print(f"may be left behind: {left}", file=sys.stderr)
+        _say(f"may be left behind: {left}")
     print(f"{len(recording.answers)} answers are in {out}")
     return 0
 
@@ -240,11 +240,11 @@ def _compare(file: Path, assumptions: Assumptions) -> int:
     try:
         recording = decode(file.read_bytes())
     except (ValueError, OSError) as error:
-        print(f"cannot compare {file}: {error}", file=sys.stderr)
+        _say(f"cannot compare {file}: {error}")
         return 2
     differences, likest = asyncio.run(compare(recording, assumptions))
     for difference in differences:
-        print(difference)
+        print(printable(difference))
     print(f"{len(differences)} differences in {len(recording.answers)} answers")
     if likest != assumptions:
         settings = [f"--assume {name}={value}" for name, value in likest.changed().items()]
@@ -284,6 +284,12 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccoun
         print(url, flush=True)
         await stop.wait()
     return control.account
+
+
+def _say(*lines: str) -> None:
+    """Print lines on the standard error."""
+    for line in lines:
+        print(printable(line), file=sys.stderr)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -49,6 +49,19 @@ def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
         return f"a value of type {type(value).__name__}"
 
 
+def printable(text: str) -> str:
+    """Return what a command prints of a text that others wrote, so that nothing obeys it.
+
+    Control characters become `�`, except the newline. The commands that the runners of GitHub and
+    Azure find in any line of a log (`##[…]`, `##vso[…]`, and `::…::` at its start) get an escape,
+    which JSON, TOML and Python read back.
+    """
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+    text = re.sub(r"(?i)##(?=(?:vso)?\[)", r"#\\u0023", text)
+    return re.sub(r"(?m)^( *):(?=:)", r"\1\\u003a", text)
+
+
 def type_name(value: object) -> str:
     """Return the name of a value's type for a message."""
     return "None" if value is None else type(value).__name__

@@ -21,7 +21,7 @@ from arize_roles_async._values.requests import (
     permissions_rule,
     text_rule,
 )
-from arize_roles_async._values.text import type_name
+from arize_roles_async._values.text import printable, type_name
 
 _MAX_LABEL: Final = 100
 _MAX_SUGGESTIONS: Final = 20
@@ -29,10 +29,10 @@ _MAX_SUGGESTIONS: Final = 20
 
 
 def quote(text: object) -> str:
-    """Return text as a TOML string that acts on no terminal and closes no Markdown fence."""
+    """Return text as a TOML string that no terminal or runner obeys, and that closes no fence."""
     # TOML takes JSON's escapes, but not the surrogate pairs that `ensure_ascii` makes.
     escaped = json.dumps(str(text), ensure_ascii=False).replace("```", "``\\u0060")
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
+    return printable("".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped))
 
 
 # Converters return any other value unchanged, for the rules to refuse.

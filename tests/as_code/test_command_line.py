@@ -59,6 +59,11 @@ TEXT: Final = """\
 """
 
 
+HOSTILE: Final = 'x ##[add-mask]" \\##vso[task.complete]'
+"""A role's name with commands to the runners of GitHub and Azure."""
+BROKEN: Final = r'? "x #\u0023[add-mask]\" \\#\u0023vso[task.complete]"'
+
+
 def without_arize() -> dict[str, str]:
     """Return the environment without what configures a client, or has Python buffer nothing."""
     return {
@@ -827,6 +832,42 @@ class TestStatuses:
         assert capsys.readouterr().out == f"```diff\n{TEXT}```\n\n"
         assert main(["plan", "--format", "json", file]) == 0
         assert json.loads(capsys.readouterr().out)["undeclared"] == ["Undeclared"]
+
+    def test_runner(
+        self,
+        account: FakeAccount,
+        file: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A runner finds no command of its own in any output, and the names read back the same."""
+        account.add_role(HOSTILE, ["ROLE_READ"])
+        comment = tmp_path / "comment.md"
+        for command in (
+            ["plan", "--comment", str(comment), file],
+            ["plan", "--format", "markdown", file],
+        ):
+            assert main(command) == 0
+            assert f"\n{BROKEN} is not declared\n" in capsys.readouterr().out
+        assert f"\n{BROKEN} is not declared\n" in comment.read_text("utf-8")
+        assert main(["plan", "--format", "json", file]) == 0
+        output = capsys.readouterr().out
+        assert "##[" not in output
+        assert HOSTILE in json.loads(output)["undeclared"]
+        assert main(["export"]) == 0
+        output = capsys.readouterr().out
+        assert "##[" not in output
+        assert HOSTILE in tomllib.loads(output)["roles"]
+
+    def test_runner_errors(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Nor does a runner find one in an error."""
+        path = tmp_path / "roles.toml"
+        path.write_text("[roles]\n'x ##[group]' = {permissions = ['a ##vso[b]']}")
+        assert main(["plan", str(path)]) == 2
+        errors = capsys.readouterr().err
+        assert r"#\u0023[group]" in errors
+        assert r"#\u0023vso[b]" in errors
+        assert "##" not in errors
 
     def test_does_not_fit(
         self, account: FakeAccount, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 import arize_roles_async
 from arize_roles_async import RolesError, RolesTimeoutError, ValidationError, Violation
-from arize_roles_async._values.text import nearest, one_line, quoted
+from arize_roles_async._values.text import nearest, one_line, printable, quoted
 
 HOSTILE = (
     "\x1b[31mred\x1b[0m",  # a terminal's colours
@@ -96,6 +97,33 @@ class TestQuoted:
         """Of any text at most 60 characters are quoted, each by at most ten."""
         assert quoted(text * 100).isprintable()
         assert len(quoted(text * 100)) <= 602
+
+
+class TestPrintable:
+    """`printable`."""
+
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("two\nlines: größe", "two\nlines: größe"),
+            ("\x1b[31mred\r\x9b2J\u2028", "�[31mred��2J�"),
+            ("x ##[add-mask]y", r"x #\u0023[add-mask]y"),
+            ("###[group]", r"##\u0023[group]"),
+            ("##vso[task.x]##VSO[", r"#\u0023vso[task.x]#\u0023VSO["),
+            ("a\n  ::stop-commands::x", "a\n  \\u003a:stop-commands::x"),
+            ("a ::b:: # [c] ##", "a ::b:: # [c] ##"),
+        ],
+    )
+    def test_shown(self, text: str, shown: str) -> None:
+        """Neither a terminal nor the log of a CI service finds a command, and lines stay lines."""
+        assert printable(text) == shown
+
+    @given(st.lists(st.sampled_from(["#", "[", "vso", ":", "\n", " ", "\x1b", "\\"])).map("".join))
+    def test_nothing_left(self, text: str) -> None:
+        """Of any text nothing is left that a runner takes for a command, and it stays so."""
+        shown = printable(text)
+        assert not re.search(r"##(vso)?\[|(?m:^\s*::)", shown)
+        assert printable(shown) == shown
 
 
 class TestNearest:

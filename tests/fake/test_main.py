@@ -159,6 +159,10 @@ class TestServeProcess:
             (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
             (("--account", '{"roles": [], "keys": {}}'), "the account has no API key"),
             (("--save", "no/such/file"), "No such file or directory: 'no/such/file'"),
+            (
+                ("--account", '{"roles": [], "\\u001b[2J##[group]": 1}'),
+                r"unknown field `�[2J#\u0023[group]`",
+            ),
         ],
     )
     def test_refused(

@@ -743,6 +743,7 @@ def test_record_needs_key(
     assert "no API key: pass api_key, or set ARIZE_API_KEY" in capsys.readouterr().err
 
 
+LAST = "deleting a deleted role"
 STEP: bytes = b'[{"step": {"rule": "r", "method": "GET", "body": '
 
 
@@ -768,6 +769,19 @@ def test_compare_needs_file(
     assert capsys.readouterr().err.startswith(f"cannot compare {file}: {message}")
 
 
+def test_hostile_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a terminal nor a CI runner obeys the rules of a recording."""
+    file = recorded(as_assumed, tmp_path, monkeypatch)
+    capsys.readouterr()
+    (step,) = [each for each in json.loads(file.read_bytes()) if each["step"]["rule"] == LAST]
+    step["step"]["rule"] = "\x1b[2J##[group]"
+    file.write_text(json.dumps([step]))
+    assert main(["compare", str(file)]) == 1
+    assert capsys.readouterr().out.startswith(r"�[2J#\u0023[group]: body is {")
+
+
 def test_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -775,7 +789,7 @@ def test_not_asked(
     file = recorded(as_assumed, tmp_path, monkeypatch)
     capsys.readouterr()
     answers = json.loads(file.read_bytes())
-    kept = [each for each in answers if each["step"]["rule"] == "deleting a deleted role"]
+    kept = [each for each in answers if each["step"]["rule"] == LAST]
     file.write_text(json.dumps(kept))
     assert main(["compare", str(file)]) == 1
     lines = capsys.readouterr().out.splitlines()
