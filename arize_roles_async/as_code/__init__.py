@@ -24,7 +24,8 @@ from arize_roles_async.as_code.apply import (
     TooManyRemovalsError,
     apply,
 )
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, load, loads
+from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
+from arize_roles_async.as_code.files import load, loads
 from arize_roles_async.as_code.plan import Change, Export, Plan, PlanError, compare, export, plan
 
 __all__ = [
