@@ -94,7 +94,7 @@ class _SharedWalk:
 
     def __init__(self) -> None:
         # None until it begins; until then calls can join.
-        self.walk: Walk | None = None
+        self.walk: Walk[ListRoles] | None = None
         self.calls = 0
         # The names that its calls look for, and the roles that were found.
         self.found: dict[str, Role | None] = {}

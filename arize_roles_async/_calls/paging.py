@@ -1,20 +1,81 @@
-"""The result of `list()`: awaited for one page, or iterated for every role."""
+"""Listings: awaited for one page, or iterated for every item."""
 
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from arize_roles_async._values.errors import ClientStateError, InvalidResponseError
 from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
-from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles
+from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles, PageRequest
 
-Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
-"""A function that gets one page."""
 
-_HOW: Final = "await it for one page, or use async for to walk all roles"
+class Page(Protocol):
+    """A page of a listing, which iterates its items."""
+
+    @property
+    def pagination(self) -> PaginationMetadata:
+        """The position of the page."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+_R = TypeVar("_R", bound=PageRequest)
+_P = TypeVar("_P", bound=Page)
+_T = TypeVar("_T")
+
+
+class Pages(Generic[_R, _P, _T]):
+    """A listing of any resource, as `RolePages` describes it.
+
+    Args:
+        fetch: Gets one page.
+        first: The request for the page that `await` gives.
+        walk_limit: Items a page in a walk.
+    """
+
+    items: ClassVar[str]
+    """The word for the items, in a message."""
+
+    def __init__(self, fetch: Callable[[_R], Awaitable[_P]], first: _R, walk_limit: int) -> None:
+        self._fetch = fetch
+        self._request = first
+        self._walk_limit = walk_limit
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, not asked for yet: {self._how()}>"
+
+    def _how(self) -> str:
+        return f"await it for one page, or use async for to walk all {self.items}"
+
+    def __await__(self) -> Generator[Any, Any, _P]:
+        return self._fetch(self._request).__await__()
+
+    def __aiter__(self) -> AsyncIterator[_T]:
+        return _ItemIterator(self._fetch, self._walk())
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"a listing is asynchronous: {self._how()}")
+
+    def pages(self) -> AsyncIterator[_P]:
+        """Return an iterator over the pages, each fetched when it is asked for.
+
+        Raises:
+            InvalidResponseError: While iterating: the service gave a cursor for the second time,
+                or none although more follows.
+            ClientStateError: While iterating: another task waits for the next page of the same
+                iterator.
+        """
+        return _PageIterator(self._fetch, self._walk())
+
+    def _walk(self) -> "Walk[_R]":
+        return Walk(replace(self._request, limit=self._walk_limit))
+
+    async def _all(self) -> tuple[_T, ...]:
+        return tuple([item async for item in self])
 
 
 class FetchPage(Protocol):
@@ -27,7 +88,7 @@ class FetchPage(Protocol):
         ...
 
 
-class RolePages:
+class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
     """A listing that sends its requests only when it is awaited or iterated.
 
     `await roles.list()` gives one page, `async for role in roles.list()` every role, page after
@@ -39,21 +100,22 @@ class RolePages:
         ValidationError: An argument breaks its rule.
     """
 
+    items = "roles"
+
     def __init__(
         self,
-        fetch: Fetch,
+        fetch: Callable[[ListRoles], Awaitable[ListRolesResponse]],
         *,
         limit: int | None = None,
         cursor: str | None = None,
         is_predefined: bool | None = None,
     ) -> None:
-        self._fetch = fetch
-        self._request = ListRoles(
+        first = ListRoles(
             limit=DEFAULT_LIMIT if limit is None else limit,
             cursor=cursor,
             is_predefined=is_predefined,
         )
-        self._walk_limit = MAX_LIMIT if limit is None else limit
+        super().__init__(fetch, first, MAX_LIMIT if limit is None else limit)
 
     @staticmethod
     def from_fetch(
@@ -83,49 +145,24 @@ class RolePages:
 
         return RolePages(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
 
-    def __repr__(self) -> str:
-        return f"<RolePages, not asked for yet: {_HOW}>"
-
-    def __await__(self) -> Generator[Any, Any, ListRolesResponse]:
-        return self._fetch(self._request).__await__()
-
-    def __aiter__(self) -> AsyncIterator[Role]:
-        return _RoleIterator(self._fetch, self._walk())
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"a listing is asynchronous: {_HOW}")
-
-    def pages(self) -> AsyncIterator[ListRolesResponse]:
-        """Return an iterator over the pages, each fetched when it is asked for.
-
-        Raises:
-            InvalidResponseError: While iterating: the service gave a cursor for the second time,
-                or none although more roles follow.
-            ClientStateError: While iterating: another task waits for the next page of the same
-                iterator.
-        """
-        return _PageIterator(self._fetch, self._walk())
-
-    def _walk(self) -> "Walk":
-        return Walk(replace(self._request, limit=self._walk_limit))
-
     async def all(self) -> ListRolesResponse:
         """Return every role, all pages gathered into one response."""
-        roles = [role async for role in self]
-        return ListRolesResponse(roles=tuple(roles), pagination=PaginationMetadata(has_more=False))
+        return ListRolesResponse(
+            roles=await self._all(), pagination=PaginationMetadata(has_more=False)
+        )
 
 
-class Walk:
+class Walk(Generic[_R]):
     """The position of a walk over all pages."""
 
-    def __init__(self, first: ListRoles) -> None:
-        self.next: ListRoles | None = first
+    def __init__(self, first: _R) -> None:
+        self.next: _R | None = first
         """The request for the next page; None at the end."""
         self.is_fetching: bool = False
         # Hashes, so that a long walk holds a few bytes a page and not every cursor.
         self._seen = array("q")
 
-    async def fetch_next(self, fetch: Fetch) -> ListRolesResponse:
+    async def fetch_next(self, fetch: Callable[[_R], Awaitable[_P]]) -> _P:
         """Return the next page.
 
         Raises:
@@ -153,11 +190,11 @@ class Walk:
             self.next = replace(asked, cursor=cursor)
         return page
 
-    def _new_cursor(self, page: ListRolesResponse, asked: ListRoles) -> str:
+    def _new_cursor(self, page: Page, asked: _R) -> str:
         cursor = page.pagination.next_cursor
         if not cursor:
             raise InvalidResponseError(
-                "the service said that more roles follow, and gave no cursor for them"
+                "the service said that more follows, and gave no cursor for it"
             )
         if len(cursor) > MAX_ID:
             raise InvalidResponseError(
@@ -176,23 +213,23 @@ class Walk:
 # event loop, or else leads to a warning.
 
 
-class _PageIterator(AsyncIterator[ListRolesResponse]):
-    def __init__(self, fetch: Fetch, walk: Walk) -> None:
+class _PageIterator(AsyncIterator[_P], Generic[_R, _P]):
+    def __init__(self, fetch: Callable[[_R], Awaitable[_P]], walk: Walk[_R]) -> None:
         self._fetch = fetch
         self._walk = walk
 
-    async def __anext__(self) -> ListRolesResponse:
+    async def __anext__(self) -> _P:
         return await self._walk.fetch_next(self._fetch)
 
 
-class _RoleIterator(AsyncIterator[Role]):
-    def __init__(self, fetch: Fetch, walk: Walk) -> None:
+class _ItemIterator(AsyncIterator[_T], Generic[_R, _T]):
+    def __init__(self, fetch: Callable[[_R], Awaitable[Page]], walk: Walk[_R]) -> None:
         self._fetch = fetch
         self._walk = walk
-        self._roles: Iterator[Role] = iter(())
+        self._items: Iterator[_T] = iter(())
 
-    async def __anext__(self) -> Role:
+    async def __anext__(self) -> _T:
         while True:
-            for role in self._roles:
-                return role
-            self._roles = iter((await self._walk.fetch_next(self._fetch)).roles)
+            for item in self._items:
+                return item
+            self._items = iter(await self._walk.fetch_next(self._fetch))

@@ -122,12 +122,21 @@ def filter_rule(is_predefined: object) -> str | None:
     return f"must be True, False or None, not {type_name(is_predefined)}"
 
 
-def is_role_id(text: str) -> bool:
-    """Return whether a text is an ID, as Arize's clients see it: base64 of UTF-8 with a colon."""
+def id_kind(text: str) -> str | None:
+    """Return the kind of thing that an ID is of, such as `Role`, or None if a text is no ID.
+
+    An ID, as Arize's clients see it, is base64 of UTF-8 text with a colon, which follows the kind.
+    """
     try:
-        return ":" in base64.b64decode(text, validate=True).decode()
+        kind, colon, _ = base64.b64decode(text, validate=True).decode().partition(":")
     except ValueError:
-        return False
+        return None
+    return kind if colon else None
+
+
+def is_role_id(text: str) -> bool:
+    """Return whether a text is an ID, and so no role's name, as Arize's clients see it."""
+    return id_kind(text) is not None
 
 
 def check(*messages: tuple[str, str | None]) -> None:
@@ -212,20 +221,28 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class ListRoles(msgspec.Struct, frozen=True, kw_only=True):
-    """One page to list.
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of any listing."""
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+
+    def page_rules(self) -> tuple[tuple[str, str | None], ...]:
+        """Return what is wrong with each of its fields, for `check`."""
+        return (
+            ("limit", limit_rule(self.limit)),
+            ("cursor", None if self.cursor is None else id_rule(self.cursor)),
+        )
+
+
+class ListRoles(PageRequest, frozen=True, kw_only=True):
+    """One page of roles to list.
 
     Raises:
         ValidationError: A field breaks its rule.
     """
 
-    limit: int = DEFAULT_LIMIT
-    cursor: str | None = None
     is_predefined: bool | None = None
 
     def __post_init__(self) -> None:
-        check(
-            ("limit", limit_rule(self.limit)),
-            ("cursor", None if self.cursor is None else id_rule(self.cursor)),
-            ("is_predefined", filter_rule(self.is_predefined)),
-        )
+        check(*self.page_rules(), ("is_predefined", filter_rule(self.is_predefined)))

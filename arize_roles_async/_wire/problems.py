@@ -1,6 +1,5 @@
 """Problem documents (RFC 9457) and pages of gateways as exceptions."""
 
-import base64
 import re
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -14,7 +13,7 @@ from arize_roles_async._values.errors import (
     status_error_class,
 )
 from arize_roles_async._values.json import parse_json
-from arize_roles_async._values.requests import is_role_id
+from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import one_line, quoted
 from arize_roles_async._wire.request import ROLES_PATH, Request
 from arize_roles_async._wire.response import MAX_QUOTED, Response, excerpt
@@ -71,9 +70,10 @@ def _id_hint(path: str) -> str:
     if segment == path:
         return ""
     role_id = unquote(segment)
-    if not is_role_id(role_id):
+    kind = id_kind(role_id)
+    if kind is None:
         return "; role_id= takes only an ID, role= takes an ID or a name"
-    if base64.b64decode(role_id).startswith(b"Role:"):
+    if kind == "Role":
         return ""
     return (
         f"; {quoted(role_id)} was read as an ID, as it is base64 of a text with a colon: to reach "

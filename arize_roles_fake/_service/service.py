@@ -19,7 +19,7 @@ from msgspec.structs import asdict
 from arize_roles_async._values.errors import ValidationError
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import CreateRole, ListRoles, UpdateRole, is_role_id
+from arize_roles_async._values.requests import CreateRole, ListRoles, UpdateRole, id_kind
 from arize_roles_async._wire.request import ROLES_PATH, Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import Assumptions
@@ -225,10 +225,10 @@ class Service:
         return role
 
     def _no_role(self, role_id: str) -> "_RefusedError":
-        if not is_role_id(role_id):
+        kind = id_kind(role_id)
+        if kind is None:
             status = self.assumptions.malformed_id
             return _RefusedError(status, f"{role_id[:80]!a} is not a role ID")
-        kind = base64.b64decode(role_id).decode().partition(":")[0]
         if kind != "Role":
             status = self.assumptions.other_kind_id
             return _RefusedError(

@@ -45,7 +45,7 @@ class TestListing:
     @pytest.mark.parametrize(
         ("cursors", "message"),
         [
-            ([None], "the service said that more roles follow, and gave no cursor for them"),
+            ([None], "the service said that more follows, and gave no cursor for it"),
             (
                 ["a", "b", "a"],
                 "the service gave the same cursor twice, so the walk would never end",
