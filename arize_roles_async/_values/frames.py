@@ -1,6 +1,6 @@
-"""Roles as data frames, through pandas or polars, which are extras."""
+"""Responses as data frames, through pandas or polars, which are extras."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -9,56 +9,63 @@ from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     import polars as pl
 
     # The fields of a role by name. This module knows no model, as the models import it.
     Row = dict[str, Any]
+    # The type of each field, as a model's own documentation has it.
+    Columns = Mapping[str, str]
 
 ExcludeNone = bool | Literal["all", "any"]
 
-_TEXTS: Final = ("id", "name", "description")
-_TIMESTAMPS: Final = ("created_at", "updated_at")
-_COLUMNS: Final = (*_TEXTS, "permissions", "is_predefined", *_TIMESTAMPS)
+_PERMISSIONS: Final = "tuple[Permission | UnknownPermission, ...] | None"
 
 
 def to_pandas(
-    rows: "Sequence[Row]", *, exclude_none: ExcludeNone, convert_dtypes: bool
+    columns: "Columns",
+    rows: "Sequence[Row]",
+    *,
+    exclude_none: ExcludeNone,
+    convert_dtypes: bool,
 ) -> "pd.DataFrame":
-    """Return one row a role, with types that do not depend on the roles."""
+    """Return one row an item, with types that do not depend on the items."""
     if exclude_none not in (True, False, "all", "any"):
         message = f"must be True, False, 'all' or 'any', not {quoted(exclude_none)}"
         raise validation_error(("exclude_none", message))
     pandas = _import_extra("pandas")
     # Stated for each column: the types that pandas infers depend on the page and on its version.
     dtypes: dict[str, Any] = {
-        **dict.fromkeys(_TEXTS, "string" if convert_dtypes else "object"),
-        "permissions": "object",
-        "is_predefined": "boolean" if convert_dtypes else "bool",
-        **dict.fromkeys(_TIMESTAMPS, pandas.DatetimeTZDtype("us", "UTC")),
+        "bool": "boolean" if convert_dtypes else "bool",
+        "datetime": pandas.DatetimeTZDtype("us", "UTC"),
+        _PERMISSIONS: "object",
     }
-    columns = _columns(rows)
+    text = "string" if convert_dtypes else "object"
+    values = _values(columns, rows)
     frame: pd.DataFrame = pandas.DataFrame(
-        {name: pandas.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()}
+        {
+            name: pandas.Series(values[name], dtype=dtypes.get(kind, text))
+            for name, kind in columns.items()
+        }
     )
     if rows and exclude_none:
         frame = frame.dropna(axis="columns", how="any" if exclude_none == "any" else "all")
     return frame
 
 
-def to_polars(rows: "Sequence[Row]") -> "pl.DataFrame":
-    """Return one row a role, with the same columns and types for any roles."""
+def to_polars(columns: "Columns", rows: "Sequence[Row]") -> "pl.DataFrame":
+    """Return one row an item, with the same columns and types for any items."""
     polars = _import_extra("polars")
+    dtypes: dict[str, Any] = {
+        "bool": polars.Boolean,
+        "datetime": polars.Datetime("us", "UTC"),
+        _PERMISSIONS: polars.List(polars.String),
+    }
     frame: pl.DataFrame = polars.DataFrame(
-        _columns(rows),
-        schema={
-            **dict.fromkeys(_TEXTS, polars.String),
-            "permissions": polars.List(polars.String),
-            "is_predefined": polars.Boolean,
-            **dict.fromkeys(_TIMESTAMPS, polars.Datetime("us", "UTC")),
-        },
+        _values(columns, rows),
+        schema={name: dtypes.get(kind, polars.String) for name, kind in columns.items()},
     )
     return frame
 
@@ -85,23 +92,25 @@ def permission_matrix(rows: "Sequence[Row]") -> "pd.DataFrame":
     return frame
 
 
-def _columns(rows: "Sequence[Row]") -> dict[str, list[Any]]:
-    columns = {name: [row[name] for row in rows] for name in _COLUMNS}
-    for name in _TIMESTAMPS:
-        columns[name] = [_utc(row, row[name]) for row in rows]
-    columns["permissions"] = [
-        None if held is None else list(map(str, held)) for held in columns["permissions"]
-    ]
-    return columns
+def _values(columns: "Columns", rows: "Sequence[Row]") -> dict[str, list[Any]]:
+    """Return the values of each column."""
+    return {name: [_plain(row, name, kind) for row in rows] for name, kind in columns.items()}
 
 
-def _utc(row: "Row", timestamp: datetime) -> datetime:
+def _plain(row: "Row", name: str, kind: str) -> object:
+    value = row[name]
+    if value is None:
+        return None
+    if kind == _PERMISSIONS:
+        return list(map(str, value))
+    if kind != "datetime":
+        return value
     try:
-        return timestamp.astimezone(UTC)
+        return value.astimezone(UTC)
     except OverflowError as error:
+        about = quoted(row.get("name", row["id"]))
         raise RolesError(
-            f"the timestamp {timestamp} of {quoted(row['name'])} is outside of the years 1 to 9999 "
-            "in UTC"
+            f"the timestamp {value} of {about} is outside of the years 1 to 9999 in UTC"
         ) from error
 
 

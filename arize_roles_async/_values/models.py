@@ -9,7 +9,7 @@ value is `msgspec.UNSET`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, overload
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
     from arize_roles_async._values.details import FieldInfo
+
+_T = TypeVar("_T")
 
 # A repr is short: in full, a page of 100 roles with every permission has half a megabyte.
 _MAX_SHOWN_TEXT: Final = 40
@@ -206,8 +208,94 @@ class PaginationMetadata(Model):
     )
 
 
+class ListResponse(Model, Sequence[_T]):
+    """Base of a page, or of all pages as one: a sequence of its items."""
+
+    __slots__ = ()
+
+    def _items(self) -> "tuple[_T, ...]":
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[_T]:
+        return iter(self._items())
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._items()
+
+    @overload
+    def __getitem__(self, index: int) -> _T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[_T, ...]: ...
+    def __getitem__(self, index: int | slice) -> _T | tuple[_T, ...]:
+        return self._items()[index]
+
+    def to_df(
+        self,
+        *,
+        exclude_none: bool | Literal["all", "any"] = True,
+        json_normalize: bool = False,  # noqa: ARG002 - see its description
+        convert_dtypes: bool = True,
+    ) -> "pd.DataFrame":
+        """Return a pandas frame with one row an item. Needs pandas.
+
+        The options are those of Arize's own client. Timestamps are `datetime64[us, UTC]` whatever
+        their offsets were, permissions are lists of identifiers.
+
+        Args:
+            exclude_none: True or `"all"` drops the columns that hold nothing in any row, `"any"`
+                those that hold nothing in some row, False none. A frame without rows keeps all.
+            json_normalize: Changes nothing: no item has nested objects to flatten.
+            convert_dtypes: Whether texts and booleans are pandas' nullable `string` and
+                `boolean`; else they are `object` (None where there is no text) and `bool`.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            ValidationError: `exclude_none` is another value.
+            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
+        """
+        from arize_roles_async._values import frames as _frames
+
+        return _frames.to_pandas(
+            self._columns(),
+            self._rows(),
+            exclude_none=exclude_none,
+            convert_dtypes=convert_dtypes,
+        )
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return a polars frame with one row an item. Needs polars.
+
+        Every column is there for any items, a null where there is no value. Timestamps are
+        `Datetime("us", "UTC")`, permissions `List(String)`.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
+        """
+        from arize_roles_async._values import frames as _frames
+
+        return _frames.to_polars(self._columns(), self._rows())
+
+    @staticmethod
+    def _columns() -> "Mapping[str, str]":
+        """Return the type of each field of an item."""
+        raise NotImplementedError
+
+    def _rows(self) -> "list[dict[str, Any]]":
+        names = self._columns()
+        return [{name: getattr(item, name) for name in names} for item in self._items()]
+
+
+def columns_of(model: type[Model]) -> dict[str, str]:
+    """Return the type of each field of a model."""
+    return {name: field.type for name, field in model.model_fields.items()}
+
+
 @attr.frozen(kw_only=True)
-class ListRolesResponse(Model, Sequence[Role]):
+class ListRolesResponse(ListResponse[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
 
     roles: tuple[Role, ...] = attr.field(
@@ -218,65 +306,12 @@ class ListRolesResponse(Model, Sequence[Role]):
         metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
     )
 
-    def __len__(self) -> int:
-        return len(self.roles)
+    def _items(self) -> tuple[Role, ...]:
+        return self.roles
 
-    def __iter__(self) -> Iterator[Role]:
-        return iter(self.roles)
-
-    def __contains__(self, value: object) -> bool:
-        return value in self.roles
-
-    @overload
-    def __getitem__(self, index: int) -> Role: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Role, ...]: ...
-    def __getitem__(self, index: int | slice) -> Role | tuple[Role, ...]:
-        return self.roles[index]
-
-    def to_df(
-        self,
-        *,
-        exclude_none: bool | Literal["all", "any"] = True,
-        json_normalize: bool = False,  # noqa: ARG002 - see its description
-        convert_dtypes: bool = True,
-    ) -> "pd.DataFrame":
-        """Return the roles as a pandas frame, one row a role. Needs the extra `pandas`.
-
-        The options are those of Arize's own client. Timestamps are `datetime64[us, UTC]` whatever
-        their offsets were, permissions are lists of identifiers.
-
-        Args:
-            exclude_none: True or `"all"` drops the columns that hold nothing in any row, `"any"`
-                those that hold nothing in some row, False none. A frame without rows keeps all.
-            json_normalize: Changes nothing: a role has no nested objects to flatten.
-            convert_dtypes: Whether texts and booleans are pandas' nullable `string` and
-                `boolean`; else they are `object` (None where there is no description) and `bool`.
-
-        Raises:
-            MissingExtraError: pandas is not installed.
-            ValidationError: `exclude_none` is another value.
-            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
-        """
-        from arize_roles_async._values import frames as _frames
-
-        return _frames.to_pandas(
-            self._rows(), exclude_none=exclude_none, convert_dtypes=convert_dtypes
-        )
-
-    def to_polars(self) -> "pl.DataFrame":
-        """Return the roles as a polars frame, one row a role. Needs the extra `polars`.
-
-        Every column is there for any roles, a null where there is no value. Timestamps are
-        `Datetime("us", "UTC")`, permissions `List(String)`.
-
-        Raises:
-            MissingExtraError: polars is not installed.
-            RolesError: A timestamp is outside of the years 1 to 9999 in UTC.
-        """
-        from arize_roles_async._values import frames as _frames
-
-        return _frames.to_polars(self._rows())
+    @staticmethod
+    def _columns() -> dict[str, str]:
+        return columns_of(Role)
 
     def permission_matrix(self) -> "pd.DataFrame":
         """Return a table of roles by permissions, True where held. Needs the extra `pandas`.
@@ -293,6 +328,3 @@ class ListRolesResponse(Model, Sequence[Role]):
         from arize_roles_async._values import frames as _frames
 
         return _frames.permission_matrix(self._rows())
-
-    def _rows(self) -> "list[dict[str, Any]]":
-        return [attr.asdict(role, recurse=False) for role in self.roles]
