@@ -75,7 +75,15 @@ def _parser() -> argparse.ArgumentParser:
         "custom roles",
     )
     apply.add_argument("--json", action="store_true", help="print the result as JSON")
-    commands.add_parser("export", help="print a file that declares every custom role")
+    export = commands.add_parser("export", help="print a file that declares every custom role")
+    export.add_argument(
+        "--anchor",
+        metavar="ID",
+        nargs="?",
+        const=True,
+        default=False,
+        help="tie the file to this account: by the ID of a role, or the oldest custom role's",
+    )
     for command in (plan, apply):
         command.add_argument(
             "--account", metavar="LABEL", help="a label for the account, which the plan shows"
@@ -108,7 +116,7 @@ class _Run:
             return self._check()
         if command == "export":
             async with _connected() as roles:
-                return self._export(await as_code.export(roles))
+                return self._export(await as_code.export(roles, anchor=self._chosen.anchor))
         declaration = _load(self._chosen.file)
         async with _connected() as roles:
             if command == "apply":

@@ -11,6 +11,7 @@ from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.requests import (
     check,
     description_rule,
+    id_rule,
     is_collection,
     name_rule,
     normalize_permissions,
@@ -80,6 +81,7 @@ class Declaration:
         absent: The names of roles that it should not have.
         new_permissions: Permissions that are newer than this library, and are no typing errors.
         account: A label of the account, such as `staging`, which plans show and checksums cover.
+        anchor: The ID of a role that the account has; a plan for any other account is refused.
 
     Raises:
         ValidationError: A role breaks a rule, or a name appears twice. It has every violation.
@@ -89,9 +91,14 @@ class Declaration:
     absent: tuple[str, ...] = attr.field(default=(), converter=_names)
     new_permissions: tuple[AnyPermission, ...] = attr.field(default=(), converter=_permissions)
     account: str | None = None
+    anchor: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        check(*_messages(self.roles, self.absent, self.new_permissions, self.account))
+        check(
+            *_messages(self.roles, self.absent, self.new_permissions),
+            ("account", None if self.account is None else label_rule(self.account)),
+            ("anchor", None if self.anchor is None else id_rule(self.anchor)),
+        )
 
     def unknown_permissions(self, held: Container[str] = ()) -> list[Violation]:
         """Return the permissions of each role that may be typing errors.
@@ -114,7 +121,8 @@ class Declaration:
 
     def to_toml(self) -> str:
         """Return the declaration as a file, in a fixed order, with one permission on each line."""
-        tables = [f"account = {quote(self.account)}\n"] if self.account else []
+        tops = (("account", self.account), ("anchor", self.anchor))
+        tables = [f"{key} = {quote(value)}\n" for key, value in tops if value]
         tables += [
             f"{key} = {_array(names)}"
             for key, names in (("new_permissions", self.new_permissions), ("absent", self.absent))
@@ -134,7 +142,7 @@ def _array(names: Iterable[str]) -> str:
 
 
 def _messages(
-    roles: object, absent: object, new_permissions: object, account: object
+    roles: object, absent: object, new_permissions: object
 ) -> list[tuple[str, str | None]]:
     """Return what is wrong with each part of a declaration, or None, with the path of its key."""
     messages = [("roles", list_rule(roles, "DeclaredRole objects", DeclaredRole))]
@@ -153,7 +161,6 @@ def _messages(
         names += [(path, role.name), *((f"{path}.previously", name) for name in former)]
     names += [("absent", name) for name in _items(absent)]
     messages += [
-        ("account", None if account is None else label_rule(account)),
         ("new_permissions", None if new_permissions == () else permissions_rule(new_permissions)),
         ("absent", list_rule(absent, "names")),
     ]

@@ -50,7 +50,7 @@ def loads(text: str, name: str = "file") -> Declaration:
         violations.extend(Violation(where, message) for where in strange)
         return {key: given[key] for key in given if key in keys}
 
-    data = table("$", file, ("account", "new_permissions", "absent", "roles"))
+    data = table("$", file, ("account", "anchor", "new_permissions", "absent", "roles"))
     tables = data.pop("roles", {})
     roles: list[DeclaredRole] = []
     for role, value in table("roles", tables, tables).items():

@@ -256,16 +256,19 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
 
     Raises:
         ValidationError: An argument is of another type.
-        PlanError: The declaration does not fit the account: a role and a former name of it both
-            exist, a name is a predefined role's, permissions are withheld, or a permission is
-            unknown and no role has it.
+        PlanError: The declaration does not fit the account: the anchor is not there, a role and a
+            former name of it both exist, a name is a predefined role's, permissions are withheld,
+            or a permission is unknown and no role has it.
     """
     _check(declaration, account)
     given: Any = tuple(roles) if is_collection(roles) else roles
     check(("roles", list_rule(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
     held = {str(p) for role in by_name.values() for p in role.permissions or ()}
-    violations = declaration.unknown_permissions(held)
+    violations = [
+        *_unanchored(declaration.anchor, by_name.values()),
+        *declaration.unknown_permissions(held),
+    ]
     pairs: list[tuple[Role, DeclaredRole]] = []
     new: list[DeclaredRole] = []
     for declared in declaration.roles:
@@ -303,6 +306,15 @@ def _check(declaration: object, account: object) -> None:
         ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
         ("account", None if account is None else label_rule(account)),
     )
+
+
+def _unanchored(anchor: str | None, roles: Iterable[Role]) -> Iterator[Violation]:
+    if anchor is not None and anchor not in {role.id for role in roles}:
+        yield Violation(
+            "anchor",
+            f"no role has the ID {quote(anchor)}: this is another account, or that role was "
+            "deleted, so that the file has to name another one of this account",
+        )
 
 
 def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
@@ -366,19 +378,30 @@ class Export:
         return "\n".join(filter(None, ["".join(notes), self.declaration.to_toml()]))
 
 
-async def export(client: RolesClient) -> Export:
+async def export(client: RolesClient, *, anchor: str | bool = False) -> Export:
     """Return a declaration of an account's custom roles, found in one walk.
 
     A role whose name or permissions break a rule of declarations is in `left_out` instead. The
     declaration still fits the account, since roles that it does not name stay as they are.
 
+    Args:
+        client: A client of the account.
+        anchor: The ID of the role that is the declaration's anchor; True takes the oldest custom
+            role's.
+
     Raises:
-        PlanError: The permissions of a role are withheld.
+        PlanError: The permissions of a role are withheld, or no role is the anchor.
         RolesError: As from the walk.
     """
-    roles = [role for role in (await client.list().all()).roles if not role.is_predefined]
-    if violations := tuple(_refusals("roles", roles)):
-        raise PlanError(violations=violations)
+    everyone = (await client.list().all()).roles
+    roles = [role for role in everyone if not role.is_predefined]
+    if anchor is True and roles:
+        anchor = min(reversed(roles), key=attrgetter("created_at")).id
+    elif anchor is True:
+        raise PlanError(violations=(Violation("anchor", "the account has no custom role"),))
+    violations = [*_refusals("roles", roles), *_unanchored(anchor or None, everyone)]
+    if violations:
+        raise PlanError(violations=tuple(violations))
     declared: list[DeclaredRole] = []
     left_out: list[Violation] = []
     for role in roles:
@@ -391,4 +414,5 @@ async def export(client: RolesClient) -> Export:
             left_out += error.violations
         else:
             declared.append(each)
-    return Export(declaration=Declaration(roles=declared), left_out=tuple(left_out))
+    declaration = Declaration(roles=declared, anchor=anchor or None)
+    return Export(declaration=declaration, left_out=tuple(left_out))

@@ -50,5 +50,6 @@ def declarations(
         roles=roles,
         absent=absent,
         account=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
+        anchor=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
         new_permissions=draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"]), max_size=2)),
     )

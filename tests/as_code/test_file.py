@@ -79,8 +79,9 @@ class TestReading:
         assert violation.message.startswith("'RAED' is not a known permission; ")
 
     def test_account(self) -> None:
-        """A file may have a label of its account."""
-        assert loads('account = "staging"').account == "staging"
+        """A file may have a label of its account, and the ID of a role that the account has."""
+        declared = loads('account = "staging"\nanchor = "Um9sZTpB"')
+        assert (declared.account, declared.anchor) == ("staging", "Um9sZTpB")
 
     def test_many_unknown(self) -> None:
         """Of very many unknown permissions only some get a suggestion, as each takes time."""
@@ -158,7 +159,10 @@ class TestRefusing:
             previously = ["Former"]
         """
         assert violations(text) == [
-            ('"extra"', "is not a key here; the keys are account, new_permissions, absent, roles"),
+            (
+                '"extra"',
+                "is not a key here; the keys are account, anchor, new_permissions, absent, roles",
+            ),
             (
                 'roles."AI Engineer"."permission"',
                 "is not a key here; the keys are description, previously, permissions",
@@ -215,6 +219,7 @@ class TestRefusing:
         [
             ("account = 5", "account"),
             ('account = ""', "account"),
+            ("anchor = 5", "anchor"),
             ("new_permissions = [5]", "new_permissions"),
             ('new_permissions = "NEW_READ"', "new_permissions"),
         ],
@@ -321,9 +326,12 @@ class TestWriting:
             absent=["Old", "Gone"],
             new_permissions=["NEW_READ"],
             account="staging",
+            anchor="Um9sZTpB",
         )
         assert declared.to_toml() == (
             'account = "staging"\n'
+            "\n"
+            'anchor = "Um9sZTpB"\n'
             "\n"
             "new_permissions = [\n"
             '    "NEW_READ",\n'

@@ -5,7 +5,7 @@ import json
 import pickle
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -23,7 +23,14 @@ from arize_roles_async.as_code import (
     plan,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, make_role
-from tests.as_code.accounts import Withholding, account_of, declaration, declared, role_id
+from tests.as_code.accounts import (
+    Withholding,
+    account_of,
+    change,
+    declaration,
+    declared,
+    role_id,
+)
 from tests.support.clients import over_http
 
 NOT_A_DECLARATION = r"^declaration: must be a Declaration, not str$"
@@ -608,6 +615,45 @@ class TestAccount:
         """A label is a text of at most 100 characters."""
         with pytest.raises(ValidationError, match=r"^account: must "):
             compare([], Declaration(), account=wrong)
+
+
+class TestAnchor:
+    OF_B: Final = Declaration(roles=[declared("B")], anchor="Um9sZTpB")
+
+    def test_there(self) -> None:
+        """The account that has the role is planned for, whatever the role is called now."""
+        account = account_of("A")
+        change(account, "A", name="B")
+        assert planned(account, self.OF_B).changes == ()
+
+    def test_other(self) -> None:
+        """Any other account is refused."""
+        assert violations(account_of(), self.OF_B) == [
+            (
+                "anchor",
+                (
+                    'no role has the ID "Um9sZTpB": this is another account, or that role was '
+                    "deleted, so that the file has to name another one of this account"
+                ),
+            )
+        ]
+
+    @pytest.mark.asyncio
+    async def test_export(self) -> None:
+        """An export has the oldest custom role's ID, or the one that is given."""
+        roles = FakeRolesClient(account_of("B", "A", predefined=True))
+        assert (await export(roles)).declaration.anchor is None
+        assert (await export(roles, anchor=True)).declaration.anchor == role_id("B")
+        assert (await export(roles, anchor=role_id("A"))).declaration.anchor == role_id("A")
+
+    @pytest.mark.asyncio
+    async def test_no_anchor(self) -> None:
+        """One that is not there is refused."""
+        roles = FakeRolesClient(account_of())
+        with pytest.raises(PlanError, match=r"^anchor: the account has no custom role$"):
+            await export(roles, anchor=True)
+        with pytest.raises(PlanError, match=r'^anchor: no role has the ID "Um9sZTpB"'):
+            await export(roles, anchor="Um9sZTpB")
 
 
 @pytest.mark.parametrize(
