@@ -701,8 +701,8 @@ class FakeAccount:
             task.cancel()
         ```
 
-        For tests of shutdown, cancellation and concurrency. The account's time stands still for
-        such a call, so the client's limits end it only over HTTP.
+        For tests of shutdown, cancellation and concurrency. In process no limit of the client ends
+        such a call. Meanwhile waits of other calls take real time.
 
         Args:
             operation: The method whose calls stay open; `any` is all five.

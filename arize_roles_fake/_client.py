@@ -1,8 +1,7 @@
 """The fake client: the methods of the real one over an account in memory."""
 
 import math
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, assert_never, cast
@@ -27,7 +26,14 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._testing.faults import CallRequest, CallState
 from arize_roles_fake._testing.loops import is_open, running_loop
-from arize_roles_fake._testing.waits import Clock, Wait, Waits, advance_to, waits_in
+from arize_roles_fake._testing.timeline import (
+    Clock,
+    Sleep,
+    Timeline,
+    advance_to,
+    real_time,
+    timeline_of,
+)
 
 if TYPE_CHECKING:
     from arize_roles_fake._testing.loops import Loop
@@ -52,8 +58,8 @@ class FakeRolesClient(BaseRolesClient):
     Args:
         account: The account behind the client; a fresh one by default.
         api_key: The key to send, or a function that returns it, as `AiohttpRolesClient` takes it;
-            the account's first key by default. The account's time stands still while a function
-            runs, which has the rest of the call's time in real seconds.
+            the account's first key by default. While a function runs, time is real: it has the
+            rest of the call's time in real seconds.
         timeout: Seconds for a whole call; None is no limit. Either way the limits on connecting and
             on silence keep their defaults. `Timeouts` sets every limit.
         retry: The attempts of a call; `RetryPolicy()` by default.
@@ -108,9 +114,9 @@ class AccountTransport(Transport):
         """True if new calls are refused; those under way may have a grace."""
         self._loop: Loop | None = None
         self._calls: set[_AccountTimeLimit] = set()
-        """The blocks of the calls under way."""
-        self._close_waits: set[Wait] = set()
-        """The waits of `aclose` for the end of the last call."""
+        """The limits of the calls under way."""
+        self._closing: set[Sleep] = set()
+        """The sleeps of `aclose` for the end of the last call."""
 
     def check_open(self) -> bool:
         if self._closed:
@@ -135,7 +141,7 @@ class AccountTransport(Transport):
         began = self.now()
         # As in a real call, other tasks run here, and a cancellation takes effect.
         await checkpoint()
-        self._waits.note_event()
+        self._timeline.note_event()
         state, key = _time_limit(call).state, call.keys[-1]
         state.name = call.name
         reply = self._account_of(key).handle(
@@ -151,7 +157,7 @@ class AccountTransport(Transport):
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:
-            with _in_real_time(call):
+            with real_time(self._clock):
                 await reply.blocked.keep_open()
         if reply.broken is not None or reply.delay:
             await self._deliver(reply, began, request, call)
@@ -177,13 +183,13 @@ class AccountTransport(Transport):
                 pass
             case _:
                 assert_never(reply.broken)
-        await self._wait(seconds, limit, began, request, call, real_time=reply.real_time)
+        await self._pass_time(seconds, limit, began, request, call, is_real=reply.real_time)
         if reply.broken in {"lost", "truncated"}:
             raise RolesConnectionError(
                 f"{request}: the connection failed before the complete response arrived", sent=True
             )
 
-    async def _wait(
+    async def _pass_time(
         self,
         seconds: float,
         limit: Literal["connect", "read"],
@@ -191,7 +197,7 @@ class AccountTransport(Transport):
         request: Request,
         call: Call,
         *,
-        real_time: bool,
+        is_real: bool,
     ) -> None:
         """Let time pass since an attempt began, or raise at the limit that it exceeds."""
         bound = call.timeouts.connect if limit == "connect" else call.timeouts.read
@@ -201,12 +207,12 @@ class AccountTransport(Transport):
         if waited > _MAX_WAIT:
             await anyio.sleep_forever()
         moment = datetime.fromtimestamp(began, UTC) + timedelta(seconds=waited)
-        if real_time:
-            with _in_real_time(call):
+        if is_real:
+            with real_time(self._clock):
                 await anyio.sleep(waited)
             advance_to(self._clock, moment)
         else:
-            await self._waits.until(moment, self._clock)
+            await self._timeline.sleep_until(moment, self._clock)
         if waited >= seconds:
             return
         if left <= bound:
@@ -219,37 +225,37 @@ class AccountTransport(Transport):
     async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
         """Return the key to send; a function has the rest of the call's time in real seconds.
 
-        The account's time stands still until it returns, since it may wait for something else.
+        The account's time is real until it returns, since it may wait for something else.
         """
         if keys.fixed is not None:
             return keys.fixed
         left = call.deadline - self.now()
         limit = anyio.move_on_after(None if left > _MAX_WAIT else left)
-        with _in_real_time(call), self._waits.paused(), limit:
+        with real_time(self._clock), limit:
             return await super().ask_key(keys, call)
         raise _TimeIsUpError
 
     @property
-    def _waits(self) -> Waits:
-        return waits_in(self._loop, self._clock)
+    def _timeline(self) -> Timeline:
+        return timeline_of(self._loop, self._clock)
 
     def event(self, call: Call) -> Event:
-        return _Event(call, self._waits, self._clock)
+        return _Event(call, self._timeline, self._clock)
 
     def time_limit(self, call: Call) -> TimeLimit:
-        self._waits.note_event()
+        self._timeline.note_event()
         return _AccountTimeLimit(call, self)
 
-    def add(self, block: "_AccountTimeLimit") -> None:
+    def add(self, limit: "_AccountTimeLimit") -> None:
         """Note that a call begins."""
-        self._calls.add(block)
+        self._calls.add(limit)
 
-    def discard(self, block: "_AccountTimeLimit") -> None:
+    def discard(self, limit: "_AccountTimeLimit") -> None:
         """Note that a call has ended."""
-        self._calls.discard(block)
+        self._calls.discard(limit)
         if not self._calls:
-            for wait in self._close_waits:
-                wait.set()
+            for sleep in self._closing:
+                sleep.end()
 
     async def aclose(self, grace: float) -> None:
         self._enter_loop()
@@ -258,25 +264,18 @@ class AccountTransport(Transport):
             if grace and self._calls:
                 await self._wait_for_calls(grace)
         finally:
-            for block in self._calls:
-                block.end()
+            for limit in self._calls:
+                limit.end()
 
     async def _wait_for_calls(self, seconds: float) -> None:
-        """Wait until no call is under way, or until `seconds` are over.
-
-        The seconds are the account's, or real ones if a call waits in real time.
-        """
-        wait = Wait()
-        self._close_waits.add(wait)
+        """Wait until no call is under way, or until `seconds` are over on the account's clock."""
+        sleep = Sleep()
+        self._closing.add(sleep)
         try:
-            if any(block.in_real_time for block in self._calls):
-                with anyio.move_on_after(seconds):
-                    await wait.until_set()
-            else:
-                end = self._clock.now() + timedelta(seconds=min(seconds, _MAX_WAIT))
-                await self._waits.until(end, self._clock, wait)
+            end = self._clock.now() + timedelta(seconds=min(seconds, _MAX_WAIT))
+            await self._timeline.sleep_until(end, self._clock, sleep)
         finally:
-            self._close_waits.discard(wait)
+            self._closing.discard(sleep)
 
 
 def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
@@ -294,40 +293,27 @@ def _time_limit(call: Call) -> "_AccountTimeLimit":
     return limit
 
 
-@contextmanager
-def _in_real_time(call: Call) -> Generator[None]:
-    """Mark a call that waits in real time."""
-    limit = _time_limit(call)
-    limit.in_real_time = True
-    try:
-        yield
-    finally:
-        limit.in_real_time = False
-
-
 class _Event:
     """An event that a call waits for while time passes on the account's clock."""
 
-    def __init__(self, call: Call, waits: Waits, account: Clock) -> None:
+    def __init__(self, call: Call, timeline: Timeline, clock: Clock) -> None:
         self._deadline = call.deadline
-        self._waits = waits
-        self._account = account
-        self._wait = Wait()
+        self._timeline = timeline
+        self._clock = clock
+        self._sleep = Sleep()
 
     def set(self) -> None:
-        self._wait.set()
+        self._sleep.end()
 
     async def wait(self, seconds: float) -> bool:
-        now = self._account.now()
+        now = self._clock.now()
         left = self._deadline - now.timestamp()
-        if min(seconds, left) > _MAX_WAIT:
-            await self._wait.until_set()
-        else:
-            end = now + timedelta(seconds=min(seconds, left))
-            await self._waits.until(end, self._account, self._wait)
-        if left <= seconds and not self._wait.is_set:
+        shorter = min(seconds, left)
+        end = None if shorter > _MAX_WAIT else now + timedelta(seconds=shorter)
+        await self._timeline.sleep_until(end, self._clock, self._sleep)
+        if left <= seconds and not self._sleep.is_ended:
             raise _TimeIsUpError
-        return self._wait.is_set
+        return self._sleep.is_ended
 
 
 class _TimeIsUpError(Exception):
@@ -335,14 +321,13 @@ class _TimeIsUpError(Exception):
 
 
 class _AccountTimeLimit(TimeLimit):
-    """A call's block on the account's clock, which passes only while calls wait for it."""
+    """The time limit of a call on the account's clock."""
 
     def __init__(self, call: Call, transport: AccountTransport) -> None:
         self._call = call
         self._transport = transport
         self._scope: anyio.CancelScope
         self.state = CallState(operation=call.operation)
-        self.in_real_time = False
 
     def __enter__(self) -> None:
         self._scope = anyio.CancelScope()
@@ -350,7 +335,7 @@ class _AccountTimeLimit(TimeLimit):
         self._transport.add(self)
 
     def end(self) -> None:
-        """End the block, since the client is closed."""
+        """End the call, since the client is closed."""
         self._scope.cancel()
 
     def __exit__(

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, aclosing
-from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -18,10 +17,10 @@ from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._client import AccountTransport
+from arize_roles_fake._testing.timeline import Clock, SharedTime
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpTransport
-    from arize_roles_fake._testing.waits import Clock
 
 _A = TypeVar("_A", FakeAccount, Mapping[str, FakeAccount])
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -167,7 +166,7 @@ class _Scope:
         """Answers 401 to every key that has no account, since this account has no key."""
         self._unknown.remove_key(self._unknown.api_key)
         self._shared_time: Clock = (
-            accounts if isinstance(accounts, FakeAccount) else _SharedTime([*accounts.values()])
+            accounts if isinstance(accounts, FakeAccount) else SharedTime([*accounts.values()])
         )
         self._stand_ins: WeakKeyDictionary[Destination, dict[Clock, Destination]] = (
             WeakKeyDictionary()
@@ -192,20 +191,6 @@ class _Scope:
         if isinstance(self._accounts, FakeAccount):
             return self._accounts
         return self._accounts.get(key.reveal(), self._unknown)
-
-
-class _SharedTime:
-    """A clock of several accounts: time passes for all of them at once."""
-
-    def __init__(self, accounts: list[FakeAccount]) -> None:
-        self._accounts = accounts
-
-    def now(self) -> datetime:
-        return self._accounts[0].now()
-
-    def advance(self, seconds: float) -> None:
-        for account in self._accounts:
-            account.advance(seconds)
 
 
 class _Scopes:

@@ -18,6 +18,7 @@ from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._server.control import PATH, Control, refused
 from arize_roles_fake._server.page import HEADERS, host_name, is_local_request, page
 from arize_roles_fake._service.wire import MAX_REQUEST
+from arize_roles_fake._testing.timeline import real_time
 
 _POLL: Final = 0.02
 # The address of this machine for a server that listens on every address.
@@ -155,10 +156,11 @@ class Listener:
                 body=body or None,
             )
         )
-        if reply.blocked is not None:
-            await reply.blocked.keep_open()
-        if reply.delay:
-            await asyncio.sleep(reply.delay)
+        with real_time(self._account()):
+            if reply.blocked is not None:
+                await reply.blocked.keep_open()
+            if reply.delay:
+                await asyncio.sleep(reply.delay)
         return await _deliver(request, reply)
 
     def _refused(self, status: int, detail: str) -> web.Response:

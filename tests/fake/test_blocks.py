@@ -192,7 +192,7 @@ class TestBlock:
 
     @pytest.mark.asyncio
     async def test_time(self) -> None:
-        """No time of the account passes for an open call, so no limit of the client ends it."""
+        """No limit of the client ends an open call in process."""
         account = account_at_noon()
         roles = FakeRolesClient(account, timeout=5)
         with account.block("list") as blocked:

@@ -13,7 +13,7 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
 from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from arize_roles_fake._testing.waits import waits_in
+from arize_roles_fake._testing.timeline import timeline_of
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)
@@ -46,8 +46,8 @@ def passed(account: FakeAccount) -> float:
 
 async def wait_on(account: FakeAccount, seconds: float) -> None:
     """Wait on an account's clock, as its in-process clients do."""
-    waits = waits_in(asyncio.get_running_loop(), account)
-    await waits.until(account.now() + timedelta(seconds=seconds), account)
+    timeline = timeline_of(asyncio.get_running_loop(), account)
+    await timeline.sleep_until(account.now() + timedelta(seconds=seconds), account)
 
 
 @asynccontextmanager

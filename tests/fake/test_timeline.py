@@ -1,7 +1,9 @@
 """Time on the account's clock passes for all who wait, in the order in which their waits end."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -10,7 +12,7 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.waits import Wait, Waits
+from arize_roles_fake._testing.timeline import Sleep, Timeline
 from tests.support.clients import START, account_at_noon, passed
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -106,10 +108,10 @@ class TestOrder:
     async def test_at_once(self) -> None:
         """Waits that end at the same time are over at once, not one after the other."""
         account = account_at_noon()
-        waits = Waits()
+        timeline = Timeline()
         moment = START + timedelta(seconds=2)
-        calls = [asyncio.ensure_future(waits.until(moment, account)) for _ in range(20)]
-        later = asyncio.ensure_future(waits.until(moment + timedelta(seconds=1), account))
+        calls = [asyncio.ensure_future(timeline.sleep_until(moment, account)) for _ in range(20)]
+        later = asyncio.ensure_future(timeline.sleep_until(moment + timedelta(seconds=1), account))
         done, _ = await asyncio.wait([*calls, later], return_when=asyncio.FIRST_COMPLETED)
         assert done == set(calls)
         await later
@@ -118,7 +120,7 @@ class TestOrder:
     async def test_work(self) -> None:
         """No time passes while a task has work to do, however many others wait."""
         account = account_at_noon()
-        waits = Waits()
+        timeline = Timeline()
         seen: set[float] = set()
 
         async def work() -> None:
@@ -127,7 +129,7 @@ class TestOrder:
                 await asyncio.sleep(0)
 
         ends = [START + timedelta(seconds=seconds) for seconds in (1, 2, 3)]
-        await asyncio.gather(work(), *[waits.until(end, account) for end in ends])
+        await asyncio.gather(work(), *[timeline.sleep_until(end, account) for end in ends])
         assert seen == {0.0}
 
     @pytest.mark.asyncio
@@ -144,15 +146,125 @@ class TestOrder:
 
 
 @pytest.mark.asyncio
-async def test_set() -> None:
-    """Setting a wait ends it, and no time passes."""
+async def test_ended() -> None:
+    """Another task can end a sleep, and no time passes."""
     account = account_at_noon()
-    wait = Wait()
-    waiting = asyncio.ensure_future(Waits().until(START + timedelta(days=1), account, wait))
+    sleep = Sleep()
+    waiting = asyncio.ensure_future(
+        Timeline().sleep_until(START + timedelta(days=1), account, sleep)
+    )
     await asyncio.sleep(0)
-    wait.set()
+    sleep.end()
     await waiting
     assert passed(account) == 0.0
+
+
+class TestRealTime:
+    """While a call waits in real time, no sleep of its account takes less."""
+
+    @pytest.mark.asyncio
+    async def test_queue(self) -> None:
+        """A call that waits for a slot does not come to its limit."""
+        account = account_at_noon()
+        account.slow_down(0.005, real_time=True)
+        roles = FakeRolesClient(account, max_concurrency=2)
+        names = [f"role {number}" for number in range(6)]
+        await asyncio.gather(
+            *[roles.create(name=name, permissions=["ROLE_READ"]) for name in names]
+        )
+        assert {role.name for role in account.roles} == {*names}
+        assert passed(account) < 1.0
+
+    @pytest.mark.asyncio
+    async def test_shared_walk(self) -> None:
+        """Nor does a call that waits for the list of another one."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        roles = FakeRolesClient(account)
+        with account.block("get") as blocked:
+            calls = [asyncio.create_task(roles.get(role="A")) for _ in range(2)]
+            await blocked.reached()
+            done, _ = await asyncio.wait(calls, timeout=0.02)
+            assert not done
+        assert await asyncio.gather(*calls) == [role, role]
+
+    @pytest.mark.asyncio
+    async def test_backoff(self) -> None:
+        """The wait before another call's retry ends while the block goes on."""
+        account = account_at_noon()
+        account.fail("create", 503, retry_after=0)
+        account.slow_down(0.02, operation="create")
+        roles = FakeRolesClient(account)
+        with account.block("list") as blocked:
+            listing = asyncio.create_task(roles.list().all())
+            await blocked.reached()
+            began = time.monotonic()
+            await roles.create(name="A", permissions=["ROLE_READ"])
+            assert time.monotonic() - began >= 0.02
+            assert not listing.done()
+        await listing
+        assert passed(account) < 2.0
+
+    @pytest.mark.asyncio
+    async def test_begun_before(self) -> None:
+        """A sleep that began before the block goes on in real time, and ends at once after it."""
+        account = account_at_noon()
+        account.slow_down(3600, operation="get")
+        role = account.add_role("A")
+        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+        getting = asyncio.create_task(roles.get(role_id=role.id))
+        with account.block("list") as blocked:
+            listing = asyncio.create_task(roles.list().all())
+            await blocked.reached()
+            done, _ = await asyncio.wait([getting], timeout=0.02)
+            assert not done
+        await listing
+        await getting
+        assert passed(account) == 3600
+
+    @pytest.mark.asyncio
+    async def test_advance(self) -> None:
+        """Time that a test lets pass counts as well."""
+        account = account_at_noon()
+        account.slow_down(3600, operation="get")
+        role = account.add_role("A")
+        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+        with account.block("list") as blocked:
+            listing = asyncio.create_task(roles.list().all())
+            await blocked.reached()
+            getting = asyncio.create_task(roles.get(role_id=role.id))
+            await asked(account, 2)
+            account.advance(3600)
+            await getting
+        await listing
+
+    @BACKENDS
+    def test_thread(self, backend: str) -> None:
+        """The call may wait in another thread."""
+        account = account_at_noon()
+        account.slow_down(3600, operation="get")
+        role = account.add_role("A")
+
+        async def get(seconds: float) -> bool:
+            roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+            with anyio.move_on_after(seconds):
+                await roles.get(role_id=role.id)
+                return True
+            return False
+
+        with account.block("list") as blocked:
+            with ThreadPoolExecutor() as pool:
+                listing = pool.submit(asyncio.run, list_all(account))
+                asyncio.run(blocked.reached())
+                assert not anyio.run(get, 0.02, backend=backend)
+                blocked.release()
+            assert listing.result() == ("A",)
+        assert anyio.run(get, 60.0, backend=backend)
+
+
+async def list_all(account: FakeAccount) -> tuple[str, ...]:
+    """Return the names of an account's roles, as a client in process sees them."""
+    return tuple(role.name for role in await FakeRolesClient(account).list().all())
 
 
 class TestOthers:
@@ -242,7 +354,7 @@ async def test_longest(fault: Literal["silent", "unreachable"] | int, times: int
 @pytest.mark.parametrize(("every", "steps"), [(2000, 11), (11, 21), (10, 1001), (1, 1001)])
 async def test_steps(every: int, steps: int) -> None:
     """Time passes after ten steps without an event, and after a thousand with events."""
-    account, waits = account_at_noon(), Waits()
+    account, timeline = account_at_noon(), Timeline()
     step = 0
 
     async def go_on() -> None:
@@ -250,10 +362,10 @@ async def test_steps(every: int, steps: int) -> None:
         while account.now() == START:
             step += 1
             if step % every == 0:
-                waits.note_event()
+                timeline.note_event()
             await asyncio.sleep(0)
 
     other = asyncio.ensure_future(go_on())
-    await waits.until(START + timedelta(seconds=1), account)
+    await timeline.sleep_until(START + timedelta(seconds=1), account)
     await other
     assert step == steps

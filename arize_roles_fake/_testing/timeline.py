@@ -1,0 +1,196 @@
+"""Sleeps on an account's clock: those of several tasks at once pass together."""
+
+import threading
+from bisect import insort
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from operator import attrgetter
+from time import monotonic
+from typing import Final, Protocol
+from weakref import WeakKeyDictionary
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+_QUIET_STEPS: Final = 10
+"""Steps of the event loop without an event (a call that begins, a request, a sleep that ends) after
+which every task counts as asleep."""
+_MAX_STEPS: Final = 1000
+"""Steps after which time passes in any case, since code may make calls forever and never wait."""
+_POLL: Final = 0.01
+"""Seconds of real time after which a sleep in real time looks at the clock again."""
+
+
+class Clock(Protocol):
+    """An account, as sleeps on its clock use it."""
+
+    def now(self) -> datetime:
+        """Return the account's time, timezone-aware."""
+        ...
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+
+
+class SharedTime:
+    """A clock of several accounts: time passes for all of them at once."""
+
+    def __init__(self, accounts: list[Clock]) -> None:
+        self.accounts: list[Clock] = accounts
+
+    def now(self) -> datetime:
+        """Return the time of the first account."""
+        return self.accounts[0].now()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for every account."""
+        for account in self.accounts:
+            account.advance(seconds)
+
+
+_lock: Final = threading.Lock()
+_real_waits: Final[WeakKeyDictionary[Clock, int]] = WeakKeyDictionary()
+"""The number of calls of each account that wait in real time, in any thread."""
+
+
+@contextmanager
+def real_time(clock: Clock) -> Generator[None]:
+    """Mark a call that waits in real time: until it ends, time passes for the account as really."""
+    _count_real_waits(clock, 1)
+    try:
+        yield
+    finally:
+        _count_real_waits(clock, -1)
+
+
+def _count_real_waits(clock: Clock, number: int) -> None:
+    with _lock:
+        for account in _accounts_of(clock):
+            _real_waits[account] = _real_waits.get(account, 0) + number
+
+
+def _is_real(clock: Clock) -> bool:
+    return any(_real_waits.get(account) for account in _accounts_of(clock))
+
+
+def _accounts_of(clock: Clock) -> list[Clock]:
+    return clock.accounts if isinstance(clock, SharedTime) else [clock]
+
+
+def advance_to(clock: Clock, moment: datetime, *, jump: bool = False) -> None:
+    """Let time pass until `moment`, unless it is past; no jump while a call waits in real time."""
+    with _lock:  # The sleeps of another thread may be over at the same moment.
+        if not (jump and _is_real(clock)):
+            clock.advance(max(0.0, (moment - clock.now()).total_seconds()))
+
+
+class Timeline:
+    """The sleeps of one event loop on one account's clock.
+
+    Time passes only while every task waits, and then to the end of the sleep that ends first. So
+    everything happens in the order of its time, as on a real clock. While a call of the account
+    waits in real time, in any thread, every sleep takes real time.
+    """
+
+    def __init__(self) -> None:
+        self._queue: list[Sleep] = []
+        self._events = 0
+
+    def note_event(self) -> None:
+        """Note that a call begins or sends a request: time stands still during its next steps."""
+        self._events += 1
+
+    async def sleep_until(
+        self, moment: datetime | None, clock: Clock, sleep: "Sleep | None" = None
+    ) -> None:
+        """Wait until `moment`, if there is one, or until `sleep` is ended; let time pass."""
+        sleep = sleep or Sleep()
+        if moment is None:
+            while not sleep.is_ended:
+                await sleep.wait_for_wake()
+            return
+        sleep.end_at = moment
+        insort(self._queue, sleep, key=attrgetter("end_at"))
+        try:
+            await checkpoint()
+            while clock.now() < moment and not sleep.is_ended:
+                if self._queue[0] is not sleep:
+                    await sleep.wait_for_wake()
+                elif _is_real(clock):
+                    await _sleep_in_real_time(sleep, clock)
+                elif await self._is_quiet(sleep, clock):
+                    advance_to(clock, moment, jump=True)
+                    self._wake_due(clock.now())
+        finally:
+            self._queue.remove(sleep)
+            self._events += 1
+            if self._queue:
+                self._queue[0].wake()
+
+    async def _is_quiet(self, first: "Sleep", clock: Clock) -> bool:
+        """Let other tasks run, and return whether this sleep is still the first to end."""
+        steps = quiet = 0
+        # Calls in the queue go on one after the other, each for a few steps.
+        most = _MAX_STEPS + _QUIET_STEPS * (len(self._queue) - 1)
+        seen = self._events
+        while quiet < _QUIET_STEPS and steps < most and self._is_first(first, clock):
+            await checkpoint()
+            steps += 1
+            quiet = quiet + 1 if seen == self._events else 0
+            seen = self._events
+        return self._is_first(first, clock)
+
+    def _is_first(self, sleep: "Sleep", clock: Clock) -> bool:
+        return self._queue[0] is sleep and not (sleep.is_ended or _is_real(clock))
+
+    def _wake_due(self, moment: datetime) -> None:
+        """Wake every task whose sleep ends by `moment`."""
+        for sleep in self._queue:
+            if sleep.end_at > moment:
+                break
+            sleep.wake()
+
+
+async def _sleep_in_real_time(sleep: "Sleep", clock: Clock) -> None:
+    """Sleep for a moment of real time, and let as much pass on a clock that stands still."""
+    before, began = clock.now(), monotonic()
+    # No event shows that another thread no longer waits, or that a test lets time pass.
+    with anyio.move_on_after(min(_POLL, (sleep.end_at - before).total_seconds())):
+        await sleep.wait_for_wake()
+    advance_to(clock, min(sleep.end_at, before + timedelta(seconds=monotonic() - began)))
+
+
+class Sleep:
+    """The sleep of one task, which another task may end."""
+
+    __slots__ = ("_woken", "end_at", "is_ended")
+
+    def __init__(self) -> None:
+        self.end_at: datetime
+        self.is_ended = False
+        self._woken = anyio.Event()
+
+    def end(self) -> None:
+        """End the sleep before its time."""
+        self.is_ended = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the task, which checks whether its sleep is over."""
+        self._woken.set()
+
+    async def wait_for_wake(self) -> None:
+        """Wait for `wake`."""
+        self._woken = anyio.Event()
+        await self._woken.wait()
+
+
+_timelines: Final[WeakKeyDictionary[object, "WeakKeyDictionary[Clock, Timeline]"]] = (
+    WeakKeyDictionary()
+)
+
+
+def timeline_of(loop: object, clock: Clock) -> Timeline:
+    """Return the sleeps of an event loop on an account's clock."""
+    return _timelines.setdefault(loop, WeakKeyDictionary()).setdefault(clock, Timeline())
