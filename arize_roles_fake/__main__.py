@@ -5,9 +5,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING, Final
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.text import printable
@@ -15,7 +16,12 @@ from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._testing.faults import parse_fault
 
+if TYPE_CHECKING:
+    from arize_roles_fake._recording.record import Recording
+
 _KEY_VARIABLE = "ARIZE_FAKE_API_KEY"
+_ENDED_BY_SIGNAL: Final = 128
+"""Added to the number of the signal, as the exit status of a shell's command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "record",
         help="record the answers of a service to a script of calls",
         description="Record the answers of a service to a script of calls. The key is "
-        "ARIZE_API_KEY. The script creates a few roles under names of its own, deletes them again "
-        "and changes no other role.",
+        "ARIZE_API_KEY. The script creates a few roles under names of its own, deletes them again, "
+        "also after Ctrl-C or SIGTERM, and changes no other role.",
     )
     recorder.add_argument(
         "--base-url", metavar="URL", help="URL of the service; by default from the environment"
@@ -217,19 +223,36 @@ def _record(base_url: str | None, out: Path) -> int:
     from arize_roles_async import RolesError
     from arize_roles_fake._recording.record import encode, record_service
 
+    stopped: list[int] = []
+
+    async def until_stopped() -> "Recording":
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this runs in it
+
+        def stop(number: int) -> None:
+            stopped.append(number)
+            task.cancel()
+
+        _on_signals(stop)
+        return await record_service(base_url)
+
     try:
         # A missing folder is refused before any request is sent.
         out.parent.stat()
-        recording = asyncio.run(record_service(base_url))
+        recording = asyncio.run(until_stopped())
         out.write_bytes(encode(recording))
-    except (RolesError, OSError) as error:
-        _say(f"nothing was recorded: {error}", *getattr(error, "__notes__", ()))
-        return 1
-    for rule in recording.skipped:
-        _say(f"skipped, since an earlier answer lacked a value for it: {rule}")
+    except (RolesError, OSError, asyncio.CancelledError) as error:
+        why = f"stopped by {signal.Signals(stopped[0]).name}" if stopped else str(error)
+        _say(f"nothing was recorded: {why}", *getattr(error, "__notes__", ()))
+        return _ENDED_BY_SIGNAL + stopped[0] if stopped else 1
     for left in recording.left:
         _say(f"may be left behind: {left}")
     print(f"{len(recording.answers)} answers are in {out}")
+    if missing := recording.missing:
+        why = "skipped, since an earlier answer lacked a value for it"
+        _say(*(f"{why}: {rule}" for rule in missing))
+        _say("compare refuses a recording with skipped steps")
+        return 1
     return 0
 
 
@@ -259,7 +282,7 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccoun
     from arize_roles_fake._server.server import Listener
 
     stop = asyncio.Event()
-    _stop_on_signals(stop)
+    _on_signals(lambda _: stop.set())
     allowed = None
     if is_loopback(chosen.host):
         allowed = frozenset(chosen.allow_host)
@@ -292,13 +315,14 @@ def _say(*lines: str) -> None:
         print(printable(line), file=sys.stderr)
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def _on_signals(act: Callable[[int], None]) -> None:
+    """Have the running event loop call a function with each signal that asks for the end."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, act, number)
         except NotImplementedError:  # The loops of Windows have none.
-            signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(stop.set))
+            signal.signal(number, lambda n, _: loop.call_soon_threadsafe(act, n))
 
 
 if __name__ == "__main__":

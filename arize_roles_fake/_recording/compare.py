@@ -20,6 +20,8 @@ async def replay(recording: Recording, account: FakeAccount) -> dict[tuple[str, 
     The keys are the rule of the step and the place where its answer differs.
     """
     authorization = {"Authorization": f"Bearer {account.api_key}"}
+    for number in range(recording.other_roles):
+        account.add_role(f"another role {number}")
 
     async def send(request: Request) -> Response:
         headers = {**authorization, **request.headers}

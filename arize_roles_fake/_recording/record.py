@@ -1,7 +1,8 @@
 """Records the answers of a service to a fixed script of calls.
 
 A recording is JSON: each call and its answer, with placeholders for what differs from run to run.
-It holds no API key and no role that the script did not create, and no prose of an answer.
+It holds no API key and no role that the script did not create, and no prose of an answer. Of the
+other roles it has the number, up to 100, since the answers to lists depend on it.
 
 Recording is safe, whatever a service answers: a role is the script's own only if its name holds the
 run's mark, and no other role is changed or deleted. Only one request concerns another role: it
@@ -21,10 +22,10 @@ import msgspec
 
 from arize_roles_async._aiohttp.config import configure
 from arize_roles_async._calls.transport import Call
-from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.requests import is_role_id
 from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.problems import status_error
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
 from arize_roles_async._wire.response import Response
@@ -32,6 +33,7 @@ from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.wire import parse_json
+from arize_roles_fake._testing.file_format import check_format
 
 Send = Callable[[Request], Awaitable[Response]]
 """Sends a request to the recorded service, with the API key unless the request has its own."""
@@ -45,7 +47,8 @@ _KEPT: Final = frozenset(
 )
 _TIMES: Final = frozenset({"created_at", "updated_at"})
 _FOREIGN: Final = "<another role>"
-_BUSY: Final = 429
+_REFUSED: Final = 401
+_BUSY: Final = frozenset({429, 503})
 _GONE: Final = frozenset({200, 202, 204, 404})
 _MAX_RETRIES: Final = 5
 _MAX_WAIT: Final = 60.0
@@ -54,6 +57,8 @@ _UNKNOWN_CALLER: Final = {"Authorization": f"Bearer {_NO_KEY}"}
 _PLACEHOLDER: Final = re.compile("<(.+?)>")
 _MAX_DEPTH: Final = 20
 _MAX_PAGES: Final = 50
+_CUSTOM_ROLES: Final = f"{ROLES_PATH}?limit=100&is_predefined=false"
+_FORMAT: Final = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -78,10 +83,18 @@ class Recording:
     """The answers to a script."""
 
     answers: tuple[Recorded, ...]
-    skipped: tuple[str, ...] = ()
-    """The rules of the steps that were skipped: an earlier answer lacked a value for them."""
+    rules: tuple[str, ...]
+    """The rules of all steps of the script."""
+    other_roles: int = 0
+    """The number of custom roles that the account had before, up to 100."""
     left: tuple[str, ...] = ()
     """The roles that the script may have created and not deleted again."""
+
+    @property
+    def missing(self) -> list[str]:
+        """The rules of the steps without an answer."""
+        answered = {recorded.step.rule for recorded in self.answers}
+        return [rule for rule in self.rules if rule not in answered]
 
 
 async def record(
@@ -89,22 +102,28 @@ async def record(
 ) -> Recording:
     """Run a script and return the answers; the roles that it created are deleted again.
 
+    An error, and a cancellation, have a note for each role that may be left.
+
     Raises:
+        AuthenticationError: The service refused the key.
+        RateLimitError, ServerError: The service kept answering with 429 or 503.
         RolesError: A request got no answer.
     """
     recorder = _Recorder(send, sleep)
     try:
-        answers = [recorded for step in steps if (recorded := await recorder.run(step))]
-    finally:
         try:
+            other_roles = await recorder.count_roles()
+            answers = [recorded for step in steps if (recorded := await recorder.run(step))]
+        finally:
             await recorder.clean_up()
-        except RolesError as error:
-            error.add_note(f"may be left behind: {recorder.own}")
-            raise
-    asked = {recorded.step.rule for recorded in answers}
+    except BaseException as error:
+        for left in recorder.left:
+            error.add_note(f"may be left behind: {left}")
+        raise
     return Recording(
         answers=tuple(answers),
-        skipped=tuple(step.rule for step in steps if step.rule not in asked),
+        rules=tuple(step.rule for step in steps),
+        other_roles=other_roles,
         left=tuple(recorder.left),
     )
 
@@ -152,22 +171,47 @@ async def record_service(
         await transport.aclose(0.0)
 
 
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the format of this version."""
+
+    format: int
+    other_roles: int
+    rules: tuple[str, ...]
+    answers: tuple[Recorded, ...]
+
+
 def encode(recording: Recording) -> bytes:
     """Return a recording as the JSON of a file."""
-    return msgspec.json.format(msgspec.json.encode(recording.answers)) + b"\n"
+    file = _File(
+        format=_FORMAT,
+        other_roles=recording.other_roles,
+        rules=recording.rules,
+        answers=recording.answers,
+    )
+    return msgspec.json.format(msgspec.json.encode(file)) + b"\n"
 
 
 def decode(text: bytes) -> Recording:
-    """Return the recording that a file holds.
+    """Return the recording that a file holds; version 0.3 wrote a list of the answers alone.
 
     Raises:
-        ValueError: The text is not a recording.
+        ValueError: The text is not a recording, or lacks the answer to a step.
     """
+    check_format(text, _FORMAT, "recording")
     try:
-        answers = msgspec.json.decode(text, type=tuple[Recorded, ...])
+        data = msgspec.json.decode(text, type=_File | tuple[Recorded, ...])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ValueError(f"this is not a recording: {error}") from error
-    return Recording(answers=answers)
+    if isinstance(data, _File):
+        recording = Recording(answers=data.answers, rules=data.rules, other_roles=data.other_roles)
+    else:
+        recording = Recording(answers=data, rules=tuple(step.rule for step in SCRIPT))
+    if missing := recording.missing:
+        raise ValueError(
+            f"the recording lacks the answers to {len(missing)} of {len(recording.rules)} steps: "
+            + ", ".join(missing)
+        )
+    return recording
 
 
 class _Recorder:
@@ -177,14 +221,10 @@ class _Recorder:
         self._mark = f"recording {secrets.token_hex(8)}"
         self._saved = {"run": self._mark}
         self._deletions = 0
+        """The number of roles that the run may have created and not deleted yet."""
         self._own_ids: set[str] = set()
         self.left: list[str] = []
         """The roles that may have been created and not deleted again."""
-
-    @property
-    def own(self) -> str:
-        """A description of the roles of this run, for the person who has to delete them."""
-        return f"roles whose names hold {self._mark!r}"
 
     async def run(self, step: Step) -> Recorded | None:
         """Send a step, or return None if an earlier answer lacked a value for it."""
@@ -197,19 +237,21 @@ class _Recorder:
             body = step.raw_body.encode()
         query = urlencode(self._substitute(step.query), quote_via=quote)
         path = ROLES_PATH if step.role is None else role_path(self._substitute(step.role))
-        answer = await self._answer(
-            Request(
-                method=step.method,
-                target=f"{path}?{query}" if query else path,
-                body=body,
-                headers=(
-                    ({} if step.with_key else _UNKNOWN_CALLER)
-                    | ({} if step.content_type is None else {"Content-Type": step.content_type})
-                ),
-            )
+        request = Request(
+            method=step.method,
+            target=f"{path}?{query}" if query else path,
+            body=body,
+            headers=(
+                ({} if step.with_key else _UNKNOWN_CALLER)
+                | ({} if step.content_type is None else {"Content-Type": step.content_type})
+            ),
         )
-        data = _parse(answer)
+        # Before the request, since a run that is stopped meanwhile has to delete the role, too.
         self._deletions += step.method == "POST"
+        answer = await self._answer(request)
+        if answer.status in _BUSY or (answer.status == _REFUSED and step.with_key):
+            raise status_error(request, answer)
+        data = _parse(answer)
         if step.method == "DELETE" and answer.status in _GONE:
             self._own_ids.discard(self._substitute(step.role))
         if step.method == "POST" and 200 <= answer.status < 300:  # noqa: PLR2004 - successes
@@ -229,14 +271,32 @@ class _Recorder:
             ),
         )
 
+    async def count_roles(self) -> int:
+        """Return the number of custom roles that one page holds."""
+        request = Request(method="GET", target=_CUSTOM_ROLES)
+        answer = await self._answer(request)
+        if answer.status == _REFUSED:
+            raise status_error(request, answer)
+        return len(_objects(_parse(answer), "roles"))
+
     async def clean_up(self) -> None:
         """Delete every role of this run, including those that an odd service created."""
-        for role_id in sorted(self._own_ids):
-            await self._delete(role_id)
+        if not self._deletions:
+            return
+        try:
+            for role_id in sorted(self._own_ids):
+                await self._delete(role_id)
+            await self._delete_listed()
+        except BaseException:
+            self._note_left()
+            raise
+
+    async def _delete_listed(self) -> None:
         cursor, seen = "", set[str]()
         for _ in range(_MAX_PAGES):
-            target = f"{ROLES_PATH}?limit=100&is_predefined=false{cursor}"
-            page = _parse(await self._answer(Request(method="GET", target=target)))
+            target = f"{_CUSTOM_ROLES}{cursor}"
+            answer = await self._answer(Request(method="GET", target=target))
+            page = _parse(answer)
             for role in filter(self._is_own, _objects(page, "roles")):
                 await self._delete(_text(role, "id"))
             next_cursor = _text(_object(page, "pagination"), "next_cursor")
@@ -250,8 +310,13 @@ class _Recorder:
         if role_id and self._deletions:
             self._deletions -= 1
             answer = await self._answer(Request(method="DELETE", target=role_path(role_id)))
-            if answer.status not in _GONE and self.own not in self.left:
-                self.left.append(self.own)
+            if answer.status not in _GONE:
+                self._note_left()
+
+    def _note_left(self) -> None:
+        own = f"roles whose names hold {self._mark!r}"
+        if own not in self.left:
+            self.left.append(own)
 
     def _note_created(self, step: Step, data: object) -> None:
         members = cast("dict[str, Any]", data) if isinstance(data, dict) else None
@@ -261,14 +326,23 @@ class _Recorder:
             self.left.append(f"{step.rule}: a role was created without the run's mark")
 
     async def _answer(self, request: Request) -> Response:
-        answer = await self._send(request)
+        answer = await self._sent(request)
         for _ in range(_MAX_RETRIES):
-            if answer.status != _BUSY:
+            if answer.status not in _BUSY:
                 break
             wait = retry_after(answer.headers)
             await self._sleep(min(1.0 if wait is None else wait, _MAX_WAIT))
-            answer = await self._send(request)
+            answer = await self._sent(request)
         return answer
+
+    async def _sent(self, request: Request) -> Response:
+        sending = asyncio.ensure_future(self._send(request))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            # A role may still be created, which a clean-up that began at once would not find.
+            await asyncio.gather(sending, return_exceptions=True)
+            raise
 
     def _substitute(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         """Return JSON with the saved values in place of the placeholders."""

@@ -51,9 +51,9 @@ def serving(*arguments: str) -> Generator[tuple[str, io.StringIO]]:
     stops: list[Callable[[], object]] = []
 
     def stop_with_block(
-        loop: asyncio.AbstractEventLoop, _: int, stop: Callable[[], object]
+        loop: asyncio.AbstractEventLoop, number: int, stop: Callable[[int], object], _: int
     ) -> None:
-        stops.append(lambda: loop.call_soon_threadsafe(stop))
+        stops.append(lambda: loop.call_soon_threadsafe(stop, number))
 
     with (
         pytest.MonkeyPatch.context() as patch,

@@ -6,7 +6,9 @@ import gc
 import itertools
 import json
 import random
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,24 @@ import aiohttp
 import msgspec
 import pytest
 
-from arize_roles_async import Permission, Request, Response, RolesTimeoutError, Timeouts
+from arize_roles_async import (
+    AuthenticationError,
+    Permission,
+    RateLimitError,
+    Request,
+    Response,
+    RolesTimeoutError,
+    ServerError,
+    StatusError,
+    Timeouts,
+)
 from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, Reply, RolesServer
 from arize_roles_fake.__main__ import main
 from arize_roles_fake._recording.compare import compare
 from arize_roles_fake._recording.record import (
     Answer,
+    Recorded,
     Recording,
     decode,
     encode,
@@ -88,12 +101,14 @@ def recorded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     account: FakeAccount | None = None,
+    *,
+    statuses: Collection[int] = (0,),
 ) -> Path:
     """Record a service over HTTP with the command, and return the file."""
     file = tmp_path / "recording.json"
     with RolesServer(account or OtherAccount(answer_of)) as server:
         monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
-        assert main(["record", "--base-url", server.url, "--out", str(file)]) == 0
+        assert main(["record", "--base-url", server.url, "--out", str(file)]) in statuses
     return file
 
 
@@ -199,14 +214,16 @@ class TestHarmsNobody:
     def test_nothing_created(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Steps that need a role which was not created are skipped, and named."""
+        """Steps that need a role which was not created are skipped and named, with a status."""
         account = OtherAccount(as_assumed)
         account.max_custom_roles = 0
-        recorded(as_assumed, tmp_path, monkeypatch, account)
+        recorded(as_assumed, tmp_path, monkeypatch, account, statuses=[1])
         assert not account.calls_of("delete")
         assert {call.role for call in account.calls_of("update")} == {"Project Admin"}
         skipped = "skipped, since an earlier answer lacked a value for it: deleting a role"
-        assert skipped in capsys.readouterr().err.splitlines()
+        lines = capsys.readouterr().err.splitlines()
+        assert skipped in lines
+        assert lines[-1] == "compare refuses a recording with skipped steps"
 
     def test_not_deleted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -234,7 +251,7 @@ class TestHarmsNobody:
     ) -> None:
         """Roles of a run whose service stops answering are named, too."""
         account = OtherAccount(as_assumed)
-        account.fail("any", "lost", times=None, after=3)
+        account.fail("any", "lost", times=None, after=4)
         with RolesServer(account) as server:
             monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
             file = tmp_path / "recording.json"
@@ -254,7 +271,7 @@ class TestHarmsNobody:
 
         account = OtherAccount(filter_ignored)
         role = account.add_role("Private")
-        recorded(filter_ignored, tmp_path, monkeypatch, account)
+        recorded(filter_ignored, tmp_path, monkeypatch, account, statuses=[1])
         assert account.calls_of("update", role=role.name) == ()
         assert account.role("Private") == role
 
@@ -263,7 +280,7 @@ class TestHarmsNobody:
         pages = itertools.count()
 
         def endless(request: Request, answer: Response) -> Response:
-            if not request.target.startswith("/v2/roles?limit=100"):
+            if not request.target.startswith("/v2/roles?limit=100") or len(account.calls) < 10:
                 return answer
             mark = account.calls_of("create")[0].arguments["name"]
             page = next(pages)
@@ -294,7 +311,7 @@ class TestHarmsNobody:
         account = OtherAccount(odd)
         account.add_role("Private", ["ROLE_READ"], id=FOREIGN_ID)
         before = account.roles
-        recorded(odd, tmp_path, monkeypatch, account)
+        recorded(odd, tmp_path, monkeypatch, account, statuses=[0, 1])
         assert {*before} <= {*account.roles}
         assert harmful(account) == []
 
@@ -548,14 +565,14 @@ def test_first_role() -> None:
     first = Step(rule="first", method="GET", save="predefined")
     second = Step(rule="second", method="GET", role="<predefined.id>")
     asyncio.run(record(send, asyncio.sleep, (first, second)))
-    assert asked[:2] == ["GET /v2/roles", "GET /v2/roles/one"]
+    assert asked[1:] == ["GET /v2/roles", "GET /v2/roles/one"]
 
 
 @pytest.mark.parametrize(
     ("other", "skipped"),
-    [({}, ()), ({"name": "Private"}, ("deleting",)), ({"is_predefined": True}, ("deleting",))],
+    [({}, []), ({"name": "Private"}, ["deleting"]), ({"is_predefined": True}, ["deleting"])],
 )
-def test_saved(other: dict[str, Any], skipped: tuple[str, ...]) -> None:
+def test_saved(other: dict[str, Any], skipped: list[str]) -> None:
     """A role is used later only if its name holds the run's mark and it is not predefined."""
 
     async def send(request: Request) -> Response:
@@ -571,7 +588,7 @@ def test_saved(other: dict[str, Any], skipped: tuple[str, ...]) -> None:
 
     making = Step(rule="making", method="POST", body={"name": "<run>"}, save="A")
     deleting = Step(rule="deleting", method="DELETE", role="<A.id>")
-    assert asyncio.run(record(send, asyncio.sleep, (making, deleting))).skipped == skipped
+    assert asyncio.run(record(send, asyncio.sleep, (making, deleting))).missing == skipped
 
 
 def test_cursor() -> None:
@@ -579,40 +596,61 @@ def test_cursor() -> None:
     asked: list[str] = []
 
     async def send(request: Request) -> Response:
-        asked.append(request.target)
+        asked.append(f"{request.method} {request.target}")
         body = b'{"roles": [], "pagination": {"has_more": true, "next_cursor": "a b/+&="}}'
         return Response(status=200, headers={}, body=body)
 
     first = Step(rule="first", method="GET", save="page")
     second = Step(rule="second", method="GET", query={"cursor": "<page.cursor>"})
-    asyncio.run(record(send, asyncio.sleep, (first, second)))
+    making = Step(rule="making", method="POST", body={"name": "<run>"})
+    asyncio.run(record(send, asyncio.sleep, (first, second, making)))
     assert asked == [
-        "/v2/roles",
-        "/v2/roles?cursor=a%20b%2F%2B%26%3D",
-        "/v2/roles?limit=100&is_predefined=false",
-        "/v2/roles?limit=100&is_predefined=false&cursor=a%20b%2F%2B%26%3D",
+        "GET /v2/roles?limit=100&is_predefined=false",
+        "GET /v2/roles",
+        "GET /v2/roles?cursor=a%20b%2F%2B%26%3D",
+        "POST /v2/roles",
+        "GET /v2/roles?limit=100&is_predefined=false",
+        "GET /v2/roles?limit=100&is_predefined=false&cursor=a%20b%2F%2B%26%3D",
     ]
 
 
-@pytest.mark.asyncio
-async def test_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recording waits where the service asks for it."""
-    waits: list[float] = []
+class TestBusy:
+    """Answers that pass: they are asked again, and none is recorded."""
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
+    @pytest.mark.asyncio
+    async def test_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A recording waits as long as the service asks for, or a second, and a minute at most."""
+        waits: list[float] = []
 
-    with RolesServer() as server:
-        server.account.fail("create", 429, retry_after=3)
-        server.account.fail("get", 429, after=1)
-        server.account.fail("update", 429, times=6, retry_after=900)
-        server.account.fail("delete", 429, times=5, retry_after=2)
-        monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
-        steps = await record_service(server.url, sleep=sleep)
-    assert waits == [3.0, 1.0, *[2.0] * 5, *[60.0] * 5]
-    assert [each.step.rule for each in steps.answers if each.answer.status == 429] == [
-        "renaming a role to its own name"
-    ]
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+
+        with RolesServer() as server:
+            server.account.fail("create", 429, retry_after=3)
+            server.account.fail("get", 503, after=1)
+            server.account.fail("update", 503, retry_after=900)
+            server.account.fail("delete", 429, times=5, retry_after=2)
+            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+            recording = await record_service(server.url, sleep=sleep)
+        assert waits == [3.0, 1.0, *[2.0] * 5, 60.0]
+        assert not {429, 503} & {each.answer.status for each in recording.answers}
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(("status", "error"), [(429, RateLimitError), (503, ServerError)])
+    async def test_lasting(
+        self, status: int, error: type[StatusError], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One that does not pass ends the recording, and its roles are deleted."""
+
+        async def sleep(_: float) -> None:
+            pass
+
+        with RolesServer() as server:
+            server.account.fail("update", status, times=None)
+            monkeypatch.setenv("ARIZE_API_KEY", server.api_key)
+            with pytest.raises(error, match=f"answered {status}"):
+                await record_service(server.url, sleep=sleep)
+            server.account.assert_roles({})
 
 
 def test_all_or_nothing(
@@ -641,13 +679,88 @@ def test_no_folder(
     assert server.account.calls_in_all == 0
 
 
-def test_refused_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recording with a key that is refused shows that."""
-    file = tmp_path / "recording.json"
-    with RolesServer() as server:
-        monkeypatch.setenv("ARIZE_API_KEY", "wrong")
-        assert main(["record", "--base-url", server.url, "--out", str(file)]) == 0
-    assert {each.answer.status for each in decode(file.read_bytes()).answers} == {401}
+class TestRefusedKey:
+    """A key that the service refuses ends the recording."""
+
+    def test_wrong(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A wrong key is said after one request, and nothing may be left behind."""
+        file = tmp_path / "recording.json"
+        with RolesServer() as server:
+            monkeypatch.setenv("ARIZE_API_KEY", "wrong")
+            assert main(["record", "--base-url", server.url, "--out", str(file)]) == 1
+        assert capsys.readouterr().err == (
+            "nothing was recorded: GET /v2/roles answered 401 Authentication required: the API key "
+            "is unknown\n"
+        )
+        assert server.account.calls_in_all == 1
+        assert not file.exists()
+
+    @pytest.mark.asyncio
+    async def test_removed(self) -> None:
+        """A key that is removed meanwhile leaves roles, which the error names."""
+        account = FakeAccount()
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+
+        async def send(request: Request) -> Response:
+            answer = account.handle(msgspec.structs.replace(request, headers=headers))
+            if len(account.calls) == 3:
+                account.remove_key(account.api_key)
+            return answer
+
+        with pytest.raises(AuthenticationError) as caught:
+            await record(send, asyncio.sleep)
+        mark = account.calls[1].arguments["name"].removesuffix(" A")
+        assert caught.value.__notes__ == [f"may be left behind: roles whose names hold {mark!r}"]
+
+
+class TestStopped:
+    """A recording that a signal stops."""
+
+    @pytest.mark.parametrize(
+        ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    )
+    def test_cleans_up(
+        self,
+        number: signal.Signals,
+        status: int,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """It deletes its roles, also one that is being created then, and has its own status."""
+        file = tmp_path / "recording.json"
+
+        def interrupt(request: Request, answer: Response) -> Response:
+            if len(account.calls_of("create")) == 3 and request.method == "POST":
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            return answer
+
+        account = OtherAccount(interrupt)
+        recorded(interrupt, tmp_path, monkeypatch, account, statuses=[status])
+        assert capsys.readouterr() == ("", f"nothing was recorded: stopped by {number.name}\n")
+        assert len(account.calls_of("create")) == 3
+        account.assert_roles({})
+        assert not file.exists()
+
+    def test_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A second signal ends the clean-up, and the roles that may be left are named."""
+
+        def interrupt(request: Request, answer: Response) -> Response:
+            if len(account.calls_of("create")) == 3 and request.method in {"POST", "DELETE"}:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            return answer
+
+        account = OtherAccount(interrupt)
+        recorded(interrupt, tmp_path, monkeypatch, account, statuses=[143])
+        mark = account.calls_of("create")[0].arguments["name"].removesuffix(" A")
+        assert capsys.readouterr().err == (
+            "nothing was recorded: stopped by SIGTERM\n"
+            f"may be left behind: roles whose names hold {mark!r}\n"
+        )
 
 
 @pytest.mark.asyncio
@@ -751,7 +864,12 @@ STEP: bytes = b'[{"step": {"rule": "r", "method": "GET", "body": '
     ("text", "message"),
     [
         (b"[", "this is not a recording: Input data was truncated"),
-        (b"{}", "this is not a recording: Expected `array`, got `object`"),
+        (b"{}", "this is not a recording: Object missing required field `format`"),
+        (b"17", "this is not a recording: Expected `object | array`, got `int`"),
+        (
+            b'{"format": 2, "steps": []}',
+            "this recording has format 2, and this version of arize-roles-async reads formats",
+        ),
         (b"[{}]", "this is not a recording: Object missing required field `step` - at `$[0]`"),
         (STEP + b'"\xff"', "this is not a recording: 'utf-8' codec can't decode byte 0xff"),
         (STEP + b"[" * 100_000, "this is not a recording: maximum recursion depth exceeded"),
@@ -775,25 +893,77 @@ def test_hostile_rule(
     """Neither a terminal nor a CI runner obeys the rules of a recording."""
     file = recorded(as_assumed, tmp_path, monkeypatch)
     capsys.readouterr()
-    (step,) = [each for each in json.loads(file.read_bytes()) if each["step"]["rule"] == LAST]
-    step["step"]["rule"] = "\x1b[2J##[group]"
-    file.write_text(json.dumps([step]))
+    data = json.loads(file.read_bytes())
+    (step,) = [each for each in data["answers"] if each["step"]["rule"] == LAST]
+    step["step"]["rule"] = rule = "\x1b[2J##[group]"
+    file.write_text(json.dumps({**data, "answers": [step], "rules": [rule]}))
     assert main(["compare", str(file)]) == 1
     assert capsys.readouterr().out.startswith(r"�[2J#\u0023[group]: body is {")
 
 
-def test_not_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+class TestIncomplete:
+    """A recording that lacks answers, which `compare` refuses."""
+
+    @pytest.mark.parametrize("kept", [0, 5])
+    def test_cut_off(
+        self,
+        kept: int,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """The message names the steps."""
+        file = recorded(as_assumed, tmp_path, monkeypatch)
+        data = json.loads(file.read_bytes())
+        file.write_text(json.dumps({**data, "answers": data["answers"][:kept]}))
+        assert main(["compare", str(file)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(
+            f"cannot compare {file}: the recording lacks the answers to {49 - kept} of 49 steps: "
+        )
+        assert ("a new role, " in said) is (kept == 0)
+        assert said.endswith(", the name of a deleted role\n")
+
+    def test_of_version_0_3(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A list of answers, as version 0.3 wrote it, is judged by the same script."""
+        file = tmp_path / "recording.json"
+        file.write_text(json.dumps(json.loads(RECORDING_0_3.read_bytes())[:5]))
+        assert main(["compare", str(file)]) == 2
+        assert "lacks the answers to 44 of 49 steps" in capsys.readouterr().err
+
+
+RECORDING_0_3 = Path(__file__).parents[1] / "data" / "recording-0.3.json"
+"""What version 0.3 recorded of a service whose unknown IDs are 400."""
+
+
+def test_version_0_3(capsys: pytest.CaptureFixture[str]) -> None:
+    """A recording of version 0.3 is compared as before."""
+    assert main(["compare", str(RECORDING_0_3), "--assume", "unknown_id=400"]) == 0
+    assert capsys.readouterr().out == "0 differences in 49 answers\n"
+
+
+@pytest.mark.parametrize("others", [1, 150])
+def test_list_order(
+    others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A step that the fake is not asked, as the recording lacks an answer, is a difference."""
-    file = recorded(as_assumed, tmp_path, monkeypatch)
-    capsys.readouterr()
-    answers = json.loads(file.read_bytes())
-    kept = [each for each in answers if each["step"]["rule"] == LAST]
-    file.write_text(json.dumps(kept))
+    """The order of a list is found in an account that has other roles, too."""
+    account = FakeAccount(assumptions=Assumptions(list_order="oldest-first"))
+    for number in range(others):
+        account.add_role(f"there {number}")
+    file = recorded(as_assumed, tmp_path, monkeypatch, account)
     assert main(["compare", str(file)]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(" in the recording and ")[2] for line in lines] == [
-        *("'<not asked>' in the fake", "None in the fake", "0 in the fake", ""),
+    summary = capsys.readouterr().out.splitlines()[-1]
+    assert summary == "the fake is most like this service with --assume list_order=oldest-first"
+
+
+@pytest.mark.asyncio
+async def test_not_asked() -> None:
+    """A step that the fake is not asked, as the recording lacks a value for it, is a difference."""
+    step = Step(rule="deleting", method="DELETE", role="<B.id>")
+    answer = Answer(status=204, content_type=None, body="<empty>")
+    recording = Recording(answers=(Recorded(step=step, answer=answer),), rules=("deleting",))
+    lines, _ = await compare(recording)
+    assert lines == [
+        "deleting: body is '<empty>' in the recording and '<not asked>' in the fake",
+        "deleting: status is 204 in the recording and 0 in the fake",
     ]
-    assert lines[0].startswith("deleting a deleted role: body is {'detail': '<str>', ")

@@ -38,9 +38,10 @@ async def asked() -> list[str]:
     steps = [
         f"{each.step.rule}: {line} {each.answer.content_type} "
         + msgspec.json.encode(each.answer.body).decode()
-        for each, line in zip(recording.answers, lines, strict=False)
+        for each, line in zip(recording.answers, lines[1:], strict=False)
     ]
-    return [*steps, *(f"cleaning up: {line}" for line in lines[len(steps) :])]
+    cleaning = [f"cleaning up: {line}" for line in lines[1 + len(steps) :]]
+    return [f"other roles: {lines[0]}", *steps, *cleaning]
 
 
 def shortened(line: str) -> str:
