@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import math
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -24,6 +25,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.documentation import pages, run
 from tests.support.event_loop import until
 from tests.support.raw_http import scripted
 
@@ -489,6 +491,64 @@ class TestGateway:
                 await roles.list()
 
         assert keys.asked == 1
+
+
+class Vault:
+    """A key that is rotated, the time, and the fetches of the guide's example."""
+
+    def __init__(self) -> None:
+        self.key, self.seconds = "fake-api-key", 0.0
+        self.fetches = self.under_way = self.most = 0
+
+    async def fetch(self) -> str:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        self.fetches += 1
+        return self.key
+
+    def client(self, account: FakeAccount) -> FakeRolesClient:
+        """Return a client whose key comes from the example's `KeyFromVault`."""
+        (page,) = (each for each in pages() if each.title.endswith("/api-keys.md"))
+        names: dict[str, Any] = {"AiohttpRolesClient": AiohttpRolesClient}
+        run(page.examples[0], names, page.title)
+        names["fetch_key"] = self.fetch
+        names["time"] = SimpleNamespace(monotonic=lambda: self.seconds)
+        return FakeRolesClient(account, api_key=names["KeyFromVault"]())
+
+
+@pytest.mark.asyncio
+class TestVault:
+    """The guide's function with an expiry and a lock."""
+
+    async def test_rotation(self) -> None:
+        """After a rotation every call fails until the expiry, and after it none does."""
+        account, vault = two_keys(), Vault()
+        async with vault.client(account) as roles:
+            await roles.list()
+            account.remove_key("fake-api-key")
+            vault.key, vault.seconds = "other-api-key", 299.0
+            with pytest.raises(AuthenticationError):
+                await roles.list()
+            vault.seconds = 300.0
+            await asyncio.gather(*(use(roles) for _ in range(20)))
+
+        assert (vault.fetches, vault.most) == (2, 1)
+
+    async def test_overlap(self) -> None:
+        """While both keys are valid, no call fails."""
+        account, vault = two_keys(), Vault()
+        async with vault.client(account) as roles:
+            await roles.list()
+            vault.key, vault.seconds = "other-api-key", 299.0
+            await roles.list()
+            vault.seconds = 300.0
+            await roles.list()
+            account.remove_key("fake-api-key")
+            await roles.list()
+
+        assert sent(account) == ["fake-api-key"] * 2 + ["other-api-key"] * 2
 
 
 class TestTrio:
