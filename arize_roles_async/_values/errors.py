@@ -103,8 +103,9 @@ class StatusError(RolesError):
 
     An answer counts as the service's own if its body is a problem document with a `title` and
     the `status` of the answer. Any other answer came from a proxy or gateway, and its status says
-    nothing about the API key or a role: a 401, 403, 404 or 409 of that kind is a plain
-    `StatusError`.
+    nothing about the request, the API key or a role: it is a plain `StatusError`, unless it is a
+    429 (`RateLimitError`) or a 5xx (`ServerError`), which mean the same from everybody. After a
+    change, it leaves open whether the change was made.
 
     Attributes:
         status: The HTTP status. An error that you make yourself has its class's, unless you give
@@ -384,17 +385,15 @@ class InvalidResponseError(RolesError):
 STATUS_ERRORS = {each.status: each for each in StatusError.__subclasses__()}
 """The class of each documented status; that of 500 stands for every 5xx."""
 
-# From a gateway, these statuses say nothing about the API key or a role.
-_SERVICE_ONLY = frozenset({401, 403, 404, 409})
+# These mean the same from the service and from a gateway. Any other status of a gateway says
+# nothing about the request, the API key or a role.
+_FROM_EVERYBODY = (RateLimitError, ServerError)
 
 
 def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
     """Return the class for an HTTP status: its own, `ServerError` for 5xx, else `StatusError`."""
-    if status in _SERVICE_ONLY and not from_service:
-        return StatusError
-    if status >= 500:  # noqa: PLR2004 - the statuses of RFC 9110
-        return ServerError
-    return STATUS_ERRORS.get(status, StatusError)
+    of_status = ServerError if status >= 500 else STATUS_ERRORS.get(status, StatusError)  # noqa: PLR2004 - the statuses of RFC 9110
+    return of_status if from_service or of_status in _FROM_EVERYBODY else StatusError
 
 
 # Tracebacks and reprs show the name that users import.

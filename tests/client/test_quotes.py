@@ -5,7 +5,15 @@ import json
 import pytest
 from rich.pretty import pretty_repr
 
-from arize_roles_async import InvalidResponseError, ProblemDetails, Request, Response, StatusError
+from arize_roles_async import (
+    InvalidResponseError,
+    ProblemDetails,
+    RateLimitError,
+    Request,
+    Response,
+    ServerError,
+    StatusError,
+)
 from arize_roles_async._wire.decode import decode_role
 from arize_roles_async._wire.problems import parse_problem, status_error
 from arize_roles_async._wire.redaction import Secret
@@ -104,10 +112,18 @@ def test_gateway(body: bytes, shown: str) -> None:
     )
 
 
-@pytest.mark.parametrize("status", [404, 409, 499])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 499])
 def test_status_of_gateway(status: int) -> None:
-    """A gateway's 404 or 409 says nothing about a role, and its 499 is no 5xx."""
+    """A gateway's 4xx says nothing about the request, the key or a role."""
     assert type(refusal(status, b"<html>Down</html>")) is StatusError
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(429, RateLimitError), (500, ServerError), (504, ServerError)]
+)
+def test_from_everybody(status: int, error: type[StatusError]) -> None:
+    """A 429 or a 5xx means the same from a gateway."""
+    assert type(refusal(status, b"<html>Down</html>")) is error
 
 
 def test_not_shown() -> None:
