@@ -16,11 +16,12 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, running_loop
+from arize_roles_async._aiohttp.failures import without_frames
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._values.errors import ClientStateError
+from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.requests import (
     CreateRole,
@@ -29,7 +30,7 @@ from arize_roles_async._values.requests import (
     is_role_id,
     normalize_permissions,
 )
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.redaction import Secret, redact, redacted_cause
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
@@ -73,6 +74,8 @@ class HttpTransport(ABC):
             RolesConnectionError: No whole answer came. With `sent=False`, none of the request can
                 have reached the service, and a change counts as not made.
             RolesTimeoutError: The limit for connecting or for silence ran out; `sent` as above.
+            Exception: Any other becomes a `RolesConnectionError` with `sent=True`, so a change may
+                have been made.
         """
 
     @abstractmethod
@@ -125,8 +128,19 @@ class _Adapter(AsyncioTransport):
         complete = _with_headers(request, call)
         # Only the transport knows when the request leaves, so it counts as sent from here on.
         call.mark_sent(self.now())
-        response = await self._transport.send(complete, call.timeouts)
-        return msgspec.structs.replace(response, keys=call.keys)
+        try:
+            response = await self._transport.send(complete, call.timeouts)
+        except RolesError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the library raises
+            text = redact(f"{type(error).__name__}: {error}".removesuffix(": "), *call.keys)
+            # Frames of the HTTP library may hold the headers, and so the key.
+            own = type(self._transport).__module__
+            cause = without_frames(redacted_cause(error, call.keys), keep=own)
+        else:
+            return msgspec.structs.replace(response, keys=call.keys)
+        # Raised outside the handler, so that it carries no exception but its cause.
+        raise RolesConnectionError(f"{request}: the transport raised {text}", sent=True) from cause
 
     async def aclose(self, grace: float) -> None:
         if self._loop is not (loop := running_loop()):

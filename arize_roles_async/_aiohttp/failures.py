@@ -27,6 +27,8 @@ _USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
 )
+# The modules whose frames may hold the headers.
+_WITH_HEADERS: Final = ("arize_roles_async._aiohttp.", "aiohttp.", "asyncio.")
 
 
 class Failures:
@@ -138,11 +140,12 @@ def _place(url: URL) -> str:
     return f"{url.host_subcomponent}:{url.port}"
 
 
-def without_frames(error: _E) -> _E:
+def without_frames(error: _E, *, keep: str | None = None) -> _E:
     """Return an error after removing the frames that may hold the key from its traceback.
 
     Frames of aiohttp hold the request with its headers, which debuggers and reporters show. Removed
-    are the frames of aiohttp, asyncio and this package, in its causes and contexts, too.
+    are the frames of aiohttp, asyncio and this package, in its causes and contexts, too; or all but
+    those of the module `keep`.
     """
     link: BaseException | None = error
     while link is not None:
@@ -150,7 +153,7 @@ def without_frames(error: _E) -> _E:
         frame = link.__traceback__
         while frame is not None:
             module = frame.tb_frame.f_globals.get("__name__", "")
-            if not module.startswith(("arize_roles_async._aiohttp.", "aiohttp.", "asyncio.")):
+            if module == keep or (keep is None and not module.startswith(_WITH_HEADERS)):
                 frames.append(frame)
             frame = frame.tb_next
         kept: TracebackType | None = None

@@ -540,14 +540,29 @@ class TestFake:
 EXPIRED = answer(401, '{"title": "Authentication required", "status": 401}')
 
 
+def send_headers(headers: dict[str, str]) -> None:
+    """Fail as a library does whose frames hold the headers."""
+    raise LookupError(f"refused {len(headers)}")
+
+
+def send_shown(headers: dict[str, str]) -> None:
+    """Fail with a message that quotes the headers."""
+    raise LookupError(f"refused {headers}")
+
+
 class BrokenTransport(HttpTransport):
-    """A transport whose every request breaks its connection."""
+    """A transport whose every request fails in a library, or breaks its connection."""
+
+    def __init__(self, library: Callable[[dict[str, str]], None] | None) -> None:
+        self._library = library
 
     def open(self) -> None:
         """Make nothing."""
 
     async def send(self, request: Request, timeouts: Timeouts) -> Response:
-        del request, timeouts
+        del timeouts
+        if self._library is not None:
+            self._library(dict(request.headers))
         raise RolesConnectionError("it broke", sent=True)
 
     async def aclose(self) -> None:
@@ -559,9 +574,17 @@ class TestTransport:
 
     @pytest.mark.asyncio
     @CALLS
-    async def test_failure(self, call: Drive, caplog: pytest.LogCaptureFixture) -> None:
-        """A call that fails shows no key."""
-        roles = HttpRolesClient(BrokenTransport(), KEY, retry=ONCE)
+    @pytest.mark.parametrize("library", [None, send_headers, send_shown])
+    async def test_failure(
+        self,
+        call: Drive,
+        library: Callable[[dict[str, str]], None] | None,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A call that fails shows no key, nor does a library that fails below it."""
+        monkeypatch.setattr(BrokenTransport, "__module__", "an_application")
+        roles = HttpRolesClient(BrokenTransport(library), KEY, retry=ONCE)
         with pytest.raises(RolesError) as caught:
             await call(roles)
 

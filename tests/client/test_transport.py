@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -14,6 +15,7 @@ from arize_roles_async import (
     OutcomeUnknownError,
     RetryPolicy,
     RolesConnectionError,
+    RolesError,
     RolesTimeoutError,
     ServerError,
     Timeouts,
@@ -175,6 +177,27 @@ class TestFailure:
         async with HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE) as roles:
             with pytest.raises(error):
                 await roles.delete(role_id="Um9sZToxOmFiYw==")
+
+    @pytest.mark.parametrize(
+        ("method", "error"), [("get", RolesConnectionError), ("delete", OutcomeUnknownError)]
+    )
+    async def test_other_exception(self, method: str, error: type[RolesError]) -> None:
+        """Any other exception of the transport's is a broken connection after the request."""
+        cause = LookupError("an odd answer")
+
+        async def fail(request: Request) -> Response:
+            del request
+            raise cause
+
+        async with HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE) as roles:
+            with pytest.raises(error) as caught:
+                await getattr(roles, method)(role_id="Um9sZToxOmFiYw==")
+        failure = caught.value if method == "get" else caught.value.__cause__
+        assert str(failure).endswith(": the transport raised LookupError: an odd answer")
+        assert isinstance(failure, RolesConnectionError)
+        assert failure.sent
+        assert failure.__cause__ is cause
+        assert [each.name for each in traceback.extract_tb(cause.__traceback__)] == ["send", "fail"]
 
 
 class TestClient:
