@@ -159,6 +159,8 @@ class Call:
         """It failed for lack of time; a call with more time might have gone on."""
         self._forgiven = 0
         self._held_for: float | None = None
+        self._last_429: RateLimitError | None = None
+        """Of the request under way."""
         self._is_change = False
         self._doubt = _Doubt.NONE
         self._first_sent: float | None = None
@@ -174,6 +176,7 @@ class Call:
         self.request = request
         self._is_change = request.method != "GET"
         self.attempt = self._forgiven = 0
+        self._last_429 = None
         self.in_flight = False
 
     def use_key(self, key: "Secret[str]") -> bool:
@@ -279,6 +282,9 @@ class Call:
         delay = self.retry.delay(failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
+            if isinstance(failure, RateLimitError):
+                # Not one that is raised: its frames hold this call, so that would make a circle.
+                self._last_429 = failure
             return Retry(failure, delay)
         self.is_late = delay is not None
         if self.is_late and isinstance(failure, RateLimitError):
@@ -346,15 +352,19 @@ class Call:
                 attempts=self.attempts,
                 sent=self.in_flight,
             )
-        request = self.request
-        return RateLimitError(
+        request, last = self.request, self._last_429
+        error = RateLimitError(
             f"{request} cannot be sent in time: the rate limit allows no request for another "
             f"{self._held_for:.3g} s (times sent: {self.attempt})",
-            status=429,
+            problem=None if last is None else last.problem,
+            from_service=last is not None and last.from_service,
             method=request.method,
             path=request.path,
+            request_id=None if last is None else last.request_id,
             retry_after=self._held_for,
         )
+        error.__cause__ = last
+        return error
 
     def _note_date(self, response: Response, seconds: float) -> None:
         """Take the service's clock at the first attempt from an answer some seconds later."""

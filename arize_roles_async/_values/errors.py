@@ -214,7 +214,12 @@ class UnprocessableEntityError(StatusError):
 
 
 class RateLimitError(StatusError):
-    """429: too many requests; `retry_after` says for how many seconds to wait."""
+    """429: too many requests; `retry_after` says for how many seconds to wait.
+
+    A call that waits under a rate limit until its time is up has the last 429 of its request as
+    `__cause__`, and that answer's `problem`, `from_service` and `request_id`; none if it was not
+    sent.
+    """
 
     status = 429
 

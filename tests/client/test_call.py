@@ -11,6 +11,7 @@ import pytest
 from arize_roles_async import (
     InvalidResponseError,
     OutcomeUnknownError,
+    ProblemDetails,
     RateLimitError,
     Request,
     Response,
@@ -468,6 +469,29 @@ class TestTime:
         )
         assert (error.status, error.method, error.path) == (429, "POST", "/v2/roles")
         assert error.retry_after == 12.34
+        assert (error.from_service, error.problem, error.__cause__) == (False, None, None)
+
+    def test_last_refusal(self) -> None:
+        """The error of a call that is held back has the last 429 of its request."""
+        driver = Driver("create")
+        driver.feed(page(429))
+        driver.feed(words(429, detail="Slow down."))
+        driver.call.hold_back(12.34)
+        error = driver.call.not_sent_in_time()
+        assert isinstance(error, RateLimitError)
+        assert isinstance(error.__cause__, RateLimitError)
+        assert error.problem == ProblemDetails(title="A title", status=429, detail="Slow down.")
+        assert error.problem is error.__cause__.problem
+        assert error.from_service
+        assert error.retry_after == 12.34
+
+    def test_other_refusal(self) -> None:
+        """A 429 of an earlier request of the call is none of this one's."""
+        driver = Driver("create")
+        driver.feed(words(429))
+        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.hold_back(12.34)
+        assert driver.call.out_of_time().__cause__ is None
 
     @pytest.mark.parametrize(
         ("operation", "outcome", "error"),
