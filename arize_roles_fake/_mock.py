@@ -222,6 +222,12 @@ class _Scopes:
             self._refuse = refuse
             self._set_redirect()
 
+    def check(self, transport: "AiohttpTransport") -> None:
+        """Call `refuse`, if there is one, with the first host of a transport elsewhere."""
+        elsewhere = [host for host in transport.hosts if not is_loopback(host)]
+        if self._refuse is not None and elsewhere:
+            self._refuse(elsewhere[0])
+
     def _set_redirect(self) -> None:
         from arize_roles_async._aiohttp import client
 
@@ -237,12 +243,10 @@ class _Scopes:
 
     def _driver(self, own: Destination, keys: KeySource) -> Driver:
         with self._lock:
-            scope, refuse = self._open[-1] if self._open else None, self._refuse
+            scope = self._open[-1] if self._open else None
         if scope is not None:
             return scope.driver(own, keys)
-        host = cast("AiohttpTransport", own.transport).peer
-        if refuse is not None and not is_loopback(host):
-            refuse(host)
+        self.check(cast("AiohttpTransport", own.transport))
         return own.driver(keys)
 
 

@@ -116,7 +116,7 @@ class AiohttpRolesClient(BaseRolesClient):
             except `User-Agent`, which is `arize-roles-async/VERSION aiohttp/VERSION` unless given
             here or by the lent session.
         verify: Whether the server's certificate is checked; else `ARIZE_REQUEST_VERIFY`, else
-            yes.
+            yes. If the variable turns it off for another machine, that is an `InsecureWarning`.
         ca_file: Certificates of the authorities to trust, as a PEM file or a folder of them;
             else `ARIZE_SSL_CA_CERT`, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE`, else the system's.
             They count for the service and for an https proxy.
@@ -361,9 +361,9 @@ class AiohttpTransport(AsyncioTransport):
         )
 
     @property
-    def peer(self) -> str:
-        """The host of the connections: the proxy's if there is one, else the service's."""
-        return self._failures.peer
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that get what is sent: the service's, and the proxy's if there is one."""
+        return self._failures.hosts
 
     async def aclose(self, grace: float) -> None:
         # A client that never opened may be closed in any event loop, or in none.

@@ -7,21 +7,23 @@ import itertools
 import os
 import platform
 import re
+import warnings
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._values.errors import ConfigurationError
+from arize_roles_async._values.errors import ConfigurationError, InsecureWarning
 from arize_roles_async._values.options import check_type
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.redaction import Secret
 
 REGIONS: Final = ("ca-central-1a", "eu-west-1a", "us-central-1a", "us-east-1b")
 
+_VERIFY: Final = "ARIZE_REQUEST_VERIFY"
 _DEFAULT_HOST: Final = "api.arize.com"
 _HOST: Final = r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+\.?"
 _PATH: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
@@ -38,6 +40,9 @@ _RESERVED: Final = frozenset(
         *("sdk-version", "te", "trailer", "transfer-encoding", "upgrade"),
     }
 )
+
+warned: Final[set[str]] = set()
+"""The variables that have warned in this process."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,12 +90,14 @@ def configure(
     check_type("allow_http", allow_http, bool, "True or False")
     keys = _key_source(api_key)
     proxy_url = _proxy(proxy, lent_session=lent_session)
-    url, variables = _base_url(base_url, region)
+    url = _checked_url(*_base_url(base_url, region), proxy_url, allow_http=allow_http)
+    if verify is None and not lent_session:
+        verify = _verify(url, proxy_url)
     return Config(
-        base_url=_checked_url(url, variables, proxy_url, allow_http=allow_http),
+        base_url=url,
         headers=_headers(headers),
         keys=keys,
-        verify=_verify() if verify is None and not lent_session else verify,
+        verify=verify,
         ca_file=_ca_file(ca_file, lent_session=lent_session),
         proxy=proxy_url,
     )
@@ -168,16 +175,19 @@ def _checked_url(
         raise ConfigurationError(f"the base URL{_from(variables)} {flaw}")
     parts = urlsplit(url.reveal().rstrip("/"))
     if parts.scheme == "http" and not allow_http:
-        receivers = {parts.hostname or "": ""}
-        if proxy is not None:
-            receivers[urlsplit(proxy.reveal()).hostname or ""] = "the proxy "
-        for host, what in receivers.items():
+        for host, what in zip(_hosts(parts.geturl(), proxy), ("", "the proxy "), strict=False):
             if not is_loopback(host):
                 raise ConfigurationError(
                     f"plain http would send the API key to {what}{host} unprotected; use https, "
                     "or pass allow_http=True"
                 )
     return parts.geturl()
+
+
+def _hosts(url: str, proxy: Secret[str] | None) -> list[str]:
+    """Return the host of the service, and the proxy's if there is one."""
+    hosts = [urlsplit(url).hostname or ""]
+    return hosts if proxy is None else [*hosts, urlsplit(proxy.reveal()).hostname or ""]
 
 
 def _flaw_of_base_url(url: str) -> str | None:
@@ -223,28 +233,44 @@ def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
+        if "[" in parts.netloc:
+            # urlsplit of Python 3.11 ignores what stands between the bracket and the port.
+            is_host = re.search(r"(^|@)\[[^]@]+\](:\d*)?$", parts.netloc)
+            IPv6Address(host)
+        else:
+            is_host = re.fullmatch(_HOST, host)
     except ValueError:
         return None
-    is_host = "[" in parts.netloc or re.fullmatch(_HOST, host)
     is_whole = port != 0 and not parts.netloc.endswith(":")
     return parts if parts.scheme in {"http", "https"} and is_host and is_whole else None
 
 
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address is this machine's own."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+    # Resolvers ask DNS for `*.localhost`, so that may be any machine.
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _verify() -> bool:
-    value = (os.environ.get("ARIZE_REQUEST_VERIFY") or "true").lower()
+def _verify(url: str, proxy: Secret[str] | None) -> bool:
+    """Return whether the environment has certificates checked, and warn once if it has not."""
+    given = os.environ.get(_VERIFY) or "true"
+    value = given.lower()
     if value not in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
-        raise ConfigurationError(f"ARIZE_REQUEST_VERIFY must be true or false, not {value!r}")
-    return value in {"true", "1", "yes", "on"}
+        raise ConfigurationError(f"{_VERIFY} must be true or false, not {value!r}")
+    elsewhere = [host for host in _hosts(url, proxy) if not is_loopback(host)]
+    is_checked = value in {"true", "1", "yes", "on"}
+    if not is_checked and elsewhere and _VERIFY not in warned:
+        message = (
+            f"{_VERIFY}={given}: the certificate of {elsewhere[0]} is not checked, so whoever "
+            "intercepts the connection gets the API key"
+        )
+        warnings.warn(message, InsecureWarning, stacklevel=4)  # where the client is made
+        # Only now: a warning that a filter turned into an error comes again.
+        warned.add(_VERIFY)
+    return is_checked
 
 
 def _ca_file(ca_file: str | os.PathLike[str] | None, *, lent_session: bool) -> str | None:

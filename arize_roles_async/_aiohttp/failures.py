@@ -88,9 +88,9 @@ class Failures:
         return RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
 
     @property
-    def peer(self) -> str:
-        """The host of the connections: the proxy's if there is one, else the service's."""
-        return (self._proxy_url or URL(self._config.base_url)).host or ""
+    def hosts(self) -> tuple[str, ...]:
+        """The host of the service, and the proxy's if there is one."""
+        return tuple(url.host or "" for url in (URL(self._config.base_url), self._proxy_url) if url)
 
     @property
     def _service(self) -> str:

@@ -43,6 +43,13 @@ class AlphaWarning(FutureWarning):
     """
 
 
+class InsecureWarning(UserWarning):
+    """Warns once per process that `ARIZE_REQUEST_VERIFY` turns the check of certificates off.
+
+    It comes as a client of another machine is made, but not for `verify=False`.
+    """
+
+
 class RolesError(Exception):
     """The base of every exception that this library raises on purpose.
 

@@ -12,11 +12,12 @@ import pytest
 from arize_roles_async import (
     AiohttpRolesClient,
     ConfigurationError,
+    InsecureWarning,
     RetryPolicy,
     Timeouts,
     __version__,
 )
-from arize_roles_async._aiohttp.config import Config, configure
+from arize_roles_async._aiohttp.config import Config, configure, warned
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
@@ -26,6 +27,7 @@ SECRETS = ("api_key", "base_url", "proxy", "headers")
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    warned.clear()
     for name in [*os.environ]:
         if name.startswith("ARIZE_") or name in {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}:
             monkeypatch.delenv(name)
@@ -236,6 +238,10 @@ class TestBaseUrl:
             "https://api.arize.com:0",
             "https://api.arize.com:65536",
             "https://[::1",
+            "http://[::1].evil.com",
+            "http://[::1]evil.com:80",
+            "http://[evil]",
+            "http://[127.0.0.1]",
             "https://a..example",
             "https://.localhost",
             "https://evil.com%20.localhost",
@@ -315,13 +321,13 @@ class TestBaseUrl:
 
 
 class TestPlainHttp:
-    @pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "a.localhost", "[::1]:8080"])
+    @pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "[::1]:8080"])
     def test_loopback(self, host: str) -> None:
         """Plain http is fine on loopback."""
         assert configured(base_url=f"http://{host}").base_url == f"http://{host}"
 
     @pytest.mark.parametrize(
-        "host", ["10.0.0.1", "arize.internal", "localhost.example", "[fe80::1]"]
+        "host", ["10.0.0.1", "arize.internal", "localhost.example", "a.localhost", "[fe80::1]"]
     )
     def test_elsewhere(self, host: str) -> None:
         """Plain http to another host has to be asked for by name."""
@@ -347,6 +353,7 @@ class TestPlainHttp:
 
 
 class TestCertificates:
+    @pytest.mark.filterwarnings("ignore::arize_roles_async.InsecureWarning")
     @pytest.mark.parametrize(
         ("value", "verifies"),
         [
@@ -359,6 +366,41 @@ class TestCertificates:
         monkeypatch.setenv("ARIZE_REQUEST_VERIFY", value)
         assert configured().verify is verifies
         assert configured(verify=True).verify is True
+
+    def test_unverified(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A variable that turns this off is named in a warning, once a process, at the caller."""
+        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "No")
+        with pytest.warns(InsecureWarning) as caught:
+            AiohttpRolesClient("a-key")
+        assert str(caught[0].message) == (
+            "ARIZE_REQUEST_VERIFY=No: the certificate of api.arize.com is not checked, so whoever "
+            "intercepts the connection gets the API key"
+        )
+        assert caught[0].filename == __file__
+        AiohttpRolesClient("a-key")
+
+    @pytest.mark.parametrize(
+        ("arguments", "environment"),
+        [
+            ({"verify": False}, "false"),
+            ({"verify": False}, ""),
+            ({"base_url": "https://localhost"}, "false"),
+            ({"base_url": "https://127.0.0.1:1", "proxy": "https://[::1]:2"}, "false"),
+            ({"lent_session": True}, "false"),
+        ],
+    )
+    def test_own_word(
+        self, arguments: dict[str, Any], environment: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The caller's own word is no reason to warn, nor is this machine, nor a lent session."""
+        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", environment)
+        assert not configured(**arguments).verify
+
+    def test_unverified_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy elsewhere intercepts a connection to this machine."""
+        monkeypatch.setenv("ARIZE_REQUEST_VERIFY", "0")
+        with pytest.warns(InsecureWarning, match=r"certificate of proxy\.example is"):
+            configured(base_url="https://localhost", proxy="https://proxy.example")
 
     def test_neither_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A word that is neither true nor false is refused."""
@@ -409,6 +451,8 @@ class TestProxy:
             "proxy.example:3128",
             "socks5://proxy.example",
             "http://[",
+            "http://[::1].evil.com",
+            "http://user:word@[::1].evil.com:3128",
             "http://",
             "http://proxy.example:0",
             "http://proxy.example:port",

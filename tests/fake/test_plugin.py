@@ -925,6 +925,7 @@ class TestOffline:
         import os
         import pytest
         from arize_roles_async import AiohttpRolesClient
+        from arize_roles_fake._recording.record import record_service
 
         async def use(**arguments):
             async with AiohttpRolesClient("key", **arguments) as roles:
@@ -942,6 +943,19 @@ class TestOffline:
             except Exception:
                 pass
 
+        def test_near_proxy():
+            try:
+                asyncio.run(use(base_url="https://far.invalid", proxy="http://127.0.0.1:1"))
+            except Exception:
+                pass
+
+        def test_recorder(monkeypatch):
+            monkeypatch.setenv("ARIZE_API_KEY", "key")
+            try:
+                asyncio.run(record_service("https://recorded.invalid"))
+            except Exception:
+                pass
+
         def test_mocked(mocked_arize):
             assert asyncio.run(use(base_url="https://arize.invalid")) == 7
 
@@ -953,19 +967,21 @@ class TestOffline:
     def test_refused(self, run: Run) -> None:
         """A client that would connect to another machine fails its test, also if it bears it."""
         result = run(self.SUITE, "-o", "arize_roles_offline=true")
-        result.assert_outcomes(failed=2, passed=2)
+        result.assert_outcomes(failed=4, passed=2)
         result.stdout.fnmatch_lines_random(
             [
                 "a client was about to connect to arize.invalid, and arize_roles_offline is set: *",
                 "* use the fixture mocked_arize, or mock_arize of arize_roles_fake",
                 "a client was about to connect to proxy.invalid, and *",
+                "a client was about to connect to far.invalid, and *",
+                "a client was about to connect to recorded.invalid, and *",
             ]
         )
 
     def test_not_set(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without it, clients connect; and the setting changes no environment."""
         monkeypatch.setenv("ARIZE_API_KEY", "of-the-developer")
-        run(self.SUITE).assert_outcomes(passed=4)
+        run(self.SUITE).assert_outcomes(passed=6)
         assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
-        run(self.SUITE, "-o", "arize_roles_offline=true").assert_outcomes(failed=2, passed=2)
+        run(self.SUITE, "-o", "arize_roles_offline=true").assert_outcomes(failed=4, passed=2)
         assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
