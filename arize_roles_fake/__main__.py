@@ -286,7 +286,7 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccoun
     allowed = None
     if is_loopback(chosen.host):
         allowed = frozenset(chosen.allow_host)
-    elif account.api_key == DEFAULT_API_KEY:
+    elif DEFAULT_API_KEY in account.api_keys:
         print(
             f"warning: other machines can reach {chosen.host}, and the key {DEFAULT_API_KEY} is "
             "public; pass another one with --api-key-file",

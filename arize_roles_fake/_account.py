@@ -408,6 +408,8 @@ class FakeAccount:
     def dump(self, path: str | Path | None = None) -> str:
         """Return the account as JSON text, and write it to `path` where one is given.
 
+        The file holds the account's keys, so only its owner may read and write it (mode 0600).
+
         The format is an object with these members and no others; only `roles` is required:
 
         - `roles`: a list of roles as the service writes them, newest first, each with its
@@ -439,8 +441,7 @@ class FakeAccount:
             )
         text = account_file.encode(data)
         if path is not None:
-            # As bytes: text files have other newlines on Windows.
-            Path(path).write_bytes(f"{text}\n".encode())
+            account_file.write(path, text)
         return text
 
     def _role_data(self, role: Role) -> account_file.RoleData:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import html
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import chain, groupby
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._values.text import one_line
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._service.store import Binding
-from arize_roles_fake._testing.call_log import LoggedCall
+from arize_roles_fake._testing.call_log import LoggedCall, describe
 
 _ROLES_SHOWN: Final = 100
 _CALLS_SHOWN: Final = 100
@@ -202,10 +202,13 @@ def _log(account: FakeAccount, calls: tuple[LoggedCall, ...]) -> str:
     )
 
 
-def _call(call: LoggedCall, secrets: Iterable[str]) -> str:
-    text, _, outcome = str(call).rpartition(" -> ")
-    for secret in secrets:
-        text = text.replace(secret, "[API key]")
+def _call(call: LoggedCall, secrets: Collection[str]) -> str:
+    def mask(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "[API key]")
+        return text
+
+    text, _, outcome = describe(call, mask).rpartition(" -> ")
     failed = not isinstance(call.outcome, int) or call.outcome >= _FAILED
     kind = ' class="failed"' if failed else ""
     return (

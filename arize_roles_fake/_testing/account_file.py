@@ -1,10 +1,14 @@
 """An account as the JSON of a file."""
 
-from datetime import datetime
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 
+_LAST_YEAR: Final = 9998
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -63,6 +67,40 @@ def decode(text: str) -> AccountData:
         ValueError: It is not an account file; the message says where.
     """
     try:
-        return msgspec.json.decode(text, type=AccountData)
+        data = msgspec.json.decode(text, type=AccountData)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError(f"this is not an account file: {error}") from error
+    # The account's time goes on from there, so the last year is left free.
+    if data.now is not None and not (is_in_utc(data.now) and data.now.year <= _LAST_YEAR):
+        raise ValueError(
+            f"this is not an account file: now must be in the years 1 to {_LAST_YEAR} in UTC"
+        )
+    return data
+
+
+def is_in_utc(moment: datetime) -> bool:
+    """Return whether a moment is in the years 1 to 9999 in UTC, too."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
+
+
+def write(path: str | Path, text: str) -> None:
+    """Write an account's text to a file that only its owner may read, since it holds keys.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with open(path, "wb", opener=_open_private) as file:
+        # As bytes: text files have other newlines on Windows.
+        file.write(f"{text}\n".encode())
+
+
+def _open_private(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    # Not that of a device, such as /dev/stdout. Windows has no such modes.
+    if stat.S_ISREG(os.fstat(descriptor).st_mode) and hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    return descriptor

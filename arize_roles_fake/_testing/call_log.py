@@ -1,9 +1,10 @@
 """The log of an account's calls, bounded in entries and in bytes."""
 
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote
 
 import attrs
 
@@ -13,6 +14,7 @@ from arize_roles_fake._service.wire import TITLES, parse_json, parse_role_id
 from arize_roles_fake._testing.faults import SINGLE_ROLE_OPS, Breakage
 
 _MAX_TEXT = 600
+_MAX_DEPTH = 50
 
 
 @attrs.frozen(kw_only=True)
@@ -47,16 +49,43 @@ class LoggedCall:
         return given | (body if isinstance(body, dict) else {"body": body})
 
     def __str__(self) -> str:
-        pairs = (f"{name}={value!r}" for name, value in self.arguments.items())
-        arguments = one_line(", ".join(pairs), _MAX_TEXT)
-        about = f" {self.role!r}" if self.role is not None and self.operation != "create" else ""
-        outcome = str(self.outcome)
-        if isinstance(self.outcome, int) and self.outcome in TITLES:
-            outcome += f" {TITLES[self.outcome]}"
-        tail = "" if self.attempt == 1 else f", attempt {self.attempt}"
-        tail += f", {self.duration:g} s" if self.duration else ""
-        operation, about = one_line(self.operation, _MAX_TEXT), one_line(about, _MAX_TEXT)
-        return f"{operation}({arguments}){about} -> {outcome}{tail}"
+        return describe(self, str)
+
+
+def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
+    """Return a call as one line; each text of the caller's goes through `mask` before escaping."""
+    arguments = _masked(call.arguments, mask)
+    pairs = (f"{name}={value!r}" for name, value in arguments.items())
+    shown = one_line(", ".join(pairs), _MAX_TEXT)
+    about = ""
+    if call.role is not None and call.operation != "create":
+        about = one_line(f" {mask(call.role)!r}", _MAX_TEXT)
+    outcome = str(call.outcome)
+    if isinstance(call.outcome, int) and call.outcome in TITLES:
+        outcome += f" {TITLES[call.outcome]}"
+    tail = "" if call.attempt == 1 else f", attempt {call.attempt}"
+    tail += f", {call.duration:g} s" if call.duration else ""
+    # It may be a path, which is percent-encoded.
+    plain = unquote(call.operation)
+    operation = call.operation if mask(plain) == plain else mask(plain)
+    return f"{one_line(operation, _MAX_TEXT)}({shown}){about} -> {outcome}{tail}"
+
+
+def _masked(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:  # noqa: ANN401 - JSON
+    match value:
+        case _ if depth > _MAX_DEPTH:
+            return "…"
+        case str():
+            return mask(value)
+        case bytes():
+            return mask(value.decode("latin-1")).encode("latin-1")
+        case dict():
+            members = cast("dict[str, Any]", value)
+            return {mask(name): _masked(each, mask, depth + 1) for name, each in members.items()}
+        case list():
+            return [_masked(each, mask, depth + 1) for each in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 class CallLog:

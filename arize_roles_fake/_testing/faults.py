@@ -28,7 +28,7 @@ from arize_roles_async._values.errors import (
     ValidationError,
 )
 from arize_roles_async._values.requests import is_role_id, text_rule
-from arize_roles_async._values.text import quoted
+from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
@@ -422,6 +422,9 @@ def _header_flaws(fault: Fault) -> Iterator[str]:
         yield f"retry_after must be 0 or more, or a date as text, not {quoted(seconds)}"
     if fault.headers and not isinstance(fault.failure, int):
         yield f"headers need a status as the failure, not {_name(fault)}"
+    if not isinstance(cast("object", fault.headers), Mapping):
+        yield f"headers must be a mapping, not {type_name(fault.headers)}"
+        return
     for name, value in cast("Mapping[object, object]", fault.headers).items():
         if not (isinstance(name, str) and re.fullmatch(_HEADER_NAME, name)):
             yield f"headers must have names that HTTP allows, not {quoted(name)}"

@@ -2,12 +2,13 @@
 
 import base64
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import AnyPermission, any_permission
+from arize_roles_fake._testing.account_file import is_in_utc
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -72,10 +73,12 @@ def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPer
     return permissions
 
 
-def check_values(moments: Iterable[datetime], texts: Iterable[str]) -> None:
+def check_values(moments: Collection[datetime], texts: Iterable[str]) -> None:
     """Raise `ValueError` unless JSON can carry the timestamps and texts of a role."""
     if any(moment.tzinfo is None for moment in moments):
         raise ValueError("timestamps must be timezone-aware")
+    if not all(map(is_in_utc, moments)):
+        raise ValueError("timestamps must be in the years 1 to 9999 in UTC")
     try:
         "".join(texts).encode()
     except UnicodeEncodeError as error:

@@ -4,6 +4,7 @@
 """The account as a test author sets it up and inspects it."""
 
 import json
+import os
 import threading
 import urllib.error
 import urllib.request
@@ -59,6 +60,9 @@ def test_public_names() -> None:
     assert not hasattr(arize_roles_fake, "FakeAcount")
 
 
+YEARS = "this is not an account file: now must be in the years 1 to 9998 in UTC"
+FAR_EAST = timezone(timedelta(hours=14))
+
 IMPOSSIBLE: list[tuple[Act, str]] = [
     (lambda a: a.add_role("Admin"), "a role is already named 'Admin'"),
     (
@@ -72,6 +76,10 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     (
         lambda a: a.add_role("B", created_at=START, updated_at=datetime(2026, 1, 1)),  # noqa: DTZ001
         "timestamps must be timezone-aware",
+    ),
+    (
+        lambda a: a.add_role("B", created_at=datetime.min.replace(tzinfo=FAR_EAST)),
+        "timestamps must be in the years 1 to 9999 in UTC",
     ),
     (
         lambda a: a.add_key("key", grants=["ROLE_RAED"]),
@@ -385,6 +393,21 @@ class TestDump:
         assert FakeAccount.load(path).roles == account.roles
         assert FakeAccount.load(str(path)).roles == account.roles
 
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+    def test_private(self, tmp_path: Path) -> None:
+        """Only its owner may read the file, which holds keys, also where it was there before."""
+        path = tmp_path / "account.json"
+        for _ in range(2):
+            full_account().dump(path)
+            assert path.stat().st_mode & 0o777 == 0o600
+            path.chmod(0o644)
+
+    def test_device(self) -> None:
+        """What is no file keeps its mode."""
+        before = Path(os.devnull).stat().st_mode
+        FakeAccount().dump(os.devnull)
+        assert Path(os.devnull).stat().st_mode == before
+
     def test_byte_order_mark(self, tmp_path: Path) -> None:
         """A file that an editor began with a byte order mark is read, too."""
         path = tmp_path / "account.json"
@@ -460,6 +483,12 @@ class TestDump:
                 "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
             ),
             ('{"roles": [{"name": "A"}, {"name": "A"}]}', "a role is already named 'A'"),
+            ('{"roles": [], "now": "0001-01-01T00:00:00+14:00"}', YEARS),
+            ('{"roles": [], "now": "9999-12-31T23:59:59Z"}', YEARS),
+            (
+                '{"roles": [{"name": "A", "updated_at": "9999-12-31T23:00:00-14:00"}]}',
+                "timestamps must be in the years 1 to 9999 in UTC",
+            ),
         ],
     )
     def test_invalid(self, text: str, message: str) -> None:

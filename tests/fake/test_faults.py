@@ -950,6 +950,10 @@ class TestPage:
                 "headers need a status as the failure, not 'lost'",
             ),
             (
+                {"failure": 404, "headers": [1]},
+                "headers must be a mapping, not list",
+            ),
+            (
                 {"failure": 404, "headers": {"content-length": "1"}},
                 "headers must not hold content-length, which frames the message",
             ),

@@ -303,6 +303,13 @@ class TestServe:
         assert (warning in errors) is warned
         assert ("warning" in errors) is warned
 
+    def test_public_second(self, tmp_path: Path) -> None:
+        """So does the default key as another one of the account's keys."""
+        path = tmp_path / "account.json"
+        path.write_text('{"roles": [], "keys": {"own": null, "fake-api-key": []}}')
+        with serving("--host", "0.0.0.0", "--account", str(path)) as (_, printed):  # noqa: S104
+            assert "the key fake-api-key is public" in printed.getvalue()
+
     def test_no_signal_handlers(self) -> None:
         """It runs and ends where event loops take no signal handlers, as on Windows."""
         code = (

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -174,11 +175,32 @@ class TestContent:
         """No API key is on the page, wherever a caller put it."""
         account = FakeAccount()
         account.add_key("second-key")
+        account.add_key(quotes := """k'"\\k""")
         headers = {"Authorization": "Bearer second-key"}
         for target in ("/v2/roles?key=second-key", "/second-key", f"/v2/roles/{account.api_key}"):
             account.handle(Request(method="GET", target=target, headers=headers))
+        account.handle(Request(method="GET", target=f"/{quote(quotes)}", headers=headers))
+        for body in (
+            {"name": quotes},
+            {quotes: [{"x": [quotes, 1]}]},
+            {"name": "x" * 590 + quotes},
+        ):
+            text = json.dumps(body).encode()
+            account.handle(Request(method="POST", target="/x", headers=headers, body=text))
+        text = f'{{"name": "{quotes}'.encode()
+        account.handle(Request(method="POST", target="/x", headers=headers, body=text))
+        for trace in ("k&", "k\\", "k%27"):
+            assert trace not in page(account)
+        assert page(account).count("[API key]") == 8
         assert "second-key" not in page(account)
         assert account.api_key not in page(account)
+
+    def test_deep(self) -> None:
+        """A deep body is shown to its fiftieth level, with what is around it."""
+        account = FakeAccount()
+        body = b'{"x": ' + b"[" * 500 + b'"in"' + b"]" * 500 + b"}"
+        account.handle(Request(method="POST", target="/v2/roles", body=body))
+        assert f"create(x={'[' * 50}&#x27;…&#x27;{']' * 50})" in page(account)
 
 
 class TestAccess:
