@@ -273,6 +273,7 @@ class _Run:
         _say(f"made: {len(result.made)} of {len(result.plan.changes)}")
         if self._is_output_lost:
             _say(*(f"  made: {change}" for change in result.made))
+        _say(*(f"  blocked: {change}" for change in result.blocked))
         _say(f"not reached: {len(result.not_reached)}")
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2

@@ -111,6 +111,19 @@ class BaseClient:
     ) -> None:
         await self.aclose()
 
+    # These two are for roles as code, which waits between its calls, on their clock.
+
+    def _now(self) -> float:
+        return self._destination.choose(self._driver).transport.now()
+
+    async def _sleep(self, seconds: float) -> None:
+        limits = Timeouts(total=None)
+        call = self._destination.choose(self._driver).begin(
+            "get", limits, self._retry, name=None, background=False
+        )
+        with call.time_limit:
+            await call.driver.transport.event(call).wait(seconds)
+
     def _begin(self, operation: Operation, name: str | None = None) -> DrivenCall:
         """Begin a call, which keeps its driver from start to end."""
         return self._destination.choose(self._driver).begin(

@@ -20,10 +20,10 @@ that `absent` names are deleted, so a file that was cut short deletes no others.
 from arize_roles_async.as_code.apply import (
     ApplyError,
     ApplyResult,
-    StalePlanError,
     TooManyRemovalsError,
     apply,
 )
+from arize_roles_async.as_code.attempts import StalePlanError
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.files import load, loads
 from arize_roles_async.as_code.plan import Change, Export, Plan, PlanError, compare, export, plan

@@ -8,22 +8,12 @@ from typing import Any, Final, cast
 
 import attr
 
-from arize_roles_async import (
-    ConflictError,
-    InvalidResponseError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitError,
-    Role,
-    RolesClient,
-    RolesError,
-    ServerError,
-    StatusError,
-)
+from arize_roles_async import ConflictError, RolesClient, RolesError
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
+from arize_roles_async.as_code.attempts import Attempts, StalePlanError
 from arize_roles_async.as_code.declaration import Declaration, quote
-from arize_roles_async.as_code.plan import FORMAT_VERSION, Change, Plan, differing, only_in, plan
+from arize_roles_async.as_code.plan import FORMAT_VERSION, Change, Plan, plan
 
 _DEFAULT_REMOVALS: Final = "30%"
 """As octoDNS has it."""
@@ -38,6 +28,8 @@ class ApplyResult:
     plan: Plan
     made: tuple[Change, ...] = ()
     """The changes that were made, or that somebody else had made already."""
+    blocked: tuple[Change, ...] = ()
+    """The deletes that the service refused since users have the role; nothing waits for them."""
     failed: Change | None = None
     """The change at which the run ended."""
     may_have_been_made: bool = False
@@ -48,14 +40,15 @@ class ApplyResult:
     @property
     def not_reached(self) -> tuple[Change, ...]:
         """The changes that were not begun."""
-        begun = len(self.made) + (self.failed is not None)
+        begun = len(self.made) + len(self.blocked) + (self.failed is not None)
         return self.plan.changes[begun:]
 
     def __str__(self) -> str:
         counts = f"made: {len(self.made)} of {len(self.plan.changes)}"
         parts = [f"{counts}, not reached: {len(self.not_reached)}", self.failure()]
-        if self.not_reached:
-            parts.append(f"not reached: {', '.join(map(str, self.not_reached))}")
+        for title, changes in (("blocked", self.blocked), ("not reached", self.not_reached)):
+            if changes:
+                parts.append(f"{title}: {', '.join(map(str, changes))}")
         return "; ".join(filter(None, parts))
 
     def failure(self) -> str | None:
@@ -72,6 +65,7 @@ class ApplyResult:
             "account": self.plan.account,
             "checksum": self.plan.checksum,
             "made": [change.to_dict() for change in self.made],
+            "blocked": [change.to_dict() for change in self.blocked],
             "failed": self.failed and self.failed.to_dict(),
             "may_have_been_made": self.may_have_been_made,
             "not_reached": [change.to_dict() for change in self.not_reached],
@@ -83,14 +77,6 @@ class ApplyResult:
         return json.dumps(self.to_dict())
 
 
-class StalePlanError(RolesError):
-    """The account or the declaration has changed since the plan was made.
-
-    Raised by `apply`, before any change, if the plan is not the expected one. As the cause of an
-    `ApplyError` it names a role that differs from the plan; that role was not changed.
-    """
-
-
 class TooManyRemovalsError(RolesError):
     """The plan deletes, or takes permissions from, more roles than allowed; nothing was changed."""
 
@@ -98,10 +84,11 @@ class TooManyRemovalsError(RolesError):
 class ApplyError(RolesError):
     """A change failed, or the run was stopped; no other change was begun after it.
 
-    Planning and applying again makes the missing changes.
+    Planning and applying again makes the missing changes. A delete that is refused since users have
+    the role does not stop the run, which ends with this error all the same.
 
     Attributes:
-        result: The changes that were made, that failed and that were not reached.
+        result: The changes that were made, blocked, that failed and that were not reached.
     """
 
     result: ApplyResult = ApplyResult(plan=Plan(changes=(), unchanged=(), undeclared=()))
@@ -121,10 +108,12 @@ async def apply(
 ) -> ApplyResult:
     """Plan again and make the changes, one after another; a cancellation ends the run at once.
 
-    Each role is read again before it is updated or deleted. If it differs from the plan, the run
-    ends there, so that it does not undo a change by somebody else. Only a change in the time of one
-    request, between that reading and our own change, is not noticed. A role that is already as
-    declared, or is already gone where it should be deleted, counts as made.
+    Each role is read again before each attempt to update or delete it. If it differs from the plan,
+    the run ends there, so that it does not undo a change by somebody else. Only a change between
+    that reading and our own request, which follows at once, is not noticed; under a rate limit, the
+    request may have to wait for its turn. A role that is already as declared, or is already gone
+    where it should be deleted, counts as made. Each change has as many attempts, and as much time
+    for the waits between them, as a call of the client.
 
     Args:
         roles: A client of the account.
@@ -137,7 +126,8 @@ async def apply(
         on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
         on_result: Called with the result when the run ends, also when it fails or is cancelled.
-        stop: Called before each request; the run ends as soon as it returns True.
+        stop: Called before each request, and ten times a second in a wait; the run ends as soon as
+            it returns True.
 
     Returns:
         The result: every change of the plan was made.
@@ -147,7 +137,7 @@ async def apply(
         StalePlanError: The plan is not the expected one.
         TooManyRemovalsError: The plan deletes or takes from more roles than `max_removals`.
         ApplyError: A change failed, or its answer differs from what was asked; a role is not as the
-            plan saw it; or `stop` ended the run.
+            plan saw it; users have a role that is to be deleted; or `stop` ended the run.
         RolesError: As from `plan`; nothing was changed.
     """
     is_expected = isinstance(cast("object", expected), Plan | str | None)
@@ -180,34 +170,46 @@ async def _make_all(
     stop: Callable[[], object],
 ) -> ApplyResult:
     result = ApplyResult(plan=planned)
+    attempts: Attempts | None = None
+    refusal: ConflictError | None = None
     try:
         for change in planned.changes:
-            if stop():
-                break
-            result = attr.evolve(result, failed=change)
-            if not await _is_made(roles, change):
-                if stop():
-                    result = attr.evolve(result, failed=None)
-                    break
-                result = attr.evolve(result, may_have_been_made=True)
-                await _make(roles, change)
-            result = ApplyResult(plan=planned, made=(*result.made, change))
+            attempts = Attempts(roles, change, stop)
+            try:
+                is_made = await attempts.make()
+            except ConflictError as error:
+                if change.action != "delete":
+                    raise
+                refusal = refusal or error
+                result = attr.evolve(result, blocked=(*result.blocked, change))
+                continue
+            if not is_made:
+                attempts = attempts if attempts.may_have_been_made else None
+                raise RolesError("the run was stopped")  # noqa: TRY301 - as any other end midway
+            attempts, result = None, attr.evolve(result, made=(*result.made, change))
             on_change(change)
-        if result.not_reached:
-            raise RolesError("the run was stopped")  # noqa: TRY301 - as any other end midway
+        attempts = None
+        if refusal is not None:
+            names = ", ".join(quote(each.before.name) for each in result.blocked if each.before)
+            raise RolesError(f"users still have {names}: {refusal}") from refusal  # noqa: TRY301
     except RolesError as error:
-        is_open = result.may_have_been_made and _may_have_been_made(error)
-        reason = f"{_bound_to_users(result.failed, error)}{error}"
-        result = attr.evolve(result, may_have_been_made=is_open, reason=reason)
+        result = _ended(result, attempts, str(error))
         failure = ApplyError(str(result))
         failure.result = result
-        raise failure from error
+        raise failure from (refusal if attempts is None and refusal else error)
     except BaseException as error:
-        result = attr.evolve(result, reason=f"the run was ended by {type(error).__name__}")
+        result = _ended(result, attempts, f"the run was ended by {type(error).__name__}")
         raise
     finally:
         on_result(result)
     return result
+
+
+def _ended(result: ApplyResult, attempts: Attempts | None, reason: str) -> ApplyResult:
+    if attempts is None:
+        return attr.evolve(result, reason=reason)
+    is_open = attempts.may_have_been_made
+    return attr.evolve(result, failed=attempts.change, may_have_been_made=is_open, reason=reason)
 
 
 def _ignore(*_: object) -> None:
@@ -242,78 +244,3 @@ def _check_removals(planned: Plan, limit: int | str | None) -> None:
             f"permissions, and the limit is {text}; apply a reviewed plan (--checksum), or raise "
             "the limit (--max-removals)"
         )
-
-
-async def _is_made(roles: RolesClient, change: Change) -> bool:
-    """Return True if somebody else made the change already.
-
-    Raises:
-        StalePlanError: The role is neither as the plan saw it nor as declared.
-    """
-    before, after = change.before, change.after
-    if before is None:
-        return False
-    try:
-        now = await roles.get(role_id=before.id)
-    except NotFoundError as error:
-        if after is None:
-            return True
-        raise StalePlanError(f"{quote(before.name)} was deleted since the plan was made") from error
-    if not differing(now, before):
-        return False
-    if after is not None and not differing(now, after):
-        return True
-    drift = _drift(before, now)
-    raise StalePlanError(f"{quote(before.name)} was changed since the plan was made: {drift}")
-
-
-def _drift(before: Role, now: Role) -> str:
-    fields, drift = differing(before, now), list[str]()
-    if "name" in fields:
-        drift.append(f"its name is {quote(now.name)}")
-    for verb, permissions in (("gained", only_in(now, before)), ("lost", only_in(before, now))):
-        if permissions:
-            drift.append(f"it {verb} {', '.join(permissions)}")
-    if "description" in fields:
-        drift.append(f"its description is {quote(now.description or '')}")
-    return ", ".join(drift)
-
-
-async def _make(roles: RolesClient, change: Change) -> None:
-    role_id, after = change.before.id if change.before else "", change.after
-    if after is None:
-        await _delete(roles, role_id)
-        return
-    fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
-    role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
-    withheld = {"permissions"} if role.permissions is None else ()
-    if others := [field for field in differing(role, after) if field not in withheld]:
-        raise InvalidResponseError(f"the answer has a different {' and '.join(others)}")
-
-
-async def _delete(roles: RolesClient, role_id: str) -> None:
-    try:
-        await roles.delete(role_id=role_id)
-    except NotFoundError:
-        pass  # Somebody else deleted it since it was read.
-    except OutcomeUnknownError as error:
-        # The role is gone, whoever deleted it.
-        if not isinstance(error.__cause__, NotFoundError):
-            raise
-
-
-def _may_have_been_made(error: RolesError) -> bool:
-    """Return True if a change that ended in this error may have been made.
-
-    A refusal by the service itself shows that it was not; so does a 429, whoever sent it. A 5xx
-    does not, even the service's own: it may come after the change was made.
-    """
-    if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
-        return isinstance(error, ServerError) or not error.from_service
-    return isinstance(error, OutcomeUnknownError | InvalidResponseError)
-
-
-def _bound_to_users(change: Change | None, error: RolesError) -> str:
-    is_delete = change is not None and change.action == "delete"
-    is_bound = is_delete and isinstance(error, ConflictError)
-    return "the role is still bound to users: " if is_bound else ""

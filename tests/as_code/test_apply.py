@@ -53,7 +53,7 @@ from tests.as_code.accounts import (
     remove,
     role_id,
 )
-from tests.support.clients import Connect, both_clients
+from tests.support.clients import Connect, both_clients, passed
 
 pytestmark = pytest.mark.asyncio
 
@@ -331,22 +331,6 @@ class TestFailing:
         )
         assert [operation for operation, _ in changes(account)] == ["update", "update", "delete"]
 
-    async def test_bound(self) -> None:
-        """A bound role is not deleted, and the error says why."""
-        account = mixed_account()
-        account.bind("E", user="ada", resource="Space:1")
-        error = await failure(account)
-        assert str(error).startswith(
-            'made: 3 of 5, not reached: 1; delete "E" was not made: '
-            "the role is still bound to users: "
-        )
-        assert str(error).endswith('; not reached: create "New"')
-        assert error.result.may_have_been_made is False
-        assert isinstance(error.__cause__, ConflictError)
-        account.unbind("E", user="ada", resource="Space:1")
-        await apply(FakeRolesClient(account), MIXED)
-        assert set(contents(account)) == {"B", "C", "New", "Same", "Undeclared"}
-
     async def test_taken(self) -> None:
         """A name that was taken meanwhile is a conflict of another kind."""
         account = mixed_account()
@@ -422,6 +406,173 @@ class TestFailing:
         assert "\n" not in str(error)
         assert str(error).startswith("made: 0 of 1000, not reached: 999; ")
         assert len(error.result.not_reached) == 999
+
+
+class TestBlocked:
+    """A delete that is refused since users have the role."""
+
+    def bound_account(self) -> FakeAccount:
+        account = mixed_account()
+        account.bind("D", user="ada", resource="Space:1")
+        return account
+
+    async def test_goes_on(self) -> None:
+        """The other changes are made, and the error names the role and the reason."""
+        account = self.bound_account()
+        error = await failure(account)
+        assert texts(error.result.made) == [
+            *('update "B old" -> "B"', 'update "C"', 'delete "E"', 'create "New"'),
+        ]
+        assert texts(error.result.blocked) == ['delete "D"']
+        assert (error.result.failed, error.result.not_reached) == (None, ())
+        assert error.result.may_have_been_made is False
+        assert isinstance(error.__cause__, ConflictError)
+        assert str(error) == (
+            f'made: 4 of 5, not reached: 0; users still have "D": {error.__cause__}; '
+            'blocked: delete "D"'
+        )
+        account.unbind("D", user="ada", resource="Space:1")
+        await apply(FakeRolesClient(account), MIXED)
+        assert set(contents(account)) == {"B", "C", "New", "Same", "Undeclared"}
+
+    async def test_later_failure(self) -> None:
+        """A failure after it ends the run, and both are reported."""
+        account = self.bound_account()
+        account.fail("create", 403)
+        error = await failure(account)
+        assert texts(error.result.blocked) == ['delete "D"']
+        assert str(error.result.failed) == 'create "New"'
+        assert isinstance(error.__cause__, ForbiddenError)
+        assert error.result.to_dict()["blocked"][0]["before"]["name"] == "D"
+
+
+class TestWaiting:
+    """The waits between the attempts of a change, in which others change the role."""
+
+    UPDATE: Final = declaration(declared("A", permissions=WIDER))
+    DELETE: Final = declaration(absent=["A"])
+
+    @both_clients
+    @pytest.mark.parametrize("wanted", [UPDATE, DELETE])
+    @pytest.mark.parametrize("fault", [429, 503, "lost"])
+    async def test_changed(
+        self, connect: Connect, wanted: Declaration, fault: Literal[429, 503, "lost"]
+    ) -> None:
+        """A role is read again before each attempt, so that the change of others stays."""
+        account = account_of("A")
+        account.fail("any", fault, after=2, retry_after=8 if fault == 429 else None)
+        others = iter([{"permissions": ["ROLE_READ", "TAG_READ"]}])
+
+        def meddle() -> bool:
+            if account.calls_in_all == 3:
+                change(account, "A", **next(others))
+            return False
+
+        async with connect(account, retry=RetryPolicy()) as roles:
+            with pytest.raises(ApplyError) as caught:
+                await apply(roles, wanted, stop=meddle)
+        assert isinstance(caught.value.__cause__, StalePlanError)
+        assert caught.value.result.may_have_been_made is (fault != 429)
+        assert contents(account) == {"A": (None, frozenset({"ROLE_READ", "TAG_READ"}))}
+
+    @both_clients
+    @pytest.mark.parametrize("fault", [429, 502, 503, "lost"])
+    async def test_again(self, connect: Connect, fault: Literal[429, 502, 503, "lost"]) -> None:
+        """Every kind of change is tried again, and a role that was not touched is changed once."""
+        account = account_of("A", "B")
+        for operation in ("update", "delete", "create"):
+            account.fail(operation, fault)
+        wanted = declaration(declared("A", permissions=WIDER), "New", absent=["B"])
+        async with connect(account, retry=RetryPolicy()) as roles:
+            assert len((await apply(roles, wanted)).made) == 3
+        assert contents(account) == {"A": (None, WIDER), "New": (None, HELD)}
+
+    async def test_stopped(self) -> None:
+        """A run that is asked to stop in a wait sends nothing more, and has changed nothing."""
+        account = account_of("A")
+        account.fail("update", 429, retry_after=8)
+        with pytest.raises(ApplyError) as caught:
+            await apply(
+                FakeRolesClient(account),
+                self.UPDATE,
+                stop=lambda: passed(account) > 1,
+            )
+        assert passed(account) < 2
+        assert caught.value.result.not_reached == caught.value.result.plan.changes
+        assert [call.operation for call in account.calls] == ["list", "get", "update"]
+
+    async def test_stopped_open(self) -> None:
+        """Where an attempt may have made the change, the result says so."""
+        account = account_of("A")
+        account.fail("update", "lost", when="after")
+        with pytest.raises(ApplyError) as caught:
+            await apply(
+                FakeRolesClient(account),
+                self.UPDATE,
+                stop=lambda: bool(account.calls_of("update")),
+            )
+        assert str(caught.value.result.failed) == 'update "A"'
+        assert caught.value.result.may_have_been_made is True
+
+    async def test_refused_for_long(self) -> None:
+        """A rate limit ends a change at the client's own limit, and never leaves it open."""
+        account = account_of("A")
+        account.fail("update", 429, times=None)
+        with pytest.raises(ApplyError) as caught:
+            await apply(FakeRolesClient(account), self.UPDATE)
+        assert isinstance(caught.value.__cause__, RateLimitError)
+        assert caught.value.result.may_have_been_made is False
+        assert 25 < passed(account) < 31
+
+    async def test_attempts(self) -> None:
+        """There are as many attempts as the client's policy has, and a 503 was none."""
+        account = account_of("A")
+        account.fail("update", 503, times=None)
+        with pytest.raises(ApplyError) as caught:
+            await apply(FakeRolesClient(account), self.UPDATE)
+        assert len(account.calls_of("update")) == 3
+        assert isinstance(caught.value.__cause__, ServerError)
+
+    async def test_no_time(self) -> None:
+        """A call that has used up its time is not made again."""
+        account = account_of("A")
+        account.fail("get", "silent", times=None)
+        with pytest.raises(ApplyError):
+            await apply(FakeRolesClient(account, timeout=5), self.UPDATE)
+        assert len(account.calls_of("get")) == 1
+
+
+class TestLostCreate:
+    """A create whose answer was lost is looked for in the list before it is made again."""
+
+    @both_clients
+    async def test_made(self, connect: Connect) -> None:
+        """A role that is there as declared is the one that was made."""
+        account = account_of()
+        account.fail("create", "lost", when="after", every_attempt=True)
+        async with connect(account, retry=RetryPolicy()) as roles:
+            result = await apply(roles, declaration("A"))
+        assert texts(result.made) == ['create "A"']
+        assert contents(account) == {"A": (None, HELD)}
+
+    @pytest.mark.parametrize(("permissions", "is_made"), [(HELD, True), (WIDER, False)])
+    async def test_taken(self, permissions: frozenset[str], *, is_made: bool) -> None:
+        """One that turns up with the next attempt is, too; one that differs is reported."""
+
+        class Late(FakeRolesClient):
+            async def create(self, **fields: Any) -> Role:  # noqa: ANN401
+                if next(attempts) == 1:
+                    raise OutcomeUnknownError("No answer.") from RolesConnectionError("Lost.")
+                account.add_role("A", [*permissions])
+                return await super().create(**fields)
+
+        account, attempts = account_of("B"), iter([1, 2])
+        ended: list[ApplyResult] = []
+        with contextlib.suppress(ApplyError):
+            await apply(Late(account), declaration("A"), on_result=ended.append)
+        assert [bool(ended[0].made), ended[0].may_have_been_made] == [is_made, not is_made]
+        expected = None if is_made else '"A" is not as declared: it gained DATASET_READ'
+        assert ended[0].reason == expected
 
 
 class TestMeanwhile:
@@ -831,7 +982,7 @@ class TestResult:
         account.fail("delete", 403)
         data = json.loads((await failure(account)).result.to_json())
         assert list(data) == [
-            *("format_version", "account", "checksum", "made", "failed"),
+            *("format_version", "account", "checksum", "made", "blocked", "failed"),
             *("may_have_been_made", "not_reached", "reason"),
         ]
         assert data["format_version"] == 1

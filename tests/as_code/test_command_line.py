@@ -727,12 +727,28 @@ class TestStatuses:
         self, file: str, account: FakeAccount, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Where a later one fails, changes were made."""
-        account.bind("D", user="ada", resource="Space:1")
+        account.fail("delete", 403)
         assert main(["apply", "--yes", file]) == 3
         output, errors = capsys.readouterr()
         assert output == f'{TEXT}  made: update "B old" -> "B"\n'
-        assert errors.startswith('error: delete "D" was not made: the role is still bound to user')
+        assert errors.startswith('error: delete "D" was not made: ')
         assert errors.endswith('\nmade: 1 of 3\nnot reached: 1\n  not reached: create "New"\n')
+
+    def test_blocked(
+        self,
+        file: str,
+        account: FakeAccount,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A delete that users block stops nothing else; alone, it leaves nothing changed."""
+        account.bind("D", user="ada", resource="Space:1")
+        assert main(["apply", "--yes", file]) == 3
+        errors = capsys.readouterr().err
+        assert errors.startswith('error: users still have "D": DELETE ')
+        assert errors.endswith('\nmade: 2 of 3\n  blocked: delete "D"\nnot reached: 0\n')
+        (tmp_path / "absent.toml").write_text('absent = ["D"]')
+        assert main(["apply", "--yes", str(tmp_path / "absent.toml")]) == 2
 
     def test_many_left(
         self, account: FakeAccount, tmp_path: Path, capsys: pytest.CaptureFixture[str]

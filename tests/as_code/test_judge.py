@@ -1,9 +1,8 @@
 """A short run of the judge of `arize-roles apply`; its tool makes long ones."""
 
-import sys
-
 import pytest
 
+from arize_roles_async.as_code.attempts import Attempts
 from tests.tools.judge_as_code import Case, wrong_cases
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
@@ -21,8 +20,6 @@ def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     async def is_made(*_: object) -> bool:
         return False
 
-    # The package shows the function of this name, and not the module.
-    module = sys.modules["arize_roles_async.as_code.apply"]
-    monkeypatch.setattr(module, "_is_made", is_made)
+    monkeypatch.setattr(Attempts, "_is_made", is_made)
     _, wrong = next(wrong_cases(40, 0))
     assert wrong[0].endswith(" was made of None")

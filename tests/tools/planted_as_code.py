@@ -91,7 +91,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "for f in differing(None, after)}",
     ),
     "a failure that is taken for success": (
-        "        raise failure from error\n",
+        "        raise failure from (refusal if attempts is None and refusal else error)\n",
         "        result = ApplyResult(plan=planned, made=planned.changes)\n",
     ),
     "a lost answer reported as not made": (
@@ -123,19 +123,25 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        accepted = set[object]()\n",
     ),
     "a delete without reading the role again": (
-        "    if before is None:\n        return False\n    try:",
-        "    if before is None or after is None:\n        return False\n    try:",
+        "        try:\n            now = await self._roles.get(",
+        (
+            "        if after is None:\n            return False\n"
+            "        try:\n            now = await self._roles.get("
+        ),
     ),
     "an update without reading the role again": (
-        "    if before is None:\n        return False\n    try:",
-        "    if before is None or after is not None:\n        return False\n    try:",
+        "        try:\n            now = await self._roles.get(",
+        (
+            "        if after is not None:\n            return False\n"
+            "        try:\n            now = await self._roles.get("
+        ),
     ),
     "a role that is read again and not compared": (
-        "    if not differing(now, before):\n        return False\n",
-        "    return False\n",
+        "        if not differing(now, before):\n            return False\n",
+        "        return False\n",
     ),
     "a delete that was made first is a failure": (
-        "        if after is None:\n            return True\n",
+        "            if after is None:\n                return True\n",
         "",
     ),
     "a mass change that is let through": (
@@ -147,24 +153,24 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "    _check_removals(planned, max_removals)\n    if checksum is not None and",
     ),
     "a run that goes on after a signal": (
-        "            if stop():\n                break\n",
-        "",
+        "        while not self._stop():\n",
+        "        while True:\n",
     ),
     "a change that is sent after a signal": (
-        "                if stop():\n",
+        "                if self._stop():\n",
         "                if False:\n",
     ),
     "what failed is reported as not reached": (
-        "begun = len(self.made) + (self.failed is not None)",
-        "begun = len(self.made)",
+        "len(self.blocked) + (self.failed is not None)",
+        "len(self.blocked)",
     ),
     "an open change that ends with 2": (
         "return 3 if result.made or result.may_have_been_made else 2",
         "return 3 if result.made else 2",
     ),
     "a cancelled change reported as not made": (
-        '        result = attr.evolve(result, reason=f"the run was',
-        '        result = attr.evolve(result, may_have_been_made=False, reason=f"the run was',
+        '        result = _ended(result, attempts, f"the run was',
+        '        result = _ended(result, None, f"the run was',
     ),
 }
 

@@ -1,0 +1,196 @@
+"""The attempts of one change: the role is read again before each, and the waits can be stopped."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from arize_roles_async import (
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RetryPolicy,
+    Role,
+    RolesClient,
+    RolesError,
+    RolesTimeoutError,
+    ServerError,
+    StatusError,
+    Timeouts,
+)
+from arize_roles_async.as_code.declaration import DeclaredRole, quote
+from arize_roles_async.as_code.plan import Change, differing, only_in
+
+# A client that holds a request back for a rate limit would send it long after the role was read.
+_AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
+_SHORTEST_HOLD: Final = 1.0
+"""Seconds to wait after a 429 that asks for less, as the clients do."""
+_STEP: Final = 0.1
+"""Seconds of a wait between two questions whether to stop."""
+
+
+class StalePlanError(RolesError):
+    """The account or the declaration has changed since the plan was made.
+
+    Raised by `apply`, before any change, if the plan is not the expected one. As the cause of an
+    `ApplyError` it names a role that differs from the plan; that role was not changed.
+    """
+
+
+class Attempts:
+    """The attempts of one change, as many and as long as those of a call of the client.
+
+    Args:
+        roles: A client of the account.
+        change: The change.
+        stop: Returns True if nothing more is to be sent.
+    """
+
+    def __init__(self, roles: RolesClient, change: Change, stop: Callable[[], object]) -> None:
+        self.change: Change = change
+        self.may_have_been_made: bool = False
+        """A request was sent that may have made the change, and its answer does not show it."""
+        self._roles = roles.with_options(retry=_AT_ONCE)
+        self._stop = stop
+        # A client of ours has options and a clock of its own; any other has the defaults.
+        self._retry: RetryPolicy = getattr(roles, "_retry", RetryPolicy())
+        total = getattr(roles, "_timeouts", Timeouts()).total
+        self._now: Callable[[], float] = getattr(roles, "_now", time.monotonic)
+        self._deadline = math.inf if total is None else self._now() + total
+        self._sleep: Callable[[float], Awaitable[object]] = getattr(roles, "_sleep", asyncio.sleep)
+        self._failed = 0
+
+    async def make(self) -> bool:
+        """Make the change, unless somebody else made it already.
+
+        Returns:
+            False if `stop` ended the attempts before the change was made.
+
+        Raises:
+            StalePlanError: The role is neither as the plan saw it nor as declared.
+            RolesError: As from the last attempt.
+        """
+        while not self._stop():
+            try:
+                if await self._is_made():
+                    return True
+                if self._stop():
+                    break
+                await self._send()
+            except RolesError as error:
+                delay = self._delay(error)
+                if delay is None:
+                    raise
+                await self._wait(delay)
+            else:
+                return True
+        return False
+
+    async def _is_made(self) -> bool:
+        before, after = self.change.before, self.change.after
+        if before is None:
+            # Nobody has to look before the first attempt: a name that is taken is refused.
+            return self.may_have_been_made and await self._is_created()
+        try:
+            now = await self._roles.get(role_id=before.id)
+        except NotFoundError as error:
+            if after is None:
+                return True
+            gone = f"{quote(before.name)} was deleted since the plan was made"
+            raise StalePlanError(gone) from error
+        if not differing(now, before):
+            return False
+        if after is not None and not differing(now, after):
+            return True
+        drift = _drift(before, now)
+        raise StalePlanError(f"{quote(before.name)} was changed since the plan was made: {drift}")
+
+    async def _is_created(self) -> bool:
+        wanted = self.change.after
+        async for role in self._roles.list():
+            if wanted is not None and role.name == wanted.name:
+                if differing(role, wanted):
+                    drift = _drift(wanted, role)
+                    raise StalePlanError(f"{quote(role.name)} is not as declared: {drift}")
+                return True
+        return False
+
+    async def _send(self) -> None:
+        was_open, self.may_have_been_made = self.may_have_been_made, True
+        try:
+            await _make(self._roles, self.change)
+        except RolesError as error:
+            self.may_have_been_made = was_open or _may_have_been_made(error)
+            # The role that an earlier attempt made may be what has the name.
+            is_taken = was_open and isinstance(error, ConflictError)
+            if not (is_taken and await self._is_made()):
+                raise
+
+    def _delay(self, error: RolesError) -> float | None:
+        """Return the seconds to wait after a failure; None if it ends the attempts."""
+        cause = error.__cause__ if isinstance(error, OutcomeUnknownError) else None
+        failure = cause if isinstance(cause, RolesError) else error
+        if isinstance(failure, RolesTimeoutError) and failure.limit == "total":
+            return None
+        is_limited = isinstance(failure, RateLimitError)
+        self._failed += not is_limited
+        is_change = failure is not error
+        delay = self._retry.delay(failure, attempt=max(1, self._failed), change=is_change)
+        if delay is not None and is_limited:
+            delay = max(delay, _SHORTEST_HOLD)
+        is_late = delay is not None and self._now() + delay >= self._deadline
+        return None if is_late else delay
+
+    async def _wait(self, seconds: float) -> None:
+        while seconds > 0.0 and not self._stop():
+            await self._sleep(min(seconds, _STEP))
+            seconds -= _STEP
+
+
+def _drift(before: Role | DeclaredRole, now: Role) -> str:
+    fields, drift = differing(before, now), list[str]()
+    if "name" in fields:
+        drift.append(f"its name is {quote(now.name)}")
+    for verb, permissions in (("gained", only_in(now, before)), ("lost", only_in(before, now))):
+        if permissions:
+            drift.append(f"it {verb} {', '.join(permissions)}")
+    if "description" in fields:
+        drift.append(f"its description is {quote(now.description or '')}")
+    return ", ".join(drift)
+
+
+async def _make(roles: RolesClient, change: Change) -> None:
+    role_id, after = change.before.id if change.before else "", change.after
+    if after is None:
+        await _delete(roles, role_id)
+        return
+    fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
+    role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
+    withheld = {"permissions"} if role.permissions is None else ()
+    if others := [field for field in differing(role, after) if field not in withheld]:
+        raise InvalidResponseError(f"the answer has a different {' and '.join(others)}")
+
+
+async def _delete(roles: RolesClient, role_id: str) -> None:
+    try:
+        await roles.delete(role_id=role_id)
+    except NotFoundError:
+        pass  # Somebody else deleted it since it was read.
+    except OutcomeUnknownError as error:
+        # The role is gone, whoever deleted it.
+        if not isinstance(error.__cause__, NotFoundError):
+            raise
+
+
+def _may_have_been_made(error: RolesError) -> bool:
+    """Return True if a change that ended in this error may have been made.
+
+    A refusal by the service itself shows that it was not; so does a 429, whoever sent it. A 5xx
+    does not, even the service's own: it may come after the change was made.
+    """
+    if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
+        return isinstance(error, ServerError) or not error.from_service
+    return isinstance(error, OutcomeUnknownError | InvalidResponseError)
