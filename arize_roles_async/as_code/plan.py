@@ -22,6 +22,7 @@ from arize_roles_async.as_code.declaration import (
     list_rule,
     quote,
 )
+from arize_roles_async.as_code.order import in_order
 
 FORMAT_VERSION: Final = 1
 """Version of the JSON of plans and results; raised when older readers would break."""
@@ -92,25 +93,14 @@ def only_in(role: Role | DeclaredRole | None, other: Role | DeclaredRole | None)
     return tuple(sorted(held - also))
 
 
-def _place(change: Change) -> int:
-    """Return the position of a change in a plan, by groups.
-
-    A permission that moves from one role to another is given before it is taken, so that no user
-    lacks it if the run stops. Deletes come before creates, which need the room where the account's
-    plan is full. A delete takes from no user, since a role that a user holds cannot be deleted.
-    """
-    if change.action == "update":
-        return (3 if change.gives else 4) if change.takes else 0
-    return 1 if change.action == "delete" else 2
-
-
 @attr.frozen(kw_only=True)
 class Plan:
     """The changes that make an account as declared; `str` of it is a diff."""
 
     changes: tuple[Change, ...]
     """The changes in the order of a run: updates that take no permission, deletes, creates, updates
-    that give and take, updates that only take; each group in the order of names."""
+    that give and take, updates that only take. What moves is given before it is taken; else each
+    group is in the order of names."""
     unchanged: tuple[Role, ...]
     undeclared: tuple[Role, ...]
     """The custom roles that the declaration does not name; they stay as they are."""
@@ -293,7 +283,7 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
         *_creations(new, others, pairs, declaration.absent),
     ]
     return Plan(
-        changes=tuple(sorted(changes, key=_place)),
+        changes=tuple(in_order(changes)),
         unchanged=tuple(role for role, d in pairs if not differing(role, d)),
         undeclared=tuple(role for role in others if role.name not in declaration.absent),
         account=account or declaration.account,

@@ -4,11 +4,15 @@ import copy
 import json
 import pickle
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any, Final
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arize_roles_async import Permission, Role, ValidationError
 from arize_roles_async.as_code import (
@@ -335,6 +339,71 @@ class TestChecksum:
         changed = attrs.evolve(change, **{side: value})
         sums = {Plan(changes=(c,), unchanged=(), undeclared=()).checksum for c in (change, changed)}
         assert len(sums) == 2
+
+
+def moving(**roles: tuple[str, str]) -> Plan:
+    """Return the plan of roles that hold some permissions, and are to hold others."""
+    held, wanted = ({n: each[k].split() for n, each in roles.items()} for k in (0, 1))
+    account = account_of()
+    for name, permissions in held.items():
+        account.add_role(name, permissions, id=role_id(name))
+    return planned(account, declaration(*(declared(n, permissions=p) for n, p in wanted.items())))
+
+
+def hasty(changes: Sequence[Change]) -> list[Change]:
+    """Return the changes that take what a later one gives."""
+    return [
+        change
+        for n, change in enumerate(changes)
+        if {*change.takes} & {given for other in changes[n + 1 :] for given in other.gives}
+    ]
+
+
+DATASET, PROJECT, TAG, ROLE = "DATASET_READ", "PROJECT_READ", "TAG_READ", "ROLE_READ"
+
+
+class TestOrder:
+    def test_chain(self) -> None:
+        """A role that takes what another gives comes after it, whatever their names."""
+        plan = moving(A=(DATASET, PROJECT), B=(TAG, DATASET), C=(ROLE, TAG))
+        assert [str(each) for each in plan.changes] == ['update "C"', 'update "B"', 'update "A"']
+        assert [each.note for each in plan.changes] == [None, None, None]
+
+    def test_circle(self) -> None:
+        """The roles of a circle are in the order of names, after their givers, with a note."""
+        plan = moving(
+            A=(PROJECT, "TAG_CREATE"),
+            B=(f"{DATASET} {TAG}", PROJECT),
+            C=(PROJECT, TAG),
+            D=(ROLE, DATASET),
+        )
+        note = (
+            '"B", "C" pass permissions round in a circle, so users can lack them for a moment; to '
+            "avoid that, first give, and take in a second run"
+        )
+        assert [(str(each), each.note) for each in plan.changes] == [
+            *(('update "D"', None), ('update "B"', note)),
+            *(('update "C"', note), ('update "A"', None)),
+        ]
+
+    def test_large_circle(self) -> None:
+        """The note of a large circle has the first names, and the number of the others."""
+        kinds = [*Permission][:12]
+        roles = {f"R{n:02}": (str(kinds[n]), str(kinds[n - 1])) for n in range(12)}
+        note = moving(**roles).changes[0].note or ""
+        assert note.startswith('"R00", "R01", ')
+        assert '"R09", 2 more pass permissions round' in note
+
+    @given(st.lists(st.tuples(*[st.sets(st.sampled_from("0123"), min_size=1)] * 2), max_size=4))
+    def test_any(self, roles: list[tuple[set[str], set[str]]]) -> None:
+        """Where there is a safe order, a plan has one; else only the roles of a circle have not."""
+        names = dict(zip("0123", (DATASET, PROJECT, TAG, ROLE), strict=True))
+        texts = [tuple(" ".join(names[p] for p in side) for side in each) for each in roles]
+        plan = moving(**{f"R{n}": (each[0], each[1]) for n, each in enumerate(texts)})
+        is_safe = any(not hasty(order) for order in permutations(plan.changes))
+        noted = [change for change in plan.changes if change.note]
+        assert bool(hasty(plan.changes)) is bool(noted) is not is_safe
+        assert all(change in noted for change in hasty(plan.changes))
 
 
 class TestComparing:

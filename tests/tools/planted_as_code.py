@@ -59,12 +59,16 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        if False:\n",
     ),
     "creates before deletes": (
-        'return 1 if change.action == "delete" else 2',
-        'return 2 if change.action == "delete" else 1',
+        '"delete": 1, "create": 2}',
+        '"delete": 2, "create": 1}',
     ),
     "what moves is taken before it is given": (
-        "return (3 if change.gives else 4) if change.takes else 0",
-        "return 0 if change.takes else 1",
+        "            return 4, 0, False\n",
+        "            return 0, -1, False\n",
+    ),
+    "three roles in the order of their names": (
+        "        return 3, last, not is_in_circle\n",
+        "        return 3, 0, False\n",
     ),
     "a stale plan is applied": (
         "    elif checksum != planned.checksum:\n",

@@ -1,0 +1,70 @@
+"""The order of a plan's changes: a permission that moves is given before it is taken."""
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Final
+
+import attr
+
+from arize_roles_async.as_code.declaration import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arize_roles_async.as_code.plan import Change
+
+_MOST_NAMES: Final = 10
+
+
+def in_order(changes: "Iterable[Change]") -> "list[Change]":
+    """Return changes in the order of a run; those of a circle get a note.
+
+    A permission that moves from one role to another is given before it is taken, so that no user
+    lacks it, wherever the run stops. Only roles that pass permissions round in a circle have no
+    such order. Deletes come before creates, which need the room where the account's plan is full.
+    A delete takes from no user, since a role that a user has is not deleted.
+    """
+    moves = [(change, {*change.takes}, {*change.gives}) for change in changes]
+    # To each permission that moves, those that are given only after it was given everywhere.
+    later: dict[str, set[str]] = {}
+    for change, takes, gives in moves:
+        for permission in takes if gives and change.action == "update" else ():
+            later.setdefault(permission, {permission}).update(gives)
+    for middle, reached in later.items():
+        for each in later.values():
+            if middle in each:
+                each.update(reached)
+    rank = Counter(p for reached in later.values() for p in reached)
+    circles = {p: {q for q in reached if p in later.get(q, ())} for p, reached in later.items()}
+
+    def place(move: "tuple[Change, set[str], set[str]]") -> tuple[int, int, bool]:
+        change, takes, gives = move
+        if change.action != "update" or not takes:
+            return {"update": 0, "delete": 1, "create": 2}[change.action], 0, False
+        if not gives:
+            return 4, 0, False
+        last = max(rank[p] for p in takes)
+        # Others take what the roles of this circle give.
+        is_in_circle = any(rank[p] == last and circles[p] & gives for p in takes)
+        return 3, last, not is_in_circle
+
+    moves.sort(key=place)
+    found = [
+        next((min(circles[p]) for p in sorted(takes) if gives & circles.get(p, set())), None)
+        for _, takes, gives in moves
+    ]
+    members: defaultdict[str | None, list[str]] = defaultdict(list)
+    for circle, (change, _, _) in zip(found, moves, strict=True):
+        members[circle].append(quote(change.after.name if change.after else ""))
+    return [
+        attr.evolve(change, note=_note(members[circle])) if circle else change
+        for circle, (change, _, _) in zip(found, moves, strict=True)
+    ]
+
+
+def _note(names: list[str]) -> str:
+    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    roles = ", ".join([*names[:_MOST_NAMES], *more])
+    return (
+        f"{roles} pass permissions round in a circle, so users can lack them for a moment; to "
+        "avoid that, first give, and take in a second run"
+    )
