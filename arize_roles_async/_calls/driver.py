@@ -1,6 +1,7 @@
 """Runs the calls of a client: waits, sends, logs, and asks the call machine for the next step."""
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet
@@ -227,7 +228,7 @@ class Driver:
     async def _wait_in_queue(self, call: Call, queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""
         transport, pace = self.transport, queue.pace
-        waiter = Waiter(call.place, call.deadline, call.retry.max_retry_after)
+        waiter = Waiter(call.place, call.deadline, call.retry.max_retry_after or math.inf)
         queue.join(waiter)
         event: Event | None = None
         try:

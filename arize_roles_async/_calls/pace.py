@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from arize_roles_async._values.options import LONGEST_WAIT
+
 _FIRST_RATE: Final = 8.0
 """Requests a second after the first hold, while the limit is unknown."""
 _DOUBLED_IN: Final = 0.3
@@ -24,6 +26,8 @@ _DIP: Final = 0.15
 """Part of the goal by which a rate starts below the goal."""
 _PLATEAU: Final = 4.0
 """Seconds until a rate reaches its goal; it stays there for about as long before it rises."""
+_PLATEAU_HOLDS: Final = 2.0
+"""The same as a multiple of the last hold, if that is longer: a refusal costs a whole hold."""
 _SPREAD: Final = 0.5
 """Largest random delay of the first request after a hold, as a part of the gap between requests."""
 _CATCH_UP: Final = 0.02
@@ -31,8 +35,11 @@ _CATCH_UP: Final = 0.02
 _SHORTEST_HOLD: Final = 1.0
 """Seconds of the shortest hold. A 429 that asks for no wait leaves the bucket just as empty, and a
 service may round a wait of less than a second to none."""
-_LONGEST_HOLD: Final = 3600.0
-"""Seconds of the longest hold for one answer."""
+_PATIENCE: Final = 3
+"""Holds in a row without a grant after which each lasts twice as long as the one before. Where a
+service counts refused requests, too, several clients would otherwise keep the limit exhausted."""
+_LONGEST_EXTENSION: Final = 15.0
+"""Seconds by which this makes a hold longer at most."""
 _FORGOTTEN_AFTER: Final = 600.0
 """Seconds without a hold after which the limit is forgotten."""
 
@@ -41,13 +48,13 @@ class Pace:
     """The rate of a client's requests, and the earliest moment for the next one.
 
     After a refusal (429) no request goes before the time that the service asked to wait: a hold.
-    Then the rate doubles until it is refused. From then on it starts below the goal, reaches
-    it, stays there, and rises until it is refused again (cubic growth, as in TCP CUBIC).
+    Holds in a row without a grant grow. Then the rate doubles until it is refused. From then on it
+    starts below the goal, reaches it, stays there, and rises until it is refused again (cubic
+    growth, as in TCP CUBIC).
 
     The goal is the refused rate times the granted part of the requests that were under way with the
-    refused one. How much was granted before does not count: where several clients share a limit,
-    that is a matter of luck, and a client would long take its share for too small, or for as large
-    as a burst that it happened to get.
+    refused one. Earlier grants do not count: among several clients at one limit, some get many by
+    luck. A client that counted them would keep a rate that is too high or too low for long.
 
     Before the first refusal, the pace need not be given sends and grants.
 
@@ -82,6 +89,8 @@ class Pace:
         self._paced = 0.0
         # The answers to requests that were under way when the hold began.
         self._granted = self._refused = 0
+        # Holds that began since the last grant.
+        self._holds_in_a_row = 0
 
     def ready_at(self) -> float:
         """Return the earliest moment at which the next request may go."""
@@ -110,12 +119,13 @@ class Pace:
     def grant(self, sent: float) -> None:
         """Note that a request that was sent then got an answer other than 429."""
         self.refused_since = math.inf
+        self._holds_in_a_row = 0
         if self._holds and sent >= self._since:
             self._granted += 1
 
     def refuse(self, sent: float, now: float, retry_after: float) -> None:
         """Note that a request that was sent then was answered with 429 now."""
-        hold = min(max(retry_after, _SHORTEST_HOLD), _LONGEST_HOLD)
+        hold = min(max(retry_after, _SHORTEST_HOLD), LONGEST_WAIT)
         self.limited = True
         self.refused_since = min(self.refused_since, now)
         self.held_until = max(self.held_until, now + hold)
@@ -124,17 +134,21 @@ class Pace:
         elif sent >= self._since:
             self._holds, self._since = True, sent
             self._granted = self._refused = 0
+            self._holds_in_a_row += 1
         else:
             # It was sent before the last hold, so it says nothing about the rate since then.
             return
         # The service itself asks for at most one request in each hold.
         self._slowest = 1.0 / hold
+        doublings = min(max(0, self._holds_in_a_row - _PATIENCE), 60)
+        extension = min(hold * (2.0**doublings - 1.0), _LONGEST_EXTENSION)
         # Clients that were refused together should not come back together.
-        self._next = self.held_until + _SPREAD * self._draw() / self.rate
+        self._next = self.held_until + extension + _SPREAD * self._draw() / self.rate
 
     def _resume(self, now: float) -> None:
         """Choose the goal for the time after a hold."""
-        self._holds, self._since, self._paced = False, now, 0.0
+        # Clocks may tick late, so the request may seem to have been sent before this moment.
+        self._holds, self._since, self._paced = False, now - _CATCH_UP, 0.0
         if self.rate < math.inf:
             fall = _FIRST_FALL if self._goal is None else _FALL
             granted = self._granted + _FALL_WEIGHT * fall
@@ -145,4 +159,5 @@ class Pace:
         if self._goal is None:
             self.rate = _FIRST_RATE * 2.0 ** (self._paced / _DOUBLED_IN)
         else:
-            self.rate = self._goal * (1.0 + _DIP * (self._paced / _PLATEAU - 1.0) ** 3)
+            plateau = max(_PLATEAU, _PLATEAU_HOLDS / self._slowest)
+            self.rate = self._goal * (1.0 + _DIP * (self._paced / plateau - 1.0) ** 3)

@@ -1,5 +1,6 @@
 """Options of a call: time limits and retries."""
 
+import math
 import random
 import sys
 from types import UnionType
@@ -18,6 +19,8 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.text import quoted
 
 _LARGEST: Final = sys.float_info.max
+LONGEST_WAIT: Final = 3600.0
+"""Seconds for which one answer stops a call or a client at most, whatever its `Retry-After`."""
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _RETRIED_READS: Final = _RETRIED | {500}
 
@@ -91,9 +94,10 @@ class RetryPolicy:
             limit ends the call.
         backoff: Longest first wait, in seconds.
         max_backoff: Longest wait, in seconds.
-        max_retry_after: Longest `Retry-After` that the client waits out, in seconds. If the service
-            asks for more, the error is raised at once and carries the value. After a 429, every
-            other call that would have to wait as long fails at once, too.
+        max_retry_after: Longest `Retry-After` that a call waits out, in seconds; None if only its
+            time limit ends it. If the service asks for more, the error is raised at once and
+            carries the value. After a 429, every other call that would have to wait as long fails
+            at once, too. One `Retry-After` lasts an hour at most.
 
     Raises:
         ConfigurationError: A value is of the wrong type, or out of its range.
@@ -102,12 +106,13 @@ class RetryPolicy:
     attempts: int = 3
     backoff: float = 0.5
     max_backoff: float = 8.0
-    max_retry_after: float = 20.0
+    max_retry_after: float | None = None
 
     def __attrs_post_init__(self) -> None:
         _check_count("RetryPolicy.attempts", self.attempts)
         for name in ("backoff", "max_backoff", "max_retry_after"):
-            _check_seconds(f"RetryPolicy.{name}", getattr(self, name))
+            if (seconds := getattr(self, name)) is not None or name != "max_retry_after":
+                _check_seconds(f"RetryPolicy.{name}", seconds)
 
     @classmethod
     def of(cls, retry: "RetryPolicy | None") -> "RetryPolicy":
@@ -131,7 +136,8 @@ class RetryPolicy:
         if attempt >= self.attempts or not _may_be_retried(failure, change=change):
             return None
         if isinstance(failure, StatusError) and failure.retry_after is not None:
-            return failure.retry_after if failure.retry_after <= self.max_retry_after else None
+            is_too_long = failure.retry_after > (self.max_retry_after or math.inf)
+            return None if is_too_long else min(failure.retry_after, LONGEST_WAIT)
         ceiling = min(self.max_backoff, self.backoff * 2.0 ** min(attempt - 1, 60))
         return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
 

@@ -73,17 +73,20 @@ class TestRanges:
 
 
 @pytest.mark.parametrize(
-    ("failure", "seconds"),
+    ("failure", "most", "seconds"),
     [
-        (ServerError("busy", status=503, retry_after=20.0), 20.0),
-        (ServerError("busy", status=503, retry_after=20.5), None),
-        (RolesConnectionError("untrusted", certificate=True), None),
-        (RolesConnectionError("a proxy without its password", credentials=True), None),
+        (ServerError("busy", status=503, retry_after=20.0), 20.0, 20.0),
+        (ServerError("busy", status=503, retry_after=20.5), 20.0, None),
+        (ServerError("busy", status=503, retry_after=20.5), None, 20.5),
+        (ServerError("busy", status=503, retry_after=math.inf), None, 3600.0),
+        (RolesConnectionError("untrusted", certificate=True), None, None),
+        (RolesConnectionError("a proxy without its password", credentials=True), None, None),
     ],
 )
-def test_no_backoff(failure: RolesError, seconds: float | None) -> None:
-    """The service's own wait is kept, unless it is too long; what stays as it is is final."""
-    assert RetryPolicy().delay(failure, attempt=1, change=False) == seconds
+def test_no_backoff(failure: RolesError, most: float | None, seconds: float | None) -> None:
+    """The service's own wait is kept, an hour at most; a failure that lasts is not retried."""
+    policy = RetryPolicy(max_retry_after=most)
+    assert policy.delay(failure, attempt=1, change=False) == seconds
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 import math
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, cast
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from arize_roles_async._calls.pace import Pace
 from tests.support.rate_limit import Limit, Simulation
-from tests.support.shared_limit import share
+from tests.support.shared_limit import Bucket, FixedWindow, Limiter, SlidingLog, share
 from tests.support.sizes import sized
 
 
@@ -108,6 +110,36 @@ class TestHold:
         assert pace.ready_at() == close(now + 3.0)
         pace.send(now + 3.0)
         assert rate <= pace.rate < 2.0 * rate
+
+    @pytest.mark.parametrize(
+        ("seconds", "holds"),
+        [(1.0, [1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0]), (30.0, [30.0, 30.0, 30.0, 45.0])],
+    )
+    def test_grows(self, seconds: float, holds: list[float]) -> None:
+        """From the fourth hold without a grant on each lasts twice as long, but at most 15 s more.
+
+        A grant makes the next hold as long as the service asks.
+        """
+        pace, now = Pace(lambda: 0.0), 0.0
+        for hold in [*holds, "granted", seconds]:
+            if hold == "granted":
+                pace.grant(now)
+                continue
+            pace.send(now)
+            pace.refuse(now, now, seconds)
+            assert pace.ready_at() - now == close(cast("float", hold))
+            now = pace.ready_at()
+
+    def test_clock_ticks(self) -> None:
+        """A refusal of the first request after a hold counts, even if a late clock sent it."""
+        pace = refused_pace()
+        pace.send(11.0)
+
+        pace.refuse(10.985, 11.04, 1.0)
+
+        assert pace.ready_at() == close(12.04)
+        pace.send(12.04)
+        assert pace.rate < 8.0
 
     def test_wait(self) -> None:
         """A call that is held back should be made again when the hold is over."""
@@ -223,6 +255,15 @@ class TestGoal:
 
         assert [rates[second] for second in (0, 2, 4, 6, 8)] == [0.85, 0.98, 1.0, 1.02, 1.15]
 
+    def test_after_a_long_hold(self) -> None:
+        """If a refusal costs more than two seconds, the rate takes two holds to its goal."""
+        pace = refused_at(50.0, seconds=30.0)
+        goal = 0.4 * pace.rate
+        begun = pace.ready_at()
+        while (now := pace.ready_at()) < begun + 60.0:
+            pace.send(now)
+            assert pace.rate < 1.001 * goal
+
     @pytest.mark.parametrize("seconds", [1.0, 5.0])
     def test_slowest(self, seconds: float) -> None:
         """However often it is refused, at least one request goes for each `Retry-After`."""
@@ -309,7 +350,7 @@ class TestSeveral:
         self, clients: int, calls: int, limit: Limit, seconds: float, last: float
     ) -> None:
         """They use the limit together, and the last is not done long after the first."""
-        outcomes = [share(limit, clients, calls, seed=seed) for seed in SEEDS]
+        outcomes = [share(Bucket(limit), clients, calls, seed=seed) for seed in SEEDS]
 
         assert sorted(outcome.seconds for outcome in outcomes)[2] <= seconds
         assert max(outcome.seconds for outcome in outcomes) <= 2.2
@@ -317,16 +358,55 @@ class TestSeveral:
 
     def test_burst_of_one(self) -> None:
         """Where requests collide by chance, each at the cost of a second, no client starves."""
-        outcomes = [share(Limit(14.0, 1), 2, 150, seed=seed) for seed in SEEDS]
+        outcomes = [share(Bucket(Limit(14.0, 1)), 2, 150, seed=seed) for seed in SEEDS]
 
         assert max(outcome.seconds for outcome in outcomes) < 6.0
         assert max(outcome.last_to_first for outcome in outcomes) < 3.0
 
     def test_nothing_granted(self) -> None:
         """Eight clients at a limit of one request in five seconds still all get some."""
-        outcome = share(Limit(0.2, 1), 8, 3)
+        outcome = share(Bucket(Limit(0.2, 1)), 8, 3)
 
         assert outcome.seconds < 1.5
+
+
+class TestCountedRefusals:
+    """Several clients at a limit for which refused requests count, too."""
+
+    @pytest.mark.parametrize(
+        ("clients", "calls", "limiter", "seconds"),
+        [
+            (2, 32, partial(Bucket, Limit(1.0, 1, 0), counts_refusals=True), 3.0),
+            (8, 8, partial(Bucket, Limit(1.0, 1), counts_refusals=True), 4.0),
+            (2, 256, partial(SlidingLog, 100), 1.7),
+            (8, 64, partial(SlidingLog, 100), 1.7),
+        ],
+    )
+    def test_holds(
+        self, clients: int, calls: int, limiter: Callable[[], Limiter], seconds: float
+    ) -> None:
+        """None starves, and none is granted nothing for five minutes, after which calls fail."""
+        outcomes = [share(limiter(), clients, calls, seed=seed) for seed in SEEDS]
+
+        assert max(outcome.seconds for outcome in outcomes) < seconds
+        assert max(outcome.refused_for for outcome in outcomes) < 300.0
+
+
+class TestLongHolds:
+    @pytest.mark.parametrize(
+        ("limiter", "calls", "seconds"),
+        [
+            (partial(Bucket, Limit(20.0, 5, 30)), 600, 4.3),
+            (partial(Bucket, Limit(1 / 30, 10)), 30, 1.1),
+            (partial(FixedWindow, 100), 512, 1.1),
+        ],
+        ids=["20/s, 30 s", "2/min", "100/min"],
+    )
+    def test_holds(self, limiter: Callable[[], Limiter], calls: int, seconds: float) -> None:
+        """A client whose refusals cost half a minute or more is careful."""
+        outcomes = [share(limiter(), 1, calls, seed=seed) for seed in SEEDS]
+
+        assert max(outcome.seconds for outcome in outcomes) < seconds
 
 
 class TestFastLimit:
@@ -400,7 +480,7 @@ def test_any_limit(
     )
 )
 def test_any_history(steps: list[tuple[str, float, float]]) -> None:
-    """Whatever happens, there is a rate, and nobody waits long but for a hold (here 30 s)."""
+    """Whatever happens, there is a rate, and nobody waits long after a hold (of 30 s)."""
     pace, now = Pace(), 0.0
     for what, seconds, age in steps:
         now += seconds
@@ -413,4 +493,4 @@ def test_any_history(steps: list[tuple[str, float, float]]) -> None:
             pace.refuse(now - age, now, age)
         if pace.limited:
             assert pace.rate > 0.0
-            assert pace.ready_at() - max(now, pace.held_until) < 36.0
+            assert pace.ready_at() - max(now, pace.held_until) < 51.0

@@ -315,30 +315,30 @@ class TestWaits:
     async def test_many_refusals(self, connect: Connect) -> None:
         """A call that others overtake at a rate limit goes on, however often it is refused."""
         account = account_at_noon()
-        account.fail("create", 429, retry_after=5, times=40)
+        account.fail("create", 429, retry_after=5, times=15)
 
         async with connect(account, retry=THREE) as roles:
             await create(roles.with_options(timeout=None))
 
-        assert len(account.calls) == 41
+        assert len(account.calls) == 16
 
     @pytest.mark.asyncio
     @both_clients
     async def test_refused_until_timeout(self, connect: Connect) -> None:
         """With a limit on its time it ends by that, as a `RateLimitError`."""
         account = account_at_noon()
-        account.fail("create", 429, retry_after=5, times=40)
+        account.fail("create", 429, retry_after=5, times=15)
 
         async with connect(account, retry=THREE) as roles:
             with pytest.raises(RateLimitError):
                 await create(roles.with_options(timeout=32.0))
 
-        assert len(account.calls) == 7
+        assert len(account.calls) in {4, 5}
 
     @pytest.mark.asyncio
     @both_clients
-    @pytest.mark.parametrize(("asked", "calls"), [(20, 17), (21, 1)])
-    async def test_max_retry_after(self, connect: Connect, asked: int, calls: int) -> None:
+    @pytest.mark.parametrize(("asked", "calls"), [(20, {11, 12}), (21, {1})])
+    async def test_max_retry_after(self, connect: Connect, asked: int, calls: set[int]) -> None:
         """A longer wait than the ceiling surfaces at once, with its length."""
         account = account_at_noon()
         account.fail("list", RateLimitError, retry_after=asked, times=2)
@@ -349,7 +349,7 @@ class TestWaits:
                 await roles.with_options(timeout=None).list()
 
         assert caught.value.retry_after == float(asked)
-        assert len(account.calls) == calls
+        assert len(account.calls) in calls
 
     @pytest.mark.asyncio
     @both_clients
