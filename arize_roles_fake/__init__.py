@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from arize_roles_fake._mock import mock_arize
     from arize_roles_fake._server.server import RolesServer, serve
     from arize_roles_fake._service.assumptions import Assumptions
-    from arize_roles_fake._service.store import Binding
     from arize_roles_fake._testing.call_log import LoggedCall
     from arize_roles_fake._testing.faults import Fault
     from arize_roles_fake._testing.make_role import make_role
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_API_KEY",
     "Assumptions",
-    "Binding",
     "FakeAccount",
     "FakeRolesClient",
     "Fault",
@@ -75,7 +73,6 @@ _HOMES: Final = {
     "mock_arize": "_mock",
     "RolesServer": "_server.server",
     "serve": "_server.server",
-    "Binding": "_service.store",
 }
 
 

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-import re
 import secrets
 import threading
 import warnings
@@ -21,6 +20,7 @@ import msgspec
 
 from arize_roles_async._calls.api_key import is_api_key
 from arize_roles_async._calls.call import Operation
+from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import (
@@ -35,10 +35,13 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
-from arize_roles_fake._service.service import Key, Service, operation_of
-from arize_roles_fake._service.store import PREDEFINED, Binding, RoleStore
-from arize_roles_fake._service.wire import parse_json, parse_role_id, problem_response, role_members
-from arize_roles_fake._testing import account_file
+from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.routes import operation_of
+from arize_roles_fake._service.service import answer as answer_of
+from arize_roles_fake._service.state import State
+from arize_roles_fake._service.store import PREDEFINED, RoleStore
+from arize_roles_fake._service.wire import parse_id, parse_json, problem_response, role_members
+from arize_roles_fake._testing import account_file, labels
 from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.faults import (
@@ -64,7 +67,6 @@ DEFAULT_API_KEY: Final = "fake-api-key"
 _MISSING: Final = "expected, but missing"
 _EXTRA: Final = "not expected"
 _FIRST_FAILURE: Final = 400
-_RESOURCE: Final = "(?s:(Space|Project):.+)"
 _PREDEFINED: Final = tuple(
     account_file.RoleData(
         name=name, description=description, permissions=permissions, is_predefined=True
@@ -121,11 +123,13 @@ class FakeAccount:
         predefined: Add the predefined roles. Their names, and Annotator's description and
             permissions, are the documentation's; the other permissions are the fake's own.
         max_custom_roles: Limit on custom roles in the account's plan; None is no limit.
+        users: The users to whom roles can be bound, as IDs or labels; None is every user.
+        resources: The spaces and projects, as IDs or labels such as `Space:1`; None is each.
         keep_calls: Limit on the calls in the log; the oldest drop out.
         keep_bytes: Limit on the bytes of requests in the log; the oldest drop out.
 
     Raises:
-        ValueError: No header can carry the key.
+        ValueError: No header can carry the key, or a resource is neither a space nor a project.
     """
 
     def __init__(
@@ -136,6 +140,8 @@ class FakeAccount:
         clock: Callable[[], datetime] | None = None,
         predefined: bool = True,
         max_custom_roles: int | None = None,
+        users: Iterable[str] | None = None,
+        resources: Iterable[str] | None = None,
         keep_calls: int = 10_000,
         keep_bytes: int = 16 * 1024 * 1024,
     ) -> None:
@@ -150,11 +156,13 @@ class FakeAccount:
         _check_count("keep_bytes", keep_bytes)
         self._lock = threading.RLock()
         self._clock = clock or _system_clock
-        self._service = Service(self.now, assumptions)
+        self._state = State(self.now, assumptions)
         self._log = CallLog(keep_calls, keep_bytes)
         self._initial = account_file.AccountData(
             roles=_PREDEFINED if predefined else (),
             max_custom_roles=max_custom_roles,
+            users=None if users is None else tuple(users),
+            resources=None if resources is None else tuple(resources),
             keys={key.reveal(): None},
         )
         self._blocks: list[tuple[CallFilter, Blocked]] = []
@@ -168,20 +176,29 @@ class FakeAccount:
         if data.now is not None:
             self._ahead = data.now - self.now()
         self.clear_faults()
-        self._service.store = self._service.new_store()
-        self._service.extra_permissions = frozenset(data.extra_permissions)
-        self._service.max_custom_roles = data.max_custom_roles
+        self._state.store = self._state.new_store()
+        self._state.extra_permissions = frozenset(data.extra_permissions)
+        self._state.max_custom_roles = data.max_custom_roles
         for each in reversed(data.roles):
             role = self._add_role(each)
             for binding in each.bindings:
-                self.bind(role, user=binding.user, resource=binding.resource)
+                self._bind(role, binding)
+        for binding in reversed(data.role_bindings):
+            self._bind(self._find(binding.role or ""), binding)
         for name in data.kept_names:
             self._store.keep_name(name)
         self._store.created = max(self._store.created, data.roles_created)
-        self._keys: dict[str, Key] = {}
+        bindings = self._store.bindings
+        bindings.created = max(bindings.created, data.role_bindings_created)
+        self._state.users = _ids(labels.user_id, data.users)
+        self._state.resources = _ids(labels.resource_id, data.resources)
+        self._keys: dict[str, Grants] = {}
         self._removed_keys: set[str] = set()
         for key, grants in (data.keys or {}).items():
-            self.add_key(key, grants=grants)
+            if isinstance(grants, account_file.KeyData):
+                self.add_key(key, grants=grants.grants, on=grants.on)
+            else:
+                self.add_key(key, grants=grants)
 
     def __repr__(self) -> str:
         try:
@@ -191,25 +208,25 @@ class FakeAccount:
 
     @property
     def _store(self) -> RoleStore:
-        return self._service.store
+        return self._state.store
 
     @property
     def assumptions(self) -> Assumptions:
         """The behaviour of the service where its reference is silent."""
-        return self._service.assumptions
+        return self._state.assumptions
 
     @property
     def max_custom_roles(self) -> int | None:
         """The limit on custom roles in the account's plan; None is no limit."""
         with self._lock:
-            return self._service.max_custom_roles
+            return self._state.max_custom_roles
 
     @max_custom_roles.setter
     def max_custom_roles(self, count: int | None) -> None:
         if count is not None:
             _check_count("max_custom_roles", count)
         with self._lock:
-            self._service.max_custom_roles = count
+            self._state.max_custom_roles = count
 
     def reset(self) -> None:
         """Return the account to its state when it was made or loaded, without time added since.
@@ -310,7 +327,7 @@ class FakeAccount:
             raise ValueError(f"a role already has the ID {data.id!r}")
         created = _writable(data.created_at or self.now())
         permissions, unknown = _members(identifiers)
-        self._service.extra_permissions |= unknown
+        self._state.extra_permissions |= unknown
         role = Role(
             id=self._store.next_id() if data.id is None else data.id,
             name=data.name,
@@ -323,64 +340,91 @@ class FakeAccount:
         self._store.add(role)
         return role
 
-    def bind(self, role: Role | str, *, user: str, resource: str) -> Binding:
+    # Role bindings
+
+    def bind(self, role: Role | str, *, user: str, resource: str) -> RoleBinding:
         """Give a user a role on a space or project: a role that is bound cannot be deleted.
 
         Args:
             role: The role, its ID or its name.
-            user: The user: an ID, an email address, or any other text.
-            resource: The space or project, such as `Space:1` or `Project:1`.
+            user: The user: an ID, or a label such as an email address, which stands for an ID.
+            resource: The space or project: an ID, or a label such as `Space:1` or `Project:1`.
 
         Returns:
-            The binding, as `bindings` returns it.
+            The binding, as clients see it; `label` returns the label of its user and resource.
 
         Raises:
             LookupError: There is no such role.
             ValueError: The user already has a role on the resource, or the resource is neither a
                 space nor a project.
         """
-        if not (isinstance(cast("object", resource), str) and re.fullmatch(_RESOURCE, resource)):
-            raise ValueError(
-                "resource must be a space or a project, such as 'Space:1' or 'Project:1', not "
-                f"{quoted(resource)}"
-            )
         with self._lock:
-            binding = Binding(role_id=self._find(role).id, user=user, resource=resource)
-            held = self._store.binding(user=user, resource=resource)
-            if held is not None:
-                name = self._find(held.role_id).name
-                raise ValueError(f"{user!r} already has the role {name!r} on {resource!r}")
-            self._store.bind(binding)
-            return binding
+            data = account_file.BindingData(user=user, resource=resource)
+            return self._bind(self._find(role), data)
+
+    def _bind(self, role: Role, data: account_file.BindingData) -> RoleBinding:
+        user, resource = labels.user_id(data.user), labels.resource_id(data.resource)
+        bindings = self._store.bindings
+        held = bindings.by_target(user, resource)
+        if held is not None:
+            name = self._find(held.role_id).name
+            raise ValueError(f"{data.user!r} already has the role {name!r} on {data.resource!r}")
+        created = _writable(data.created_at or self.now())
+        binding = RoleBinding(
+            id=bindings.next_id() if data.id is None else data.id,
+            role_id=role.id,
+            user_id=user,
+            resource_type=labels.resource_type(resource),
+            resource_id=resource,
+            created_at=created,
+            updated_at=_writable(data.updated_at or created),
+        )
+        if bindings.by_id(binding.id) is not None:
+            raise ValueError(f"a role binding already has the ID {binding.id!r}")
+        bindings.add(binding)
+        return binding
 
     def unbind(self, role: Role | str, *, user: str, resource: str) -> None:
         """Take a role on a space or project away from a user.
 
         Args:
             role: The role, its ID or its name.
-            user: The user who has it.
-            resource: The space or project.
+            user: The user who has it: an ID or a label.
+            resource: The space or project: an ID or a label.
 
         Raises:
             LookupError: There is no such role, or no such binding of it.
+            ValueError: The resource is neither a space nor a project.
         """
         with self._lock:
-            binding = Binding(role_id=self._find(role).id, user=user, resource=resource)
-            if binding not in self._store.bindings(binding.role_id):
+            target = labels.user_id(user), labels.resource_id(resource)
+            binding = self._store.bindings.by_target(*target)
+            if binding is None or binding.role_id != self._find(role).id:
                 raise LookupError(f"{user!r} does not have the role on {resource!r}")
-            self._store.unbind(binding)
+            self._store.bindings.remove(binding)
 
-    def bindings(self, role: Role | str) -> tuple[Binding, ...]:
-        """Return the bindings of a role, oldest first.
+    def bindings(self, role: Role | str | None = None) -> tuple[RoleBinding, ...]:
+        """Return the bindings of a role, or all, oldest first.
 
         Args:
-            role: The role, its ID or its name.
+            role: The role, its ID or its name; None is every role.
 
         Raises:
             LookupError: There is no such role.
         """
         with self._lock:
-            return self._store.bindings(self._find(role).id)
+            if role is not None:
+                return self._store.bindings.of_role(self._find(role).id)
+            return tuple(b for _, b in self._store.bindings.iter_after(None, newest_first=False))
+
+    @staticmethod
+    def label(id: str) -> str:
+        """Return the label of a user, space or project, such as `Space:1`.
+
+        Args:
+            id: An ID. Any other text is returned as it is.
+        """
+        return labels.label(id)
 
     def _find(self, role: Role | str) -> Role:
         wanted = role if isinstance(role, str) else role.id
@@ -392,16 +436,17 @@ class FakeAccount:
     def snapshot(self) -> Snapshot:
         """Return the roles and bindings as they are now, for `restore`."""
         with self._lock:
-            return Snapshot(self._store.copy(), self._service.extra_permissions)
+            return Snapshot(self._store.copy(), self._state.extra_permissions)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restore roles and bindings from a snapshot; keys, faults, the log and the time stay."""
         with self._lock:
-            self._service.store = snapshot.store.copy()
-            self._service.extra_permissions = snapshot.extra_permissions
+            self._state.store = snapshot.store.copy()
+            self._state.extra_permissions = snapshot.extra_permissions
             # The keys stay, so the permissions that they grant stay known.
-            granted = {p for key in self._keys.values() for p in key.grants or ()}
-            self._service.extra_permissions |= {p for p in granted if not known_permission(p)}
+            granted = {p for key in self._keys.values() for p in key.everywhere or ()}
+            granted |= {p for key in self._keys.values() for held in key.on.values() for p in held}
+            self._state.extra_permissions |= {p for p in granted if not known_permission(p)}
 
     # Whole accounts as JSON
 
@@ -412,46 +457,52 @@ class FakeAccount:
 
         The format is an object with these members and no others; only `roles` is required:
 
-        - `roles`: a list of roles as the service writes them, newest first, each with its
-          `bindings`, a list of objects with `user` and `resource`; only `name` is needed, and the
-          other fields default as in `add_role`.
+        - `roles`: a list of roles as the service writes them, newest first; only `name` is needed,
+          and the other fields default as in `add_role`.
+        - `role_bindings`: a list of objects with the name of a `role`, a `user` and a `resource`,
+          both IDs or labels, newest first; `id`, `created_at` and `updated_at` are optional.
+        - `users`, `resources`: lists of IDs or labels, as for a new account.
         - `now`: the account's time; a loaded account goes on from there.
         - `max_custom_roles`: an integer, or null.
         - `assumptions`: an object of those that differ from their defaults.
-        - `keys`: an object of API keys, each with a list of granted permissions, or null for all;
-          the first is the account's `api_key`.
+        - `keys`: an object of API keys, each with a list of granted permissions, or null for all,
+          or an object of `grants` and `on`, as in `add_key`; the first is the account's `api_key`.
         - `extra_permissions`: permissions of the account that are newer than the library.
         - `kept_names`: names of deleted roles that no role can have again.
-        - `roles_created`: the number of roles so far, from which the next ID is made.
+        - `roles_created`, `role_bindings_created`: the numbers of these so far, from which the
+          next ID is made.
         """
         with self._lock:
-            created = self._store.created
+            created, bindings = self._store.created, self._store.bindings
+            users, resources = self._state.users, self._state.resources
             data = account_file.AccountData(
-                roles=tuple(self._role_data(role) for role in self.roles),
+                roles=tuple(map(_role_data, self.roles)),
+                role_bindings=tuple(map(self._binding_data, reversed(self.bindings()))),
+                users=_labels(users),
+                resources=_labels(resources),
                 now=self.now(),
                 max_custom_roles=self.max_custom_roles,
                 assumptions=self.assumptions.changed(),
-                keys={
-                    key: None if held.grants is None else tuple(sorted(held.grants))
-                    for key, held in self._keys.items()
-                },
-                extra_permissions=tuple(sorted(self._service.extra_permissions)),
+                keys={key: _key_data(held) for key, held in self._keys.items()},
+                extra_permissions=tuple(sorted(self._state.extra_permissions)),
                 kept_names=self._store.kept_names,
                 roles_created=created if created > len(self._store) else 0,
+                role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
             )
         text = account_file.encode(data)
         if path is not None:
             account_file.write(path, text)
         return text
 
-    def _role_data(self, role: Role) -> account_file.RoleData:
-        members = role_members(role)
-        members["permissions"] = tuple(map(str, role.permissions or ()))
-        bindings = tuple(
-            account_file.BindingData(user=each.user, resource=each.resource)
-            for each in self._store.bindings(role.id)
+    def _binding_data(self, binding: RoleBinding) -> account_file.BindingData:
+        return account_file.BindingData(
+            role=self._find(binding.role_id).name,
+            user=labels.label(binding.user_id),
+            resource=labels.label(binding.resource_id),
+            id=binding.id,
+            created_at=binding.created_at,
+            updated_at=binding.updated_at,
         )
-        return account_file.RoleData(**members, bindings=bindings)
 
     @classmethod
     def load(
@@ -513,7 +564,13 @@ class FakeAccount:
         with self._lock:
             return tuple(self._keys)
 
-    def add_key(self, key: str, *, grants: Iterable[AnyPermission | str] | None = None) -> None:
+    def add_key(
+        self,
+        key: str,
+        *,
+        grants: Iterable[AnyPermission | str] | None = None,
+        on: Mapping[str, Iterable[AnyPermission | str]] | None = None,
+    ) -> None:
         """Add an API key, or change its grants.
 
         Args:
@@ -521,22 +578,29 @@ class FakeAccount:
             grants: Permissions of the key; None is all of them. Without `ROLE_READ`, list and get
                 are a 403, and the answers to create and update have no permissions; without
                 `ROLE_CREATE`, `ROLE_UPDATE` or `ROLE_DELETE`, that call is a 403.
+            on: Further permissions on single spaces and projects, such as
+                `{"Space:1": ["ROLE_BINDING_READ"]}`, by their labels or IDs; only with `grants`.
 
         Raises:
-            ValueError: No header can carry the key, or `grants` holds an unknown permission.
-            TypeError: `grants` is one string.
+            ValueError: No header can carry the key, a permission is unknown, or `on` names neither
+                a space nor a project, or is given without `grants`.
+            TypeError: The permissions are one string.
         """
         secret = Secret(key)
         del key  # A traceback may show the variables of this frame.
         _check_key(secret)
+        if on is not None and grants is None:
+            raise ValueError("on adds permissions to grants, so grants must be given, such as ()")
         with self._lock:
-            granted = Key(None if grants is None else self._granted(grants))
-            self._keys[secret.reveal()] = granted
+            self._keys[secret.reveal()] = Grants(
+                None if grants is None else self._granted(grants),
+                {labels.resource_id(where): self._granted(p) for where, p in (on or {}).items()},
+            )
             self._removed_keys.discard(secret.reveal())
 
     def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
         held = frozenset(map(str, reject_string(grants)))
-        extra = self._service.extra_permissions
+        extra = self._state.extra_permissions
         unknown = tuple(sorted(p for p in held - extra if not known_permission(p)))
         if unknown:
             raise ValueError(permissions_rule(unknown))
@@ -655,7 +719,7 @@ class FakeAccount:
             self._latencies: list[tuple[CallFilter, Latency]] = []
             """The latest first."""
             self._bucket: TokenBucket | None = None
-            self._service.page_sizes.clear()
+            self._state.page_sizes.clear()
 
     def slow_down(
         self,
@@ -754,7 +818,7 @@ class FakeAccount:
         for size in sizes:
             _check_count("sizes", size)
         with self._lock:
-            self._service.page_sizes.extend(sizes)
+            self._state.page_sizes.extend(sizes)
 
     # The log of calls
 
@@ -821,9 +885,40 @@ class FakeAccount:
                 lines += [(f"    - {p}", _MISSING) for p in sorted(wanted[name] - found[name])]
                 lines += [(f"    + {p}", _EXTRA) for p in sorted(found[name] - wanted[name])]
         if lines:
-            width = max(len(what) for what, why in lines if why)
-            text = (f"{what:{width}}    {why}".rstrip() for what, why in lines)
-            raise AssertionError("the custom roles are not as expected:\n" + "\n".join(text))
+            raise AssertionError(_differences("the custom roles are not as expected", lines))
+
+    def assert_bindings(self, expected: Mapping[tuple[str, str], str]) -> None:
+        """Assert that these are the role bindings.
+
+        Args:
+            expected: The name of the role by the user and the resource, each an ID or a label, such
+                as `{("user@example.com", "Space:1"): "Analyst"}`.
+
+        Raises:
+            AssertionError: The account differs; the message names each binding that is missing or
+                not expected.
+            ValueError: A resource is neither a space nor a project.
+        """
+        __tracebackhide__ = True
+        wanted = {
+            (labels.user_id(user), labels.resource_id(resource)): role
+            for (user, resource), role in expected.items()
+        }
+        with self._lock:
+            found = {
+                (each.user_id, each.resource_id): self._find(each.role_id).name
+                for each in self.bindings()
+            }
+        lines: list[tuple[str, str]] = []
+        for target in sorted(wanted.keys() | found.keys()):
+            user, resource = map(labels.label, target)
+            expected_role, role = wanted.get(target), found.get(target)
+            if expected_role not in {None, role}:
+                lines.append((f"  - {user!r} on {resource!r}: {expected_role!r}", _MISSING))
+            if role not in {None, expected_role}:
+                lines.append((f"  + {user!r} on {resource!r}: {role!r}", _EXTRA))
+        if lines:
+            raise AssertionError(_differences("the role bindings are not as expected", lines))
 
     # The handler
 
@@ -880,7 +975,7 @@ class FakeAccount:
         if call.operation == "get" and call.requests == 1:
             counts_as.add("get")
         if operation in SINGLE_ROLE_OPS:
-            roles.add(parse_role_id(request.path))
+            roles.add(parse_id(request.path))
         elif call.name is not None and "get" in counts_as:
             wanted = self._store.by_name(call.name)
             roles = {call.name, None if wanted is None else wanted.id}
@@ -909,10 +1004,10 @@ class FakeAccount:
         fault = self._faults.strike(incoming)
         if fault is not None and fault.when == "before":
             return apply(fault, None)
-        answer = self._service.answer(incoming.operation, grants, incoming.request)
+        answer = answer_of(self._state, incoming.operation, grants, incoming.request)
         return (answer, None) if fault is None else apply(fault, answer)
 
-    def _grants(self, key: Secret[str], request: Request) -> Key | None:
+    def _grants(self, key: Secret[str], request: Request) -> Grants | None:
         """Return the grants of a key; None for a key that the account does not have."""
         held = self._keys.get(key.reveal())
         is_any = isinstance(request, CallRequest) and request.any_key
@@ -926,13 +1021,44 @@ class FakeAccount:
             body = parse_json(request.body)
             name = cast("dict[str, object]", body).get("name") if isinstance(body, dict) else None
             return name if isinstance(name, str) else None
-        role = self._store.by_id(parse_role_id(request.path))
+        role = self._store.by_id(parse_id(request.path))
         return None if role is None else role.name
 
 
 @functools.lru_cache  # Formatting takes longer than most of an answer.
 def _http_date(second: int) -> str:
     return formatdate(second, usegmt=True)
+
+
+def _differences(message: str, lines: list[tuple[str, str]]) -> str:
+    """Return a message that shows each difference, and why it is one."""
+    width = max(len(what) for what, why in lines if why)
+    text = (f"{what:{width}}    {why}".rstrip() for what, why in lines)
+    return f"{message}:\n" + "\n".join(text)
+
+
+def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[str] | None:
+    return None if given is None else frozenset(map(id_of, given))
+
+
+def _labels(ids: frozenset[str] | None) -> tuple[str, ...] | None:
+    return None if ids is None else tuple(sorted(map(labels.label, ids)))
+
+
+def _role_data(role: Role) -> account_file.RoleData:
+    members = role_members(role)
+    members["permissions"] = tuple(map(str, role.permissions or ()))
+    return account_file.RoleData(**members)
+
+
+def _key_data(held: Grants) -> tuple[str, ...] | account_file.KeyData | None:
+    if held.everywhere is None:
+        return None
+    grants = tuple(sorted(held.everywhere))
+    if not held.on:
+        return grants
+    on = {labels.label(each): tuple(sorted(granted)) for each, granted in held.on.items()}
+    return account_file.KeyData(grants=grants, on=on)
 
 
 def _system_clock() -> datetime:

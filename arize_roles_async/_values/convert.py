@@ -7,6 +7,7 @@ response of the usual shape without it. It imports no model: the class is an arg
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -86,6 +87,10 @@ def _is_annotated(kind: Any) -> bool:  # noqa: ANN401 - a type
     return get_origin(kind) is Annotated
 
 
+def _is_open_enum(kind: Any) -> bool:  # noqa: ANN401 - a type
+    return _is_annotated(kind) and issubclass(get_args(kind)[0], StrEnum)
+
+
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, omit_if_default=True)
     # cattrs itself would convert None to "None", and "false" to True.
@@ -98,6 +103,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_unstructure_hook_func(
         lambda kind: bool(kind == Permissions | None), _unstructure_permissions
     )
+    converter.register_unstructure_hook_func(_is_open_enum, str)
     return converter
 
 

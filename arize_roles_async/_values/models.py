@@ -34,24 +34,26 @@ _T = TypeVar("_T")
 _MAX_SHOWN_TEXT: Final = 40
 _MAX_SHOWN_ITEMS: Final = 3
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
-_Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
+Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-def _show_text(text: str | None) -> str:
+def show_text(text: str | None) -> str:
+    """Return the repr of a text, shortened."""
     return quoted(text, _MAX_SHOWN_TEXT)
 
 
 def _show_permissions(permissions: Permissions | None) -> str:
-    return "None" if permissions is None else f"({_show_first(permissions)})"
+    return "None" if permissions is None else f"({show_first(permissions)})"
 
 
 def _show_roles(roles: "Sequence[Role]") -> str:
-    return f"[{_show_first([role.name for role in roles])}]"
+    return f"[{show_first([role.name for role in roles])}]"
 
 
-def _show_first(texts: Sequence[str]) -> str:
-    first = [_show_text(text) for text in texts[:_MAX_SHOWN_ITEMS]]
+def show_first(texts: Sequence[str]) -> str:
+    """Return the reprs of the first few texts, and the number of the others."""
+    first = [show_text(text) for text in texts[:_MAX_SHOWN_ITEMS]]
     more = len(texts) - len(first)
     return ", ".join([*first, f"… {more} more"] if more else first)
 
@@ -160,17 +162,17 @@ class Role(Model):
     service's own, from its REST reference.
     """
 
-    id: _Id = attr.field(
-        repr=_show_text,
+    id: Id = attr.field(
+        repr=show_text,
         metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
     )
     name: str = attr.field(
-        repr=_show_text,
+        repr=show_text,
         metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
     )
     description: str | None = attr.field(
         default=None,
-        repr=_show_text,
+        repr=show_text,
         metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
     )
     permissions: Permissions | None = attr.field(
@@ -184,11 +186,11 @@ class Role(Model):
     is_predefined: bool = attr.field(
         metadata={"type": "bool", "doc": "Whether the role is the system's own, and read-only."},
     )
-    created_at: _Aware = attr.field(
+    created_at: Aware = attr.field(
         repr=datetime.isoformat,
         metadata={"type": "datetime", "doc": "When the role was created; timezone-aware."},
     )
-    updated_at: _Aware = attr.field(
+    updated_at: Aware = attr.field(
         repr=datetime.isoformat,
         metadata={"type": "datetime", "doc": "When it last changed; timezone-aware."},
     )
@@ -203,7 +205,7 @@ class PaginationMetadata(Model):
     )
     next_cursor: str | None = attr.field(
         default=None,
-        repr=_show_text,
+        repr=show_text,
         metadata={"type": "str | None", "doc": "The cursor of the next page; opaque."},
     )
 

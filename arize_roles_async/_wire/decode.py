@@ -30,17 +30,18 @@ def _decoder(model: type) -> "msgspec.json.Decoder[Any]":
 
 def decode_role(request: Request, response: Response) -> Role:
     """Return the role that the service answered with, or raise `InvalidResponseError`."""
-    role: Role = _decode(request, response, Role)
+    role: Role = decode(request, response, Role)
     return role
 
 
 def decode_page(request: Request, response: Response) -> ListRolesResponse:
     """Return the page that the service answered with, or raise `InvalidResponseError`."""
-    page: ListRolesResponse = _decode(request, response, ListRolesResponse)
+    page: ListRolesResponse = decode(request, response, ListRolesResponse)
     return page
 
 
-def _decode(request: Request, response: Response, model: Any) -> Any:  # noqa: ANN401 - a class, and an object of it
+def decode(request: Request, response: Response, model: Any) -> Any:  # noqa: ANN401 - a class, and an object of it
+    """Return the object of a model that an answer holds, or raise `InvalidResponseError`."""
     if "json" not in response.headers.get("Content-Type", "application/json"):
         media_type = response.header("Content-Type") or ""
         raise invalid_response(request, response, f"its type is {media_type[:80]!a}, not JSON")

@@ -20,7 +20,7 @@ def list_request(page: ListRoles) -> Request:
 
 def create_request(role: CreateRole) -> Request:
     """Return the request that makes a role."""
-    return Request(method="POST", target=ROLES_PATH, body=_encoded(role))
+    return Request(method="POST", target=ROLES_PATH, body=encode_body(role))
 
 
 def get_request(role_id: str) -> Request:
@@ -30,7 +30,7 @@ def get_request(role_id: str) -> Request:
 
 def update_request(role_id: str, changes: UpdateRole) -> Request:
     """Return the request that changes a role."""
-    return Request(method="PATCH", target=role_path(role_id), body=_encoded(changes))
+    return Request(method="PATCH", target=role_path(role_id), body=encode_body(changes))
 
 
 def delete_request(role_id: str) -> Request:
@@ -38,5 +38,6 @@ def delete_request(role_id: str) -> Request:
     return Request(method="DELETE", target=role_path(role_id))
 
 
-def _encoded(data: object) -> bytes:
+def encode_body(data: object) -> bytes:
+    """Return the body of a request."""
     return msgspec.json.encode(data, enc_hook=str)  # str() is for permissions that are no members

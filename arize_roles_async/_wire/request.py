@@ -10,6 +10,7 @@ import msgspec
 from arize_roles_async._values.text import one_line
 
 ROLES_PATH: Final = "/v2/roles"
+BINDINGS_PATH: Final = "/v2/role-bindings"
 _MAX_PATH: Final = 200
 
 
@@ -41,9 +42,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.target.partition("?")[0]
 
 
+def segment(text: str) -> str:
+    """Return a text as one segment of a path."""
+    # A segment of dots alone would mean the parent folder, and quote() leaves dots as they are.
+    return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
+
+
 @functools.lru_cache(maxsize=1024)  # Quoting takes longer than all else that makes a request.
 def role_path(role_id: str) -> str:
     """Return the path of a role, with the whole ID in one segment."""
-    # A segment of dots alone would mean the parent folder, and quote() leaves dots as they are.
-    segment = quote(role_id, safe="") if role_id.strip(".") else role_id.replace(".", "%2E")
-    return f"{ROLES_PATH}/{segment}"
+    return f"{ROLES_PATH}/{segment(role_id)}"

@@ -32,7 +32,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._mock import scopes
 from arize_roles_fake._recording.script import SCRIPT, Step
-from arize_roles_fake._service.service import operation_of
+from arize_roles_fake._service.routes import operation_of
 from arize_roles_fake._service.wire import parse_json
 from arize_roles_fake._testing.file_format import check_format
 

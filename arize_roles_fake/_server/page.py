@@ -10,12 +10,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from arize_roles_async._aiohttp.config import is_loopback
+from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._values.text import one_line
 from arize_roles_fake._account import FakeAccount
-from arize_roles_fake._service.store import Binding
 from arize_roles_fake._testing.call_log import LoggedCall, describe
+from arize_roles_fake._testing.labels import label
 
 _ROLES_SHOWN: Final = 100
 _CALLS_SHOWN: Final = 100
@@ -176,12 +177,12 @@ def _row(permission: AnyPermission, held: list[frozenset[AnyPermission]]) -> str
     )
 
 
-def _bindings(bindings: list[tuple[Role, Binding]]) -> str:
+def _bindings(bindings: list[tuple[Role, RoleBinding]]) -> str:
     if not bindings:
         return '<p class="text">None.</p>'
     rows = "".join(
-        f"<tr><td>{escape(role.name)}</td><td>{escape(binding.user)}</td>"
-        f"<td>{escape(binding.resource)}</td></tr>"
+        f"<tr><td>{escape(role.name)}</td><td>{escape(label(binding.user_id))}</td>"
+        f"<td>{escape(label(binding.resource_id))}</td></tr>"
         for role, binding in bindings[:_BINDINGS_SHOWN]
     )
     more = f"<p>{len(bindings)} in all; the first {_BINDINGS_SHOWN} are shown.</p>"

@@ -70,6 +70,13 @@ class Assumptions:
     """The treatment of a permission that a body names twice: it is kept once, at its first place,
     or the body is invalid."""
 
+    rebind_to_own_role: Literal[200, 409] = 200
+    """The status for giving a role binding the role that it already has."""
+
+    binding_checks: Literal["right-first", "role-and-user-first"] = "right-first"
+    """The order of checks of a new role binding: the right on the resource (403), or the role and
+    the user (404)."""
+
     def __attrs_post_init__(self) -> None:
         flaws = [
             f"{name} must be {_listed(values)}, not {getattr(self, name)!r}"

@@ -1,17 +1,15 @@
-"""The roles of an account, by ID, by name and in order of age, with their bindings."""
+"""The roles and role bindings of an account, by ID, by what is unique, and in order of age."""
 
 import base64
 import heapq
 import zlib
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Final
 
-import attrs
-
+from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import Permission
+from arize_roles_fake._service.order import Order, Position
 
 _ADMINISTRATION: Final = ("ORGANIZATION", "ROLE", "ROLE_BINDING", "SERVICE_KEY", "USER")
 
@@ -34,11 +32,11 @@ _EDITS_PROJECTS: Final = (
 )
 
 
-def role_id(number: int) -> str:
-    """Return the ID of the role with a number, the same in every run."""
+def numbered_id(kind: str, number: int) -> str:
+    """Return the ID of the thing with a kind and a number, the same in every run."""
     letters = zlib.crc32(str(number).encode()).to_bytes(4)
     tail = "".join(chr(ord("a") + byte % 26) for byte in letters)
-    return base64.b64encode(f"Role:{number}:{tail}".encode()).decode()
+    return base64.b64encode(f"{kind}:{number}:{tail}".encode()).decode()
 
 
 # The names are the documentation's, and so are Annotator's description and permissions. The
@@ -63,24 +61,6 @@ PREDEFINED: Final[tuple[tuple[str, str | None, tuple[Permission, ...]], ...]] = 
 """The name, description and permissions of each predefined role, oldest first."""
 
 
-@attrs.frozen(kw_only=True)
-class Binding:
-    """A role binding: one user has one role on one space or project."""
-
-    role_id: str
-    """The ID of the role."""
-    user: str
-    """The user: an ID, an email address, or any other text."""
-    resource: str
-    """The space or project, such as `Space:1`."""
-
-
-Position = tuple[datetime, int]
-"""The place of a role in a list: when it was created, then its number."""
-
-_Item = tuple[Position, str]
-
-
 class RoleStore:
     """Roles with unique IDs and names.
 
@@ -92,10 +72,8 @@ class RoleStore:
         self._normalize = normalize
         self._roles: dict[str, Role] = {}
         self._ids: dict[str, str] = {}
-        self._positions: dict[str, Position] = {}
-        self._sorted: dict[bool, list[_Item]] = {True: [], False: []}
-        self._bindings: dict[tuple[str, str], Binding] = {}
-        """The bindings by user and resource, oldest first."""
+        self._orders = {True: Order(), False: Order()}
+        self.bindings: BindingStore = BindingStore()
         self._kept_names: dict[str, str] = {}
         self.created: int = 0
         """The number of roles that were ever added, from which the next ID is made."""
@@ -114,23 +92,24 @@ class RoleStore:
 
     def count(self, *, is_predefined: bool) -> int:
         """Return the number of roles of one kind."""
-        return len(self._sorted[is_predefined])
+        return len(self._orders[is_predefined])
 
     def iter_after(
         self, position: Position | None, *, is_predefined: bool | None, newest_first: bool = True
     ) -> Iterator[tuple[Position, Role]]:
         """Yield the roles that come after `position` in a list, or all, of one kind or of both."""
-        kinds = self._sorted if is_predefined is None else (is_predefined,)
-        lists = (_after(self._sorted[kind], position, newest_first) for kind in kinds)
+        kinds = self._orders if is_predefined is None else (is_predefined,)
+        orders = (self._orders[kind] for kind in kinds)
+        lists = (order.iter_after(position, newest_first=newest_first) for order in orders)
         items = heapq.merge(*lists, reverse=newest_first)
         return ((where, self._roles[role_id]) for where, role_id in items)
 
     def next_id(self) -> str:
         """Return the ID that the next role gets, the same in every run."""
-        chosen = role_id(self.created + 1)
+        chosen = numbered_id("Role", self.created + 1)
         while chosen in self._roles:  # A test gave this ID to a role.
             self.created += 1
-            chosen = role_id(self.created + 1)
+            chosen = numbered_id("Role", self.created + 1)
         return chosen
 
     def add(self, role: Role) -> None:
@@ -138,8 +117,7 @@ class RoleStore:
         self.created += 1
         self._roles[role.id] = role
         self._ids[self._normalize(role.name)] = role.id
-        position = self._positions[role.id] = (role.created_at, self.created)
-        insort(self._sorted[role.is_predefined], (position, role.id))
+        self._orders[role.is_predefined].add(role.id, role.created_at, self.created)
 
     def replace(self, role: Role, changed: Role) -> None:
         """Replace `role` by `changed`, which has the same ID."""
@@ -148,13 +126,10 @@ class RoleStore:
         self._roles[changed.id] = changed
 
     def remove(self, role: Role) -> None:
-        """Remove a role, with its bindings; its name is free again."""
+        """Remove a role that nobody has; its name is free again."""
         del self._roles[role.id]
         del self._ids[self._normalize(role.name)]
-        for binding in self.bindings(role.id):
-            self.unbind(binding)
-        items = self._sorted[role.is_predefined]
-        del items[bisect_left(items, (self._positions.pop(role.id), role.id))]
+        self._orders[role.is_predefined].remove(role.id)
 
     # The names of deleted roles, for a service that does not accept them again
 
@@ -171,41 +146,77 @@ class RoleStore:
         """Return whether a name is one of `kept_names`."""
         return self._normalize(name) in self._kept_names
 
-    # Bindings
-
-    def bindings(self, role_id: str) -> tuple[Binding, ...]:
-        """Return the bindings of a role, in the order in which they were made."""
-        return tuple(each for each in self._bindings.values() if each.role_id == role_id)
-
-    def binding(self, *, user: str, resource: str) -> Binding | None:
-        """Return the binding of a user on a resource, or None."""
-        return self._bindings.get((user, resource))
-
-    def bind(self, binding: Binding) -> None:
-        """Add a binding, of a user who has none on the resource."""
-        self._bindings[binding.user, binding.resource] = binding
-
-    def unbind(self, binding: Binding) -> None:
-        """Remove a binding."""
-        del self._bindings[binding.user, binding.resource]
-
     def copy(self) -> "RoleStore":
         """Return a store of its own with the same roles."""
         other = RoleStore(self._normalize)
         other._roles, other._ids = self._roles.copy(), self._ids.copy()
-        other._positions = self._positions.copy()
-        other._sorted = {kind: ids.copy() for kind, ids in self._sorted.items()}
-        other._bindings = self._bindings.copy()
+        other._orders = {kind: order.copy() for kind, order in self._orders.items()}
+        other.bindings = self.bindings.copy()
         other._kept_names = self._kept_names.copy()
         other.created = self.created
         return other
 
 
-def _after(items: list[_Item], position: Position | None, newest_first: bool) -> Iterator[_Item]:  # noqa: FBT001 - the caller's own argument
-    """Yield the items of a sorted list that come after `position`, or all."""
-    if newest_first:
-        end = len(items) if position is None else bisect_left(items, (position, ""))
-        return (items[index] for index in range(end - 1, -1, -1))
-    # No ID sorts after this one.
-    start = 0 if position is None else bisect_right(items, (position, "\U0010ffff"))
-    return (items[index] for index in range(start, len(items)))
+class BindingStore:
+    """Role bindings with unique IDs, one at most for each user and resource."""
+
+    def __init__(self) -> None:
+        self._bindings: dict[str, RoleBinding] = {}
+        self._ids: dict[tuple[str, str], str] = {}
+        self._order = Order()
+        self.created: int = 0
+        """The number of bindings that were ever added, from which the next ID is made."""
+
+    def __len__(self) -> int:
+        return len(self._bindings)
+
+    def by_id(self, binding_id: str) -> RoleBinding | None:
+        """Return the binding with this ID, or None."""
+        return self._bindings.get(binding_id)
+
+    def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
+        """Return the binding of a user on a resource, or None."""
+        return self._bindings.get(self._ids.get((user_id, resource_id), ""))
+
+    def of_role(self, role_id: str) -> tuple[RoleBinding, ...]:
+        """Return the bindings of a role, in the order in which they were made."""
+        return tuple(each for each in self._bindings.values() if each.role_id == role_id)
+
+    def iter_after(
+        self, position: Position | None, *, newest_first: bool = True
+    ) -> Iterator[tuple[Position, RoleBinding]]:
+        """Yield the bindings that come after `position` in a list, or all."""
+        items = self._order.iter_after(position, newest_first=newest_first)
+        return ((where, self._bindings[binding_id]) for where, binding_id in items)
+
+    def next_id(self) -> str:
+        """Return the ID that the next binding gets, the same in every run."""
+        chosen = numbered_id("RoleBinding", self.created + 1)
+        while chosen in self._bindings:  # A test gave this ID to a binding.
+            self.created += 1
+            chosen = numbered_id("RoleBinding", self.created + 1)
+        return chosen
+
+    def add(self, binding: RoleBinding) -> None:
+        """Add a binding whose ID is free, of a user who has none on the resource."""
+        self.created += 1
+        self._bindings[binding.id] = binding
+        self._ids[binding.user_id, binding.resource_id] = binding.id
+        self._order.add(binding.id, binding.created_at, self.created)
+
+    def replace(self, changed: RoleBinding) -> None:
+        """Replace the binding with the same ID, user and resource."""
+        self._bindings[changed.id] = changed
+
+    def remove(self, binding: RoleBinding) -> None:
+        """Remove a binding."""
+        del self._bindings[binding.id]
+        del self._ids[binding.user_id, binding.resource_id]
+        self._order.remove(binding.id)
+
+    def copy(self) -> "BindingStore":
+        """Return a store of its own with the same bindings."""
+        other = BindingStore()
+        other._bindings, other._ids = self._bindings.copy(), self._ids.copy()
+        other._order, other.created = self._order.copy(), self.created
+        return other

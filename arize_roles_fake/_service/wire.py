@@ -1,4 +1,4 @@
-"""The service's half of the wire: requests in, roles, pages and problem documents out."""
+"""The service's half of the wire: requests in, records, pages and problem documents out."""
 
 import functools
 import re
@@ -10,49 +10,51 @@ from urllib.parse import parse_qsl, unquote
 import attrs
 import msgspec
 
+from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values import json as _json
 from arize_roles_async._values.details import Violation
 from arize_roles_async._values.errors import ValidationError, validation_error
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import Permission, UnknownPermission
-from arize_roles_async._values.requests import (
-    CreateRole,
-    ListRoles,
-    UpdateRole,
-    normalize_permissions,
-)
+from arize_roles_async._values.requests import PageRequest, normalize_permissions
 from arize_roles_async._values.text import one_line
-from arize_roles_async._wire.request import ROLES_PATH
 from arize_roles_async._wire.response import Response
 
 MAX_REQUEST: Final = 256 * 1024
 """The most bytes of a body that are read; every permission and the longest texts take 20,000."""
 
 _MAX_NAME: Final = 60
+_PLACEHOLDERS: Final = {"permissions": (Permission.ROLE_READ,), "resource_type": "SPACE"}
 _MANAGED: Final = frozenset({"id", "is_predefined", "created_at", "updated_at"})
 
 
-def decode_list(query: str) -> ListRoles:
+_Q = TypeVar("_Q", bound=PageRequest)
+
+
+def decode_query(model: type[_Q], query: str) -> _Q:
     """Return the page that a query string asks for.
 
     Raises:
-        ValidationError: A parameter breaks its rule. Unknown ones are ignored.
+        ValidationError: A parameter is missing or breaks its rule. Unknown ones are ignored.
     """
     given = dict(parse_qsl(query, keep_blank_values=True))
-    names = ListRoles.__struct_fields__
-    arguments: dict[str, Any] = {name: given[name] for name in names if name in given}
+    known, required = _fields(model)
+    arguments: dict[str, Any] = {name: given[name] for name in known if name in given}
     if "limit" in given and re.fullmatch(r"-?[0-9]{1,9}", given["limit"]):
         arguments["limit"] = int(given["limit"])
     if given.get("is_predefined") in {"true", "false"}:
         arguments["is_predefined"] = given["is_predefined"] == "true"
-    return ListRoles(**arguments)
+    missing = [(name, "is required") for name in required if name not in given]
+    if missing:
+        raise validation_error(*missing)
+    return model(**arguments)
 
 
 class InvalidBodyError(ValidationError):
     """A body is valid JSON and breaks a rule."""
 
 
-_B = TypeVar("_B", CreateRole, UpdateRole)
+_B = TypeVar("_B", bound=msgspec.Struct)
 
 
 def decode_body(
@@ -62,7 +64,7 @@ def decode_body(
     *,
     duplicates: bool,
 ) -> _B:
-    """Decode the body of a request: a role to create, or changes to one.
+    """Decode the body of a request.
 
     `extra_permissions` are known, too. With `duplicates` a permission may be named twice.
 
@@ -111,8 +113,7 @@ def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[
         )
     try:
         # With placeholders for what is missing, the rest is checked in the same pass.
-        placeholders: dict[str, Any] = {"name": "-", "permissions": (Permission.ROLE_READ,)}
-        made = model(**{name: placeholders[name] for name in missing}, **arguments)
+        made = model(**{name: _PLACEHOLDERS.get(name, "-") for name in missing}, **arguments)
     except ValidationError as error:
         violations += error.violations
     else:
@@ -122,16 +123,16 @@ def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[
 
 
 @functools.cache
-def _fields(model: type[CreateRole | UpdateRole]) -> tuple[list[str], list[str]]:
-    """Return the names of all fields of a body, and of those that it must have."""
+def _fields(model: type[msgspec.Struct]) -> tuple[list[str], list[str]]:
+    """Return the names of all fields of a request, and of those that it must have."""
     fields = msgspec.structs.fields(model)
     return [field.name for field in fields], [field.name for field in fields if field.required]
 
 
-@functools.lru_cache(maxsize=1024)  # Unquoting takes longer than finding the role.
-def parse_role_id(path: str) -> str:
-    """Return the ID in a role's path, which `role_path` put there."""
-    return unquote(path.removeprefix(f"{ROLES_PATH}/"), errors="surrogateescape")
+@functools.lru_cache(maxsize=1024)  # Unquoting takes longer than finding the record.
+def parse_id(path: str) -> str:
+    """Return the ID at the end of a path, which the client put there as one segment."""
+    return unquote(path.rpartition("/")[2], errors="surrogateescape")
 
 
 def parse_json(body: bytes | None) -> object:
@@ -161,6 +162,7 @@ TITLES: Final = {
 """The titles of failures: those of the reference, and otherwise HTTP's own."""
 _JSON: Final = {"Content-Type": "application/json"}
 _ROLE_FIELDS: Final = tuple(field.name for field in attrs.fields(Role))
+_BINDING_FIELDS: Final = tuple(field.name for field in attrs.fields(RoleBinding))
 
 
 def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]:
@@ -173,19 +175,26 @@ def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]
 
 def role_response(status: int, role: Role, *, with_permissions: bool) -> Response:
     """Return the answer that holds one role."""
-    return _json_response(status, role_members(role, with_permissions=with_permissions))
+    return json_response(status, role_members(role, with_permissions=with_permissions))
 
 
-def page_response(roles: Iterable[Role], next_cursor: str | None) -> Response:
+def page_response(
+    collection: str, each: Iterable[Mapping[str, Any]], next_cursor: str | None
+) -> Response:
     """Return the answer that holds a page; with a cursor, more follows."""
     pagination: dict[str, Any] = {"has_more": next_cursor is not None}
     if next_cursor is not None:
         pagination["next_cursor"] = next_cursor
-    each = [role_members(role) for role in roles]
-    return _json_response(200, {"roles": each, "pagination": pagination})
+    return json_response(200, {collection: tuple(each), "pagination": pagination})
 
 
-def _json_response(status: int, data: object) -> Response:
+def binding_members(binding: RoleBinding) -> dict[str, Any]:
+    """Return a role binding as the service writes it."""
+    return {name: getattr(binding, name) for name in _BINDING_FIELDS}
+
+
+def json_response(status: int, data: object) -> Response:
+    """Return an answer of JSON."""
     return Response(status=status, headers=_JSON, body=msgspec.json.encode(data, enc_hook=str))
 
 

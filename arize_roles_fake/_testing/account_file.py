@@ -12,11 +12,27 @@ _LAST_YEAR: Final = 9998
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class BindingData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A role binding of an account file."""
+class BindingData(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A role binding of an account file; users and resources are IDs or labels."""
 
     user: str
     resource: str
+    role: str | None = None
+    """The role's name; None below a role, where files of version 0.3 have their bindings."""
+    id: str | None = None
+    created_at: _Moment | None = None
+    updated_at: _Moment | None = None
+
+
+class KeyData(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The grants of a key that has some on single resources."""
+
+    grants: tuple[str, ...]
+    on: dict[str, tuple[str, ...]]
 
 
 class RoleData(
@@ -38,16 +54,23 @@ class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """An account file."""
 
     roles: tuple[RoleData, ...]
+    role_bindings: tuple[BindingData, ...] = ()
+    users: tuple[str, ...] | None = None
+    resources: tuple[str, ...] | None = None
     now: _Moment | None = None
     max_custom_roles: int | None = None
     assumptions: dict[str, int | str] = {}
-    keys: dict[str, tuple[str, ...] | None] | None = None
+    keys: dict[str, tuple[str, ...] | KeyData | None] | None = None
     extra_permissions: tuple[str, ...] = ()
     kept_names: tuple[str, ...] = ()
     roles_created: int = 0
+    role_bindings_created: int = 0
 
 
-_OMITTED_IF_EMPTY: Final = ("extra_permissions", "kept_names", "roles_created")
+_OMITTED_IF_EMPTY: Final = (
+    *("role_bindings", "users", "resources", "extra_permissions", "kept_names"),
+    *("roles_created", "role_bindings_created"),
+)
 
 
 def encode(data: AccountData) -> str:

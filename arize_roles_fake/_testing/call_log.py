@@ -10,7 +10,7 @@ import attrs
 
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
-from arize_roles_fake._service.wire import TITLES, parse_json, parse_role_id
+from arize_roles_fake._service.wire import TITLES, parse_id, parse_json
 from arize_roles_fake._testing.faults import SINGLE_ROLE_OPS, Breakage
 
 _MAX_TEXT = 600
@@ -44,7 +44,7 @@ class LoggedCall:
             name: _query_value(name, value) for name, value in parse_qsl(query)
         }
         if self.operation in SINGLE_ROLE_OPS:
-            given["role_id"] = parse_role_id(path)
+            given["role_id"] = parse_id(path)
         body = parse_json(self.request.body)
         return given | (body if isinstance(body, dict) else {"body": body})
 

@@ -325,7 +325,7 @@ def apply(fault: Fault, answer: Response | None) -> tuple[Response, Breakage | N
             return Response(status=failure, headers=headers, body=page), None
         detail = fault.detail or "scripted by the test"
         return problem_response(failure, detail, headers, fault.members), None
-    answer = answer or page_response((), None)
+    answer = answer or page_response("roles", (), None)
     match failure:
         case "malformed":
             answer = msgspec.structs.replace(answer, body=b"<html>not JSON</html>")

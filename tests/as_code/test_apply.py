@@ -148,7 +148,7 @@ class TestMaking:
         assert before is not None
         assert after is not None
         assert (after.id, after.created_at) == (before.id, before.created_at)
-        assert [binding.user for binding in account.bindings("New")] == ["ada"]
+        assert [account.label(binding.user_id) for binding in account.bindings("New")] == ["ada"]
 
     async def test_at_the_limit(self) -> None:
         """At the plan's limit, a delete makes the room that a create needs."""

@@ -22,7 +22,8 @@ from arize_roles_async import (
     RolesError,
 )
 from arize_roles_fake import Assumptions, FakeAccount, Reply
-from arize_roles_fake._service.service import Key
+from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.service import answer
 
 T = TypeVar("T")
 
@@ -193,7 +194,7 @@ class Journaled(FakeAccount):
             headers={"Content-Type": "application/json"},
             body=json.dumps(changes).encode() if changes else None,
         )
-        self._service.answer(operation, Key(), request)
+        answer(self._state, operation, Grants(), request)
 
     # What the journal says of one caller.
 

@@ -24,6 +24,7 @@ CLIENT_ROOMS = (
     "_values",
     "_wire",
     "_calls",
+    "_role_bindings",
     "_protocol",
     "_client",
     "_aiohttp",

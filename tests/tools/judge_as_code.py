@@ -536,7 +536,7 @@ class Case:
         account.max_custom_roles = None
         for role in account.roles:
             for binding in account.bindings(role):
-                account.unbind(role, user=binding.user, resource=binding.resource)
+                account.unbind(role, user=binding.user_id, resource=binding.resource_id)
         before = account.state()
         steps = self.file.steps(before, self.predefined)
         arguments = ("apply", "--yes", "--max-removals", "100%", *self.labelled(), str(self.path))

@@ -1,0 +1,118 @@
+"""Responses of the service: role bindings, and pages of them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
+import attr
+import msgspec
+
+from arize_roles_async._values.models import (
+    Aware,
+    Id,
+    ListResponse,
+    Model,
+    PaginationMetadata,
+    columns_of,
+    show_first,
+    show_text,
+)
+
+
+class RoleBindingResourceType(StrEnum):
+    """The kind of resource on which a user has a role.
+
+    Members are strings: they compare equal to their identifier and print as it. An answer may hold
+    the identifier of a kind that is newer than this version, as a plain string.
+    """
+
+    SPACE = "SPACE"
+    PROJECT = "PROJECT"
+
+
+class _WireResourceType(StrEnum):
+    """The type that msgspec decodes: a member, or a string that names none; as for permissions."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> str:
+        return str(value)
+
+
+# msgspec looks values up in this map.
+_WireResourceType._value2member_map_ = RoleBindingResourceType._value2member_map_
+
+if TYPE_CHECKING:
+    _ResourceType = RoleBindingResourceType | str
+else:
+    # Annotated, so that cattrs leaves the value to msgspec.
+    _ResourceType = Annotated[_WireResourceType, msgspec.Meta(title="resource type")]
+
+
+@attr.frozen(kw_only=True)
+class RoleBinding(Model):
+    """One user's role on one space or project, as the service holds it.
+
+    Frozen and hashable; two bindings are equal when every field is. A user has at most one binding
+    on a resource. Field names are the service's own, from its REST reference.
+    """
+
+    id: Id = attr.field(
+        repr=show_text,
+        metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
+    )
+    role_id: Id = attr.field(
+        repr=show_text, metadata={"type": "str", "doc": "The ID of the role that the user has."}
+    )
+    user_id: Id = attr.field(repr=show_text, metadata={"type": "str", "doc": "The ID of the user."})
+    resource_type: _ResourceType = attr.field(
+        repr=show_text,
+        metadata={
+            "type": "RoleBindingResourceType | str",
+            "doc": "The kind of the resource; a string if it is newer than this version.",
+        },
+    )
+    resource_id: Id = attr.field(
+        repr=show_text, metadata={"type": "str", "doc": "The ID of the space or project."}
+    )
+    created_at: Aware = attr.field(
+        repr=datetime.isoformat,
+        metadata={"type": "datetime", "doc": "When the binding was created; timezone-aware."},
+    )
+    updated_at: Aware = attr.field(
+        repr=datetime.isoformat,
+        metadata={"type": "datetime", "doc": "When its role last changed; timezone-aware."},
+    )
+
+
+def _show_bindings(bindings: tuple[RoleBinding, ...]) -> str:
+    return f"[{show_first([binding.id for binding in bindings])}]"
+
+
+@attr.frozen(kw_only=True)
+class ListRoleBindingsResponse(ListResponse[RoleBinding]):
+    """One page of role bindings, or all of them; also a sequence of its bindings."""
+
+    role_bindings: tuple[RoleBinding, ...] = attr.field(
+        repr=_show_bindings,
+        metadata={
+            "type": "tuple[RoleBinding, ...]",
+            "doc": "Newest first; at most 100 in one page.",
+        },
+    )
+    pagination: PaginationMetadata = attr.field(
+        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
+    )
+
+    def _items(self) -> tuple[RoleBinding, ...]:
+        return self.role_bindings
+
+    @staticmethod
+    def _columns() -> dict[str, str]:
+        return columns_of(RoleBinding)
+
+
+# Reprs and pickles show the name that users import.
+_PUBLIC: Final = (RoleBindingResourceType, RoleBinding, ListRoleBindingsResponse)
+for _class in _PUBLIC:
+    _class.__module__ = "arize_roles_async"

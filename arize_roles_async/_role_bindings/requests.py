@@ -1,0 +1,106 @@
+"""The rules of role bindings that need only the arguments of a call.
+
+Both sides build these objects: the client before it sends anything, the fake account from the
+JSON that arrived. Each object checks all its rules, so that one error names every broken one.
+"""
+
+from typing import Final
+
+import msgspec
+
+from arize_roles_async._values.requests import PageRequest, check, id_kind, id_rule
+from arize_roles_async._values.text import nearest, quoted, type_name
+
+RESOURCE_KINDS: Final = {"SPACE": ("Space",), "PROJECT": ("Model", "Project")}
+"""The kinds that the ID of a resource may say, by the type of the resource.
+
+The service's own IDs of projects say `Model`; the documentation of a client has `Project`."""
+_OTHER_KINDS: Final = frozenset({"Space", "Model", "Project", "User", "Role", "RoleBinding"})
+
+
+def resource_type_rule(resource_type: object) -> str | None:
+    """Return what is wrong with the type of a resource, or None."""
+    if not isinstance(resource_type, str):
+        return f"must be a string, not {type_name(resource_type)}"
+    if resource_type in RESOURCE_KINDS:
+        return None
+    message = f"must be {' or '.join(RESOURCE_KINDS)}, not {quoted(resource_type)}"
+    return message + (f"; did you mean {nearest(resource_type, RESOURCE_KINDS)}?")
+
+
+def resource_id_rule(resource_id: object, resource_type: object) -> str | None:
+    """Return what is wrong with the ID of a resource of a type, or None."""
+    rule = id_rule(resource_id)
+    if rule is not None or not isinstance(resource_type, str):
+        return rule
+    kind = id_kind(str(resource_id))
+    if kind not in _OTHER_KINDS or kind in RESOURCE_KINDS.get(resource_type, _OTHER_KINDS):
+        return None
+    return f"{quoted(resource_id)} is the ID of a {kind}, and resource_type is {resource_type}"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A user and a resource, on which the user has at most one binding.
+
+    Raises:
+        ValidationError: A field breaks its rule.
+    """
+
+    user_id: str
+    resource_type: str
+    resource_id: str
+
+    def __post_init__(self) -> None:
+        check(*self.target_rules())
+
+    def target_rules(self) -> tuple[tuple[str, str | None], ...]:
+        """Return what is wrong with each of its fields, for `check`."""
+        return (
+            ("user_id", id_rule(self.user_id)),
+            ("resource_type", resource_type_rule(self.resource_type)),
+            ("resource_id", resource_id_rule(self.resource_id, self.resource_type)),
+        )
+
+
+class CreateRoleBinding(Target, frozen=True, kw_only=True):
+    """A binding to make; its fields are the body's.
+
+    Raises:
+        ValidationError: A field breaks its rule.
+    """
+
+    role_id: str
+
+    def __post_init__(self) -> None:
+        check(("role_id", id_rule(self.role_id)), *self.target_rules())
+
+
+class UpdateRoleBinding(msgspec.Struct, frozen=True, kw_only=True):
+    """The role that a binding gets; its field is the body's.
+
+    Raises:
+        ValidationError: The field breaks its rule.
+    """
+
+    role_id: str
+
+    def __post_init__(self) -> None:
+        check(("role_id", id_rule(self.role_id)))
+
+
+class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
+    """One page of role bindings to list.
+
+    Raises:
+        ValidationError: A field breaks its rule.
+    """
+
+    resource_type: str
+    user_id: str | None = None
+
+    def __post_init__(self) -> None:
+        check(
+            ("resource_type", resource_type_rule(self.resource_type)),
+            ("user_id", None if self.user_id is None else id_rule(self.user_id)),
+            *self.page_rules(),
+        )

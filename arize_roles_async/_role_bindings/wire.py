@@ -1,0 +1,47 @@
+"""Requests of each operation on role bindings; `_wire.decode` reads the answers."""
+
+import functools
+from urllib.parse import quote
+
+from arize_roles_async._role_bindings.requests import (
+    CreateRoleBinding,
+    ListRoleBindings,
+    UpdateRoleBinding,
+)
+from arize_roles_async._wire.encode import encode_body
+from arize_roles_async._wire.request import BINDINGS_PATH, Request, segment
+
+
+def list_request(page: ListRoleBindings) -> Request:
+    """Return the request for one page."""
+    target = f"{BINDINGS_PATH}?resource_type={page.resource_type}&limit={page.limit}"
+    if page.user_id is not None:
+        target += f"&user_id={quote(page.user_id, safe='')}"
+    if page.cursor is not None:
+        target += f"&cursor={quote(page.cursor, safe='')}"
+    return Request(method="GET", target=target)
+
+
+def create_request(binding: CreateRoleBinding) -> Request:
+    """Return the request that makes a binding."""
+    return Request(method="POST", target=BINDINGS_PATH, body=encode_body(binding))
+
+
+def get_request(binding_id: str) -> Request:
+    """Return the request for one binding."""
+    return Request(method="GET", target=_binding_path(binding_id))
+
+
+def update_request(binding_id: str, changes: UpdateRoleBinding) -> Request:
+    """Return the request that gives a binding another role."""
+    return Request(method="PATCH", target=_binding_path(binding_id), body=encode_body(changes))
+
+
+def delete_request(binding_id: str) -> Request:
+    """Return the request that deletes a binding."""
+    return Request(method="DELETE", target=_binding_path(binding_id))
+
+
+@functools.lru_cache(maxsize=1024)  # Quoting takes longer than all else that makes a request.
+def _binding_path(binding_id: str) -> str:
+    return f"{BINDINGS_PATH}/{segment(binding_id)}"

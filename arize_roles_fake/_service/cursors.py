@@ -1,0 +1,70 @@
+"""Cursors: where a page of a list ended, and for which list."""
+
+import base64
+import hashlib
+import json
+import secrets
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from arize_roles_fake._service.order import Position
+
+_SIGNATURE: Final = 12  # Bytes: too many to guess.
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """The end of a page."""
+
+    position: Position | None = None
+    """Where its last record is in the list; None before the first."""
+    offset: int = 0
+    """The number of records before its end."""
+
+
+class ForeignCursorError(Exception):
+    """A cursor was not issued here, or for another list; the text is the end of a sentence."""
+
+
+class Cursors:
+    """Makes and reads the cursors of an account.
+
+    They are signed, so that a made-up one is refused.
+    """
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(16)
+
+    def make(self, filters: dict[str, object], mark: Mark, salt: str) -> str:
+        """Return the cursor after a page of the list with these filters.
+
+        An empty page ends where the page before it did, and gets another cursor by another `salt`.
+        """
+        position = mark.position
+        where = None if position is None else (position[0].isoformat(), position[1])
+        text = json.dumps([filters, where, mark.offset, salt]).encode()
+        return base64.b64encode(self._signature(text) + text).decode()
+
+    def read(self, cursor: str, filters: dict[str, object]) -> Mark:
+        """Return the end of the page before.
+
+        Raises:
+            ForeignCursorError: The cursor is not one of this account, or of a list with other
+                filters.
+        """
+        try:
+            raw = base64.b64decode(cursor, validate=True)
+        except ValueError:
+            raw = b""
+        signature, text = raw[:_SIGNATURE], raw[_SIGNATURE:]
+        if not secrets.compare_digest(signature, self._signature(text)):
+            raise ForeignCursorError("was not issued by this account")
+        issued_for, where, offset, _ = json.loads(text)
+        changed = [name for name in filters if issued_for.get(name) != filters[name]]
+        if changed or issued_for.keys() != filters.keys():
+            raise ForeignCursorError(f"was issued for another {changed[0] if changed else 'list'}")
+        return Mark(where and (datetime.fromisoformat(where[0]), where[1]), offset)
+
+    def _signature(self, text: bytes) -> bytes:
+        return hashlib.blake2b(text, key=self._secret, digest_size=_SIGNATURE).digest()

@@ -1,0 +1,151 @@
+"""The rules of role bindings that need the account's state.
+
+Where the reference is silent, `Assumptions` decides.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import attrs
+
+from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
+from arize_roles_async._role_bindings.requests import (
+    RESOURCE_KINDS,
+    CreateRoleBinding,
+    ListRoleBindings,
+    UpdateRoleBinding,
+)
+from arize_roles_async._values.permissions import Permission
+from arize_roles_async._values.requests import id_kind
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
+from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.order import Position
+from arize_roles_fake._service.state import RefusedError, State
+from arize_roles_fake._service.wire import (
+    binding_members,
+    decode_query,
+    json_response,
+    page_response,
+    parse_id,
+)
+
+
+def _list(state: State, grants: Grants, request: Request) -> Response:
+    asked = decode_query(ListRoleBindings, request.target.partition("?")[2])
+    if asked.user_id is not None:
+        _require_user(state, asked.user_id)
+
+    def iter_after(position: Position | None) -> Iterator[tuple[Position, RoleBinding]]:
+        newest_first = state.assumptions.list_order == "newest-first"
+        for where, each in state.store.bindings.iter_after(position, newest_first=newest_first):
+            if (
+                each.resource_type == asked.resource_type
+                and asked.user_id in {None, each.user_id}
+                and grants.may(Permission.ROLE_BINDING_READ, each.resource_id)
+            ):
+                yield where, each
+
+    filters: dict[str, object] = {"resource_type": asked.resource_type, "user_id": asked.user_id}
+    bindings, cursor = state.page(asked, filters, iter_after)
+    return page_response("role_bindings", map(binding_members, bindings), cursor)
+
+
+def _create(state: State, grants: Grants, request: Request) -> Response:
+    new = state.body(request, CreateRoleBinding)
+    if id_kind(new.resource_id) not in RESOURCE_KINDS[new.resource_type]:
+        raise RefusedError(
+            400, f"resource_id: {new.resource_id[:80]!r} is not the ID of a {new.resource_type}"
+        )
+    checks = [_require_right, _require_role_and_user]
+    if state.assumptions.binding_checks == "role-and-user-first":
+        checks.reverse()
+    for each in checks:
+        each(state, grants, new)
+    held = state.store.bindings.by_target(new.user_id, new.resource_id)
+    if held is not None:
+        raise RefusedError(409, f"the user already has a role on the resource, by {held.id!r}")
+    now = state.now()
+    binding = RoleBinding(
+        id=state.store.bindings.next_id(),
+        role_id=new.role_id,
+        user_id=new.user_id,
+        resource_type=RoleBindingResourceType(new.resource_type),
+        resource_id=new.resource_id,
+        created_at=now,
+        updated_at=now,
+    )
+    state.store.bindings.add(binding)
+    return _answer(201, binding)
+
+
+def _get(state: State, grants: Grants, request: Request) -> Response:
+    return _answer(200, _visible(state, grants, request, Permission.ROLE_BINDING_READ))
+
+
+def _update(state: State, grants: Grants, request: Request) -> Response:
+    changes = state.body(request, UpdateRoleBinding)
+    binding = _visible(
+        state,
+        grants,
+        request,
+        Permission.ROLE_BINDING_CREATE,
+        Permission.ROLE_BINDING_DELETE,
+    )
+    _require_role(state, changes.role_id)
+    if changes.role_id == binding.role_id and state.assumptions.rebind_to_own_role != 200:  # noqa: PLR2004 - that it succeeds
+        raise RefusedError(state.assumptions.rebind_to_own_role, "the user already has this role")
+    changed = attrs.evolve(binding, role_id=changes.role_id, updated_at=state.now())
+    state.store.bindings.replace(changed)
+    return _answer(200, changed)
+
+
+def _delete(state: State, grants: Grants, request: Request) -> Response:
+    binding = _visible(state, grants, request, Permission.ROLE_BINDING_DELETE)
+    state.store.bindings.remove(binding)
+    return Response(status=204, headers={}, body=b"")
+
+
+def _visible(state: State, grants: Grants, request: Request, *needed: Permission) -> RoleBinding:
+    """Return the binding of a request; without the rights on its resource, it is not found."""
+    binding_id = parse_id(request.path)
+    binding = state.store.bindings.by_id(binding_id)
+    if binding is None or not all(grants.may(each, binding.resource_id) for each in needed):
+        raise state.not_found("RoleBinding", "role binding", binding_id)
+    return binding
+
+
+def _require_right(state: State, grants: Grants, new: CreateRoleBinding) -> None:
+    is_known = state.resources is None or new.resource_id in state.resources
+    if not (is_known and grants.may(Permission.ROLE_BINDING_CREATE, new.resource_id)):
+        raise RefusedError(403, f"the API key lacks {Permission.ROLE_BINDING_CREATE} there")
+
+
+def _require_role_and_user(state: State, grants: Grants, new: CreateRoleBinding) -> None:
+    del grants
+    _require_user(state, new.user_id)
+    _require_role(state, new.role_id)
+
+
+def _require_user(state: State, user_id: str) -> None:
+    is_known = state.users is None or user_id in state.users
+    if id_kind(user_id) != "User" or not is_known:
+        raise state.not_found("User", "user", user_id)
+
+
+def _require_role(state: State, role_id: str) -> None:
+    if state.store.by_id(role_id) is None:
+        raise state.not_found("Role", "role", role_id)
+
+
+def _answer(status: int, binding: RoleBinding) -> Response:
+    return json_response(status, binding_members(binding))
+
+
+HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {
+    "role_bindings.list": _list,
+    "role_bindings.create": _create,
+    "role_bindings.get": _get,
+    "role_bindings.update": _update,
+    "role_bindings.delete": _delete,
+}

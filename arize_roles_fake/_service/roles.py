@@ -1,0 +1,158 @@
+"""The rules of roles that need the account's state.
+
+Where the reference is silent, `Assumptions` decides.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+from msgspec import UNSET
+from msgspec.structs import asdict
+
+from arize_roles_async._values.models import Role
+from arize_roles_async._values.permissions import Permission
+from arize_roles_async._values.requests import CreateRole, ListRoles, UpdateRole
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
+from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.state import RefusedError, State, require
+from arize_roles_fake._service.wire import (
+    decode_query,
+    page_response,
+    parse_id,
+    role_members,
+    role_response,
+)
+
+# The reference does not publish the entitlement for roles.
+_ENTITLEMENT: Final = "CUSTOM_ROLES"
+
+
+def _list(state: State, grants: Grants, request: Request) -> Response:
+    require(grants, Permission.ROLE_READ)
+    asked = decode_query(ListRoles, request.target.partition("?")[2])
+    roles, cursor = state.page(
+        asked,
+        {"is_predefined": asked.is_predefined},
+        lambda position: state.store.iter_after(
+            position,
+            is_predefined=asked.is_predefined,
+            newest_first=state.assumptions.list_order == "newest-first",
+        ),
+    )
+    return page_response("roles", map(role_members, roles), cursor)
+
+
+def _create(state: State, grants: Grants, request: Request) -> Response:
+    require(grants, Permission.ROLE_CREATE)
+    new = state.body(request, CreateRole)
+    name = _kept_as(state, new.name)
+    _require_free(state, name)
+    custom = state.store.count(is_predefined=False)
+    if state.max_custom_roles is not None and custom >= state.max_custom_roles:
+        raise RefusedError(
+            403,
+            "the account's plan allows no more custom roles",
+            entitlement=_ENTITLEMENT,
+            limit=state.max_custom_roles,
+            current_count=custom,
+            required_plan="ENTERPRISE",
+        )
+    now = state.now()
+    role = Role(
+        id=state.store.next_id(),
+        name=name,
+        description=None if new.description is UNSET else new.description or None,
+        permissions=new.permissions,
+        is_predefined=False,
+        created_at=now,
+        updated_at=now,
+    )
+    state.store.add(role)
+    return _role_answer(201, role, grants)
+
+
+def _get(state: State, grants: Grants, request: Request) -> Response:
+    require(grants, Permission.ROLE_READ)
+    return _role_answer(200, _existing(state, request), grants)
+
+
+def _update(state: State, grants: Grants, request: Request) -> Response:
+    require(grants, Permission.ROLE_UPDATE)
+    changes = state.body(request, UpdateRole)
+    role = _custom(state, request, "updated")
+    given = {field: value for field, value in asdict(changes).items() if value is not UNSET}
+    if changes.name is not UNSET:
+        given["name"] = name = _kept_as(state, changes.name)
+        if name != role.name:
+            _require_free(state, name, but_for=role)
+        elif state.assumptions.rename_to_own_name != 200:  # noqa: PLR2004 - that it succeeds
+            raise RefusedError(
+                state.assumptions.rename_to_own_name, f"the role is already named {name!r}"
+            )
+    if "description" in given:
+        given["description"] = given["description"] or None
+    changed = attrs.evolve(role, **given, updated_at=state.now())
+    state.store.replace(role, changed)
+    return _role_answer(200, changed, grants)
+
+
+def _delete(state: State, grants: Grants, request: Request) -> Response:
+    require(grants, Permission.ROLE_DELETE)
+    role = _custom(state, request, "deleted")
+    bindings = len(state.store.bindings.of_role(role.id))
+    if bindings:
+        counted = f"{bindings} role binding{'' if bindings == 1 else 's'}"
+        raise RefusedError(409, f"{role.name!r} cannot be deleted: it still has {counted}")
+    state.store.remove(role)
+    if state.assumptions.deleted_name == "kept":
+        state.store.keep_name(role.name)
+    return Response(status=204, headers={}, body=b"")
+
+
+def _kept_as(state: State, name: str) -> str:
+    """Return a name as the service stores it."""
+    if state.assumptions.name_comparison != "trimmed":
+        return name
+    trimmed = name.strip()
+    if not trimmed:
+        raise RefusedError(state.assumptions.invalid_body, "name: must not be only spaces")
+    return trimmed
+
+
+def _require_free(state: State, name: str, *, but_for: Role | None = None) -> None:
+    taken = state.store.by_name(name)
+    if taken is not None and taken is not but_for:
+        raise RefusedError(409, f"a role is already named {taken.name!r}")
+    if state.store.is_kept(name):
+        raise RefusedError(409, f"{name!r} was the name of a deleted role")
+
+
+def _existing(state: State, request: Request) -> Role:
+    role_id = parse_id(request.path)
+    role = state.store.by_id(role_id)
+    if role is None:
+        raise state.not_found("Role", "role", role_id, unknown=state.assumptions.unknown_id)
+    return role
+
+
+def _custom(state: State, request: Request, done: str) -> Role:
+    role = _existing(state, request)
+    if role.is_predefined:
+        status = state.assumptions.predefined_refusal
+        raise RefusedError(status, f"{role.name!r} is a predefined role and cannot be {done}")
+    return role
+
+
+def _role_answer(status: int, role: Role, grants: Grants) -> Response:
+    return role_response(status, role, with_permissions=grants.may(Permission.ROLE_READ))
+
+
+HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {
+    "list": _list,
+    "create": _create,
+    "get": _get,
+    "update": _update,
+    "delete": _delete,
+}

@@ -1,0 +1,151 @@
+"""The state of an account that its rules are about, and the parts of an answer they share."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Final, TypeVar
+
+import msgspec
+
+from arize_roles_async._values.permissions import Permission
+from arize_roles_async._values.requests import PageRequest, id_kind
+from arize_roles_async._wire.request import Request
+from arize_roles_fake._service.assumptions import Assumptions
+from arize_roles_fake._service.cursors import Cursors, ForeignCursorError, Mark
+from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.order import Position
+from arize_roles_fake._service.store import RoleStore
+from arize_roles_fake._service.wire import decode_body, problem_response
+
+_B = TypeVar("_B", bound=msgspec.Struct)
+_T = TypeVar("_T")
+
+_NORMALIZERS: Final[dict[str, Callable[[str], str]]] = {
+    "exact": str,
+    "case-insensitive": str.casefold,
+    "trimmed": str.strip,
+}
+
+
+class RefusedError(Exception):
+    """Carries a problem document out of a handler."""
+
+    def __init__(self, status: int, detail: str, **members: object) -> None:
+        super().__init__(detail)
+        self.response = problem_response(status, detail, members=members)
+
+
+class State:
+    """The records of an account, and its answers to open questions."""
+
+    store: RoleStore
+    """The roles and role bindings; set by the maker of the state."""
+
+    def __init__(self, now: Callable[[], datetime], assumptions: Assumptions) -> None:
+        self.now = now
+        self.assumptions = assumptions
+        self.max_custom_roles: int | None = None
+        """The limit on custom roles in the plan; None is no limit."""
+        self.extra_permissions: frozenset[str] = frozenset()
+        """Permissions of the account that are newer than this version of the library."""
+        self.users: frozenset[str] | None = None
+        """The IDs of the users; None if there is every user that a request names."""
+        self.resources: frozenset[str] | None = None
+        """The IDs of the spaces and projects; None if there is each that a request names."""
+        self.page_sizes: list[int] = []
+        """Limits on the items of each of the next pages, besides the limit of its request."""
+        self._cursors = Cursors()
+
+    def new_store(self) -> RoleStore:
+        """Return an empty store that compares names as the assumptions say."""
+        return RoleStore(_NORMALIZERS[self.assumptions.name_comparison])
+
+    def body(self, request: Request, model: type[_B]) -> _B:
+        """Return the body of a request.
+
+        Raises:
+            RefusedError: It is not declared as JSON.
+            ValidationError: It breaks a rule.
+        """
+        self._check_content_type(request)
+        return decode_body(
+            model,
+            request.body or b"",
+            self.extra_permissions,
+            duplicates=self.assumptions.duplicate_permissions == "kept-once",
+        )
+
+    def _check_content_type(self, request: Request) -> None:
+        status = self.assumptions.other_content_type
+        # A request in process has none: the aiohttp transport adds it.
+        content_type = request.headers.get("Content-Type")
+        if content_type is None or status == "ignored":
+            return
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise RefusedError(
+                status, f"the body must be application/json, not {media_type[:80]!r}"
+            )
+
+    def not_found(self, kind: str, what: str, given: str, *, unknown: int = 404) -> RefusedError:
+        """Return the refusal of an ID of nothing, such as `no role has the ID …`.
+
+        Args:
+            kind: The kind that the ID of such a thing says.
+            what: The word for such a thing.
+            given: The ID.
+            unknown: The status for an ID of the kind.
+        """
+        found = id_kind(given)
+        if found is None:
+            status = self.assumptions.malformed_id
+            return RefusedError(status, f"{given[:80]!a} is not a {what} ID")
+        if found != kind:
+            return RefusedError(
+                self.assumptions.other_kind_id,
+                f"{given[:80]!r} was read as an ID, but is not the ID of a {what}",
+            )
+        return RefusedError(unknown, f"no {what} has the ID {given[:80]!r}")
+
+    def page(
+        self,
+        asked: PageRequest,
+        filters: dict[str, object],
+        iter_after: Callable[[Position | None], Iterator[tuple[Position, _T]]],
+    ) -> tuple[list[_T], str | None]:
+        """Return the items of a page, and the cursor after it if more follow.
+
+        Args:
+            asked: The page.
+            filters: The filters of its list, for which a cursor is issued.
+            iter_after: Yields the items of the list after a position, or all.
+        """
+        mark = self._mark(asked, filters)
+        size = min(asked.limit, self.page_sizes.pop(0)) if self.page_sizes else asked.limit
+        by_position = self.assumptions.paging == "by-position"
+        found = iter_after(mark.position if by_position else None)
+        skipped = 0 if by_position else mark.offset
+        page = list(islice(found, skipped, skipped + size + 1))
+        cursor = None
+        if len(page) > size:
+            last, salt = (page[size - 1][0], "") if size else (mark.position, secrets.token_hex(8))
+            cursor = self._cursors.make(filters, Mark(last, mark.offset + size), salt)
+        return [item for _, item in page[:size]], cursor
+
+    def _mark(self, asked: PageRequest, filters: dict[str, object]) -> Mark:
+        if asked.cursor is None:
+            return Mark()
+        try:
+            return self._cursors.read(asked.cursor, filters)
+        except ForeignCursorError as error:
+            status = self.assumptions.foreign_cursor
+            if status == "ignored":
+                return Mark()
+            raise RefusedError(status, f"cursor: {error}") from None
+
+
+def require(grants: Grants, permission: Permission) -> None:
+    """Refuse a request whose key lacks a permission on the account."""
+    if not grants.may(permission):
+        raise RefusedError(403, f"the API key lacks {permission}")
