@@ -83,7 +83,8 @@ def _masked(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:  # n
             members = cast("dict[str, Any]", value)
             return {mask(name): _masked(each, mask, depth + 1) for name, each in members.items()}
         case list():
-            return [_masked(each, mask, depth + 1) for each in cast("list[Any]", value)]
+            items = cast("list[object]", value)
+            return [_masked(each, mask, depth + 1) for each in items]
         case _:
             return value
 
