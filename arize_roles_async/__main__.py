@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,8 @@ import attr
 import arize_roles_async as client
 from arize_roles_async import as_code
 from arize_roles_async._values.text import printable
+from arize_roles_async.as_code.declaration import quote
+from arize_roles_async.as_code.files import placed, read
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _GRACE: Final = 5.0
@@ -58,7 +60,13 @@ def _parser() -> argparse.ArgumentParser:
         "--exit-code", action="store_true", help="exit with 1 if there are differences"
     )
     plan.add_argument("--exact", action="store_true", help="count undeclared roles as differences")
-    plan.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    for command, forms in (
+        (check, ("text", "github")),
+        (plan, ("text", "json", "markdown", "github")),
+    ):
+        command.add_argument(
+            "--format", choices=forms, default="text", help="github adds annotations to the text"
+        )
     plan.add_argument("--comment", metavar="OUT", help="also write Markdown for a comment to OUT")
     apply = commands.add_parser("apply", help="change the account to match the file")
     consent = apply.add_mutually_exclusive_group()
@@ -88,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--account", metavar="LABEL", help="a label for the account, which the plan shows"
         )
-        command.add_argument("file", help="a TOML file of roles")
-    check.add_argument("file", nargs="+", help="a TOML file of roles")
+    for command in (check, plan, apply):
+        command.add_argument("file", nargs="+", help="a TOML file of roles, or a folder of them")
     return parser
 
 
@@ -117,31 +125,31 @@ class _Run:
         if command == "export":
             async with _connected() as roles:
                 return self._export(await as_code.export(roles, anchor=self._chosen.anchor))
-        declaration = _load(self._chosen.file)
+        declaration = self._load()
         async with _connected() as roles:
             if command == "apply":
                 return await self._apply(roles, declaration)
             plan = await as_code.plan(roles, declaration, account=self._chosen.account)
-        return self._plan(plan)
+        return self._plan(plan, declaration)
+
+    def _load(self) -> as_code.Declaration:
+        declaration = read(self._chosen.file, _standard_input)
+        self._report("note", declaration.notes)
+        return declaration
+
+    def _report(self, kind: str, reasons: Iterable[object]) -> None:
+        """Print reasons on the standard error, and as annotations of GitHub if these are wanted."""
+        for reason in reasons:
+            _say(f"{kind}: {reason}")
+            if getattr(self._chosen, "format", None) == "github":
+                self._try_to_show(_annotation(kind, reason), is_command=True)
 
     def _check(self) -> int:
-        files, strict = self._chosen.file, self._chosen.strict
-        is_refused = False
-        for file in files:
-            try:
-                declaration = _load(file)
-            except client.ValidationError as error:
-                is_refused = True
-                _say(*(f"error: {reason}" for reason in _reasons(error)))
-                continue
-            unknown = declaration.unknown_permissions()
-            is_refused = is_refused or (strict and bool(unknown))
-            for violation in unknown:
-                _say(f"{'error' if strict else 'warning'}: {_name(file)}: {violation}")
-            prefix = f"{_name(file)}: " if len(files) > 1 else ""
-            counts = f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}"
-            _show(f"{prefix}{counts}")
-        return 2 if is_refused else 0
+        declaration, is_strict = self._load(), self._chosen.strict
+        unknown = placed(declaration.unknown_permissions(), declaration.files)
+        self._report("error" if is_strict else "warning", unknown)
+        _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
+        return 2 if is_strict and unknown else 0
 
     def _export(self, exported: as_code.Export) -> int:
         for violation in exported.left_out:
@@ -149,11 +157,15 @@ class _Run:
         _show(exported.to_toml(), end="")
         return 1 if exported.left_out else 0
 
-    def _plan(self, plan: as_code.Plan) -> int:
+    def _plan(self, plan: as_code.Plan, declaration: as_code.Declaration) -> int:
         if self._chosen.comment is not None:
             Path(self._chosen.comment).write_text(plan.to_markdown(), "utf-8")
-        forms = {"text": plan.__str__, "json": plan.to_json, "markdown": plan.to_markdown}
-        _show(forms[self._chosen.format]())
+        forms = {"json": plan.to_json, "markdown": plan.to_markdown}
+        _show(forms.get(self._chosen.format, plan.__str__)())
+        if self._chosen.format == "github":
+            noted = [(f"roles.{quote(c.after.name)}", c.note) for c in plan.changes if c.after]
+            notes = [client.Violation(path, note) for path, note in noted if note]
+            self._report("note", placed(notes, declaration.files))
         differs = plan.changes or (self._chosen.exact and plan.undeclared)
         return 1 if self._chosen.exit_code and differs else 0
 
@@ -209,10 +221,10 @@ class _Run:
     def _keep(self, result: as_code.ApplyResult) -> None:
         self._phase, self._result = "running", result
 
-    def _try_to_show(self, text: str) -> None:
+    def _try_to_show(self, text: str, *, is_command: bool = False) -> None:
         """Print a text, or warn if that fails: a closed output does not stop a run midway."""
         try:
-            _show(text)
+            _show(text, is_command=is_command)
         except client.RolesError as error:
             self._is_output_lost = True
             _say(f"warning: {error}")
@@ -256,10 +268,10 @@ class _Run:
             if error is None:
                 return status
             reasons = [f"{stopped}; nothing was changed"] if stopped else _reasons(error)
-            _say(*(f"error: {reason}" for reason in reasons))
+            self._report("error", reasons)
             if self._chosen.json:
                 nothing = as_code.ApplyError().result.to_dict()
-                ended = {**nothing, "checksum": None, "reason": "; ".join(reasons)}
+                ended = {**nothing, "checksum": None, "reason": "; ".join(map(str, reasons))}
                 self._try_to_show(json.dumps(ended))
             return 2
         is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
@@ -285,33 +297,6 @@ def _connected() -> client.AiohttpRolesClient:
     return client.AiohttpRolesClient()
 
 
-def _name(file: str) -> str:
-    if file == "-":
-        return "standard input"
-    return file if file.isprintable() else repr(file)
-
-
-def _load(file: str) -> as_code.Declaration:
-    """Return the declaration in a file.
-
-    Raises:
-        ValidationError: Every violation, each with the name of the file.
-    """
-    name = _name(file)
-    try:
-        data = _standard_input() if file == "-" else Path(file).read_bytes()
-        return as_code.loads(data.decode("utf-8-sig"), name)
-    except client.ValidationError as error:
-        each = [
-            v if v.field == name else client.Violation(f"{name}: {v.field}", v.message)
-            for v in error.violations
-        ]
-        raise client.ValidationError(violations=tuple(each)) from error
-    except (OSError, ValueError) as error:
-        unreadable = client.Violation(name, f"is unreadable: {error}")
-        raise client.ValidationError(violations=(unreadable,)) from error
-
-
 def _standard_input() -> bytes:
     if sys.stdin is None:
         raise OSError("it is closed")
@@ -322,9 +307,16 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _reasons(error: BaseException) -> list[str]:
-    violations = getattr(error, "violations", None)
-    return [*map(str, violations)] if violations else [str(error) or type(error).__name__]
+def _reasons(error: BaseException) -> list[object]:
+    return [*getattr(error, "violations", ())] or [str(error) or type(error).__name__]
+
+
+def _annotation(kind: str, reason: object) -> str:
+    text, place = printable(str(reason)).replace("%", "%25").replace("\n", "%0A"), ""
+    if isinstance(reason, as_code.FileViolation):
+        name = printable(reason.file).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+        place = f" file={name},line={reason.line}"
+    return f"::{'notice' if kind == 'note' else kind}{place}::{text}"
 
 
 def _say(*lines: str) -> None:
@@ -334,8 +326,8 @@ def _say(*lines: str) -> None:
             print(printable(line), file=sys.stderr)
 
 
-def _show(text: str, end: str = "\n") -> None:
-    text = printable(text)
+def _show(text: str, end: str = "\n", *, is_command: bool = False) -> None:
+    text = text if is_command else printable(text)
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     if sys.stdout.isatty() and not is_plain:
         text = re.sub(r"(?m)^([-+!?#]) .*", lambda m: f"\x1b[{_COLORS[m[1]]}m{m[0]}\x1b[0m", text)

@@ -25,7 +25,7 @@ from arize_roles_async.as_code.apply import (
 )
 from arize_roles_async.as_code.attempts import StalePlanError
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
-from arize_roles_async.as_code.files import load, loads
+from arize_roles_async.as_code.files import FileViolation, load, loads
 from arize_roles_async.as_code.plan import Change, Export, Plan, PlanError, compare, export, plan
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Declaration",
     "DeclaredRole",
     "Export",
+    "FileViolation",
     "Plan",
     "PlanError",
     "StalePlanError",

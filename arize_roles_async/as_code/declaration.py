@@ -1,8 +1,8 @@
 """The declaration: the custom roles that an account should have, and their rules."""
 
 import json
-from collections.abc import Callable, Container, Iterable
-from typing import Any, Final, cast
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attr
 
@@ -20,9 +20,16 @@ from arize_roles_async._values.requests import (
 )
 from arize_roles_async._values.text import printable, type_name
 
+if TYPE_CHECKING:
+    from arize_roles_async.as_code.files import File
+
 _MAX_LABEL: Final = 100
 _MAX_SUGGESTIONS: Final = 20
 """Roles with unknown permissions for which the nearest known ones are searched."""
+ONCE: Final = (
+    "a name, present or former, may appear only once, so swapping two names takes two runs and a "
+    "third name"
+)
 
 
 def quote(text: object) -> str:
@@ -35,11 +42,13 @@ def quote(text: object) -> str:
 # Converters return any other value unchanged, for the rules to refuse.
 
 
-def _names(values: Iterable[str]) -> tuple[str, ...]:
+def to_names(values: Iterable[str]) -> tuple[str, ...]:
+    """Return names in their order."""
     return cast("tuple[str, ...]", _sorted(values, key=str))
 
 
-def _permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+    """Return permissions in their order, each once."""
     given: object = normalize_permissions(values)
     if is_collection(given):
         given = [any_permission(p) if isinstance(p, str) else p for p in given]
@@ -64,12 +73,14 @@ class DeclaredRole:
         permissions: All its permissions, in any order.
         description: Its description; an empty one is the same as None.
         previously: Former names. A role with one of these is renamed, and its users keep it.
+        origins: The names of the sets that permissions come from, by permission, for notes.
     """
 
     name: str
-    permissions: tuple[AnyPermission, ...] = attr.field(converter=_permissions)
+    permissions: tuple[AnyPermission, ...] = attr.field(converter=to_permissions)
     description: str | None = None
-    previously: tuple[str, ...] = attr.field(default=(), converter=_names)
+    previously: tuple[str, ...] = attr.field(default=(), converter=to_names)
+    origins: Mapping[str, str] = attr.field(factory=dict[str, str], eq=False, repr=False)
 
 
 @attr.frozen(kw_only=True)
@@ -79,23 +90,29 @@ class Declaration:
     Args:
         roles: The roles that the account should have.
         absent: The names of roles that it should not have.
+        ignored: The names of roles that others manage; they are left alone, and no plan shows them.
         new_permissions: Permissions that are newer than this library, and are no typing errors.
         account: A label of the account, such as `staging`, which plans show and checksums cover.
         anchor: The ID of a role that the account has; a plan for any other account is refused.
+        files: The files that it was read from, in which errors show places.
+        notes: Hints about the files, such as a set that no role includes.
 
     Raises:
         ValidationError: A role breaks a rule, or a name appears twice. It has every violation.
     """
 
     roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_by_name)
-    absent: tuple[str, ...] = attr.field(default=(), converter=_names)
-    new_permissions: tuple[AnyPermission, ...] = attr.field(default=(), converter=_permissions)
+    absent: tuple[str, ...] = attr.field(default=(), converter=to_names)
+    new_permissions: tuple[AnyPermission, ...] = attr.field(default=(), converter=to_permissions)
     account: str | None = None
     anchor: str | None = None
+    ignored: tuple[str, ...] = attr.field(default=(), converter=to_names)
+    files: "tuple[File, ...]" = attr.field(default=(), eq=False, repr=False)
+    notes: tuple[Violation, ...] = attr.field(default=(), eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         check(
-            *_messages(self.roles, self.absent, self.new_permissions),
+            *_messages(self),
             ("account", None if self.account is None else label_rule(self.account)),
             ("anchor", None if self.anchor is None else id_rule(self.anchor)),
         )
@@ -125,8 +142,8 @@ class Declaration:
         tables = [f"{key} = {quote(value)}\n" for key, value in tops if value]
         tables += [
             f"{key} = {_array(names)}"
-            for key, names in (("new_permissions", self.new_permissions), ("absent", self.absent))
-            if names
+            for key in ("new_permissions", "absent", "ignored")
+            if (names := getattr(self, key))
         ]
         for role in self.roles:
             described = f"description = {quote(role.description)}\n" if role.description else ""
@@ -141,13 +158,11 @@ def _array(names: Iterable[str]) -> str:
     return "".join(["[\n", *(f"    {quote(name)},\n" for name in names), "]\n"])
 
 
-def _messages(
-    roles: object, absent: object, new_permissions: object
-) -> list[tuple[str, str | None]]:
+def _messages(declaration: Declaration) -> list[tuple[str, str | None]]:
     """Return what is wrong with each part of a declaration, or None, with the path of its key."""
-    messages = [("roles", list_rule(roles, "DeclaredRole objects", DeclaredRole))]
-    names: list[tuple[str, Any]] = []
-    for role in _items(roles):
+    messages = [("roles", list_rule(declaration.roles, "DeclaredRole objects", DeclaredRole))]
+    new: object = declaration.new_permissions
+    for role in _items(declaration.roles):
         if not isinstance(role, DeclaredRole):
             continue
         path, described = f"roles.{quote(role.name)}", role.description is not None
@@ -157,25 +172,31 @@ def _messages(
             (f"{path}.permissions", permissions_rule(role.permissions)),
             (f"{path}.previously", list_rule(role.previously, "names")),
         ]
-        former = _items(role.previously)
-        names += [(path, role.name), *((f"{path}.previously", name) for name in former)]
-    names += [("absent", name) for name in _items(absent)]
     messages += [
-        ("new_permissions", None if new_permissions == () else permissions_rule(new_permissions)),
-        ("absent", list_rule(absent, "names")),
+        ("new_permissions", None if new == () else permissions_rule(new)),
+        ("absent", list_rule(declaration.absent, "names")),
+        ("ignored", list_rule(declaration.ignored, "names")),
     ]
     first: dict[str, str] = {}
-    for path, name in names:
+    for path, name in names_of(declaration):
         message = text_rule(name)
         if message is None and name in first:
-            message = (
-                f"{quote(name)} is also at {first[name]}; a name, present or former, may appear "
-                "only once, so swapping two names takes two runs and a third name"
-            )
+            message = f"{quote(name)} is also at {first[name]}; {ONCE}"
         elif message is None:
             first[name] = path
         messages.append((path, message))
     return messages
+
+
+def names_of(declaration: Declaration) -> Iterator[tuple[str, Any]]:
+    """Yield the names that may appear only once, each with the path of its key."""
+    for role in _items(declaration.roles):
+        if isinstance(role, DeclaredRole):
+            path = f"roles.{quote(role.name)}"
+            yield path, role.name
+            yield from ((f"{path}.previously", name) for name in _items(role.previously))
+    yield from (("absent", name) for name in _items(declaration.absent))
+    yield from (("ignored", name) for name in _items(declaration.ignored))
 
 
 def list_rule(values: object, of: str, kind: type = object) -> str | None:

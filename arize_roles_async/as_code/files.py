@@ -1,25 +1,143 @@
-"""The file: how a declaration is read."""
+"""The files: how several are read as one declaration, and where in them a violation is."""
 
 import os
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from arize_roles_async import ValidationError, Violation
+import attr
+
+from arize_roles_async import AnyPermission, ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, quote
+from arize_roles_async.as_code.declaration import (
+    ONCE,
+    Declaration,
+    DeclaredRole,
+    list_rule,
+    names_of,
+    quote,
+    to_names,
+    to_permissions,
+)
+
+KEYS: Final = ("account", "anchor", "new_permissions", "absent", "ignored", "sets", "roles")
+"""The keys of a file, in the order in which they are written."""
+SINGLE: Final = ("account", "anchor")
+"""The keys in which files have to agree."""
+ROLE_KEYS: Final = ("description", "previously", "include", "permissions")
+
+_MAX_SUGGESTIONS: Final = 20
+"""Roles with unknown sets for which the nearest known ones are searched."""
+_TOKEN: Final = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'|#[^\n]*|[\[\]{}\n]',
+    re.DOTALL,
+)
+"""What begins or ends a value of several lines, or hides such a mark."""
+_KEY: Final = re.compile(r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+')
 
 
-def load(path: str | os.PathLike[str]) -> Declaration:
-    """Return the declaration in a UTF-8 file; raises as `loads` does, also if it is unreadable."""
-    name = str(path) if str(path).isprintable() else quote(path)
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError, TypeError) as error:
-        raise validation_error((name, f"is unreadable: {error}")) from error
-    return loads(text, name)
+@attr.frozen
+class FileViolation(Violation):
+    """A broken rule at a place in a file."""
+
+    file: str
+    """The name of the file."""
+    line: int
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}"
+        return f"{place}: {self.message if self.field == self.file else super().__str__()}"
+
+
+@attr.frozen
+class File:
+    """A file of roles: its name, for messages, and its text."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def _statements(self) -> dict[str, tuple[int, str]]:
+        """The first line and the text of each key, by its path."""
+        found: dict[str, tuple[int, str]] = {}
+        table: list[str] = []
+        for line, text in _statements(self.text):
+            if key := _KEY.match(text):
+                is_header = text.startswith("[")
+                value: Any = tomllib.loads(key[0] if is_header else f"{key[0]}=0")
+                path = [] if is_header else [*table]
+                while isinstance(value, dict) and value:
+                    ((name, value),) = cast("dict[str, Any]", value).items()
+                    path.append(name)
+                    found.setdefault(_path(path), (line, text))
+                table = path if is_header else table
+        return found
+
+    def find(self, violation: Violation) -> tuple[tuple[int, bool], int]:
+        """Return how well a violation fits here, and its line: that of what it quotes first."""
+        if violation.field == self.name:
+            at = re.search(r"\(at line (\d+)", violation.message)
+            return (1, True), int(at[1]) if at else self.text.count("\n") + 1
+        path = violation.field
+        while path and path not in self._statements:
+            path = path.rpartition(".")[0]
+        first, text = self._statements.get(path, (1, ""))
+        text = _TOKEN.sub(lambda token: "" if token[0].startswith("#") else token[0], text)
+        item = re.search(r"""(["'])(.+?)\1""", violation.message)
+        for line, each in enumerate(text.split("\n") if item else (), first):
+            if item and any(f"{mark}{item[2]}{mark}" in each for mark in "\"'"):
+                return (len(path), True), line
+        return (len(path), False), first
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the first line and the text of each statement in valid TOML."""
+    depth, line, first, start = 0, 1, 1, 0
+    for token in _TOKEN.finditer(f"{text}\n"):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        line += token[0].count("\n")
+        if token[0] == "\n" and not depth:
+            if statement := text[start : token.start()].strip():
+                yield first, statement
+            first, start = line, token.end()
+
+
+def _path(keys: Sequence[str]) -> str:
+    """Return the path of a key, as violations have it: names in quotes, and other keys bare."""
+    known = (KEYS, (), ROLE_KEYS, *[()] * len(keys))
+    return ".".join(k if k in bare else quote(k) for k, bare in zip(keys, known, strict=False))
+
+
+def placed(violations: Iterable[Violation], files: Sequence[File]) -> tuple[Violation, ...]:
+    """Return violations with their places in some files; one without a place stays as it is."""
+    found: list[Violation] = []
+    for each in violations:
+        places = [(*file.find(each), file.name) for file in files]
+        fit, line, name = max(places, key=itemgetter(0), default=((0, False), 0, ""))
+        is_new = fit > (0, False) and not isinstance(each, FileViolation)
+        found.append(FileViolation(each.field, each.message, name, line) if is_new else each)
+    return tuple(found)
+
+
+def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declaration:
+    """Return the declaration in UTF-8 files, which are read as one.
+
+    Args:
+        path: A file, or a folder, which stands for its `*.toml`, but not for those below.
+        paths: More of them.
+
+    Raises:
+        ValidationError: As from `loads`; also if a file is unreadable, a folder has none, or files
+            contradict each other.
+    """
+    return read((path, *paths))
 
 
 def loads(text: str, name: str = "file") -> Declaration:
@@ -27,39 +145,182 @@ def loads(text: str, name: str = "file") -> Declaration:
 
     Args:
         text: The text.
-        name: A name for the text, for the error if it is not valid TOML.
+        name: A name for the text, for errors.
 
     Raises:
-        ValidationError: Every violation, with its line or the path of its key. Text that is not
+        ValidationError: Every violation, with its line and the path of its key. Text that is not
             valid TOML, or a value in place of a table, is reported alone.
     """
     if not isinstance(cast("object", text), str):
         raise validation_error((name, f"must be a text, not {type_name(text)}"))
-    try:
-        file = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise validation_error((name, f"is not valid TOML: {error}")) from error
-    violations: list[Violation] = []
+    return _merged([File(name, text)], [])
 
-    def table(path: str, value: Any, keys: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401
+
+def read(
+    paths: Iterable[str | os.PathLike[str]], standard_input: Callable[[], bytes] | None = None
+) -> Declaration:
+    """Return the declaration in files, as `load` does; `-` may be the standard input."""
+    files: dict[str, File] = {}
+    broken: list[Violation] = []
+    cause: BaseException | None = None
+    for path in paths:
+        name = shown(path)
+        try:
+            if path == "-" and standard_input is not None:
+                name = "standard input"
+                files[name] = File(name, standard_input().decode("utf-8-sig"))
+                continue
+            for each in found(path):
+                name = shown(each)
+                files[name] = File(name, each.read_bytes().decode("utf-8-sig"))
+        except (OSError, ValueError, TypeError) as error:
+            broken.append(Violation(name, f"is unreadable: {error}"))
+            cause = cause or error
+    return _merged([*files.values()], broken, cause)
+
+
+def found(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the file at a path, or the files of the folder at it.
+
+    Raises:
+        FileNotFoundError: The folder has none.
+    """
+    if not Path(path).is_dir():
+        return [Path(path)]
+    if files := sorted(Path(path).glob("*.toml")):
+        return files
+    raise FileNotFoundError("the folder has no *.toml")
+
+
+def shown(path: object) -> str:
+    """Return a path for a message."""
+    return str(path) if str(path).isprintable() else quote(path)
+
+
+def _merged(
+    files: Sequence[File], broken: list[Violation], cause: BaseException | None = None
+) -> Declaration:
+    """Return the declaration that files make together, unless something is broken already."""
+    tables: list[tuple[File, dict[str, Any]]] = []
+    for file in files:
+        strange: list[Violation] = []
+        try:
+            tables.append((file, _tables(file, strange)))
+        except ValidationError as error:
+            strange, cause = [*error.violations], cause or error.__cause__
+        broken += placed(strange, [file])
+    sets: dict[str, _Set] = {}
+    for file, data in tables:
+        broken += placed(_add_sets(sets, file, data.pop("sets", {})), [file])
+    parts: list[Declaration] = []
+    for file, data in tables:
+        messages: list[Violation] = []
+        roles = [_role(name, role, sets, messages) for name, role in data.pop("roles", {}).items()]
+        try:
+            parts.append(Declaration(roles=roles, files=(file,), **data))
+        except ValidationError as error:
+            messages += error.violations
+        broken += placed(messages, [file])
+    if broken := broken or _contradictions(parts):
+        raise ValidationError(violations=tuple(broken)) from cause
+    unused = [
+        Violation(f"sets.{quote(name)}", "is a set that no role includes")
+        for name, each in sets.items()
+        if not each.is_included
+    ]
+    fields: dict[str, Any] = {
+        key: [each for part in parts for each in getattr(part, key)]
+        for key in ("roles", "new_permissions", "absent", "ignored")
+    }
+    fields |= {key: getattr(part, key) for key in SINGLE for part in parts if getattr(part, key)}
+    return Declaration(**fields, files=tuple(files), notes=placed(unused, files))
+
+
+def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
+    """Return the data of a file without its unknown keys, which are added to a list."""
+    try:
+        data = tomllib.loads(file.text)
+    except (ValueError, RecursionError) as error:
+        raise validation_error((file.name, f"is not valid TOML: {error}")) from error
+
+    def table(path: str, value: object, keys: Iterable[str]) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise validation_error((path, "must be a table"))
         given = cast("dict[str, Any]", value)
-        strange = [f"{path}.{quote(key)}".removeprefix("$.") for key in given if key not in keys]
+        unknown = [f"{path}.{quote(key)}".removeprefix("$.") for key in given if key not in keys]
         message = f"is not a key here; the keys are {', '.join(keys)}"
-        violations.extend(Violation(where, message) for where in strange)
+        strange.extend(Violation(where, message) for where in unknown)
         return {key: given[key] for key in given if key in keys}
 
-    data = table("$", file, ("account", "anchor", "new_permissions", "absent", "roles"))
-    tables = data.pop("roles", {})
-    roles: list[DeclaredRole] = []
-    for role, value in table("roles", tables, tables).items():
-        given = table(f"roles.{quote(role)}", value, ("description", "previously", "permissions"))
-        roles.append(DeclaredRole(name=role, permissions=given.pop("permissions", ()), **given))
-    try:
-        declaration = Declaration(roles=roles, **data)
-    except ValidationError as error:
-        raise ValidationError(violations=(*violations, *error.violations)) from None
-    if violations:
-        raise ValidationError(violations=tuple(violations))
-    return declaration
+    data = table("$", data, KEYS)
+    for key in ("sets", "roles"):
+        given = data.get(key, {})
+        data[key] = table(key, given, given)
+    for name, role in data["roles"].items():
+        data["roles"][name] = table(f"roles.{quote(name)}", role, ROLE_KEYS)
+    return data
+
+
+@attr.define
+class _Set:
+    place: str
+    permissions: tuple[AnyPermission, ...]
+    is_included: bool = False
+
+
+def _add_sets(sets: dict[str, _Set], file: File, given: dict[str, Any]) -> Iterator[Violation]:
+    """Add the sets of a file to those of all files, and yield what is wrong with them."""
+    for name, listed in given.items():
+        path, permissions = f"sets.{quote(name)}", to_permissions(listed)
+        message = permissions_rule(permissions)
+        if name in sets:
+            message = f"is also at {sets[name].place}; a set is defined once"
+        else:
+            place = f"{file.name}:{file.find(Violation(path, ''))[1]}"
+            sets[name] = _Set(place, () if message else permissions)
+        if message is not None:
+            yield Violation(path, message)
+
+
+def _role(
+    name: str, given: dict[str, Any], sets: dict[str, _Set], messages: list[Violation]
+) -> DeclaredRole:
+    """Return a role with what it includes; what is wrong with that is added to a list."""
+    own: Any = given.pop("permissions", [])
+    listed = cast("list[object]", own) if isinstance(own, list) else []
+    include = to_names(given.pop("include", ()))
+    message, origins = list_rule(include, "names of sets", str), dict[str, str]()
+    for each in () if message else include:
+        if each in sets:
+            sets[each].is_included = True
+            origins |= {str(p): each for p in sets[each].permissions if p not in listed}
+            continue
+        is_early = len(messages) < _MAX_SUGGESTIONS
+        near = get_close_matches(each[:100], sets, 1, 0.0) if is_early else ()
+        message = f"{quote(each)} is not a set{f'; did you mean {quote(*near)}?' if near else ''}"
+    if message:
+        messages.append(Violation(f"roles.{quote(name)}.include", message))
+    given["permissions"] = [*listed, *origins] if own is listed else own
+    return DeclaredRole(name=name, origins=origins, **given)
+
+
+def _contradictions(parts: Sequence[Declaration]) -> list[Violation]:
+    """Return the names that are in two files, and the keys in which files do not agree."""
+    found: list[Violation] = []
+    first: dict[str, tuple[File, str]] = {}
+    single: dict[str, tuple[object, str]] = {}
+    for part in parts:
+        file, broken = part.files[0], list[Violation]()
+        for path, name in names_of(part):
+            there, where = first.setdefault(name, (file, path))
+            if there is not file:
+                place = f"{there.name}:{there.find(Violation(where, quote(name)))[1]}"
+                broken.append(Violation(path, f"{quote(name)} is also at {place}: {where}; {ONCE}"))
+        for key in SINGLE:
+            if (value := getattr(part, key)) is not None:
+                place = f"{file.name}:{file.find(Violation(key, ''))[1]}"
+                other, where = single.setdefault(key, (value, place))
+                if other != value:
+                    broken.append(Violation(key, f"is {quote(other)} at {where}"))
+        found += placed(broken, [file])
+    return found

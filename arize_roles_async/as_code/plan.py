@@ -22,6 +22,7 @@ from arize_roles_async.as_code.declaration import (
     list_rule,
     quote,
 )
+from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.order import in_order
 
 FORMAT_VERSION: Final = 1
@@ -104,6 +105,8 @@ class Plan:
     unchanged: tuple[Role, ...]
     undeclared: tuple[Role, ...]
     """The custom roles that the declaration does not name; they stay as they are."""
+    ignored: tuple[Role, ...] = ()
+    """The custom roles that the declaration ignores."""
     account: str | None = None
     """The name of the account: a label, else the host that the client talks to, if any."""
 
@@ -116,7 +119,7 @@ class Plan:
     def custom_roles(self) -> int:
         """The number of custom roles that the account has before the changes."""
         there = [change for change in self.changes if change.before is not None]
-        return len(there) + len(self.unchanged) + len(self.undeclared)
+        return len([*there, *self.unchanged, *self.undeclared, *self.ignored])
 
     @property
     def checksum(self) -> str:
@@ -274,18 +277,20 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
             new.append(declared)
     deleted = [by_name[name] for name in declaration.absent if name in by_name]
     if violations := [*violations, *_refusals("absent", deleted)]:
-        raise PlanError(violations=tuple(violations))
+        raise PlanError(violations=placed(violations, declaration.files))
     matched = {role.name for role, _ in pairs}
-    others = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
+    rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
+    others = [role for role in rest if role.name not in declaration.ignored]
     changes = [
         *(Change(before=role, after=d) for role, d in pairs if differing(role, d)),
         *(Change(before=role, after=None) for role in deleted),
         *_creations(new, others, pairs, declaration.absent),
     ]
     return Plan(
-        changes=tuple(in_order(changes)),
+        changes=tuple(map(_with_sets, in_order(changes))),
         unchanged=tuple(role for role, d in pairs if not differing(role, d)),
         undeclared=tuple(role for role in others if role.name not in declaration.absent),
+        ignored=tuple(role for role in rest if role.name in declaration.ignored),
         account=account or declaration.account,
     )
 
@@ -344,6 +349,16 @@ def _creations(
             old, instead = quote(name), " instead of absent" if name in absent else ""
             note = f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
         yield Change(before=None, after=declared, note=note)
+
+
+def _with_sets(change: Change) -> Change:
+    """Return a change with a note of the sets that give permissions, if any."""
+    given: defaultdict[str, list[str]] = defaultdict(list)
+    for permission in change.gives:
+        if change.after and (name := change.after.origins.get(permission)):
+            given[name].append(permission)
+    notes = [f"set {quote(name)} gives {', '.join(map(quote, ps))}" for name, ps in given.items()]
+    return attr.evolve(change, note="; ".join([*filter(None, [change.note]), *notes]) or None)
 
 
 def _folded(name: str) -> str:

@@ -842,6 +842,22 @@ class TestStatuses:
         assert main(["plan", "--exact", "--exit-code", str(path)]) == 1
         assert changes(account) == []
 
+    def test_github(
+        self, account: FakeAccount, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """For GitHub, notes and what does not fit are annotations at their lines."""
+        account.add_role("Reader", ["TAG_READ"])
+        path = tmp_path / "roles.toml"
+        path.write_text('\n[roles."reader"]\npermissions = ["ROLE_READ"]')
+        assert main(["plan", "--format", "github", str(path)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1] == '+ create "reader"'
+        start = f'::notice file={path},line=2::{path}:2: roles."reader": looks like "Reader"; '
+        assert lines[-1].startswith(start)
+        path.write_text('\nabsent = [\n    "B",\n    "Admin",\n]')
+        assert main(["plan", "--format", "github", str(path)]) == 2
+        assert capsys.readouterr().out.startswith(f"::error file={path},line=4::{path}:4: absent: ")
+
     def test_forms(self, file: str, capsys: pytest.CaptureFixture[str]) -> None:
         """A plan shows as text, as JSON or as Markdown."""
         assert main(["plan", "--format", "markdown", file]) == 0
@@ -896,8 +912,8 @@ class TestStatuses:
             assert capsys.readouterr() == (
                 "",
                 (
-                    'error: absent: "Admin" is predefined, and cannot be changed\n'
-                    'error: absent: "Member" is predefined, and cannot be changed\n'
+                    f'error: {path}:1: absent: "Admin" is predefined, and cannot be changed\n'
+                    f'error: {path}:1: absent: "Member" is predefined, and cannot be changed\n'
                 ),
             )
         assert changes(account) == []
@@ -923,10 +939,10 @@ class TestStatuses:
     ) -> None:
         """Whatever goes wrong, no end is taken for differences."""
 
-        def fail(*_: str) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise RuntimeError
 
-        monkeypatch.setattr(as_code, "loads", fail)
+        monkeypatch.setattr(as_code, "plan", fail)
         assert main(["plan", "--exit-code", file]) == 2
         assert capsys.readouterr().err == "error: RuntimeError\n"
 
@@ -939,27 +955,33 @@ class TestChecking:
         assert main(["check", str(path)]) == 0
         output, errors = capsys.readouterr()
         assert output == "declared: 1; absent: 0\n"
-        assert errors.startswith(f"warning: {path}: roles.\"A\".permissions: 'DATASET_RAED' is n")
+        assert errors.startswith(f"warning: {path}:2: roles.\"A\".permissions: 'DATASET_RAED' is n")
 
     def test_strict(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """With --strict it is an error, unless the file says that it is new."""
         path = tmp_path / "roles.toml"
         path.write_text('[roles.A]\npermissions = ["NEW_READ"]')
         assert main(["check", "--strict", str(path)]) == 2
-        assert capsys.readouterr().err.startswith(f'error: {path}: roles."A".permissions: ')
+        assert capsys.readouterr().err.startswith(f'error: {path}:2: roles."A".permissions: ')
         path.write_text('new_permissions = ["NEW_READ"]\n[roles.A]\npermissions = ["NEW_READ"]')
         assert main(["check", "--strict", str(path)]) == 0
 
     def test_several(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Several files are all checked, each under its name."""
+        """Files and folders are read as one, and every wrong one is named."""
         (tmp_path / "a.toml").write_text("absent = [")
         (tmp_path / "b.toml").write_text('absent = ["B"]')
-        a, b = (str(tmp_path / name) for name in ("a.toml", "b.toml"))
-        assert main(["check", a, b]) == 2
+        (tmp_path / "c.toml").write_text('absent = ["C"]\nextra = 1')
+        a, b, c = (str(tmp_path / f"{name}.toml") for name in "abc")
+        assert main(["check", str(tmp_path)]) == 2
         output, errors = capsys.readouterr()
-        assert output == f"{b}: declared: 0; absent: 1\n"
-        assert errors.startswith(f"error: {a}: is not valid TOML: ")
-        assert main(["check", b, b]) == 0
+        assert output == ""
+        assert [line[:20] for line in errors.splitlines()] == [
+            f"error: {a}:1: is not valid TOML: "[:20],
+            f'error: {c}:2: "extra": is not a key here; '[:20],
+        ]
+        (tmp_path / "a.toml").write_text('absent = ["A"]')
+        assert main(["check", a, b, b]) == 0
+        assert capsys.readouterr().out == "declared: 0; absent: 2\n"
 
     @pytest.mark.parametrize(
         ("given", "status"), [(b"\xef\xbb\xbf[roles]", 0), (b"\xff", 2), (b"[", 2), (None, 2)]
@@ -980,18 +1002,34 @@ class TestChecking:
         output, errors = capsys.readouterr()
         assert output == ""
         assert [line.split(": must")[0] for line in errors.splitlines()] == [
-            f'error: {path}: roles."A".permissions',
-            f'error: {path}: roles."B\\u001b[31m".name',
-            f'error: {path}: roles."B\\u001b[31m".permissions',
+            f'error: {path}:1: roles."A".permissions',
+            f'error: {path}:2: roles."B\\u001b[31m".name',
+            f'error: {path}:3: roles."B\\u001b[31m".permissions',
         ]
 
     def test_no_file(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A file that is not there is trouble."""
         assert main(["check", "no/such\x1bfile"]) == 2
         assert capsys.readouterr().err == (
-            "error: 'no/such\\x1bfile': is unreadable: "
+            'error: "no/such\\u001bfile": is unreadable: '
             "[Errno 2] No such file or directory: 'no/such\\x1bfile'\n"
         )
+
+    def test_github(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """For GitHub, each error and note is an annotation at its line, too."""
+        path = tmp_path / "50%:a,b.toml"
+        path.write_text('[sets]\nall = ["ROLE_READ"]\n[roles."::50%"]\npermissions = []')
+        assert main(["check", "--format", "github", str(path)]) == 2
+        output, errors = capsys.readouterr()
+        place = f"file={tmp_path}/50%25%3Aa%2Cb.toml,line=4"
+        rule = 'roles."::50%25".permissions: must hold at least one permission'
+        assert output == f"::error {place}::{str(path).replace('%', '%25')}:4: {rule}\n"
+        assert errors == f"error: {path}:4: {rule.replace('%25', '%')}\n"
+        path.write_text('[sets]\nall = ["ROLE_READ"]')
+        assert main(["check", "--format", "github", str(path)]) == 0
+        output, _ = capsys.readouterr()
+        assert output.startswith(f"::notice {place[:-1]}2::")
+        assert output.endswith("\ndeclared: 0; absent: 0\n")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

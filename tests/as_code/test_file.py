@@ -161,11 +161,14 @@ class TestRefusing:
         assert violations(text) == [
             (
                 '"extra"',
-                "is not a key here; the keys are account, anchor, new_permissions, absent, roles",
+                (
+                    "is not a key here; the keys are account, anchor, new_permissions, absent, "
+                    "ignored, sets, roles"
+                ),
             ),
             (
                 'roles."AI Engineer"."permission"',
-                "is not a key here; the keys are description, previously, permissions",
+                "is not a key here; the keys are description, previously, include, permissions",
             ),
             ('roles."AI Engineer".description', "must be a string, not bool"),
             ('roles."AI Engineer".permissions', "must hold at least one permission"),
@@ -211,7 +214,7 @@ class TestRefusing:
     def test_name(self, tmp_path: Path) -> None:
         """The error of a file that is not TOML names the file."""
         (tmp_path / "a.toml").write_text("roles = ~")
-        with pytest.raises(ValidationError, match=r"a\.toml: is not valid TOML: "):
+        with pytest.raises(ValidationError, match=r"a\.toml:1: is not valid TOML: "):
             load(tmp_path / "a.toml")
 
     @pytest.mark.parametrize(
@@ -327,6 +330,7 @@ class TestWriting:
             new_permissions=["NEW_READ"],
             account="staging",
             anchor="Um9sZTpB",
+            ignored=["Theirs"],
         )
         assert declared.to_toml() == (
             'account = "staging"\n'
@@ -340,6 +344,10 @@ class TestWriting:
             "absent = [\n"
             '    "Gone",\n'
             '    "Old",\n'
+            "]\n"
+            "\n"
+            "ignored = [\n"
+            '    "Theirs",\n'
             "]\n"
             "\n"
             '[roles."A \\"quoted\\" \\\\"]\n'

@@ -1,0 +1,254 @@
+"""Several files as one declaration, sets of permissions, and the places of violations."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arize_roles_async import ValidationError
+from arize_roles_async.as_code import Declaration, FileViolation, compare, load, loads
+from tests.as_code import strategies
+from tests.as_code.accounts import account_of, declaration, declared
+
+ONCE = (
+    "a name, present or former, may appear only once, so swapping two names takes two runs and a "
+    "third name"
+)
+ROLE = '[roles."{}"]\npermissions = ["ROLE_READ"]\n'
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(**texts: str) -> None:
+    for name, text in texts.items():
+        Path(f"{name}.toml").write_text(text, "utf-8")
+
+
+def refused(*paths: str) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        load(*paths)
+    return [*map(str, caught.value.violations)]
+
+
+def places(text: str) -> list[tuple[str, int]]:
+    """Return the field and the line of each violation in a text."""
+    with pytest.raises(ValidationError) as caught:
+        loads(text, "roles.toml")
+    found = [each for each in caught.value.violations if isinstance(each, FileViolation)]
+    return [(each.field, each.line) for each in found]
+
+
+class TestSeveral:
+    def test_one(self) -> None:
+        """Files are one declaration, as if all stood in one."""
+        write(
+            a='account = "staging"\nabsent = ["X"]\n' + ROLE.format("B"),
+            b='account = "staging"\nabsent = ["Y"]\nignored = ["I"]\n' + ROLE.format("A"),
+        )
+        assert load("a.toml", "b.toml") == Declaration(
+            roles=[declared("A"), declared("B")],
+            absent=["X", "Y"],
+            ignored=["I"],
+            account="staging",
+        )
+
+    def test_folder(self) -> None:
+        """A folder means its own `*.toml`; a file that is given twice is read once."""
+        folder = Path("roles")
+        (folder / "below").mkdir(parents=True)
+        (folder / "b.toml").write_text(ROLE.format("B"))
+        (folder / "a.toml").write_text(ROLE.format("A"))
+        (folder / "note.txt").write_text("no TOML")
+        (folder / "below" / "c.toml").write_text(ROLE.format("C"))
+        assert load("roles") == load("roles", folder) == declaration("A", "B")
+
+    def test_empty(self) -> None:
+        """A folder without files is refused, as a path that is wrong would delete nothing."""
+        Path("roles").mkdir()
+        assert refused("roles") == ["roles: is unreadable: the folder has no *.toml"]
+
+    def test_name_twice(self) -> None:
+        """A name in two files is refused, and both are named."""
+        write(a=ROLE.format("A"), b='\nabsent = [\n"X",\n"A",\n]', c='ignored = ["X"]')
+        assert refused("a.toml", "b.toml", "c.toml") == [
+            f'b.toml:4: absent: "A" is also at a.toml:1: roles."A"; {ONCE}',
+            f'c.toml:1: ignored: "X" is also at b.toml:3: absent; {ONCE}',
+        ]
+
+    @pytest.mark.parametrize("key", ["account", "anchor"])
+    def test_accounts(self, key: str) -> None:
+        """Files for different accounts are refused."""
+        write(a=f'{key} = "One"', b="", c=f'\n{key} = "Two"')
+        assert refused("a.toml", "b.toml", "c.toml") == [f'c.toml:2: {key}: is "One" at a.toml:1']
+
+    def test_all_wrong(self) -> None:
+        """Every violation of every file is in one error, with the cause of the first."""
+        write(a="x = [", b="[roles.B]", c='new_permissions = "X"')
+        assert refused("none.toml", "a.toml", "b.toml", "c.toml") == [
+            "none.toml: is unreadable: [Errno 2] No such file or directory: 'none.toml'",
+            "a.toml:1: is not valid TOML: Invalid value (at end of document)",
+            'b.toml:1: roles."B".permissions: must hold at least one permission',
+            "c.toml:1: new_permissions: must be a list of permissions, not str",
+        ]
+
+
+class TestIgnored:
+    def test_plan(self) -> None:
+        """A role that is ignored is left alone, and a plan does not list it."""
+        account = account_of("Legacy Admin", "Other")
+        plan = compare(account.roles, loads('ignored = ["Legacy Admin", "Not there"]'))
+        assert [role.name for role in plan.undeclared] == ["Other"]
+        assert "Legacy" not in str(plan)
+        assert plan.custom_roles == 2
+
+    def test_declared(self) -> None:
+        """A role cannot be declared and ignored at once."""
+        assert places('ignored = ["B", "A"]\n' + ROLE.format("A")) == [("ignored", 1)]
+
+
+SETS = """
+[sets]
+readers = ["PROJECT_READ", "DATASET_READ"]
+writers = ["DATASET_CREATE", "DATASET_READ"]
+"""
+
+
+class TestSets:
+    def test_included(self) -> None:
+        """A role has the permissions of its sets and its own."""
+        text = '[roles.A]\ninclude = ["readers", "writers"]\npermissions = ["ROLE_READ"]\n'
+        text += '[roles.B]\ninclude = ["readers"]'
+        role = {"permissions": ["DATASET_READ", "PROJECT_READ"]}
+        both = ["DATASET_CREATE", "DATASET_READ", "PROJECT_READ", "ROLE_READ"]
+        assert loads(SETS + text) == declaration(
+            declared("A", permissions=both), declared("B", **role)
+        )
+
+    def test_other_file(self) -> None:
+        """A set of one file is known in all, whatever their order."""
+        write(a='[roles.A]\ninclude = ["readers"]', b='[sets]\nreaders = ["ROLE_READ"]')
+        assert load("a.toml", "b.toml") == declaration("A")
+
+    def test_twice(self) -> None:
+        """A set is defined in one file."""
+        write(a="\n[sets]\nx = ['ROLE_READ']", b="sets.x = ['TAG_READ']")
+        assert refused("a.toml", "b.toml") == [
+            'b.toml:1: sets."x": is also at a.toml:3; a set is defined once'
+        ]
+
+    def test_unknown(self) -> None:
+        """A set that is not there is refused, with the nearest."""
+        with pytest.raises(ValidationError) as caught:
+            loads(SETS + '[roles.A]\npermissions = ["ROLE_READ"]\ninclude = ["raeders"]')
+        assert str(caught.value) == (
+            'file:7: roles."A".include: "raeders" is not a set; did you mean "readers"?'
+        )
+        with pytest.raises(ValidationError, match=r'"readers" is not a set$'):
+            loads('[roles.A]\npermissions = ["ROLE_READ"]\ninclude = ["readers"]')
+
+    def test_not_lists(self) -> None:
+        """Sets are lists of permissions, and what includes them names them in a list."""
+        text = """
+            [sets]
+            empty = []
+            nested = {include = ["empty"]}
+            [roles.A]
+            permissions = ["ROLE_READ"]
+            include = "empty"
+            [roles.B]
+            permissions = 5
+            include = [5]
+        """
+        assert places(text) == [
+            ('sets."empty"', 3),
+            ('sets."nested"', 4),
+            ('roles."A".include', 7),
+            ('roles."B".include', 10),
+            ('roles."B".permissions', 9),
+        ]
+
+    def test_unused(self) -> None:
+        """A set that no role includes is a note."""
+        noted = loads(SETS + '[roles.A]\ninclude = ["readers"]').notes
+        assert [*map(str, noted)] == ['file:4: sets."writers": is a set that no role includes']
+
+    def test_plan(self) -> None:
+        """A plan shows permissions, and in a note the set that a change comes from."""
+        text = '[roles.A]\ninclude = ["readers"]\npermissions = ["ROLE_READ", "TAG_READ"]\n'
+        text += '[roles.New]\ninclude = ["writers"]\npermissions = ["DATASET_READ"]'
+        plan = compare(account_of("A").roles, loads(SETS + text))
+        assert str(plan).split("\n")[:-2] == [
+            '! update "A"',
+            '+     "DATASET_READ"',
+            '+     "PROJECT_READ"',
+            '+     "TAG_READ"',
+            '#     set "readers" gives "DATASET_READ", "PROJECT_READ"',
+            '+ create "New"',
+            '+     "DATASET_CREATE"',
+            '+     "DATASET_READ"',
+            '#     set "writers" gives "DATASET_CREATE"',
+        ]
+
+
+class TestPlaces:
+    def test_lines(self) -> None:
+        """A violation has the line of what it is about: an item, a key, or a table."""
+        text = '''
+            # absent = ["Twice", "Twice"]
+            account = """
+            [roles.A]
+            ""\\"" """
+            absent = [
+                "A # B",  # ] "Twice"
+                'Twice',
+                7,
+            ]
+            "extra" = {x = [1, 2], "y]" = '"'}
+            [roles]
+            'Dotted "A".x' . permissions = [
+
+                "",
+            ]
+              [roles."B"]  # [roles."C"]
+              [roles."C"]
+              description = false
+              permissions = ["ROLE_READ"]
+              typo = 1
+              previously = [
+                "Twice",
+              ]
+        '''
+        assert places(text) == [
+            ('"extra"', 11),
+            ('roles."C"."typo"', 21),
+            ('roles."B".permissions', 17),
+            ('roles."C".description', 19),
+            ('roles."Dotted \\"A\\".x".permissions', 13),
+            ("absent", 6),
+            ("absent", 8),
+        ]
+
+    @given(strategies.declarations(at_least=1), st.data())
+    def test_random(self, declared: Declaration, data: st.DataObject) -> None:
+        """Whatever stands before a wrong key, its line is found."""
+        before = data.draw(
+            st.sampled_from(["", "\n", "# [\n", "a = '''\n[\n''''\n", "b.c = [\n]\n"])
+        )
+        text = before + declared.to_toml()
+        text += '\n[roles."Wrong one"]\npermissions = ["ROLE_READ"]\nwrong = 1\n'
+        found = dict(places(text))
+        assert found['roles."Wrong one"."wrong"'] == text.count("\n")
+
+    def test_plan(self) -> None:
+        """What does not fit the account has its place in the right file, too."""
+        write(a='absent = ["X"]', b='absent = [\n"Y",\n"Admin"]', c=ROLE.format("Member"))
+        with pytest.raises(ValidationError) as caught:
+            compare(account_of(predefined=True).roles, load("a.toml", "b.toml", "c.toml"))
+        assert [*map(str, caught.value.violations)] == [
+            'c.toml:1: roles."Member": "Member" is predefined, and cannot be changed',
+            'b.toml:3: absent: "Admin" is predefined, and cannot be changed',
+        ]
