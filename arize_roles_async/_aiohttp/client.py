@@ -1,29 +1,21 @@
 """The client that talks to the service, and its transport: sessions, time and closing."""
 
 import asyncio
-import functools
 import os
 import ssl
 import warnings
-import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config, configure
-from arize_roles_async._aiohttp.connections import (
-    Attempt,
-    Connections,
-    Connector,
-    OwnAuthorizationError,
-    current_attempt,
-    keep_read_buffers,
-)
+from arize_roles_async._aiohttp.connections import Attempt, Connections, keep_read_buffers
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
 from arize_roles_async._aiohttp.failures import Failures, without_frames
 from arize_roles_async._calls.api_key import ApiKey, KeySource
@@ -34,7 +26,6 @@ from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
     RolesError,
-    RolesTimeoutError,
 )
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
@@ -46,7 +37,9 @@ from arize_roles_async._wire.response import Response
 
 _USER_AGENT: Final = f"arize-roles-async/{__version__} aiohttp/{aiohttp.__version__}"
 _SUCCESS: Final = range(200, 300)
+_REFUSALS: Final = range(400, 600)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
+_NO_LIMITS: Final = aiohttp.ClientTimeout(total=None)
 redirect: Callable[[Destination, KeySource], Driver] | None = None
 """Chooses the driver of each call as it begins, in place of the client's own, in a test."""
 
@@ -220,7 +213,7 @@ class AiohttpTransport(AsyncioTransport):
             self._session = self._lent
         else:
             self._session = aiohttp.ClientSession(
-                connector=Connector(limit=0, ssl=self._ssl),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
@@ -253,26 +246,19 @@ class AiohttpTransport(AsyncioTransport):
             raise ClientStateError("the client is closed")
         limit = call.time_limit
         assert isinstance(limit, Deadline)  # noqa: S101 - `time_limit` made it
-        attempt = Attempt(call, limit, self._connections, self._headers)
+        attempt = Attempt(call, limit, self._connections, self._headers, self._lent)
         failure: RolesError
-        current_attempt.set(weakref.ref(attempt))
         try:
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
-            attempt.reset()
             interruption = self._interruption(request, call, limit)
             if interruption is None:
                 raise without_frames(error)  # noqa: B904 - it is the same one
             attempt.distrust()
             failure, cause = interruption, None
-        except OwnAuthorizationError:
-            failure = ClientStateError(
-                "the lent session sends an Authorization header of its own, where the API key "
-                "belongs: from its default headers, a middleware, or netrc"
-            )
-            cause = None
+        except ClientStateError as error:
+            failure, cause = ClientStateError(str(error)), None
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
-            attempt.reset()
             attempt.distrust()
             failure, cause = (
                 self._failures.translate(request, error, call, closed=self._session.closed),
@@ -286,19 +272,15 @@ class AiohttpTransport(AsyncioTransport):
                 raise invalid_response(request, answer, f"it is longer than {MAX_BODY >> 20} MiB")
             return answer
         finally:
+            attempt.end()
             limit.reset()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
 
     def _interruption(self, request: Request, call: Call, limit: Deadline) -> RolesError | None:
         """Return the error of an interrupted attempt; None if the call was cancelled."""
-        if limit.caught_read_timeout():
-            return RolesTimeoutError(
-                f"{request}: no answer",
-                limit="read",
-                seconds=call.timeouts.read or 0.0,
-                sent=True,
-            )
+        if (part := limit.caught()) is not None:
+            return self._failures.timeout(request, call, part)
         if limit.is_cancelled(closed=self._session.closed):
             return None
         # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
@@ -314,33 +296,44 @@ class AiohttpTransport(AsyncioTransport):
             headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")
         base = self._url
-        ask = self._session.request if self._lent is None else self._lent_request(attempt)
-        response = await ask(
-            request.method,
-            # Built from its parts, since parsing a URL takes longer.
-            URL.build(
-                scheme=base.scheme,
-                authority=base.raw_authority,
-                path=self._base_path + path,
-                query_string=query,
-                encoded=True,
-            ),
-            data=request.body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=_client_timeout(call.timeouts.connect),
-        )
-        content = response.content
         try:
+            response = await self._session.request(
+                request.method,
+                # Built from its parts, since parsing a URL takes longer.
+                URL.build(
+                    scheme=base.scheme,
+                    authority=base.raw_authority,
+                    path=self._base_path + path,
+                    query_string=query,
+                    encoded=True,
+                ),
+                data=request.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=_NO_LIMITS,
+                # A request's middlewares replace those of its session, so these are passed, too.
+                middlewares=(*vars(self._session)["_middlewares"], attempt),
+                **self._lent_options(),
+            )
+        except aiohttp.ClientResponseError as error:
+            # A middleware raised for a status; aiohttp does so for bytes that are not HTTP, too.
+            is_own = isinstance(error, aiohttp.ClientHttpProxyError) or isinstance(
+                error.__cause__, HttpProcessingError
+            )
+            if is_own or error.status not in _REFUSALS:
+                raise
+            headers = error.headers or CIMultiDict()
+            return Response(status=error.status, headers=headers, body=b"", keys=call.keys)
+        if self._lent is not None and not attempt.answered(response):
+            raise ClientStateError(
+                "the lent session answered by itself: from a cache or a stand-in"
+            )
+        # A middleware may have read it.
+        body: bytes | None = vars(response).get("_body")
+        if body is None:
+            content = response.content
             # By now, most answers are complete.
             body = content.read_nowait() if content.is_eof() else await attempt.read(content)
-        finally:
-            if content.at_eof():
-                attempt.connection = None  # It may carry another request by now.
-            else:
-                # Half-read, so it must not go back to the pool.
-                response.close()
-                attempt.reset()
         return Response(
             status=response.status,
             headers=response.headers,
@@ -348,17 +341,16 @@ class AiohttpTransport(AsyncioTransport):
             keys=call.keys,
         )
 
-    def _lent_request(self, attempt: Attempt) -> Callable[..., Awaitable[aiohttp.ClientResponse]]:
-        """Return the function that sends a request on a lent session, with our settings."""
-        return functools.partial(
-            self._session.request,
-            raise_for_status=False,
-            auto_decompress=True,
-            ssl=self._ssl,
-            proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
-            # A request's middlewares replace those of its session, so these are passed, too.
-            middlewares=(*getattr(self._session, "_middlewares", ()), attempt),
-        )
+    def _lent_options(self) -> dict[str, Any]:
+        """Return our settings that a lent session does not have."""
+        if self._lent is None:
+            return {}
+        return {
+            "raise_for_status": False,
+            "auto_decompress": True,
+            "ssl": self._ssl,
+            "proxy": None if self._config.proxy is None else self._config.proxy.reveal(),
+        }
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -393,11 +385,6 @@ async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
         yield
     finally:
         await session.close()
-
-
-@functools.lru_cache
-def _client_timeout(connect: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
 def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:

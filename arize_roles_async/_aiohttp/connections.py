@@ -5,9 +5,8 @@ import functools
 import os
 import socket
 import struct
-import weakref
+from collections.abc import Awaitable
 from contextlib import suppress
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
@@ -20,6 +19,7 @@ from multidict import CIMultiDict
 
 from arize_roles_async._aiohttp.deadlines import Deadline
 from arize_roles_async._calls.transport import Call
+from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._wire.redaction import Secret
 
@@ -51,9 +51,19 @@ class _Connection:
         # Read now: asyncio's TLS transport has no socket any more once it was closed twice.
         self.socket: TransportSocket = transport.get_extra_info("socket")
         self.body: aiohttp.StreamReader | None = None
-        """The body that is read from it."""
-        self.failure: BaseException | None = None
-        """The error that ended it."""
+        """The body that came on it last."""
+
+    def reset(self) -> None:
+        """Reset it, so that the system sends nothing of a request later."""
+        # A closed socket raises OSError, and ValueError with uvloop. This has no `shutdown`.
+        with suppress(OSError, ValueError, TypeError):
+            # A close then discards what is not sent yet, also if aiohttp closed it just now.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            if self.transport.is_closing():
+                # asyncio's TLS transport cannot be aborted any more after aiohttp closed it twice,
+                # and waits 30 s for the server to end the session.
+                self.socket.shutdown(socket.SHUT_RD)
+        self.transport.abort()
 
 
 class Connections:
@@ -81,21 +91,28 @@ class Connections:
         return connection
 
     def _drop(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
-        connection = self.open.pop(protocol)
-        body = connection.body
+        body = self.open.pop(protocol).body
         # aiohttp would leave the reader waiting.
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
-        # A cancelled close cancels it.
-        if not closed.cancelled() and (error := closed.exception()) is not None:
-            connection.failure = error.__cause__
+        if not closed.cancelled():
+            closed.exception()  # Otherwise asyncio would log it.
 
 
 class Attempt:
-    """One attempt, which sends its request once.
+    """One attempt: the last middleware, which sends the request with the key.
 
     aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. But the
-    call machine decides about retries, and must count each attempt.
+    call machine decides about retries, and must count each attempt. So nothing is sent after a
+    failure, or when the attempt is over. A middleware may send again after an answer, or twice at
+    once, and the call takes note of it.
+
+    Args:
+        call: The call.
+        limit: The time that it has.
+        connections: Those of the session.
+        headers: Headers of the request that nothing before the socket sees.
+        lent: The session, if it is lent.
     """
 
     def __init__(
@@ -104,62 +121,117 @@ class Attempt:
         limit: Deadline,
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
+        lent: aiohttp.ClientSession | None,
     ) -> None:
         self.call = call
         self._limit = limit
         self._connections = connections
         self._headers = headers
-        self.connection: _Connection | None = None
-        """The connection that carries the request, until the response is complete."""
+        self._lent = lent
+        self._answers: dict[_Connection, Any] = {}
+        """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | None = None
         self._opened = 0
+        self._is_over = False
 
-    def take(self, request: aiohttp.ClientRequest, connection: Connection) -> bool:
-        """Take a connection, unless it must not carry the request.
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if hdrs.AUTHORIZATION in request.headers:
+            raise ClientStateError(
+                "the lent session sends an Authorization header of its own, where the API key "
+                "belongs: from its default headers, a middleware, or netrc"
+            )
+        if self._failure is not None:
+            raise self._failure
+        if self._lent is None:
+            self._limit.limit("connect")
+        elif not self._answers:
+            # Waiting for a connection of the pool is not connecting.
+            trace = Trace(self._lent, _CONNECTING, cast("Any", self._limit))
+            vars(request)["_traces"].append(trace)
+        try:
+            while True:
+                with suppress(_UnfitError):
+                    own = self._own(request)
+                    response = await handler(own)
+                    own.connection.body = response.content
+                    return response
+        except BaseException as error:
+            # A middleware may cancel a request that has already reached the service.
+            self._failure = error
+            raise
 
-        From here on the request may reach the service, which may be silent.
+    def _own(self, request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class of our own
+        """Return a copy of a request, which alone has the key, and only while it is sent.
+
+        A middleware may send a request twice at once, so each time is another copy.
         """
+        given: Any = type(request)
+        kind = _sent_by_attempt(given)
+        copy = kind.__new__(kind)
+        copy.__dict__ = {**vars(request), "headers": request.headers.copy(), "attempt": self}
+        return copy
+
+    async def send(self, request: Any, connection: Connection) -> aiohttp.ClientResponse:  # noqa: ANN401
+        """Send such a copy on a connection, unless that must not carry it."""
+        request.connection = taken = self._take(connection)
+        self._answers[taken] = None
+        # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
+        request.headers.update(self._headers.reveal())
+        request.headers[hdrs.AUTHORIZATION] = f"Bearer {self.call.keys[-1].reveal()}"
+        try:
+            plain = cast("Any", super(type(request), request))  # pyright: ignore[reportUnknownArgumentType]
+            response: aiohttp.ClientResponse = await plain.send(connection)
+        finally:
+            # The response and its errors keep the headers.
+            del request.headers[hdrs.AUTHORIZATION]
+        self._answers[taken] = response
+        return response
+
+    def _take(self, connection: Connection) -> _Connection:
+        """Take a connection: from here on the request may reach the service, which may be silent.
+
+        Raises:
+            _UnfitError: It must not carry the request.
+        """
+        if self._is_over:
+            # A middleware sends in a task of its own, which has outlived the attempt.
+            raise asyncio.CancelledError
         connections, protocol = self._connections, cast("ResponseHandler", connection.protocol)
         taken = connections.open.get(protocol)
         if taken is None:
             taken = connections.add(protocol)
         # An unsolicited answer would go to the next request on the connection.
         elif taken.number <= connections.distrusted or protocol.should_close:
-            return False
-        self.connection = taken
+            raise _UnfitError
         self._opened = connections.opened
-        # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
-        request.headers.update(self._headers.reveal())
-        request.headers[hdrs.AUTHORIZATION] = f"Bearer {self.call.keys[-1].reveal()}"
-        self.call.mark_sent(self._limit.limit_silence())
-        return True
+        self.call.mark_sent(self._limit.limit("read"))
+        return taken
+
+    def answered(self, response: aiohttp.ClientResponse) -> bool:
+        """Return whether a response is the answer to a request that this attempt sent."""
+        return response in self._answers.values()
 
     async def read(self, content: aiohttp.StreamReader) -> bytes:
         """Return a body; of one that is too long, only as much as shows that."""
-        if self.connection is not None:
-            self.connection.body = content
         chunks: list[bytes] = []
         size = 0
         while size <= MAX_BODY and not content.at_eof():
-            self._limit.limit_silence()
+            self._limit.limit("read")
             chunks.append(await content.readany())
             size += len(chunks[-1])
         return b"".join(chunks)
 
-    def reset(self) -> None:
-        """Reset the connection, so that the system sends nothing of the request later."""
-        connection, self.connection = self.connection, None
-        if connection is None:
-            return
-        # A closed socket raises OSError, and ValueError with uvloop. This has no `shutdown`.
-        with suppress(OSError, ValueError, TypeError):
-            # A close then discards what is not sent yet, also if aiohttp closed it just now.
-            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            if connection.transport.is_closing():
-                # asyncio's TLS transport cannot be aborted any more after aiohttp closed it twice,
-                # and waits 30 s for the server to end the session.
-                connection.socket.shutdown(socket.SHUT_RD)
-        connection.transport.abort()
+    def end(self) -> None:
+        """End it, and with it every request that has no complete answer."""
+        self._is_over = True
+        for connection, response in self._answers.items():
+            if response is not None:
+                if response.content is not None and response.content.is_eof():
+                    continue  # The connection may carry another request by now.
+                response.close()
+            connection.reset()
 
     def distrust(self) -> None:
         """Reuse no connection that was open when this one failed.
@@ -169,68 +241,25 @@ class Attempt:
         connections = self._connections
         connections.distrusted = max(connections.distrusted, self._opened)
 
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        """Send the request once: a middleware, for a session that has its own connector."""
-        if self._failure is not None:
-            raise self._failure
-        own = request.headers.get(hdrs.AUTHORIZATION)
-        # A middleware that sends a request again has ours in it.
-        if own is not None and own != f"Bearer {self.call.keys[-1].reveal()}":
-            raise OwnAuthorizationError
-        send = request.send
-
-        async def send_checked(connection: Connection) -> aiohttp.ClientResponse:
-            if not self.take(request, connection):
-                raise _UnfitError
-            return await send(connection)
-
-        # A middleware does not see the connection that aiohttp chose; only `send` is passed it.
-        # Without this, a lent session would send requests on dead connections.
-        setattr(request, "send", send_checked)  # noqa: B010 - no type checker sees a method as one
-        try:
-            while True:
-                with suppress(_UnfitError):
-                    return await handler(request)
-        except BaseException as error:
-            # A middleware may cancel a request that has already reached the service.
-            self._failure = error
-            raise
-        finally:
-            # Objects that refer to each other would be left to the garbage collector.
-            delattr(request, "send")
-
-
-class OwnAuthorizationError(Exception):
-    """The lent session sends an `Authorization` of its own."""
-
 
 class _UnfitError(Exception):
     """A connection that must not carry the request; aiohttp closes it."""
 
 
-current_attempt: ContextVar[weakref.ref[Attempt]] = ContextVar("current_attempt")
-"""The attempt that the running task makes.
+@functools.lru_cache
+def _sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
+    """Return the class of the requests that an attempt sends, in place of a class of requests."""
 
-Weak, since asyncio keeps the context in which a connection was made as long as the connection.
-"""
+    def send(request: Any, connection: Connection) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
+        return cast("Awaitable[aiohttp.ClientResponse]", request.attempt.send(request, connection))
+
+    return type(kind.__name__, (kind,), {"send": send})
 
 
-class Connector(aiohttp.TCPConnector):
-    """A connector that hands out only connections that may carry the attempt's request."""
+async def _limit_connecting(_: aiohttp.ClientSession, limit: Any, __: object) -> None:  # noqa: ANN401
+    limit.limit("connect")
 
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
-    ) -> Connection:
-        attempt: Any = current_attempt.get()()
-        if attempt.connection is not None:
-            raise attempt.connection.failure or aiohttp.ServerDisconnectedError
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            if attempt.take(req, connection):
-                return connection
-            connection.close()
+
+_CONNECTING: Final = aiohttp.TraceConfig()
+_CONNECTING.on_connection_create_start.append(_limit_connecting)
+_CONNECTING.freeze()

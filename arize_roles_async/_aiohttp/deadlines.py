@@ -10,10 +10,13 @@ import math
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._values.errors import ClientStateError
+
+Part: TypeAlias = Literal["connect", "read"]
+"""A part of an attempt that has a limit of its own: connecting, or silence of the service."""
 
 _AT_ONCE: Final = 100
 """Limits that expire in one step of the event loop."""
@@ -104,6 +107,7 @@ class Deadline(TimeLimit):
         self._deadlines = deadlines
         self.moment = call.deadline
         self.task: asyncio.Task[object]
+        self._part: Part
         self._cancelling: int
         self.expired = False
         """The block was cancelled, or is over."""
@@ -134,30 +138,35 @@ class Deadline(TimeLimit):
             error = call.client_closed() if self._deadlines.closed else call.out_of_time()
             raise error from error.__cause__
 
-    def limit_silence(self) -> float:
-        """From now on, end the attempt when the service is silent for too long; return the time."""
+    def limit(self, part: Part) -> float:
+        """From now on, end the attempt when connecting, or silence, takes too long.
+
+        Returns:
+            The time.
+        """
         if self.expired:
             # A middleware sends in a task of its own, which has outlived the call.
             raise asyncio.CancelledError
-        now = self._deadlines.now()
-        if (seconds := self._call.timeouts.read) is not None:
-            self.moment = min(self._call.deadline, now + seconds)
-            if self.moment < self._deadlines.due:
-                self._deadlines.watch(self)
+        call, now = self._call, self._deadlines.now()
+        seconds = call.timeouts.read if part == "read" else call.timeouts.connect
+        self._part = part
+        self.moment = call.deadline if seconds is None else min(call.deadline, now + seconds)
+        if self.moment < self._deadlines.due:
+            self._deadlines.watch(self)
         return now
 
     def reset(self) -> None:
-        """Remove the limit on silence; the limit on the call stays."""
+        """Remove the limit on a part; the limit on the call stays."""
         self.moment = self._call.deadline
 
-    def caught_read_timeout(self) -> bool:
-        """Return whether `limit_silence` caused a cancellation; if so, undo it."""
+    def caught(self) -> Part | None:
+        """Return the part whose limit caused a cancellation, which it undoes; None for another."""
         if not self.expired or self._deadlines.closed or self.moment == self._call.deadline:
-            return False
+            return None
         self.expired = False
         self.reset()
         self._deadlines.watch(self)
-        return self._uncancel()
+        return self._part if self._uncancel() else None
 
     def is_cancelled(self, *, closed: bool) -> bool:
         """Return whether the task was cancelled, and not only a future that aiohttp cancelled.

@@ -8,6 +8,7 @@ import aiohttp
 from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config
+from arize_roles_async._aiohttp.deadlines import Part
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -45,12 +46,6 @@ class Failures:
         cause: BaseException = failure
         certificate = sent = False
         match failure:
-            case aiohttp.ConnectionTimeoutError():
-                return RolesTimeoutError(
-                    f"{request}: no connection to {self._route}",
-                    limit="connect",
-                    seconds=call.timeouts.connect or 0.0,
-                )
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
                 why, certificate = "the server's certificate is not trusted", True
             case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
@@ -66,16 +61,24 @@ class Failures:
                 return self.proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
-            case ValueError() if not isinstance(failure, aiohttp.ClientError):
-                why = f"the session refused the request: {self._redacted(failure, call)}"
-                return ConfigurationError(f"{request}: {why}")
             case _ if closed and not call.in_flight:
                 return ClientStateError("the session is closed")
-            case _:
+            case aiohttp.ClientError() | OSError():
                 why = "the connection failed before the complete response arrived"
                 sent = call.in_flight
+            case _:
+                why = "a middleware or tracer of the session raised"
+                return ConfigurationError(f"{request}: {why} {self._redacted(failure, call)}")
         message = f"{request}: {why}: {self._redacted(cause, call)}"
         return RolesConnectionError(message, certificate=certificate, sent=sent)
+
+    def timeout(self, request: Request, call: Call, part: Part) -> RolesTimeoutError:
+        """Return the error of an attempt that a part of took too long."""
+        what = "no answer" if part == "read" else f"no connection to {self._route}"
+        seconds: float | None = getattr(call.timeouts, part)
+        return RolesTimeoutError(
+            f"{request}: {what}", limit=part, seconds=seconds or 0.0, sent=call.in_flight
+        )
 
     def proxy_refusal(self, request: Request) -> RolesConnectionError:
         if self._proxy_url and not self._has_proxy_user:

@@ -192,7 +192,13 @@ class Call:
         self.attempt += 1
 
     def mark_sent(self, now: float) -> None:
-        """Note that the request under way may reach the service from now on."""
+        """Note that the request under way may reach the service from now on.
+
+        Where something else sends it a second time within an attempt, nobody knows what the first
+        time did.
+        """
+        if self.in_flight and self._is_change:
+            self._doubt = _Doubt.MAYBE_APPLIED
         self.in_flight = True
         self.sent_at = now
         if self._first_sent is None and self._is_change and self.operation == "create":
@@ -399,8 +405,8 @@ def _doubt_after(failure: RolesError, *, in_flight: bool) -> _Doubt:
             return _Doubt.MAYBE_APPLIED
         case RolesConnectionError(sent=True) | RolesTimeoutError(sent=True):
             return _Doubt.MAYBE_APPLIED
-        case ConfigurationError() if in_flight:
-            # A middleware of a lent session may have failed when it read the answer.
+        case ConfigurationError() | ClientStateError() if in_flight:
+            # A middleware of a lent session may have failed when it read the answer, or kept it.
             return _Doubt.MAYBE_APPLIED
         case _:
             return _Doubt.NONE

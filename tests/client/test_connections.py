@@ -182,7 +182,7 @@ class TestGivenUp:
     async def test_not_delivered(self, monkeypatch: pytest.MonkeyPatch, *, is_reset: bool) -> None:
         """Bytes not sent by then are never sent; without the reset they would be."""
         if not is_reset:
-            monkeypatch.setattr(Attempt, "reset", do_nothing)
+            monkeypatch.setattr(Attempt, "end", do_nothing)
         with socket.socket() as listening:
             # So small a buffer that most of the request waits on the client's side.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -225,7 +225,10 @@ class TestGivenUp:
         assert complaints == []
 
     async def test_by_middleware(self) -> None:
-        """So is one whose answer a middleware of a lent session does not want."""
+        """So is one whose answer a middleware of a lent session does not wait for."""
+
+        def half(peer: Peer) -> None:
+            peer.transport.write(PAGE[:-1])
 
         async def refuse(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -233,7 +236,7 @@ class TestGivenUp:
             await handler(request)
             raise ValueError("not this one")
 
-        async with serve(page) as server:
+        async with serve(half) as server:
             async with aiohttp.ClientSession(middlewares=[refuse]) as session:
                 with pytest.raises(ConfigurationError):
                     await AiohttpRolesClient("key", base_url=server.url, session=session).list()
@@ -267,7 +270,7 @@ class TestGivenUp:
             await asyncio.wait(tasks)
 
             assert tasks[0].cancelled()
-            assert [peer.received for peer in server.peers] == [b""]
+            assert not any(peer.received for peer in server.peers)
 
     async def test_answered(self) -> None:
         """A connection whose answer was read is closed in order."""
@@ -540,3 +543,47 @@ class TestDropped:
             await use(copy.with_options(timeout=6.0))
             assert len(server.peers) == 1
             await copy.aclose()
+
+
+class TestPool:
+    """A lent session, whose pool has a connection for one request at a time."""
+
+    async def test_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Waiting for the pool counts towards the call's limit, and not as connecting."""
+        clock = LoopClock(monkeypatch)
+        limits = Timeouts(total=100.0, connect=5.0, read=60.0)
+        async with (
+            serve(silent) as server,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        ):
+            once = RetryPolicy(attempts=1)
+            options: dict[str, Any] = {"session": session, "timeout": limits, "retry": once}
+            roles = AiohttpRolesClient("key", base_url=server.url, **options)
+            calls = [asyncio.create_task(use(roles)) for _ in range(2)]
+            await until(lambda: server.peers and server.peers[0].received)
+            await clock.pass_by(6.0)
+            server.answer = page
+            page(server.peers[0])
+            await asyncio.gather(*calls)
+            assert len(server.peers) == 1
+
+    @LENT
+    async def test_resolver(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
+        """Resolving a name is connecting."""
+        clock = LoopClock(monkeypatch)
+        asked = asyncio.Event()
+
+        async def resolve(*_: object, **__: object) -> object:
+            asked.set()
+            return await asyncio.get_running_loop().create_future()
+
+        monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+        monkeypatch.setattr(aiohttp.AsyncResolver, "resolve", resolve)
+        limits = Timeouts(total=100.0, connect=50.0, read=60.0)
+        once = RetryPolicy(attempts=1)
+        async with client("http://localhost:9", lent=lent, timeout=limits, retry=once) as roles:
+            call = asyncio.create_task(use(roles))
+            await asked.wait()
+            await clock.pass_by(51.0)
+            with pytest.raises(RolesTimeoutError, match="connect limit of 50 s"):
+                await call

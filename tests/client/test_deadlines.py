@@ -192,11 +192,11 @@ class TestSilence:
         clock = Clock()
         deadline = block(deadlines_on(clock), 30.0)
         with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
-            deadline.limit_silence()
+            deadline.limit("read")
             advance_soon(clock, 5.0)
             with pytest.raises(asyncio.CancelledError):
                 await forever()
-            assert deadline.caught_read_timeout()
+            assert deadline.caught()
             assert not deadline.expired
             assert cancellations() == 0
             clock.advance_to(29.9)
@@ -209,9 +209,9 @@ class TestSilence:
         clock = Clock()
         deadline = block(deadlines_on(clock), 30.0)
         with deadline:
-            deadline.limit_silence()
+            deadline.limit("read")
             clock.advance_to(3.0)
-            deadline.limit_silence()
+            deadline.limit("read")
             clock.advance_to(7.9)
             assert not deadline.expired
             deadline.reset()
@@ -224,12 +224,12 @@ class TestSilence:
         clock = Clock()
         deadline = block(deadlines_on(clock), 5.0, read=10.0)
         with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
-            deadline.limit_silence()
+            deadline.limit("read")
             advance_soon(clock, 5.0)
             try:
                 await forever()
             except asyncio.CancelledError:
-                assert deadline.caught_read_timeout() is False
+                assert deadline.caught() is None
                 raise
 
     async def test_cancelled_too(self) -> None:
@@ -240,11 +240,11 @@ class TestSilence:
         async def call() -> None:
             deadline = block(deadlines, 30.0)
             with deadline:
-                deadline.limit_silence()
+                deadline.limit("read")
                 try:
                     await forever()
                 except asyncio.CancelledError:
-                    if not deadline.caught_read_timeout():
+                    if not deadline.caught():
                         raise
 
         task = asyncio.create_task(call())

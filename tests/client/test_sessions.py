@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import contextvars
 import gzip
 import traceback
 from pathlib import Path
@@ -22,7 +21,6 @@ from arize_roles_async import (
     OutcomeUnknownError,
     RetryPolicy,
     RolesConnectionError,
-    RolesError,
     Timeouts,
 )
 from arize_roles_async._aiohttp.connections import Attempt
@@ -128,20 +126,6 @@ class TestOwn:
 
         assert [request.headers.get("cookie") for request in script.requests] == [None, None]
 
-    @pytest.mark.parametrize("lent", [False, True])
-    @pytest.mark.parametrize("wire", [PAGE, GONE, b""])
-    async def test_context(self, *, lent: bool, wire: bytes) -> None:
-        """A call leaves no attempt in the context of its task, where it would live on."""
-        async with scripted(wire) as script, aiohttp.ClientSession() as session:
-            options: dict[str, Any] = {"session": session} if lent else {}
-            async with AiohttpRolesClient(
-                "key", base_url=script.url, retry=ONCE, **options
-            ) as roles:
-                with contextlib.suppress(RolesError):
-                    await roles.list()
-                left = contextvars.copy_context().values()
-                assert not any(isinstance(each, Attempt) for each in left)
-
     async def test_aioresponses(self) -> None:
         """aioresponses answers in place of the service, and sees no key."""
         url = "http://127.0.0.1:9"  # Nobody listens there.
@@ -182,7 +166,7 @@ class EndlessBody:
 async def test_endless_body(first: int, length: int) -> None:
     """Of a body that is too long, no more is read than shows that it is."""
     body: Any = EndlessBody(b"x" * first)
-    read = await Attempt(*[Mock()] * 4).read(body)
+    read = await Attempt(*[Mock()] * 5).read(body)
     assert (len(read), body.chunks) == (length, 5)
 
 
@@ -382,7 +366,7 @@ class TestLent:
         ):
             with pytest.raises(
                 ConfigurationError,
-                match=r"^GET /v2/roles: the session refused the request: ValueError: not today$",
+                match=r"a middleware or tracer of the session raised ValueError: not today$",
             ) as caught:
                 await roles.list()
         assert isinstance(caught.value.__cause__, ValueError)
@@ -404,7 +388,7 @@ class TestLent:
             aiohttp.ClientSession(middlewares=[misread]) as session,
             AiohttpRolesClient("key", base_url=script.url, session=session, retry=ONCE) as roles,
         ):
-            with pytest.raises(OutcomeUnknownError, match=r": ValueError: no JSON$"):
+            with pytest.raises(OutcomeUnknownError, match=r" raised ValueError: no JSON$"):
                 await roles.delete(role_id="Um9sZToxOmFCY0Q=")
 
     async def test_frames(self) -> None:

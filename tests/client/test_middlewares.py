@@ -1,0 +1,341 @@
+"""Middlewares and tracers of a lent session, which stand between a call and the service."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    ClientStateError,
+    ConfigurationError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    RolesConnectionError,
+    StatusError,
+)
+from arize_roles_fake import FakeAccount, serve
+from tests.support.clients import account_at_noon
+from tests.support.raw_http import scripted
+
+pytestmark = pytest.mark.asyncio
+
+Middleware = Callable[[ClientRequest, ClientHandlerType], Awaitable[ClientResponse]]
+
+BODY = b'{"roles": [], "pagination": {"has_more": false}}'
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n" + BODY
+ONCE = RetryPolicy(attempts=1)
+SOON = RetryPolicy(backoff=0.001)
+
+
+@asynccontextmanager
+async def lent(
+    account: FakeAccount,
+    *middlewares: Middleware,
+    retry: RetryPolicy = SOON,
+    **options: Any,  # noqa: ANN401 - the session's
+) -> AsyncGenerator[AiohttpRolesClient]:
+    """Return a client of an account over a session with these middlewares."""
+    async with (
+        serve(account) as url,
+        aiohttp.ClientSession(middlewares=middlewares, **options) as session,
+        AiohttpRolesClient("fake-api-key", base_url=url, session=session, retry=retry) as roles,
+    ):
+        yield roles
+
+
+async def use(roles: AiohttpRolesClient) -> None:
+    await roles.list()
+
+
+async def again(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Send again after an answer that says so, as aiohttp's cookbook does."""
+    response = await handler(request)
+    return response if response.status < 500 else await handler(request)
+
+
+async def hedge(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Send twice at once, and return the answer that came last."""
+    first, second = (asyncio.ensure_future(handler(request)) for _ in range(2))
+    await asyncio.wait([first, second])
+    return max((await first, await second), key=lambda response: response.status)
+
+
+async def read(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Read the body, as middlewares that log do."""
+    response = await handler(request)
+    await response.read()
+    return response
+
+
+async def read_and_release(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    async with await handler(request) as response:
+        await response.text()
+    return response
+
+
+class TestSentTwice:
+    """A request that leaves a second time within an attempt may have made the change before."""
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    @pytest.mark.parametrize("page", [None, "<title>Bad Gateway</title>"])
+    async def test_create(self, status: int, page: str | None) -> None:
+        """A create that a middleware sends again is not taken for a conflict with itself."""
+        account = account_at_noon()
+        account.fail("create", status, when="after", page=page)
+        async with lent(account, again) as roles:
+            made = await roles.create(name="Mine", permissions=["PROJECT_READ"])
+        assert made == account.role("Mine")
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    async def test_delete(self, status: int) -> None:
+        """A delete that finds no role the second time has deleted it the first time."""
+        account = account_at_noon()
+        role = account.add_role("Mine", ["PROJECT_READ"])
+        account.fail("delete", status, when="after")
+        async with lent(account, again) as roles:
+            await roles.delete(role_id=role.id)
+
+    async def test_refused(self) -> None:
+        """If the last answer is a refusal, nobody knows what the first time did."""
+        account = account_at_noon()
+        role = account.add_role("Mine", ["PROJECT_READ"])
+        account.fail("update", 500, when="after")
+        account.fail("update", 400)
+        async with lent(account, again) as roles:
+            with pytest.raises(OutcomeUnknownError):
+                await roles.update(role_id=role.id, description="New.")
+
+    @pytest.mark.parametrize("retry", [ONCE, SOON])
+    async def test_hedged(self, retry: RetryPolicy) -> None:
+        """So it is if both are sent at once, and also if they are one object."""
+        account = account_at_noon()
+        async with lent(account, hedge, retry=retry) as roles:
+            role = await roles.create(name="Mine", permissions=["PROJECT_READ"])
+            await roles.delete(role_id=role.id)
+        statuses = sorted(str(call.outcome) for call in account.calls if call.operation != "list")
+        assert statuses == ["201", "204", "404", "409"]
+
+    async def test_other_ends(self) -> None:
+        """A request that nobody waits for any more is reset when the attempt is over."""
+        left: list[asyncio.Task[ClientResponse]] = []
+
+        async def first_of_two(
+            request: ClientRequest, handler: ClientHandlerType
+        ) -> ClientResponse:
+            tasks = [asyncio.ensure_future(handler(request)) for _ in range(2)]
+            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            left.extend(pending)
+            return done.pop().result()
+
+        async with (
+            scripted(PAGE, None) as script,
+            aiohttp.ClientSession(middlewares=[first_of_two]) as session,
+        ):
+            roles = AiohttpRolesClient("key", base_url=script.url, session=session, retry=ONCE)
+            await roles.list()
+            with pytest.raises(aiohttp.ClientError):
+                await left[0]
+
+    async def test_later(self) -> None:
+        """A request is not sent any more when its attempt is over, though the call goes on."""
+        refused: list[BaseException] = []
+        later: list[Awaitable[None]] = []
+
+        async def try_later(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            async def send() -> None:
+                try:
+                    await handler(request)
+                except asyncio.CancelledError as error:
+                    refused.append(error)
+
+            for each in later:
+                await each
+            later[:] = [send()]
+            return await handler(request)
+
+        busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+        async with (
+            scripted(busy, PAGE, PAGE) as script,
+            aiohttp.ClientSession(middlewares=[try_later]) as session,
+            AiohttpRolesClient("key", base_url=script.url, session=session, retry=SOON) as roles,
+        ):
+            await roles.list()
+            await later[0]
+        assert (len(script.lines), len(refused)) == (2, 2)
+
+
+class TestAnsweredByItself:
+    """An answer that is not the response to a request of the attempt is not the service's."""
+
+    async def test_cache(self) -> None:
+        """A cache that answers for one key does not answer for another."""
+        kept: list[ClientResponse] = []
+
+        async def cache(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            if not kept:
+                kept.append(await read(request, handler))
+            return kept[0]
+
+        account = account_at_noon()
+        async with lent(account, cache) as roles:
+            await roles.list()
+            with pytest.raises(ClientStateError) as caught:
+                await roles.with_options(api_key="other-key").list()
+        assert str(caught.value) == (
+            "the lent session answered by itself: from a cache or a stand-in"
+        )
+        assert caught.value.__cause__ is caught.value.__context__ is None
+
+    async def test_stale(self) -> None:
+        """A change whose own answer a middleware replaced may have been made."""
+        kept: list[ClientResponse] = []
+
+        async def stale(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            kept.append(await read(request, handler))
+            return kept[0]
+
+        account = account_at_noon()
+        async with lent(account, stale) as roles:
+            await roles.create(name="One", permissions=["PROJECT_READ"])
+            with pytest.raises(OutcomeUnknownError, match="the lent session answered by itself"):
+                await roles.create(name="Two", permissions=["PROJECT_READ"])
+
+
+class TestKey:
+    """The key is in no request that a middleware sees, nor in what hangs on an answer."""
+
+    async def test_after(self) -> None:
+        """It is gone from the request and from the answer's when the handler has returned."""
+        seen: list[str] = []
+
+        async def look(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            response = await handler(request)
+            seen.append(repr(request.headers) + repr(response.request_info))
+            return response
+
+        account = account_at_noon()
+        async with lent(account, look) as roles:
+            await roles.list()
+        assert "fake-api-key" not in seen[0]
+        assert account.calls[0].api_key == "fake-api-key"
+
+    async def test_error(self) -> None:
+        """Nor is it in an error that aiohttp made of the answer."""
+
+        async def fail(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            try:
+                await handler(request)
+            except aiohttp.ClientResponseError as error:
+                seen.append(repr(error))
+                raise
+            raise AssertionError
+
+        seen: list[str] = []
+        async with (
+            scripted(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n") as script,
+            aiohttp.ClientSession(middlewares=[fail]) as session,
+            AiohttpRolesClient("secret-key", base_url=script.url, session=session) as roles,
+        ):
+            with pytest.raises(RolesConnectionError):
+                await roles.with_options(retry=ONCE).list()
+        assert "Accept" in seen[0]
+        assert "secret-key" not in seen[0]
+
+
+class TestRead:
+    """A body that a middleware has read is the body of the answer."""
+
+    @pytest.mark.parametrize("middleware", [read, read_and_release])
+    async def test_calls(self, middleware: Middleware) -> None:
+        """Every call works as without the middleware."""
+        account = account_at_noon()
+        async with lent(account, middleware, retry=ONCE) as roles:
+            role = await roles.create(name="Mine", permissions=["PROJECT_READ"])
+            assert await roles.get(role_id=role.id) == role
+            assert [each.name for each in await roles.list(is_predefined=False)] == ["Mine"]
+            await roles.update(role_id=role.id, description="New.")
+            await roles.delete(role_id=role.id)
+            with pytest.raises(NotFoundError):
+                await roles.get(role_id=role.id)
+
+
+class TestRaises:
+    """A middleware or tracer that raises."""
+
+    @pytest.mark.parametrize("by", ["middleware", "tracer"])
+    async def test_mistake(self, by: str) -> None:
+        """A programming error ends the call at once, and is the cause of its error."""
+
+        async def fail(*_: object) -> Any:  # noqa: ANN401 - a middleware or a callback
+            calls.append(by)
+            raise KeyError("tenant")
+
+        calls: list[str] = []
+        trace = aiohttp.TraceConfig()
+        trace.on_request_start.append(fail)
+        middlewares, traces = ([fail], []) if by == "middleware" else ([], [trace])
+        async with lent(account_at_noon(), *middlewares, trace_configs=traces) as roles:
+            with pytest.raises(ConfigurationError) as caught:
+                await roles.list()
+        assert str(caught.value) == (
+            "GET /v2/roles: a middleware or tracer of the session raised KeyError: 'tenant'"
+        )
+        assert calls == [by]
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "fail"
+
+    @pytest.mark.parametrize("retry", [ONCE, SOON])
+    async def test_status(self, retry: RetryPolicy) -> None:
+        """A middleware that raises for a status has the call end in that status."""
+
+        async def check(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            response = await handler(request)
+            response.raise_for_status()
+            return response
+
+        account = account_at_noon()
+        async with lent(account, check, retry=retry) as roles:
+            with pytest.raises(StatusError) as caught:
+                await roles.get(role_id="Um9sZTo5OTk6bm9uZQ==")
+            account.fail("list", 503)
+            if retry is SOON:
+                await roles.list()
+        assert (caught.value.status, caught.value.from_service) == (404, False)
+
+    async def test_success(self) -> None:
+        """An error of aiohttp's with the status of a success is a failed connection."""
+
+        async def parse(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            response = await handler(request)
+            await response.json()
+            return response
+
+        account = account_at_noon()
+        account.fail("list", 200, page="<title>Maintenance</title>")
+        async with lent(account, parse, retry=ONCE) as roles:
+            with pytest.raises(RolesConnectionError, match="ContentTypeError"):
+                await roles.list()
+
+
+async def test_nested() -> None:
+    """A tracer may call another client, also one over the same session."""
+
+    async def ask(*_: object) -> None:
+        if other:
+            await other.pop().list()
+
+    other: list[AiohttpRolesClient] = []
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(ask)
+    account = account_at_noon()
+    async with lent(account, trace_configs=[trace]) as roles, lent(account) as second:
+        other += [second]
+        await roles.list()
+    assert len(account.calls) == 2
