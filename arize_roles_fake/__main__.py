@@ -10,10 +10,14 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.text import printable
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._service.assumptions import Assumptions
+from arize_roles_fake._testing import account_file
+from arize_roles_fake._testing.account_file import AccountData, Keys
 from arize_roles_fake._testing.faults import parse_fault
 
 if TYPE_CHECKING:
@@ -65,12 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from arize_roles_fake._server.demo import demo
 
         return asyncio.run(demo())
+    file = None
     try:
-        account = _account(chosen)
+        if chosen.account is not None:
+            with account_file.naming(chosen.account):
+                file = account_file.read(chosen.account)
+        account = _account(file, chosen)
     except (ValueError, OSError) as error:
         server.error(printable(str(error)))
     try:
-        account = asyncio.run(_serve(account, chosen))
+        account = asyncio.run(_serve(account, file, chosen))
     except OSError as error:
         _say(f"cannot listen on {chosen.host}, port {chosen.port}: {error}")
         return 1
@@ -134,7 +142,13 @@ def _add_serve(
         "--control",
         action="store_true",
         help="let callers on this machine that send the key reset the account, script faults, "
-        "read the calls, move the clock and replace the account, with requests to /-/",
+        "read the calls, move the clock, and replace or add accounts, with requests to /-/",
+    )
+    server.add_argument(
+        "--control-from",
+        choices=["loopback", "any"],
+        help="--control, for callers on this machine or on any, such as the host of a container; "
+        f"any needs a key other than {DEFAULT_API_KEY}",
     )
     return server
 
@@ -150,13 +164,21 @@ def _add_assume(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _account(chosen: argparse.Namespace) -> FakeAccount:
-    """Return the account to serve."""
-    if chosen.account is None:
-        assumptions = Assumptions.parse(chosen.assume)
-        account = FakeAccount(assumptions=assumptions, api_key=DEFAULT_API_KEY)
+def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccount:
+    """Return the account to serve first."""
+    key = _api_key(chosen)
+    keys: Keys = {DEFAULT_API_KEY if key is None else key: None}
+    if file is None:
+        account = _made(None, keys, chosen)
     else:
-        account = _load(chosen.account, chosen)
+        own = None if key is not None else file.keys
+        with account_file.naming(chosen.account):
+            account = _made(file, keys if own is None else own, chosen)
+    if chosen.control_from == "any" and DEFAULT_API_KEY in account.api_keys:
+        raise ValueError(
+            f"--control-from any needs a key other than {DEFAULT_API_KEY}, which is public; pass "
+            "one with --api-key-file"
+        )
     _set_up(account, chosen)
     if chosen.save is not None:
         # A file that cannot be written is refused before the account can change.
@@ -164,23 +186,22 @@ def _account(chosen: argparse.Namespace) -> FakeAccount:
     return account
 
 
-def _load(source: str, chosen: argparse.Namespace) -> FakeAccount:
-    account = FakeAccount.load(source)
-    if not chosen.assume:
-        return account
-    settings = [f"{name}={value}" for name, value in account.assumptions.changed().items()]
-    assumptions = Assumptions.parse([*settings, *chosen.assume])
-    return FakeAccount.load(source, assumptions=assumptions)
+def _made(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> FakeAccount:
+    """Return a new account with these keys."""
+    if not keys:
+        raise ValueError("the account has no API key; pass one with --api-key")
+    if data is None:
+        (key,) = keys
+        return FakeAccount(assumptions=Assumptions.parse(chosen.assume), api_key=key)
+    settings = [f"{name}={value}" for name, value in data.assumptions.items()]
+    return FakeAccount.load(
+        account_file.encode(msgspec.structs.replace(data, keys=keys)),
+        assumptions=Assumptions.parse([*settings, *chosen.assume]),
+    )
 
 
 def _set_up(account: FakeAccount, chosen: argparse.Namespace) -> None:
-    """Set up keys, latency, rate and faults by the options."""
-    if (key := _api_key(chosen)) is not None:
-        for other in account.api_keys:
-            account.remove_key(other)
-        account.add_key(key)
-    if not account.api_keys:
-        raise ValueError("the account has no API key; pass one with --api-key")
+    """Set up latency, rate and faults by the options."""
     if chosen.latency is not None:
         low, *high = _seconds(chosen.latency)
         account.slow_down(low, up_to=high[0] if high else None)
@@ -276,7 +297,9 @@ def _compare(file: Path, assumptions: Assumptions) -> int:
     return 1 if differences else 0
 
 
-async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccount:
+async def _serve(
+    account: FakeAccount, file: AccountData | None, chosen: argparse.Namespace
+) -> FakeAccount:
     """Serve an account until a signal comes, and return the account served last."""
     from arize_roles_fake._server.control import Control
     from arize_roles_fake._server.server import Listener
@@ -287,15 +310,18 @@ async def _serve(account: FakeAccount, chosen: argparse.Namespace) -> FakeAccoun
     if is_loopback(chosen.host):
         allowed = frozenset(chosen.allow_host)
     elif DEFAULT_API_KEY in account.api_keys:
-        print(
+        _say(
             f"warning: other machines can reach {chosen.host}, and the key {DEFAULT_API_KEY} is "
-            "public; pass another one with --api-key-file",
-            file=sys.stderr,
+            "public; pass another one with --api-key-file"
         )
     control = Control(
-        account, lambda text: _load(text, chosen), lambda account: _set_up(account, chosen)
+        account,
+        lambda data, keys: _made(data or file, keys, chosen),
+        lambda account: _set_up(account, chosen),
+        anywhere=chosen.control_from == "any",
     )
-    listener = Listener(lambda: control.account, allowed, control if chosen.control else None)
+    is_controlled = chosen.control or chosen.control_from is not None
+    listener = Listener(control.account_of, allowed, control if is_controlled else None)
     async with listener.running(chosen.host, chosen.port) as url:
         host, _, port = url.removeprefix("http://").rpartition(":")
         print(

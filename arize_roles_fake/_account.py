@@ -179,6 +179,10 @@ class FakeAccount:
         self._state.store = self._state.new_store()
         self._state.extra_permissions = frozenset(data.extra_permissions)
         self._state.max_custom_roles = data.max_custom_roles
+        for each in data.roles:
+            self._store.reserve(each.id or "")
+        for binding in data.role_bindings:
+            self._store.bindings.reserve(binding.id or "")
         for each in reversed(data.roles):
             role = self._add_role(each)
             for binding in each.bindings:
@@ -457,6 +461,7 @@ class FakeAccount:
 
         The format is an object with these members and no others; only `roles` is required:
 
+        - `format`: the version of this format, 1; a file without it is one of version 0.3.
         - `roles`: a list of roles as the service writes them, newest first; only `name` is needed,
           and the other fields default as in `add_role`.
         - `role_bindings`: a list of objects with the name of a `role`, a `user` and a `resource`,
@@ -520,26 +525,24 @@ class FakeAccount:
             assumptions: As for a new account; the file's by default.
 
         Raises:
-            ValueError: The text is not in the format; the message says where.
+            ValueError: The text is not in the format, or in a later one; the message says where.
             OSError: The file cannot be read.
         """
-        text = str(source).removeprefix("\ufeff")
-        if not text.lstrip().startswith("{"):
-            text = Path(source).read_text("utf-8-sig")
-        data = account_file.decode(text)
-        if assumptions is None:
-            settings = (f"{name}={value}" for name, value in data.assumptions.items())
-            assumptions = Assumptions.parse(settings)
-        account = cls(
-            clock=clock,
-            predefined=False,
-            max_custom_roles=data.max_custom_roles,
-            assumptions=assumptions,
-        )
-        if data.keys is None:
-            data = msgspec.structs.replace(data, keys={account.api_key: None})
-        account._initial = data
-        account._set_up()
+        with account_file.naming(source):
+            data = account_file.read(source)
+            if assumptions is None:
+                settings = (f"{name}={value}" for name, value in data.assumptions.items())
+                assumptions = Assumptions.parse(settings)
+            account = cls(
+                clock=clock,
+                predefined=False,
+                max_custom_roles=data.max_custom_roles,
+                assumptions=assumptions,
+            )
+            if data.keys is None:
+                data = msgspec.structs.replace(data, keys={account.api_key: None})
+            account._initial = data
+            account._set_up()
         held = {permission for role in data.roles for permission in role.permissions or ()}
         _warn_of_misspelled(sorted(held - {*data.extra_permissions}))
         return account

@@ -97,7 +97,10 @@ class FakeRolesClient(BaseRolesClient):
 
 
 class AccountTransport(Transport):
-    """Hands requests to the accounts of their keys; `any_key` is as in `CallRequest`."""
+    """Hands requests to the accounts of their keys; `any_key` is as in `CallRequest`.
+
+    With `host`, requests have the header that they would have over HTTP.
+    """
 
     def __init__(
         self,
@@ -105,11 +108,13 @@ class AccountTransport(Transport):
         account_of: Callable[[Secret[str]], FakeAccount],
         *,
         any_key: bool = False,
+        host: str | None = None,
     ) -> None:
         self._clock = clock
         self.now = lambda: clock.now().timestamp()
         self._account_of = account_of
         self._any_key = any_key
+        self._headers = {} if host is None else {"Host": host}
         self._closed = False
         """True if new calls are refused; those under way may have a grace."""
         self._loop: Loop | None = None
@@ -148,7 +153,11 @@ class AccountTransport(Transport):
             CallRequest(
                 method=request.method,
                 target=request.target,
-                headers={**request.headers, "Authorization": f"Bearer {key.reveal()}"},
+                headers={
+                    **self._headers,
+                    **request.headers,
+                    "Authorization": f"Bearer {key.reveal()}",
+                },
                 body=request.body,
                 call=state,
                 any_key=self._any_key,

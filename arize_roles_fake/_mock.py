@@ -181,7 +181,8 @@ class _Scope:
         # A function returns its key, which names the account, only when the request is sent.
         clock = self._shared_time if keys.fixed is None else self.account(keys.fixed)
         if clock not in stand_ins:
-            transport = AccountTransport(clock, self.account, any_key=True)
+            host = cast("AiohttpTransport", own.transport).host
+            transport = AccountTransport(clock, self.account, any_key=True, host=host)
             stand_ins[clock] = Destination(transport, own.slots.number)
             own.stand_ins.add(transport)
         return stand_ins[clock].driver(keys)

@@ -357,6 +357,11 @@ class AiohttpTransport(AsyncioTransport):
         """The hosts that get what is sent: the service's, and the proxy's if there is one."""
         return self._failures.hosts
 
+    @property
+    def host(self) -> str:
+        """The service's name, and its port if it is not the scheme's own, as in a `Host` header."""
+        return self._url.host_port_subcomponent or ""
+
     async def aclose(self, grace: float) -> None:
         # A client that never opened may be closed in any event loop, or in none.
         is_here = self._loop is not None and self._loop is running_loop()

@@ -72,4 +72,5 @@ def nearest(text: str, known: Iterable[str]) -> str:
     import difflib
 
     asked = text[:_MAX_COMPARED].strip().upper()
-    return difflib.get_close_matches(asked, known, n=1, cutoff=0.0)[0]
+    capitals = {each.upper(): each for each in known}
+    return capitals[difflib.get_close_matches(asked, capitals, n=1, cutoff=0.0)[0]]

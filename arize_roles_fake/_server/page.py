@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from itertools import chain, groupby
 from typing import Final
-from urllib.parse import urlsplit
 
-from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import AnyPermission, Permission
@@ -95,23 +93,6 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
-def is_local_request(host: str, peer: str | None) -> bool:
-    """Return whether a request comes from this machine and has a local name in its Host header.
-
-    A web page from elsewhere can make a browser resolve the page's own name to this machine (DNS
-    rebinding), and then has the same origin. Its name is in the Host header, `host`.
-    """
-    return is_loopback(host_name(host)) and is_loopback(peer or "")
-
-
-def host_name(host: str) -> str:
-    """Return the name or address in a Host header; an empty text if it is malformed."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def escape(text: str) -> str:

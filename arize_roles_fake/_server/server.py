@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import zlib
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,8 +14,9 @@ from aiohttp import web
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account import FakeAccount, Reply
-from arize_roles_fake._server.control import PATH, Control, refused
-from arize_roles_fake._server.page import HEADERS, host_name, is_local_request, page
+from arize_roles_fake._server.control import PATH, Control
+from arize_roles_fake._server.page import HEADERS, page
+from arize_roles_fake._server.refusals import host_name, is_local_request, refused
 from arize_roles_fake._service.wire import MAX_REQUEST
 from arize_roles_fake._testing.timeline import real_time
 
@@ -54,7 +54,7 @@ async def serve(
     Raises:
         OSError: The address cannot be listened on.
     """
-    async with Listener(lambda: account, allowed_hosts).running(host, port) as url:
+    async with Listener(lambda _: account, allowed_hosts).running(host, port) as url:
         yield url
 
 
@@ -66,11 +66,12 @@ class Listener:
 
     def __init__(
         self,
-        account: Callable[[], FakeAccount],
+        account_of: Callable[[str], FakeAccount],
         allowed_hosts: Collection[str] | None,
         control: Control | None = None,
     ) -> None:
-        self._account = account
+        self._account_of = account_of
+        """Returns the account that answers a request, by its header `Authorization`."""
         self._allowed_hosts = None
         if allowed_hosts is not None:
             self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
@@ -83,7 +84,7 @@ class Listener:
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            # aiohttp would decompress a bomb to its end, which blocks the event loop.
+            # Requests have no compressed bodies, and a bomb would block the event loop.
             auto_decompress=False,
             shutdown_timeout=1.0,
         )
@@ -132,7 +133,7 @@ class Listener:
         """Show the account's page to a browser on this machine."""
         if not is_local_request(request.host, request.remote):
             return refused(403, "only a browser on the same machine may see the page")
-        return web.Response(headers=HEADERS, text=page(self._account()))
+        return web.Response(headers=HEADERS, text=page(self._account_of("")))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         """Have the account answer a request."""
@@ -142,13 +143,10 @@ class Listener:
             return self._refused(403, "the Host header names another machine")
         try:
             body = await request.read()
-            if encoding := request.headers.get("Content-Encoding"):
-                body = _decompress(body, encoding)
         except web.HTTPRequestEntityTooLarge:
             return self._refused(413, "the body is too long")
-        except zlib.error:
-            return self._refused(400, "the body is not encoded as its Content-Encoding says")
-        reply = self._account().handle(
+        account = self._account_of(request.headers.get("Authorization", ""))
+        reply = account.handle(
             Request(
                 method=request.method,
                 target=request.raw_path,
@@ -156,7 +154,7 @@ class Listener:
                 body=body or None,
             )
         )
-        with real_time(self._account()):
+        with real_time(account):
             if reply.blocked is not None:
                 await reply.blocked.keep_open()
             if reply.delay:
@@ -165,7 +163,7 @@ class Listener:
 
     def _refused(self, status: int, detail: str) -> web.Response:
         """Return the answer to a request that never reaches the account."""
-        date = format_datetime(self._account().now(), usegmt=True)
+        date = format_datetime(self._account_of("").now(), usegmt=True)
         return refused(status, detail, {"Connection": "close", "Date": date})
 
 
@@ -249,7 +247,7 @@ class RolesServer:
         stopped = asyncio.Event()
         loop = self._loop = asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
-        self._listener = Listener(lambda: self.account, None)
+        self._listener = Listener(lambda _: self.account, None)
         try:
             self._ready.set_result(await self._listener.listen(*self._address))
             await stopped.wait()
@@ -257,25 +255,6 @@ class RolesServer:
             self._ready.set_exception(error)
         finally:
             await self._listener.close()
-
-
-def _decompress(body: bytes, encoding: str) -> bytes:
-    """Return a body without its compression.
-
-    Raises:
-        HTTPRequestEntityTooLarge: The result is longer than `MAX_REQUEST`.
-        zlib.error: The encoding is unknown, or the body is not valid in it.
-    """
-    wbits = {"gzip": 31, "deflate": 15}.get(encoding.strip().lower())
-    if wbits is None:
-        raise zlib.error
-    decompressor = zlib.decompressobj(wbits)
-    plain = decompressor.decompress(body, MAX_REQUEST + 1)
-    if len(plain) > MAX_REQUEST:
-        raise web.HTTPRequestEntityTooLarge(MAX_REQUEST, len(plain))
-    if not decompressor.eof:
-        raise zlib.error
-    return plain
 
 
 async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:

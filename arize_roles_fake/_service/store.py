@@ -75,6 +75,8 @@ class RoleStore:
         self._orders = {True: Order(), False: Order()}
         self.bindings: BindingStore = BindingStore()
         self._kept_names: dict[str, str] = {}
+        self._taken: set[str] = set()
+        """The IDs that roles have, had, or are to have."""
         self.created: int = 0
         """The number of roles that were ever added, from which the next ID is made."""
 
@@ -107,14 +109,19 @@ class RoleStore:
     def next_id(self) -> str:
         """Return the ID that the next role gets, the same in every run."""
         chosen = numbered_id("Role", self.created + 1)
-        while chosen in self._roles:  # A test gave this ID to a role.
+        while chosen in self._taken:
             self.created += 1
             chosen = numbered_id("Role", self.created + 1)
         return chosen
 
+    def reserve(self, role_id: str) -> None:
+        """Keep an ID for a role that is added later."""
+        self._taken.add(role_id)
+
     def add(self, role: Role) -> None:
         """Add a role whose ID and name are free."""
         self.created += 1
+        self._taken.add(role.id)
         self._roles[role.id] = role
         self._ids[self._normalize(role.name)] = role.id
         self._orders[role.is_predefined].add(role.id, role.created_at, self.created)
@@ -153,6 +160,7 @@ class RoleStore:
         other._orders = {kind: order.copy() for kind, order in self._orders.items()}
         other.bindings = self.bindings.copy()
         other._kept_names = self._kept_names.copy()
+        other._taken = self._taken.copy()
         other.created = self.created
         return other
 
@@ -164,6 +172,8 @@ class BindingStore:
         self._bindings: dict[str, RoleBinding] = {}
         self._ids: dict[tuple[str, str], str] = {}
         self._order = Order()
+        self._taken: set[str] = set()
+        """The IDs that bindings have, had, or are to have."""
         self.created: int = 0
         """The number of bindings that were ever added, from which the next ID is made."""
 
@@ -192,14 +202,19 @@ class BindingStore:
     def next_id(self) -> str:
         """Return the ID that the next binding gets, the same in every run."""
         chosen = numbered_id("RoleBinding", self.created + 1)
-        while chosen in self._bindings:  # A test gave this ID to a binding.
+        while chosen in self._taken:
             self.created += 1
             chosen = numbered_id("RoleBinding", self.created + 1)
         return chosen
 
+    def reserve(self, binding_id: str) -> None:
+        """Keep an ID for a binding that is added later."""
+        self._taken.add(binding_id)
+
     def add(self, binding: RoleBinding) -> None:
         """Add a binding whose ID is free, of a user who has none on the resource."""
         self.created += 1
+        self._taken.add(binding.id)
         self._bindings[binding.id] = binding
         self._ids[binding.user_id, binding.resource_id] = binding.id
         self._order.add(binding.id, binding.created_at, self.created)
@@ -218,5 +233,6 @@ class BindingStore:
         """Return a store of its own with the same bindings."""
         other = BindingStore()
         other._bindings, other._ids = self._bindings.copy(), self._ids.copy()
-        other._order, other.created = self._order.copy(), self.created
+        other._order, other._taken = self._order.copy(), self._taken.copy()
+        other.created = self.created
         return other

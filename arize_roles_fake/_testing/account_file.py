@@ -2,11 +2,18 @@
 
 import os
 import stat
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
+
+from arize_roles_fake._testing.file_format import check_format
+
+FORMAT: Final = 1
+"""The format of account files; version 0.3 wrote none."""
 
 _LAST_YEAR: Final = 9998
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -35,6 +42,10 @@ class KeyData(
     on: dict[str, tuple[str, ...]]
 
 
+Keys = Mapping[str, tuple[str, ...] | KeyData | None]
+"""API keys, each with the permissions that it grants; None is all."""
+
+
 class RoleData(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -53,6 +64,7 @@ class RoleData(
 class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account file."""
 
+    format: int = FORMAT
     roles: tuple[RoleData, ...]
     role_bindings: tuple[BindingData, ...] = ()
     users: tuple[str, ...] | None = None
@@ -60,7 +72,7 @@ class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     now: _Moment | None = None
     max_custom_roles: int | None = None
     assumptions: dict[str, int | str] = {}
-    keys: dict[str, tuple[str, ...] | KeyData | None] | None = None
+    keys: Keys | None = None
     extra_permissions: tuple[str, ...] = ()
     kept_names: tuple[str, ...] = ()
     roles_created: int = 0
@@ -87,8 +99,9 @@ def decode(text: str) -> AccountData:
     """Return the account that JSON text holds.
 
     Raises:
-        ValueError: It is not an account file; the message says where.
+        ValueError: It is not an account file, or one of a later version; the message says where.
     """
+    check_format(text, FORMAT, "account file")
     try:
         data = msgspec.json.decode(text, type=AccountData)
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -127,3 +140,30 @@ def _open_private(path: str, flags: int) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode) and hasattr(os, "fchmod"):
         os.fchmod(descriptor, 0o600)
     return descriptor
+
+
+def read(source: str | Path) -> AccountData:
+    """Return the account of a file, or of the JSON text itself, which begins with a brace.
+
+    Raises:
+        ValueError: It is not an account file, or one of a later version; the message says where.
+        OSError: The file cannot be read.
+    """
+    if _is_text(source):
+        return decode(str(source).removeprefix("\ufeff"))
+    return decode(Path(source).read_text("utf-8-sig"))
+
+
+@contextmanager
+def naming(source: str | Path) -> Generator[None]:
+    """Name the file, where there is one, in an error of a block that loads it."""
+    try:
+        yield
+    except ValueError as error:
+        if _is_text(source):
+            raise
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _is_text(source: str | Path) -> bool:
+    return str(source).removeprefix("\ufeff").lstrip().startswith("{")

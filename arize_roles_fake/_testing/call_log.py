@@ -37,6 +37,14 @@ class LoggedCall:
     request: Request = attrs.field(repr=False, eq=False)
 
     @property
+    def host(self) -> str | None:
+        """The host that the client called, with its port if its URL has one.
+
+        None for a `FakeRolesClient`, which has no URL.
+        """
+        return self.request.headers.get("Host")
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of the call: the ID, the fields of the body, the query's parameters."""
         path, _, query = self.request.target.partition("?")

@@ -457,6 +457,17 @@ def _is_status(status: object, page: object) -> bool:
     return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
 
 
+def plan_members() -> tuple[str, ...]:
+    """Return the names of the further members of a problem document."""
+    return tuple(_MEMBERS)
+
+
+def parse_failure(text: str) -> Any:  # noqa: ANN401 - `Fault` checks it
+    """Return the status or the error class that a text names, or the text itself."""
+    classes = {each.__name__: each for each in (*_FAILURES, *_NOT_SCRIPTED)}
+    return int(text) if text.isdecimal() else classes.get(text, text)
+
+
 def parse_fault(text: str) -> dict[str, Any]:
     """Parse a line of text into arguments of `FakeAccount.fail`.
 
@@ -472,11 +483,7 @@ def parse_fault(text: str) -> dict[str, Any]:
     text, has_role, role = text.partition(",role=")
     what, *options = text.split(",")
     operation, _, failure = what.partition(":")
-    classes = {each.__name__: each for each in (*_FAILURES, *_NOT_SCRIPTED)}
-    arguments: dict[str, Any] = {
-        "operation": operation,
-        "failure": int(failure) if failure.isdecimal() else classes.get(failure, failure),
-    }
+    arguments: dict[str, Any] = {"operation": operation, "failure": parse_failure(failure)}
     if has_role:
         arguments["role"] = role
     for option in options:

@@ -38,6 +38,8 @@ from arize_roles_fake import (
 from tests.support.clients import PREDEFINED, START, Connect, account_at_noon, both_clients
 
 Act = Callable[[FakeAccount], object]
+ACCOUNT_0_3 = Path(__file__).parents[1] / "data" / "account-0.3.json"
+"""An account as version 0.3 wrote it."""
 
 
 def test_public_names() -> None:
@@ -420,6 +422,7 @@ class TestDump:
         account.add_role("AI Engineer", ["PROJECT_READ"])
         account.bind("AI Engineer", user="ada", resource="Space:1")
         assert json.loads(account.dump()) == {
+            "format": 1,
             "now": "2026-01-01T12:00:00Z",
             "max_custom_roles": None,
             "assumptions": {},
@@ -451,10 +454,47 @@ class TestDump:
         account = account_at_noon()
         account.add_role("A")
         text = json.loads(account.dump())
-        assert text.keys() == {"roles", "now", "max_custom_roles", "assumptions", "keys"}
+        assert text.keys() == {"format", "roles", "now", "max_custom_roles", "assumptions", "keys"}
         assert text["roles"][0].keys() == {
             *("name", "id", "permissions", "is_predefined", "created_at", "updated_at")
         }
+
+    def test_version_0_3(self) -> None:
+        """A file that version 0.3 wrote has no format, and is read as before."""
+        account = FakeAccount.load(ACCOUNT_0_3, clock=lambda: START)
+        assert account.now() == datetime(2026, 11, 1, tzinfo=UTC)
+        account.assert_roles({"New": set(), "Old": {"PROJECT_READ", "NEW_PERMISSION_X"}})
+        (binding,) = account.bindings("Old")
+        assert account.label(binding.user_id) == "ada"
+        assert account.label(binding.resource_id) == "Space:1"
+        assert account.api_keys == ("fake-api-key", "reader")
+        assert json.loads(account.dump())["kept_names"] == ["Gone"]
+
+    def test_later_format(self) -> None:
+        """A file of a later version is refused for that alone."""
+        with pytest.raises(ValueError, match="account file has format 2") as caught:
+            FakeAccount.load('{"format": 2, "teams": []}')
+        assert str(caught.value) == (
+            "this account file has format 2, and this version of arize-roles-async reads formats "
+            "up to 1: a later version wrote it"
+        )
+
+    def test_named(self, tmp_path: Path) -> None:
+        """An error names the file."""
+        path = tmp_path / "account.json"
+        path.write_text('{"roles": [{"name": "A"}, {"name": "A"}]}')
+        with pytest.raises(ValueError, match="a role is already named 'A'") as caught:
+            FakeAccount.load(path)
+        assert str(caught.value) == f"{path}: a role is already named 'A'"
+
+    def test_ids(self) -> None:
+        """An ID of the file is no other role's, in the file or later."""
+        first = FakeAccount(predefined=False).add_role("A").id
+        roles = [{"name": "B", "id": first}, {"name": "A"}]
+        account = FakeAccount.load(json.dumps({"roles": roles}))
+        account.add_role("C")
+        assert len({role.id for role in account.roles}) == 3
+        assert account.roles[1].id == first
 
     def test_by_hand(self) -> None:
         """A file written by hand needs no more than names."""

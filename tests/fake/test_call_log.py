@@ -2,12 +2,19 @@
 
 import json
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from arize_roles_async import NotFoundError, Permission, Request, RetryPolicy, ServerError
-from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
+from arize_roles_async import (
+    AiohttpRolesClient,
+    NotFoundError,
+    Permission,
+    Request,
+    RetryPolicy,
+    ServerError,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall, mock_arize, serve
 from tests.support.clients import ONCE, START, Connect, account_at_noon, both_clients
 
 
@@ -317,3 +324,40 @@ class TestBounds:
             assert str(call).isprintable()
             assert len(str(call)) < 2_100
         assert str(account.calls[0]).startswith("create(na�[31m me='xxx")
+
+
+class TestHost:
+    """The host that a client called."""
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        ("arguments", "host"),
+        [
+            ({"region": "eu-west-1a"}, "api.eu-west-1a.arize.com"),
+            ({"base_url": "https://gateway.example:8443/arize"}, "gateway.example:8443"),
+        ],
+    )
+    async def test_mock(self, arguments: dict[str, Any], host: str) -> None:
+        """In `mock_arize` it is that of the client's URL."""
+        with mock_arize() as account:
+            async with AiohttpRolesClient(**arguments) as roles:
+                await roles.list()
+        assert [call.host for call in account.calls] == [host]
+
+    @pytest.mark.asyncio
+    async def test_served(self) -> None:
+        """Over HTTP it is that of the header."""
+        account = FakeAccount()
+        async with (
+            serve(account) as url,
+            AiohttpRolesClient(account.api_key, base_url=url) as roles,
+        ):
+            await roles.list()
+        assert [f"http://{call.host}" for call in account.calls] == [url]
+
+    @pytest.mark.asyncio
+    async def test_none(self) -> None:
+        """A client of the fake's own has no URL, and so no host."""
+        roles = FakeRolesClient()
+        await roles.list()
+        assert [call.host for call in roles.account.calls] == [None]

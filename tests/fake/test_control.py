@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from arize_roles_fake import FakeAccount
+from arize_roles_fake.__main__ import main
 from tests.fake.test_main import serving
 from tests.support.processes import LONGEST_WAIT
 
@@ -81,7 +82,7 @@ def replaceable() -> Iterator[Served]:
 @pytest.fixture
 def served(running: Served) -> Served:
     """Return a server that was reset."""
-    assert running.ask("POST", "/-/reset") == (204, None)
+    assert running.ask("POST", "/-/reset")[0] == 200
     return running
 
 
@@ -89,14 +90,33 @@ class TestReset:
     def test_roles(self, served: Served) -> None:
         """The account is as it was at the start."""
         assert served.create("AI Engineer") == 201
-        assert served.ask("POST", "/-/reset") == (204, None)
+        assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
         assert served.names() == []
 
     def test_calls(self, served: Served) -> None:
         """The calls from before are forgotten."""
         served.names()
         served.ask("POST", "/-/reset")
-        assert served.ask("GET", "/-/calls") == (200, [])
+        assert served.ask("GET", "/-/calls") == (200, {"calls": [], "dropped": 0})
+
+    def test_unused_faults(self, served: Served) -> None:
+        """The answer names the scripted faults that struck less often than they should."""
+        for fault in ({"times": 2}, {"role": "A"}, {"after": 9}):
+            served.ask("POST", "/-/faults", {"operation": "create", "failure": 503, **fault})
+        served.create("A")
+        served.create("A")
+        _, answer = served.ask("POST", "/-/reset")
+        assert [each["role"] for each in answer["unused_faults"]] == ["A", None]
+        assert [each["fired"] for each in answer["unused_faults"]] == [0, 0]
+        assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
+
+    def test_as_served(self) -> None:
+        """The account is the one that was served first, also after it was replaced."""
+        with controlled("--account", '{"roles": [{"name": "First"}]}') as served:
+            served.ask("PUT", "/-/account", {"roles": [{"name": "Other"}]})
+            assert served.names() == ["Other"]
+            served.ask("POST", "/-/reset")
+            assert served.names() == ["First"]
 
     def test_options(self, tmp_path: Path) -> None:
         """The options of the command line count again: key, faults and rate."""
@@ -125,17 +145,33 @@ class TestFaults:
         assert [served.create("A"), served.create("A")] == [403, 201]
 
     def test_clear(self, served: Served) -> None:
-        """All faults are removed at once."""
+        """All faults are removed at once, and none of them counts as unused."""
         served.ask("POST", "/-/faults", {"operation": "any", "failure": 500, "times": None})
+        served.ask("POST", "/-/faults", {"operation": "delete", "failure": 500})
         assert served.create("A") == 500
         assert served.ask("DELETE", "/-/faults") == (204, None)
         assert served.create("A") == 201
+        assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
+
+    def test_shown(self, served: Served) -> None:
+        """Each scripted fault is shown with its arguments and the requests that it struck."""
+        fault = {"operation": "create", "failure": "ServerError", "times": 2, "role": "A"}
+        served.ask("POST", "/-/faults", fault)
+        served.create("A")
+        assert served.ask("GET", "/-/faults") == (
+            200,
+            [{**fault, "after": 0, "every_attempt": True, "when": "before", "fired": 1}],
+        )
 
     @pytest.mark.parametrize(
         ("fault", "detail"),
         [
             ([], "the body does not have the documented form: Expected `object`, got `array`"),
             ({"failure": 503}, "operation must be one of"),
+            (
+                {"operation": "create", "failure": 503, "time": 2, "detail": 5},
+                "a fault has no member 'time'; did you mean 'times'? It has operation, failure,",
+            ),
             ({"operation": "create", "failure": 503, "times": 0}, "times"),
             ({"operation": "create", "failure": "NoSuchError"}, "NoSuchError"),
         ],
@@ -151,8 +187,9 @@ class TestCalls:
     def test_entries(self, served: Served) -> None:
         """Each call is an object, without its key; requests to the control are none."""
         served.create("AI Engineer")
-        status, (call,) = served.ask("GET", "/-/calls")
-        assert status == 200
+        status, log = served.ask("GET", "/-/calls")
+        (call,) = log["calls"]
+        assert (status, log["dropped"]) == (200, 0)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00", call.pop("at"))
         assert call == {
             "operation": "create",
@@ -161,7 +198,16 @@ class TestCalls:
             "outcome": 201,
             "attempt": 1,
             "duration": 0.0,
+            "host": served.url.removeprefix("http://"),
         }
+
+    def test_dropped(self, served: Served) -> None:
+        """The calls that dropped out of the log since the reset are counted."""
+        for number in range(100):
+            served.ask("POST", "/v2/roles", {"name": f"{number}", "description": "x" * 250_000})
+        _, log = served.ask("GET", "/-/calls")
+        assert len(log["calls"]) + log["dropped"] == 100
+        assert log["dropped"] > 10
 
 
 class TestClock:
@@ -195,14 +241,17 @@ class TestAccount:
         return replaceable
 
     def test_replaced(self, served: Served) -> None:
-        """The account is the given one, under the same key and options, also after a reset."""
+        """The account is the given one, under the same key and options."""
         account = {"roles": [{"name": "B"}, {"name": "A"}]}
         assert served.ask("PUT", "/-/account", account) == (204, None)
         assert served.names() == ["B", "A"]
-        served.create("C")
-        served.ask("POST", "/-/reset")
-        assert served.names() == ["B", "A"]
         assert served.ask("GET", "/v2/roles/Um9sZTowOm5vbmU=")[0] == 400
+
+    def test_large(self, served: Served) -> None:
+        """An account may be longer than any request of the service."""
+        roles = [{"name": f"{n}", "description": "x" * 1000} for n in range(1000)]
+        assert served.ask("PUT", "/-/account", {"roles": roles}) == (204, None)
+        assert len(served.names()) == 50
 
     def test_keys(self, served: Served) -> None:
         """The account may have other keys; the control's stays."""
@@ -236,11 +285,93 @@ class TestAccount:
         assert [role.name for role in FakeAccount.load(path).roles] == ["A"]
 
 
+class TestAccounts:
+    """Further accounts on one server, each under a key of its own."""
+
+    def test_own(self, served: Served) -> None:
+        """An account is reached, scripted, read and reset with its own key alone."""
+        status, made = served.ask("POST", "/-/accounts")
+        assert (status, [*made]) == (201, ["api_key"])
+        other = Served(served.url, made["api_key"])
+        other.ask("POST", "/-/faults", {"operation": "create", "failure": 503})
+        assert served.create("A") == 201
+        assert (other.create("B"), other.create("B")) == (503, 201)
+        assert (served.names(), other.names()) == (["A"], ["B"])
+        served.ask("POST", "/-/reset")
+        assert (served.names(), other.names()) == ([], ["B"])
+        assert len(other.ask("GET", "/-/calls")[1]["calls"]) == 4
+        other.ask("PUT", "/-/account", {"roles": []})
+        other.ask("POST", "/-/reset")
+        assert other.ask("GET", "/v2/roles")[1]["roles"][-1]["name"] == "Admin"
+
+    def test_as_served(self) -> None:
+        """By default it begins as the account that was served first, with the same options."""
+        options = ("--account", '{"roles": [{"name": "First"}]}', "--fault", "create:409")
+        with controlled(*options) as served:
+            served.create("A")
+            served.create("A")
+            other = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
+            assert other.names() == ["First"]
+            assert [other.create("A"), other.create("A")] == [409, 201]
+
+    def test_given(self, served: Served) -> None:
+        """It may be given, with its keys, of which the first controls it."""
+        account: dict[str, Any] = {"roles": [{"name": "A"}], "keys": {"own": None, "second": []}}
+        assert served.ask("POST", "/-/accounts", account) == (201, {"api_key": "own"})
+        assert Served(served.url, "own").names() == ["A"]
+        assert Served(served.url, "second").ask("GET", "/v2/roles")[0] == 403
+        assert Served(served.url, "second").ask("POST", "/-/reset")[0] == 401
+
+    def test_taken_key(self, served: Served) -> None:
+        """No two accounts share a key."""
+        _, made = served.ask("POST", "/-/accounts")
+        detail = (
+            "keys holds the key of another account on this server; without keys, the account gets "
+            "one of its own"
+        )
+        account: dict[str, Any] = {"roles": [], "keys": {KEY: None}}
+        for asker, method, path in (
+            (KEY, "POST", "/-/accounts"),
+            (made["api_key"], "PUT", "/-/account"),
+        ):
+            status, problem = Served(served.url, asker).ask(method, path, account)
+            assert (status, problem["detail"]) == (400, detail)
+
+
+class TestControlFrom:
+    """`--control-from any`, for a server in a container."""
+
+    def test_any(self) -> None:
+        """Callers under any name may control the account, with the key."""
+        with serving("--control-from", "any", "--api-key", "sesame") as (url, _):
+            served = Served(url, "sesame")
+            assert served.ask("POST", "/-/reset", Host="fake:8000")[0] == 200
+            assert Served(url).ask("POST", "/-/reset", Host="fake:8000")[0] == 401
+
+    def test_loopback(self) -> None:
+        """Without it they may not."""
+        with serving("--control-from", "loopback") as (url, _):
+            assert Served(url).ask("POST", "/-/reset", Host="fake:8000")[0] == 403
+            assert Served(url).ask("POST", "/-/reset")[0] == 200
+
+    def test_known_key(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The key that everybody knows is refused."""
+        with pytest.raises(SystemExit):
+            main(["serve", "--control-from", "any"])
+        assert (
+            "--control-from any needs a key other than fake-api-key, which is public; pass one "
+            "with --api-key-file"
+        ) in capsys.readouterr().err
+
+
 class TestRefused:
     def test_key(self, served: Served) -> None:
         """Another key is refused, also one without a byte of it in common."""
         status, problem = Served(served.url, "wr\u00f6ng").ask("POST", "/-/reset")
-        assert (status, problem["detail"]) == (401, "the key is not the one that serve printed")
+        assert (status, problem["detail"]) == (
+            401,
+            "the key is not the one that serve printed, nor of POST /-/accounts",
+        )
 
     def test_host(self, served: Served) -> None:
         """A web page that reaches the server under a name of its own is refused."""
@@ -253,8 +384,8 @@ class TestRefused:
         status, problem = served.ask("GET", "/-/reset")
         assert status == 404
         assert problem["detail"] == (
-            "--control has only these requests: POST /-/reset, POST /-/faults, DELETE /-/faults, "
-            "GET /-/calls, POST /-/clock, PUT /-/account"
+            "--control has only these requests: POST /-/accounts, PUT /-/account, POST /-/reset, "
+            "GET /-/faults, POST /-/faults, DELETE /-/faults, GET /-/calls, POST /-/clock"
         )
 
     def test_without_option(self) -> None:
@@ -273,8 +404,9 @@ def test_guide() -> None:
     section = guide.partition("## Between two tests")[2].partition("\n## ")[0]
     reset, steps = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     with controlled() as served:
-        assert run(reset, served.url) == ""
-        assert json.loads(run(steps, served.url).partition("}")[2]) == []
+        assert json.loads(run(reset, served.url)) == {"unused_faults": []}
+        _, _, calls = run(steps, served.url).partition("}")
+        assert json.loads(calls) == {"calls": [], "dropped": 0}
         assert [served.ask("GET", "/v2/roles")[0] for _ in range(3)] == [503, 503, 200]
         assert served.names() == ["AI Engineer"]
 

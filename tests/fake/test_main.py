@@ -128,6 +128,11 @@ class TestServeProcess:
         with serving("--account", str(path), "--latency", "0") as (url, _):
             assert len(ask(url, "second")["roles"]) == 7
 
+    def test_default_key(self) -> None:
+        """An account file without keys gets the key that `--help` names."""
+        with serving("--account", '{"roles": []}') as (url, _):
+            assert ask(url, "fake-api-key")["roles"] == []
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

@@ -19,7 +19,8 @@ import pytest
 
 from arize_roles_async import Permission, Request
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake._server.page import host_name, is_local_request, page
+from arize_roles_fake._server.page import page
+from arize_roles_fake._server.refusals import host_name, is_local_request
 from tests.support.clients import PREDEFINED, account_at_noon
 from tests.support.processes import LONGEST_WAIT
 

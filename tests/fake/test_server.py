@@ -1,17 +1,13 @@
 """The HTTP server where it is more than the account: its thread, its address, its own answers."""
 
 import asyncio
-import gzip
 import io
 import logging
-import random
 import socket
 import threading
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -126,14 +122,14 @@ async def test_longest_body() -> None:
     """A body of 256 KiB is read."""
     account = FakeAccount()
     headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
-    plain = b" " * (256 * 1024)
-    async with serve(account) as url, aiohttp.ClientSession(headers=headers) as session:
-        for body, more in ((plain, {}), (gzip.compress(plain), {"Content-Encoding": "gzip"})):
-            async with session.post(
-                f"{url}/v2/roles", data=io.BytesIO(body), headers=more
-            ) as answer:
-                assert answer.status == 400
-                assert (await answer.json(content_type=None))["detail"].startswith("body: is not")
+    body = io.BytesIO(b" " * (256 * 1024))
+    async with (
+        serve(account) as url,
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{url}/v2/roles", data=body) as answer,
+    ):
+        assert answer.status == 400
+        assert (await answer.json(content_type=None))["detail"].startswith("body: is not")
 
 
 @pytest.mark.asyncio
@@ -213,62 +209,6 @@ async def test_no_operation(method: str, path: str, status: int) -> None:
             assert (await answer.json())["status"] == status
 
 
-@asynccontextmanager
-async def posted(
-    account: FakeAccount, body: bytes, encoding: str
-) -> AsyncGenerator[aiohttp.ClientResponse]:
-    """Serve an account, and hand out its answer to a body in an encoding."""
-    headers = {
-        "Authorization": f"Bearer {account.api_key}",
-        "Content-Type": "application/json",
-        "Content-Encoding": encoding,
-    }
-    async with (
-        serve(account) as url,
-        aiohttp.ClientSession() as session,
-        session.post(f"{url}/v2/roles", data=body, headers=headers) as answer,
-    ):
-        yield answer
-
-
-class TestContentEncoding:
-    """Bodies that were compressed."""
-
-    BODY = b'{"name": "AI Engineer", "permissions": ["PROJECT_READ"]}'
-
-    @pytest.mark.asyncio
-    @pytest.mark.parametrize(
-        ("encoding", "body", "status"),
-        [
-            ("gzip", gzip.compress(BODY, mtime=0), 201),
-            ("GZIP", gzip.compress(BODY, mtime=0), 201),
-            ("deflate", zlib.compress(BODY), 201),
-            ("gzip", BODY, 400),
-            ("gzip", zlib.compress(BODY), 400),
-            ("deflate", gzip.compress(BODY, mtime=0), 400),
-            ("gzip", gzip.compress(BODY, mtime=0)[:-9], 400),
-            ("br", BODY, 400),
-            ("gzip", gzip.compress(b" " * (256 * 1024 + 1), mtime=0), 413),
-        ],
-    )
-    async def test_status(self, encoding: str, body: bytes, status: int) -> None:
-        """A compressed body is read; one that expands without end, or is not one, is refused."""
-        account = FakeAccount()
-        async with posted(account, body, encoding) as answer:
-            assert answer.status == status
-        assert (account.role("AI Engineer") is not None) is (status == 201)
-
-    @pytest.mark.asyncio
-    async def test_far_back(self) -> None:
-        """A compressed body may repeat what is almost as far back as its format allows."""
-        space = bytes(random.Random(1).choices(b" \t\r\n", k=30_000))  # noqa: S311 - no secret
-        body = gzip.compress(space + self.BODY + space, mtime=0)
-        assert len(body) < 12_000  # The second space is written as a repetition of the first.
-        account = FakeAccount()
-        async with posted(account, body, "gzip") as answer:
-            assert answer.status == 201
-
-
 @pytest.mark.asyncio
 @pytest.mark.parametrize("attack", SERVER_ATTACKS, ids=str)
 async def test_attack(attack: ServerAttack) -> None:
@@ -281,19 +221,6 @@ async def test_attack(attack: ServerAttack) -> None:
     said = body.decode() if b"problem+json" in head else ""
     for text in (said, *map(str, account.calls)):
         assert_short_line(text)
-
-
-@pytest.mark.asyncio
-async def test_not_gzip(caplog: pytest.LogCaptureFixture) -> None:
-    """A body that claims to be gzip and is not is a problem document, and is not logged."""
-    account = FakeAccount()
-    async with posted(account, b"{}", "gzip") as answer:
-        assert answer.status == 400
-        assert answer.content_type == "application/problem+json"
-        assert (await answer.json())["detail"] == (
-            "the body is not encoded as its Content-Encoding says"
-        )
-    assert caplog.records == []
 
 
 @pytest.mark.asyncio
