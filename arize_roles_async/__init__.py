@@ -65,6 +65,7 @@ from arize_roles_async._values.permissions import (
     PermissionsArgument,
     UnknownPermission,
 )
+from arize_roles_async._values.public import public
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -138,3 +139,8 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+
+
+for _name in __all__:
+    if isinstance(globals().get(_name), type):
+        public(__name__)(globals()[_name])

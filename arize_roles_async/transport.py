@@ -23,6 +23,7 @@ from arize_roles_async._calls.driver import Destination
 from arize_roles_async._client import BaseRolesClient
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import (
     CreateRole,
     ListRoles,
@@ -45,6 +46,9 @@ __all__ = [
     "is_role_id",
     "normalize_permissions",
 ]
+
+for _each in (CreateRole, ListRoles, UpdateRole, is_role_id, normalize_permissions):
+    public(__name__)(_each)
 
 
 class HttpTransport(ABC):

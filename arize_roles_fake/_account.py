@@ -29,6 +29,7 @@ from arize_roles_async._values.permissions import (
     any_permission,
     known_permission,
 )
+from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.redaction import Secret
@@ -81,13 +82,12 @@ _newest: "deque[FakeAccount]" = deque(maxlen=8)
 _numbers: Final = itertools.count()
 
 
+@public("arize_roles_fake")
 class SuspiciousPermissionWarning(UserWarning):
     """Warns of a seeded permission that is unknown and one letter off a known one."""
 
-    # pytest then shows the name that users import and put into `filterwarnings`.
-    __module__ = "arize_roles_fake"
 
-
+@public("arize_roles_fake")
 class Reply(Response, frozen=True, kw_only=True):
     """An answer of the account, with the ways in which a test disturbs it."""
 
@@ -109,6 +109,7 @@ class Snapshot:
     extra_permissions: frozenset[str] = attrs.field(repr=False)
 
 
+@public("arize_roles_fake")
 class FakeAccount:
     """An Arize account in memory, which answers requests with `handle`.
 

@@ -20,6 +20,7 @@ from arize_roles_async._values.errors import (
     RolesTimeoutError,
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
+from arize_roles_async._values.public import public
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -43,6 +44,7 @@ _MAX_WAIT: Final = 3e9
 """Seconds. Longer waits sleep forever, because datetime cannot hold their end."""
 
 
+@public("arize_roles_fake")
 class FakeRolesClient(BaseRolesClient):
     """A `RolesClient` over an account in memory: offline, without a socket, under asyncio or trio.
 

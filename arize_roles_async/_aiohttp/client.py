@@ -29,6 +29,7 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
+from arize_roles_async._values.public import public
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.redaction import Secret
@@ -44,6 +45,7 @@ redirect: Callable[[Destination, KeySource], Driver] | None = None
 """Chooses the driver of each call as it begins, in place of the client's own, in a test."""
 
 
+@public("arize_roles_async")
 class AiohttpRolesClient(BaseRolesClient):
     """A `RolesClient` that talks to Arize over HTTP.
 

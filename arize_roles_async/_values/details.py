@@ -8,7 +8,10 @@ from collections.abc import Mapping
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 
+from arize_roles_async._values.public import public
 
+
+@public("arize_roles_async")
 @attr.frozen
 class Violation:
     """One rule that an argument breaks."""
@@ -22,6 +25,7 @@ class Violation:
         return f"{self.field}: {self.message}"
 
 
+@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ProblemDetails:
     """The body of a failure, a problem document (RFC 9457). An absent member is None."""
@@ -43,6 +47,7 @@ class ProblemDetails:
     """Other members, such as `error_code` and `request_id`."""
 
 
+@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class FieldInfo:
     """One field of a response class, for introspection."""
@@ -52,8 +57,3 @@ class FieldInfo:
     required: bool
     """True if the service always sends it."""
     doc: str
-
-
-# Reprs and pickles show the name that users import.
-for _class in (Violation, ProblemDetails, FieldInfo):
-    _class.__module__ = "arize_roles_async"

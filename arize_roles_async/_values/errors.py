@@ -406,9 +406,3 @@ def status_error_class(status: int, *, from_service: bool) -> type[StatusError]:
     """Return the class for an HTTP status: its own, `ServerError` for 5xx, else `StatusError`."""
     of_status = ServerError if status >= 500 else STATUS_ERRORS.get(status, StatusError)  # noqa: PLR2004 - the statuses of RFC 9110
     return of_status if from_service or of_status in _FROM_EVERYBODY else StatusError
-
-
-# Tracebacks and reprs show the name that users import.
-for _class in [*vars().values()]:
-    if isinstance(_class, type) and _class.__module__ == __name__:
-        _class.__module__ = "arize_roles_async"

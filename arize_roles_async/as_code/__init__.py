@@ -17,6 +17,7 @@ A name, present or former, appears only once in a file, so no change depends on 
 that `absent` names are deleted, so a file that was cut short deletes no others.
 '''
 
+from arize_roles_async._values.public import public
 from arize_roles_async.as_code.apply import (
     ApplyError,
     ApplyResult,
@@ -48,6 +49,5 @@ __all__ = [
     "plan",
 ]
 
-# Tracebacks, reprs and pickles show the name that users import.
 for _name in __all__:
-    globals()[_name].__module__ = __name__
+    public(__name__)(globals()[_name])

@@ -12,6 +12,7 @@ from typing import Any, Final, Self, assert_never
 from aiohttp import web
 
 from arize_roles_async._aiohttp.config import is_loopback
+from arize_roles_async._values.public import public
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._account import FakeAccount, Reply
 from arize_roles_fake._server.control import PATH, Control
@@ -167,6 +168,7 @@ class Listener:
         return refused(status, detail, {"Connection": "close", "Date": date})
 
 
+@public("arize_roles_fake")
 class RolesServer:
     """A server in a thread of its own, for synchronous code and any event loop.
 

@@ -27,6 +27,7 @@ from arize_roles_async._values.errors import (
     StatusError,
     ValidationError,
 )
+from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import is_role_id, text_rule
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.request import Request
@@ -130,6 +131,7 @@ class CallFilter:
         )
 
 
+@public("arize_roles_fake")
 @attrs.define(kw_only=True, eq=False, repr=False)
 class Fault:
     """A failure that was scripted with `FakeAccount.fail`."""

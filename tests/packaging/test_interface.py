@@ -1,96 +1,111 @@
 """The public interface: what can be called, with which arguments and defaults; the commands."""
 
-import inspect
-import re
-from collections.abc import Callable, Iterator
-from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-import arize_roles_async
-import arize_roles_async.__main__ as client_command
-import arize_roles_fake
-import arize_roles_fake.__main__ as fake_command
-from arize_roles_async import as_code, transport
+from tests.support.interface import COMMANDS, MODULES, as_text, from_text, help_of, interface
+from tests.tools.interface import differences, entries, missing, names
 
 DATA = Path(__file__).parents[1] / "data"
 INTERFACE, HELP = DATA / "interface.txt", DATA / "help.txt"
+NOW = interface()
 
 
-def signature(call: Callable[..., object]) -> str:
-    """Return a signature without its types."""
-    parameters = inspect.signature(call).parameters.values()
-    bare = str(inspect.Signature([each.replace(annotation=each.empty) for each in parameters]))
-    return re.sub(r" at 0x[0-9a-f]+", "", bare)
+@pytest.mark.parametrize("section", [*NOW])
+def test_interface(section: str) -> None:
+    """Names, arguments, defaults and options are those that callers rely on."""
+    assert NOW[section] == from_text(INTERFACE.read_text("utf-8"))[section]
 
 
-def is_of(package: ModuleType, member: object) -> bool:
-    """Return True if something is the package's own."""
-    module = getattr(member, "__module__", None) or ""
-    return module == package.__name__ or module.startswith(f"{package.__name__}._")
+def test_text() -> None:
+    """A file gives the sections back that were written to it."""
+    assert from_text(as_text(NOW)) == NOW
 
 
-def interface(package: ModuleType) -> Iterator[str]:
-    """Yield a line for each function, class and method that a package shows."""
-    for name, member in inspect.getmembers(package):
-        if name.startswith("_") or not is_of(package, member):
-            continue
-        if inspect.isfunction(member):
-            yield f"{name}{signature(member)}"
-        if not inspect.isclass(member) or issubclass(member, Enum | Warning | str):
-            continue
-        if not is_protocol(member):
-            yield f"{name}{signature(member)}"
-        for method, function in inspect.getmembers(member, inspect.isroutine):
-            if not method.startswith("_") and is_ours(function):
-                yield f"{name}.{method}{signature(function)}"
+@pytest.mark.parametrize("module", MODULES)
+def test_names(module: str) -> None:
+    """Tracebacks, reprs and pickles have a class under the name that users import."""
+    for name in getattr(import_module(module), "__all__", ["RolesContract"]):
+        member = getattr(import_module(module), name)
+        if isinstance(member, type):
+            assert member.__module__ in MODULES, name
+            assert getattr(import_module(member.__module__), name) is member
 
 
-def is_protocol(of: type) -> bool:
-    return bool(getattr(of, "_is_protocol", False))
-
-
-def is_ours(function: object) -> bool:
-    return str(getattr(function, "__module__", "")).startswith("arize_roles_")
-
-
-@pytest.mark.parametrize("module", [arize_roles_async, as_code, transport, arize_roles_fake])
-def test_interface(module: ModuleType) -> None:
-    """Arguments and defaults are those that callers rely on."""
-    sections = INTERFACE.read_text("utf-8").split("\n\n")
-    expected = {name: lines for name, *lines in map(str.splitlines, sections)}
-    assert [*interface(module)] == expected[module.__name__]
-
-
-@pytest.mark.parametrize("module", [arize_roles_async, as_code, transport, arize_roles_fake])
-def test_traceback_names(module: ModuleType) -> None:
-    """A traceback shows an error or a warning under a name that users can import."""
-    for name, member in inspect.getmembers(module, inspect.isclass):
-        if issubclass(member, Exception):
-            shown = import_module(member.__module__)
-            assert "._" not in shown.__name__, name
-            assert getattr(shown, name) is member
-
-
-def helps(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the help of every command, with single spaces."""
-    texts: list[str] = []
-    for command, names in (
-        (client_command.main, ("", "check", "plan", "apply", "export")),
-        (fake_command.main, ("", "demo", "serve", "record", "compare")),
-    ):
-        for name in names:
-            with pytest.raises(SystemExit) as ended:
-                command([*filter(None, [name]), "--help"])
-            assert ended.value.code == 0
-            texts.append(re.sub(" +", " ", capsys.readouterr().out))
-    return "\n".join(texts)
-
-
-def test_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command explains itself and its options."""
     monkeypatch.setenv("COLUMNS", "1000")
-    assert helps(capsys) == HELP.read_text("utf-8")
+    helps = [help_of(module, name) for module, names in COMMANDS.values() for name in names]
+    assert "\n".join(helps) == HELP.read_text("utf-8")
+
+
+def planted(section: str, line: str, *instead: str) -> dict[str, list[str]]:
+    """Return the interface with other lines in place of one."""
+    lines = list(NOW[section])
+    place = lines.index(line)
+    lines[place : place + 1] = instead
+    return {**NOW, section: lines}
+
+
+class TestChanges:
+    """The tool that compares the interface with the last release's."""
+
+    @pytest.mark.parametrize(
+        ("changed", "lacking"),
+        [
+            (
+                planted(
+                    "arize_roles_async",
+                    "Timeouts(*, total=30.0, connect=5.0, read=10.0)",
+                    "Timeouts(*, total=30.0, connect=4.0, write=10.0)",
+                ),
+                ["connect", "read", "write"],
+            ),
+            (planted("commands", "arize-roles plan --comment"), ["--comment"]),
+            (
+                planted("environment", "ARIZE_REGION", "ARIZE_ZONE"),
+                ["ARIZE_REGION", "ARIZE_ZONE"],
+            ),
+            (planted("arize_roles_async", "Violation(field, message)"), ["Violation"]),
+            (planted("arize_roles_fake", "FakeAccount.calls_in_all"), ["calls_in_all"]),
+            (
+                planted(
+                    "arize_roles_async",
+                    "Violation(field, message)",
+                    "Violation(*, field, message)",
+                ),
+                ["Violation"],
+            ),
+            (
+                planted(
+                    "arize_roles_fake",
+                    "FakeAccount.shorten_pages(self, *sizes)",
+                    "FakeAccount.shorten_pages(self, *pages)",
+                ),
+                ["pages", "sizes"],
+            ),
+        ],
+    )
+    def test_lacking(self, changed: dict[str, list[str]], lacking: list[str]) -> None:
+        """An entry lacks the names of a change that it does not have as code."""
+        wanted = names(NOW, changed)
+        assert missing("Words: connect; `--comment-file`, `Violations`.", wanted) == lacking
+        assert missing(f"All: `{' '.join(lacking)}`.", wanted) == []
+
+    def test_members(self) -> None:
+        """Of a class that is new, the name is enough."""
+        before = {"a": ["B()"]}
+        after = {"a": ["B()", "C(*, d, e=1)", "C.f(self, g)", "C.h"], "i": ["j k --l"]}
+        assert names(before, after) == {"C", "--l"}
+
+    def test_differences(self) -> None:
+        """The difference has the lines that are gone and new, by their section."""
+        before, after = {"a": ["b", "c(d)"], "e": ["f"]}, {"a": ["b", "c(d, g)"], "e": ["f"]}
+        assert [*differences(before, after)] == ["a", "-c(d)", "+c(d, g)"]
+
+    def test_entries(self) -> None:
+        """The newest entry is the first, and the release the one below it."""
+        text = "# Changes\n\n## [Unreleased]\n\n- `a`\n\n## [0.3.0] - today\n\n## [0.2.0]\n"
+        assert entries(text) == ("Unreleased]\n\n- `a`\n\n", "0.3.0")

@@ -15,9 +15,9 @@ def slotted(package: ModuleType) -> list[type]:
         member
         for module in modules_of(package)
         for member in vars(module).values()
-        if isinstance(member, type) and member.__module__ == module.__name__
+        if isinstance(member, type) and member.__module__.startswith(package.__name__)
     ]
-    return [each for each in classes if vars(each).get("__slots__")]
+    return [each for each in dict.fromkeys(classes) if vars(each).get("__slots__")]
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,26 @@ import arize_roles_async
 import arize_roles_fake
 from tests.support.modules import modules_of
 
-# Those of one or two fields.
-BY_POSITION = {"AskKey", "CallFilter", "Key", "Retry", "Snapshot", "Verify"}
-# These count requests.
-CHANGING = {"CallState", "Fault"}
+# Those of a few fields.
+BY_POSITION = {
+    *("AskKey", "CallFilter", "File", "FileViolation", "Grants", "Key", "Mark", "Retry"),
+    *("Snapshot", "Verify", "Violation", "_Set", "_Versioned"),
+}
+# These count, or note a use.
+CHANGING = {"CallState", "Fault", "_Set"}
 
 
 def values(package: ModuleType) -> list[type]:
     """Return the classes of a package that attrs or msgspec made."""
-    return [
+    found = [
         member
         for module in modules_of(package)
         for member in vars(module).values()
         if isinstance(member, type)
-        and member.__module__ == module.__name__
+        and member.__module__.startswith(package.__name__)
         and (attrs.has(member) or issubclass(member, msgspec.Struct))
     ]
+    return list(dict.fromkeys(found))
 
 
 VALUES = [*values(arize_roles_async), *values(arize_roles_fake)]
