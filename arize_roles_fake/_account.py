@@ -18,7 +18,7 @@ from typing import Final, Literal, cast
 import attrs
 import msgspec
 
-from arize_roles_async._calls.api_key import is_api_key
+from arize_roles_async._calls.api_key import api_key_rule
 from arize_roles_async._calls.call import Operation
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.errors import RolesError
@@ -1070,8 +1070,8 @@ def _system_clock() -> datetime:
 
 
 def _check_key(key: Secret[str]) -> None:
-    if not is_api_key(key):
-        raise ValueError("a key must be printable ASCII without spaces")
+    if (flaw := api_key_rule(key)) is not None:
+        raise ValueError(f"a key {flaw}")
 
 
 def _check_count(name: str, count: object) -> None:

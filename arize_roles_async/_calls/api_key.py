@@ -3,13 +3,15 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from arize_roles_async._values.errors import ConfigurationError
 from arize_roles_async._wire.redaction import Secret, redacted_cause
 
 ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """An API key, or a function, synchronous or asynchronous, that returns one."""
+
+_MAX_KEY: Final = 4_096
 
 
 class KeySource:
@@ -58,10 +60,12 @@ class KeySource:
         raise ConfigurationError(f"the function given as api_key raised {what}") from cause
 
 
-def is_api_key(key: Secret[str]) -> bool:
-    """Return whether a value is a text that a header can carry."""
+def api_key_rule(key: Secret[str]) -> str | None:
+    """Return what is wrong with a key as a text that a header can carry, or None."""
     value = cast("object", key.reveal())
-    return isinstance(value, str) and re.fullmatch("[!-~]+", value) is not None
+    if not (isinstance(value, str) and re.fullmatch("[!-~]+", value)):
+        return "must be printable ASCII without spaces"
+    return None if len(value) <= _MAX_KEY else f"must have at most {_MAX_KEY} characters"
 
 
 def _is_cancelled_alone(error: BaseException) -> bool:
@@ -80,6 +84,6 @@ def _checked(key: Secret[object], rule: str) -> Secret[str]:
     if not isinstance(key.reveal(), str):
         raise ConfigurationError(f"{rule}, not {type(key.reveal()).__name__}")
     text = cast("Secret[str]", key)
-    if not is_api_key(text):
-        raise ConfigurationError("the API key must be printable ASCII without spaces")
+    if (flaw := api_key_rule(text)) is not None:
+        raise ConfigurationError(f"the API key {flaw}")
     return text

@@ -56,8 +56,16 @@ def redacted_cause(error: BaseException, keys: Iterable[Secret[str]]) -> BaseExc
 
 @functools.lru_cache(maxsize=8)
 def _pattern(key: str) -> re.Pattern[str]:
-    # JSON and reprs, and these within one another, put backslashes before some characters.
-    spelled = "".join(
-        r"\\+" if c == "\\" else (r"\\*" if c in "\"'/" else "") + re.escape(c) for c in key
-    )
+    # JSON and reprs, and these within one another, put backslashes before some characters. A run
+    # of them matches only as a whole, so that none of it is read a second time.
+    parts = re.findall(r"(\\*)([^\\]|$)", key)
+    spelled = "".join(_spelled(len(run), c) for run, c in parts)
+    if key[0] in "\\\"'/":
+        spelled = rf"(?<!\\){spelled}"
     return re.compile(spelled if len(key) >= _UNMISTAKABLE else rf"(?i:(?<=bearer\s)){spelled}")
+
+
+def _spelled(backslashes: int, character: str) -> str:
+    """Return a pattern of so many backslashes and a character, or the end, in any spelling."""
+    is_escaped = backslashes or (character and character in "\"'/")
+    return (rf"\\{{{backslashes},}}+" if is_escaped else "") + re.escape(character)

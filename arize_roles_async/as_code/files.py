@@ -26,6 +26,7 @@ from arize_roles_async.as_code.declaration import (
     to_names,
     to_permissions,
 )
+from arize_roles_async.as_code.limits import excess
 
 KEYS: Final = ("account", "anchor", "new_permissions", "absent", "ignored", "sets", "roles")
 """The keys of a file, in the order in which they are written."""
@@ -149,7 +150,8 @@ def loads(text: str, name: str = "file") -> Declaration:
 
     Raises:
         ValidationError: Every violation, with its line and the path of its key. Text that is not
-            valid TOML, or a value in place of a table, is reported alone.
+            valid TOML, or a value in place of a table, is reported alone. So is a text of more than
+            32 MiB, or with a key of more than 100 parts.
     """
     if not isinstance(cast("object", text), str):
         raise validation_error((name, f"must be a text, not {type_name(text)}"))
@@ -238,6 +240,8 @@ def _merged(
 
 def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
     """Return the data of a file without its unknown keys, which are added to a list."""
+    if (flaw := excess(file.text)) is not None:
+        raise validation_error((file.name, flaw))
     try:
         data = tomllib.loads(file.text)
     except (ValueError, RecursionError) as error:

@@ -55,7 +55,7 @@ _MAX_RETRIES: Final = 5
 _MAX_WAIT: Final = 60.0
 _NO_KEY: Final = "no-such-key"
 _UNKNOWN_CALLER: Final = {"Authorization": f"Bearer {_NO_KEY}"}
-_PLACEHOLDER: Final = re.compile("<(.+?)>")
+_PLACEHOLDER: Final = re.compile("<([^<>]+)>")
 _MAX_DEPTH: Final = 20
 _MAX_PAGES: Final = 50
 _CUSTOM_ROLES: Final = f"{ROLES_PATH}?limit=100&is_predefined=false"

@@ -64,7 +64,7 @@ class LoggedCall:
 
 def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
     """Return a call as one line; each text of the caller's goes through `mask` before escaping."""
-    arguments = _masked(call.arguments, mask)
+    arguments: Any = _masked(call.arguments, mask)
     pairs = (f"{name}={value!r}" for name, value in arguments.items())
     shown = one_line(", ".join(pairs), _MAX_TEXT)
     about = ""
@@ -81,7 +81,7 @@ def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
     return f"{one_line(operation, _MAX_TEXT)}({shown}){about} -> {outcome}{tail}"
 
 
-def _masked(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:  # noqa: ANN401 - JSON
+def _masked(value: object, mask: Callable[[str], str], depth: int = 0) -> object:
     match value:
         case _ if depth > _MAX_DEPTH:
             return "…"
@@ -90,7 +90,7 @@ def _masked(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:  # n
         case bytes():
             return mask(value.decode("latin-1")).encode("latin-1")
         case dict():
-            members = cast("dict[str, Any]", value)
+            members = cast("dict[str, object]", value)
             return {mask(name): _masked(each, mask, depth + 1) for name, each in members.items()}
         case list():
             items = cast("list[object]", value)

@@ -139,6 +139,34 @@ class TestRefusing:
         ((field, message),) = violations(text)
         assert (field, message[:19]) == ("file", "is not valid TOML: ")
 
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            (".".join("a" * 20_000) + " = 1", 1),
+            ("[" + ".".join(["a-1"] * 101) + "]", 1),
+            ("\nx = {" + " . ".join(['"a.b"', "'c'", "d"] * 34) + " = 1}", 2),
+            ('x = ["""\na""""", {' + ".".join("b" * 101) + " = 1}]", 2),
+        ],
+    )
+    def test_long_key(self, text: str, line: int) -> None:
+        """A key of more than 100 parts is refused before it is parsed, which takes long."""
+        assert violations(text) == [("file", f"has a key of more than 100 parts (at line {line})")]
+
+    @pytest.mark.parametrize(
+        ("begin", "end"),
+        [('"', '"'), ("'", "'"), ('"""', '"""""'), ("'''\n' ", " ''''"), ('"\\" ', '"')],
+    )
+    def test_dots(self, begin: str, end: str) -> None:
+        """Dots in texts and comments are no parts of a key."""
+        many = "a." * 200
+        text = f"# {many}\n[roles.A]\npermissions = ['ROLE_READ'] # {many}\n"
+        (role,) = loads(f"{text}description = {begin}{many}{end}").roles
+        assert many in str(role.description)
+
+    def test_large(self) -> None:
+        """A file of more than 32 MiB is refused."""
+        assert violations("#" * (32 * 1024 * 1024 + 1)) == [("file", "must have at most 32 MiB")]
+
     def test_every_violation(self) -> None:
         """One error holds every violation, by the path of its key."""
         text = """

@@ -129,6 +129,7 @@ class TestFunction:
             (b"key", "the function given as api_key must return a string, not bytes"),
             ("", "the API key must be printable ASCII without spaces"),
             ("a key", "the API key must be printable ASCII without spaces"),
+            ("k" * 4097, "the API key must have at most 4096 characters"),
         ],
     )
     async def test_no_key(self, connect: Connect, key: object, message: str) -> None:

@@ -11,12 +11,18 @@ from arize_roles_async._wire.redaction import Secret, redact, redacted_cause
 
 LONG = 'ak-0123"\\89=='
 
+QUOTED = '"\\\\\\ak/0123\\'
+
 
 @pytest.mark.parametrize(
     ("text", "key", "redacted"),
     [
         (f"the key {LONG} is wrong", LONG, "the key [API key] is wrong"),
         (f"x{LONG}x", LONG, "x[API key]x"),
+        (repr(f"/{LONG}"), f"/{LONG}", "'[API key]'"),
+        (json.dumps(f"a {QUOTED} b"), QUOTED, '"a [API key] b"'),
+        (json.dumps(json.dumps(f"a{QUOTED} b")), QUOTED, r'"\"a[API key] b\""'),
+        ('not "\\\\0123456', '"\\\\0123456', "not [API key]"),
         (f"Bearer {LONG}", LONG, "Bearer [API key]"),
         (repr(LONG), LONG, "'[API key]'"),
         (json.dumps([LONG]), LONG, '["[API key]"]'),
@@ -40,6 +46,13 @@ def test_redact_several() -> None:
     assert redact("not first-key, second-key", Secret("first-key"), Secret("second-key")) == (
         "not [API key], [API key]"
     )
+
+
+@pytest.mark.parametrize("begin", ['"', "'", "/", "\\", "\\" * 4000, '"\\' * 2000])
+def test_backslashes(begin: str) -> None:
+    """A body of backslashes costs no more for a key with characters that are escaped."""
+    body = "\\" * 1_000_000
+    assert redact(body, Secret(f"{begin}01234567")) == body
 
 
 def test_cause() -> None:

@@ -87,6 +87,7 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
         "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
     ),
     (lambda a: a.add_key("two words"), "a key must be printable ASCII without spaces"),
+    (lambda a: a.add_key("k" * 4097), "a key must have at most 4096 characters"),
     (lambda a: a.add_key(""), "a key must be printable ASCII without spaces"),
     (lambda a: a.add_key("schlüssel"), "a key must be printable ASCII without spaces"),
     (lambda a: a.add_key("tab\tkey"), "a key must be printable ASCII without spaces"),
