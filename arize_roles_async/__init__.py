@@ -38,6 +38,7 @@ from arize_roles_async._values.errors import (
     AlphaWarning,
     AuthenticationError,
     BadRequestError,
+    BetaWarning,
     ClientStateError,
     ConfigurationError,
     ConflictError,
@@ -72,6 +73,13 @@ from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpRolesClient
+    from arize_roles_async._role_bindings.models import (
+        ListRoleBindingsResponse,
+        RoleBinding,
+        RoleBindingResourceType,
+    )
+    from arize_roles_async._role_bindings.pages import RoleBindingPages
+    from arize_roles_async._role_bindings.protocol import RoleBindingsClient
     from arize_roles_async._values.details import FieldInfo, ProblemDetails, Violation
 
 __all__ = [
@@ -82,6 +90,7 @@ __all__ = [
     "ApiKey",
     "AuthenticationError",
     "BadRequestError",
+    "BetaWarning",
     "ClientStateError",
     "ConfigurationError",
     "ConflictError",
@@ -89,6 +98,7 @@ __all__ = [
     "ForbiddenError",
     "InsecureWarning",
     "InvalidResponseError",
+    "ListRoleBindingsResponse",
     "ListRolesResponse",
     "MissingExtraError",
     "NotFoundError",
@@ -102,6 +112,10 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "Role",
+    "RoleBinding",
+    "RoleBindingPages",
+    "RoleBindingResourceType",
+    "RoleBindingsClient",
     "RolePages",
     "RoleRenamedError",
     "RolesClient",
@@ -128,6 +142,11 @@ def __dir__() -> list[str]:
 _ON_DEMAND = {
     "AiohttpRolesClient": "_aiohttp.client",
     "FieldInfo": "_values.details",
+    "ListRoleBindingsResponse": "_role_bindings.models",
+    "RoleBinding": "_role_bindings.models",
+    "RoleBindingPages": "_role_bindings.pages",
+    "RoleBindingResourceType": "_role_bindings.models",
+    "RoleBindingsClient": "_role_bindings.protocol",
     "ProblemDetails": "_values.details",
     "Violation": "_values.details",
 }

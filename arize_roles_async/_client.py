@@ -6,7 +6,7 @@ been applied although no answer says so, they read the account again to find out
 
 import functools
 import time
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -48,6 +48,9 @@ from arize_roles_async._wire.encode import (
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+
+if TYPE_CHECKING:
+    from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
 
@@ -257,6 +260,18 @@ class BaseRolesClient(BaseClient, RolesClient):
                 _expect_nothing,
                 lambda _: self._expect_deleted(call, found_id),
             )
+
+    @property
+    def role_bindings(self) -> "RoleBindingsClient":
+        """The client of role bindings: who has which role where.
+
+        It shares the key, the options and the connections of this client; closing one closes both.
+        """
+        from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
+
+        other = object.__new__(BaseRoleBindingsClient)
+        vars(other).update(vars(self))
+        return other
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         call = self._begin("list")

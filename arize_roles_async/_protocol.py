@@ -1,7 +1,7 @@
 """The protocol that applications type against."""
 
 from types import TracebackType
-from typing import Protocol, Self, overload, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, overload, runtime_checkable
 
 from msgspec import UNSET, UnsetType
 
@@ -11,9 +11,26 @@ from arize_roles_async._values.models import Role
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.permissions import PermissionsArgument
 
+if TYPE_CHECKING:
+    from abc import ABCMeta as _ProtocolType
+else:
+    # The class of protocols, for which there is no public name.
+    _ProtocolType = type(Protocol)
+
+
+class _RolesClientType(_ProtocolType):
+    """Lets `isinstance` take no client of role bindings for one of roles: it has more methods."""
+
+    def __instancecheck__(cls, instance: object) -> bool:  # noqa: N805 - of a class
+        if not super().__instancecheck__(instance):
+            return False
+        from arize_roles_async._role_bindings.protocol import RoleBindingsClient
+
+        return not isinstance(instance, RoleBindingsClient)
+
 
 @runtime_checkable
-class RolesClient(Protocol):
+class RolesClient(Protocol, metaclass=_RolesClientType):
     """Arize's roles API, as an application sees it.
 
     `AiohttpRolesClient` talks to the service and `arize_roles_fake.FakeRolesClient` to an account

@@ -45,7 +45,9 @@ _T = TypeVar("_T")
 
 Read = Literal["list", "get"]
 Change = Literal["create", "update", "delete"]
-Operation = Literal[Read, Change]
+BindingRead = Literal["role_bindings.list", "role_bindings.get"]
+BindingChange = Literal["role_bindings.create", "role_bindings.update", "role_bindings.delete"]
+Operation = Literal[Read, Change, BindingRead, BindingChange]
 TimeLimit: TypeAlias = AbstractContextManager[None]
 """The block that a call runs in, which raises `Call.out_of_time()` when the call's time is up."""
 
@@ -79,9 +81,24 @@ REFUSALS: Final[dict[Operation, dict[int, _Verdict]]] = {
     "update": {404: _Verdict.UNKNOWN, 409: _Verdict.CHECK},
     # A role that cannot be deleted, such as one that users hold, is there.
     "delete": {404: _Verdict.MADE, 409: _Verdict.NOT_MADE},
+    # For a binding, 403 and 404 also mean that the key lacks a right, so they imply nothing.
+    "role_bindings.create": {
+        403: _Verdict.CHECK,
+        404: _Verdict.CHECK,
+        409: _Verdict.CHECK,
+    },
+    "role_bindings.update": {404: _Verdict.CHECK, 409: _Verdict.CHECK},
+    "role_bindings.delete": {404: _Verdict.CHECK},
 }
 # The statuses that the reference documents for a change that was made, and 200 for a create.
-MADE: Final[dict[Operation, set[int]]] = {"create": {200, 201}, "update": {200}, "delete": {204}}
+MADE: Final[dict[Operation, set[int]]] = {
+    "create": {200, 201},
+    "update": {200},
+    "delete": {204},
+    "role_bindings.create": {200, 201},
+    "role_bindings.update": {200},
+    "role_bindings.delete": {204},
+}
 _SUCCESS: Final = range(200, 300)
 _UNAUTHORIZED: Final = 401
 
@@ -179,6 +196,12 @@ class Call:
         self._last_429 = None
         self.in_flight = False
 
+    def turn_to(self, operation: Operation) -> None:
+        """Go on with another operation, since the outcome of the one before is known."""
+        self.operation = operation
+        self._doubt = _Doubt.NONE
+        self._first_sent = self._created_since = None
+
     def use_key(self, key: "Secret[str]") -> bool:
         """Send a key from now on, and return whether it is another one than before."""
         if self.keys and self.keys[-1].reveal() == key.reveal():
@@ -201,7 +224,7 @@ class Call:
             self._doubt = _Doubt.MAYBE_APPLIED
         self.in_flight = True
         self.sent_at = now
-        if self._first_sent is None and self._is_change and self.operation == "create":
+        if self._first_sent is None and self.request.method == "POST":
             self._first_sent = now
 
     def note_refusal(self, refused_for: float) -> None:

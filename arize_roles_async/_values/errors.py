@@ -43,6 +43,13 @@ class AlphaWarning(FutureWarning):
     """
 
 
+class BetaWarning(FutureWarning):
+    """Warns once per process and method that the methods of role bindings may change.
+
+    Arize calls them BETA. The message begins with the method, such as `role_bindings.list`.
+    """
+
+
 class InsecureWarning(UserWarning):
     """Warns once per process that `ARIZE_REQUEST_VERIFY` turns the check of certificates off.
 

@@ -1,0 +1,501 @@
+"""The methods of role bindings, written once for any transport.
+
+After a change that may have been applied although no answer says so, they read the account again
+to find out. For a binding, not found also means that the key lacks a right: it proves nothing,
+unless this call has seen the binding before.
+"""
+
+import functools
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from arize_roles_async._calls.base_client import BaseClient
+from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._role_bindings.models import (
+    ListRoleBindingsResponse,
+    RoleBinding,
+    RoleBindingResourceType,
+)
+from arize_roles_async._role_bindings.pages import RoleBindingPages
+from arize_roles_async._role_bindings.protocol import RoleBindingsClient
+from arize_roles_async._role_bindings.requests import (
+    CreateRoleBinding,
+    ListRoleBindings,
+    Target,
+    UpdateRoleBinding,
+)
+from arize_roles_async._role_bindings.wire import (
+    create_request,
+    delete_request,
+    get_request,
+    list_request,
+    update_request,
+)
+from arize_roles_async._values.errors import (
+    BetaWarning,
+    ConflictError,
+    NotFoundError,
+    RolesError,
+    StatusError,
+)
+from arize_roles_async._values.requests import check, id_rule
+from arize_roles_async._values.text import extended
+from arize_roles_async._wire.decode import decode
+from arize_roles_async._wire.problems import invalid_response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
+
+_ROUNDS: Final = 3
+
+beta = pre_release("role_bindings", "BETA", BetaWarning)
+
+
+class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
+    """The methods of `RoleBindingsClient`, whatever the transport.
+
+    Their docstrings are copies of the protocol's, which a test compares.
+    """
+
+    def __repr__(self) -> str:
+        return "<RoleBindingsClient>"
+
+    @beta
+    def list(
+        self,
+        *,
+        resource_type: RoleBindingResourceType | str,
+        user_id: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> RoleBindingPages:
+        """List role bindings: await the result for one page, or iterate it for all, newest first.
+
+        Args:
+            resource_type: `SPACE` or `PROJECT`; all bindings of a user are two lists.
+            user_id: The ID of a user, for only the bindings of that user.
+            limit: Bindings per page, 1 to 100. By default, one page holds 50 and a walk asks for
+                100 at a time.
+            cursor: The `next_cursor` of an earlier page, to continue after it.
+
+        Returns:
+            A listing: `await` it for a `ListRoleBindingsResponse`, `async for binding in` it for
+            every binding. It holds only the bindings on resources where the key has
+            `ROLE_BINDING_READ`, and does not show that others are left out.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the result is awaited.
+            NotFoundError: While awaiting or iterating: the account has no such user.
+        """
+        return RoleBindingPages(
+            self._list_page,
+            resource_type=resource_type,
+            user_id=user_id,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    @beta
+    async def get(self, *, binding_id: str) -> RoleBinding:
+        """Return one role binding.
+
+        Args:
+            binding_id: Its ID; at most 1000 characters, so that it fits into a URL.
+
+        Raises:
+            NotFoundError: There is no such binding, or the key lacks `ROLE_BINDING_READ` on its
+                resource.
+        """
+        check(("binding_id", id_rule(binding_id)))
+        call = self._begin("role_bindings.get")
+        with call.time_limit:
+            return await self._get(call, binding_id)
+
+    @beta
+    async def create(
+        self,
+        *,
+        user_id: str,
+        role_id: str,
+        resource_type: RoleBindingResourceType | str,
+        resource_id: str,
+    ) -> RoleBinding:
+        """Give a user a role on a space or project.
+
+        Args:
+            user_id: The ID of the user.
+            role_id: The ID of the role.
+            resource_type: `SPACE` or `PROJECT`.
+            resource_id: The ID of the space or project. One that is plainly of another kind than
+                `resource_type` is refused before anything is sent.
+
+        Returns:
+            The binding as the service holds it.
+
+        Raises:
+            ConflictError: The user already has a role on the resource, the same or another one.
+            ForbiddenError: The key lacks `ROLE_BINDING_CREATE` on the resource, or there is no such
+                resource.
+            NotFoundError: There is no such user or role.
+            OutcomeUnknownError: The binding may have been made.
+
+        If the answer to an attempt is lost and a later one is a refusal, the client looks for the
+        binding among those of the user. It returns the one on the resource if this call can have
+        made it: it is not older than the first attempt by the service's clock (the `Date` of its
+        answers), and its role is as requested or changed since. A `Date` is in whole seconds, so a
+        binding that somebody else made at most 1.5 s and one latency before the first attempt can
+        be mistaken for it.
+        """
+        new = CreateRoleBinding(
+            user_id=user_id,
+            role_id=role_id,
+            resource_type=resource_type,
+            resource_id=resource_id,
+        )
+        call = self._begin("role_bindings.create")
+        with call.time_limit:
+            return await self._create(call, new)
+
+    @beta
+    async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
+        """Change the role of a binding; its user and resource stay.
+
+        Args:
+            binding_id: The ID of the binding.
+            role_id: The ID of the role that the user gets instead.
+
+        Returns:
+            The binding after the change.
+
+        Raises:
+            NotFoundError: There is no such binding or role, or the key lacks `ROLE_BINDING_CREATE`
+                or `ROLE_BINDING_DELETE` on the resource.
+            OutcomeUnknownError: The change may have been made.
+        """
+        check(("binding_id", id_rule(binding_id)), ("role_id", id_rule(role_id)))
+        changes = UpdateRoleBinding(role_id=role_id)
+        call = self._begin("role_bindings.update")
+        with call.time_limit:
+            return await self._update(call, binding_id, changes)
+
+    @beta
+    async def delete(self, *, binding_id: str) -> None:
+        """Take a role away from a user, by the ID of the binding.
+
+        Args:
+            binding_id: The ID of the binding.
+
+        Raises:
+            NotFoundError: There is no such binding, or the key lacks `ROLE_BINDING_DELETE` on its
+                resource.
+            OutcomeUnknownError: The binding may have been deleted. If an answer was lost, a
+                binding that is not visible may have been so before the call; `remove` looks first,
+                and so finds out.
+        """
+        check(("binding_id", id_rule(binding_id)))
+        call = self._begin("role_bindings.delete")
+        with call.time_limit:
+            await self._delete(call, binding_id, was_seen=False)
+
+    @beta
+    async def ensure(
+        self,
+        *,
+        user_id: str,
+        role_id: str,
+        resource_type: RoleBindingResourceType | str,
+        resource_id: str,
+    ) -> RoleBinding:
+        """Give a user a role on a space or project, whatever role the user has there.
+
+        The client looks among the user's bindings first, and then creates or updates one, or does
+        nothing if the user has the role. If others change the binding at the same moment, it does
+        so again, three times in all, and then raises the last error.
+
+        Args:
+            user_id: The ID of the user.
+            role_id: The ID of the role.
+            resource_type: `SPACE` or `PROJECT`.
+            resource_id: The ID of the space or project, as in `create`.
+
+        Returns:
+            The binding with this role.
+
+        Raises:
+            ConflictError: The user has a binding there that the key may not see.
+            ForbiddenError: The key lacks `ROLE_BINDING_CREATE` on the resource, or there is no such
+                resource.
+            NotFoundError: There is no such user or role, or the key lacks a right to change the
+                binding.
+            OutcomeUnknownError: The change may have been made.
+        """
+        new = CreateRoleBinding(
+            user_id=user_id,
+            role_id=role_id,
+            resource_type=resource_type,
+            resource_id=resource_id,
+        )
+        call = self._begin("role_bindings.list")
+        with call.time_limit:
+            return await self._ensure(call, new)
+
+    @beta
+    async def remove(
+        self, *, user_id: str, resource_type: RoleBindingResourceType | str, resource_id: str
+    ) -> bool:
+        """Take whatever role a user has on a space or project away.
+
+        Args:
+            user_id: The ID of the user.
+            resource_type: `SPACE` or `PROJECT`.
+            resource_id: The ID of the space or project, as in `create`.
+
+        Returns:
+            True if this call removed a binding; False if the key sees none there. That proves
+            nothing: there may be one on a resource where the key lacks `ROLE_BINDING_READ`.
+
+        Raises:
+            NotFoundError: There is no such user, or the key sees the binding and lacks
+                `ROLE_BINDING_DELETE` on the resource.
+            OutcomeUnknownError: The binding may have been removed.
+
+        If an answer was lost and the binding is no longer visible, it counts as removed, although
+        the key may have lost its right within the call: no answer shows that.
+        """
+        target = Target(user_id=user_id, resource_type=resource_type, resource_id=resource_id)
+        call = self._begin("role_bindings.list")
+        with call.time_limit:
+            return await self._remove(call, target)
+
+    @beta
+    def find(
+        self,
+        *,
+        role_id: str | None = None,
+        user_id: str | None = None,
+        resource_id: str | None = None,
+    ) -> AsyncIterator[RoleBinding]:
+        """Walk the bindings of a role, a user or a resource, on spaces first and then on projects.
+
+        The service filters by user alone, so the other filters read every binding that the key may
+        see. Without filters, these are the result.
+
+        Args:
+            role_id: The ID of a role.
+            user_id: The ID of a user.
+            resource_id: The ID of a space or project.
+
+        Returns:
+            An iterator, to be used with `async for`. It yields only the bindings on resources where
+            the key has `ROLE_BINDING_READ`.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the iteration.
+            NotFoundError: While iterating: the account has no such user.
+        """
+        given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        check(*((name, id_rule(value)) for name, value in wanted.items()))
+        walks = (
+            aiter(RoleBindingPages(self._list_page, resource_type=each, user_id=user_id))
+            for each in RoleBindingResourceType
+        )
+        return _Found(walks, wanted)
+
+    async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
+        call = self._begin("role_bindings.list")
+        with call.time_limit:
+            return await self._fetch(call, page)
+
+    async def _fetch(self, call: DrivenCall, page: ListRoleBindings) -> ListRoleBindingsResponse:
+        return await call.driver.send(
+            call, list_request(page), functools.partial(_expect_page, page.limit)
+        )
+
+    async def _get(self, call: DrivenCall, binding_id: str) -> RoleBinding:
+        return await call.driver.send(
+            call, get_request(binding_id), functools.partial(_expect_id, binding_id)
+        )
+
+    async def _create(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
+        return await call.driver.send(
+            call,
+            create_request(new),
+            functools.partial(_expect_user, new.user_id),
+            lambda failure: self._find_created(call, new, failure),
+        )
+
+    async def _update(
+        self, call: DrivenCall, binding_id: str, changes: UpdateRoleBinding
+    ) -> RoleBinding:
+        return await call.driver.send(
+            call,
+            update_request(binding_id, changes),
+            functools.partial(_expect_id, binding_id),
+            lambda _: self._find_updated(call, binding_id, changes),
+        )
+
+    async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
+        await call.driver.send(
+            call,
+            delete_request(binding_id),
+            _expect_nothing,
+            lambda failure: self._expect_gone(call, binding_id, failure, was_seen=was_seen),
+        )
+
+    async def _find(self, call: DrivenCall, target: Target) -> RoleBinding | None:
+        """Return the binding of a user on a resource, or None if the key sees none."""
+        listing = RoleBindingPages(
+            functools.partial(self._fetch, call),
+            resource_type=target.resource_type,
+            user_id=target.user_id,
+        )
+        async for binding in listing:
+            is_there = _is_same(binding.resource_id, target.resource_id)
+            if is_there and _is_same(binding.user_id, target.user_id):
+                return binding
+        return None
+
+    async def _ensure(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
+        failure: StatusError | None = None
+        before: RoleBinding | None = None
+        for _ in range(_ROUNDS):
+            found = await self._find(call, new)
+            if found is not None and _is_same(found.role_id, new.role_id):
+                return found
+            if failure is not None and found == before:
+                raise _explained(failure, _HIDDEN if found is None else _NO_RIGHT)
+            try:
+                if found is None:
+                    call.turn_to("role_bindings.create")
+                    return await self._create(call, new)
+                call.turn_to("role_bindings.update")
+                return await self._update(call, found.id, UpdateRoleBinding(role_id=new.role_id))
+            except (ConflictError, NotFoundError) as error:
+                if found is None and isinstance(error, NotFoundError):
+                    raise  # There is no such role.
+                failure, before = error, found
+        assert failure is not None  # noqa: S101 - each round failed
+        raise failure
+
+    async def _remove(self, call: DrivenCall, target: Target) -> bool:
+        found = await self._find(call, target)
+        if found is None:
+            return False
+        call.turn_to("role_bindings.delete")
+        try:
+            await self._delete(call, found.id, was_seen=True)
+        except NotFoundError as error:
+            left = await self._find(call, target)
+            if left is None or left.id != found.id:
+                return False
+            raise _explained(error, _NO_RIGHT) from error.__cause__
+        return True
+
+    # These read the account again to find out whether a change was made, after the failure of its
+    # last attempt: see `Driver.send`.
+
+    async def _find_created(
+        self, call: DrivenCall, new: CreateRoleBinding, failure: RolesError
+    ) -> RoleBinding | UnsetType:
+        """Return the binding that this call made."""
+        found = await self._find(call, new)
+        if found is None:
+            return UNSET
+        since = call.created_since(call.driver.transport.now(), time.time())
+        if found.created_at.timestamp() >= since:
+            is_ours = _is_same(found.role_id, new.role_id) or found.updated_at > found.created_at
+            return found if is_ours else UNSET
+        if isinstance(failure, StatusError):
+            raise failure  # The one that is there is older, so this call made none.
+        return UNSET
+
+    async def _find_updated(
+        self, call: DrivenCall, binding_id: str, changes: UpdateRoleBinding
+    ) -> RoleBinding | UnsetType:
+        """Return the binding if it has the role that this call gave it."""
+        binding = await self._get(call, binding_id)
+        return binding if _is_same(binding.role_id, changes.role_id) else UNSET
+
+    async def _expect_gone(
+        self, call: DrivenCall, binding_id: str, failure: RolesError, *, was_seen: bool
+    ) -> UnsetType | None:
+        """Return None if the binding, which this call has seen, is gone."""
+        try:
+            await self._get(call, binding_id)
+        except NotFoundError:
+            return None if was_seen else UNSET
+        if isinstance(failure, NotFoundError):
+            raise failure  # It is there, so the key lacks the right to delete it.
+        return UNSET
+
+
+_HIDDEN: Final = "; the key sees no such binding, so it may lack ROLE_BINDING_READ on the resource"
+_NO_RIGHT: Final = (
+    "; the key sees the binding, so it may lack ROLE_BINDING_CREATE or ROLE_BINDING_DELETE on the "
+    "resource"
+)
+
+
+class _Found(AsyncIterator[RoleBinding]):
+    """The bindings of several walks, one after the other, that have the wanted values."""
+
+    def __init__(
+        self, walks: Iterator[AsyncIterator[RoleBinding]], wanted: Mapping[str, str]
+    ) -> None:
+        self._walks = walks
+        self._walk = next(walks, None)
+        self._wanted = wanted
+
+    async def __anext__(self) -> RoleBinding:
+        while self._walk is not None:
+            async for binding in self._walk:
+                if all(_is_same(getattr(binding, name), of) for name, of in self._wanted.items()):
+                    return binding
+            self._walk = next(self._walks, None)
+        raise StopAsyncIteration
+
+
+def _explained(failure: StatusError, why: str) -> StatusError:
+    failure.args = (extended(str(failure), why),)
+    return failure
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Return whether two IDs are the same; some programs drop the padding."""
+    return one.rstrip("=") == other.rstrip("=")
+
+
+# These decoders check that an answer fits its request, since the connection may have carried an
+# unsolicited answer.
+
+
+def _expect_id(binding_id: str, request: Request, response: Response) -> RoleBinding:
+    binding: RoleBinding = decode(request, response, RoleBinding)
+    if not _is_same(binding.id, binding_id):
+        raise invalid_response(request, response, "it holds a role binding with another ID")
+    return binding
+
+
+def _expect_user(user_id: str, request: Request, response: Response) -> RoleBinding:
+    binding: RoleBinding = decode(request, response, RoleBinding)
+    if not _is_same(binding.user_id, user_id):
+        raise invalid_response(request, response, "it holds a role binding of another user")
+    return binding
+
+
+def _expect_nothing(request: Request, response: Response) -> None:
+    """Take a 204, which has no body."""
+    del request, response
+
+
+def _expect_page(limit: int, request: Request, response: Response) -> ListRoleBindingsResponse:
+    page: ListRoleBindingsResponse = decode(request, response, ListRoleBindingsResponse)
+    if len(page) > limit:
+        raise invalid_response(
+            request, response, f"it holds {len(page)} bindings, more than the limit of {limit}"
+        )
+    return page

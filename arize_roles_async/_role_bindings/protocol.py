@@ -1,0 +1,279 @@
+"""The protocol of role bindings that applications type against."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from msgspec import UNSET, UnsetType
+
+from arize_roles_async._calls.api_key import ApiKey
+from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
+from arize_roles_async._role_bindings.pages import RoleBindingPages
+from arize_roles_async._values.options import RetryPolicy, Timeouts
+
+
+@runtime_checkable
+class RoleBindingsClient(Protocol):
+    """Arize's role bindings, as an application sees them: who has which role where.
+
+    `roles.role_bindings` is one, of an `AiohttpRolesClient`, an `HttpRolesClient` or an
+    `arize_roles_fake.FakeRolesClient`. It shares the key, the options, the connections and the end
+    of that client. Arguments are keywords only, and take IDs: the service finds nobody by a name.
+
+    Every method checks its arguments before anything is sent, and raises one `ValidationError` for
+    all of them. Any other failure is a `RolesError`, as for `RolesClient`.
+
+    A binding that the key may not see is as good as none to the service: most methods answer 404.
+    So a 404 also means that the key lacks a right.
+    """
+
+    def list(
+        self,
+        *,
+        resource_type: RoleBindingResourceType | str,
+        user_id: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> RoleBindingPages:
+        """List role bindings: await the result for one page, or iterate it for all, newest first.
+
+        Args:
+            resource_type: `SPACE` or `PROJECT`; all bindings of a user are two lists.
+            user_id: The ID of a user, for only the bindings of that user.
+            limit: Bindings per page, 1 to 100. By default, one page holds 50 and a walk asks for
+                100 at a time.
+            cursor: The `next_cursor` of an earlier page, to continue after it.
+
+        Returns:
+            A listing: `await` it for a `ListRoleBindingsResponse`, `async for binding in` it for
+            every binding. It holds only the bindings on resources where the key has
+            `ROLE_BINDING_READ`, and does not show that others are left out.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the result is awaited.
+            NotFoundError: While awaiting or iterating: the account has no such user.
+        """
+        ...
+
+    async def get(self, *, binding_id: str) -> RoleBinding:
+        """Return one role binding.
+
+        Args:
+            binding_id: Its ID; at most 1000 characters, so that it fits into a URL.
+
+        Raises:
+            NotFoundError: There is no such binding, or the key lacks `ROLE_BINDING_READ` on its
+                resource.
+        """
+        ...
+
+    async def create(
+        self,
+        *,
+        user_id: str,
+        role_id: str,
+        resource_type: RoleBindingResourceType | str,
+        resource_id: str,
+    ) -> RoleBinding:
+        """Give a user a role on a space or project.
+
+        Args:
+            user_id: The ID of the user.
+            role_id: The ID of the role.
+            resource_type: `SPACE` or `PROJECT`.
+            resource_id: The ID of the space or project. One that is plainly of another kind than
+                `resource_type` is refused before anything is sent.
+
+        Returns:
+            The binding as the service holds it.
+
+        Raises:
+            ConflictError: The user already has a role on the resource, the same or another one.
+            ForbiddenError: The key lacks `ROLE_BINDING_CREATE` on the resource, or there is no such
+                resource.
+            NotFoundError: There is no such user or role.
+            OutcomeUnknownError: The binding may have been made.
+
+        If the answer to an attempt is lost and a later one is a refusal, the client looks for the
+        binding among those of the user. It returns the one on the resource if this call can have
+        made it: it is not older than the first attempt by the service's clock (the `Date` of its
+        answers), and its role is as requested or changed since. A `Date` is in whole seconds, so a
+        binding that somebody else made at most 1.5 s and one latency before the first attempt can
+        be mistaken for it.
+        """
+        ...
+
+    async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
+        """Change the role of a binding; its user and resource stay.
+
+        Args:
+            binding_id: The ID of the binding.
+            role_id: The ID of the role that the user gets instead.
+
+        Returns:
+            The binding after the change.
+
+        Raises:
+            NotFoundError: There is no such binding or role, or the key lacks `ROLE_BINDING_CREATE`
+                or `ROLE_BINDING_DELETE` on the resource.
+            OutcomeUnknownError: The change may have been made.
+        """
+        ...
+
+    async def delete(self, *, binding_id: str) -> None:
+        """Take a role away from a user, by the ID of the binding.
+
+        Args:
+            binding_id: The ID of the binding.
+
+        Raises:
+            NotFoundError: There is no such binding, or the key lacks `ROLE_BINDING_DELETE` on its
+                resource.
+            OutcomeUnknownError: The binding may have been deleted. If an answer was lost, a
+                binding that is not visible may have been so before the call; `remove` looks first,
+                and so finds out.
+        """
+        ...
+
+    async def ensure(
+        self,
+        *,
+        user_id: str,
+        role_id: str,
+        resource_type: RoleBindingResourceType | str,
+        resource_id: str,
+    ) -> RoleBinding:
+        """Give a user a role on a space or project, whatever role the user has there.
+
+        The client looks among the user's bindings first, and then creates or updates one, or does
+        nothing if the user has the role. If others change the binding at the same moment, it does
+        so again, three times in all, and then raises the last error.
+
+        Args:
+            user_id: The ID of the user.
+            role_id: The ID of the role.
+            resource_type: `SPACE` or `PROJECT`.
+            resource_id: The ID of the space or project, as in `create`.
+
+        Returns:
+            The binding with this role.
+
+        Raises:
+            ConflictError: The user has a binding there that the key may not see.
+            ForbiddenError: The key lacks `ROLE_BINDING_CREATE` on the resource, or there is no such
+                resource.
+            NotFoundError: There is no such user or role, or the key lacks a right to change the
+                binding.
+            OutcomeUnknownError: The change may have been made.
+        """
+        ...
+
+    async def remove(
+        self, *, user_id: str, resource_type: RoleBindingResourceType | str, resource_id: str
+    ) -> bool:
+        """Take whatever role a user has on a space or project away.
+
+        Args:
+            user_id: The ID of the user.
+            resource_type: `SPACE` or `PROJECT`.
+            resource_id: The ID of the space or project, as in `create`.
+
+        Returns:
+            True if this call removed a binding; False if the key sees none there. That proves
+            nothing: there may be one on a resource where the key lacks `ROLE_BINDING_READ`.
+
+        Raises:
+            NotFoundError: There is no such user, or the key sees the binding and lacks
+                `ROLE_BINDING_DELETE` on the resource.
+            OutcomeUnknownError: The binding may have been removed.
+
+        If an answer was lost and the binding is no longer visible, it counts as removed, although
+        the key may have lost its right within the call: no answer shows that.
+        """
+        ...
+
+    def find(
+        self,
+        *,
+        role_id: str | None = None,
+        user_id: str | None = None,
+        resource_id: str | None = None,
+    ) -> AsyncIterator[RoleBinding]:
+        """Walk the bindings of a role, a user or a resource, on spaces first and then on projects.
+
+        The service filters by user alone, so the other filters read every binding that the key may
+        see. Without filters, these are the result.
+
+        Args:
+            role_id: The ID of a role.
+            user_id: The ID of a user.
+            resource_id: The ID of a space or project.
+
+        Returns:
+            An iterator, to be used with `async for`. It yields only the bindings on resources where
+            the key has `ROLE_BINDING_READ`.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the iteration.
+            NotFoundError: While iterating: the account has no such user.
+        """
+        ...
+
+    def with_options(
+        self,
+        *,
+        api_key: ApiKey | UnsetType = UNSET,
+        timeout: float | Timeouts | UnsetType | None = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
+        background: bool | UnsetType = UNSET,
+    ) -> Self:
+        """Return a client with other options over the same connections; closing one closes both.
+
+        Omitted options keep their values. All copies share `max_concurrency`. Copies with the same
+        key share the rate under a rate limit and the names that were looked up; different keys
+        share neither. A client keeps these for the hundred keys that were used last.
+
+        Args:
+            api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes
+                it.
+            timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
+                silence are then the defaults. `Timeouts` sets every limit.
+            retry: Attempts of a call, and the waits between them.
+            background: True if its calls give way: each request is sent only when no other call
+                of the client waits, so these calls may wait until their own time is up. An
+                implementation of your own that queues calls does the same; any other ignores it.
+
+        Raises:
+            ConfigurationError: A value is of the wrong type, or out of its range, or no header can
+                carry the key.
+        """
+        ...
+
+    async def aclose(self, *, grace: float = 0.0) -> None:
+        """Close the client and all its copies; the end of an `async with` block does it at once.
+
+        New calls are refused from now on with a `ClientStateError`. Calls that are under way, or
+        wait in the queue, may go on for `grace` seconds; each page of a walk is a call. Then they
+        end with a `ClientStateError`, or, where a change may have been made, with an
+        `OutcomeUnknownError`. `aclose` returns as soon as no call is under way.
+
+        It may be called again, also while it waits: the shortest grace counts. If it is cancelled
+        while it waits, it closes at once.
+
+        Args:
+            grace: Seconds, 0 or more. `FakeRolesClient` counts them on the account's clock.
+
+        Raises:
+            ConfigurationError: `grace` is not such a number; the client stays open.
+        """
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
