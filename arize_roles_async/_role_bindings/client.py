@@ -55,10 +55,7 @@ beta = pre_release("role_bindings", "BETA", BetaWarning)
 
 
 class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
-    """The methods of `RoleBindingsClient`, whatever the transport.
-
-    Their docstrings are copies of the protocol's, which a test compares.
-    """
+    """The methods of `RoleBindingsClient`, whatever the transport."""
 
     def __repr__(self) -> str:
         return "<RoleBindingsClient>"
@@ -72,24 +69,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RoleBindingPages:
-        """List role bindings: await the result for one page, or iterate it for all, newest first.
-
-        Args:
-            resource_type: `SPACE` or `PROJECT`; all bindings of a user are two lists.
-            user_id: The ID of a user, for only the bindings of that user.
-            limit: Bindings per page, 1 to 100. By default, one page holds 50 and a walk asks for
-                100 at a time.
-            cursor: The `next_cursor` of an earlier page, to continue after it.
-
-        Returns:
-            A listing: `await` it for a `ListRoleBindingsResponse`, `async for binding in` it for
-            every binding. It holds only the bindings on resources where the key has
-            `ROLE_BINDING_READ`, and does not show that others are left out.
-
-        Raises:
-            ValidationError: An argument breaks its rule; raised before the result is awaited.
-            NotFoundError: While awaiting or iterating: the account has no such user.
-        """
         return RoleBindingPages(
             self._list_page,
             resource_type=resource_type,
@@ -100,15 +79,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     @beta
     async def get(self, *, binding_id: str) -> RoleBinding:
-        """Return one role binding.
-
-        Args:
-            binding_id: Its ID; at most 1000 characters, so that it fits into a URL.
-
-        Raises:
-            NotFoundError: There is no such binding, or the key lacks `ROLE_BINDING_READ` on its
-                resource.
-        """
         check(("binding_id", id_rule(binding_id)))
         call = self._begin("role_bindings.get")
         with call.time_limit:
@@ -123,32 +93,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         resource_type: RoleBindingResourceType | str,
         resource_id: str,
     ) -> RoleBinding:
-        """Give a user a role on a space or project.
-
-        Args:
-            user_id: The ID of the user.
-            role_id: The ID of the role.
-            resource_type: `SPACE` or `PROJECT`.
-            resource_id: The ID of the space or project. One that is plainly of another kind than
-                `resource_type` is refused before anything is sent.
-
-        Returns:
-            The binding as the service holds it.
-
-        Raises:
-            ConflictError: The user already has a role on the resource, the same or another one.
-            ForbiddenError: The key lacks `ROLE_BINDING_CREATE` on the resource, or there is no such
-                resource.
-            NotFoundError: There is no such user or role.
-            OutcomeUnknownError: The binding may have been made.
-
-        If the answer to an attempt is lost and a later one is a refusal, the client looks for the
-        binding among those of the user. It returns the one on the resource if this call can have
-        made it: it is not older than the first attempt by the service's clock (the `Date` of its
-        answers), and its role is as requested or changed since. A `Date` is in whole seconds, so a
-        binding that somebody else made at most 1.5 s and one latency before the first attempt can
-        be mistaken for it.
-        """
         new = CreateRoleBinding(
             user_id=user_id,
             role_id=role_id,
@@ -161,20 +105,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     @beta
     async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
-        """Change the role of a binding; its user and resource stay.
-
-        Args:
-            binding_id: The ID of the binding.
-            role_id: The ID of the role that the user gets instead.
-
-        Returns:
-            The binding after the change.
-
-        Raises:
-            NotFoundError: There is no such binding or role, or the key lacks `ROLE_BINDING_CREATE`
-                or `ROLE_BINDING_DELETE` on the resource.
-            OutcomeUnknownError: The change may have been made.
-        """
         check(("binding_id", id_rule(binding_id)), ("role_id", id_rule(role_id)))
         changes = UpdateRoleBinding(role_id=role_id)
         call = self._begin("role_bindings.update")
@@ -183,18 +113,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
-        """Take a role away from a user, by the ID of the binding.
-
-        Args:
-            binding_id: The ID of the binding.
-
-        Raises:
-            NotFoundError: There is no such binding, or the key lacks `ROLE_BINDING_DELETE` on its
-                resource.
-            OutcomeUnknownError: The binding may have been deleted. If an answer was lost, a
-                binding that is not visible may have been so before the call; `remove` looks first,
-                and so finds out.
-        """
         check(("binding_id", id_rule(binding_id)))
         call = self._begin("role_bindings.delete")
         with call.time_limit:
@@ -209,29 +127,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         resource_type: RoleBindingResourceType | str,
         resource_id: str,
     ) -> RoleBinding:
-        """Give a user a role on a space or project, whatever role the user has there.
-
-        The client looks among the user's bindings first, and then creates or updates one, or does
-        nothing if the user has the role. If others change the binding at the same moment, it does
-        so again, three times in all, and then raises the last error.
-
-        Args:
-            user_id: The ID of the user.
-            role_id: The ID of the role.
-            resource_type: `SPACE` or `PROJECT`.
-            resource_id: The ID of the space or project, as in `create`.
-
-        Returns:
-            The binding with this role.
-
-        Raises:
-            ConflictError: The user has a binding there that the key may not see.
-            ForbiddenError: The key lacks `ROLE_BINDING_CREATE` on the resource, or there is no such
-                resource.
-            NotFoundError: There is no such user or role, or the key lacks a right to change the
-                binding.
-            OutcomeUnknownError: The change may have been made.
-        """
         new = CreateRoleBinding(
             user_id=user_id,
             role_id=role_id,
@@ -246,25 +141,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def remove(
         self, *, user_id: str, resource_type: RoleBindingResourceType | str, resource_id: str
     ) -> bool:
-        """Take whatever role a user has on a space or project away.
-
-        Args:
-            user_id: The ID of the user.
-            resource_type: `SPACE` or `PROJECT`.
-            resource_id: The ID of the space or project, as in `create`.
-
-        Returns:
-            True if this call removed a binding; False if the key sees none there. That proves
-            nothing: there may be one on a resource where the key lacks `ROLE_BINDING_READ`.
-
-        Raises:
-            NotFoundError: There is no such user, or the key sees the binding and lacks
-                `ROLE_BINDING_DELETE` on the resource.
-            OutcomeUnknownError: The binding may have been removed.
-
-        If an answer was lost and the binding is no longer visible, it counts as removed, although
-        the key may have lost its right within the call: no answer shows that.
-        """
         target = Target(user_id=user_id, resource_type=resource_type, resource_id=resource_id)
         call = self._begin("role_bindings.list")
         with call.time_limit:
@@ -278,24 +154,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         user_id: str | None = None,
         resource_id: str | None = None,
     ) -> AsyncIterator[RoleBinding]:
-        """Walk the bindings of a role, a user or a resource, on spaces first and then on projects.
-
-        The service filters by user alone, so the other filters read every binding that the key may
-        see. Without filters, these are the result.
-
-        Args:
-            role_id: The ID of a role.
-            user_id: The ID of a user.
-            resource_id: The ID of a space or project.
-
-        Returns:
-            An iterator, to be used with `async for`. It yields only the bindings on resources where
-            the key has `ROLE_BINDING_READ`.
-
-        Raises:
-            ValidationError: An argument breaks its rule; raised before the iteration.
-            NotFoundError: While iterating: the account has no such user.
-        """
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if value is not None}
         check(*((name, id_rule(value)) for name, value in wanted.items()))

@@ -9,7 +9,7 @@ from tests.support.processes import ROOT
 def test_twice() -> None:
     """The library's state in a process (warnings, caches, registries) fails no second run."""
     # `python -m tests.tools.twice` runs every folder.
-    files = ("client/test_alpha.py", "fake/test_mock.py", "packaging/test_caches.py")
+    files = ("client/test_alpha.py", "fake/test_mock.py", "packaging/test_slots.py")
     done = subprocess.run(  # noqa: S603 - our own
         (
             *(sys.executable, "-m", "tests.tools.twice", "-q", "-p", "no:cacheprovider"),
