@@ -1,13 +1,10 @@
 """`FakeAccount`: the account that a test sets up, breaks and inspects in place of the service."""
 
 import functools
-import itertools
 import math
 import secrets
 import threading
 import warnings
-import weakref
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
@@ -55,12 +52,14 @@ from arize_roles_fake._testing.faults import (
     Faults,
     IncomingRequest,
     Latency,
+    ShortPages,
     TokenBucket,
     When,
     apply,
     is_count,
 )
 from arize_roles_fake._testing.make_role import check_values, reject_string
+from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
@@ -74,12 +73,6 @@ _PREDEFINED: Final = tuple(
     )
     for name, description, permissions in reversed(PREDEFINED)
 )
-
-accounts: "weakref.WeakValueDictionary[int, FakeAccount]" = weakref.WeakValueDictionary()
-"""Every account in memory, in the order of creation, for the report of a failed test."""
-_newest: "deque[FakeAccount]" = deque(maxlen=8)
-"""The newest accounts, kept in memory for that report after the test has dropped them."""
-_numbers: Final = itertools.count()
 
 
 @public("arize_roles_fake")
@@ -157,7 +150,7 @@ class FakeAccount:
         _check_count("keep_bytes", keep_bytes)
         self._lock = threading.RLock()
         self._clock = clock or _system_clock
-        self._state = State(self.now, assumptions)
+        self._state = State(self.now, assumptions, self._next_page_size)
         self._log = CallLog(keep_calls, keep_bytes)
         self._initial = account_file.AccountData(
             roles=_PREDEFINED if predefined else (),
@@ -166,10 +159,8 @@ class FakeAccount:
             resources=None if resources is None else tuple(resources),
             keys={key.reveal(): None},
         )
-        self._blocks: list[tuple[CallFilter, Blocked]] = []
+        self._blocks: list[Blocked] = []
         self._set_up()
-        accounts[next(_numbers)] = self
-        _newest.append(self)
 
     def _set_up(self) -> None:
         data = self._initial
@@ -708,7 +699,12 @@ class FakeAccount:
         )
         with self._lock:
             self._faults.add(fault)
+            self._note_script(fault)
         return fault
+
+    def _note_script(self, thing: Scripted) -> None:
+        if watches:
+            watches[-1].note_script(self, thing)
 
     @property
     def pending_faults(self) -> tuple[Fault, ...]:
@@ -716,14 +712,29 @@ class FakeAccount:
         with self._lock:
             return self._faults.pending
 
+    @property
+    def unused_faults(self) -> tuple[str, ...]:
+        """A line for each fault, latency, block and short page that struck less than scripted.
+
+        Of the latencies only those of some calls count, as set by `slow_down` with an operation or
+        a role.
+        """
+        with self._lock:
+            things: list[Scripted] = [*self._faults.pending, *self._latencies[::-1], *self._blocks]
+            things += self._pages
+            return tuple(unused_of(things))
+
     def clear_faults(self) -> None:
         """Remove every scripted fault and page size, all latency and the rate limit."""
         with self._lock:
             self._faults = Faults()
-            self._latencies: list[tuple[CallFilter, Latency]] = []
+            self._latencies: list[Latency] = []
             """The latest first."""
             self._bucket: TokenBucket | None = None
-            self._state.page_sizes.clear()
+            self._pages: list[ShortPages] = []
+            self._blocks = [each for each in self._blocks if not each.is_released]
+            if watches:
+                watches[-1].forget_scripts(self)
 
     def slow_down(
         self,
@@ -753,9 +764,10 @@ class FakeAccount:
         """
         calls = CallFilter(operation, role)
         calls.check()
-        latency = Latency(seconds, up_to, seed, real_time=real_time)
+        latency = Latency(calls, seconds, up_to, seed, real_time=real_time)
         with self._lock:
-            self._latencies.insert(0, (calls, latency))
+            self._latencies.insert(0, latency)
+            self._note_script(latency)
 
     @contextmanager
     def block(
@@ -784,16 +796,15 @@ class FakeAccount:
         Raises:
             ValueError: No call can match.
         """
-        calls, blocked = CallFilter(operation, role), Blocked()
+        calls = CallFilter(operation, role)
         calls.check()
-        block = (calls, blocked)
+        blocked = Blocked(calls)
         with self._lock:
-            self._blocks.append(block)
+            self._blocks.append(blocked)
+            self._note_script(blocked)
         try:
             yield blocked
         finally:
-            with self._lock:
-                self._blocks.remove(block)
             blocked.release()
 
     def limit_rate(self, per_second: float, *, burst: int = 1) -> None:
@@ -821,8 +832,13 @@ class FakeAccount:
         """
         for size in sizes:
             _check_count("sizes", size)
+        pages = ShortPages(sizes)
         with self._lock:
-            self._state.page_sizes.extend(sizes)
+            self._pages.append(pages)
+            self._note_script(pages)
+
+    def _next_page_size(self) -> int | None:
+        return next((pages.sizes.pop(0) for pages in self._pages if pages.sizes), None)
 
     # The log of calls
 
@@ -938,14 +954,16 @@ class FakeAccount:
         """
         with self._lock:
             key = Secret(_bearer(request))
+            if watches:
+                watches[-1].note_call(self, self._log.total)
             incoming = self._incoming(request)
             answer, broken = self._answer(key, incoming)
             if broken or answer.status >= _FIRST_FAILURE:
                 self._faults.note_failure(incoming)
-            latencies = (each for calls, each in self._latencies if calls.match(incoming))
+            latencies = (each for each in self._latencies if each.calls.match(incoming))
             latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
-            blocks = (each for calls, each in self._blocks if calls.match(incoming))
+            blocks = (each for each in self._blocks if each.calls.match(incoming))
             now = self.now()
             reply = Reply(
                 status=answer.status,

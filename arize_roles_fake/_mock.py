@@ -4,8 +4,8 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, aclosing
+import unittest
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -18,6 +18,12 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._client import AccountTransport
 from arize_roles_fake._testing.timeline import Clock, SharedTime
+from arize_roles_fake._testing.watch import (
+    UnusedFaults,
+    check_unused_faults,
+    unused_report,
+    watches,
+)
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpTransport
@@ -31,10 +37,14 @@ Refuse = Callable[[str], object]
 
 
 @overload
-def mock_arize(accounts: FakeAccount | None = None) -> "MockArize[FakeAccount]": ...
+def mock_arize(
+    accounts: FakeAccount | None = None, *, unused_faults: UnusedFaults = "error"
+) -> "MockArize[FakeAccount]": ...
 @overload
-def mock_arize(accounts: Mapping[str, FakeAccount]) -> "MockArize[Mapping[str, FakeAccount]]": ...
-def mock_arize(accounts: Any = None) -> "MockArize[Any]":
+def mock_arize(
+    accounts: Mapping[str, FakeAccount], *, unused_faults: UnusedFaults = "error"
+) -> "MockArize[Mapping[str, FakeAccount]]": ...
+def mock_arize(accounts: Any = None, *, unused_faults: UnusedFaults = "error") -> "MockArize[Any]":
     """Send the calls of every `AiohttpRolesClient` to an account, in process, in a block.
 
     ```python
@@ -50,38 +60,44 @@ def mock_arize(accounts: Any = None) -> "MockArize[Any]":
     own service. In the block, `ARIZE_API_KEY` holds a key of the account. The block covers the
     whole process with all its threads; of nested blocks the inner one counts.
 
-    As a decorator of functions, coroutine functions and generators, such as fixtures, it puts the
-    block around each call.
+    As a decorator of functions and coroutine functions, it puts the block around each call; as one
+    of a class, around each of its tests, and in a `unittest.TestCase` around `setUp`, too.
 
     Args:
         accounts: The account; a fresh one by default. Any key that it does not have counts as its
             first one, unless `FakeAccount.remove_key` removed it. Or a mapping of accounts by their
             keys; then any other key gets 401.
+        unused_faults: Whether a fault that struck less often than scripted is an `"error"`, as
+            `FakeAccount.unused_faults` lists them: under pytest when the test ends, elsewhere when
+            the block ends without an exception. `"allow"` allows them.
 
     Returns:
         A context manager that yields `accounts`, and a decorator.
 
     Raises:
         LookupError: On entering: the account has no API key.
+        AssertionError: On leaving, outside of pytest: a fault is unused.
         TypeError: `accounts` is neither an account nor a mapping.
-        ValueError: `accounts` is empty.
+        ValueError: `accounts` is empty, or `unused_faults` is another word.
     """
+    check_unused_faults(unused_faults)
     if accounts is None or isinstance(accounts, FakeAccount):
-        return MockArize(accounts)
+        return MockArize(accounts, unused_faults)
     if not isinstance(accounts, Mapping):
         raise TypeError(
             f"accounts must be a FakeAccount or a mapping, not {type(accounts).__name__}"
         )
     if not accounts:
         raise ValueError("accounts must not be empty")
-    return MockArize(dict(cast("Mapping[str, FakeAccount]", accounts)))
+    return MockArize(dict(cast("Mapping[str, FakeAccount]", accounts)), unused_faults)
 
 
 class MockArize(Generic[_A]):
     """The block that `mock_arize` returns; it can be entered again."""
 
-    def __init__(self, accounts: _A | None) -> None:
+    def __init__(self, accounts: _A | None, unused_faults: UnusedFaults) -> None:
         self._accounts: Any = accounts
+        self._unused_faults: UnusedFaults = unused_faults
         self._scopes: list[_Scope] = []
 
     def __enter__(self) -> _A:
@@ -98,59 +114,59 @@ class MockArize(Generic[_A]):
         traceback: TracebackType | None,
         /,
     ) -> None:
-        scopes.leave(self._scopes.pop())
+        __tracebackhide__ = True
+        scope = self._scopes.pop()
+        scopes.leave(scope)
+        if self._unused_faults == "allow":
+            for account in scope.all_accounts:
+                for watch in watches:
+                    watch.forget_scripts(account)
+        elif exc is None and not watches:
+            unused = (line for each in scope.all_accounts for line in each.unused_faults)
+            if report := unused_report(unused, 'mock_arize(unused_faults="allow")'):
+                raise AssertionError(report)
 
-    def __call__(self, function: _F) -> _F:
-        """Return the function with the block around each of its calls.
+    def __call__(self, tested: _F) -> _F:
+        """Return a function with the block around each of its calls, or a class with such tests.
 
         Raises:
-            TypeError: `function` is a class.
+            TypeError: `tested` is a generator function.
         """
-        if inspect.isclass(function):
-            raise TypeError("mock_arize decorates functions; for a class, use a fixture")
-        return cast("_F", _decorated(function, lambda: MockArize(self._accounts)))
+        if inspect.isclass(tested):
+            self._decorate_class(tested)
+            return cast("_F", tested)
+        if inspect.isgeneratorfunction(tested) or inspect.isasyncgenfunction(tested):
+            raise TypeError("mock_arize decorates no generators: use `with mock_arize()` inside")
 
+        @functools.wraps(tested)
+        def call(*args: object, **kwargs: object) -> object:
+            with self._again():
+                return tested(*args, **kwargs)
 
-def _decorated(
-    function: Callable[..., Any], new_block: Callable[[], AbstractContextManager[object]]
-) -> Callable[..., object]:
-    """Return a function of the same kind, with a block around each of its calls."""
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
+        @functools.wraps(tested)
         async def call_later(*args: object, **kwargs: object) -> object:
-            with new_block():
-                return await function(*args, **kwargs)
+            with self._again():
+                return await tested(*args, **kwargs)
 
-        return call_later
+        return cast("_F", call_later if inspect.iscoroutinefunction(tested) else call)
 
-    if inspect.isasyncgenfunction(function):
+    def _again(self) -> "MockArize[_A]":
+        return MockArize(self._accounts, self._unused_faults)
 
-        @functools.wraps(function)
-        async def yield_later(*args: object, **kwargs: object) -> AsyncGenerator[object]:
-            with new_block():
-                async with aclosing(function(*args, **kwargs)) as steps:
-                    async for each in steps:
-                        yield each
+    def _decorate_class(self, tests: type[object]) -> None:
+        if issubclass(tests, unittest.TestCase):
+            set_up = tests.setUp
 
-        return yield_later
+            @functools.wraps(set_up)
+            def enter_and_set_up(case: unittest.TestCase) -> None:
+                case.enterContext(self._again())
+                set_up(case)
 
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def yield_now(*args: object, **kwargs: object) -> Generator[object, object, object]:
-            with new_block():
-                steps: Generator[object, object, object] = function(*args, **kwargs)
-                return (yield from steps)
-
-        return yield_now
-
-    @functools.wraps(function)
-    def call_now(*args: object, **kwargs: object) -> object:
-        with new_block():
-            return function(*args, **kwargs)
-
-    return call_now
+            setattr(tests, "setUp", enter_and_set_up)  # noqa: B010 - its parameter is not `self`
+            return
+        for name, value in [*vars(tests).items()]:
+            if name.startswith("test") and inspect.isfunction(value):
+                setattr(tests, name, self(value))
 
 
 class _Scope:
@@ -162,11 +178,14 @@ class _Scope:
             accounts.api_key if isinstance(accounts, FakeAccount) else next(iter(accounts))
         )
         """The key in the environment while the block runs."""
+        self.all_accounts: set[FakeAccount] = (
+            {accounts} if isinstance(accounts, FakeAccount) else {*accounts.values()}
+        )
         self._unknown = FakeAccount(predefined=False)
         """Answers 401 to every key that has no account, since this account has no key."""
         self._unknown.remove_key(self._unknown.api_key)
         self._shared_time: Clock = (
-            accounts if isinstance(accounts, FakeAccount) else SharedTime([*accounts.values()])
+            accounts if isinstance(accounts, FakeAccount) else SharedTime([*self.all_accounts])
         )
         self._stand_ins: WeakKeyDictionary[Destination, dict[Clock, Destination]] = (
             WeakKeyDictionary()

@@ -6,17 +6,18 @@ client nor aiohttp, since pytest imports it in every project that has the packag
 """
 
 import os
-import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, cast
-from weakref import WeakKeyDictionary
 
 import pytest
+
+from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Fault, RolesServer
+    from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
 
 NOT_RUN: Final = "rule not run"
 """Start of the skip reason of a contract test whose suite lacks the method that it needs."""
@@ -28,7 +29,7 @@ _MAX_CALLS: Final = 50
 
 _account_key = pytest.StashKey["FakeAccount"]()
 _passed_key = pytest.StashKey[bool]()
-_calls_before_key = pytest.StashKey["WeakKeyDictionary[FakeAccount, int]"]()
+_watch_key = pytest.StashKey[Watch]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
 _CONFLICTING = (
@@ -54,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and keep clients off the network where that is set."""
+    watches.append(Watch(is_paused=True))
     if config.getini(_OFFLINE):
         from arize_roles_fake._mock import scopes
 
@@ -65,13 +67,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "arize_roles_fake fixtures: a file to load, the time at which it stands still and its "
         "first key, Assumptions or a dict of some, permissions by role name, the grants of the API "
         "key, and faults, each as the arguments of FakeAccount.fail or as text, such as "
-        "'create:503,times=2'. A fault of the test's own that strikes no call is an error, unless "
-        "unused_faults is 'allow'.",
+        "'create:503,times=2'. A fault that the test or its own marker scripts on any account, and "
+        "that strikes less often than scripted, is an error, unless unused_faults is 'allow'.",
     )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Let clients connect again."""
+    watches.pop()
     if config.getini(_OFFLINE):
         from arize_roles_fake._mock import scopes
 
@@ -88,12 +91,10 @@ def _refuse(host: str) -> None:
 
 
 @pytest.fixture
-def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
-    """Yield the test's own account, set up by its `arize_roles` markers.
+def fake_account(request: pytest.FixtureRequest) -> "FakeAccount":
+    """Return the test's own account, set up by its `arize_roles` markers.
 
-    Markers of the module and the class count, too; where markers differ, the inner one counts. If
-    the test fails, its report shows the account's calls. If it passes, each fault that the test or
-    its own marker scripted must have struck a call; otherwise the test ends in an error.
+    Markers of the module and the class count, too; where markers differ, the inner one counts.
     """
     item: pytest.Item = request.node
     markers = list(item.iter_markers_with_node("arize_roles"))[::-1]
@@ -102,29 +103,11 @@ def fake_account(request: pytest.FixtureRequest) -> "Iterator[FakeAccount]":
     given = {name: value for each in settings for name, value in each.items() if value is not None}
     account = _new_account(given, [each.get("assumptions") or {} for each in settings])
     item.stash[_account_key] = account
-    exempt: list[Fault] = []
     for node, marker in markers:
-        arize_roles(account, *marker.args, **marker.kwargs)
-        if node is not item:
-            exempt = [*account.pending_faults]
-    yield account
-    if item.stash.get(_passed_key, False) and given.get("unused_faults") != "allow":
-        _check_struck(account, exempt)
-
-
-def _check_struck(account: "FakeAccount", exempt: "list[Fault]") -> None:
-    """Fail if a fault struck no call, except those in `exempt`.
-
-    The report shows the calls that came instead, as for every failure.
-    """
-    unused = [f for f in account.pending_faults if not f.fired and f not in exempt]
-    if not unused:
-        return
-    lines = ["faults that struck no call:", *(f"  {fault}" for fault in unused)]
-    if any(fault.operation == "get" for fault in unused) and account.calls_of("list"):
-        lines.append("over HTTP, only faults on list strike a get by a name that walks the list")
-    lines.append('to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")')
-    pytest.fail("\n".join(lines), pytrace=False)
+        # The marker of a class or module is for some of its tests.
+        with nullcontext() if node is item else item.stash[_watch_key].paused():
+            arize_roles(account, *marker.args, **marker.kwargs)
+    return account
 
 
 def _new_account(
@@ -166,14 +149,12 @@ def arize_roles(
     roles: Mapping[str, Iterable[str]] | None = None,
     grants: Iterable[str] | None = None,
     faults: Iterable[Mapping[str, Any] | str] = (),
-    unused_faults: str = "error",
+    unused_faults: str = "error",  # noqa: ARG001 - `pytest_runtest_setup` has read it
 ) -> None:
     """Set up an account with the arguments of one marker."""
     __tracebackhide__ = True
     from arize_roles_fake._testing.faults import parse_fault
 
-    if unused_faults not in {"error", "allow"}:
-        raise ValueError(f"unused_faults must be 'error' or 'allow', not {unused_faults!r}")
     for name, permissions in (roles or {}).items():
         on.add_role(name, permissions)
     if grants is not None:
@@ -255,39 +236,74 @@ def _check(fixture: str, value: object, expected: type) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note the number of calls of each account before a test."""
-    item.stash[_calls_before_key] = WeakKeyDictionary(
-        {account: account.calls_in_all for account in _accounts()}
-    )
+    """Watch the accounts while a test runs."""
+    watch = item.stash[_watch_key] = Watch()
+    watches.append(watch)
+    check_unused_faults(_unused_faults(item))
+
+
+def _unused_faults(item: pytest.Item) -> object:
+    # The inner marker counts.
+    words = (marker.kwargs.get("unused_faults") for marker in item.iter_markers("arize_roles"))
+    return next((word for word in words if word is not None), "error")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: "pytest.FixtureDef[Any]", request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Ask no test about faults that a fixture scripts for several tests."""
+    del request
+    if fixturedef.scope == "function":
+        return (yield)
+    with watches[-1].paused():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the calls of each account to the report of a failed test, and note that a test passed."""
+    """Check the faults of a test that passed, and show the calls of one that failed."""
     report = yield
-    if report.when == "call":
+    watch = item.stash.get(_watch_key, None)
+    if watch is None:
+        return report  # A hook of the suite let it fail before.
+    if call.when == "call":
         item.stash[_passed_key] = report.passed
+    elif call.when == "teardown":
+        del watches[watches.index(watch) :]
+        if report.passed and (flaws := _flaws(item, watch)):
+            report.outcome, report.longrepr = "failed", flaws
     if report.failed:
-        own, calls_before = item.stash.get(_account_key, None), item.stash[_calls_before_key]
-        asked = {
-            account: account.calls_in_all - calls_before.get(account, 0) for account in _accounts()
-        }
-        shown = [account for account in asked if asked[account] or account is own]
-        for number, account in enumerate(shown, 1):
-            title = "Calls of the fake Arize account"
-            if len(shown) > 1:
-                name = "fake_account" if account is own else f"{number} of {len(shown)}"
-                title += f" {name}, {account!r}"
-            report.sections.append((title, _log(account, asked[account])))
+        _show_calls(report, watch, item.stash.get(_account_key, None))
     return report
 
 
-def _accounts() -> "list[FakeAccount]":
-    # A suite that does not use the fake does not wait for its import.
-    module = sys.modules.get("arize_roles_fake._account")
-    return [] if module is None else list(module.accounts.values())
+def _flaws(item: pytest.Item, watch: Watch) -> str:
+    """Return the reason why a test is an error although nothing failed; empty for none."""
+    if _passed_key in item.stash and _account_key not in item.stash:
+        own = (mark for mark in item.own_markers if mark.name == "arize_roles")
+        if any(mark.args or mark.kwargs.keys() - {"unused_faults"} for mark in own):
+            return (
+                "the marker arize_roles sets up the account of fake_account, and the test uses "
+                "none of the fixtures fake_account, fake_roles, mocked_arize, roles_server and "
+                "arize_env"
+            )
+    if not item.stash.get(_passed_key, False) or _unused_faults(item) == "allow":
+        return ""
+    return unused_report(watch.unused(), '@pytest.mark.arize_roles(unused_faults="allow")')
+
+
+def _show_calls(report: pytest.TestReport, watch: Watch, own: "FakeAccount | None") -> None:
+    asked = {each: each.calls_in_all - before for each, before in watch.calls_before.items()}
+    shown = {**({} if own is None else {own: 0}), **asked}
+    for number, (account, count) in enumerate(shown.items(), 1):
+        title = "Calls of the fake Arize account"
+        if len(shown) > 1:
+            name = "fake_account" if account is own else f"{number} of {len(shown)}"
+            title += f" {name}, {account!r}"
+        report.sections.append((title, _log(account, count)))
 
 
 def _log(account: "FakeAccount", count: int) -> str:
@@ -295,7 +311,7 @@ def _log(account: "FakeAccount", count: int) -> str:
     lines = [f"{call.at:%H:%M:%S.%f}  {call}" for call in calls] or ["none"]
     if count > len(calls):
         lines.insert(0, f"{count - len(calls)} earlier calls are not shown")
-    lines += [f"struck less often than scripted: {fault}" for fault in account.pending_faults]
+    lines += [f"struck less often than scripted: {line}" for line in account.unused_faults]
     return "\n".join(lines)
 
 

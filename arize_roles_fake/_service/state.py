@@ -42,7 +42,12 @@ class State:
     store: RoleStore
     """The roles and role bindings; set by the maker of the state."""
 
-    def __init__(self, now: Callable[[], datetime], assumptions: Assumptions) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        assumptions: Assumptions,
+        next_page_size: Callable[[], int | None],
+    ) -> None:
         self.now = now
         self.assumptions = assumptions
         self.max_custom_roles: int | None = None
@@ -53,8 +58,8 @@ class State:
         """The IDs of the users; None if there is every user that a request names."""
         self.resources: frozenset[str] | None = None
         """The IDs of the spaces and projects; None if there is each that a request names."""
-        self.page_sizes: list[int] = []
-        """Limits on the items of each of the next pages, besides the limit of its request."""
+        self._next_page_size = next_page_size
+        """Returns a limit on the items of the next page, besides the limit of its request."""
         self._cursors = Cursors()
 
     def new_store(self) -> RoleStore:
@@ -122,7 +127,8 @@ class State:
             iter_after: Yields the items of the list after a position, or all.
         """
         mark = self._mark(asked, filters)
-        size = min(asked.limit, self.page_sizes.pop(0)) if self.page_sizes else asked.limit
+        most = self._next_page_size()
+        size = asked.limit if most is None else min(asked.limit, most)
         by_position = self.assumptions.paging == "by-position"
         found = iter_after(mark.position if by_position else None)
         skipped = 0 if by_position else mark.offset

@@ -6,13 +6,16 @@ from functools import partial
 
 import anyio
 
+from arize_roles_fake._testing.faults import CallFilter
 from arize_roles_fake._testing.loops import call_soon, running_loop
 
 
 class Blocked:
     """The calls that `FakeAccount.block` keeps open, in any event loop and any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: CallFilter) -> None:
+        self.calls: CallFilter = calls
+        """The calls to keep open."""
         self._lock = threading.Lock()
         self._calls = 0
         self.is_released: bool = False
@@ -23,6 +26,10 @@ class Blocked:
     async def reached(self, calls: int = 1) -> None:
         """Wait until `calls` calls have been kept open since the block began."""
         await self._wait_until(lambda: self._calls >= calls)
+
+    def unused(self) -> str | None:
+        """Return a line that names the block, or None once a call was kept open."""
+        return None if self._calls else f"block({self.calls}): no call was kept open"
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""

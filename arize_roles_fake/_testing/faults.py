@@ -4,7 +4,7 @@ import math
 import random
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, assert_never, cast, get_args
 
@@ -102,6 +102,9 @@ class CallFilter:
     role: str | None
     """The name or ID of the role; None is every role."""
 
+    def __str__(self) -> str:
+        return repr(self.operation) + (f", role={self.role!r}" if self.role is not None else "")
+
     def check(self) -> None:
         """Raise `ValueError` if no call can match."""
         __tracebackhide__ = True
@@ -167,6 +170,14 @@ class Fault:
         text += f" after {self.after}" if self.after else ""
         text += f", for the role {self.role!r}" if self.role is not None else ""
         return f"{text}: struck {_count(self.fired, 'request')}"
+
+    def unused(self) -> str | None:
+        """Return a line that names the fault, or None once it is no longer pending."""
+        if not self.is_pending:
+            return None
+        if self.operation != "get" or self.fired:
+            return str(self)
+        return f"{self} (over HTTP, a get by a name is often a list, which faults on list strike)"
 
     @property
     def failure(self) -> int | Breakage:
@@ -506,12 +517,17 @@ def parse_fault(text: str) -> dict[str, Any]:
 class Latency:
     """The latency of some answers: fixed, or drawn evenly between two bounds."""
 
-    def __init__(self, seconds: float, up_to: float | None, seed: int, *, real_time: bool) -> None:
+    def __init__(
+        self, calls: CallFilter, seconds: float, up_to: float | None, seed: int, *, real_time: bool
+    ) -> None:
         high = seconds if up_to is None else up_to
         if not 0.0 <= seconds <= high < math.inf:
             raise ValueError(
                 f"seconds must be 0 or more, and up_to at least that, not {seconds} and {up_to}"
             )
+        self.calls: CallFilter = calls
+        """The calls to delay."""
+        self._is_used = False
         self._low = seconds
         self._high = high
         self._random = random.Random(seed)  # noqa: S311 - no secret
@@ -520,7 +536,28 @@ class Latency:
 
     def draw(self) -> float:
         """Return the latency of the next answer, in seconds."""
+        self._is_used = True
         return self._random.uniform(self._low, self._high)
+
+    def unused(self) -> str | None:
+        """Return a line that names the latency, or None if it was used, or is of all calls."""
+        is_of_all = self.calls == CallFilter("any", None)
+        if self._is_used or is_of_all or not self._high:
+            return None
+        return f"slow_down of {self.calls}: no call was delayed"
+
+
+class ShortPages:
+    """Sizes of the next pages of lists."""
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self.sizes: list[int] = [*sizes]
+        """The sizes of the pages that are still to come."""
+
+    def unused(self) -> str | None:
+        """Return a line that names the pages that are still to come, or None."""
+        left = ", ".join(map(str, self.sizes))
+        return f"shorten_pages({left}): asked for no further page" if left else None
 
 
 class TokenBucket:

@@ -1001,6 +1001,7 @@ class TestResult:
 
 
 @both_clients
+@pytest.mark.arize_roles(unused_faults="allow")
 async def test_plan_sends_nothing(connect: Connect) -> None:
     """On an account on which every change fails, a plan is made, for no change was sent."""
     account = mixed_account()

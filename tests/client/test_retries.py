@@ -324,6 +324,7 @@ class TestWaits:
 
     @pytest.mark.asyncio
     @both_clients
+    @pytest.mark.arize_roles(unused_faults="allow")
     async def test_refused_until_timeout(self, connect: Connect) -> None:
         """With a limit on its time it ends by that, as a `RateLimitError`."""
         account = account_at_noon()
@@ -338,6 +339,7 @@ class TestWaits:
     @pytest.mark.asyncio
     @both_clients
     @pytest.mark.parametrize(("asked", "calls"), [(20, {11, 12}), (21, {1})])
+    @pytest.mark.arize_roles(unused_faults="allow")
     async def test_max_retry_after(self, connect: Connect, asked: int, calls: set[int]) -> None:
         """A longer wait than the ceiling surfaces at once, with its length."""
         account = account_at_noon()
@@ -451,6 +453,7 @@ class TestWaits:
 
     @pytest.mark.asyncio
     @both_clients
+    @pytest.mark.arize_roles(unused_faults="allow")
     async def test_no_time_left(self, connect: Connect) -> None:
         """If the wait exceeds the time left, the failure surfaces at once."""
         account = account_at_noon()

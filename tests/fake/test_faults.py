@@ -57,6 +57,9 @@ ANSWERED: list[type[RolesError]] = [
     *(BadRequestError, AuthenticationError, ForbiddenError, NotFoundError),
     *(ConflictError, UnprocessableEntityError, RateLimitError, ServerError),
 ]
+# Many of these faults are meant to strike no call.
+pytestmark = pytest.mark.arize_roles(unused_faults="allow")
+
 NOT_SENT: list[type[RolesError]] = [RolesConnectionError, RolesTimeoutError]
 CALLS: dict[str, Callable[[RolesClient, str], Awaitable[object]]] = {
     "list": lambda roles, _: roles.list().all(),
@@ -1220,6 +1223,30 @@ class TestPending:
             "(<Fault: list fails with 500, 2 times: struck 1 request>, <Fault: create fails with "
             "lost, every time after 3, for the role 'A': struck 0 requests>)"
         )
+
+    def test_unused(self) -> None:
+        """All that struck less often than scripted is listed, each in its own words."""
+        account = account_at_noon()
+        account.fail("get", 403)
+        account.slow_down(1, operation="update")
+        account.slow_down(1, role="A")
+        account.slow_down(1)
+        account.slow_down(0, operation="list")
+        account.shorten_pages(3, 0, 2)
+        with account.block("create", role="A"):
+            account.handle(Request(method="GET", target="/v2/roles"))
+        authorized = {"Authorization": f"Bearer {account.api_key}"}
+        account.handle(Request(method="GET", target="/v2/roles", headers=authorized))
+        assert str(account.pending_faults[0]) == "get fails with 403, 1 time: struck 0 requests"
+        assert account.unused_faults == (
+            account.pending_faults[0].unused(),
+            "slow_down of 'update': no call was delayed",
+            "slow_down of 'any', role='A': no call was delayed",
+            "block('create', role='A'): no call was kept open",
+            "shorten_pages(0, 2): asked for no further page",
+        )
+        account.clear_faults()
+        assert not account.unused_faults
 
     def test_scripted_twice(self) -> None:
         """Two faults that are scripted alike are two."""

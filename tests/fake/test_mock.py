@@ -4,7 +4,10 @@ import asyncio
 import functools
 import inspect
 import os
+import subprocess
+import sys
 import threading
+import unittest
 from collections.abc import AsyncGenerator, Generator
 
 import aiohttp
@@ -331,31 +334,97 @@ class TestDecorator:
         assert [asyncio.run(create()) for _ in range(2)] == [8, 8]
 
     def test_generator(self) -> None:
-        """Of a generator, such as a fixture, from its first step to its last."""
-        ended: list[int] = []
+        """A generator is refused, whose block would be open between its steps."""
 
-        @mock_arize()
-        def fixture() -> Generator[int]:
-            yield asyncio.run(count_roles())
-            ended.append(asyncio.run(count_roles()))
+        def fixture() -> Generator[None]:
+            yield
 
-        for count in fixture():
-            assert count == asyncio.run(count_roles()) == 7
-        assert ended == [7]
+        async def later() -> AsyncGenerator[None]:
+            yield
 
-    def test_async_generator(self) -> None:
-        """And of an asynchronous one."""
-
-        @mock_arize()
-        async def fixture() -> AsyncGenerator[int]:
-            yield await count_roles()
-
-        async def use() -> list[tuple[int, int]]:
-            return [(count, await count_roles()) async for count in fixture()]
-
-        assert asyncio.run(use()) == [(7, 7)]
+        for each in (fixture, later):
+            with pytest.raises(TypeError, match="no generators: use `with mock_arize"):
+                mock_arize()(each)
 
     def test_class(self) -> None:
-        """A class is refused, since its tests would vanish."""
-        with pytest.raises(TypeError, match="for a class, use a fixture"):
-            mock_arize()(FakeAccount)
+        """Of a class, around each test."""
+
+        @mock_arize()
+        class TestIt:
+            def test_it(self) -> int:
+                return asyncio.run(count_roles())
+
+            def other(self) -> str:
+                return os.environ.get("ARIZE_API_KEY", "")
+
+        before = os.environ.get("ARIZE_API_KEY", "")
+        assert (TestIt().test_it(), TestIt().other()) == (7, before)
+
+    def test_unittest(self) -> None:
+        """Of a TestCase, around setUp and the test; its account is a fresh one for each."""
+
+        @mock_arize()
+        class TestIt(unittest.TestCase):
+            def setUp(self) -> None:
+                asyncio.run(create())
+
+            def test_one(self) -> None:
+                assert asyncio.run(count_roles()) == 8
+
+            def test_two(self) -> None:
+                assert asyncio.run(count_roles()) == 8
+
+        async def create() -> None:
+            async with AiohttpRolesClient() as roles:
+                await roles.create(name="A", permissions=["ROLE_READ"])
+
+        result = unittest.TestResult()
+        unittest.TestLoader().loadTestsFromTestCase(TestIt).run(result)
+        assert (result.testsRun, result.wasSuccessful()) == (2, True)
+
+
+class TestUnusedFaults:
+    """Outside of pytest, the end of a block checks the faults."""
+
+    @staticmethod
+    def outside(script: str) -> str:
+        """Run a script in a process of its own, and return the last line of its errors."""
+        source = f"from arize_roles_fake import FakeAccount, mock_arize\n{script}"
+        done = subprocess.run(  # noqa: S603 - this interpreter
+            [sys.executable, "-c", source], check=False, capture_output=True, text=True
+        )
+        return done.stderr.strip()
+
+    def test_error(self) -> None:
+        """A fault that struck no call is an error, of each account."""
+        assert self.outside(
+            "with mock_arize({'a': FakeAccount(), 'b': FakeAccount()}) as accounts:\n"
+            "    accounts['b'].fail('list', 503)"
+        ).endswith(
+            "AssertionError: faults that struck less often than scripted:\n"
+            "  list fails with 503, 1 time: struck 0 requests\n"
+            'to allow unused faults: mock_arize(unused_faults="allow")'
+        )
+
+    @pytest.mark.parametrize(
+        ("argument", "after", "error"),
+        [
+            ("unused_faults='allow'", "", ""),
+            ("", "account.clear_faults()", ""),
+            ("", "raise OSError('own')", "OSError: own"),
+        ],
+    )
+    def test_not_asked(self, argument: str, after: str, error: str) -> None:
+        """Nobody asks where they are allowed or cleared, or where the block raised."""
+        script = f"with mock_arize({argument}) as account:\n    account.fail('list', 503)\n"
+        assert self.outside(f"{script}    {after}").rpartition("\n")[2] == error
+
+    def test_allowed(self) -> None:
+        """Under pytest an argument of the block allows them as well."""
+        with mock_arize(unused_faults="allow") as account:
+            account.fail("list", 503)
+
+    def test_word(self) -> None:
+        """Another word is refused."""
+        with pytest.raises(ValueError, match="unused_faults must be 'error' or 'allow', not 'no'"):
+            mock_arize(unused_faults="no")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]

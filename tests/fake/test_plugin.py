@@ -345,6 +345,38 @@ class TestMarker:
         result.assert_outcomes(errors=1)
         result.stdout.fnmatch_lines(message)
 
+    def test_without_fixture(self, run: Run) -> None:
+        """A marker that sets up an account that the test does not use is an error."""
+        result = run(
+            """
+        import pytest
+        from arize_roles_fake import mock_arize
+
+        @pytest.mark.arize_roles(faults=["create:503"])
+        def test_by_hand():
+            with mock_arize():
+                pass
+
+        @pytest.mark.arize_roles(roles={"A": []})
+        def test_late(request):
+            assert request.getfixturevalue("fake_account").role("A")
+
+        @pytest.mark.arize_roles(unused_faults="allow")
+        def test_word_alone():
+            pass
+
+        @pytest.mark.skip
+        @pytest.mark.arize_roles(roles={"A": []})
+        def test_skipped():
+            pass
+        """
+        )
+        result.assert_outcomes(passed=3, skipped=1, errors=1)
+        result.stdout.fnmatch_lines(
+            "the marker arize_roles sets up the account of fake_account, and the test uses none of "
+            "the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env"
+        )
+
     def test_explained(self, run: Run) -> None:
         """The marker is explained by pytest."""
         assert (
@@ -353,8 +385,9 @@ class TestMarker:
             "test's arize_roles_fake fixtures: a file to load, the time at which it stands still "
             "and its first key, Assumptions or a dict of some, permissions by role name, the "
             "grants of the API key, and faults, each as the arguments of FakeAccount.fail or as "
-            "text, such as 'create:503,times=2'. A fault of the test's own that strikes no call is "
-            "an error, unless unused_faults is 'allow'."
+            "text, such as 'create:503,times=2'. A fault that the test or its own marker scripts "
+            "on any account, and that strikes less often than scripted, is an error, unless "
+            "unused_faults is 'allow'."
         ) in run("", "--markers").outlines
 
     def test_fixtures_explained(self, run: Run) -> None:
@@ -566,7 +599,7 @@ class TestUnusedFaults:
         result.assert_outcomes(passed=1, errors=1)
         result.stdout.fnmatch_lines(
             [
-                "faults that struck no call:",
+                "faults that struck less often than scripted:",
                 "  * fails with *: struck 0 requests",
                 'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
                 "*- Calls of the fake Arize account -*",
@@ -593,7 +626,7 @@ class TestUnusedFaults:
         )
         result.assert_outcomes(passed=1, errors=1)
         result.stdout.fnmatch_lines(
-            "over HTTP, only faults on list strike a get by a name that walks the list"
+            "*(over HTTP, a get by a name is often a list, which faults on list strike)"
         )
 
     @pytest.mark.parametrize(
@@ -709,7 +742,12 @@ class TestCost:
         done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-c", probe], check=True, capture_output=True, text=True
         )
-        assert done.stdout.split() == ["arize_roles_fake", "arize_roles_fake.pytest_plugin"]
+        assert done.stdout.split() == [
+            "arize_roles_fake",
+            "arize_roles_fake._testing",
+            "arize_roles_fake._testing.watch",
+            "arize_roles_fake.pytest_plugin",
+        ]
 
     @pytest.mark.parametrize("filters", [("-Werror", f"-W{ALPHA}"), ("-Wdefault",)])
     def test_alpha_named(

@@ -1,0 +1,85 @@
+"""The use of accounts while a test runs, for the pytest plugin, which always imports this."""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from arize_roles_fake._account import FakeAccount
+
+
+UnusedFaults = Literal["error", "allow"]
+"""The two ways to end a test whose faults have struck less often than scripted."""
+
+
+class Scripted(Protocol):
+    """A thing that a test scripted."""
+
+    def unused(self) -> str | None:
+        """Return a line that names it, or None once it has struck as often as scripted."""
+
+
+class Watch:
+    """The accounts that a test asks, and the things that it scripts on any account."""
+
+    def __init__(self, *, is_paused: bool = False) -> None:
+        self.calls_before: WeakKeyDictionary[FakeAccount, int] = WeakKeyDictionary()
+        """The number of calls of each account before the test."""
+        self._newest: deque[FakeAccount] = deque(maxlen=8)
+        """The accounts that were asked last, kept in memory for the report."""
+        self._scripted: list[tuple[FakeAccount, Scripted]] = []
+        self._is_paused = is_paused
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Keep out what is scripted for more tests than one."""
+        was_paused, self._is_paused = self._is_paused, True
+        try:
+            yield
+        finally:
+            self._is_paused = was_paused
+
+    def note_call(self, account: "FakeAccount", calls_before: int) -> None:
+        """Note that an account is asked."""
+        if account not in self.calls_before:
+            self.calls_before[account] = calls_before
+            self._newest.append(account)
+
+    def note_script(self, account: "FakeAccount", thing: Scripted) -> None:
+        """Note that a thing was scripted on an account."""
+        if not self._is_paused:
+            self._scripted.append((account, thing))
+
+    def forget_scripts(self, account: "FakeAccount") -> None:
+        """Forget everything that was scripted on an account so far."""
+        self._scripted = [each for each in self._scripted if each[0] is not account]
+
+    def unused(self) -> Iterator[str]:
+        """Yield a line for each thing that has not struck as often as scripted."""
+        return unused_of(thing for _, thing in self._scripted)
+
+
+def check_unused_faults(word: object) -> None:
+    """Raise `ValueError` if a word is neither `error` nor `allow`."""
+    if word not in {"error", "allow"}:
+        raise ValueError(f"unused_faults must be 'error' or 'allow', not {word!r}")
+
+
+def unused_of(things: Iterable[Scripted]) -> Iterator[str]:
+    """Yield a line for each thing that has not struck as often as scripted."""
+    return (line for thing in things if (line := thing.unused()) is not None)
+
+
+def unused_report(lines: Iterable[str], how_to_allow: str) -> str:
+    """Return the message of a test that scripted more than it used; empty for none."""
+    named = [f"  {line}" for line in lines]
+    if not named:
+        return ""
+    head = "faults that struck less often than scripted:"
+    return "\n".join([head, *named, f"to allow unused faults: {how_to_allow}"])
+
+
+watches: Final[list[Watch]] = []
+"""Under pytest, a paused watch of the session, and that of the running test, which counts."""
