@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 
 import arize_roles_async
 import arize_roles_fake
-from arize_roles_async import RolesError
+from arize_roles_async import RetryPolicy, RolesError, Timeouts
+from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.documentation import MODULES, README, ROOT, Page, examples, pages, run
@@ -107,6 +109,7 @@ def test_examples_found() -> None:
     assert found["arize_roles_fake/guide/contract.md"] == 2
     assert found["arize_roles_async"] == 2
     assert found["arize_roles_async/guide/bulk-work.md"] == 2
+    assert found["arize_roles_async/guide/configuration.md"] == 2
     assert found["arize_roles_async/guide/errors-and-retries.md"] == 5
     assert found["arize_roles_async/guide/logging.md"] == 2
     assert found["arize_roles_async/guide/paging.md"] == 2
@@ -135,7 +138,7 @@ def test_readme_example(arize_env: RolesServer, capsys: pytest.CaptureFixture[st
 
 def test_readme_length() -> None:
     """The README is about a hundred lines."""
-    assert 80 <= len(README.splitlines()) <= 115
+    assert 80 <= len(README.splitlines()) <= 130
 
 
 def test_readme_errors() -> None:
@@ -172,8 +175,39 @@ def test_pydoc(package: Any) -> None:  # noqa: ANN401
     for name in package.__all__:
         assert name == "__version__" or name in text
     guide = Path(package.__file__).parent / "guide"
-    for page in guide.glob("*.md"):
+    for page in guide.glob("[a-z]*.md"):
         assert page.stem in package.__doc__
+
+
+class TestConfiguration:
+    """The page that lists every setting."""
+
+    PAGE = (ROOT / "arize_roles_async" / "guide" / "configuration.md").read_text("utf-8")
+
+    def rows(self, title: str) -> dict[str, str]:
+        """Return the first two columns of the rows below a title."""
+        section = self.PAGE.partition(title)[2].partition("\n## ")[0]
+        return dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) *\|", section, re.MULTILINE))
+
+    def test_arguments(self) -> None:
+        """It has every argument, in order, and no other."""
+        parameters = inspect.signature(arize_roles_async.AiohttpRolesClient).parameters
+        assert [*self.rows("# Configuration")] == [*parameters]
+
+    def test_variables(self) -> None:
+        """It names every variable that a client reads."""
+        source = inspect.getsource(_config)
+        read = set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", source))
+        assert set(re.findall(r"\b(?:ARIZE|REQUESTS|SSL)_[A-Z_]+\b", self.PAGE)) == read
+
+    @pytest.mark.parametrize(
+        ("title", "options"),
+        [("## Time limits", Timeouts()), ("## Attempts", RetryPolicy())],
+    )
+    def test_options(self, title: str, options: Any) -> None:  # noqa: ANN401 - either class
+        """It has every field of an option with its default."""
+        shown = {name: value.removesuffix(" s") for name, value in self.rows(title).items()}
+        assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
 
 
 def test_module_docstrings() -> None:
@@ -208,6 +242,16 @@ def test_method_help(client: type[object], method: str) -> None:
 def test_link(link: str) -> None:
     """The targets of the README's links are there."""
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("package", ["arize_roles_async", "arize_roles_fake"])
+def test_index(package: str) -> None:
+    """The index of a guide links to every page, and to nothing that is not there."""
+    guide = ROOT / package / "guide"
+    links = set(re.findall(r"\]\(([^)]+)\)", (guide / "README.md").read_text("utf-8")))
+
+    assert all((guide / link).exists() for link in links)
+    assert links >= {page.name for page in guide.glob("[a-z]*.md")}
 
 
 def test_guide_pages() -> None:
