@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
@@ -18,8 +18,10 @@ from arize_roles_async._values.models import (
     show_first,
     show_text,
 )
+from arize_roles_async._values.public import public
 
 
+@public("arize_roles_async")
 class RoleBindingResourceType(StrEnum):
     """The kind of resource on which a user has a role.
 
@@ -49,6 +51,7 @@ else:
     _ResourceType = Annotated[_WireResourceType, msgspec.Meta(title="resource type")]
 
 
+@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class RoleBinding(Model):
     """One user's role on one space or project, as the service holds it.
@@ -89,6 +92,7 @@ def _show_bindings(bindings: tuple[RoleBinding, ...]) -> str:
     return f"[{show_first([binding.id for binding in bindings])}]"
 
 
+@public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     """One page of role bindings, or all of them; also a sequence of its bindings."""
@@ -110,9 +114,3 @@ class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     @staticmethod
     def _columns() -> dict[str, str]:
         return columns_of(RoleBinding)
-
-
-# Reprs and pickles show the name that users import.
-_PUBLIC: Final = (RoleBindingResourceType, RoleBinding, ListRoleBindingsResponse)
-for _class in _PUBLIC:
-    _class.__module__ = "arize_roles_async"

@@ -11,6 +11,7 @@ from arize_roles_async._role_bindings.models import (
 )
 from arize_roles_async._role_bindings.requests import ListRoleBindings
 from arize_roles_async._values.models import PaginationMetadata
+from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT
 
 
@@ -24,6 +25,7 @@ class FetchRoleBindings(Protocol):
         ...
 
 
+@public("arize_roles_async")
 class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBinding]):
     """A listing that sends its requests only when it is awaited or iterated.
 

@@ -10,8 +10,10 @@ from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.pages import RoleBindingPages
 from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.public import public
 
 
+@public("arize_roles_async")
 @runtime_checkable
 class RoleBindingsClient(Protocol):
     """Arize's role bindings, as an application sees them: who has which role where.

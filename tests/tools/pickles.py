@@ -15,6 +15,7 @@ from arize_roles_async import (
     AlphaWarning,
     AuthenticationError,
     BadRequestError,
+    BetaWarning,
     ClientStateError,
     ConfigurationError,
     ConflictError,
@@ -22,6 +23,7 @@ from arize_roles_async import (
     ForbiddenError,
     InsecureWarning,
     InvalidResponseError,
+    ListRoleBindingsResponse,
     ListRolesResponse,
     MissingExtraError,
     NotFoundError,
@@ -34,6 +36,8 @@ from arize_roles_async import (
     Response,
     RetryPolicy,
     Role,
+    RoleBinding,
+    RoleBindingResourceType,
     RoleRenamedError,
     RolesConnectionError,
     RolesError,
@@ -77,6 +81,15 @@ ROLE: Final = Role(
     created_at=NOON,
     updated_at=NOON,
 )
+BINDING: Final = RoleBinding(
+    id="Um9sZUJpbmRpbmc6MTphQmNE",
+    role_id="Um9sZToxOmFCY0Q=",
+    user_id="VXNlcjoxOmFCY0Q=",
+    resource_type=RoleBindingResourceType.SPACE,
+    resource_id="U3BhY2U6MTphQmNE",
+    created_at=NOON,
+    updated_at=NOON,
+)
 ANSWERED: Final[dict[str, Any]] = {
     "problem": ProblemDetails(title="A title", status=403, limit=5, extra={"error_code": 7}),
     "from_service": True,
@@ -104,6 +117,10 @@ APPLY_ERROR.result = ApplyResult(plan=PLAN, made=(CHANGE,), failed=CHANGE, reaso
 VALUES: Final[tuple[object, ...]] = (
     *(ROLE, ListRolesResponse(roles=(ROLE,), pagination=PaginationMetadata(has_more=False))),
     PaginationMetadata(has_more=True, next_cursor="a"),
+    *(BINDING, BINDING.resource_type),
+    ListRoleBindingsResponse(
+        role_bindings=(BINDING,), pagination=PaginationMetadata(has_more=False)
+    ),
     *(Permission.PROJECT_READ, UnknownPermission("MOON_READ")),
     *(ANSWERED["problem"], Violation("name", "must be a string")),
     FileViolation("roles", "must be a table", "roles.toml", 3),
@@ -134,6 +151,7 @@ VALUES: Final[tuple[object, ...]] = (
 ERRORS: Final[tuple[Exception, ...]] = (
     *(
         AlphaWarning("roles.list"),
+        BetaWarning("role_bindings.list"),
         InsecureWarning("m"),
         SuspiciousPermissionWarning("PROJEKT_READ"),
     ),
