@@ -15,13 +15,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Literal, TextIO, cast
 
-import attr
+try:
+    import attr
 
-import arize_roles_async as client
-from arize_roles_async import as_code
-from arize_roles_async._values.text import printable
-from arize_roles_async.as_code.declaration import quote
-from arize_roles_async.as_code.files import placed, read
+    import arize_roles_async as client
+    from arize_roles_async import as_code
+    from arize_roles_async._values.text import printable
+    from arize_roles_async.as_code.declaration import quote
+    from arize_roles_async.as_code.files import placed, read
+except ImportError as error:  # The interpreter would end with 1, which means differences.
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(2) from error
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _GRACE: Final = 5.0
@@ -41,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     warnings.simplefilter("ignore", client.AlphaWarning)
     run = _Run(chosen)
-    with run.signals():
+    with run.signals(is_process=arguments is None):
         try:
             return run.end(asyncio.run(run.command()))
         except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - a traceback would end with 1
@@ -59,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--exit-code", action="store_true", help="exit with 1 if there are differences"
     )
-    plan.add_argument("--exact", action="store_true", help="count undeclared roles as differences")
+    plan.add_argument("--exact", action="store_true", help="the same, also for undeclared roles")
     for command, forms in (
         (check, ("text", "github")),
         (plan, ("text", "json", "markdown", "github")),
@@ -113,6 +117,8 @@ class _Run:
         self._phase: Literal["running", "asking", "changing", "ending"] = "running"
         """Decides what `_on_signal` does."""
         self._is_output_lost = False
+        self._is_begun = False
+        """The first character of the JSON is printed."""
 
     async def command(self) -> int:
         """Run the command and return its exit status."""
@@ -160,14 +166,15 @@ class _Run:
     def _plan(self, plan: as_code.Plan, declaration: as_code.Declaration) -> int:
         if self._chosen.comment is not None:
             Path(self._chosen.comment).write_text(plan.to_markdown(), "utf-8")
+        chosen = self._chosen
         forms = {"json": plan.to_json, "markdown": plan.to_markdown}
-        _show(forms.get(self._chosen.format, plan.__str__)())
-        if self._chosen.format == "github":
+        _show(forms.get(chosen.format, plan.__str__)())
+        if chosen.format == "github":
             noted = [(f"roles.{quote(c.after.name)}", c.note) for c in plan.changes if c.after]
             notes = [client.Violation(path, note) for path, note in noted if note]
             self._report("note", placed(notes, declaration.files))
-        differs = plan.changes or (self._chosen.exact and plan.undeclared)
-        return 1 if self._chosen.exit_code and differs else 0
+        differs = plan.changes or (chosen.exact and plan.undeclared)
+        return 1 if (chosen.exit_code or chosen.exact) and differs else 0
 
     async def _apply(self, roles: client.RolesClient, declaration: as_code.Declaration) -> int:
         chosen = self._chosen
@@ -184,8 +191,12 @@ class _Run:
                 raise client.RolesError("nothing was changed")
 
         def begin(plan: as_code.Plan) -> None:
-            # A new line is JSON, too, and shows whether the rest can be written.
-            _show("" if asks or chosen.json else str(plan))
+            # The beginning of the JSON shows, too, whether the rest can be written.
+            self._is_begun = chosen.json
+            if chosen.json:
+                _show("{", end="")
+            else:
+                _show("" if asks else str(plan))
             self._phase = "changing"
 
         await as_code.apply(
@@ -202,7 +213,7 @@ class _Run:
         return 0
 
     def _is_agreed(self, plan: as_code.Plan) -> bool:
-        where = f" to account {plan.account!r}" if plan.account else ""
+        where = f" to account {plan.where}" if plan.where else ""
         removed = f"{len(plan.removals)} of {plan.custom_roles} custom roles"
         what = f" They delete or take permissions from {removed}." if plan.removals else ""
         self._phase = "asking"
@@ -230,7 +241,7 @@ class _Run:
             _say(f"warning: {error}")
 
     @contextmanager
-    def signals(self) -> Generator[None]:
+    def signals(self, *, is_process: bool) -> Generator[None]:
         """Let signals stop the run, except those that the process was started to ignore."""
         before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
@@ -241,7 +252,8 @@ class _Run:
         try:
             yield
         finally:
-            for each, handler in before.items():
+            # A signal in the last moments of a process would print a traceback.
+            for each, handler in () if is_process else before.items():
                 signal.signal(each, handler)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
@@ -249,36 +261,29 @@ class _Run:
             return
         is_first = self._received is None
         self._received = self._received or signal.Signals(number).name
-        if self._task is None or self._phase == "asking" or not is_first:
+        if self._task is None or self._phase == "asking":
             raise KeyboardInterrupt
+        grace = _GRACE if is_first and self._phase == "changing" else 0.0
+        loop, cancel = self._task.get_loop(), self._task.cancel
         with suppress(RuntimeError):  # The loop has just been closed.
-            self._task.get_loop().call_soon_threadsafe(self._stop, self._task)
-
-    def _stop(self, task: asyncio.Task[int]) -> None:
-        if self._phase == "changing":
-            task.get_loop().call_later(_GRACE, task.cancel)
-        else:
-            task.cancel()
+            loop.call_soon_threadsafe(lambda: loop.call_later(grace, cancel))
 
     def end(self, status: int, error: BaseException | None = None) -> int:
         """Print how the run ended and what it left undone, and return the exit status."""
         self._phase = "ending"
         result, stopped = self._result, self._received and f"stopped by {self._received}"
+        kind = "stopped" if stopped else None if error is None else _kind(error)
         if result is None:
             if error is None:
                 return status
             reasons = [f"{stopped}; nothing was changed"] if stopped else _reasons(error)
-            self._report("error", reasons)
-            if self._chosen.json:
-                nothing = as_code.ApplyError().result.to_dict()
-                ended = {**nothing, "checksum": None, "reason": "; ".join(map(str, reasons))}
-                self._try_to_show(json.dumps(ended))
+            self._refuse(kind, reasons, None if stopped else error)
             return 2
         is_failed = isinstance(error, as_code.ApplyError) and result.failed is not None
         if stopped and result.reason and not is_failed:
             result = attr.evolve(result, reason=stopped)
         if self._chosen.json:
-            self._try_to_show(result.to_json())
+            self._show_json({**result.to_dict(), "kind": kind if result.reason else None})
         if result.reason is None:
             return 0
         _say(f"error: {result.failure()}")
@@ -289,6 +294,58 @@ class _Run:
         _say(f"not reached: {len(result.not_reached)}")
         _say(*(f"  not reached: {change}" for change in result.not_reached))
         return 3 if result.made or result.may_have_been_made else 2
+
+    def _refuse(
+        self, kind: str | None, reasons: Sequence[object], error: BaseException | None
+    ) -> None:
+        """Print why nothing was changed, in every form that was asked for."""
+        plan: as_code.Plan | None = getattr(error, "plan", None)
+        if plan and isinstance(error, as_code.TooManyRemovalsError):
+            _say(*map(str, plan.removals))
+            reasons = [f"{reason} (--checksum, --max-removals)" for reason in reasons]
+        elif plan:
+            _say(*str(plan).splitlines())
+        self._report("error", reasons)
+        texts = [*map(str, reasons)]
+        if comment := getattr(self._chosen, "comment", None):
+            lines = [f"! error: {printable(text)}" for text in texts]
+            text = "\n".join(lines).replace("```", "'''")
+            with suppress(OSError):
+                Path(comment).write_text(f"```diff\n{text}\n```\n", "utf-8")
+        ended = {"format_version": 1, "kind": kind, "errors": texts}
+        if self._chosen.json:
+            nothing = as_code.ApplyError().result.to_dict()
+            ended |= {**nothing, "checksum": None, "reason": "; ".join(texts)}
+        if self._chosen.json or getattr(self._chosen, "format", None) == "json":
+            self._show_json(ended)
+
+    def _show_json(self, data: dict[str, Any]) -> None:
+        self._try_to_show(json.dumps(data)[self._is_begun :])
+
+
+_KINDS: Final[dict[type[BaseException], str]] = {
+    as_code.StalePlanError: "stale",
+    as_code.TooManyRemovalsError: "limit",
+    as_code.PlanError: "misfit",
+    client.ValidationError: "invalid",
+    client.ConfigurationError: "configuration",
+    client.AuthenticationError: "unauthorized",
+    client.ForbiddenError: "forbidden",
+    client.ConflictError: "conflict",
+    client.RateLimitError: "rate_limit",
+    client.OutcomeUnknownError: "unknown",
+    client.RolesConnectionError: "connection",
+    client.RolesTimeoutError: "timeout",
+}
+"""The kinds of errors in JSON, the special ones first."""
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, as_code.ApplyError):
+        if error.result.failed is None and error.result.blocked:
+            return "blocked"
+        error = error.__cause__ or error
+    return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "error")
 
 
 def _connected() -> client.AiohttpRolesClient:

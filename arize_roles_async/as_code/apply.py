@@ -13,7 +13,14 @@ from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async.as_code.attempts import Attempts, StalePlanError
 from arize_roles_async.as_code.declaration import Declaration, quote
-from arize_roles_async.as_code.plan import FORMAT_VERSION, Change, Plan, plan
+from arize_roles_async.as_code.plan import (
+    CHECKSUM_FORMAT,
+    FORMAT_VERSION,
+    Change,
+    Plan,
+    PlanError,
+    plan,
+)
 
 _DEFAULT_REMOVALS: Final = "30%"
 """As octoDNS has it."""
@@ -63,6 +70,7 @@ class ApplyResult:
         return {
             "format_version": FORMAT_VERSION,
             "account": self.plan.account,
+            "host": self.plan.host,
             "checksum": self.plan.checksum,
             "made": [change.to_dict() for change in self.made],
             "blocked": [change.to_dict() for change in self.blocked],
@@ -77,8 +85,14 @@ class ApplyResult:
         return json.dumps(self.to_dict())
 
 
-class TooManyRemovalsError(RolesError):
-    """The plan deletes, or takes permissions from, more roles than allowed; nothing was changed."""
+class TooManyRemovalsError(PlanError):
+    """The plan deletes, or takes permissions from, more roles than allowed; nothing was changed.
+
+    Attributes:
+        plan: The plan, whose `removals` are too many; None in an error that was made by hand.
+    """
+
+    plan: Plan | None = None
 
 
 class ApplyError(RolesError):
@@ -122,7 +136,8 @@ async def apply(
         account: A label of the account, as `plan` takes it.
         max_removals: The most custom roles that may be deleted or lose permissions: a number, or a
             share such as `"50%"`. Unless given, it is 30 % for an account of ten or more custom
-            roles, and no limit for a smaller one. An expected plan has no limit.
+            roles, and no limit for a smaller one. An expected plan has no limit. Only the command
+            reads `ARIZE_ROLES_MAX_REMOVALS`.
         on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
         on_result: Called with the result when the run ends, also when it fails or is cancelled.
@@ -153,8 +168,7 @@ async def apply(
     if checksum is None:
         _check_removals(planned, max_removals)
     elif checksum != planned.checksum:
-        why = "nothing was changed: the plan differs from the expected one; its checksum is now"
-        raise StalePlanError(f"{why} {planned.checksum}")
+        raise _stale(planned, checksum)
     if on_plan is not None:
         on_plan(planned)
     return await _make_all(
@@ -239,8 +253,21 @@ def _check_removals(planned: Plan, limit: int | str | None) -> None:
     text = str(limit)
     allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
     if removed > allowed:
-        raise TooManyRemovalsError(
+        error = TooManyRemovalsError(
             f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
-            f"permissions, and the limit is {text}; apply a reviewed plan (--checksum), or raise "
-            "the limit (--max-removals)"
+            f"permissions, and the limit is {text}; expect a reviewed plan, or raise max_removals"
         )
+        error.plan = planned
+        raise error
+
+
+def _stale(planned: Plan, expected: str) -> StalePlanError:
+    is_other = not expected.startswith(CHECKSUM_FORMAT)
+    is_sum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", expected)
+    why = "the plan differs from the expected one"
+    if is_sum and is_other:
+        why = "the expected checksum was made by another version of this library"
+    now = f"nothing was changed: {why}; the plan's checksum is now {planned.checksum}"
+    error = StalePlanError(now)
+    error.plan = planned
+    return error

@@ -22,7 +22,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async.as_code.declaration import DeclaredRole, quote
-from arize_roles_async.as_code.plan import Change, differing, only_in
+from arize_roles_async.as_code.plan import Change, Plan, differing, only_in
 
 # A client that holds a request back for a rate limit would send it long after the role was read.
 _AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
@@ -37,7 +37,12 @@ class StalePlanError(RolesError):
 
     Raised by `apply`, before any change, if the plan is not the expected one. As the cause of an
     `ApplyError` it names a role that differs from the plan; that role was not changed.
+
+    Attributes:
+        plan: The plan of the account as it is now; None if the error names a role.
     """
+
+    plan: Plan | None = None
 
 
 class Attempts:

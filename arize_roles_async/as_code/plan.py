@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import attr
 
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
-from arize_roles_async._values.requests import check, is_collection
+from arize_roles_async._values.requests import check, is_collection, text_rule
 from arize_roles_async._values.text import type_name
 from arize_roles_async.as_code.declaration import (
     Declaration,
@@ -27,6 +27,8 @@ from arize_roles_async.as_code.order import in_order
 
 FORMAT_VERSION: Final = 1
 """Version of the JSON of plans and results; raised when older readers would break."""
+CHECKSUM_FORMAT: Final = "2-"
+"""The beginning of a checksum; raised when equal plans would have another one than before."""
 
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
 _WIDTH: Final = 80
@@ -108,7 +110,19 @@ class Plan:
     ignored: tuple[Role, ...] = ()
     """The custom roles that the declaration ignores."""
     account: str | None = None
-    """The name of the account: a label, else the host that the client talks to, if any."""
+    """The label of the account."""
+    host: str | None = None
+    """The host of its service, which the client talks to."""
+    predefined: tuple[Role, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Hints that belong to no change."""
+
+    @property
+    def where(self) -> str | None:
+        """The account as people are shown it: its label and its host, if any."""
+        label = self.account and quote(self.account)
+        host = self.host and f"at {quote(self.host)[1:-1]}"
+        return " ".join(filter(None, (label, host))) or None
 
     @property
     def removals(self) -> tuple[Change, ...]:
@@ -123,10 +137,16 @@ class Plan:
 
     @property
     def checksum(self) -> str:
-        """The SHA-256, in hex, of the account's name and the changes: equal for equal plans."""
+        """The format and a SHA-256, in hex, of the account and the changes; equal for equal plans.
+
+        The account is its label, its host, and the IDs of its predefined roles and of the declared
+        roles that stay as they are.
+        """
         changes = [{**change.to_dict(), "note": None} for change in self.changes]
-        data = json.dumps({"account": self.account, "changes": changes}, sort_keys=True)
-        return hashlib.sha256(data.encode()).hexdigest()
+        ids = sorted(role.id for role in (*self.predefined, *self.unchanged))
+        account = {"account": self.account, "host": self.host, "ids": ids}
+        data = json.dumps({**account, "changes": changes}, sort_keys=True)
+        return CHECKSUM_FORMAT + hashlib.sha256(data.encode()).hexdigest()
 
     def __str__(self) -> str:
         return "\n".join([*self._head(), *(text for _, text in self._lines()), *self._foot()])
@@ -151,13 +171,15 @@ class Plan:
         return "\n".join(["```diff", *head, *(text for _, text in lines), *foot, "```", ""])
 
     def _head(self) -> list[str]:
-        return [] if self.account is None else [f"  account {quote(self.account)}"]
+        return [f"  account {self.where}"] if self.where else []
 
     def _lines(self) -> "Iterator[_Line]":
         for change in self.changes:
             yield from _lines(change)
         for role in self.undeclared:
             yield _UNDECLARED, f"? {quote(role.name)} is not declared"
+        for note in self.notes:
+            yield _NOTE, f"# {note}"
 
     def _foot(self) -> list[str]:
         actions = Counter[str](change.action for change in self.changes)
@@ -170,9 +192,11 @@ class Plan:
         return {
             "format_version": FORMAT_VERSION,
             "account": self.account,
+            "host": self.host,
             "changes": [change.to_dict() for change in self.changes],
             "unchanged": [role.name for role in self.unchanged],
             "undeclared": [role.name for role in self.undeclared],
+            "notes": [*self.notes],
             "checksum": self.checksum,
         }
 
@@ -230,30 +254,37 @@ async def plan(roles: RolesClient, declaration: Declaration, *, account: str | N
     Args:
         roles: A client of the account.
         declaration: The roles that the account should have.
-        account: A label of the account; the declaration's unless given, else the host that the
-            client talks to.
+        account: A label of the account; the declaration's unless given.
     """
     _check(declaration, account)
     host = urlsplit(getattr(roles, "base_url", "")).netloc or None
-    label = account or declaration.account or host
-    return compare((await roles.list().all()).roles, declaration, account=label)
+    everyone = (await roles.list().all()).roles
+    return compare(everyone, declaration, account=account, host=host)
 
 
-def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | None = None) -> Plan:
+def compare(
+    roles: Iterable[Role],
+    declaration: Declaration,
+    *,
+    account: str | None = None,
+    host: str | None = None,
+) -> Plan:
     """Return the changes that make an account of these roles (predefined too) as declared.
 
     Args:
         roles: Every role of the account.
         declaration: The roles that the account should have.
         account: A label of the account; the declaration's unless given.
+        host: The host of the account's service, such as `api.arize.com`. `plan` has the client's,
+            and only with the same label and host are the checksums the same.
 
     Raises:
         ValidationError: An argument is of another type.
         PlanError: The declaration does not fit the account: the anchor is not there, a role and a
-            former name of it both exist, a name is a predefined role's, permissions are withheld,
-            or a permission is unknown and no role has it.
+            former name of it that is not younger both exist, a name is a predefined role's,
+            permissions are withheld, or a permission is unknown and no role has it.
     """
-    _check(declaration, account)
+    _check(declaration, account, host)
     given: Any = tuple(roles) if is_collection(roles) else roles
     check(("roles", list_rule(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
@@ -264,9 +295,13 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
     ]
     pairs: list[tuple[Role, DeclaredRole]] = []
     new: list[DeclaredRole] = []
+    notes: list[str] = []
     for declared in declaration.roles:
         path, names = f"roles.{quote(declared.name)}", (declared.name, *declared.previously)
         found = [by_name[name] for name in names if name in by_name]
+        strangers = _strangers(declared, found)
+        notes += (_stranger(declared, role) for role in strangers)
+        found = [role for role in found if role not in strangers]
         violations += _refusals(path, found)
         if len(found) > 1:
             several = " and ".join(quote(role.name) for role in found)
@@ -292,14 +327,33 @@ def compare(roles: Iterable[Role], declaration: Declaration, *, account: str | N
         undeclared=tuple(role for role in others if role.name not in declaration.absent),
         ignored=tuple(role for role in rest if role.name in declaration.ignored),
         account=account or declaration.account,
+        host=host,
+        predefined=tuple(role for role in by_name.values() if role.is_predefined),
+        notes=tuple(notes),
     )
 
 
-def _check(declaration: object, account: object) -> None:
+def _strangers(declared: DeclaredRole, found: Sequence[Role]) -> list[Role]:
+    """Return the custom roles that others made under a former name since the role was renamed."""
+    renamed = [role for role in found if role.name == declared.name]
+    return [
+        role
+        for role in found
+        if renamed and role.created_at > renamed[0].created_at and not role.is_predefined
+    ]
+
+
+def _stranger(declared: DeclaredRole, role: Role) -> str:
+    old, new = quote(role.name), quote(declared.name)
+    return f"{old} is younger than {new}, so it is another role: take {old} out of previously"
+
+
+def _check(declaration: object, account: object, host: object = None) -> None:
     is_one = isinstance(declaration, Declaration)
     check(
         ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
         ("account", None if account is None else label_rule(account)),
+        ("host", None if host is None else text_rule(host)),
     )
 
 

@@ -269,9 +269,16 @@ class TestExpecting:
         now = (await plan(roles, MIXED)).checksum
         assert str(caught.value) == (
             "nothing was changed: the plan differs from the expected one; "
-            f"its checksum is now {now}"
+            f"the plan's checksum is now {now}"
         )
+        assert caught.value.plan == await plan(roles, MIXED)
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
+
+    async def test_other_version(self) -> None:
+        """The checksum of another version is called that, and no other plan."""
+        for checksum in ("0" * 64, f"1-{0:064}"):
+            with pytest.raises(StalePlanError, match="was made by another version of this library"):
+                await apply(FakeRolesClient(mixed_account()), MIXED, expected=checksum)
 
     async def test_other_declaration(self) -> None:
         """A declaration that has changed makes a plan stale as well."""
@@ -809,9 +816,17 @@ class TestRemovals:
         """More than 30 % of the roles are not stripped, and the error says how to go on."""
         assert await self.refused(many(60), stripped(60)) == (
             "nothing was changed: 60 of 60 custom roles would be deleted or lose permissions, "
-            "and the limit is 30%; apply a reviewed plan (--checksum), or raise the limit "
-            "(--max-removals)"
+            "and the limit is 30%; expect a reviewed plan, or raise max_removals"
         )
+
+    async def test_error(self) -> None:
+        """The error is one of plans, shows the plan, and pickles."""
+        with pytest.raises(PlanError) as caught:
+            await apply(FakeRolesClient(many(60)), stripped(60))
+        for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):  # noqa: S301
+            assert isinstance(error, TooManyRemovalsError)
+            assert error.plan
+            assert len(error.plan.removals) == 60
 
     @pytest.mark.parametrize(
         ("there", "wanted", "options", "is_refused"),
@@ -982,7 +997,7 @@ class TestResult:
         account.fail("delete", 403)
         data = json.loads((await failure(account)).result.to_json())
         assert list(data) == [
-            *("format_version", "account", "checksum", "made", "blocked", "failed"),
+            *("format_version", "account", "host", "checksum", "made", "blocked", "failed"),
             *("may_have_been_made", "not_reached", "reason"),
         ]
         assert data["format_version"] == 1

@@ -44,10 +44,20 @@ def run_python(example: str, account: FakeAccount) -> None:
             runner.run(made)
 
 
+# Plans show the host and checksums cover it, so it has no port that changes.
+COMMAND: Final = """\
+import sys
+from arize_roles_async import AiohttpRolesClient
+from arize_roles_async.__main__ import main
+AiohttpRolesClient.base_url = "https://api.arize.com"
+sys.exit(main())
+"""
+
+
 def environment(folder: Path, account: FakeAccount, url: str) -> dict[str, str]:
     """Return what has a shell find the command, and the command the account."""
     tool = folder / "arize-roles"
-    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m arize_roles_async "$@"\n')
+    tool.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{COMMAND}' \"$@\"\n")
     tool.chmod(0o755)
     return {
         **os.environ,

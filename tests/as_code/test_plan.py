@@ -35,7 +35,7 @@ from tests.as_code.accounts import (
     declared,
     role_id,
 )
-from tests.support.clients import over_http
+from tests.support.clients import START, over_http
 
 NOT_A_DECLARATION = r"^declaration: must be a Declaration, not str$"
 TWO = ("DATASET_READ", "ROLE_READ")
@@ -77,7 +77,7 @@ instead of absent
 +     "DATASET_CREATE"
 ? "L\\u001b[2J\\U00000085" is not declared
   1 to update, 1 to delete, 2 to create; 1 as declared
-  checksum 1c1c57e2aa78ef2d60be41f1c00307b19bd4fa91d9b7b2e74a4e3ae4a6a31a42"""
+  checksum 2-8a67a647afb9818e0ad42a0b739a42c8d7eaadbc2bd76123cf011746a1b7bc0f"""
 
 
 WHOLE = [
@@ -139,6 +139,7 @@ class TestForms:
         assert json.loads(text) == {
             "format_version": 1,
             "account": None,
+            "host": None,
             "changes": [
                 {
                     "action": "delete",
@@ -194,14 +195,15 @@ class TestForms:
             ],
             "unchanged": ["Auditor"],
             "undeclared": ["L\x1b[2J\x85"],
-            "checksum": TEXT[-64:],
+            "notes": [],
+            "checksum": TEXT[-66:],
         }
 
     def test_nothing_to_do(self) -> None:
         """A plan without changes says so."""
         assert str(planned(account_of("A"), declaration("A"))) == (
             "  no changes; 1 as declared\n"
-            "  checksum 583e2dd9beeff6f5de4f7ce346bbbd14b8e1739bfbe2f18fadc1d673d373b1c3"
+            "  checksum 2-8c944b50d9dc1f715d787d10c62d64b3c0e22e997f1d992e692f927da1458ed2"
         )
 
     def test_limit(self) -> None:
@@ -284,7 +286,7 @@ class TestForms:
 class TestChecksum:
     def test_literal(self, account: FakeAccount) -> None:
         """The checksum is the same on any machine."""
-        assert planned(account, loads(DECLARED)).checksum == TEXT[-64:]
+        assert planned(account, loads(DECLARED)).checksum == TEXT[-66:]
 
     def test_same(self, account: FakeAccount) -> None:
         """Notes, other roles, times and orders do not count, as a plan changes none of them."""
@@ -482,6 +484,24 @@ class TestComparing:
             ('roles."Newest"', '"Old" and "Older" exist, but are declared as one role')
         ]
 
+    def test_stranger(self) -> None:
+        """A former name that a younger role has is that role's, and a note says so."""
+        account = account_of("New", "Old")
+        account.add_role("Younger", ["TAG_READ"], created_at=START + timedelta(seconds=1))
+        account.add_role("Older", ["TAG_READ"], created_at=START - timedelta(seconds=1))
+        made = planned(account, declaration(declared("New", "Younger")))
+        assert made.changes == ()
+        assert "Younger" in {role.name for role in made.undeclared}
+        note = (
+            '"Younger" is younger than "New", so it is another role: take "Younger" out of '
+            "previously"
+        )
+        assert made.notes == (note,)
+        assert f"\n# {note}\n" in str(made)
+        for former in ("Old", "Older"):
+            ((_, message),) = violations(account, declaration(declared("New", former)))
+            assert message == f'"New" and "{former}" exist, but are declared as one role'
+
     def test_predefined(self) -> None:
         """No predefined role is changed, renamed or deleted."""
         account = account_of(predefined=True)
@@ -654,30 +674,44 @@ class TestAsking:
         assert (await plan(roles, exported.declaration)).changes == ()
 
     async def test_account(self) -> None:
-        """The account is the argument's, else the declaration's, else the host of the client."""
+        """The label is the argument's, else the declaration's; the host is the client's."""
         account = account_of("A")
         labelled = Declaration(roles=[declared("A")], account="staging")
         roles = FakeRolesClient(account)
         assert (await plan(roles, labelled, account="prod")).account == "prod"
         assert (await plan(roles, labelled)).account == "staging"
-        assert (await plan(roles, declaration("A"))).account is None
+        assert (await plan(roles, declaration("A"))).where is None
         async with over_http(account) as real:
-            label = (await plan(real, declaration("A"))).account
-        assert re.fullmatch(r"127\.0\.0\.1:[0-9]+", label or "")
+            made = await plan(real, labelled)
+        assert re.fullmatch(r'"staging" at 127\.0\.0\.1:[0-9]+', made.where or "")
+        again = compare(account.roles, labelled, host=made.host)
+        assert again.checksum == made.checksum
 
 
 class TestAccount:
     def test_shown(self) -> None:
         """Text, Markdown and JSON name the account, with nothing raw in it."""
-        plan = compare([], declaration("A"), account="\x1bprod")
-        assert str(plan).split("\n")[:2] == ['  account "\\u001bprod"', '+ create "A"']
-        assert plan.to_markdown().split("\n")[1] == '  account "\\u001bprod"'
+        plan = compare([], declaration("A"), account="\x1bprod", host="api\x1b.arize.com")
+        shown = '  account "\\u001bprod" at api\\u001b.arize.com'
+        assert str(plan).split("\n")[:2] == [shown, '+ create "A"']
+        assert plan.to_markdown().split("\n")[1] == shown
         assert plan.to_dict()["account"] == "\x1bprod"
+        assert plan.to_dict()["host"] == "api\x1b.arize.com"
 
     def test_checksum(self) -> None:
         """The same changes to another account have another checksum."""
-        sums = {compare([], declaration("A"), account=name).checksum for name in ("a", "b", None)}
-        assert len(sums) == 3
+        wanted = declaration("A", "New")
+        other, predefined = account_of(), account_of("A", predefined=True)
+        other.add_role("A", ["ROLE_READ"], id=role_id("A of another account"))
+        roles = account_of("A").roles
+        plans = [
+            *(compare(roles, wanted, account=label) for label in ("a", "b", None)),
+            *(compare(roles, wanted, account="a", host=host) for host in ("a", "b")),
+            compare(other.roles, wanted, account="a"),
+            compare(predefined.roles, wanted, account="a"),
+        ]
+        assert [str(plan.changes[0]) for plan in plans] == ['create "New"'] * 7
+        assert len({plan.checksum for plan in plans}) == 7
 
     @pytest.mark.parametrize("wrong", ["", 5, "x" * 101])
     def test_wrong(self, wrong: Any) -> None:  # noqa: ANN401

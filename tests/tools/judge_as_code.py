@@ -22,6 +22,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, cast
 from unittest import mock
@@ -54,6 +55,7 @@ FAULTS: Final[list[tuple[Any, Any]]] = [
 
 Content = tuple[str, str | None, frozenset[str]]
 State = dict[str, Content]
+Born = dict[str, datetime]
 
 
 @attrs.frozen
@@ -65,14 +67,21 @@ class Step:
     after: Content | None
 
     @property
-    def place(self) -> tuple[int, str]:
-        """Where it stands: gives, deletes, creates, both, takes; each by name."""
+    def takes(self) -> frozenset[str]:
+        return self.before[2] - self.after[2] if self.before and self.after else frozenset()
+
+    @property
+    def gives(self) -> frozenset[str]:
+        return self.after[2] - self.before[2] if self.before and self.after else frozenset()
+
+    @property
+    def place(self) -> int:
+        """Where it stands: gives, deletes, creates, both, takes."""
         if self.after is None:
-            return 1, (self.before or ("",))[0]
+            return 1
         if self.before is None:
-            return 2, self.after[0]
-        takes, gives = self.before[2] - self.after[2], self.after[2] - self.before[2]
-        return (0 if not takes else 3 if gives else 4), self.after[0]
+            return 2
+        return 0 if not self.takes else 3 if self.gives else 4
 
 
 @attrs.define
@@ -118,7 +127,12 @@ class File:
         former = [name for role in self.roles.values() for name in role["previously"]]
         return [*self.roles, *former, *self.absent]
 
-    def steps(self, state: State, predefined: set[str]) -> list[Step] | None:
+    def kept(self, state: State) -> list[str]:
+        """Return the IDs of the declared roles that stay as they are."""
+        wanted = {(n, r["description"], frozenset(r["permissions"])) for n, r in self.roles.items()}
+        return sorted(role_id for role_id, content in state.items() if content in wanted)
+
+    def steps(self, state: State, predefined: set[str], born: Born) -> list[Step] | None:
         """Return what has to change; None if the file does not fit the account, or is wrong."""
         names = self.names()
         if len(set(names)) < len(names) or {*names} & predefined:
@@ -128,6 +142,9 @@ class File:
         steps: list[Step] = []
         for name, role in self.roles.items():
             found = [by_name[each] for each in (name, *role["previously"]) if each in by_name]
+            if name in by_name:
+                # Who is younger than the renamed role is a stranger.
+                found = [each for each in found if born[each] <= born[found[0]]]
             wanted = (name, role["description"], frozenset(role["permissions"]))
             if len(found) > 1 or "NEW_READ" in wanted[2] - held - {*self.new}:
                 return None
@@ -136,7 +153,25 @@ class File:
                 steps.append(Step(found[0] if found else None, before, wanted))
         there = [by_name[name] for name in self.absent if name in by_name]
         steps += [Step(role_id, state[role_id], None) for role_id in there]
-        return sorted(steps, key=lambda step: step.place)
+        return steps
+
+
+def is_in_order(steps: list[Step]) -> bool:
+    """Return True if nothing is taken before it is given, but by the roles of a circle."""
+    if [step.place for step in steps] != sorted(step.place for step in steps):
+        return False
+    return all(
+        not (early.takes & late.gives) or leads_to(early, late, steps)
+        for early, late in itertools.combinations(steps, 2)
+    )
+
+
+def leads_to(first: Step, last: Step, steps: list[Step]) -> bool:
+    """Return True if the first gives what another takes, and so on, to the last."""
+    seen: list[Step] = [first]
+    for step in seen:
+        seen += [each for each in steps if step.gives & each.takes and each not in seen]
+    return last in seen
 
 
 @attrs.define
@@ -162,10 +197,12 @@ class Stage(FakeAccount):
 
     def prepare(self) -> None:
         self.entries, self.events, self.tampering = [], {}, {}
+        self.born: Born = {}
         self.is_watched = False
         self.signalled_at: int | None = None
 
     def state(self) -> State:
+        self.born |= {role.id: role.created_at for role in self.roles}
         return {
             role.id: (
                 role.name,
@@ -272,6 +309,12 @@ def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
     return run
 
 
+Planned = tuple[list[Step], str | None, list[str]]
+"""What is to change, the label, and the roles that stay."""
+Reviewed = tuple[Planned, str]
+"""What was planned, and its checksum."""
+
+
 class Case:
     """One account, one file, and a run of it."""
 
@@ -339,10 +382,10 @@ class Case:
     def labelled(self) -> list[str]:
         return ["--account", self.label] if self.label else []
 
-    def review(self) -> tuple[list[Step] | None, str | None, str] | None:
+    def review(self) -> Reviewed | None:
         """Plan, as somebody would who reviews it, and let the account change afterwards."""
         before = self.account.state()
-        steps = self.file.steps(before, self.predefined)
+        steps = self.file.steps(before, self.predefined, self.account.born)
         label = self.rng.choice([self.label, self.label, self.label, "other"])
         arguments = ["--account", label] if label else []
         status, output = self.run("plan", "--format", "json", *arguments, str(self.path))
@@ -354,7 +397,8 @@ class Case:
             changed = [step.before[0] for step in steps if step.before]
             action, name, other = self.any_drift()
             self.account.drift(action, self.rng.choice(changed or [name]), other)
-        return steps, label or self.file.label, json.loads(output)["checksum"]
+        kept = self.file.kept(before)
+        return (steps, label or self.file.label, kept), json.loads(output)["checksum"]
 
     def any_drift(self) -> tuple[str, str, str]:
         actions = ["create", "rename", "give", "take", "describe", "delete", "replace"]
@@ -402,10 +446,10 @@ class Case:
                 sent = rng.sample([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], 2)
                 account.events.setdefault(number, []).extend(sent[: 1 + (kind == "signals")])
 
-    def judge_run(self, reviewed: tuple[list[Step] | None, str | None, str] | None) -> None:
+    def judge_run(self, reviewed: Reviewed | None) -> None:
         rng, account = self.rng, self.account
         limit = None if reviewed else rng.choice([None, "100%", "100%", "50%", "2"])
-        consent = ["--checksum", reviewed[2]] if reviewed else ["--yes"]
+        consent = ["--checksum", reviewed[1]] if reviewed else ["--yes"]
         options = ["--max-removals", limit] if limit else []
         account.is_watched = True
         status, output = self.run(
@@ -421,10 +465,10 @@ class Case:
         )
         lists = [*first]
         there = lists[-1].before if lists else {}
-        steps = self.file.steps(there, self.predefined)
+        steps = self.file.steps(there, self.predefined, self.account.born)
         label = self.label or self.file.label
         refused = steps is None or (
-            (reviewed[0], reviewed[1]) != (steps, label)
+            not is_same(reviewed[0], (steps, label, self.file.kept(there)))
             if reviewed
             else self.is_mass(steps, len(there), limit)
         )
@@ -437,8 +481,8 @@ class Case:
         self.expect(not refused, f"it was not refused, with {consent} {options}")
         if steps is None:
             return
-        named = label or self.url.removeprefix("http://")
-        self.expect(result["account"] == named, f"the account is {result['account']}")
+        named = (label, self.url.removeprefix("http://"))
+        self.expect((result["account"], result["host"]) == named, f"it is another than {named}")
         self.judge_result(status, result, steps, effects)
 
     def is_mass(self, steps: list[Step], there: int, limit: str | None) -> bool:
@@ -467,7 +511,9 @@ class Case:
         entries = self.account.entries
         failed, may_be = result["failed"], result["may_have_been_made"]
         told = [*result["made"], *([failed] if failed else []), *result["not_reached"]]
-        self.expect([*map(as_step, told)] == steps, f"told {told}, not {steps}")
+        planned, steps = steps, [*map(as_step, told)]
+        self.expect(sorted(steps, key=str) == sorted(planned, key=str), f"told {told}")
+        self.expect(is_in_order(steps), f"a permission is taken too early: {steps}")
         made = len(result["made"])
         by_step: dict[int, int] = {}
         for number, role_id, old, new in effects:
@@ -538,7 +584,7 @@ class Case:
             for binding in account.bindings(role):
                 account.unbind(role, user=binding.user_id, resource=binding.resource_id)
         before = account.state()
-        steps = self.file.steps(before, self.predefined)
+        steps = self.file.steps(before, self.predefined, self.account.born)
         arguments = ("apply", "--yes", "--max-removals", "100%", *self.labelled(), str(self.path))
         status, _ = self.run(*arguments)
         after = account.state()
@@ -559,6 +605,10 @@ class Case:
         )
         status, _ = self.run("plan", "--exit-code", *self.labelled(), str(self.path))
         self.expect(status == 0, f"a plan of what was just made ended with {status}")
+
+
+def is_same(one: Planned, other: Planned) -> bool:
+    return (sorted(one[0], key=str), one[1:]) == (sorted(other[0], key=str), other[1:])
 
 
 def as_step(change: dict[str, Any]) -> Step:

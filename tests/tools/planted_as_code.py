@@ -21,9 +21,9 @@ CASES: Final = 400
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
     "a plan that makes what it plans": (
-        "    return compare((await roles.list().all()).roles, declaration, account=label)\n",
+        "    return compare(everyone, declaration, account=account, host=host)\n",
         (
-            "    made = compare((await roles.list().all()).roles, declaration, account=label)\n"
+            "    made = compare(everyone, declaration, account=account, host=host)\n"
             "    for change in made.changes:\n"
             "        if change.before and not change.after:\n"
             "            await roles.delete(role_id=change.before.id)\n"
@@ -83,8 +83,16 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         '{**change.to_dict(), "note": None, "id": None}',
     ),
     "a checksum that forgets the account": (
-        '{"account": self.account, "changes": changes}',
+        '{**account, "changes": changes}',
         '{"changes": changes}',
+    ),
+    "a checksum that forgets what stays": (
+        "for role in (*self.predefined, *self.unchanged))",
+        "for role in self.predefined)",
+    ),
+    "a former name that is always the role's own": (
+        "if renamed and role.created_at > renamed[0].created_at",
+        "if False",
     ),
     "a swap is let through": (
         "        if message is None and name in first:\n",
