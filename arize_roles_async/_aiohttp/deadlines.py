@@ -7,6 +7,7 @@ long before it is due, so one timer, set to the earliest of them, rarely fires.
 
 import asyncio
 import math
+import os
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
@@ -217,6 +218,8 @@ class AsyncioTransport(Transport):
 
     deadlines: Deadlines
     _loop: asyncio.AbstractEventLoop | None = None
+    _process: int
+    """The ID of the process of that event loop."""
     _closing = False
     """True once new calls are refused."""
 
@@ -233,6 +236,11 @@ class AsyncioTransport(Transport):
     def _check_left(self) -> None:
         """Raise `ClientStateError` if the event loop that the client belongs to is still open."""
         if self._loop is not None and not self._loop.is_closed():
+            if self._process != os.getpid():
+                raise ClientStateError(
+                    "the client belongs to the process that forked this one, and to its event "
+                    "loop; make a client after the fork"
+                )
             raise ClientStateError(
                 "the client belongs to another event loop that is still open; make a client for "
                 "each loop"
@@ -243,6 +251,7 @@ class AsyncioTransport(Transport):
         self.deadlines = Deadlines(loop)
         self.now = self.deadlines.now
         self._loop = loop
+        self._process = os.getpid()
 
     def event(self, call: Call) -> Event:
         del call  # Its limit ends the wait.

@@ -5,6 +5,7 @@ import contextvars
 import functools
 import gc
 import logging
+import os
 import socket
 import ssl
 import subprocess
@@ -335,3 +336,40 @@ def test_trio_client() -> None:
     with pytest.raises(ClientStateError, match=r"^the client runs under asyncio only$"):
         trio.run(use, roles)
     trio.run(roles.aclose)
+
+
+FORK: Final = """
+import asyncio, os, sys
+from arize_roles_async import AiohttpRolesClient, ClientStateError, RetryPolicy, RolesError
+
+async def main():
+    once = RetryPolicy(attempts=1)
+    roles = AiohttpRolesClient("key", base_url="http://127.0.0.1:9", retry=once)
+    try:
+        await roles.list()
+    except RolesError:
+        pass
+    if os.fork() == 0:
+        try:
+            asyncio.run(roles.list().all())
+        except ClientStateError as error:
+            os.write(1, str(error).encode())
+        os._exit(0)
+    os.wait()
+    await roles.aclose()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_fork() -> None:
+    """After a fork under a running event loop, the child's error names the fork."""
+    ran = subprocess.run(  # noqa: S603 - the code is above
+        [sys.executable, "-W", "ignore", "-c", FORK], check=True, capture_output=True, text=True
+    )
+
+    assert ran.stdout == (
+        "the client belongs to the process that forked this one, and to its event loop; make a "
+        "client after the fork"
+    )
