@@ -108,9 +108,9 @@ def test_month(tmp_path: Path) -> None:
 
 
 def test_version() -> None:
-    """The workflow and the hook install the wheel of this version."""
+    """The hook installs the wheel of this version."""
     wheel = f"vendor/arize_roles_async-{arize_roles_async.__version__}-py3-none-any.whl"
-    assert re.findall(r"vendor/\S+", PAGE) == [wheel, wheel, wheel]
+    assert re.findall(r"vendor/arize\S+", PAGE) == [wheel]
 
 
 @pytest.mark.parametrize("example", fenced("python"))
@@ -179,6 +179,47 @@ def test_workflow(tmp_path: Path) -> None:
         run(apply)
     assert account.role("A")
     assert account.role("B")
+
+
+class TestWorkflow:
+    """Nobody but the last step gets the write key, and nobody else's text is taken."""
+
+    WORKFLOW: Final[dict[str, Any]] = yaml.safe_load(fenced("yaml")[0])
+    JOBS: Final[dict[str, Any]] = WORKFLOW["jobs"]
+
+    def test_keys(self) -> None:
+        """Each key is in the environment of the one step that needs it."""
+        steps = [step for job in self.JOBS.values() for step in job["steps"]]
+        keys = {step["env"]["ARIZE_API_KEY"]: step["run"] for step in steps if "KEY" in str(step)}
+        assert {key: run.split()[1] for key, run in keys.items()} == {
+            "${{ secrets.ARIZE_READ_KEY }}": "plan",
+            "${{ secrets.ARIZE_WRITE_KEY }}": "apply",
+        }
+        assert not any("env" in each for each in (self.WORKFLOW, *self.JOBS.values()))
+        assert self.JOBS["apply"]["environment"] == "production"
+
+    def test_permissions(self) -> None:
+        """Only the job that comments may write, and only comments; no checkout keeps the token."""
+        assert self.WORKFLOW["permissions"] == {}
+        assert {name: job["permissions"] for name, job in self.JOBS.items()} == {
+            "plan": {"contents": "read", "pull-requests": "write"},
+            "apply": {"contents": "read"},
+        }
+        for job in self.JOBS.values():
+            assert job["steps"][0]["with"] == {"persist-credentials": False}
+
+    def test_pinned(self) -> None:
+        """Actions have a commit's hash, and each file that pip installs has its own."""
+        for job in self.JOBS.values():
+            used, (install, *_) = job["steps"][:2], job["steps"][2:]
+            for step in used:
+                assert re.fullmatch("actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+            assert install == {"run": "pip install --require-hashes -r vendor/requirements.txt"}
+
+    def test_own_comment(self) -> None:
+        """Only a comment that the workflow wrote is changed."""
+        (comment,) = [step for step in self.JOBS["plan"]["steps"] if step.get("id") == "comment"]
+        assert 'select(.user.login == \\"github-actions[bot]\\")' in comment["run"]
 
 
 def test_hook() -> None:
