@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.base_client import BaseClient
+from arize_roles_async._calls.call import Verify
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.paging import RolePages
 from arize_roles_async._calls.stage import pre_release
@@ -18,10 +19,9 @@ from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
     AlphaWarning,
     ConflictError,
+    ForbiddenError,
     NotFoundError,
     RoleRenamedError,
-    RolesError,
-    StatusError,
     validation_error,
 )
 from arize_roles_async._values.models import ListRolesResponse, Role
@@ -155,7 +155,7 @@ class BaseRolesClient(BaseClient, RolesClient):
                 call,
                 create_request(new),
                 functools.partial(_expect_name, new.name),
-                lambda failure: self._find_created(call, new, failure),
+                lambda step: self._find_created(call, new, step),
             )
             call.lookup.known.learn(role)
             return role
@@ -221,7 +221,7 @@ class BaseRolesClient(BaseClient, RolesClient):
                 call,
                 update_request(found_id, changes),
                 functools.partial(_expect_updated, found_id),
-                lambda failure: self._find_updated(call, found_id, changes, failure),
+                lambda step: self._find_updated(call, found_id, changes, step),
             )
             call.lookup.known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
@@ -258,7 +258,7 @@ class BaseRolesClient(BaseClient, RolesClient):
                 call,
                 delete_request(found_id),
                 _expect_nothing,
-                lambda _: self._expect_deleted(call, found_id),
+                lambda step: self._expect_deleted(call, found_id, step),
             )
 
     @property
@@ -312,9 +312,10 @@ class BaseRolesClient(BaseClient, RolesClient):
     # last attempt: see `Driver.send`.
 
     async def _find_created(
-        self, call: DrivenCall, new: CreateRole, failure: RolesError
+        self, call: DrivenCall, new: CreateRole, step: Verify
     ) -> Role | UnsetType:
         """Return the role that this call made."""
+        failure = step.failure
         found = await self._find_similar(call, new.name)
         if found is not None:
             if found.permissions is None:
@@ -327,7 +328,8 @@ class BaseRolesClient(BaseClient, RolesClient):
         elif isinstance(failure, ConflictError):
             # Nobody has the name any longer, so the role that had it may be the one this call made.
             return UNSET
-        if isinstance(failure, StatusError):
+        # After other failures, an earlier attempt may still make the role.
+        if step.is_over or isinstance(failure, ConflictError | ForbiddenError):
             raise failure
         return UNSET
 
@@ -342,7 +344,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         return similar
 
     async def _find_updated(
-        self, call: DrivenCall, role_id: str, changes: UpdateRole, failure: RolesError
+        self, call: DrivenCall, role_id: str, changes: UpdateRole, step: Verify
     ) -> tuple[Role, Response | None] | UnsetType:
         """Return the role if it is as this call requested."""
         # A role that is gone may have been deleted after this call changed it.
@@ -352,16 +354,21 @@ class BaseRolesClient(BaseClient, RolesClient):
         if _matches(role, changes) and role.name == expected:
             return role, None
         is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)
-        if is_taken and isinstance(failure, StatusError):
-            raise failure
+        if step.is_over or (is_taken and isinstance(step.failure, ConflictError)):
+            raise step.failure
         return UNSET
 
-    async def _expect_deleted(self, call: DrivenCall, role_id: str) -> UnsetType | None:
+    async def _expect_deleted(
+        self, call: DrivenCall, role_id: str, step: Verify
+    ) -> UnsetType | None:
         """Return None if the role is gone."""
         try:
             await self._get(call, role_id)
         except NotFoundError:
-            return None
+            # After a 503 alone, there may never have been a role with this ID.
+            return UNSET if step.is_over and call.name is None else None
+        if step.is_over:
+            raise step.failure
         return UNSET
 
 

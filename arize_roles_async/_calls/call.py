@@ -6,16 +6,15 @@ change, or the error that ends the call. The verdicts of answers on earlier atte
 file; `RetryPolicy` has the failures that are tried again, and the waits.
 
 A change *may have been applied* if the service may have made it in an attempt whose answer does not
-say so. A 503 of the service itself does not count: it means that nothing was done, and a call may
-end with it. But that has been wrong, so a later refusal is read as one after an attempt that may
-have been applied.
+say so. A 503 of the service itself means that nothing was done, and a call may end with it. A
+service may be wrong about that, so after a later refusal the account is read, too.
 """
 
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import Enum, IntEnum, auto
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, assert_never, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -66,32 +65,21 @@ class _Verdict(Enum):
 
     MADE = auto()
     NOT_MADE = auto()
-    CHECK = auto()
-    """Nothing, but the account shows whether the change was made."""
-    UNKNOWN = auto()
-    """Nothing, and the account does not show it either."""
 
 
-# Refusals by the service itself. Any other status, and any refusal by a gateway, implies nothing.
+# Refusals by the service itself that settle a change in doubt. After others the account is read.
 REFUSALS: Final[dict[Operation, dict[int, _Verdict]]] = {
-    # The name may be taken, or the plan full, by the role that an earlier attempt made.
-    "create": {403: _Verdict.CHECK, 409: _Verdict.CHECK},
-    # The role may have been deleted after an earlier attempt changed it. The name may be taken
-    # because an earlier attempt gave it to this role.
-    "update": {404: _Verdict.UNKNOWN, 409: _Verdict.CHECK},
+    "create": {},
+    "update": {},
     # A role that cannot be deleted, such as one that users hold, is there.
     "delete": {404: _Verdict.MADE, 409: _Verdict.NOT_MADE},
-    # For a binding, 403 and 404 also mean that the key lacks a right, so they imply nothing.
-    "role_bindings.create": {
-        403: _Verdict.CHECK,
-        404: _Verdict.CHECK,
-        409: _Verdict.CHECK,
-    },
-    "role_bindings.update": {404: _Verdict.CHECK, 409: _Verdict.CHECK},
-    "role_bindings.delete": {404: _Verdict.CHECK},
+    # For a binding, 403 and 404 also mean that the key lacks a right.
+    "role_bindings.create": {},
+    "role_bindings.update": {},
+    "role_bindings.delete": {},
 }
 # The statuses that the reference documents for a change that was made, and 200 for a create.
-MADE: Final[dict[Operation, set[int]]] = {
+DOCUMENTED: Final[dict[Operation, set[int]]] = {
     "create": {200, 201},
     "update": {200},
     "delete": {204},
@@ -101,6 +89,11 @@ MADE: Final[dict[Operation, set[int]]] = {
 }
 _SUCCESS: Final = range(200, 300)
 _UNAUTHORIZED: Final = 401
+_NOT_DONE: Final = {429, 503}
+"""The statuses with which the service says that it did nothing."""
+_CHECKED: Final = (StatusError, RolesConnectionError, RolesTimeoutError)
+"""The failures after which the account can be read; another request would fail like the last one
+after any other."""
 
 _DATE_ERROR: Final = 0.5
 """Seconds that the clocks behind a `Date` and a `created_at` may differ."""
@@ -123,9 +116,14 @@ class AskKey(Retry, frozen=True):
 
 
 class Verify(msgspec.Struct, frozen=True):
-    """Read the account again to find out whether the change was made."""
+    """Read the account again to find out whether the change was made.
+
+    If the account shows that it was not made, `failure` ends the call.
+    """
 
     failure: RolesError
+    is_over: bool = False
+    """No attempt can still make the change: the service has said of each that it did nothing."""
 
 
 class Call:
@@ -262,7 +260,7 @@ class Call:
         if not self._is_change:
             return decode(request, response)
         try:
-            if response.status in MADE[self.operation]:
+            if response.status in DOCUMENTED[self.operation]:
                 return decode(request, response)
             odd = invalid_response(request, response, "it is not a documented answer to a change")
         except InvalidResponseError as error:
@@ -277,22 +275,17 @@ class Call:
             # The key failed, and not the request.
             self._forgiven += 1
             return AskKey(failure, 0.0)
-        verdict = self._verdict(failure)
-        match verdict:
-            case None:
-                return self.fail(failure, now)
-            case _Verdict.CHECK:
-                # The call may run out of time before the account has shown it.
-                self._doubt = _Doubt.MAYBE_APPLIED
-                return Verify(failure)
-            case _Verdict.MADE:
-                return None
-            case _Verdict.NOT_MADE:
+        if self._is_change and self._doubt > _Doubt.NONE and failure.from_service:
+            verdict = REFUSALS[self.operation].get(failure.status)
+            if verdict is _Verdict.NOT_MADE:
                 raise failure
-            case _Verdict.UNKNOWN:
+            if verdict is _Verdict.MADE:
+                if self.maybe_applied or self.name is not None:
+                    return None
+                # After a 503 alone, there may never have been a role with this ID. A call by a name
+                # has found the role.
                 raise self.outcome_unknown(failure)
-            case _:
-                assert_never(verdict)
+        return self.fail(failure, now)
 
     def fail(self, failure: RolesError, now: float) -> Retry | Verify:
         """Take the error that an attempt ended in, and return the next step.
@@ -315,20 +308,24 @@ class Call:
                 # Not one that is raised: its frames hold this call, so that would make a circle.
                 self._last_429 = failure
             return Retry(failure, delay)
-        self.is_late = delay is not None
-        if self.is_late and isinstance(failure, RateLimitError):
+        if delay is not None and isinstance(failure, RateLimitError):
             failure.args = (extended(str(failure), f" (times sent: {self.attempt})"),)
-        raise self.end(failure)
+        self.is_late = delay is not None
+        return self.conclude(failure)
 
-    def _verdict(self, failure: StatusError) -> _Verdict | None:
-        if not (self._is_change and self._doubt > _Doubt.NONE and failure.from_service):
-            return None
-        verdict = REFUSALS[self.operation].get(failure.status)
-        if verdict is _Verdict.MADE and not (self.maybe_applied or self.name is not None):
-            # After a 503 alone, there may never have been a role with this ID. A call by a name has
-            # found the role.
-            return _Verdict.UNKNOWN
-        return verdict
+    def conclude(self, failure: RolesError) -> Verify:
+        """Take the failure after which there is no other attempt; return how to check the change.
+
+        Raises:
+            RolesError: The error that ends the call, if it needs no check or none would help.
+        """
+        if self._is_change and isinstance(failure, _CHECKED) and self._doubt > _Doubt.NONE:
+            is_over = not self.maybe_applied
+            if not (is_over and isinstance(failure, StatusError) and failure.status in _NOT_DONE):
+                # The call may run out of time before the account has shown it.
+                self._doubt = _Doubt.MAYBE_APPLIED
+                return Verify(failure, is_over=is_over)
+        raise self.end(failure)
 
     def outcome_unknown(
         self, failure: RolesError, check_failure: RolesError | None = None

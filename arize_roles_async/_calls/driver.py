@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet
 
@@ -43,7 +44,8 @@ class DrivenCall(Call):
 class Destination:
     """The transport of a client and of its copies, and its slots.
 
-    It keeps a driver for each of the hundred API keys that were used last.
+    It keeps a driver for each of the hundred API keys that were used last, and for each whose calls
+    wait or that met a rate limit in the last ten minutes.
 
     Raises:
         ConfigurationError: `slots` is no number of requests that may be under way at once.
@@ -64,7 +66,11 @@ class Destination:
         driver = self._drivers.pop(keys, None) or Driver(self.transport, keys, self.slots)
         self._drivers[keys] = driver
         if len(self._drivers) > _MAX_DRIVERS:
-            del self._drivers[next(iter(self._drivers))]
+            # Two at most, so that the number shrinks again and nobody looks at all of them.
+            for oldest in [*islice(self._drivers, 2)]:
+                other = self._drivers.pop(oldest)
+                if other.is_busy:
+                    self._drivers[oldest] = other
         return driver
 
     def choose(self, own: "Driver") -> "Driver":
@@ -99,6 +105,13 @@ class Driver:
         self._key: Secret[str] | None = keys.fixed
         """The key that was sent last, to which the names belong."""
         self._lookup = NameLookup(KnownRoles(), transport)
+
+    @property
+    def is_busy(self) -> bool:
+        """Calls wait in its queue, or its rate is limited."""
+        return self._queue.is_waiting or (
+            self.pace.limited and not self.pace.is_forgotten(self.transport.now())
+        )
 
     def check_open(self) -> None:
         """Raise `ClientStateError` if no call can be made."""
@@ -156,7 +169,7 @@ class Driver:
         call: DrivenCall,
         request: Request,
         decode: Callable[[Request, Response], _T],
-        verify: Callable[[RolesError], Awaitable[_T | UnsetType]] | None = None,
+        verify: Callable[[Verify], Awaitable[_T | UnsetType]] | None = None,
     ) -> _T:
         """Send a request, again if that may help, and return the result that `decode` makes.
 
@@ -171,13 +184,12 @@ class Driver:
             started = queued_at
             if not queue.enter():
                 started = await self._wait_in_queue(call, queue, queued_at)
-            call.start_attempt()
             outcome: Response | RolesError
             try:
-                if started > queued_at and logger.isEnabledFor(logging.DEBUG):
-                    _log_wait(call, started - queued_at)
-                if not call.keys:
-                    await self.ask_key(call)
+                is_prepared = started == queued_at and call.keys
+                if not is_prepared and not await self._prepare(call, started - queued_at):
+                    continue
+                call.start_attempt()
                 outcome = await transport.send(request, call)
             except RolesError as error:
                 outcome = error
@@ -189,15 +201,30 @@ class Driver:
             if isinstance(outcome, Response) and (pace.limited or outcome.status == _TOO_MANY):
                 _note_pace(queue, call, outcome, now)
             step = call.receive(outcome, decode, now)
+            if isinstance(step, AskKey):
+                step = await self._ask_other_key(call, step)
             if isinstance(step, Retry):
                 queued_at = await self._wait_to_retry(call, step, outcome, started, now)
                 retries = {"sdk-retry-count": str(call.attempt)}
                 request = msgspec.structs.replace(request, headers=retries)
             elif isinstance(step, Verify):
                 assert verify is not None  # noqa: S101 - only changes are verified
-                return await _verified(call, step.failure, verify(step.failure))
+                return await _verified(call, step.failure, verify(step))
             else:
                 return step
+
+    async def _prepare(self, call: DrivenCall, waited: float) -> bool:
+        """Have a call send a key; return False if it has to queue again, as a hold began meanwhile.
+
+        Raises:
+            ConfigurationError: The function that returns keys failed.
+        """
+        if waited and logger.isEnabledFor(logging.DEBUG):
+            _log_wait(call, waited)
+        held_until = self.pace.held_until
+        if not call.keys:
+            await self.ask_key(call)
+        return self.pace.held_until == held_until
 
     async def _wait_to_retry(
         self,
@@ -208,22 +235,21 @@ class Driver:
         ended: float,
     ) -> float:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
-        if isinstance(step, AskKey):
-            await self._ask_other_key(call, step.failure)
         _log_retry(call, step, outcome, ended - started)
         if isinstance(step.failure, RateLimitError):
             return ended  # It waits in the queue, as all do under a rate limit.
         await self.transport.event(call).wait(step.delay)
         return self.transport.now()
 
-    async def _ask_other_key(self, call: DrivenCall, failure: RolesError) -> None:
-        """Have a call send another key after one was refused, or raise the error that ends it."""
+    async def _ask_other_key(self, call: DrivenCall, step: AskKey) -> Retry | Verify:
+        """Have a call send another key after one was refused, or return how it ends."""
+        failure = step.failure
         try:
             if await self.ask_key(call):
-                return
+                return step
         except RolesError as error:
             failure = error
-        raise call.end(failure)
+        return call.conclude(failure)
 
     async def _wait_in_queue(self, call: Call, queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""

@@ -99,6 +99,11 @@ class Queue:
         """The queue is blocked by the rate limit and not by the number of slots."""
         return self.pace.limited and self._slots.free > 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Calls wait in it."""
+        return bool(self._waiting)
+
     def place(self) -> int:
         """Return the place of the first call that waits."""
         return self._waiting[0].place

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.base_client import BaseClient
+from arize_roles_async._calls.call import Verify
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
@@ -183,7 +184,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             call,
             create_request(new),
             functools.partial(_expect_user, new.user_id),
-            lambda failure: self._find_created(call, new, failure),
+            lambda step: self._find_created(call, new, step.failure),
         )
 
     async def _update(
@@ -193,7 +194,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             call,
             update_request(binding_id, changes),
             functools.partial(_expect_id, binding_id),
-            lambda _: self._find_updated(call, binding_id, changes),
+            lambda step: self._find_updated(call, binding_id, changes, step),
         )
 
     async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
@@ -201,7 +202,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             call,
             delete_request(binding_id),
             _expect_nothing,
-            lambda failure: self._expect_gone(call, binding_id, failure, was_seen=was_seen),
+            lambda step: self._expect_gone(call, binding_id, step, was_seen=was_seen),
         )
 
     async def _find(self, call: DrivenCall, target: Target) -> RoleBinding | None:
@@ -272,22 +273,27 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         return UNSET
 
     async def _find_updated(
-        self, call: DrivenCall, binding_id: str, changes: UpdateRoleBinding
+        self, call: DrivenCall, binding_id: str, changes: UpdateRoleBinding, step: Verify
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
         binding = await self._get(call, binding_id)
-        return binding if _is_same(binding.role_id, changes.role_id) else UNSET
+        if _is_same(binding.role_id, changes.role_id):
+            return binding
+        if step.is_over:
+            raise step.failure
+        return UNSET
 
     async def _expect_gone(
-        self, call: DrivenCall, binding_id: str, failure: RolesError, *, was_seen: bool
+        self, call: DrivenCall, binding_id: str, step: Verify, *, was_seen: bool
     ) -> UnsetType | None:
         """Return None if the binding, which this call has seen, is gone."""
         try:
             await self._get(call, binding_id)
         except NotFoundError:
             return None if was_seen else UNSET
-        if isinstance(failure, NotFoundError):
-            raise failure  # It is there, so the key lacks the right to delete it.
+        # If it is there after a 404, the key lacks the right to delete it.
+        if step.is_over or isinstance(step.failure, NotFoundError):
+            raise step.failure
         return UNSET
 
 

@@ -218,7 +218,7 @@ class TestFunction:
             refresh.cancel()
             return await refresh
 
-        async with connect(account, api_key=key) as roles:
+        async with connect(account, api_key=key, retry=THRICE) as roles:
             with pytest.raises(ConfigurationError, match="raised CancelledError") as caught:
                 await roles.list()
 
@@ -264,6 +264,45 @@ class TestFunction:
             found = await asyncio.gather(*map(find, keys), return_exceptions=True)
 
         assert [isinstance(each, ForbiddenError) for each in found] == [False, True] * 2
+
+
+@both_clients
+@pytest.mark.asyncio
+class TestPace:
+    async def test_hold_meanwhile(self, connect: Connect) -> None:
+        """A call whose key takes long to come waits out a hold that began meanwhile."""
+        account = account_at_noon()
+        account.fail("list", 429, retry_after=5)
+        keys = Keys("fake-api-key")
+
+        async def key() -> str:
+            if keys() and keys.asked == 2:
+                await until(lambda: bool(account.calls))
+            return "fake-api-key"
+
+        async with connect(account, api_key=key, retry=THRICE) as roles:
+            await asyncio.gather(roles.list().all(), roles.list().all())
+
+        begun = account.calls[0].at
+        assert [(c.outcome, (c.at - begun).total_seconds() >= 5) for c in account.calls] == [
+            *((429, False), (200, True), (200, True)),
+        ]
+        assert keys.asked == 2
+
+    async def test_many_busy_keys(self, connect: Connect) -> None:
+        """The pace of a key that met a limit is kept, however many others are busy."""
+        account = account_at_noon()
+        tenants = [f"tenant-{number}" for number in range(110)]
+        for tenant in tenants:
+            account.add_key(tenant)
+        account.fail("list", 429, times=110, retry_after=30)
+        async with connect(account) as roles:
+            for _ in range(2):
+                for tenant in tenants:
+                    with pytest.raises(RateLimitError):
+                        await roles.with_options(api_key=tenant, timeout=5.0).list()
+
+        assert len(account.calls) == 110
 
 
 @both_clients
@@ -361,7 +400,7 @@ class TestRefused:
     async def test_unknown_outcome(self, connect: Connect) -> None:
         """A change whose first answer was lost, and whose key stays refused, may have been made."""
         account = two_keys()
-        account.fail("create", "lost", when="after")
+        account.fail("create", "lost")
         account.fail("create", 401)
         async with connect(account, api_key=Keys("fake-api-key"), retry=THRICE) as roles:
             with pytest.raises(OutcomeUnknownError) as caught:

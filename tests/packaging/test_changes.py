@@ -74,7 +74,7 @@ class TestOperations:
         """Each place knows all operations."""
         assert sorted(known) == sorted([*get_args(Read), *get_args(Change)])
 
-    @pytest.mark.parametrize("rules", [_call.REFUSALS, _call.MADE])
+    @pytest.mark.parametrize("rules", [_call.REFUSALS, _call.DOCUMENTED])
     def test_rules(self, rules: dict[str, Any]) -> None:
         """The machine knows what each answer says of each change."""
         assert sorted(rules) == sorted([*get_args(Change), *get_args(BindingChange)])
