@@ -22,7 +22,9 @@ try:
     from arize_roles_async import as_code
     from arize_roles_async._values.text import printable
     from arize_roles_async.as_code.declaration import quote
-    from arize_roles_async.as_code.files import placed, read
+    from arize_roles_async.as_code.files import File, found, placed, read, shown
+    from arize_roles_async.as_code.formatting import formatted
+    from arize_roles_async.as_code.schema import schema
 except ImportError as error:  # The interpreter would end with 1, which means differences.
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from error
@@ -36,8 +38,8 @@ _SIGNALS: Final = [
 ]
 _EPILOG: Final = """The key is ARIZE_API_KEY, and the address is in the variables that Arize's own
 clients read. FILE may be - for the standard input. Exit status: 0 success; 1 plan --exit-code found
-differences, or export left out a role; 2 an error, and nothing was changed; 3 stopped midway, and
-changes were made or may have been made."""
+differences, export left out a role, or fmt --check found a file to format; 2 an error, and nothing
+was changed; 3 stopped midway, and changes were made or may have been made."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,7 +102,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--account", metavar="LABEL", help="a label for the account, which the plan shows"
         )
-    for command in (check, plan, apply):
+    fmt = commands.add_parser("fmt", help="write files in a fixed order; comments are kept")
+    fmt.add_argument("--check", action="store_true", help="only name files that would change")
+    commands.add_parser("schema", help="print a JSON Schema of the file, for editors")
+    for command in (check, plan, apply, fmt):
         command.add_argument("file", nargs="+", help="a TOML file of roles, or a folder of them")
     return parser
 
@@ -128,6 +133,11 @@ class _Run:
         command = self._chosen.command
         if command == "check":
             return self._check()
+        if command == "fmt":
+            return self._fmt()
+        if command == "schema":
+            _show(json.dumps(schema(), indent=2))
+            return 0
         if command == "export":
             async with _connected() as roles:
                 return self._export(await as_code.export(roles, anchor=self._chosen.anchor))
@@ -156,6 +166,19 @@ class _Run:
         self._report("error" if is_strict else "warning", unknown)
         _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
         return 2 if is_strict and unknown else 0
+
+    def _fmt(self) -> int:
+        texts: dict[Path, tuple[str, str]] = {}
+        for path in (each for given in self._chosen.file for each in found(given)):
+            before = path.read_bytes().decode("utf-8-sig")
+            after = formatted(File(shown(path), before.replace("\r\n", "\n")))
+            texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
+        changed = [path for path, (before, after) in texts.items() if before != after]
+        for path in changed:
+            _show(f"{'not ' if self._chosen.check else ''}formatted: {shown(path)}")
+            if not self._chosen.check:
+                path.write_bytes(texts[path][1].encode())
+        return 1 if self._chosen.check and changed else 0
 
     def _export(self, exported: as_code.Export) -> int:
         for violation in exported.left_out:

@@ -69,23 +69,20 @@ class File:
         """The first line and the text of each key, by its path."""
         found: dict[str, tuple[int, str]] = {}
         table: list[str] = []
-        for line, text in _statements(self.text):
-            if key := _KEY.match(text):
-                is_header = text.startswith("[")
-                value: Any = tomllib.loads(key[0] if is_header else f"{key[0]}=0")
-                path = [] if is_header else [*table]
-                while isinstance(value, dict) and value:
-                    ((name, value),) = cast("dict[str, Any]", value).items()
-                    path.append(name)
-                    found.setdefault(_path(path), (line, text))
-                table = path if is_header else table
+        for line, text in statements(self.text):
+            if not text.startswith("#"):
+                path = [*(() if text.startswith("[") else table), *key_of(text)[1]]
+                for length in range(len(path)):
+                    found.setdefault(_path(path[: length + 1]), (line, text))
+                table = path if text.startswith("[") else table
         return found
 
     def find(self, violation: Violation) -> tuple[tuple[int, bool], int]:
         """Return how well a violation fits here, and its line: that of what it quotes first."""
         if violation.field == self.name:
-            at = re.search(r"\(at line (\d+)", violation.message)
-            return (1, True), int(at[1]) if at else self.text.count("\n") + 1
+            at = re.search(r"\(at (?:line (\d+)|end)", violation.message)
+            line = int(at[1] or self.text.count("\n") + 1) if at else 0
+            return (int(at is not None), False), line
         path = violation.field
         while path and path not in self._statements:
             path = path.rpartition(".")[0]
@@ -98,8 +95,8 @@ class File:
         return (len(path), False), first
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the first line and the text of each statement in valid TOML."""
+def statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the first line and the text of each statement or comment in valid TOML."""
     depth, line, first, start = 0, 1, 1, 0
     for token in _TOKEN.finditer(f"{text}\n"):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
@@ -110,10 +107,24 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
             first, start = line, token.end()
 
 
+def key_of(statement: str) -> tuple[str, list[str]]:
+    """Return the key of a statement, or the header that it is, as it is written and in parts."""
+    key, parts = cast("re.Match[str]", _KEY.match(statement))[0], list[str]()
+    value: Any = tomllib.loads(key if statement.startswith("[") else f"{key}=0")
+    while isinstance(value, dict) and value:
+        ((part, value),) = cast("dict[str, Any]", value).items()
+        parts.append(part)
+    return key.strip(), parts
+
+
+def with_known(keys: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the parts of a key, each with the keys that are known in its place."""
+    yield from zip(keys, (KEYS, (), ROLE_KEYS, *[()] * len(keys)), strict=False)
+
+
 def _path(keys: Sequence[str]) -> str:
     """Return the path of a key, as violations have it: names in quotes, and other keys bare."""
-    known = (KEYS, (), ROLE_KEYS, *[()] * len(keys))
-    return ".".join(k if k in bare else quote(k) for k, bare in zip(keys, known, strict=False))
+    return ".".join(key if key in known else quote(key) for key, known in with_known(keys))
 
 
 def placed(violations: Iterable[Violation], files: Sequence[File]) -> tuple[Violation, ...]:
@@ -238,14 +249,18 @@ def _merged(
     return Declaration(**fields, files=tuple(files), notes=placed(unused, files))
 
 
-def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
-    """Return the data of a file without its unknown keys, which are added to a list."""
+def parsed(file: File) -> dict[str, Any]:
+    """Return what a file holds; raises `ValidationError` where it is not valid TOML."""
     if (flaw := excess(file.text)) is not None:
         raise validation_error((file.name, flaw))
     try:
-        data = tomllib.loads(file.text)
+        return tomllib.loads(file.text)
     except (ValueError, RecursionError) as error:
         raise validation_error((file.name, f"is not valid TOML: {error}")) from error
+
+
+def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
+    """Return the data of a file without its unknown keys, which are added to a list."""
 
     def table(path: str, value: object, keys: Iterable[str]) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -256,7 +271,7 @@ def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
         strange.extend(Violation(where, message) for where in unknown)
         return {key: given[key] for key in given if key in keys}
 
-    data = table("$", data, KEYS)
+    data = table("$", parsed(file), KEYS)
     for key in ("sets", "roles"):
         given = data.get(key, {})
         data[key] = table(key, given, given)

@@ -24,7 +24,10 @@ MODULES: Final = (
 )
 PLUGIN: Final = "arize_roles_fake.pytest_plugin"
 COMMANDS: Final = {
-    "arize-roles": ("arize_roles_async.__main__", ("", "check", "plan", "apply", "export")),
+    "arize-roles": (
+        "arize_roles_async.__main__",
+        ("", "check", "plan", "apply", "export", "fmt", "schema"),
+    ),
     "python -m arize_roles_fake": (
         "arize_roles_fake.__main__",
         ("", "demo", "serve", "record", "compare"),

@@ -1,0 +1,187 @@
+"""`fmt`: files in a fixed order, with their comments; and `schema`, for editors."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arize_roles_async.__main__ import main
+from arize_roles_async.as_code import Declaration, loads
+from arize_roles_async.as_code.files import File
+from arize_roles_async.as_code.formatting import formatted
+from arize_roles_async.as_code.schema import schema
+from tests.as_code import strategies
+
+GIVEN = """\
+# The roles of team A.
+
+[roles]
+# B is new.
+[roles.B]   # since May
+permissions = ["TAG_READ", 'ROLE_READ',]
+[roles."A"]
+# not in sets
+permissions = [ # those of A
+  # the newest
+  "PROJECT_READ", # read
+  "DATASET_READ"
+  # no more
+] # end
+include = []
+description = '''
+]
+# no comment
+'''
+
+[sets]
+b = ["ROLE_READ"]
+a = ['''ROLE_READ''', "TAG_READ"]
+
+# last
+[other]
+x = [[1], "#"]
+y = 5
+# the end
+"""
+WANTED = """\
+# The roles of team A.
+
+[sets]
+a = ['''ROLE_READ''', "TAG_READ"]
+b = [
+    "ROLE_READ",
+]
+
+[roles]
+
+[roles."A"]
+description = '''
+]
+# no comment
+'''
+include = [
+]
+# not in sets
+permissions = [
+    "DATASET_READ",
+    # those of A
+    # the newest
+    "PROJECT_READ",  # read
+    # no more
+] # end
+
+# B is new.
+[roles.B]   # since May
+permissions = [
+    'ROLE_READ',
+    "TAG_READ",
+]
+
+# last
+[other]
+x = [[1], "#"]
+y = 5
+
+# the end
+"""
+
+
+class TestText:
+    def test_order(self) -> None:
+        """Keys and items come in the fixed order, each item on a line, each with its comments."""
+        assert formatted(File("a", GIVEN)) == WANTED
+        assert formatted(File("a", WANTED)) == WANTED
+
+    def test_top(self) -> None:
+        """Keys at the top come in their order, with an empty line between them."""
+        text = 'absent = ["B", "A"]\nroles.A.permissions = ["ROLE_READ"]\naccount = "x"'
+        assert formatted(File("a", text)) == (
+            'account = "x"\n\nabsent = [\n    "A",\n    "B",\n]\n\n'
+            'roles.A.permissions = [\n    "ROLE_READ",\n]\n'
+        )
+
+    @given(strategies.declarations(at_least=1))
+    def test_written(self, declared: Declaration) -> None:
+        """A declaration that was written is in this order."""
+        text = declared.to_toml()
+        assert formatted(File("a", text)) == text
+
+    @given(strategies.declarations(at_least=1), st.randoms())
+    def test_kept(self, declared: Declaration, rng: Any) -> None:  # noqa: ANN401
+        """Whatever the order was, the meaning and every comment stay."""
+        top, *tables = re.split(r"(?m)^(?=\[roles)", declared.to_toml())
+        rng.shuffle(tables)
+        lines = "".join(["# head\n", top, *tables]).split("\n")
+        noted = [
+            f"{line} # {n}" if line.endswith((",", "[")) else line for n, line in enumerate(lines)
+        ]
+        text = "\n".join(noted)
+        after = formatted(File("a", text))
+        assert loads(after) == loads(text)
+        comments = re.compile(r"# (?:\d+|head)$", re.MULTILINE)
+        assert sorted(comments.findall(after)) == sorted(comments.findall(text))
+        assert formatted(File("a", after)) == after
+
+
+class TestCommand:
+    def test_writes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Files are written in place, and those that are in order are left alone."""
+        (tmp_path / "a.toml").write_bytes(b'absent = ["A"]\r\n')
+        (tmp_path / "b.toml").write_text("")
+        (tmp_path / "c.toml").write_text('account = "c"\n')
+        assert main(["fmt", "--check", str(tmp_path)]) == 1
+        assert capsys.readouterr().out == (f"not formatted: {tmp_path}/a.toml\n")
+        assert main(["fmt", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.startswith(f"formatted: {tmp_path}/a.toml\n")
+        assert (tmp_path / "a.toml").read_bytes() == b'absent = [\r\n    "A",\r\n]\r\n'
+        assert main(["fmt", "--check", str(tmp_path)]) == 0
+
+    def test_refuses(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Where one file is not TOML, none is written."""
+        (tmp_path / "a.toml").write_text('absent = ["A"]')
+        (tmp_path / "b.toml").write_text("absent = [")
+        assert main(["fmt", str(tmp_path)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {tmp_path}/b.toml: is not valid TOML: ")
+        assert (tmp_path / "a.toml").read_text() == 'absent = ["A"]'
+
+    def test_schema(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The schema is printed as JSON."""
+        assert main(["schema"]) == 0
+        assert json.loads(capsys.readouterr().out) == schema()
+
+
+class TestSchema:
+    @given(strategies.declarations())
+    def test_takes(self, declared: Declaration) -> None:
+        """A file that is right is right by the schema, also with newer permissions."""
+        validator: Any = jsonschema.Draft7Validator(schema())
+        validator.validate(tomllib.loads(declared.to_toml()))
+        validator.validate({"sets": {"a": ["NEW_READ"]}, "roles": {"A": {"include": ["a"]}}})
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "extra = 1",
+            "[roles.A]",
+            'roles.A.permissions = "ROLE_READ"',
+            'roles.A = {permissions = ["ROLE_READ"], typo = 1}',
+            "sets.a = []",
+            "absent = [1]",
+            'account = ""',
+        ],
+    )
+    def test_refuses(self, text: str) -> None:
+        """What `check` refuses, the editor marks."""
+        validator: Any = jsonschema.Draft7Validator(schema())
+        assert [*validator.iter_errors(tomllib.loads(text))]
+
+    def test_suggestions(self) -> None:
+        """The known permissions are suggested."""
+        items: Any = schema()["properties"]["sets"]["additionalProperties"]["items"]
+        assert "DATASET_READ" in items["anyOf"][0]["enum"]
