@@ -727,7 +727,7 @@ class FakeAccount:
     def clear_faults(self) -> None:
         """Remove every scripted fault and page size, all latency and the rate limit."""
         with self._lock:
-            self._faults = Faults()
+            self._faults = Faults(self._log.max_bytes)
             self._latencies: list[Latency] = []
             """The latest first."""
             self._bucket: TokenBucket | None = None
@@ -798,8 +798,8 @@ class FakeAccount:
         """
         calls = CallFilter(operation, role)
         calls.check()
-        blocked = Blocked(calls)
         with self._lock:
+            blocked = Blocked(calls, functools.partial(self._log.calls_after, self._log.total))
             self._blocks.append(blocked)
             self._note_script(blocked)
         try:
@@ -878,11 +878,18 @@ class FakeAccount:
         with self._lock:
             self._log.clear()
 
-    def assert_roles(self, expected: Mapping[str, Iterable[AnyPermission | str]]) -> None:
+    def assert_roles(
+        self,
+        expected: Mapping[str, Iterable[AnyPermission | str]],
+        *,
+        descriptions: Mapping[str, str | None] | None = None,
+    ) -> None:
         """Assert that these are the custom roles, and that each holds these permissions.
 
         Args:
             expected: The permissions of each role by its name, in any order.
+            descriptions: The descriptions of some of the roles by their names; None is no
+                description.
 
         Raises:
             AssertionError: The account differs; the message names each role and permission that
@@ -891,8 +898,11 @@ class FakeAccount:
         """
         __tracebackhide__ = True
         wanted = {name: set(map(str, reject_string(held))) for name, held in expected.items()}
+        roles = {role.name: role for role in self.roles}
         found = {
-            r.name: set(map(str, r.permissions or ())) for r in self.roles if not r.is_predefined
+            role.name: set(map(str, role.permissions or ()))
+            for role in roles.values()
+            if not role.is_predefined
         }
         lines: list[tuple[str, str]] = []
         for name in sorted(wanted.keys() | found.keys()):
@@ -904,6 +914,11 @@ class FakeAccount:
                 lines.append((f"  {name!r}", ""))
                 lines += [(f"    - {p}", _MISSING) for p in sorted(wanted[name] - found[name])]
                 lines += [(f"    + {p}", _EXTRA) for p in sorted(found[name] - wanted[name])]
+        for name, text in (descriptions or {}).items():
+            if name not in roles.keys() | wanted.keys():
+                lines.append((f"  - {name!r}", _MISSING))
+            elif name in roles and (held := roles[name].description) != (text or None):
+                lines.append((f"  {name!r}", f"description {held!r}, not {text!r}"))
         if lines:
             raise AssertionError(_differences("the custom roles are not as expected", lines))
 

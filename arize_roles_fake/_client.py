@@ -169,7 +169,9 @@ class AccountTransport(Transport):
             call.mark_sent(began)
         if reply.blocked is not None:
             with real_time(self._clock):
-                await reply.blocked.keep_open()
+                flaw = await reply.blocked.keep_open()
+            if flaw is not None:
+                raise ClientStateError(flaw)
         if reply.broken is not None or reply.delay:
             await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:

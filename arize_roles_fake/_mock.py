@@ -1,11 +1,13 @@
 """`mock_arize`: sends the calls of the code under test to an account and not to a socket."""
 
+import asyncio
 import functools
 import inspect
 import os
 import threading
 import unittest
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -196,6 +198,8 @@ class _Scope:
         """Return the driver of a call, whose client goes to `own` outside of the block."""
         if own.is_closed:
             raise ClientStateError("the client is closed")
+        with suppress(RuntimeError):  # Under trio, which the real client does not know.
+            cast("AiohttpTransport", own.transport).mocked_in = asyncio.get_running_loop()
         stand_ins = self._stand_ins.setdefault(own, {})
         # A function returns its key, which names the account, only when the request is sent.
         clock = self._shared_time if keys.fixed is None else self.account(keys.fixed)

@@ -190,6 +190,8 @@ class AiohttpTransport(AsyncioTransport):
     """One session and its connections."""
 
     _session_owner: AsyncGenerator[None] | None = None
+    mocked_in: asyncio.AbstractEventLoop | None = None
+    """The event loop of the last call that a test led elsewhere."""
 
     def __init__(self, config: Config, session: aiohttp.ClientSession | None) -> None:
         self._config = config
@@ -239,7 +241,11 @@ class AiohttpTransport(AsyncioTransport):
 
     def __del__(self) -> None:
         # The session itself is closed then by the generator that holds it.
-        if self._session_owner is not None and not self._session.closed:
+        is_open = self._session_owner is not None and not self._session.closed
+        loop = self.mocked_in
+        if loop is not None and self._lent is None:
+            is_open = not (self._closing or loop.is_closed())
+        if is_open:
             why = "a client was dropped without aclose()"
             warnings.warn(why, ResourceWarning, stacklevel=2, source=self)
 

@@ -157,7 +157,9 @@ class Listener:
         )
         with real_time(account):
             if reply.blocked is not None:
-                await reply.blocked.keep_open()
+                flaw = await reply.blocked.keep_open()
+                if flaw is not None:
+                    return self._refused(500, flaw)
             if reply.delay:
                 await asyncio.sleep(reply.delay)
         return await _deliver(request, reply)

@@ -1,21 +1,26 @@
 """Calls that a test keeps open."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Final
 
 import anyio
 
 from arize_roles_fake._testing.faults import CallFilter
 from arize_roles_fake._testing.loops import call_soon, running_loop
 
+MAX_SECONDS: Final = 60.0
+"""Real seconds after which a call that a test forgot to release ends with an error."""
+
 
 class Blocked:
     """The calls that `FakeAccount.block` keeps open, in any event loop and any thread."""
 
-    def __init__(self, calls: CallFilter) -> None:
+    def __init__(self, calls: CallFilter, came: Callable[[], Iterable[object]]) -> None:
         self.calls: CallFilter = calls
         """The calls to keep open."""
+        self._came = came
         self._lock = threading.Lock()
         self._calls = 0
         self.is_released: bool = False
@@ -23,9 +28,25 @@ class Blocked:
         self._wakers: list[Callable[[], object]] = []
         """Each wakes a task that waits, in the task's own event loop."""
 
-    async def reached(self, calls: int = 1) -> None:
-        """Wait until `calls` calls have been kept open since the block began."""
-        await self._wait_until(lambda: self._calls >= calls)
+    async def reached(self, number: int = 1, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+        """Wait until so many requests have been kept open since the block began.
+
+        Two calls of `get` by a name may share a request.
+
+        Args:
+            number: The number of requests.
+            timeout: Real seconds to wait for them.
+
+        Raises:
+            TimeoutError: They have not come by then; the message lists the calls that came.
+        """
+        if await self._wait_until(lambda: self._calls >= number, timeout):
+            return
+        came = "".join(f"\n  {call}" for call in self._came()) or " none"
+        raise TimeoutError(
+            f"block({self.calls}) kept {self._calls} of {number} requests open within {timeout:g} "
+            f"s; the calls that came since it began:{came}"
+        )
 
     def unused(self) -> str | None:
         """Return a line that names the block, or None once a call was kept open."""
@@ -37,24 +58,28 @@ class Blocked:
             self.is_released = True
             self._wake_all()
 
-    async def keep_open(self) -> None:
-        """Count a call, and wait until it may go on."""
+    async def keep_open(self) -> str | None:
+        """Count a call, and wait until it may go on; return the reason if it never may."""
         with self._lock:
             self._calls += 1
             self._wake_all()
-        await self._wait_until(lambda: self.is_released)
+        if await self._wait_until(lambda: self.is_released, MAX_SECONDS):
+            return None
+        return f"block({self.calls}) kept the call open for {MAX_SECONDS:g} s and was not released"
 
     def _wake_all(self) -> None:
         for wake in self._wakers:
             wake()
         self._wakers.clear()
 
-    async def _wait_until(self, holds: Callable[[], bool]) -> None:
-        """Wait until a condition holds, which any event loop and any thread may change."""
-        while True:
-            event = anyio.Event()
-            with self._lock:
-                if holds():
-                    return
-                self._wakers.append(partial(call_soon, running_loop(), event.set))
-            await event.wait()
+    async def _wait_until(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """Return whether a condition holds in time, which any event loop or thread may change."""
+        with anyio.move_on_after(seconds):
+            while True:
+                event = anyio.Event()
+                with self._lock:
+                    if holds():
+                        return True
+                    self._wakers.append(partial(call_soon, running_loop(), event.set))
+                await event.wait()
+        return False

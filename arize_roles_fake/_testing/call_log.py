@@ -104,7 +104,7 @@ class CallLog:
 
     def __init__(self, max_calls: int, max_bytes: int) -> None:
         self._max_calls = max_calls
-        self._max_bytes = max_bytes
+        self.max_bytes: int = max_bytes
         self._calls: deque[LoggedCall] = deque()
         self._bytes = 0
         self.total: int = 0
@@ -118,12 +118,17 @@ class CallLog:
         self.total += 1
         self._calls.append(call)
         self._bytes += _size(call.request)
-        while self._calls and (len(self._calls) > self._max_calls or self._bytes > self._max_bytes):
+        while self._calls and (len(self._calls) > self._max_calls or self._bytes > self.max_bytes):
             self._bytes -= _size(self._calls.popleft().request)
 
     def calls(self) -> tuple[LoggedCall, ...]:
         """Return the kept calls, oldest first."""
         return tuple(self._calls)
+
+    def calls_after(self, total: int) -> tuple[LoggedCall, ...]:
+        """Return the kept calls that came after the first `total`."""
+        new = self.total - total
+        return self.calls()[-new:] if new else ()
 
     def clear(self) -> None:
         """Forget every call."""

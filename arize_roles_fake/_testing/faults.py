@@ -1,5 +1,6 @@
 """Scripted failures, latency and rate limits of an account."""
 
+import hashlib
 import math
 import random
 import re
@@ -45,8 +46,10 @@ When = Literal["before", "after"]
 
 _MAX_SECONDS: Final = 10**15
 """The limit of a `Retry-After`: longer than any wait, and short enough for Python to print."""
-_MAX_FAILED: Final = 100
-"""The limit on calls that are kept for equal requests."""
+_MAX_FAILED: Final = 1000
+"""The limit on the failed calls that are kept for their retries."""
+_FAILED_SIZE: Final = 256
+"""About the bytes of one of them in memory."""
 _WITHOUT_BODY: Final = frozenset({204, 205, 304})
 _FRAMING: Final = frozenset(
     {
@@ -232,11 +235,11 @@ class CallRequest(Request, frozen=True, kw_only=True):
 class Faults:
     """The scripted faults of an account, in the order in which they were scripted."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self._faults: list[Fault] = []
-        self._failed: dict[object, deque[CallState]] = {}
-        """The calls over HTTP whose request failed, by its content and the number of the attempt,
-        the newest last."""
+        most = min(_MAX_FAILED, max_bytes // _FAILED_SIZE)
+        self._failed: deque[tuple[bytes, CallState]] = deque(maxlen=most)
+        """The calls over HTTP whose attempt failed, the newest last, each with a digest of it."""
 
     def add(self, fault: Fault) -> None:
         """Add a fault; those that were added earlier strike first.
@@ -272,8 +275,11 @@ class Faults:
         if isinstance(request, CallRequest):
             call = request.call
         else:
-            failed = self._failed.get(_attempt_of(request, attempt - 1))
-            call = failed.pop() if failed else CallState()
+            before = _digest(request, attempt - 1)
+            found = next((each for each in reversed(self._failed) if each[0] == before), None)
+            if found is not None:
+                self._failed.remove(found)
+            call = CallState() if found is None else found[1]
         if attempt == 1:
             call.requests += 1
             call.fault = None
@@ -281,9 +287,11 @@ class Faults:
 
     def note_failure(self, incoming: IncomingRequest) -> None:
         """Note that a request failed, so that `call_of` finds the call of its retry."""
-        key, call = _attempt_of(incoming.request, incoming.attempt), incoming.call
-        if not isinstance(incoming.request, CallRequest) and (call.fault or self._failed.get(key)):
-            self._failed.setdefault(key, deque(maxlen=_MAX_FAILED)).append(call)
+        if isinstance(incoming.request, CallRequest) or not (incoming.call.fault or self._failed):
+            return
+        attempt = _digest(incoming.request, incoming.attempt)
+        if incoming.call.fault or any(attempt == other for other, _ in self._failed):
+            self._failed.append((attempt, incoming.call))
 
     def strike(self, incoming: IncomingRequest) -> Fault | None:
         """Return the fault that makes a request fail, or None."""
@@ -313,8 +321,10 @@ def _may_strike(fault: Fault, incoming: IncomingRequest) -> bool:
     return CallFilter(fault.operation, fault.role).match(incoming)
 
 
-def _attempt_of(request: Request, attempt: int) -> object:
-    return request.method, request.target, request.body, attempt
+def _digest(request: Request, attempt: int) -> bytes:
+    body = hashlib.blake2b(request.body or b"", digest_size=16).digest()
+    about = f"{request.method} {request.target} {attempt}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(about + body, digest_size=16).digest()
 
 
 def _count(number: int, noun: str) -> str:

@@ -691,6 +691,22 @@ class TestAssertRoles:
             "  + 'Stray'           not expected"
         )
 
+    def test_descriptions(self) -> None:
+        """The descriptions of some roles can be asserted as well; an empty one counts as none."""
+        account = FakeAccount()
+        account.add_role("A", description="of A")
+        account.add_role("B")
+        both: dict[str, set[str]] = {"A": set(), "B": set()}
+        account.assert_roles(both, descriptions={"A": "of A", "B": ""})
+        with pytest.raises(AssertionError) as caught:
+            account.assert_roles(both, descriptions={"A": None, "B": "of B", "C": "of C"})
+        assert str(caught.value) == (
+            "the custom roles are not as expected:\n"
+            "  'A'      description 'of A', not None\n"
+            "  'B'      description None, not 'of B'\n"
+            "  - 'C'    expected, but missing"
+        )
+
     @pytest.mark.arize_roles(unused_faults="allow")
     @pytest.mark.parametrize("check", CHECKS)
     def test_traceback(self, check: Act) -> None:

@@ -14,6 +14,7 @@ from arize_roles_async import (
     OutcomeUnknownError,
     Permission,
     RolesClient,
+    RolesError,
     RolesTimeoutError,
     Timeouts,
 )
@@ -202,6 +203,44 @@ class TestBlock:
             await asyncio.sleep(0)
             assert not task.done()
         assert len(await task) == 0
+
+    @everywhere
+    @pytest.mark.asyncio
+    async def test_not_reached(self, connect: Connect) -> None:
+        """Waiting for more calls than come is an error, which lists those that came."""
+        account = account_at_noon()
+        async with connect(account) as roles:
+            with account.block("get", role="A") as blocked:
+                await roles.list()
+                with pytest.raises(TimeoutError) as caught:
+                    await blocked.reached(2, timeout=0.01)
+        assert str(caught.value) == (
+            "block('get', role='A') kept 0 of 2 requests open within 0.01 s; the calls that came "
+            "since it began:\n  list(limit=50) -> 200"
+        )
+        account.clear_faults()
+
+    @pytest.mark.asyncio
+    async def test_nothing_came(self) -> None:
+        """Without a call it says so, and names none of before."""
+        roles = FakeRolesClient()
+        await roles.list()
+        with roles.account.block() as blocked:
+            with pytest.raises(TimeoutError, match=r"since it began: none$"):
+                await blocked.reached(timeout=0.0)
+            roles.account.clear_faults()
+
+    @everywhere
+    @pytest.mark.asyncio
+    async def test_not_released(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A call that nobody releases ends with an error that names the block."""
+        monkeypatch.setattr("arize_roles_fake._testing.blocks.MAX_SECONDS", 0.01)
+        account = account_at_noon()
+        async with connect(account) as roles:
+            with account.block("list"), pytest.raises(RolesError) as caught:
+                await roles.list()
+        flaw = "block('list') kept the call open for 0.01 s and was not released"
+        assert flaw in str(caught.value)
 
     def test_refused(self) -> None:
         """A block that matches no call is refused."""

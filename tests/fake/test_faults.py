@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import tracemalloc
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -560,18 +561,50 @@ class TestErrorClass:
             assert await roles.get(role_id=role.id) == role
         assert [call.outcome for call in account.calls] == [503, 503, 503, 503, 503, 200]
 
+    @staticmethod
+    def attempt(account: FakeAccount, path: str, number: int) -> int:
+        """Send an attempt of a get as over HTTP, and return the status."""
+        headers = {"Authorization": "Bearer fake-api-key", "sdk-retry-count": str(number - 1)}
+        return account.handle(Request(method="GET", target=path, headers=headers)).status
+
+    @pytest.mark.parametrize(
+        ("scripts", "statuses"),
+        [
+            ([(ServerError, 2)], [503, 503, 503, 503, 503, 503]),
+            ([(ServerError, 1), (503, 1)], [503, 503, 200, 503, 503, 200]),
+        ],
+    )
+    def test_equal_over_http(
+        self, scripts: list[tuple[type[ServerError] | int, int]], statuses: list[int]
+    ) -> None:
+        """Two equal calls at once over HTTP each keep the record of their own fault."""
+        account = account_at_noon()
+        path = f"/v2/roles/{account.add_role('A').id}"
+        for failure, times in scripts:
+            account.fail("get", failure, times=times)
+        attempts = (1, 1, 2, 2, 3, 3)
+        assert [self.attempt(account, path, number) for number in attempts] == statuses
+
+    def test_memory(self) -> None:
+        """Failed calls over HTTP take no more memory than the log may."""
+        account = FakeAccount(api_key="fake-api-key", keep_calls=10, keep_bytes=100_000)
+        account.fail("any", ServerError, times=None)
+        headers = {"Authorization": "Bearer fake-api-key"}
+        tracemalloc.start()
+        for number in range(100):
+            body = f"{number:020000}".encode()
+            account.handle(Request(method="POST", target="/v2/roles", headers=headers, body=body))
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert kept < 500_000
+
     def test_other_call(self) -> None:
         """Between the attempts of a call that fails, another call's second attempt does not."""
         account = account_at_noon()
         paths = [f"/v2/roles/{account.add_role(name).id}" for name in "AB"]
         account.fail("get", ServerError)
-        statuses: list[int] = []
-        for path, retries in ((paths[0], "0"), (paths[1], "1"), (paths[0], "1")):
-            headers = {"Authorization": "Bearer fake-api-key", "sdk-retry-count": retries}
-            statuses.append(
-                account.handle(Request(method="GET", target=path, headers=headers)).status
-            )
-        assert statuses == [503, 200, 503]
+        calls = ((paths[0], 1), (paths[1], 2), (paths[0], 2))
+        assert [self.attempt(account, *call) for call in calls] == [503, 200, 503]
 
     @pytest.mark.parametrize(
         ("failure", "sent", "message"),

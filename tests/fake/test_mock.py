@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import inspect
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import unittest
 from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack
 
 import aiohttp
 import anyio
@@ -216,6 +218,33 @@ class TestScope:
             assert one is not two
 
 
+class TestUnclosed:
+    """A client that is dropped without `aclose` while its event loop runs."""
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("is_mocked", [True, False])
+    async def test_warns(self, is_mocked: bool) -> None:  # noqa: FBT001
+        """It warns, as over a socket."""
+        with RolesServer(served()) as server, ExitStack() as stack:
+            if is_mocked:
+                stack.enter_context(mock_arize())
+            roles = AiohttpRolesClient("real", base_url=server.url)
+            await roles.list()
+            with pytest.warns(ResourceWarning, match=r"^a client was dropped without aclose\(\)$"):
+                del roles
+
+    @pytest.mark.asyncio
+    async def test_silent(self) -> None:
+        """One that was closed does not, nor one on a session of the application."""
+        with mock_arize():
+            async with aiohttp.ClientSession() as session:
+                await AiohttpRolesClient("key", session=session).list()
+            async with AiohttpRolesClient() as roles:
+                await roles.list()
+            del roles
+            gc.collect()
+
+
 class TestKeys:
     """Which keys are known."""
 
@@ -272,6 +301,7 @@ class TestKeys:
         with mock_arize({"one": one, "two": two}):
             await roles.list()
             await roles.with_options(api_key="two").list()
+            await roles.aclose()
         assert (passed(one), passed(two)) == (5.0, 0.0)
         assert [call.api_key for call in two.calls] == ["two"]
 
