@@ -120,5 +120,5 @@ def _import_extra(package: Literal["pandas", "polars"]) -> Any:  # noqa: ANN401 
     except ImportError as error:
         raise MissingExtraError(
             f"this needs {package}, which cannot be imported; "
-            f'install it with: pip install "arize-roles-async[{package}]"'
+            f"install it with: pip install {package}"
         ) from error

@@ -1,14 +1,15 @@
 """The verdicts of `tests.tools.audit`."""
 
 import json
+from typing import Any
 
 import pytest
 
 from tests.tools.audit import judge
 
-FLAW = {"name": "a", "version": "1.0", "vulns": [{"id": "PYSEC-1"}]}
-SAFE = {"name": "b", "version": "2.0", "vulns": []}
-SKIPPED = {"name": "c", "skip_reason": "not found"}
+FLAW: dict[str, Any] = {"name": "a", "version": "1.0", "vulns": [{"id": "PYSEC-1"}]}
+SAFE: dict[str, Any] = {"name": "b", "version": "2.0", "vulns": []}
+SKIPPED: dict[str, Any] = {"name": "c", "skip_reason": "not found"}
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ SKIPPED = {"name": "c", "skip_reason": "not found"}
         ([SKIPPED], "no audit: pip-audit found data on no package", 0),
     ],
 )
-def test_found(packages: list[object], text: str, status: int) -> None:
+def test_found(packages: list[dict[str, Any]], text: str, status: int) -> None:
     """A vulnerability is a failure; packages without data are not."""
     assert judge(json.dumps({"dependencies": packages}), "") == (text, status)
 

@@ -138,7 +138,20 @@ def test_readme_example(arize_env: RolesServer, capsys: pytest.CaptureFixture[st
 
 def test_readme_length() -> None:
     """The README is about a hundred lines."""
-    assert 80 <= len(README.splitlines()) <= 130
+    assert 80 <= len(README.splitlines()) <= 135
+
+
+def test_not_registered() -> None:
+    """Nothing says to install the package by a name that anybody may still register."""
+    texts = [README, *(page.read_text("utf-8") for page in ROOT.glob("arize_roles_*/**/*.md"))]
+    for text in (*texts, *(path.read_text("utf-8") for path in ROOT.glob("arize_roles_*/**/*.py"))):
+        assert not re.search(r"(?i)(install|--from) +.?arize[-_]roles[-_]async(\[|\b[^-])", text)
+        assert "arize-roles-async[" not in text
+
+
+def test_readme_security() -> None:
+    """The README's last section has a paragraph on security."""
+    assert "\n- Security. " in README.rpartition("\n## ")[2]
 
 
 def test_readme_errors() -> None:
