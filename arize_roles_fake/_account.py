@@ -38,13 +38,12 @@ from arize_roles_fake._service.routes import operation_of
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.store import PREDEFINED, RoleStore
-from arize_roles_fake._service.wire import parse_id, parse_json, problem_response, role_members
+from arize_roles_fake._service.wire import problem_response, role_members
 from arize_roles_fake._testing import account_file, labels
 from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.faults import (
     OPERATIONS,
-    SINGLE_ROLE_OPS,
     Breakage,
     CallFilter,
     CallRequest,
@@ -59,6 +58,7 @@ from arize_roles_fake._testing.faults import (
     is_count,
 )
 from arize_roles_fake._testing.make_role import check_values, reject_string
+from arize_roles_fake._testing.subject import subject_of
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 
 DEFAULT_API_KEY: Final = "fake-api-key"
@@ -652,7 +652,7 @@ class FakeAccount:
         raises an `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses connections.
 
         Args:
-            operation: The method that fails; `any` is all five.
+            operation: The method that fails; `any` is all, of both resources.
             failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or
                 a failure without a status: `lost` (the connection drops), `truncated` (the answer
                 breaks off in its body), `malformed` (its body is not JSON), `silent` (no answer
@@ -754,7 +754,7 @@ class FakeAccount:
             seconds: The latency; with `up_to`, the shortest.
             up_to: The longest; each latency is drawn evenly between the two.
             seed: Makes every run draw the same ones.
-            operation: The method that is delayed; `any` is all five.
+            operation: The method that is delayed; `any` is all, of both resources.
             role: Only calls about the role with this name or ID are delayed.
             real_time: Take real seconds in process, too, so that the application's own deadlines
                 pass, such as `asyncio.timeout`.
@@ -786,7 +786,7 @@ class FakeAccount:
         such a call. Meanwhile waits of other calls take real time.
 
         Args:
-            operation: The method whose calls stay open; `any` is all five.
+            operation: The method whose calls stay open; `any` is all, of both resources.
             role: Only calls about the role with this name or ID stay open.
 
         Yields:
@@ -992,7 +992,9 @@ class FakeAccount:
             self._log.add(
                 LoggedCall(
                     operation=incoming.operation,
-                    role=incoming.role,
+                    role=incoming.subject.role,
+                    user=incoming.subject.user,
+                    resource=incoming.subject.resource,
                     api_key=key.reveal(),
                     outcome=broken or answer.status,
                     duration=delay,
@@ -1005,25 +1007,23 @@ class FakeAccount:
 
     def _incoming(self, request: Request) -> IncomingRequest:
         operation, attempt = operation_of(request), 1 + _retries(request)
-        role = self._role_name(operation, request)
+        subject = subject_of(self._store, operation, request)
         call = self._faults.call_of(request, attempt)
-        counts_as, roles = {operation}, {role}
+        counts_as = {operation}
         # The first request of a `get` by a name is often a list, which counts as a `get`, too.
         if call.operation == "get" and call.requests == 1:
             counts_as.add("get")
-        if operation in SINGLE_ROLE_OPS:
-            roles.add(parse_id(request.path))
-        elif call.name is not None and "get" in counts_as:
+        if operation == "list" and call.name is not None and "get" in counts_as:
             wanted = self._store.by_name(call.name)
-            roles = {call.name, None if wanted is None else wanted.id}
+            roles = frozenset({call.name, None if wanted is None else wanted.id})
+            subject = attrs.evolve(subject, roles=roles)
         return IncomingRequest(
             request=request,
             operation=operation,
-            role=role,
+            subject=subject,
             call=call,
             attempt=attempt,
             counts_as=counts_as,
-            roles=roles,
         )
 
     def _answer(
@@ -1051,15 +1051,6 @@ class FakeAccount:
         if held is None and is_any and key.reveal() not in self._removed_keys:
             return next(iter(self._keys.values()), None)
         return held
-
-    def _role_name(self, operation: str, request: Request) -> str | None:
-        """Return the name of the role that a request is about, or None."""
-        if operation == "create":
-            body = parse_json(request.body)
-            name = cast("dict[str, object]", body).get("name") if isinstance(body, dict) else None
-            return name if isinstance(name, str) else None
-        role = self._store.by_id(parse_id(request.path))
-        return None if role is None else role.name
 
 
 @functools.lru_cache  # Formatting takes longer than most of an answer.

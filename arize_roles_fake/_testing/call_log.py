@@ -12,7 +12,8 @@ from arize_roles_async._values.public import public
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.wire import TITLES, parse_id, parse_json
-from arize_roles_fake._testing.faults import SINGLE_ROLE_OPS, Breakage
+from arize_roles_fake._testing.faults import Breakage
+from arize_roles_fake._testing.subject import BY_ID
 
 _MAX_TEXT = 600
 _MAX_DEPTH = 50
@@ -24,7 +25,8 @@ class LoggedCall:
     """One request to an account, as its log keeps it."""
 
     operation: str
-    """`list`, `get`, `create`, `update`, `delete`; of anything else, the method and path."""
+    """`list`, `get`, `create`, `update`, `delete`, or one of role bindings, such as
+    `role_bindings.create`; of anything else, the method and path."""
     role: str | None
     """The name of the role at that time; None if there was no such role."""
     api_key: str = attrs.field(repr=False)
@@ -37,6 +39,10 @@ class LoggedCall:
     at: datetime
     """The time of the request, on the account's clock."""
     request: Request = attrs.field(repr=False, eq=False)
+    user: str | None = attrs.field(default=None, repr=False)
+    """The label of the user that a call of role bindings is about; else None."""
+    resource: str | None = attrs.field(default=None, repr=False)
+    """The label of the space or project that a call of role bindings is about; else None."""
 
     @property
     def host(self) -> str | None:
@@ -53,8 +59,8 @@ class LoggedCall:
         given: dict[str, Any] = {
             name: _query_value(name, value) for name, value in parse_qsl(query)
         }
-        if self.operation in SINGLE_ROLE_OPS:
-            given["role_id"] = parse_id(path)
+        if self.operation in BY_ID:
+            given[BY_ID[self.operation]] = parse_id(path)
         body = parse_json(self.request.body)
         return given | (body if isinstance(body, dict) else {"body": body})
 
@@ -69,7 +75,12 @@ def describe(call: LoggedCall, mask: Callable[[str], str]) -> str:
     shown = one_line(", ".join(pairs), _MAX_TEXT)
     about = ""
     if call.role is not None and call.operation != "create":
-        about = one_line(f" {mask(call.role)!r}", _MAX_TEXT)
+        about = f" {mask(call.role)!r}"
+    if call.user is not None:
+        about += f" of {mask(call.user)!r}"
+    if call.resource is not None:
+        about += f" on {mask(call.resource)!r}"
+    about = one_line(about, _MAX_TEXT)
     outcome = str(call.outcome)
     if isinstance(call.outcome, int) and call.outcome in TITLES:
         outcome += f" {TITLES[call.outcome]}"

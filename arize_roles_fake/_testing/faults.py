@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, assert_never, cast, get_args
 import attrs
 import msgspec
 
-from arize_roles_async._calls.call import Change, Operation
+from arize_roles_async._calls.call import BindingChange, Change, Operation
 from arize_roles_async._values.errors import (
     STATUS_ERRORS,
     ClientStateError,
@@ -34,9 +34,12 @@ from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.wire import page_response, problem_response
+from arize_roles_fake._testing.subject import Subject
 
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
-SINGLE_ROLE_OPS: Final = frozenset({"get", "update", "delete"})
+_LISTS: Final = ("list", "role_bindings.list")
+_DELETES: Final = ("delete", "role_bindings.delete")
+CHANGES: Final = (*get_args(Change), *get_args(BindingChange))
 
 Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
 """The ways in which an attempt fails without a status, as `FakeAccount.fail` describes them."""
@@ -101,7 +104,7 @@ class CallFilter:
     """The calls that a fault, a latency or a block applies to."""
 
     operation: str
-    """The operation; `any` is all five."""
+    """The operation; `any` is all of them."""
     role: str | None
     """The name or ID of the role; None is every role."""
 
@@ -124,7 +127,7 @@ class CallFilter:
         rule = text_rule(self.role)
         if rule is not None:
             yield f"role {rule}"
-        elif self.operation == "list":
+        elif self.operation in _LISTS:
             yield "a list is about all roles, so role must not be given"
         elif self.operation == "create" and is_role_id(self.role):
             yield "role must be a name for create, as the role has no ID yet"
@@ -133,7 +136,7 @@ class CallFilter:
         """Return whether a request is part of one of these calls."""
         operations = OPERATIONS if self.operation == "any" else (self.operation,)
         return not incoming.counts_as.isdisjoint(operations) and (
-            self.role is None or self.role in incoming.roles
+            self.role is None or self.role in incoming.subject.roles
         )
 
 
@@ -213,15 +216,12 @@ class IncomingRequest:
 
     request: Request
     operation: str
-    role: str | None
-    """The name of its role; None if there is no such role."""
+    subject: Subject
     call: CallState
     attempt: int
     """The number of the attempt, from 1."""
     counts_as: set[str]
     """The operations that it counts as."""
-    roles: set[str | None]
-    """The names and IDs of its role."""
 
 
 class CallRequest(Request, frozen=True, kw_only=True):
@@ -314,7 +314,7 @@ class Faults:
 
 
 def _may_strike(fault: Fault, incoming: IncomingRequest) -> bool:
-    if incoming.operation == "delete" and fault.failure in _NEED_A_BODY:
+    if incoming.operation in _DELETES and fault.failure in _NEED_A_BODY:
         return False
     if fault.every_attempt and incoming.attempt > 1:
         return False
@@ -379,14 +379,14 @@ def _operation_flaws(fault: Fault) -> Iterator[str]:
     """Yield each reason why the operation cannot fail so."""
     operation = fault.operation
     yield from CallFilter(operation, fault.role).flaws()
-    if operation == "delete" and fault.failure in _NEED_A_BODY:
+    if operation in _DELETES and fault.failure in _NEED_A_BODY:
         yield f"the answer to a delete has no body, so it cannot be {_name(fault)}"
-    if fault.argument is InvalidResponseError and operation in get_args(Change):
+    if fault.argument is InvalidResponseError and operation in CHANGES:
         yield (
             f"{operation} never raises it: after an unreadable answer to a change, a client checks "
             "whether the change was made; 'malformed' scripts such an answer"
         )
-    if fault.argument is OutcomeUnknownError and operation not in get_args(Change):
+    if fault.argument is OutcomeUnknownError and operation not in CHANGES:
         yield f"{operation} never raises it: only a change has an unknown outcome"
 
 

@@ -1022,7 +1022,9 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("lsit", 500),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        "operation must be one of list, get, create, update, delete and any, not 'lsit'",
+        "operation must be one of list, get, create, update, delete, role_bindings.list, "
+        "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete and "
+        "any, not 'lsit'",
     ),
     (
         lambda a: a.fail("list", 200),
@@ -1119,7 +1121,9 @@ class TestRefused:
         [
             (
                 {"operation": []},
-                "operation must be one of list, get, create, update, delete and any, not []",
+                "operation must be one of list, get, create, update, delete, role_bindings.list, "
+                "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete and "
+                "any, not []",
             ),
             ({"role": 5}, "role must be a string, not int"),
             ({"detail": 5}, "detail must be a string, not int"),
