@@ -825,6 +825,10 @@ class TestByName:
         assert fault.fired == 0
 
 
+OPERATION_RULE = (
+    "operation must be one of list, get, create, update, delete, role_bindings.list, "
+    "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete and any"
+)
 FAILURE_RULE = (
     "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "
     "that an answer leads to, or one of lost, truncated, malformed, silent, refused, unreachable"
@@ -1022,9 +1026,7 @@ IMPOSSIBLE: list[tuple[Script, str]] = [
     ),
     (
         lambda a: a.fail("lsit", 500),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        "operation must be one of list, get, create, update, delete, role_bindings.list, "
-        "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete and "
-        "any, not 'lsit'",
+        f"{OPERATION_RULE}, not 'lsit'",
     ),
     (
         lambda a: a.fail("list", 200),
@@ -1121,9 +1123,7 @@ class TestRefused:
         [
             (
                 {"operation": []},
-                "operation must be one of list, get, create, update, delete, role_bindings.list, "
-                "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete and "
-                "any, not []",
+                f"{OPERATION_RULE}, not []",
             ),
             ({"role": 5}, "role must be a string, not int"),
             ({"detail": 5}, "detail must be a string, not int"),
