@@ -46,6 +46,7 @@ schema.config.phases.coverage.enabled = sizes.is_full
 def server() -> Iterator[RolesServer]:
     account = FakeAccount(api_key=DEFAULT_API_KEY)
     account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    account.bind("Admin", user="ada", resource="Space:1")
     with RolesServer(account) as running:
         yield running
 
@@ -62,10 +63,13 @@ def account(server: RolesServer) -> Iterator[FakeAccount]:
 def unjudged(case: schemathesis.Case[Any]) -> list[Any]:
     """Return the checks that the description is too weak for, given what a call asks for."""
     query, checks = case.query, list[Any]()
-    if "cursor" in query or not is_role_id(str(case.path_parameters.get("role_id", ROLE_ID))):
+    filters = {"resource_type", "user_id"} if "binding" in case.path else {"is_predefined"}
+    has_ids = "binding" in case.path and (case.method != "GET" or "user_id" in query)
+    path_ids = [str(each) for each in case.path_parameters.values()]
+    if "cursor" in query or has_ids or not all(map(is_role_id, path_ids)):
         # Most texts are no cursor, and no ID.
         checks.append(positive_data_acceptance)
-    if query.keys() - {"limit", "cursor", "is_predefined"}:
+    if query.keys() - {"limit", "cursor", *filters}:
         # The service ignores parameters that it does not know.
         checks.append(negative_data_rejection)
     return checks
@@ -182,6 +186,20 @@ def test_page(server: RolesServer, account: FakeAccount, query: str) -> None:
     assert ("next_cursor" in page["pagination"]) is page["pagination"]["has_more"]
 
 
+@pytest.mark.parametrize("query", ["resource_type=SPACE", "resource_type=PROJECT&limit=1"])
+def test_page_of_bindings(server: RolesServer, account: FakeAccount, query: str) -> None:
+    """A page of role bindings is as described, and so is each by itself."""
+    for number in (2, 3):
+        account.bind("A", user="ada", resource=f"Project:{number}")
+    status, page = ask(server, "GET", f"/v2/role-bindings?{query}")
+    assert status == 200
+    assert_is("ListRoleBindingsResponse", page)
+    for binding in page["role_bindings"]:
+        path = f"/v2/role-bindings/{binding['id'].replace('=', '%3D')}"
+        assert ask(server, "GET", path) == (200, binding)
+        assert_is("RoleBinding", binding)
+
+
 @pytest.mark.parametrize(
     ("status", "members"),
     [
@@ -212,6 +230,11 @@ def test_scripted_failure(
         ("DELETE", "/v2/roles/none", 400),
         ("DELETE", "/v2/roles/Um9sZTowOm5vbmU%3D", 404),
         ("DELETE", "/v2/roles/Um9sZToxOmJtZmI%3D", 403),
+        ("GET", "/v2/role-bindings", 400),
+        ("GET", "/v2/role-bindings?resource_type=SPACE&user_id=Um9sZToxOmFCY0Q%3D", 404),
+        ("PUT", "/v2/role-bindings", 405),
+        ("GET", "/v2/role-bindings/none", 400),
+        ("DELETE", "/v2/role-bindings/Um9sZUJpbmRpbmc6MDpub25l", 404),
     ],
 )
 def test_server_failure(server: RolesServer, method: str, target: str, status: int) -> None:
