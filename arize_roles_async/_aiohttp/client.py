@@ -211,6 +211,7 @@ class AiohttpTransport(AsyncioTransport):
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._discard_session()
         keep_read_buffers()
+        self._connections = Connections()
         if self._lent is not None:
             if getattr(self._lent, "_loop", loop) is not loop:
                 raise ClientStateError("the lent session belongs to another event loop")
@@ -221,10 +222,9 @@ class AiohttpTransport(AsyncioTransport):
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
-            self._session_owner = _keep_open(self._session)
+            self._session_owner = _keep_open(self._session, self._connections)
             with suppress(StopIteration):
                 self._session_owner.asend(None).send(None)
-        self._connections = Connections()
         super()._open(loop)
 
     def _discard_session(self) -> None:
@@ -385,10 +385,15 @@ class AiohttpTransport(AsyncioTransport):
                 self.deadlines.close()
                 owner, self._session_owner = self._session_owner, None
                 if owner is not None:
-                    await owner.aclose()
+                    await self._connections.close(self._session)
+                    # At the end of an event loop, asyncio closes it at the same time.
+                    with suppress(RuntimeError):
+                        await owner.aclose()
 
 
-async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
+async def _keep_open(
+    session: aiohttp.ClientSession, connections: Connections
+) -> AsyncGenerator[None]:
     """Hold a session until this generator is closed, and then close the session.
 
     `asyncio.run` closes the asynchronous generators of its loop at the end. So a client without
@@ -397,7 +402,7 @@ async def _keep_open(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await session.close()
+        await connections.close(session)
 
 
 def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:

@@ -90,6 +90,16 @@ class Connections:
         closed.add_done_callback(functools.partial(self._drop, protocol))
         return connection
 
+    async def close(self, session: aiohttp.ClientSession) -> None:
+        """Close a session of our own and every connection, whatever closing one of them raises.
+
+        asyncio's TLS transport raises an AttributeError after it was closed twice.
+        """
+        with suppress(Exception):
+            await session.close()
+        for connection in [*self.open.values()]:
+            connection.transport.abort()
+
     def _drop(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
         body = self.open.pop(protocol).body
         # aiohttp would leave the reader waiting.

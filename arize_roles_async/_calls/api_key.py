@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, cast
 
 from arize_roles_async._values.errors import ConfigurationError
@@ -31,11 +31,19 @@ class KeySource:
             )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, KeySource) and self._source.reveal() == other._source.reveal()
+        return isinstance(other, KeySource) and self._identity() == other._identity()
 
     def __hash__(self) -> int:
-        given = cast("object", self._source.reveal())
-        return hash(given) if isinstance(given, Hashable) else id(given)
+        return hash(self._identity())
+
+    def _identity(self) -> object:
+        """Return the key, or the identity of the function, which may have any hash or none."""
+        if self.fixed is not None:
+            return self.fixed.reveal()
+        function = self._source.reveal()
+        if inspect.ismethod(function):
+            return id(function.__self__), id(function.__func__)
+        return id(function)
 
     async def ask(self, *earlier: Secret[str]) -> Secret[str]:
         """Return the key to send now; an error shows none of the earlier keys of the call.

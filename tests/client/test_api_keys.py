@@ -445,6 +445,32 @@ class TestCopies:
 
         assert sent(account) == ["other-api-key"]
 
+    async def test_any_hash(self, connect: Connect) -> None:
+        """A function may have no hash, or one that changes: it is known by what it is."""
+
+        class Changing(Keys):
+            hashed = 0
+
+            def __eq__(self, other: object) -> bool:
+                raise AssertionError("nobody compares it")
+
+            def __hash__(self) -> int:
+                self.hashed += 1
+                return self.hashed
+
+        class Unhashable(Keys):
+            __hash__ = None  # type: ignore[assignment]
+
+        account = two_keys()
+        async with connect(account) as roles:
+            for key in (Changing("other-api-key"), Unhashable("other-api-key")):
+                for _ in range(102):
+                    copy = roles.with_options(api_key=key)
+                    roles.with_options(api_key=lambda: "fake-api-key")
+                await copy.list()
+
+        assert sent(account) == ["other-api-key", "other-api-key"]
+
     @pytest.mark.parametrize("key", ["", "a key", None, 5, b"key"])
     async def test_bad_key(self, connect: Connect, key: Any) -> None:  # noqa: ANN401
         """A copy with no key is refused."""

@@ -280,6 +280,26 @@ class TestGivenUp:
             await until(lambda: server.peers[0].lost)
             assert server.peers[0].why is None
 
+    async def test_close_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A connection that cannot be closed keeps no other open, and no call of `aclose` fails."""
+
+        def answer(peer: Peer) -> None:
+            asked.append(peer)
+            if len(asked) == 3:
+                for each in asked:
+                    page(each)
+
+        def close(_: ResponseHandler) -> None:
+            raise AttributeError("'NoneType' object has no attribute 'get_extra_info'")
+
+        asked: list[Peer] = []
+        async with serve(answer) as server:
+            async with AiohttpRolesClient("key", base_url=server.url) as roles:
+                await asyncio.gather(*(use(roles) for _ in range(3)))
+                monkeypatch.setattr(ResponseHandler, "close", close)
+            await until(lambda: all(peer.lost for peer in server.peers))
+            monkeypatch.undo()
+
     @LENT
     async def test_answered_by_then(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
         """A connection whose answer is whole when its call is cancelled serves the next call."""

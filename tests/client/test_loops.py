@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -163,6 +163,23 @@ class TestOneAfterAnother:
                 # Only the next loop can see that the last one was closed without an end.
                 asyncio.run(roles.aclose())
             del roles
+
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_generator(self, tmp_path: Path, *, tls: bool) -> None:
+        """A client that an asynchronous generator holds at the end of a loop is closed once."""
+        authority = Authority(tmp_path)
+
+        async def sizes(url: str) -> AsyncGenerator[int]:
+            async with AiohttpRolesClient("key", base_url=url, ca_file=authority.pem) as roles:
+                while True:
+                    yield len(await roles.list())
+
+        async def leave(sizes: AsyncGenerator[int]) -> None:
+            assert await anext(sizes) == 0
+
+        with served(authority.right() if tls else None) as url:
+            held = sizes(url)
+            asyncio.run(leave(held))
 
     def test_closed_twice(self) -> None:
         """After its loop was closed without an end, a client may be closed more than once."""
