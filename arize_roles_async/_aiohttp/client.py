@@ -18,6 +18,7 @@ from arize_roles_async._aiohttp.config import Config, configure
 from arize_roles_async._aiohttp.connections import Attempt, Connections, keep_read_buffers
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
 from arize_roles_async._aiohttp.failures import Failures, without_frames
+from arize_roles_async._aiohttp.internals import check_aiohttp
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._calls.transport import Call
@@ -153,6 +154,7 @@ class AiohttpRolesClient(BaseRolesClient):
         # A traceback may show the variables of this frame.
         del api_key, base_url, proxy, headers
         check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
+        check_aiohttp(session)
         config = configure(
             api_key=key,
             base_url=url,
@@ -213,7 +215,7 @@ class AiohttpTransport(AsyncioTransport):
         keep_read_buffers()
         self._connections = Connections()
         if self._lent is not None:
-            if getattr(self._lent, "_loop", loop) is not loop:
+            if vars(self._lent)["_loop"] is not loop:
                 raise ClientStateError("the lent session belongs to another event loop")
             self._session = self._lent
         else:

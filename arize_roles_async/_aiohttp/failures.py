@@ -109,13 +109,13 @@ class Failures:
         """The URL of the proxy; None if there is none, or a lent session reads the environment."""
         if self._config.proxy is not None:
             return URL(self._config.proxy.reveal())
-        lent = getattr(self._lent, "_default_proxy", None)
+        lent = None if self._lent is None else vars(self._lent)["_default_proxy"]
         return None if lent is None else URL(lent)
 
     @property
     def _has_proxy_user(self) -> bool:
         """True if the client has credentials for the proxy."""
-        own = getattr(self._lent, "_default_proxy_auth", None)
+        own = None if self._lent is None else vars(self._lent)["_default_proxy_auth"]
         return own is not None or (self._proxy_url or URL()).user is not None
 
     @property

@@ -465,9 +465,9 @@ class TestCopies:
         async with connect(account) as roles:
             for key in (Changing("other-api-key"), Unhashable("other-api-key")):
                 for _ in range(102):
-                    copy = roles.with_options(api_key=key)
+                    roles.with_options(api_key=key)
                     roles.with_options(api_key=lambda: "fake-api-key")
-                await copy.list()
+                await roles.with_options(api_key=key).list()
 
         assert sent(account) == ["other-api-key", "other-api-key"]
 
