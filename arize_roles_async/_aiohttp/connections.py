@@ -158,8 +158,7 @@ class Attempt:
             self._limit.limit("connect")
         elif not self._answers:
             # Waiting for a connection of the pool is not connecting.
-            trace = Trace(self._lent, _CONNECTING, cast("Any", self._limit))
-            vars(request)["_traces"].append(trace)
+            vars(request)["_traces"].append(_Connecting(self._limit))
         try:
             while True:
                 with suppress(_UnfitError):
@@ -266,10 +265,21 @@ def _sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a c
     return type(kind.__name__, (kind,), {"send": send})
 
 
-async def _limit_connecting(_: aiohttp.ClientSession, limit: Any, __: object) -> None:  # noqa: ANN401
-    limit.limit("connect")
+class _Connecting(Trace):
+    """A tracer of an attempt, which limits the time of connecting, and does nothing else."""
+
+    def __init__(self, limit: Deadline) -> None:
+        self._limit = limit
+
+    async def send_connection_create_start(self) -> None:
+        self._limit.limit("connect")
 
 
-_CONNECTING: Final = aiohttp.TraceConfig()
-_CONNECTING.on_connection_create_start.append(_limit_connecting)
-_CONNECTING.freeze()
+async def _do_nothing(*_: object) -> None:
+    pass
+
+
+for _name in vars(Trace):
+    # Each costs an object and a signal otherwise, with nobody to get it.
+    if _name.startswith("send_") and _name not in vars(_Connecting):
+        setattr(_Connecting, _name, _do_nothing)

@@ -21,13 +21,17 @@ def test_lower_bounds() -> None:
 
 
 def test_literal_bound() -> None:
-    """A bound is taken literally, and extras are dropped."""
+    """A bound is taken literally; extras and upper bounds are dropped."""
     given = ["msgspec>=0.19", "pyright[nodejs]>=1.1.390", "arize-roles-async[pandas,polars]"]
 
-    assert list(lower_bounds(given)) == ["msgspec==0.19", "pyright==1.1.390"]
+    assert list(lower_bounds([*given, "aiohttp>=3.12,<4"])) == [
+        "msgspec==0.19",
+        "pyright==1.1.390",
+        "aiohttp==3.12",
+    ]
 
 
-@pytest.mark.parametrize("requirement", ["aiohttp", "aiohttp<4", "aiohttp>=3.12,<4"])
+@pytest.mark.parametrize("requirement", ["aiohttp", "aiohttp<4", "aiohttp<4,>=3.12"])
 def test_no_bound(requirement: str) -> None:
     """A requirement without a plain lower bound is refused."""
     with pytest.raises(ValueError, match="states no lower bound"):
