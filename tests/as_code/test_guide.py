@@ -25,7 +25,8 @@ PAGE: Final = (Path(arize_roles_async.__file__).parent / "guide" / "roles-as-cod
 
 
 BEFORE, _, _REST = PAGE.partition("## A month\n")
-MONTH, _, AFTER = _REST.partition("## Beside others\n")
+MONTHS, _, AFTER = _REST.partition("## Beside others\n")
+FIRST, _, SECOND = MONTHS.partition("## A second month\n")
 FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -85,26 +86,39 @@ def on_console(text: str, folder: Path, variables: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_month(tmp_path: Path) -> None:
-    """The month takes place as written, to the last line of each command."""
-    (data,) = fenced("json", MONTH)
+def live(month: str, folder: Path) -> FakeAccount:
+    """Let a month take place, to the last line of each command, and return its account."""
+    (data,) = fenced("json", month)
     account = FakeAccount.load(data)
     with RolesServer(account) as server:
-        variables = environment(tmp_path, account, server.url)
-        for language, content in FENCE.findall(MONTH):
+        variables = environment(folder, account, server.url)
+        for language, content in FENCE.findall(month):
             if language == "toml":
-                (tmp_path / "roles.toml").write_text(content, "utf-8")
+                named = re.match(r"# (\S+\.toml)\n", content)
+                path = folder / (named[1] if named else "roles.toml")
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(content, "utf-8")
             elif language == "py":
                 run_python(content, account)
             elif language == "console":
-                assert on_console(content, tmp_path, variables) == content
-    account.assert_roles(
+                assert on_console(content, folder, variables) == content
+    return account
+
+
+def test_month(tmp_path: Path) -> None:
+    """The month takes place as written."""
+    live(FIRST, tmp_path).assert_roles(
         {
             "Auditor": {"PROJECT_READ", "ROLE_READ"},
             "Data Analyst": {"DATASET_READ", "PROJECT_READ", "TAG_READ"},
             "Reviewer": {"DATASET_READ", "PROJECT_READ"},
         }
     )
+
+
+def test_second_month(tmp_path: Path) -> None:
+    """So does the second one, whose last account is another one, and stays as it is."""
+    live(SECOND, tmp_path).assert_roles({})
 
 
 def test_version() -> None:
@@ -222,9 +236,51 @@ class TestWorkflow:
         assert 'select(.user.login == \\"github-actions[bot]\\")' in comment["run"]
 
 
+ISSUE: Final = "api --method PATCH repos/o/r/issues/7 -F body=@body.md"
+
+
+class TestDrift:
+    """The workflow on a schedule."""
+
+    JOB: Final[dict[str, Any]] = yaml.safe_load(fenced("yaml")[1])["jobs"]["drift"]
+
+    def test_steps(self, tmp_path: Path) -> None:
+        """Its plan ends with 1, and its text becomes one issue, which is opened or changed."""
+        steps = {step["id"]: step["run"] for step in self.JOB["steps"] if "id" in step}
+        (tmp_path / "gh").write_text(GH.replace("*--paginate*", "*--jq*"))
+        (tmp_path / "gh").chmod(0o755)
+        (tmp_path / "roles.toml").touch()
+        account = account_of("By hand")
+        with RolesServer(account) as server:
+            repository = {"GITHUB_REPOSITORY": "o/r"}
+            variables = {**environment(tmp_path, account, server.url), **repository}
+
+            def run(script: str) -> int:
+                command = ["/bin/bash", "-e", "-c", script]
+                return subprocess.run(  # noqa: S603 - the guide's own words
+                    command, cwd=tmp_path, env=variables, check=False
+                ).returncode
+
+            assert run(steps["plan"]) == 1
+            for numbers, asked in (("", "api repos/o/r/issues -F body=@body.md"), ("7\n", ISSUE)):
+                (tmp_path / "comments").write_text(numbers)
+                assert run(steps["issue"]) == 0
+                assert (tmp_path / "gh.log").read_text().splitlines()[-1].startswith(asked)
+        assert '? "By hand" is not declared' in (tmp_path / "posted.md").read_text()
+
+    def test_rights(self) -> None:
+        """It may read the files and write issues, and one step has the key that reads roles."""
+        assert self.JOB["permissions"] == {"contents": "read", "issues": "write"}
+        assert self.JOB["steps"][0]["with"] == {"persist-credentials": False}
+        keys = [step for step in self.JOB["steps"] if "ARIZE_API_KEY" in str(step)]
+        assert [step["env"]["ARIZE_API_KEY"] for step in keys] == ["${{ secrets.ARIZE_READ_KEY }}"]
+        assert [step["uses"][-41] for step in self.JOB["steps"] if "uses" in step] == ["@", "@"]
+
+
 def test_hook() -> None:
-    """The hook checks the files that it is given."""
-    (hook,) = yaml.safe_load(fenced("yaml")[1])["repos"][0]["hooks"]
-    assert hook["entry"].endswith(" arize-roles check --strict")
-    assert re.search(hook["files"], "roles.toml")
+    """The hook checks all files together, as soon as one has changed."""
+    (hook,) = yaml.safe_load(fenced("yaml")[2])["repos"][0]["hooks"]
+    assert hook["entry"].endswith(" arize-roles check --strict roles")
+    assert hook["pass_filenames"] is False
+    assert re.search(hook["files"], "roles/search.toml")
     assert not re.search(hook["files"], "pyproject.toml")
