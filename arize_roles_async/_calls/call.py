@@ -135,7 +135,7 @@ class Call:
         retry: Attempts of a request, and the waits between them.
         now: Seconds on the driver's clock, as everywhere here.
         name: The name by which it looks for a role.
-        place: Its place in the queue, by when it began and whether it goes after all others.
+        turn: Its turn in the queue, by when it began and whether it goes after all others.
         keys: The API key that it sends; empty if the driver asks for one later.
     """
 
@@ -147,14 +147,14 @@ class Call:
         now: float,
         *,
         name: str | None = None,
-        place: int = 0,
+        turn: int = 0,
         keys: "tuple[Secret[str], ...]" = (),
     ) -> None:
         self.operation: Operation = operation
         self.timeouts: Timeouts = timeouts
         self.retry: RetryPolicy = retry
         self.name: str | None = name
-        self.place: int = place
+        self.turn: int = turn
         self.keys: tuple[Secret[str], ...] = keys
         """The API keys that it has sent, the one in use last."""
         self.deadline: float = math.inf if timeouts.total is None else now + timeouts.total

@@ -143,7 +143,7 @@ class Driver:
             retry,
             self.transport.now(),
             name=name,
-            place=self._slots.next_place(background=background),
+            turn=self._slots.next_turn(background=background),
             keys=() if fixed is None else (fixed,),
         )
         call.driver, call.lookup = self, self._lookup
@@ -254,11 +254,11 @@ class Driver:
     async def _wait_in_queue(self, call: Call, queue: Queue, now: float) -> float:
         """Wait until the request may go, and return the time of that."""
         transport, pace = self.transport, queue.pace
-        waiter = Waiter(call.place, call.deadline, call.retry.max_retry_after or math.inf)
+        waiter = Waiter(call.turn, call.deadline, call.retry.max_retry_after or math.inf)
         queue.join(waiter)
         event: Event | None = None
         try:
-            while (seconds := queue.ask(waiter, now)) and not waiter.is_late:
+            while seconds := queue.ask(waiter, now):
                 event = transport.event(call)
                 waiter.wake = event.set
                 if await event.wait(seconds):
@@ -272,7 +272,7 @@ class Driver:
                 call.hold_back(pace.wait(transport.now()))
             queue.leave(waiter)
             raise
-        if waiter.is_late:
+        if seconds is None:
             if pace.limited:
                 call.hold_back(pace.wait(now))
             queue.leave(waiter)

@@ -25,56 +25,55 @@ FAULTS: Final = {
         "            if self.queues:\n                self._slots.call_next()\n",
         "",
     ),
-    "a slot is lost with a call that gives up": (
-        "            waiter.has_slot = False\n            self.exit()\n            return",
-        "            waiter.has_slot = False\n            return",
-    ),
     "a call that leaves calls nobody": (
-        "        self._wake_late()\n        self._slots.call_next()\n\n    def refuse",
+        "        self._slots.call_next()\n\n    def refuse",
         "\n    def refuse",
     ),
-    "the last goes first": ("first = self._waiting[0]\n", "first = self._waiting[-1]\n"),
+    "the last goes first": (
+        "or self._waiting[0] is not waiter:",
+        "or self._waiting[-1] is not waiter:",
+    ),
     "the order is that of joining": (
-        "insort(self._waiting, waiter, key=_BY_PLACE)",
-        "self._waiting.append(waiter)",
+        (
+            "index = bisect_left(self._waiting, waiter.turn, key=_BY_TURN)\n        if not index:\n"
+            "            self._leave_list()\n        self._waiting.insert"
+        ),
+        (
+            "index = len(self._waiting)\n        if not index:\n"
+            "            self._leave_list()\n        self._waiting.insert"
+        ),
     ),
     "a new call goes during a hold": (
         "self._slots.queues or self.pace.limited",
         "self._slots.queues",
     ),
-    "a slot that was handed over is used under a limit": (
-        "if now < waiter.deadline and not self.pace.limited:",
-        "if now < waiter.deadline:",
-    ),
-    "a slot that is given back under a limit calls nobody": (
-        "            self.join(waiter)\n            self.exit()\n",
-        "            self.join(waiter)\n            self._slots.free += 1\n",
-    ),
     "the pace is not asked": ("if ready > now:", "if False:"),
     "everybody may go": ("or self._waiting[0] is not waiter:", "or False:"),
-    "a refusal shows nobody that it is too late": ("        if late:", "        if False:"),
-    "calls that are too late leave after the others": ("-= _BEFORE_ALL", "+= _BEFORE_ALL"),
-    "no hold is too long": ("or now + waiter.max_hold < pace.held_until", ""),
+    "a refusal shows nobody that it is too late": (
+        "            self._wake_late(now)\n",
+        "            pass\n",
+    ),
+    "no hold is too long": (
+        "return is_due or now + waiter.max_hold < pace.held_until",
+        "return is_due",
+    ),
     "no deadline is too early": (
-        "is_too_late = waiter.deadline <= max(now, pace.ready_at())",
-        "is_too_late = False",
+        "is_due = waiter.deadline <= max(now, pace.ready_at())",
+        "is_due = False",
     ),
     "nobody is woken under a limit": (
-        "        first.wake()\n        return True",
-        "        return True",
+        "number = self._waiting[0].retry_at > self.pace.ready_at()",
+        "return 0",
     ),
     "one slot too many": ("self.free: int = self.number", "self.free: int = self.number + 1"),
-    "the keys have no order": (
-        "sorted(self.queues, key=Queue.place)",
-        "sorted(self.queues, key=id)",
-    ),
+    "the keys have no order": ("if queue.call_first(1):", "if False:"),
     "a key that is held keeps the slots of the others": (
         "may go meanwhile.\n            self._slots.call_next()\n",
         "may go meanwhile.\n",
     ),
     "a call that waits for its time keeps the slots": (
-        "        elif first.retry_at <= self.pace.ready_at():\n            return False\n",
-        "",
+        "number = self._waiting[0].retry_at > self.pace.ready_at()",
+        "number = 1",
     ),
 }
 
@@ -174,7 +173,7 @@ class TestStress:
         "fault",
         [
             "a request that ends calls nobody",
-            "a slot is lost with a call that gives up",
+            "nobody is woken under a limit",
         ],
     )
     def test_faults(self, backend: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ class Model:
         if call.waiter is not waiter:
             return
         seconds = call.queue.ask(waiter, self._now)
-        if waiter.is_late:
+        if seconds is None:
             call.waiter = None
             call.is_over = True
             call.queue.leave(waiter)
@@ -244,17 +244,19 @@ class Model:
 
     def _check_order(self, call: _Call) -> None:
         for other in self._calls:
-            waiter = other.waiter
-            if waiter is None or waiter.is_late or waiter.has_slot:
+            if other.waiter is None or not self._is_in_time(other):
                 continue
             may_go = other.queue is call.queue or not other.pace.limited
             if other.place < call.place and other.joined < self._now and may_go:
                 self._fail("a call went before one that began earlier")
 
-    def _check_late(self, call: _Call) -> None:
+    def _is_in_time(self, call: _Call) -> bool:
         schedule = call.schedule
         is_in_time = max(self._now, call.pace.ready_at()) < schedule.deadline
-        if is_in_time and self._now + schedule.max_hold >= call.pace.held_until:
+        return is_in_time and self._now + schedule.max_hold >= call.pace.held_until
+
+    def _check_late(self, call: _Call) -> None:
+        if self._is_in_time(call):
             self._fail("a call that had time was given up")
 
     def _check_answer(self, key: int, ready: float) -> None:

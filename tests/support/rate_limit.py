@@ -121,7 +121,7 @@ class Simulation:
         if self._waiting.get(number) is not waiter:
             return
         seconds = self.queue.ask(waiter, self.now)
-        if waiter.is_late:
+        if seconds is None:
             del self._waiting[number]
             self.queue.leave(waiter)
             self._gave_up.append(number)
