@@ -83,12 +83,12 @@ class AiohttpRolesClient(BaseRolesClient):
     Each attempt is a span of its own.
 
     Args:
-        api_key: The key, or a function without arguments, synchronous or asynchronous, that returns
-            it; else `ARIZE_API_KEY`. A function is called once a call, within the call's time, when
-            the first request leaves the queue (for a role's name: when the call begins), and again
-            after a 401 of the service itself. If it then returns another key, the call continues
-            with that key, once. The client caches no key, so a slow function should cache its own.
-            A synchronous function must not block.
+        api_key: The key, of at most 4,096 characters, or a function without arguments, synchronous
+            or asynchronous, that returns it; else `ARIZE_API_KEY`. A function is called once a
+            call, within the call's time, when the first request leaves the queue (for a role's
+            name: when the call begins), and again after a 401 of the service itself. If it then
+            returns another key, the call continues with that key, once. The client caches no key,
+            so a slow function should cache its own. A synchronous function must not block.
         base_url: Scheme, host and port of the service, and the path in front of `/v2` where a
             gateway has one, such as `https://gateway.example/arize`; else `ARIZE_BASE_URL`, else
             what `ARIZE_API_SCHEME`, `ARIZE_API_HOST` and `ARIZE_API_PORT` make, with
