@@ -35,6 +35,10 @@ _WIDTH: Final = 80
 """Characters of a description in one line of a plan."""
 
 
+_MAX_KIN: Final = 20
+"""Roles whose names end alike that are compared with a new one."""
+
+
 def content(role: Role | DeclaredRole) -> dict[str, Any]:
     """Return the fields of a role that a declaration has, as JSON-ready data."""
     permissions = sorted({str(p) for p in role.permissions or ()})
@@ -384,7 +388,9 @@ def _creations(
     """Yield the creations, each with a note if it may be another role under a new name."""
     named: defaultdict[str, list[Role]] = defaultdict(list)
     holding: defaultdict[str, list[Role]] = defaultdict(list)
+    kin: defaultdict[str, list[Role]] = defaultdict(list)
     for role in others:
+        kin[_last_word(role.name)].append(role)
         named[_folded(role.name)].append(role)
         holding[_held(role)].append(role)
     losing = {_held(r): quote(r.name) for r, d in pairs if r.name == d.name and only_in(r, d)}
@@ -392,13 +398,14 @@ def _creations(
         note, held = None, _held(declared)
         # Only a single role with the same two or more permissions suggests a rename.
         same = holding[held] if len(declared.permissions) > 1 and len(holding[held]) == 1 else []
+        similar = _similar(declared, kin[_last_word(declared.name)])
         if held in losing:
             old = losing[held]
             note = (
                 f"has the permissions that {old} has now and will lose; if this is {old} under a "
                 f"new name, make two runs: first previously = [{old}] here, then {old} again"
             )
-        elif alike := named[_folded(declared.name)] or same:
+        elif alike := named[_folded(declared.name)] or same or similar:
             name = alike[0].name
             old, instead = quote(name), " instead of absent" if name in absent else ""
             note = f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
@@ -413,6 +420,19 @@ def _with_sets(change: Change) -> Change:
             given[name].append(permission)
     notes = [f"set {quote(name)} gives {', '.join(map(quote, ps))}" for name, ps in given.items()]
     return attr.evolve(change, note="; ".join([*filter(None, [change.note]), *notes]) or None)
+
+
+def _similar(declared: DeclaredRole, kin: Sequence[Role]) -> list[Role]:
+    """Return the only role of some whose permissions the declared one has, or which has its own."""
+    wanted = {*map(str, declared.permissions)}
+    held = [(role, {*map(str, role.permissions or ())}) for role in kin[:_MAX_KIN]]
+    found = [role for role, each in held if each and (each <= wanted or each >= wanted)]
+    return found if len(found) == 1 else []
+
+
+def _last_word(name: str) -> str:
+    """Return what stays of a name where "Analyst" becomes "Data Analyst"."""
+    return "".join(name.casefold().split()[-1:])
 
 
 def _folded(name: str) -> str:

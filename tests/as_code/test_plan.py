@@ -601,6 +601,20 @@ class TestNotes:
             f'looks like "{similar}"; if that was renamed, declare previously = ["{similar}"]'
         )
 
+    @pytest.mark.parametrize(
+        ("old", "new"), [("Analyst", "Data Analyst"), ("ML Engineer", "AI engineer")]
+    )
+    def test_last_word(self, old: str, new: str) -> None:
+        """So may one whose name ends alike, if one of the two has what the other has."""
+        account = account_of(old)
+        assert self.note(account, declaration(declared(new, permissions=TWO))) == (
+            f'looks like "{old}"; if that was renamed, declare previously = ["{old}"]'
+        )
+        other = declaration(declared(new, permissions=["TAG_READ", "DATASET_READ"]))
+        assert self.note(account, other) is None
+        account.add_role(f"Another {old}", ["DATASET_READ"])
+        assert self.note(account, declaration(declared(new, permissions=TWO))) is None
+
     def test_absent(self) -> None:
         """So may one that stands for a role that is deleted."""
         account = account_of()
