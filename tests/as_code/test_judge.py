@@ -22,4 +22,4 @@ def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Attempts, "_is_made", is_made)
     _, wrong = next(wrong_cases(40, 0))
-    assert wrong[0].endswith(" was made of None")
+    assert wrong[0].endswith(" was made without a look")

@@ -3,8 +3,9 @@
     python -m tests.tools.judge_as_code [--cases 1000] [--seed 0]
 
 A case runs the command over HTTP against the fake, while requests fail, a gateway answers, others
-change roles or run a file of their own, and signals arrive. What the command said and what its
-requests did is held against a model that plans by itself. Prints each wrong case with its seed,
+change roles or run a file of their own, users have roles, and signals arrive, also in the waits
+between two attempts. Some plans were reviewed on another account. What the command said and what
+its requests did is held against a model that plans by itself. Prints each wrong case with its seed,
 which `--cases 1 --seed` runs again, and ends with 1 if there is one.
 """
 
@@ -42,8 +43,10 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, RolesServer
 from tests.as_code.accounts import change, remove
+from tests.support.clients import sleeping
 
 OURS, THEIRS = "ours-4711", "theirs-4712"
+HOST: Final = "api.arize.com"
 NAMES: Final = [*"ABCDEFGH"]
 MANY: Final = [f"Role {n}" for n in range(12)]
 PERMISSIONS: Final = ["DATASET_READ", "PROJECT_READ", "ROLE_READ", "TAG_READ", "NEW_READ"]
@@ -52,6 +55,8 @@ FAULTS: Final[list[tuple[Any, Any]]] = [
     *((status, "before") for status in (403, 409, 500, 502, 503, "lost", "silent")),
     *((status, "after") for status in (500, 502, 503, "lost", "silent")),
 ]
+
+KINDS: Final = ["fault", "tamper", "drift", "drift", "second", "signal", "signals", *3 * ["wait"]]
 
 Content = tuple[str, str | None, frozenset[str]]
 State = dict[str, Content]
@@ -92,6 +97,7 @@ class File:
     absent: list[str]
     new: list[str]
     label: str | None
+    anchor: str | None = None
 
     @classmethod
     def draw(cls, rng: random.Random, names: list[str], held: dict[str, Content]) -> "File":
@@ -116,12 +122,29 @@ class File:
         return cls(roles, absent, ["NEW_READ"] if rng.random() < 0.2 else [], label)
 
     def to_toml(self) -> str:
-        tops = {"account": self.label, "absent": self.absent, "new_permissions": self.new}
+        tops: dict[str, Any] = {"account": self.label, "anchor": self.anchor}
+        tops |= {"absent": self.absent, "new_permissions": self.new}
         lines = [f"{key} = {json.dumps(value)}" for key, value in tops.items() if value]
         for name, role in self.roles.items():
             lines.append(f"[roles.{json.dumps(name)}]")
             lines += [f"{key} = {json.dumps(value)}" for key, value in role.items() if value]
         return "\n".join(lines)
+
+    def to_files(self, rng: random.Random) -> list[str]:
+        """Return it as one text, or as two, of which the first has a set for both."""
+        if rng.random() < 0.7:
+            return [self.to_toml()]
+        shared = {*rng.sample(PERMISSIONS[:4], 2)}
+        roles: dict[str, dict[str, Any]] = {}
+        for name, role in self.roles.items():
+            own = [each for each in role["permissions"] if each not in shared]
+            has_set = own and shared <= {*role["permissions"]}
+            roles[name] = {**role, "include": ["shared"], "permissions": own} if has_set else role
+        half = len(roles) // 2
+        parts = [dict([*roles.items()][:half]), dict([*roles.items()][half:])]
+        first = attrs.evolve(self, roles=parts[0]).to_toml()
+        second = attrs.evolve(self, roles=parts[1], absent=[]).to_toml()
+        return [f"{first}\n[sets]\nshared = {json.dumps(sorted(shared))}\n", second]
 
     def names(self) -> list[str]:
         former = [name for role in self.roles.values() for name in role["previously"]]
@@ -136,6 +159,8 @@ class File:
         """Return what has to change; None if the file does not fit the account, or is wrong."""
         names = self.names()
         if len(set(names)) < len(names) or {*names} & predefined:
+            return None
+        if self.anchor is not None and self.anchor not in state:
             return None
         by_name = {content[0]: role_id for role_id, content in state.items()}
         held = {p for content in state.values() for p in content[2]}
@@ -186,6 +211,7 @@ class Entry:
     tamper: str | None
     before: State
     after: State
+    is_answered: bool
 
 
 class Stage(FakeAccount):
@@ -198,6 +224,9 @@ class Stage(FakeAccount):
     def prepare(self) -> None:
         self.entries, self.events, self.tampering = [], {}, {}
         self.born: Born = {}
+        self.in_wait: list[Any] = []
+        self.silent_from: int | None = None
+        """The number of requests at a signal in a wait, after which there must be none."""
         self.is_watched = False
         self.signalled_at: int | None = None
 
@@ -242,6 +271,7 @@ class Stage(FakeAccount):
                 tamper if is_change else None,
                 before,
                 self.state(),
+                reply.broken is None and not tamper,
             )
         )
         for event in self.events.get(number, ()):
@@ -309,8 +339,8 @@ def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
     return run
 
 
-Planned = tuple[list[Step], str | None, list[str]]
-"""What is to change, the label, and the roles that stay."""
+Planned = tuple[list[Step], tuple[str | None, str, list[str]]]
+"""What is to change; the account's label and host, and the IDs of the roles that stay."""
 Reviewed = tuple[Planned, str]
 """What was planned, and its checksum."""
 
@@ -332,6 +362,8 @@ class Case:
             )
         self.predefined = {role.name for role in account.roles if role.is_predefined}
         self.file = self.draw_file()
+        if rng.random() < 0.2:
+            self.file.anchor = rng.choice([*account.state(), "Um9sZTpB"])
         self.wrong: list[str] = []
         self.happened: Counter[str] = Counter()
         self.label = rng.choice([None, None, None, "command"])
@@ -353,19 +385,44 @@ class Case:
     def judge(self) -> list[str]:
         """Run the case and return what was wrong with it."""
         with RolesServer(self.account) as server, tempfile.TemporaryDirectory() as folder:
-            self.url, self.path = server.url, Path(folder) / "roles.toml"
-            self.path.write_text(self.file.to_toml(), "utf-8")
+            self.url = server.url
+            self.paths: list[str] = []
+            for number, text in enumerate(self.file.to_files(self.rng)):
+                path = Path(folder) / f"roles {number}.toml"
+                path.write_text(text, "utf-8")
+                self.paths.append(str(path))
             reviewed = self.review() if self.rng.random() < 0.5 else None
             self.plan_trouble()
             self.judge_run(reviewed)
             self.judge_next_run()
         return self.wrong
 
-    def run(self, *arguments: str, attempts: int = 1, limit: float = 30.0) -> tuple[int, str]:
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass without waiting, and what happens in a wait happen."""
+        account = self.account
+        account.advance(seconds)
+        number = len(account.entries)
+        while account.is_watched and account.in_wait:
+            event = account.in_wait.pop()
+            if isinstance(event, signal.Signals):
+                account.silent_from = number
+                os.kill(os.getpid(), event)
+            else:
+                account.let_happen(event, number)
+        await asyncio.sleep(0.0 if account.silent_from is None else 0.001)
+
+    def run(
+        self,
+        *arguments: str,
+        attempts: int = 1,
+        limit: float = 30.0,
+        url: str | None = None,
+        host: str = HOST,
+    ) -> tuple[int, str]:
         def connected() -> AiohttpRolesClient:
             retry = RetryPolicy(attempts=attempts, backoff=0.001, max_backoff=0.001)
-            return AiohttpRolesClient(
-                OURS, base_url=self.url, retry=retry, timeout=Timeouts(total=limit)
+            return sleeping(self.sleep)(
+                OURS, base_url=url or self.url, retry=retry, timeout=Timeouts(total=limit)
             )
 
         output = io.TextIOWrapper(io.BytesIO(), "utf-8")
@@ -373,6 +430,7 @@ class Case:
             heeded_signals(),
             mock.patch.object(command, "_connected", connected),
             mock.patch.object(command, "_GRACE", 0.02),
+            mock.patch.object(AiohttpRolesClient, "base_url", f"https://{host}"),
             mock.patch.object(sys, "stdout", output),
             mock.patch.object(sys, "stderr", io.StringIO()),
         ):
@@ -384,21 +442,42 @@ class Case:
 
     def review(self) -> Reviewed | None:
         """Plan, as somebody would who reviews it, and let the account change afterwards."""
-        before = self.account.state()
-        steps = self.file.steps(before, self.predefined, self.account.born)
+        if self.rng.random() < 0.2:
+            other = self.another_account()
+            with RolesServer(other) as server:
+                return self.review_of(other, server.url)
+        reviewed = self.review_of(self.account, self.url)
+        if reviewed is not None and self.rng.random() < 0.5:
+            changed = [step.before[0] for step in reviewed[0][0] if step.before]
+            action, name, other_name = self.any_drift()
+            self.account.drift(action, self.rng.choice(changed or [name]), other_name)
+        return reviewed
+
+    def another_account(self) -> Stage:
+        """Return an account with some of the same roles, for a plan that often only creates."""
+        other = Stage(api_key=OURS)
+        other.prepare()
+        other.add_role("Only here", ["ROLE_READ"])
+        for name, described, permissions in self.account.state().values():
+            if name in self.file.roles and self.rng.random() < 0.3:
+                other.add_role(name, sorted(permissions), description=described)
+        return other
+
+    def review_of(self, account: Stage, url: str) -> Reviewed | None:
+        before = account.state()
+        steps = self.file.steps(before, self.predefined, account.born)
         label = self.rng.choice([self.label, self.label, self.label, "other"])
+        host = self.rng.choice([HOST, HOST, HOST, "api.eu-west-1a.arize.com"])
         arguments = ["--account", label] if label else []
-        status, output = self.run("plan", "--format", "json", *arguments, str(self.path))
-        self.expect(self.account.state() == before, "a plan changed something")
+        status, output = self.run(
+            "plan", "--format", "json", *arguments, *self.paths, url=url, host=host
+        )
+        self.expect(account.state() == before, "a plan changed something")
         self.expect((status == 0) == (steps is not None), f"plan ended with {status}: {steps}")
         if steps is None or status:
             return None
-        if self.rng.random() < 0.5:
-            changed = [step.before[0] for step in steps if step.before]
-            action, name, other = self.any_drift()
-            self.account.drift(action, self.rng.choice(changed or [name]), other)
-        kept = self.file.kept(before)
-        return (steps, label or self.file.label, kept), json.loads(output)["checksum"]
+        where = (label or self.file.label, host, self.file.kept(before))
+        return (steps, where), json.loads(output)["checksum"]
 
     def any_drift(self) -> tuple[str, str, str]:
         actions = ["create", "rename", "give", "take", "describe", "delete", "replace"]
@@ -407,7 +486,7 @@ class Case:
             name = self.rng.choice([*self.file.names(), *self.file.absent])
         return self.rng.choice(actions), name, other
 
-    def plan_trouble(self) -> None:
+    def plan_trouble(self) -> None:  # noqa: C901 - one branch a kind of trouble
         rng, account = self.rng, self.account
         if rng.random() < 0.15:
             account.max_custom_roles = len(account.state()) + rng.randint(0, 1)
@@ -415,16 +494,15 @@ class Case:
         if rng.random() < 0.15 and account.state():
             bound = rng.choice([*account.state().values()])[0]
             account.bind(bound, user="ada", resource=f"Space:{bound}")
-            self.is_quiet = False
         trouble = rng.random()
         if trouble < 0.25:
             return
         self.is_quiet = False
         for _ in range(rng.randint(1, 2)):
-            kind = rng.choice(["fault", "tamper", "drift", "drift", "second", "signal", "signals"])
+            kind = rng.choice(KINDS)
             self.happened[kind] += 1
             number = rng.randint(0, rng.choice([4, 12]))
-            if kind not in {"fault", "tamper"} and number == 0:
+            if kind not in {"fault", "tamper", "wait"} and number == 0:
                 self.is_plannable = False
             if kind == "fault":
                 status, when = rng.choice(FAULTS)
@@ -432,6 +510,8 @@ class Case:
                 account.fail(operation, status, when=when, after=rng.randint(0, 3))
                 self.is_plannable = self.is_plannable and operation != "list"
                 self.is_silent = self.is_silent or status == "silent"
+            elif kind == "wait":
+                self.plan_wait()
             elif kind == "tamper":
                 account.tampering = dict.fromkeys(
                     range(number, number + 6),
@@ -446,6 +526,20 @@ class Case:
                 sent = rng.sample([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], 2)
                 account.events.setdefault(number, []).extend(sent[: 1 + (kind == "signals")])
 
+    def plan_wait(self) -> None:
+        """Let a change wait for its next attempt, and something happen meanwhile."""
+        rng, account = self.rng, self.account
+        operation: Any = rng.choice(["create", "update", "update", "delete"])
+        status, when = rng.choice([(429, "before"), (429, "before"), *FAULTS[2:5]])
+        account.fail(
+            operation,
+            status,
+            when=when,
+            after=rng.randint(0, 2),
+            retry_after=rng.choice([None, 1, 8]) if status in {429, 503} else None,
+        )
+        account.in_wait = [rng.choice([self.any_drift(), self.any_drift(), signal.SIGTERM])]
+
     def judge_run(self, reviewed: Reviewed | None) -> None:
         rng, account = self.rng, self.account
         limit = None if reviewed else rng.choice([None, "100%", "100%", "50%", "2"])
@@ -453,8 +547,8 @@ class Case:
         options = ["--max-removals", limit] if limit else []
         account.is_watched = True
         status, output = self.run(
-            *("apply", "--json", *consent, *options, *self.labelled(), str(self.path)),
-            attempts=rng.choice([1, 1, 2]),
+            *("apply", "--json", *consent, *options, *self.labelled(), *self.paths),
+            attempts=3 if self.happened["wait"] else rng.choice([1, 1, 2]),
             limit=1.0 if self.is_silent else 30.0,
         )
         account.is_watched = False
@@ -468,7 +562,7 @@ class Case:
         steps = self.file.steps(there, self.predefined, self.account.born)
         label = self.label or self.file.label
         refused = steps is None or (
-            not is_same(reviewed[0], (steps, label, self.file.kept(there)))
+            not is_same(reviewed[0], (steps, (label, HOST, self.file.kept(there))))
             if reviewed
             else self.is_mass(steps, len(there), limit)
         )
@@ -481,8 +575,8 @@ class Case:
         self.expect(not refused, f"it was not refused, with {consent} {options}")
         if steps is None:
             return
-        named = (label, self.url.removeprefix("http://"))
-        self.expect((result["account"], result["host"]) == named, f"it is another than {named}")
+        named = (result["account"], result["host"])
+        self.expect(named == (label, HOST), f"the account is {named}")
         self.judge_result(status, result, steps, effects)
 
     def is_mass(self, steps: list[Step], there: int, limit: str | None) -> bool:
@@ -501,7 +595,7 @@ class Case:
             if entry.before.get(role_id) != entry.after.get(role_id)
         ]
 
-    def judge_result(
+    def judge_result(  # noqa: PLR0915 - one rule after another
         self,
         status: int,
         result: dict[str, Any],
@@ -510,8 +604,10 @@ class Case:
     ) -> None:
         entries = self.account.entries
         failed, may_be = result["failed"], result["may_have_been_made"]
-        told = [*result["made"], *([failed] if failed else []), *result["not_reached"]]
-        planned, steps = steps, [*map(as_step, told)]
+        blocked = [*map(as_step, result["blocked"])]
+        begun = sorted([*map(as_step, result["made"]), *blocked], key=lambda step: step.place)
+        told = [*([failed] if failed else []), *result["not_reached"]]
+        planned, steps = steps, [*begun, *map(as_step, told)]
         self.expect(sorted(steps, key=str) == sorted(planned, key=str), f"told {told}")
         self.expect(is_in_order(steps), f"a permission is taken too early: {steps}")
         made = len(result["made"])
@@ -534,6 +630,10 @@ class Case:
             self.expect(not by_step or index > max(by_step), f"{step} came too early")
             by_step[index] = number
             if step.before is not None:
+                self.expect(
+                    (entries[number - 1].method, entries[number - 1].role_id) == ("GET", role_id),
+                    f"{step} was made without a look",
+                )
                 seen = [e for e in entries[:number] if (e.method, e.role_id) == ("GET", role_id)]
                 looked = seen[-1].before.get(role_id) if seen else None
                 self.expect(looked == step.before, f"{step} was made of {looked}")
@@ -543,12 +643,17 @@ class Case:
             for n, step in enumerate(steps)
         }
         for n, step in enumerate(steps):
-            if n < made:
+            if step in blocked:
+                self.expect(n not in by_step, f"{step} is reported as blocked")
+                self.expect(sent[n][-1].status == 409, f"{step} was not blocked")
+            elif n < len(begun):
                 gone = self.was_made_by_others(step, entries)
                 self.expect(n in by_step or gone, f"{step} is reported as made")
                 is_altered = any(e.tamper == "altered" and e.status < 300 for e in sent[n])
                 self.expect(not is_altered or step.after is None, f"{step} was answered otherwise")
-            elif n == made and failed:
+            elif n == len(begun) and failed:
+                is_blocked = step.after is None and sent[n] and sent[n][-1].status == 409
+                self.expect(not is_blocked or may_be, f"{step} is blocked, and stopped the run")
                 self.expect(may_be or n not in by_step, f"{step} is reported as not made")
                 certain = all(e.tamper is None and e.status in REFUSALS for e in sent[n])
                 # Of a run that two signals stop at once, the answer may not have come.
@@ -562,8 +667,19 @@ class Case:
         expected = 0 if is_done else 3 if made or may_be else 2
         self.expect(status == expected, f"ended with {status}, not {expected}")
         is_quiet = self.is_quiet and not needs_new(steps)
-        self.expect(is_done or not is_quiet, f"a quiet run failed: {result['reason']}")
+        has_gone_on = len(begun) == len(steps)
+        self.expect(has_gone_on or not is_quiet, f"a quiet run failed: {result['reason']}")
         self.expect(is_done == (result["reason"] is None), f"reason {result['reason']}")
+        self.judge_ends(may_be)
+
+    def judge_ends(self, may_be: bool) -> None:  # noqa: FBT001
+        entries = self.account.entries
+        answered = all(e.status in {200, 201, 204, 429} and e.is_answered for e in entries)
+        # Of a run that a signal ends, the answer may not have come.
+        limited = answered and not (self.happened["signal"] or self.happened["signals"])
+        self.expect(not (limited and may_be), "a 429 left a change open")
+        if (silent := self.account.silent_from) is not None:
+            self.expect(len(entries) == silent, f"it sent {entries[silent:]} after a signal")
         if (at := self.account.signalled_at) is not None:
             others = {(e.method, e.role_id) for e in entries[at + 1 :]}
             others -= {(entries[at].method, entries[at].role_id)}
@@ -585,7 +701,7 @@ class Case:
                 account.unbind(role, user=binding.user_id, resource=binding.resource_id)
         before = account.state()
         steps = self.file.steps(before, self.predefined, self.account.born)
-        arguments = ("apply", "--yes", "--max-removals", "100%", *self.labelled(), str(self.path))
+        arguments = ("apply", "--yes", "--max-removals", "100%", *self.labelled(), *self.paths)
         status, _ = self.run(*arguments)
         after = account.state()
         if steps is None:
@@ -603,12 +719,12 @@ class Case:
             sorted(after.values(), key=str) == sorted([*wanted.values(), *made], key=str),
             f"the next run made {after}",
         )
-        status, _ = self.run("plan", "--exit-code", *self.labelled(), str(self.path))
+        status, _ = self.run("plan", "--exit-code", *self.labelled(), *self.paths)
         self.expect(status == 0, f"a plan of what was just made ended with {status}")
 
 
 def is_same(one: Planned, other: Planned) -> bool:
-    return (sorted(one[0], key=str), one[1:]) == (sorted(other[0], key=str), other[1:])
+    return (sorted(one[0], key=str), one[1]) == (sorted(other[0], key=str), other[1])
 
 
 def as_step(change: dict[str, Any]) -> Step:

@@ -94,6 +94,30 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "if renamed and role.created_at > renamed[0].created_at",
         "if False",
     ),
+    "a checksum that forgets the host": (
+        '{"account": self.account, "host": self.host, "ids": ids}',
+        '{"account": self.account, "ids": ids}',
+    ),
+    "an anchor that holds nothing": (
+        "    if anchor is not None and anchor not in",
+        "    if False and anchor not in",
+    ),
+    "a change that the client sends again by itself": (
+        "roles.with_options(retry=_AT_ONCE)",
+        "roles",
+    ),
+    "a 429 that leaves a change open": (
+        "return isinstance(error, OutcomeUnknownError | InvalidResponseError)\n",
+        "return not isinstance(error, StatusError) or isinstance(error, RateLimitError)\n",
+    ),
+    "a blocked delete that ends the run": (
+        'if change.action != "delete":',
+        "if True:",
+    ),
+    "a blocked delete that nobody reports": (
+        "        if refusal is not None:\n",
+        "        if False:\n",
+    ),
     "a swap is let through": (
         "        if message is None and name in first:\n",
         "        if False:\n",
