@@ -105,6 +105,8 @@ def signature(call: Callable[..., object]) -> str:
     """Return a signature without its types."""
     parameters = inspect.signature(call).parameters.values()
     bare = str(inspect.Signature([each.replace(annotation=each.empty) for each in parameters]))
+    # Of a default that is a value, the class: its own fields have a line of their own.
+    bare = re.sub(r"=([A-Z]\w+)\([^()]*\)", r"=\1()", bare)
     return re.sub(r" at 0x[0-9a-f]+", "", bare)
 
 
