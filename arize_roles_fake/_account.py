@@ -655,9 +655,10 @@ class FakeAccount:
             operation: The method that fails; `any` is all, of both resources.
             failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or
                 a failure without a status: `lost` (the connection drops), `truncated` (the answer
-                breaks off in its body), `malformed` (its body is not JSON), `silent` (no answer
-                comes until the caller's limit), `refused` (the connection is refused) or
-                `unreachable` (connecting takes longer than the caller's limit).
+                breaks off in its body), `malformed` (its body is not JSON), `undecodable` (its body
+                is not the gzip that a header says), `silent` (no answer comes until the caller's
+                limit), `refused` (the connection is refused) or `unreachable` (connecting takes
+                longer than the caller's limit).
             times: Number of requests that fail, or with `every_attempt` of calls; None is every
                 one.
             after: Number of matching calls that pass first, however they end.

@@ -192,12 +192,12 @@ class AccountTransport(Transport):
                 seconds, limit = math.inf, "connect"
             case "silent":
                 seconds = math.inf
-            case "lost" | "truncated" | "malformed" | None:
+            case "lost" | "truncated" | "malformed" | "undecodable" | None:
                 pass
             case _:
                 assert_never(reply.broken)
         await self._pass_time(seconds, limit, began, request, call, is_real=reply.real_time)
-        if reply.broken in {"lost", "truncated"}:
+        if reply.broken in {"lost", "truncated", "undecodable"}:
             raise RolesConnectionError(
                 f"{request}: the connection failed before the complete response arrived", sent=True
             )

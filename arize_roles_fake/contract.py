@@ -17,8 +17,9 @@ again. Everything asserted comes from the service's REST reference or from the p
 `RolesClient`; each test's docstring names the rule.
 
 Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
-(`plan_used_up`), a rate limit (`rate_limited`) and bound roles (`bound`). A suite without such a
-method skips the tests that need it, and the report names these tests.
+(`plan_used_up`), a rate limit (`rate_limited`), bound roles (`bound`) and broken bodies
+(`undecodable_answers`). A suite without such a method skips the tests that need it, and the report
+names these tests.
 
 Where the reference is silent, a test expects what the suite's `assumptions` say.
 
@@ -63,14 +64,17 @@ from arize_roles_async import (
     ConfigurationError,
     ConflictError,
     ForbiddenError,
+    InvalidResponseError,
     ListRolesResponse,
     NotFoundError,
+    OutcomeUnknownError,
     Permission,
     RateLimitError,
     RetryPolicy,
     Role,
     RolePages,
     RolesClient,
+    RolesConnectionError,
     RolesError,
     RolesTimeoutError,
     StatusError,
@@ -231,6 +235,10 @@ class _Suite(ABC):
         """Return a block in which a user has the role by a role binding. Optional."""
         del role
         return self._not_offered("bound")
+
+    def undecodable_answers(self) -> AbstractAsyncContextManager[None]:
+        """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
+        return self._not_offered("undecodable_answers")
 
     def _not_offered(self, method: str) -> NoReturn:
         pytest.skip(f"{NOT_RUN}: {type(self).__name__} does not offer {method}")
@@ -2014,6 +2022,19 @@ class _Limits(_Suite):
                 await roles.get(role=name)
             await roles.delete(role_id=role.id)
             assert (await roles.create(name=name, permissions=["PROJECT_READ"])).name == name
+
+    @with_client
+    async def test_undecodable(self, roles: RolesClient) -> None:
+        """A body that cannot be decoded is no answer: a change may have been made."""
+        role, name = await self.make(roles), self.unique("Perhaps")
+        once = roles.with_options(retry=RetryPolicy(attempts=1))
+        get, *changes = _calls_on(once, role_id=role.id)
+        create = _Call(once, "create", name=name, permissions=["PROJECT_READ"])
+        async with self.undecodable_answers():
+            for read in self.each([_Call(once, "list"), get]):
+                with pytest.raises((RolesConnectionError, InvalidResponseError)):
+                    await read()
+            await self.all_raise(OutcomeUnknownError, [create, *changes])
 
     @with_client
     async def test_rate_limited(self, roles: RolesClient) -> None:

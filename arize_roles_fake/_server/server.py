@@ -264,7 +264,7 @@ class RolesServer:
 async def _deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
     """Send a reply, or break it off as the test scripted."""
     match reply.broken:
-        case None | "malformed":
+        case None | "malformed" | "undecodable":
             body = reply.body or None
             return web.Response(status=reply.status, headers=reply.headers, body=body)
         case "silent" | "unreachable":

@@ -41,7 +41,9 @@ _LISTS: Final = ("list", "role_bindings.list")
 _DELETES: Final = ("delete", "role_bindings.delete")
 CHANGES: Final = (*get_args(Change), *get_args(BindingChange))
 
-Breakage = Literal["lost", "truncated", "malformed", "silent", "refused", "unreachable"]
+Breakage = Literal[
+    "lost", "truncated", "malformed", "undecodable", "silent", "refused", "unreachable"
+]
 """The ways in which an attempt fails without a status, as `FakeAccount.fail` describes them."""
 
 When = Literal["before", "after"]
@@ -352,6 +354,11 @@ def apply(fault: Fault, answer: Response | None) -> tuple[Response, Breakage | N
     match failure:
         case "malformed":
             answer = msgspec.structs.replace(answer, body=b"<html>not JSON</html>")
+        case "undecodable":
+            # A 204 has no body: a proxy that encodes answers makes it a 200.
+            status = 200 if answer.status in _WITHOUT_BODY else answer.status
+            headers = {**answer.headers, "Content-Encoding": "gzip"}
+            answer = Response(status=status, headers=headers, body=b"no gzip")
         case "lost" | "truncated" | "silent" | "refused" | "unreachable":
             pass
         case _:

@@ -47,6 +47,12 @@ class AccountSuite(RolesContract):
         self.account.clear_faults()
 
     @asynccontextmanager
+    async def undecodable_answers(self) -> AsyncGenerator[None]:
+        self.account.fail("any", "undecodable", times=None)
+        yield
+        self.account.clear_faults()
+
+    @asynccontextmanager
     async def bound(self, role: Role) -> AsyncGenerator[None]:
         self.account.bind(role, user="somebody", resource=f"Space:{role.id}")
         yield

@@ -19,6 +19,7 @@ from arize_roles_async import (
     ForbiddenError,
     ListRolesResponse,
     NotFoundError,
+    OutcomeUnknownError,
     PaginationMetadata,
     Permission,
     RateLimitError,
@@ -142,6 +143,14 @@ class KeepsTheWaitToItself(WrappingClient):
         except RateLimitError as error:
             error.retry_after = None
             raise
+
+
+class LeaksItsLibrary(WrappingClient):
+    async def delete(self, **role: Any) -> None:
+        try:
+            await super().delete(**role)
+        except OutcomeUnknownError as error:
+            raise LookupError("the body cannot be decoded") from error
 
 
 class KeepsThePlanToItself(WrappingClient):
@@ -305,6 +314,7 @@ def sample(client: type[WrappingClient], tests: str) -> list[str]:
         (FillsInPermissions, "test_write_without_read"),
         (KeepsTheWaitToItself, "test_rate_limited"),
         (KeepsThePlanToItself, "test_plan_used_up"),
+        (LeaksItsLibrary, "test_undecodable"),
         (ReturnsTheRoleOfAnother, "test_other_takes_name test_race_of_two"),
         (RemembersWhatIsMissing, "test_other_sees_create test_other_sees_rename"),
         (ReadsWhatItUpdated, "test_one_grant_each test_write_without_read"),

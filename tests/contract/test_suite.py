@@ -24,6 +24,7 @@ NEED_AN_OFFER = [
     "test_plan_used_up",
     "test_rate_limited",
     "test_read_without_grant",
+    "test_undecodable",
     "test_write_without_grant",
     "test_write_without_read",
 ]
@@ -209,6 +210,7 @@ class TestNotAsked:
                 f"TestClient does not offer other_key: {', '.join(['test_*'] * 6)}",
                 "TestClient does not offer plan_used_up: test_plan_used_up",
                 "TestClient does not offer rate_limited: test_rate_limited",
+                "TestClient does not offer undecodable_answers: test_undecodable",
             ]
         )
         for name in NEED_AN_OFFER:

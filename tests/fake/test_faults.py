@@ -334,6 +334,20 @@ class TestBroken:
                 await roles.list()
 
     @both_clients
+    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.asyncio
+    async def test_undecodable(self, connect: Connect, when: When) -> None:
+        """After an answer whose body is no gzip, nobody knows whether a delete was made."""
+        account = account_at_noon()
+        role = account.add_role("A")
+        account.fail("any", "undecodable", when=when, times=None)
+        async with connect(account) as roles:
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await roles.delete(role_id=role.id)
+        assert isinstance(caught.value.__cause__, RolesConnectionError)
+        assert [each.name for each in account.roles] == (["A"] if when == "before" else [])
+
+    @both_clients
     @pytest.mark.parametrize("failure", ["malformed", InvalidResponseError])
     @pytest.mark.asyncio
     async def test_malformed(
@@ -614,6 +628,7 @@ class TestErrorClass:
             ("silent", True, "no answer (read limit of 10 s, 1 attempt)"),
             ("lost", True, "the connection failed before the complete response arrived"),
             ("truncated", True, "the connection failed before the complete response arrived"),
+            ("undecodable", True, "the connection failed before the complete response arrived"),
         ],
     )
     @pytest.mark.asyncio
@@ -831,7 +846,8 @@ OPERATION_RULE = (
 )
 FAILURE_RULE = (
     "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "
-    "that an answer leads to, or one of lost, truncated, malformed, silent, refused, unreachable"
+    "that an answer leads to, or one of lost, truncated, malformed, undecodable, silent, "
+    "refused, unreachable"
 )
 
 HTML = "<html><h1>404 Not Found</h1><hr>nginx</html>"
