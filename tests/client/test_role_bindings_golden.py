@@ -1,0 +1,191 @@
+"""Role bindings as bytes on the wire, written by hand from the service's REST reference."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from arize_roles_async import (
+    ConflictError,
+    ForbiddenError,
+    InvalidResponseError,
+    ListRoleBindingsResponse,
+    NotFoundError,
+    PaginationMetadata,
+    RetryPolicy,
+    RoleBinding,
+    RoleBindingResourceType,
+    RoleBindingsClient,
+    StatusError,
+)
+from tests.client.test_golden import NO_CONTENT, answer, client, problem
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning"),
+]
+
+BINDING = b"""{
+  "id": "Um9sZUJpbmRpbmc6MTphQmNE",
+  "role_id": "Um9sZToxOmFCY0Q=",
+  "user_id": "VXNlcjoxOmFCY0Q=",
+  "resource_type": "PROJECT",
+  "resource_id": "TW9kZWw6MTpGdmxM",
+  "created_at": "2026-11-24T08:30:00Z",
+  "updated_at": "2026-11-24T09:45:30.5+01:00",
+  "a_field_of_tomorrow": {"x": [1]}
+}"""
+EXPECTED = RoleBinding(
+    id="Um9sZUJpbmRpbmc6MTphQmNE",
+    role_id="Um9sZToxOmFCY0Q=",
+    user_id="VXNlcjoxOmFCY0Q=",
+    resource_type=RoleBindingResourceType.PROJECT,
+    resource_id="TW9kZWw6MTpGdmxM",
+    created_at=datetime(2026, 11, 24, 8, 30, tzinfo=UTC),
+    updated_at=datetime(2026, 11, 24, 8, 45, 30, 500_000, tzinfo=UTC),
+)
+PATH = "/v2/role-bindings/Um9sZUJpbmRpbmc6MTphQmNE"
+
+
+def page(*bindings: bytes, more: bytes = b'{"has_more":false}') -> bytes:
+    return answer(b'{"role_bindings":[%s],"pagination":%s}' % (b",".join(bindings), more))
+
+
+Use = Callable[[RoleBindingsClient], Awaitable[object]]
+
+CREATE: Use = lambda bindings: bindings.create(  # noqa: E731 - a row of tables
+    user_id="VXNlcjoxOmFCY0Q=",
+    role_id="Um9sZToxOmFCY0Q=",
+    resource_type="PROJECT",
+    resource_id="TW9kZWw6MTpGdmxM",
+)
+GET: Use = lambda bindings: bindings.get(binding_id="Um9sZUJpbmRpbmc6MTphQmNE")  # noqa: E731
+UPDATE: Use = lambda bindings: bindings.update(  # noqa: E731
+    binding_id="Um9sZUJpbmRpbmc6MTphQmNE", role_id="Um9sZToxOmFCY0Q="
+)
+DELETE: Use = lambda bindings: bindings.delete(binding_id="Um9sZUJpbmRpbmc6MTphQmNE")  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("use", "answered", "line", "body", "result"),
+    [
+        (GET, answer(BINDING), f"GET {PATH}", None, EXPECTED),
+        (
+            CREATE,
+            answer(BINDING, "201 Created"),
+            "POST /v2/role-bindings",
+            {
+                "role_id": "Um9sZToxOmFCY0Q=",
+                "user_id": "VXNlcjoxOmFCY0Q=",
+                "resource_type": "PROJECT",
+                "resource_id": "TW9kZWw6MTpGdmxM",
+            },
+            EXPECTED,
+        ),
+        (UPDATE, answer(BINDING), f"PATCH {PATH}", {"role_id": "Um9sZToxOmFCY0Q="}, EXPECTED),
+        (DELETE, NO_CONTENT, f"DELETE {PATH}", None, None),
+    ],
+)
+async def test_one(use: Use, answered: bytes, line: str, body: Any, result: object) -> None:  # noqa: ANN401 - JSON
+    """Each operation sends its method, path and body, and returns the binding."""
+    async with client(answered) as (roles, script):
+        assert await use(roles.role_bindings) == result
+    (request,) = script.requests
+    assert script.lines == [line]
+    assert (json.loads(request.body) if request.body else None) == body
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query"),
+    [
+        ({"resource_type": "SPACE"}, "resource_type=SPACE&limit=50"),
+        (
+            {"resource_type": RoleBindingResourceType.PROJECT, "user_id": "a+/=", "limit": 7},
+            "resource_type=PROJECT&limit=7&user_id=a%2B%2F%3D",
+        ),
+        (
+            {"resource_type": "SPACE", "cursor": "b+/="},
+            "resource_type=SPACE&limit=50&cursor=b%2B%2F%3D",
+        ),
+    ],
+)
+async def test_list(arguments: dict[str, Any], query: str) -> None:
+    """A list sends its filters, and returns the page."""
+    more = b'{"has_more":true,"next_cursor":"n"}'
+    async with client(page(BINDING, more=more)) as (roles, script):
+        found = await roles.role_bindings.list(**arguments)
+    assert script.lines == [f"GET /v2/role-bindings?{query}"]
+    assert found == ListRoleBindingsResponse(
+        role_bindings=(EXPECTED,),
+        pagination=PaginationMetadata(has_more=True, next_cursor="n"),
+    )
+
+
+async def test_find() -> None:
+    """A search walks the spaces and then the projects, with the filters that the service has."""
+    other = BINDING.replace(b"Um9sZToxOmFCY0Q=", b"Um9sZToyOmFCY0Q=")
+    async with client(page(other), page(BINDING, other)) as (roles, script):
+        found = roles.role_bindings.find(role_id="Um9sZToxOmFCY0Q=", user_id="VXNlcjoxOmFCY0Q=")
+        assert [binding async for binding in found] == [EXPECTED]
+    assert script.lines == [
+        "GET /v2/role-bindings?resource_type=SPACE&limit=100&user_id=VXNlcjoxOmFCY0Q%3D",
+        "GET /v2/role-bindings?resource_type=PROJECT&limit=100&user_id=VXNlcjoxOmFCY0Q%3D",
+    ]
+
+
+async def test_newer_type() -> None:
+    """A type of resource that is newer than the library is a string, and converts as one."""
+    async with client(answer(BINDING.replace(b'"PROJECT"', b'"FOLDER"'))) as (roles, _):
+        binding: Any = await GET(roles.role_bindings)
+    assert binding.resource_type == "FOLDER"
+    assert type(binding.resource_type) is str
+    assert binding.to_dict()["resource_type"] == "FOLDER"
+    assert RoleBinding.from_dict(binding.to_dict()) == binding
+
+
+OTHER_ANSWERS: list[tuple[Use, bytes, str]] = [
+    (GET, answer(BINDING.replace(b"aBcD", b"eFgH", 1).replace(b"TphQ", b"TpiQ")), "another ID"),
+    (GET, answer(b"{}"), "id"),
+    (
+        lambda bindings: bindings.list(resource_type="SPACE", limit=1),
+        page(BINDING, BINDING),
+        "it holds 2 bindings, more than the limit of 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("use", "answered", "why"), OTHER_ANSWERS)
+async def test_other_answer(use: Use, answered: bytes, why: str) -> None:
+    """An answer that does not fit its request is refused."""
+    async with client(answered) as (roles, _):
+        with pytest.raises(InvalidResponseError, match=why):
+            await use(roles.role_bindings)
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "error"),
+    [
+        ("403 Forbidden", "Access forbidden", ForbiddenError),
+        ("404 Not Found", "Resource not found", NotFoundError),
+        ("409 Conflict", "Resource conflict", ConflictError),
+    ],
+)
+async def test_refused(status: str, title: str, error: type[StatusError]) -> None:
+    """A refusal is the error of its status, and says nothing about names of roles."""
+    body = json.dumps({"title": title, "status": int(status[:3])}).encode()
+    async with client(problem(status, body)) as (roles, _):
+        with pytest.raises(error) as caught:
+            await CREATE(roles.role_bindings)
+    assert str(caught.value) == f"POST /v2/role-bindings answered {status[:3]} {title}"
+
+
+async def test_options() -> None:
+    """The client of bindings has the options of the client of roles, and closes with it."""
+    async with client(answer(BINDING)) as (roles, script):
+        await GET(roles.with_options(api_key="OTHER-123").role_bindings)
+        copy = roles.role_bindings.with_options(retry=RetryPolicy(attempts=2))
+    assert script.requests[0].headers["authorization"] == "Bearer OTHER-123"
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        await GET(copy)
