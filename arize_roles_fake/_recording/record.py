@@ -162,8 +162,11 @@ async def record_service(
         call.time_limit = transport.time_limit(call)
         with call.time_limit:
             # A step with a key of its own asks about an unknown key.
-            own = "Authorization" in request.headers
+            headers = {**request.headers}
+            own = headers.pop("Authorization", None) is not None
+            request = msgspec.structs.replace(request, headers=headers)
             call.use_key(Secret(_NO_KEY) if own else await config.keys.ask())
+            call.begin(request)
             response = await transport.send(request, call)
         return msgspec.structs.replace(response, body=response.redacted_body())
 
