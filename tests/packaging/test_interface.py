@@ -95,10 +95,10 @@ class TestChanges:
         assert missing(f"All: `{' '.join(lacking)}`.", wanted) == []
 
     def test_members(self) -> None:
-        """Of a class that is new, the name is enough."""
+        """Of a class or a command that is new, the name is enough."""
         before = {"a": ["B()"]}
-        after = {"a": ["B()", "C(*, d, e=1)", "C.f(self, g)", "C.h"], "i": ["j k --l"]}
-        assert names(before, after) == {"C", "--l"}
+        after = {"a": ["B()", "C(*, d, e=1)", "C.f(self, g)", "C.h"], "i": ["j k", "j k --l"]}
+        assert names(before, after) == {"C", "k"}
 
     def test_differences(self) -> None:
         """The difference has the lines that are gone and new, by their section."""

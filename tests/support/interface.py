@@ -124,10 +124,11 @@ def of_plugin(plugin: ModuleType) -> Iterator[str]:
 
 
 def of_commands() -> Iterator[str]:
-    """Yield the options of every command."""
+    """Yield every command with its options."""
     for program, (module, names) in COMMANDS.items():
         for name in names:
             command = f"{program} {name}".strip()
+            yield command
             options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", help_of(module, name)))
             yield from (f"{command} {option}" for option in sorted(options))
 

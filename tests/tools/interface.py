@@ -40,8 +40,9 @@ def names(before: Sections, after: Sections) -> set[str]:
         old, new = (dict(map(_parts, sections.get(section, ()))) for sections in (before, after))
         for name in {**old, **new}:
             is_other = (name in old) is not (name in new)
-            of_class = name.rpartition(".")[0]
-            if is_other and (of_class in old) is (of_class in new):
+            # The class of a method or attribute, or the command of an option.
+            owner = re.sub(r"[. ][^. ]*$", "", name)
+            if is_other and (owner == name or (owner in old) is (owner in new)):
                 found.add(re.split(r"[. ]", name)[-1])
             elif not is_other and old[name] != new[name]:
                 changed = {parameter for parameter, _ in old[name].items() ^ new[name].items()}
