@@ -124,22 +124,30 @@ class Declaration:
         )
 
     def unknown_permissions(self, held: Container[str] = ()) -> list[Violation]:
-        """Return the permissions of each role that may be typing errors.
+        """Return the permissions of each role and set that may be typing errors.
 
         These are unknown to this version, and neither in `held` nor in `new_permissions`.
         """
         accepted = {*self.new_permissions}
-        violations: list[Violation] = []
+        found: dict[str, dict[Any, None]] = {}
         for role in self.roles:
             unknown = [p for p in role.permissions if not (p.is_known or p in held)]
-            if named := tuple(p.value for p in unknown if p not in accepted):
-                # The search for the nearest takes 2 ms.
-                if len(violations) < _MAX_SUGGESTIONS:
-                    message = permissions_rule(named) or ""
-                else:
-                    message = f"holds {len(named)} unknown permissions, such as {quote(named[0])}"
-                message += " (list permissions that are newer than this library in new_permissions)"
-                violations.append(Violation(f"roles.{quote(role.name)}.permissions", message))
+            for permission in (p.value for p in unknown if p not in accepted):
+                origin = role.origins.get(permission)
+                own = f"roles.{quote(role.name)}.permissions"
+                path = own if origin is None else f"sets.{quote(origin)}"
+                found.setdefault(path, {})[permission] = None
+        violations: list[Violation] = []
+        for path, named in found.items():
+            # The search for the nearest takes 2 ms.
+            if len(violations) < _MAX_SUGGESTIONS:
+                message = permissions_rule((*named,)) or ""
+            else:
+                message = (
+                    f"holds {len(named)} unknown permissions, such as {quote(next(iter(named)))}"
+                )
+            message += " (list permissions that are newer than this library in new_permissions)"
+            violations.append(Violation(path, message))
         return violations
 
     def to_toml(self) -> str:

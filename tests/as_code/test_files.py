@@ -171,6 +171,13 @@ class TestSets:
             ('roles."B".permissions', 9),
         ]
 
+    def test_typing_error(self) -> None:
+        """A permission of a set that may be a typing error is reported once, at the set."""
+        text = '[sets]\nx = ["RAED", "ROLE_READ"]\n'
+        text += '[roles.A]\ninclude = ["x"]\n[roles.B]\ninclude = ["x"]\npermissions = ["NO"]'
+        fields = [violation.field for violation in loads(text).unknown_permissions()]
+        assert fields == ['sets."x"', 'roles."B".permissions']
+
     def test_unused(self) -> None:
         """A set that no role includes is a note."""
         noted = loads(SETS + '[roles.A]\ninclude = ["readers"]').notes
