@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import traceback
 from collections.abc import Awaitable, Callable
 
@@ -183,11 +184,10 @@ class TestFailure:
     )
     async def test_other_exception(self, method: str, error: type[RolesError]) -> None:
         """Any other exception of the transport's is a broken connection after the request."""
-        cause = LookupError("an odd answer")
 
         async def fail(request: Request) -> Response:
             del request
-            raise cause
+            raise LookupError("an odd answer")
 
         async with HttpRolesClient(ScriptedTransport(fail), KEY, retry=ONCE) as roles:
             with pytest.raises(error) as caught:
@@ -196,8 +196,9 @@ class TestFailure:
         assert str(failure).endswith(": the transport raised LookupError: an odd answer")
         assert isinstance(failure, RolesConnectionError)
         assert failure.sent
-        assert failure.__cause__ is cause
-        assert [each.name for each in traceback.extract_tb(cause.__traceback__)] == ["send", "fail"]
+        assert isinstance(failure.__cause__, LookupError)
+        frames = traceback.extract_tb(failure.__cause__.__traceback__)
+        assert [each.name for each in frames] == ["send", "fail"]
 
 
 class TestClient:
@@ -209,6 +210,18 @@ class TestClient:
 
         async with HttpRolesClient(ScriptedTransport(answer_role), KEY) as roles:
             with pytest.raises(ClientStateError, match="another event loop that is still open"):
+                await asyncio.to_thread(asyncio.run, get())
+
+    async def test_other_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a process that was forked from its own, it says so."""
+
+        async def get() -> None:
+            await roles.get(role_id="Um9sZToxOmFiYw==")
+
+        async with HttpRolesClient(ScriptedTransport(answer_role), KEY) as roles:
+            await get()
+            monkeypatch.setattr(os, "getpid", lambda: 1)
+            with pytest.raises(ClientStateError, match="the process that forked this one"):
                 await asyncio.to_thread(asyncio.run, get())
 
     async def test_concurrency(self) -> None:
