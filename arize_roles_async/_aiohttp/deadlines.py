@@ -9,7 +9,6 @@ import asyncio
 import math
 import os
 from contextlib import suppress
-from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -31,6 +30,8 @@ class Deadlines:
         """Returns the seconds on the clock of the limits; a test replaces it."""
         self._loop = loop
         self._running: set[Deadline] = set()
+        self._due: list[Deadline] = []
+        """Those that were due when it last looked at all, and have not expired yet."""
         self._timer: asyncio.TimerHandle | None = None
         self.due = math.inf
         self._ended: asyncio.Event | None = None
@@ -63,6 +64,7 @@ class Deadlines:
     def close(self) -> None:
         """End every block, except one that the running task is in, and cancel the timer."""
         self.closed = True
+        self._due.clear()
         for deadline in self._others():
             self.discard(deadline)
             deadline.expire()
@@ -88,12 +90,16 @@ class Deadlines:
 
     def _expire_due(self) -> None:
         now = self.now()
-        due = (each for each in self._running if each.moment <= now)
+        if not self._due:
+            self._due = [each for each in self._running if each.moment <= now]
         # The others follow once other tasks have run: a cancelled task takes a while to end.
-        for deadline in list(islice(due, _AT_ONCE)):
-            self._running.discard(deadline)
-            deadline.expire()
-        self._wake_at(self._earliest())
+        batch = self._due[-_AT_ONCE:]
+        del self._due[-_AT_ONCE:]
+        for deadline in batch:
+            if deadline in self._running and deadline.moment <= now:
+                self._running.discard(deadline)
+                deadline.expire()
+        self._wake_at(now if self._due else self._earliest())
 
 
 class Deadline(TimeLimit):

@@ -253,19 +253,24 @@ class Call:
         if isinstance(outcome, RolesError):
             return self.fail(outcome, now)
         request, response = self.request, outcome
+        odd: RolesError | None = None
+        if self._is_change and response.status in _SUCCESS:
+            try:
+                if response.status in DOCUMENTED[self.operation]:
+                    return decode(request, response)
+                odd = invalid_response(
+                    request, response, "it is not a documented answer to a change"
+                )
+            except InvalidResponseError as error:
+                odd = error
+        # Only a check of the account needs the date.
         if self._first_sent is not None:
             self._note_date(response, now - self._first_sent)
+        if odd is not None:
+            return self.fail(odd, now)
         if response.status not in _SUCCESS:
             return cast("_T", self._receive_refusal(status_error(request, response), now))
-        if not self._is_change:
-            return decode(request, response)
-        try:
-            if response.status in DOCUMENTED[self.operation]:
-                return decode(request, response)
-            odd = invalid_response(request, response, "it is not a documented answer to a change")
-        except InvalidResponseError as error:
-            odd = error
-        return self.fail(odd, now)
+        return decode(request, response)
 
     def _receive_refusal(self, failure: StatusError, now: float) -> Retry | Verify | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""

@@ -40,7 +40,8 @@ def name_rule(name: object) -> str | None:
         return f"must be a string, not {type_name(name)}"
     if not 1 <= len(name) <= MAX_NAME:
         return f"must have 1 to {MAX_NAME} characters, not {len(name)}"
-    if refused := "".join(dict.fromkeys(c for c in name if c not in _ALLOWED_IN_NAME)):
+    if not _ALLOWED_IN_NAME.issuperset(name):
+        refused = "".join(dict.fromkeys(c for c in name if c not in _ALLOWED_IN_NAME))
         return (
             f"must not contain {refused[:20]!a}: only ASCII letters, digits, space and "
             f"{' '.join(_SIGNS)} are allowed"

@@ -155,6 +155,21 @@ class TestAuthority:
         assert server.received == b""
 
     @pytest.mark.asyncio
+    async def test_replaced_file(self, tmp_path: Path) -> None:
+        """Clients share what they read of a file, until it is replaced."""
+        trusted = tmp_path / "trusted.pem"
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            authority = Authority(tmp_path / name)
+            trusted.write_bytes(authority.pem.read_bytes())
+            for _ in range(2):
+                async with (
+                    secured(authority.right()) as server,
+                    client(server.url, ca_file=trusted) as roles,
+                ):
+                    assert len(await roles.list()) == 0
+
+    @pytest.mark.asyncio
     @REFUSED
     async def test_lent_session(self, flaw: str, why: str, tmp_path: Path) -> None:
         """A lent session is held to the client's authorities, too."""
