@@ -98,8 +98,11 @@ class AiohttpRolesClient(BaseRolesClient):
         region: The name of one of Arize's regions, such as `us-east-1b`; else `ARIZE_REGION`.
         session: A session of the application's own. The client uses it as it is, in its event loop
             only, and never closes it. Its middlewares and tracing see every attempt, without the
-            API key. If it sends an `Authorization` header of its own, each call is a
-            `ClientStateError`. Its settings for certificates and proxies hold, whatever the
+            API key; only a tracer's `on_request_headers_sent` sees the key, as it is sent. The
+            guide's page `errors-and-retries` says what a middleware may do. If the session sends an
+            `Authorization` header of its own, or answers by itself, as a cache does, each such call
+            is a `ClientStateError`. Waiting for a connection of its pool counts towards the limit
+            of the call alone. Its settings for certificates and proxies hold, whatever the
             environment says, unless `verify`, `ca_file` or `proxy` is given. An attempt that is
             given up resets its connection, as on the client's own session. A connection that only
             others have used so far counts as new: after a failure, the next attempt may still go

@@ -42,7 +42,7 @@ def keep_read_buffers() -> None:
     bytes(2 * _READ_AT_ONCE)
 
 
-class _Connection:
+class UsedConnection:
     """A connection that has carried a request, for as long as it is open."""
 
     def __init__(self, number: int, transport: asyncio.Transport) -> None:
@@ -70,13 +70,13 @@ class Connections:
     """The connections of a session that have carried a request."""
 
     def __init__(self) -> None:
-        self.open: dict[ResponseHandler, _Connection] = {}
+        self.open: dict[ResponseHandler, UsedConnection] = {}
         self.opened = 0
         """Connections so far."""
         self.distrusted = 0
         """The highest number of a connection that is not reused, nor those below it."""
 
-    def add(self, protocol: ResponseHandler) -> _Connection:
+    def add(self, protocol: ResponseHandler) -> UsedConnection:
         """Return the new connection of a protocol.
 
         Raises:
@@ -86,7 +86,7 @@ class Connections:
             raise aiohttp.ServerDisconnectedError("the server answered before any request")
         self.opened += 1
         transport, closed = cast("Any", protocol.transport), cast("Any", protocol.closed)
-        connection = self.open[protocol] = _Connection(self.opened, transport)
+        connection = self.open[protocol] = UsedConnection(self.opened, transport)
         closed.add_done_callback(functools.partial(self._drop, protocol))
         return connection
 
@@ -138,7 +138,7 @@ class Attempt:
         self._connections = connections
         self._headers = headers
         self._lent = lent
-        self._answers: dict[_Connection, Any] = {}
+        self._answers: dict[UsedConnection, Any] = {}
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | None = None
         self._opened = 0
@@ -198,7 +198,7 @@ class Attempt:
         self._answers[taken] = response
         return response
 
-    def _take(self, connection: Connection) -> _Connection:
+    def _take(self, connection: Connection) -> UsedConnection:
         """Take a connection: from here on the request may reach the service, which may be silent.
 
         Raises:

@@ -1,9 +1,10 @@
 # `python -m tests.tools.fuzz_responses` runs 100,000 examples, and
-# `python -m tests.tools.mutated_answers` makes 20,000 calls.
+# `python -m tests.tools.mutated_answers` makes 20,000 calls, and `tests.tools.lent_sessions` 2,000.
 
 import pytest
 
 from tests.support.sizes import sized
+from tests.tools import lent_sessions
 from tests.tools.fuzz_responses import fuzz_socket, fuzz_wire
 from tests.tools.mutated_answers import LOOPS, run, run_planted
 
@@ -31,3 +32,13 @@ def test_planted() -> None:
     """A planted fault is found."""
     [fault, *_] = run_planted(200).faults
     assert fault == "AttributeError: 'NoneType' object has no attribute '_get_extra_info'"
+
+
+def test_lent() -> None:
+    """Whatever stands between a call and the service in a lent session, no outcome is untrue."""
+    assert dict(lent_sessions.run(80, seed=7).faults) == {}
+
+
+def test_lent_planted() -> None:
+    """A request that leaves a second time, and is not noted, is found."""
+    assert lent_sessions.run_planted(80).faults

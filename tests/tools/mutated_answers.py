@@ -33,7 +33,7 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from arize_roles_async._aiohttp.connections import Attempt
+from arize_roles_async._aiohttp.connections import UsedConnection
 from tests.support.raw_http import read_message
 from tests.support.tls import Authority
 from tests.tools.fuzz_responses import ROLE, assert_presentable, assert_valid
@@ -334,12 +334,10 @@ class Rounds:
         self._count("a slot is left", sum(isinstance(end, BaseException) for end in ends))
 
 
-def reset_of_before(attempt: Any) -> None:  # noqa: ANN401
+def reset_of_before(connection: UsedConnection) -> None:
     """Reset a connection as before version 0.3: the planted fault."""
-    connection, attempt.connection = attempt.connection, None
-    if connection is not None:
-        connection.transport.get_extra_info("socket")
-        connection.transport.abort()
+    connection.transport.get_extra_info("socket")
+    connection.transport.abort()
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
@@ -378,7 +376,7 @@ def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
 
 def run_planted(calls: int) -> Result:
     """Make calls with a planted fault and return what became of them."""
-    with patch.object(Attempt, "reset", reset_of_before):
+    with patch.object(UsedConnection, "reset", reset_of_before):
         return run(calls, loop="asyncio", tls=True, seed=1)
 
 
