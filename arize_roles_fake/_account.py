@@ -592,6 +592,8 @@ class FakeAccount:
                 {labels.resource_id(where): self._granted(p) for where, p in (on or {}).items()},
             )
             self._removed_keys.discard(secret.reveal())
+            if watches:
+                watches[-1].keys.add(secret.reveal())
 
     def _granted(self, grants: Iterable[AnyPermission | str]) -> frozenset[str]:
         held = frozenset(map(str, reject_string(grants)))
@@ -971,7 +973,7 @@ class FakeAccount:
         with self._lock:
             key = Secret(_bearer(request))
             if watches:
-                watches[-1].note_call(self, self._log.total)
+                watches[-1].note_call(self, self._log.total, (*self._keys, key.reveal()))
             incoming = self._incoming(request)
             answer, broken = self._answer(key, incoming)
             if broken or answer.status >= _FIRST_FAILURE:

@@ -180,6 +180,8 @@ class _Scope:
             accounts.api_key if isinstance(accounts, FakeAccount) else next(iter(accounts))
         )
         """The key in the environment while the block runs."""
+        if watches and not isinstance(accounts, FakeAccount):
+            watches[-1].keys.update(accounts)
         self.all_accounts: set[FakeAccount] = (
             {accounts} if isinstance(accounts, FakeAccount) else {*accounts.values()}
         )

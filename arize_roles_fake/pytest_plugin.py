@@ -5,9 +5,12 @@ work under any event loop, any loop scope and none. Importing this module import
 client nor aiohttp, since pytest imports it in every project that has the package installed.
 """
 
+import logging
 import os
+import re
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
@@ -24,12 +27,17 @@ NOT_RUN: Final = "rule not run"
 
 _OFFLINE: Final = "arize_roles_offline"
 
+_SECRETS: Final = "arize_roles_secrets"
+_LEAST_KEY: Final = 8
+"""The least characters of a key that is looked for: a shorter one may be in any text."""
+
 _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
 
 _account_key = pytest.StashKey["FakeAccount"]()
 _passed_key = pytest.StashKey[bool]()
 _watch_key = pytest.StashKey[Watch]()
+_written_key = pytest.StashKey["_Written"]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
 _CONFLICTING = (
@@ -44,7 +52,13 @@ _CONFLICTING = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the setting that keeps clients off the network."""
+    """Add the settings that keep clients off the network, and keys out of logs."""
+    parser.addini(
+        _SECRETS,
+        "fail a test whose log records, warnings or captured output hold a key of a fake account",
+        type="bool",
+        default=False,
+    )
     parser.addini(
         _OFFLINE,
         "fail a test whose AiohttpRolesClient would connect to another machine",
@@ -248,6 +262,60 @@ def _unused_faults(item: pytest.Item) -> object:
     return next((word for word in words if word is not None), "error")
 
 
+class _Written(logging.Handler):
+    """The log records and warnings of a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[str] = []
+        self.warnings: list[warnings.WarningMessage] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # A JSON logger writes the further attributes as well.
+        self.records.append(f"{self.format(record)} {vars(record)}")
+
+    @contextmanager
+    def collected(self) -> Generator[None]:
+        """Collect in a block."""
+        root = logging.getLogger()
+        root.addHandler(self)
+        try:
+            with warnings.catch_warnings(record=True) as self.warnings:
+                yield
+        finally:
+            root.removeHandler(self)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            for each in self.warnings:
+                warnings.warn_explicit(
+                    *(each.message, each.category, each.filename, each.lineno), source=each.source
+                )
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Collect all that a test writes, where that is searched for keys."""
+    if not item.config.getini(_SECRETS):
+        return (yield)
+    written = item.stash[_written_key] = _Written()
+    with written.collected():
+        return (yield)
+
+
+def _leaks(keys: Iterable[str], written: _Written, report: pytest.TestReport) -> str:
+    """Return the message of a test that wrote an API key somewhere; empty if it wrote none."""
+    long = sorted((re.escape(key) for key in keys if len(key) >= _LEAST_KEY), key=len)
+    texts = [*report.sections, *(("Log record", text) for text in written.records)]
+    texts += [("Warning", str(each.message)) for each in written.warnings]
+    lines = [
+        f"  {title}: {re.sub('|'.join(long[::-1]), '[API key]', line)}"
+        for title, text in texts
+        for line in text.splitlines()
+        if long and re.search("|".join(long), line)
+    ]
+    return "\n".join(["the test wrote an API key of a fake account:", *lines]) if lines else ""
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_fixture_setup(
     fixturedef: "pytest.FixtureDef[Any]", request: pytest.FixtureRequest
@@ -273,8 +341,11 @@ def pytest_runtest_makereport(
         item.stash[_passed_key] = report.passed
     elif call.when == "teardown":
         del watches[watches.index(watch) :]
-        if report.passed and (flaws := _flaws(item, watch)):
-            report.outcome, report.longrepr = "failed", flaws
+        flaws = [_flaws(item, watch)]
+        if _written_key in item.stash:
+            flaws.append(_leaks(watch.keys, item.stash[_written_key], report))
+        if report.passed and any(flaws):
+            report.outcome, report.longrepr = "failed", "\n".join(filter(None, flaws))
     if report.failed:
         _show_calls(report, watch, item.stash.get(_account_key, None))
     return report

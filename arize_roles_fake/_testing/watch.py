@@ -27,6 +27,8 @@ class Watch:
     def __init__(self, *, is_paused: bool = False) -> None:
         self.calls_before: WeakKeyDictionary[FakeAccount, int] = WeakKeyDictionary()
         """The number of calls of each account before the test."""
+        self.keys: set[str] = set()
+        """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
         self._newest: deque[FakeAccount] = deque(maxlen=8)
         """The accounts that were asked last, kept in memory for the report."""
         self._scripted: list[tuple[FakeAccount, Scripted]] = []
@@ -41,8 +43,9 @@ class Watch:
         finally:
             self._is_paused = was_paused
 
-    def note_call(self, account: "FakeAccount", calls_before: int) -> None:
-        """Note that an account is asked."""
+    def note_call(self, account: "FakeAccount", calls_before: int, keys: Iterable[str]) -> None:
+        """Note that an account with these keys is asked."""
+        self.keys.update(keys)
         if account not in self.calls_before:
             self.calls_before[account] = calls_before
             self._newest.append(account)
