@@ -18,8 +18,6 @@ import pytest
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
 
 NOT_RUN: Final = "rule not run"
@@ -128,6 +126,7 @@ def _new_account(
     given: Mapping[str, Any], assumptions: "list[Assumptions | Mapping[str, Any]]"
 ) -> "FakeAccount":
     import json
+    from datetime import datetime
 
     from arize_roles_fake import Assumptions, FakeAccount
 
@@ -135,6 +134,8 @@ def _new_account(
     for each in assumptions:
         settings |= each.changed() if isinstance(each, Assumptions) else each
     now: datetime | None = given.get("now")
+    if now is not None and not isinstance(cast("object", now), datetime):
+        raise TypeError(f"now must be a datetime, not {now!r}")
     if now is not None and now.utcoffset() is None:
         raise ValueError(f"now must be timezone-aware, not {now.isoformat()}")
     clock = None if now is None else lambda: now
@@ -176,7 +177,13 @@ def arize_roles(
     if isinstance(faults, str):
         raise TypeError(f"faults must be a list of faults, not the string {faults!r}")
     for fault in faults:
-        on.fail(**(parse_fault(fault) if isinstance(fault, str) else fault))
+        arguments = parse_fault(fault) if isinstance(fault, str) else fault
+        if not isinstance(cast("object", arguments), Mapping):
+            raise TypeError(
+                "a fault must be a mapping of the arguments of FakeAccount.fail, or text such as "
+                f"'create:503', not {fault!r}"
+            )
+        on.fail(**arguments)
 
 
 @pytest.fixture
@@ -288,7 +295,9 @@ class _Written(logging.Handler):
             warnings.simplefilter("always")
             for each in self.warnings:
                 warnings.warn_explicit(
-                    *(each.message, each.category, each.filename, each.lineno), source=each.source
+                    cast("Warning", each.message),
+                    *(each.category, each.filename, each.lineno),
+                    source=each.source,
                 )
 
 

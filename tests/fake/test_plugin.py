@@ -324,6 +324,11 @@ class TestMarker:
             ("role={}", "*arize_roles() got an unexpected keyword argument 'role'*"),
             ("{}", "*arize_roles() takes 1 positional argument but 2 were given*"),
             ("faults='list:500'", "*faults must be a list of faults, not the string 'list:500'*"),
+            (
+                "faults=[('create', 503)]",
+                "*a fault must be a mapping of the arguments of FakeAccount.fail, or text *",
+            ),
+            ("now='2026-01-01'", "*now must be a datetime, not '2026-01-01'"),
             ("faults=['lsit:500']", "*this fault cannot be scripted: operation must be one of*"),
             (
                 "grants=['ROLE_RAED']",
