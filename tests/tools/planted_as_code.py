@@ -122,6 +122,18 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        if message is None and name in first:\n",
         "        if False:\n",
     ),
+    "a name in two files is let through": (
+        "            if there is not file:\n",
+        "            if False:\n",
+    ),
+    "a file that is forgotten": (
+        "for part in parts for each in getattr(part, key)]",
+        "for part in parts[:1] for each in getattr(part, key)]",
+    ),
+    "a set that gives nothing": (
+        "for p in sets[each].permissions if p not in listed}",
+        "for p in () if p not in listed}",
+    ),
     "an update that sends every field": (
         "for f in differing(change.before, after)}",
         "for f in differing(None, after)}",
