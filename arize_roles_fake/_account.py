@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import attrs
 import msgspec
@@ -28,7 +28,7 @@ from arize_roles_async._values.permissions import (
 )
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import permissions_rule
-from arize_roles_async._values.text import quoted, type_name
+from arize_roles_async._values.text import nearest, quoted, type_name
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -64,6 +64,10 @@ from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
 
+_FORMER_NAMES: Final = {
+    "outage": "fail('any', 503, times=None), and clear_faults() to end it",
+}
+"""What to use in place of attributes that other versions had."""
 _MISSING: Final = "expected, but missing"
 _EXTRA: Final = "not expected"
 _FIRST_FAILURE: Final = 400
@@ -195,6 +199,17 @@ class FakeAccount:
                 self.add_key(key, grants=grants.grants, on=grants.on)
             else:
                 self.add_key(key, grants=grants)
+
+    if not TYPE_CHECKING:  # pragma: no branch - with it, type checkers would take any name
+
+        def __setattr__(self, name: str, value: object) -> None:
+            """Set an attribute; a name that the account does not have is an error."""
+            is_own = type(self) is not FakeAccount or name.startswith("_")
+            if name in _FORMER_NAMES or not (is_own or hasattr(FakeAccount, name)):
+                known = [each for each in dir(FakeAccount) if not each.startswith("_")]
+                instead = _FORMER_NAMES.get(name) or nearest(name, known)
+                raise AttributeError(f"FakeAccount has no attribute {name!r}: use {instead}")
+            super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         try:

@@ -21,7 +21,13 @@ Some rules need optional methods of a suite: other keys (`other_key`), a plan th
 (`undecodable_answers`). A suite without such a method skips the tests that need it, and the report
 names these tests.
 
-Where the reference is silent, a test expects what the suite's `assumptions` say.
+Where the reference is silent, a test expects what the suite's `assumptions` say. A client that may
+return what it has read before, such as a cache, says with `max_staleness` for how many seconds; the
+tests then wait that long before they expect it to see what another client wrote.
+
+Methods that help a suite begin with an underscore, unless they are fixtures or abstract. Another
+public method that the contract does not have is an error, since nothing would call it, and so is an
+attribute that may be misspelled.
 
 If a rule does not hold for a client, override its test with a marker of pytest's and a reason,
 which the report then shows; an override without them is an error:
@@ -39,15 +45,17 @@ def test_name_case(self) -> None:
 import asyncio
 import base64
 import copy
+import difflib
 import functools
 import itertools
 import pickle
 import secrets
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import anyio
@@ -82,6 +90,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_async._values.errors import STATUS_ERRORS
+from arize_roles_async._values.text import nearest
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake.pytest_plugin import NOT_RUN
 
@@ -201,6 +210,9 @@ class _Suite(ABC):
     assumptions: Assumptions = Assumptions()
     """The behaviour that the tests expect where the service's reference is silent."""
 
+    max_staleness: float = 0.0
+    """The seconds for which a client may return what it has read, whatever other clients write."""
+
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
         """Return a new client for each call, which is closed at the end of the block.
@@ -254,6 +266,11 @@ class _Suite(ABC):
     async def listed(self, roles: RolesClient) -> tuple[Role, ...]:
         """Return every custom role, as it is listed."""
         return (await roles.list(limit=100, is_predefined=False).all()).roles
+
+    async def outlast_caches(self) -> None:
+        """Wait until no client may be stale; override it if the clients' clock is not real."""
+        if self.max_staleness:
+            await anyio.sleep(self.max_staleness + _TICK)
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function to its end, in an event loop of its own."""
@@ -428,6 +445,16 @@ class _Create(_Suite):
         role = await self.make(roles, description="As made.")
         assert await roles.get(role_id=role.id) == role
         assert role in await roles.list(is_predefined=False)
+
+    @with_client
+    async def test_create_makes_one(self, roles: RolesClient) -> None:
+        """`create` makes one role, and no other changes."""
+        before = {*await self.listed(roles)}
+        role = await self.make(roles, "One")
+        after = {*await self.listed(roles)}
+        for each in after - before:
+            self.remember(each.name)
+        assert after == before | {role}
 
     @with_client
     async def test_no_description(self, roles: RolesClient) -> None:
@@ -1723,10 +1750,11 @@ class _EventLoops(_Suite):
 
 
 class _TwoClients(_Suite):
-    """Every client of an account sees at once what another client writes."""
+    """Every client of an account sees what another client writes, within `max_staleness`."""
 
     async def _sees(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
         """Assert that a client finds exactly these roles under these names, by every way."""
+        await self.outlast_caches()
         for role in there:
             assert await roles.get(role_id=role.id) == role
         for role in there:
@@ -1776,6 +1804,7 @@ class _TwoClients(_Suite):
         async with self.open_client() as other:
             await self._sees(other, role)
             await roles.delete(role_id=role.id)
+            await self.outlast_caches()
             await self.all_raise(self.refusal("unknown_id"), _calls_on(other, role_id=role.id))
             await self.all_raise(NotFoundError, _calls_on(other, role=role.name))
             await self._sees(other, missing=(role.name,))
@@ -1899,6 +1928,27 @@ class _Keys(_Suite):
                     await other.list()
                 assert isinstance(caught.value.__cause__, VaultError)
         assert await roles.list()
+
+    @with_client
+    async def test_key_in_errors(self, roles: RolesClient) -> None:
+        """No error holds the key of the call, in its text, its fields, its notes or its causes."""
+        name, made_up = (await self.make(roles)).name, f"made-up-{secrets.token_hex(8)}"
+        for key in self.each((self.other_key(), made_up)):
+            other = roles.with_options(api_key=key)
+            calls = [
+                _Call(other, "list", cursor="bWFkZSB1cA=="),
+                _Call(other, "list", limit=0),
+                _Call(other, "create", name=name, permissions=["PROJECT_READ"]),
+                *_calls_on(other, role_id=_NO_ID),
+                *_calls_on(other, role=f"Not {name}"),
+            ]
+            for call in calls:
+                try:
+                    await call()
+                except RolesError as error:
+                    shown = [*traceback.format_exception(error), repr(error), repr(vars(error))]
+                    if any(key in text for text in shown):
+                        pytest.fail(f"the {type(error).__name__} of {call!r} holds the API key")
 
     @with_client
     async def test_key_not_text(self, roles: RolesClient) -> None:
@@ -2103,12 +2153,13 @@ class RolesContract(
     """Subclass this, define `open_client`, and name the subclass `Test...`."""
 
     def __init_subclass__(cls) -> None:
-        """Refuse an override without a marker and a reason, which would hide its rule.
+        """Refuse what would hide a rule: an override without a reason, a name that nothing calls.
 
         Raises:
-            TypeError: It names the test.
+            TypeError: It names the test, or the name and what to write instead.
         """
         super().__init_subclass__()
+        _check_names(cls, RolesContract)
         for name in dir(RolesContract):
             if name.startswith("test_"):
                 override = getattr(cls, name)
@@ -2118,6 +2169,38 @@ class RolesContract(
                         "marked with pytest.mark.skip or pytest.mark.xfail, without a condition "
                         "and with the reason"
                     )
+
+
+def _check_names(suite: type, contract: type) -> None:
+    """Refuse a public name of a suite that neither it nor pytest uses."""
+    hooks = [each for each in dir(contract) if not each.startswith(("_", "test_"))]
+    for name, member in vars(suite).items():
+        is_used = (
+            name.startswith(("_", "test", "Test"))
+            or name in _PYTEST_NAMES
+            or any(name in vars(base) for base in suite.__mro__[1:])
+            or getattr(member, "__isabstractmethod__", False)
+            # A fixture: an object, or in older versions of pytest a function with a mark.
+            or "fixture" in type(member).__name__.lower()
+            or hasattr(member, "_pytestfixturefunction")
+        )
+        is_method = isinstance(member, FunctionType | staticmethod | classmethod)
+        if not is_used and (is_method or difflib.get_close_matches(name, hooks, 1, _SIMILAR)):
+            raise TypeError(
+                f"{suite.__name__}.{name} is no method or attribute of the contract, and nothing "
+                f"would use it: write {_FORMER_NAMES.get(name) or nearest(name, hooks)} if you "
+                f"mean that, or _{name} for a helper"
+            )
+
+
+_SIMILAR: Final = 0.75
+_FORMER_NAMES: Final = {"open_client_with": "other_key"}
+_PYTEST_NAMES: Final = frozenset(
+    {
+        *("pytestmark", "pytest_plugins", "setup_class", "setup_method"),
+        *("teardown_class", "teardown_method"),
+    }
+)
 
 
 def _says_why(test: object) -> bool:

@@ -7,8 +7,9 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
+import anyio
 import attrs
 import pytest
 import trio
@@ -29,7 +30,12 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeRolesClient
 from tests.contract.suites import AccountSuite, contract_tests
-from tests.contract.wrapping import CachingClient, OtherWordsClient, WrappingClient
+from tests.contract.wrapping import (
+    CacheOfSeconds,
+    CachingClient,
+    OtherWordsClient,
+    WrappingClient,
+)
 from tests.support import sizes
 
 END: Final = PaginationMetadata(has_more=False)
@@ -109,6 +115,30 @@ class TakesOneStringForPermissions(WrappingClient):
         if not isinstance(permissions, str):
             return await super().create(permissions=permissions, **arguments)
         return await super().create(permissions=[permissions], **arguments)
+
+
+class MakesASecondRole(WrappingClient):
+    async def create(self, **arguments: Any) -> Role:
+        role = await super().create(**arguments)
+        if arguments["name"].startswith("One ("):
+            await super().create(**{**arguments, "name": f"{role.name} 2"})
+        return role
+
+
+class NotesItsKey(WrappingClient):
+    key: object = None
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        other.key = options.get("api_key")
+        return other
+
+    async def delete(self, **target: Any) -> None:
+        try:
+            await super().delete(**target)
+        except NotFoundError as error:
+            error.add_note(f"deleted with {self.key}")
+            raise
 
 
 class AcceptsABoundRolesDeletion(WrappingClient):
@@ -320,6 +350,8 @@ def sample(client: type[WrappingClient], tests: str) -> list[str]:
         (ReadsWhatItUpdated, "test_one_grant_each test_write_without_read"),
         (IgnoresAForbiddenUpdate, "test_write_without_grant"),
         (KeepsItsFirstLoop, "test_next_loop"),
+        (MakesASecondRole, "test_create_makes_one"),
+        (NotesItsKey, "test_key_in_errors"),
     ],
 )
 def test_broken_rule(client: type[WrappingClient], tests: str) -> None:
@@ -372,6 +404,63 @@ def test_cache_fails() -> None:
         "test_other_sees_rename",
         "test_other_sees_update",
     ]
+
+
+class CacheSuite(AccountSuite):
+    """A cache whose roles live for five seconds of a clock of its own."""
+
+    max_staleness = 5.0
+    _now = 0.0
+
+    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+        return CacheOfSeconds(
+            FakeRolesClient(self.account, api_key=api_key), 5.0, lambda: self._now
+        )
+
+    async def outlast_caches(self) -> None:
+        self._now += self.max_staleness
+
+
+class TestStaleness:
+    """A client that may be stale for some seconds."""
+
+    STALE = ("test_other_sees_update", "test_other_sees_rename", "test_other_sees_delete")
+
+    def test_kept(self) -> None:
+        """One that is no staler than its suite says passes each rule of two clients."""
+        for name in contract_tests():
+            if "other_sees" in name or name in {"test_other_takes_name", "test_race_of_two"}:
+                getattr(CacheSuite(), name)()
+
+    @pytest.mark.parametrize("name", STALE)
+    def test_staler(self, name: str) -> None:
+        """One that is staler fails."""
+
+        class Suite(CacheSuite):
+            max_staleness = 4.9
+
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            getattr(Suite(), name)()
+
+    def test_real_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By default the tests wait as long, and without staleness they do not wait."""
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+
+        class Suite(AccountSuite):
+            def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+                return FakeRolesClient(self.account, api_key=api_key)
+
+        class StaleSuite(Suite):
+            max_staleness = 3.0
+
+        monkeypatch.setattr(anyio, "sleep", sleep)
+        Suite().test_other_sees_create()
+        assert waits == []
+        StaleSuite().test_other_sees_create()
+        assert waits == [3.02, 3.02]
 
 
 def test_no_broken_rule() -> None:

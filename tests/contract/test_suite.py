@@ -1,10 +1,13 @@
 """The contract suite as pytest runs it: what is left out of it is seen, and it cleans up."""
 
+import functools
 import inspect
 import re
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -19,6 +22,7 @@ UPDATES = sum(name.startswith("test_update") for name in contract_tests())
 NEED_AN_OFFER = [
     "test_delete_bound",
     "test_key_function",
+    "test_key_in_errors",
     "test_key_refused",
     "test_one_grant_each",
     "test_plan_used_up",
@@ -134,7 +138,7 @@ class TestFailure:
 
         class Suite(_LeavesARole):
             @with_client
-            async def fail(self, roles: RolesClient) -> None:
+            async def test_fails(self, roles: RolesClient) -> None:
                 del roles
                 for outer in self.each("ab"):
                     for inner in self.each((1, 2)):
@@ -142,7 +146,7 @@ class TestFailure:
                     assert outer != "b"
 
             @with_client
-            async def fail_afterwards(self, roles: RolesClient) -> None:
+            async def test_fails_afterwards(self, roles: RolesClient) -> None:
                 """Break a rule."""
                 del roles
                 for _ in self.each("ab"):
@@ -150,10 +154,10 @@ class TestFailure:
                 raise LookupError
 
         with pytest.raises(AssertionError) as in_case:
-            Suite().fail()
+            Suite().test_fails()
         assert in_case.value.__notes__ == ["Case: 'b'", "Case: 2"]
         with pytest.raises(LookupError) as afterwards:
-            Suite().fail_afterwards()
+            Suite().test_fails_afterwards()
         assert afterwards.value.__notes__ == ["Rule: Break a rule."]
 
     @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ class TestFailure:
                 raise OSError("no more calls")
 
         with pytest.raises(LookupError) as caught:
-            Suite().fail()
+            Suite().test_fails()
         assert caught.value.__notes__ == ["The clean-up failed too: OSError('no more calls')"]
 
     def test_clean_up_alone(self) -> None:
@@ -249,6 +253,57 @@ def override(*marks: pytest.MarkDecorator) -> None:
     for mark in marks:
         mark(test_name_case)
     type("TestClient", (RolesContract,), {"test_name_case": test_name_case})
+
+
+class TestNames:
+    """A public name of a suite that nothing would use."""
+
+    @pytest.mark.parametrize(
+        ("name", "instead"),
+        [("open_client_with", "other_key"), ("other_keys", "other_key"), ("bonud", "bound")],
+    )
+    def test_refused(self, name: str, instead: str) -> None:
+        """It is an error that names the replacement, or the nearest."""
+        with pytest.raises(TypeError) as caught:
+            type("TestClient", (RolesContract,), {name: override})
+        assert str(caught.value) == (
+            f"TestClient.{name} is no method or attribute of the contract, and nothing would use "
+            f"it: write {instead} if you mean that, or _{name} for a helper"
+        )
+
+    def test_attribute(self) -> None:
+        """So is an attribute."""
+        with pytest.raises(TypeError, match="write max_staleness if you mean that"):
+            type("TestClient", (RolesContract,), {"max_stale": 5.0})
+
+    def test_allowed(self) -> None:
+        """Hooks, tests, fixtures, values, pytest's names and helpers of a base are none."""
+
+        class Base(RolesContract):
+            max_staleness = 1.0
+            url = "http://127.0.0.1"
+            pytestmark: ClassVar[list[pytest.MarkDecorator]] = []
+
+            @abstractmethod
+            def connect(self) -> None: ...
+
+            @functools.cached_property
+            def account(self) -> FakeAccount:
+                return FakeAccount()
+
+            @pytest.fixture
+            def serve(self) -> None: ...
+
+            def setup_method(self) -> None: ...
+
+            def _helper(self) -> None: ...
+
+            def test_more(self) -> None: ...
+
+        class Suite(Base):
+            def connect(self) -> None: ...
+
+        assert issubclass(Suite, Base)
 
 
 class TestOverride:
@@ -325,7 +380,7 @@ class _LeavesARole(RolesContract):
         return FakeRolesClient(self.account)
 
     @with_client
-    async def fail(self, roles: RolesClient) -> None:
+    async def test_fails(self, roles: RolesClient) -> None:
         await self.make(roles)
         raise LookupError
 
@@ -341,7 +396,7 @@ class TestCleanUp:
         """Roles that a failing test made are deleted."""
         account.add_role("Theirs")
         with pytest.raises(LookupError):
-            _LeavesARole().fail()
+            _LeavesARole().test_fails()
         account.assert_roles({"Theirs": set()})
 
     def test_after_all(self, account: FakeAccount) -> None:

@@ -4,7 +4,7 @@
 
 import contextlib
 import copy
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -142,6 +142,23 @@ class CachingClient(WrappingClient):
     async def aclose(self, *, grace: float = 0.0) -> None:
         self._cache.clear()
         await self.inner.aclose(grace=grace)
+
+
+class CacheOfSeconds(CachingClient):
+    """Remembers a role for some seconds."""
+
+    def __init__(self, inner: RolesClient, seconds: float, clock: Callable[[], float]) -> None:
+        super().__init__(inner)
+        self._seconds = seconds
+        self._clock = clock
+        self._read_at: dict[object, float] = {}
+
+    async def get(self, **target: Any) -> Role:
+        key = target.get("role_id") or target.get("role")
+        if self._clock() - self._read_at.get(key, -self._seconds) >= self._seconds:
+            self._cache.pop(key, None)
+            self._read_at[key] = self._clock()
+        return await super().get(**target)
 
 
 class OtherWordsClient(WrappingClient):

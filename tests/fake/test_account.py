@@ -1285,3 +1285,33 @@ class TestLock:
         before = lock.taken
         account.max_custom_roles = 1
         assert lock.taken == before + 1
+
+
+class TestUnknownAttribute:
+    """An attribute that the account does not have."""
+
+    @pytest.mark.parametrize(
+        ("name", "instead"),
+        [
+            ("outage", r"fail\('any', 503, times=None\), and clear_faults\(\) to end it"),
+            ("max_custom_role", "max_custom_roles"),
+        ],
+    )
+    def test_refused(self, name: str, instead: str) -> None:
+        """Setting it is an error that names the replacement, or the nearest."""
+        message = f"^FakeAccount has no attribute '{name}': use {instead}$"
+        with pytest.raises(AttributeError, match=message):
+            setattr(FakeAccount(), name, 503)
+
+    def test_subclass(self) -> None:
+        """A subclass may have attributes of its own, but none that the account once had."""
+
+        class Account(FakeAccount):
+            outage: int
+            answers: int
+
+        account = Account()
+        account.answers = 1
+        assert account.answers == 1
+        with pytest.raises(AttributeError, match="has no attribute 'outage'"):
+            account.outage = 503

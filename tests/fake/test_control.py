@@ -158,10 +158,9 @@ class TestFaults:
         fault = {"operation": "create", "failure": "ServerError", "times": 2, "role": "A"}
         served.ask("POST", "/-/faults", fault)
         served.create("A")
-        assert served.ask("GET", "/-/faults") == (
-            200,
-            [{**fault, "after": 0, "every_attempt": True, "when": "before", "fired": 1}],
-        )
+        shown = {**fault, "after": 0, "every_attempt": True, "when": "before", "fired": 1}
+        assert served.ask("GET", "/-/faults") == (200, [shown])
+        served.ask("POST", "/-/reset")
 
     @pytest.mark.parametrize(
         ("fault", "detail"),
