@@ -8,6 +8,7 @@ import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
+    AuthenticationError,
     BadRequestError,
     BetaWarning,
     ConflictError,
@@ -197,6 +198,18 @@ class TestLost:
         changed = await bindings.update(binding_id=binding.id, role_id=editor)
         assert account.bindings() == (changed,)
         assert changed.role_id == editor
+
+    async def test_after_a_503(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
+        """After a 503 of the service, the account shows that a refused change was not made."""
+        binding = account.bind("Analyst", user="ada", resource="Space:1")
+        account.fail("role_bindings.update", 503)
+        account.fail("role_bindings.update", 401)
+        with pytest.raises(AuthenticationError):
+            await bindings.update(binding_id=binding.id, role_id=id_of(account, "Editor"))
+        account.fail("role_bindings.delete", 503)
+        account.fail("role_bindings.delete", 401)
+        with pytest.raises(AuthenticationError):
+            await bindings.delete(binding_id=binding.id)
 
     async def test_update_right_gone(self, account: FakeAccount) -> None:
         """A right that went meanwhile hides nothing: the binding is read."""

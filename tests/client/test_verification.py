@@ -6,7 +6,9 @@ from typing import Final, Literal
 import pytest
 
 from arize_roles_async import (
+    AuthenticationError,
     ConflictError,
+    ForbiddenError,
     InvalidResponseError,
     NotFoundError,
     OutcomeUnknownError,
@@ -218,6 +220,34 @@ class TestDelete:
         account.script = [(MAINTENANCE, "after")]
         account.fail("get", 403)
         with pytest.raises(OutcomeUnknownError, match="; checking whether it was made failed: GET"):
+            await roles.delete(role_id=role.id)
+
+
+class TestAfterA503:
+    """A 503 of the service, then a refusal: the account shows whether the 503 was right."""
+
+    async def test_right(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """Where nothing was done, the refusal ends the call."""
+        role = account.add_role("Role", description="Old.")
+        for operation, refusal in (("create", 404), ("update", 403), ("delete", 401)):
+            account.fail(operation, 503)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            account.fail(operation, refusal)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        with pytest.raises(NotFoundError):
+            await create(roles)
+        with pytest.raises(ForbiddenError):
+            await roles.update(role_id=role.id, description="New.")
+        with pytest.raises(AuthenticationError):
+            await roles.delete(role_id=role.id)
+
+    async def test_wrong(self, account: GatewayAccount, roles: FakeRolesClient) -> None:
+        """Where it was done, the call succeeds; nobody knows of an ID whether it was one."""
+        role = account.add_role("Role", description="Old.")
+        for operation in ("create", "update", "delete"):
+            account.fail(operation, 503, when="after")
+            account.fail(operation, 403)
+        assert await create(roles) == account.role("Made")
+        assert (await roles.update(role_id=role.id, description="New.")).description == "New."
+        with pytest.raises(OutcomeUnknownError):
             await roles.delete(role_id=role.id)
 
 
