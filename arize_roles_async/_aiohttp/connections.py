@@ -105,8 +105,9 @@ class Connections:
         # aiohttp would leave the reader waiting.
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
-        if not closed.cancelled():
-            closed.exception()  # Otherwise asyncio would log it.
+        # Otherwise asyncio would log it. A cancelled close cancels it.
+        with suppress(asyncio.CancelledError):
+            closed.exception()
 
 
 class Attempt:

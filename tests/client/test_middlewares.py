@@ -291,6 +291,18 @@ class TestRaises:
         assert isinstance(caught.value.__cause__, KeyError)
         assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "fail"
 
+    async def test_while_sent(self) -> None:
+        """A tracer that fails while a change is sent leaves open what the change did."""
+
+        async def fail(*_: object) -> None:
+            raise KeyError("tenant")
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(fail)
+        async with lent(account_at_noon(), trace_configs=[trace]) as roles:
+            with pytest.raises(OutcomeUnknownError, match="a middleware or tracer"):
+                await roles.create(name="Mine", permissions=["PROJECT_READ"])
+
     @pytest.mark.parametrize("retry", [ONCE, SOON])
     async def test_status(self, retry: RetryPolicy) -> None:
         """A middleware that raises for a status has the call end in that status."""
