@@ -96,7 +96,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     if changes.role_id == binding.role_id and state.assumptions.rebind_to_own_role != 200:  # noqa: PLR2004 - that it succeeds
         raise RefusedError(state.assumptions.rebind_to_own_role, "the user already has this role")
     changed = attrs.evolve(binding, role_id=changes.role_id, updated_at=state.now())
-    state.store.bindings.replace(changed)
+    state.store.bindings.replace(binding, changed)
     return _answer(200, changed)
 
 

@@ -49,7 +49,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     new = state.body(request, CreateRole)
     name = _kept_as(state, new.name)
     _require_free(state, name)
-    custom = state.store.count(is_predefined=False)
+    custom = state.store.custom_count
     if state.max_custom_roles is not None and custom >= state.max_custom_roles:
         raise RefusedError(
             403,

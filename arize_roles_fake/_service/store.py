@@ -3,13 +3,17 @@
 import base64
 import heapq
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator
+from copy import copy
+from typing import Final, Generic, Self, TypeVar
 
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import Permission
 from arize_roles_fake._service.order import Order, Position
+
+_R = TypeVar("_R", Role, RoleBinding)
 
 _ADMINISTRATION: Final = ("ORGANIZATION", "ROLE", "ROLE_BINDING", "SERVICE_KEY", "USER")
 
@@ -61,82 +65,113 @@ PREDEFINED: Final[tuple[tuple[str, str | None, tuple[Permission, ...]], ...]] = 
 """The name, description and permissions of each predefined role, oldest first."""
 
 
-class RoleStore:
-    """Roles with unique IDs and names.
+class _Store(ABC, Generic[_R]):
+    """Records of one kind, each with an ID and a key that no other has.
+
+    Args:
+        kind: The kind that an ID of such a record says.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._records: dict[str, _R] = {}
+        self._ids: dict[Hashable, str] = {}
+        self._taken: set[str] = set()
+        """The IDs that records have, had, or are to have."""
+        self.created: int = 0
+        """The number of records that were ever added, from which the next ID is made."""
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @abstractmethod
+    def _key(self, record: _R) -> Hashable:
+        """Return what is unique about a record besides its ID."""
+
+    @abstractmethod
+    def _order(self, record: _R) -> Order:
+        """Return the order that a record is kept in."""
+
+    def by_id(self, record_id: str) -> _R | None:
+        """Return the record with this ID, or None."""
+        return self._records.get(record_id)
+
+    def next_id(self) -> str:
+        """Return the ID that the next record gets, the same in every run."""
+        while (chosen := numbered_id(self._kind, self.created + 1)) in self._taken:
+            self.created += 1
+        return chosen
+
+    def reserve(self, record_id: str) -> None:
+        """Keep an ID for a record that is added later."""
+        self._taken.add(record_id)
+
+    def add(self, record: _R) -> None:
+        """Add a record whose ID and key are free."""
+        self.created += 1
+        self._taken.add(record.id)
+        self._records[record.id] = record
+        self._ids[self._key(record)] = record.id
+        self._order(record).add(record.id, record.created_at, self.created)
+
+    def replace(self, record: _R, changed: _R) -> None:
+        """Replace a record by another one with the same ID."""
+        del self._ids[self._key(record)]
+        self._ids[self._key(changed)] = changed.id
+        self._records[changed.id] = changed
+
+    def remove(self, record: _R) -> None:
+        """Remove a record; its key is free again."""
+        del self._records[record.id]
+        del self._ids[self._key(record)]
+        self._order(record).remove(record.id)
+
+    def copy(self) -> Self:
+        """Return a store of its own with the same records."""
+        other = copy(self)
+        own = vars(self).items()
+        vars(other).update({name: each.copy() for name, each in own if hasattr(each, "copy")})
+        return other
+
+
+class RoleStore(_Store[Role]):
+    """Roles with unique names.
 
     Args:
         normalize: Returns the same text for names that count as the same.
     """
 
     def __init__(self, normalize: Callable[[str], str]) -> None:
+        super().__init__("Role")
         self._normalize = normalize
-        self._roles: dict[str, Role] = {}
-        self._ids: dict[str, str] = {}
-        self._orders = {True: Order(), False: Order()}
+        self._custom, self._predefined = Order(), Order()
         self.bindings: BindingStore = BindingStore()
         self._kept_names: dict[str, str] = {}
-        self._taken: set[str] = set()
-        """The IDs that roles have, had, or are to have."""
-        self.created: int = 0
-        """The number of roles that were ever added, from which the next ID is made."""
 
-    def __len__(self) -> int:
-        return len(self._roles)
+    def _key(self, record: Role) -> str:
+        return self._normalize(record.name)
 
-    def by_id(self, role_id: str) -> Role | None:
-        """Return the role with this ID, or None."""
-        return self._roles.get(role_id)
+    def _order(self, record: Role) -> Order:
+        return self._predefined if record.is_predefined else self._custom
 
     def by_name(self, name: str) -> Role | None:
         """Return the role with this name, or None."""
-        role_id = self._ids.get(self._normalize(name))
-        return None if role_id is None else self._roles[role_id]
+        return self._records.get(self._ids.get(self._normalize(name), ""))
 
-    def count(self, *, is_predefined: bool) -> int:
-        """Return the number of roles of one kind."""
-        return len(self._orders[is_predefined])
+    @property
+    def custom_count(self) -> int:
+        """The number of custom roles."""
+        return len(self._custom)
 
     def iter_after(
         self, position: Position | None, *, is_predefined: bool | None, newest_first: bool = True
     ) -> Iterator[tuple[Position, Role]]:
         """Yield the roles that come after `position` in a list, or all, of one kind or of both."""
-        kinds = self._orders if is_predefined is None else (is_predefined,)
-        orders = (self._orders[kind] for kind in kinds)
-        lists = (order.iter_after(position, newest_first=newest_first) for order in orders)
+        orders = {False: [self._custom], True: [self._predefined]}
+        of_kind = orders[False] + orders[True] if is_predefined is None else orders[is_predefined]
+        lists = (order.iter_after(position, newest_first=newest_first) for order in of_kind)
         items = heapq.merge(*lists, reverse=newest_first)
-        return ((where, self._roles[role_id]) for where, role_id in items)
-
-    def next_id(self) -> str:
-        """Return the ID that the next role gets, the same in every run."""
-        chosen = numbered_id("Role", self.created + 1)
-        while chosen in self._taken:
-            self.created += 1
-            chosen = numbered_id("Role", self.created + 1)
-        return chosen
-
-    def reserve(self, role_id: str) -> None:
-        """Keep an ID for a role that is added later."""
-        self._taken.add(role_id)
-
-    def add(self, role: Role) -> None:
-        """Add a role whose ID and name are free."""
-        self.created += 1
-        self._taken.add(role.id)
-        self._roles[role.id] = role
-        self._ids[self._normalize(role.name)] = role.id
-        self._orders[role.is_predefined].add(role.id, role.created_at, self.created)
-
-    def replace(self, role: Role, changed: Role) -> None:
-        """Replace `role` by `changed`, which has the same ID."""
-        del self._ids[self._normalize(role.name)]
-        self._ids[self._normalize(changed.name)] = changed.id
-        self._roles[changed.id] = changed
-
-    def remove(self, role: Role) -> None:
-        """Remove a role that nobody has; its name is free again."""
-        del self._roles[role.id]
-        del self._ids[self._normalize(role.name)]
-        self._orders[role.is_predefined].remove(role.id)
+        return ((where, self._records[role_id]) for where, role_id in items)
 
     # The names of deleted roles, for a service that does not accept them again
 
@@ -153,86 +188,32 @@ class RoleStore:
         """Return whether a name is one of `kept_names`."""
         return self._normalize(name) in self._kept_names
 
-    def copy(self) -> "RoleStore":
-        """Return a store of its own with the same roles."""
-        other = RoleStore(self._normalize)
-        other._roles, other._ids = self._roles.copy(), self._ids.copy()
-        other._orders = {kind: order.copy() for kind, order in self._orders.items()}
-        other.bindings = self.bindings.copy()
-        other._kept_names = self._kept_names.copy()
-        other._taken = self._taken.copy()
-        other.created = self.created
-        return other
 
-
-class BindingStore:
-    """Role bindings with unique IDs, one at most for each user and resource."""
+class BindingStore(_Store[RoleBinding]):
+    """Role bindings, one at most for each user and resource."""
 
     def __init__(self) -> None:
-        self._bindings: dict[str, RoleBinding] = {}
-        self._ids: dict[tuple[str, str], str] = {}
-        self._order = Order()
-        self._taken: set[str] = set()
-        """The IDs that bindings have, had, or are to have."""
-        self.created: int = 0
-        """The number of bindings that were ever added, from which the next ID is made."""
+        super().__init__("RoleBinding")
+        self._all = Order()
 
-    def __len__(self) -> int:
-        return len(self._bindings)
+    def _key(self, record: RoleBinding) -> tuple[str, str]:
+        return record.user_id, record.resource_id
 
-    def by_id(self, binding_id: str) -> RoleBinding | None:
-        """Return the binding with this ID, or None."""
-        return self._bindings.get(binding_id)
+    def _order(self, record: RoleBinding) -> Order:
+        del record
+        return self._all
 
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""
-        return self._bindings.get(self._ids.get((user_id, resource_id), ""))
+        return self._records.get(self._ids.get((user_id, resource_id), ""))
 
     def of_role(self, role_id: str) -> tuple[RoleBinding, ...]:
         """Return the bindings of a role, in the order in which they were made."""
-        return tuple(each for each in self._bindings.values() if each.role_id == role_id)
+        return tuple(each for each in self._records.values() if each.role_id == role_id)
 
     def iter_after(
         self, position: Position | None, *, newest_first: bool = True
     ) -> Iterator[tuple[Position, RoleBinding]]:
         """Yield the bindings that come after `position` in a list, or all."""
-        items = self._order.iter_after(position, newest_first=newest_first)
-        return ((where, self._bindings[binding_id]) for where, binding_id in items)
-
-    def next_id(self) -> str:
-        """Return the ID that the next binding gets, the same in every run."""
-        chosen = numbered_id("RoleBinding", self.created + 1)
-        while chosen in self._taken:
-            self.created += 1
-            chosen = numbered_id("RoleBinding", self.created + 1)
-        return chosen
-
-    def reserve(self, binding_id: str) -> None:
-        """Keep an ID for a binding that is added later."""
-        self._taken.add(binding_id)
-
-    def add(self, binding: RoleBinding) -> None:
-        """Add a binding whose ID is free, of a user who has none on the resource."""
-        self.created += 1
-        self._taken.add(binding.id)
-        self._bindings[binding.id] = binding
-        self._ids[binding.user_id, binding.resource_id] = binding.id
-        self._order.add(binding.id, binding.created_at, self.created)
-
-    def replace(self, changed: RoleBinding) -> None:
-        """Replace the binding with the same ID, user and resource."""
-        self._bindings[changed.id] = changed
-
-    def remove(self, binding: RoleBinding) -> None:
-        """Remove a binding."""
-        del self._bindings[binding.id]
-        del self._ids[binding.user_id, binding.resource_id]
-        self._order.remove(binding.id)
-
-    def copy(self) -> "BindingStore":
-        """Return a store of its own with the same bindings."""
-        other = BindingStore()
-        other._bindings, other._ids = self._bindings.copy(), self._ids.copy()
-        other._order, other._taken = self._order.copy(), self._taken.copy()
-        other.created = self.created
-        return other
+        items = self._all.iter_after(position, newest_first=newest_first)
+        return ((where, self._records[binding_id]) for where, binding_id in items)
