@@ -76,6 +76,7 @@ def page_faults(program: str) -> int:
     return counted[-1]
 
 
+@pytest.mark.full
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep the memory")
 class TestPageFaults:
     def test_none(self) -> None:

@@ -1,6 +1,8 @@
 """The log of what an account was asked."""
 
+import gc
 import json
+import weakref
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -361,3 +363,16 @@ class TestHost:
         roles = FakeRolesClient()
         await roles.list()
         assert [call.host for call in roles.account.calls] == [None]
+
+
+def test_newest_accounts() -> None:
+    """Of the accounts that no test holds any longer, the eight asked last stay for its report."""
+
+    def asked() -> FakeAccount:
+        account = FakeAccount()
+        account.handle(Request(method="GET", target="/v2/roles"))
+        return account
+
+    accounts = [weakref.ref(asked()) for _ in range(20)]
+    gc.collect()
+    assert [each() is not None for each in accounts] == [False] * 12 + [True] * 8

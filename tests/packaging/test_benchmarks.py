@@ -120,6 +120,7 @@ class TestRows:
         ]
 
 
+@pytest.mark.full
 class TestCommand:
     def test_rows(self, tmp_path: Path) -> None:
         """The command measures the rows that a pattern names, and writes them down."""
@@ -135,6 +136,7 @@ class TestCommand:
         assert "| `get` by a known name, 5,000 roles: requests" in done.stdout
 
 
+@pytest.mark.full
 class TestProcesses:
     def test_together(self) -> None:
         """Each process makes its creates, and says how long it took and how many failed."""

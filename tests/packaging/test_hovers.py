@@ -8,7 +8,7 @@ import pytest
 
 from arize_roles_async import RolesClient
 
-pytestmark = pytest.mark.usefixtures("unmeasured")
+pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
 
 # It has no types.
 jedi: Any = import_module("jedi")

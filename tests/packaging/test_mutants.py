@@ -8,7 +8,7 @@ import pytest
 
 from tests.tools.mutants import ROOT, Fault, Mutant, by_hand, draw, judge_all, judges, modules
 
-SOURCE = "def double(number):\n    return number * 2\n\n\nUNUSED = 1\n"
+SOURCE = "def double(number, /):\n    return number * 2\n\n\nUNUSED = 1\n"
 TESTS = (
     "from arize_roles_async.small import double\n\n\ndef test_it():\n    assert double(3) == 6\n"
 )
@@ -67,7 +67,7 @@ class TestDrawn:
     """Mutants of cosmic-ray."""
 
     def test_seed(self, project: Path) -> None:
-        """A seed draws the same mutants, each of another line."""
+        """A seed draws the same mutants that are Python, each of another line."""
         first, second = (
             draw(project, [FILE], 9, random.Random(5))  # noqa: S311 - a sample
             for _ in range(2)
@@ -75,6 +75,7 @@ class TestDrawn:
         assert first == second
         assert sorted(mutant.line for mutant in first) == [2, 5]
 
+    @pytest.mark.full
     def test_judged(self, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
         """A mutant of a tested line is caught, one of another line survives."""
         tested = Mutant(FILE, "core/NumberReplacer", 0, 2)
@@ -86,6 +87,7 @@ class TestDrawn:
         assert f"caught    {tested}  1 failed in " in said
         assert f"SURVIVES  {unused}  1 passed in " in said
 
+    @pytest.mark.full
     def test_time(self, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
         """Mutants that are left when the time is over are not judged."""
         mutants = [Mutant(FILE, "core/NumberReplacer", 0, 2)] * 9
@@ -93,6 +95,7 @@ class TestDrawn:
         assert judge_all(project, mutants, seconds=0.0) == 0
         assert "0 of 0 caught, 9 not judged" in capfd.readouterr().out
 
+    @pytest.mark.full
     def test_broken(self, project: Path) -> None:
         """Tests that cannot be collected are an error, since they would catch everything."""
         (project / "tests/test_small.py").write_text("import nothing_at_all", "utf-8")

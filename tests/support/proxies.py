@@ -257,6 +257,7 @@ class Squid(Part):
         if os.geteuid() == 0:
             shutil.chown(own, _NOBODY)
         super().__init__(own)
+        self._service = f"roles{self.port}"
         users = own / "users"
         users.write_text(
             # Its helper takes an MD5 without salt, which needs no other program to make.
@@ -299,7 +300,13 @@ buffered_logs off
         )
 
     def command(self) -> list[str]:
-        return ["-N", "-f", str(self.configuration)]
+        return ["-N", "-n", self._service, "-f", str(self.configuration)]
+
+    def kill(self) -> None:
+        super().kill()
+        # Left there, it would keep the next squid of this service from its start.
+        for shared in Path("/dev/shm").glob(f"{self._service}-*"):  # noqa: S108 - squid's choice
+            shared.unlink()
 
     def url_for(self, user: str, password: str) -> str:
         """Return its URL with credentials."""

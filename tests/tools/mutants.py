@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from fnmatch import fnmatch
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,6 +102,18 @@ def modules(root: Path) -> list[str]:
     return sorted({path.relative_to(root).as_posix() for path in paths} - SUITE)
 
 
+def compiles(root: Path, mutant: Mutant) -> bool:
+    """Return whether a mutant is Python; another is no fault, and every test would catch it."""
+    operator = _plugins.get_operator(mutant.operator)()
+    source = (root / mutant.file).read_text("utf-8")
+    mutated = _mutating.mutate_code(source, operator, mutant.occurrence)
+    try:
+        compile(mutated, mutant.file, "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
 def mutants(root: Path, file: str) -> Iterator[Mutant]:
     """Yield every change that cosmic-ray offers in a module."""
     nodes = list(_ast.ast_nodes(_ast.get_ast_from_path(root / file)))
@@ -114,13 +127,14 @@ def mutants(root: Path, file: str) -> Iterator[Mutant]:
 
 
 def draw(root: Path, files: Sequence[str], count: int, generator: random.Random) -> list[Mutant]:
-    """Draw mutants at random, each of another line, since some lines offer dozens."""
+    """Draw mutants that compile at random, each of another line, since some lines offer dozens."""
     by_line: dict[tuple[str, int], list[Mutant]] = {}
     for file in files:
         for mutant in mutants(root, file):
             by_line.setdefault((file, mutant.line), []).append(mutant)
-    lines = generator.sample([*by_line], min(count, len(by_line)))
-    return [generator.choice(by_line[line]) for line in lines]
+    lines = generator.sample([*by_line], len(by_line))
+    drawn = (generator.choice(by_line[line]) for line in lines)
+    return list(islice((mutant for mutant in drawn if compiles(root, mutant)), count))
 
 
 def by_hand(root: Path) -> list[Fault]:
