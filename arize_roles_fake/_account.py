@@ -668,6 +668,11 @@ class FakeAccount:
         made, so the connection drops or stays silent: a read raises the same class, and a change
         raises an `OutcomeUnknownError`. `RolesServer.refuse_connections` refuses connections.
 
+        After the last attempt of a change in doubt the client reads the account. Given
+        `OutcomeUnknownError`, in process that read fails, too. Over HTTP it does not, so a change
+        that was made (`when="after"`) is found, unless a fault on `get` (of a create: `list`) fails
+        the read.
+
         Args:
             operation: The method that fails; `any` is all, of both resources.
             failure: A status of 400 to 599, or of 200 to 599 with `page`; the class of an error; or

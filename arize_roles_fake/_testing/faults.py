@@ -209,7 +209,7 @@ class CallState:
     requests: int = 0
     """The number of requests so far, without their later attempts."""
     fault: Fault | None = None
-    """The fault that strikes every attempt of the request under way."""
+    """The fault that strikes every attempt of the request under way, and perhaps those after it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -284,7 +284,9 @@ class Faults:
             call = CallState() if found is None else found[1]
         if attempt == 1:
             call.requests += 1
-            call.fault = None
+            # Else the client's look at the account after its last attempt would show the outcome.
+            if call.fault is not None and call.fault.argument is not OutcomeUnknownError:
+                call.fault = None
         return call
 
     def note_failure(self, incoming: IncomingRequest) -> None:
