@@ -705,7 +705,6 @@ class FakeAccount:
             ValueError: The arguments contradict one another, or the fault could never strike. For
                 an error class that no answer leads to, the message says how a test causes it.
         """
-        __tracebackhide__ = True
         fault = Fault(
             operation=operation,
             failure=failure,

@@ -8,9 +8,11 @@ client nor aiohttp, since pytest imports it in every project that has the packag
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
@@ -342,6 +344,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Check the faults of a test that passed, and show the calls of one that failed."""
+    if call.excinfo is not None and "arize_roles_async._values.errors" in sys.modules:
+        _hide_frames()
     report = yield
     watch = item.stash.get(_watch_key, None)
     if watch is None:
@@ -358,6 +362,23 @@ def pytest_runtest_makereport(
     if report.failed:
         _show_calls(report, watch, item.stash.get(_account_key, None))
     return report
+
+
+def _hide_frames() -> None:
+    """Hide the frames of both packages before a refusal, which its message explains.
+
+    The frames of a rule of `RolesContract` are shown, and so are all before any other error.
+    """
+    from arize_roles_async import RolesError
+
+    refusals: dict[str, tuple[type[Exception], ...]] = {
+        "arize_roles_async": (RolesError,),
+        "arize_roles_fake": (RolesError, ValueError, LookupError),
+    }
+    for name, module in [*sys.modules.items()]:
+        package = name.partition(".")[0]
+        if package in refusals and name != "arize_roles_fake.contract":
+            vars(module)["__tracebackhide__"] = methodcaller("errisinstance", refusals[package])
 
 
 def _flaws(item: pytest.Item, watch: Watch) -> str:

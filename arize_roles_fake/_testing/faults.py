@@ -115,7 +115,6 @@ class CallFilter:
 
     def check(self) -> None:
         """Raise `ValueError` if no call can match."""
-        __tracebackhide__ = True
         if flaws := [*self.flaws()]:
             raise ValueError("; ".join(flaws))
 
@@ -250,7 +249,6 @@ class Faults:
             ValueError: The fault contradicts itself or could never strike; the message names every
                 reason.
         """
-        __tracebackhide__ = True
         flaws = [*_wrong_failure(fault)] or [
             *_operation_flaws(fault),
             *_moment_flaws(fault),
@@ -511,7 +509,6 @@ def parse_fault(text: str) -> dict[str, Any]:
     Raises:
         ValueError: The text is not in this form.
     """
-    __tracebackhide__ = True
     text, has_role, role = text.partition(",role=")
     what, *options = text.split(",")
     operation, _, failure = what.partition(":")

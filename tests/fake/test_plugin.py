@@ -1,6 +1,7 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -556,6 +557,38 @@ class TestReport:
         result.stdout.fnmatch_lines("E   ValueError: this fault cannot be scripted: *, not 200")
         assert [line for line in result.outlines if ".py:" in line and ": in " in line] == [
             "test_wrong_fault.py:1: in test_it"
+        ]
+
+    def test_refusals(self, run: Run) -> None:
+        """The report of a refusal that nobody caught has no frames of the packages; a bug's has."""
+        result = run(
+            """
+        import asyncio
+
+        def test_rule(fake_roles):
+            asyncio.run(fake_roles.create(name="", permissions=["ROLE_READ"]))
+
+        def test_answer(fake_roles):
+            asyncio.run(fake_roles.get(role_id="Um9sZTo5OTk6bm9u"))
+
+        def test_cause(fake_account, fake_roles):
+            fake_account.fail("any", "lost", times=None)
+            asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
+
+        def test_account(fake_account):
+            fake_account.slow_down(-1)
+
+        def test_bug(fake_account):
+            fake_account.slow_down("1")
+        """,
+            "--tb=short",
+        )
+        result.assert_outcomes(failed=5)
+        frames = [line for line in result.outlines if re.search(r"\w\.py:\d+: in ", line)]
+        own = [line for line in frames if "test_refusals.py" in line or "/arize_roles_" in line]
+        assert [line.rpartition(" in ")[2] for line in own] == [
+            *("test_rule", "test_answer", "test_cause", "test_account"),
+            *("test_bug", "slow_down", "__init__"),
         ]
 
     def test_no_account(self, run: Run) -> None:
