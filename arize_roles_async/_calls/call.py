@@ -384,9 +384,13 @@ class Call:
                 sent=self.in_flight,
             )
         request, last = self.request, self._last_429
+        limit, most = "RetryPolicy.max_retry_after", self.retry.max_retry_after
+        if most is None or most >= self._held_for:
+            limit, most = "Timeouts.total", self.timeouts.total or 0.0
         error = RateLimitError(
-            f"{request} cannot be sent in time: the rate limit allows no request for another "
-            f"{self._held_for:.3g} s (times sent: {self.attempt})",
+            f"{request} cannot be sent in time: the rate limit lets no request out of the queue "
+            f"for another {self._held_for:.3g} s, and {limit} is {most:g} s "
+            f"(times sent: {self.attempt})",
             problem=None if last is None else last.problem,
             from_service=last is not None and last.from_service,
             method=request.method,

@@ -296,8 +296,8 @@ class TestFailure:
             assert isinstance(second, RateLimitError)
             assert second.retry_after == 15.0
             assert str(second) == (
-                "POST /v2/roles cannot be sent in time: the rate limit allows no request for "
-                "another 15 s (times sent: 0)"
+                "POST /v2/roles cannot be sent in time: the rate limit lets no request out of the "
+                "queue for another 15 s, and Timeouts.total is 10 s (times sent: 0)"
             )
             assert account.now() == begun
             assert len(account.calls) == 1
@@ -715,7 +715,7 @@ async def test_longer_hold() -> None:
 
     assert isinstance(first, RateLimitError)
     assert isinstance(second, RateLimitError)
-    assert "for another 30 s (times sent: 1)" in str(first)
+    assert "for another 30 s, and RetryPolicy.max_retry_after is 20 s (times" in str(first)
 
 
 @pytest.mark.asyncio
