@@ -8,6 +8,7 @@ import threading
 import unittest
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -28,6 +29,8 @@ from arize_roles_fake._testing.watch import (
 )
 
 if TYPE_CHECKING:
+    from aiohttp import ClientRequest
+
     from arize_roles_async._aiohttp.client import AiohttpTransport
 
 _A = TypeVar("_A", FakeAccount, Mapping[str, FakeAccount])
@@ -225,7 +228,6 @@ class _Scopes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: list[_Scope] = []
-        self._refuse: Refuse | None = None
         self._key_before: str | None = None
 
     def enter(self, scope: _Scope) -> None:
@@ -242,23 +244,10 @@ class _Scopes:
             self._set_key()
             self._set_redirect()
 
-    def refuse_sockets(self, refuse: Refuse | None) -> None:
-        """Outside of blocks, call `refuse` with the host before a call leaves this machine."""
-        with self._lock:
-            self._refuse = refuse
-            self._set_redirect()
-
-    def check(self, transport: "AiohttpTransport") -> None:
-        """Call `refuse`, if there is one, with the first host of a transport elsewhere."""
-        elsewhere = [host for host in transport.hosts if not is_loopback(host)]
-        if self._refuse is not None and elsewhere:
-            self._refuse(elsewhere[0])
-
     def _set_redirect(self) -> None:
         from arize_roles_async._aiohttp import client
 
-        is_idle = not self._open and self._refuse is None
-        client.redirect = None if is_idle else self._driver
+        client.redirect = self._driver if self._open else None
 
     def _set_key(self) -> None:
         key = self._open[-1].key if self._open else self._key_before
@@ -270,11 +259,38 @@ class _Scopes:
     def _driver(self, own: Destination, keys: KeySource) -> Driver:
         with self._lock:
             scope = self._open[-1] if self._open else None
-        if scope is not None:
-            return scope.driver(own, keys)
-        self.check(cast("AiohttpTransport", own.transport))
-        return own.driver(keys)
+        return own.driver(keys) if scope is None else scope.driver(own, keys)
 
 
 scopes: Final = _Scopes()
 """The open blocks of this process."""
+
+
+def refuse_sockets(refuse: Refuse | None) -> None:
+    """Call `refuse` with the host before a request of the real client leaves this machine."""
+    from arize_roles_async._aiohttp import connections
+
+    def check(request: "ClientRequest") -> None:
+        host = _host_elsewhere(request)
+        if refuse is not None and host is not None:
+            refuse(host)
+
+    connections.before_sending = None if refuse is None else check
+
+
+_LEADERS: Final = attrgetter("_resolve_host.__module__", "_resolver.__class__.__module__")
+
+
+def _host_elsewhere(request: "ClientRequest") -> str | None:
+    """Return the host to which a request leaves this machine, or None.
+
+    A resolver that is not aiohttp's own may be a stand-in, which leads it elsewhere.
+    """
+    from aiohttp import TCPConnector
+
+    connector = vars(request)["_session"].connector
+    is_plain = isinstance(connector, TCPConnector) and all(
+        module.startswith("aiohttp.") for module in _LEADERS(connector)
+    )
+    hosts = (url.host or "" for url in (request.url, request.proxy) if is_plain and url)
+    return next((host for host in hosts if not is_loopback(host)), None)

@@ -71,9 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and keep clients off the network where that is set."""
     watches.append(Watch(is_paused=True))
     if config.getini(_OFFLINE):
-        from arize_roles_fake._mock import scopes
+        from arize_roles_fake._mock import refuse_sockets
 
-        scopes.refuse_sockets(_refuse)
+        refuse_sockets(_refuse)
     config.addinivalue_line(
         "markers",
         "arize_roles(*, account=None, now=None, api_key=None, assumptions=None, roles=None, "
@@ -90,9 +90,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Let clients connect again."""
     watches.pop()
     if config.getini(_OFFLINE):
-        from arize_roles_fake._mock import scopes
+        from arize_roles_fake._mock import refuse_sockets
 
-        scopes.refuse_sockets(None)
+        refuse_sockets(None)
 
 
 def _refuse(host: str) -> None:

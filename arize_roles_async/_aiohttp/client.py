@@ -367,11 +367,6 @@ class AiohttpTransport(AsyncioTransport):
         }
 
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """The hosts that get what is sent: the service's, and the proxy's if there is one."""
-        return self._failures.hosts
-
-    @property
     def host(self) -> str:
         """The service's name, and its port if it is not the scheme's own, as in a `Host` header."""
         return self._url.host_port_subcomponent or ""

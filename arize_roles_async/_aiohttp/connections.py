@@ -5,7 +5,7 @@ import functools
 import os
 import socket
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
+before_sending: Callable[[aiohttp.ClientRequest], object] | None = None
+"""Looks at each request behind all that may answer it; set by tests."""
 _READ_AT_ONCE: Final = 256 * 1024
 """Bytes of the buffer that asyncio allocates for each read from a socket."""
 
@@ -155,6 +157,8 @@ class Attempt:
             )
         if self._failure is not None:
             raise self._failure
+        if before_sending is not None:
+            before_sending(request)
         if self._lent is None:
             self._limit.limit("connect")
         elif not self._answers:

@@ -91,11 +91,6 @@ class Failures:
         return RolesConnectionError(f"{request}: {self._proxy} {why}", credentials=True)
 
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """The host of the service, and the proxy's if there is one."""
-        return tuple(url.host or "" for url in (URL(self._config.base_url), self._proxy_url) if url)
-
-    @property
     def _service(self) -> str:
         return _place(URL(self._config.base_url))
 

@@ -30,7 +30,6 @@ from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
-from arize_roles_fake._mock import scopes
 from arize_roles_fake._recording.script import SCRIPT, Step
 from arize_roles_fake._service.routes import operation_of
 from arize_roles_fake._service.wire import parse_json
@@ -153,7 +152,6 @@ async def record_service(
         allow_http=False,
     )
     transport = AiohttpTransport(config, None)
-    scopes.check(transport)
 
     async def send(request: Request) -> Response:
         transport.check_open()

@@ -467,8 +467,8 @@ class TestTime:
         error = driver.call.out_of_time()
         assert type(error) is RateLimitError
         assert str(error) == (
-            "POST /v2/roles cannot be sent in time: the rate limit lets no request out of the queue "
-            "for another 12.3 s, and Timeouts.total is 30 s (times sent: 1)"
+            "POST /v2/roles cannot be sent in time: the rate limit lets no request out of the "
+            "queue for another 12.3 s, and Timeouts.total is 30 s (times sent: 1)"
         )
         assert (error.status, error.method, error.path) == (429, "POST", "/v2/roles")
         assert error.retry_after == 12.34

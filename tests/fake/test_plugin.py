@@ -1032,6 +1032,12 @@ class TestOffline:
             except Exception:
                 pass
 
+        def test_lookup():
+            try:
+                asyncio.run(AiohttpRolesClient("key", base_url="https://named.invalid").get(role="A"))
+            except Exception:
+                pass
+
         def test_mocked(mocked_arize):
             assert asyncio.run(use(base_url="https://arize.invalid")) == 7
 
@@ -1043,7 +1049,7 @@ class TestOffline:
     def test_refused(self, run: Run) -> None:
         """A client that would connect to another machine fails its test, also if it bears it."""
         result = run(self.SUITE, "-o", "arize_roles_offline=true")
-        result.assert_outcomes(failed=4, passed=2)
+        result.assert_outcomes(failed=5, passed=2)
         result.stdout.fnmatch_lines_random(
             [
                 "a client was about to connect to arize.invalid, and arize_roles_offline is set: *",
@@ -1051,13 +1057,69 @@ class TestOffline:
                 "a client was about to connect to proxy.invalid, and *",
                 "a client was about to connect to far.invalid, and *",
                 "a client was about to connect to recorded.invalid, and *",
+                "a client was about to connect to named.invalid, and *",
             ]
         )
+
+    def test_stand_ins(self, run: Run) -> None:
+        """A request that a stand-in of another library catches leaves no machine."""
+        run(
+            """
+        import asyncio
+        import re
+        import socket
+        from unittest.mock import Mock
+        import aiohttp
+        from aioresponses import aioresponses
+        from arize_roles_async import AiohttpRolesClient, ServerError
+        from arize_roles_fake import RolesServer
+
+        class Answer(aiohttp.ClientResponse):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **{"stream_writer": Mock(output_size=0), **kwargs})
+
+        async def use(server, session=None):
+            url = "http://arize.invalid:" + server.url.rpartition(":")[2]
+            roles = AiohttpRolesClient(
+                server.api_key, base_url=url, session=session, allow_http=True
+            )
+            async with roles:
+                return len(await roles.list())
+
+        def test_aioresponses(roles_server):
+            with aioresponses() as mocked:
+                mocked.get(re.compile("http://arize"), body='ANSWER', response_class=Answer)
+                assert asyncio.run(use(roles_server)) == 0
+
+        class Here(aiohttp.abc.AbstractResolver):
+            async def resolve(self, host, port=0, family=socket.AF_INET):
+                address = {"hostname": host, "host": "127.0.0.1", "port": port}
+                return [{**address, "family": family, "proto": 0, "flags": 0}]
+
+            async def close(self):
+                pass
+
+        def test_resolver(roles_server):
+            async def main():
+                connector = aiohttp.TCPConnector(resolver=Here(), family=socket.AF_INET)
+                async with aiohttp.ClientSession(connector=connector) as session:
+                    assert await use(roles_server, session) == 7
+
+            asyncio.run(main())
+
+        def test_patched_connector(roles_server, monkeypatch):
+            resolve = lambda self, host, port, traces=None: Here().resolve(host, port)
+            monkeypatch.setattr(aiohttp.TCPConnector, "_resolve_host", resolve)
+            assert asyncio.run(use(roles_server)) == 7
+        """.replace("ANSWER", '{"roles": [], "pagination": {"has_more": false}}'),
+            "-o",
+            "arize_roles_offline=true",
+        ).assert_outcomes(passed=3)
 
     def test_not_set(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without it, clients connect; and the setting changes no environment."""
         monkeypatch.setenv("ARIZE_API_KEY", "of-the-developer")
-        run(self.SUITE).assert_outcomes(passed=6)
+        run(self.SUITE).assert_outcomes(passed=7)
         assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
-        run(self.SUITE, "-o", "arize_roles_offline=true").assert_outcomes(failed=4, passed=2)
+        run(self.SUITE, "-o", "arize_roles_offline=true").assert_outcomes(failed=5, passed=2)
         assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
