@@ -17,6 +17,7 @@ from arize_roles_async._values.errors import (
     RolesError,
     RolesTimeoutError,
 )
+from arize_roles_async._values.text import MAX_MESSAGE
 from arize_roles_async._wire.redaction import redact
 from arize_roles_async._wire.request import Request
 
@@ -123,12 +124,16 @@ class Failures:
         return re.sub(_USERINFO, r"\1[password]@", redact(text, *call.keys))
 
     def redacted_cause(self, failure: BaseException, call: Call) -> BaseException:
-        """Return the failure for use as a cause; only its text if its chain shows a secret."""
+        """Return the failure for use as a cause; only its text if its chain shows a secret.
+
+        Also if it is long, as aiohttp's errors quote all that came where bytes are not HTTP.
+        """
         link: BaseException | None = failure
         while link is not None:
             # aiohttp's errors quote the request's headers in their repr.
             text = f"{link}{link!r}"
-            if redact(text, *call.keys) != text or re.search(_USERINFO, text):
+            is_long = len(str(link)) > MAX_MESSAGE
+            if is_long or redact(text, *call.keys) != text or re.search(_USERINFO, text):
                 return RolesError(self._redacted(failure, call))
             link = _next_link(link)
         return without_frames(failure)

@@ -730,7 +730,7 @@ class TestAnswers:
             with pytest.raises(OutcomeUnknownError) as caught:
                 await roles.update(role_id=ROLE_ID, name="A")
         assert caught.value.operation == "update"
-        assert caught.value.attempts == 1
+        assert caught.value.attempts == 2  # of the update, and of the get after it
 
     async def test_cancelled(self) -> None:
         """A cancelled call is cancelled at once."""

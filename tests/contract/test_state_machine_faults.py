@@ -42,7 +42,11 @@ from tests.contract.test_assumptions import PAIRS
 from tests.contract.wrapping import WrappingClient
 from tests.support.sizes import sized
 
-pytestmark = pytest.mark.usefixtures("unmeasured")
+pytestmark = [
+    pytest.mark.usefixtures("unmeasured"),
+    # Drawn at random, many strike no call.
+    pytest.mark.arize_roles(unused_faults="allow"),
+]
 
 CALLERS: Final = ("caller-0", "caller-1", "caller-2", "caller-3")
 NAMES: Final = ("Ada", "Bea", "Cal")
