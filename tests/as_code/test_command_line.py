@@ -891,7 +891,7 @@ class TestStatuses:
 
     def test_unknown(self, file: str, account: FakeAccount) -> None:
         """Where the first one may have been made, so may changes."""
-        account.fail("update", 500, when="after", times=None)
+        account.fail("update", 500, times=None)
         assert main(["apply", "--yes", file]) == 3
 
     def test_yes(self, file: str, account: FakeAccount) -> None:

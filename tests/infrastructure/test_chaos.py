@@ -85,10 +85,8 @@ class TestReusedConnection:
             await s.roles.list()
             s.proxy.script = [Point.CLOSE_AFTER_COMMIT]
 
-            with pytest.raises(OutcomeUnknownError) as caught:
-                await s.roles.delete(role_id=target.id)
+            await s.roles.delete(role_id=target.id)  # a get shows that it was made
 
-            assert caught.value.attempts == 1
             assert s.reached_the_proxy("DELETE") == 1
 
     @pytest.mark.asyncio
@@ -147,20 +145,6 @@ class TestReusedConnection:
 
             assert f"before the complete response arrived: {why}: " in str(caught.value)
 
-    @pytest.mark.asyncio
-    async def test_second_try_refused(self) -> None:
-        """aiohttp, which tries a DELETE again by itself, sends nothing again."""
-        async with setting(ONCE) as s:
-            target = s.account.add_role("Target")
-            await s.roles.list()
-            s.proxy.script = [Point.CLOSE_AFTER_COMMIT]
-
-            with pytest.raises(OutcomeUnknownError) as caught:
-                await s.roles.delete(role_id=target.id)
-
-            assert s.reached_the_proxy("DELETE") == 1
-            assert "ServerDisconnectedError: Server disconnected" in str(caught.value)
-
 
 class TestOutcome:
     """The outcome of a call, by the stage that it reached."""
@@ -179,16 +163,16 @@ class TestOutcome:
 
     @pytest.mark.asyncio
     async def test_never_answered(self) -> None:
-        """A change that was sent and never answered has an unknown outcome."""
+        """A change has an unknown outcome if neither it nor a read after it is ever answered."""
         async with setting(TWICE) as s:
-            s.proxy.script = [Point.RESET_AFTER_COMMIT] * 2
+            s.proxy.script = [Point.RESET_AFTER_COMMIT] * 4
 
             with pytest.raises(OutcomeUnknownError) as caught:
                 await s.roles.create(name="Made", permissions=["PROJECT_READ"])
 
             assert not isinstance(caught.value, RolesConnectionError)
             assert caught.value.operation == "create"
-            assert caught.value.attempts == 2
+            assert caught.value.attempts == 4
             assert isinstance(caught.value.__cause__, RolesConnectionError)
 
     @pytest.mark.asyncio
@@ -220,9 +204,9 @@ class TestOutcome:
 
     @pytest.mark.asyncio
     async def test_silent_change(self) -> None:
-        """Silence after a change was sent is a timeout, and its outcome is unknown."""
+        """Silence after a change was sent is a timeout, and its outcome is unknown if it lasts."""
         async with setting(ONCE) as s:
-            s.proxy.script = [Point.STALL_AFTER_COMMIT]
+            s.proxy.script = [Point.STALL_AFTER_COMMIT] * 2
 
             with pytest.raises(OutcomeUnknownError) as caught:
                 await s.roles.with_options(timeout=SILENCE).create(
@@ -231,7 +215,7 @@ class TestOutcome:
 
             cause = caught.value.__cause__
             assert isinstance(cause, RolesTimeoutError)
-            assert (cause.limit, cause.attempts) == ("read", 1)
+            assert (cause.limit, cause.attempts) == ("read", 2)
 
     @pytest.mark.asyncio
     async def test_total_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,10 +273,10 @@ class TestOutcome:
 
     @pytest.mark.asyncio
     async def test_gateway_404(self) -> None:
-        """A delete whose retry gets a 404 from a gateway has an unknown outcome."""
+        """A delete after which a gateway answers 404 has an unknown outcome."""
         async with setting(TWICE) as s:
             target = s.account.add_role("Target")
-            s.proxy.script = [Point.RESET_AFTER_COMMIT, Point.GZIP_BOMB]
+            s.proxy.script = [Point.RESET_AFTER_COMMIT, Point.GZIP_BOMB, Point.GZIP_BOMB]
 
             with pytest.raises(OutcomeUnknownError) as caught:
                 await s.roles.with_options(timeout=Timeouts(read=None)).delete(role_id=target.id)
