@@ -1,4 +1,5 @@
 import gc
+import logging
 import os
 import socket
 import sys
@@ -116,6 +117,14 @@ def pytest_collection_finish() -> None:
     # The garbage collector would look through thousands of tests each time.
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def restored_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back what an example of the guide does to the library's log."""
+    log = logging.getLogger("arize_roles_async")
+    monkeypatch.setattr(log, "handlers", [])
+    caplog.set_level(log.level, log.name)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients
-from tests.support.documentation import pages, run
+from tests.support.documentation import definitions
 from tests.support.event_loop import until
 from tests.support.raw_http import scripted
 
@@ -576,9 +576,7 @@ class Vault:
 
     def client(self, account: FakeAccount) -> FakeRolesClient:
         """Return a client whose key comes from the example's `KeyFromVault`."""
-        (page,) = (each for each in pages() if each.title.endswith("/api-keys.md"))
-        names: dict[str, Any] = {"AiohttpRolesClient": AiohttpRolesClient}
-        run(page.examples[0], names, page.title)
+        names = definitions("arize_roles_async/guide/api-keys.md")
         names["fetch_key"] = self.fetch
         names["time"] = SimpleNamespace(monotonic=lambda: self.seconds)
         return FakeRolesClient(account, api_key=names["KeyFromVault"]())

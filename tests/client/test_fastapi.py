@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib.resources import files
 from typing import Annotated, Any
 
 import httpx
@@ -10,20 +9,15 @@ import pytest
 from fastapi import Body, FastAPI
 from pydantic import BaseModel
 
-import arize_roles_async
 from arize_roles_async import ClientStateError, ListRolesResponse, Role
 from arize_roles_fake import FakeRolesClient, RolesServer, make_role
-from tests.support.documentation import examples, run
+from tests.support.documentation import definitions
 
 
 @pytest.fixture
 def names() -> dict[str, Any]:
     """Return what the documentation's application defines."""
-    page = files("arize_roles_async").joinpath("guide/fastapi.md").read_text("utf-8")
-    defined: dict[str, Any] = dict(vars(arize_roles_async))
-    defined["AiohttpRolesClient"] = arize_roles_async.AiohttpRolesClient
-    run(examples(page)[0], defined, "<application>")
-    return defined
+    return definitions("arize_roles_async/guide/fastapi.md")
 
 
 def caller(app: FastAPI) -> httpx.AsyncClient:

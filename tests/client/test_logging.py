@@ -3,7 +3,6 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from importlib.resources import files
 from urllib.parse import quote
 
 import aiohttp
@@ -25,7 +24,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import Connect, account_at_noon, both_clients, sleeping
-from tests.support.documentation import examples, run
+from tests.support.documentation import definitions
 from tests.support.raw_http import scripted
 
 ONCE = RetryPolicy(attempts=1)
@@ -221,18 +220,16 @@ class TestLog:
         ]
 
     @pytest.mark.asyncio
+    @pytest.mark.usefixtures("restored_log")
     async def test_recipe(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """The guide's middleware sees the headers of each attempt's answer."""
-        page = files("arize_roles_async").joinpath("guide/logging.md").read_text("utf-8")
         monkeypatch.setenv("ARIZE_API_KEY", "key")
 
         async with scripted(BUSY, PAGE) as script:
             monkeypatch.setenv("ARIZE_BASE_URL", script.url)
-            recipe = run(examples(page)[1], {"AiohttpRolesClient": AiohttpRolesClient}, "<recipe>")
-            assert recipe is not None
-            await recipe
+            await definitions("arize_roles_async/guide/logging.md")["main"]()
 
         assert capsys.readouterr().out == "503 req-6\n200 req-7\n"
 

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -13,9 +12,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, ListRolesResponse
+from arize_roles_async import ListRolesResponse
 from arize_roles_fake import RolesServer
-from tests.support.documentation import examples, run
+from tests.support.documentation import definitions
 from tests.support.sizes import sized
 
 SCRIPT = Path(__file__).parents[1] / "support" / "in_threads.py"
@@ -66,13 +65,9 @@ class TestGuide:
     @pytest.fixture
     def names(self, arize_env: RolesServer) -> Generator[dict[str, Any]]:
         arize_env.account.add_role("AI Engineer")
-        page = files("arize_roles_async").joinpath("guide/threads.md").read_text("utf-8")
-        defined: dict[str, Any] = {"AiohttpRolesClient": AiohttpRolesClient}
-        start, stop, clients = examples(page)
-        run(start, defined, "<start>")
-        run(clients, defined, "<clients>")
+        defined = definitions("arize_roles_async/guide/threads.md")
         yield defined
-        run(stop, defined, "<stop>")
+        defined["stack"].close()
 
     def test_shared(self, names: dict[str, Any], arize_env: RolesServer) -> None:
         """Requests to the WSGI application share one client."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.documentation import pages
+from tests.support.documentation import joined
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -15,9 +15,8 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 def names_of_guide() -> dict[str, Any]:
     """Return the names that there are after the examples of the guide's page."""
     names: dict[str, Any] = {"__name__": __name__}
-    (page,) = (each for each in pages() if each.title == "arize_roles_fake/guide/contract.md")
-    for example in page.examples:
-        exec(compile(example, "<contract.md>", "exec"), names)  # noqa: S102 - the guide's
+    page = joined("arize_roles_fake/guide/contract.md")
+    exec(compile(page, "<contract.md>", "exec"), names)  # noqa: S102 - the guide's
     return names
 
 

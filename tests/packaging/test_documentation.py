@@ -1,13 +1,15 @@
 """Every example of the README, the guides and the docstrings runs unchanged."""
 
+import ast
 import asyncio
+import functools
 import inspect
 import pydoc
 import re
+import runpy
 import subprocess
 import sys
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,102 +23,97 @@ from arize_roles_async import RetryPolicy, RolesError, Timeouts
 from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
-from tests.support.documentation import MODULES, README, ROOT, Page, examples, pages, run
+from tests.fake.test_main import serving
+from tests.support.documentation import (
+    MODULES,
+    README,
+    ROOT,
+    Docstring,
+    docstrings,
+    examples,
+    pages,
+)
+from tests.support.processes import clean_environment
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
-PAGES = list(pages())
+PAGES = pages()
+DOCSTRINGS = list(docstrings())
 IS_TEST = re.compile(r"^(async )?def test_", re.MULTILINE)
 
-# What a reader of an example has at hand.
+# What the reader of a docstring has at hand.
 GIVEN: dict[str, Any] = {
     **{name: getattr(arize_roles_async, name) for name in arize_roles_async.__all__},
     **{name: getattr(arize_roles_fake, name) for name in arize_roles_fake.__all__},
     "AbstractAsyncContextManager": AbstractAsyncContextManager,
     "MyRolesClient": FakeRolesClient,
-    "RolesError": RolesError,
-    "UTC": UTC,
-    "__name__": "__example__",
     "asyncio": asyncio,
-    "datetime": datetime,
+    "functools": functools,
     "pytest": pytest,
 }
-IMPORTS = """\
-import asyncio
-
-import pytest
-
-from arize_roles_async import *
-from arize_roles_fake import *
-"""
 
 
-def run_examples(page: Page) -> dict[str, Any]:
-    """Run the examples of a page in order, and return the names that there are then."""
-    names = {**page.names, **GIVEN}
-    with asyncio.Runner() as runner:
-        for number, example in enumerate(page.examples):
-            if IS_TEST.search(example):
-                continue
-            account = FakeAccount()
-            names |= {"account": account, "roles": FakeRolesClient(account)}
-            awaited = run(example, names, f"<{page.title}, example {number}>")
-            if awaited is not None:
-                runner.run(awaited)
-    return names
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("arize_env", "restored_log")
+def test_page(page: str, pytester: pytest.Pytester) -> None:
+    """The examples of a page are one file: a program, or tests."""
+    file = pytester.makepyfile(PAGES[page])
+    if not IS_TEST.search(PAGES[page]):
+        runpy.run_path(str(file), run_name="__main__")
+        return
+    pytester.makeini(
+        "[pytest]\n"
+        "asyncio_default_fixture_loop_scope = function\n"
+        "filterwarnings =\n  error\n"
+        "  ignore::arize_roles_async.AlphaWarning\n  ignore::arize_roles_async.BetaWarning"
+    )
+    assert pytester.runpytest_inprocess().parseoutcomes().keys() == {"passed"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.title for page in PAGES])
+@pytest.mark.parametrize("docstring", DOCSTRINGS, ids=[each.title for each in DOCSTRINGS])
 @pytest.mark.usefixtures("arize_env")
-def test_examples_run(page: Page) -> None:
-    """Examples run."""
+def test_docstring(docstring: Docstring) -> None:
+    """The examples of a docstring run, in a row."""
+    account = FakeAccount()
+    names = {**vars(docstring.module), **GIVEN}
+    names |= {"account": account, "roles": FakeRolesClient(account)}
     try:
-        run_examples(page)
+        with asyncio.Runner() as runner:
+            for example in docstring.examples:
+                code = compile(example, docstring.title, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                awaited = eval(code, names)  # noqa: S307 - our own text
+                if awaited is not None:
+                    runner.run(awaited)
     finally:
         # One of them instruments every session of the process.
         AioHttpClientInstrumentor().uninstrument()
 
 
-TESTS = [
-    pytest.param(page, example, id=f"{page.title}-{number}")
-    for page in PAGES
-    for number, example in enumerate(page.examples)
-    if IS_TEST.search(example)
-]
+def test_pasted(tmp_path: Path) -> None:
+    """A page that is written to a file as the index says runs against `arize-roles-fake serve`."""
+    index = (ROOT / "arize_roles_async/guide/README.md").read_text("utf-8")
+    command = re.findall("^sed .*", index, re.MULTILINE)[0].replace("paging.md", "README.md")
+    file = tmp_path / "example.py"
+    subprocess.run(command.replace("example.py", str(file)), check=True, cwd=ROOT, shell=True)  # noqa: S602 - ours
+    with serving() as (url, printed):
+        exports = re.findall(r"\b(ARIZE_\w+)=(\S+)", printed.getvalue())
+        ran = subprocess.run(  # noqa: S603 - this page
+            [sys.executable, file],
+            env={**clean_environment(), **dict(exports)},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    assert ran.returncode == 0, ran.stderr
+    assert url in dict(exports).values()
+    assert "similar names: 'AI Engineer'" in ran.stdout
 
 
-@pytest.mark.parametrize(("page", "example"), TESTS)
-def test_example_tests(page: Page, example: str, pytester: pytest.Pytester) -> None:
-    """The examples that are tests pass."""
-    # The README's stands for itself; those of a docstring have what the package exports at hand.
-    pytester.makepyfile(example if page.title == "README.md" else IMPORTS + example)
-    pytester.makeini(
-        "[pytest]\n"
-        "asyncio_default_fixture_loop_scope = function\n"
-        "filterwarnings =\n  error\n  ignore::arize_roles_async.AlphaWarning"
-    )
-
-    outcome = pytester.runpytest_inprocess().parseoutcomes()
-
-    assert outcome in ({"passed": 1}, {"skipped": 1, "xfailed": 1})
-
-
-def test_examples_found() -> None:
-    """Every page of a guide with code has its examples executed."""
-    found = {page.title: len(page.examples) for page in PAGES}
-
-    assert found["README.md"] == 2
-    assert found["arize_roles_fake/guide/contract.md"] == 2
-    assert found["arize_roles_async"] == 2
-    assert found["arize_roles_async/guide/bulk-work.md"] == 2
-    assert found["arize_roles_async/guide/configuration.md"] == 2
-    assert found["arize_roles_async/guide/errors-and-retries.md"] == 5
-    assert found["arize_roles_async/guide/logging.md"] == 2
-    assert found["arize_roles_async/guide/paging.md"] == 2
-    assert found["arize_roles_async/guide/threads.md"] == 3
-    assert found["arize_roles_fake/guide/testing.md"] == 16
-    assert found["arize_roles_async._aiohttp.client.AiohttpRolesClient"] == 3
-    assert found["arize_roles_async.as_code"] == 1
+def test_found() -> None:
+    """Pages and docstrings are found."""
+    assert {"README.md", "arize_roles_fake/guide/contract.md"} < PAGES.keys()
+    assert "arize_roles_async._aiohttp.client.AiohttpRolesClient" in {d.title for d in DOCSTRINGS}
 
 
 def test_example() -> None:
@@ -126,9 +123,12 @@ def test_example() -> None:
     assert examples(text) == ("a = 1\n",)
 
 
-def test_readme_example(arize_env: RolesServer, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+def test_readme_example(
+    pytester: pytest.Pytester, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The README's example prints what its comments say."""
-    run_examples(PAGES[0])
+    runpy.run_path(str(pytester.makepyfile(PAGES["README.md"])))
 
     said = capsys.readouterr().out
     assert "AI Engineer (<Permission.PROJECT_READ: 'PROJECT_READ'>, " in said
@@ -137,8 +137,8 @@ def test_readme_example(arize_env: RolesServer, capsys: pytest.CaptureFixture[st
 
 
 def test_readme_length() -> None:
-    """The README is about a hundred lines."""
-    assert 80 <= len(README.splitlines()) <= 135
+    """The README is about a hundred lines, besides the rows of its table."""
+    assert 80 <= sum(not line.startswith("|") for line in README.splitlines()) <= 120
 
 
 def test_not_registered() -> None:

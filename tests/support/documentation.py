@@ -1,10 +1,9 @@
-"""Finds the examples of the README and of every docstring, and runs them as they stand."""
+"""Finds the examples of the README, of the guides and of every docstring."""
 
 import ast
-import functools
 import inspect
 import re
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -29,24 +28,34 @@ _FENCED: Final = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 @attrs.frozen
-class Page:
-    """A text with examples, which share their names as they would in one session."""
+class Docstring:
+    """A docstring that has examples."""
 
     title: str
     examples: tuple[str, ...]
-    names: Mapping[str, object] = attrs.field(factory=dict[str, object], repr=False)
+    module: ModuleType
 
 
-def pages() -> Iterator[Page]:
-    """Yield the README, the pages of both guides, and every docstring that has examples."""
-    yield Page("README.md", examples(README))
-    for package in (arize_roles_async, arize_roles_fake):
-        for path in sorted(Path(str(package.__file__)).parent.glob("guide/*.md")):
-            yield Page(f"{package.__name__}/guide/{path.name}", examples(path.read_text("utf-8")))
-    for module in MODULES:
-        for title, text in _docstrings(module):
-            if found := examples(text):
-                yield Page(title, found, vars(module))
+def pages() -> dict[str, str]:
+    """Return the README and the pages of both guides that have examples, each as one file."""
+    paths = ["README.md", *ROOT.glob("arize_roles_*/guide/*.md")]
+    titles = sorted(str(ROOT.joinpath(path).relative_to(ROOT)) for path in paths)
+    files = {title: joined(title) for title in titles}
+    return {title: text for title, text in files.items() if text}
+
+
+def joined(title: str) -> str:
+    """Return the examples of a page as one file, as a reader pastes them."""
+    return "\n\n".join(examples((ROOT / title).read_text("utf-8")))
+
+
+def definitions(title: str) -> dict[str, Any]:
+    """Return what a page defines before the last statement, which runs it."""
+    names: dict[str, Any] = {"__name__": "__example__"}
+    tree = ast.parse(joined(title))
+    tree.body.pop()
+    exec(compile(tree, title, "exec"), names)  # noqa: S102 - our own text
+    return names
 
 
 def examples(text: str) -> tuple[str, ...]:
@@ -54,26 +63,16 @@ def examples(text: str) -> tuple[str, ...]:
     return tuple(_FENCED.findall(text))
 
 
-@functools.cache
-def _docstrings(module: ModuleType) -> tuple[tuple[str, str], ...]:
-    return tuple(_each_docstring(module))
-
-
-def _each_docstring(module: ModuleType) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        match node:
-            case ast.Module():
-                title = module.__name__
-            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                title = f"{module.__name__}.{node.name}"
-            case _:
-                continue
-        if text := ast.get_docstring(node):
-            yield title, text
-
-
-def run(example: str, names: dict[str, Any], title: str) -> Coroutine[Any, Any, object] | None:
-    """Run an example; one that awaits is returned as what is left to await."""
-    code = compile(example, title, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result: Coroutine[Any, Any, object] | None = eval(code, names)  # noqa: S307 - our own text
-    return result
+def docstrings() -> Iterator[Docstring]:
+    """Yield every docstring that has examples."""
+    for module in MODULES:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            match node:
+                case ast.Module():
+                    title = module.__name__
+                case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                    title = f"{module.__name__}.{node.name}"
+                case _:
+                    continue
+            if found := examples(ast.get_docstring(node) or ""):
+                yield Docstring(title, found, module)
