@@ -10,11 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 import yaml
 
 import arize_roles_async
-import arize_roles_fake
 from arize_roles_async import as_code
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.as_code.accounts import account_of
@@ -35,9 +33,7 @@ def fenced(language: str, text: str = BEFORE + AFTER) -> list[str]:
 
 
 def run_python(example: str, account: FakeAccount) -> None:
-    names: dict[str, Any] = {"account": account, "roles": FakeRolesClient(account)}
-    for package in (arize_roles_async, arize_roles_fake):
-        names |= {name: getattr(package, name) for name in package.__all__}
+    names = {"account": account, "roles": FakeRolesClient(account), "FakeAccount": FakeAccount}
     code = compile(example, "the guide", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     made: Any = eval(code, names)  # noqa: S307 - our own text
     if made is not None:
@@ -125,12 +121,6 @@ def test_version() -> None:
     """The hook installs the wheel of this version."""
     wheel = f"vendor/arize_roles_async-{arize_roles_async.__version__}-py3-none-any.whl"
     assert re.findall(r"vendor/arize\S+", PAGE) == [wheel]
-
-
-@pytest.mark.parametrize("example", fenced("python"))
-def test_example(example: str) -> None:
-    """Each example runs unchanged, given `roles` and the packages' names."""
-    run_python(example, FakeAccount())
 
 
 def test_file() -> None:

@@ -38,9 +38,8 @@ class Docstring:
 
 def pages() -> dict[str, str]:
     """Return the README and the pages of both guides that have examples, each as one file."""
-    paths = ["README.md", *ROOT.glob("arize_roles_*/guide/*.md")]
-    titles = sorted(str(ROOT.joinpath(path).relative_to(ROOT)) for path in paths)
-    files = {title: joined(title) for title in titles}
+    paths = sorted([ROOT / "README.md", *ROOT.glob("arize_roles_*/guide/*.md")])
+    files = {title: joined(title) for title in (str(path.relative_to(ROOT)) for path in paths)}
     return {title: text for title, text in files.items() if text}
 
 
