@@ -60,7 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(json=False)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check files, offline")
-    check.add_argument("--strict", action="store_true", help="refuse unknown permissions")
     plan = commands.add_parser("plan", help="show what apply would change, and change nothing")
     plan.add_argument(
         "--exit-code", action="store_true", help="exit with 1 if there are differences"
@@ -161,11 +160,9 @@ class _Run:
                 self._try_to_show(_annotation(kind, reason), is_command=True)
 
     def _check(self) -> int:
-        declaration, is_strict = self._load(), self._chosen.strict
-        unknown = placed(declaration.unknown_permissions(), declaration.files)
-        self._report("error" if is_strict else "warning", unknown)
+        declaration = self._load()
         _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
-        return 2 if is_strict and unknown else 0
+        return 0
 
     def _fmt(self) -> int:
         texts: dict[Path, tuple[str, str]] = {}

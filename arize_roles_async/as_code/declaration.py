@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attr
 
-from arize_roles_async import AnyPermission, Violation
+from arize_roles_async import AnyPermission, Permission, UnknownPermission, Violation
 from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.requests import (
     check,
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
 _MAX_LABEL: Final = 100
 _MAX_SUGGESTIONS: Final = 20
-"""Roles with unknown permissions for which the nearest known ones are searched."""
+"""Unknown permissions for which the nearest known ones are searched, which takes time."""
+_NEAR: Final = 0.8
+"""How like a known one a typing error is; a guess for a new permission would only mislead."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
-ONCE: Final = (
+_ONCE: Final = (
     "a name, present or former, may appear only once, so swapping two names takes two runs and a "
     "third name"
 )
@@ -95,14 +98,16 @@ class Declaration:
         roles: The roles that the account should have.
         absent: The names of roles that it should not have.
         ignored: The names of roles that others manage; they are left alone, and no plan shows them.
-        new_permissions: Permissions that are newer than this library, and are no typing errors.
+        new_permissions: Permissions that this version of the library does not know; any other
+            unknown one is taken for a typing error.
         account: A label of the account, such as `staging`, which plans show and checksums cover.
         anchor: The ID of a role that the account has; a plan for any other account is refused.
         files: The files that it was read from, in which errors show places.
         notes: Hints about the files, such as a set that no role includes.
 
     Raises:
-        ValidationError: A role breaks a rule, or a name appears twice. It has every violation.
+        ValidationError: A role breaks a rule, a name appears twice, or a permission is unknown and
+            not in `new_permissions`. It has every violation.
     """
 
     roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_by_name)
@@ -115,40 +120,7 @@ class Declaration:
     notes: tuple[Violation, ...] = attr.field(default=(), eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if len(self.files) > 1:  # Each was a declaration of its own before, and they fit together.
-            return
-        check(
-            *_messages(self),
-            ("account", None if self.account is None else label_rule(self.account)),
-            ("anchor", None if self.anchor is None else id_rule(self.anchor)),
-        )
-
-    def unknown_permissions(self, held: Container[str] = ()) -> list[Violation]:
-        """Return the permissions of each role and set that may be typing errors.
-
-        These are unknown to this version, and neither in `held` nor in `new_permissions`.
-        """
-        accepted = {*self.new_permissions}
-        found: dict[str, dict[Any, None]] = {}
-        for role in self.roles:
-            unknown = [p for p in role.permissions if not (p.is_known or p in held)]
-            for permission in (p.value for p in unknown if p not in accepted):
-                origin = role.origins.get(permission)
-                own = f"roles.{quote(role.name)}.permissions"
-                path = own if origin is None else f"sets.{quote(origin)}"
-                found.setdefault(path, {})[permission] = None
-        violations: list[Violation] = []
-        for path, named in found.items():
-            # The search for the nearest takes 2 ms.
-            if len(violations) < _MAX_SUGGESTIONS:
-                message = permissions_rule((*named,)) or ""
-            else:
-                message = (
-                    f"holds {len(named)} unknown permissions, such as {quote(next(iter(named)))}"
-                )
-            message += " (list permissions that are newer than this library in new_permissions)"
-            violations.append(Violation(path, message))
-        return violations
+        check(*_messages(self))
 
     def to_toml(self) -> str:
         """Return the declaration as a file, in a fixed order, with one permission on each line."""
@@ -172,45 +144,53 @@ def _array(names: Iterable[str]) -> str:
     return "".join(["[\n", *(f"    {quote(name)},\n" for name in names), "]\n"])
 
 
-def _messages(declaration: Declaration) -> list[tuple[str, str | None]]:
-    """Return what is wrong with each part of a declaration, or None, with the path of its key."""
-    messages = [("roles", list_rule(declaration.roles, "DeclaredRole objects", DeclaredRole))]
-    new: object = declaration.new_permissions
-    for role in _items(declaration.roles):
-        if not isinstance(role, DeclaredRole):
-            continue
-        path, described = f"roles.{quote(role.name)}", role.description is not None
-        messages += [
-            (f"{path}.name", name_rule(role.name)),
-            (f"{path}.description", description_rule(role.description) if described else None),
-            (f"{path}.permissions", permissions_rule(role.permissions)),
-            (f"{path}.previously", list_rule(role.previously, "names")),
-        ]
-    messages += [
-        ("new_permissions", None if new == () else permissions_rule(new)),
-        ("absent", list_rule(declaration.absent, "names")),
-        ("ignored", list_rule(declaration.ignored, "names")),
-    ]
-    first: dict[str, str] = {}
-    for path, name in names_of(declaration):
-        message = text_rule(name)
-        if message is None and name in first:
-            message = f"{quote(name)} is also at {first[name]}; {ONCE}"
-        elif message is None:
-            first[name] = path
-        messages.append((path, message))
-    return messages
+def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
+    """Yield what is wrong with each part of a declaration, or None, with the path of its key."""
+    roles, anchor, new = declaration.roles, declaration.anchor, declaration.new_permissions
+    yield "account", None if declaration.account is None else label_rule(declaration.account)
+    yield "anchor", None if anchor is None else id_rule(anchor)
+    yield "new_permissions", None if new == () else permissions_rule(new)
+    yield "roles", list_rule(roles, "DeclaredRole objects", DeclaredRole)
+    named = [(key, getattr(declaration, key)) for key in ("absent", "ignored")]
+    declared = [role for role in _items(roles) if isinstance(role, DeclaredRole)]
+    for role in declared:
+        path, described = f"roles.{quote(role.name)}", role.description
+        yield f"{path}.name", name_rule(role.name)
+        yield f"{path}.description", None if described is None else description_rule(described)
+        yield f"{path}.permissions", permissions_rule(role.permissions)
+        named += [(path, (role.name,)), (f"{path}.previously", role.previously)]
+    yield from _unknown(declared, new)
+    places: dict[str, list[str]] = {}
+    for path, names in named:
+        yield path, list_rule(names, "names")
+        for name in _items(names):
+            yield path, (message := text_rule(name))
+            if message is None:
+                places.setdefault(name, []).append(path)
+    for name, paths in places.items():
+        for path in dict.fromkeys(paths[len(paths) == 1 :]):
+            other = paths[path == paths[0]]
+            yield path, f"{quote(name)} is also at {other}; {_ONCE}"
 
 
-def names_of(declaration: Declaration) -> Iterator[tuple[str, Any]]:
-    """Yield the names that may appear only once, each with the path of its key."""
-    for role in _items(declaration.roles):
-        if isinstance(role, DeclaredRole):
-            path = f"roles.{quote(role.name)}"
-            yield path, role.name
-            yield from ((f"{path}.previously", name) for name in _items(role.previously))
-    yield from (("absent", name) for name in _items(declaration.absent))
-    yield from (("ignored", name) for name in _items(declaration.ignored))
+def _unknown(roles: Iterable[DeclaredRole], new: object) -> Iterator[tuple[str, str]]:
+    """Yield the permissions that this version does not know and that nobody says are new."""
+    accepted = {str(permission) for permission in _items(new)}
+    unknown = {
+        (f"sets.{quote(origin)}" if origin else f"roles.{quote(role.name)}.permissions", permission)
+        for role in roles
+        for permission in _items(role.permissions)
+        if isinstance(permission, UnknownPermission) and permission not in accepted
+        for origin in [role.origins.get(permission)]
+        if text_rule(permission) is None
+    }
+    searched = sorted({permission for _, permission in unknown})[:_MAX_SUGGESTIONS]
+    near = {p: get_close_matches(p[:100].upper(), [*Permission], 1, _NEAR) for p in searched}
+    for path, permission in sorted(unknown):
+        named = quote(permission)
+        hint = "".join(f"did you mean {quote(p)}? If not, " for p in near.get(permission, ()))
+        listed = f"{hint or 'if it is newer, '}list it: new_permissions = [{named}]"
+        yield path, f"{named} is not known to this version; {listed}"
 
 
 def list_rule(values: object, of: str, kind: type = object) -> str | None:

@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -17,11 +16,9 @@ from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import type_name
 from arize_roles_async.as_code.declaration import (
-    ONCE,
     Declaration,
     DeclaredRole,
     list_rule,
-    names_of,
     quote,
     to_names,
     to_permissions,
@@ -30,10 +27,10 @@ from arize_roles_async.as_code.limits import excess
 
 KEYS: Final = ("account", "anchor", "new_permissions", "absent", "ignored", "sets", "roles")
 """The keys of a file, in the order in which they are written."""
-SINGLE: Final = ("account", "anchor")
-"""The keys in which files have to agree."""
+_LISTS: Final = ("new_permissions", "absent", "ignored")
 ROLE_KEYS: Final = ("description", "previously", "include", "permissions")
 
+_NOWHERE: Final = (0, False)
 _MAX_SUGGESTIONS: Final = 20
 """Roles with unknown sets for which the nearest known ones are searched."""
 _TOKEN: Final = re.compile(
@@ -128,13 +125,21 @@ def _path(keys: Sequence[str]) -> str:
 
 
 def placed(violations: Iterable[Violation], files: Sequence[File]) -> tuple[Violation, ...]:
-    """Return violations with their places in some files; one without a place stays as it is."""
+    """Return violations with their places, one for each file that has them.
+
+    One without a place stays as it is.
+    """
     found: list[Violation] = []
     for each in violations:
         places = [(*file.find(each), file.name) for file in files]
-        fit, line, name = max(places, key=itemgetter(0), default=((0, False), 0, ""))
-        is_new = fit > (0, False) and not isinstance(each, FileViolation)
-        found.append(FileViolation(each.field, each.message, name, line) if is_new else each)
+        best = max((fit for fit, _, _ in places), default=_NOWHERE)
+        if best == _NOWHERE:
+            found.append(each)
+        found += [
+            FileViolation(each.field, each.message, name, line)
+            for fit, line, name in places
+            if fit == best != _NOWHERE
+        ]
     return tuple(found)
 
 
@@ -214,39 +219,43 @@ def _merged(
     files: Sequence[File], broken: list[Violation], cause: BaseException | None = None
 ) -> Declaration:
     """Return the declaration that files make together, unless something is broken already."""
-    tables: list[tuple[File, dict[str, Any]]] = []
+    tables: list[dict[str, Any]] = []
     for file in files:
         strange: list[Violation] = []
         try:
-            tables.append((file, _tables(file, strange)))
+            tables.append(_tables(file, strange))
         except ValidationError as error:
             strange, cause = [*error.violations], cause or error.__cause__
         broken += placed(strange, [file])
-    sets: dict[str, _Set] = {}
-    for file, data in tables:
-        broken += placed(_add_sets(sets, file, data.pop("sets", {})), [file])
-    parts: list[Declaration] = []
-    for file, data in tables:
-        messages: list[Violation] = []
-        roles = [_role(name, role, sets, messages) for name, role in data.pop("roles", {}).items()]
-        try:
-            parts.append(Declaration(roles=roles, files=(file,), **data))
-        except ValidationError as error:
-            messages += error.violations
-        broken += placed(messages, [file])
-    if broken := broken or _contradictions(parts):
-        raise ValidationError(violations=tuple(broken)) from cause
+    messages: list[Violation] = []
+    sets = _sets(tables, messages)
+    included: set[str] = set()
+    roles = [
+        _role(name, role, sets, included, messages)
+        for table in tables
+        for name, role in table.pop("roles").items()
+    ]
+    fields: dict[str, Any] = {}
+    for key, value in (each for table in tables for each in table.items()):
+        first = fields.setdefault(key, value)
+        if first is not value and isinstance(first, list):
+            fields[key] = [*first, *value]
+        elif first != value:
+            pairs = ((value, first), (first, value))
+            messages += (Violation(key, f"{quote(a)} is {quote(b)} elsewhere") for a, b in pairs)
     unused = [
         Violation(f"sets.{quote(name)}", "is a set that no role includes")
-        for name, each in sets.items()
-        if not each.is_included
+        for name in sets
+        if name not in included
     ]
-    fields: dict[str, Any] = {
-        key: [each for part in parts for each in getattr(part, key)]
-        for key in ("roles", "new_permissions", "absent", "ignored")
-    }
-    fields |= {key: getattr(part, key) for key in SINGLE for part in parts if getattr(part, key)}
-    return Declaration(**fields, files=tuple(files), notes=placed(unused, files))
+    try:
+        notes = placed(unused, files)
+        declaration = Declaration(roles=roles, **fields, files=tuple(files), notes=notes)
+        if not (broken or messages):
+            return declaration
+    except ValidationError as error:
+        messages += error.violations
+    raise ValidationError(violations=(*broken, *placed(messages, files))) from cause
 
 
 def parsed(file: File) -> dict[str, Any]:
@@ -272,6 +281,10 @@ def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
         return {key: given[key] for key in given if key in keys}
 
     data = table("$", parsed(file), KEYS)
+    for key in _LISTS:
+        if message := list_rule(to_names(data.get(key, ())), "names", str):
+            strange.append(Violation(key, message))
+            del data[key]
     for key in ("sets", "roles"):
         given = data.get(key, {})
         data[key] = table(key, given, given)
@@ -280,29 +293,26 @@ def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
     return data
 
 
-@attr.define
-class _Set:
-    place: str
-    permissions: tuple[AnyPermission, ...]
-    is_included: bool = False
-
-
-def _add_sets(sets: dict[str, _Set], file: File, given: dict[str, Any]) -> Iterator[Violation]:
-    """Add the sets of a file to those of all files, and yield what is wrong with them."""
-    for name, listed in given.items():
-        path, permissions = f"sets.{quote(name)}", to_permissions(listed)
-        message = permissions_rule(permissions)
-        if name in sets:
-            message = f"is also at {sets[name].place}; a set is defined once"
-        else:
-            place = f"{file.name}:{file.find(Violation(path, ''))[1]}"
-            sets[name] = _Set(place, () if message else permissions)
-        if message is not None:
-            yield Violation(path, message)
+def _sets(
+    tables: Iterable[dict[str, Any]], messages: list[Violation]
+) -> dict[str, tuple[AnyPermission, ...]]:
+    """Return the sets of all files; what is wrong with them is added to a list."""
+    sets: dict[str, tuple[AnyPermission, ...]] = {}
+    for name, listed in (each for table in tables for each in table.pop("sets").items()):
+        permissions = to_permissions(listed)
+        message = "is defined more than once" if name in sets else permissions_rule(permissions)
+        sets[name] = () if message else permissions
+        if message:
+            messages.append(Violation(f"sets.{quote(name)}", message))
+    return sets
 
 
 def _role(
-    name: str, given: dict[str, Any], sets: dict[str, _Set], messages: list[Violation]
+    name: str,
+    given: dict[str, Any],
+    sets: dict[str, tuple[AnyPermission, ...]],
+    included: set[str],
+    messages: list[Violation],
 ) -> DeclaredRole:
     """Return a role with what it includes; what is wrong with that is added to a list."""
     own: Any = given.pop("permissions", [])
@@ -311,8 +321,8 @@ def _role(
     message, origins = list_rule(include, "names of sets", str), dict[str, str]()
     for each in () if message else include:
         if each in sets:
-            sets[each].is_included = True
-            origins |= {str(p): each for p in sets[each].permissions if p not in listed}
+            included.add(each)
+            origins |= {str(p): each for p in sets[each] if p not in listed}
             continue
         is_early = len(messages) < _MAX_SUGGESTIONS
         near = get_close_matches(each[:100], sets, 1, 0.0) if is_early else ()
@@ -321,25 +331,3 @@ def _role(
         messages.append(Violation(f"roles.{quote(name)}.include", message))
     given["permissions"] = [*listed, *origins] if own is listed else own
     return DeclaredRole(name=name, origins=origins, **given)
-
-
-def _contradictions(parts: Sequence[Declaration]) -> list[Violation]:
-    """Return the names that are in two files, and the keys in which files do not agree."""
-    found: list[Violation] = []
-    first: dict[str, tuple[File, str]] = {}
-    single: dict[str, tuple[object, str]] = {}
-    for part in parts:
-        file, broken = part.files[0], list[Violation]()
-        for path, name in names_of(part):
-            there, where = first.setdefault(name, (file, path))
-            if there is not file:
-                place = f"{there.name}:{there.find(Violation(where, quote(name)))[1]}"
-                broken.append(Violation(path, f"{quote(name)} is also at {place}: {where}; {ONCE}"))
-        for key in SINGLE:
-            if (value := getattr(part, key)) is not None:
-                place = f"{file.name}:{file.find(Violation(key, ''))[1]}"
-                other, where = single.setdefault(key, (value, place))
-                if other != value:
-                    broken.append(Violation(key, f"is {quote(other)} at {where}"))
-        found += placed(broken, [file])
-    return found

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import attr
 
-from arize_roles_async import Role, RolesClient, ValidationError, Violation
+from arize_roles_async import AnyPermission, Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values.requests import check, is_collection, text_rule
 from arize_roles_async._values.text import type_name
 from arize_roles_async.as_code.declaration import (
@@ -286,17 +286,13 @@ def compare(
         ValidationError: An argument is of another type.
         PlanError: The declaration does not fit the account: the anchor is not there, a role and a
             former name of it that is not younger both exist, a name is a predefined role's,
-            permissions are withheld, or a permission is unknown and no role has it.
+            or permissions are withheld.
     """
     _check(declaration, account, host)
     given: Any = tuple(roles) if is_collection(roles) else roles
     check(("roles", list_rule(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
-    held = {str(p) for role in by_name.values() for p in role.permissions or ()}
-    violations = [
-        *_unanchored(declaration.anchor, by_name.values()),
-        *declaration.unknown_permissions(held),
-    ]
+    violations = [*_unanchored(declaration.anchor, by_name.values())]
     pairs: list[tuple[Role, DeclaredRole]] = []
     new: list[DeclaredRole] = []
     notes: list[str] = []
@@ -483,15 +479,18 @@ async def export(client: RolesClient, *, anchor: str | bool = False) -> Export:
         raise PlanError(violations=tuple(violations))
     declared: list[DeclaredRole] = []
     left_out: list[Violation] = []
+    new: list[AnyPermission] = []
     for role in roles:
         each = DeclaredRole(
             name=role.name, description=role.description, permissions=role.permissions or ()
         )
+        unknown = [permission for permission in each.permissions if not permission.is_known]
         try:
-            Declaration(roles=[each])
+            Declaration(roles=[each], new_permissions=unknown)
         except ValidationError as error:
             left_out += error.violations
         else:
             declared.append(each)
-    declaration = Declaration(roles=declared, anchor=anchor or None)
+            new += unknown
+    declaration = Declaration(roles=declared, new_permissions=new, anchor=anchor or None)
     return Export(declaration=declaration, left_out=tuple(left_out))

@@ -51,5 +51,5 @@ def declarations(
         absent=absent,
         account=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
         anchor=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
-        new_permissions=draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"]), max_size=2)),
+        new_permissions=["NEW_READ", *draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"])))],
     )

@@ -115,6 +115,7 @@ class TestMaking:
             declared("Gone"),
             DeclaredRole(name="Made", permissions=["ROLE_READ"], description="All new"),
             declared("Plain"),
+            new=["NEW_READ"],
         )
         account.add_role("Holder", ["NEW_READ"])
         await apply(FakeRolesClient(account), wanted)
@@ -736,7 +737,7 @@ class TestOrder:
         """A permission newer than the library outlives a run that fails to create its holder."""
         account = account_of()
         account.add_role("From", ["NEW_READ", "ROLE_READ"])
-        wanted = declaration("From", declared("To", permissions=["NEW_READ"]))
+        wanted = declaration("From", declared("To", permissions=["NEW_READ"]), new=["NEW_READ"])
         account.fail("create", 403)
         await failure(account, wanted)
         await apply(FakeRolesClient(account), wanted)

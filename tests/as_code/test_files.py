@@ -75,15 +75,28 @@ class TestSeveral:
         """A name in two files is refused, and both are named."""
         write(a=ROLE.format("A"), b='\nabsent = [\n"X",\n"A",\n]', c='ignored = ["X"]')
         assert refused("a.toml", "b.toml", "c.toml") == [
-            f'b.toml:4: absent: "A" is also at a.toml:1: roles."A"; {ONCE}',
-            f'c.toml:1: ignored: "X" is also at b.toml:3: absent; {ONCE}',
+            f'b.toml:4: absent: "A" is also at roles."A"; {ONCE}',
+            f'a.toml:1: roles."A": "A" is also at absent; {ONCE}',
+            f'b.toml:3: absent: "X" is also at ignored; {ONCE}',
+            f'c.toml:1: ignored: "X" is also at absent; {ONCE}',
+        ]
+
+    def test_role_twice(self) -> None:
+        """So is a role in two files."""
+        write(a=ROLE.format("A"), b="\n" + ROLE.format("A"))
+        assert refused("a.toml", "b.toml") == [
+            f'{place}: roles."A": "A" is also at roles."A"; {ONCE}'
+            for place in ("a.toml:1", "b.toml:2")
         ]
 
     @pytest.mark.parametrize("key", ["account", "anchor"])
     def test_accounts(self, key: str) -> None:
         """Files for different accounts are refused."""
         write(a=f'{key} = "One"', b="", c=f'\n{key} = "Two"')
-        assert refused("a.toml", "b.toml", "c.toml") == [f'c.toml:2: {key}: is "One" at a.toml:1']
+        assert refused("a.toml", "b.toml", "c.toml") == [
+            f'c.toml:2: {key}: "Two" is "One" elsewhere',
+            f'a.toml:1: {key}: "One" is "Two" elsewhere',
+        ]
 
     def test_all_wrong(self) -> None:
         """Every violation of every file is in one error, with the cause of the first."""
@@ -91,8 +104,8 @@ class TestSeveral:
         assert refused("none.toml", "a.toml", "b.toml", "c.toml") == [
             "none.toml: is unreadable: [Errno 2] No such file or directory: 'none.toml'",
             "a.toml:1: is not valid TOML: Invalid value (at end of document)",
+            "c.toml:1: new_permissions: must be a list of names, not str",
             'b.toml:1: roles."B".permissions: must hold at least one permission',
-            "c.toml:1: new_permissions: must be a list of permissions, not str",
         ]
 
 
@@ -107,9 +120,13 @@ class TestIgnored:
 
     def test_declared(self) -> None:
         """A role cannot be declared and ignored at once."""
-        assert places('ignored = ["B", "A"]\n' + ROLE.format("A")) == [("ignored", 1)]
+        assert places('ignored = ["B", "A"]\n' + ROLE.format("A")) == [
+            ("ignored", 1),
+            ('roles."A"', 2),
+        ]
 
 
+NEW = 'new_permissions = ["NEW_READ"]\n'
 SETS = """
 [sets]
 readers = ["PROJECT_READ", "DATASET_READ"]
@@ -137,7 +154,8 @@ class TestSets:
         """A set is defined in one file."""
         write(a="\n[sets]\nx = ['ROLE_READ']", b="sets.x = ['TAG_READ']")
         assert refused("a.toml", "b.toml") == [
-            'b.toml:1: sets."x": is also at a.toml:3; a set is defined once'
+            'a.toml:3: sets."x": is defined more than once',
+            'b.toml:1: sets."x": is defined more than once',
         ]
 
     def test_unknown(self) -> None:
@@ -175,8 +193,12 @@ class TestSets:
         """A permission of a set that may be a typing error is reported once, at the set."""
         text = '[sets]\nx = ["RAED", "ROLE_READ"]\n'
         text += '[roles.A]\ninclude = ["x"]\n[roles.B]\ninclude = ["x"]\npermissions = ["NO"]'
-        fields = [violation.field for violation in loads(text).unknown_permissions()]
-        assert fields == ['sets."x"', 'roles."B".permissions']
+        assert places(text) == [('roles."B".permissions', 7), ('sets."x"', 2)]
+
+    def test_new_permission(self) -> None:
+        """A permission that one file calls new is known in all."""
+        write(a='[sets]\nx = ["NEW_READ"]\n[roles.A]\ninclude = ["x"]', b=NEW + ROLE.format("B"))
+        assert load("a.toml", "b.toml").new_permissions == ("NEW_READ",)
 
     def test_unused(self) -> None:
         """A set that no role includes is a note."""
@@ -212,7 +234,6 @@ class TestPlaces:
             absent = [
                 "A # B",  # ] "Twice"
                 'Twice',
-                7,
             ]
             "extra" = {x = [1, 2], "y]" = '"'}
             [roles]
@@ -230,13 +251,13 @@ class TestPlaces:
               ]
         '''
         assert places(text) == [
-            ('"extra"', 11),
-            ('roles."C"."typo"', 21),
-            ('roles."B".permissions', 17),
-            ('roles."C".description', 19),
-            ('roles."Dotted \\"A\\".x".permissions', 13),
-            ("absent", 6),
+            ('"extra"', 10),
+            ('roles."C"."typo"', 20),
+            ('roles."B".permissions', 16),
+            ('roles."C".description', 18),
+            ('roles."Dotted \\"A\\".x".permissions', 12),
             ("absent", 8),
+            ('roles."C".previously', 22),
         ]
 
     @given(strategies.declarations(at_least=1), st.data())

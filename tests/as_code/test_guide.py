@@ -270,7 +270,7 @@ class TestDrift:
 def test_hook() -> None:
     """The hook checks all files together, as soon as one has changed."""
     (hook,) = yaml.safe_load(fenced("yaml")[2])["repos"][0]["hooks"]
-    assert hook["entry"].endswith(" arize-roles check --strict roles")
+    assert hook["entry"].endswith(" arize-roles check roles")
     assert hook["pass_filenames"] is False
     assert re.search(hook["files"], "roles/search.toml")
     assert not re.search(hook["files"], "pyproject.toml")

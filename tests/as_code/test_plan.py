@@ -522,22 +522,8 @@ class TestComparing:
             ("absent", f'the permissions of "B" {WITHHELD}'),
         ]
 
-    def test_unknown_permission(self) -> None:
-        """A permission that nobody knows is refused with the nearest, one that is held is not."""
-        account = account_of()
-        account.add_role("Holder", ["NEW_READ"])
-        wanted = declaration(declared("A", permissions=["NEW_READ", "DATASET_RAED"]))
-        ((field, message),) = violations(account, wanted)
-        assert field == 'roles."A".permissions'
-        assert message.startswith("'DATASET_RAED' is ")
-        assert message.endswith(
-            "did you mean DATASET_READ? "
-            "(list permissions that are newer than this library in new_permissions)"
-        )
-        assert len(planned(account, declaration(declared("A", permissions=["NEW_READ"]))).changes)
-
     def test_new_permission(self) -> None:
-        """A permission that nobody holds yet can be granted if the file says that it is new."""
+        """A permission that is called new can be granted, whether a role has it or not."""
         role = declared("A", permissions=["NEW_READ"])
         wanted = Declaration(roles=[role], new_permissions=["NEW_READ"])
         assert [str(c) for c in planned(account_of(), wanted).changes] == ['create "A"']
@@ -659,6 +645,7 @@ class TestAsking:
             "A",
             "B",
             DeclaredRole(name="C", permissions=["NEW_READ", "ROLE_READ"], description=NASTY),
+            new=["NEW_READ"],
         )
         assert (await plan(roles, loads(exported.to_toml()))).changes == ()
 

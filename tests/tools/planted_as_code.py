@@ -119,19 +119,15 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        if False:\n",
     ),
     "a swap is let through": (
-        "        if message is None and name in first:\n",
-        "        if False:\n",
-    ),
-    "a name in two files is let through": (
-        "            if there is not file:\n",
-        "            if False:\n",
+        "        for path in dict.fromkeys(paths[len(paths) == 1 :]):\n",
+        "        for path in ():\n",
     ),
     "a file that is forgotten": (
-        "for part in parts for each in getattr(part, key)]",
-        "for part in parts[:1] for each in getattr(part, key)]",
+        "        for table in tables\n        for name, role",
+        "        for table in tables[:1]\n        for name, role",
     ),
     "a set that gives nothing": (
-        "for p in sets[each].permissions if p not in listed}",
+        "for p in sets[each] if p not in listed}",
         "for p in () if p not in listed}",
     ),
     "an update that sends every field": (
@@ -163,12 +159,12 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "[str(p) for p in role.permissions or ()]",
     ),
     "an unknown permission that goes through": (
-        "if not (p.is_known or p in held)]",
-        "if False]",
+        "    for path, permission in sorted(unknown):\n",
+        "    for path, permission in ():\n",
     ),
     "new permissions that are taken for typing errors": (
-        "        accepted = {*self.new_permissions}\n",
-        "        accepted = set[object]()\n",
+        "    accepted = {str(permission) for permission in _items(new)}\n",
+        "    accepted = set[object]()\n",
     ),
     "a delete without reading the role again": (
         "        try:\n            now = await self._roles.get(",
