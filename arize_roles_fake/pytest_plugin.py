@@ -417,7 +417,7 @@ def _log(account: "FakeAccount", count: int) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the rules of `RolesContract` that were not run, and the methods that they need."""
+    """List the rules of a contract that were not run, and the methods that they need."""
     rules: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("skipped"):
         _, _, reason = cast("tuple[str, int, str]", report.longrepr)
@@ -425,6 +425,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if reason.startswith(NOT_RUN):
             rules.setdefault(reason, []).append(report.nodeid.rpartition("::")[2])
     if rules:
-        terminalreporter.section("rules of RolesContract that were not run")
+        terminalreporter.section("rules of the contract that were not run")
     for reason, names in sorted(rules.items()):
         terminalreporter.line(f"{reason.removeprefix(NOT_RUN + ': ')}: {', '.join(names)}")

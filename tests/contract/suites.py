@@ -1,20 +1,25 @@
 """Contract suites over a fake account, which each test sets up as its rule needs it."""
 
+import base64
 import functools
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, Permission, Role, RolesClient
-from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
-from arize_roles_fake.contract import RolesContract
+from arize_roles_async import AiohttpRolesClient, Permission, Role, RoleBindingsClient, RolesClient
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
+from arize_roles_fake.contract import RoleBindingsContract, RolesContract
+
+USERS = [base64.b64encode(f"User:{name}".encode()).decode() for name in ("ada", "eve")]
+SPACES = [base64.b64encode(f"Space:{number}".encode()).decode() for number in (1, 2)]
+PROJECTS = [base64.b64encode(b"Model:1").decode()]
 
 
-def contract_tests() -> list[str]:
-    """Return the names of the contract's tests."""
-    return [name for name in dir(RolesContract) if name.startswith("test_")]
+def contract_tests(contract: type = RolesContract) -> list[str]:
+    """Return the names of a contract's tests."""
+    return [name for name in dir(contract) if name.startswith("test_")]
 
 
 class AccountSuite(RolesContract):
@@ -79,3 +84,62 @@ class SocketSuite(AccountSuite):
 
     def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
         return AiohttpRolesClient(api_key, base_url=self.url)
+
+
+def account_of_bindings(assumptions: Assumptions) -> FakeAccount:
+    """Return an account that has these users, spaces and projects alone."""
+    return FakeAccount(assumptions=assumptions, users=USERS, resources=[*SPACES, *PROJECTS])
+
+
+class BindingsSuite(RoleBindingsContract):
+    """One account a test, which has two users, two spaces and a project."""
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        return account_of_bindings(self.assumptions)
+
+    @abstractmethod
+    def open_roles(self) -> FakeRolesClient | AiohttpRolesClient: ...
+
+    def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
+        return self.open_roles().role_bindings
+
+    def user_ids(self) -> list[str]:
+        return USERS
+
+    def space_ids(self) -> list[str]:
+        return SPACES
+
+    def project_ids(self) -> list[str]:
+        return PROJECTS
+
+    def other_key(
+        self,
+        *,
+        grants: Iterable[Permission] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,
+    ) -> str:
+        self.account.add_key("other-key", grants=grants, on=on)
+        return "other-key"
+
+
+class FakeBindingsSuite(BindingsSuite):
+    """The fake client."""
+
+    def open_roles(self) -> FakeRolesClient:
+        return FakeRolesClient(self.account)
+
+
+class SocketBindingsSuite(BindingsSuite):
+    """The real client, over a socket."""
+
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def serve_account(self) -> Iterator[None]:
+        with RolesServer(self.account) as server:
+            self.url = server.url
+            yield
+
+    def open_roles(self) -> AiohttpRolesClient:
+        return AiohttpRolesClient(self.account.api_key, base_url=self.url)

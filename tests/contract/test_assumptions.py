@@ -7,9 +7,17 @@ from typing import Any, Final
 import pytest
 
 from arize_roles_fake import Assumptions, FakeAccount
-from tests.contract.suites import FakeSuite, SocketSuite
+from tests.contract.suites import (
+    FakeBindingsSuite,
+    FakeSuite,
+    SocketBindingsSuite,
+    SocketSuite,
+    account_of_bindings,
+)
 from tests.support import sizes
 from tests.support.covering import covering_rows
+
+pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 
 CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
 PAIRS: Final = [Assumptions(**row) for row in covering_rows(CHOICES)]
@@ -41,8 +49,25 @@ class OtherService(FakeSuite):
         self.service = Assumptions(**turned)
 
 
+class OtherServiceOfBindings(FakeBindingsSuite):
+    """The same with users, spaces and a project."""
+
+    def __init__(self, **turned: Any) -> None:  # noqa: ANN401 - values of any field
+        self.service = Assumptions(**turned)
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        return account_of_bindings(self.service)
+
+
 class TestOppositeOverSocket(SocketSuite):
     """The real client, on the opposite of every assumption."""
+
+    assumptions = OPPOSITE
+
+
+class TestOppositeOfBindings(SocketBindingsSuite):
+    """The real client of bindings, on the same."""
 
     assumptions = OPPOSITE
 
@@ -86,3 +111,21 @@ def test_other_service(turned: dict[str, Any], test: str) -> None:
     getattr(OtherService(), test)()
     with pytest.raises((Exception, pytest.fail.Exception)):
         getattr(OtherService(**turned), test)()
+
+
+@pytest.mark.parametrize(
+    ("turned", "test"),
+    [
+        ({"rebind_to_own_role": 409}, "test_update_to_own_role"),
+        ({"binding_checks": "role-and-user-first"}, "test_check_order"),
+        ({"list_order": "oldest-first"}, "test_pages"),
+        ({"malformed_id": 404}, "test_unknown_id"),
+        ({"other_kind_id": 400}, "test_other_kind"),
+        ({"foreign_cursor": "ignored"}, "test_cursor_other_list"),
+    ],
+)
+def test_other_service_of_bindings(turned: dict[str, Any], test: str) -> None:
+    """So does a test of bindings."""
+    getattr(OtherServiceOfBindings(), test)()
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        getattr(OtherServiceOfBindings(**turned), test)()

@@ -12,7 +12,9 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, RolesClient
 from arize_roles_fake import FakeAccount
 from arize_roles_fake.contract import RolesContract
-from tests.contract.suites import FakeSuite, SocketSuite
+from tests.contract.suites import FakeBindingsSuite, FakeSuite, SocketBindingsSuite, SocketSuite
+
+pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 
 TICK: Final = 0.015625
 
@@ -35,6 +37,18 @@ class TestCoarseClock(FakeSuite):
     @functools.cached_property
     def account(self) -> FakeAccount:
         return FakeAccount(clock=coarse_clock)
+
+
+class TestFakeBindings(FakeBindingsSuite):
+    pass
+
+
+class TestFakeBindingsUnderTrio(FakeBindingsSuite):
+    backend = "trio"
+
+
+class TestAiohttpBindings(SocketBindingsSuite):
+    pass
 
 
 def coarse_clock() -> datetime:

@@ -1,17 +1,29 @@
-"""A parameter of `RolesClient` that no contract test gives would be any client's own affair."""
+"""A parameter of a protocol that no contract test gives would be any client's own affair."""
 
 import ast
 import inspect
+from types import ModuleType
 
-from arize_roles_async import RolesClient
-from arize_roles_fake import contract
+import pytest
 
-METHODS = ("list", "get", "create", "update", "delete", "with_options", "aclose")
+from arize_roles_async import RoleBindingsClient, RolesClient
+from arize_roles_fake.contract import _role_bindings, _roles
+
+PROTOCOLS = [(RolesClient, _roles), (RoleBindingsClient, _role_bindings)]
 
 
-def given(source: str) -> dict[str, set[str]]:
+def methods(client: type) -> list[str]:
+    """Return the methods of a client that take arguments."""
+    return [
+        name
+        for name, method in inspect.getmembers(client, inspect.isfunction)
+        if not name.startswith("_") and len(inspect.signature(method).parameters) > 1
+    ]
+
+
+def given(client: type, source: str) -> dict[str, set[str]]:
     """Return the keywords that calls in a source give to each method of a client."""
-    keywords: dict[str, set[str]] = {method: set() for method in METHODS}
+    keywords: dict[str, set[str]] = {method: set() for method in methods(client)}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             found = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
@@ -23,13 +35,14 @@ def parameters(client: type) -> dict[str, set[str]]:
     """Return the parameters of each method of a client."""
     return {
         method: set(inspect.signature(getattr(client, method)).parameters) - {"self"}
-        for method in METHODS
+        for method in methods(client)
     }
 
 
-def test_every_parameter() -> None:
-    """Every parameter of `RolesClient` is given by a contract test."""
-    assert given(inspect.getsource(contract)) == parameters(RolesClient)
+@pytest.mark.parametrize(("client", "contract"), PROTOCOLS)
+def test_every_parameter(client: type, contract: ModuleType) -> None:
+    """Every parameter of a protocol is given by a contract test."""
+    assert given(client, inspect.getsource(contract)) == parameters(client)
 
 
 def test_new_parameter() -> None:
@@ -38,15 +51,12 @@ def test_new_parameter() -> None:
     class Sorted(RolesClient):
         def list(self, *, sort: str | None = None) -> None: ...  # type: ignore[override]
 
-    assert given("roles.list()")["list"] == set()
+    assert given(Sorted, "roles.list()")["list"] == set()
     assert parameters(Sorted)["list"] == {"sort"}
 
 
 def test_methods() -> None:
     """Every method that takes arguments is checked."""
-    methods = [
-        name
-        for name, method in inspect.getmembers(RolesClient, inspect.isfunction)
-        if not name.startswith("_") and len(inspect.signature(method).parameters) > 1
-    ]
-    assert sorted(METHODS) == methods
+    both = ["aclose", "create", "delete", "get", "list", "update", "with_options"]
+    assert methods(RolesClient) == both
+    assert methods(RoleBindingsClient) == sorted([*both, "ensure", "find", "remove"])

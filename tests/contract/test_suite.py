@@ -13,7 +13,8 @@ import pytest
 
 from arize_roles_async import RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake.contract import RolesContract, with_client
+from arize_roles_fake.contract import RolesContract
+from arize_roles_fake.contract._suite import with_client
 from tests.contract.suites import contract_tests
 
 TESTS = len(contract_tests())
@@ -209,7 +210,7 @@ class TestNotAsked:
         result = run("", "-k", " or ".join(NEED_AN_OFFER))
         result.stdout.fnmatch_lines(
             [
-                "*= rules of RolesContract that were not run =*",
+                "*= rules of the contract that were not run =*",
                 "TestClient does not offer bound: test_delete_bound",
                 f"TestClient does not offer other_key: {', '.join(['test_*'] * 6)}",
                 "TestClient does not offer plan_used_up: test_plan_used_up",

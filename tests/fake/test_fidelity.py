@@ -15,9 +15,14 @@ FIDELITY = files("arize_roles_fake").joinpath("FIDELITY.md").read_text("utf-8")
 
 
 def test_contract_tests() -> None:
-    """It names every contract test, and no other."""
-    there = [name for name in dir(contract.RolesContract) if name.startswith("test_")]
-    assert sorted(re.findall(r"`(test_\w+)`", FIDELITY)) == sorted(there)
+    """It names every test of each contract, and no other."""
+    before, _, of_bindings = FIDELITY.partition("\n## Role bindings\n")
+    for text, suite in (
+        (before, contract.RolesContract),
+        (of_bindings, contract.RoleBindingsContract),
+    ):
+        there = [name for name in dir(suite) if name.startswith("test_")]
+        assert sorted(re.findall(r"`(test_\w+)`", text)) == sorted(there)
 
 
 def test_assumptions() -> None:

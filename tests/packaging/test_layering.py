@@ -186,15 +186,15 @@ def test_aiohttp() -> None:
 
 def test_pytest_users() -> None:
     """Only what is for tests imports pytest."""
-    importing = {
-        module for module in FAKE_MODULES if "pytest" in packages(everywhere(FAKE, module))
-    }
-    assert importing == {"contract", "pytest_plugin"}
+    importing = {name for name in FAKE_MODULES if "pytest" in packages(everywhere(FAKE, name))}
+    assert {room(module) for module in importing} == {"contract", "pytest_plugin"}
 
 
 def test_contract() -> None:
     """Nothing imports the contract suite."""
     for module in FAKE_MODULES:
+        if room(module) == "contract":
+            continue
         assert "contract" not in siblings(everywhere(FAKE, module), "arize_roles_fake")
 
 

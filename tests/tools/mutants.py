@@ -35,8 +35,8 @@ _testing: Any = import_module("cosmic_ray.testing")
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("arize_roles_async", "arize_roles_fake")
 COPIED: Final = (*PACKAGES, "tests", "pyproject.toml", "README.md", "CHANGELOG.md")
-SUITE: Final = {"arize_roles_fake/contract.py"}
-"""A suite of tests, whose own judges are the broken clients of tests/contract."""
+SUITE: Final = "arize_roles_fake/contract/"
+"""Suites of tests, whose own judges are the broken clients of tests/contract."""
 UNIONS: Final = "core/ReplaceBinaryOperator_BitOr_"
 """Operators that mostly change annotations, which no test runs."""
 TIMEOUT: Final = 60.0
@@ -99,7 +99,8 @@ class Mutant:
 def modules(root: Path) -> list[str]:
     """Return the paths of the modules of both packages."""
     paths = (path for package in PACKAGES for path in (root / package).rglob("*.py"))
-    return sorted({path.relative_to(root).as_posix() for path in paths} - SUITE)
+    names = sorted(path.relative_to(root).as_posix() for path in paths)
+    return [name for name in names if not name.startswith(SUITE)]
 
 
 def compiles(root: Path, mutant: Mutant) -> bool:

@@ -1,62 +1,17 @@
-"""The contract of `RolesClient`, as a test suite for clients of your own.
+"""The contract of `RolesClient`."""
 
-```python
-class TestMyClient(RolesContract):
-    @functools.cached_property
-    def account(self) -> FakeAccount:
-        return FakeAccount()
-
-    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
-        return MyRolesClient(FakeRolesClient(self.account))
-```
-
-pytest then runs every test below on it, with or without an async plugin. pytest makes an instance
-of the class for each test, so all clients of a test share an account that lives on the instance.
-The account may already hold roles: the tests make their own, under random names, and delete them
-again. Everything asserted comes from the service's REST reference or from the promises of
-`RolesClient`; each test's docstring names the rule.
-
-Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
-(`plan_used_up`), a rate limit (`rate_limited`), bound roles (`bound`) and broken bodies
-(`undecodable_answers`). A suite without such a method skips the tests that need it, and the report
-names these tests.
-
-Where the reference is silent, a test expects what the suite's `assumptions` say. A client that may
-return what it has read before, such as a cache, says with `max_staleness` for how many seconds; the
-tests then wait that long before they expect it to see what another client wrote.
-
-Methods that help a suite begin with an underscore, unless they are fixtures or abstract. Another
-public method that the contract does not have is an error, since nothing would call it, and so is an
-attribute that may be misspelled.
-
-If a rule does not hold for a client, override its test with a marker of pytest's and a reason,
-which the report then shows; an override without them is an error:
-
-```python
-@pytest.mark.skip("the cache hands out pages under cursors of its own")
-def test_cursor_other_filter(self) -> None: ...
-
-@pytest.mark.xfail(reason="issue 7: names are compared without their case")
-def test_name_case(self) -> None:
-    super().test_name_case()
-```
-"""
-
-import asyncio
 import base64
 import copy
-import difflib
 import functools
 import itertools
 import pickle
 import secrets
 import traceback
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from types import FunctionType, TracebackType
-from typing import Any, Final, Literal, NoReturn, TypeVar
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -80,7 +35,6 @@ from arize_roles_async import (
     RateLimitError,
     RetryPolicy,
     Role,
-    RolePages,
     RolesClient,
     RolesConnectionError,
     RolesError,
@@ -90,8 +44,20 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_async._values.errors import STATUS_ERRORS
-from arize_roles_async._values.text import nearest
-from arize_roles_fake._service.assumptions import Assumptions
+from arize_roles_async._values.public import public
+from arize_roles_fake.contract._suite import (
+    MAX_ROUNDS,
+    TICK,
+    Call,
+    Invalid,
+    Suite,
+    check_suite,
+    next_round,
+    rule,
+    together,
+    walk,
+    with_client,
+)
 from arize_roles_fake.pytest_plugin import NOT_RUN
 
 # IDs of no role: text with a colon in strict base64 ("Role:0:none"), and odd texts, which would
@@ -101,117 +67,11 @@ _ODD_IDS: Final = ("..", ".", "../roles", "a/b", "a?limit=1", "a#b", "a%2Fb", "%
 
 _NOT_IN_NAMES: Final = "*<>{}|~^`;\t\n\r\0\x7féñß中😀٣ａ\u00a0\u200b"
 
-_MAX_ROUNDS: Final = 100_000
-"""Limit on the rounds of a loop that only the client ends."""
-
-_TICK: Final = 0.02
-"""Seconds between two readings of a clock, which may tick only every 16 ms."""
-
 _MAX_TICKS: Final = 250
 
-_FAILURES: Final = (Exception, pytest.fail.Exception)
 
-_MAX_CASE: Final = 200
-"""Limit on the characters of a case in a failure."""
-
-_S = TypeVar("_S", bound="_Suite")
-_T = TypeVar("_T")
-
-
-class _Call:
-    """A call of a client, which a failure shows as Python code."""
-
-    def __init__(self, client: object, method: str, *args: object, **arguments: object) -> None:
-        self._client = client
-        self._method = method
-        self._args = args
-        self._arguments = arguments
-
-    def __call__(self) -> Awaitable[object]:
-        __tracebackhide__ = True
-        call: Callable[..., Awaitable[object]] = getattr(self._client, self._method)
-        return call(*self._args, **self._arguments)
-
-    def __repr__(self) -> str:
-        arguments = [repr(value) for value in self._args]
-        arguments += [f"{name}={value!r}" for name, value in self._arguments.items()]
-        return f"{self._method}({', '.join(arguments)})"
-
-
-def _rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
-    """Add the broken rule and the case to a failure."""
-    rule = " ".join((test.__doc__ or "").split())
-
-    @functools.wraps(test)
-    def ask(self: _S) -> None:
-        __tracebackhide__ = True
-        try:
-            test(self)
-        except _FAILURES as error:
-            if rule:
-                error.add_note(f"Rule: {rule}")
-            for case in self.cases_under_way:
-                error.add_note(f"Case: {repr(case)[:_MAX_CASE]}")
-            raise
-
-    return ask
-
-
-def with_client(
-    test: Callable[[_S, RolesClient], Coroutine[Any, Any, None]],
-) -> Callable[[_S], None]:
-    """Return a synchronous test, for pytest, of an async method that takes a client.
-
-    The client is a fresh one from `open_client`; roles under names from `unique` are deleted at
-    the end, however the test ends.
-    """
-
-    @functools.wraps(test)
-    def run(self: _S) -> None:
-        __tracebackhide__ = True
-
-        async def main() -> None:
-            __tracebackhide__ = True
-            async with self.open_client() as roles:
-                failure: BaseException | None = None
-                try:
-                    try:
-                        await test(self, roles)
-                    except _FAILURES as error:
-                        failure = error
-                        raise
-                finally:
-                    await _clean_up(self, roles, failure)
-
-        self.run_to_failure(main)
-
-    # With it, pytest would take the parameters of the async method for fixtures.
-    del run.__wrapped__
-    return _rule(run)
-
-
-async def _clean_up(suite: "_Suite", roles: RolesClient, failure: BaseException | None) -> None:
-    """Delete what a test made; an error in this does not replace the test's failure."""
-    __tracebackhide__ = True
-    try:
-        await suite.clean_up(roles)
-    except Exception as error:
-        if failure is None:
-            raise
-        failure.add_note(f"The clean-up failed too: {error!r}")
-
-
-class _Suite(ABC):
+class _RolesSuite(Suite):
     """The base of every group of tests, with the methods that a suite offers."""
-
-    backend: Literal["asyncio", "trio"] = "asyncio"
-    """The event loop that the tests run under."""
-
-    assumptions: Assumptions = Assumptions()
-    """The behaviour that the tests expect where the service's reference is silent."""
-
-    max_staleness: float = 0.0
-    """The seconds for which a client may return what it has read, whatever other clients write."""
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
@@ -252,109 +112,20 @@ class _Suite(ABC):
         """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
         return self._not_offered("undecodable_answers")
 
-    def _not_offered(self, method: str) -> NoReturn:
-        pytest.skip(f"{NOT_RUN}: {type(self).__name__} does not offer {method}")
-
-    def refusal(self, name: str) -> type[StatusError]:
-        """Return the class of the error that an assumption about a status leads to."""
-        return STATUS_ERRORS[getattr(self.assumptions, name)]
-
-    def in_order(self, *made: Role) -> tuple[Role, ...]:
-        """Return roles, given in the order in which they were made, in the order of a list."""
-        return made[::-1] if self.assumptions.list_order == "newest-first" else made
-
     async def listed(self, roles: RolesClient) -> tuple[Role, ...]:
         """Return every custom role, as it is listed."""
         return (await roles.list(limit=100, is_predefined=False).all()).roles
 
-    async def outlast_caches(self) -> None:
-        """Wait until no client may be stale; override it if the clients' clock is not real."""
-        if self.max_staleness:
-            await anyio.sleep(self.max_staleness + _TICK)
-
-    def run(self, main: Callable[[], Awaitable[None]]) -> None:
-        """Run an async function to its end, in an event loop of its own."""
-        anyio.run(main, backend=self.backend)
-
-    def run_to_failure(self, main: Callable[[], Awaitable[None]]) -> None:
-        """Run an async function as `run` does; a failure shows no frames of the event loop."""
-        __tracebackhide__ = True
-        failures: list[BaseException] = []
-
-        async def attempt() -> None:
-            __tracebackhide__ = True
-            try:
-                await main()
-            except _FAILURES as error:
-                failures.append(error)
-
-        self.run(attempt)
-        if failures:
-            raise failures.pop()
-
-    def each(self, cases: Iterable[_T]) -> Iterator[_T]:
-        """Yield the cases of a rule one by one; a failure says in which one it came."""
-        under_way = self.cases_under_way
-        outer = len(under_way)
-        for case in cases:
-            under_way[outer:] = [case]
-            yield case
-        del under_way[outer:]
-
-    @functools.cached_property
-    def cases_under_way(self) -> list[object]:
-        """The cases that `each` has yielded and that have not ended, the outermost first."""
-        return []
-
-    def unique(self, name: str) -> str:
-        """Return a name that begins with `name` and that no role of the account has."""
-        return self.remember(f"{name} (contract {secrets.token_hex(5)})")
-
-    def remember(self, name: str) -> str:
-        """Have the role with this name deleted at the end of the test."""
-        self._names.add(name)
-        return name
-
-    @functools.cached_property
-    def _names(self) -> set[str]:
-        return set()
-
     async def clean_up(self, roles: RolesClient) -> None:
         """Delete what the test made."""
-        if not self._names:
-            return
-        for role in await roles.list(is_predefined=False).all():
-            if role.name in self._names:
-                await roles.delete(role_id=role.id)
-
-    async def make(
-        self,
-        roles: RolesClient,
-        name: str = "Role",
-        *,
-        permissions: Any = (Permission.PROJECT_READ,),  # noqa: ANN401 - also what is refused
-        description: Any = None,  # noqa: ANN401
-    ) -> Role:
-        """Make a role under a unique name, for a test that is about something else."""
-        return await roles.create(
-            name=self.unique(name), permissions=permissions, description=description
-        )
+        await self._delete_roles(roles)
 
     async def make_each(self, roles: RolesClient, letters: str) -> list[Role]:
         """Make a role for each letter, one after the other."""
         return [await self.make(roles, letter) for letter in letters]
 
-    async def all_raise(
-        self, error: type[BaseException], calls: Iterable[Callable[[], Awaitable[object]]]
-    ) -> None:
-        """Expect an error of each call."""
-        __tracebackhide__ = True
-        for call in self.each(calls):
-            with pytest.raises(error):
-                await call()
 
-
-class _Interface(_Suite):
+class _Interface(_RolesSuite):
     """The methods and their arguments."""
 
     @with_client
@@ -366,11 +137,11 @@ class _Interface(_Suite):
     async def test_keywords_only(self, roles: RolesClient) -> None:
         """No method takes a positional argument."""
         calls = [
-            _Call(roles, "list", 10),
-            _Call(roles, "get", _NO_ID),
-            _Call(roles, "create", "A name", ["PROJECT_READ"]),
-            _Call(roles, "update", _NO_ID, name="A name"),
-            _Call(roles, "delete", _NO_ID),
+            Call(roles, "list", 10),
+            Call(roles, "get", _NO_ID),
+            Call(roles, "create", "A name", ["PROJECT_READ"]),
+            Call(roles, "update", _NO_ID, name="A name"),
+            Call(roles, "delete", _NO_ID),
         ]
         await self.all_raise(TypeError, calls)
 
@@ -389,10 +160,10 @@ class _Interface(_Suite):
         """No method swallows a cancellation, and the client stays usable."""
         name = (await self.make(roles)).name
         calls = [
-            _Call(roles, "list"),
-            _Call(roles.list(), "all"),
+            Call(roles, "list"),
+            Call(roles.list(), "all"),
             # Nothing is done if a request goes out all the same.
-            _Call(roles, "create", name=name, permissions=["PROJECT_READ"]),
+            Call(roles, "create", name=name, permissions=["PROJECT_READ"]),
             *_calls_on(roles, role_id=_NO_ID),
             *_calls_on(roles, role=f"Not {name}"),
         ]
@@ -400,22 +171,8 @@ class _Interface(_Suite):
             assert await self._ends_cancelled(call)
             assert await roles.list()
 
-    async def _ends_cancelled(self, call: _Call) -> bool:
-        """Cancel a call once it waits, and return whether that ended it."""
-        if self.backend == "asyncio":
-            # A task is cancelled once, where a scope would cancel each of its further attempts.
-            task = asyncio.ensure_future(_awaited(call))
-            await checkpoint()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            return task.cancelled()
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await call()
-        return scope.cancelled_caught
 
-
-class _Create(_Suite):
+class _Create(_RolesSuite):
     """The answers of `create`."""
 
     @with_client
@@ -524,7 +281,7 @@ class _Create(_Suite):
         assert role.permissions == tuple(reversed(Permission))
 
 
-class _Names(_Suite):
+class _Names(_RolesSuite):
     """The rules for names."""
 
     @with_client
@@ -540,7 +297,7 @@ class _Names(_Suite):
         """Every character of a name is in the allowed set, also the last one."""
         for character in _NOT_IN_NAMES:
             for name in self.each((f"A{character}B", f"A{character}", f"{character}A")):
-                with _Invalid("name"):
+                with Invalid("name"):
                     await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
 
     @with_client
@@ -554,19 +311,19 @@ class _Names(_Suite):
     async def test_name_of_256(self, roles: RolesClient) -> None:
         """A name has at most 255 characters."""
         name = self.remember(self.unique("Long").ljust(256, "g"))
-        with _Invalid("name"):
+        with Invalid("name"):
             await roles.create(name=name, permissions=["PROJECT_READ"])
 
     @with_client
     async def test_name_of_1(self, roles: RolesClient) -> None:
         """A name may have one character. It may be taken, so the call breaks another rule."""
-        with _Invalid("permissions"):
+        with Invalid("permissions"):
             await roles.create(name="A", permissions=[])
 
     @with_client
     async def test_name_empty(self, roles: RolesClient) -> None:
         """A name has at least one character."""
-        with _Invalid("name"):
+        with Invalid("name"):
             await roles.create(name="", permissions=["PROJECT_READ"])
 
     @with_client
@@ -574,7 +331,7 @@ class _Names(_Suite):
         """A name is a string."""
         anything: Any = roles
         for name in self.each((5, None, b"bytes", ["A"])):
-            with _Invalid("name"):
+            with Invalid("name"):
                 await anything.create(name=name, permissions=["PROJECT_READ"])
 
     @with_client
@@ -635,11 +392,11 @@ class _Names(_Suite):
             else:
                 ended.append("made")
 
-        await _together(*[create] * 5)
+        await together(*[create] * 5)
         assert sorted(ended) == ["conflict", "conflict", "conflict", "conflict", "made"]
 
 
-class _Fields(_Suite):
+class _Fields(_RolesSuite):
     """The rules for descriptions and permissions."""
 
     @with_client
@@ -651,33 +408,33 @@ class _Fields(_Suite):
     @with_client
     async def test_description_of_1001(self, roles: RolesClient) -> None:
         """A description has at most 1000 characters."""
-        with _Invalid("description"):
+        with Invalid("description"):
             await self.make(roles, description="d" * 1001)
 
     @with_client
     async def test_description_not_string(self, roles: RolesClient) -> None:
         """A description is a string."""
         for description in self.each((5, b"bytes", ["A"])):
-            with _Invalid("description"):
+            with Invalid("description"):
                 await self.make(roles, description=description)
 
     @with_client
     async def test_description_surrogate(self, roles: RolesClient) -> None:
         """Bodies are UTF-8, which cannot carry a lone surrogate."""
-        with _Invalid("description"):
+        with Invalid("description"):
             await self.make(roles, description="\ud800")
 
     @with_client
     async def test_no_permissions(self, roles: RolesClient) -> None:
         """A role has at least one permission."""
-        with _Invalid("permissions"):
+        with Invalid("permissions"):
             await self.make(roles, permissions=[])
 
     @with_client
     async def test_unknown_permission(self, roles: RolesClient) -> None:
         """A string that is not exactly the identifier of a known permission is an error."""
         for given in self.each(("PROJECT_RAED", "dataset_read", " ROLE_READ", "ROLE_READ\n")):
-            with _Invalid("permissions"):
+            with Invalid("permissions"):
                 await self.make(roles, permissions=["DATASET_UPDATE", given])
 
     @with_client
@@ -685,14 +442,14 @@ class _Fields(_Suite):
         """Permissions come in an iterable: not one string, not a number, not a mapping."""
         one = Permission.PROJECT_READ
         for permissions in self.each(("PROJECT_READ", one, None, 5, b"PROJECT_READ", {one: True})):
-            with _Invalid("permissions"):
+            with Invalid("permissions"):
                 await self.make(roles, permissions=permissions)
 
     @with_client
     async def test_permission_not_string(self, roles: RolesClient) -> None:
         """A permission is a member or its identifier."""
         for permission in self.each((5, None, ["PROJECT_READ"], b"PROJECT_READ")):
-            with _Invalid("permissions"):
+            with Invalid("permissions"):
                 await self.make(roles, permissions=["PROJECT_READ", permission])
 
     @with_client
@@ -704,7 +461,7 @@ class _Fields(_Suite):
     @with_client
     async def test_all_violations(self, roles: RolesClient) -> None:
         """One `ValidationError` names every argument that breaks a rule, each with a message."""
-        with _Invalid("name", "description", "permissions") as caught:
+        with Invalid("name", "description", "permissions") as caught:
             await roles.create(name="Tab\t", permissions=[], description="d" * 1001)
         assert all(violation.message for violation in caught.value.violations)
 
@@ -718,7 +475,7 @@ class _Fields(_Suite):
             await roles.get(role=name)
 
 
-class _Pages(_Suite):
+class _Pages(_RolesSuite):
     """One page of a listing."""
 
     @with_client
@@ -757,7 +514,7 @@ class _Pages(_Suite):
         pages: list[ListRolesResponse] = []
         async for page in roles.list(limit=100).pages():
             pages.append(page)
-            await _next_round(len(pages))
+            await next_round(len(pages))
         assert pages[-1].pagination.has_more is False
         assert pages[-1].pagination.next_cursor is None
 
@@ -856,14 +613,14 @@ class _Pages(_Suite):
         for letter in "AB":
             made = await self.make(roles, letter)
             assert made in (await listing.all()).roles
-            assert made in await _walk(listing)
+            assert made in await walk(listing)
             assert (await listing).roles == (await self.listed(roles))[:100]
 
     @with_client
     async def test_limit_range(self, roles: RolesClient) -> None:
         """`limit` is an integer from 1 to 100."""
         for limit in self.each((0, 101, -1, 10**20)):
-            with _Invalid("limit"):
+            with Invalid("limit"):
                 await roles.list(limit=limit)
         assert await roles.list(limit=1)
         assert await roles.list(limit=100)
@@ -873,7 +630,7 @@ class _Pages(_Suite):
         """`limit` is an integer; a bool is not one."""
         anything: Any = roles
         for limit in self.each(("10", 1.5, True, UNSET)):
-            with _Invalid("limit"):
+            with Invalid("limit"):
                 await anything.list(limit=limit)
 
     @with_client
@@ -881,7 +638,7 @@ class _Pages(_Suite):
         """`cursor` is a token from a page, so it is a string and not empty."""
         anything: Any = roles
         for cursor in self.each(("", 5, b"bytes", "\ud800", UNSET)):
-            with _Invalid("cursor"):
+            with Invalid("cursor"):
                 await anything.list(cursor=cursor)
 
     @with_client
@@ -889,18 +646,18 @@ class _Pages(_Suite):
         """`is_predefined` is True, False or None."""
         anything: Any = roles
         for is_predefined in self.each(("true", 1, 0, UNSET)):
-            with _Invalid("is_predefined"):
+            with Invalid("is_predefined"):
                 await anything.list(is_predefined=is_predefined)
 
     @with_client
     async def test_all_list_violations(self, roles: RolesClient) -> None:
         """One `ValidationError` names every argument that breaks a rule."""
         anything: Any = roles
-        with _Invalid("limit", "cursor", "is_predefined"):
+        with Invalid("limit", "cursor", "is_predefined"):
             await anything.list(limit=0, cursor="", is_predefined="no")
 
 
-class _Walks(_Suite):
+class _Walks(_RolesSuite):
     """A walk over every page of a listing."""
 
     @with_client
@@ -908,7 +665,7 @@ class _Walks(_Suite):
         """`async for` goes over every page, whatever its size."""
         made = self.in_order(*await self.make_each(roles, "ABCDE"))
         for limit in self.each((1, 2, 5, None)):
-            seen = await _walk(roles.list(limit=limit))
+            seen = await walk(roles.list(limit=limit))
             assert tuple(role for role in seen if role in made) == made
 
     @with_client
@@ -917,14 +674,14 @@ class _Walks(_Suite):
         await self.make_each(roles, "ABC")
         listed = await self.listed(roles)
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
-        seen = await _walk(roles.list(limit=1, is_predefined=False, cursor=cursor))
+        seen = await walk(roles.list(limit=1, is_predefined=False, cursor=cursor))
         assert tuple(seen) == listed[1:]
 
     @with_client
     async def test_walk_keeps_filter(self, roles: RolesClient) -> None:
         """Every page of a walk has the filter of its listing."""
         await self.make_each(roles, "ABC")
-        walked = await _walk(roles.list(limit=1, is_predefined=False))
+        walked = await walk(roles.list(limit=1, is_predefined=False))
         assert {role.is_predefined for role in walked} == {False}
 
     @with_client
@@ -948,7 +705,7 @@ class _Walks(_Suite):
     async def test_all_pages(self, roles: RolesClient) -> None:
         """`all()` returns one response with every role, and no more follow."""
         await self.make_each(roles, "ABC")
-        walked = await _walk(roles.list(limit=2, is_predefined=False))
+        walked = await walk(roles.list(limit=2, is_predefined=False))
         response = await roles.list(limit=1, is_predefined=False).all()
         assert response.roles == tuple(walked)
         assert response.pagination.has_more is False
@@ -973,7 +730,7 @@ class _Walks(_Suite):
                 await self.make(roles, "H")
                 await roles.delete(role_id=made[4].id)
 
-        walked = await _walk(roles.list(limit=1, is_predefined=False), meddle)
+        walked = await walk(roles.list(limit=1, is_predefined=False), meddle)
         seen = [role.id for role in walked]
         if self.assumptions.paging == "by-position":
             assert [role_id for role_id in seen if role_id in kept] == kept
@@ -990,7 +747,7 @@ class _Walks(_Suite):
                 await roles.update(role_id=made[2].id, name=self.unique("Renamed"))
                 await roles.update(role_id=made[0].id, description="Changed.")
 
-        walked = await _walk(roles.list(limit=1, is_predefined=False), meddle)
+        walked = await walk(roles.list(limit=1, is_predefined=False), meddle)
         assert [role.id for role in walked if role.id in ids] == ids
 
     @with_client
@@ -1004,7 +761,7 @@ class _Walks(_Suite):
             assert await anext(other) == expected
 
 
-class _ManyRoles(_Suite):
+class _ManyRoles(_RolesSuite):
     """Accounts with more roles than a page holds."""
 
     @with_client
@@ -1034,10 +791,10 @@ class _ManyRoles(_Suite):
 
     async def _crowd(self, roles: RolesClient) -> None:
         """Make enough roles for two of the largest pages."""
-        await _together(*[functools.partial(self.make, roles, f"N{n}") for n in range(101)])
+        await together(*[functools.partial(self.make, roles, f"N{n}") for n in range(101)])
 
 
-class _Lookup(_Suite):
+class _Lookup(_RolesSuite):
     """Calls about one role, which they give by its ID or by its name."""
 
     @with_client
@@ -1165,7 +922,7 @@ class _Lookup(_Suite):
                 got[name] = f"no {error.name}"
 
         names = [role.name for role in made] + [nobody]
-        await _together(*[functools.partial(get, name) for name in names])
+        await together(*[functools.partial(get, name) for name in names])
         assert got == {**{role.name: role.id for role in made}, nobody: f"no {nobody}"}
 
     @with_client
@@ -1176,7 +933,7 @@ class _Lookup(_Suite):
 
         async def look() -> None:
             rounds = 0
-            while not done and rounds < _MAX_ROUNDS:
+            while not done and rounds < MAX_ROUNDS:
                 rounds += 1
                 assert await roles.get(role=other.name) == other
                 await checkpoint()
@@ -1190,7 +947,7 @@ class _Lookup(_Suite):
             finally:
                 done = True
 
-        await _together(look, look, make_and_look)
+        await together(look, look, make_and_look)
 
     @with_client
     async def test_lookup_after_create(self, roles: RolesClient) -> None:
@@ -1213,7 +970,7 @@ class _Lookup(_Suite):
         ]
         for target in targets:
             for call in self.each(_calls_on(roles, **target)):
-                with _Invalid("role_id", "role"):
+                with Invalid("role_id", "role"):
                     await call()
         assert await roles.get(role_id=role.id) == role
 
@@ -1223,11 +980,11 @@ class _Lookup(_Suite):
         for field in ("role_id", "role"):
             for value in ("", 5, b"bytes", "\ud800"):
                 for call in self.each(_calls_on(roles, **{field: value})):
-                    with _Invalid(field):
+                    with Invalid(field):
                         await call()
 
 
-class _Update(_Suite):
+class _Update(_RolesSuite):
     """The changes that `update` makes, and those that it refuses."""
 
     @with_client
@@ -1284,7 +1041,7 @@ class _Update(_Suite):
             ticks = 0
             while changed.updated_at == role.updated_at and ticks < _MAX_TICKS:
                 ticks += 1
-                await anyio.sleep(_TICK)
+                await anyio.sleep(TICK)
                 changed = await update()
             assert changed.updated_at > role.updated_at
             role = changed
@@ -1323,11 +1080,11 @@ class _Update(_Suite):
         for nothing in nothings:
             for call in self.each(
                 (
-                    _Call(roles, "update", role_id=_NO_ID, **nothing),
-                    _Call(roles, "update", role="Nobody", **nothing),
+                    Call(roles, "update", role_id=_NO_ID, **nothing),
+                    Call(roles, "update", role="Nobody", **nothing),
                 )
             ):
-                with _Invalid("name", "description", "permissions"):
+                with Invalid("name", "description", "permissions"):
                     await call()
 
     @with_client
@@ -1343,7 +1100,7 @@ class _Update(_Suite):
     async def test_empty_permissions(self, roles: RolesClient) -> None:
         """A role has at least one permission, after an update too."""
         made = await self.make(roles)
-        with _Invalid("permissions"):
+        with Invalid("permissions"):
             await roles.update(role_id=made.id, permissions=[])
         assert await roles.get(role_id=made.id) == made
 
@@ -1351,7 +1108,7 @@ class _Update(_Suite):
     async def test_update_rules(self, roles: RolesClient) -> None:
         """Name, description and permissions keep their rules, all reported at once."""
         made = await self.make(roles)
-        with _Invalid("name", "description", "permissions"):
+        with Invalid("name", "description", "permissions"):
             await roles.update(
                 role_id=made.id,
                 name="A" * 256,
@@ -1426,7 +1183,7 @@ class _Update(_Suite):
         assert await roles.get(role_id=role.id) == role
 
 
-class _Delete(_Suite):
+class _Delete(_RolesSuite):
     """The roles that `delete` removes, and those that it refuses."""
 
     @with_client
@@ -1438,7 +1195,7 @@ class _Delete(_Suite):
         await self.all_raise(self.refusal("unknown_id"), _calls_on(roles, role_id=role.id))
         with pytest.raises(NotFoundError):
             await roles.get(role=role.name)
-        assert role.id not in [listed.id for listed in await _walk(roles.list())]
+        assert role.id not in [listed.id for listed in await walk(roles.list())]
 
     @with_client
     async def test_delete_only_one(self, roles: RolesClient) -> None:
@@ -1507,7 +1264,7 @@ class _Delete(_Suite):
         assert await roles.get(role_id=role.id) == role
 
 
-class _Errors(_Suite):
+class _Errors(_RolesSuite):
     """The data of errors."""
 
     @with_client
@@ -1528,12 +1285,12 @@ class _Errors(_Suite):
         same = {"role_id": predefined.id, "description": predefined.description}
         taken = {"name": role.name, "permissions": ["PROJECT_READ"]}
         cases = [
-            (_Call(roles, "create", **taken), 409, "POST", "/v2/roles"),
-            (_Call(roles, "update", **same), assumed.predefined_refusal, "PATCH", path),
-            (_Call(roles, "get", role_id=_NO_ID), assumed.unknown_id, "GET", no_path),
-            (_Call(roles, "delete", role_id=_NO_ID), assumed.unknown_id, "DELETE", no_path),
+            (Call(roles, "create", **taken), 409, "POST", "/v2/roles"),
+            (Call(roles, "update", **same), assumed.predefined_refusal, "PATCH", path),
+            (Call(roles, "get", role_id=_NO_ID), assumed.unknown_id, "GET", no_path),
+            (Call(roles, "delete", role_id=_NO_ID), assumed.unknown_id, "DELETE", no_path),
             (
-                _Call(roles, "get", role_id="nobody"),
+                Call(roles, "get", role_id="nobody"),
                 *(assumed.malformed_id, "GET", "/v2/roles/nobody"),
             ),
         ]
@@ -1562,11 +1319,11 @@ class _Errors(_Suite):
         """An error that is pickled and unpickled keeps its class and its data."""
         role = await self.make(roles)
         calls = [
-            _Call(roles, "get", role_id=_NO_ID),
-            _Call(roles, "get", role=role.name[:-1]),
-            _Call(roles, "create", name=role.name, permissions=["PROJECT_READ"]),
-            _Call(roles, "create", name="", permissions=[]),
-            _Call(roles, "get"),
+            Call(roles, "get", role_id=_NO_ID),
+            Call(roles, "get", role=role.name[:-1]),
+            Call(roles, "create", name=role.name, permissions=["PROJECT_READ"]),
+            Call(roles, "create", name="", permissions=[]),
+            Call(roles, "get"),
         ]
         for call in self.each(calls):
             with pytest.raises(RolesError) as caught:
@@ -1578,7 +1335,7 @@ class _Errors(_Suite):
                 assert vars(twin) == vars(error)
 
 
-class _Responses(_Suite):
+class _Responses(_RolesSuite):
     """Roles and pages as values."""
 
     @with_client
@@ -1617,7 +1374,7 @@ class _Responses(_Suite):
         assert read.permissions == ("PROJECT_READ",)
 
 
-class _Lifecycle(_Suite):
+class _Lifecycle(_RolesSuite):
     """Options, and the end of a client."""
 
     @with_client
@@ -1667,13 +1424,13 @@ class _Lifecycle(_Suite):
             listing = other.list()
             await other.aclose()
             calls = [
-                _Call(other, "list"),
-                _Call(listing, "all"),
-                _Call(aiter(listing), "__anext__"),
-                _Call(other, "create", name=role.name, permissions=["PROJECT_READ"]),
+                Call(other, "list"),
+                Call(listing, "all"),
+                Call(aiter(listing), "__anext__"),
+                Call(other, "create", name=role.name, permissions=["PROJECT_READ"]),
                 *_calls_on(other, role_id=role.id),
                 *_calls_on(other, role=role.name),
-                _Call(other, "__aenter__"),
+                Call(other, "__aenter__"),
             ]
             await self.all_raise(ClientStateError, calls)
 
@@ -1717,10 +1474,10 @@ class _Lifecycle(_Suite):
                     await (first if close_the_other else second).list()
 
 
-class _EventLoops(_Suite):
+class _EventLoops(_RolesSuite):
     """A client belongs to one event loop at a time."""
 
-    @_rule
+    @rule
     def test_next_loop(self) -> None:
         """A client whose event loop was closed opens again in the next one."""
         client = self.open_client()
@@ -1749,7 +1506,7 @@ class _EventLoops(_Suite):
         assert await roles.list()
 
 
-class _TwoClients(_Suite):
+class _TwoClients(_RolesSuite):
     """Every client of an account sees what another client writes, within `max_staleness`."""
 
     async def _sees(self, roles: RolesClient, *there: Role, missing: tuple[str, ...] = ()) -> None:
@@ -1763,7 +1520,7 @@ class _TwoClients(_Suite):
             with pytest.raises(NotFoundError):
                 await roles.get(role=name)
         names = {role.name for role in there}.union(missing)
-        listed = await _walk(roles.list(is_predefined=False))
+        listed = await walk(roles.list(is_predefined=False))
         assert {role for role in listed if role.name in names} == set(there)
 
     @with_client
@@ -1838,13 +1595,13 @@ class _TwoClients(_Suite):
                 conflicts.append(error)
 
         async with self.open_client() as other:
-            await _together(*[functools.partial(create, client) for client in (roles, other)])
+            await together(*[functools.partial(create, client) for client in (roles, other)])
             assert (len(made), len(conflicts)) == (1, 1)
             for client in (roles, other):
                 await self._sees(client, made[0])
 
 
-class _Keys(_Suite):
+class _Keys(_RolesSuite):
     """Keys that change; rules about a second valid key run if the suite has `other_key`."""
 
     @with_client
@@ -1855,9 +1612,9 @@ class _Keys(_Suite):
         assert await roles.get(role=role.name) == role
         stranger = roles.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
         calls = [
-            _Call(stranger, "list"),
-            _Call(stranger, "get", role_id=role.id),
-            _Call(stranger, "get", role=role.name),
+            Call(stranger, "list"),
+            Call(stranger, "get", role_id=role.id),
+            Call(stranger, "get", role=role.name),
         ]
         for call in self.each(calls):
             with pytest.raises(AuthenticationError):
@@ -1936,9 +1693,9 @@ class _Keys(_Suite):
         for key in self.each((self.other_key(), made_up)):
             other = roles.with_options(api_key=key)
             calls = [
-                _Call(other, "list", cursor="bWFkZSB1cA=="),
-                _Call(other, "list", limit=0),
-                _Call(other, "create", name=name, permissions=["PROJECT_READ"]),
+                Call(other, "list", cursor="bWFkZSB1cA=="),
+                Call(other, "list", limit=0),
+                Call(other, "create", name=name, permissions=["PROJECT_READ"]),
                 *_calls_on(other, role_id=_NO_ID),
                 *_calls_on(other, role=f"Not {name}"),
             ]
@@ -1975,7 +1732,7 @@ class _Keys(_Suite):
         assert await roles.list()
 
 
-class _Grants(_Suite):
+class _Grants(_RolesSuite):
     """The rights of a key without every grant; they run if the suite has `other_key`."""
 
     @with_client
@@ -1985,11 +1742,11 @@ class _Grants(_Suite):
         grants = [Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE]
         limited = roles.with_options(api_key=self.other_key(grants=grants))
         calls = [
-            _Call(limited, "list"),
-            _Call(limited.list(is_predefined=True), "all"),
-            _Call(limited, "get", role_id=role.id),
-            _Call(limited, "get", role=role.name),
-            _Call(limited, "delete", role=role.name),
+            Call(limited, "list"),
+            Call(limited.list(is_predefined=True), "all"),
+            Call(limited, "get", role_id=role.id),
+            Call(limited, "get", role=role.name),
+            Call(limited, "delete", role=role.name),
         ]
         for call in self.each(calls):
             await _forbidden(call)
@@ -2018,7 +1775,7 @@ class _Grants(_Suite):
         limited = roles.with_options(api_key=self.other_key(grants=[Permission.ROLE_READ]))
         assert await limited.get(role=role.name) == role
         calls = [
-            _Call(limited, "create", name=name, permissions=["PROJECT_READ"]),
+            Call(limited, "create", name=name, permissions=["PROJECT_READ"]),
             *_calls_on(limited, role_id=role.id)[1:],
             *_calls_on(limited, role=role.name)[1:],
         ]
@@ -2038,7 +1795,7 @@ class _Grants(_Suite):
             update, delete = _calls_on(limited, role_id=role.id)[1:]
             name = self.unique("Made")
             calls = {
-                Permission.ROLE_CREATE: _Call(
+                Permission.ROLE_CREATE: Call(
                     limited, "create", name=name, permissions=["PROJECT_READ"]
                 ),
                 Permission.ROLE_UPDATE: update,
@@ -2050,7 +1807,7 @@ class _Grants(_Suite):
             await allowed()
 
 
-class _Limits(_Suite):
+class _Limits(_RolesSuite):
     """Plans, rates and bindings; each rule runs if the suite can set it up."""
 
     @with_client
@@ -2079,9 +1836,9 @@ class _Limits(_Suite):
         role, name = await self.make(roles), self.unique("Perhaps")
         once = roles.with_options(retry=RetryPolicy(attempts=1))
         get, *changes = _calls_on(once, role_id=role.id)
-        create = _Call(once, "create", name=name, permissions=["PROJECT_READ"])
+        create = Call(once, "create", name=name, permissions=["PROJECT_READ"])
         async with self.undecodable_answers():
-            for read in self.each([_Call(once, "list"), get]):
+            for read in self.each([Call(once, "list"), get]):
                 with pytest.raises((RolesConnectionError, InvalidResponseError)):
                     await read()
             await self.all_raise(OutcomeUnknownError, [create, *changes])
@@ -2091,10 +1848,10 @@ class _Limits(_Suite):
         """A 429 is a `RateLimitError` with the seconds to wait, and nothing was done."""
         role, name = await self.make(roles), self.unique("Never")
 
-        def calls(roles: RolesClient) -> list[_Call]:
+        def calls(roles: RolesClient) -> list[Call]:
             return [
-                _Call(roles, "list"),
-                _Call(roles, "create", name=name, permissions=["PROJECT_READ"]),
+                Call(roles, "list"),
+                Call(roles, "create", name=name, permissions=["PROJECT_READ"]),
                 *_calls_on(roles, role_id=role.id),
                 *_calls_on(roles, role=role.name),
             ]
@@ -2130,6 +1887,7 @@ class _Limits(_Suite):
             await roles.get(role_id=role.id)
 
 
+@public("arize_roles_fake.contract")
 class RolesContract(
     _Interface,
     _Create,
@@ -2159,101 +1917,15 @@ class RolesContract(
             TypeError: It names the test, or the name and what to write instead.
         """
         super().__init_subclass__()
-        _check_names(cls, RolesContract)
-        for name in dir(RolesContract):
-            if name.startswith("test_"):
-                override = getattr(cls, name)
-                if override is not getattr(RolesContract, name) and not _says_why(override):
-                    raise TypeError(
-                        f"{cls.__name__}.{name} overrides a rule of the contract: it must be "
-                        "marked with pytest.mark.skip or pytest.mark.xfail, without a condition "
-                        "and with the reason"
-                    )
+        check_suite(cls, RolesContract)
 
 
-def _check_names(suite: type, contract: type) -> None:
-    """Refuse a public name of a suite that neither it nor pytest uses."""
-    hooks = [each for each in dir(contract) if not each.startswith(("_", "test_"))]
-    for name, member in vars(suite).items():
-        is_used = (
-            name.startswith(("_", "test", "Test"))
-            or name in _PYTEST_NAMES
-            or any(name in vars(base) for base in suite.__mro__[1:])
-            or getattr(member, "__isabstractmethod__", False)
-            # A fixture: an object, or in older versions of pytest a function with a mark.
-            or "fixture" in type(member).__name__.lower()
-            or hasattr(member, "_pytestfixturefunction")
-        )
-        is_method = isinstance(member, FunctionType | staticmethod | classmethod)
-        if not is_used and (is_method or difflib.get_close_matches(name, hooks, 1, _SIMILAR)):
-            raise TypeError(
-                f"{suite.__name__}.{name} is no method or attribute of the contract, and nothing "
-                f"would use it: write {_FORMER_NAMES.get(name) or nearest(name, hooks)} if you "
-                f"mean that, or _{name} for a helper"
-            )
-
-
-_SIMILAR: Final = 0.75
-_FORMER_NAMES: Final = {"open_client_with": "other_key"}
-_PYTEST_NAMES: Final = frozenset(
-    {
-        *("pytestmark", "pytest_plugins", "setup_class", "setup_method"),
-        *("teardown_class", "teardown_method"),
-    }
-)
-
-
-def _says_why(test: object) -> bool:
-    """Return whether a test is marked so that the report shows it with a reason."""
-    marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
-    return any(
-        (mark.name == "skip" and any((*mark.args, mark.kwargs.get("reason"))))
-        or (
-            mark.name == "xfail"
-            and not mark.args
-            and "condition" not in mark.kwargs
-            and bool(mark.kwargs.get("reason"))
-        )
-        for mark in marks
-    )
-
-
-def _calls_on(roles: object, **target: object) -> list[_Call]:
+def _calls_on(roles: object, **target: object) -> list[Call]:
     return [
-        _Call(roles, "get", **target),
-        _Call(roles, "update", description="Changed.", **target),
-        _Call(roles, "delete", **target),
+        Call(roles, "get", **target),
+        Call(roles, "update", description="Changed.", **target),
+        Call(roles, "delete", **target),
     ]
-
-
-class _Invalid:
-    """A block that ends in a `ValidationError` which names these arguments and no other."""
-
-    def __init__(self, *fields: str) -> None:
-        self._fields = set(fields)
-        self._raises = pytest.raises(ValidationError)
-
-    def __enter__(self) -> pytest.ExceptionInfo[ValidationError]:
-        self._caught = self._raises.__enter__()
-        return self._caught
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        __tracebackhide__ = True
-        if not self._raises.__exit__(exc_type, exc, traceback):
-            return False
-        error = self._caught.value
-        named = {name for each in error.violations for name in each.field.split(", ")}
-        if named != self._fields:
-            message = (
-                f"the error must name {sorted(self._fields)}, and names {sorted(named)}: {error}"
-            )
-            raise AssertionError(message) from None
-        return True
 
 
 async def _let_others_begin() -> None:
@@ -2266,7 +1938,7 @@ def _return_key(key: str) -> str:
     return key
 
 
-async def _forbidden(call: _Call) -> None:
+async def _forbidden(call: Call) -> None:
     """Expect a 403 for lack of a grant, which no other plan would change."""
     __tracebackhide__ = True
     with pytest.raises(ForbiddenError) as caught:
@@ -2279,47 +1951,3 @@ async def _forbidden(call: _Call) -> None:
 
 async def _predefined(roles: RolesClient) -> Role:
     return (await roles.list(is_predefined=True, limit=1)).roles[0]
-
-
-async def _awaited(call: _Call) -> object:
-    return await call()
-
-
-async def _walk(
-    listing: RolePages, visit: Callable[[Role], Awaitable[None]] | None = None
-) -> list[Role]:
-    """Return every role of a listing, each visited as it comes."""
-    seen: list[Role] = []
-    async for role in listing:
-        seen.append(role)
-        if visit is not None:
-            await visit(role)
-        await _next_round(len(seen))
-    return seen
-
-
-async def _next_round(count: int) -> None:
-    """Let other tasks run and a cancellation arrive; fail if a loop does not end."""
-    assert count < _MAX_ROUNDS, f"the listing has not ended after {count} rounds"
-    await checkpoint()
-
-
-async def _together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Run calls at the same time; the first failure ends the others, and is raised alone."""
-    __tracebackhide__ = True
-    failures: list[BaseException] = []
-
-    async with anyio.create_task_group() as tasks:
-
-        async def run(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
-            __tracebackhide__ = True
-            try:
-                await call()
-            except _FAILURES as error:
-                failures.append(error)
-                tasks.cancel_scope.cancel()
-
-        for call in calls:
-            tasks.start_soon(run, call)
-    if failures:
-        raise failures[0]

@@ -1,0 +1,52 @@
+"""The contracts of `RolesClient` and `RoleBindingsClient`, as test suites for clients of your own.
+
+```python
+class TestMyClient(RolesContract):
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        return FakeAccount()
+
+    def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+        return MyRolesClient(FakeRolesClient(self.account))
+```
+
+pytest then runs every test of the contract on it, with or without an async plugin. pytest makes an
+instance of the class for each test, so all clients of a test share an account that lives on the
+instance. The account may already hold roles: the tests make their own, under random names, and
+delete them again. Everything asserted comes from the service's REST reference or from the promises
+of the protocol; each test's docstring names the rule.
+
+A suite of `RoleBindingsContract` also says which users, spaces and projects there are (`user_ids`,
+`space_ids`, `project_ids`), and opens a `RolesClient` of the same account, which makes the roles
+(`open_roles`). No other ID may be there: `FakeAccount(users=…, resources=…)` declares them.
+
+Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
+(`plan_used_up`), a rate limit (`rate_limited`), bound roles (`bound`) and broken bodies
+(`undecodable_answers`). A suite without such a method skips the tests that need it, and the report
+names these tests.
+
+Where the reference is silent, a test expects what the suite's `assumptions` say. A client that may
+return what it has read before, such as a cache, says with `max_staleness` for how many seconds; the
+tests then wait that long before they expect it to see what another client wrote.
+
+Methods that help a suite begin with an underscore, unless they are fixtures or abstract. Another
+public method that the contract does not have is an error, since nothing would call it, and so is an
+attribute that may be misspelled.
+
+If a rule does not hold for a client, override its test with a marker of pytest's and a reason,
+which the report then shows; an override without them is an error:
+
+```python
+@pytest.mark.skip("the cache hands out pages under cursors of its own")
+def test_cursor_other_filter(self) -> None: ...
+
+@pytest.mark.xfail(reason="issue 7: names are compared without their case")
+def test_name_case(self) -> None:
+    super().test_name_case()
+```
+"""
+
+from arize_roles_fake.contract._role_bindings import RoleBindingsContract
+from arize_roles_fake.contract._roles import RolesContract
+
+__all__ = ["RoleBindingsContract", "RolesContract"]

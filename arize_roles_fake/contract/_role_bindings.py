@@ -1,0 +1,583 @@
+"""The contract of `RoleBindingsClient`."""
+
+import base64
+import secrets
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+import pytest
+
+from arize_roles_async import (
+    AuthenticationError,
+    BadRequestError,
+    ClientStateError,
+    ConflictError,
+    ForbiddenError,
+    ListRoleBindingsResponse,
+    NotFoundError,
+    Permission,
+    RetryPolicy,
+    RoleBinding,
+    RoleBindingResourceType,
+    RoleBindingsClient,
+    RolesClient,
+    StatusError,
+)
+from arize_roles_async._values.public import public
+from arize_roles_fake.contract._suite import (
+    Call,
+    Invalid,
+    Suite,
+    check_suite,
+    walk,
+    with_client,
+)
+
+# IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
+_NO_BINDING: Final = "Um9sZUJpbmRpbmc6MDpub25l"
+_NO_ROLE: Final = "Um9sZTowOm5vbmU="
+_NO_USER: Final = "VXNlcjowOm5vbmU="
+_NO_SPACE: Final = "U3BhY2U6MDpub25l"
+_NO_PLACE: Final[dict[str, Any]] = {
+    "user_id": _NO_USER,
+    "resource_type": "SPACE",
+    "resource_id": _NO_SPACE,
+}
+
+_READ: Final = Permission.ROLE_BINDING_READ
+_CREATE: Final = Permission.ROLE_BINDING_CREATE
+_DELETE: Final = Permission.ROLE_BINDING_DELETE
+
+
+class _BindingsSuite(Suite):
+    """The base of every group of tests, with the methods that a suite offers."""
+
+    @abstractmethod
+    def open_client(self) -> AbstractAsyncContextManager[RoleBindingsClient]:
+        """Return a new client for each call, which is closed at the end of the block.
+
+        Within one test, all clients see the same account, and the client's key grants everything.
+        A made-up ID is nobody's and nothing's there: a `FakeAccount` declares its `users` and
+        `resources`.
+        """
+
+    @abstractmethod
+    def open_roles(self) -> AbstractAsyncContextManager[RolesClient]:
+        """Return a new client of the same account for each call, which makes the tests' roles."""
+
+    @abstractmethod
+    def user_ids(self) -> Sequence[str]:
+        """Return the IDs of two users, who have no role on these spaces and this project."""
+
+    @abstractmethod
+    def space_ids(self) -> Sequence[str]:
+        """Return the IDs of two spaces."""
+
+    @abstractmethod
+    def project_ids(self) -> Sequence[str]:
+        """Return the ID of one project."""
+
+    def other_key(
+        self,
+        *,
+        grants: Iterable[Permission] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,
+    ) -> str:
+        """Return an API key of the test's account that is not the client's. Optional.
+
+        Args:
+            grants: The permissions that it grants everywhere; all by default.
+            on: Those that it grants on single resources besides, by the IDs of these.
+        """
+        del grants, on
+        return self._not_offered("other_key")
+
+    async def clean_up(self, bindings: RoleBindingsClient) -> None:
+        """Delete what the test made."""
+        if not self._names:
+            return
+        ours = {*self.space_ids(), *self.project_ids()}
+        for user_id in self.user_ids():
+            for kind in RoleBindingResourceType:
+                for binding in await bindings.list(resource_type=kind, user_id=user_id).all():
+                    if binding.resource_id in ours:
+                        await bindings.delete(binding_id=binding.id)
+        async with self.open_roles() as roles:
+            await self._delete_roles(roles)
+
+    def _place(self, user: int = 0, resource: int = 0) -> dict[str, Any]:
+        """Return a user and a space, or with `resource=2` the project, as arguments."""
+        resources = [*self.space_ids()[:2], self.project_ids()[0]]
+        return {
+            "user_id": self.user_ids()[user],
+            "resource_type": ("SPACE", "SPACE", "PROJECT")[resource],
+            "resource_id": resources[resource],
+        }
+
+    async def _make_role(self) -> str:
+        """Make a role, and return its ID."""
+        async with self.open_roles() as roles:
+            return (await self.make(roles)).id
+
+    async def _bind(
+        self,
+        bindings: RoleBindingsClient,
+        user: int = 0,
+        resource: int = 0,
+        *,
+        role_id: str | None = None,
+    ) -> RoleBinding:
+        """Give a user a role, which is a new one by default."""
+        role_id = await self._make_role() if role_id is None else role_id
+        return await bindings.create(role_id=role_id, **self._place(user, resource))
+
+    async def _listed(self, bindings: RoleBindingsClient) -> list[RoleBinding]:
+        """Return the first user's bindings on spaces, as they are listed."""
+        return await walk(bindings.list(resource_type="SPACE", user_id=self.user_ids()[0]))
+
+
+class _Interface(_BindingsSuite):
+    """The methods and the rules for their arguments."""
+
+    @with_client
+    async def test_is_bindings_client(self, bindings: RoleBindingsClient) -> None:
+        """A client is a `RoleBindingsClient` for `isinstance`, and no `RolesClient`."""
+        assert isinstance(bindings, RoleBindingsClient)
+        assert not isinstance(bindings, RolesClient)
+
+    @with_client
+    async def test_keywords_only(self, bindings: RoleBindingsClient) -> None:
+        """No method takes a positional argument."""
+        calls = [
+            Call(bindings, "list", "SPACE"),
+            Call(bindings, "get", _NO_BINDING),
+            Call(bindings, "create", *_NO_PLACE.values(), role_id=_NO_ROLE),
+            Call(bindings, "update", _NO_BINDING, role_id=_NO_ROLE),
+            Call(bindings, "delete", _NO_BINDING),
+            Call(bindings, "ensure", *_NO_PLACE.values(), role_id=_NO_ROLE),
+            Call(bindings, "remove", *_NO_PLACE.values()),
+            Call(bindings, "find", _NO_ROLE),
+        ]
+        await self.all_raise(TypeError, calls)
+
+    @with_client
+    async def test_cancel_call(self, bindings: RoleBindingsClient) -> None:
+        """No method swallows a cancellation, and the client stays usable."""
+        # Nothing is done if a request goes out all the same.
+        for call in self.each(_calls(bindings)):
+            assert await self._ends_cancelled(call)
+            assert isinstance(await bindings.list(resource_type="SPACE"), ListRoleBindingsResponse)
+
+    @with_client
+    async def test_arguments(self, bindings: RoleBindingsClient) -> None:
+        """An ID has 1 to 1000 characters, and one `ValidationError` names every bad argument."""
+        place = {"resource_type": "TEAM", "resource_id": b"bytes", "user_id": "a" * 1001}
+        given: list[tuple[str, dict[str, Any]]] = [
+            ("list", {"resource_type": None, "user_id": "", "limit": 101, "cursor": ""}),
+            ("get", {"binding_id": ""}),
+            ("create", {**place, "role_id": 5}),
+            ("update", {"binding_id": "", "role_id": "a" * 1001}),
+            ("delete", {"binding_id": "a" * 1001}),
+            ("ensure", {**place, "role_id": ""}),
+            ("remove", place),
+            ("find", {"role_id": "", "user_id": 5, "resource_id": "a" * 1001}),
+        ]
+        for method, arguments in given:
+            for call in self.each([Call(bindings, method, **arguments)]):
+                with Invalid(*arguments):
+                    await call()
+
+    @with_client
+    async def test_resource_kind(self, bindings: RoleBindingsClient) -> None:
+        """An ID that is plainly of another kind than `resource_type` says is refused unsent."""
+        space, project = (self._place(resource=each)["resource_id"] for each in (0, 2))
+        kinds = [("PROJECT", space), ("SPACE", project), ("SPACE", _NO_USER), ("PROJECT", _NO_ROLE)]
+        for kind, resource_id in kinds:
+            place = {"user_id": _NO_USER, "resource_type": kind, "resource_id": resource_id}
+            for call in self.each(_calls_at(bindings, place)):
+                with Invalid("resource_id"):
+                    await call()
+
+
+class _Create(_BindingsSuite):
+    """The bindings that `create` makes, and those that it refuses."""
+
+    @with_client
+    async def test_create(self, bindings: RoleBindingsClient) -> None:
+        """`create` answers with the binding, its ID and times, which is then there."""
+        role_id, user_id, space_id = (
+            *(await self._make_role(), self.user_ids()[0]),
+            self.space_ids()[0],
+        )
+        made = await bindings.create(
+            user_id=user_id, role_id=role_id, resource_type="SPACE", resource_id=space_id
+        )
+        assert (made.user_id, made.role_id, made.resource_id) == (user_id, role_id, space_id)
+        assert made.resource_type is RoleBindingResourceType.SPACE
+        assert ":" in base64.b64decode(made.id, validate=True).decode()
+        assert made.created_at.utcoffset() is not None
+        assert timedelta() <= made.updated_at - made.created_at < timedelta(minutes=1)
+        assert await bindings.get(binding_id=made.id) == made
+        assert await self._listed(bindings) == [made]
+
+    @with_client
+    async def test_each_place(self, bindings: RoleBindingsClient) -> None:
+        """Each user may have a role on each resource."""
+        role_id = await self._make_role()
+        places = [(user, resource) for user in range(2) for resource in range(3)]
+        made = [await self._bind(bindings, *place, role_id=role_id) for place in places]
+        assert len({each.id for each in made}) == 6
+        assert {*await walk(bindings.find(role_id=role_id))} == {*made}
+
+    @with_client
+    async def test_second_role(self, bindings: RoleBindingsClient) -> None:
+        """A user has one role on a resource: a second one, the same or another, is a 409."""
+        made = await self._bind(bindings)
+        for role_id in self.each((made.role_id, await self._make_role())):
+            with pytest.raises(ConflictError):
+                await self._bind(bindings, role_id=role_id)
+        assert await self._listed(bindings) == [made]
+
+    @with_client
+    async def test_unknown(self, bindings: RoleBindingsClient) -> None:
+        """A user or role that the account does not have is a 404, such a resource a 403."""
+        made = await self._bind(bindings)
+        place = {**self._place(resource=1), "role_id": made.role_id}
+        calls = [
+            Call(bindings, "create", **{**place, "role_id": _NO_ROLE}),
+            Call(bindings, "create", **{**place, "user_id": _NO_USER}),
+            Call(bindings, "update", binding_id=made.id, role_id=_NO_ROLE),
+            Call(bindings, "ensure", **{**self._place(), "role_id": _NO_ROLE}),
+            Call(bindings.list(resource_type="SPACE", user_id=_NO_USER), "all"),
+        ]
+        await self.all_raise(NotFoundError, calls)
+        with pytest.raises(ForbiddenError):
+            await bindings.create(**{**place, "resource_id": _NO_SPACE})
+        assert await self._listed(bindings) == [made]
+
+    @with_client
+    async def test_other_kind(self, bindings: RoleBindingsClient) -> None:
+        """The service refuses a user or role of another kind, and any ID that is none."""
+        place = {**self._place(), "role_id": await self._make_role()}
+        refusals: list[tuple[dict[str, str], type[StatusError]]] = [
+            ({"role_id": _NO_USER}, self.refusal("other_kind_id")),
+            ({"user_id": _NO_ROLE}, self.refusal("other_kind_id")),
+            ({"role_id": "Analyst"}, self.refusal("malformed_id")),
+            ({"user_id": "ada@example.com"}, self.refusal("malformed_id")),
+            ({"resource_id": "default"}, BadRequestError),
+        ]
+        for given, error in refusals:
+            await self.all_raise(error, [Call(bindings, "create", **{**place, **given})])
+        assert await self._listed(bindings) == []
+
+    @with_client
+    async def test_check_order(self, bindings: RoleBindingsClient) -> None:
+        """The right on the resource comes before the role and the user, or after them."""
+        is_right_first = self.assumptions.binding_checks == "right-first"
+        with pytest.raises(ForbiddenError if is_right_first else NotFoundError):
+            await bindings.create(role_id=_NO_ROLE, **_NO_PLACE)
+
+
+class _Read(_BindingsSuite):
+    """Lists, and bindings by their IDs."""
+
+    @with_client
+    async def test_unknown_id(self, bindings: RoleBindingsClient) -> None:
+        """An ID that no binding has is a 404; others are refused as for roles."""
+        refusals = [
+            (_NO_BINDING, NotFoundError),
+            (_NO_ROLE, self.refusal("other_kind_id")),
+            ("nobody", self.refusal("malformed_id")),
+        ]
+        for binding_id, error in refusals:
+            await self.all_raise(error, _calls_on(bindings, binding_id))
+
+    @with_client
+    async def test_filters(self, bindings: RoleBindingsClient) -> None:
+        """A list holds the bindings of one type, and with `user_id` those of one user."""
+        space = await self._bind(bindings)
+        project = await self._bind(bindings, resource=2)
+        other = await self._bind(bindings, user=1, resource=1)
+        for kind, there in (("SPACE", {space, other}), ("PROJECT", {project})):
+            seen = await walk(bindings.list(resource_type=kind))
+            assert there <= {*seen}
+            assert {each.resource_type for each in seen} == {kind}
+        assert await self._listed(bindings) == [space]
+
+    @with_client
+    async def test_pages(self, bindings: RoleBindingsClient) -> None:
+        """Pages hold `limit` bindings, by default newest first; a walk sees each once."""
+        made = self.in_order(*[await self._bind(bindings, resource=each) for each in range(2)])
+        user: dict[str, Any] = {"resource_type": "SPACE", "user_id": self.user_ids()[0]}
+        first = await bindings.list(**user, limit=1)
+        cursor = first.pagination.next_cursor
+        second = await bindings.list(**user, cursor=cursor)
+        assert (first.role_bindings, second.role_bindings) == (made[:1], made[1:])
+        assert (first.pagination.has_more, second.pagination.has_more) == (True, False)
+        assert second.pagination.next_cursor is None
+        for limit in self.each((1, 2, None)):
+            assert await walk(bindings.list(**user, limit=limit)) == [*made]
+
+    @with_client
+    async def test_cursor_other_list(self, bindings: RoleBindingsClient) -> None:
+        """A cursor of another list, or of none, is a 400, or else is ignored."""
+        for resource in range(2):
+            await self._bind(bindings, resource=resource)
+        user_id, other_id = self.user_ids()
+        page = await bindings.list(resource_type="SPACE", user_id=user_id, limit=1)
+        issued = page.pagination.next_cursor
+        cursors = [("PROJECT", user_id, issued), ("SPACE", other_id, issued)]
+        for kind, user, cursor in self.each([*cursors, ("SPACE", user_id, "bWFkZS11cA==")]):
+            continued = bindings.list(resource_type=kind, user_id=user, cursor=cursor)
+            if self.assumptions.foreign_cursor == "ignored":
+                assert await continued == await bindings.list(resource_type=kind, user_id=user)
+            else:
+                with pytest.raises(self.refusal("foreign_cursor")):
+                    await continued
+
+
+class _Change(_BindingsSuite):
+    """Bindings that get another role, and bindings that go."""
+
+    @with_client
+    async def test_update(self, bindings: RoleBindingsClient) -> None:
+        """Only the role of a binding changes; ID, user, resource and `created_at` stay."""
+        made, role_id = await self._bind(bindings), await self._make_role()
+        changed = await bindings.update(binding_id=made.id, role_id=role_id)
+        assert changed.updated_at >= made.updated_at
+        assert changed == attrs.evolve(made, role_id=role_id, updated_at=changed.updated_at)
+        assert await bindings.get(binding_id=made.id) == changed
+
+    @with_client
+    async def test_update_to_own_role(self, bindings: RoleBindingsClient) -> None:
+        """A binding may be given the role that it has, unless the service refuses that."""
+        made = await self._bind(bindings)
+        update = Call(bindings, "update", binding_id=made.id, role_id=made.role_id)
+        if self.assumptions.rebind_to_own_role == 409:
+            await self.all_raise(ConflictError, [update])
+        else:
+            await update()
+        assert (await bindings.get(binding_id=made.id)).role_id == made.role_id
+
+    @with_client
+    async def test_delete(self, bindings: RoleBindingsClient) -> None:
+        """A deleted binding is gone for every call, and the user may have a role there again."""
+        made, stays = [await self._bind(bindings, resource=each) for each in range(2)]
+        assert await Call(bindings, "delete", binding_id=made.id)() is None
+        await self.all_raise(NotFoundError, _calls_on(bindings, made.id, role_id=stays.role_id))
+        assert await self._listed(bindings) == [stays]
+        assert (await self._bind(bindings)).id != made.id
+
+    @with_client
+    async def test_role_in_use(self, bindings: RoleBindingsClient) -> None:
+        """A role is not deleted while a binding has it: 409. Afterwards it is."""
+        made = await self._bind(bindings)
+        async with self.open_roles() as roles:
+            delete = Call(roles, "delete", role_id=made.role_id)
+            await self.all_raise(ConflictError, [delete])
+            assert await bindings.get(binding_id=made.id) == made
+            await bindings.delete(binding_id=made.id)
+            await delete()
+
+
+class _LookingFirst(_BindingsSuite):
+    """The calls that look first: `ensure`, `remove` and `find`."""
+
+    @with_client
+    async def test_ensure(self, bindings: RoleBindingsClient) -> None:
+        """`ensure` makes a binding, changes its role, or leaves it as it is."""
+        role_ids, place = [await self._make_role() for _ in range(2)], self._place()
+        made = await bindings.ensure(
+            user_id=place["user_id"],
+            role_id=role_ids[0],
+            resource_type=place["resource_type"],
+            resource_id=place["resource_id"],
+        )
+        assert made.role_id == role_ids[0]
+        assert await bindings.ensure(role_id=role_ids[0], **place) == made
+        changed = await bindings.ensure(role_id=role_ids[1], **place)
+        assert (changed.id, changed.role_id) == (made.id, role_ids[1])
+        assert await self._listed(bindings) == [changed]
+
+    @with_client
+    async def test_remove(self, bindings: RoleBindingsClient) -> None:
+        """`remove` deletes whatever binding is there, and returns whether it did."""
+        made, stays = [await self._bind(bindings, resource=each) for each in range(2)]
+        was_removed = await bindings.remove(
+            user_id=made.user_id, resource_type=made.resource_type, resource_id=made.resource_id
+        )
+        assert was_removed is True
+        assert await bindings.remove(**self._place()) is False
+        assert await self._listed(bindings) == [stays]
+
+    @with_client
+    async def test_find(self, bindings: RoleBindingsClient) -> None:
+        """`find` sees spaces and projects, and each filter counts."""
+        space = await self._bind(bindings)
+        role_id, user_id, space_id = space.role_id, space.user_id, space.resource_id
+        project = await self._bind(bindings, resource=2, role_id=role_id)
+        other = await self._bind(bindings, user=1)
+        assert {*await walk(bindings.find())} >= {space, project, other}
+        assert await walk(bindings.find(role_id=role_id)) == [space, project]
+        assert {*await walk(bindings.find(user_id=user_id))} >= {space, project}
+        assert {*await walk(bindings.find(resource_id=space_id))} >= {space, other}
+        filters = {"role_id": role_id, "user_id": user_id, "resource_id": space_id}
+        assert await walk(bindings.find(**filters)) == [space]
+        assert await walk(bindings.find(**{**filters, "user_id": other.user_id})) == []
+
+
+class _Clients(_BindingsSuite):
+    """Several clients of an account, their options and their end."""
+
+    @with_client
+    async def test_with_options(self, bindings: RoleBindingsClient) -> None:
+        """`with_options` returns a client over the same connections."""
+        other = bindings.with_options(timeout=20.0, retry=RetryPolicy(), background=True)
+        assert isinstance(other, RoleBindingsClient)
+        made = await self._bind(other)
+        assert await bindings.get(binding_id=made.id) == made
+
+    @with_client
+    async def test_call_after_close(self, bindings: RoleBindingsClient) -> None:
+        """After `aclose` every call of a client and its copies is an error."""
+        del bindings  # It cleans up, so another one is closed.
+        async with self.open_client() as other:
+            copied = other.with_options(timeout=20.0)
+            await other.aclose(grace=0.0)
+            await self.all_raise(ClientStateError, [*_calls(other), *_calls(copied)])
+
+    @with_client
+    async def test_other_sees(self, bindings: RoleBindingsClient) -> None:
+        """Every client sees what another one writes, within `max_staleness`."""
+        async with self.open_client() as other:
+            assert await self._listed(other) == []
+            made, role_id = await self._bind(bindings), await self._make_role()
+            await self.outlast_caches()
+            assert await self._listed(other) == [made]
+            changed = await bindings.update(binding_id=made.id, role_id=role_id)
+            await self.outlast_caches()
+            assert await other.get(binding_id=made.id) == changed
+            await bindings.delete(binding_id=made.id)
+            await self.outlast_caches()
+            await self.all_raise(NotFoundError, _calls_on(other, made.id, role_id=role_id))
+
+    @with_client
+    async def test_key_of_copy(self, bindings: RoleBindingsClient) -> None:
+        """A copy sends its own key: with a made-up key, every call is a 401."""
+        stranger = bindings.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
+        await self.all_raise(AuthenticationError, _calls(stranger))
+
+    @with_client
+    async def test_status_error(self, bindings: RoleBindingsClient) -> None:
+        """A `StatusError` has the status, the problem, the method and the path."""
+        with pytest.raises(StatusError) as caught:
+            await bindings.delete(binding_id=_NO_BINDING)
+        error, path = caught.value, f"/v2/role-bindings/{_NO_BINDING}"
+        assert (error.status, error.method, error.path) == (404, "DELETE", path)
+        assert error.problem is not None
+        assert error.problem.status == 404
+
+
+class _Rights(_BindingsSuite):
+    """The rights of a key on single resources; they run if the suite has `other_key`."""
+
+    def _limited(self, bindings: RoleBindingsClient, *grants: Permission) -> RoleBindingsClient:
+        """Return a client whose key has permissions on the first space alone."""
+        key = self.other_key(grants=(), on={self.space_ids()[0]: grants})
+        return bindings.with_options(api_key=key)
+
+    @with_client
+    async def test_hidden(self, bindings: RoleBindingsClient) -> None:
+        """A key sees the bindings on resources where it may read, and no sign of others."""
+        seen, hidden = [await self._bind(bindings, resource=each) for each in range(2)]
+        limited = self._limited(bindings, _READ)
+        assert await limited.get(binding_id=seen.id) == seen
+        assert await self._listed(limited) == [seen]
+        assert await walk(limited.find(user_id=seen.user_id)) == [seen]
+        assert (await limited.list(resource_type="PROJECT")).role_bindings == ()
+        await self.all_raise(NotFoundError, _calls_on(limited, hidden.id, role_id=seen.role_id))
+        assert await limited.remove(**self._place(resource=1)) is False
+        assert await bindings.get(binding_id=hidden.id) == hidden
+
+    @with_client
+    async def test_create_forbidden(self, bindings: RoleBindingsClient) -> None:
+        """Without `ROLE_BINDING_CREATE` on the resource, a new binding is a 403."""
+        role_id, place = await self._make_role(), self._place()
+        limited = self._limited(bindings, _READ, _DELETE)
+        create, ensure, _ = _calls_at(limited, place, role_id=role_id)
+        await self.all_raise(ForbiddenError, [create, ensure])
+        assert await self._listed(bindings) == []
+        made = await self._bind(self._limited(bindings, _CREATE), role_id=role_id)
+        assert await self._listed(bindings) == [made]
+
+    @with_client
+    async def test_change_hidden(self, bindings: RoleBindingsClient) -> None:
+        """An update needs the rights to create and to delete, a delete the latter: else 404."""
+        made, role_id = await self._bind(bindings), await self._make_role()
+        for grants in self.each(((_READ, _CREATE), (_READ, _DELETE))):
+            limited = self._limited(bindings, *grants)
+            _, update, delete = _calls_on(limited, made.id, role_id=role_id)
+            _, ensure, remove = _calls_at(limited, self._place(), role_id=role_id)
+            lacking = [update, ensure] if _DELETE in grants else [update, ensure, delete, remove]
+            await self.all_raise(NotFoundError, lacking)
+        assert await bindings.get(binding_id=made.id) == made
+        limited = self._limited(bindings, _CREATE, _DELETE)
+        assert (await limited.update(binding_id=made.id, role_id=role_id)).role_id == role_id
+        await self._limited(bindings, _DELETE).delete(binding_id=made.id)
+        assert await self._listed(bindings) == []
+
+    @with_client
+    async def test_ensure_hidden(self, bindings: RoleBindingsClient) -> None:
+        """`ensure` where the key may not see the user's binding is a `ConflictError`."""
+        made, role_id = await self._bind(bindings), await self._make_role()
+        with pytest.raises(ConflictError):
+            await self._limited(bindings, _CREATE).ensure(role_id=role_id, **self._place())
+        assert await bindings.get(binding_id=made.id) == made
+
+
+@public("arize_roles_fake.contract")
+class RoleBindingsContract(_Interface, _Create, _Read, _Change, _LookingFirst, _Clients, _Rights):
+    """Subclass this, define its abstract methods, and name the subclass `Test...`."""
+
+    def __init_subclass__(cls) -> None:
+        """Refuse what would hide a rule: an override without a reason, a name that nothing calls.
+
+        Raises:
+            TypeError: It names the test, or the name and what to write instead.
+        """
+        super().__init_subclass__()
+        check_suite(cls, RoleBindingsContract)
+
+
+def _calls(bindings: RoleBindingsClient) -> list[Call]:
+    """Return a call of each method, none of which finds anything."""
+    return [
+        Call(bindings.list(resource_type="SPACE"), "all"),
+        Call(aiter(bindings.find(role_id=_NO_ROLE)), "__anext__"),
+        *_calls_on(bindings, _NO_BINDING),
+        *_calls_at(bindings, _NO_PLACE),
+    ]
+
+
+def _calls_on(
+    bindings: RoleBindingsClient, binding_id: str, *, role_id: str = _NO_ROLE
+) -> list[Call]:
+    return [
+        Call(bindings, "get", binding_id=binding_id),
+        Call(bindings, "update", binding_id=binding_id, role_id=role_id),
+        Call(bindings, "delete", binding_id=binding_id),
+    ]
+
+
+def _calls_at(
+    bindings: RoleBindingsClient, place: Mapping[str, str], *, role_id: str = _NO_ROLE
+) -> list[Call]:
+    return [
+        Call(bindings, "create", role_id=role_id, **place),
+        Call(bindings, "ensure", role_id=role_id, **place),
+        Call(bindings, "remove", **place),
+    ]

@@ -1,0 +1,395 @@
+"""The parts of a contract that are the same for every resource.
+
+A rule is a test; it makes its roles under random names, and shows the case in which it failed.
+"""
+
+import asyncio
+import difflib
+import functools
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
+from types import FunctionType, TracebackType
+from typing import Any, Final, Literal, NoReturn, TypeVar
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from arize_roles_async import (
+    Permission,
+    Role,
+    RolesClient,
+    StatusError,
+    ValidationError,
+)
+from arize_roles_async._values.errors import STATUS_ERRORS
+from arize_roles_async._values.text import nearest
+from arize_roles_fake._service.assumptions import Assumptions
+from arize_roles_fake.pytest_plugin import NOT_RUN
+
+MAX_ROUNDS: Final = 100_000
+"""Limit on the rounds of a loop that only the client ends."""
+
+TICK: Final = 0.02
+"""Seconds between two readings of a clock, which may tick only every 16 ms."""
+
+FAILURES: Final = (Exception, pytest.fail.Exception)
+
+_MAX_CASE: Final = 200
+"""Limit on the characters of a case in a failure."""
+
+_S = TypeVar("_S", bound="Suite")
+_C = TypeVar("_C")
+_T = TypeVar("_T")
+
+
+class Call:
+    """A call of a client, which a failure shows as Python code."""
+
+    def __init__(self, client: object, method: str, *args: object, **arguments: object) -> None:
+        self._client = client
+        self._method = method
+        self._args = args
+        self._arguments = arguments
+
+    def __call__(self) -> Awaitable[object]:
+        __tracebackhide__ = True
+        call: Callable[..., Awaitable[object]] = getattr(self._client, self._method)
+        return call(*self._args, **self._arguments)
+
+    def __repr__(self) -> str:
+        arguments = [repr(value) for value in self._args]
+        arguments += [f"{name}={value!r}" for name, value in self._arguments.items()]
+        return f"{self._method}({', '.join(arguments)})"
+
+
+def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
+    """Add the broken rule and the case to a failure."""
+    rule = " ".join((test.__doc__ or "").split())
+
+    @functools.wraps(test)
+    def ask(self: _S) -> None:
+        __tracebackhide__ = True
+        try:
+            test(self)
+        except FAILURES as error:
+            if rule:
+                error.add_note(f"Rule: {rule}")
+            for case in self.cases_under_way:
+                error.add_note(f"Case: {repr(case)[:_MAX_CASE]}")
+            raise
+
+    return ask
+
+
+def with_client(
+    test: Callable[[_S, _C], Coroutine[Any, Any, None]],
+) -> Callable[[_S], None]:
+    """Return a synchronous test, for pytest, of an async method that takes a client.
+
+    The client is a fresh one from `open_client`; `clean_up` deletes what the test made at the end,
+    however the test ends.
+    """
+
+    @functools.wraps(test)
+    def run(self: _S) -> None:
+        __tracebackhide__ = True
+
+        async def main() -> None:
+            __tracebackhide__ = True
+            async with self.open_client() as client:
+                failure: BaseException | None = None
+                try:
+                    try:
+                        await test(self, client)
+                    except FAILURES as error:
+                        failure = error
+                        raise
+                finally:
+                    await _clean_up(self, client, failure)
+
+        self.run_to_failure(main)
+
+    # With it, pytest would take the parameters of the async method for fixtures.
+    del run.__wrapped__
+    return rule(run)
+
+
+async def _clean_up(suite: "Suite", client: object, failure: BaseException | None) -> None:
+    """Delete what a test made; an error in this does not replace the test's failure."""
+    __tracebackhide__ = True
+    try:
+        await suite.clean_up(client)
+    except Exception as error:
+        if failure is None:
+            raise
+        failure.add_note(f"The clean-up failed too: {error!r}")
+
+
+class Suite(ABC):
+    """The base of every contract: how its tests run, and the roles that they make."""
+
+    backend: Literal["asyncio", "trio"] = "asyncio"
+    """The event loop that the tests run under."""
+
+    assumptions: Assumptions = Assumptions()
+    """The behaviour that the tests expect where the service's reference is silent."""
+
+    max_staleness: float = 0.0
+    """The seconds for which a client may return what it has read, whatever other clients write."""
+
+    @abstractmethod
+    def open_client(self) -> AbstractAsyncContextManager[Any]:
+        """Return a new client for each call, which is closed at the end of the block."""
+
+    @abstractmethod
+    async def clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - a client of any resource
+        """Delete what the test made."""
+
+    def _not_offered(self, method: str) -> NoReturn:
+        pytest.skip(f"{NOT_RUN}: {type(self).__name__} does not offer {method}")
+
+    def refusal(self, name: str) -> type[StatusError]:
+        """Return the class of the error that an assumption about a status leads to."""
+        return STATUS_ERRORS[getattr(self.assumptions, name)]
+
+    def in_order(self, *made: _T) -> tuple[_T, ...]:
+        """Return items, given in the order in which they were made, in the order of a list."""
+        return made[::-1] if self.assumptions.list_order == "newest-first" else made
+
+    async def outlast_caches(self) -> None:
+        """Wait until no client may be stale; override it if the clients' clock is not real."""
+        if self.max_staleness:
+            await anyio.sleep(self.max_staleness + TICK)
+
+    def run(self, main: Callable[[], Awaitable[None]]) -> None:
+        """Run an async function to its end, in an event loop of its own."""
+        anyio.run(main, backend=self.backend)
+
+    def run_to_failure(self, main: Callable[[], Awaitable[None]]) -> None:
+        """Run an async function as `run` does; a failure shows no frames of the event loop."""
+        __tracebackhide__ = True
+        failures: list[BaseException] = []
+
+        async def attempt() -> None:
+            __tracebackhide__ = True
+            try:
+                await main()
+            except FAILURES as error:
+                failures.append(error)
+
+        self.run(attempt)
+        if failures:
+            raise failures.pop()
+
+    def each(self, cases: Iterable[_T]) -> Iterator[_T]:
+        """Yield the cases of a rule one by one; a failure says in which one it came."""
+        under_way = self.cases_under_way
+        outer = len(under_way)
+        for case in cases:
+            under_way[outer:] = [case]
+            yield case
+        del under_way[outer:]
+
+    @functools.cached_property
+    def cases_under_way(self) -> list[object]:
+        """The cases that `each` has yielded and that have not ended, the outermost first."""
+        return []
+
+    def unique(self, name: str) -> str:
+        """Return a name that begins with `name` and that no role of the account has."""
+        return self.remember(f"{name} (contract {secrets.token_hex(5)})")
+
+    def remember(self, name: str) -> str:
+        """Have the role with this name deleted at the end of the test."""
+        self._names.add(name)
+        return name
+
+    @functools.cached_property
+    def _names(self) -> set[str]:
+        return set()
+
+    async def _delete_roles(self, roles: RolesClient) -> None:
+        """Delete the roles that the test made."""
+        if not self._names:
+            return
+        for role in await roles.list(is_predefined=False).all():
+            if role.name in self._names:
+                await roles.delete(role_id=role.id)
+
+    async def make(
+        self,
+        roles: RolesClient,
+        name: str = "Role",
+        *,
+        permissions: Any = (Permission.PROJECT_READ,),  # noqa: ANN401 - also what is refused
+        description: Any = None,  # noqa: ANN401
+    ) -> Role:
+        """Make a role under a unique name, for a test that is about something else."""
+        return await roles.create(
+            name=self.unique(name), permissions=permissions, description=description
+        )
+
+    async def all_raise(
+        self, error: type[BaseException], calls: Iterable[Callable[[], Awaitable[object]]]
+    ) -> None:
+        """Expect an error of each call."""
+        __tracebackhide__ = True
+        for call in self.each(calls):
+            with pytest.raises(error):
+                await call()
+
+    async def _ends_cancelled(self, call: Call) -> bool:
+        """Cancel a call once it waits, and return whether that ended it."""
+        if self.backend == "asyncio":
+            # A task is cancelled once, where a scope would cancel each of its further attempts.
+            task = asyncio.ensure_future(_awaited(call))
+            await checkpoint()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return task.cancelled()
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await call()
+        return scope.cancelled_caught
+
+
+class Invalid:
+    """A block that ends in a `ValidationError` which names these arguments and no other."""
+
+    def __init__(self, *fields: str) -> None:
+        self._fields = set(fields)
+        self._raises = pytest.raises(ValidationError)
+
+    def __enter__(self) -> pytest.ExceptionInfo[ValidationError]:
+        self._caught = self._raises.__enter__()
+        return self._caught
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        __tracebackhide__ = True
+        if not self._raises.__exit__(exc_type, exc, traceback):
+            return False
+        error = self._caught.value
+        named = {name for each in error.violations for name in each.field.split(", ")}
+        if named != self._fields:
+            message = (
+                f"the error must name {sorted(self._fields)}, and names {sorted(named)}: {error}"
+            )
+            raise AssertionError(message) from None
+        return True
+
+
+async def _awaited(call: Call) -> object:
+    return await call()
+
+
+async def walk(
+    listing: AsyncIterable[_T], visit: Callable[[_T], Awaitable[None]] | None = None
+) -> list[_T]:
+    """Return every item of a listing, each visited as it comes."""
+    seen: list[_T] = []
+    async for item in listing:
+        seen.append(item)
+        if visit is not None:
+            await visit(item)
+        await next_round(len(seen))
+    return seen
+
+
+async def next_round(count: int) -> None:
+    """Let other tasks run and a cancellation arrive; fail if a loop does not end."""
+    assert count < MAX_ROUNDS, f"the listing has not ended after {count} rounds"
+    await checkpoint()
+
+
+async def together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run calls at the same time; the first failure ends the others, and is raised alone."""
+    __tracebackhide__ = True
+    failures: list[BaseException] = []
+
+    async with anyio.create_task_group() as tasks:
+
+        async def run(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+            __tracebackhide__ = True
+            try:
+                await call()
+            except FAILURES as error:
+                failures.append(error)
+                tasks.cancel_scope.cancel()
+
+        for call in calls:
+            tasks.start_soon(run, call)
+    if failures:
+        raise failures[0]
+
+
+def check_suite(suite: type, contract: type) -> None:
+    """Refuse what would hide a rule: an override without a reason, a name that nothing calls.
+
+    Raises:
+        TypeError: It names the test, or the name and what to write instead.
+    """
+    _check_names(suite, contract)
+    for name in dir(contract):
+        if name.startswith("test_"):
+            override = getattr(suite, name)
+            if override is not getattr(contract, name) and not _says_why(override):
+                raise TypeError(
+                    f"{suite.__name__}.{name} overrides a rule of the contract: it must be "
+                    "marked with pytest.mark.skip or pytest.mark.xfail, without a condition "
+                    "and with the reason"
+                )
+
+
+def _check_names(suite: type, contract: type) -> None:
+    """Refuse a public name of a suite that neither it nor pytest uses."""
+    hooks = [each for each in dir(contract) if not each.startswith(("_", "test_"))]
+    for name, member in vars(suite).items():
+        is_used = (
+            name.startswith(("_", "test", "Test"))
+            or name in _PYTEST_NAMES
+            or any(name in vars(base) for base in suite.__mro__[1:])
+            or getattr(member, "__isabstractmethod__", False)
+            # A fixture: an object, or in older versions of pytest a function with a mark.
+            or "fixture" in type(member).__name__.lower()
+            or hasattr(member, "_pytestfixturefunction")
+        )
+        is_method = isinstance(member, FunctionType | staticmethod | classmethod)
+        if not is_used and (is_method or difflib.get_close_matches(name, hooks, 1, _SIMILAR)):
+            raise TypeError(
+                f"{suite.__name__}.{name} is no method or attribute of the contract, and nothing "
+                f"would use it: write {_FORMER_NAMES.get(name) or nearest(name, hooks)} if you "
+                f"mean that, or _{name} for a helper"
+            )
+
+
+_SIMILAR: Final = 0.75
+_FORMER_NAMES: Final = {"open_client_with": "other_key"}
+_PYTEST_NAMES: Final = frozenset(
+    {
+        *("pytestmark", "pytest_plugins", "setup_class", "setup_method"),
+        *("teardown_class", "teardown_method"),
+    }
+)
+
+
+def _says_why(test: object) -> bool:
+    """Return whether a test is marked so that the report shows it with a reason."""
+    marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
+    return any(
+        (mark.name == "skip" and any((*mark.args, mark.kwargs.get("reason"))))
+        or (
+            mark.name == "xfail"
+            and not mark.args
+            and "condition" not in mark.kwargs
+            and bool(mark.kwargs.get("reason"))
+        )
+        for mark in marks
+    )
