@@ -37,7 +37,7 @@ class Pages(Generic[_R, _P, _T]):
         walk_limit: Items a page in a walk.
     """
 
-    items: ClassVar[str]
+    _noun: ClassVar[str]
     """The word for the items, in a message."""
 
     def __init__(self, fetch: Callable[[_R], Awaitable[_P]], first: _R, walk_limit: int) -> None:
@@ -49,7 +49,7 @@ class Pages(Generic[_R, _P, _T]):
         return f"<{type(self).__name__}, not asked for yet: {self._how()}>"
 
     def _how(self) -> str:
-        return f"await it for one page, or use async for to walk all {self.items}"
+        return f"await it for one page, or use async for to walk all {self._noun}"
 
     def __await__(self) -> Generator[Any, Any, _P]:
         return self._fetch(self._request).__await__()
@@ -100,7 +100,7 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
         ValidationError: An argument breaks its rule.
     """
 
-    items = "roles"
+    _noun = "roles"
 
     def __init__(
         self,

@@ -38,7 +38,7 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
         ValidationError: An argument breaks its rule.
     """
 
-    items = "role bindings"
+    _noun = "role bindings"
 
     def __init__(
         self,

@@ -51,9 +51,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     resource_id: str
 
     def __post_init__(self) -> None:
-        check(*self.target_rules())
+        check(*self._target_rules())
 
-    def target_rules(self) -> tuple[tuple[str, str | None], ...]:
+    def _target_rules(self) -> tuple[tuple[str, str | None], ...]:
         """Return what is wrong with each of its fields, for `check`."""
         return (
             ("user_id", id_rule(self.user_id)),
@@ -72,7 +72,7 @@ class CreateRoleBinding(Target, frozen=True, kw_only=True):
     role_id: str
 
     def __post_init__(self) -> None:
-        check(("role_id", id_rule(self.role_id)), *self.target_rules())
+        check(("role_id", id_rule(self.role_id)), *self._target_rules())
 
 
 class UpdateRoleBinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,5 +102,5 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
         check(
             ("resource_type", resource_type_rule(self.resource_type)),
             ("user_id", None if self.user_id is None else id_rule(self.user_id)),
-            *self.page_rules(),
+            *self._page_rules(),
         )

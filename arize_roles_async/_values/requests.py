@@ -228,7 +228,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
 
-    def page_rules(self) -> tuple[tuple[str, str | None], ...]:
+    def _page_rules(self) -> tuple[tuple[str, str | None], ...]:
         """Return what is wrong with each of its fields, for `check`."""
         return (
             ("limit", limit_rule(self.limit)),
@@ -246,4 +246,4 @@ class ListRoles(PageRequest, frozen=True, kw_only=True):
     is_predefined: bool | None = None
 
     def __post_init__(self) -> None:
-        check(*self.page_rules(), ("is_predefined", filter_rule(self.is_predefined)))
+        check(*self._page_rules(), ("is_predefined", filter_rule(self.is_predefined)))
