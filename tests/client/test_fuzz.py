@@ -28,6 +28,7 @@ def test_mutated(loop: str, *, tls: bool) -> None:
     assert dict(result.faults) == {}
 
 
+@pytest.mark.full
 def test_planted() -> None:
     """A planted fault is found."""
     [fault, *_] = run_planted(200).faults
@@ -39,6 +40,7 @@ def test_lent() -> None:
     assert dict(lent_sessions.run(80, seed=7).faults) == {}
 
 
+@pytest.mark.full
 def test_lent_planted() -> None:
     """A request that leaves a second time, and is not noted, is found."""
     assert lent_sessions.run_planted(80).faults

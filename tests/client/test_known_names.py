@@ -123,6 +123,7 @@ class TestRequests:
 
         assert operations(account) == ["get", "get"]
 
+    @pytest.mark.full
     async def test_more_than_is_kept(self) -> None:
         """So it is where there are more roles than names are kept."""
         account, roles = await self.walked(20_100)

@@ -1,12 +1,16 @@
-"""Allocations of memory by a call, measured in a process of its own."""
+"""The memory that a call takes and gives back."""
 
+import gc
 import platform
 import subprocess
 import sys
 
+import aiohttp
 import pytest
 
-from arize_roles_fake import RolesServer
+from arize_roles_async import AiohttpRolesClient
+from arize_roles_async._calls.call import Call
+from arize_roles_fake import FakeAccount, RolesServer, serve
 from tests.support.processes import ROOT, clean_environment
 
 CALLS = 200
@@ -79,6 +83,8 @@ def page_faults(program: str) -> int:
 @pytest.mark.full
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep the memory")
 class TestPageFaults:
+    """Allocations, measured in a process of their own."""
+
     def test_none(self) -> None:
         """A call reads into memory that the process has already."""
         assert page_faults(OURS) < CALLS / 4
@@ -86,3 +92,31 @@ class TestPageFaults:
     def test_control(self) -> None:
         """Without a client that takes care of that, each read takes more of it."""
         assert page_faults(BARE_AIOHTTP) >= CALLS
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lent", [False, True])
+async def test_garbage(*, lent: bool) -> None:
+    """A call leaves nothing behind that only the garbage collector would free."""
+
+    def count() -> int:
+        # Something of an earlier test may hold a few.
+        return sum(isinstance(each, Call) for each in gc.get_objects())
+
+    account = FakeAccount()
+    gc.collect()
+    gc.disable()
+    try:
+        before = count()
+        async with serve(account) as url, aiohttp.ClientSession() as session:
+            roles = AiohttpRolesClient(
+                account.api_key, base_url=url, session=session if lent else None
+            )
+            async with roles:
+                for _ in range(10):
+                    await roles.list()
+
+                # The timer of an idle connection may hold its last one.
+                assert count() <= before + 1
+    finally:
+        gc.enable()

@@ -102,10 +102,14 @@ def test_beginning_of_body() -> None:
         (b'{"title": "No upstream"}', "No upstream"),
         (b'{"title": "Down", "detail": "No upstream"}', "Down: No upstream"),
         (b"caf\xe9", "'caf�'"),
+        (b"<html><TITLE>Down\n for  maintenance</TITLE><p>Later.", "'Down for maintenance'"),
+        (b'<title lang="en">\nDown &amp; out\n</title>', "'Down & out'"),
+        (b"<title></title>Later", "'<title></title>Later'"),
+        (b"x" * 20_000 + b"<title>Down", "'" + "x" * 199 + "\u2026'"),
     ],
 )
 def test_gateway(body: bytes, shown: str) -> None:
-    """A gateway's answer is quoted by its title and detail, or else by its bytes."""
+    """A gateway's answer is quoted by its title and detail, or else by its first bytes."""
     message = str(refusal(499, body))
     assert message.endswith(
         f"answered 499, but the body is not Arize's (a proxy or gateway?): {shown}"

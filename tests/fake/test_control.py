@@ -200,6 +200,7 @@ class TestCalls:
             "host": served.url.removeprefix("http://"),
         }
 
+    @pytest.mark.full
     def test_dropped(self, served: Served) -> None:
         """The calls that dropped out of the log since the reset are counted."""
         for number in range(100):

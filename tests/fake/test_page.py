@@ -337,6 +337,7 @@ class TestBrowser:
     """The page in a browser."""
 
     @in_chromium
+    @pytest.mark.full
     def test_policy(self, tmp_path: Path) -> None:
         """A browser shows the page as its policy allows."""
         image = tmp_path / "page.png"
@@ -368,6 +369,7 @@ class TestBrowser:
         assert rows == ["AGENT_ROLE_READ", "ROLE_READ"]
 
     @in_chromium
+    @pytest.mark.full
     def test_foreign_page(self, tmp_path: Path) -> None:
         """A page from elsewhere can neither read nor frame it."""
         with RolesServer(busy_account()) as server:

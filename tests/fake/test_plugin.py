@@ -797,6 +797,7 @@ class TestCost:
         result = pytester.runpytest_subprocess(*ALONE, *filters)
         result.assert_outcomes(passed=1, warnings=0 if len(filters) == 2 else 1)
 
+    @pytest.mark.full
     def test_alpha_error(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         """The ALPHA notice is an error to a suite that does not name it."""
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
@@ -57,14 +57,6 @@ def random_job(random: Random) -> tuple[int, list[Schedule]]:
     return random.randint(1, 3), [schedule() for _ in range(random.randint(1, 12))]
 
 
-class Queues(Protocol):
-    """The module of the queue, or one with a fault."""
-
-    Slots: type[Slots]
-    Queue: type[Queue]
-    Waiter: type[Waiter]
-
-
 class SteadyPace(Pace):
     """Once there was a 429, a request each `GAP` seconds; the limit is forgotten after a while."""
 
@@ -107,18 +99,16 @@ class Model:
     """Runs calls through a queue, and notes each rule that is broken.
 
     Args:
-        module: The module of the queue.
         slots: The slots of the queue.
         schedules: The calls.
     """
 
-    def __init__(self, module: Queues, slots: int, schedules: Sequence[Schedule]) -> None:
+    def __init__(self, slots: int, schedules: Sequence[Schedule]) -> None:
         self.faults: list[str] = []
-        self._module = module
         self._slots = slots
         self._paces = [SteadyPace() for _ in range(3)]
-        shared = module.Slots(slots)
-        self._queues = [module.Queue(shared, pace) for pace in self._paces]
+        shared = Slots(slots)
+        self._queues = [Queue(shared, pace) for pace in self._paces]
         self._now = 0.0
         self._ties = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -177,7 +167,7 @@ class Model:
             self._check_order(call)
             self._go(call)
             return
-        waiter = self._module.Waiter(call.place, call.schedule.deadline, call.schedule.max_hold)
+        waiter = Waiter(call.place, call.schedule.deadline, call.schedule.max_hold)
         call.waiter, call.joined = waiter, self._now
         waiter.wake = lambda: self._ready.append(lambda: self._ask(call, waiter))
         call.queue.join(waiter)
