@@ -25,9 +25,9 @@ try:
     from arize_roles_async.as_code.files import File, found, placed, read, shown
     from arize_roles_async.as_code.formatting import formatted
     from arize_roles_async.as_code.schema import schema
-except ImportError as error:  # The interpreter would end with 1, which means differences.
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(2) from error
+except ImportError as _missing:  # The interpreter would end with 1, which means differences.
+    print(f"error: {_missing}", file=sys.stderr)
+    raise SystemExit(2) from _missing
 
 _COLORS: Final = {"+": 32, "-": 31, "!": 33, "?": 35, "#": 36}
 _GRACE: Final = 5.0

@@ -29,7 +29,7 @@ class _RolesClientType(_ProtocolType):
         return not isinstance(instance, RoleBindingsClient)
 
 
-@runtime_checkable
+@runtime_checkable  # ty: ignore[conflicting-metaclass] - of one that it does not see
 class RolesClient(Protocol, metaclass=_RolesClientType):
     """Arize's roles API, as an application sees it.
 

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
-import attr
-
 _T = TypeVar("_T")
 
 
@@ -27,7 +24,8 @@ def public(package: str) -> Callable[[_T], _T]:
 
 def _set_state(self: Any, state: dict[str, Any]) -> None:  # noqa: ANN401 - an object of any class
     for field in self.__attrs_attrs__:
-        value = state.get(field.name, field.default)
-        if isinstance(value, attr.Factory):  # type: ignore[arg-type]
-            value = value.factory()
+        default = field.default
+        # A default that is not the same for all objects is made by a factory.
+        made = default.factory() if hasattr(default, "factory") else default
+        value = state.get(field.name, made)
         object.__setattr__(self, field.name, value)
