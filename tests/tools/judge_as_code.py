@@ -321,7 +321,8 @@ def heeded_signals() -> Generator[None]:
     """Heed the signals that a process in the background was started to ignore."""
     each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # One that comes after the run, which a stopped run does not wait for, ends nothing.
-    before = [(one, signal.signal(one, lambda *_: None)) for one in each]
+    heed: Any = lambda *_: None  # noqa: E731 - typed
+    before = [(one, signal.signal(one, heed)) for one in each]
     try:
         yield
     finally:
@@ -538,6 +539,8 @@ class Case:
         """Let a change wait for its next attempt, and something happen meanwhile."""
         rng, account = self.rng, self.account
         operation: Any = rng.choice(["create", "update", "update", "delete"])
+        status: Any
+        when: Any
         status, when = rng.choice([(429, "before"), (429, "before"), *FAULTS[2:5]])
         account.fail(
             operation,
