@@ -316,13 +316,16 @@ class Stage(FakeAccount):
             self.add_role(name, sorted(held), description=role.description)
 
 
+def _heed(*_: object) -> None:
+    """Do nothing."""
+
+
 @contextlib.contextmanager
 def heeded_signals() -> Generator[None]:
     """Heed the signals that a process in the background was started to ignore."""
     each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # One that comes after the run, which a stopped run does not wait for, ends nothing.
-    heed: Any = lambda *_: None  # noqa: E731 - typed
-    before = [(one, signal.signal(one, heed)) for one in each]
+    before = [(one, signal.signal(one, _heed)) for one in each]
     try:
         yield
     finally:
