@@ -1,0 +1,135 @@
+"""A fault gives the same result in process, under `mock_arize` and over HTTP."""
+
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal, get_args
+
+import pytest
+
+from arize_roles_async import (
+    AiohttpRolesClient,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    InvalidResponseError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RetryPolicy,
+    RolesClient,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    ServerError,
+    Timeouts,
+    UnprocessableEntityError,
+)
+from arize_roles_fake import FakeAccount, mock_arize
+from tests.support.clients import Connect, in_process, over_http
+from tests.support.sizes import sized
+
+Operation = Literal["list", "get", "create", "update", "delete"]
+When = Literal["before", "after"]
+Fault = dict[str, Any]
+Case = tuple[Fault, Operation, When, bool]
+
+TWICE: Final = RetryPolicy(attempts=2, backoff=0.01)
+# So long for the answers of a busy machine, and for a connection that stays silent.
+LIMITS: Final = Timeouts(connect=0.5, read=0.5)
+ROLE_ID: Final = "Um9sZToxOmFCY0Q="
+
+FAULTS: Final[list[Fault]] = [
+    *({"failure": each} for each in (400, 401, 403, 404, 409, 418, 422, 429, 500, 502, 503)),
+    *({"failure": each} for each in ("lost", "truncated", "malformed", "undecodable")),
+    *({"failure": each} for each in ("silent", "refused", "unreachable")),
+    *({"failure": each, "every_attempt": True} for each in (500, 503, "lost", "silent")),
+    *(
+        {"failure": each, "page": "<html>"}
+        for each in (200, 302, 401, 403, 404, 409, 429, 500, 503)
+    ),
+    *(
+        {"failure": each}
+        for each in (
+            *(BadRequestError, AuthenticationError, ForbiddenError, NotFoundError, ConflictError),
+            *(UnprocessableEntityError, RateLimitError, ServerError, RolesConnectionError),
+            *(RolesTimeoutError, OutcomeUnknownError, InvalidResponseError),
+        )
+    ),
+]
+
+CALLS: Final[dict[Operation, Callable[[RolesClient], Awaitable[object]]]] = {
+    "list": lambda roles: roles.list(),
+    "get": lambda roles: roles.get(role_id=ROLE_ID),
+    "create": lambda roles: roles.create(name="B", permissions=["ROLE_READ"]),
+    "update": lambda roles: roles.update(role_id=ROLE_ID, name="C"),
+    "delete": lambda roles: roles.delete(role_id=ROLE_ID),
+}
+
+OVER_HTTP: Final[dict[tuple[object, When], str]] = {
+    # A server cannot refuse a connection any more: it drops it, and the change may have been made.
+    (RolesConnectionError, "before"): "OutcomeUnknownError",
+    (RolesTimeoutError, "before"): "OutcomeUnknownError",
+    # A server cannot know which read checks a change, so that read succeeds.
+    (OutcomeUnknownError, "after"): "done",
+}
+"""The outcomes of changes that the guide says differ over HTTP, by failure and moment."""
+
+
+def cases() -> Iterator[Case]:
+    """Yield each fault that can be scripted, as it is and with real latency."""
+    for fault, operation, when in itertools.product(FAULTS, CALLS, get_args(When)):
+        try:
+            FakeAccount(predefined=False).fail(operation, when=when, **fault)
+        except ValueError:
+            continue
+        yield fault, operation, when, False
+        yield fault, operation, when, True
+
+
+def named(case: Case) -> str:
+    fault, operation, when, is_real = case
+    failure: object = getattr(fault["failure"], "__name__", fault["failure"])
+    return "-".join([operation, str(failure), when, *[*fault][1:], *["real"] * is_real])
+
+
+@asynccontextmanager
+async def mocked(account: FakeAccount, *, retry: RetryPolicy) -> AsyncGenerator[RolesClient]:
+    with mock_arize(account):
+        async with AiohttpRolesClient(retry=retry) as roles:
+            yield roles
+
+
+async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
+    """Return the outcome of a call, the roles after it, and the requests that a fault struck."""
+    fault, operation, when, is_real = case
+    account = FakeAccount(predefined=False)
+    account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
+    if is_real:
+        account.slow_down(0.001, real_time=True)
+    struck = account.fail(operation, when=when, **fault)
+    outcome = "done"
+    async with connect(account, retry=TWICE) as roles:
+        try:
+            await CALLS[operation](roles.with_options(timeout=LIMITS))
+        except RolesError as error:
+            outcome = type(error).__name__
+    return outcome, [role.name for role in account.roles], struck.fired
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("case", [*cases()][:: sized(7, 1)], ids=named)
+async def test_same_result(case: Case) -> None:
+    """Each client has the outcome, the roles and the struck requests of the one in process."""
+    fault, operation, when, _ = case
+    failure: object = fault["failure"]
+    outcome, roles, fired = await result(in_process, case)
+    if isinstance(failure, type):
+        assert outcome == failure.__name__
+    assert await result(mocked, case) == (outcome, roles, fired)
+    if operation in {"create", "update", "delete"}:
+        outcome = OVER_HTTP.get((failure, when), outcome)
+        if failure is OutcomeUnknownError:
+            fired = 2
+    assert await result(over_http, case) == (outcome, roles, fired)
