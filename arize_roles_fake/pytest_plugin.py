@@ -376,8 +376,8 @@ def _hide_frames() -> None:
         "arize_roles_fake": (RolesError, ValueError, LookupError),
     }
     for name, module in [*sys.modules.items()]:
-        package = name.partition(".")[0]
-        if package in refusals and name != "arize_roles_fake.contract":
+        package, _, rest = name.partition(".")
+        if package in refusals and not rest.startswith("contract"):
             vars(module)["__tracebackhide__"] = methodcaller("errisinstance", refusals[package])
 
 
