@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml
 
 import arize_roles_async
@@ -112,6 +113,7 @@ def test_month(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.full
 def test_second_month(tmp_path: Path) -> None:
     """So does the second one, whose last account is another one, and stays as it is."""
     live(SECOND, tmp_path).assert_roles({})
@@ -142,6 +144,7 @@ case "$*" in *--paginate*) cat comments;; *) cat body.md > posted.md;; esac
 """
 
 
+@pytest.mark.full
 def test_workflow(tmp_path: Path) -> None:
     """The workflow's steps plan, keep one comment, hand the checksum on, and apply by it."""
     jobs = yaml.safe_load(fenced("yaml")[0])["jobs"]

@@ -3,12 +3,13 @@
 import pytest
 
 from arize_roles_async.as_code.attempts import Attempts
+from tests.support.sizes import sized
 from tests.tools.judge_as_code import Case, wrong_cases
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(sized(15, 40)))
 def test_case(seed: int) -> None:
     """Whatever happens during a run, it says what it did, and the next one ends it."""
     assert Case(seed).judge() == []

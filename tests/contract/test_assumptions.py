@@ -60,6 +60,7 @@ class OtherServiceOfBindings(FakeBindingsSuite):
         return account_of_bindings(self.service)
 
 
+@pytest.mark.full
 class TestOppositeOverSocket(SocketSuite):
     """The real client, on the opposite of every assumption."""
 

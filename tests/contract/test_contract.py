@@ -31,6 +31,7 @@ class TestAiohttpClient(SocketSuite):
     pass
 
 
+@pytest.mark.full
 class TestCoarseClock(FakeSuite):
     """The contract holds on a clock that ticks every 16 ms, as Windows' does."""
 

@@ -33,6 +33,7 @@ Suite: Any = names_of_guide()["TestHttpxRolesClient"]
 
 # httpx leaves the sockets of a closed event loop to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.full
 class TestGuideClient(Suite):  # type: ignore[misc]
     @pytest.fixture(autouse=True)
     def share_certificates(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,7 +320,7 @@ def test_machine() -> None:
     run_state_machine_as_test(
         functools.partial(Machine, succeeded, failed),  # type: ignore[arg-type]
         settings=settings(
-            max_examples=sized(15, 50),
+            max_examples=sized(8, 50),
             stateful_step_count=40,
         ),
     )

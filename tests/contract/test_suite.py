@@ -103,6 +103,7 @@ class TestRun:
         result = run("", "-k", "test_update", *flags)
         result.assert_outcomes(passed=UPDATES, deselected=TESTS - UPDATES)
 
+    @pytest.mark.full
     def test_cache_fails(self, run: Run) -> None:
         """A client that serves stale roles from a cache fails."""
         result = run("", "-k", "sees or key_of_copy", client="CachingClient")
@@ -221,6 +222,7 @@ class TestNotAsked:
         for name in NEED_AN_OFFER:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
+    @pytest.mark.full
     def test_named_under_xdist(self, run: Run) -> None:
         """The report of a run in other processes names them too."""
         result = run("", "-n", "1", "-k", "rate_limited")

@@ -22,6 +22,7 @@ LOST = attrs.evolve(
 )
 
 
+@pytest.mark.full
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("scenario", "liar", "column"),
