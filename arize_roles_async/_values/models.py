@@ -7,6 +7,7 @@ JSON; cattrs converts objects that a caller holds, and names the field in every 
 value is `msgspec.UNSET`.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, overload
@@ -215,8 +216,8 @@ class ListResponse(Model, Sequence[_T]):
 
     __slots__ = ()
 
-    def _items(self) -> "tuple[_T, ...]":
-        raise NotImplementedError
+    @abstractmethod
+    def _items(self) -> "tuple[_T, ...]": ...
 
     def __len__(self) -> int:
         return len(self._items())
@@ -282,9 +283,9 @@ class ListResponse(Model, Sequence[_T]):
         return _frames.to_polars(self._columns(), self._rows())
 
     @staticmethod
+    @abstractmethod
     def _columns() -> "Mapping[str, str]":
         """Return the type of each field of an item."""
-        raise NotImplementedError
 
     def _rows(self) -> "list[dict[str, Any]]":
         names = self._columns()

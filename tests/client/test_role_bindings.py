@@ -199,6 +199,22 @@ class TestLost:
         assert account.bindings() == (changed,)
         assert changed.role_id == editor
 
+    @pytest.mark.parametrize("operation", ["create", "update", "delete"])
+    async def test_may_still_come(self, account: FakeAccount, operation: Any) -> None:  # noqa: ANN401
+        """A request that was lost may still arrive, so an unchanged account proves nothing."""
+        binding = account.bind("Analyst", user="ada", resource="Space:1")
+        account.advance(60)
+        account.fail(f"role_bindings.{operation}", "lost")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        roles = FakeRolesClient(account, retry=RetryPolicy(attempts=1)).role_bindings
+        editor = id_of(account, "Editor")
+        calls = {
+            "create": lambda: roles.create(**TARGET, role_id=editor),
+            "update": lambda: roles.update(binding_id=binding.id, role_id=editor),
+            "delete": lambda: roles.delete(binding_id=binding.id),
+        }
+        with pytest.raises(OutcomeUnknownError):
+            await calls[operation]()
+
     async def test_after_a_503(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """After a 503 of the service, the account shows that a refused change was not made."""
         binding = account.bind("Analyst", user="ada", resource="Space:1")

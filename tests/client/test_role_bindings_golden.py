@@ -13,6 +13,7 @@ from arize_roles_async import (
     InvalidResponseError,
     ListRoleBindingsResponse,
     NotFoundError,
+    OutcomeUnknownError,
     PaginationMetadata,
     RetryPolicy,
     RoleBinding,
@@ -154,6 +155,35 @@ OTHER_ANSWERS: list[tuple[Use, bytes, str]] = [
         "it holds 2 bindings, more than the limit of 1",
     ),
 ]
+
+
+async def test_other_user() -> None:
+    """A binding of another user is no answer to a create."""
+    other = answer(BINDING.replace(b"VXNlcjoxOmFCY0Q=", b"VXNlcjoyOmFCY0Q="), "201 Created")
+    async with client(other, page()) as (roles, _):
+        with pytest.raises(OutcomeUnknownError, match="it holds a role binding of another user"):
+            await CREATE(roles.role_bindings)
+
+
+async def test_frames() -> None:
+    """A page is short as text, and a frame of its bindings."""
+    async with client(page(BINDING, BINDING)) as (roles, _):
+        found = await roles.role_bindings.list(resource_type="PROJECT")
+    assert repr(found).startswith(
+        "ListRoleBindingsResponse(role_bindings=['Um9sZUJpbmRpbmc6MTphQmNE', 'Um9sZUJpbmRpbmc6"
+    )
+    columns = [
+        "id",
+        "role_id",
+        "user_id",
+        "resource_type",
+        "resource_id",
+        "created_at",
+        "updated_at",
+    ]
+    assert [*found.to_df().columns] == columns
+    assert found.to_polars().rows()[0][3] == "PROJECT"
+    assert found.to_polars().columns == columns
 
 
 @pytest.mark.parametrize(("use", "answered", "why"), OTHER_ANSWERS)

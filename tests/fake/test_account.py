@@ -827,6 +827,71 @@ class TestBindings:
         with pytest.raises(ValueError, match="'ada' already has the role 'B' on 'Space:1'"):
             FakeAccount.load(text)
 
+    @pytest.mark.parametrize(
+        ("role", "user", "resource", "message"),
+        [
+            ("A", "", "Space:1", "user must not be empty"),
+            ("A", "u" * 750, "Space:1", "user must have at most 1000 characters, not 1008"),
+        ],
+    )
+    def test_user(self, role: str, user: str, resource: str, message: str) -> None:
+        """A user is a text whose ID fits into a URL."""
+        account = FakeAccount()
+        account.add_role("A")
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            account.bind(role, user=user, resource=resource)
+
+    def test_same_id(self) -> None:
+        """A file with two bindings of one ID is refused."""
+        bindings = [
+            {"id": "Um9sZUJpbmRpbmc6MTph", "role": "A", "user": user, "resource": "Space:1"}
+            for user in ("ada", "bob")
+        ]
+        text = json.dumps({"roles": [{"name": "A"}], "role_bindings": bindings})
+        with pytest.raises(ValueError, match="a role binding already has the ID 'Um9sZUJpbm"):
+            FakeAccount.load(text)
+
+    def test_grants(self) -> None:
+        """The grants of a key on single resources are kept in a file."""
+        account = FakeAccount(api_key="first")
+        account.add_key("key", grants=["ROLE_READ"], on={"Space:1": ["ROLE_BINDING_READ"]})
+        assert json.loads(account.dump())["keys"] == {
+            "first": None,
+            "key": {"grants": ["ROLE_READ"], "on": {"Space:1": ["ROLE_BINDING_READ"]}},
+        }
+        loaded = FakeAccount.load(account.dump(), clock=account.now)
+        assert json.loads(loaded.dump())["keys"] == json.loads(account.dump())["keys"]
+        with pytest.raises(ValueError, match=r"^on adds permissions to grants, so grants must be "):
+            account.add_key("key", on={"Space:1": []})
+
+    def test_no_type(self) -> None:
+        """A list without the type of the resource is refused."""
+        account = FakeAccount(api_key="key")
+        request = Request(
+            method="GET", target="/v2/role-bindings", headers={"Authorization": "Bearer key"}
+        )
+        reply = account.handle(request)
+        assert (reply.status, json.loads(reply.body)["detail"]) == (
+            400,
+            "resource_type: is required",
+        )
+
+    def test_assert_bindings(self) -> None:
+        """A difference is shown by labels."""
+        account = FakeAccount()
+        account.bind("Admin", user="ada", resource="Space:1")
+        account.bind("Admin", user="bob", resource="Project:1")
+        account.assert_bindings({("ada", "Space:1"): "Admin", ("bob", "Project:1"): "Admin"})
+        with pytest.raises(AssertionError) as caught:
+            account.assert_bindings({("ada", "Space:1"): "Member", ("eve", "Space:1"): "Admin"})
+        assert str(caught.value) == (
+            "the role bindings are not as expected:\n"
+            "  - 'ada' on 'Space:1': 'Member'     expected, but missing\n"
+            "  + 'ada' on 'Space:1': 'Admin'      not expected\n"
+            "  + 'bob' on 'Project:1': 'Admin'    not expected\n"
+            "  - 'eve' on 'Space:1': 'Admin'      expected, but missing"
+        )
+
     def test_free_again(self) -> None:
         """Once a binding is gone, by itself or with its role, the user may have another there."""
         account = FakeAccount(predefined=False)
