@@ -207,7 +207,7 @@ class TestLost:
         account.fail(f"role_bindings.{operation}", "lost")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         roles = FakeRolesClient(account, retry=RetryPolicy(attempts=1)).role_bindings
         editor = id_of(account, "Editor")
-        calls = {
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
             "create": lambda: roles.create(**TARGET, role_id=editor),
             "update": lambda: roles.update(binding_id=binding.id, role_id=editor),
             "delete": lambda: roles.delete(binding_id=binding.id),
