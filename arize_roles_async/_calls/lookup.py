@@ -68,7 +68,8 @@ class KnownRoles:
     def learn_page(self, request: ListRoles, page: ListRolesResponse) -> None:
         """Keep the IDs of the roles of a page, and how long the listing is if this is its end."""
         self.learn(*page.roles)
-        if request.is_predefined is None and request.cursor in self._before:
+        is_filtered = request != ListRoles(limit=request.limit, cursor=request.cursor)
+        if not is_filtered and request.cursor in self._before:
             seen = self._before[request.cursor] + len(page.roles)
             if page.pagination.has_more:
                 self._before = {page.pagination.next_cursor: seen, None: 0}

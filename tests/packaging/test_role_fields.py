@@ -51,7 +51,7 @@ PLACES: Final[dict[str, Callable[[], Iterable[Any]]]] = {
     "to_json": lambda: json.loads(ROLE.to_json()),
     "to_df": lambda: PAGE.to_df(exclude_none=False).columns,
     "to_polars": lambda: PAGE.to_polars().columns,
-    "repr": lambda: re.findall(r"(\w+)=", repr(ROLE).replace(ROLE.id, "")),
+    "repr": lambda: re.findall(r"[(,] ?(\w+)=", repr(ROLE)),
     "model_fields": lambda: Role.model_fields,
     "add_role": lambda: set(inspect.signature(FakeAccount.add_role).parameters) - {"self"},
     "make_role": lambda: inspect.signature(make_role).parameters,
