@@ -20,6 +20,7 @@ from arize_roles_async._calls.call import Operation
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.models import Role
+from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import (
     AnyPermission,
     Permission,
@@ -38,7 +39,7 @@ from arize_roles_fake._service.routes import operation_of
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.store import PREDEFINED, RoleStore
-from arize_roles_fake._service.wire import problem_response, role_members
+from arize_roles_fake._service.wire import bearer, problem_response, role_members
 from arize_roles_fake._testing import account_file, labels
 from arize_roles_fake._testing.blocks import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
@@ -55,7 +56,6 @@ from arize_roles_fake._testing.faults import (
     TokenBucket,
     When,
     apply,
-    is_count,
 )
 from arize_roles_fake._testing.make_role import check_values, reject_string
 from arize_roles_fake._testing.subject import subject_of
@@ -990,7 +990,7 @@ class FakeAccount:
             the account's time.
         """
         with self._lock:
-            key = Secret(_bearer(request))
+            key = Secret(bearer(request.headers.get("Authorization", "")))
             if watches:
                 watches[-1].note_call(self, self._log.total, (*self._keys, key.reveal()))
             incoming = self._incoming(request)
@@ -1164,11 +1164,6 @@ def _is_one_edit_apart(one: str, other: str) -> bool:
         one, other = one[:-1], other[:-1]
     is_swapped = len(one) == 2 and one == other[::-1]  # noqa: PLR2004
     return is_swapped or max(len(one), len(other)) == 1
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _retries(request: Request) -> int:

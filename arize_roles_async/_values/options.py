@@ -40,8 +40,13 @@ def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
         raise ConfigurationError(f"{name} must be a number of seconds{least}, not {quoted(value)}")
 
 
+def is_count(value: object, *, least: int = 0) -> bool:
+    """Return whether a value is an integer, and `least` or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not is_count(value, least=1):
         raise ConfigurationError(f"{name} must be an integer of at least 1, not {quoted(value)}")
 
 

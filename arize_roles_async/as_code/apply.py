@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import attr
 
 from arize_roles_async import ConflictError, RolesClient, RolesError
+from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async.as_code.attempts import Attempts, StalePlanError
@@ -240,8 +241,7 @@ def _function_rule(called: object) -> str | None:
 
 
 def _removals_rule(limit: object) -> str | None:
-    is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
-    if is_number or (isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit)):
+    if is_count(limit) or (isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit)):
         return None
     return f"must be a number, or a share such as '30%', not {quoted(limit)}"
 

@@ -12,6 +12,7 @@ from arize_roles_async._values.text import nearest, quoted
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._server.refusals import is_local_request, refused
+from arize_roles_fake._service.wire import bearer
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
 from arize_roles_fake._testing.faults import Fault, parse_failure, plan_members
@@ -95,7 +96,7 @@ class Control:
 
     def account_of(self, authorization: str) -> FakeAccount:
         """Return the account that has a request's key, or the first one, which refuses it."""
-        key = _bearer(authorization)
+        key = bearer(authorization)
         for served in self._served.values():
             if key in served.account.api_keys:
                 return served.account
@@ -105,7 +106,7 @@ class Control:
         """Answer a request: with JSON if it has a result, and 204 otherwise."""
         if not (self._anywhere or is_local_request(request.host, request.remote)):
             return refused(403, "only this machine may control the account")
-        served = self._served.get(_bearer(request.headers.get("Authorization", "")))
+        served = self._served.get(bearer(request.headers.get("Authorization", "")))
         if served is None:
             return refused(
                 401, "the key is not the one that serve printed, nor of POST /-/accounts"
@@ -214,11 +215,6 @@ class Control:
     def _advance(self, served: _Served, body: bytes) -> tuple[int, object]:
         served.account.advance(_decode(body, _Clock).seconds)
         return 200, {"now": served.account.now().isoformat()}
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, key = authorization.partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _fault_members(fault: Fault) -> dict[str, object]:

@@ -28,6 +28,7 @@ from arize_roles_async._values.errors import (
     StatusError,
     ValidationError,
 )
+from arize_roles_async._values.options import is_count
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import is_role_id, text_rule
 from arize_roles_async._values.text import quoted, type_name
@@ -474,11 +475,6 @@ def _is_member(value: object, expected: type) -> bool:
     if not isinstance(value, expected) or isinstance(value, bool):
         return False
     return value == "" or not isinstance(value, str) or text_rule(value) is None
-
-
-def is_count(number: object, *, least: int = 0) -> bool:
-    """Return whether a value is an integer, and `least` or more."""
-    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def _is_status(status: object, page: object) -> bool:
