@@ -189,7 +189,8 @@ class RolesClient(Protocol, metaclass=_RolesClientType):
 
         Raises:
             NotFoundError: There is no such role.
-            ConflictError: Users still have the role: its role bindings have to be removed first.
+            ConflictError: Users still have the role: its role bindings have to be removed first;
+                `role_bindings.find(role_id=…)` shows those that the key may see.
             ForbiddenError: The role is predefined, or the key lacks `ROLE_DELETE`.
             OutcomeUnknownError: The role may have been deleted.
         """

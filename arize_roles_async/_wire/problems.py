@@ -30,6 +30,7 @@ _MAX_PAGE: Final = 20_000
 _TITLE: Final = "(?i)<title[^<>]*>([^<]*)"
 _REDIRECT: Final = range(300, 400)
 _ABOUT_AN_ID: Final = frozenset({400, 404})
+_CONFLICT: Final = 409
 
 
 def status_error(request: Request, response: Response) -> StatusError:
@@ -40,9 +41,7 @@ def status_error(request: Request, response: Response) -> StatusError:
     request_id = response.header("X-Request-Id")
     message = f"{request} answered {status}"
     if from_service:
-        message += f" {_summary(problem)}"
-        if status in _ABOUT_AN_ID:
-            message += _id_hint(request.path)
+        message += f" {_summary(problem)}{_hint(request, status)}"
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
@@ -64,12 +63,21 @@ def status_error(request: Request, response: Response) -> StatusError:
     )
 
 
-def _id_hint(path: str) -> str:
-    """Return a hint if the ID in a path may have been meant as a name."""
-    segment = path.removeprefix(f"{ROLES_PATH}/")
-    if segment == path:
+def _hint(request: Request, status: int) -> str:
+    """Return the next step after the refusal of a call about one role."""
+    segment = request.path.removeprefix(f"{ROLES_PATH}/")
+    if segment == request.path:
         return ""
     role_id = unquote(segment)
+    if status in _ABOUT_AN_ID:
+        return _id_hint(role_id)
+    if status == _CONFLICT and request.method == "DELETE":
+        return f"; role_bindings.find(role_id={quoted(role_id)}) shows who has it"
+    return ""
+
+
+def _id_hint(role_id: str) -> str:
+    """Return a hint if an ID may have been meant as a name."""
     kind = id_kind(role_id)
     if kind is None:
         return "; role_id= takes only an ID, role= takes an ID or a name"

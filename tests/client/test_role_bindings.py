@@ -378,6 +378,22 @@ class TestFind:
         assert [each async for each in bindings.find(resource_id="none")] == []
 
 
+class TestRoleInUse:
+    """The deletion of a role that users have."""
+
+    async def test_hint(self, account: FakeAccount) -> None:
+        """The error names the call that finds the bindings."""
+        account.bind("Analyst", user="ada", resource="Space:1")
+        role_id = id_of(account, "Analyst")
+        roles = FakeRolesClient(account)
+        with pytest.raises(ConflictError) as caught:
+            await roles.delete(role="Analyst")
+        hint = f"; role_bindings.find(role_id={role_id!r}) shows who has it"
+        assert str(caught.value).endswith(hint)
+        found = [binding async for binding in roles.role_bindings.find(role_id=role_id)]
+        assert tuple(found) == account.bindings("Analyst")
+
+
 class TestProtocols:
     """A client of roles is none of bindings."""
 
