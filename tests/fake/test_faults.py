@@ -591,6 +591,14 @@ class TestErrorClass:
         headers = {"Authorization": "Bearer fake-api-key", "sdk-retry-count": str(number - 1)}
         return account.handle(Request(method="GET", target=path, headers=headers)).status
 
+    def test_uncounted(self) -> None:
+        """An attempt over HTTP that no header counts is a call of its own, so `times` counts it."""
+        account = account_at_noon()
+        role = account.add_role("A", ROLE_READ)
+        account.fail("get", ServerError, times=2)
+        path = f"/v2/roles/{role.id}"
+        assert [self.attempt(account, path, 1) for _ in range(3)] == [503, 503, 200]
+
     @pytest.mark.parametrize(
         ("scripts", "statuses"),
         [
