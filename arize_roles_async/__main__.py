@@ -277,7 +277,8 @@ class _Run:
                 signal.signal(each, handler)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._phase == "ending":
+        # Before the run, the first one's KeyboardInterrupt is on its way.
+        if self._phase == "ending" or (self._received and self._task is None):
             return
         is_first = self._received is None
         self._received = self._received or signal.Signals(number).name

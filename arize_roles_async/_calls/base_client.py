@@ -1,5 +1,6 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn, Self, cast
 
@@ -17,6 +18,7 @@ class BaseClient:
     """The part of a client that is the same for every resource."""
 
     _background = False
+    _permit: Callable[[], object] | None = None
 
     def __init__(
         self, destination: Destination, keys: KeySource, timeouts: Timeouts, retry: RetryPolicy
@@ -111,7 +113,13 @@ class BaseClient:
     ) -> None:
         await self.aclose()
 
-    # These two are for roles as code, which waits between its calls, on their clock.
+    # These three are for roles as code, which waits between its calls, on their clock.
+
+    def _with_permit(self, permit: Callable[[], object]) -> Self:
+        """Return a client that calls `permit` before it sends a request that had to wait."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _permit=permit)
+        return other
 
     def _now(self) -> float:
         return self._destination.choose(self._driver).transport.now()
@@ -126,6 +134,8 @@ class BaseClient:
 
     def _begin(self, operation: Operation, name: str | None = None) -> DrivenCall:
         """Begin a call, which keeps its driver from start to end."""
-        return self._destination.choose(self._driver).begin(
+        call = self._destination.choose(self._driver).begin(
             operation, self._timeouts, self._retry, name=name, background=self._background
         )
+        call.permit = self._permit
+        return call

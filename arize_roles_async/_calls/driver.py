@@ -39,6 +39,8 @@ class DrivenCall(Call):
     driver: "Driver"
     lookup: NameLookup
     """Of the names that its key sees."""
+    permit: Callable[[], object] | None = None
+    """Called before a request that had to wait is sent; what it raises ends the call."""
 
 
 class Destination:
@@ -218,12 +220,15 @@ class Driver:
 
         Raises:
             ConfigurationError: The function that returns keys failed.
+            RolesError: The call's `permit` refuses the request.
         """
         if waited and logger.isEnabledFor(logging.DEBUG):
             _log_wait(call, waited)
         held_until = self.pace.held_until
         if not call.keys:
             await self.ask_key(call)
+        if call.permit is not None:
+            call.permit()
         return self.pace.held_until == held_until
 
     async def _wait_to_retry(

@@ -142,8 +142,8 @@ async def apply(
         on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
         on_result: Called with the result when the run ends, also when it fails or is cancelled.
-        stop: Called before each request, and ten times a second in a wait; the run ends as soon as
-            it returns True.
+        stop: Called before each request, again after one had to wait for its turn, and ten times a
+            second in a wait; the run ends as soon as it returns True.
 
     Returns:
         The result: every change of the plan was made.

@@ -45,6 +45,10 @@ class StalePlanError(RolesError):
     plan: Plan | None = None
 
 
+class _StoppedError(RolesError):
+    """A request was not sent since the run is to stop."""
+
+
 class Attempts:
     """The attempts of one change, as many and as long as those of a call of the client.
 
@@ -58,8 +62,12 @@ class Attempts:
         self.change: Change = change
         self.may_have_been_made: bool = False
         """A request was sent that may have made the change, and its answer does not show it."""
-        self._roles = roles.with_options(retry=_AT_ONCE)
+        at_once = roles.with_options(retry=_AT_ONCE)
         self._stop = stop
+        # A client of ours asks again where a request waits for its turn.
+        with_permit: Callable[[Callable[[], None]], RolesClient] | None
+        with_permit = getattr(at_once, "_with_permit", None)
+        self._roles = at_once if with_permit is None else with_permit(self._permit)
         # A client of ours has options and a clock of its own; any other has the defaults.
         self._retry: RetryPolicy = getattr(roles, "_retry", RetryPolicy())
         total = getattr(roles, "_timeouts", Timeouts()).total
@@ -82,9 +90,10 @@ class Attempts:
             try:
                 if await self._is_made():
                     return True
-                if self._stop():
-                    break
+                self._permit()
                 await self._send()
+            except _StoppedError:
+                return False
             except RolesError as error:
                 delay = self._delay(error)
                 if delay is None:
@@ -93,6 +102,10 @@ class Attempts:
             else:
                 return True
         return False
+
+    def _permit(self) -> None:
+        if self._stop():
+            raise _StoppedError
 
     async def _is_made(self) -> bool:
         before, after = self.change.before, self.change.after

@@ -506,6 +506,22 @@ class TestWaiting:
         assert caught.value.result.not_reached == caught.value.result.plan.changes
         assert [call.operation for call in account.calls] == ["list", "get", "update"]
 
+    async def test_stopped_in_queue(self) -> None:
+        """A change that waits for its turn after the read is not sent once the run is to stop."""
+        account = account_of("A")
+        account.fail("update", 429)
+        looked: list[float] = []
+
+        def stop() -> bool:
+            if len(account.calls_of("get")) > 1:
+                looked.append(passed(account))
+            return bool(looked) and passed(account) > looked[0]
+
+        with pytest.raises(ApplyError) as caught:
+            await apply(FakeRolesClient(account), self.UPDATE, stop=stop)
+        assert [call.operation for call in account.calls] == ["list", "get", "update", "get"]
+        assert caught.value.result.failed is None
+
     async def test_stopped_open(self) -> None:
         """Where an attempt may have made the change, the result says so."""
         account = account_of("A")

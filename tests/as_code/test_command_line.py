@@ -1,5 +1,6 @@
 """The commands of `python -m arize_roles_async`: what they print, and how they end."""
 
+import asyncio
 import io
 import json
 import os
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
@@ -473,6 +474,22 @@ class TestSignals:
         self.send(monkeypatch, at_1=[signal.SIGHUP])
         assert main([*command, file]) == 2
         assert capsys.readouterr() == ("", "error: stopped by SIGHUP; nothing was changed\n")
+
+    def test_early(self, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A second signal before the run has begun does not raise while the first one ends it."""
+        survived: list[bool] = []
+
+        def run(command: Coroutine[object, object, int]) -> None:
+            command.close()
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                signal.raise_signal(signal.SIGTERM)
+                survived.append(True)
+
+        monkeypatch.setattr(asyncio, "run", run)
+        assert main(["plan", file]) == 2
+        assert survived == [True]
 
     def test_ending(self, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Signals while the result is printed change nothing, and it is printed once."""

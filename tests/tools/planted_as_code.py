@@ -201,8 +201,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        while True:\n",
     ),
     "a change that is sent after a signal": (
-        "                if self._stop():\n",
-        "                if False:\n",
+        "        if self._stop():\n",
+        "        if False:\n",
     ),
     "what failed is reported as not reached": (
         "len(self.blocked) + (self.failed is not None)",
