@@ -509,8 +509,8 @@ class FakeAccount:
     def _binding_data(self, binding: RoleBinding) -> account_file.BindingData:
         return account_file.BindingData(
             role=self._find(binding.role_id).name,
-            user=labels.label(binding.user_id),
-            resource=labels.label(binding.resource_id),
+            user=labels.in_file(binding.user_id),
+            resource=labels.in_file(binding.resource_id),
             id=binding.id,
             created_at=binding.created_at,
             updated_at=binding.updated_at,
@@ -1092,7 +1092,7 @@ def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[
 
 
 def _labels(ids: frozenset[str] | None) -> tuple[str, ...] | None:
-    return None if ids is None else tuple(sorted(map(labels.label, ids)))
+    return None if ids is None else tuple(sorted(map(labels.in_file, ids)))
 
 
 def _role_data(role: Role) -> account_file.RoleData:

@@ -200,6 +200,8 @@ class Control:
                 {
                     "operation": call.operation,
                     "role": call.role,
+                    "user": call.user,
+                    "resource": call.resource,
                     "arguments": call.arguments,
                     "outcome": call.outcome,
                     "attempt": call.attempt,

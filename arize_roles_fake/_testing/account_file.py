@@ -80,9 +80,11 @@ class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 _OMITTED_IF_EMPTY: Final = (
-    *("role_bindings", "users", "resources", "extra_permissions", "kept_names"),
-    *("roles_created", "role_bindings_created"),
+    *("role_bindings", "extra_permissions", "kept_names", "roles_created"),
+    "role_bindings_created",
 )
+_OMITTED_IF_NONE: Final = ("users", "resources")
+"""An account with an empty list has nobody, and one without a list everybody."""
 
 
 def encode(data: AccountData) -> str:
@@ -90,7 +92,8 @@ def encode(data: AccountData) -> str:
     members: dict[str, Any] = {
         name: getattr(data, name)
         for name in data.__struct_fields__
-        if name not in _OMITTED_IF_EMPTY or getattr(data, name)
+        if (name not in _OMITTED_IF_EMPTY or getattr(data, name))
+        and (name not in _OMITTED_IF_NONE or getattr(data, name) is not None)
     }
     return msgspec.json.format(msgspec.json.encode(members)).decode()
 

@@ -6,6 +6,7 @@ account, and no table is needed.
 """
 
 import base64
+import contextlib
 import re
 from typing import Final
 
@@ -67,6 +68,15 @@ def label(id: str) -> str:
     if kind == "User":
         return text
     return f"{'Space' if kind == 'Space' else 'Project'}:{text}"
+
+
+def in_file(id: str) -> str:
+    """Return the label of an ID, or the ID itself where the label stands for another one."""
+    text = label(id)
+    with contextlib.suppress(ValueError):
+        if (user_id if id_kind(id) == "User" else resource_id)(text) == id:
+            return text
+    return id
 
 
 def _encoded(text: str) -> str:

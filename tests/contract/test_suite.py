@@ -13,9 +13,9 @@ import pytest
 
 from arize_roles_async import RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake.contract import RolesContract
+from arize_roles_fake.contract import RoleBindingsContract, RolesContract
 from arize_roles_fake.contract._suite import with_client
-from tests.contract.suites import contract_tests
+from tests.contract.suites import FakeBindingsSuite, contract_tests
 
 TESTS = len(contract_tests())
 SEES = sum("sees" in name for name in contract_tests())
@@ -223,6 +223,16 @@ class TestNotAsked:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
     @pytest.mark.full
+    @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+    def test_of_bindings(self) -> None:
+        """The suite of role bindings skips the rights of keys that it cannot make."""
+
+        class Suite(FakeBindingsSuite):
+            other_key = RoleBindingsContract.other_key
+
+        with pytest.raises(pytest.skip.Exception, match="Suite does not offer other_key"):
+            Suite().test_hidden()
+
     def test_named_under_xdist(self, run: Run) -> None:
         """The report of a run in other processes names them too."""
         result = run("", "-n", "1", "-k", "rate_limited")
@@ -273,6 +283,11 @@ class TestNames:
             f"TestClient.{name} is no method or attribute of the contract, and nothing would use "
             f"it: write {instead} if you mean that, or _{name} for a helper"
         )
+
+    def test_of_bindings(self) -> None:
+        """The suite of role bindings has names of its own."""
+        with pytest.raises(TypeError, match="write space_ids if you mean that"):
+            type("TestClient", (RoleBindingsContract,), {"space_id": override})
 
     def test_attribute(self) -> None:
         """So is an attribute."""

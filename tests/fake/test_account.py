@@ -918,6 +918,103 @@ class TestBindings:
         assert len(loaded.bindings("Admin")) == 1
 
 
+@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+class TestDeclared:
+    """The users and resources of an account, and keys with rights on single resources."""
+
+    @pytest.mark.parametrize("loaded", [False, True])
+    @pytest.mark.asyncio
+    async def test_unknown(self, loaded: bool) -> None:  # noqa: FBT001
+        """Those that are not declared are unknown, also in an account that was loaded."""
+        account = FakeAccount(users=["ada", "VXNlcjpldmU="], resources=["Space:1"])
+        if loaded:
+            account = FakeAccount.load(account.dump())
+        admin = account.roles[0].id
+        bindings = FakeRolesClient(account).role_bindings
+        for user_id in ("VXNlcjphZGE=", "VXNlcjpldmU="):  # ada and eve
+            await bindings.ensure(
+                user_id=user_id, role_id=admin, resource_type="SPACE", resource_id="U3BhY2U6MQ=="
+            )
+        with pytest.raises(NotFoundError):
+            await bindings.create(
+                user_id="VXNlcjpib2I=",
+                role_id=admin,
+                resource_type="SPACE",
+                resource_id="U3BhY2U6MQ==",
+            )
+        with pytest.raises(ForbiddenError):
+            await bindings.create(
+                user_id="VXNlcjphZGE=",
+                role_id=admin,
+                resource_type="SPACE",
+                resource_id="U3BhY2U6Mg==",
+            )
+
+    @pytest.mark.asyncio
+    async def test_nobody(self) -> None:
+        """An account that declares no users has none, also in a file."""
+        account = FakeAccount.load(FakeAccount(users=(), resources=()).dump())
+        with pytest.raises(NotFoundError):
+            await FakeRolesClient(account).role_bindings.list(
+                resource_type="SPACE", user_id="VXNlcjphZGE="
+            )
+
+    @pytest.mark.parametrize("loaded", [False, True])
+    @pytest.mark.asyncio
+    async def test_key(self, loaded: bool) -> None:  # noqa: FBT001
+        """A key has its grants on the resources that `on` names, and no others."""
+        account = FakeAccount()
+        there = account.bind("Admin", user="ada", resource="Space:1")
+        account.bind("Admin", user="ada", resource="Space:2")
+        on = {"Space:1": ["ROLE_BINDING_READ"], there.resource_id: ["ROLE_BINDING_READ"]}
+        account.add_key("reader", grants=["ROLE_READ"], on=on)
+        if loaded:
+            account = FakeAccount.load(account.dump())
+        reader = FakeRolesClient(account, api_key="reader")
+        assert (await reader.role_bindings.list(resource_type="SPACE")).role_bindings == (there,)
+        assert len(await reader.list()) == 7
+
+    @pytest.mark.parametrize(
+        ("grants", "on", "message"),
+        [
+            (None, {"Space:1": []}, "grants must be given"),
+            ([], {"Role:1": []}, "resource must be a space or a project"),
+            ([], {"Space:1": ["ROLE_BINDING_RAED"]}, "ROLE_BINDING_RAED"),
+        ],
+    )
+    def test_refused(
+        self, grants: list[str] | None, on: dict[str, list[str]], message: str
+    ) -> None:
+        """Grants on what is no resource are refused, and so are those beside all."""
+        account = FakeAccount(api_key="first")
+        with pytest.raises(ValueError, match=message):
+            account.add_key("key", grants=grants, on=on)
+        assert account.api_keys == ("first",)
+
+    @pytest.mark.parametrize("user", ["", "a" * 1000])
+    def test_user(self, user: str) -> None:
+        """A user whose ID would be longer than any is refused."""
+        with pytest.raises(ValueError, match=r"^user must"):
+            FakeAccount(users=[user])
+
+    def test_ids_in_file(self) -> None:
+        """IDs whose labels stand for others are in a file as they are."""
+        account = FakeAccount()
+        # User: without a name, and Project:1, for which the service itself says Model:1.
+        account.bind("Admin", user="VXNlcjo=", resource="UHJvamVjdDox")
+        assert FakeAccount.load(account.dump()).bindings() == account.bindings()
+
+    def test_id_taken(self) -> None:
+        """Two bindings of a file cannot have one ID."""
+        held = [
+            {"role": "A", "user": user, "resource": "Space:1", "id": "Um9sZUJpbmRpbmc6MTph"}
+            for user in ("ada", "eve")
+        ]
+        text = json.dumps({"roles": [{"name": "A"}], "role_bindings": held})
+        with pytest.raises(ValueError, match="a role binding already has the ID 'Um9sZUJ"):
+            FakeAccount.load(text)
+
+
 class EndOfSummer(tzinfo):
     """A time zone whose hours come twice, first the one of summer."""
 

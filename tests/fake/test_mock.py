@@ -60,6 +60,24 @@ def test_lent_session() -> None:
         assert asyncio.run(lent()) == (7, False)
 
 
+@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+def test_role_bindings() -> None:
+    """Role bindings are the account's, too."""
+
+    async def give(role_id: str) -> None:
+        async with AiohttpRolesClient() as roles:
+            await roles.role_bindings.ensure(
+                user_id="VXNlcjphZGE=",  # User:ada
+                role_id=role_id,
+                resource_type="SPACE",
+                resource_id="U3BhY2U6MQ==",  # Space:1
+            )
+
+    with mock_arize() as account:
+        asyncio.run(give(account.add_role("Analyst").id))
+    account.assert_bindings({("ada", "Space:1"): "Analyst"})
+
+
 def test_trio() -> None:
     """And one under another event loop than the real client knows."""
     with mock_arize() as account:
