@@ -3,7 +3,6 @@
 Each makes a call, and reports another outcome.
 """
 
-import asyncio
 from datetime import UTC, datetime
 
 from arize_roles_async import (
@@ -33,16 +32,6 @@ async def denier(client: RolesClient, planned: Planned) -> object:
         return await make(client, planned)
     except OutcomeUnknownError as error:
         raise RolesConnectionError(str(error)) from error
-
-
-async def repeater(client: RolesClient, planned: Planned) -> object:
-    """Send a change of unknown outcome again, and believe the second answer."""
-    for _ in range(20):
-        try:
-            return await make(client, planned)
-        except OutcomeUnknownError:
-            await asyncio.sleep(0)
-    return await make(client, planned)
 
 
 async def evader(client: RolesClient, planned: Planned) -> object:

@@ -35,10 +35,10 @@ TWICE = RetryPolicy(attempts=2)
 
 def test_truth() -> None:
     """Whatever breaks, what a call says is true of the account."""
-    outcomes = run(sized(representatives, cases)())
+    outcomes = run(sized(lambda: representatives()[::3], cases)())
 
     assert [f"{o.case}: {o}: {o.wrong}" for o in outcomes if o.wrong] == []
-    assert len(outcomes) == sized(278, 2502)
+    assert len(outcomes) == sized(93, 2502)
 
 
 @attrs.frozen
