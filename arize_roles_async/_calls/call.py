@@ -222,7 +222,7 @@ class Call:
             self._doubt = _Doubt.MAYBE_APPLIED
         self.in_flight = True
         self.sent_at = now
-        if self._first_sent is None and self.request.method == "POST":
+        if self._first_sent is None and self.request.method in {"POST", "PATCH"}:
             self._first_sent = now
 
     def note_refusal(self, refused_for: float) -> None:
@@ -411,10 +411,11 @@ class Call:
             self._created_since = max(since, self._created_since or since)
 
     def created_since(self, now: float, wall_clock: float) -> float:
-        """Return the earliest `created_at` of a role that this call can have made.
+        """Return the earliest `created_at` of what this call can have made.
 
-        The time is by the service's clock if an answer had a `Date`, else by this machine's
-        `wall_clock`, which is assumed to be less than five minutes off. Both count from the epoch.
+        What it can have changed has no earlier `updated_at`. The time is by the service's clock if
+        an answer had a `Date`, else by this machine's `wall_clock`, which is assumed to be less
+        than five minutes off. Both count from the epoch.
         """
         if self._created_since is not None:
             return self._created_since

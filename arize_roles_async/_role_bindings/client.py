@@ -264,8 +264,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         found = await self._find(call, new)
         if found is None:
             return UNSET
-        since = call.created_since(call.driver.transport.now(), time.time())
-        if found.created_at.timestamp() >= since:
+        if found.created_at.timestamp() >= _since(call):
             is_ours = _is_same(found.role_id, new.role_id) or found.updated_at > found.created_at
             return found if is_ours else UNSET
         if isinstance(failure, StatusError):
@@ -279,7 +278,8 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         binding = await self._get(call, binding_id)
         if _is_same(binding.role_id, changes.role_id):
             return binding
-        if step.is_over:
+        # If somebody changed it since, this call may have changed it first.
+        if step.is_over and binding.updated_at.timestamp() < _since(call):
             raise step.failure
         return UNSET
 
@@ -326,6 +326,11 @@ class _Found(AsyncIterator[RoleBinding]):
 def _explained(failure: StatusError, why: str) -> StatusError:
     failure.args = (extended(str(failure), why),)
     return failure
+
+
+def _since(call: DrivenCall) -> float:
+    """Return the earliest time at which the call can have made its change."""
+    return call.created_since(call.driver.transport.now(), time.time())
 
 
 def _is_same(one: str, other: str) -> bool:

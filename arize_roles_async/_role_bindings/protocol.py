@@ -99,9 +99,9 @@ class RoleBindingsClient(Protocol):
         If the answer to an attempt is lost and a later one is a refusal, the client looks for the
         binding among those of the user. It returns the one on the resource if this call can have
         made it: it is not older than the first attempt by the service's clock (the `Date` of its
-        answers), and its role is as requested or changed since. A `Date` is in whole seconds, so a
-        binding that somebody else made at most 1.5 s and one latency before the first attempt can
-        be mistaken for it.
+        answers), and its role is as requested or changed since. So an equal binding that somebody
+        else made between two attempts can be mistaken for it, and, as a `Date` is in whole seconds,
+        one made at most 1.5 s and one latency before the first attempt.
         """
         ...
 

@@ -218,6 +218,7 @@ class TestLost:
     async def test_after_a_503(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """After a 503 of the service, the account shows that a refused change was not made."""
         binding = account.bind("Analyst", user="ada", resource="Space:1")
+        account.advance(60)
         account.fail("role_bindings.update", 503)
         account.fail("role_bindings.update", 401)
         with pytest.raises(AuthenticationError):
@@ -226,6 +227,28 @@ class TestLost:
         account.fail("role_bindings.delete", 401)
         with pytest.raises(AuthenticationError):
             await bindings.delete(binding_id=binding.id)
+
+    async def test_changed_since(self) -> None:
+        """A binding that somebody changed since a 503 may have been changed by this call first."""
+
+        def change_again(account: FakeAccount) -> None:
+            body = f'{{"role_id": "{first.role_id}"}}'.encode()
+            headers = {
+                "Authorization": f"Bearer {account.api_key}",
+                "Content-Type": "application/json",
+            }
+            target = f"/v2/role-bindings/{first.id.replace('=', '%3D')}"
+            account.handle(Request(method="PATCH", target=target, headers=headers, body=body))
+
+        account = meddled("GET", change_again)
+        first = account.bind("Analyst", user="ada", resource="Space:1")
+        account.advance(60)
+        account.fail("role_bindings.update", 503, when="after")
+        account.fail("role_bindings.update", 401)
+        bindings = FakeRolesClient(account).role_bindings
+        with pytest.raises(OutcomeUnknownError):
+            await bindings.update(binding_id=first.id, role_id=id_of(account, "Editor"))
+        account.assert_bindings({("ada", "Space:1"): "Analyst"})
 
     async def test_update_right_gone(self, account: FakeAccount) -> None:
         """A right that went meanwhile hides nothing: the binding is read."""
