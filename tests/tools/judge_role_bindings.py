@@ -1,0 +1,348 @@
+"""Calls of role bindings under random faults, rights that come and go, and another client.
+
+`python -m tests.tools.judge_role_bindings [N]` makes N calls, 20,000 unless given, each on a small
+account of its own, and then 2,000 of them with each planted fault, which it has to find. It exits
+with 1 where a call ends wrongly, or a planted fault is not found.
+
+The judge goes by what the account did with each request, and not by the answers:
+
+- A change that returns was made by this call, or the account has been as asked within the call.
+- A change that raises a definite error was not made. `OutcomeUnknownError` may always come; the
+  table shows how many of them were *avoidable*, since a further read would have shown the outcome.
+- A read returns what its key was allowed to see within the call.
+
+Two ends are counted apart, because no answer shows the truth: a `remove` whose right to read went
+within the call, and a 503 by which the service itself says that it did nothing, although it did.
+
+The other client binds, unbinds and updates between the requests. What it binds is two seconds or
+more older than the first create of the call, or has another role and keeps it. With `twins` it may
+be as this call asks.
+"""
+
+import asyncio
+import base64
+import itertools
+import random
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+from unittest.mock import patch
+from urllib.parse import unquote
+
+import attrs
+
+from arize_roles_async import (
+    BetaWarning,
+    OutcomeUnknownError,
+    Request,
+    RetryPolicy,
+    RoleBinding,
+    RoleBindingsClient,
+    RolesError,
+    ServerError,
+)
+from arize_roles_async._calls.call import REFUSALS, Call
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
+from tests.support.clients import START
+
+KEY: Final = "key-of-the-judge"
+RIGHTS: Final = ("ROLE_BINDING_READ", "ROLE_BINDING_CREATE", "ROLE_BINDING_DELETE")
+PAGE: Final = "<title>Busy</title>"
+FAULTS: Final[Sequence[tuple[Any, dict[str, Any]]]] = [
+    *(
+        (failure, {"when": when})
+        for failure in ("lost", "malformed", "silent")
+        for when in ("before", "after")
+    ),
+    *(
+        (status, {"when": when, "page": page})
+        for status in (500, 502, 503)
+        for when in ("before", "after")
+        for page in (None, PAGE)
+    ),
+    *((429, {"retry_after": seconds}) for seconds in (None, 1)),
+    (401, {}),
+]
+READS: Final = ("get", "list", "find")
+CHANGES: Final = ("create", "update", "delete", "ensure", "remove")
+REQUESTS: Final = {"ensure": ["create", "update"], "remove": ["delete"], "find": ["list"]}
+"""The requests by which some methods do their work; the others have one of their own name."""
+
+
+def _id(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+USERS: Final = (_id("User:ada"), _id("User:bob"))
+RESOURCES: Final = {_id("Space:1"): "SPACE", _id("Space:2"): "SPACE", _id("Model:1"): "PROJECT"}
+
+
+class Account(FakeAccount):
+    """An account that another client changes, and that notes what it does with each request."""
+
+    def __init__(self, chance: random.Random, *, twins: bool) -> None:
+        assumptions = Assumptions(rebind_to_own_role=chance.choice([200, 409]))
+        super().__init__(clock=lambda: START, predefined=False, assumptions=assumptions)
+        self._chance = chance
+        self._twins = twins
+        self.role_ids = [self.add_role(name).id for name in "ABC"]
+        for user, resource in itertools.product(USERS, RESOURCES):
+            if chance.random() < 0.6:
+                self.bind(chance.choice(self.role_ids), user=user, resource=resource)
+        self.advance(chance.uniform(5, 60))
+        self.operation = chance.choice([*READS, *CHANGES, *CHANGES])
+        self.user, self.resource = chance.choice(USERS), chance.choice([*RESOURCES])
+        self.role_id = chance.choice([*self.role_ids, *self.role_ids, _id("Role:0:none")])
+        found = self.on_target()
+        self.binding_id = _id("RoleBinding:0:none") if found is None else found.id
+        self.seen: list[tuple[tuple[RoleBinding, ...], frozenset[str]]] = []
+        """The bindings before each request, and the resources whose bindings its key sees."""
+        self.ends: list[tuple[RoleBinding, ...]] = [self.bindings()]
+        """The bindings before the call, and after each request."""
+        self.made: dict[str, bool] = {}
+        """The bindings that this call changed, and whether an answer of 503 denied it."""
+        self.deleted: set[str] = set()
+        """The bindings that it asked to delete."""
+        self._others: set[str] = set()
+        """The bindings that the other client made after the first create was sent."""
+        self._is_created = False
+        self._draw_rights(chance.choice([1.0, 0.7]))
+        for _ in range(chance.choice([0, 1, 1, 2, 3, 4])):
+            self._draw_fault(chance.choice(REQUESTS.get(self.operation, [self.operation])))
+        for _ in range(chance.choice([0, 0, 0, 1, 2])):
+            self._draw_fault(chance.choice(["list", "get"]))
+
+    def on_target(self) -> RoleBinding | None:
+        """Return the binding of the call's user on its resource."""
+        target = self.user, self.resource
+        return next((b for b in self.bindings() if (b.user_id, b.resource_id) == target), None)
+
+    def _draw_fault(self, operation: Any) -> None:  # noqa: ANN401
+        failure, options = self._chance.choice(FAULTS)
+        if not (operation == "delete" and failure == "malformed"):
+            after = self._chance.choice([0, 0, 0, 1, 2])
+            self.fail(f"role_bindings.{operation}", failure, after=after, **options)  # type: ignore[arg-type]
+
+    def _draw_rights(self, share: float) -> None:
+        rights = {each: [r for r in RIGHTS if self._chance.random() < share] for each in RESOURCES}
+        self.add_key(KEY, grants=(), on=rights)
+        self.readable = frozenset(each for each in rights if RIGHTS[0] in rights[each])
+
+    def handle(self, request: Request) -> Reply:
+        self._is_created |= request.method == "POST"
+        if request.method == "DELETE":
+            self.deleted.add(unquote(request.path.rpartition("/")[2]))
+        self._meddle()
+        self.advance(self._chance.uniform(0.0, 0.3))
+        before = self.bindings()
+        self.seen.append((before, self.readable))
+        reply = super().handle(request)
+        after = self.bindings()
+        self.ends.append(after)
+        is_denied = reply.status == 503 and reply.body != PAGE.encode()
+        for _, changed in {(id(b), b.id) for b in before} ^ {(id(b), b.id) for b in after}:
+            self.made[changed] = is_denied and self.made.get(changed, True)
+        if not self._is_created:
+            # Later, its time would count as latency.
+            self._meddle()
+        return reply
+
+    def _meddle(self) -> None:
+        """Have others give or withdraw rights, and change bindings, at random."""
+        if self._chance.random() < 0.15:
+            self._draw_rights(self._chance.choice([1.0, 0.5]))
+        if self._chance.random() < 0.15:
+            self.advance(self._chance.uniform(2.0, 5.0))
+            self._act(self._chance.choice(["bind", "unbind", "rebind", "update"]))
+            self.advance(self._chance.uniform(2.0, 5.0))
+            self.ends.append(self.bindings())
+
+    def _act(self, what: str) -> None:
+        held, bindings = self.on_target(), self._store.bindings
+        if held is not None and what == "update" and held.id not in self._others:
+            role = self._chance.choice(self.role_ids)
+            bindings.replace(held, attrs.evolve(held, role_id=role, updated_at=self.now()))
+        if held is not None and what in {"unbind", "rebind"}:
+            bindings.remove(held)
+            held = None
+        if held is None and what in {"bind", "rebind"}:
+            is_like = self._twins or not self._is_created
+            roles = [role for role in self.role_ids if is_like or role != self.role_id]
+            made = self.bind(self._chance.choice(roles), user=self.user, resource=self.resource)
+            if not is_like:
+                self._others.add(made.id)
+
+
+async def call(bindings: RoleBindingsClient, account: Account) -> Any:  # noqa: ANN401, PLR0911
+    """Make the call of an account."""
+    target: dict[str, Any] = {
+        "user_id": account.user,
+        "resource_type": RESOURCES[account.resource],
+        "resource_id": account.resource,
+    }
+    match account.operation:
+        case "list":
+            kind = target["resource_type"]
+            return (await bindings.list(resource_type=kind, limit=2).all()).role_bindings
+        case "find":
+            return [each async for each in bindings.find(user_id=account.user)]
+        case "get":
+            return await bindings.get(binding_id=account.binding_id)
+        case "create":
+            return await bindings.create(**target, role_id=account.role_id)
+        case "ensure":
+            return await bindings.ensure(**target, role_id=account.role_id)
+        case "update":
+            return await bindings.update(binding_id=account.binding_id, role_id=account.role_id)
+        case "delete":
+            return await bindings.delete(binding_id=account.binding_id)
+        case _:
+            return await bindings.remove(**target)
+
+
+def is_right(account: Account, result: Any) -> bool:  # noqa: ANN401
+    """Return whether the account agrees with the result of its call."""
+    was_so = any(result in state for state in account.ends)
+    match account.operation:
+        case "list" | "find":
+            return _is_walk(account, result)
+        case "get":
+            return any(result in seen and result.resource_id in may for seen, may in account.seen)
+        case "create":
+            return was_so and result.id in account.made
+        case "update" | "ensure":
+            return was_so and (result.id in account.made or result.role_id == account.role_id)
+        case "delete":
+            return account.binding_id in account.made
+        case _:
+            left = {binding.id for binding in account.bindings()}
+            return not account.deleted <= left if result else not account.made
+
+
+def _is_walk(account: Account, found: Sequence[RoleBinding]) -> bool:
+    def is_asked(binding: RoleBinding) -> bool:
+        if account.operation == "find":
+            return binding.user_id == account.user
+        return binding.resource_type == RESOURCES[account.resource]
+
+    visible = [
+        [b for b in seen if is_asked(b) and b.resource_id in may] for seen, may in account.seen
+    ]
+    ids = [binding.id for binding in found]
+    is_true = all(any(binding in each for each in visible) for binding in found)
+    is_whole = all(
+        binding.id in ids or any(binding.id not in {b.id for b in each} for each in visible)
+        for binding in visible[0]
+    )
+    return is_true and is_whole and len(ids) == len(set(ids))
+
+
+def is_avoidable(account: Account) -> bool:
+    """Return whether the key sees the outcome of a change, if it looks now."""
+    found = account.on_target()
+    if account.operation in {"update", "delete"}:
+        found = next((b for b in account.bindings() if b.id == account.binding_id), None)
+    if found is None or found.resource_id not in account.readable:
+        return False
+    match account.operation:
+        case "create":
+            return found.id in account.made or found.id in {b.id for b in account.ends[0]}
+        case "update" | "ensure":
+            return found in account.ends[0] or found.role_id == account.role_id
+        case _:
+            return True
+
+
+@attrs.define
+class Result:
+    """How often the calls of each method came to each end, and the seeds of the wrong ones."""
+
+    ends: Counter[tuple[str, str]] = attrs.field(factory=Counter[tuple[str, str]])
+    wrong: list[tuple[int, str, str]] = attrs.field(factory=list[tuple[int, str, str]])
+
+    def __str__(self) -> str:
+        """Return a table."""
+        names = sorted({end for _, end in self.ends})
+        rows = [["", *CHANGES, *READS, "all"]]
+        for name in names:
+            counts = [self.ends[each, name] for each in (*CHANGES, *READS)]
+            rows.append([name, *map(str, (*counts, sum(counts)))])
+        return "\n".join(f"{row[0]:40}" + "".join(f"{each:>8}" for each in row[1:]) for row in rows)
+
+
+async def _judge(result: Result, seed: int, *, twins: bool) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    account = Account(chance, twins=twins)
+    retry = RetryPolicy(attempts=chance.randint(1, 4), backoff=1e-9)
+    timeout = chance.choice([None, None, 30.0])
+    roles = FakeRolesClient(account, api_key=KEY, timeout=timeout, retry=retry)
+    is_wrong = False
+    try:
+        answer = await call(roles.role_bindings, account)
+    except OutcomeUnknownError as error:
+        end = "OutcomeUnknownError"
+        # Its look failed, or its time was up.
+        cut = ("checking whether", "took too long", "in time")
+        if is_avoidable(account) and not any(each in str(error) for each in cut):
+            end += ", seen as made" if account.made else ", seen as not made"
+    except RolesError as error:
+        end, is_wrong = type(error).__name__, bool(account.made)
+        is_503 = isinstance(error, ServerError) and error.status == 503
+        if is_503 and all(account.made.values()):
+            end, is_wrong = "a 503 that did it" if is_wrong else end, False
+    else:
+        end, is_wrong = "result", not is_right(account, answer)
+        kept = [account.resource in may for _, may in account.seen]
+        if is_wrong and account.operation == "remove" and answer and not all(kept):
+            end, is_wrong = "result, right went", False
+    result.ends[account.operation, "WRONG" if is_wrong else end] += 1
+    if is_wrong:
+        result.wrong.append((seed, account.operation, end))
+
+
+def run(calls: int, *, twins: bool = False) -> Result:
+    """Make calls, each from a seed of its own, and return what became of them."""
+    result = Result()
+
+    async def judge() -> None:
+        for seed in range(calls):
+            await _judge(result, seed, twins=twins)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)
+        asyncio.run(judge())
+    return result
+
+
+PLANTED: Final = ("a 404 means that a delete was made", "a binding of any age is the call's own")
+
+
+def run_planted(name: str, calls: int) -> Result:
+    """Make calls with a planted fault, and return what became of them."""
+    if name == PLANTED[0]:
+        with patch.dict(REFUSALS, {"role_bindings.delete": REFUSALS["delete"]}):
+            return run(calls)
+    with patch.object(Call, "created_since", return_value=0.0):
+        return run(calls)
+
+
+def main() -> int:
+    """Make the calls, print the tables and return the exit status."""
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    result = run(calls)
+    print(result)
+    for wrong in result.wrong[:10]:
+        print("WRONG: seed {}, {}, {}".format(*wrong))
+    print(f"with twins: {len(run(2_000, twins=True).wrong)} wrong of 2000")
+    missed = 0
+    for name in PLANTED:
+        found = len(run_planted(name, 2_000).wrong)
+        missed += not found
+        print(f"planted, {name}: {found} wrong of 2000")
+    return int(bool(result.wrong) or bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
