@@ -11,6 +11,17 @@ def test_changelog() -> None:
     assert f"\n## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
+def test_newest_entry() -> None:
+    """The newest entry has each heading and each line once, and begins with "Upgrading"."""
+    entry = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## ")[1].splitlines()
+    headings = [line for line in entry if line.startswith("### ")]
+    lines = [line for line in entry if len(line) > 40]
+
+    assert headings[0] == "### Upgrading"
+    assert len(set(headings)) == len(headings)
+    assert len(set(lines)) == len(lines)
+
+
 def test_lower_bounds() -> None:
     """Every direct dependency states its lower bound."""
     bounds = list(lower_bounds(requirements(ROOT / "pyproject.toml")))
