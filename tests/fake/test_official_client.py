@@ -42,5 +42,7 @@ def test_round(arize_env: RolesServer) -> None:
         "clear description",
         "delete",
         "errors",
+        "role bindings",
     ]
-    arize_env.account.assert_roles({"Taken": {"ROLE_READ"}})
+    arize_env.account.assert_roles({name: {"ROLE_READ"} for name in ("Taken", "First", "Second")})
+    arize_env.account.assert_bindings({("ada", "Space:1"): "Second"})

@@ -1,4 +1,4 @@
-"""Arize's published Python client through every call of roles, on the server in the environment.
+"""Arize's published Python client through every call, on the server in the environment.
 
 A script for an interpreter that has `arize`; it prints each step as it passes.
 """
@@ -25,6 +25,7 @@ def main() -> None:
     made = create_and_list(roles)
     get_change_and_delete(roles, made)
     fail(roles, made.id)
+    bind(roles)
 
 
 def create_and_list(roles: Any) -> Any:  # noqa: ANN401 - the client's own types are not here
@@ -93,6 +94,38 @@ def fail(roles: Any, gone: str) -> None:  # noqa: ANN401
     stranger: Any = arize.ArizeClient(api_key="no-such-key")
     refused(401, stranger.roles.list)
     print("passed: errors")
+
+
+def bind(roles: Any) -> None:  # noqa: ANN401
+    bindings: Any = arize.ArizeClient().role_bindings
+    types: Any = import_module("arize.role_bindings.types").RoleBindingResourceType
+    first, second = [
+        roles.create(name=name, permissions=[known.ROLE_READ]).id for name in ("First", "Second")
+    ]
+    ada, space, project = "VXNlcjphZGE=", "U3BhY2U6MQ==", "TW9kZWw6MQ=="  # User:ada, and so on
+    place: Any = {"user_id": ada, "resource_type": types.SPACE, "resource_id": space}
+    made = bindings.create(role_id=first, **place)
+    assert (made.user_id, made.role_id, made.resource_id) == (ada, first, space)
+    assert made.resource_type == types.SPACE
+    assert bindings.get(binding_id=made.id) == made
+    other = bindings.create(
+        user_id=ada, role_id=first, resource_type=types.PROJECT, resource_id=project
+    )
+    for kind, there in ((types.SPACE, made), (types.PROJECT, other)):
+        page = bindings.list(resource_type=kind, user_id=ada, limit=1)
+        assert page.role_bindings == [there]
+        assert page.pagination.has_more is False
+    changed = bindings.update(binding_id=made.id, role_id=second)
+    assert (changed.id, changed.role_id) == (made.id, second)
+    assert bindings.delete(binding_id=other.id) is None
+    refused(404, lambda: bindings.get(binding_id=other.id))
+    refused(404, lambda: bindings.update(binding_id=other.id, role_id=first))
+    refused(404, lambda: bindings.delete(binding_id=other.id))
+    refused(409, lambda: bindings.create(role_id=first, **place))
+    refused(404, lambda: bindings.create(**{**place, "role_id": made.id}))
+    refused(400, lambda: bindings.create(role_id=first, **{**place, "resource_id": project}))
+    refused(409, lambda: roles.delete(role=second))
+    print("passed: role bindings")
 
 
 if __name__ == "__main__":
