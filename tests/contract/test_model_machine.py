@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import attrs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,7 +31,7 @@ from arize_roles_async import (
     BadRequestError,
     NotFoundError,
     Role,
-    RolesClient,
+    RoleBinding,
     RolesError,
     StatusError,
     ValidationError,
@@ -40,12 +41,14 @@ from tests.support.clients import PREDEFINED
 from tests.support.sizes import sized
 
 NO_ID = "Um9sZTowOm5vbmU="
+NO_BINDING = "Um9sZUJpbmRpbmc6MDpub25l"
 SEEDED = ["First", "Second", "Third"]
 GOOD_NAMES = ["A", "a", " A", "B/=+%.", "..", "Zebra", "C" * 255, *"DEFGHIJKLMNOPQRS"]
 BAD_NAMES = ["", "A\n", "Ä", "C" * 256]
 PERMISSIONS = ["ROLE_READ", "TAG_READ", "TAG_CREATE"]
 
 T = TypeVar("T")
+Bound = FakeRolesClient | AiohttpRolesClient
 
 
 def mostly(usual: st.SearchStrategy[T], other: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
@@ -60,6 +63,12 @@ permission_lists = mostly(
     st.sampled_from([[], ["TAG_RAED"], ["TAG_READ", "TAG_RAED"]]),
 )
 filters = st.sampled_from([None, True, False])
+PLACES: list[dict[str, Any]] = [
+    {"user_id": user_id, "resource_type": kind, "resource_id": resource_id}
+    for user_id in ("VXNlcjphZGE=", "VXNlcjpldmU=")  # User:ada, User:eve
+    for kind, resource_id in (("SPACE", "U3BhY2U6MQ=="), ("PROJECT", "TW9kZWw6MQ=="))
+]
+places = st.integers(0, len(PLACES) - 1)
 
 
 @attrs.define
@@ -128,9 +137,11 @@ class Machine(RuleBasedStateMachine):
         self.clients = self.runner.run(self.connect())
         # Newest first. What the predefined roles hold is the account's own to say.
         self.model = [entry(role) for role in self.accounts[0].roles]
+        self.held: dict[int, tuple[str, str]] = {}
+        """The ID and the role of the binding at a place."""
         assert [role.name for role in self.model] == [*SEEDED[::-1], *PREDEFINED]
 
-    async def connect(self) -> tuple[RolesClient, RolesClient]:
+    async def connect(self) -> tuple[Bound, Bound]:
         url = await self.stack.enter_async_context(serve(self.accounts[1]))
         over_socket = AiohttpRolesClient(self.accounts[1].api_key, base_url=url)
         return (
@@ -142,15 +153,13 @@ class Machine(RuleBasedStateMachine):
         self.runner.run(self.stack.aclose())
         self.runner.close()
 
-    def both(self, operation: str, call: Callable[[RolesClient], Awaitable[object]]) -> Outcome:
+    def both(self, operation: str, call: Callable[[Bound], Awaitable[object]]) -> Outcome:
         fake, real = [self.runner.run(self.outcome(call, client)) for client in self.clients]
         assert fake == real
         (self.succeeded if fake.error is None else self.failed)[operation] += 1
         return fake
 
-    async def outcome(
-        self, call: Callable[[RolesClient], Awaitable[object]], client: RolesClient
-    ) -> Outcome:
+    async def outcome(self, call: Callable[[Bound], Awaitable[object]], client: Bound) -> Outcome:
         try:
             return Outcome(await call(client))
         except ValidationError as error:
@@ -247,11 +256,64 @@ class Machine(RuleBasedStateMachine):
             assert got.error in {BadRequestError, NotFoundError}
         elif role.is_predefined:
             assert name_of(got) == "ForbiddenError"
+        elif role.id in {role_id for _, role_id in self.held.values()}:
+            assert name_of(got) == "ConflictError"
         else:
             assert got == Outcome()
             self.model.remove(role)
             for walk in self.open_walks:
                 walk.due.discard(role.id)
+
+    @rule(data=st.data(), place=places, method=st.sampled_from(["create", "ensure"]))
+    def bind(self, data: st.DataObject, place: int, method: str) -> None:
+        role_id = data.draw(st.sampled_from(self.model)).id
+        got = self.both(
+            f"{method} binding",
+            lambda roles: getattr(roles.role_bindings, method)(role_id=role_id, **PLACES[place]),
+        )
+        held = self.held.get(place)
+        if method == "create" and held is not None:
+            assert name_of(got) == "ConflictError"
+        else:
+            assert isinstance(got.value, RoleBinding)
+            assert held is None or got.value.id == held[0]
+            self.held[place] = (got.value.id, role_id)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def rebind(self, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from(sorted(self.held)))
+        binding_id, role_id = self.held[place][0], data.draw(st.sampled_from(self.model)).id
+        got = self.both(
+            "update binding",
+            lambda roles: roles.role_bindings.update(binding_id=binding_id, role_id=role_id),
+        )
+        assert isinstance(got.value, RoleBinding)
+        self.held[place] = (binding_id, role_id)
+
+    @rule(place=places, by_id=st.booleans())
+    def unbind(self, place: int, by_id: bool) -> None:  # noqa: FBT001
+        binding_id, _ = self.held.pop(place, (NO_BINDING, ""))
+        if by_id:
+            got = self.both(
+                "delete binding", lambda roles: roles.role_bindings.delete(binding_id=binding_id)
+            )
+            assert got.error is (NotFoundError if binding_id == NO_BINDING else None)
+        else:
+            got = self.both(
+                "remove binding", lambda roles: roles.role_bindings.remove(**PLACES[place])
+            )
+            assert got.value is (binding_id != NO_BINDING)
+
+    @rule(role=st.none() | st.integers(0, 3))
+    def find(self, role: int | None) -> None:
+        role_id = None if role is None else self.model[role].id
+
+        async def found(roles: Bound) -> set[str]:
+            return {each.id async for each in roles.role_bindings.find(role_id=role_id)}
+
+        there = {each for each, of in self.held.values() if role_id in {None, of}}
+        assert self.both("find bindings", found).value == there
 
     def draw_target(self, data: st.DataObject) -> tuple[dict[str, str], Entry | None]:
         """Draw a role by its ID or its name, mostly a custom one, and what the model has of it."""
@@ -266,7 +328,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 5), is_predefined=filters)
     def list_pages(self, limit: int, is_predefined: bool | None) -> None:  # noqa: FBT001
-        async def walk(roles: RolesClient) -> list[tuple[tuple[Role, ...], bool]]:
+        async def walk(roles: Bound) -> list[tuple[tuple[Role, ...], bool]]:
             pages = roles.list(limit=limit, is_predefined=is_predefined).pages()
             return [(page.roles, page.pagination.has_more) async for page in pages]
 
@@ -308,12 +370,21 @@ class Machine(RuleBasedStateMachine):
     def accounts_match_model(self) -> None:
         for account in self.accounts:
             assert [entry(role) for role in account.roles] == self.model
+            there = {
+                (PLACES[place]["user_id"], PLACES[place]["resource_id"]): held
+                for place, held in self.held.items()
+            }
+            assert there == {
+                (each.user_id, each.resource_id): (each.id, each.role_id)
+                for each in account.bindings()
+            }
 
 
 def name_of(outcome: Outcome) -> str | None:
     return None if outcome.error is None else outcome.error.__name__
 
 
+@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 def test_machine() -> None:
     """Random calls end alike on both clients and in the model, and many of them change a role."""
     succeeded, failed = Counter[str](), Counter[str]()
