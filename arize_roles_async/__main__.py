@@ -130,8 +130,6 @@ class _Run:
         if cast("object", sys.stdout) is None:
             raise client.RolesError("the standard output is closed")
         command = self._chosen.command
-        if command == "check":
-            return self._check()
         if command == "fmt":
             return self._fmt()
         if command == "schema":
@@ -141,6 +139,9 @@ class _Run:
             async with _connected() as roles:
                 return self._export(await as_code.export(roles, anchor=self._chosen.anchor))
         declaration = self._load()
+        if command == "check":
+            _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
+            return 0
         async with _connected() as roles:
             if command == "apply":
                 return await self._apply(roles, declaration)
@@ -158,11 +159,6 @@ class _Run:
             _say(f"{kind}: {reason}")
             if getattr(self._chosen, "format", None) == "github":
                 self._try_to_show(_annotation(kind, reason), is_command=True)
-
-    def _check(self) -> int:
-        declaration = self._load()
-        _show(f"declared: {len(declaration.roles)}; absent: {len(declaration.absent)}")
-        return 0
 
     def _fmt(self) -> int:
         texts: dict[Path, tuple[str, str]] = {}

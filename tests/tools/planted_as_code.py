@@ -2,8 +2,8 @@
 
     python -m tests.tools.planted_as_code [NAME ...]
 
-Each is planted alone in a scratch copy, and `judge_as_code` runs there until its first wrong case.
-Ends with 1 where the judge finds none.
+Each is planted alone in a scratch copy, and `judge_as_code` runs there until its first wrong case,
+or the tests do that are the judges of what no run shows. Ends with 1 where one is not found.
 """
 
 import os
@@ -212,6 +212,38 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "return 3 if result.made or result.may_have_been_made else 2",
         "return 3 if result.made else 2",
     ),
+    "a change that waited and is sent after a signal": (
+        "at_once if with_permit is None else with_permit(self._permit)",
+        "at_once",
+    ),
+    "a role that is ignored and listed": (
+        "[role for role in rest if role.name not in declaration.ignored]",
+        "rest",
+    ),
+    "files of two accounts": (
+        "        elif first != value:\n",
+        "        elif False:\n",
+    ),
+    "a place without its line": (
+        "return (len(path), True), line\n",
+        "return (len(path), True), first\n",
+    ),
+    "a place in another file": (
+        "            if fit == best != _NOWHERE\n",
+        "            if fit != best != _NOWHERE\n",
+    ),
+    "a file whose tables stay as they are": (
+        "    tables.sort(key=lambda table: _rank(table[0]))\n",
+        "",
+    ),
+    "a comment that is lost": (
+        "            comments.append(statement)\n",
+        "            pass\n",
+    ),
+    "a schema that knows no newer permission": (
+        '"anyOf": [known, _TEXT]',
+        '"anyOf": [known]',
+    ),
     "a cancelled change reported as not made": (
         '        result = _ended(result, attempts, f"the run was',
         '        result = _ended(result, None, f"the run was',
@@ -219,12 +251,27 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+TESTS: Final = {
+    "a cancelled change reported as not made": "test_apply.py::TestStopping",
+    "a checksum that forgets what stays": "test_plan.py",
+    "a change that waited and is sent after a signal": "test_apply.py::TestWaiting",
+    "a role that is ignored and listed": "test_files.py::TestIgnored",
+    "files of two accounts": "test_files.py::TestSeveral",
+    "a place without its line": "test_files.py::TestPlaces",
+    "a place in another file": "test_files.py::TestPlaces",
+    "a file whose tables stay as they are": "test_formatting.py",
+    "a comment that is lost": "test_formatting.py",
+    "a schema that knows no newer permission": "test_formatting.py",
+}
+"""The tests that judge a fault, in `tests/as_code`."""
+
+
 def main() -> int:
     """Plant each fault, print what becomes of it, and return 1 where one survives."""
     names = sys.argv[1:] or [*FAULTS]
     survivors = 0
     for name in names:
-        found = _found(*planted(name))
+        found = _found(*planted(name), TESTS.get(name))
         survivors += not found
         print(f"{name:55} {found or 'SURVIVES'}", flush=True)
     print(f"{len(names)} planted, {survivors} survive")
@@ -244,21 +291,16 @@ def planted(name: str) -> tuple[Path, str]:
     return path.relative_to(ROOT), text.replace(old, new)
 
 
-def _found(path: Path, source: str) -> str:
+def _found(path: Path, source: str, tests: str | None) -> str:
     """Return the first wrong case of a changed source; nothing where there is none."""
     with tempfile.TemporaryDirectory() as scratch:
         for folder in ("arize_roles_async", "arize_roles_fake", "tests"):
             shutil.copytree(ROOT / folder, Path(scratch) / folder)
         (Path(scratch) / path).write_text(source, "utf-8")
-        judge = (
-            "-W",
-            "ignore",
-            "-m",
-            "tests.tools.judge_as_code",
-            "--first",
-            "--cases",
-            str(CASES),
-        )
+        shutil.copy(ROOT / "pyproject.toml", scratch)
+        judge = ["-W", "ignore", "-m", "tests.tools.judge_as_code", "--first", f"--cases={CASES}"]
+        if tests is not None:
+            judge = ["-m", "pytest", "-qx", "-pno:cacheprovider", f"tests/as_code/{tests}"]
         done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, *judge],
             cwd=scratch,
@@ -268,7 +310,7 @@ def _found(path: Path, source: str) -> str:
             check=False,
             timeout=300,
         )
-    wrong = [line for line in done.stdout.splitlines() if line.startswith("case ")]
+    wrong = [line for line in done.stdout.splitlines() if line.startswith(("case ", "FAILED"))]
     return wrong[0][:100] if wrong else done.stderr.strip().rpartition("\n")[2][:100]
 
 
