@@ -16,7 +16,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config, configure
-from arize_roles_async._aiohttp.connections import Attempt, Connections, keep_read_buffers
+from arize_roles_async._aiohttp.connections import (
+    Attempt,
+    Connections,
+    keep_read_buffers,
+    sent_by_attempt,
+)
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
 from arize_roles_async._aiohttp.failures import Failures, without_frames
 from arize_roles_async._aiohttp.internals import check_aiohttp
@@ -226,6 +231,7 @@ class AiohttpTransport(AsyncioTransport):
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                request_class=sent_by_attempt(aiohttp.ClientRequest),
                 proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
             self._session_owner = _keep_open(self._session, self._connections)
@@ -260,7 +266,8 @@ class AiohttpTransport(AsyncioTransport):
             raise ClientStateError("the client is closed")
         limit = call.time_limit
         assert isinstance(limit, Deadline)  # noqa: S101 - `time_limit` made it
-        attempt = Attempt(call, limit, self._connections, self._headers, self._lent)
+        is_lent = self._lent is not None
+        attempt = Attempt(call, limit, self._connections, self._headers, is_lent=is_lent)
         failure: RolesError
         try:
             answer = await self._exchange(request, attempt)
@@ -306,8 +313,11 @@ class AiohttpTransport(AsyncioTransport):
         headers = request.headers
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
-        if self._lent is not None and "User-Agent" not in self._lent.headers:
-            headers = {"User-Agent": _USER_AGENT, **headers}
+        options: dict[str, Any] = {"middlewares": (attempt,)}
+        if self._lent is not None:
+            options = self._lent_options(self._lent, attempt)
+            if "User-Agent" not in self._lent.headers:
+                headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")
         base = self._url
         try:
@@ -325,9 +335,7 @@ class AiohttpTransport(AsyncioTransport):
                 headers=headers,
                 allow_redirects=False,
                 timeout=_NO_LIMITS,
-                # A request's middlewares replace those of its session, so these are passed, too.
-                middlewares=(*vars(self._session)["_middlewares"], attempt),
-                **self._lent_options(),
+                **options,
             )
         except aiohttp.ClientResponseError as error:
             # A middleware raised for a status; aiohttp does so for bytes that are not HTTP, too.
@@ -355,11 +363,11 @@ class AiohttpTransport(AsyncioTransport):
             keys=call.keys,
         )
 
-    def _lent_options(self) -> dict[str, Any]:
+    def _lent_options(self, lent: aiohttp.ClientSession, attempt: Attempt) -> dict[str, Any]:
         """Return our settings that a lent session does not have."""
-        if self._lent is None:
-            return {}
         return {
+            # A request's middlewares replace those of its session, so these are passed, too.
+            "middlewares": (*vars(lent)["_middlewares"], attempt),
             "raise_for_status": False,
             "auto_decompress": True,
             "ssl": self._ssl,

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import aiohttp
 from aiohttp import hdrs
@@ -25,6 +25,8 @@ from arize_roles_async._wire.redaction import Secret
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
+
+_Send: TypeAlias = Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]]
 
 # The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
@@ -125,7 +127,7 @@ class Attempt:
         limit: The time that it has.
         connections: Those of the session.
         headers: Headers of the request that nothing before the socket sees.
-        lent: The session, if it is lent.
+        is_lent: The session is lent, so that others may hold the request, too.
     """
 
     def __init__(
@@ -134,13 +136,14 @@ class Attempt:
         limit: Deadline,
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
-        lent: aiohttp.ClientSession | None,
+        *,
+        is_lent: bool,
     ) -> None:
         self.call = call
         self._limit = limit
         self._connections = connections
         self._headers = headers
-        self._lent = lent
+        self._is_lent = is_lent
         self._answers: dict[UsedConnection, Any] = {}
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | None = None
@@ -150,69 +153,46 @@ class Attempt:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        if hdrs.AUTHORIZATION in request.headers:
-            raise ClientStateError(
-                "the lent session sends an Authorization header of its own, where the API key "
-                "belongs: from its default headers, a middleware, or netrc"
-            )
         if self._failure is not None:
             raise self._failure
         if before_sending is not None:
             before_sending(request)
-        if self._lent is None:
+        own: Any = request
+        if self._is_lent:
+            own = _copy(request)
+            if not self._answers:
+                # Waiting for a connection of the pool is not connecting.
+                vars(request)["_traces"].append(_Connecting(self._limit))
+        else:
             self._limit.limit("connect")
-        elif not self._answers:
-            # Waiting for a connection of the pool is not connecting.
-            vars(request)["_traces"].append(_Connecting(self._limit))
-        try:
-            while True:
-                with suppress(_UnfitError):
-                    own = self._own(request)
-                    response = await handler(own)
-                    own.connection.body = response.content
-                    return response
-        except BaseException as error:
-            # A middleware may cancel a request that has already reached the service.
-            self._failure = error
-            raise
+        own.attempt = self
+        while True:
+            try:
+                response = await handler(own)
+            except _UnfitError:
+                continue
+            except BaseException as error:
+                # A middleware may cancel a request that has already reached the service.
+                self._failure = error
+                raise
+            own.connection.body = response.content
+            return response
 
-    def _own(self, request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class of our own
-        """Return a copy of a request, which alone has the key, and only while it is sent.
-
-        A middleware may send a request twice at once, so each time is another copy.
-        """
-        given: Any = type(request)
-        kind = _sent_by_attempt(given)
-        copy = kind.__new__(kind)
-        copy.__dict__ = {**vars(request), "headers": request.headers.copy(), "attempt": self}
-        return copy
-
-    async def send(self, request: Any, connection: Connection) -> aiohttp.ClientResponse:  # noqa: ANN401
-        """Send such a copy on a connection, unless that must not carry it."""
-        request.connection = taken = self._take(connection)
-        self._answers[taken] = None
-        # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
-        request.headers.update(self._headers.reveal())
-        request.headers[hdrs.AUTHORIZATION] = f"Bearer {self.call.keys[-1].reveal()}"
-        try:
-            plain = cast("Any", super(type(request), request))  # pyright: ignore[reportUnknownArgumentType]
-            response: aiohttp.ClientResponse = await plain.send(connection)
-        finally:
-            # The response and its errors keep the headers.
-            del request.headers[hdrs.AUTHORIZATION]
-        self._answers[taken] = response
-        return response
-
-    def _take(self, connection: Connection) -> UsedConnection:
-        """Take a connection: from here on the request may reach the service, which may be silent.
+    async def send(
+        self,
+        request: Any,  # noqa: ANN401 - of a class of our own
+        send: _Send,
+        connection: Any,  # noqa: ANN401 - with a protocol
+    ) -> aiohttp.ClientResponse:
+        """Send a request on a connection: from here on the service may have it, and be silent.
 
         Raises:
-            _UnfitError: It must not carry the request.
+            _UnfitError: The connection must not carry the request.
         """
         if self._is_over:
             # A middleware sends in a task of its own, which has outlived the attempt.
             raise asyncio.CancelledError
-        connections, protocol = self._connections, cast("ResponseHandler", connection.protocol)
+        connections, protocol = self._connections, connection.protocol
         taken = connections.open.get(protocol)
         if taken is None:
             taken = connections.add(protocol)
@@ -221,7 +201,18 @@ class Attempt:
             raise _UnfitError
         self._opened = connections.opened
         self.call.mark_sent(self._limit.limit("read"))
-        return taken
+        request.connection = taken
+        self._answers[taken] = None
+        # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
+        request.headers.update(self._headers.reveal())
+        request.headers[hdrs.AUTHORIZATION] = f"Bearer {self.call.keys[-1].reveal()}"
+        try:
+            response = await send(request, connection)
+        finally:
+            # The response and its errors keep the headers.
+            del request.headers[hdrs.AUTHORIZATION]
+        self._answers[taken] = response
+        return response
 
     def answered(self, response: aiohttp.ClientResponse) -> bool:
         """Return whether a response is the answer to a request that this attempt sent."""
@@ -261,13 +252,36 @@ class _UnfitError(Exception):
 
 
 @functools.lru_cache
-def _sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
+def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
     """Return the class of the requests that an attempt sends, in place of a class of requests."""
 
-    def send(request: Any, connection: Connection) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
-        return cast("Awaitable[aiohttp.ClientResponse]", request.attempt.send(request, connection))
+    def send(request: Any, connection: Any) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
+        sent: Awaitable[aiohttp.ClientResponse] = request.attempt.send(
+            request, kind.send, connection
+        )
+        return sent
 
     return type(kind.__name__, (kind,), {"send": send})
+
+
+def _copy(request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class of our own
+    """Return a copy of a request of a lent session, which alone has the key.
+
+    A middleware may send a request twice at once, so each time is another copy.
+
+    Raises:
+        ClientStateError: There is a key in it already.
+    """
+    if hdrs.AUTHORIZATION in request.headers:
+        raise ClientStateError(
+            "the lent session sends an Authorization header of its own, where the API key "
+            "belongs: from its default headers, a middleware, or netrc"
+        )
+    given: Any = type(request)
+    kind = sent_by_attempt(given)
+    copy = kind.__new__(kind)
+    copy.__dict__ = {**vars(request), "headers": request.headers.copy()}
+    return copy
 
 
 class _Connecting(Trace):
