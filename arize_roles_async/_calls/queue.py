@@ -35,6 +35,8 @@ class Waiter:
         """The longest `Retry-After` that it waits out, in seconds."""
         self.retry_at: float = math.inf
         """Clock reading at which it asks again by itself."""
+        self.is_woken: bool = False
+        """It was woken, and has yet to ask."""
         self.wake: Callable[[], object] = _do_nothing
         """Makes the call ask again; set as it begins to wait."""
 
@@ -126,10 +128,13 @@ class Queue:
         Returns:
             Infinity if the call has to wait until it is woken; None if it cannot go in time.
         """
-        waiter.retry_at = math.inf
+        waiter.retry_at, waiter.is_woken = math.inf, False
         if self._is_too_late(waiter, now):
             return None
-        if not self._slots.free or self._waiting[0] is not waiter:
+        if not self._slots.free:
+            return math.inf
+        if self._waiting[0] is not waiter:
+            self.call_first(1)
             return math.inf
         for _, queue in self.queues:
             if queue is self:
@@ -171,9 +176,15 @@ class Queue:
         if self.pace.limited:
             # The first one wakes the next when it goes.
             number = self._waiting[0].retry_at > self.pace.ready_at()
-        for waiter in self._waiting[:number]:
+        first = self._waiting[:number]
+        # Those before one that is awake are, too, or it wakes them: nobody looks at all each time.
+        asleep = len(first)
+        while asleep and not first[asleep - 1].is_woken:
+            asleep -= 1
+        for waiter in first[asleep:]:
+            waiter.is_woken = True
             waiter.wake()
-        return min(number, len(self._waiting))
+        return len(first)
 
     def _wake_late(self, now: float) -> None:
         """Wake the calls that cannot go in time, so that they give up at once."""
@@ -186,6 +197,8 @@ class Queue:
     def _is_too_late(self, waiter: Waiter, now: float) -> bool:
         """Return whether the request of a call cannot go in time."""
         pace = self.pace
+        if not pace.limited:
+            return waiter.deadline <= now
         is_due = waiter.deadline <= max(now, pace.ready_at())
         return is_due or now + waiter.max_hold < pace.held_until
 

@@ -33,8 +33,19 @@ class Schedule(NamedTuple):
     key: int = 0
 
 
-def random_job(random: Random) -> tuple[int, list[Schedule]]:
-    """Return a number of slots and calls; there are few moments, so that much falls together."""
+class Limit(NamedTuple):
+    """A limit of each key on the requests in any such time, which counts refused ones, too."""
+
+    number: int
+    seconds: float
+    retry_after: float
+
+
+def random_job(random: Random) -> tuple[int, list[Schedule], Limit | None]:
+    """Return a number of slots, calls, and perhaps a limit in place of the answers of 429.
+
+    There are few moments, so that much falls together.
+    """
 
     def seconds(least: int, most: int) -> float:
         return random.randint(least, most) / 4
@@ -54,7 +65,9 @@ def random_job(random: Random) -> tuple[int, list[Schedule]]:
         )
 
     keys = random.choice([1, 1, 3])
-    return random.randint(1, 3), [schedule() for _ in range(random.randint(1, 12))]
+    slots, calls = random.randint(1, 3), [schedule() for _ in range(random.randint(1, 12))]
+    limit = Limit(random.randint(1, 3), seconds(1, 16), random.choice([0.0, 1.0, 3.0]))
+    return slots, calls, random.choice([None, limit])
 
 
 class SteadyPace(Pace):
@@ -101,9 +114,12 @@ class Model:
     Args:
         slots: The slots of the queue.
         schedules: The calls.
+        limit: The limit that decides which requests are refused; without one, the calls do.
     """
 
-    def __init__(self, slots: int, schedules: Sequence[Schedule]) -> None:
+    def __init__(self, slots: int, schedules: Sequence[Schedule], limit: Limit | None) -> None:
+        self._limit = limit
+        self._sent: list[tuple[float, int]] = []
         self.faults: list[str] = []
         self._slots = slots
         self._paces = [SteadyPace() for _ in range(3)]
@@ -197,7 +213,15 @@ class Model:
             self._fail("a request went during a hold")
         call.is_sent = True
         attempt = call.schedule.attempts[call.attempt]
+        if self._limit is not None:
+            attempt = Attempt(attempt.seconds, self._refusal(self._limit, call.schedule.key))
         self._at(self._now + attempt.seconds, lambda: self._answer(call, attempt))
+
+    def _refusal(self, limit: Limit, key: int) -> float | None:
+        """Count a request that goes now, and return the `Retry-After` of its refusal, or None."""
+        self._sent.append((self._now, key))
+        counted = sum(self._now - sent < limit.seconds and each == key for sent, each in self._sent)
+        return limit.retry_after if counted > limit.number else None
 
     def _answer(self, call: _Call, attempt: Attempt) -> None:
         if not call.is_sent:
