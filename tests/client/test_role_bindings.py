@@ -199,6 +199,15 @@ class TestLost:
         assert account.bindings() == (changed,)
         assert changed.role_id == editor
 
+    async def test_update_read(self, account: FakeAccount) -> None:
+        """The binding is read after a last attempt that was lost, and shows the change."""
+        binding = account.bind("Analyst", user="ada", resource="Space:1")
+        account.fail("role_bindings.update", "lost", when="after")
+        once = FakeRolesClient(account, retry=RetryPolicy(attempts=1)).role_bindings
+        changed = await once.update(binding_id=binding.id, role_id=id_of(account, "Editor"))
+        assert account.bindings() == (changed,)
+        assert asked(account) == ["update", "get"]
+
     @pytest.mark.parametrize("operation", ["create", "update", "delete"])
     async def test_may_still_come(self, account: FakeAccount, operation: Any) -> None:  # noqa: ANN401
         """A request that was lost may still arrive, so an unchanged account proves nothing."""
