@@ -123,8 +123,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        for path in ():\n",
     ),
     "a file that is forgotten": (
-        "        for table in tables\n        for name, role",
-        "        for table in tables[:1]\n        for name, role",
+        '        for name, role in table.pop("roles").items()\n',
+        '        for name, role in [*table.pop("roles").items()][: 99 * (table is tables[0])]\n',
     ),
     "a set that gives nothing": (
         "for p in sets[each] if p not in listed}",
