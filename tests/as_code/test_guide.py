@@ -144,7 +144,6 @@ case "$*" in *--paginate*) cat comments;; *) cat body.md > posted.md;; esac
 """
 
 
-@pytest.mark.full
 def test_workflow(tmp_path: Path) -> None:
     """The workflow's steps plan, keep one comment, hand the checksum on, and apply by it."""
     jobs = yaml.safe_load(fenced("yaml")[0])["jobs"]

@@ -746,7 +746,6 @@ async def test_no_timer_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.full
 async def test_many_expire() -> None:
     """Ten thousand calls whose time runs out at once end in batches, and the loop runs between."""
     most = 0

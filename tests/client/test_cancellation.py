@@ -342,7 +342,6 @@ class TestBackpressure:
     """Many calls at once."""
 
     @pytest.mark.asyncio
-    @pytest.mark.full
     async def test_thousands(self) -> None:
         """2,000 calls at once all finish, over as many connections as allowed."""
         async with (
