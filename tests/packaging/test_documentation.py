@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pandas as pd
+import polars as pl
 import pytest
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 
@@ -34,6 +36,10 @@ from tests.support.documentation import (
     pages,
 )
 from tests.support.processes import clean_environment
+
+# Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
+assert pd
+assert pl
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
