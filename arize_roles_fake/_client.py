@@ -168,10 +168,11 @@ class AccountTransport(Transport):
         if reply.broken not in {"refused", "unreachable"}:
             call.mark_sent(began)
         if reply.blocked is not None:
-            with real_time(self._clock):
-                flaw = await reply.blocked.keep_open()
-            if flaw is not None:
-                raise ClientStateError(flaw)
+            try:
+                with real_time(self._clock):
+                    await reply.blocked.keep_open()
+            except TimeoutError as error:
+                raise ClientStateError(str(error)) from None
         if reply.broken is not None or reply.delay:
             await self._deliver(reply, began, request, call)
         if reply.status == _PROXY_AUTHENTICATION_REQUIRED:

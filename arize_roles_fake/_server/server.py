@@ -157,9 +157,10 @@ class Listener:
         )
         with real_time(account):
             if reply.blocked is not None:
-                flaw = await reply.blocked.keep_open()
-                if flaw is not None:
-                    return self._refused(500, flaw)
+                try:
+                    await reply.blocked.keep_open()
+                except TimeoutError as error:
+                    return self._refused(500, str(error))
             if reply.delay:
                 await asyncio.sleep(reply.delay)
         return await _deliver(request, reply)

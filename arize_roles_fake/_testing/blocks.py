@@ -40,13 +40,14 @@ class Blocked:
         Raises:
             TimeoutError: They have not come by then; the message lists the calls that came.
         """
-        if await self._wait_until(lambda: self._calls >= number, timeout):
-            return
-        came = "".join(f"\n  {call}" for call in self._came()) or " none"
-        raise TimeoutError(
-            f"block({self.calls}) kept {self._calls} of {number} requests open within {timeout:g} "
-            f"s; the calls that came since it began:{came}"
-        )
+        try:
+            await self._wait_until(lambda: self._calls >= number, timeout)
+        except TimeoutError:
+            came = "".join(f"\n  {call}" for call in self._came()) or " none"
+            raise TimeoutError(
+                f"block({self.calls}) kept {self._calls} of {number} requests open within "
+                f"{timeout:g} s; the calls that came since it began:{came}"
+            ) from None
 
     def unused(self) -> str | None:
         """Return a line that names the block, or None once a call was kept open."""
@@ -58,28 +59,34 @@ class Blocked:
             self.is_released = True
             self._wake_all()
 
-    async def keep_open(self) -> str | None:
-        """Count a call, and wait until it may go on; return the reason if it never may."""
+    async def keep_open(self) -> None:
+        """Count a call, and wait until it may go on.
+
+        Raises:
+            TimeoutError: It never may.
+        """
         with self._lock:
             self._calls += 1
             self._wake_all()
-        if await self._wait_until(lambda: self.is_released, MAX_SECONDS):
-            return None
-        return f"block({self.calls}) kept the call open for {MAX_SECONDS:g} s and was not released"
+        try:
+            await self._wait_until(lambda: self.is_released, MAX_SECONDS)
+        except TimeoutError:
+            raise TimeoutError(
+                f"block({self.calls}) kept the call open for {MAX_SECONDS:g} s and was not released"
+            ) from None
 
     def _wake_all(self) -> None:
         for wake in self._wakers:
             wake()
         self._wakers.clear()
 
-    async def _wait_until(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Return whether a condition holds in time, which any event loop or thread may change."""
-        with anyio.move_on_after(seconds):
+    async def _wait_until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Wait for a condition, which any loop or thread may change, or raise TimeoutError."""
+        with anyio.fail_after(seconds):
             while True:
                 event = anyio.Event()
                 with self._lock:
                     if holds():
-                        return True
+                        return
                     self._wakers.append(partial(call_soon, running_loop(), event.set))
                 await event.wait()
-        return False
