@@ -128,9 +128,8 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
         """Return a listing over a function of your own that gets one page.
 
         Args:
-            fetch: Called with `limit`, `cursor` and `is_predefined` for each page. A filter that a
-                later version adds to `list` is passed only where a caller gives it, so your
-                function does not need it until your client takes it, too.
+            fetch: Called with the keywords `limit`, `cursor` and `is_predefined` for each page. The
+                last two may be None.
             limit: Roles a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
             cursor: Where to begin, from an earlier page.
             is_predefined: True for only the predefined roles, False for only the custom ones, None

@@ -69,7 +69,8 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
         """Return a listing over a function of your own that gets one page.
 
         Args:
-            fetch: Called with `resource_type`, `user_id`, `limit` and `cursor` for each page.
+            fetch: Called with the keywords `resource_type`, `user_id`, `limit` and `cursor` for
+                each page. `user_id` and `cursor` may be None.
             resource_type: `SPACE` or `PROJECT`.
             user_id: The ID of a user, for only the bindings of that user.
             limit: Bindings a page, 1 to 100; None is 50 for one page and 100 a page in a walk.

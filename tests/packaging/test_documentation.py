@@ -229,6 +229,16 @@ class TestConfiguration:
         assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
 
 
+def test_migrating() -> None:
+    """The page for migrators has every argument of the client, and no other."""
+    page = (ROOT / "arize_roles_async" / "guide" / "migrating.md").read_text("utf-8")
+    table = page.partition("## The constructor")[2].partition("\n## ")[0]
+    here = re.findall(r"^\|.+\|(.+)\|$", table, re.MULTILINE)[2:]
+
+    parameters = inspect.signature(arize_roles_async.AiohttpRolesClient).parameters
+    assert set(re.findall(r"`(\w+)", "".join(here))) == {*parameters}
+
+
 def test_module_docstrings() -> None:
     """Every module has a docstring."""
     assert [module.__name__ for module in MODULES if not module.__doc__] == []
