@@ -6,7 +6,7 @@ client. The caller has the clock, sleeps and wakes.
 
 import math
 from bisect import bisect_left, insort
-from itertools import count
+from itertools import count, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -136,9 +136,7 @@ class Queue:
         if self._waiting[0] is not waiter:
             self.call_first(1)
             return math.inf
-        for _, queue in self.queues:
-            if queue is self:
-                break
+        for _, queue in islice(self.queues, bisect_left(self.queues, (waiter.turn,))):
             if queue.call_first(1):
                 # An earlier call goes first, and calls the next one.
                 return math.inf

@@ -471,6 +471,17 @@ class TestCopies:
 
         assert sent(account) == ["other-api-key", "other-api-key"]
 
+    async def test_method(self, connect: Connect) -> None:
+        """A method, which Python makes anew each time, is known by its object and function."""
+        account = two_keys()
+        account.add_role("Role", ["PROJECT_READ"])
+        keys = Keys("other-api-key")
+        async with connect(account) as roles:
+            for _ in range(2):
+                await roles.with_options(api_key=keys.__call__).get(role="Role")
+
+        assert [call.operation for call in account.calls] == ["list", "get"]
+
     @pytest.mark.parametrize("key", ["", "a key", None, 5, b"key"])
     async def test_bad_key(self, connect: Connect, key: Any) -> None:  # noqa: ANN401
         """A copy with no key is refused."""

@@ -279,6 +279,29 @@ class TestTimer:
         """Of many that are due, a hundred at a time are cancelled before other tasks run."""
         assert await self.expired([5.0] * 250, [4.9, 5.0, 5.1, 5.2]) == [0, 100, 200, 250]
 
+    async def test_ended_before_turn(self) -> None:
+        """One of many that are due is not cancelled if its block ends before its turn comes."""
+        clock = Clock()
+        deadlines = deadlines_on(clock)
+        blocks = [block(deadlines, 5.0) for _ in range(101)]
+        done, over = asyncio.Event(), asyncio.Event()
+
+        async def call(deadline: Deadline) -> str:
+            with deadline:
+                await done.wait()
+            await over.wait()
+            return "went on"
+
+        tasks = [asyncio.create_task(call(each)) for each in blocks]
+        await asyncio.sleep(0)
+        clock.advance_to(5.0)
+        done.set()
+        await asyncio.sleep(0)
+        clock.advance_to(5.1)
+        over.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert results.count("went on") == 1
+
     async def test_earliest(self) -> None:
         """Once a limit has expired, the timer waits for the earliest of the others."""
         assert await self.expired([5.0, 30.0, 10.0], [5.0, 10.0, 30.0]) == [1, 2, 3]
