@@ -598,7 +598,15 @@ class TestReport:
 
     def test_refused_by_suite(self, run: Run, pytester: pytest.Pytester) -> None:
         """The report of a test that a hook of the suite's own let fail is as ever."""
-        pytester.makeconftest("def pytest_runtest_setup(item): raise RuntimeError('not today')")
+        pytester.makeconftest(
+            """
+            import pytest
+
+            @pytest.hookimpl(tryfirst=True)  # and so before the plugin's
+            def pytest_runtest_setup(item):
+                raise RuntimeError('not today')
+            """
+        )
         result = run("def test_it(): pass")
         result.assert_outcomes(errors=1)
         result.stdout.fnmatch_lines("*RuntimeError: not today")

@@ -12,7 +12,7 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.timeline import Sleep, Timeline
+from arize_roles_fake._testing.timeline import Sleep, Timeline, advance_to, real_time
 from tests.support.clients import START, account_at_noon, passed
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -369,3 +369,11 @@ async def test_steps(every: int, steps: int) -> None:
     await timeline.sleep_until(START + timedelta(seconds=1), account)
     await other
     assert step == steps
+
+
+def test_no_jump() -> None:
+    """A sleep of another thread ends without a jump if a call waits in real time by then."""
+    account = account_at_noon()
+    with real_time(account):
+        advance_to(account, START + timedelta(seconds=5), jump=True)
+    assert account.now() == START

@@ -34,6 +34,12 @@ def test_names(module: str) -> None:
             assert getattr(import_module(member.__module__), name) is member
 
 
+@pytest.mark.parametrize("package", ["arize_roles_async", "arize_roles_fake"])
+def test_dir(package: str) -> None:
+    """Completion has every public name, also those that are imported at their first use."""
+    assert dir(import_module(package)) == sorted(import_module(package).__all__)
+
+
 def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command explains itself and its options."""
     monkeypatch.setenv("COLUMNS", "1000")
