@@ -265,6 +265,12 @@ class TestSecrets:
         """Other text is none."""
         assert failed("print('sent', key[:7]); warnings.warn('sent')", ini=self.INI) == set()
 
+    @pytest.mark.parametrize(("key", "found"), [("8-signs.", True), ("7-signs", False)])
+    def test_shortest(self, failed: Failed, key: str, *, found: bool) -> None:
+        """A key of 8 characters is an error, and a shorter one is none."""
+        doors = failed(f"account.add_key({key!r}); print({key!r})", ini=self.INI)
+        assert doors == (DOORS.keys() if found else set())
+
     def test_not_set(self, failed: Failed) -> None:
         """Nor is a key without the setting."""
         assert failed("print('sent', key)") == set()
