@@ -228,9 +228,9 @@ class TestProcesses:
 
     def test_import_error(self, tmp_path: Path, file: str) -> None:
         """An import that fails is trouble, and no difference."""
-        (tmp_path / "tomllib.py").write_text("raise ImportError('No TOML here.')")
+        (tmp_path / "difflib.py").write_text("raise ImportError('No difflib here.')")
         broken = without_arize() | MEASURED | {"PYTHONPATH": str(tmp_path)}
-        assert run(broken, "plan", "--exit-code", file) == (2, "", "error: No TOML here.\n")
+        assert run(broken, "plan", "--exit-code", file) == (2, "", "error: No difflib here.\n")
 
     def test_no_key(self, file: str) -> None:
         """Without a key nothing is sent."""
@@ -941,6 +941,14 @@ class TestStatuses:
         path.write_text('\nabsent = [\n    "B",\n    "Admin",\n]')
         assert main(["plan", "--format", "github", str(path)]) == 2
         assert capsys.readouterr().out.startswith(f"::error file={path},line=4::{path}:4: absent: ")
+
+    def test_no_place(
+        self, file: str, account: FakeAccount, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """An error that comes from no line of a file is an annotation without a place."""
+        account.fail("list", 403)
+        assert main(["plan", "--format", "github", file]) == 2
+        assert capsys.readouterr().out.startswith("::error::GET /v2/roles answered 403 ")
 
     def test_forms(self, file: str, capsys: pytest.CaptureFixture[str]) -> None:
         """A plan shows as text, as JSON or as Markdown."""
