@@ -103,9 +103,9 @@ class _BindingsSuite(Suite):
         ours = {*self.space_ids(), *self.project_ids()}
         for user_id in self.user_ids():
             for kind in RoleBindingResourceType:
-                for binding in await bindings.list(resource_type=kind, user_id=user_id).all():
-                    if binding.resource_id in ours:
-                        await bindings.delete(binding_id=binding.id)
+                held = await bindings.list(resource_type=kind, user_id=user_id).all()
+                for binding in [each for each in held if each.resource_id in ours]:
+                    await bindings.delete(binding_id=binding.id)
         async with self.open_roles() as roles:
             await self._delete_roles(roles)
 

@@ -60,7 +60,6 @@ class OtherServiceOfBindings(FakeBindingsSuite):
         return account_of_bindings(self.service)
 
 
-@pytest.mark.full
 class TestOppositeOverSocket(SocketSuite):
     """The real client, on the opposite of every assumption."""
 

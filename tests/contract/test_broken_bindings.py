@@ -118,3 +118,13 @@ def failed_tests(client: type[BaseRoleBindingsClient]) -> list[str]:
 def test_broken_rule(client: type[BaseRoleBindingsClient], tests: str) -> None:
     """A client that breaks a rule fails the tests of that rule, and no other."""
     assert failed_tests(client) == [f"test_{name}" for name in tests.split()]
+
+
+def test_not_offered() -> None:
+    """A suite without other keys skips the rules that need them, and the report says why."""
+
+    class Bare(FakeBindingsSuite):
+        other_key = RoleBindingsContract.other_key
+
+    with pytest.raises(pytest.skip.Exception, match=r"Bare does not offer other_key$"):
+        Bare().other_key()

@@ -31,7 +31,6 @@ class TestAiohttpClient(SocketSuite):
     pass
 
 
-@pytest.mark.full
 class TestCoarseClock(FakeSuite):
     """The contract holds on a clock that ticks every 16 ms, as Windows' does."""
 

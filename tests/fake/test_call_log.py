@@ -218,6 +218,22 @@ def test_repr() -> None:
     assert calls[0] == calls[1]
 
 
+@pytest.mark.asyncio
+@pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+async def test_binding() -> None:
+    """A call of role bindings names the role, the user and the resource by their labels."""
+    account = account_at_noon()
+    account.add_role("Analyst")
+    binding = account.bind("Analyst", user="ada", resource="Space:1")
+    await FakeRolesClient(account).role_bindings.delete(binding_id=binding.id)
+    (call,) = account.calls
+    assert (call.role, call.user, call.resource) == ("Analyst", "ada", "Space:1")
+    assert str(call) == (
+        f"role_bindings.delete(binding_id='{binding.id}') 'Analyst' of 'ada' on 'Space:1' -> "
+        "204 No Content"
+    )
+
+
 class TestBounds:
     """The log is bounded in bytes as well as in entries, and so is a line of it."""
 
