@@ -229,8 +229,7 @@ async def test_binding() -> None:
     (call,) = account.calls
     assert (call.role, call.user, call.resource) == ("Analyst", "ada", "Space:1")
     assert str(call) == (
-        f"role_bindings.delete(binding_id='{binding.id}') 'Analyst' of 'ada' on 'Space:1' -> "
-        "204 No Content"
+        f"role_bindings.delete(binding_id='{binding.id}') 'Analyst' of 'ada' on 'Space:1' -> 204"
     )
 
 
