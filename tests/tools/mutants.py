@@ -107,10 +107,11 @@ def compiles(root: Path, mutant: Mutant) -> bool:
     """Return whether a mutant is Python; another is no fault, and every test would catch it."""
     operator = _plugins.get_operator(mutant.operator)()
     source = (root / mutant.file).read_text("utf-8")
-    mutated = _mutating.mutate_code(source, operator, mutant.occurrence)
     try:
+        mutated = _mutating.mutate_code(source, operator, mutant.occurrence)
         compile(mutated, mutant.file, "exec")
-    except SyntaxError:
+    except (SyntaxError, AttributeError):
+        # cosmic-ray itself fails on an `except` of a name with a dot.
         return False
     return True
 
