@@ -1,11 +1,13 @@
-"""Arize's published Python client, unmodified, against the fake server.
+"""Arize's published clients, unmodified, against the fake server.
 
-It is heavy and pins much, so it lives in an environment of its own, made of
-tests/tools/official_client.txt; the variable ARIZE_CLIENT_PYTHON names its interpreter.
+They are heavy and pin much, so they live in environments of their own. ARIZE_CLIENT_PYTHON names
+the interpreter of one that is made of tests/tools/official_client.txt, with the Python client and
+the command line `ax`; ARIZE_CLIENT_NODE names a folder with the TypeScript client in node_modules.
 """
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,26 @@ from arize_roles_fake import RolesServer
 INTERPRETER = os.environ.get("ARIZE_CLIENT_PYTHON") or (
     sys.executable if importlib.util.find_spec("arize") else None
 )
-ROUND = Path(__file__).parents[1] / "tools" / "official_client_round.py"
+HAS_AX = INTERPRETER is not None and Path(INTERPRETER).with_name("ax").exists()
+NODE_FOLDER = Path(os.environ.get("ARIZE_CLIENT_NODE", ""))
+TOOLS = Path(__file__).parents[1] / "tools"
+
+
+def passed(*command: str, script: str | None = None, folder: Path | None = None) -> list[str]:
+    """Run a round of calls, and return the names of those that passed."""
+    done = subprocess.run(  # noqa: S603 - the programs that were named
+        command,
+        input=script,
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    # The clients write their own notices there too.
+    lines = [line for line in done.stdout.splitlines() if line.startswith("passed: ")]
+    return [line.removeprefix("passed: ") for line in lines]
 
 
 @pytest.mark.skipif(
@@ -26,13 +47,7 @@ ROUND = Path(__file__).parents[1] / "tools" / "official_client_round.py"
 )
 def test_round(arize_env: RolesServer) -> None:
     """Arize's own client makes the whole round."""
-    done = subprocess.run(  # noqa: S603 - the interpreter that was named
-        [str(INTERPRETER), str(ROUND)], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    # The client writes its own notices there too.
-    passed = [line for line in done.stdout.splitlines() if line.startswith("passed: ")]
-    assert [line.removeprefix("passed: ") for line in passed] == [
+    assert passed(str(INTERPRETER), str(TOOLS / "official_client_round.py")) == [
         "create",
         "list",
         "page",
@@ -46,3 +61,42 @@ def test_round(arize_env: RolesServer) -> None:
     ]
     arize_env.account.assert_roles({name: {"ROLE_READ"} for name in ("Taken", "First", "Second")})
     arize_env.account.assert_bindings({("ada", "Space:1"): "Second"})
+
+
+@pytest.fixture
+def role_ids(arize_env: RolesServer) -> list[str]:
+    """Return the IDs of two roles of the served account."""
+    return [arize_env.account.add_role(name, ["ROLE_READ"]).id for name in ("First", "Second")]
+
+
+@pytest.mark.skipif(
+    not HAS_AX, reason="beside the interpreter of ARIZE_CLIENT_PYTHON is no command line ax"
+)
+def test_ax(role_ids: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ax` gives, lists, reads, changes and takes a role binding."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    round_ = str(TOOLS / "official_ax_round.py")
+    assert passed(str(INTERPRETER), round_, *role_ids) == [
+        "create",
+        "list",
+        "get",
+        "update",
+        "delete",
+    ]
+
+
+@pytest.mark.skipif(
+    not NODE_FOLDER.joinpath("node_modules", "@arizeai").exists() or shutil.which("node") is None,
+    reason="ARIZE_CLIENT_NODE names no folder with @arizeai/ax-client, or there is no node",
+)
+def test_typescript(role_ids: list[str]) -> None:
+    """Arize's TypeScript client gives, lists, reads, changes and takes a role binding."""
+    script = (TOOLS / "official_typescript_round.mjs").read_text("utf-8")
+    node = ("node", "--input-type=module", "-", *role_ids)
+    assert passed(*node, script=script, folder=NODE_FOLDER) == [
+        "create",
+        "list",
+        "get",
+        "update",
+        "delete",
+    ]

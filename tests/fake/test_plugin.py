@@ -233,8 +233,9 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARIZE_PROXY_URL", "http://elsewhere.example")
     for name in ("SINGLE_PORT", "REQUEST_VERIFY", "SSL_CA_CERT"):
         monkeypatch.setenv(f"ARIZE_{name}", "17")
-    # Where the tests find Arize's own client.
-    monkeypatch.delenv("ARIZE_CLIENT_PYTHON", raising=False)
+    # Where the tests find Arize's own clients.
+    for name in ("PYTHON", "NODE"):
+        monkeypatch.delenv(f"ARIZE_CLIENT_{name}", raising=False)
     monkeypatch.setenv("http_proxy", "http://elsewhere.example")
     monkeypatch.setenv("NO_PROXY", "intranet.example")
     run(
