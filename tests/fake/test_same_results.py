@@ -36,8 +36,10 @@ Fault = dict[str, Any]
 Case = tuple[Fault, Operation, When, bool]
 
 TWICE: Final = RetryPolicy(attempts=2, backoff=0.01)
-# So long for the answers of a busy machine, and for a connection that stays silent.
-LIMITS: Final = Timeouts(connect=0.5, read=0.5)
+# A busy machine takes seconds for an answer. These faults last until the limit.
+LIMITS: Final = Timeouts(connect=10.0, read=10.0)
+SILENT: Final = Timeouts(connect=0.5, read=0.5)
+UNTIL_LIMIT: Final = frozenset({"silent", "unreachable", RolesTimeoutError})
 ROLE_ID: Final = "Um9sZToxOmFCY0Q="
 
 FAULTS: Final[list[Fault]] = [
@@ -109,10 +111,11 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     if is_real:
         account.slow_down(0.001, real_time=True)
     struck = account.fail(operation, when=when, **fault)
+    limits = SILENT if fault["failure"] in UNTIL_LIMIT else LIMITS
     outcome = "done"
     async with connect(account, retry=TWICE) as roles:
         try:
-            await CALLS[operation](roles.with_options(timeout=LIMITS))
+            await CALLS[operation](roles.with_options(timeout=limits))
         except RolesError as error:
             outcome = type(error).__name__
     return outcome, [role.name for role in account.roles], struck.fired
