@@ -128,11 +128,6 @@ class TestFirstAttempt:
     """The step after an answer to the first attempt."""
 
     @pytest.mark.parametrize("operation", DONE)
-    def test_documented(self, operation: Operation) -> None:
-        """The documented answer ends the call with its result."""
-        assert end_of(operation, DONE[operation]) == "done"
-
-    @pytest.mark.parametrize("operation", DONE)
     @pytest.mark.parametrize(
         ("outcome", "end"),
         [
@@ -273,9 +268,10 @@ class TestMaybeApplied:
         """After a last attempt that did nothing, the account is asked about the first one."""
         assert end_of(operation, BROKEN, last, attempts=2) == "verify"
 
-    @pytest.mark.parametrize("operation", CHANGES)
+    @pytest.mark.parametrize("operation", DONE)
     def test_done(self, operation: Operation) -> None:
-        """The documented answer to a later attempt ends the call."""
+        """The documented answer to any attempt ends the call."""
+        assert end_of(operation, DONE[operation]) == "done"
         assert end_of(operation, BROKEN, SILENT, DONE[operation]) == "done"
 
 
@@ -338,104 +334,89 @@ class TestAfterA503:
 
 
 class TestAttempts:
-    """Which attempt it is, and whether it counts."""
+    """Whether an attempt counts."""
 
-    def test_number(self) -> None:
-        """The attempts of each request are numbered from 1, and counted over all requests."""
-        driver = Driver("create")
-        numbers: list[int] = []
-        for _ in range(2):
-            driver.call.begin(driver.request)
-            for _ in range(2):
-                driver.send()
-                numbers.append(driver.call.attempt)
-        assert numbers == [1, 2, 1, 2]
-        assert driver.call.attempts == 4
+    def refused(self, driver: Driver, refused_for: float) -> object:
+        driver.send()
+        driver.call.note_refusal(refused_for)
+        return driver.call.receive(words(429), decode_role, driver.now)
 
     def test_refusals(self) -> None:
         """A 429 counts only once the service has granted the client nothing for five minutes."""
         driver = Driver("get", attempts=2)
         for refused_for in (0.0, 100.0, 299.9, 300.0):
-            driver.send()
-            driver.call.note_refusal(refused_for)
-            step = driver.call.receive(words(429), decode_role, driver.now)
-            assert isinstance(step, Retry)
-        driver.send()
-        driver.call.note_refusal(301.0)
+            assert isinstance(self.refused(driver, refused_for), Retry)
         with pytest.raises(RateLimitError):
-            driver.call.receive(words(429), decode_role, driver.now)
+            self.refused(driver, 301.0)
 
     def test_one_attempt(self) -> None:
         """With a single attempt the first 429 ends the call."""
-        driver = Driver("get", attempts=1)
-        driver.send()
-        driver.call.note_refusal(0.0)
         with pytest.raises(RateLimitError):
-            driver.call.receive(words(429), decode_role, driver.now)
+            self.refused(Driver("get", attempts=1), 0.0)
 
 
 class TestTime:
     """Deadlines, delays, and the error of a call that ran out of time."""
 
-    def test_delay_past_deadline(self) -> None:
-        """A wait that ends at the deadline or later is not begun."""
-        driver = Driver("get", total=5.0)
-        step = driver.feed(words_with_retry_after("4"))
-        assert isinstance(step, Retry)
-        assert step.delay == 4.0
-        driver.now += 4.0
+    @pytest.mark.parametrize(
+        ("status", "attempts", "now", "ends"),
+        [
+            (429, 3, 101.0, "A title (retry after 4 s) (times sent: 1)"),
+            (429, 3, 104.0, "A title (retry after 4 s) (times sent: 1)"),
+            (429, 1, 100.0, "A title (retry after 4 s)"),
+            (503, 3, 101.0, "A title (retry after 4 s)"),
+        ],
+        ids=["at the deadline", "after it", "not retried", "no refusal"],
+    )
+    def test_no_time_left(self, status: int, attempts: int, now: float, ends: str) -> None:
+        """A wait that ends at the deadline or later is not begun; a 429 says how often it came."""
+        response = msgspec.structs.replace(words(status), headers={"Retry-After": "4"})
+        if attempts > 1:
+            assert isinstance(Driver("get", total=5.0).feed(response), Retry)
+        driver = Driver("get", attempts=attempts, total=5.0)
+        driver.now = now
         with pytest.raises(StatusError) as caught:
-            driver.feed(words_with_retry_after("1"))
-        assert caught.value.retry_after == 1.0
+            driver.feed(response)
+        assert str(caught.value).endswith(ends)
 
-    def test_unsent(self) -> None:
-        """A change of which nothing was sent did not happen."""
-        driver = Driver("create")
-        driver.call.start_attempt()
+    @pytest.mark.parametrize("operation", ["create", "get"])
+    @pytest.mark.parametrize("outcome", [None, words(503), REFUSED])
+    def test_unsent(self, operation: Operation, outcome: Outcome | None) -> None:
+        """A call of which nothing was sent, or no change was made, has only run out of time."""
+        driver = Driver(operation)
+        if outcome is None:
+            driver.call.start_attempt()
+        else:
+            assert isinstance(driver.feed(outcome), Retry)
         error = driver.call.out_of_time()
         assert type(error) is RolesTimeoutError
         assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 30.0, 1, False)
 
-    def test_before_any_request(self) -> None:
-        """A call that runs out of time while another fetches what it needs has sent nothing."""
-        call = Call("update", Timeouts(total=5.0), RetryPolicy(), 100.0)
-        error = call.out_of_time()
-        assert type(error) is RolesTimeoutError
-        assert (error.limit, error.seconds, error.attempts, error.sent) == ("total", 5.0, 0, False)
-
-    def test_in_flight(self) -> None:
+    @pytest.mark.parametrize(
+        ("operation", "kind"), [("create", OutcomeUnknownError), ("get", RolesTimeoutError)]
+    )
+    def test_in_flight(self, operation: Operation, kind: type[RolesError]) -> None:
         """A change that is under way may be made, and the cause says why it was given up."""
-        driver = Driver("create")
+        driver = Driver(operation)
         driver.send()
-        assert driver.call.in_flight
         error = driver.call.out_of_time()
-        assert type(error) is OutcomeUnknownError
-        assert (error.operation, error.attempts) == ("create", 1)
-        assert isinstance(error.__cause__, RolesTimeoutError)
-        assert error.__cause__.sent
-
-    @pytest.mark.parametrize("outcome", [words(503), REFUSED])
-    def test_between_attempts(self, outcome: Outcome) -> None:
-        """A change whose attempt was refused is not under way while the call waits."""
-        driver = Driver("create")
-        assert isinstance(driver.feed(outcome), Retry)
-        assert not driver.call.in_flight
-        error = driver.call.out_of_time()
-        assert type(error) is RolesTimeoutError
-        assert not error.sent
-
-    def test_next_request(self) -> None:
-        """A request that begins is not under way, whatever the one before it was."""
-        driver = Driver("create")
-        driver.send()
+        assert type(error) is kind
+        timeout = error.__cause__ or error
+        assert isinstance(timeout, RolesTimeoutError)
+        assert (timeout.attempts, timeout.sent) == (1, True)
         driver.call.begin(Request(method="GET", target="/v2/roles"))
         assert not driver.call.in_flight
 
-    def test_read_in_flight(self) -> None:
-        """A read changes nothing."""
-        driver = Driver("get")
-        driver.send()
-        assert type(driver.call.out_of_time()) is RolesTimeoutError
+    def test_failed_check(self) -> None:
+        """A check that fails, or cannot be sent, raises its own failure, which others explain."""
+        driver = Driver("create", attempts=1)
+        driver.feed(page(200))
+        driver.call.begin(Request(method="GET", target="/v2/roles"))
+        driver.call.start_attempt()
+        with pytest.raises(ServerError):
+            driver.call.fail(ServerError("down", status=502), driver.now)
+        driver.call.hold_back(40.0)
+        assert type(driver.call.not_sent_in_time()) is RateLimitError
 
     @pytest.mark.parametrize("outcomes", [(page(200),), (words(503), words(409))])
     def test_check_in_flight(self, outcomes: tuple[Outcome, ...]) -> None:
@@ -449,15 +430,6 @@ class TestTime:
         error = driver.call.out_of_time()
         assert type(error) is OutcomeUnknownError
         assert error.attempts == len(outcomes) + 1
-
-    def test_failed_check(self) -> None:
-        """A check that fails raises its own failure, which its method explains."""
-        driver = Driver("create", attempts=1)
-        driver.feed(page(200))
-        driver.call.begin(Request(method="GET", target="/v2/roles"))
-        driver.call.start_attempt()
-        with pytest.raises(ServerError):
-            driver.call.fail(ServerError("down", status=502), driver.now)
 
     def test_held_back(self) -> None:
         """A call that a rate limit holds back ends in that limit's error, with what it knows."""
@@ -487,11 +459,7 @@ class TestTime:
         assert error.problem is error.__cause__.problem
         assert error.from_service
         assert error.retry_after == 12.34
-
-    def test_other_refusal(self) -> None:
-        """A 429 of an earlier request of the call is none of this one's."""
-        driver = Driver("create")
-        driver.feed(words(429))
+        # It is none of the next request's.
         driver.call.begin(Request(method="GET", target="/v2/roles"))
         driver.call.hold_back(12.34)
         assert driver.call.out_of_time().__cause__ is None
@@ -513,31 +481,6 @@ class TestTime:
         driver.call.hold_back(40.0)
         assert type(driver.call.not_sent_in_time()) is error
 
-    def test_check_not_sent(self) -> None:
-        """A check that cannot be sent in time raises its own failure, which its method explains."""
-        driver = Driver("create")
-        driver.feed(page(200))
-        driver.call.begin(Request(method="GET", target="/v2/roles"))
-        driver.call.hold_back(40.0)
-        assert type(driver.call.not_sent_in_time()) is RateLimitError
-
-    @pytest.mark.parametrize(
-        ("status", "attempts", "ends"),
-        [
-            (429, 3, "A title (retry after 9 s) (times sent: 1)"),
-            (429, 1, "A title (retry after 9 s)"),
-            (503, 3, "A title (retry after 9 s)"),
-        ],
-        ids=["no time left", "not retried", "no refusal"],
-    )
-    def test_times_sent(self, status: int, attempts: int, ends: str) -> None:
-        """The error of a rate limit that leaves no time for a retry says how often it was sent."""
-        driver = Driver("get", attempts=attempts, total=5.0)
-        response = msgspec.structs.replace(words(status), headers={"Retry-After": "9"})
-        with pytest.raises(StatusError) as caught:
-            driver.feed(response)
-        assert str(caught.value).endswith(ends)
-
     def test_attempts(self) -> None:
         """A timeout knows how many attempts there were, over every request of the call."""
         driver = Driver("delete", attempts=2)
@@ -545,11 +488,6 @@ class TestTime:
         with pytest.raises(RolesTimeoutError) as caught:
             driver.feed(RolesTimeoutError("slow", limit="connect"))
         assert caught.value.attempts == 2
-
-
-def words_with_retry_after(seconds: str) -> Response:
-    response = words(429)
-    return msgspec.structs.replace(response, headers={"Retry-After": seconds})
 
 
 class TestCreatedSince:
@@ -564,29 +502,36 @@ class TestCreatedSince:
             NOON.timestamp()
         )
 
-    def test_by_date(self) -> None:
-        """The `Date` of an answer, less the time since the first attempt, less half a second."""
+    @pytest.mark.parametrize(
+        ("before", "first", "later", "since"),
+        [
+            (0.0, None, 3.0, 6.5),
+            (0.0, 7.9, 2.1, 7.4),
+            (0.0, 6.0, 4.9, 5.5),
+            (20.0, 9.0, 1.0, 8.5),
+        ],
+        ids=["a date", "the last date", "the first date", "not sent at once"],
+    )
+    def test_by_date(self, before: float, first: float | None, later: float, since: float) -> None:
+        """The latest `Date` less the time since the first attempt was sent, less half a second.
+
+        No reading is too late, for a `Date` has no fractions.
+        """
+        driver = Driver("create")
+        driver.now += before
+        driver.feed(BROKEN if first is None else self.dated(502, first))
+        driver.now += later
+        driver.feed(self.dated(409, 10.0))
+        assert self.since(driver) == pytest.approx(since)
+
+    @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])
+    def test_no_date(self, headers: dict[str, str]) -> None:
+        """Without an HTTP date this machine's clock counts, give or take five minutes."""
         driver = Driver("create")
         driver.feed(BROKEN)
         driver.now += 3.0
-        driver.feed(self.dated(409, 10.0))
-        assert self.since(driver) == pytest.approx(6.5)
-
-    @pytest.mark.parametrize(("first", "later", "since"), [(10.9, 3.2, 10.3), (10.0, 3.9, 9.5)])
-    def test_latest(self, first: float, later: float, since: float) -> None:
-        """No reading is too late, for a `Date` has no fractions, so the latest counts."""
-        driver = Driver("create")
-        driver.feed(self.dated(502, first))
-        driver.now += later
-        driver.feed(self.dated(409, first + later))
-        assert self.since(driver) == pytest.approx(since)
-
-    def test_wait_before_sending(self) -> None:
-        """Waiting before the first attempt is sent does not count."""
-        driver = Driver("create")
-        driver.now += 20.0
-        driver.feed(self.dated(502, 10.0))
-        assert self.since(driver) == pytest.approx(9.5)
+        driver.feed(msgspec.structs.replace(words(409), headers=headers))
+        assert self.since(driver, wall_clock=1000.0) == pytest.approx(697.0)
 
     def test_verify(self) -> None:
         """The `Date` of a check of the account shows the time of a change that had no answer."""
@@ -598,18 +543,3 @@ class TestCreatedSince:
         found = msgspec.structs.replace(DONE["get"], headers=self.dated(200, 10.0).headers)
         driver.feed(found)
         assert self.since(driver) == pytest.approx(6.5)
-
-    def test_no_date(self) -> None:
-        """Without a `Date` this machine's clock counts, give or take five minutes."""
-        driver = Driver("create")
-        driver.feed(BROKEN)
-        driver.now += 3.0
-        driver.feed(words(409))
-        assert self.since(driver, wall_clock=1000.0) == pytest.approx(697.0)
-
-    def test_bad_date(self) -> None:
-        """A `Date` that is not an HTTP date counts as none."""
-        driver = Driver("create")
-        driver.feed(BROKEN)
-        driver.feed(msgspec.structs.replace(words(409), headers={"Date": "yesterday"}))
-        assert self.since(driver, wall_clock=300.0) == pytest.approx(0.0)
