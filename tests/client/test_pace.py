@@ -1,3 +1,5 @@
+"""The pace of a client: its rules, and jobs under limits in simulated time."""
+
 import math
 from collections.abc import Callable
 from functools import partial
@@ -8,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arize_roles_async._calls.pace import Pace
-from tests.support.rate_limit import Limit, Simulation
-from tests.support.shared_limit import Bucket, FixedWindow, Limiter, SlidingLog, share
+from tests.support.rate_limit import Bucket, FixedWindow, Limit, Limiter, Simulation, SlidingLog
 from tests.support.sizes import sized
 
 
@@ -77,9 +78,14 @@ class TestUnlimited:
 
 
 class TestHold:
-    def test_until(self) -> None:
-        """No request goes before the time that the service asked to wait."""
-        assert refused_pace(seconds=3.0).ready_at() == close(13.0)
+    @pytest.mark.parametrize(("seconds", "until"), [(3.0, 13.0), (0.0, 11.0), (math.inf, 3610.0)])
+    def test_until(self, seconds: float, until: float) -> None:
+        """No request goes before the time that the service asked to wait, of 1 s to an hour."""
+        pace = refused_pace(seconds=seconds)
+
+        assert pace.ready_at() == close(until)
+        assert pace.wait(until - 1.0) == close(1.0)
+        assert pace.wait(until + 1.0) == 0.0
 
     def test_extended(self) -> None:
         """A later refusal that asks for more extends the hold, one that asks for less does not."""
@@ -90,14 +96,10 @@ class TestHold:
 
         pace.refuse(9.98, 10.02, 5.0)
         assert pace.ready_at() == close(15.02)
+        assert pace.refused_since == 10.0
 
-    def test_no_wait(self) -> None:
-        """A refusal that asks for no wait holds back for a second."""
-        assert refused_pace(seconds=0.0).ready_at() == close(11.0)
-
-    def test_longest(self) -> None:
-        """No single answer stops the client for longer than an hour."""
-        assert refused_pace(seconds=math.inf).ready_at() == close(3610.0)
+        pace.grant(16.0)
+        assert pace.refused_since == math.inf
 
     def test_overtaken(self) -> None:
         """A refusal that took longer than the hold holds back again, and changes no rate."""
@@ -141,13 +143,6 @@ class TestHold:
         pace.send(12.04)
         assert pace.rate < 8.0
 
-    def test_wait(self) -> None:
-        """A call that is held back should be made again when the hold is over."""
-        pace = refused_pace(seconds=3.0)
-
-        assert pace.wait(12.0) == close(1.0)
-        assert pace.wait(14.0) == 0.0
-
     def test_spread(self) -> None:
         """From the second hold on, a client comes back up to half a gap late, at random.
 
@@ -160,18 +155,12 @@ class TestHold:
 
 
 class TestFirstRate:
-    def test_one_by_one(self) -> None:
-        """After the first hold requests go one by one, an eighth of a second apart."""
-        first, second, *_ = sends(refused_pace(), 3)
-
-        assert first == close(11.0)
-        assert second - first == close(0.125)
-
     def test_doubles(self) -> None:
-        """Then their rate doubles three times a second."""
+        """After the first hold requests go one by one, at a rate that doubles in 0.3 s."""
         pace = refused_pace()
         moments = sends(pace, 40)
 
+        assert moments[:2] == [close(11.0), close(11.125)]
         assert pace.rate == close(8.0 * 2.0 ** ((moments[-1] - moments[0]) / 0.3))
 
     def test_idle(self) -> None:
@@ -205,10 +194,6 @@ class TestGoal:
         pace.send(pace.ready_at())
         return round(pace.rate / refused, 4)
 
-    def test_first(self) -> None:
-        """Of the first refused rate 0.4 is kept, as it had doubled; it begins 15 % below."""
-        assert self.start(refused_at(50.0)) == 0.34
-
     def test_later(self) -> None:
         """Of each later one 0.9 is kept, however little was granted: others share the limit."""
         pace = refused_at(50.0)
@@ -221,10 +206,13 @@ class TestGoal:
 
     @pytest.mark.parametrize(
         ("granted", "refused", "part"),
-        [(0, 1, 0.8 / 3), (1, 0, 1.8 / 3), (5, 5, 5.8 / 12), (50, 10, 50.8 / 62)],
+        [(0, 0, 0.4), (0, 1, 0.8 / 3), (1, 0, 1.8 / 3), (5, 5, 5.8 / 12), (50, 10, 50.8 / 62)],
     )
     def test_share(self, granted: int, refused: int, part: float) -> None:
-        """The part that was granted of the requests that were under way with it counts, too."""
+        """Of the first refused rate 0.4 is kept, in the mean with what was granted meanwhile.
+
+        The rate had doubled; it begins 15 % below.
+        """
         pace = refused_pace()
         now = send_until(pace, 100.0)
         pace.refuse(now, now + 0.04, 1.0)
@@ -276,20 +264,7 @@ class TestGoal:
         assert second - first == close(seconds / 0.85)
 
 
-class TestRefusedSince:
-    def test_first(self) -> None:
-        """It is the first refusal since the last grant."""
-        pace = Pace()
-        assert pace.refused_since == math.inf
-
-        pace.refuse(9.96, 10.0, 1.0)
-        pace.refuse(11.0, 11.04, 1.0)
-        assert pace.refused_since == 10.0
-
-        pace.grant(12.1)
-        assert pace.refused_since == math.inf
-
-
+@pytest.mark.parametrize("jitter", [0.0, 0.05, 0.1])
 @pytest.mark.parametrize(
     ("calls", "limit", "refused", "seconds"),
     [
@@ -301,32 +276,20 @@ class TestRefusedSince:
         (1000, Limit(20.0, 5, halfway=2.0), 0.03, 1.4),
         (600, Limit(50.0, 10, halfway=0.1), 0.2, 1.2),
         (60, Limit(0.5, 1), 1.0, 1.3),
+        (1000, Limit(300.0, 60), 0.1, 2.4),
+        (1000, Limit(300.0, 300), 0.1, 2.4),
     ],
-    ids=["20/5", "100/20", "300 at 100/20", "7/1", "halving", "doubling", "falling", "slow"],
+    ids=[
+        *("20/5", "100/20", "300 at 100/20", "7/1", "halving", "doubling", "falling", "slow"),
+        *("300/60", "300/300"),
+    ],
 )
-class TestBulkJob:
-    """Many calls at once, without a timeout, in simulated time."""
+def test_alone(calls: int, limit: Limit, refused: float, seconds: float, jitter: float) -> None:
+    """A client alone has few refusals, and takes little more than the ideal time."""
+    outcome = Simulation(Bucket(limit, half=calls // 2), jitter=jitter).run(1, calls)
 
-    @pytest.mark.parametrize("jitter", [0.0, 0.05, 0.1])
-    def test_holds(
-        self, calls: int, limit: Limit, refused: float, seconds: float, jitter: float
-    ) -> None:
-        """Every call succeeds, with few refusals, in little more than the ideal time."""
-        outcome = Simulation(limit, jitter=jitter).run(calls)
-
-        assert sorted(outcome.completed) == list(range(calls))
-        assert outcome.refused <= refused
-        assert outcome.seconds <= seconds
-
-    def test_order(self, calls: int, limit: Limit, refused: float, seconds: float) -> None:
-        """A call that was refused keeps its place: its next request goes among the next few."""
-        del refused, seconds
-        sent = Simulation(limit).run(calls).sent
-
-        highest = 0
-        for number in sent:
-            assert number > highest - 80
-            highest = max(highest, number)
+    assert outcome.refused <= refused
+    assert outcome.seconds <= seconds
 
 
 SEEDS: Final = range(5)
@@ -350,7 +313,7 @@ class TestSeveral:
         self, clients: int, calls: int, limit: Limit, seconds: float, last: float
     ) -> None:
         """They use the limit together, and the last is not done long after the first."""
-        outcomes = [share(Bucket(limit), clients, calls, seed=seed) for seed in SEEDS]
+        outcomes = [Simulation(Bucket(limit), seed=seed).run(clients, calls) for seed in SEEDS]
 
         assert sorted(outcome.seconds for outcome in outcomes)[2] <= seconds
         assert max(outcome.seconds for outcome in outcomes) <= 2.2
@@ -358,20 +321,20 @@ class TestSeveral:
 
     def test_burst_of_one(self) -> None:
         """Where requests collide by chance, each at the cost of a second, no client starves."""
-        outcomes = [share(Bucket(Limit(14.0, 1)), 2, 150, seed=seed) for seed in SEEDS]
+        outcomes = [Simulation(Bucket(Limit(14.0, 1)), seed=seed).run(2, 150) for seed in SEEDS]
 
         assert max(outcome.seconds for outcome in outcomes) < 6.0
         assert max(outcome.last_to_first for outcome in outcomes) < 3.0
 
     def test_nothing_granted(self) -> None:
         """Eight clients at a limit of one request in five seconds still all get some."""
-        outcome = share(Bucket(Limit(0.2, 1)), 8, 3)
+        outcome = Simulation(Bucket(Limit(0.2, 1))).run(8, 3)
 
         assert outcome.seconds < 1.5
 
 
-class TestCountedRefusals:
-    """Several clients at a limit for which refused requests count, too."""
+class TestOtherLimits:
+    """Limits for which refused requests count, too, or whose refusals cost half a minute."""
 
     @pytest.mark.parametrize(
         ("clients", "calls", "limiter", "seconds"),
@@ -380,63 +343,19 @@ class TestCountedRefusals:
             (8, 8, partial(Bucket, Limit(1.0, 1), counts_refusals=True), 4.0),
             (2, 256, partial(SlidingLog, 100), 1.7),
             (8, 64, partial(SlidingLog, 100), 1.7),
+            (1, 600, partial(Bucket, Limit(20.0, 5, 30)), 4.3),
+            (1, 30, partial(Bucket, Limit(1 / 30, 10)), 1.1),
+            (1, 512, partial(FixedWindow, 100), 1.1),
         ],
     )
     def test_holds(
         self, clients: int, calls: int, limiter: Callable[[], Limiter], seconds: float
     ) -> None:
         """None starves, and none is granted nothing for five minutes, after which calls fail."""
-        outcomes = [share(limiter(), clients, calls, seed=seed) for seed in SEEDS]
+        outcomes = [Simulation(limiter(), seed=seed).run(clients, calls) for seed in SEEDS]
 
         assert max(outcome.seconds for outcome in outcomes) < seconds
         assert max(outcome.refused_for for outcome in outcomes) < 300.0
-
-
-class TestLongHolds:
-    @pytest.mark.parametrize(
-        ("limiter", "calls", "seconds"),
-        [
-            (partial(Bucket, Limit(20.0, 5, 30)), 600, 4.3),
-            (partial(Bucket, Limit(1 / 30, 10)), 30, 1.1),
-            (partial(FixedWindow, 100), 512, 1.1),
-        ],
-        ids=["20/s, 30 s", "2/min", "100/min"],
-    )
-    def test_holds(self, limiter: Callable[[], Limiter], calls: int, seconds: float) -> None:
-        """A client whose refusals cost half a minute or more is careful."""
-        outcomes = [share(limiter(), 1, calls, seed=seed) for seed in SEEDS]
-
-        assert max(outcome.seconds for outcome in outcomes) < seconds
-
-
-class TestFastLimit:
-    @pytest.mark.parametrize("burst", [60, 300])
-    def test_holds(self, burst: int) -> None:
-        """At 300 a second, a job of three seconds, no call fails and few are refused."""
-        outcome = Simulation(Limit(300.0, burst), jitter=0.02).run(1000)
-
-        assert len(outcome.completed) == 1000
-        assert outcome.refused <= 0.1
-
-
-class TestDeadline:
-    def test_certain(self) -> None:
-        """Calls whose time ends in a hold fail when it begins, only the one that met it sent."""
-        simulation = Simulation(Limit(0.1, 1), slots=1)
-
-        outcome = simulation.run(100, timeout=9.0, max_hold=math.inf)
-
-        assert outcome.completed == [0]
-        assert sorted(outcome.late) == list(range(1, 100))
-        assert outcome.attempts == [1, 1, *[0] * 98]
-        assert simulation.now < 0.1
-
-    def test_served(self) -> None:
-        """A call uses all that the limit grants in its time."""
-        outcome = Simulation(Limit(20.0, 5)).run(1000, timeout=30.0)
-
-        assert len(outcome.completed) > 450
-        assert len(outcome.completed) + len(outcome.late) == 1000
 
 
 @settings(max_examples=sized(20, 40))
@@ -462,13 +381,11 @@ def test_any_limit(
     seed: int,
 ) -> None:
     """Whatever the limit, and however late an answer, every call ends, and few are refused."""
-    limit = Limit(rate, burst, retry_after, halfway)
-    simulation = Simulation(limit, jitter=jitter, late=late, latency=latency, seed=seed)
+    bucket = Bucket(Limit(rate, burst, retry_after, halfway), half=200)
 
-    outcome = simulation.run(400)
+    simulation = Simulation(bucket, jitter=jitter, late=late, latency=latency, seed=seed)
 
-    assert sorted(outcome.completed) == list(range(400))
-    assert outcome.refused <= 0.7
+    assert simulation.run(1, 400).refused <= 0.7
 
 
 @given(

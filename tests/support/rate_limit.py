@@ -1,176 +1,232 @@
-"""A service with a rate limit, and bulk jobs of a client against it, in simulated time."""
+"""Clients at one rate limit, in simulated time: only their paces, without calls."""
 
 import heapq
 import math
 import random
+from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.queue import Queue, Slots, Waiter
 
-FIRST = 40
-"""The requests that go out before a limit can be known."""
+SLOTS = 40
+"""The requests of a client that may be under way at once; as many go before a limit is known."""
+GIVES_UP = 3600.0
+"""Seconds without a grant after which a simulation fails."""
+STAGGER = 0.02
+"""Seconds between the starts of two clients."""
 
 
 class Limit(NamedTuple):
-    """A token bucket that answers 429 with `Retry-After` in whole seconds."""
+    """The rate of a token bucket, its size, and the whole seconds of its `Retry-After`."""
 
     rate: float
     burst: int
     retry_after: int | None = None
-    """The fixed `Retry-After` of a 429; None is the time until there is a token, rounded up."""
+    """None is the time until there is a token, rounded up."""
     halfway: float = 1.0
     """The factor of the rate after half of the job."""
 
 
 class Outcome(NamedTuple):
-    """The result of a bulk job."""
+    """The result of a job."""
 
     seconds: float
-    """Its time over the ideal one, in which the service grants all that it may."""
+    """Until the last client was done, over the least in which the service grants as many."""
+    last_to_first: float
+    """The last client's time over the first's."""
+    refused_for: float
+    """The longest time in which a client was granted nothing, in seconds."""
     refused: float
-    """Answers of 429 for each success, but for the first requests."""
-    completed: list[int]
-    """The numbers of the calls, as they succeeded."""
-    late: list[int]
-    """The numbers of the calls that gave up because they could not be sent in time."""
-    attempts: list[int]
-    """The number of requests of each call."""
-    sent: list[int]
-    """The numbers of the calls, as their requests were sent."""
-    moments: list[float]
-    """When these requests were sent."""
+    """Answers of 429 for each call, but for the requests before a limit can be known."""
+
+
+class Limiter(Protocol):
+    """What grants requests of all clients, or refuses them."""
+
+    def take(self, now: float) -> float | None:
+        """Grant a request and return None, or return the `Retry-After` of a refusal."""
+        ...
+
+    def ideal(self, requests: int) -> float:
+        """Return the least seconds in which so many requests are granted."""
+        ...
+
+
+class Bucket:
+    """A token bucket.
+
+    Args:
+        limit: Its rate and size, and the `Retry-After` of a refusal.
+        half: The number of grants after which the rate changes.
+        counts_refusals: A refused request takes a token that is not there, down to one burst.
+    """
+
+    def __init__(self, limit: Limit, *, half: int = 0, counts_refusals: bool = False) -> None:
+        self._limit = limit
+        self._half = half
+        self._counts_refusals = counts_refusals
+        self._tokens, self._filled_at = float(limit.burst), 0.0
+        self._granted = 0
+
+    def take(self, now: float) -> float | None:
+        rate, burst, retry_after, halfway = self._limit
+        if self._granted >= self._half:
+            rate *= halfway
+        self._tokens = min(burst, self._tokens + (now - self._filled_at) * rate)
+        self._filled_at = now
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            self._granted += 1
+            return None
+        if self._counts_refusals:
+            self._tokens = max(-burst, self._tokens - 1.0)
+        if retry_after is not None:
+            return retry_after
+        return max(1, math.ceil((1.0 - self._tokens) / rate))
+
+    def ideal(self, requests: int) -> float:
+        rate, burst, _, halfway = self._limit
+        before = max(0, requests - self._half - burst)
+        return before / rate + self._half / (rate * halfway)
+
+
+class SlidingLog:
+    """So many requests a minute, refused ones included; a 429 has no `Retry-After`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._requests: deque[float] = deque(maxlen=limit)
+
+    def take(self, now: float) -> float | None:
+        is_full = len(self._requests) == self._limit and self._requests[0] > now - 60.0
+        self._requests.append(now)
+        return 0.0 if is_full else None
+
+    def ideal(self, requests: int) -> float:
+        return 60.0 * (math.ceil(requests / self._limit) - 1)
+
+
+class FixedWindow:
+    """So many requests in each minute; a 429 has the whole seconds to the next as `Retry-After`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._granted: Counter[float] = Counter()
+
+    def take(self, now: float) -> float | None:
+        minute = now // 60.0
+        if self._granted[minute] == self._limit:
+            return math.ceil((minute + 1.0) * 60.0 - now)
+        self._granted[minute] += 1
+        return None
+
+    def ideal(self, requests: int) -> float:
+        return 60.0 * (math.ceil(requests / self._limit) - 1)
+
+
+class _Client:
+    def __init__(self, pace: Pace, calls: int) -> None:
+        self.pace = pace
+        self.waiting = self.unanswered = calls
+        self.under_way = self.sent = 0
+        self.timer = self.end = math.inf
 
 
 class Simulation:
-    """One client, one service, and the events between them."""
+    """Clients that start many calls at once, and a service with a limit.
+
+    Args:
+        limiter: The limit.
+        latency: Seconds that an answer takes, more or less by a tenth.
+        jitter: The part of these by which each way is longer, on average by a half of it.
+        late: The share of answers that come one to three seconds late.
+        seed: The seed of the random numbers.
+    """
 
     def __init__(
         self,
-        limit: Limit,
+        limiter: Limiter,
         *,
         latency: float = 0.04,
         jitter: float = 0.0,
         late: float = 0.0,
-        slots: int = 40,
         seed: int = 0,
     ) -> None:
-        self.limit = limit
-        self.now = 0.0
+        self._limiter = limiter
         self._latency = latency
         self._jitter = jitter
         self._late = late
-        """The share of answers that come one to three seconds late."""
         self._random = random.Random(seed)  # noqa: S311 - no secret
-        self.queue = Queue(Slots(slots), Pace(self._random.random))
         self._ties = count()
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._rate = limit.rate
-        self._tokens = float(limit.burst)
-        self._filled_at = 0.0
+        self._events: list[tuple[float, int, Callable[[float], None]]] = []
+        self._refused_for = 0.0
+        self._refusals = 0
 
-    def run(self, calls: int, *, timeout: float = math.inf, max_hold: float = 20.0) -> Outcome:
-        """Start so many calls at once, and let time pass until none is left."""
-        self._completed: list[int] = []
-        self._gave_up: list[int] = []
-        self._sent: list[int] = []
-        self._moments: list[float] = []
-        self._attempts = [0] * calls
-        self._refused = 0
-        self._waiting: dict[int, Waiter] = {}
-        self._half = calls // 2
-        self._max_hold = max_hold
-        self._deadline = self.now + timeout
-        begun = self.now
-        for number in range(calls):
-            self._begin(number)
+    def run(self, clients: int, calls: int) -> Outcome:
+        """Let each client start so many calls at once, and time pass until all are done."""
+        everyone = [_Client(Pace(self._random.random), calls) for _ in range(clients)]
+        for place, client in enumerate(everyone):
+            self._at(place * STAGGER, partial(self._go, client))
         while self._events:
-            self.now, _, happen = heapq.heappop(self._events)
-            happen()
+            moment, _, happen = heapq.heappop(self._events)
+            happen(moment)
+        assert not any(client.unanswered for client in everyone)
+        ends = [client.end for client in everyone]
         return Outcome(
-            seconds=(self.now - begun) / (self._ideal(calls) + self._latency),
-            refused=self._refused / max(1, len(self._completed)),
-            completed=self._completed,
-            late=self._gave_up,
-            attempts=self._attempts,
-            sent=self._sent,
-            moments=self._moments,
+            seconds=max(ends) / (self._limiter.ideal(clients * calls) + self._latency),
+            last_to_first=max(ends) / min(ends),
+            refused_for=self._refused_for,
+            refused=self._refusals / (clients * calls),
         )
 
-    def _ideal(self, calls: int) -> float:
-        rate, burst, _, halfway = self.limit
-        before = max(0, calls - self._half - burst) / rate
-        return before + self._half / (rate * halfway)
+    def _at(self, moment: float, happen: Callable[[float], None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._ties), happen))
 
-    def _after(self, seconds: float, happen: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (self.now + seconds, next(self._ties), happen))
+    def _way(self) -> float:
+        longer = self._jitter and self._jitter * self._random.expovariate(2.0)
+        return self._latency * (self._random.uniform(0.45, 0.55) + longer)
 
-    def _begin(self, number: int) -> None:
-        if self.queue.enter():
-            self._send(number)
-            return
-        waiter = Waiter(number, self._deadline, self._max_hold)
-        self._waiting[number] = waiter
-        self.queue.join(waiter)
-        waiter.wake = lambda: self._after(0.0, lambda: self._ask(number, waiter))
-        self._ask(number, waiter)
+    def _go(self, client: _Client, now: float) -> None:
+        while client.waiting and client.under_way < SLOTS:
+            ready = client.pace.ready_at()
+            if ready > now:
+                if ready != client.timer:
+                    client.timer = ready
+                    self._at(ready, partial(self._go, client))
+                return
+            client.pace.send(now)
+            client.waiting -= 1
+            client.under_way += 1
+            client.sent += 1
+            self._at(now + self._way(), partial(self._arrive, client, client.sent, now))
 
-    def _ask(self, number: int, waiter: Waiter) -> None:
-        if self._waiting.get(number) is not waiter:
-            return
-        seconds = self.queue.ask(waiter, self.now)
-        if seconds is None:
-            del self._waiting[number]
-            self.queue.leave(waiter)
-            self._gave_up.append(number)
-        elif seconds == 0.0:
-            del self._waiting[number]
-            self._send(number)
-        elif seconds < math.inf:
-            self._after(seconds, lambda: self._ask(number, waiter))
-
-    def _send(self, number: int) -> None:
-        self._sent.append(number)
-        self._moments.append(self.now)
-        self._attempts[number] += 1
-        is_first = len(self._sent) <= FIRST
-        sent = self.now
-        there = self._latency * (0.5 + self._jitter * self._random.expovariate(2.0))
-        back = self._latency * (0.5 + self._jitter * self._random.expovariate(2.0))
+    def _arrive(self, client: _Client, number: int, sent: float, now: float) -> None:
+        back = self._way()
         if self._late and self._random.random() < self._late:
             back += self._random.uniform(1.0, 3.0)
+        retry_after = self._limiter.take(now)
+        if retry_after is None:
+            self._at(now + back, partial(self._grant, client, sent))
+        else:
+            self._at(now + back, partial(self._refuse, client, number, sent, retry_after))
 
-        def arrive() -> None:
-            seconds = self._take_token()
-            if seconds is None:
-                self._after(back, granted)
-            else:
-                self._after(back, lambda: refused(seconds))
+    def _grant(self, client: _Client, sent: float, now: float) -> None:
+        client.under_way -= 1
+        client.unanswered -= 1
+        client.pace.grant(sent)
+        client.end = now
+        self._go(client, now)
 
-        def granted() -> None:
-            self._completed.append(number)
-            self.queue.exit()
-            self.queue.pace.grant(sent)
-
-        def refused(seconds: int) -> None:
-            self._refused += not is_first
-            self.queue.exit()
-            self.queue.refuse(sent, self.now, seconds)
-            self._begin(number)
-
-        self._after(there, arrive)
-
-    def _take_token(self) -> int | None:
-        """Take a token, or return what `Retry-After` says where there is none."""
-        if len(self._completed) >= self._half:
-            self._rate = self.limit.rate * self.limit.halfway
-        refill = (self.now - self._filled_at) * self._rate
-        self._tokens = min(self.limit.burst, self._tokens + refill)
-        self._filled_at = self.now
-        if self._tokens >= 1.0 - 1e-9:
-            self._tokens -= 1.0
-            return None
-        wait = math.ceil((1.0 - self._tokens) / self._rate)
-        return self.limit.retry_after or max(1, wait)
+    def _refuse(
+        self, client: _Client, number: int, sent: float, retry_after: float, now: float
+    ) -> None:
+        client.under_way -= 1
+        client.waiting += 1
+        client.pace.refuse(sent, now, retry_after)
+        self._refusals += number > SLOTS
+        self._refused_for = max(self._refused_for, now - client.pace.refused_since)
+        assert self._refused_for < GIVES_UP, "a client starves"
+        self._go(client, now)
