@@ -1,12 +1,12 @@
 """Names of roles that a client has seen: one request, and never another answer than a walk's."""
 
 import asyncio
-import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from functools import cache
+from typing import Any, Literal
 
 import attrs
 import msgspec
@@ -22,17 +22,17 @@ from arize_roles_async import (
     Role,
     RoleRenamedError,
     RolesClient,
+    RolesError,
 )
 from arize_roles_async._calls.lookup import KnownRoles
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
 from tests.support.sizes import sized
 
-T = TypeVar("T")
 PARAMETERS = sorted(set(inspect.signature(RolesClient.list).parameters) - {"self"})
 """The parameters of `list`: a new one needs a value that makes the list short."""
 
 
-@functools.cache
+@cache
 def template(number: int) -> FakeAccount:
     account = FakeAccount(predefined=False)
     for index in range(number):
@@ -60,87 +60,83 @@ class TestRequests:
         account.clear_calls()
         return account, roles
 
-    async def test_get(self) -> None:
-        """`get` by a known name is one request."""
+    async def test_known(self) -> None:
+        """`get` by a known name is one request, `update` and `delete` are two each."""
         account, roles = await self.walked()
 
         assert (await roles.get(role="Role 17")).name == "Role 17"
-
-        assert operations(account) == ["get"]
-
-    async def test_change(self) -> None:
-        """`update` and `delete` by a known name are two requests each."""
-        account, roles = await self.walked()
-
         await roles.update(role="Role 17", description="Changed.")
         await roles.delete(role="Role 18")
 
-        assert operations(account) == ["get", "update", "get", "delete"]
+        assert operations(account) == ["get", "get", "update", "get", "delete"]
 
     async def test_answers(self) -> None:
-        """Roles that `create` and `update` returned are known as well, to every copy."""
-        account = account_of(5000)
+        """Roles of any answer are known from then on, to every copy."""
+        account = account_of(250)
         roles = FakeRolesClient(account)
 
         made = await roles.create(name="Made", permissions=["PROJECT_READ"])
         assert await roles.with_options(timeout=5.0).get(role="Made") == made
         renamed = await roles.update(role_id=made.id, name="Renamed")
         assert await roles.get(role="Renamed") == renamed
+        role = await roles.get(role_id=account.roles[17].id)
+        assert await roles.get(role=role.name) == role
+        for _ in range(2):
+            assert await roles.get(role="Role 240")
 
-        assert operations(account) == ["create", "get", "update", "get"]
+        assert operations(account) == [
+            "create",
+            "get",
+            "update",
+            "get",
+            "get",
+            "get",
+            "list",
+            "get",
+        ]
 
-    async def test_got(self) -> None:
-        """A role that `get` by an ID returned is known, too."""
-        account = FakeAccount(predefined=False)
-        role = account.add_role("Role", ["PROJECT_READ"])
+    @pytest.mark.parametrize(
+        ("number", "asked", "requests"),
+        [
+            (5000, range(10), ["get"] * 10),
+            # A walk over so many roles has as many pages as there are calls, or fewer.
+            (5000, range(100), ["list"] * 50),
+            (250, range(3), ["get"] * 3),
+            (250, (0, 1, 2, 249), ["list"] * 3),
+            # There are more roles than names are kept.
+            pytest.param(20_100, range(4), ["get"] * 4, marks=pytest.mark.full),
+        ],
+    )
+    async def test_together(self, number: int, asked: Sequence[int], requests: list[str]) -> None:
+        """Known names at one moment are a request each, or share a walk that has fewer."""
+        account, roles = await self.walked(number)
+
+        found = await asyncio.gather(*(roles.get(role=f"Role {index}") for index in asked))
+
+        assert [role.name for role in found] == [f"Role {index}" for index in asked]
+        assert operations(account) == requests
+
+    async def test_cold(self) -> None:
+        """A hundred names at one moment that are not known take half a request each."""
+        account = account_of(5000)
         roles = FakeRolesClient(account)
 
-        await roles.get(role_id=role.id)
-        assert await roles.get(role="Role") == role
+        await asyncio.gather(*(roles.get(role=f"Role {50 * index}") for index in range(100)))
 
-        assert operations(account) == ["get", "get"]
-
-    async def test_looked_up(self) -> None:
-        """A name that was looked up once is known from then on."""
-        account = account_of(250)
-        roles = FakeRolesClient(account)
-        await roles.get(role="Role 3")
-        account.clear_calls()
-
-        await roles.get(role="Role 3")
-
-        assert operations(account) == ["get"]
-
-    async def test_many(self) -> None:
-        """A hundred known names at one moment share a walk, which has fewer pages."""
-        account, roles = await self.walked()
-
-        found = await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(100)))
-
-        assert [role.name for role in found] == [f"Role {index}" for index in range(100)]
-        assert len(account.calls) <= 60
+        assert operations(account) == ["list"] * 50
 
     async def test_few_known(self) -> None:
         """Where only some roles were seen, a walk may be long: each is asked for by its ID."""
         account = account_of(5000)
         roles = FakeRolesClient(account)
-        for role in (account.roles[17], account.roles[4000]):
+        known = (account.roles[17], account.roles[4000])
+        for role in known:
             await roles.get(role_id=role.id)
         account.clear_calls()
 
-        names = [account.roles[17].name, account.roles[4000].name]
-        await asyncio.gather(*(roles.get(role=name) for name in names))
+        await asyncio.gather(*(roles.get(role=role.name) for role in known))
 
         assert operations(account) == ["get", "get"]
-
-    @pytest.mark.full
-    async def test_more_than_is_kept(self) -> None:
-        """So it is where there are more roles than names are kept."""
-        account, roles = await self.walked(20_100)
-
-        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(4)))
-
-        assert operations(account) == ["get"] * 4
 
     @pytest.mark.parametrize("parameter", PARAMETERS)
     async def test_part(self, parameter: str) -> None:
@@ -161,36 +157,6 @@ class TestRequests:
 
         assert operations(account) == ["get"] * 4
 
-    async def test_workers(self) -> None:
-        """Workers that look for one known name after the other go on sharing walks."""
-        account = account_of(2000)
-        roles = FakeRolesClient(account)
-        await roles.list().all()
-        account.clear_calls()
-        names = iter([f"Role {index}" for index in range(0, 2000, 5)])
-
-        async def work() -> None:
-            for name in names:
-                assert (await roles.get(role=name)).name == name
-
-        await asyncio.gather(*(work() for _ in range(40)))
-
-        assert len(account.calls) <= 130
-
-    async def test_pages(self) -> None:
-        """Three calls at one moment take three requests, and a fourth makes a walk of three."""
-        account = account_of(250)
-        roles = FakeRolesClient(account)
-        await roles.list().all()
-        account.clear_calls()
-
-        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(3)))
-        assert operations(account) == ["get"] * 3
-        account.clear_calls()
-
-        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in (0, 1, 2, 249)))
-        assert operations(account) == ["list"] * 3
-
     async def test_grown(self) -> None:
         """Roles that were made after the whole listing was seen make a walk longer."""
         account = FakeAccount(predefined=False)
@@ -203,23 +169,6 @@ class TestRequests:
         await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(3)))
 
         assert operations(account) == ["get"] * 3
-
-    async def test_some(self) -> None:
-        """Ten known names at one moment are ten requests."""
-        account, roles = await self.walked()
-
-        await asyncio.gather(*(roles.get(role=f"Role {index}") for index in range(10)))
-
-        assert operations(account) == ["get"] * 10
-
-    async def test_cold(self) -> None:
-        """A hundred names at one moment that are not known take half a request each."""
-        account = account_of(5000)
-        roles = FakeRolesClient(account)
-
-        await asyncio.gather(*(roles.get(role=f"Role {50 * index}") for index in range(100)))
-
-        assert len(account.calls) <= 60
 
     @pytest.mark.parametrize("status", [400, 404])
     async def test_gone(self, status: Literal[400, 404]) -> None:
@@ -292,26 +241,17 @@ class TestMemory:
         assert known.find("Role 0") == "id 0"
 
     def test_newest(self) -> None:
-        """The newest of two IDs for a name counts."""
-        known = KnownRoles()
-        (old,) = roles_of(7, 1)
-
-        known.learn(old)
-        known.learn(attrs.evolve(old, id="new"))
-
-        assert known.find("Role 7") == "new"
-
-    def test_forget(self) -> None:
-        """An ID that is out of date is forgotten, a newer one of the name is not."""
+        """The newest ID of a name counts, until it is forgotten; an older one is nobody's."""
         known = KnownRoles()
         known.learn(*roles_of(0, 2))
 
         known.forget("Role 0", "id 0")
-        known.forget("Role 1", "older")
+        known.learn(attrs.evolve(roles_of(1, 1)[0], id="new"))
+        known.forget("Role 1", "id 1")
         known.forget("Role 2", "never seen")
 
         assert known.find("Role 0") is None
-        assert known.find("Role 1") == "id 1"
+        assert known.find("Role 1") == "new"
 
     def test_long_name(self) -> None:
         """A name that is longer than any role's is not kept, so that no answer fills the memory."""
@@ -332,8 +272,12 @@ changes = st.tuples(
 class SharedAccount(FakeAccount):
     """An account that somebody else changes between the requests of a call."""
 
-    during: dict[int, Change]
-    asked = 0
+    def __init__(self) -> None:
+        super().__init__(predefined=False)
+        # So that a walk has two pages.
+        for index in range(110):
+            self.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
+        self.begin({})
 
     def handle(self, request: Request) -> Reply:
         self.change(*self.during.pop(self.asked, ("nothing", "", "")))
@@ -345,21 +289,17 @@ class SharedAccount(FakeAccount):
         role = self.role(name)
         if what == "make" and role is None:
             self.add_role(name=name, permissions=["PROJECT_READ"])
-        elif what == "delete" and role is not None:
-            self.send("DELETE", role.id)
-        elif what == "rename" and role is not None and self.role(other) is None:
-            self.send("PATCH", role.id, body=json.dumps({"name": other}).encode())
-        self.history.append(self.truth())
-
-    def send(self, method: str, role_id: str, body: bytes | None = None) -> None:
-        super().handle(
-            Request(
-                method=method,
-                target=f"/v2/roles/{role_id}",
+        elif role is not None and (
+            what == "delete" or (what == "rename" and self.role(other) is None)
+        ):
+            request = Request(
+                method="DELETE" if what == "delete" else "PATCH",
+                target=f"/v2/roles/{role.id}",
                 headers={"Authorization": f"Bearer {self.api_key}"},
-                body=body,
+                body=json.dumps({"name": other}).encode(),
             )
-        )
+            super().handle(request)
+        self.history.append(self.truth())
 
     def truth(self) -> dict[str, str]:
         """Return the IDs of the roles by their names."""
@@ -367,7 +307,8 @@ class SharedAccount(FakeAccount):
 
     def begin(self, during: dict[int, Change]) -> None:
         """Begin a call, before whose requests of these numbers somebody makes a change."""
-        self.during, self.asked, self.history = dict(during), 0, [self.truth()]
+        self.during, self.asked = dict(during), 0
+        self.history = [self.truth()]
 
 
 class Truth(RuleBasedStateMachine):
@@ -375,27 +316,8 @@ class Truth(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.account = SharedAccount(predefined=False)
-        # So that a walk has two pages.
-        for index in range(110):
-            self.account.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
-        self.account.begin({})
+        self.account = SharedAccount()
         self.knowing = FakeRolesClient(self.account)
-
-    def client(self, knows: bool) -> FakeRolesClient:  # noqa: FBT001
-        return self.knowing if knows else FakeRolesClient(self.account)
-
-    def call(
-        self, call: Callable[[], Awaitable[Role | None]], name: str, during: dict[int, Change]
-    ) -> tuple[Role | NotFoundError | RoleRenamedError | None, set[str | None]]:
-        """Return what came of a call, and the IDs that the name had meanwhile."""
-        self.account.begin(during)
-        result: Role | NotFoundError | RoleRenamedError | None
-        try:
-            result = asyncio.run(run(call))
-        except (NotFoundError, RoleRenamedError) as error:
-            result = error
-        return result, {moment.get(name) for moment in self.account.history}
 
     @rule(change=changes)
     def change(self, change: Change) -> None:
@@ -404,55 +326,38 @@ class Truth(RuleBasedStateMachine):
     @rule()
     def list(self) -> None:
         self.account.begin({})
-        asyncio.run(run(self.knowing.list().all))
+        asyncio.run(self.knowing.list().all())
 
     @rule(
         knows=st.booleans(),
+        what=st.sampled_from(["get", "update", "delete"]),
         name=st.sampled_from(NAMES),
         during=st.dictionaries(st.integers(0, 3), changes, max_size=2),
     )
-    def get(self, *, knows: bool, name: str, during: dict[int, Change]) -> None:
-        result, ids = self.call(lambda: self.client(knows).get(role=name), name, during)
-
-        if isinstance(result, Role):
-            assert result.name == name
-            assert result.id in ids
-        else:
-            assert isinstance(result, NotFoundError)
-            assert None in ids
-
-    @rule(
-        knows=st.booleans(),
-        name=st.sampled_from(NAMES),
-        during=st.dictionaries(st.integers(0, 3), changes, max_size=2),
-    )
-    def update(self, *, knows: bool, name: str, during: dict[int, Change]) -> None:
-        result, ids = self.call(
-            lambda: self.client(knows).update(role=name, description="x"), name, during
-        )
+    def call(self, *, knows: bool, what: str, name: str, during: dict[int, Change]) -> None:
+        roles = self.knowing if knows else FakeRolesClient(self.account)
+        arguments = {"description": "x"} if what == "update" else {}
+        self.account.begin(during)
+        result: Role | RolesError | None
+        try:
+            result = asyncio.run(getattr(roles, what)(role=name, **arguments))
+        except (NotFoundError, RoleRenamedError) as error:
+            result = error
+        # The IDs that the name had meanwhile.
+        ids = {moment.get(name) for moment in self.account.history}
 
         match result:
             case Role():
-                assert result.id in ids
+                assert what != "delete"
                 assert result.name == name
+                assert result.id in ids
             case RoleRenamedError():
+                assert what == "update"
                 assert result.role_id in ids
+            case None:
+                assert ids - {None} - set(self.account.truth().values())
             case _:
                 assert None in ids
-
-    @rule(
-        knows=st.booleans(),
-        name=st.sampled_from(NAMES),
-        during=st.dictionaries(st.integers(0, 3), changes, max_size=2),
-    )
-    def delete(self, *, knows: bool, name: str, during: dict[int, Change]) -> None:
-        result, ids = self.call(lambda: self.client(knows).delete(role=name), name, during)
-
-        if result is None:
-            assert ids - {None} - set(self.account.truth().values())
-        else:
-            assert isinstance(result, NotFoundError)
-            assert None in ids
 
 
 class PlannedGet(msgspec.Struct, frozen=True):
@@ -497,10 +402,7 @@ def test_together(
     calls: list[PlannedGet], at_first: list[Change], during: dict[int, Change], *, knows: bool
 ) -> None:
     """Calls at once find what is true while they run, if some are cancelled or roles change."""
-    account = SharedAccount(predefined=False)
-    for index in range(110):
-        account.add_role(name=f"Other {index}", permissions=["PROJECT_READ"])
-    account.begin({})
+    account = SharedAccount()
     for change in at_first:
         account.change(*change)
 
@@ -518,10 +420,6 @@ def test_together(
     asyncio.run(main())
     # A known name is a request, and those that are gone are looked for over two pages.
     assert account.asked <= 3 * len(calls)
-
-
-async def run(call: Callable[[], Awaitable[T]]) -> T:
-    return await call()
 
 
 TestTruth = Truth.TestCase

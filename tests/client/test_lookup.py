@@ -2,8 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,9 +40,16 @@ class Listing:
         self.late: set[str] = set()
         """The calls that have too little time for a page."""
 
-    def answer(self, *cursors: str) -> None:
+    async def answer(self, *cursors: str) -> None:
         for cursor in cursors:
             self.answered[cursor].set()
+        await settle()
+
+    async def begin(self, **names: str) -> "list[asyncio.Task[Role]]":
+        """Begin calls for names at one moment, and return them once they wait."""
+        calls = [asyncio.create_task(self.find(caller, name)) for caller, name in names.items()]
+        await settle()
+        return calls
 
     async def find(self, caller: str, name: str, limits: object = None) -> Role:
         call = new_call()
@@ -85,113 +91,69 @@ async def settle() -> None:
 
 
 class TestSharedWalk:
-    async def test_one_goes_on(self) -> None:
+    async def test_goes_on(self) -> None:
         """A call goes on as soon as its role is found, and another fetches the other pages."""
         listing = Listing("A", "B", "C")
-        first = asyncio.ensure_future(listing.find("first", "A"))
-        second = asyncio.ensure_future(listing.find("second", "C"))
-        await settle()
-        listing.answer("0")
-        await settle()
+        first, second, third = await listing.begin(first="A", second="C", third="A")
+        await listing.answer("0")
 
-        assert first.done()
-        assert not second.done()
-        listing.answer("1", "2")
+        assert (first.done(), second.done(), third.done()) == (True, False, True)
+        await listing.answer("1", "2")
         assert (await second).name == "C"
         assert listing.asked == [("first", "0"), ("second", "1"), ("second", "2")]
 
-    async def test_other_goes_on(self) -> None:
-        """So does a call that does not fetch, and the one that does fetches on."""
-        listing = Listing("A", "B")
-        first = asyncio.ensure_future(listing.find("first", "B"))
-        second = asyncio.ensure_future(listing.find("second", "A"))
-        await settle()
-        listing.answer("0")
-        await settle()
-
-        assert second.done()
-        assert not first.done()
-        listing.answer("1")
-        assert (await first).name == "B"
-        assert listing.asked == [("first", "0"), ("first", "1")]
-
-    async def test_leader_cancelled(self) -> None:
+    @pytest.mark.parametrize(
+        ("cancelled", "asked"),
+        [
+            ("first", [("first", "0"), ("first", "1"), ("second", "1"), ("second", "2")]),
+            ("second", [("first", "0"), ("first", "1"), ("first", "2")]),
+        ],
+    )
+    async def test_cancelled(self, cancelled: str, asked: list[tuple[str, str]]) -> None:
         """If the call that fetches is cancelled, another one asks for the page again."""
         listing = Listing("A", "B", "C")
-        first = asyncio.ensure_future(listing.find("first", "C"))
-        second = asyncio.ensure_future(listing.find("second", "B"))
+        calls = dict(
+            zip(("first", "second"), await listing.begin(first="C", second="C"), strict=True)
+        )
+        await listing.answer("0")
+        calls.pop(cancelled).cancel()
         await settle()
-        listing.answer("0")
-        await settle()
-        first.cancel()
-        await settle()
-        listing.answer("1")
+        await listing.answer("1", "2")
 
-        assert (await second).name == "B"
-        assert listing.asked == [("first", "0"), ("first", "1"), ("second", "1")]
+        assert [(await call).name for call in calls.values()] == ["C"]
+        assert listing.asked == asked
 
     async def test_leader_late(self) -> None:
         """If the call that fetches has too little time, another one asks for the page again."""
         listing = Listing("A", "B", "C")
         listing.late = {"first"}
-        first = asyncio.ensure_future(listing.find("first", "C"))
-        second = asyncio.ensure_future(listing.find("second", "B"))
-        listing.answer("0", "1")
+        first, second = await listing.begin(first="C", second="B")
+        await listing.answer("0", "1")
 
         with pytest.raises(RolesTimeoutError, match="too late"):
             await first
         assert (await second).name == "B"
         assert listing.asked == [("first", "0"), ("second", "0"), ("second", "1")]
 
-    async def test_waiting_cancelled(self) -> None:
-        """A call that waits for another one to fetch can be cancelled."""
-        listing = Listing("A", "B")
-        first = asyncio.ensure_future(listing.find("first", "B"))
-        second = asyncio.ensure_future(listing.find("second", "B"))
-        await settle()
-        second.cancel()
-        listing.answer("0", "1")
-
-        assert (await first).name == "B"
-        assert listing.asked == [("first", "0"), ("first", "1")]
-
     async def test_later_call(self) -> None:
         """A call that comes after a walk began has a walk of its own, after that one."""
         listing = Listing("A", "B")
-        first = asyncio.ensure_future(listing.find("first", "B"))
-        await settle()
-        second = asyncio.ensure_future(listing.find("second", "B"))
-        await settle()
-        listing.answer("0", "1")
-
-        assert [(await call).name for call in (first, second)] == ["B", "B"]
-        assert listing.asked == [("first", "0"), ("first", "1"), ("second", "0"), ("second", "1")]
-
-    async def test_later_call_cancelled(self) -> None:
-        """After a later call is cancelled, the next one still waits for the walk under way."""
-        listing = Listing("A", "B")
-        first = asyncio.ensure_future(listing.find("first", "B"))
-        await settle()
-        second = asyncio.ensure_future(listing.find("second", "B"))
-        await settle()
+        (first,) = await listing.begin(first="B")
+        (second,) = await listing.begin(second="B")
         second.cancel()
-        third = asyncio.ensure_future(listing.find("third", "A"))
-        await settle()
+        (third,) = await listing.begin(third="A")
         assert listing.asked == [("first", "0")]
 
-        listing.answer("0", "1")
+        await listing.answer("0", "1")
         assert [(await call).name for call in (first, third)] == ["B", "A"]
         assert listing.asked == [("first", "0"), ("first", "1"), ("third", "0")]
 
     async def test_found_early(self) -> None:
         """A walk whose calls have all found their roles ends there, and the next one begins."""
         listing = Listing("A", "B")
-        first = asyncio.ensure_future(listing.find("first", "A"))
-        await settle()
-        second = asyncio.ensure_future(listing.find("second", "A"))
-        await settle()
-        listing.answer("0")
-        await settle()
+        (first,) = await listing.begin(first="A")
+        (second,) = await listing.begin(second="A")
+        await listing.answer("0")
 
         assert listing.asked == [("first", "0"), ("second", "0")]
         assert (await first) == (await second)
@@ -199,10 +161,8 @@ class TestSharedWalk:
     async def test_closest(self) -> None:
         """Each call gets the closest names that it would have got alone."""
         listing = Listing("Engineer", "Engineering")
-        first = asyncio.ensure_future(listing.find("first", "Engineer"))
-        second = asyncio.ensure_future(listing.find("second", "Engineers"))
-        await settle()
-        listing.answer("0", "1")
+        first, second = await listing.begin(first="Engineer", second="Engineers")
+        await listing.answer("0", "1")
 
         assert (await first).name == "Engineer"
         with pytest.raises(NotFoundError) as caught:
@@ -217,32 +177,26 @@ class TestSharedWalk:
             await listing.find("first", "A")
             second.cancel()
 
-        first = asyncio.ensure_future(find_and_cancel())
-        second = asyncio.ensure_future(listing.find("second", "B"))
-        third = asyncio.ensure_future(listing.find("third", "B"))
-        await settle()
-        listing.answer("0", "1")
+        first = asyncio.create_task(find_and_cancel())
+        second, third = await listing.begin(second="B", third="B")
+        await listing.answer("0", "1")
+        await first
 
         assert (await third).name == "B"
-        await first
         assert second.cancelled()
         assert listing.asked == [("first", "0"), ("third", "1")]
 
     async def test_joined_at_end(self) -> None:
         """A call that begins as a walk ends has a walk of its own, whoever has left the first."""
         listing = Listing("A")
-        first = asyncio.ensure_future(listing.find("first", "A"))
-        second = asyncio.ensure_future(listing.find("second", "A"))
-        later: list[asyncio.Future[Role]] = []
+        first, second = await listing.begin(first="A", second="A")
+        later: list[asyncio.Task[Role]] = []
         first.add_done_callback(
-            lambda _: later.append(asyncio.ensure_future(listing.find("later", "A")))
+            lambda _: later.append(asyncio.create_task(listing.find("later", "A")))
         )
-        await settle()
-        listing.answer("0")
+        await listing.answer("0")
 
-        assert (await first) == (await second)
-        await settle()
-        assert (await later[0]).name == "A"
+        assert (await first) == (await second) == (await later[0])
         assert listing.asked == [("first", "0"), ("later", "0")]
 
     async def test_failure(self) -> None:
@@ -294,28 +248,12 @@ class TestSharedWalk:
 
         listing, limits = Listing("A", "B"), Limits()
         kept = weakref.ref(limits)
-        listing.answer("0", "1")
+        await listing.answer("0", "1")
 
         await asyncio.gather(*(listing.find(name, name, limits) for name in "ABA"))
         del limits
 
         assert kept() is None
-
-
-@asynccontextmanager
-async def counting_steps() -> AsyncGenerator[Callable[[], int]]:
-    """Run a task that is always ready, and yield a function that counts its steps."""
-    steps = 0
-
-    async def run_steps() -> None:
-        nonlocal steps
-        while True:
-            steps += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.ensure_future(run_steps())
-    yield lambda: steps
-    task.cancel()
 
 
 class TestClosest:
@@ -370,26 +308,26 @@ class TestClosest:
         assert await self.closest("Reader", *pages, ["Readers"]) == ("Readers",)
 
     async def test_in_parts(self) -> None:
-        """Other tasks run while many are compared, and the answer is the same."""
-        asked, alike = "Reader" + "x" * 50, "Readers" + "x" * 50
-        many = [alike, *(f"{number:0>250}" for number in range(99))]
-        async with counting_steps() as steps:
-            assert await self.closest(asked, many[:10]) == (alike,)
-            few = steps()
-            assert await self.closest(asked, many) == (alike,)
-            assert steps() - few == few + 6
-
-    async def test_parts(self) -> None:
         """Other tasks run each time that more than 200,000 pairs of characters were compared."""
+        steps = 0
+
+        async def count_steps() -> None:
+            nonlocal steps
+            while True:
+                steps += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count_steps())
         names = [f"{number:0>250}" for number in range(1600)]
-        full, again = names[:800], names[800:]
+        full, again = ["xy", "-" * 248, *names[:799]], names[800:]
         gained: list[int] = []
-        async with counting_steps() as steps:
-            for known in ([], full, [*full, "-"], [*full, "-", *again], [*full, "-", *again, "+"]):
-                before = steps()
-                assert await self.closest("x", known) == ()
-                gained.append(steps() - before)
-        assert [steps - gained[0] for steps in gained] == [0, 0, 1, 1, 2]
+        for known in ([], full, [*full, "-"], [*full, "-", *again], [*full, "-", *again, "+"]):
+            await asyncio.sleep(0)
+            before = steps
+            assert await self.closest("x", known) == tuple(known[:1])
+            gained.append(steps - before)
+        counting.cancel()
+        assert [each - gained[0] for each in gained] == [0, 0, 1, 1, 2]
 
 
 class TestKnown:
