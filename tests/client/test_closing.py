@@ -92,26 +92,17 @@ class TestResolving:
 
         async def main() -> None:
             async with lent() as session:
-                call = asyncio.create_task(create(client("https://roles.example", session=session)))
-                await until(lambda: resolving)
+                call = asyncio.create_task(create(client("https://one.example", session=session)))
+                other = client("https://other.example", session=session)
+                later = asyncio.create_task(use_later(other))
+                await asyncio.sleep(0)
+                later.cancel()
+                await until(lambda: len(resolving) == 2)
                 await session.close()
                 await ends(call, ClientStateError, "^the session is closed$")
-
-        run_on(new_loop, main())
-
-    def test_went_on(self, new_loop: NewLoop, resolving: list[str]) -> None:
-        """A task that went on after an earlier cancellation gets the error as well."""
-
-        async def main() -> None:
-            async with lent() as session:
-                roles = client("https://roles.example", session=session)
-                call = asyncio.create_task(use_later(roles))
-                await asyncio.sleep(0)
-                call.cancel()
-                await until(lambda: resolving)
-                await session.close()
+                # A task that went on after an earlier cancellation gets the error as well.
                 with pytest.raises(ClientStateError):
-                    await call
+                    await later
 
         async def use_later(roles: AiohttpRolesClient) -> None:
             try:
@@ -156,100 +147,41 @@ def test_pool(new_loop: NewLoop) -> None:
 
 @EACH_LOOP
 @pytest.mark.parametrize("change", [False, True], ids=["list", "create"])
-class TestBody:
-    """In the middle of a body; a change may have been made then."""
+@pytest.mark.parametrize("closed", ["own", "lent", "session"])
+def test_body(new_loop: NewLoop, closed: str, *, change: bool) -> None:
+    """Closing the client, or the lent session, ends a call whose answer is half read."""
 
-    @pytest.mark.parametrize("is_lent", [False, True], ids=["own", "lent"])
-    def test_aclose(self, new_loop: NewLoop, *, change: bool, is_lent: bool) -> None:
-        """Closing the client ends a call, and leaves a lent session open."""
-
-        async def main() -> None:
-            async with scripted(HALF, b"") as script, lent() as session:
-                roles = client(script.url, session=session if is_lent else None)
-                call = asyncio.create_task((create if change else use)(roles))
-                await until(lambda: script.requests)
-                await pause()
-                await roles.aclose()
-                error = OutcomeUnknownError if change else ClientStateError
-                await ends(call, error, "the client is closed$")
-                assert not session.closed
-
-        run_on(new_loop, main())
-
-    def test_session(self, new_loop: NewLoop, *, change: bool) -> None:
-        """Closing the lent session ends it, too."""
-
-        async def main() -> None:
-            async with scripted(HALF, b"") as script, lent() as session:
-                roles = client(script.url, session=session, retry=ONCE)
-                call = asyncio.create_task((create if change else use)(roles))
-                await until(lambda: script.requests)
-                await pause()
+    async def main() -> None:
+        async with scripted(HALF, b"") as script, lent() as session:
+            roles = client(script.url, session=None if closed == "own" else session, retry=ONCE)
+            call = asyncio.create_task((create if change else use)(roles))
+            await until(lambda: script.requests)
+            for _ in range(50):
+                await asyncio.sleep(0)  # What was sent arrives.
+            error: type[Exception] = ClientStateError
+            match = "the client is closed$"
+            if closed == "session":
                 await session.close()
-                error = OutcomeUnknownError if change else RolesConnectionError
-                await ends(call, error, "failed before the complete response")
+                error, match = RolesConnectionError, "failed before the complete response"
+            else:
+                await roles.aclose()
+                assert not session.closed
+            await ends(call, OutcomeUnknownError if change else error, match)
 
-        run_on(new_loop, main())
-
-
-async def pause() -> None:
-    """Let what was sent arrive."""
-    for _ in range(50):
-        await asyncio.sleep(0)
-
-
-class TestWaiting:
-    """While nothing of a call is under way."""
-
-    @pytest.mark.asyncio
-    async def test_in_queue(self) -> None:
-        """Closing ends the calls in the queue."""
-        async with scripted(None) as script:
-            roles = client(script.url, max_concurrency=1)
-            calls = [asyncio.create_task(create(roles)) for _ in range(3)]
-            await until(lambda: script.requests)
-            await roles.aclose()
-            await ends(calls[0], OutcomeUnknownError, "the client is closed$")
-            for call in calls[1:]:
-                await ends(call, ClientStateError, "^the client is closed$")
-
-    @pytest.mark.asyncio
-    async def test_retry(self) -> None:
-        """And those that wait for their next attempt."""
-        busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 15\r\nContent-Length: 0\r\n\r\n"
-        async with scripted(busy) as script:
-            roles = client(script.url)
-            call = asyncio.create_task(create(roles))
-            await until(lambda: script.requests)
-            await pause()
-            await roles.aclose()
-            await ends(call, OutcomeUnknownError, "the client is closed$")
-
-    @pytest.mark.asyncio
-    async def test_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A call whose silence is too long at that moment does not try again."""
-        clock = LoopClock(monkeypatch)
-        async with scripted(None) as script:
-            roles = client(script.url, timeout=Timeouts(total=None, read=60.0))
-            call = asyncio.create_task(use(roles))
-            await script.asked.wait()
-            asyncio.get_running_loop().call_soon(asyncio.ensure_future, roles.aclose())
-            await clock.pass_by(60.0)
-            await ends(call, ClientStateError, "^the client is closed$")
+    run_on(new_loop, main())
 
 
 @pytest.mark.asyncio
-class TestTwice:
-    @pytest.mark.parametrize("copied", [False, True])
-    async def test_at_once(self, *, copied: bool) -> None:
-        """A client may be closed twice at once, also through its copy."""
-        async with scripted(None) as script:
-            roles = client(script.url)
-            other = roles.with_options(timeout=1.0) if copied else roles
-            call = asyncio.create_task(use(roles))
-            await until(lambda: script.requests)
-            await asyncio.gather(roles.aclose(), other.aclose(), roles.aclose())
-            await ends(call, ClientStateError, "^the client is closed$")
+async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call whose silence is too long at that moment does not try again."""
+    clock = LoopClock(monkeypatch)
+    async with scripted(None) as script:
+        roles = client(script.url, timeout=Timeouts(total=None, read=60.0))
+        call = asyncio.create_task(use(roles))
+        await script.asked.wait()
+        asyncio.get_running_loop().call_soon(asyncio.ensure_future, roles.aclose())
+        await clock.pass_by(60.0)
+        await ends(call, ClientStateError, "^the client is closed$")
 
 
 @EACH_LOOP

@@ -70,29 +70,25 @@ def cancellations() -> int:
     return task.cancelling()
 
 
+async def wait_in(deadline: Deadline) -> None:
+    with deadline:
+        await forever()
+
+
 class TestBlock:
     async def test_due(self) -> None:
-        """A block whose moment comes is left with the error of its call."""
+        """A block whose moment comes is left with the error of its call, without its frames."""
         clock = Clock()
         with pytest.raises(RolesTimeoutError) as caught, block(deadlines_on(clock), 5.0):  # noqa: PT012
             advance_soon(clock, 5.0)
             await forever()
-        assert caught.value.limit == "total"
-        assert caught.value.seconds == 5.0
+        assert (caught.value.limit, caught.value.seconds) == ("total", 5.0)
+        assert isinstance(caught.value.__context__, asyncio.CancelledError)
+        assert caught.value.__context__.__traceback__ is None
         assert cancellations() == 0
 
-    async def test_frames(self) -> None:
-        """Its error keeps none of the frames that waited."""
-        clock = Clock()
-        with pytest.raises(RolesTimeoutError) as caught, block(deadlines_on(clock), 5.0):  # noqa: PT012
-            advance_soon(clock, 5.0)
-            await forever()
-        cancelled = caught.value.__context__
-        assert isinstance(cancelled, asyncio.CancelledError)
-        assert cancelled.__traceback__ is None
-
     async def test_exact(self) -> None:
-        """It is due at its moment, and not before."""
+        """It is due at its moment and not before, and cancelled once, whatever its end takes."""
         clock = Clock()
         deadline = block(deadlines_on(clock), 5.0)
         with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
@@ -101,43 +97,37 @@ class TestBlock:
             assert not deadline.expired
             clock.advance_to(5.0)
             assert deadline.expired
-            await forever()
-
-    async def test_once(self) -> None:
-        """It is cancelled once, however long its end takes."""
-        clock = Clock()
-        with pytest.raises(RolesTimeoutError), block(deadlines_on(clock), 5.0):  # noqa: PT012
-            clock.advance_to(5.0)
             clock.advance_to(6.0)
             assert cancellations() == 1
             await forever()
 
     async def test_in_time(self) -> None:
-        """A block that ends in time is not touched."""
-        clock = Clock()
-        with block(deadlines_on(clock), 5.0):
+        """A block that ends in time is not touched; without a limit it needs no timer."""
+        clock, unlimited = Clock(), Clock()
+        with block(deadlines_on(clock), 5.0), block(deadlines_on(unlimited), None):
             clock.advance_to(4.9)
+            unlimited.advance_to(1e9)
             await asyncio.sleep(0)
         clock.advance_to(6.0)
         await asyncio.sleep(0)
         assert cancellations() == 0
+        assert unlimited.timers == []
 
-    async def test_no_limit(self) -> None:
-        """No limit never comes, and needs no timer."""
+    @pytest.mark.parametrize("limit", ["total", "read"])
+    async def test_cancelled(self, limit: str) -> None:
+        """The cancellation of somebody else goes on its way, whatever limit is over just then."""
         clock = Clock()
-        with block(deadlines_on(clock), None):
-            clock.advance_to(1e9)
-            await asyncio.sleep(0)
-        assert clock.timers == []
-
-    async def test_cancelled(self) -> None:
-        """The cancellation of somebody else goes on its way."""
-        clock = Clock()
-        deadlines = deadlines_on(clock)
+        deadline = block(deadlines_on(clock), 5.0 if limit == "total" else 30.0)
 
         async def call() -> None:
-            with block(deadlines, 5.0):
-                await forever()
+            with deadline:
+                if limit == "read":
+                    deadline.limit("read")
+                try:
+                    await forever()
+                except asyncio.CancelledError:
+                    if not deadline.caught():
+                        raise
 
         task = asyncio.create_task(call())
         await asyncio.sleep(0)
@@ -170,13 +160,10 @@ class TestBlock:
         assert raised == ["RolesTimeoutError"]
 
     async def test_error(self) -> None:
-        """An error in the block comes through."""
-        with pytest.raises(KeyError), block(deadlines_on(Clock()), 5.0):
-            raise KeyError("mine")
-
-    async def test_error_at_end(self) -> None:
-        """An error that the end of the block brings about comes through."""
+        """An error in the block comes through, also one that the end of the block brings about."""
         clock = Clock()
+        with pytest.raises(KeyError), block(deadlines_on(clock), 5.0):
+            raise KeyError("mine")
         with pytest.raises(OSError, match="while it ended"), block(deadlines_on(clock), 5.0):  # noqa: PT012
             advance_soon(clock, 5.0)
             try:
@@ -232,52 +219,32 @@ class TestSilence:
                 assert deadline.caught() is None
                 raise
 
-    async def test_cancelled_too(self) -> None:
-        """A read timeout does not hide the cancellation of somebody else."""
-        clock = Clock()
-        deadlines = deadlines_on(clock)
-
-        async def call() -> None:
-            deadline = block(deadlines, 30.0)
-            with deadline:
-                deadline.limit("read")
-                try:
-                    await forever()
-                except asyncio.CancelledError:
-                    if not deadline.caught():
-                        raise
-
-        task = asyncio.create_task(call())
-        await asyncio.sleep(0)
-        task.cancel()
-        clock.advance_to(5.0)
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
 
 class TestTimer:
-    async def expired(self, limits: list[float], moments: list[float]) -> list[int]:
-        """Return how many of some limits that begin together have expired at each moment."""
+    @pytest.mark.parametrize(
+        ("limits", "moments", "expired"),
+        [
+            # A hundred at a time are cancelled before other tasks run.
+            ([5.0] * 250, [4.9, 5.0, 5.1, 5.2], [0, 100, 200, 250]),
+            # Once a limit has expired, the timer waits for the earliest of the others.
+            ([5.0, 30.0, 10.0], [5.0, 10.0, 30.0], [1, 2, 3]),
+        ],
+    )
+    async def test_many(
+        self, limits: list[float], moments: list[float], expired: list[int]
+    ) -> None:
+        """So many of some limits that begin together have expired at each moment."""
         clock = Clock()
         deadlines = deadlines_on(clock)
         blocks = [block(deadlines, seconds) for seconds in limits]
-
-        async def call(deadline: Deadline) -> None:
-            with deadline:
-                await forever()
-
-        tasks = [asyncio.create_task(call(each)) for each in blocks]
+        tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
         await asyncio.sleep(0)
-        expired: list[int] = []
+        seen: list[int] = []
         for moment in moments:
             clock.advance_to(moment)
-            expired.append(sum(each.expired for each in blocks))
+            seen.append(sum(each.expired for each in blocks))
         await asyncio.gather(*tasks, return_exceptions=True)
-        return expired
-
-    async def test_many(self) -> None:
-        """Of many that are due, a hundred at a time are cancelled before other tasks run."""
-        assert await self.expired([5.0] * 250, [4.9, 5.0, 5.1, 5.2]) == [0, 100, 200, 250]
+        assert seen == expired
 
     async def test_ended_before_turn(self) -> None:
         """One of many that are due is not cancelled if its block ends before its turn comes."""
@@ -302,25 +269,13 @@ class TestTimer:
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert results.count("went on") == 1
 
-    async def test_earliest(self) -> None:
-        """Once a limit has expired, the timer waits for the earliest of the others."""
-        assert await self.expired([5.0, 30.0, 10.0], [5.0, 10.0, 30.0]) == [1, 2, 3]
-
     async def test_shared(self) -> None:
-        """A thousand blocks one after the other take one timer."""
+        """A thousand blocks one after the other take one timer, which closing lets go."""
         clock = Clock()
         deadlines = deadlines_on(clock)
         for _ in range(1000):
             with block(deadlines, 30.0):
                 pass
-        assert len(clock.timers) == 1
-
-    async def test_close(self) -> None:
-        """Closing lets go of the timer."""
-        clock = Clock()
-        deadlines = deadlines_on(clock)
-        with block(deadlines, 5.0):
-            pass
         deadlines.close()
         assert [timer.cancelled for timer in clock.timers] == [True]
 
@@ -328,12 +283,7 @@ class TestTimer:
         """Closing ends every block but its own, which keeps its limit."""
         clock = Clock()
         deadlines = deadlines_on(clock)
-
-        async def call() -> None:
-            with block(deadlines, 30.0):
-                await forever()
-
-        task = asyncio.create_task(call())
+        task = asyncio.create_task(wait_in(block(deadlines, 30.0)))
         await asyncio.sleep(0)
         with pytest.raises(ClientStateError, match="client is closed"), block(deadlines, 5.0):  # noqa: PT012
             deadlines.close()

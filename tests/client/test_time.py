@@ -10,7 +10,6 @@ from arize_roles_async import (
     AiohttpRolesClient,
     RetryPolicy,
     RolesTimeoutError,
-    ServerError,
     Timeouts,
 )
 from tests.support.clients import sleeping
@@ -104,22 +103,3 @@ async def test_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert len(await roles.list()) == 0
     assert waits == [15.0]
-
-
-async def test_no_room() -> None:
-    """Two waits of 15 s leave no room for a third in a call of 40 s."""
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    async def busy(writer: asyncio.StreamWriter) -> None:
-        writer.write(BUSY)
-
-    async with (
-        serve(busy) as url,
-        sleeping(sleep)("key", base_url=url, timeout=40.0, retry=RetryPolicy(attempts=9)) as roles,
-    ):
-        with pytest.raises(ServerError, match="503"):
-            await roles.list()
-    assert waits == [15.0, 15.0]
