@@ -8,7 +8,7 @@ import cattrs
 import pytest
 
 from arize_roles_async import InvalidResponseError, Permission, Request, Response, UnknownPermission
-from arize_roles_async._wire.decode import decode_page, decode_role
+from arize_roles_async._wire.decode import decode_role
 
 REQUEST = Request(method="GET", target="/v2/roles/x")
 ROLE = (
@@ -86,11 +86,3 @@ def test_permission_count() -> None:
 
     with pytest.raises(InvalidResponseError, match="permissions: Expected `array` of length"):
         decode_role(REQUEST, response(*(f"NEW_{number}" for number in range(1_001))))
-
-
-def test_values() -> None:
-    """An answer of too many values is refused before it is decoded."""
-    body = b'{"roles": [' + b'"",' * 200_000 + b'""], "pagination": {"has_more": false}}'
-
-    with pytest.raises(InvalidResponseError, match="must hold at most 200000 values"):
-        decode_page(REQUEST, Response(status=200, headers={}, body=body))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from arize_roles_async import ListRolesResponse, ValidationError
-from arize_roles_async._values.json import MAX_BODY, MAX_VALUES, parse_json
+from arize_roles_async._values.json import MAX_BODY, parse_json
 
 LONGEST_ROLE = {
     "id": "Um9sZTo" * 20,
@@ -40,10 +40,6 @@ class TestLimits:
         body = page_of(role)
         assert len(body) <= MAX_BODY
         assert len(ListRolesResponse.from_dict(parse_json(body))) == 100  # type: ignore[arg-type]
-
-    def test_room(self) -> None:
-        """The limits are a few times what a page of today needs, and no more."""
-        assert 2 * len(page_of({**LONGEST_ROLE, "description": "𝄞" * 1000})) >= MAX_BODY
 
 
 class TestRefused:
@@ -78,16 +74,3 @@ class TestRefused:
         assert len(parse_json(b"[" + b",".join([item] * 100_000) + b"]")) == 100_000  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         with pytest.raises(ValueError, match=r"^must hold at most 200000 values$"):
             parse_json(b"[" + b",".join([item] * 100_001) + b"]")
-
-    def test_most_values(self) -> None:
-        """As many values as are allowed are taken."""
-        body = b"[" + b",".join([b"0"] * MAX_VALUES) + b"]"
-        assert parse_json(body) == [0] * MAX_VALUES
-
-
-class TestTaken:
-    """Unusual JSON that is accepted."""
-
-    def test_duplicate_keys(self) -> None:
-        """The last of several members of one name counts."""
-        assert parse_json(b'{"a": 1, "a": 2}') == {"a": 2}

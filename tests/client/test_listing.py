@@ -17,13 +17,6 @@ class TestMistakes:
         """Its repr says it."""
         assert repr(FakeRolesClient().list()) == f"<RolePages, not asked for yet: {HOW}>"
 
-    def test_plain_loop(self) -> None:
-        """A plain loop over it fails with that sentence."""
-        anything: Any = FakeRolesClient().list()
-        with pytest.raises(TypeError, match=HOW):
-            for _ in anything:
-                pass
-
     @pytest.mark.skipif(sys.version_info >= (3, 14), reason="asyncio.run takes an awaitable there")
     def test_asyncio_run(self) -> None:
         """`asyncio.run` of it does, since its repr is in the message."""
