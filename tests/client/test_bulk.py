@@ -27,7 +27,6 @@ from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import START, account_at_noon, passed, wait_on
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
-BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
 async def gather(calls: Sequence[Callable[[], Awaitable[object]]]) -> list[object]:
@@ -57,133 +56,124 @@ def refusals(account: FakeAccount) -> int:
     return sum(call.outcome == 429 for call in account.calls)
 
 
-def run(backend: str, main: Callable[[], Awaitable[None]]) -> None:
-    anyio.run(main, backend=backend)
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
+BACKENDS = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+
+
+@pytest.mark.anyio
 class TestBulkJob:
     @BACKENDS
-    def test_completes(self, backend: str) -> None:
+    async def test_completes(self) -> None:
         """A thousand creates at once against 20 a second all succeed, in about the ideal time."""
         account = account_at_noon()
         account.limit_rate(20.0, burst=5)
         begun = account.now()
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=None)
-            results = await gather(creates(roles, 1000))
-            assert all(isinstance(result, Role) for result in results)
+        roles = FakeRolesClient(account, timeout=None)
+        results = await gather(creates(roles, 1000))
+        assert all(isinstance(result, Role) for result in results)
 
-        run(backend, main)
         assert refusals(account) <= 35 + 30
         assert (account.now() - begun).total_seconds() <= 1.25 * 995 / 20
 
     @BACKENDS
-    def test_by_the_minute(self, backend: str) -> None:
+    async def test_by_the_minute(self) -> None:
         """At two a minute all succeed, too: a call waits as long as its own time allows."""
         account = account_at_noon()
         account.limit_rate(2 / 60, burst=10)
 
-        async def main() -> None:
-            bulk = FakeRolesClient(account, timeout=None).with_options(background=True)
-            results = await gather(creates(bulk, 30))
-            assert all(isinstance(result, Role) for result in results)
+        bulk = FakeRolesClient(account, timeout=None).with_options(background=True)
+        results = await gather(creates(bulk, 30))
+        assert all(isinstance(result, Role) for result in results)
 
-        run(backend, main)
         assert passed(account) < 11 * 60.0
 
     @pytest.mark.parametrize("status", [429, 503])
-    def test_an_hour(self, status: int) -> None:
+    async def test_an_hour(self, status: int) -> None:
         """One answer stops a call for an hour at most."""
         account = account_at_noon()
         account.fail("list", status, times=1, retry_after=10**14)
 
-        anyio.run(FakeRolesClient(account, timeout=None).list().all)
+        await FakeRolesClient(account, timeout=None).list()
 
         assert passed(account) == 3600.0
 
-    def test_keeps_its_place(self) -> None:
+    async def test_keeps_its_place(self) -> None:
         """A call that was refused goes before those that began later."""
         account = account_at_noon()
         account.fail("create", 429, times=1, retry_after=1)
 
-        async def main() -> None:
-            await gather(creates(FakeRolesClient(account, max_concurrency=1), 3))
+        await gather(creates(FakeRolesClient(account, max_concurrency=1), 3))
 
-        anyio.run(main)
         assert [call.arguments["name"] for call in account.calls] == [
             *("Role 0", "Role 0", "Role 1", "Role 2"),
         ]
 
-    def test_other_failure(self) -> None:
+    async def test_other_failure(self) -> None:
         """Under a hold, a call that another failure asks to wait longer does so."""
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=2)
         account.fail("list", 503, times=1, retry_after=5)
         begun = account.now()
 
-        async def main() -> None:
-            roles = FakeRolesClient(account)
-            await gather([roles.list, roles.list])
+        roles = FakeRolesClient(account)
+        await gather([roles.list, roles.list])
 
-        anyio.run(main)
         assert [(call.outcome, (call.at - begun).total_seconds()) for call in account.calls] == [
             *((429, 0.0), (503, 0.0)),
             *((200, 2.0), (200, 5.0)),
         ]
 
 
+@pytest.mark.anyio
 class TestBackground:
     @BACKENDS
-    def test_others_first(self, backend: str) -> None:
+    async def test_others_first(self) -> None:
         """Beside 600 background creates at 50 a second, another call goes within a second."""
         account = account_at_noon()
         account.limit_rate(50.0, burst=20)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=None)
-            bulk = roles.with_options(background=True)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(gather, creates(bulk, 600))
-                for calls in (100, 200, 500):
-                    while account.calls_in_all < calls:
-                        await anyio.lowlevel.checkpoint()
-                    begun = passed(account)
-                    await roles.list(limit=1)
-                    assert passed(account) - begun <= 1.0
-            assert len(account.roles) >= 600
+        roles = FakeRolesClient(account, timeout=None)
+        bulk = roles.with_options(background=True)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gather, creates(bulk, 600))
+            for calls in (100, 200, 500):
+                while account.calls_in_all < calls:
+                    await anyio.lowlevel.checkpoint()
+                begun = passed(account)
+                await roles.list(limit=1)
+                assert passed(account) - begun <= 1.0
+        assert len(account.roles) >= 600
 
-        run(backend, main)
-
-    def test_own_limit(self) -> None:
+    async def test_own_limit(self) -> None:
         """A background call that others keep from going ends at its own limit."""
         account = account_at_noon()
         account.slow_down(1.0)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=None, max_concurrency=1)
-            starved = roles.with_options(background=True, timeout=2.5)
+        roles = FakeRolesClient(account, timeout=None, max_concurrency=1)
+        starved = roles.with_options(background=True, timeout=2.5)
 
-            async def starve() -> None:
-                with pytest.raises(RolesTimeoutError):
-                    await starved.list()
-                assert passed(account) == 2.5
+        async def starve() -> None:
+            with pytest.raises(RolesTimeoutError):
+                await starved.list()
+            assert passed(account) == 2.5
 
-            await gather([*creates(roles, 2), starve, *creates(roles, 3)[2:]])
+        await gather([*creates(roles, 2), starve, *creates(roles, 3)[2:]])
 
-        anyio.run(main)
         assert [call.operation for call in account.calls] == ["create"] * 3
 
-    def test_no_shared_walk(self) -> None:
+    async def test_no_shared_walk(self) -> None:
         """A call by a name does not wait for the walk of a background call."""
         account = account_at_noon()
 
-        async def main() -> None:
-            roles = FakeRolesClient(account)
-            bulk = roles.with_options(background=True)
-            await gather([lambda: bulk.get(role="Admin"), lambda: roles.get(role="Member")])
+        roles = FakeRolesClient(account)
+        bulk = roles.with_options(background=True)
+        await gather([lambda: bulk.get(role="Admin"), lambda: roles.get(role="Member")])
 
-        anyio.run(main)
         assert [call.operation for call in account.calls] == ["list", "list"]
 
     @pytest.mark.parametrize("options", [{"background": value} for value in ("yes", 1, None)])
@@ -193,52 +183,46 @@ class TestBackground:
             FakeRolesClient().with_options(**options)
 
 
+@pytest.mark.anyio
 class TestFailure:
-    def test_not_in_time(self) -> None:
+    async def test_not_in_time(self) -> None:
         """A call that a hold leaves no time fails when it begins, with what the service asks."""
         account = account_at_noon()
         account.fail("create", 429, times=1, retry_after=15)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=10.0, max_concurrency=1)
-            begun = account.now()
-            first, second = await gather(creates(roles, 2))
+        roles = FakeRolesClient(account, timeout=10.0, max_concurrency=1)
+        begun = account.now()
+        first, second = await gather(creates(roles, 2))
 
-            assert isinstance(first, RateLimitError)
-            assert first.retry_after == 15.0
-            assert "(times sent: 1)" in str(first)
-            assert isinstance(second, RateLimitError)
-            assert second.retry_after == 15.0
-            assert str(second) == (
-                "POST /v2/roles cannot be sent in time: the rate limit lets no request out of the "
-                "queue for another 15 s, and Timeouts.total is 10 s (times sent: 0)"
-            )
-            assert account.now() == begun
-            assert len(account.calls) == 1
+        assert isinstance(first, RateLimitError)
+        assert first.retry_after == 15.0
+        assert "(times sent: 1)" in str(first)
+        assert isinstance(second, RateLimitError)
+        assert second.retry_after == 15.0
+        assert str(second) == (
+            "POST /v2/roles cannot be sent in time: the rate limit lets no request out of the "
+            "queue for another 15 s, and Timeouts.total is 10 s (times sent: 0)"
+        )
+        assert account.now() == begun
+        assert len(account.calls) == 1
 
-        anyio.run(main)
-
-    def test_after_a_hold(self) -> None:
+    async def test_after_a_hold(self) -> None:
         """A call that was sent after a hold, and got no answer, took too long."""
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=3)
         account.fail("list", "silent", times=1)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=Timeouts(total=10.0, read=None))
-            with pytest.raises(RolesTimeoutError, match=r"^list took too long"):
-                await roles.list()
+        roles = FakeRolesClient(account, timeout=Timeouts(total=10.0, read=None))
+        with pytest.raises(RolesTimeoutError, match=r"^list took too long"):
+            await roles.list()
 
-        anyio.run(main)
         assert [call.outcome for call in account.calls] == [429, "silent"]
 
-    @BACKENDS
     @pytest.mark.parametrize(
         ("first", "failed"), [(5.0, [(0.5, 8.0), (0.5, 8.0)]), (20.0, [(0.5, 8.0)])]
     )
-    def test_longer_hold(
-        self, first: float, failed: list[tuple[float, float]], backend: str
-    ) -> None:
+    @BACKENDS
+    async def test_longer_hold(self, first: float, failed: list[tuple[float, float]]) -> None:
         """Calls fail when a hold grows beyond their time, not when the shorter one would end."""
         account = account_at_noon()
         account.slow_down(0.5, operation="get")
@@ -246,206 +230,188 @@ class TestFailure:
         account.fail("get", 429, times=1, retry_after=8)
         ended: list[tuple[float, float | None]] = []
 
-        async def main() -> None:
-            async def list_roles(seconds: float) -> None:
-                try:
-                    await roles.with_options(timeout=seconds).list()
-                except RateLimitError as error:
-                    ended.append((passed(account), error.retry_after))
+        async def list_roles(seconds: float) -> None:
+            try:
+                await roles.with_options(timeout=seconds).list()
+            except RateLimitError as error:
+                ended.append((passed(account), error.retry_after))
 
-            async def refused(times: int) -> None:
-                while refusals(account) < times:
-                    await anyio.lowlevel.checkpoint()
+        async def refused(times: int) -> None:
+            while refusals(account) < times:
+                await anyio.lowlevel.checkpoint()
 
-            roles = FakeRolesClient(account)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(gather, [lambda: roles.get(role_id=ROLE_ID)])
-                await refused(1)
-                tasks.start_soon(list_roles, first)
-                await refused(2)
-                tasks.start_soon(list_roles, 5.0)
+        roles = FakeRolesClient(account)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gather, [lambda: roles.get(role_id=ROLE_ID)])
+            await refused(1)
+            tasks.start_soon(list_roles, first)
+            await refused(2)
+            tasks.start_soon(list_roles, 5.0)
 
-        run(backend, main)
         assert ended == failed
 
     @BACKENDS
-    def test_clock_ticks(self, backend: str) -> None:
+    async def test_clock_ticks(self) -> None:
         """A call ends although its time is up between two readings of the clock."""
         ticks = count()
         account = FakeAccount(clock=lambda: START + timedelta(milliseconds=next(ticks)))
 
-        async def main() -> None:
-            roles = FakeRolesClient(account)
-            for milliseconds in range(20):
-                account.fail("list", 429, times=1, retry_after=1)
-                limited = roles.with_options(timeout=1.0 + milliseconds / 1000)
-                with anyio.fail_after(10.0):
-                    (result,) = await gather([limited.list().all])
-                assert isinstance(result, RateLimitError | ListRolesResponse)
-                account.advance(2000.0)
-
-        run(backend, main)
+        roles = FakeRolesClient(account)
+        for milliseconds in range(20):
+            account.fail("list", 429, times=1, retry_after=1)
+            limited = roles.with_options(timeout=1.0 + milliseconds / 1000)
+            with anyio.fail_after(10.0):
+                (result,) = await gather([limited.list().all])
+            assert isinstance(result, RateLimitError | ListRolesResponse)
+            account.advance(2000.0)
 
     @BACKENDS
-    def test_asks_on(self, backend: str) -> None:
+    async def test_asks_on(self) -> None:
         """Others run while a call that is too late at once is made again and again."""
         account = account_at_noon()
         account.fail("list", 429, times=1, retry_after=10)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account)
-            ended = anyio.Event()
+        roles = FakeRolesClient(account)
+        ended = anyio.Event()
 
-            async def end() -> None:
-                for _ in range(20):
-                    await anyio.lowlevel.checkpoint()
-                ended.set()
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(gather, [roles.list().all])
+        async def end() -> None:
+            for _ in range(20):
                 await anyio.lowlevel.checkpoint()
-                tasks.start_soon(end)
-                for _ in range(1000):
-                    if not ended.is_set():
-                        with pytest.raises(RateLimitError):
-                            await roles.with_options(timeout=5.0).list()
-                assert ended.is_set()
+            ended.set()
 
-        run(backend, main)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gather, [roles.list().all])
+            await anyio.lowlevel.checkpoint()
+            tasks.start_soon(end)
+            for _ in range(1000):
+                if not ended.is_set():
+                    with pytest.raises(RateLimitError):
+                        await roles.with_options(timeout=5.0).list()
+            assert ended.is_set()
 
     @BACKENDS
-    def test_slots_for_ever(self, backend: str) -> None:
+    async def test_slots_for_ever(self) -> None:
         """A call ends when its time is up, also if those that have the slots wait for ever."""
         account = account_at_noon()
         account.fail("list", "silent", times=1)
 
-        async def main() -> None:
-            roles = FakeRolesClient(
-                account, max_concurrency=1, timeout=Timeouts(total=None, read=None)
-            )
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(roles.list().all)
-                while account.calls_in_all == 0:
-                    await anyio.lowlevel.checkpoint()
-                with anyio.fail_after(10.0), pytest.raises(RolesTimeoutError) as caught:
-                    await roles.with_options(timeout=5.0).list()
-                assert (caught.value.attempts, caught.value.sent) == (0, False)
-                tasks.cancel_scope.cancel()
+        roles = FakeRolesClient(account, max_concurrency=1, timeout=Timeouts(total=None, read=None))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(roles.list().all)
+            while account.calls_in_all == 0:
+                await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(10.0), pytest.raises(RolesTimeoutError) as caught:
+                await roles.with_options(timeout=5.0).list()
+            assert (caught.value.attempts, caught.value.sent) == (0, False)
+            tasks.cancel_scope.cancel()
 
-        run(backend, main)
         assert passed(account) == 5.0
 
-    @BACKENDS
     @pytest.mark.parametrize("later", ["get", "list"])
-    def test_between_attempts(self, backend: str, later: Literal["get", "list"]) -> None:
+    @BACKENDS
+    async def test_between_attempts(self, later: Literal["get", "list"]) -> None:
         """A call between two attempts notices a hold that is too long when it would go on."""
         account = account_at_noon()
         account.slow_down(0.5, operation=later)
         account.fail("list", 503, times=1, retry_after=3)
         account.fail("get", 429, times=1, retry_after=8)
 
-        async def main() -> None:
-            async def list_roles() -> None:
-                with pytest.raises(RateLimitError, match=r"\(times sent: 1\)$") as caught:
-                    await roles.with_options(timeout=5.0).list()
-                assert caught.value.retry_after == (5.5 if later == "get" else 4.5)
-                assert passed(account) == 3.0 + 0.5 * (later == "list")
+        async def list_roles() -> None:
+            with pytest.raises(RateLimitError, match=r"\(times sent: 1\)$") as caught:
+                await roles.with_options(timeout=5.0).list()
+            assert caught.value.retry_after == (5.5 if later == "get" else 4.5)
+            assert passed(account) == 3.0 + 0.5 * (later == "list")
 
-            roles = FakeRolesClient(account)
-            await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
+        roles = FakeRolesClient(account)
+        await gather([lambda: roles.get(role_id=ROLE_ID), list_roles])
 
-        run(backend, main)
-
-    def test_late_at_once(self) -> None:
+    async def test_late_at_once(self) -> None:
         """All calls that are too late fail at the same moment, however many they are."""
         account = account_at_noon()
         account.fail("create", 429, times=1, retry_after=10)
         ended: list[float] = []
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, max_concurrency=1, timeout=None)
-            hasty = roles.with_options(timeout=5.0)
+        roles = FakeRolesClient(account, max_concurrency=1, timeout=None)
+        hasty = roles.with_options(timeout=5.0)
 
-            async def create(name: str) -> None:
-                with pytest.raises(RateLimitError):
-                    await hasty.create(name=name, permissions=["PROJECT_READ"])
-                ended.append(passed(account))
+        async def create(name: str) -> None:
+            with pytest.raises(RateLimitError):
+                await hasty.create(name=name, permissions=["PROJECT_READ"])
+            ended.append(passed(account))
 
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(gather, creates(roles, 1))
-                await anyio.lowlevel.checkpoint()
-                for number in range(1500):
-                    tasks.start_soon(create, f"Late {number}")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gather, creates(roles, 1))
+            await anyio.lowlevel.checkpoint()
+            for number in range(1500):
+                tasks.start_soon(create, f"Late {number}")
 
-        anyio.run(main)
         assert ended == [0.0] * 1500
 
-    def test_many_for_one_slot(self) -> None:
+    async def test_many_for_one_slot(self) -> None:
         """Nobody's time is up while calls go on without any that takes time."""
         account = account_at_noon()
         account.fail("get", 503, times=1, retry_after=10)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, max_concurrency=1, timeout=5.0)
-            patient = roles.with_options(timeout=None)
-            results = await gather([lambda: patient.get(role_id=ROLE_ID), *creates(roles, 1500)])
-            assert all(isinstance(result, Role) for result in results[1:])
+        roles = FakeRolesClient(account, max_concurrency=1, timeout=5.0)
+        patient = roles.with_options(timeout=None)
+        results = await gather([lambda: patient.get(role_id=ROLE_ID), *creates(roles, 1500)])
+        assert all(isinstance(result, Role) for result in results[1:])
 
-        anyio.run(main)
-
-    def test_shared_walk(self) -> None:
+    async def test_shared_walk(self) -> None:
         """Calls that share a walk fail each for its own time, not for that of the one that asks."""
         account = account_at_noon()
         last = [account.add_role(f"Role {number}") for number in range(150)][-1]
         account.slow_down(2.0, operation="list")
         account.fail("list", 429, after=2, times=1, retry_after=5)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=10.0)
-            await roles.get(role_id=last.id)
+        roles = FakeRolesClient(account, timeout=10.0)
+        await roles.get(role_id=last.id)
 
-            async def find(seconds: float, name: str) -> Role:
-                await wait_on(account, seconds)
-                account.add_role(name)  # too late for the walk before
-                return await roles.get(role=name)
+        async def find(seconds: float, name: str) -> Role:
+            await wait_on(account, seconds)
+            account.add_role(name)  # too late for the walk before
+            return await roles.get(role=name)
 
-            other, early, late = await gather(
-                [
-                    lambda: roles.get(role="nobody"),
-                    lambda: find(1.0, "Early"),
-                    lambda: find(3.5, "Late"),
-                ]
-            )
-            assert isinstance(other, NotFoundError)
-            assert isinstance(early, RateLimitError)
-            assert isinstance(late, Role)
+        other, early, late = await gather(
+            [
+                lambda: roles.get(role="nobody"),
+                lambda: find(1.0, "Early"),
+                lambda: find(3.5, "Late"),
+            ]
+        )
+        assert isinstance(other, NotFoundError)
+        assert isinstance(early, RateLimitError)
+        assert isinstance(late, Role)
 
-        anyio.run(main)
+    async def test_ends_in_queue(self) -> None:
+        """A call whose time is up in the queue of a limit was held back by that limit."""
+        account = account_at_noon()
+        account.limit_rate(2.0, burst=1)
 
-    def test_no_progress(self) -> None:
+        results = await gather(creates(FakeRolesClient(account, timeout=10.0), 100))
+
+        assert {type(result) for result in results} == {Role, RateLimitError}
+        assert passed(account) <= 10.0
+
+    async def test_no_progress(self) -> None:
         """Refusals count as attempts once the service granted the client nothing for 5 minutes."""
         account = account_at_noon()
         account.fail("create", 429, times=None, retry_after=20)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=3))
-            (result,) = await gather(creates(roles, 1))
-            assert isinstance(result, RateLimitError)
-            assert 340.0 <= passed(account) < 420.0
+        roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=3))
+        (result,) = await gather(creates(roles, 1))
+        assert isinstance(result, RateLimitError)
+        assert 340.0 <= passed(account) < 420.0
 
-        anyio.run(main)
-
-    def test_progress(self) -> None:
+    async def test_progress(self) -> None:
         """A refusal does not count as an attempt if others were granted something meanwhile."""
         account = account_at_noon()
         account.limit_rate(2.0, burst=1)
 
-        async def main() -> None:
-            roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=2))
-            results = await gather(creates(roles, 200))
-            assert all(isinstance(result, Role) for result in results)
+        roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=2))
+        results = await gather(creates(roles, 200))
+        assert all(isinstance(result, Role) for result in results)
 
-        anyio.run(main)
         assert max(call.attempt for call in account.calls) > 2
 
 
