@@ -28,14 +28,7 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_async._values.public import public
-from arize_roles_fake.contract._suite import (
-    Call,
-    Invalid,
-    Suite,
-    check_suite,
-    walk,
-    with_client,
-)
+from arize_roles_fake.contract._suite import Call, Invalid, Suite, walk, with_client
 
 # IDs of nothing: "RoleBinding:0:none" and so on, in strict base64.
 _NO_BINDING: Final = "Um9sZUJpbmRpbmc6MDpub25l"
@@ -119,7 +112,6 @@ class _BindingsSuite(Suite):
         }
 
     async def _make_role(self) -> str:
-        """Make a role, and return its ID."""
         async with self.open_roles() as roles:
             return (await self.make(roles)).id
 
@@ -209,14 +201,12 @@ class _Create(_BindingsSuite):
     @with_client
     async def test_create(self, bindings: RoleBindingsClient) -> None:
         """`create` answers with the binding, its ID and times, which is then there."""
-        role_id, user_id, space_id = (
-            *(await self._make_role(), self.user_ids()[0]),
-            self.space_ids()[0],
-        )
+        role_id, place = await self._make_role(), self._place()
+        user, kind, space = place.values()
         made = await bindings.create(
-            user_id=user_id, role_id=role_id, resource_type="SPACE", resource_id=space_id
+            role_id=role_id, user_id=user, resource_type=kind, resource_id=space
         )
-        assert (made.user_id, made.role_id, made.resource_id) == (user_id, role_id, space_id)
+        assert made == attrs.evolve(made, role_id=role_id, **place)
         assert made.resource_type is RoleBindingResourceType.SPACE
         assert ":" in base64.b64decode(made.id, validate=True).decode()
         assert made.created_at.utcoffset() is not None
@@ -341,7 +331,7 @@ class _Read(_BindingsSuite):
 
 
 class _Change(_BindingsSuite):
-    """Bindings that get another role, and bindings that go."""
+    """Bindings that change and go, and the calls that look first."""
 
     @with_client
     async def test_update(self, bindings: RoleBindingsClient) -> None:
@@ -383,35 +373,29 @@ class _Change(_BindingsSuite):
             await bindings.delete(binding_id=made.id)
             await delete()
 
-
-class _LookingFirst(_BindingsSuite):
-    """The calls that look first: `ensure`, `remove` and `find`."""
-
     @with_client
     async def test_ensure(self, bindings: RoleBindingsClient) -> None:
         """`ensure` makes a binding, changes its role, or leaves it as it is."""
-        role_ids, place = [await self._make_role() for _ in range(2)], self._place()
+        first, second = [await self._make_role() for _ in range(2)]
+        place = self._place()
+        user, kind, space = place.values()
         made = await bindings.ensure(
-            user_id=place["user_id"],
-            role_id=role_ids[0],
-            resource_type=place["resource_type"],
-            resource_id=place["resource_id"],
+            role_id=first, user_id=user, resource_type=kind, resource_id=space
         )
-        assert made.role_id == role_ids[0]
-        assert await bindings.ensure(role_id=role_ids[0], **place) == made
-        changed = await bindings.ensure(role_id=role_ids[1], **place)
-        assert (changed.id, changed.role_id) == (made.id, role_ids[1])
+        assert made == attrs.evolve(made, role_id=first, **place)
+        assert await bindings.ensure(role_id=first, **place) == made
+        changed = await bindings.ensure(role_id=second, **place)
+        assert (changed.id, changed.role_id) == (made.id, second)
         assert await self._listed(bindings) == [changed]
 
     @with_client
     async def test_remove(self, bindings: RoleBindingsClient) -> None:
         """`remove` deletes whatever binding is there, and returns whether it did."""
-        made, stays = [await self._bind(bindings, resource=each) for each in range(2)]
-        was_removed = await bindings.remove(
-            user_id=made.user_id, resource_type=made.resource_type, resource_id=made.resource_id
-        )
-        assert was_removed is True
-        assert await bindings.remove(**self._place()) is False
+        _, stays = [await self._bind(bindings, resource=each) for each in range(2)]
+        user, kind, space = self._place().values()
+        for was_removed in (True, False):
+            removed = bindings.remove(user_id=user, resource_type=kind, resource_id=space)
+            assert await removed is was_removed
         assert await self._listed(bindings) == [stays]
 
     @with_client
@@ -540,17 +524,10 @@ class _Rights(_BindingsSuite):
 
 
 @public("arize_roles_fake.contract")
-class RoleBindingsContract(_Interface, _Create, _Read, _Change, _LookingFirst, _Clients, _Rights):
+class RoleBindingsContract(
+    _Interface, _Create, _Read, _Change, _Clients, _Rights, is_contract=True
+):
     """Subclass this, define its abstract methods, and name the subclass `Test...`."""
-
-    def __init_subclass__(cls) -> None:
-        """Refuse what would hide a rule: an override without a reason, a name that nothing calls.
-
-        Raises:
-            TypeError: It names the test, or the name and what to write instead.
-        """
-        super().__init_subclass__()
-        check_suite(cls, RoleBindingsContract)
 
 
 def _calls(bindings: RoleBindingsClient) -> list[Call]:

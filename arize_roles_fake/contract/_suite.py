@@ -7,17 +7,20 @@ import asyncio
 import difflib
 import functools
 import secrets
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import FunctionType, TracebackType
-from typing import Any, Final, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, Literal, NoReturn, TypeVar
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from arize_roles_async import (
+    AlphaWarning,
+    BetaWarning,
     Permission,
     Role,
     RolesClient,
@@ -66,14 +69,17 @@ class Call:
 
 
 def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
-    """Add the broken rule and the case to a failure."""
+    """Add the broken rule and the case to a failure, and ignore notices of early stages."""
     rule = " ".join((test.__doc__ or "").split())
 
     @functools.wraps(test)
     def ask(self: _S) -> None:
         __tracebackhide__ = True
         try:
-            test(self)
+            with warnings.catch_warnings():
+                for notice in (AlphaWarning, BetaWarning):
+                    warnings.simplefilter("ignore", notice)
+                test(self)
         except FAILURES as error:
             if rule:
                 error.add_note(f"Rule: {rule}")
@@ -139,6 +145,21 @@ class Suite(ABC):
 
     max_staleness: float = 0.0
     """The seconds for which a client may return what it has read, whatever other clients write."""
+
+    _contract: ClassVar[type | None] = None
+    """The contract whose rules a subclass inherits."""
+
+    def __init_subclass__(cls, *, is_contract: bool = False) -> None:
+        """Refuse what would hide a rule: an override without a reason, a name that nothing calls.
+
+        Raises:
+            TypeError: It names the test, or the name and what to write instead.
+        """
+        super().__init_subclass__()
+        if is_contract:
+            cls._contract = cls
+        elif cls._contract is not None:
+            _check_suite(cls, cls._contract)
 
     @abstractmethod
     def open_client(self) -> AbstractAsyncContextManager[Any]:
@@ -212,7 +233,6 @@ class Suite(ABC):
         return set()
 
     async def _delete_roles(self, roles: RolesClient) -> None:
-        """Delete the roles that the test made."""
         if not self._names:
             return
         for role in await roles.list(is_predefined=False).all():
@@ -245,7 +265,7 @@ class Suite(ABC):
         """Cancel a call once it waits, and return whether that ended it."""
         if self.backend == "asyncio":
             # A task is cancelled once, where a scope would cancel each of its further attempts.
-            task = asyncio.ensure_future(_awaited(call))
+            task = asyncio.ensure_future(call())
             await checkpoint()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -286,10 +306,6 @@ class Invalid:
         return True
 
 
-async def _awaited(call: Call) -> object:
-    return await call()
-
-
 async def walk(
     listing: AsyncIterable[_T], visit: Callable[[_T], Awaitable[None]] | None = None
 ) -> list[_T]:
@@ -299,14 +315,9 @@ async def walk(
         seen.append(item)
         if visit is not None:
             await visit(item)
-        await next_round(len(seen))
+        assert len(seen) < MAX_ROUNDS, f"the listing has not ended after {len(seen)} rounds"
+        await checkpoint()  # Other tasks run, and a cancellation arrives.
     return seen
-
-
-async def next_round(count: int) -> None:
-    """Let other tasks run and a cancellation arrive; fail if a loop does not end."""
-    assert count < MAX_ROUNDS, f"the listing has not ended after {count} rounds"
-    await checkpoint()
 
 
 async def together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -330,12 +341,7 @@ async def together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> None:
         raise failures[0]
 
 
-def check_suite(suite: type, contract: type) -> None:
-    """Refuse what would hide a rule: an override without a reason, a name that nothing calls.
-
-    Raises:
-        TypeError: It names the test, or the name and what to write instead.
-    """
+def _check_suite(suite: type, contract: type) -> None:
     _check_names(suite, contract)
     for name in dir(contract):
         if name.startswith("test_"):

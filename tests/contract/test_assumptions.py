@@ -17,8 +17,6 @@ from tests.contract.suites import (
 from tests.support import sizes
 from tests.support.covering import covering_rows
 
-pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
-
 CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
 PAIRS: Final = [Assumptions(**row) for row in covering_rows(CHOICES)]
 EACH: Final = [
@@ -99,9 +97,9 @@ def test_missing_pair() -> None:
         ({"rename_to_own_name": 409}, "test_rename_to_own_name"),
         ({"list_order": "oldest-first"}, "test_list_order"),
         ({"paging": "by-offset"}, "test_walk_during_deletes"),
-        ({"unknown_id": 400}, "test_get_unknown_id"),
-        ({"malformed_id": 404}, "test_id_malformed"),
-        ({"other_kind_id": 400}, "test_id_of_another_kind"),
+        ({"unknown_id": 400}, "test_unknown_id"),
+        ({"malformed_id": 404}, "test_unknown_id"),
+        ({"other_kind_id": 400}, "test_unknown_id"),
         ({"foreign_cursor": "ignored"}, "test_cursor_made_up"),
         ({"foreign_cursor": "ignored"}, "test_cursor_other_filter"),
     ],

@@ -20,8 +20,6 @@ from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 from arize_roles_fake.contract import RoleBindingsContract
 from tests.contract.suites import FakeBindingsSuite, contract_tests
 
-pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
-
 
 class TakesTheExisting(BaseRoleBindingsClient):
     async def create(self, **arguments: Any) -> RoleBinding:

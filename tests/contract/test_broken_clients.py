@@ -333,8 +333,8 @@ def sample(client: type[WrappingClient], tests: str) -> list[str]:
     ("client", "tests"),
     [
         (RemembersAfterClosing, "test_call_after_close"),
-        (CreatesOverPredefinedNames, "test_name_of_predefined"),
-        (ForgetsTheFilter, "test_filter_custom"),
+        (CreatesOverPredefinedNames, "test_name_taken"),
+        (ForgetsTheFilter, "test_filter"),
         (SortsPermissions, "test_replace_permissions"),
         (LeavesPredefinedRolesAlone, "test_delete_predefined"),
         (FindsNamesInAnyCase, "test_name_match_exact"),
@@ -345,7 +345,7 @@ def sample(client: type[WrappingClient], tests: str) -> list[str]:
         (KeepsTheWaitToItself, "test_rate_limited"),
         (KeepsThePlanToItself, "test_plan_used_up"),
         (LeaksItsLibrary, "test_undecodable"),
-        (ReturnsTheRoleOfAnother, "test_other_takes_name test_race_of_two"),
+        (ReturnsTheRoleOfAnother, "test_name_race test_other_takes_name"),
         (RemembersWhatIsMissing, "test_other_sees_create test_other_sees_rename"),
         (ReadsWhatItUpdated, "test_one_grant_each test_write_without_read"),
         (IgnoresAForbiddenUpdate, "test_write_without_grant"),
@@ -371,7 +371,7 @@ def test_other_error() -> None:
             return Raises(FakeRolesClient(self.account, api_key=api_key))
 
     with pytest.raises(LookupError):
-        Suite().test_name_of_256()
+        Suite().test_name_length()
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -429,7 +429,7 @@ class TestStaleness:
     def test_kept(self) -> None:
         """One that is no staler than its suite says passes each rule of two clients."""
         for name in contract_tests():
-            if "other_sees" in name or name in {"test_other_takes_name", "test_race_of_two"}:
+            if "other_sees" in name or name in {"test_other_takes_name", "test_name_race"}:
                 getattr(CacheSuite(), name)()
 
     @pytest.mark.parametrize("name", STALE)

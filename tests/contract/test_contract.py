@@ -14,8 +14,6 @@ from arize_roles_fake import FakeAccount
 from arize_roles_fake.contract import RolesContract
 from tests.contract.suites import FakeBindingsSuite, FakeSuite, SocketBindingsSuite, SocketSuite
 
-pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
-
 TICK: Final = 0.015625
 
 

@@ -223,7 +223,6 @@ class TestNotAsked:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
     @pytest.mark.full
-    @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
     def test_of_bindings(self) -> None:
         """The suite of role bindings skips the rights of keys that it cannot make."""
 
