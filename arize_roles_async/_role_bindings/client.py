@@ -29,13 +29,7 @@ from arize_roles_async._role_bindings.requests import (
     Target,
     UpdateRoleBinding,
 )
-from arize_roles_async._role_bindings.wire import (
-    create_request,
-    delete_request,
-    get_request,
-    list_request,
-    update_request,
-)
+from arize_roles_async._role_bindings.wire import create_request, item_request, list_request
 from arize_roles_async._values.errors import (
     BetaWarning,
     ConflictError,
@@ -176,14 +170,14 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     async def _get(self, call: DrivenCall, binding_id: str) -> RoleBinding:
         return await call.driver.send(
-            call, get_request(binding_id), functools.partial(_expect_id, binding_id)
+            call, item_request("GET", binding_id), functools.partial(_expect, "id", binding_id)
         )
 
     async def _create(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
         return await call.driver.send(
             call,
             create_request(new),
-            functools.partial(_expect_user, new.user_id),
+            functools.partial(_expect, "user_id", new.user_id),
             lambda step: self._find_created(call, new, step.failure),
         )
 
@@ -192,15 +186,15 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     ) -> RoleBinding:
         return await call.driver.send(
             call,
-            update_request(binding_id, changes),
-            functools.partial(_expect_id, binding_id),
+            item_request("PATCH", binding_id, changes),
+            functools.partial(_expect, "id", binding_id),
             lambda step: self._find_updated(call, binding_id, changes, step),
         )
 
     async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
         await call.driver.send(
             call,
-            delete_request(binding_id),
+            item_request("DELETE", binding_id),
             _expect_nothing,
             lambda step: self._expect_gone(call, binding_id, step, was_seen=was_seen),
         )
@@ -342,17 +336,10 @@ def _is_same(one: str, other: str) -> bool:
 # unsolicited answer.
 
 
-def _expect_id(binding_id: str, request: Request, response: Response) -> RoleBinding:
+def _expect(name: str, value: str, request: Request, response: Response) -> RoleBinding:
     binding: RoleBinding = decode(request, response, RoleBinding)
-    if not _is_same(binding.id, binding_id):
-        raise invalid_response(request, response, "it holds a role binding with another ID")
-    return binding
-
-
-def _expect_user(user_id: str, request: Request, response: Response) -> RoleBinding:
-    binding: RoleBinding = decode(request, response, RoleBinding)
-    if not _is_same(binding.user_id, user_id):
-        raise invalid_response(request, response, "it holds a role binding of another user")
+    if not _is_same(getattr(binding, name), value):
+        raise invalid_response(request, response, f"it holds a role binding with another {name}")
     return binding
 
 

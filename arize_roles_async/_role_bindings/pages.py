@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from msgspec.structs import asdict
+
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
@@ -79,17 +81,8 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
         Raises:
             ValidationError: An argument breaks its rule.
         """
-
-        def fetch_request(request: ListRoleBindings) -> Awaitable[ListRoleBindingsResponse]:
-            return fetch(
-                resource_type=request.resource_type,
-                user_id=request.user_id,
-                limit=request.limit,
-                cursor=request.cursor,
-            )
-
         return RoleBindingPages(
-            fetch_request,
+            lambda request: fetch(**asdict(request)),
             resource_type=resource_type,
             user_id=user_id,
             limit=limit,

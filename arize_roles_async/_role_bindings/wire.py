@@ -27,19 +27,10 @@ def create_request(binding: CreateRoleBinding) -> Request:
     return Request(method="POST", target=BINDINGS_PATH, body=encode_body(binding))
 
 
-def get_request(binding_id: str) -> Request:
-    """Return the request for one binding."""
-    return Request(method="GET", target=_binding_path(binding_id))
-
-
-def update_request(binding_id: str, changes: UpdateRoleBinding) -> Request:
-    """Return the request that gives a binding another role."""
-    return Request(method="PATCH", target=_binding_path(binding_id), body=encode_body(changes))
-
-
-def delete_request(binding_id: str) -> Request:
-    """Return the request that deletes a binding."""
-    return Request(method="DELETE", target=_binding_path(binding_id))
+def item_request(method: str, binding_id: str, changes: UpdateRoleBinding | None = None) -> Request:
+    """Return a request about one binding."""
+    body = None if changes is None else encode_body(changes)
+    return Request(method=method, target=_binding_path(binding_id), body=body)
 
 
 @functools.lru_cache(maxsize=1024)  # Quoting takes longer than all else that makes a request.

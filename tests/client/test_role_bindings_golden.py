@@ -147,7 +147,7 @@ async def test_newer_type() -> None:
 
 
 OTHER_ANSWERS: list[tuple[Use, bytes, str]] = [
-    (GET, answer(BINDING.replace(b"aBcD", b"eFgH", 1).replace(b"TphQ", b"TpiQ")), "another ID"),
+    (GET, answer(BINDING.replace(b"aBcD", b"eFgH", 1).replace(b"TphQ", b"TpiQ")), "another id"),
     (GET, answer(b"{}"), "id"),
     (
         lambda bindings: bindings.list(resource_type="SPACE", limit=1),
@@ -161,7 +161,7 @@ async def test_other_user() -> None:
     """A binding of another user is no answer to a create."""
     other = answer(BINDING.replace(b"VXNlcjoxOmFCY0Q=", b"VXNlcjoyOmFCY0Q="), "201 Created")
     async with client(other, page()) as (roles, _):
-        with pytest.raises(OutcomeUnknownError, match="it holds a role binding of another user"):
+        with pytest.raises(OutcomeUnknownError, match="a role binding with another user_id"):
             await CREATE(roles.role_bindings)
 
 
