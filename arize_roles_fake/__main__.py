@@ -165,7 +165,6 @@ def _add_assume(command: argparse.ArgumentParser) -> None:
 
 
 def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccount:
-    """Return the account to serve first."""
     key = _api_key(chosen)
     keys: Keys = {DEFAULT_API_KEY if key is None else key: None}
     if file is None:
@@ -187,7 +186,6 @@ def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccoun
 
 
 def _made(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> FakeAccount:
-    """Return a new account with these keys."""
     if not keys:
         raise ValueError("the account has no API key; pass one with --api-key")
     if data is None:
@@ -213,7 +211,6 @@ def _set_up(account: FakeAccount, chosen: argparse.Namespace) -> None:
 
 
 def _seconds(latency: str) -> list[float]:
-    """Return the one or two numbers of `--latency`."""
     try:
         return [float(number) for number in latency.split("-", 1)]
     except ValueError:
@@ -222,7 +219,6 @@ def _seconds(latency: str) -> list[float]:
 
 
 def _rate(rate: str) -> tuple[float, int]:
-    """Return the calls a second and the burst of `--rate`."""
     per_second, has_burst, burst = rate.partition("/")
     try:
         return float(per_second), int(burst) if has_burst else 1
@@ -246,7 +242,7 @@ def _record(base_url: str | None, out: Path) -> int:
 
     stopped: list[int] = []
 
-    async def until_stopped() -> "Recording":
+    async def record_until_stopped() -> "Recording":
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this runs in it
 
@@ -260,7 +256,7 @@ def _record(base_url: str | None, out: Path) -> int:
     try:
         # A missing folder is refused before any request is sent.
         out.parent.stat()
-        recording = asyncio.run(until_stopped())
+        recording = asyncio.run(record_until_stopped())
         out.write_bytes(encode(recording))
     except (RolesError, OSError, asyncio.CancelledError) as error:
         why = f"stopped by {signal.Signals(stopped[0]).name}" if stopped else str(error)
@@ -336,7 +332,6 @@ async def _serve(
 
 
 def _say(*lines: str) -> None:
-    """Print lines on the standard error."""
     for line in lines:
         print(printable(line), file=sys.stderr)
 

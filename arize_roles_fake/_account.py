@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
@@ -21,12 +21,7 @@ from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.options import is_count
-from arize_roles_async._values.permissions import (
-    AnyPermission,
-    Permission,
-    any_permission,
-    known_permission,
-)
+from arize_roles_async._values.permissions import AnyPermission, Permission, known_permission
 from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import nearest, quoted, type_name
@@ -35,13 +30,13 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.routes import operation_of
 from arize_roles_fake._service.service import answer as answer_of
+from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.store import PREDEFINED, RoleStore
-from arize_roles_fake._service.wire import bearer, problem_response, role_members
+from arize_roles_fake._service.wire import bearer, members_of, problem_response
 from arize_roles_fake._testing import account_file, labels
-from arize_roles_fake._testing.blocks import Blocked
+from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.faults import (
     OPERATIONS,
@@ -57,7 +52,7 @@ from arize_roles_fake._testing.faults import (
     When,
     apply,
 )
-from arize_roles_fake._testing.make_role import check_values, reject_string
+from arize_roles_fake._testing.make_role import make_role, reject_string, writable
 from arize_roles_fake._testing.subject import subject_of
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 
@@ -95,7 +90,7 @@ class Reply(Response, frozen=True, kw_only=True):
     real_time: bool = False
     """True if `delay` is in real seconds in process, too."""
     blocked: Blocked | None = None
-    """The block that keeps the call open until a test releases it."""
+    """Keeps the call open until a test releases it."""
 
 
 @attrs.frozen
@@ -163,7 +158,7 @@ class FakeAccount:
             resources=None if resources is None else tuple(resources),
             keys={key.reveal(): None},
         )
-        self._blocks: list[Blocked] = []
+        self._blocked: list[Blocked] = []
         self._set_up()
 
     def _set_up(self) -> None:
@@ -186,7 +181,7 @@ class FakeAccount:
         for binding in reversed(data.role_bindings):
             self._bind(self._find(binding.role or ""), binding)
         for name in data.kept_names:
-            self._store.keep_name(name)
+            self._store.kept_names[self._store.normalize(name)] = name
         self._store.created = max(self._store.created, data.roles_created)
         bindings = self._store.bindings
         bindings.created = max(bindings.created, data.role_bindings_created)
@@ -328,26 +323,22 @@ class FakeAccount:
             return self._add_role(data)
 
     def _add_role(self, data: account_file.RoleData) -> Role:
-        moments = [moment for moment in (data.created_at, data.updated_at) if moment is not None]
-        identifiers = data.permissions or ()
-        check_values(moments, (data.name, data.description or "", data.id or "", *identifiers))
         taken = self._store.by_name(data.name)
         if taken is not None:
             raise ValueError(f"a role is already named {taken.name!r}")
         if data.id is not None and self._store.by_id(data.id) is not None:
             raise ValueError(f"a role already has the ID {data.id!r}")
-        created = _writable(data.created_at or self.now())
-        permissions, unknown = _members(identifiers)
-        self._state.extra_permissions |= unknown
-        role = Role(
-            id=self._store.next_id() if data.id is None else data.id,
+        role = make_role(
             name=data.name,
+            permissions=data.permissions or (),
             description=data.description or None,
-            permissions=permissions,
             is_predefined=bool(data.is_predefined),
-            created_at=created,
-            updated_at=_writable(data.updated_at or created),
+            id=self._store.next_id() if data.id is None else data.id,
+            created_at=data.created_at or self.now(),
+            updated_at=data.updated_at,
         )
+        unknown = (str(each) for each in role.permissions or () if not each.is_known)
+        self._state.extra_permissions |= frozenset(unknown)
         self._store.add(role)
         return role
 
@@ -380,7 +371,7 @@ class FakeAccount:
         if held is not None:
             name = self._find(held.role_id).name
             raise ValueError(f"{data.user!r} already has the role {name!r} on {data.resource!r}")
-        created = _writable(data.created_at or self.now())
+        created = writable(data.created_at or self.now())
         binding = RoleBinding(
             id=bindings.next_id() if data.id is None else data.id,
             role_id=role.id,
@@ -388,7 +379,7 @@ class FakeAccount:
             resource_type=labels.resource_type(resource),
             resource_id=resource,
             created_at=created,
-            updated_at=_writable(data.updated_at or created),
+            updated_at=writable(data.updated_at or created),
         )
         if bindings.by_id(binding.id) is not None:
             raise ValueError(f"a role binding already has the ID {binding.id!r}")
@@ -486,18 +477,17 @@ class FakeAccount:
         """
         with self._lock:
             created, bindings = self._store.created, self._store.bindings
-            users, resources = self._state.users, self._state.resources
             data = account_file.AccountData(
                 roles=tuple(map(_role_data, self.roles)),
                 role_bindings=tuple(map(self._binding_data, reversed(self.bindings()))),
-                users=_labels(users),
-                resources=_labels(resources),
+                users=_labels(self._state.users),
+                resources=_labels(self._state.resources),
                 now=self.now(),
                 max_custom_roles=self.max_custom_roles,
                 assumptions=self.assumptions.changed(),
                 keys={key: _key_data(held) for key, held in self._keys.items()},
                 extra_permissions=tuple(sorted(self._state.extra_permissions)),
-                kept_names=self._store.kept_names,
+                kept_names=tuple(self._store.kept_names.values()),
                 roles_created=created if created > len(self._store) else 0,
                 role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
             )
@@ -736,13 +726,13 @@ class FakeAccount:
 
     @property
     def unused_faults(self) -> tuple[str, ...]:
-        """A line for each fault, latency, block and short page that struck less than scripted.
+        """A line for each fault, latency, `block` and short page that struck less than scripted.
 
         Of the latencies only those of some calls count, as set by `slow_down` with an operation or
         a role.
         """
         with self._lock:
-            things: list[Scripted] = [*self._faults.pending, *self._latencies[::-1], *self._blocks]
+            things: list[Scripted] = [*self._faults.pending, *self._latencies[::-1], *self._blocked]
             things += self._pages
             return tuple(unused_of(things))
 
@@ -754,7 +744,7 @@ class FakeAccount:
             """The latest first."""
             self._bucket: TokenBucket | None = None
             self._pages: list[ShortPages] = []
-            self._blocks = [each for each in self._blocks if not each.is_released]
+            self._blocked = [each for each in self._blocked if not each.is_released]
             if watches:
                 watches[-1].forget_scripts(self)
 
@@ -795,7 +785,7 @@ class FakeAccount:
     def block(
         self, operation: Operation | Literal["any"] = "any", *, role: str | None = None
     ) -> Generator[Blocked]:
-        """Keep calls open while the block runs: the account does its work, and the answer waits.
+        """Keep calls open inside a `with`: the account does its work, and the answer waits.
 
         ```python
         with account.block("list") as blocked:
@@ -812,8 +802,8 @@ class FakeAccount:
             role: Only calls about the role with this name or ID stay open.
 
         Yields:
-            The calls: `reached` waits for one, and `release` lets them go on, as does the end of
-            the block.
+            The calls: `reached` waits for one, and `release` lets them go on, as does leaving the
+            `with`.
 
         Raises:
             ValueError: No call can match.
@@ -822,7 +812,7 @@ class FakeAccount:
         calls.check()
         with self._lock:
             blocked = Blocked(calls, functools.partial(self._log.calls_after, self._log.total))
-            self._blocks.append(blocked)
+            self._blocked.append(blocked)
             self._note_script(blocked)
         try:
             yield blocked
@@ -1000,7 +990,7 @@ class FakeAccount:
             latencies = (each for each in self._latencies if each.calls.match(incoming))
             latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
-            blocks = (each for each in self._blocks if each.calls.match(incoming))
+            blocked = (each for each in self._blocked if each.calls.match(incoming))
             now = self.now()
             reply = Reply(
                 status=answer.status,
@@ -1009,7 +999,7 @@ class FakeAccount:
                 delay=delay,
                 broken=broken,
                 real_time=latency is not None and latency.real_time,
-                blocked=next((each for each in blocks if not each.is_released), None),
+                blocked=next((each for each in blocked if not each.is_released), None),
             )
             self._log.add(
                 LoggedCall(
@@ -1096,7 +1086,7 @@ def _labels(ids: frozenset[str] | None) -> tuple[str, ...] | None:
 
 
 def _role_data(role: Role) -> account_file.RoleData:
-    members = role_members(role)
+    members = members_of(role)
     members["permissions"] = tuple(map(str, role.permissions or ()))
     return account_file.RoleData(**members)
 
@@ -1123,20 +1113,6 @@ def _check_key(key: Secret[str]) -> None:
 def _check_count(name: str, count: object) -> None:
     if not is_count(count):
         raise ValueError(f"{name} must be an integer of 0 or more, not {quoted(count)}")
-
-
-# Each new account has the same predefined roles, of hundreds of permissions in all.
-@functools.lru_cache(maxsize=64)
-def _members(identifiers: tuple[str, ...]) -> tuple[tuple[AnyPermission, ...], frozenset[str]]:
-    """Return the permissions that identifiers name, each once, and which of them are unknown."""
-    permissions = tuple(map(any_permission, dict.fromkeys(identifiers)))
-    return permissions, frozenset(str(p) for p in permissions if not p.is_known)
-
-
-def _writable(moment: datetime) -> datetime:
-    """Return a moment with an offset of whole minutes, the only ones of RFC 3339."""
-    offset = moment.utcoffset() or timedelta()
-    return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
 
 
 def _warn_of_misspelled(permissions: Iterable[str]) -> None:

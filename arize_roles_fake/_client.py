@@ -90,7 +90,11 @@ class FakeRolesClient(BaseRolesClient):
         """The account behind the client."""
         transport = AccountTransport(behind, lambda _: behind)
         destination = Destination(transport, max_concurrency)
-        keys = _key_source(behind, key)
+        if key.reveal() is None:
+            if not behind.api_keys:
+                raise ConfigurationError("no API key: the account has none left, so pass api_key")
+            key = Secret(behind.api_key)
+        keys = KeySource(cast("Secret[ApiKey]", key))
         super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
 
     def __repr__(self) -> str:
@@ -149,7 +153,8 @@ class AccountTransport(Transport):
         # As in a real call, other tasks run here, and a cancellation takes effect.
         await checkpoint()
         self._timeline.note_event()
-        state, key = _time_limit(call).state, call.keys[-1]
+        assert isinstance(call.time_limit, _AccountTimeLimit)  # noqa: S101 - `time_limit` made it
+        state, key = call.time_limit.state, call.keys[-1]
         state.name = call.name
         reply = self._account_of(key).handle(
             CallRequest(
@@ -274,37 +279,16 @@ class AccountTransport(Transport):
     async def aclose(self, grace: float) -> None:
         self._enter_loop()
         self._closed = True
-        try:
-            if grace and self._calls:
-                await self._wait_for_calls(grace)
-        finally:
-            for limit in self._calls:
-                limit.end()
-
-    async def _wait_for_calls(self, seconds: float) -> None:
-        """Wait until no call is under way, or until `seconds` are over on the account's clock."""
         sleep = Sleep()
         self._closing.add(sleep)
         try:
-            end = self._clock.now() + timedelta(seconds=min(seconds, _MAX_WAIT))
-            await self._timeline.sleep_until(end, self._clock, sleep)
+            if grace and self._calls:
+                end = self._clock.now() + timedelta(seconds=min(grace, _MAX_WAIT))
+                await self._timeline.sleep_until(end, self._clock, sleep)
         finally:
             self._closing.discard(sleep)
-
-
-def _key_source(account: FakeAccount, key: Secret[ApiKey | None]) -> KeySource:
-    """Return the source of a client's keys: the argument, or else the account."""
-    if key.reveal() is not None:
-        return KeySource(cast("Secret[ApiKey]", key))
-    if not account.api_keys:
-        raise ConfigurationError("no API key: the account has none left, so pass api_key")
-    return KeySource(Secret(account.api_key))
-
-
-def _time_limit(call: Call) -> "_AccountTimeLimit":
-    limit = call.time_limit
-    assert isinstance(limit, _AccountTimeLimit)  # noqa: S101 - `AccountTransport` made it
-    return limit
+            for limit in self._calls:
+                limit.end()
 
 
 class _Event:

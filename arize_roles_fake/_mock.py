@@ -235,21 +235,18 @@ class _Scopes:
             if not self._open:
                 self._key_before = os.environ.get(_KEY)
             self._open.append(scope)
-            self._set_key()
-            self._set_redirect()
+            self._redirect()
 
     def leave(self, scope: _Scope) -> None:
         with self._lock:
             self._open.remove(scope)
-            self._set_key()
-            self._set_redirect()
+            self._redirect()
 
-    def _set_redirect(self) -> None:
+    def _redirect(self) -> None:
+        """Lead clients, and the key in the environment, to the innermost open block."""
         from arize_roles_async._aiohttp import client
 
         client.redirect = self._driver if self._open else None
-
-    def _set_key(self) -> None:
         key = self._open[-1].key if self._open else self._key_before
         if key is None:
             os.environ.pop(_KEY, None)

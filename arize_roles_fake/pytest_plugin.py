@@ -150,7 +150,7 @@ def _new_account(
     if key is not None:
         first, *others = [*data["keys"].items()] or [(key, None)]
         data["keys"] = {key: first[1], **dict(others)}
-    data["assumptions"] |= settings
+    data["assumptions"] = data.get("assumptions", {}) | settings
     return FakeAccount.load(json.dumps(data), clock=clock)
 
 

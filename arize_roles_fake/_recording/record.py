@@ -31,7 +31,7 @@ from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
-from arize_roles_fake._service.routes import operation_of
+from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.wire import parse_json
 from arize_roles_fake._testing.file_format import check_format
 
@@ -78,17 +78,19 @@ class Recorded:
     answer: Answer
 
 
-@attrs.frozen(kw_only=True)
-class Recording:
-    """The answers to a script."""
+class Recording(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The answers to a script, as in a file of this version."""
 
-    answers: tuple[Recorded, ...]
-    rules: tuple[str, ...]
-    """The rules of all steps of the script."""
+    format: int = 0
     other_roles: int = 0
     """The number of custom roles that the account had before, up to 100."""
+    rules: tuple[str, ...]
+    """The rules of all steps of the script."""
+    answers: tuple[Recorded, ...]
     left: tuple[str, ...] = ()
-    """The roles that the script may have created and not deleted again."""
+    """The roles that the script may have created and not deleted again; in no file."""
 
     @property
     def missing(self) -> list[str]:
@@ -174,23 +176,9 @@ async def record_service(
         await transport.aclose(0.0)
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file of the format of this version."""
-
-    format: int
-    other_roles: int
-    rules: tuple[str, ...]
-    answers: tuple[Recorded, ...]
-
-
 def encode(recording: Recording) -> bytes:
     """Return a recording as the JSON of a file."""
-    file = _File(
-        format=_FORMAT,
-        other_roles=recording.other_roles,
-        rules=recording.rules,
-        answers=recording.answers,
-    )
+    file = msgspec.structs.replace(recording, format=_FORMAT, left=())
     return msgspec.json.format(msgspec.json.encode(file)) + b"\n"
 
 
@@ -202,13 +190,14 @@ def decode(text: bytes) -> Recording:
     """
     check_format(text, _FORMAT, "recording")
     try:
-        data = msgspec.json.decode(text, type=_File | tuple[Recorded, ...])
+        data = msgspec.json.decode(text, type=Recording | tuple[Recorded, ...])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ValueError(f"this is not a recording: {error}") from error
-    if isinstance(data, _File):
-        recording = Recording(answers=data.answers, rules=data.rules, other_roles=data.other_roles)
-    else:
-        recording = Recording(answers=data, rules=tuple(step.rule for step in SCRIPT))
+    recording = (
+        data
+        if isinstance(data, Recording)
+        else Recording(answers=data, rules=tuple(step.rule for step in SCRIPT))
+    )
     if missing := recording.missing:
         raise ValueError(
             f"the recording lacks the answers to {len(missing)} of {len(recording.rules)} steps: "

@@ -15,7 +15,7 @@ from arize_roles_fake._server.refusals import is_local_request, refused
 from arize_roles_fake._service.wire import bearer
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.account_file import AccountData, Keys
-from arize_roles_fake._testing.faults import Fault, parse_failure, plan_members
+from arize_roles_fake._testing.faults import MEMBERS, Fault, parse_failure
 
 PATH: Final = "/-/{tail:.*}"
 """The paths of the control; the service has none that begin so."""
@@ -30,7 +30,12 @@ _FAULT_MEMBERS: Final = (
         for name, parameter in signature(FakeAccount.fail).parameters.items()
         if parameter.kind is Parameter.KEYWORD_ONLY
     ),
-    *plan_members(),
+    *MEMBERS,
+)
+_SHOWN_OF_FAULT: Final = ("operation", "times", "after", "every_attempt", "when", "role", "fired")
+_CALL_MEMBERS: Final = (
+    *("operation", "role", "user", "resource", "arguments", "outcome", "attempt", "duration"),
+    "host",
 )
 
 
@@ -197,18 +202,7 @@ class Control:
         calls = served.account.calls
         return 200, {
             "calls": [
-                {
-                    "operation": call.operation,
-                    "role": call.role,
-                    "user": call.user,
-                    "resource": call.resource,
-                    "arguments": call.arguments,
-                    "outcome": call.outcome,
-                    "attempt": call.attempt,
-                    "duration": call.duration,
-                    "at": call.at.isoformat(),
-                    "host": call.host,
-                }
+                {**{name: getattr(call, name) for name in _CALL_MEMBERS}, "at": call.at.isoformat()}
                 for call in calls
             ],
             "dropped": served.account.calls_in_all - served.calls_before - len(calls),
@@ -222,16 +216,8 @@ class Control:
 def _fault_members(fault: Fault) -> dict[str, object]:
     """Return a fault as it can be scripted again, and the number of requests that it struck."""
     argument = fault.argument
-    return {
-        "operation": fault.operation,
-        "failure": argument.__name__ if isinstance(argument, type) else argument,
-        "times": fault.times,
-        "after": fault.after,
-        "every_attempt": fault.every_attempt,
-        "when": fault.when,
-        "role": fault.role,
-        "fired": fault.fired,
-    }
+    failure = argument.__name__ if isinstance(argument, type) else argument
+    return {"failure": failure, **{name: getattr(fault, name) for name in _SHOWN_OF_FAULT}}
 
 
 class _Clock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

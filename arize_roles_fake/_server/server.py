@@ -85,7 +85,7 @@ class Listener:
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            # Requests have no compressed bodies, and a bomb would block the event loop.
+            # Requests have no compressed bodies, and a bomb would hold up the event loop.
             auto_decompress=False,
             shutdown_timeout=1.0,
         )
@@ -137,7 +137,6 @@ class Listener:
         return web.Response(headers=HEADERS, text=page(self._account_of("")))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        """Have the account answer a request."""
         host = host_name(request.host)
         allowed = self._allowed_hosts
         if allowed is not None and host not in allowed and not is_loopback(host):

@@ -21,6 +21,8 @@ class Mark(msgspec.Struct, frozen=True):
     """Where its last record is in the list; None before the first."""
     offset: int = 0
     """The number of records before its end."""
+    pages: int = 0
+    """The number of pages before its end, so that the cursor after an empty page is another."""
 
 
 class ForeignCursorError(Exception):
@@ -36,14 +38,11 @@ class Cursors:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(16)
 
-    def make(self, filters: dict[str, object], mark: Mark, salt: str) -> str:
-        """Return the cursor after a page of the list with these filters.
-
-        An empty page ends where the page before it did, and gets another cursor by another `salt`.
-        """
+    def make(self, filters: dict[str, object], mark: Mark) -> str:
+        """Return the cursor after a page of the list with these filters."""
         position = mark.position
         where = None if position is None else (position[0].isoformat(), position[1])
-        text = json.dumps([filters, where, mark.offset, salt]).encode()
+        text = json.dumps([filters, where, mark.offset, mark.pages]).encode()
         return base64.b64encode(self._signature(text) + text).decode()
 
     def read(self, cursor: str, filters: dict[str, object]) -> Mark:
@@ -60,11 +59,11 @@ class Cursors:
         signature, text = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if not secrets.compare_digest(signature, self._signature(text)):
             raise ForeignCursorError("was not issued by this account")
-        issued_for, where, offset, _ = json.loads(text)
+        issued_for, where, offset, pages = json.loads(text)
         changed = [name for name in filters if issued_for.get(name) != filters[name]]
         if changed or issued_for.keys() != filters.keys():
             raise ForeignCursorError(f"was issued for another {changed[0] if changed else 'list'}")
-        return Mark(where and (datetime.fromisoformat(where[0]), where[1]), offset)
+        return Mark(where and (datetime.fromisoformat(where[0]), where[1]), offset, pages)
 
     def _signature(self, text: bytes) -> bytes:
         return hashlib.blake2b(text, key=self._secret, digest_size=_SIGNATURE).digest()

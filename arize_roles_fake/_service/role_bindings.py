@@ -22,13 +22,7 @@ from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.order import Position
 from arize_roles_fake._service.state import RefusedError, State
-from arize_roles_fake._service.wire import (
-    binding_members,
-    decode_query,
-    json_response,
-    page_response,
-    parse_id,
-)
+from arize_roles_fake._service.wire import decode_query, page_response, parse_id, record_response
 
 
 def _list(state: State, grants: Grants, request: Request) -> Response:
@@ -48,7 +42,7 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
 
     filters: dict[str, object] = {"resource_type": asked.resource_type, "user_id": asked.user_id}
     bindings, cursor = state.page(asked, filters, iter_after)
-    return page_response("role_bindings", map(binding_members, bindings), cursor)
+    return page_response("role_bindings", bindings, cursor)
 
 
 def _create(state: State, grants: Grants, request: Request) -> Response:
@@ -76,11 +70,11 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         updated_at=now,
     )
     state.store.bindings.add(binding)
-    return _answer(201, binding)
+    return record_response(201, binding)
 
 
 def _get(state: State, grants: Grants, request: Request) -> Response:
-    return _answer(200, _visible(state, grants, request, Permission.ROLE_BINDING_READ))
+    return record_response(200, _visible(state, grants, request, Permission.ROLE_BINDING_READ))
 
 
 def _update(state: State, grants: Grants, request: Request) -> Response:
@@ -97,7 +91,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
         raise RefusedError(state.assumptions.rebind_to_own_role, "the user already has this role")
     changed = attrs.evolve(binding, role_id=changes.role_id, updated_at=state.now())
     state.store.bindings.replace(binding, changed)
-    return _answer(200, changed)
+    return record_response(200, changed)
 
 
 def _delete(state: State, grants: Grants, request: Request) -> Response:
@@ -121,8 +115,7 @@ def _require_right(state: State, grants: Grants, new: CreateRoleBinding) -> None
         raise RefusedError(403, f"the API key lacks {Permission.ROLE_BINDING_CREATE} there")
 
 
-def _require_role_and_user(state: State, grants: Grants, new: CreateRoleBinding) -> None:
-    del grants
+def _require_role_and_user(state: State, _: Grants, new: CreateRoleBinding) -> None:
     _require_user(state, new.user_id)
     _require_role(state, new.role_id)
 
@@ -136,10 +129,6 @@ def _require_user(state: State, user_id: str) -> None:
 def _require_role(state: State, role_id: str) -> None:
     if state.store.by_id(role_id) is None:
         raise state.not_found("Role", "role", role_id)
-
-
-def _answer(status: int, binding: RoleBinding) -> Response:
-    return json_response(status, binding_members(binding))
 
 
 HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {

@@ -17,13 +17,7 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.state import RefusedError, State, require
-from arize_roles_fake._service.wire import (
-    decode_query,
-    page_response,
-    parse_id,
-    role_members,
-    role_response,
-)
+from arize_roles_fake._service.wire import decode_query, page_response, parse_id, record_response
 
 # The reference does not publish the entitlement for roles.
 _ENTITLEMENT: Final = "CUSTOM_ROLES"
@@ -41,7 +35,7 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
             newest_first=state.assumptions.list_order == "newest-first",
         ),
     )
-    return page_response("roles", map(role_members, roles), cursor)
+    return page_response("roles", roles, cursor)
 
 
 def _create(state: State, grants: Grants, request: Request) -> Response:
@@ -70,12 +64,12 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         updated_at=now,
     )
     state.store.add(role)
-    return _role_answer(201, role, grants)
+    return _answer(201, role, grants)
 
 
 def _get(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_READ)
-    return _role_answer(200, _existing(state, request), grants)
+    return _answer(200, _existing(state, request), grants)
 
 
 def _update(state: State, grants: Grants, request: Request) -> Response:
@@ -95,7 +89,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
         given["description"] = given["description"] or None
     changed = attrs.evolve(role, **given, updated_at=state.now())
     state.store.replace(role, changed)
-    return _role_answer(200, changed, grants)
+    return _answer(200, changed, grants)
 
 
 def _delete(state: State, grants: Grants, request: Request) -> Response:
@@ -107,7 +101,7 @@ def _delete(state: State, grants: Grants, request: Request) -> Response:
         raise RefusedError(409, f"{role.name!r} cannot be deleted: it still has {counted}")
     state.store.remove(role)
     if state.assumptions.deleted_name == "kept":
-        state.store.keep_name(role.name)
+        state.store.kept_names[state.store.normalize(role.name)] = role.name
     return Response(status=204, headers={}, body=b"")
 
 
@@ -125,7 +119,7 @@ def _require_free(state: State, name: str, *, but_for: Role | None = None) -> No
     taken = state.store.by_name(name)
     if taken is not None and taken is not but_for:
         raise RefusedError(409, f"a role is already named {taken.name!r}")
-    if state.store.is_kept(name):
+    if state.store.normalize(name) in state.store.kept_names:
         raise RefusedError(409, f"{name!r} was the name of a deleted role")
 
 
@@ -145,8 +139,10 @@ def _custom(state: State, request: Request, done: str) -> Role:
     return role
 
 
-def _role_answer(status: int, role: Role, grants: Grants) -> Response:
-    return role_response(status, role, with_permissions=grants.may(Permission.ROLE_READ))
+def _answer(status: int, role: Role, grants: Grants) -> Response:
+    if not grants.may(Permission.ROLE_READ):
+        role = attrs.evolve(role, permissions=None)
+    return record_response(status, role)
 
 
 HANDLERS: Final[dict[str, Callable[[State, Grants, Request], Response]]] = {

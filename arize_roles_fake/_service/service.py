@@ -1,38 +1,52 @@
-"""Answers requests from the state of an account, by the rules of each resource."""
+"""Answers requests from the state of an account: each operation by the rules of its resource."""
 
 from typing import Final
 
 from arize_roles_async._values.errors import ValidationError
-from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.request import BINDINGS_PATH, ROLES_PATH, Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service import role_bindings, roles
 from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.routes import operations_at
 from arize_roles_fake._service.state import RefusedError, State
 from arize_roles_fake._service.wire import InvalidBodyError, problem_response
 
 _HANDLERS: Final = {**roles.HANDLERS, **role_bindings.HANDLERS}
+_ROUTES: Final = {
+    path: (
+        {"GET": f"{resource}list", "POST": f"{resource}create"},
+        {"GET": f"{resource}get", "PATCH": f"{resource}update", "DELETE": f"{resource}delete"},
+    )
+    for path, resource in ((ROLES_PATH, ""), (BINDINGS_PATH, "role_bindings."))
+}
+"""The operations on each collection, and on one of its items, by their HTTP methods."""
+
+
+def operation_of(request: Request) -> str:
+    """Return the operation that a request asks for; if there is none, its method and path."""
+    return _operations_at(request.path).get(request.method, f"{request.method} {request.path}")
+
+
+def _operations_at(path: str) -> dict[str, str]:
+    """Return the operations that a path has, by their HTTP methods."""
+    if path in _ROUTES:
+        return _ROUTES[path][0]
+    collection, _, segment = path.rpartition("/")
+    return _ROUTES[collection][1] if collection in _ROUTES and segment else {}
 
 
 def answer(state: State, operation: str, grants: Grants, request: Request) -> Response:
     """Return the answer to a request with a known key; a failure is a problem document."""
-    handler = _HANDLERS.get(operation)
-    if handler is None:
-        return _no_such_operation(request)
+    if operation not in _HANDLERS:
+        allowed = _operations_at(request.path)
+        if not allowed:
+            return problem_response(404, f"there is nothing at {request.path[:80]}")
+        detail = f"{request.method} is not allowed here"
+        return problem_response(405, detail, {"Allow": ", ".join(allowed)})
     try:
-        return handler(state, grants, request)
+        return _HANDLERS[operation](state, grants, request)
     except InvalidBodyError as error:
         return problem_response(state.assumptions.invalid_body, str(error))
     except ValidationError as error:
         return problem_response(400, str(error))
     except RefusedError as error:
         return error.response
-
-
-def _no_such_operation(request: Request) -> Response:
-    allowed = operations_at(request.path)
-    if not allowed:
-        return problem_response(404, f"there is nothing at {request.path[:80]}")
-    return problem_response(
-        405, f"{request.method} is not allowed here", {"Allow": ", ".join(allowed)}
-    )

@@ -1,6 +1,5 @@
 """The state of an account that its rules are about, and the parts of an answer they share."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -135,8 +134,8 @@ class State:
         page = list(islice(found, skipped, skipped + size + 1))
         cursor = None
         if len(page) > size:
-            last, salt = (page[size - 1][0], "") if size else (mark.position, secrets.token_hex(8))
-            cursor = self._cursors.make(filters, Mark(last, mark.offset + size), salt)
+            end = page[size - 1][0] if size else mark.position
+            cursor = self._cursors.make(filters, Mark(end, mark.offset + size, mark.pages + 1))
         return [item for _, item in page[:size]], cursor
 
     def _mark(self, asked: PageRequest, filters: dict[str, object]) -> Mark:

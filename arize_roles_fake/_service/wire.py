@@ -72,10 +72,6 @@ def decode_body(
         InvalidBodyError: The body breaks a rule; it names each.
         ValidationError: The body is not valid JSON.
     """
-    return _build(model, _parse_object(body, duplicates=duplicates), extra_permissions)
-
-
-def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
     try:
         data = _json.parse_json(body)
     except ValueError as error:
@@ -90,7 +86,7 @@ def _parse_object(body: bytes, *, duplicates: bool) -> dict[str, Any]:
             raise InvalidBodyError(
                 violations=(Violation("permissions", "must not hold one permission twice"),)
             )
-    return given
+    return _build(model, given, extra_permissions)
 
 
 def _build(model: type[_B], given: dict[str, Any], extra_permissions: Container[str]) -> _B:
@@ -167,40 +163,33 @@ TITLES: Final = {
 }
 """The titles of failures: those of the reference, and otherwise HTTP's own."""
 _JSON: Final = {"Content-Type": "application/json"}
-_ROLE_FIELDS: Final = tuple(field.name for field in attrs.fields(Role))
-_BINDING_FIELDS: Final = tuple(field.name for field in attrs.fields(RoleBinding))
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {
+    each: tuple(field.name for field in attrs.fields(each)) for each in (Role, RoleBinding)
+}
 
 
-def role_members(role: Role, *, with_permissions: bool = True) -> dict[str, Any]:
-    """Return a role as the service writes it, without the members that have no value."""
-    members = {name: getattr(role, name) for name in _ROLE_FIELDS}
-    if not with_permissions:
-        members["permissions"] = None
+def members_of(record: Role | RoleBinding) -> dict[str, Any]:
+    """Return a record as the service writes it, without the members that have no value."""
+    members = {name: getattr(record, name) for name in _FIELDS[type(record)]}
     return {name: value for name, value in members.items() if value is not None}
 
 
-def role_response(status: int, role: Role, *, with_permissions: bool) -> Response:
-    """Return the answer that holds one role."""
-    return json_response(status, role_members(role, with_permissions=with_permissions))
+def record_response(status: int, record: Role | RoleBinding) -> Response:
+    """Return the answer that holds one record."""
+    return _json_response(status, members_of(record))
 
 
 def page_response(
-    collection: str, each: Iterable[Mapping[str, Any]], next_cursor: str | None
+    collection: str, records: Iterable[Role | RoleBinding], next_cursor: str | None
 ) -> Response:
     """Return the answer that holds a page; with a cursor, more follows."""
     pagination: dict[str, Any] = {"has_more": next_cursor is not None}
     if next_cursor is not None:
         pagination["next_cursor"] = next_cursor
-    return json_response(200, {collection: tuple(each), "pagination": pagination})
+    return _json_response(200, {collection: [*map(members_of, records)], "pagination": pagination})
 
 
-def binding_members(binding: RoleBinding) -> dict[str, Any]:
-    """Return a role binding as the service writes it."""
-    return {name: getattr(binding, name) for name in _BINDING_FIELDS}
-
-
-def json_response(status: int, data: object) -> Response:
-    """Return an answer of JSON."""
+def _json_response(status: int, data: object) -> Response:
     return Response(status=status, headers=_JSON, body=msgspec.json.encode(data, enc_hook=str))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -61,10 +61,12 @@ class RoleData(
     bindings: tuple[BindingData, ...] = ()
 
 
-class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account file."""
+class AccountData(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """An account file. With an empty list it has nobody, and without a list everybody."""
 
-    format: int = FORMAT
+    format: int = 0
     roles: tuple[RoleData, ...]
     role_bindings: tuple[BindingData, ...] = ()
     users: tuple[str, ...] | None = None
@@ -79,23 +81,10 @@ class AccountData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     role_bindings_created: int = 0
 
 
-_OMITTED_IF_EMPTY: Final = (
-    *("role_bindings", "extra_permissions", "kept_names", "roles_created"),
-    "role_bindings_created",
-)
-_OMITTED_IF_NONE: Final = ("users", "resources")
-"""An account with an empty list has nobody, and one without a list everybody."""
-
-
 def encode(data: AccountData) -> str:
-    """Return an account as JSON text, without rare members that are empty."""
-    members: dict[str, Any] = {
-        name: getattr(data, name)
-        for name in data.__struct_fields__
-        if (name not in _OMITTED_IF_EMPTY or getattr(data, name))
-        and (name not in _OMITTED_IF_NONE or getattr(data, name) is not None)
-    }
-    return msgspec.json.format(msgspec.json.encode(members)).decode()
+    """Return an account as JSON text."""
+    file = msgspec.structs.replace(data, format=FORMAT)
+    return msgspec.json.format(msgspec.json.encode(file)).decode()
 
 
 def decode(text: str) -> AccountData:

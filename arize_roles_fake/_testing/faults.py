@@ -68,7 +68,7 @@ _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEADER_VALUE: Final = "[!-~]([ -~]*[!-~])?|"
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
 _NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
-_MEMBERS: Final[dict[str, type]] = {
+MEMBERS: Final[dict[str, type]] = {
     "instance": str,
     "entitlement": str,
     "limit": int,
@@ -104,7 +104,7 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
 
 @attrs.frozen
 class CallFilter:
-    """The calls that a fault, a latency or a block applies to."""
+    """The calls that a fault, a latency or `FakeAccount.block` applies to."""
 
     operation: str
     """The operation; `any` is all of them."""
@@ -214,7 +214,7 @@ class CallState:
 
 @attrs.frozen(kw_only=True)
 class IncomingRequest:
-    """A request with all that faults, latencies and blocks are matched by."""
+    """A request, and everything that a `CallFilter` compares."""
 
     request: Request
     operation: str
@@ -269,9 +269,9 @@ class Faults:
     def call_of(self, request: Request, attempt: int) -> CallState:
         """Return the call that a request is part of.
 
-        Requests over HTTP do not name their call. There a retry counts as one of the newest equal
-        request that failed. So the fault of a call that was given up strikes no later call, unless
-        the first attempt of the later one failed before it reached the account.
+        A request over HTTP does not name its call. A first attempt begins one. A later attempt goes
+        on with the call of the newest equal request that failed in the attempt before; it can be
+        another client's, if the first attempt of its own call never reached the account.
         """
         if isinstance(request, CallRequest):
             call = request.call
@@ -384,7 +384,6 @@ def _wrong_failure(fault: Fault) -> Iterator[str]:
 
 
 def _operation_flaws(fault: Fault) -> Iterator[str]:
-    """Yield each reason why the operation cannot fail so."""
     operation = fault.operation
     yield from CallFilter(operation, fault.role).flaws()
     if operation in _DELETES and fault.failure in _NEED_A_BODY:
@@ -399,7 +398,6 @@ def _operation_flaws(fault: Fault) -> Iterator[str]:
 
 
 def _moment_flaws(fault: Fault) -> Iterator[str]:
-    """Yield the flaws of a fault's numbers and moment."""
     if fault.times is not None and not is_count(fault.times, least=1):
         yield f"times must be an integer of 1 or more, not {quoted(fault.times)}"
     if not is_count(fault.after):
@@ -414,7 +412,6 @@ def _moment_flaws(fault: Fault) -> Iterator[str]:
 
 
 def _problem_flaws(fault: Fault) -> Iterator[str]:
-    """Yield the flaws of a fault's problem document."""
     members = fault.members
     if fault.failure == 407 and fault.page is None:  # noqa: PLR2004 - as the message says
         yield "407 is the answer of a proxy, for which a client raises RolesConnectionError"
@@ -422,15 +419,14 @@ def _problem_flaws(fault: Fault) -> Iterator[str]:
         yield f"detail {rule}"
     if members and fault.failure != 403:  # noqa: PLR2004 - as the message says
         yield f"only a 403 has plan members, not {_name(fault)}"
-    if unknown := sorted(members.keys() - _MEMBERS):
+    if unknown := sorted(members.keys() - MEMBERS):
         yield f"a problem document has no {', '.join(unknown)}"
-    for name, expected in _MEMBERS.items():
+    for name, expected in MEMBERS.items():
         if name in members and not _is_member(members[name], expected):
             yield f"{name} must be of type {expected.__name__}"
 
 
 def _page_flaws(fault: Fault) -> Iterator[str]:
-    """Yield the flaws of a fault's page."""
     page = fault.page
     if page is None:
         return
@@ -445,7 +441,6 @@ def _page_flaws(fault: Fault) -> Iterator[str]:
 
 
 def _header_flaws(fault: Fault) -> Iterator[str]:
-    """Yield the flaws of a fault's headers."""
     seconds = fault.retry_after
     if seconds is not None and fault.failure not in {429, 503}:
         yield f"only a 429 or a 503 has a retry_after, not {_name(fault)}"
@@ -481,11 +476,6 @@ def _is_status(status: object, page: object) -> bool:
     """Return whether a fault may have a status: that of a failure, or with a page any."""
     first = 400 if page is None else 200
     return type(status) is int and first <= status <= 599  # noqa: PLR2004 - as in RFC 9110
-
-
-def plan_members() -> tuple[str, ...]:
-    """Return the names of the further members of a problem document."""
-    return tuple(_MEMBERS)
 
 
 def parse_failure(text: str) -> Any:  # noqa: ANN401 - `Fault` checks it

@@ -34,7 +34,7 @@ def running_loop() -> "Loop":
 
 def is_open(loop: "Loop") -> bool:
     """Return whether an event loop can still run tasks."""
-    return call_soon(loop, _do_nothing)
+    return call_soon(loop, lambda: None)
 
 
 def call_soon(loop: "Loop", function: Callable[[], object]) -> bool:
@@ -49,7 +49,3 @@ def call_soon(loop: "Loop", function: Callable[[], object]) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _do_nothing() -> None:
-    pass

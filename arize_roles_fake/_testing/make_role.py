@@ -1,9 +1,10 @@
 """Roles for tests that need one and no account."""
 
 import base64
+import functools
 import zlib
-from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from arize_roles_async._values.models import Role
@@ -47,10 +48,16 @@ def make_role(
     """
     held = None
     if permissions is not None:
-        held = tuple(any_permission(str(each)) for each in reject_string(permissions))
-    check_values(
-        (created_at, updated_at or created_at), (name, description or "", id or "", *(held or ()))
-    )
+        held = _members(tuple(map(str, reject_string(permissions))))
+    moments = (created_at, updated_at or created_at)
+    if any(moment.tzinfo is None for moment in moments):
+        raise ValueError("timestamps must be timezone-aware")
+    if not all(map(is_in_utc, moments)):
+        raise ValueError("timestamps must be in the years 1 to 9999 in UTC")
+    try:
+        "".join((name, description or "", id or "", *(held or ()))).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
     number = zlib.crc32(name.encode())
     return Role(
         id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,
@@ -58,8 +65,8 @@ def make_role(
         description=description,
         permissions=held,
         is_predefined=is_predefined,
-        created_at=created_at,
-        updated_at=updated_at or created_at,
+        created_at=writable(created_at),
+        updated_at=writable(updated_at or created_at),
     )
 
 
@@ -73,13 +80,13 @@ def reject_string(permissions: Iterable[AnyPermission | str]) -> Iterable[AnyPer
     return permissions
 
 
-def check_values(moments: Collection[datetime], texts: Iterable[str]) -> None:
-    """Raise `ValueError` unless JSON can carry the timestamps and texts of a role."""
-    if any(moment.tzinfo is None for moment in moments):
-        raise ValueError("timestamps must be timezone-aware")
-    if not all(map(is_in_utc, moments)):
-        raise ValueError("timestamps must be in the years 1 to 9999 in UTC")
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
+def writable(moment: datetime) -> datetime:
+    """Return a moment with an offset of whole minutes, the only ones of RFC 3339."""
+    offset = moment.utcoffset() or timedelta()
+    return moment.astimezone(UTC if offset % timedelta(minutes=1) else timezone(offset))
+
+
+# Each new account has the same predefined roles, of hundreds of permissions in all.
+@functools.lru_cache(maxsize=64)
+def _members(identifiers: tuple[str, ...]) -> tuple[AnyPermission, ...]:
+    return tuple(map(any_permission, dict.fromkeys(identifiers)))

@@ -425,8 +425,6 @@ class TestDump:
         assert json.loads(account.dump()) == {
             "format": 1,
             "now": "2026-01-01T12:00:00Z",
-            "max_custom_roles": None,
-            "assumptions": {},
             "keys": {"fake-api-key": None},
             "roles": [
                 {
@@ -455,7 +453,7 @@ class TestDump:
         account = account_at_noon()
         account.add_role("A")
         text = json.loads(account.dump())
-        assert text.keys() == {"format", "roles", "now", "max_custom_roles", "assumptions", "keys"}
+        assert text.keys() == {"format", "roles", "now", "keys"}
         assert text["roles"][0].keys() == {
             *("name", "id", "permissions", "is_predefined", "created_at", "updated_at")
         }

@@ -234,7 +234,7 @@ class TestBlock:
     @pytest.mark.asyncio
     async def test_not_released(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
         """A call that nobody releases ends with an error that names the block."""
-        monkeypatch.setattr("arize_roles_fake._testing.blocks.MAX_SECONDS", 0.01)
+        monkeypatch.setattr("arize_roles_fake._testing.blocked.MAX_SECONDS", 0.01)
         account = account_at_noon()
         async with connect(account) as roles:
             with account.block("list"), pytest.raises(RolesError) as caught:

@@ -872,7 +872,7 @@ STEP: bytes = b'[{"step": {"rule": "r", "method": "GET", "body": '
     ("text", "message"),
     [
         (b"[", "this is not a recording: Input data was truncated"),
-        (b"{}", "this is not a recording: Object missing required field `format`"),
+        (b"{}", "this is not a recording: Object missing required field `rules`"),
         (b"17", "this is not a recording: Expected `object | array`, got `int`"),
         (
             b'{"format": 2, "steps": []}',

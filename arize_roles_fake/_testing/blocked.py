@@ -29,7 +29,7 @@ class Blocked:
         """Each wakes a task that waits, in the task's own event loop."""
 
     async def reached(self, number: int = 1, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
-        """Wait until so many requests have been kept open since the block began.
+        """Wait until so many requests have been kept open.
 
         Two calls of `get` by a name may share a request.
 
@@ -50,7 +50,7 @@ class Blocked:
             ) from None
 
     def unused(self) -> str | None:
-        """Return a line that names the block, or None once a call was kept open."""
+        """Return a line that names the calls, or None once a call was kept open."""
         return None if self._calls else f"block({self.calls}): no call was kept open"
 
     def release(self) -> None:
