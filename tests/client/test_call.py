@@ -179,15 +179,10 @@ class TestFirstAttempt:
         assert end_of("get", outcome) == end
 
     @pytest.mark.parametrize("operation", CHANGES)
-    @pytest.mark.parametrize("outcome", [words(500), page(500), words(501), page(520), answer(999)])
-    def test_change(self, operation: Operation, outcome: Outcome) -> None:
-        """A failure that leaves a change open is not repeated, and the account is asked."""
-        assert end_of(operation, outcome) == "verify"
-
-    @pytest.mark.parametrize("operation", CHANGES)
     @pytest.mark.parametrize(
         "outcome",
         [
+            *(words(500), page(500), words(501), page(520), answer(999)),
             page(200),
             page(200, b""),
             answer(200, b"{}"),
@@ -197,8 +192,8 @@ class TestFirstAttempt:
             InvalidResponseError("too long"),
         ],
     )
-    def test_odd_success(self, operation: Operation, outcome: Outcome) -> None:
-        """A success that is not documented makes the client read the account again."""
+    def test_change(self, operation: Operation, outcome: Outcome) -> None:
+        """A failure or an odd success leaves a change open: it is not repeated, but verified."""
         assert end_of(operation, outcome) == "verify"
 
     @pytest.mark.parametrize(
@@ -221,40 +216,45 @@ class TestMaybeApplied:
 
     OPEN = (BROKEN, SILENT, page(502), page(503), page(504), words(502))
 
-    @pytest.mark.parametrize("first", OPEN)
-    @pytest.mark.parametrize(
-        ("operation", "outcome", "end"),
-        [
-            ("create", words(409), "verify"),
-            ("create", words(403), "verify"),
-            ("create", words(404), "verify"),
-            ("create", page(409), "verify"),
-            ("create", page(403), "verify"),
-            ("update", words(404), "verify"),
-            ("update", words(409), "verify"),
-            ("update", words(403), "verify"),
-            ("update", page(404), "verify"),
-            ("update", page(409), "verify"),
-            ("delete", words(404), "done"),
-            ("delete", words(409), "ConflictError"),
-            ("delete", words(403), "verify"),
-            ("delete", page(404), "verify"),
-            ("delete", page(409), "verify"),
-        ],
-    )
-    def test_refusal(
-        self, first: Outcome, operation: Operation, outcome: Outcome, end: str
-    ) -> None:
-        """Few answers show whether a change was made; after the others the account is asked."""
-        assert end_of(operation, first, outcome) == end
-
+    @pytest.mark.parametrize("first", [*OPEN, words(503)])
     @pytest.mark.parametrize("operation", CHANGES)
     @pytest.mark.parametrize(
-        "outcome", [words(400), words(401), words(422), page(302), UNTRUSTED, page(407)]
+        "outcome",
+        [
+            *(words(400), words(401), words(403), words(422), UNTRUSTED),
+            *(page(302), page(403), page(404), page(407), page(409)),
+        ],
     )
-    def test_tells_nothing(self, operation: Operation, outcome: Outcome) -> None:
-        """A refusal of this attempt says nothing about the one before, so the account is asked."""
-        assert end_of(operation, BROKEN, outcome) == "verify"
+    def test_refusal(self, first: Outcome, operation: Operation, outcome: Outcome) -> None:
+        """A refusal of this attempt says nothing about the one before, so the account is read.
+
+        The service itself may be wrong about a 503.
+        """
+        assert end_of(operation, first, outcome) == "verify"
+
+    @pytest.mark.parametrize(
+        ("operation", "outcome", "end", "end_after_503"),
+        [
+            ("create", words(404), "verify", "verify"),
+            ("create", words(409), "verify", "verify"),
+            ("update", words(404), "verify", "verify"),
+            ("update", words(409), "verify", "verify"),
+            ("delete", words(404), "done", "OutcomeUnknownError"),
+            ("delete", words(409), "ConflictError", "ConflictError"),
+        ],
+    )
+    def test_effect(
+        self, operation: Operation, outcome: Outcome, end: str, end_after_503: str
+    ) -> None:
+        """A refusal that the change itself may have brought about is not the caller's mistake."""
+        assert {end_of(operation, first, outcome) for first in self.OPEN} == {end}
+        assert end_of(operation, words(503), outcome) == end_after_503
+
+    def test_seen(self) -> None:
+        """A role that the call found by its name, and that is gone now, was deleted."""
+        driver = Driver("delete", name="Role")
+        assert isinstance(driver.feed(words(503)), Retry)
+        assert driver.feed(words(404)) is None
 
     @pytest.mark.parametrize("operation", CHANGES)
     @pytest.mark.parametrize("last", [REFUSED, NO_CONNECTION, words(503), words(429), page(429)])
@@ -292,39 +292,6 @@ class TestNothingHappened:
         """After such an attempt a refusal is the refusal of this one."""
         assert end_of(operation, REFUSED, words(404)) == "NotFoundError"
         assert end_of(operation, REFUSED, words(409)) == "ConflictError"
-
-
-class TestAfterA503:
-    """Refusals after a 503 of the service itself, which may be wrong."""
-
-    @pytest.mark.parametrize(
-        ("operation", "outcome", "end"),
-        [
-            ("create", words(409), "verify"),
-            ("create", words(403), "verify"),
-            ("create", words(404), "verify"),
-            ("create", page(409), "verify"),
-            ("update", words(404), "verify"),
-            ("update", words(409), "verify"),
-            ("update", words(401), "verify"),
-            ("update", words(403), "verify"),
-            ("update", page(404), "verify"),
-            ("delete", words(404), "OutcomeUnknownError"),
-            ("delete", words(409), "ConflictError"),
-            ("delete", page(404), "verify"),
-            ("delete", REFUSED, "retry"),
-            ("delete", UNTRUSTED, "verify"),
-        ],
-    )
-    def test_refusal(self, operation: Operation, outcome: Outcome, end: str) -> None:
-        """A refusal that the change itself may have brought about is not the caller's mistake."""
-        assert end_of(operation, words(503), outcome) == end
-
-    def test_seen(self) -> None:
-        """A role that the call found by its name, and that is gone now, was deleted."""
-        driver = Driver("delete", name="Role")
-        assert isinstance(driver.feed(words(503)), Retry)
-        assert driver.feed(words(404)) is None
 
 
 class TestAttempts:
@@ -372,6 +339,7 @@ class TestTime:
         with pytest.raises(StatusError) as caught:
             driver.feed(response)
         assert str(caught.value).endswith(ends)
+        assert driver.call.is_late is (attempts > 1)
 
     @pytest.mark.parametrize("operation", ["create", "get"])
     @pytest.mark.parametrize("outcome", [None, words(503), REFUSED])
@@ -474,6 +442,7 @@ class TestTime:
         driver.feed(outcome)
         driver.call.hold_back(40.0)
         assert type(driver.call.not_sent_in_time()) is error
+        assert driver.call.is_late
 
     def test_attempts(self) -> None:
         """A timeout knows how many attempts there were, over every request of the call."""

@@ -200,7 +200,7 @@ class TestRequests:
         ],
     )
     async def test_id_in_path(self, role_id: str, segment: str) -> None:
-        """An ID is one segment of the path, whatever it holds."""
+        """An ID is one segment of the path, whatever it holds; `get` and `delete` have no body."""
         body = json.dumps({**json.loads(ROLE), "id": role_id}).encode()
         async with client(answer(body), answer(body), NO_CONTENT) as (roles, script):
             await roles.get(role_id=role_id)
@@ -211,13 +211,7 @@ class TestRequests:
             f"PATCH /v2/roles/{segment}",
             f"DELETE /v2/roles/{segment}",
         ]
-
-    async def test_no_body(self) -> None:
-        """`get` and `delete` send no body."""
-        async with client(answer(ROLE), NO_CONTENT) as (roles, script):
-            await roles.get(role_id=ROLE_ID)
-            await roles.delete(role_id=ROLE_ID)
-        for request in script.requests:
+        for request in (script.requests[0], script.requests[2]):
             assert "content-type" not in request.headers
             assert request.headers.get("content-length", "0") == "0"
             assert "transfer-encoding" not in request.headers

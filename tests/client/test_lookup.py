@@ -112,9 +112,8 @@ class TestSharedWalk:
     async def test_cancelled(self, cancelled: str, asked: list[tuple[str, str]]) -> None:
         """If the call that fetches is cancelled, another one asks for the page again."""
         listing = Listing("A", "B", "C")
-        calls = dict(
-            zip(("first", "second"), await listing.begin(first="C", second="C"), strict=True)
-        )
+        first, second = await listing.begin(first="C", second="C")
+        calls: dict[str, asyncio.Task[Role]] = {"first": first, "second": second}
         await listing.answer("0")
         calls.pop(cancelled).cancel()
         await settle()
@@ -217,14 +216,13 @@ class TestSharedWalk:
     async def test_other_options(self) -> None:
         """Clients with other options try as hard as they say, so they share no walk."""
         roles = FakeRolesClient()
-        other = roles.with_options(timeout=20.0)
+        others = (roles.with_options(timeout=20.0), roles.with_options(background=True))
 
         await asyncio.gather(
-            *(roles.get(role=name) for name in ("Admin", "Member")),
-            *(other.get(role=name) for name in ("Admin", "Member")),
+            *(each.get(role=name) for each in (roles, *others) for name in ("Admin", "Member"))
         )
 
-        assert [call.operation for call in roles.account.calls] == ["list", "list"]
+        assert [call.operation for call in roles.account.calls] == ["list"] * 3
 
     async def test_own_time(self) -> None:
         """A call that waits for another's page ends at its own time, on the account's clock."""

@@ -167,19 +167,6 @@ class TestOneAfterAnother:
             held = sizes(url)
             asyncio.run(leave(held))
 
-    def test_calls_at_end(self) -> None:
-        """Calls in the queue of a loop that ends do not delay those of the next loop."""
-
-        async def leave(roles: RolesClient) -> None:
-            calls = [asyncio.create_task(use(roles)) for _ in range(10)]
-            await asyncio.sleep(0)
-            assert not calls[0].done()
-
-        with served() as url:
-            roles = AiohttpRolesClient("key", base_url=url, max_concurrency=1)
-            asyncio.run(leave(roles))
-            asyncio.run(use(roles))
-
 
 def run_python(code: str, *options: str) -> tuple[str, str]:
     """Run a program that has to succeed, and return its output and its complaints."""

@@ -319,19 +319,6 @@ class TestSeveral:
         assert max(outcome.seconds for outcome in outcomes) <= 2.2
         assert sorted(outcome.last_to_first for outcome in outcomes)[2] <= last
 
-    def test_burst_of_one(self) -> None:
-        """Where requests collide by chance, each at the cost of a second, no client starves."""
-        outcomes = [Simulation(Bucket(Limit(14.0, 1)), seed=seed).run(2, 150) for seed in SEEDS]
-
-        assert max(outcome.seconds for outcome in outcomes) < 6.0
-        assert max(outcome.last_to_first for outcome in outcomes) < 3.0
-
-    def test_nothing_granted(self) -> None:
-        """Eight clients at a limit of one request in five seconds still all get some."""
-        outcome = Simulation(Bucket(Limit(0.2, 1))).run(8, 3)
-
-        assert outcome.seconds < 1.5
-
 
 class TestOtherLimits:
     """Limits for which refused requests count, too, or whose refusals cost half a minute."""
@@ -343,6 +330,9 @@ class TestOtherLimits:
             (8, 8, partial(Bucket, Limit(1.0, 1), counts_refusals=True), 4.0),
             (2, 256, partial(SlidingLog, 100), 1.7),
             (8, 64, partial(SlidingLog, 100), 1.7),
+            # Requests collide by chance, or hardly any is granted.
+            (2, 150, partial(Bucket, Limit(14.0, 1)), 6.0),
+            (8, 3, partial(Bucket, Limit(0.2, 1)), 1.5),
             (1, 600, partial(Bucket, Limit(20.0, 5, 30)), 4.3),
             (1, 30, partial(Bucket, Limit(1 / 30, 10)), 1.1),
             (1, 512, partial(FixedWindow, 100), 1.1),

@@ -98,7 +98,8 @@ async def test_create(
 ) -> None:
     """A role of the list may be the one that a create made."""
     if there is not None:
-        account.add_role(**{"name": "Made", "permissions": ["PROJECT_READ"], **there})
+        made: dict[str, Any] = {"name": "Made", "permissions": ["PROJECT_READ"]}
+        account.add_role(**{**made, **there})
     account.add_role("Newer, and listed first")
     script(account, "create", faults)
     assert await end_of(roles.create(name="Made", permissions=["PROJECT_READ"])) == end
