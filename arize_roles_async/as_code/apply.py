@@ -8,20 +8,21 @@ from typing import Any, Final, cast
 
 import attr
 
-from arize_roles_async import ConflictError, RolesClient, RolesError
+from arize_roles_async import RolesClient, RolesError
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
-from arize_roles_async.as_code.attempts import Attempts, StalePlanError
-from arize_roles_async.as_code.declaration import Declaration, quote
+from arize_roles_async.as_code.attempts import Attempts, StalePlanError, StoppedError
+from arize_roles_async.as_code.compare import plan
+from arize_roles_async.as_code.declaration import Declaration
 from arize_roles_async.as_code.plan import (
     CHECKSUM_FORMAT,
     FORMAT_VERSION,
     Change,
     Plan,
     PlanError,
-    plan,
 )
+from arize_roles_async.as_code.toml import quote
 
 _DEFAULT_REMOVALS: Final = "30%"
 """As octoDNS has it."""
@@ -162,7 +163,7 @@ async def apply(
     check(
         *((name, _function_rule(function)) for name, function in functions.items()),
         ("expected", None if is_expected else wrong),
-        ("max_removals", None if max_removals is None else _removals_rule(max_removals)),
+        ("max_removals", _removals_rule(max_removals)),
     )
     planned = await plan(roles, declaration, account=account)
     checksum = expected.checksum if isinstance(expected, Plan) else expected
@@ -172,76 +173,71 @@ async def apply(
         raise _stale(planned, checksum)
     if on_plan is not None:
         on_plan(planned)
-    return await _make_all(
-        roles, planned, on_change or _ignore, on_result or _ignore, stop or _ignore
-    )
+    return await _make_all(roles, planned, on_change, on_result, stop)
 
 
 async def _make_all(
     roles: RolesClient,
     planned: Plan,
-    on_change: Callable[[Change], object],
-    on_result: Callable[[ApplyResult], object],
-    stop: Callable[[], object],
+    on_change: Callable[[Change], object] | None,
+    on_result: Callable[[ApplyResult], object] | None,
+    stop: Callable[[], object] | None,
 ) -> ApplyResult:
-    result = ApplyResult(plan=planned)
+    made: list[Change] = []
+    blocked: list[Change] = []
     attempts: Attempts | None = None
-    refusal: ConflictError | None = None
+    cause: RolesError | None = None
+    reason: str | None = None
     try:
         for change in planned.changes:
             attempts = Attempts(roles, change, stop)
-            try:
-                is_made = await attempts.make()
-            except ConflictError as error:
-                if change.action != "delete":
-                    raise
-                refusal = refusal or error
-                result = attr.evolve(result, blocked=(*result.blocked, change))
-                continue
-            if not is_made:
-                attempts = attempts if attempts.may_have_been_made else None
-                raise RolesError("the run was stopped")  # noqa: TRY301 - as any other end midway
-            attempts, result = None, attr.evolve(result, made=(*result.made, change))
-            on_change(change)
-        attempts = None
-        if refusal is not None:
-            names = ", ".join(quote(each.before.name) for each in result.blocked if each.before)
-            raise RolesError(f"users still have {names}: {refusal}") from refusal  # noqa: TRY301
+            refusal = await attempts.make()
+            attempts = None
+            if refusal is not None:
+                blocked.append(change)
+                cause = cause or refusal
+            else:
+                made.append(change)
+                if on_change is not None:
+                    on_change(change)
+        if cause is not None:
+            names = ", ".join(quote(each.before.name) for each in blocked if each.before)
+            reason = f"users still have {names}: {cause}"
     except RolesError as error:
-        result = _ended(result, attempts, str(error))
-        failure = ApplyError(str(result))
-        failure.result = result
-        raise failure from (refusal if attempts is None and refusal else error)
+        cause, reason = error, str(error)
     except BaseException as error:
-        result = _ended(result, attempts, f"the run was ended by {type(error).__name__}")
+        reason = f"the run was ended by {type(error).__name__}"
         raise
     finally:
-        on_result(result)
+        is_open = attempts is not None and attempts.may_have_been_made
+        is_begun = is_open or not isinstance(cause, StoppedError)
+        result = ApplyResult(
+            plan=planned,
+            made=tuple(made),
+            blocked=tuple(blocked),
+            failed=attempts.change if attempts and is_begun else None,
+            may_have_been_made=is_open,
+            reason=reason,
+        )
+        if on_result is not None:
+            on_result(result)
+    if cause is not None:
+        failure = ApplyError(str(result))
+        failure.result = result
+        raise failure from cause
     return result
 
 
-def _ended(result: ApplyResult, attempts: Attempts | None, reason: str) -> ApplyResult:
-    if attempts is None:
-        return attr.evolve(result, reason=reason)
-    is_open = attempts.may_have_been_made
-    return attr.evolve(result, failed=attempts.change, may_have_been_made=is_open, reason=reason)
-
-
-def _ignore(*_: object) -> None:
-    """Stand in for a function that the caller did not pass."""
-
-
 def _function_rule(called: object) -> str | None:
-    if called is None or (
-        callable(called)
-        and not (iscoroutinefunction(called) or iscoroutinefunction(called.__call__))
-    ):
-        return None
-    return "must be a function, and not async"
+    called_by = called.__call__ if callable(called) else called
+    is_async = iscoroutinefunction(called) or iscoroutinefunction(called_by)
+    is_wrong = called is not None and (is_async or not callable(called))
+    return "must be a function, and not async" if is_wrong else None
 
 
 def _removals_rule(limit: object) -> str | None:
-    if is_count(limit) or (isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit)):
+    is_share = isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit)
+    if limit is None or is_share or is_count(limit):
         return None
     return f"must be a number, or a share such as '30%', not {quoted(limit)}"
 
@@ -262,10 +258,9 @@ def _check_removals(planned: Plan, limit: int | str | None) -> None:
 
 
 def _stale(planned: Plan, expected: str) -> StalePlanError:
-    is_other = not expected.startswith(CHECKSUM_FORMAT)
-    is_sum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", expected)
     why = "the plan differs from the expected one"
-    if is_sum and is_other:
+    is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", expected)
+    if is_checksum and not expected.startswith(CHECKSUM_FORMAT):
         why = "the expected checksum was made by another version of this library"
     now = f"nothing was changed: {why}; the plan's checksum is now {planned.checksum}"
     error = StalePlanError(now)

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from arize_roles_async import (
     ConflictError,
@@ -21,8 +21,9 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async.as_code.declaration import DeclaredRole, quote
+from arize_roles_async.as_code.declaration import DeclaredRole
 from arize_roles_async.as_code.plan import Change, Plan, differing, only_in
+from arize_roles_async.as_code.toml import quote
 
 # A client that holds a request back for a rate limit would send it long after the role was read.
 _AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
@@ -45,8 +46,8 @@ class StalePlanError(RolesError):
     plan: Plan | None = None
 
 
-class _StoppedError(RolesError):
-    """A request was not sent since the run is to stop."""
+class StoppedError(RolesError):
+    """The run is to stop, so that nothing more is sent."""
 
 
 class Attempts:
@@ -58,16 +59,17 @@ class Attempts:
         stop: Returns True if nothing more is to be sent.
     """
 
-    def __init__(self, roles: RolesClient, change: Change, stop: Callable[[], object]) -> None:
+    def __init__(
+        self, roles: RolesClient, change: Change, stop: Callable[[], object] | None
+    ) -> None:
         self.change: Change = change
         self.may_have_been_made: bool = False
         """A request was sent that may have made the change, and its answer does not show it."""
-        at_once = roles.with_options(retry=_AT_ONCE)
         self._stop = stop
+        self._roles = roles.with_options(retry=_AT_ONCE)
         # A client of ours asks again where a request waits for its turn.
-        with_permit: Callable[[Callable[[], None]], RolesClient] | None
-        with_permit = getattr(at_once, "_with_permit", None)
-        self._roles = at_once if with_permit is None else with_permit(self._permit)
+        if with_permit := getattr(self._roles, "_with_permit", None):
+            self._roles = cast("RolesClient", with_permit(self._permit))
         # A client of ours has options and a clock of its own; any other has the defaults.
         self._retry: RetryPolicy = getattr(roles, "_retry", RetryPolicy())
         total = getattr(roles, "_timeouts", Timeouts()).total
@@ -76,65 +78,69 @@ class Attempts:
         self._sleep: Callable[[float], Awaitable[object]] = getattr(roles, "_sleep", asyncio.sleep)
         self._failed = 0
 
-    async def make(self) -> bool:
+    async def make(self) -> ConflictError | None:
         """Make the change, unless somebody else made it already.
 
         Returns:
-            False if `stop` ended the attempts before the change was made.
+            The refusal of a delete, since users have the role; None if the change was made.
 
         Raises:
+            StoppedError: `stop` ended the attempts before the change was made.
             StalePlanError: The role is neither as the plan saw it nor as declared.
             RolesError: As from the last attempt.
         """
-        while not self._stop():
+        while True:
+            self._permit()
             try:
-                if await self._is_made():
-                    return True
-                self._permit()
-                await self._send()
-            except _StoppedError:
-                return False
+                if not await self._is_made():
+                    self._permit()
+                    await self._send()
             except RolesError as error:
-                delay = self._delay(error)
-                if delay is None:
+                if isinstance(error, ConflictError) and self.change.after is None:
+                    return error
+                wait = self._delay(error)
+                if wait is None:
                     raise
-                await self._wait(delay)
             else:
-                return True
-        return False
+                return None
+            while wait > 0.0:
+                await self._sleep(min(wait, _STEP))
+                wait -= _STEP
+                self._permit()
 
     def _permit(self) -> None:
-        if self._stop():
-            raise _StoppedError
+        if self._stop is not None and self._stop():
+            raise StoppedError("the run was stopped")
 
     async def _is_made(self) -> bool:
         before, after = self.change.before, self.change.after
-        if before is None:
-            # Nobody has to look before the first attempt: a name that is taken is refused.
-            return self.may_have_been_made and await self._is_created()
         try:
-            now = await self._roles.get(role_id=before.id)
+            now = await self._look()
         except NotFoundError as error:
             if after is None:
                 return True
-            gone = f"{quote(before.name)} was deleted since the plan was made"
+            gone = f"{quote(after.name)} was deleted since the plan was made"
             raise StalePlanError(gone) from error
-        if not differing(now, before):
+        if now is None or (before is not None and not differing(now, before)):
             return False
         if after is not None and not differing(now, after):
             return True
-        drift = _drift(before, now)
-        raise StalePlanError(f"{quote(before.name)} was changed since the plan was made: {drift}")
+        if before is not None:
+            drift = f"was changed since the plan was made: {_drift(before, now)}"
+            raise StalePlanError(f"{quote(before.name)} {drift}")
+        raise StalePlanError(f"{quote(now.name)} is not as declared: {_drift(after, now)}")
 
-    async def _is_created(self) -> bool:
-        wanted = self.change.after
-        async for role in self._roles.list():
-            if wanted is not None and role.name == wanted.name:
-                if differing(role, wanted):
-                    drift = _drift(wanted, role)
-                    raise StalePlanError(f"{quote(role.name)} is not as declared: {drift}")
-                return True
-        return False
+    async def _look(self) -> Role | None:
+        """Return the role as it is now; None if one that is to be created is not there."""
+        before, after = self.change.before, self.change.after
+        if before is not None:
+            return await self._roles.get(role_id=before.id)
+        # Nobody has to look before the first attempt: a name that is taken is refused.
+        if after is not None and self.may_have_been_made:
+            async for role in self._roles.list():
+                if role.name == after.name:
+                    return role
+        return None
 
     async def _send(self) -> None:
         was_open, self.may_have_been_made = self.may_have_been_made, True
@@ -155,23 +161,18 @@ class Attempts:
             return None
         is_limited = isinstance(failure, RateLimitError)
         self._failed += not is_limited
-        is_change = failure is not error
-        delay = self._retry.delay(failure, attempt=max(1, self._failed), change=is_change)
+        delay = self._retry.delay(
+            failure, attempt=max(1, self._failed), change=failure is not error
+        )
         if delay is not None and is_limited:
             delay = max(delay, _SHORTEST_HOLD)
         is_late = delay is not None and self._now() + delay >= self._deadline
         return None if is_late else delay
 
-    async def _wait(self, seconds: float) -> None:
-        while seconds > 0.0 and not self._stop():
-            await self._sleep(min(seconds, _STEP))
-            seconds -= _STEP
 
-
-def _drift(before: Role | DeclaredRole, now: Role) -> str:
-    fields, drift = differing(before, now), list[str]()
-    if "name" in fields:
-        drift.append(f"its name is {quote(now.name)}")
+def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
+    fields = differing(before, now)
+    drift = [f"its name is {quote(now.name)}"] if "name" in fields else []
     for verb, permissions in (("gained", only_in(now, before)), ("lost", only_in(before, now))):
         if permissions:
             drift.append(f"it {verb} {', '.join(permissions)}")
@@ -183,24 +184,18 @@ def _drift(before: Role | DeclaredRole, now: Role) -> str:
 async def _make(roles: RolesClient, change: Change) -> None:
     role_id, after = change.before.id if change.before else "", change.after
     if after is None:
-        await _delete(roles, role_id)
+        try:
+            await roles.delete(role_id=role_id)
+        except (NotFoundError, OutcomeUnknownError) as error:
+            # The role is gone, whoever deleted it.
+            if not isinstance(error.__cause__ or error, NotFoundError):
+                raise
         return
     fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
     role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
     withheld = {"permissions"} if role.permissions is None else ()
     if others := [field for field in differing(role, after) if field not in withheld]:
         raise InvalidResponseError(f"the answer has a different {' and '.join(others)}")
-
-
-async def _delete(roles: RolesClient, role_id: str) -> None:
-    try:
-        await roles.delete(role_id=role_id)
-    except NotFoundError:
-        pass  # Somebody else deleted it since it was read.
-    except OutcomeUnknownError as error:
-        # The role is gone, whoever deleted it.
-        if not isinstance(error.__cause__, NotFoundError):
-            raise
 
 
 def _may_have_been_made(error: RolesError) -> bool:

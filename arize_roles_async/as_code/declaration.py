@@ -1,7 +1,5 @@
 """The declaration: the custom roles that an account should have, and their rules."""
 
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -20,55 +18,51 @@ from arize_roles_async._values.requests import (
     permissions_rule,
     text_rule,
 )
-from arize_roles_async._values.text import printable, type_name
+from arize_roles_async._values.text import type_name
+from arize_roles_async.as_code.toml import quote
 
 if TYPE_CHECKING:
     from arize_roles_async.as_code.files import File
 
+KEYS: Final = ("account", "anchor", "new_permissions", "absent", "ignored", "sets", "roles")
+"""The keys of a file, in the order in which they are written."""
+ROLE_KEYS: Final = ("description", "previously", "include", "permissions")
+"""Those of a role. The permissions come last: without them, a role is refused, so no file that was
+cut short has a part of one."""
 _MAX_LABEL: Final = 100
 _MAX_SUGGESTIONS: Final = 20
 """Unknown permissions for which the nearest known ones are searched, which takes time."""
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
-_PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
 _ONCE: Final = (
     "a name, present or former, may appear only once, so swapping two names takes two runs and a "
     "third name"
 )
 
 
-def quote(text: object) -> str:
-    """Return text as a TOML string that no terminal or runner obeys, and that closes no fence."""
-    if _PLAIN.fullmatch(str(text)):  # Most names are; 60,000 others take a second.
-        return f'"{text}"'
-    # TOML takes JSON's escapes, but not the surrogate pairs that `ensure_ascii` makes.
-    escaped = json.dumps(str(text), ensure_ascii=False).replace("```", "``\\u0060")
-    return printable("".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped))
-
-
 # Converters return any other value unchanged, for the rules to refuse.
+
+
+def _in_order(values: Any, key: Callable[[Any], str] = str) -> Any:  # noqa: ANN401 - any argument
+    return tuple(sorted(values, key=key)) if is_collection(values) else values
 
 
 def to_names(values: Iterable[str]) -> tuple[str, ...]:
     """Return names in their order."""
-    return cast("tuple[str, ...]", _sorted(values, key=str))
+    return cast("tuple[str, ...]", _in_order(values))
 
 
 def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
     """Return permissions in their order, each once."""
-    given: object = normalize_permissions(values)
+    given: Any = normalize_permissions(values)
     if is_collection(given):
-        given = [any_permission(p) if isinstance(p, str) else p for p in given]
-    return cast("tuple[AnyPermission, ...]", _sorted(given, key=str))
+        given = [any_permission(each) if isinstance(each, str) else each for each in given]
+    return cast("tuple[AnyPermission, ...]", _in_order(given))
 
 
 def _by_name(roles: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
-    in_order = _sorted(roles, key=lambda role: str(getattr(role, "name", "")))
-    return cast("tuple[DeclaredRole, ...]", in_order)
-
-
-def _sorted(values: object, key: Callable[[object], str]) -> object:
-    return tuple(sorted(values, key=key)) if is_collection(values) else values
+    by_name = _in_order(roles, lambda role: str(getattr(role, "name", "")))
+    return cast("tuple[DeclaredRole, ...]", by_name)
 
 
 @attr.frozen(kw_only=True)
@@ -124,42 +118,37 @@ class Declaration:
 
     def to_toml(self) -> str:
         """Return the declaration as a file, in a fixed order, with one permission on each line."""
-        tops = (("account", self.account), ("anchor", self.anchor))
-        tables = [f"{key} = {quote(value)}\n" for key, value in tops if value]
-        tables += [
-            f"{key} = {_array(names)}"
-            for key in ("new_permissions", "absent", "ignored")
-            if (names := getattr(self, key))
-        ]
+        tables = [_statement(key, getattr(self, key)) for key in KEYS[:-2]]
         for role in self.roles:
-            described = f"description = {quote(role.description)}\n" if role.description else ""
-            previously = f"previously = {_array(role.previously)}" if role.previously else ""
-            # Last, as a role without them is refused: a file that was cut short has whole roles.
-            permissions = f"permissions = {_array(role.permissions)}"
-            tables.append(f"[roles.{quote(role.name)}]\n{described}{previously}{permissions}")
-        return "\n".join(tables)
+            keys = [_statement(key, getattr(role, key, None)) for key in ROLE_KEYS]
+            tables.append(f"[roles.{quote(role.name)}]\n{''.join(keys)}")
+        return "\n".join(filter(None, tables))
 
 
-def _array(names: Iterable[str]) -> str:
-    return "".join(["[\n", *(f"    {quote(name)},\n" for name in names), "]\n"])
+def _statement(key: str, value: str | tuple[str, ...] | None) -> str:
+    if not value:
+        return ""
+    if isinstance(value, str):
+        return f"{key} = {quote(value)}\n"
+    return "".join([f"{key} = [\n", *(f"    {quote(each)},\n" for each in value), "]\n"])
 
 
 def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     """Yield what is wrong with each part of a declaration, or None, with the path of its key."""
-    roles, anchor, new = declaration.roles, declaration.anchor, declaration.new_permissions
-    yield "account", None if declaration.account is None else label_rule(declaration.account)
-    yield "anchor", None if anchor is None else id_rule(anchor)
+    yield "account", label_rule(declaration.account)
+    yield "anchor", None if declaration.anchor is None else id_rule(declaration.anchor)
+    new = declaration.new_permissions
     yield "new_permissions", None if new == () else permissions_rule(new)
-    yield "roles", list_rule(roles, "DeclaredRole objects", DeclaredRole)
-    named = [(key, getattr(declaration, key)) for key in ("absent", "ignored")]
-    declared = [role for role in _items(roles) if isinstance(role, DeclaredRole)]
+    yield "roles", list_rule(declaration.roles, "DeclaredRole objects", DeclaredRole)
+    named = [("absent", declaration.absent), ("ignored", declaration.ignored)]
+    declared = [role for role in _items(declaration.roles) if isinstance(role, DeclaredRole)]
     for role in declared:
         path, described = f"roles.{quote(role.name)}", role.description
         yield f"{path}.name", name_rule(role.name)
         yield f"{path}.description", None if described is None else description_rule(described)
         yield f"{path}.permissions", permissions_rule(role.permissions)
         named += [(path, (role.name,)), (f"{path}.previously", role.previously)]
-    yield from _unknown(declared, new)
+    yield from _unknown(declared, {str(permission) for permission in _items(new)})
     places: dict[str, list[str]] = {}
     for path, names in named:
         yield path, list_rule(names, "names")
@@ -168,22 +157,23 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
             if message is None:
                 places.setdefault(name, []).append(path)
     for name, paths in places.items():
-        for path in dict.fromkeys(paths[len(paths) == 1 :]):
+        for path in dict.fromkeys(paths if len(paths) > 1 else ()):
             other = paths[path == paths[0]]
             yield path, f"{quote(name)} is also at {other}; {_ONCE}"
 
 
-def _unknown(roles: Iterable[DeclaredRole], new: object) -> Iterator[tuple[str, str]]:
+def _unknown(roles: Iterable[DeclaredRole], new: set[str]) -> Iterator[tuple[str, str]]:
     """Yield the permissions that this version does not know and that nobody says are new."""
-    accepted = {str(permission) for permission in _items(new)}
-    unknown = {
-        (f"sets.{quote(origin)}" if origin else f"roles.{quote(role.name)}.permissions", permission)
-        for role in roles
-        for permission in _items(role.permissions)
-        if isinstance(permission, UnknownPermission) and permission not in accepted
-        for origin in [role.origins.get(permission)]
-        if text_rule(permission) is None
-    }
+    unknown: set[tuple[str, str]] = set()
+    for role in roles:
+        for each in _items(role.permissions):
+            is_unknown = isinstance(each, UnknownPermission) and text_rule(each) is None
+            if is_unknown and each not in new:
+                origin = role.origins.get(each)
+                path = (
+                    f"sets.{quote(origin)}" if origin else f"roles.{quote(role.name)}.permissions"
+                )
+                unknown.add((path, str(each)))
     searched = sorted({permission for _, permission in unknown})[:_MAX_SUGGESTIONS]
     near = {p: get_close_matches(p[:100].upper(), [*Permission], 1, _NEAR) for p in searched}
     for path, permission in sorted(unknown):
@@ -195,9 +185,9 @@ def _unknown(roles: Iterable[DeclaredRole], new: object) -> Iterator[tuple[str, 
 
 def list_rule(values: object, of: str, kind: type = object) -> str | None:
     """Return what is wrong with a list of objects of one kind, converted to a tuple, or None."""
-    others = [each for each in _items(values) if not isinstance(each, kind)]
     if not isinstance(values, tuple):
         return f"must be a list of {of}, not {type_name(values)}"
+    others = [each for each in _items(values) if not isinstance(each, kind)]
     return f"must hold {of}, not {type_name(others[0])}" if others else None
 
 
@@ -206,5 +196,5 @@ def _items(values: object) -> list[Any]:
 
 
 def label_rule(label: object) -> str | None:
-    """Return what is wrong with the label of an account, or None."""
-    return text_rule(label, _MAX_LABEL)
+    """Return what is wrong with the label of an account, or None; None is no label."""
+    return None if label is None else text_rule(label, _MAX_LABEL)

@@ -1,10 +1,9 @@
-"""The files: how several are read as one declaration, and where in them a violation is."""
+"""The files: several are read as one declaration, and each violation has its place in one."""
 
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, cast
@@ -14,31 +13,23 @@ import attr
 from arize_roles_async import AnyPermission, ValidationError, Violation
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.requests import permissions_rule
-from arize_roles_async._values.text import type_name
+from arize_roles_async._values.text import nearest, type_name
 from arize_roles_async.as_code.declaration import (
+    KEYS,
+    ROLE_KEYS,
     Declaration,
     DeclaredRole,
     list_rule,
-    quote,
     to_names,
     to_permissions,
 )
-from arize_roles_async.as_code.limits import excess
+from arize_roles_async.as_code.toml import excess, quote, statements, uncommented
 
-KEYS: Final = ("account", "anchor", "new_permissions", "absent", "ignored", "sets", "roles")
-"""The keys of a file, in the order in which they are written."""
+KNOWN: Final = (KEYS, (), ROLE_KEYS)
+"""The keys that are known in each place of a path; names stand in the others."""
 _LISTS: Final = ("new_permissions", "absent", "ignored")
-ROLE_KEYS: Final = ("description", "previously", "include", "permissions")
-
-_NOWHERE: Final = (0, False)
 _MAX_SUGGESTIONS: Final = 20
 """Roles with unknown sets for which the nearest known ones are searched."""
-_TOKEN: Final = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'|#[^\n]*|[\[\]{}\n]',
-    re.DOTALL,
-)
-"""What begins or ends a value of several lines, or hides such a mark."""
-_KEY: Final = re.compile(r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+')
 
 
 @attr.frozen
@@ -61,86 +52,53 @@ class File:
     name: str
     text: str
 
+    def parsed(self) -> dict[str, Any]:
+        """Return its data; raises `ValidationError` if a limit is exceeded, or it is no TOML."""
+        cause, flaw = None, excess(self.text)
+        try:
+            if flaw is None:
+                return tomllib.loads(self.text)
+        except (ValueError, RecursionError) as error:
+            cause, flaw = error, f"is not valid TOML: {error}"
+        broken = Violation(self.name, str(flaw))
+        if at := re.search(r"\(at (?:line (\d+)|end)", broken.message):
+            line = int(at[1] or self.text.count("\n") + 1)
+            broken = FileViolation(self.name, broken.message, self.name, line)
+        raise ValidationError(violations=(broken,)) from cause
+
     @cached_property
-    def _statements(self) -> dict[str, tuple[int, str]]:
-        """The first line and the text of each key, by its path."""
-        found: dict[str, tuple[int, str]] = {}
-        table: list[str] = []
-        for line, text in statements(self.text):
-            if not text.startswith("#"):
-                path = [*(() if text.startswith("[") else table), *key_of(text)[1]]
-                for length in range(len(path)):
-                    found.setdefault(_path(path[: length + 1]), (line, text))
-                table = path if text.startswith("[") else table
-        return found
-
-    def find(self, violation: Violation) -> tuple[tuple[int, bool], int]:
-        """Return how well a violation fits here, and its line: that of what it quotes first."""
-        if violation.field == self.name:
-            at = re.search(r"\(at (?:line (\d+)|end)", violation.message)
-            line = int(at[1] or self.text.count("\n") + 1) if at else 0
-            return (int(at is not None), False), line
-        path = violation.field
-        while path and path not in self._statements:
-            path = path.rpartition(".")[0]
-        first, text = self._statements.get(path, (1, ""))
-        text = _TOKEN.sub(lambda token: "" if token[0].startswith("#") else token[0], text)
-        item = re.search(r"""(["'])(.+?)\1""", violation.message)
-        for line, each in enumerate(text.split("\n") if item else (), first):
-            if item and any(f"{mark}{item[2]}{mark}" in each for mark in "\"'"):
-                return (len(path), True), line
-        return (len(path), False), first
+    def keys(self) -> dict[str, tuple[int, str]]:
+        """The first line and the text, without comments, of each key, by its path."""
+        keys: dict[str, tuple[int, str]] = {}
+        for line, text, parts, _ in statements(self.text):
+            path = ""
+            for part, known in zip(parts, KNOWN, strict=False):
+                path += f".{part}" if part in known else f".{quote(part)}"
+                keys.setdefault(path[1:], (line, uncommented(text)))
+        return keys
 
 
-def statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the first line and the text of each statement or comment in valid TOML."""
-    depth, line, first, start = 0, 1, 1, 0
-    for token in _TOKEN.finditer(f"{text}\n"):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
-        line += token[0].count("\n")
-        if token[0] == "\n" and not depth:
-            if statement := text[start : token.start()].strip():
-                yield first, statement
-            first, start = line, token.end()
+def placed(violations: Iterable[Violation], files: Sequence[File]) -> list[Violation]:
+    """Return violations with their places: one for each file that quotes the item, or has the key.
 
-
-def key_of(statement: str) -> tuple[str, list[str]]:
-    """Return the key of a statement, or the header that it is, as it is written and in parts."""
-    key, parts = cast("re.Match[str]", _KEY.match(statement))[0], list[str]()
-    value: Any = tomllib.loads(key if statement.startswith("[") else f"{key}=0")
-    while isinstance(value, dict) and value:
-        ((part, value),) = cast("dict[str, Any]", value).items()
-        parts.append(part)
-    return key.strip(), parts
-
-
-def with_known(keys: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the parts of a key, each with the keys that are known in its place."""
-    yield from zip(keys, (KEYS, (), ROLE_KEYS, *[()] * len(keys)), strict=False)
-
-
-def _path(keys: Sequence[str]) -> str:
-    """Return the path of a key, as violations have it: names in quotes, and other keys bare."""
-    return ".".join(key if key in known else quote(key) for key, known in with_known(keys))
-
-
-def placed(violations: Iterable[Violation], files: Sequence[File]) -> tuple[Violation, ...]:
-    """Return violations with their places, one for each file that has them.
-
-    One without a place stays as it is.
+    A violation without a place stays as it is.
     """
     found: list[Violation] = []
     for each in violations:
-        places = [(*file.find(each), file.name) for file in files]
-        best = max((fit for fit, _, _ in places), default=_NOWHERE)
-        if best == _NOWHERE:
-            found.append(each)
-        found += [
-            FileViolation(each.field, each.message, name, line)
-            for fit, line, name in places
-            if fit == best != _NOWHERE
-        ]
-    return tuple(found)
+        path = each.field
+        while path and not any(path in file.keys for file in files):
+            path = path.rpartition(".")[0]
+        places = {file.name: file.keys[path] for file in files if path in file.keys}
+        lines: dict[str, int] = {}
+        if item := re.search(r"""(["'])(.+?)\1""", each.message):
+            for name, (first, text) in places.items():
+                for line, row in enumerate(text.split("\n"), first):
+                    if f'"{item[2]}"' in row or f"'{item[2]}'" in row:
+                        lines.setdefault(name, line)
+        lines = lines or {name: first for name, (first, _) in places.items()}
+        at = [FileViolation(each.field, each.message, *place) for place in lines.items()]
+        found += at or [each]
+    return found
 
 
 def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declaration:
@@ -166,8 +124,8 @@ def loads(text: str, name: str = "file") -> Declaration:
 
     Raises:
         ValidationError: Every violation, with its line and the path of its key. Text that is not
-            valid TOML, or a value in place of a table, is reported alone. So is a text of more than
-            32 MiB, or with a key of more than 100 parts.
+            valid TOML is reported alone. So is a text of more than 32 MiB, or with a key of more
+            than 100 parts.
     """
     if not isinstance(cast("object", text), str):
         raise validation_error((name, f"must be a text, not {type_name(text)}"))
@@ -185,12 +143,11 @@ def read(
         name = shown(path)
         try:
             if path == "-" and standard_input is not None:
-                name = "standard input"
-                files[name] = File(name, standard_input().decode("utf-8-sig"))
-                continue
-            for each in found(path):
-                name = shown(each)
-                files[name] = File(name, each.read_bytes().decode("utf-8-sig"))
+                sources = {"standard input": standard_input}
+            else:
+                sources = {shown(each): each.read_bytes for each in found(path)}
+            for name, read_bytes in sources.items():
+                files[name] = File(name, read_bytes().decode("utf-8-sig"))
         except (OSError, ValueError, TypeError) as error:
             broken.append(Violation(name, f"is unreadable: {error}"))
             cause = cause or error
@@ -216,118 +173,112 @@ def shown(path: object) -> str:
 
 
 def _merged(
-    files: Sequence[File], broken: list[Violation], cause: BaseException | None = None
+    files: Iterable[File], broken: list[Violation], cause: BaseException | None = None
 ) -> Declaration:
     """Return the declaration that files make together, unless something is broken already."""
-    tables: list[dict[str, Any]] = []
+    tables: dict[File, dict[str, Any]] = {}
     for file in files:
-        strange: list[Violation] = []
         try:
-            tables.append(_tables(file, strange))
+            tables[file] = file.parsed()
+            broken += placed(_strange(tables[file]), [file])
         except ValidationError as error:
-            strange, cause = [*error.violations], cause or error.__cause__
-        broken += placed(strange, [file])
-    messages: list[Violation] = []
-    sets = _sets(tables, messages)
-    included: set[str] = set()
-    roles = [
-        _role(name, role, sets, included, messages)
-        for table in tables
-        for name, role in table.pop("roles").items()
-    ]
+            broken, cause = [*broken, *error.violations], cause or error.__cause__
+    parts, wrong = [*tables.values()], list[Violation]()
     fields: dict[str, Any] = {}
-    for key, value in (each for table in tables for each in table.items()):
-        first = fields.setdefault(key, value)
-        if first is not value and isinstance(first, list):
-            fields[key] = [*first, *value]
-        elif first != value:
-            pairs = ((value, first), (first, value))
-            messages += (Violation(key, f"{quote(a)} is {quote(b)} elsewhere") for a, b in pairs)
+    for key in ("account", "anchor"):
+        values = [part[key] for part in parts if key in part]
+        fields[key] = values[0] if values else None
+        for other in (each for each in values if each != values[0]):
+            for one, two in ((other, values[0]), (values[0], other)):
+                wrong.append(Violation(key, f"{quote(one)} is {quote(two)} elsewhere"))
+    for key in _LISTS:
+        fields[key] = [name for part in parts for name in part.get(key, ())]
+    sets = _sets([each for part in parts for each in part["sets"].items()], wrong)
+    roles = [each for part in parts for each in part["roles"].items()]
+    included = {each for _, role in roles for each in role["include"]}
     unused = [
         Violation(f"sets.{quote(name)}", "is a set that no role includes")
         for name in sets
         if name not in included
     ]
     try:
-        notes = placed(unused, files)
-        declaration = Declaration(roles=roles, **fields, files=tuple(files), notes=notes)
-        if not (broken or messages):
+        fields |= {"files": tuple(tables), "notes": tuple(placed(unused, [*tables]))}
+        fields["roles"] = [_role(name, role, sets, wrong) for name, role in roles]
+        declaration = Declaration(**fields)
+        if not (broken or wrong):
             return declaration
     except ValidationError as error:
-        messages += error.violations
-    raise ValidationError(violations=(*broken, *placed(messages, files))) from cause
+        wrong += error.violations
+    raise ValidationError(violations=(*broken, *placed(wrong, [*tables]))) from cause
 
 
-def parsed(file: File) -> dict[str, Any]:
-    """Return what a file holds; raises `ValidationError` where it is not valid TOML."""
-    if (flaw := excess(file.text)) is not None:
-        raise validation_error((file.name, flaw))
-    try:
-        return tomllib.loads(file.text)
-    except (ValueError, RecursionError) as error:
-        raise validation_error((file.name, f"is not valid TOML: {error}")) from error
-
-
-def _tables(file: File, strange: list[Violation]) -> dict[str, Any]:
-    """Return the data of a file without its unknown keys, which are added to a list."""
-
-    def table(path: str, value: object, keys: Iterable[str]) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise validation_error((path, "must be a table"))
-        given = cast("dict[str, Any]", value)
-        unknown = [f"{path}.{quote(key)}".removeprefix("$.") for key in given if key not in keys]
-        message = f"is not a key here; the keys are {', '.join(keys)}"
-        strange.extend(Violation(where, message) for where in unknown)
-        return {key: given[key] for key in given if key in keys}
-
-    data = table("$", parsed(file), KEYS)
+def _strange(data: dict[str, Any]) -> Iterator[Violation]:
+    """Yield what in the data of a file has no place or type of a key, after taking it away."""
+    yield from _unknown(data, KEYS)
     for key in _LISTS:
-        if message := list_rule(to_names(data.get(key, ())), "names", str):
-            strange.append(Violation(key, message))
-            del data[key]
+        yield from _unlisted(data, key, "names")
     for key in ("sets", "roles"):
-        given = data.get(key, {})
-        data[key] = table(key, given, given)
-    for name, role in data["roles"].items():
-        data["roles"][name] = table(f"roles.{quote(name)}", role, ROLE_KEYS)
-    return data
+        if not isinstance(data.setdefault(key, {}), dict):
+            yield Violation(key, "must be a table")
+            data[key] = {}
+    for name, role in [*data["roles"].items()]:
+        path = f"roles.{quote(name)}"
+        if isinstance(role, dict):
+            yield from _unknown(role, ROLE_KEYS, f"{path}.")
+            yield from _unlisted(role, "include", "names of sets", f"{path}.")
+        else:
+            yield Violation(path, "must be a table")
+            del data["roles"][name]
+
+
+def _unknown(table: dict[str, Any], known: Sequence[str], path: str = "") -> Iterator[Violation]:
+    for key in [key for key in table if key not in known]:
+        yield Violation(
+            f"{path}{quote(key)}", f"is not a key here; the keys are {', '.join(known)}"
+        )
+        del table[key]
+
+
+def _unlisted(table: dict[str, Any], key: str, of: str, path: str = "") -> Iterator[Violation]:
+    if message := list_rule(to_names(table.setdefault(key, [])), of, str):
+        yield Violation(f"{path}{key}", message)
+        table[key] = []
 
 
 def _sets(
-    tables: Iterable[dict[str, Any]], messages: list[Violation]
+    given: Iterable[tuple[str, Any]], wrong: list[Violation]
 ) -> dict[str, tuple[AnyPermission, ...]]:
     """Return the sets of all files; what is wrong with them is added to a list."""
     sets: dict[str, tuple[AnyPermission, ...]] = {}
-    for name, listed in (each for table in tables for each in table.pop("sets").items()):
+    for name, listed in given:
         permissions = to_permissions(listed)
         message = "is defined more than once" if name in sets else permissions_rule(permissions)
-        sets[name] = () if message else permissions
         if message:
-            messages.append(Violation(f"sets.{quote(name)}", message))
+            wrong.append(Violation(f"sets.{quote(name)}", message))
+        sets[name] = () if message else permissions
     return sets
 
 
 def _role(
     name: str,
     given: dict[str, Any],
-    sets: dict[str, tuple[AnyPermission, ...]],
-    included: set[str],
-    messages: list[Violation],
+    sets: Mapping[str, tuple[AnyPermission, ...]],
+    wrong: list[Violation],
 ) -> DeclaredRole:
-    """Return a role with what it includes; what is wrong with that is added to a list."""
+    """Return a role with what it includes; a set that is not there is added to a list."""
     own: Any = given.pop("permissions", [])
     listed = cast("list[object]", own) if isinstance(own, list) else []
-    include = to_names(given.pop("include", ()))
-    message, origins = list_rule(include, "names of sets", str), dict[str, str]()
-    for each in () if message else include:
+    origins: dict[str, str] = {}
+    for each in sorted(given.pop("include")):
         if each in sets:
-            included.add(each)
             origins |= {str(p): each for p in sets[each] if p not in listed}
             continue
-        is_early = len(messages) < _MAX_SUGGESTIONS
-        near = get_close_matches(each[:100], sets, 1, 0.0) if is_early else ()
-        message = f"{quote(each)} is not a set{f'; did you mean {quote(*near)}?' if near else ''}"
-    if message:
-        messages.append(Violation(f"roles.{quote(name)}.include", message))
-    given["permissions"] = [*listed, *origins] if own is listed else own
-    return DeclaredRole(name=name, origins=origins, **given)
+        near = sets and len(wrong) < _MAX_SUGGESTIONS and nearest(each, sets)
+        hint = f"; did you mean {quote(near)}?" if near else ""
+        wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
+    return DeclaredRole(
+        name=name,
+        permissions=[*listed, *origins] if own is listed else own,
+        origins=origins,
+        **given,
+    )

@@ -2,9 +2,12 @@
 
 import re
 import tomllib
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
-from arize_roles_async.as_code.files import File, key_of, parsed, statements, with_known
+from arize_roles_async.as_code.files import KNOWN, File
+from arize_roles_async.as_code.toml import statements
 
 _ITEM: Final = re.compile(
     r'"""|\'\'\'|(?P<text>"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\')|(?P<comment>#[^\n]*)|\n|(?P<end>\])|[^\s,]'
@@ -20,48 +23,44 @@ def formatted(file: File) -> str:
     Raises:
         ValidationError: It is not valid TOML.
     """
-    parsed(file)
-    comments: list[str] = []
-    top: list[str] = []
-    tables: list[tuple[list[str], str, list[tuple[list[str], str]]]] = [([], "", [])]
-    last = 0
-    is_begun = False
-    for line, statement in statements(file.text):
-        if statement.startswith("#"):
-            comments.append(statement)
+    file.parsed()
+    head: list[str] = []
+    above: list[str] = []
+    table: list[str] = []
+    entries: list[tuple[tuple[_Rank, int, _Rank], str]] = []
+    number = last = 0
+    for line, text, path, key in statements(file.text):
+        if path:
+            if not entries and line > last + 1:
+                head, above = above, []
+            if not key:
+                table, number = path, number + 1
+            value = text[len(key) :].lstrip(" \t=")
+            listed = _listed(value) if value.startswith("[") else value
+            above.append(f"{key} = {listed}" if key else text)
+            entries.append(((_rank(table), number, _rank(path)), "\n".join(above)))
+            above = []
         else:
-            if not is_begun and line > last + 1:
-                top, comments = comments, []
-            text = "\n".join([*comments, _statement(statement)])
-            path, comments, is_begun = key_of(statement)[1], [], True
-            if statement.startswith("["):
-                tables.append((path, text, []))
-            else:
-                tables[-1][2].append(([*tables[-1][0], *path], text))
+            above.append(text)
         last = line
-    tables.sort(key=lambda table: _rank(table[0]))
-    blocks = ["\n".join(top)]
-    for path, header, keys in tables:
-        texts = [text for _, text in sorted(keys, key=lambda key: _rank(key[0]))]
-        blocks += ["\n".join([header, *texts])] if path else texts
-    return "\n".join(f"{block}\n" for block in [*blocks, "\n".join(comments)] if block)
+    blocks = ["\n".join(head)]
+    entries.sort(key=itemgetter(0))
+    for number, group in groupby(entries, key=lambda entry: entry[0][1]):
+        texts = [text for _, text in group]
+        blocks += ["\n".join(texts)] if number else texts
+    blocks.append("\n".join(above))
+    return "\n".join(f"{block}\n" for block in blocks if block)
 
 
-def _rank(path: list[str]) -> list[tuple[int, str]]:
+_Rank = list[tuple[int, str]]
+
+
+def _rank(path: list[str]) -> _Rank:
     """Return the place of a key: known keys in their order, then the others by name."""
     return [
         (known.index(key), "") if key in known else (len(known), key)
-        for key, known in with_known(path)
+        for key, known in zip(path, KNOWN, strict=False)
     ]
-
-
-def _statement(text: str) -> str:
-    """Return a statement, with each item of a list of texts on a line of its own."""
-    if text.startswith("["):
-        return text
-    key = key_of(text)[0]
-    value = text[len(key) :].lstrip().removeprefix("=").strip()
-    return f"{key} = {_listed(value) if value.startswith('[') else value}"
 
 
 def _listed(array: str) -> str:

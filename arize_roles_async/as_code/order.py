@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Final
 
 import attr
 
-from arize_roles_async.as_code.declaration import quote
+from arize_roles_async.as_code.toml import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from arize_roles_async.as_code.plan import Change
 
 _MOST_NAMES: Final = 10
 
 
-def in_order(changes: "Iterable[Change]") -> "list[Change]":
+def in_order(changes: "Sequence[Change]") -> "tuple[Change, ...]":
     """Return changes in the order of a run; those of a circle get a note.
 
     A permission that moves from one role to another is given before it is taken, so that no user
@@ -35,30 +35,26 @@ def in_order(changes: "Iterable[Change]") -> "list[Change]":
                 each.update(reached)
     rank = Counter(p for reached in later.values() for p in reached)
     circles = {p: {q for q in reached if p in later.get(q, ())} for p, reached in later.items()}
-
-    def place(move: "tuple[Change, set[str], set[str]]") -> tuple[int, int, bool]:
-        change, takes, gives = move
-        if change.action != "update" or not takes:
-            return {"update": 0, "delete": 1, "create": 2}[change.action], 0, False
-        if not gives:
-            return 4, 0, False
-        last = max(rank[p] for p in takes)
-        # Others take what the roles of this circle give.
-        is_in_circle = any(rank[p] == last and circles[p] & gives for p in takes)
-        return 3, last, not is_in_circle
-
-    moves.sort(key=place)
-    found = [
-        next((min(circles[p]) for p in sorted(takes) if gives & circles.get(p, set())), None)
-        for _, takes, gives in moves
-    ]
-    members: defaultdict[str | None, list[str]] = defaultdict(list)
-    for circle, (change, _, _) in zip(found, moves, strict=True):
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    placed: list[tuple[tuple[int, int, bool], str, Change]] = []
+    for change, takes, gives in moves:
+        # A circle goes by the first of its permissions.
+        mine = [min(circles[p]) for p in sorted(takes) if gives & circles.get(p, set())]
+        circle = mine[0] if mine else ""
         members[circle].append(quote(change.after.name if change.after else ""))
-    return [
-        attr.evolve(change, note=_note(members[circle])) if circle else change
-        for circle, (change, _, _) in zip(found, moves, strict=True)
-    ]
+        if change.action != "update" or not takes:
+            place = {"update": 0, "delete": 1, "create": 2}[change.action], 0
+        else:
+            place = (3, max(rank[p] for p in takes)) if gives else (4, 0)
+        # Others take what the roles of a circle give.
+        placed.append(((*place, not circle), circle, change))
+    placed.sort(key=lambda each: each[0])
+    return tuple(
+        attr.evolve(change, note="; ".join(filter(None, (_note(members[circle]), change.note))))
+        if circle
+        else change
+        for _, circle, change in placed
+    )
 
 
 def _note(names: list[str]) -> str:

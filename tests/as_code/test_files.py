@@ -108,6 +108,15 @@ class TestSeveral:
             'b.toml:1: roles."B".permissions: must hold at least one permission',
         ]
 
+    @pytest.mark.parametrize("broken", ["= 5", "a.b. = 5", "\x00", 'x = """\n[roles.B]'])
+    def test_one_broken(self, broken: str) -> None:
+        """A file that is not TOML has no place for the violations of another."""
+        write(a=broken, b="[roles.B]")
+        first, second = refused("a.toml", "b.toml")
+        assert first.startswith("a.toml:")
+        assert ": is not valid TOML: " in first
+        assert second == 'b.toml:1: roles."B".permissions: must hold at least one permission'
+
 
 class TestIgnored:
     def test_plan(self) -> None:
@@ -182,10 +191,10 @@ class TestSets:
             include = [5]
         """
         assert places(text) == [
-            ('sets."empty"', 3),
-            ('sets."nested"', 4),
             ('roles."A".include', 7),
             ('roles."B".include', 10),
+            ('sets."empty"', 3),
+            ('sets."nested"', 4),
             ('roles."B".permissions', 9),
         ]
 

@@ -147,7 +147,9 @@ class TestCommand:
         (tmp_path / "a.toml").write_text('absent = ["A"]')
         (tmp_path / "b.toml").write_text("absent = [")
         assert main(["fmt", str(tmp_path)]) == 2
-        assert capsys.readouterr().err.startswith(f"error: {tmp_path}/b.toml: is not valid TOML: ")
+        assert capsys.readouterr().err.startswith(
+            f"error: {tmp_path}/b.toml:1: is not valid TOML: "
+        )
         assert (tmp_path / "a.toml").read_text() == 'absent = ["A"]'
 
     def test_schema(self, capsys: pytest.CaptureFixture[str]) -> None:

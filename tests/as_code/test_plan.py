@@ -217,7 +217,7 @@ class TestForms:
         left_out = len(str(plan).split("\n")) - 2 - (len(lines) - 6)
         assert lines[:3] == [
             "```diff",
-            f"  shortened: {left_out} of 6080 lines are left out",
+            f"  shortened: {left_out} of 6082 lines are left out",
             '+ create "Role 0"',
         ]
         assert markdown.count("+ create") == 40

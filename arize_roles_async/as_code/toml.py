@@ -1,0 +1,89 @@
+"""TOML as text: quoted names, the limits of a file, and the lines of its statements."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, cast
+
+from arize_roles_async._values.text import printable
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
+_MAX_FILE: Final = 32 * 1024 * 1024
+"""Bytes of a file."""
+_MAX_PARTS: Final = 100
+"""Parts of a key, such as `a.b`; the time that tomllib takes grows with the square of them."""
+# Nothing is read twice: a string that does not end takes the rest.
+_TEXT: Final = r"""(?sx)
+    \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ "{0,5} | '{3} (?: [^']++ | '(?!'') )*+ '{0,5}
+    | " (?: [^"\\\n]++ | \\. )*+ "? | ' [^'\n]*+ '? | [#][^\n]*+
+"""
+_DOTTED: Final = r"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+)++"
+_KEY: Final = r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+'
+
+
+def quote(text: object) -> str:
+    """Return text as a TOML string that no terminal or runner obeys, and that closes no fence."""
+    if _PLAIN.fullmatch(str(text)):  # Most names are; 60,000 others take a second.
+        return f'"{text}"'
+    # TOML takes JSON's escapes, but not the surrogate pairs that `ensure_ascii` makes.
+    escaped = json.dumps(str(text), ensure_ascii=False).replace("```", "``\\u0060")
+    return printable("".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped))
+
+
+def excess(text: str) -> str | None:
+    """Return which limit the text of a file exceeds, and where, or None."""
+    if len(text.encode("utf-8", "surrogatepass")) > _MAX_FILE:
+        return f"must have at most {_MAX_FILE >> 20} MiB"
+    # A key stands on one line, so few files need the closer look, which takes longer.
+    if any(line.count(".") >= _MAX_PARTS for line in text.split("\n")):
+        bare = re.sub(_TEXT, lambda found: "x" + "\n" * found[0].count("\n"), text)
+        for number, line in enumerate(bare.split("\n"), 1):
+            if any(key.count(".") >= _MAX_PARTS for key in re.findall(_DOTTED, line)):
+                return f"has a key of more than {_MAX_PARTS} parts (at line {number})"
+    return None
+
+
+def uncommented(text: str) -> str:
+    """Return a text without its comments."""
+    return re.sub(_TEXT, lambda found: "" if found[0].startswith("#") else found[0], text)
+
+
+class Statement(NamedTuple):
+    """A comment, a header, or a key with its value, in valid TOML."""
+
+    line: int
+    text: str
+    path: list[str]
+    """The parts of its key, those of its table first; of a comment, none."""
+    key: str
+    """The key as it is written; of a comment or a header, nothing."""
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """Yield the statements of valid TOML, each with its first line."""
+    depth, line, first, start = 0, 1, 1, 0
+    table: list[str] = []
+    for token in re.finditer(rf"{_TEXT} | [\[\]{{}}\n]", f"{text}\n"):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        line += token[0].count("\n")
+        if token[0] == "\n" and not depth:
+            statement = text[start : token.start()].strip()
+            if key := re.match(_KEY, statement):
+                is_header = statement.startswith("[")
+                parts = _parts(key[0] if is_header else f"{key[0]}=0")
+                table = parts if is_header else table
+                path = parts if is_header else [*table, *parts]
+                yield Statement(first, statement, path, "" if is_header else key[0].strip())
+            elif statement:
+                yield Statement(first, statement, [], "")
+            first, start = line, token.end()
+
+
+def _parts(definition: str) -> list[str]:
+    parts: list[str] = []
+    value: Any = tomllib.loads(definition)
+    while isinstance(value, dict) and value:
+        ((part, value),) = cast("dict[str, Any]", value).items()
+        parts.append(part)
+    return parts
