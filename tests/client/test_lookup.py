@@ -62,12 +62,19 @@ class Listing:
                 raise RolesTimeoutError("too late", seconds=1.0)
             await self.answered[cursor].wait()
             following = str(int(cursor) + 1)
-            more = following in self.pages
-            pagination = PaginationMetadata(has_more=more, next_cursor=following if more else None)
             role = named(self.pages[cursor], f"id of {self.pages[cursor]}")
-            return ListRolesResponse(roles=(role,), pagination=pagination)
+            return page_of(role, following=following if following in self.pages else None)
 
         return await self.lookup.find(name, call, fetch, get_nothing, limits=limits)
+
+
+def named(name: str, role_id: str) -> Role:
+    return Role(id=role_id, name=name, is_predefined=False, created_at=NOON, updated_at=NOON)
+
+
+def page_of(*roles: Role, following: str | None = None) -> ListRolesResponse:
+    pagination = PaginationMetadata(has_more=following is not None, next_cursor=following)
+    return ListRolesResponse(roles=roles, pagination=pagination)
 
 
 def new_lookup(known: KnownRoles) -> NameLookup:
@@ -263,11 +270,8 @@ class TestClosest:
 
         async def fetch(request: ListRoles) -> ListRolesResponse:
             del request
-            page = tuple(named(each, f"id of {each}") for each in left.pop(0))
-            more = PaginationMetadata(
-                has_more=bool(left), next_cursor=f"{len(left)} left" if left else None
-            )
-            return ListRolesResponse(roles=page, pagination=more)
+            roles = [named(each, f"id of {each}") for each in left.pop(0)]
+            return page_of(*roles, following=f"{len(left)} left" if left else None)
 
         lookup = new_lookup(KnownRoles())
         with pytest.raises(NotFoundError) as caught:
@@ -281,21 +285,21 @@ class TestClosest:
         )
         return error.closest
 
-    async def test_three(self) -> None:
-        """The three that are most alike, the most alike first."""
+    async def test_alike(self) -> None:
+        """The three that are most alike, and at least as alike as with three letters of five."""
         names = ["Reade", "Readers", "Reader 1", "Reader 22", "Writer"]
         assert await self.closest("Reader", names) == ("Readers", "Reade", "Reader 1")
-
-    async def test_alike(self) -> None:
-        """As alike as a name with three letters of five."""
         assert await self.closest("abcde", ["abcxy", "abxyz"]) == ("abcxy",)
 
     async def test_long(self) -> None:
         """No name that no role can have, and the beginning of one that is asked for counts."""
         names = ["a" * 255, "a" * 256]
         assert await self.closest("a" * 60, names[1:]) == ()
+        roles = FakeRolesClient()
+        for name in names:
+            roles.account.add_role(name)
         with pytest.raises(NotFoundError) as caught:
-            await FakeRolesClient(account_with(*names)).get(role="a" * 250 + "bbbbb")
+            await roles.get(role="a" * 250 + "bbbbb")
         assert caught.value.closest == (names[0],)
 
     async def test_most(self) -> None:
@@ -328,33 +332,18 @@ class TestClosest:
         assert [each - gained[0] for each in gained] == [0, 0, 1, 1, 2]
 
 
-class TestKnown:
-    async def test_learned_meanwhile(self) -> None:
-        """A newer ID of a name that is learned while the old one is requested is kept."""
-        known = KnownRoles()
-        known.learn(named("A", "old"))
-        lookup = new_lookup(known)
+async def test_learned_meanwhile() -> None:
+    """A newer ID of a name that is learned while the old one is requested is kept."""
+    known = KnownRoles()
+    known.learn(named("A", "old"))
 
-        async def get(role_id: str) -> Role:
-            known.learn(named("A", "new"))
-            return named("Renamed", role_id)
+    async def get(role_id: str) -> Role:
+        known.learn(named("A", "new"))
+        return named("Renamed", role_id)
 
-        async def fetch(request: ListRoles) -> ListRolesResponse:
-            del request
-            return ListRolesResponse(
-                roles=(named("A", "new"),), pagination=PaginationMetadata(has_more=False)
-            )
+    async def fetch(request: ListRoles) -> ListRolesResponse:
+        del request
+        return page_of(named("A", "new"))
 
-        assert (await lookup.find("A", new_call(), fetch, get, limits=None)).id == "new"
-        assert known.find("A") == "new"
-
-
-def account_with(*names: str) -> FakeAccount:
-    account = FakeAccount(predefined=False)
-    for name in names:
-        account.add_role(name)
-    return account
-
-
-def named(name: str, role_id: str) -> Role:
-    return Role(id=role_id, name=name, is_predefined=False, created_at=NOON, updated_at=NOON)
+    found = await new_lookup(known).find("A", new_call(), fetch, get, limits=None)
+    assert found.id == known.find("A") == "new"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import functools
 import gc
 import logging
 import os
@@ -16,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import pytest
@@ -88,33 +87,33 @@ def _no_warning(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [record for record in records if record.levelno >= logging.WARNING] == []
 
 
-Run = Callable[[Callable[[], Any]], Any]
+async def use(roles: RolesClient) -> None:
+    assert len(await roles.list(is_predefined=False)) == 0
 
 
-def by_asyncio_run(call: Callable[[], Any]) -> None:
-    asyncio.run(call())
+Run = Callable[[RolesClient], None]
 
 
-def by_async_to_sync(call: Callable[[], Any]) -> None:
-    async_to_sync(call)()
+def by_asyncio_run(roles: RolesClient) -> None:
+    asyncio.run(use(roles))
+
+
+def by_async_to_sync(roles: RolesClient) -> None:
+    async_to_sync(use)(roles)
 
 
 closed_by_hand: list[asyncio.AbstractEventLoop] = []
 
 
-def by_bare_loop(call: Callable[[], Any]) -> None:
+def by_bare_loop(roles: RolesClient) -> None:
     """Close a loop as nobody should, without the end that `asyncio.run` gives it."""
     loop = asyncio.new_event_loop()
     closed_by_hand.append(loop)
-    loop.run_until_complete(call())
+    loop.run_until_complete(use(roles))
     loop.close()
 
 
 EACH_RUN = pytest.mark.parametrize("run", [by_asyncio_run, by_async_to_sync, by_bare_loop])
-
-
-async def use(roles: RolesClient) -> None:
-    assert len(await roles.list(is_predefined=False)) == 0
 
 
 @pytest.mark.usefixtures("_no_warning")
@@ -127,7 +126,7 @@ class TestOneAfterAnother:
         with served(authority.right() if tls else None) as url:
             roles = AiohttpRolesClient("key", base_url=url, ca_file=authority.pem)
             for _ in range(3):
-                run(functools.partial(use, roles))
+                run(roles)
             asyncio.run(roles.aclose())
 
     def test_trio(self) -> None:
@@ -143,7 +142,7 @@ class TestOneAfterAnother:
         """A client that nobody closes is closed with its loop."""
         with served() as url:
             roles = AiohttpRolesClient("key", base_url=url)
-            run(functools.partial(use, roles))
+            run(roles)
             if run is by_bare_loop:
                 # Only the next loop can see that the last one was closed without an end.
                 asyncio.run(roles.aclose())
