@@ -41,14 +41,7 @@ def test_redact(text: str, key: str, redacted: str) -> None:
     assert redact(text, Secret(key)) == redacted
 
 
-def test_redact_several() -> None:
-    """Each key that a call has sent is redacted."""
-    assert redact("not first-key, second-key", Secret("first-key"), Secret("second-key")) == (
-        "not [API key], [API key]"
-    )
-
-
-@pytest.mark.parametrize("begin", ['"', "'", "/", "\\", "\\" * 4000, '"\\' * 2000])
+@pytest.mark.parametrize("begin", ['"', "\\" * 4000, '"\\' * 2000])
 def test_backslashes(begin: str) -> None:
     """A body of backslashes costs no more for a key with characters that are escaped."""
     body = "\\" * 1_000_000

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import aiohttp
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
@@ -85,6 +86,25 @@ async def over_http(
         ) as roles,
     ):
         yield roles
+
+
+LENT = pytest.mark.parametrize("lent", [False, True], ids=["own", "lent"])
+
+
+@asynccontextmanager
+async def own_or_lent(
+    make: Callable[..., AiohttpRolesClient],
+    api_key: str,
+    *,
+    lent: bool,
+    **options: Any,  # noqa: ANN401 - the client's
+) -> AsyncGenerator[AiohttpRolesClient]:
+    """Return a client over a session of its own, or over one that it is lent."""
+    session = aiohttp.ClientSession() if lent else None
+    async with make(api_key, session=session, **options) as roles:
+        yield roles
+    if session is not None:
+        await session.close()
 
 
 def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., AiohttpRolesClient]:

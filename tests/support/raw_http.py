@@ -7,6 +7,18 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
+def http_response(status: int, body: bytes = b"", *headers: str) -> bytes:
+    """Return the bytes of a response with these lines of headers, which says its length."""
+    lines = [f"HTTP/1.1 {status} Status", *headers, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+PAGE = http_response(
+    200, b'{"roles": [], "pagination": {"has_more": false}}', "Content-Type: application/json"
+)
+"""A listing without roles."""
+
+
 class Message(NamedTuple):
     """A request or a response as it was on the wire."""
 
