@@ -1,6 +1,7 @@
 """Middlewares and tracers of a lent session, which stand between a call and the service."""
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,14 +23,12 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.clients import account_at_noon
-from tests.support.raw_http import scripted
+from tests.support.raw_http import PAGE, scripted
 
 pytestmark = pytest.mark.asyncio
 
 Middleware = Callable[[ClientRequest, ClientHandlerType], Awaitable[ClientResponse]]
 
-BODY = b'{"roles": [], "pagination": {"has_more": false}}'
-PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n" + BODY
 ONCE = RetryPolicy(attempts=1)
 SOON = RetryPolicy(backoff=0.001)
 
@@ -48,10 +47,6 @@ async def lent(
         AiohttpRolesClient("fake-api-key", base_url=url, session=session, retry=retry) as roles,
     ):
         yield roles
-
-
-async def use(roles: AiohttpRolesClient) -> None:
-    await roles.list()
 
 
 async def again(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -85,22 +80,16 @@ class TestSentTwice:
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
     @pytest.mark.parametrize("page", [None, "<title>Bad Gateway</title>"])
-    async def test_create(self, status: int, page: str | None) -> None:
-        """A create that a middleware sends again is not taken for a conflict with itself."""
+    async def test_in_turn(self, status: int, page: str | None) -> None:
+        """A create is not taken for a conflict with itself, nor a delete for one of no role."""
         account = account_at_noon()
         account.fail("create", status, when="after", page=page)
+        account.fail("delete", status, when="after", page=page)
         async with lent(account, again) as roles:
             made = await roles.create(name="Mine", permissions=["PROJECT_READ"])
-        assert made == account.role("Mine")
-
-    @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    async def test_delete(self, status: int) -> None:
-        """A delete that finds no role the second time has deleted it the first time."""
-        account = account_at_noon()
-        role = account.add_role("Mine", ["PROJECT_READ"])
-        account.fail("delete", status, when="after")
-        async with lent(account, again) as roles:
-            await roles.delete(role_id=role.id)
+            assert made == account.role("Mine")
+            await roles.delete(role_id=made.id)
+        assert account.roles == ()
 
     async def test_refused(self) -> None:
         """If the last answer is a refusal, the account shows what the first time did."""
@@ -160,15 +149,58 @@ class TestSentTwice:
             later[:] = [send()]
             return await handler(request)
 
-        busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-        async with (
-            scripted(busy, PAGE, PAGE) as script,
-            aiohttp.ClientSession(middlewares=[try_later]) as session,
-            AiohttpRolesClient("key", base_url=script.url, session=session, retry=SOON) as roles,
-        ):
+        account = account_at_noon()
+        account.fail("list", 503)
+        async with lent(account, try_later) as roles:
             await roles.list()
             await later[0]
-        assert (len(script.lines), len(refused)) == (2, 2)
+        assert (len(account.calls), len(refused)) == (2, 2)
+
+    async def test_after_call(self) -> None:
+        """Nor once the call is over, which does not wait for a middleware's own task."""
+        tasks: list[asyncio.Task[ClientResponse]] = []
+        is_over = asyncio.Event()
+
+        async def detach(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            async def send_later() -> ClientResponse:
+                await is_over.wait()
+                return await handler(request)
+
+            tasks.append(asyncio.create_task(send_later()))
+            call.cancel()
+            return await asyncio.shield(tasks[0])
+
+        account = account_at_noon()
+        async with lent(account, detach) as roles:
+            call = asyncio.ensure_future(roles.list())
+            await asyncio.wait([call])
+            is_over.set()
+            await asyncio.wait(tasks)
+        assert call.cancelled()
+        assert tasks[0].cancelled()
+        assert account.calls == ()
+
+    @pytest.mark.parametrize("by", ["failure", "cancellation"])
+    async def test_after_failure(self, by: str) -> None:
+        """Nor is it sent again after a failure, or after the middleware cancelled it."""
+
+        async def insist(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            first = asyncio.ensure_future(handler(request))
+            await script.asked.wait()
+            if by == "cancellation":
+                first.cancel()
+            with contextlib.suppress(aiohttp.ClientError, asyncio.CancelledError):
+                await first
+            return await handler(request)
+
+        async with (
+            scripted(*([b""] if by == "failure" else [None, PAGE])) as script,
+            aiohttp.ClientSession(middlewares=[insist]) as session,
+        ):
+            roles = AiohttpRolesClient("key", base_url=script.url, session=session, retry=ONCE)
+            with pytest.raises(RolesConnectionError):
+                await roles.list()
+        assert script.connections == 1
 
 
 class TestAnsweredByItself:
@@ -211,20 +243,23 @@ class TestAnsweredByItself:
 class TestKey:
     """The key is in no request that a middleware sees, nor in what hangs on an answer."""
 
-    async def test_after(self) -> None:
-        """It is gone from the request and from the answer's when the handler has returned."""
+    async def test_seen(self) -> None:
+        """Every attempt passes the middlewares, which see it neither before nor after."""
         seen: list[str] = []
 
         async def look(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            seen.append(repr(request.headers))
             response = await handler(request)
             seen.append(repr(request.headers) + repr(response.request_info))
             return response
 
         account = account_at_noon()
+        account.fail("list", 503)
         async with lent(account, look) as roles:
             await roles.list()
-        assert "fake-api-key" not in seen[0]
-        assert account.calls[0].api_key == "fake-api-key"
+        assert len(seen) == 4
+        assert "fake-api-key" not in "".join(seen)
+        assert [call.api_key for call in account.calls] == ["fake-api-key"] * 2
 
     async def test_error(self) -> None:
         """Nor is it in an error that aiohttp made of the answer."""
@@ -291,17 +326,47 @@ class TestRaises:
         assert isinstance(caught.value.__cause__, KeyError)
         assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "fail"
 
-    async def test_while_sent(self) -> None:
-        """A tracer that fails while a change is sent leaves open what the change did."""
+    @pytest.mark.parametrize("by", ["middleware", "tracer"])
+    async def test_while_sent(self, by: str) -> None:
+        """One that fails once a change is sent leaves open what the change did."""
 
         async def fail(*_: object) -> None:
             raise KeyError("tenant")
 
+        async def misread(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            await handler(request)
+            raise KeyError("tenant")
+
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(fail)
-        async with lent(account_at_noon(), trace_configs=[trace]) as roles:
+        middlewares, traces = ([misread], []) if by == "middleware" else ([], [trace])
+        async with lent(account_at_noon(), *middlewares, trace_configs=traces) as roles:
             with pytest.raises(OutcomeUnknownError, match="a middleware or tracer"):
                 await roles.create(name="Mine", permissions=["PROJECT_READ"])
+
+    async def test_frames(self) -> None:
+        """No error that it hangs on keeps frames of aiohttp or asyncio, which may hold the key."""
+
+        async def refuse(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            try:
+                return await handler(request)
+            except aiohttp.ClientError:
+                raise ValueError("not today")  # noqa: B904 - so that it is the context only
+
+        async with aiohttp.ClientSession(middlewares=[refuse]) as session:
+            roles = AiohttpRolesClient("key", base_url="http://127.0.0.1:9", session=session)
+            with pytest.raises(ConfigurationError) as caught:
+                await roles.list()
+
+        link = caught.value.__cause__
+        kinds: list[type] = []
+        while link is not None:
+            kinds.append(type(link))
+            frames = [frame for frame, _ in traceback.walk_tb(link.__traceback__)]
+            modules = {frame.f_globals["__name__"].partition(".")[0] for frame in frames}
+            assert modules.isdisjoint({"aiohttp", "asyncio", "arize_roles_async"})
+            link = link.__cause__ or link.__context__
+        assert kinds[:3] == [ValueError, aiohttp.ClientConnectorError, ConnectionRefusedError]
 
     @pytest.mark.parametrize("retry", [ONCE, SOON])
     async def test_status(self, retry: RetryPolicy) -> None:
