@@ -1,22 +1,50 @@
-"""Errors that tests and other clients make by hand."""
+"""Errors by themselves: made by hand, copied, pickled; bounded lines, and their words."""
 
 import copy
 import pickle
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+import arize_roles_async
+import arize_roles_fake
 from arize_roles_async import (
+    AiohttpRolesClient,
     AuthenticationError,
     BadRequestError,
     ConflictError,
     ForbiddenError,
+    InvalidResponseError,
+    ListRolesResponse,
     NotFoundError,
+    OutcomeUnknownError,
+    PaginationMetadata,
     RateLimitError,
+    RetryPolicy,
+    RolePages,
+    RoleRenamedError,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
     ServerError,
     StatusError,
     UnprocessableEntityError,
+    ValidationError,
+    Violation,
 )
+from arize_roles_fake import FakeRolesClient
+from tests.support.messages import texts
+from tests.support.raw_http import http_response, scripted
+from tests.support.sizes import sized
 
+ERRORS = [
+    value
+    for value in (getattr(arize_roles_async, name) for name in arize_roles_async.__all__)
+    if isinstance(value, type) and issubclass(value, RolesError)
+]
 STATUSES: list[tuple[type[StatusError], int]] = [
     (BadRequestError, 400),
     (AuthenticationError, 401),
@@ -30,17 +58,207 @@ STATUSES: list[tuple[type[StatusError], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "status"), STATUSES)
-def test_status(error: type[StatusError], status: int) -> None:
-    """An error has the status of its class, unless another is given."""
-    assert error("x").status == status
-    assert error("x", status=418).status == 418
+class TestByHand:
+    """Errors that tests and other clients make."""
+
+    @pytest.mark.parametrize(("error", "status"), STATUSES)
+    def test_status(self, error: type[StatusError], status: int) -> None:
+        """An error has the status of its class, unless another is given."""
+        assert error("x").status == status
+        assert error("x", status=418).status == 418
+
+    def test_not_found(self) -> None:
+        """A `NotFoundError` takes the name and the closest ones, which survive copying."""
+        error = NotFoundError("x", name="AI Enginer", closest=("AI Engineer",), from_service=True)
+        for each in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301
+            assert (str(each), each.name, each.closest) == ("x", "AI Enginer", ("AI Engineer",))
+            assert (each.status, each.from_service) == (404, True)
+        assert (NotFoundError().name, NotFoundError().closest) == (None, ())
+
+    @pytest.mark.parametrize("kind", [InvalidResponseError, OutcomeUnknownError, NotFoundError])
+    def test_request_id(
+        self, kind: type[InvalidResponseError | OutcomeUnknownError | NotFoundError]
+    ) -> None:
+        """Copies and pickles keep the service's ID of the request."""
+        error = kind("m", request_id="req-1")
+        assert copy.copy(error).request_id == "req-1"
+        assert pickle.loads(pickle.dumps(error)).request_id == "req-1"  # noqa: S301 - our own
 
 
-def test_not_found() -> None:
-    """A `NotFoundError` takes the name and the closest ones, which survive copying."""
-    error = NotFoundError("x", name="AI Enginer", closest=("AI Engineer",), from_service=True)
-    for each in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301
-        assert (str(each), each.name, each.closest) == ("x", "AI Enginer", ("AI Engineer",))
-        assert (each.status, each.from_service) == (404, True)
-    assert (NotFoundError().name, NotFoundError().closest) == (None, ())
+class TestMessage:
+    """Every message is one line of a bounded length, whatever it quotes."""
+
+    def test_of_nothing(self) -> None:
+        """An error can be made of nothing, and says nothing then."""
+        assert {error_class().args for error_class in ERRORS} == {("",)}
+
+    @pytest.mark.parametrize("error_class", [RolesError, ValidationError])
+    def test_longest(self, error_class: type[RolesError]) -> None:
+        """It has at most 1,500 characters."""
+        assert str(error_class("m" * 1500)) == "m" * 1500
+        assert str(error_class("m" * 1501)) == "m" * 1499 + "…"
+
+    def test_time_limit(self) -> None:
+        """The limit that ran out follows any message."""
+        error = RolesTimeoutError("m" * 1501, seconds=5.0, attempts=2)
+        assert len(str(error)) == 1500
+        assert str(error).endswith("mmm… (total limit of 5 s, 2 attempts)")
+
+    @pytest.mark.parametrize("error_class", ERRORS)
+    @settings(max_examples=sized(5, 50))
+    @given(message=texts, times=st.sampled_from([1, 2000]))
+    @example(message="\x1b\n", times=1_000_000)
+    def test_any(self, error_class: type[RolesError], message: str, times: int) -> None:
+        """It is printable and bounded, and the same in a copy and out of a pickle."""
+        error = error_class(message * times)
+        assert str(error).isprintable()
+        assert len(str(error)) <= 1500
+        for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own
+            assert str(other) == str(error)
+
+    @pytest.mark.parametrize(("number", "rest"), [(10, ""), (11, "; and 1 more")])
+    def test_violations(self, number: int, rest: str) -> None:
+        """Of many violations the message has the first ten, and the number of the others."""
+        violations = tuple(Violation(f"field{n}", "is required") for n in range(number))
+        error = ValidationError(violations=violations)
+        first = "; ".join(f"field{n}: is required" for n in range(10))
+        assert str(error) == first + rest
+        assert error.violations == violations
+
+
+FetchPage = Callable[..., Awaitable[ListRolesResponse]]
+
+
+def pages_with(*cursors: str | None) -> RolePages:
+    """Return a listing whose pages have no roles, and these cursors."""
+    left = iter(cursors)
+
+    async def fetch(**_: object) -> ListRolesResponse:
+        pagination = PaginationMetadata(has_more=True, next_cursor=next(left))
+        return ListRolesResponse(roles=(), pagination=pagination)
+
+    return RolePages.from_fetch(fetch)
+
+
+class TestWords:
+    """Messages, word for word, that no other test has."""
+
+    @pytest.mark.asyncio
+    async def test_cursor(self) -> None:
+        """The service gives a cursor that is too long to be sent back."""
+        with pytest.raises(InvalidResponseError) as caught:
+            await pages_with("c" * 1000, "c" * 1001).all()
+        assert str(caught.value) == (
+            "the service gave a cursor of 1001 characters, more than the 1000 that are sent back"
+        )
+
+    def test_not_asynchronous(self) -> None:
+        """A listing is walked in the wrong way."""
+        with pytest.raises(TypeError) as caught:
+            iter(pages_with())
+        assert str(caught.value) == (
+            "a listing is asynchronous: await it for one page, or use async for to walk all roles"
+        )
+
+    @pytest.mark.parametrize("target", [{}, {"role_id": "abc", "role": "abc"}])
+    @pytest.mark.asyncio
+    async def test_targets(self, target: dict[str, str]) -> None:
+        """A call is about one role, which is given in one way."""
+        anything: Any = FakeRolesClient()
+        with pytest.raises(ValidationError) as caught:
+            await anything.get(**target)
+        assert str(caught.value) == "role_id, role: exactly one must be given"
+
+    def test_repr(self) -> None:
+        """A client's repr names the service, and shows no key, also before it is set up."""
+        client = AiohttpRolesClient("key", region="eu-west-1a")
+        assert repr(client) == "AiohttpRolesClient(base_url='https://api.eu-west-1a.arize.com')"
+        unmade = AiohttpRolesClient.__new__(AiohttpRolesClient)
+        assert repr(unmade) == "AiohttpRolesClient(base_url='')"
+
+    @pytest.mark.parametrize("package", [arize_roles_async, arize_roles_fake])
+    def test_no_attribute(self, package: Any) -> None:  # noqa: ANN401 - a module
+        """The error for a missing name is that of any module."""
+        with pytest.raises(AttributeError) as caught:
+            package.Nothing  # noqa: B018
+        assert str(caught.value) == f"module {package.__name__!r} has no attribute 'Nothing'"
+
+
+ONCE = RetryPolicy(attempts=1)
+
+
+def answer(status: int, request_id: str, body: bytes = b"<html>busy</html>") -> bytes:
+    return http_response(
+        status, body, "Content-Type: application/json", f"X-Request-Id: {request_id}"
+    )
+
+
+async def error_of(operation: str, *answers: bytes) -> RolesError:
+    """Return the error of a call to a server that gives these answers."""
+    async with (
+        scripted(*answers) as script,
+        AiohttpRolesClient("key", base_url=script.url, retry=ONCE) as roles,
+    ):
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "list": lambda: roles.list().all(),
+            "get": lambda: roles.get(role_id="Um9sZToxOmFCY0Q="),
+            "create": lambda: roles.create(name="A", permissions=["ROLE_READ"]),
+            "update": lambda: roles.update(role_id="Um9sZToxOmFCY0Q=", name="A"),
+            "rename": lambda: roles.update(role="Before", description="New"),
+            "delete": lambda: roles.delete(role_id="Um9sZToxOmFCY0Q="),
+        }
+        with pytest.raises(RolesError) as caught:
+            await calls[operation]()
+        return caught.value
+
+
+@pytest.mark.asyncio
+class TestRequestId:
+    """The service's ID of a request, on the errors that its answer led to."""
+
+    async def test_renamed(self) -> None:
+        """A role that was renamed meanwhile has that of the answer to the update."""
+        role = (
+            b'{"id": "Um9sZToxOmFCY0Q=", "name": "%s", "permissions": ["ROLE_READ"], '
+            b'"is_predefined": false, "created_at": "2026-01-02T03:04:05Z", '
+            b'"updated_at": "2026-01-02T03:04:05Z"}'
+        )
+        page = b'{"roles": [' + role % b"Before" + b'], "pagination": {"has_more": false}}'
+        answers = (answer(200, "req-1", page), answer(200, "req-2", role % b"After"))
+        error = await error_of("rename", *answers)
+
+        assert type(error) is RoleRenamedError
+        assert error.request_id == "req-2"
+
+    @pytest.mark.parametrize(
+        ("operation", "status", "kind"),
+        [
+            ("list", 200, InvalidResponseError),
+            ("get", 200, InvalidResponseError),
+            ("create", 502, OutcomeUnknownError),
+            ("update", 502, OutcomeUnknownError),
+            ("delete", 502, OutcomeUnknownError),
+            ("list", None, RolesConnectionError),
+        ],
+    )
+    async def test_answer(self, operation: str, status: int | None, kind: type[RolesError]) -> None:
+        """An error has that of the answer that led to it, or none."""
+        error = await error_of(operation, *([answer(status, "req-1")] if status else []))
+
+        assert type(error) is kind
+        assert error.request_id == ("req-1" if status else None)
+
+    @pytest.mark.parametrize(
+        ("operation", "status"),
+        [("create", 201), ("update", 200), ("delete", 200)],
+    )
+    async def test_read_fails(self, operation: str, status: int) -> None:
+        """The answer to the change counts, and not the one that verifies it."""
+        answers = answer(status, "req-1"), answer(502, "req-2")
+
+        error = await error_of(operation, *answers)
+
+        assert type(error) is OutcomeUnknownError
+        assert error.request_id == "req-1"
+        assert isinstance(error.__cause__, RolesError)
+        assert error.__cause__.request_id == "req-2"

@@ -4,7 +4,22 @@ import logging
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
+from hypothesis import strategies as st
+
 from arize_roles_async import RolesError
+
+HOSTILE = (
+    "\x1b[31mred\x1b[0m",  # a terminal's colours
+    "\x1b]0;title\x07",
+    "first\r\nsecond",
+    "first\u2028second",
+    "abc\u202edef",  # the direction of writing turned round
+    "\x00\x08\x7f\x9b2J",
+    "\ud800",
+    "zero\u200bwidth",
+)
+texts = st.text(st.characters(exclude_categories=())) | st.sampled_from(HOSTILE)
+"""Any text, and often one that a terminal obeys."""
 
 
 def assert_short_line(text: str) -> None:
