@@ -1,3 +1,6 @@
+"""The notice that a method is ALPHA: once a process, where it is used, and as filters want it."""
+
+import asyncio
 import inspect
 import linecache
 import subprocess
@@ -22,29 +25,18 @@ def new_process() -> None:
     stage.warned.clear()
 
 
-async def list_(roles: RolesClient) -> object:
-    return await roles.list()
-
-
-async def get(roles: RolesClient) -> object:
-    return await roles.get(role="Admin")
-
-
-async def create(roles: RolesClient) -> object:
-    return await roles.create(name="A", permissions=["ROLE_READ"])
-
-
-async def update(roles: RolesClient) -> object:
-    return await roles.update(role="Custom", description="B")
-
-
-async def delete(roles: RolesClient) -> object:
-    await roles.delete(role="Custom")
-    return None
-
-
-METHODS = pytest.mark.parametrize("use", [list_, get, create, update, delete])
 Use = Callable[[RolesClient], Awaitable[object]]
+USES: dict[str, Use] = {
+    "list": lambda roles: roles.list(),
+    "get": lambda roles: roles.get(role="Admin"),
+    "create": lambda roles: roles.create(name="A", permissions=["ROLE_READ"]),
+    "update": lambda roles: roles.update(role="Custom", description="B"),
+    "delete": lambda roles: roles.delete(role="Custom"),
+}
+
+
+async def use_once() -> None:
+    """Stand for an async method."""
 
 
 def client() -> FakeRolesClient:
@@ -53,31 +45,18 @@ def client() -> FakeRolesClient:
     return roles
 
 
-@METHODS
-async def test_first_use(use: Use) -> None:
-    """The first use of a method says that it is ALPHA, where it is used."""
+@pytest.mark.parametrize("name", USES)
+async def test_first_use(name: str) -> None:
+    """The first use of a method says that it is ALPHA, where it is used, and no later one."""
     with pytest.warns(AlphaWarning) as caught:
-        await use(client())
+        await asyncio.gather(*(USES[name](client()) for _ in range(2)))
 
-    name = use.__name__.removesuffix("_")
     (notice,) = caught
     assert str(notice.message) == (
         f"roles.{name} is ALPHA (BETA in Arize's newest clients) and may change without notice"
     )
     assert notice.filename == __file__
     assert f"roles.{name}(" in linecache.getline(__file__, notice.lineno)
-
-
-@METHODS
-async def test_once(use: Use) -> None:
-    """A method says it once in a process."""
-    with pytest.warns(AlphaWarning):
-        await use(client())
-
-    with warnings.catch_warnings(record=True) as caught:
-        await use(client())
-
-    assert caught == []
 
 
 async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,36 +69,29 @@ async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(inspect, "markcoroutinefunction", mark, raising=False)
     alpha(client)
-    get_once = alpha(get)
-    assert marked == [get_once]
+    warns = alpha(use_once)
+    assert marked == [warns]
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "said"),
-    [
-        (("-W", "error"), {}, "AlphaWarning: roles.list is ALPHA"),
-        (("-W", "error", "-W", "ignore:roles."), {}, ""),
-        ((), {"PYTHONWARNINGS": "error"}, "AlphaWarning: roles.list is ALPHA"),
-        ((), {"PYTHONWARNINGS": "error,ignore:roles."}, ""),
-    ],
+    ("variable", "said"),
+    [("error", "AlphaWarning: roles.list is ALPHA"), ("error,ignore:roles.", "")],
 )
-async def test_filter(options: tuple[str, ...], environment: dict[str, str], said: str) -> None:
+async def test_filter(variable: str, said: str) -> None:
     """The documented filter silences the notice from outside the program."""
     code = (
         "import asyncio, arize_roles_fake as fake\n"
         "async def main():\n"
-        "    roles = fake.FakeRolesClient()\n"
-        "    await roles.list()\n"
-        "    await roles.get(role='Admin')\n"
+        "    await fake.FakeRolesClient().list()\n"
         "asyncio.run(main())"
     )
 
     ran = subprocess.run(  # noqa: ASYNC221, S603 - our own line
-        [sys.executable, *options, "-c", code],
+        [sys.executable, "-c", code],
         check=False,
         capture_output=True,
         text=True,
-        env=clean_environment() | environment,
+        env=clean_environment() | {"PYTHONWARNINGS": variable},
     )
 
     assert ran.returncode == (1 if said else 0)
@@ -133,7 +105,7 @@ async def test_as_an_error() -> None:
         warnings.simplefilter("error", AlphaWarning)
         for _ in range(2):
             with pytest.raises(AlphaWarning):
-                await get(client())
+                await client().get(role="Admin")
 
     with pytest.warns(AlphaWarning):
-        await get(client())
+        await client().get(role="Admin")

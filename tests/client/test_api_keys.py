@@ -4,9 +4,8 @@ import asyncio
 import contextvars
 import math
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import anyio
 import pytest
 import trio
 
@@ -18,19 +17,16 @@ from arize_roles_async import (
     OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
+    RolesClient,
     RolesError,
     RolesTimeoutError,
     StatusError,
-    Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients
 from tests.support.documentation import definitions
 from tests.support.event_loop import until
 from tests.support.raw_http import scripted
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 ONCE = RetryPolicy(attempts=1)
 THRICE = RetryPolicy(attempts=3, backoff=0.001)
@@ -59,6 +55,7 @@ class AsyncKeys(Keys):
         return super().__call__()
 
 
+FOUND = ["fake-api-key", "fake-api-key", "other-api-key", "other-api-key"]
 both_kinds = pytest.mark.parametrize("kind", [Keys, AsyncKeys])
 
 
@@ -88,18 +85,6 @@ class TestFunction:
 
         assert sent(account) == ["fake-api-key", "other-api-key"]
 
-    async def test_once_a_call(self, connect: Connect) -> None:
-        """A call asks once, however many requests it sends."""
-        account, keys = two_keys(), Keys("fake-api-key", "other-api-key")
-        for number in range(101):
-            account.add_role(f"Role {number}", ["PROJECT_READ"])
-        account.fail("list", 503)
-        async with connect(account, api_key=keys, retry=THRICE) as roles:
-            await roles.update(role="Role 0", description="Changed.")
-
-        assert keys.asked == 1
-        assert sent(account) == ["fake-api-key"] * 4
-
     async def test_not_before(self, connect: Connect) -> None:
         """Neither a client that is made nor an argument that is refused asks."""
         account, keys = two_keys(), Keys("fake-api-key")
@@ -112,15 +97,18 @@ class TestFunction:
 
     @both_kinds
     async def test_raises(self, connect: Connect, kind: type[Keys]) -> None:
-        """An exception of the function is the cause of a `ConfigurationError`; nothing is sent."""
+        """Its exception is the cause of a `ConfigurationError`; nothing is sent, no slot lost."""
         account, error = two_keys(), LookupError("the vault is sealed")
-        async with connect(account, api_key=kind(error), retry=THRICE) as roles:
-            with pytest.raises(ConfigurationError) as caught:
-                await roles.list()
+        keys = kind(error, error, "fake-api-key")
+        async with connect(account, api_key=keys, retry=THRICE, max_concurrency=1) as roles:
+            for _ in range(2):
+                with pytest.raises(ConfigurationError) as caught:
+                    await roles.list()
+            assert account.calls == ()
+            await roles.list()
 
         assert str(caught.value) == "the function given as api_key raised LookupError"
         assert caught.value.__cause__ is error
-        assert account.calls == ()
 
     @pytest.mark.parametrize(
         ("key", "message"),
@@ -141,15 +129,6 @@ class TestFunction:
 
         assert str(caught.value) == message
         assert account.calls == ()
-
-    async def test_slot(self, connect: Connect) -> None:
-        """A function that fails costs no slot."""
-        account, keys = two_keys(), Keys(OSError(), OSError(), "fake-api-key")
-        async with connect(account, api_key=keys, max_concurrency=1) as roles:
-            for _ in range(2):
-                with pytest.raises(ConfigurationError):
-                    await roles.list()
-            await roles.list()
 
     async def test_leaving_queue(self, connect: Connect) -> None:
         """A call asks when it leaves the queue, and not before."""
@@ -172,42 +151,33 @@ class TestFunction:
 
         assert asked == 3
 
-    async def test_time(self, connect: Connect) -> None:
-        """A function that takes too long ends the call, in real seconds, and costs no slot."""
-        account = two_keys()
-        answers: list[Callable[[], Awaitable[str]]] = [never, at_once]
-
-        async def key() -> str:
-            return await answers.pop(0)()
-
-        limits = Timeouts(total=0.05)
-        async with connect(account, api_key=key, max_concurrency=1) as roles:
-            with pytest.raises(RolesTimeoutError) as caught:
-                await roles.with_options(timeout=limits).create(
-                    name="Role", permissions=["PROJECT_READ"]
-                )
-            await roles.list()
-
-        assert caught.value.limit == "total"
-        assert not caught.value.sent
-        assert [call.operation for call in account.calls] == ["list"]
-
-    async def test_cancelled(self, connect: Connect) -> None:
-        """A cancellation while the function is asked is the caller's, and costs no slot."""
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    async def test_never(self, connect: Connect, *, is_cancelled: bool) -> None:
+        """A function that takes too long is left when the time is up or the call is cancelled."""
         account, asked = two_keys(), asyncio.Event()
-        answers: list[Callable[[], Awaitable[str]]] = [never, at_once]
 
         async def key() -> str:
-            asked.set()
-            return await answers.pop(0)()
+            if not asked.is_set():
+                asked.set()
+                await asyncio.Event().wait()
+            return "fake-api-key"
 
         async with connect(account, api_key=key, max_concurrency=1) as roles:
-            call = asyncio.create_task(use(roles))
+            limited = roles.with_options(timeout=60.0 if is_cancelled else 0.05)
+            call = asyncio.create_task(create(limited))
             await asked.wait()
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
+            if is_cancelled:
+                call.cancel()
+            (ended,) = await asyncio.gather(call, return_exceptions=True)
+            # It costs no slot.
             await roles.list()
+
+        if not is_cancelled:
+            assert isinstance(ended, RolesTimeoutError)
+            assert (ended.limit, ended.sent) == ("total", False)
+        else:
+            assert isinstance(ended, asyncio.CancelledError)
+        assert [call.operation for call in account.calls] == ["list"]
 
     async def test_cancelled_itself(self, connect: Connect) -> None:
         """A function that was cancelled, though the call was not, has failed."""
@@ -223,30 +193,6 @@ class TestFunction:
                 await roles.list()
 
         assert isinstance(caught.value.__cause__, asyncio.CancelledError)
-
-    async def test_context(self, connect: Connect) -> None:
-        """The function runs in the context of the call."""
-        account = two_keys()
-        tenant = contextvars.ContextVar("tenant", default="fake-api-key")
-        async with connect(account, api_key=tenant.get) as roles:
-            await roles.list()
-            tenant.set("other-api-key")
-            await roles.list()
-
-        assert sent(account) == ["fake-api-key", "other-api-key"]
-
-    async def test_names(self, connect: Connect) -> None:
-        """Names seen with one key are not used for another, which may be of another account."""
-        account = two_keys()
-        account.add_role("Role", ["PROJECT_READ"])
-        tenant = contextvars.ContextVar("tenant", default="fake-api-key")
-        async with connect(account, api_key=tenant.get) as roles:
-            await roles.get(role="Role")
-            await roles.get(role="Role")
-            tenant.set("other-api-key")
-            await roles.get(role="Role")
-
-        assert [call.operation for call in account.calls] == ["list", "get", "list"]
 
     async def test_shared_walk(self, connect: Connect) -> None:
         """Calls share a walk only if they send the same key."""
@@ -310,18 +256,8 @@ class TestPace:
 class TestRefused:
     """A key that the service refuses with 401."""
 
-    @both_kinds
-    async def test_another(self, connect: Connect, kind: type[Keys]) -> None:
-        """The call goes on with the key that the function returns then, also without retries."""
-        account, keys = two_keys(), kind("expired", "other-api-key")
-        async with connect(account, api_key=keys) as roles:
-            role = await roles.create(name="Role", permissions=["PROJECT_READ"])
-
-        assert account.role("Role") == role
-        assert sent(account) == ["expired", "other-api-key"]
-
     async def test_rest_of_call(self, connect: Connect) -> None:
-        """Every later request of the call sends the new key."""
+        """Every later request of the call sends the key that the function returns then."""
         account, keys = two_keys(), Keys("expired", "other-api-key", "unused")
         account.add_role("Role", ["PROJECT_READ"])
         async with connect(account, api_key=keys) as roles:
@@ -330,37 +266,40 @@ class TestRefused:
         assert sent(account) == ["expired", *["other-api-key"] * 2]
         assert keys.asked == 2
 
-    async def test_same(self, connect: Connect) -> None:
-        """The same key again ends the call, with one request sent."""
-        account, keys = two_keys(), Keys("expired")
+    @pytest.mark.parametrize(
+        ("returned", "faults", "requests", "error"),
+        [
+            (["expired"], [], ["expired"], AuthenticationError),
+            (["expired", "other", "fake-api-key"], [], ["expired", "other"], AuthenticationError),
+            (["fake-api-key", "other-api-key"], ["lost", 401], FOUND, None),
+            (["fake-api-key", OSError()], ["lost", 401], FOUND[:2], OutcomeUnknownError),
+        ],
+        ids=["same", "another", "after a lost answer", "function fails"],
+    )
+    async def test_create(
+        self,
+        connect: Connect,
+        returned: list[object],
+        faults: list[Any],
+        requests: list[str],
+        error: type[RolesError] | None,
+    ) -> None:
+        """The key is asked for again once; a change whose answer was lost stays in doubt."""
+        account, keys = two_keys(), Keys(*returned)
+        for fault in faults:
+            account.fail("create", fault, when="after" if fault == "lost" else "before")
         async with connect(account, api_key=keys, retry=THRICE) as roles:
-            with pytest.raises(AuthenticationError):
-                await roles.list()
+            (ended,) = await asyncio.gather(create(roles), return_exceptions=True)
 
-        assert sent(account) == ["expired"]
+        if error is None:
+            assert account.roles == (ended,)
+        else:
+            assert type(ended) is error
+        assert sent(account) == requests
         assert keys.asked == 2
-
-    async def test_once(self, connect: Connect) -> None:
-        """A second refusal ends the call."""
-        account, keys = two_keys(), Keys("expired", "expired-too", "fake-api-key")
-        async with connect(account, api_key=keys, retry=THRICE) as roles:
-            with pytest.raises(AuthenticationError):
-                await roles.list()
-
-        assert sent(account) == ["expired", "expired-too"]
-        assert keys.asked == 2
-
-    async def test_fixed(self, connect: Connect) -> None:
-        """A fixed key is sent once."""
-        account = two_keys()
-        async with connect(account, api_key="expired", retry=THRICE) as roles:
-            with pytest.raises(AuthenticationError):
-                await roles.list()
-
-        assert sent(account) == ["expired"]
 
     async def test_own_policy(self, connect: Connect) -> None:
-        """Nor is it sent again for a policy of one's own that retries every failure."""
+        """A fixed key is sent once, also for a policy of one's own that retries every failure."""
         waits = [0.0, 0.0]
 
         class Always(RetryPolicy):
@@ -375,51 +314,6 @@ class TestRefused:
 
         assert sent(account) == ["expired"]
 
-    async def test_function_fails(self, connect: Connect) -> None:
-        """A function that fails when it is asked again ends the call, and costs no slot."""
-        account, error = two_keys(), OSError("no vault")
-        keys = Keys("expired", error, "fake-api-key")
-        async with connect(account, api_key=keys, max_concurrency=1) as roles:
-            with pytest.raises(ConfigurationError) as caught:
-                await roles.list()
-            await roles.list()
-
-        assert caught.value.__cause__ is error
-
-    async def test_after_lost_answer(self, connect: Connect) -> None:
-        """A change whose first answer was lost goes on with another key, and is found."""
-        account, keys = two_keys(), Keys("fake-api-key", "other-api-key")
-        account.fail("create", "lost", when="after")
-        account.fail("create", 401)
-        async with connect(account, api_key=keys, retry=THRICE) as roles:
-            role = await roles.create(name="Role", permissions=["PROJECT_READ"])
-
-        assert account.roles == (role,)
-        assert sent(account)[:3] == ["fake-api-key", "fake-api-key", "other-api-key"]
-
-    async def test_unknown_outcome(self, connect: Connect) -> None:
-        """A change whose first answer was lost, and whose key stays refused, may have been made."""
-        account = two_keys()
-        account.fail("create", "lost")
-        account.fail("create", 401)
-        async with connect(account, api_key=Keys("fake-api-key"), retry=THRICE) as roles:
-            with pytest.raises(OutcomeUnknownError) as caught:
-                await roles.create(name="Role", permissions=["PROJECT_READ"])
-
-        assert isinstance(caught.value.__cause__, AuthenticationError)
-
-    async def test_unknown_and_function_fails(self, connect: Connect) -> None:
-        """A function that fails after a change whose answer was lost leaves it open."""
-        account, error = two_keys(), OSError("no vault")
-        account.fail("create", "lost", when="after")
-        account.fail("create", 401)
-        async with connect(account, api_key=Keys("fake-api-key", error), retry=THRICE) as roles:
-            with pytest.raises(OutcomeUnknownError) as caught:
-                await roles.create(name="Role", permissions=["PROJECT_READ"])
-
-        assert isinstance(caught.value.__cause__, ConfigurationError)
-        assert caught.value.__cause__.__cause__ is error
-
 
 @both_clients
 @pytest.mark.asyncio
@@ -430,20 +324,12 @@ class TestCopies:
         """A copy sends its own key, and the client goes on with its own."""
         account = two_keys()
         async with connect(account) as roles:
-            other = roles.with_options(api_key="other-api-key")
+            other = roles.with_options(api_key=AsyncKeys("other-api-key"))
             await other.list()
             await roles.list()
             await other.with_options(timeout=5.0).list()
 
         assert sent(account) == ["other-api-key", "fake-api-key", "other-api-key"]
-
-    async def test_function(self, connect: Connect) -> None:
-        """A copy may have a function."""
-        account = two_keys()
-        async with connect(account) as roles:
-            await roles.with_options(api_key=AsyncKeys("other-api-key")).list()
-
-        assert sent(account) == ["other-api-key"]
 
     async def test_any_hash(self, connect: Connect) -> None:
         """A function may have no hash, or one that changes: it is known by what it is."""
@@ -482,21 +368,13 @@ class TestCopies:
 
         assert [call.operation for call in account.calls] == ["list", "get"]
 
-    @pytest.mark.parametrize("key", ["", "a key", None, 5, b"key"])
-    async def test_bad_key(self, connect: Connect, key: Any) -> None:  # noqa: ANN401
-        """A copy with no key is refused."""
-        async with connect(two_keys()) as roles:
-            with pytest.raises(ConfigurationError):
-                roles.with_options(api_key=key)
-
     async def test_slots(self, connect: Connect) -> None:
         """Copies share the requests that may be under way, in the order of their calls."""
         account = two_keys()
         account.slow_down(0.01)
         async with connect(account, max_concurrency=1) as roles:
             other = roles.with_options(api_key="other-api-key")
-            calls = [use(roles), use(roles), use(other), use(roles), use(other)]
-            await asyncio.gather(*calls)
+            await asyncio.gather(*map(use, [roles, roles, other, roles, other]))
 
         first, second = "fake-api-key", "other-api-key"
         assert sent(account) == [first, first, second, first, second]
@@ -570,60 +448,32 @@ class TestGateway:
         assert keys.asked == 1
 
 
-class Vault:
-    """A key that is rotated, the time, and the fetches of the guide's example."""
-
-    def __init__(self) -> None:
-        self.key, self.seconds = "fake-api-key", 0.0
-        self.fetches = self.under_way = self.most = 0
-
-    async def fetch(self) -> str:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        await asyncio.sleep(0)
-        self.under_way -= 1
-        self.fetches += 1
-        return self.key
-
-    def client(self, account: FakeAccount) -> FakeRolesClient:
-        """Return a client whose key comes from the example's `KeyFromVault`."""
-        names = definitions("arize_roles_async/guide/api-keys.md")
-        names["fetch_key"] = self.fetch
-        names["time"] = SimpleNamespace(monotonic=lambda: self.seconds)
-        return FakeRolesClient(account, api_key=names["KeyFromVault"]())
-
-
-@pytest.mark.asyncio
 class TestVault:
     """The guide's function with an expiry and a lock."""
 
+    @pytest.mark.asyncio
     async def test_rotation(self) -> None:
-        """After a rotation every call fails until the expiry, and after it none does."""
-        account, vault = two_keys(), Vault()
-        async with vault.client(account) as roles:
+        """After a rotation every call fails until the expiry; then the key is fetched once."""
+        account, time, fetched = two_keys(), SimpleNamespace(seconds=0.0), list[str]()
+
+        async def fetch() -> str:
+            await asyncio.sleep(0)
+            fetched.append("other-api-key" if fetched else "fake-api-key")
+            return fetched[-1]
+
+        names = definitions("arize_roles_async/guide/api-keys.md")
+        names["fetch_key"] = fetch
+        names["time"] = SimpleNamespace(monotonic=lambda: time.seconds)
+        async with FakeRolesClient(account, api_key=names["KeyFromVault"]()) as roles:
             await roles.list()
             account.remove_key("fake-api-key")
-            vault.key, vault.seconds = "other-api-key", 299.0
+            time.seconds = 299.0
             with pytest.raises(AuthenticationError):
                 await roles.list()
-            vault.seconds = 300.0
+            time.seconds = 300.0
             await asyncio.gather(*(use(roles) for _ in range(20)))
 
-        assert (vault.fetches, vault.most) == (2, 1)
-
-    async def test_overlap(self) -> None:
-        """While both keys are valid, no call fails."""
-        account, vault = two_keys(), Vault()
-        async with vault.client(account) as roles:
-            await roles.list()
-            vault.key, vault.seconds = "other-api-key", 299.0
-            await roles.list()
-            vault.seconds = 300.0
-            await roles.list()
-            account.remove_key("fake-api-key")
-            await roles.list()
-
-        assert sent(account) == ["fake-api-key"] * 2 + ["other-api-key"] * 2
+        assert fetched == ["fake-api-key", "other-api-key"]
 
 
 class TestTrio:
@@ -646,37 +496,9 @@ class TestTrio:
         trio.run(main)
 
 
-class TestLoops:
-    """Several keys, and one event loop after the other."""
-
-    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-    def test_slots(self, backend: str) -> None:
-        """In the next event loop all slots are free, for each key."""
-        roles = FakeRolesClient(max_concurrency=1)
-        roles.account.add_key("other-api-key")
-        other = roles.with_options(api_key="other-api-key")
-
-        async def both() -> None:
-            await roles.list()
-            await other.list()
-
-        async def abandon() -> None:
-            roles.account.fail("list", "silent")
-            with anyio.move_on_after(0.01):
-                await roles.with_options(timeout=None).list()
-
-        for main in (both, abandon, both):
-            anyio.run(main, backend=backend)
+async def use(roles: RolesClient) -> object:
+    return await roles.list()
 
 
-async def use(roles: Any) -> None:  # noqa: ANN401
-    await roles.list()
-
-
-async def never() -> str:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-async def at_once() -> str:
-    return "fake-api-key"
+async def create(roles: RolesClient) -> object:
+    return await roles.create(name="Role", permissions=["PROJECT_READ"])

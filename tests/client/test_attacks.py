@@ -54,30 +54,14 @@ async def test_small(attack: Attack) -> None:
 @pytest.mark.parametrize(
     ("name", "kibibytes", "message"),
     [
-        ("objects without fields", 256, "$.roles[0].id: is required"),
-        ("lists in an unknown member", 1024, "$: must hold at most 200000 values"),
-        ("more roles than were asked for", 1024, "roles, more than the limit of 50"),
-        (
-            "unknown permissions of one role",
-            1024,
-            "$.permissions: Expected `array` of length <= 1000",
-        ),
-        ("ID of megabytes", 1024, "$.roles[0].id: Expected `str` of length <= 1000"),
-        ("cursor of megabytes", 1024, "the service gave a cursor of"),
         ("bomb, gzip", 5120, "it is longer than 4 MiB"),
         ("body without end", 5120, "it is longer than 4 MiB"),
+        ("headers without end", 5120, "the connection failed before the complete response"),
+        ("header without end", 5120, "the connection failed before the complete response"),
     ],
 )
 async def test_message(name: str, kibibytes: int, message: str) -> None:
-    """The error says which bound was exceeded."""
+    """The error says which bound was exceeded; those of headers are aiohttp's own."""
     ended = await outcome(BY_NAME[name], kibibytes * 2**10, LONG_LIMITS)
-    assert isinstance(ended, InvalidResponseError)
+    assert isinstance(ended, InvalidResponseError | RolesConnectionError)
     assert message in str(ended)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("name", ["headers without end", "header without end"])
-async def test_headers(name: str) -> None:
-    """Headers have an end: aiohttp's own bounds are kept."""
-    ended = await outcome(BY_NAME[name], 5 * 2**20, LONG_LIMITS)
-    assert isinstance(ended, RolesConnectionError)

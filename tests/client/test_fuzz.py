@@ -1,5 +1,4 @@
-# `python -m tests.tools.fuzz_responses` runs 100,000 examples, and
-# `python -m tests.tools.mutated_answers` makes 20,000 calls, and `tests.tools.lent_sessions` 2,000.
+"""The random judges of a client's answers and of lent sessions, each for a few seconds."""
 
 import pytest
 

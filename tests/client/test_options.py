@@ -4,6 +4,7 @@ import math
 import random
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -38,11 +39,8 @@ class TestBackoff:
         monkeypatch.setattr(random, "uniform", highest)
 
     def test_default(self) -> None:
-        """Three attempts, after the first at most half a second, and then twice that."""
+        """Three attempts, after the first at most half a second, then twice that, 8 s at most."""
         assert bounds(RetryPolicy(), 1, 2, 3) == [0.5, 1.0, None]
-
-    def test_longest(self) -> None:
-        """It doubles until it is 8 s."""
         assert bounds(RetryPolicy(attempts=9), 4, 5, 6, 8, 9) == [4.0, 8.0, 8.0, 8.0, None]
 
     def test_most_doublings(self) -> None:
@@ -51,25 +49,18 @@ class TestBackoff:
         assert bounds(policy, 60, 61, 62, 5000) == [2.0**59, 2.0**60, 2.0**60, 2.0**60]
 
 
-class TestRanges:
-    """Values at the ends of the range of an option, and just outside."""
-
-    def test_seconds(self) -> None:
-        """A limit may be the longest float."""
-        assert Timeouts(total=sys.float_info.max).total == sys.float_info.max
-
-    def test_concurrency(self) -> None:
-        """One request at a time is the fewest."""
-        check_concurrency(1)
-
-    @pytest.mark.parametrize("number", [0, -1, True, 1.5, "1"])
-    def test_bad_concurrency(self, number: object) -> None:
-        """Anything but a number of requests is refused."""
+@pytest.mark.parametrize("number", [0, -1, True, 1.5, "1"])
+def test_counts(number: Any) -> None:  # noqa: ANN401
+    """Anything but an integer from 1 is refused, and a limit may be the longest float."""
+    assert Timeouts(total=sys.float_info.max).total == sys.float_info.max
+    check_concurrency(1)
+    for name, check in (
+        ("max_concurrency", check_concurrency),
+        ("RetryPolicy.attempts", lambda attempts: RetryPolicy(attempts=attempts)),
+    ):
         with pytest.raises(ConfigurationError) as caught:
-            check_concurrency(number)
-        assert str(caught.value) == (
-            f"max_concurrency must be an integer of at least 1, not {number!r}"
-        )
+            check(number)
+        assert str(caught.value) == f"{name} must be an integer of at least 1, not {number!r}"
 
 
 @pytest.mark.parametrize(

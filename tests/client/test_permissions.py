@@ -16,11 +16,10 @@ class TestMembers:
 
     def test_identifier(self) -> None:
         """A member is its identifier."""
-        assert Permission.PROJECT_READ == "PROJECT_READ"
-        assert str(Permission.PROJECT_READ) == "PROJECT_READ"
-        assert f"{Permission.PROJECT_READ}" == "PROJECT_READ"
-        assert Permission("PROJECT_READ") is Permission.PROJECT_READ
-        assert {"PROJECT_READ": 1}[Permission.PROJECT_READ] == 1
+        member = Permission.PROJECT_READ
+        assert member == str(member) == f"{member}" == "PROJECT_READ"
+        assert Permission("PROJECT_READ") is member
+        assert {"PROJECT_READ": 1}[member] == 1
 
     @pytest.mark.parametrize(
         ("permission", "resource", "action"),
@@ -43,54 +42,51 @@ class TestMembers:
 class TestSelection:
     """`Permission.for_resource` and `Permission.for_action`."""
 
-    def test_resource_exact(self) -> None:
-        """A resource is matched exactly, and its permissions come in definition order."""
-        found = Permission.for_resource("DATASET")
-        assert {"DATASET_CREATE", "DATASET_DELETE", "DATASET_READ", "DATASET_UPDATE"} <= {*found}
-        assert "DATASET_EXAMPLE_READ" not in found
-        assert list(found) == [member for member in Permission if member in found]
-
-    def test_action(self) -> None:
-        """An action is found on every resource, in definition order."""
-        found = Permission.for_action("RESTRICT")
-        assert {"DASHBOARD_RESTRICT", "PROJECT_RESTRICT", "PROMPT_RESTRICT"} <= {*found}
-        assert list(found) == [member for member in Permission if member in found]
-        assert Permission.DATASET_EXAMPLE_READ in Permission.for_action("READ")
-
-    def test_nearest_resource(self) -> None:
-        """An unknown resource is an error that suggests the nearest one."""
-        with pytest.raises(ValidationError) as caught:
-            Permission.for_resource("DATASET_EXMAPLE")
-        assert str(caught.value) == (
-            "resource: 'DATASET_EXMAPLE' is not the resource of a known permission; "
-            "did you mean DATASET_EXAMPLE?"
+    def test_exact(self) -> None:
+        """A resource or action is matched exactly, in definition order."""
+        datasets, restricting = (
+            Permission.for_resource("DATASET"),
+            Permission.for_action("RESTRICT"),
         )
+        assert "DATASET_READ" in datasets
+        assert "DATASET_EXAMPLE_READ" not in datasets
+        assert {"DASHBOARD_RESTRICT", "PROJECT_RESTRICT", "PROMPT_RESTRICT"} <= {*restricting}
+        for found in (datasets, restricting):
+            assert list(found) == [member for member in Permission if member in found]
 
-    @pytest.mark.parametrize("find", [Permission.for_resource, Permission.for_action])
-    def test_no_text(self, find: Any) -> None:  # noqa: ANN401 - either method
-        """An argument that is no string is refused."""
-        with pytest.raises(ValidationError, match=r": must be a string, not int$"):
-            find(5)
-
-    def test_nearest_action(self) -> None:
-        """An action in small letters is not found, and the error suggests it in capitals."""
-        with pytest.raises(ValueError, match=r"did you mean READ\?$") as caught:
-            Permission.for_action("read")
-        assert isinstance(caught.value, ValidationError)
-        assert caught.value.violations[0].field == "action"
-
-    def test_empty(self) -> None:
-        """Nothing is near to an empty text."""
-        with pytest.raises(ValidationError) as caught:
-            Permission.for_action("")
-        assert str(caught.value) == "action: '' is not the action of a known permission"
-
-    def test_parts(self) -> None:
+    def test_all(self) -> None:
         """Each permission has one resource and one action."""
         resources = {p.resource for p in Permission}
         actions = {p.action for p in Permission}
         for parts in (map(Permission.for_resource, resources), map(Permission.for_action, actions)):
             assert sorted(p for part in parts for p in part) == sorted(Permission)
+
+    @pytest.mark.parametrize(
+        ("find", "text", "message"),
+        [
+            (
+                Permission.for_resource,
+                "DATASET_EXMAPLE",
+                (
+                    "resource: 'DATASET_EXMAPLE' is not the resource of a known permission; "
+                    "did you mean DATASET_EXAMPLE?"
+                ),
+            ),
+            (
+                Permission.for_action,
+                "read",
+                "action: 'read' is not the action of a known permission; did you mean READ?",
+            ),
+            (Permission.for_action, "", "action: '' is not the action of a known permission"),
+            (Permission.for_resource, 5, "resource: must be a string, not int"),
+            (Permission.for_action, 5, "action: must be a string, not int"),
+        ],
+    )
+    def test_none(self, find: Any, text: object, message: str) -> None:  # noqa: ANN401
+        """Anything else is an error, which suggests the nearest one."""
+        with pytest.raises(ValidationError) as caught:
+            find(text)
+        assert str(caught.value) == message
 
 
 class TestUnknown:

@@ -209,7 +209,7 @@ def test_contract() -> None:
         ),
         (
             "from arize_roles_async import AiohttpRolesClient; AiohttpRolesClient('key')",
-            "anyio arize_roles_fake attrs cattrs pandas polars pytest",
+            "anyio arize_roles_fake attrs cattrs pandas polars pydantic pytest",
         ),
     ],
 )
