@@ -2,8 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -18,13 +17,10 @@ from arize_roles_async import (
     ConflictError,
     ForbiddenError,
     InvalidResponseError,
-    ListRolesResponse,
     NotFoundError,
     OutcomeUnknownError,
-    PaginationMetadata,
     RateLimitError,
     RetryPolicy,
-    RolePages,
     RoleRenamedError,
     RolesConnectionError,
     RolesError,
@@ -39,6 +35,9 @@ from arize_roles_fake import FakeRolesClient
 from tests.support.messages import texts
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 ERRORS = [
     value
@@ -126,39 +125,8 @@ class TestMessage:
         assert error.violations == violations
 
 
-FetchPage = Callable[..., Awaitable[ListRolesResponse]]
-
-
-def pages_with(*cursors: str | None) -> RolePages:
-    """Return a listing whose pages have no roles, and these cursors."""
-    left = iter(cursors)
-
-    async def fetch(**_: object) -> ListRolesResponse:
-        pagination = PaginationMetadata(has_more=True, next_cursor=next(left))
-        return ListRolesResponse(roles=(), pagination=pagination)
-
-    return RolePages.from_fetch(fetch)
-
-
 class TestWords:
     """Messages, word for word, that no other test has."""
-
-    @pytest.mark.asyncio
-    async def test_cursor(self) -> None:
-        """The service gives a cursor that is too long to be sent back."""
-        with pytest.raises(InvalidResponseError) as caught:
-            await pages_with("c" * 1000, "c" * 1001).all()
-        assert str(caught.value) == (
-            "the service gave a cursor of 1001 characters, more than the 1000 that are sent back"
-        )
-
-    def test_not_asynchronous(self) -> None:
-        """A listing is walked in the wrong way."""
-        with pytest.raises(TypeError) as caught:
-            iter(pages_with())
-        assert str(caught.value) == (
-            "a listing is asynchronous: await it for one page, or use async for to walk all roles"
-        )
 
     @pytest.mark.parametrize("target", [{}, {"role_id": "abc", "role": "abc"}])
     @pytest.mark.asyncio

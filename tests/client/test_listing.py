@@ -4,7 +4,13 @@ import asyncio
 
 import pytest
 
-from arize_roles_async import ClientStateError, ListRolesResponse, RolePages
+from arize_roles_async import (
+    ClientStateError,
+    InvalidResponseError,
+    ListRolesResponse,
+    PaginationMetadata,
+    RolePages,
+)
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
 
@@ -12,6 +18,11 @@ def test_repr() -> None:
     """The repr of a listing says how to use it, as does the error of a plain loop."""
     assert repr(FakeRolesClient().list()) == (
         "<RolePages, not asked for yet: await it for one page, or use async for to walk all roles>"
+    )
+    with pytest.raises(TypeError) as caught:
+        iter(FakeRolesClient().list())
+    assert str(caught.value) == (
+        "a listing is asynchronous: await it for one page, or use async for to walk all roles"
     )
 
 
@@ -31,6 +42,31 @@ async def test_from_fetch() -> None:
     await RolePages.from_fetch(fetch).all()
     assert len(await RolePages.from_fetch(fetch, limit=4, is_predefined=True).all()) == 7
     assert asked == [(50, False, None), (100, False, None), (4, False, True), (4, True, True)]
+
+
+@pytest.mark.parametrize(
+    ("cursors", "what"),
+    [
+        ([None], "said that more follows, and gave no cursor for it"),
+        (["a", "b", "a"], "gave the same cursor twice, so the walk would never end"),
+        (
+            ["c" * 1000, "c" * 1001],
+            "gave a cursor of 1001 characters, more than the 1000 that are sent back",
+        ),
+    ],
+)
+@pytest.mark.asyncio
+async def test_cursor(cursors: list[str | None], what: str) -> None:
+    """A page whose cursor cannot be followed ends the walk."""
+    left = iter(cursors)
+
+    async def fetch(**_: object) -> ListRolesResponse:
+        pagination = PaginationMetadata(has_more=True, next_cursor=next(left))
+        return ListRolesResponse(roles=(), pagination=pagination)
+
+    with pytest.raises(InvalidResponseError) as caught:
+        await RolePages.from_fetch(fetch).all()
+    assert str(caught.value) == f"the service {what}"
 
 
 @pytest.mark.asyncio

@@ -261,3 +261,5 @@ async def test_rules() -> None:
     with pytest.raises(ValidationError) as caught:
         CreateRole(name="", permissions=())
     assert [each.field for each in caught.value.violations] == ["name", "permissions"]
+    with pytest.raises(ValidationError, match="at least one must be given"):
+        UpdateRole()
