@@ -179,21 +179,19 @@ class _Scope:
 
     def __init__(self, accounts: FakeAccount | Mapping[str, FakeAccount]) -> None:
         self._accounts = accounts
-        self.key: str = (
-            accounts.api_key if isinstance(accounts, FakeAccount) else next(iter(accounts))
-        )
+        self.key: str
         """The key in the environment while the block runs."""
-        if watches and not isinstance(accounts, FakeAccount):
-            watches[-1].keys.update(accounts)
-        self.all_accounts: set[FakeAccount] = (
-            {accounts} if isinstance(accounts, FakeAccount) else {*accounts.values()}
-        )
+        self._shared_time: Clock
+        if isinstance(accounts, FakeAccount):
+            self.key, self.all_accounts, self._shared_time = accounts.api_key, {accounts}, accounts
+        else:
+            self.key, self.all_accounts = next(iter(accounts)), {*accounts.values()}
+            self._shared_time = SharedTime([*self.all_accounts])
+            if watches:
+                watches[-1].keys.update(accounts)
         self._unknown = FakeAccount(predefined=False)
         """Answers 401 to every key that has no account, since this account has no key."""
         self._unknown.remove_key(self._unknown.api_key)
-        self._shared_time: Clock = (
-            accounts if isinstance(accounts, FakeAccount) else SharedTime([*self.all_accounts])
-        )
         self._stand_ins: WeakKeyDictionary[Destination, dict[Clock, Destination]] = (
             WeakKeyDictionary()
         )

@@ -12,7 +12,7 @@ gives a role that the service calls predefined the name that this role already h
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 from urllib.parse import quote, urlencode
@@ -220,24 +220,10 @@ class _Recorder:
 
     async def run(self, step: Step) -> Recorded | None:
         """Send a step, or return None if an earlier answer lacked a value for it."""
-        texts = [step.role or "", *step.query.values(), *_strings(step.body)]
-        needed = {name for text in texts for name in _PLACEHOLDER.findall(text)}
-        if not needed <= self._saved.keys():
+        try:
+            request = self._request(step)
+        except KeyError:
             return None
-        body = None if step.body is None else msgspec.json.encode(self._substitute(step.body))
-        if step.raw_body is not None:
-            body = step.raw_body.encode()
-        query = urlencode(self._substitute(step.query), quote_via=quote)
-        path = ROLES_PATH if step.role is None else role_path(self._substitute(step.role))
-        request = Request(
-            method=step.method,
-            target=f"{path}?{query}" if query else path,
-            body=body,
-            headers=(
-                ({} if step.with_key else _UNKNOWN_CALLER)
-                | ({} if step.content_type is None else {"Content-Type": step.content_type})
-            ),
-        )
         # Before the request, since a run that is stopped meanwhile has to delete the role, too.
         self._deletions += step.method == "POST"
         answer = await self._answer(request)
@@ -262,6 +248,19 @@ class _Recorder:
                 body=self._anonymous("", data, 0) if isinstance(data, dict) else data,
             ),
         )
+
+    def _request(self, step: Step) -> Request:
+        """Return the request of a step, or raise KeyError for a value that was not saved."""
+        body = None if step.body is None else msgspec.json.encode(self._substitute(step.body))
+        if step.raw_body is not None:
+            body = step.raw_body.encode()
+        query = urlencode(self._substitute(step.query), quote_via=quote)
+        path = ROLES_PATH if step.role is None else role_path(self._substitute(step.role))
+        headers = {} if step.with_key else {**_UNKNOWN_CALLER}
+        if step.content_type is not None:
+            headers["Content-Type"] = step.content_type
+        target = f"{path}?{query}" if query else path
+        return Request(method=step.method, target=target, body=body, headers=headers)
 
     async def count_roles(self) -> int:
         """Return the number of custom roles that one page holds."""
@@ -415,14 +414,6 @@ def _objects(data: object, name: str) -> list[dict[str, Any]]:
         for item in cast("list[object]", items)
         if isinstance(item, dict)
     ]
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for member in cast("dict[str, object]", value).values():
-            yield from _strings(member)
 
 
 def _is_time(value: object) -> bool:
