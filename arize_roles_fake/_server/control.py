@@ -85,6 +85,7 @@ class Control:
         self._anywhere = anywhere
         self._actions: dict[tuple[str, str], Callable[[_Served, bytes], tuple[int, object]]] = {
             ("POST", "/-/accounts"): self._add,
+            ("DELETE", "/-/accounts"): self._remove,
             ("PUT", "/-/account"): self._replace,
             ("POST", "/-/reset"): self._reset,
             ("GET", "/-/faults"): self._faults,
@@ -140,6 +141,12 @@ class Control:
         account = self._made(data, keys, None)
         self._served[account.api_key] = _Served(account.api_key, account)
         return 201, {"api_key": account.api_key}
+
+    def _remove(self, served: _Served, _: bytes) -> tuple[int, object]:
+        if served is self._main:
+            raise ValueError("only an account that was added can be removed")
+        del self._served[served.key.reveal()]
+        return 204, None
 
     def _replace(self, served: _Served, body: bytes) -> tuple[int, object]:
         data = account_file.decode(body.decode("utf-8-sig"))

@@ -351,6 +351,17 @@ class TestAccounts:
         assert Served(served.url, "second").ask("GET", "/v2/roles")[0] == 403
         assert Served(served.url, "second").ask("POST", "/-/reset")[0] == 401
 
+    def test_removed(self, served: Served) -> None:
+        """One that was added can be removed, with its key, and the first one cannot."""
+        other = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
+        assert other.ask("DELETE", "/-/accounts") == (204, None)
+        assert other.ask("GET", "/v2/roles")[0] == 401
+        assert other.ask("POST", "/-/reset")[0] == 401
+        status, problem = served.ask("DELETE", "/-/accounts")
+        detail = "only an account that was added can be removed"
+        assert (status, problem["detail"]) == (400, detail)
+        assert served.names() == []
+
     def test_taken_key(self, served: Served) -> None:
         """No two accounts share a key."""
         _, made = served.ask("POST", "/-/accounts")
@@ -413,8 +424,9 @@ class TestRefused:
         status, problem = served.ask("GET", "/-/reset")
         assert status == 404
         assert problem["detail"] == (
-            "--control has only these requests: POST /-/accounts, PUT /-/account, POST /-/reset, "
-            "GET /-/faults, POST /-/faults, DELETE /-/faults, GET /-/calls, POST /-/clock"
+            "--control has only these requests: POST /-/accounts, DELETE /-/accounts, "
+            "PUT /-/account, POST /-/reset, GET /-/faults, POST /-/faults, DELETE /-/faults, "
+            "GET /-/calls, POST /-/clock"
         )
 
     def test_without_option(self) -> None:
