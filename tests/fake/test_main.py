@@ -318,8 +318,11 @@ class TestServe:
     def test_no_signal_handlers(self) -> None:
         """It runs and ends where event loops take no signal handlers, as on Windows."""
         code = (
-            "import asyncio\n"
-            "def none(self, *_): raise NotImplementedError\n"
+            "import asyncio, signal\n"
+            "def none(self, *_):\n"
+            # As the loops of Windows do, so that a signal ends a wait that begins at the same time.
+            "    signal.set_wakeup_fd(self._csock.fileno())\n"
+            "    raise NotImplementedError\n"
             "asyncio.SelectorEventLoop.add_signal_handler = none\n"
             "from arize_roles_fake.__main__ import main\n"
             "assert main(['serve']) == 0"
