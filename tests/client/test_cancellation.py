@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -18,30 +17,28 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, serve
-from tests.support.chaos import ChaosProxy, Point, chaos_proxy
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.chaos import ChaosServer, Point, chaos_server
 from tests.support.event_loop import until
 from tests.support.raw_http import scripted
 
 
 @asynccontextmanager
-async def proxied(
+async def broken(
     max_concurrency: int = 64,
-) -> AsyncGenerator[tuple[ChaosProxy, AiohttpRolesClient]]:
-    """Yield a client at a proxy; in the end nothing of the client's may be left."""
+) -> AsyncGenerator[tuple[ChaosServer, AiohttpRolesClient]]:
+    """Yield a client of a server; in the end nothing of the client's may be left."""
     account = FakeAccount()
-    async with serve(account) as url:
-        server = urlsplit(url)
-        async with chaos_proxy(server.hostname or "", server.port or 0) as proxy:
-            async with AiohttpRolesClient(
-                account.api_key,
-                base_url=proxy.url,
-                timeout=Timeouts(total=None, read=None),
-                retry=RetryPolicy(attempts=1),
-                max_concurrency=max_concurrency,
-            ) as roles:
-                yield proxy, roles
-            assert await proxy.is_left_alone()
+    async with chaos_server(account) as server:
+        async with AiohttpRolesClient(
+            account.api_key,
+            base_url=server.url,
+            timeout=Timeouts(total=None, read=None),
+            retry=RetryPolicy(attempts=1),
+            max_concurrency=max_concurrency,
+        ) as roles:
+            yield server, roles
+        assert await server.is_left_alone()
     # The server may still be at a connection that came and went.
     await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
@@ -95,11 +92,11 @@ class TestCancelled:
     @pytest.mark.parametrize("point", [point for point in Point if point.startswith("stall")])
     async def test_anywhere(self, cancelled: Cancelled, point: Point) -> None:
         """A call is cancelled wherever it is."""
-        async with proxied() as (proxy, roles):
-            proxy.script = [point]
-            await cancelled(roles.list().all(), lambda: any(e.point is point for e in proxy.log))
+        async with broken() as (server, roles):
+            server.script = [point]
+            await cancelled(roles.list().all(), lambda: any(e.point is point for e in server.log))
 
-            proxy.log.clear()
+            server.log.clear()
             assert len(await roles.list()) == 7
 
     @pytest.mark.asyncio
@@ -122,10 +119,10 @@ class TestCancelled:
     @WAYS
     async def test_in_queue(self, cancelled: Cancelled) -> None:
         """A call is cancelled while it waits in the queue."""
-        async with proxied(max_concurrency=1) as (proxy, roles):
-            proxy.script = [Point.STALL_IN_BODY]
+        async with broken(max_concurrency=1) as (server, roles):
+            server.script = [Point.STALL_IN_BODY]
             first = asyncio.create_task(roles.list().all())
-            await until(lambda: proxy.log)
+            await until(lambda: server.log)
 
             steps = itertools.count()
             await cancelled(roles.list().all(), lambda: next(steps) > 10)
@@ -135,7 +132,7 @@ class TestCancelled:
                 await first
             # The slot was neither lost nor given to the call that left.
             assert len(await roles.list()) == 7
-            assert len(proxy.log) == 2
+            assert len(server.log) == 2
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
     @pytest.mark.anyio

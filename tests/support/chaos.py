@@ -1,8 +1,7 @@
-"""A TCP proxy that breaks HTTP/1.1 exchanges at the points that a script names.
+"""A server of an account that breaks HTTP/1.1 exchanges at the points that a script names.
 
-The proxy runs on the event loop of its client, because nothing but the loop sees a connection
-attempt that the kernel refuses: for the faults at connect time it replaces the loop's
-`sock_connect`, which aiohttp, anyio and `asyncio.open_connection` all go through.
+It runs on the event loop of its client, because nothing but the loop sees a connection attempt
+that the kernel refuses: for the faults at connect time it replaces the loop's `sock_connect`.
 """
 
 import asyncio
@@ -16,6 +15,11 @@ from enum import StrEnum, auto
 from typing import NamedTuple
 from unittest import mock
 
+from multidict import CIMultiDict
+
+from arize_roles_async import Request
+from arize_roles_fake import FakeAccount
+
 HOST = "127.0.0.1"
 EXPANDED_SIZE = 64 * 2**20
 GARBAGE = bytes(range(255, -1, -1))
@@ -25,7 +29,7 @@ _PATIENCE = 10.0
 class Point(StrEnum):
     """Where an exchange breaks, and how.
 
-    RESET is a TCP reset, CLOSE an orderly end, STALL silence until the client goes or the proxy
+    RESET is a TCP reset, CLOSE an orderly end, STALL silence until the client goes or the server
     ends. A response without a body that should break in its body breaks in its headers. After
     RESPONSE_TWICE, WRONG_LENGTH_SHORT and GZIP_BOMB the connection stays open, and whatever the
     client left unread stays on it.
@@ -40,7 +44,7 @@ class Point(StrEnum):
     RESET_IN_REQUEST = auto()
     STALL_IN_REQUEST = auto()
 
-    # From here on the upstream server has received the request and answered it.
+    # From here on the account has carried the request out.
     RESET_AFTER_COMMIT = auto()
     CLOSE_AFTER_COMMIT = auto()
     STALL_AFTER_COMMIT = auto()
@@ -63,29 +67,16 @@ class Point(StrEnum):
         """True if a connection attempt uses the fault up, and not a request."""
         return self in {Point.REFUSED, Point.STALL_ON_CONNECT}
 
-    @property
-    def commits(self) -> bool:
-        """True if the upstream server received the request, so may have carried it out."""
-        return not (self.at_connect or self.endswith(("_before_request", "_in_request")))
-
 
 class Exchange(NamedTuple):
-    """An action of the proxy; method and path are empty if it had not read them."""
+    """What the server did; the method is empty if it had not read one."""
 
     point: Point | None
     method: str
-    path: str
-    status: int | None
 
 
-class _Message(NamedTuple):
-    head: bytes
-    framed: bytes
-    body: bytes
-
-
-class ChaosProxy:
-    """One proxy; `chaos_proxy` starts and ends it.
+class ChaosServer:
+    """A server; `chaos_server` starts and ends it.
 
     Attributes:
         script: One entry an exchange, None for a clean one; when it is used up, all are clean.
@@ -95,11 +86,11 @@ class ChaosProxy:
         url: Where the client connects.
     """
 
-    def __init__(self, upstream_host: str, upstream_port: int) -> None:
+    def __init__(self, account: FakeAccount) -> None:
         self.script: list[Point | None] = []
         self.log: list[Exchange] = []
         self.url = ""
-        self._upstream = (upstream_host, upstream_port)
+        self._account = account
         self._tasks: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._idle: set[asyncio.StreamWriter] = set()
         self._ended = asyncio.Event()
@@ -147,26 +138,26 @@ class ChaosProxy:
             finally:
                 self._ended.set()
                 server.close()
-                tasks = list(self._tasks.values())
-                for task in tasks:
+                for task in self._tasks.values():
                     task.cancel()
-                results = await asyncio.gather(*tasks, return_exceptions=True)
+                ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
                 await server.wait_closed()
-        if bugs := [result for result in results if isinstance(result, Exception)]:
-            raise ExceptionGroup("the proxy itself failed", bugs)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
 
     def _next(self, *, at_connect: bool) -> Point | None:
         for place, point in enumerate(self.script):
             if at_connect is (point is not None and point.at_connect):
                 if at_connect:
-                    self.log.append(Exchange(point, "", "", None))
+                    self.log.append(Exchange(point, ""))
                 return self.script.pop(place)
             if at_connect:
                 break
         return None
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A connection that the kernel had queued can still arrive while the proxy ends.
+        # A connection that the kernel had queued can still arrive while the server ends.
         if self._ended.is_set():
             writer.transport.abort()
             return
@@ -180,16 +171,17 @@ class ChaosProxy:
         task.add_done_callback(forget)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with _closing(writer):
-            # A client on another loop or in another process comes past `sock_connect`.
-            point = self._next(at_connect=True)
-            if point is Point.REFUSED:
-                _reset(writer)
-            elif point is Point.STALL_ON_CONNECT:
-                await _stall(reader)
-            else:
-                while await self._exchange(reader, writer):
-                    pass
+        try:
+            while await self._exchange(reader, writer):
+                pass
+            writer.close()
+            await writer.wait_closed()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # The client went.
+        finally:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         # A fault hits a reused connection only once the client has committed itself to it:
@@ -200,29 +192,24 @@ class ChaosProxy:
             return False
         self._idle.remove(writer)
         point = self._next(at_connect=False)
-
-        method = path = ""
-        status = response = None
+        head = body = b""
+        method = ""
         try:
             if point not in {Point.RESET_BEFORE_REQUEST, Point.STALL_BEFORE_REQUEST}:
-                line = first + await reader.readuntil(b"\r\n")
-                method, path, _ = line.decode("ascii").split(" ", 2)
-                if point is None or point.commits:
-                    head, framed, _ = await _read_message(reader, line)
-                    response = await self._forward(head + framed)
-                    status = int(response.head.split(b" ", 2)[1])
+                request = first + await reader.readuntil(b"\r\n\r\n")
+                method = request.partition(b" ")[0].decode()
+                if point not in {Point.RESET_IN_REQUEST, Point.STALL_IN_REQUEST}:
+                    head, body = await self._carry_out(request, reader)
         finally:
-            self.log.append(Exchange(point, method, path, status))
-
+            self.log.append(Exchange(point, method))
         if point and point.startswith(("reset", "close", "stall")):
-            writer.write(_before_break(point, response) if response else b"")
+            writer.write(_before_break(point, head, body))
             if point.startswith("reset"):
                 _reset(writer)
-            elif point.startswith("stall"):
-                await _stall(reader)
+            while point.startswith("stall") and await reader.read(2**16):
+                pass  # A transport that does not read does not see its client go.
             return False
-        assert response
-        sent = _distorted(point, response)
+        sent = _distorted(point, head, body)
         piece = len(sent) // 32 + 1
         while point is Point.SLOW_BYTES and len(sent) > piece:
             writer.write(sent[:piece])
@@ -231,61 +218,63 @@ class ChaosProxy:
         # Nothing is awaited from here to the next request: a client that has its whole response
         # finds the connection idle.
         writer.write(sent)
-        ends = point in {Point.GARBAGE, Point.WRONG_LENGTH_LONG}
-        return not ends and _header(response.head, b"connection").lower() != b"close"
+        return point not in {Point.GARBAGE, Point.WRONG_LENGTH_LONG}
 
-    async def _forward(self, request: bytes) -> _Message:
-        reader, writer = await asyncio.open_connection(*self._upstream)
-        try:
-            writer.write(request)
-            line = await reader.readuntil(b"\r\n")
-            return await _read_message(reader, line, to_head=request.startswith(b"HEAD "))
-        finally:
-            await _abort(writer)
+    async def _carry_out(self, head: bytes, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+        """Return the head and the body of the account's answer to a request."""
+        start, *lines = head.decode().removesuffix("\r\n\r\n").split("\r\n")
+        method, target, _ = start.split(" ")
+        named = (line.partition(": ") for line in lines)
+        headers = CIMultiDict((name, value) for name, _, value in named)
+        body = await reader.readexactly(int(headers.get("Content-Length", "0")))
+        reply = self._account.handle(
+            Request(method=method, target=target, headers=headers, body=body or None)
+        )
+        answered = [f"HTTP/1.1 {reply.status} Status", *map(": ".join, reply.headers.items())]
+        if reply.status != 204:
+            answered.append(f"Content-Length: {len(reply.body)}")
+        return "\r\n".join([*answered, "", ""]).encode(), reply.body
 
 
 @asynccontextmanager
-async def chaos_proxy(upstream_host: str, upstream_port: int) -> AsyncGenerator[ChaosProxy]:
-    """Run a proxy on a free port of the loopback, and leave nothing of it behind."""
-    proxy = ChaosProxy(upstream_host, upstream_port)
-    async with proxy.run():
-        yield proxy
+async def chaos_server(account: FakeAccount) -> AsyncGenerator[ChaosServer]:
+    """Serve an account on a free port of the loopback, and leave nothing of it behind."""
+    server = ChaosServer(account)
+    async with server.run():
+        yield server
 
 
-def _before_break(point: Point, response: _Message) -> bytes:
-    head, framed, _ = response
-    start = head.index(b"\r\n")
-    if point.endswith("_after_commit"):
+def _before_break(point: Point, head: bytes, body: bytes) -> bytes:
+    start = head.find(b"\r\n")
+    if not head or point.endswith("_after_commit"):
         return b""
     if point.endswith("_in_status_line"):
         return head[: start // 2]
-    if point.endswith("_in_body") and framed:
-        return head + framed[: len(framed) // 2]
+    if point.endswith("_in_body") and body:
+        return head + body[: len(body) // 2]
     return head[: (start + len(head)) // 2]
 
 
-def _distorted(point: Point | None, response: _Message) -> bytes:
-    head, framed, body = response
+def _distorted(point: Point | None, head: bytes, body: bytes) -> bytes:
     match point:
         case Point.RESPONSE_TWICE:
-            return (head + framed) * 2
+            return (head + body) * 2
         case Point.GARBAGE:
             return GARBAGE
         case Point.WRONG_LENGTH_LONG:
-            return _reframed(head, len(body) + 10) + body
+            return _with_length(head, len(body) + 10) + body
         case Point.WRONG_LENGTH_SHORT:
-            return _reframed(head, len(body) // 2) + body
+            return _with_length(head, len(body) // 2) + body
         case Point.GZIP_BOMB:
             bomb = _bomb_maker()(body)
-            return _reframed(head, len(bomb), b"Content-Encoding: gzip") + bomb
+            return _with_length(head, len(bomb), b"Content-Encoding: gzip") + bomb
         case _:
-            return head + framed
+            return head + body
 
 
-def _reframed(head: bytes, length: int, *headers: bytes) -> bytes:
-    replaced = (b"content-length:", b"transfer-encoding:", b"content-encoding:")
+def _with_length(head: bytes, length: int, *headers: bytes) -> bytes:
     lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    kept = [line for line in lines if not line.lower().startswith(replaced)]
+    kept = [line for line in lines if not line.startswith(b"Content-Length:")]
     return b"\r\n".join([*kept, *headers, b"Content-Length: %d" % length, b"", b""])
 
 
@@ -303,68 +292,7 @@ def _bomb_maker() -> Callable[[bytes], bytes]:
     return make
 
 
-@asynccontextmanager
-async def _closing(writer: asyncio.StreamWriter) -> AsyncGenerator[None]:
-    """End a connection in order, or at once when the client or the upstream server went away."""
-    try:
-        yield
-        writer.close()
-        await writer.wait_closed()
-    except (OSError, asyncio.IncompleteReadError):
-        pass
-    finally:
-        await _abort(writer)
-
-
-async def _abort(writer: asyncio.StreamWriter) -> None:
-    writer.transport.abort()
-    with suppress(OSError):
-        await writer.wait_closed()
-
-
 def _reset(writer: asyncio.StreamWriter) -> None:
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-async def _stall(reader: asyncio.StreamReader) -> None:
-    # Read and thrown away: a transport that does not read does not see its client go.
-    while await reader.read(2**16):
-        pass
-
-
-def _header(head: bytes, name: bytes) -> bytes:
-    for line in head.split(b"\r\n")[1:]:
-        key, _, value = line.partition(b":")
-        if key.lower() == name:
-            return value.strip()
-    return b""
-
-
-async def _read_message(
-    reader: asyncio.StreamReader, line: bytes, *, to_head: bool = False
-) -> _Message:
-    """Read the rest of a request or a response, whose first line has been read."""
-    head = line
-    while line != b"\r\n":
-        line = await reader.readuntil(b"\r\n")
-        head += line
-
-    length = _header(head, b"content-length")
-    body = framed = b""
-    if to_head or head.split(b" ", 2)[1] in {b"204", b"304"}:
-        pass
-    elif _header(head, b"transfer-encoding").lower() == b"chunked":
-        size = -1
-        while size:
-            line = await reader.readuntil(b"\r\n")
-            size = int(line.partition(b";")[0], 16)
-            chunk = await reader.readexactly(size + 2)
-            body += chunk[:-2]
-            framed += line + chunk
-    elif length:
-        body = framed = await reader.readexactly(int(length))
-    elif head.startswith(b"HTTP/"):
-        body = framed = await reader.read()
-    return _Message(head, framed, body)
