@@ -31,6 +31,7 @@ async def outcome(attack: Attack, size: int, timeouts: Timeouts) -> object:
             "key-1234", base_url=url, timeout=timeouts, retry=RetryPolicy(attempts=1)
         ) as roles,
     ):
+        assert attack.call is not None
         try:
             return await attack.call(roles)
         except RolesError as error:

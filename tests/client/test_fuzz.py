@@ -1,21 +1,16 @@
-"""The random judges of a client's answers and of lent sessions, each for a few seconds."""
+"""Short runs of the judges that answer at random: `tests.tools` has the long ones."""
 
 import pytest
 
 from tests.support.sizes import sized
 from tests.tools import lent_sessions
-from tests.tools.fuzz_responses import fuzz_socket, fuzz_wire
+from tests.tools.fuzz_responses import fuzz
 from tests.tools.mutated_answers import LOOPS, run, run_planted
 
 
 def test_responses() -> None:
     """Any response ends in a valid model or in one of our errors."""
-    fuzz_wire(sized(100, 250))
-
-
-def test_sockets() -> None:
-    """Any bytes on a socket end in a valid model or in one of our errors."""
-    fuzz_socket(sized(60, 250))
+    fuzz(sized(100, 500))
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])

@@ -15,7 +15,7 @@ import pytest
 from arize_roles_async import AiohttpRolesClient
 from arize_roles_fake import FakeAccount, RolesServer, serve
 from arize_roles_fake._server.server import Listener
-from tests.support.attacks import SERVER_ATTACKS, ServerAttack, assault
+from tests.support.attacks import SERVER_ATTACKS, Attack, assault
 from tests.support.clients import account_at_noon
 from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
@@ -211,7 +211,7 @@ async def test_no_operation(method: str, path: str, status: int) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("attack", SERVER_ATTACKS, ids=str)
-async def test_attack(attack: ServerAttack) -> None:
+async def test_attack(attack: Attack) -> None:
     """Whatever is sent, the answer and the log say something of one line and bounded length."""
     account = FakeAccount()
     account.add_key("fake-api-key")

@@ -1,7 +1,7 @@
 """Any bytes for a body, any status, any headers: a call returns a valid model or raises our error.
 
-`python -m tests.tools.fuzz_responses [N]` runs N examples, 100,000 unless given: most of them as
-responses that a transport returns, and one in 25 as raw bytes on a socket, through aiohttp.
+`python -m tests.tools.fuzz_responses [N]` runs N examples, 100,000 unless given, as answers of an
+account. `mutated_answers` does the same with the bytes of a socket.
 """
 
 import asyncio
@@ -12,8 +12,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,22 +21,15 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     AlphaWarning,
     ListRolesResponse,
     Request,
-    Response,
     RetryPolicy,
     Role,
     RolesClient,
     RolesError,
-    Timeouts,
 )
-from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.driver import Destination
-from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 
 ROLE: Final[dict[str, Any]] = {
@@ -60,9 +52,7 @@ PROBLEM: Final = {
     "required_plan": "PRO",
 }
 
-
 # What may come
-
 
 JSON: Final = st.recursive(
     st.none()
@@ -129,52 +119,19 @@ NAMES: Final = st.sampled_from(
 )
 HEADERS: Final = st.lists(st.tuples(NAMES, VALUES), max_size=4)
 
-Operation = Callable[[RolesClient], Awaitable[object]]
-
-
-async def _list(roles: RolesClient) -> object:
-    return await roles.list()
-
-
-async def _get(roles: RolesClient) -> object:
-    return await roles.get(role_id="Um9sZToxOmFCY0Q=")
-
-
-async def _create(roles: RolesClient) -> object:
-    return await roles.create(name="AI Engineer", permissions=["PROJECT_READ"])
-
-
-async def _update(roles: RolesClient) -> object:
-    return await roles.update(role_id="Um9sZToxOmFCY0Q=", name="AI Engineer")
-
-
-async def _delete(roles: RolesClient) -> object:
-    await roles.delete(role_id="Um9sZToxOmFCY0Q=")
-    return None
-
-
-async def _walk(roles: RolesClient) -> object:
-    return await roles.list().all()
-
-
-OPERATIONS: Final = st.sampled_from([_list, _get, _create, _update, _delete, _walk])
-
+ROLE_ID: Final = str(ROLE["id"])
+CALLS: Final[list[Callable[[RolesClient], Awaitable[object]]]] = [
+    lambda roles: roles.list(),
+    lambda roles: roles.list().all(),
+    lambda roles: roles.get(role_id=ROLE_ID),
+    lambda roles: roles.get(role="AI Engineer"),
+    lambda roles: roles.create(name="AI Engineer", permissions=["PROJECT_READ"]),
+    lambda roles: roles.update(role_id=ROLE_ID, description="New."),
+    lambda roles: roles.delete(role_id=ROLE_ID),
+    lambda roles: roles.delete(role="AI Engineer"),
+]
 
 # What must become of it
-
-
-ended: Final = Counter[str]()
-
-
-async def _ends_well(operation: Operation, roles: RolesClient) -> None:
-    try:
-        result = await operation(roles)
-    except RolesError as error:
-        ended[type(error).__name__] += 1
-        assert_presentable(error)
-    else:
-        ended["result"] += 1
-        assert_valid(result)
 
 
 def assert_presentable(error: RolesError) -> None:
@@ -211,188 +168,59 @@ def assert_valid(result: object) -> None:
             raise AssertionError(f"a call returned {result!r}")
 
 
-# The wire functions, under the loop that every call goes through
-
-
-class _Canned(Transport):
+class _Canned(FakeAccount):
     """Answers every request alike."""
 
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        self._sent = 0
-        self.time = 0.0
-        self.now = lambda: self.time
+    reply = Reply(status=200, headers={}, body=b"")
+    sent = 0
 
-    async def send(self, request: Request, call: Call) -> Response:  # noqa: ARG002
-        self._sent += 1
+    def handle(self, request: Request) -> Reply:
+        del request
+        self.sent += 1
         # A walk with a cursor on every page ends, for the cursor is the same, and 429s by the time.
-        assert self._sent < 100
-        return self._response
-
-    def check_open(self) -> bool:
-        return False
-
-    def event(self, call: Call) -> Event:
-        del call
-        return _Pause(self)
-
-    def time_limit(self, call: Call) -> TimeLimit:
-        del call
-        return nullcontext()  # No time passes here.
-
-    async def aclose(self, grace: float) -> None:
-        pass
+        assert self.sent < 100
+        return self.reply
 
 
-class _Pause(Event):
-    """A wait between attempts, in which only the transport's clock goes on."""
+def fuzz(examples: int) -> Counter[str]:
+    """Run examples, and return how many calls ended in a result, and in each error."""
+    ended = Counter[str]()
+    account = _Canned(api_key="Engineer", predefined=False)  # The key is in the answers, too.
 
-    def __init__(self, transport: _Canned) -> None:
-        self._transport = transport
-
-    def set(self) -> None:
-        raise AssertionError("a call counted as too late")
-
-    async def wait(self, seconds: float) -> bool:
-        assert 0.0 <= seconds <= 30.0
-        self._transport.time += seconds
-        return False
-
-
-def run_to_its_end(steps: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that waits for nothing, without an event loop."""
-    try:
-        steps.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it waited for something")
-
-
-def fuzz_wire(examples: int) -> None:
-    """Run examples of responses that a transport returns."""
-
-    @_settings(examples)
-    @given(operation=OPERATIONS, status=STATUSES, headers=HEADERS, body=BODIES)
-    def example(
-        operation: Operation, status: int, headers: list[tuple[str, str]], body: bytes
-    ) -> None:
-        response = Response(
-            status=status, headers=CIMultiDict(headers), body=body, keys=(Secret("Engineer"),)
-        )
-        roles = BaseRolesClient(
-            Destination(_Canned(response), 40),
-            KeySource(Secret("Engineer")),
-            Timeouts(),
-            RetryPolicy(attempts=2),
-        )
-        run_to_its_end(_ends_well(operation, roles))
-
-    with judging_log_lines():
-        example()
-
-
-# Raw bytes through aiohttp
-
-
-def _answer(
-    version: bytes, status: int, reason: bytes, headers: list[tuple[bytes, bytes]], body: bytes
-) -> bytes:
-    lines = [b"%s %d %s" % (version, status, reason)]
-    lines += [b"%s: %s" % header for header in headers]
-    return b"\r\n".join([*lines, b"", body])
-
-
-def _chunk(body: bytes) -> bytes:
-    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-
-
-def _sized(body: bytes) -> bytes:
-    return _answer(b"HTTP/1.1", 200, b"OK", [(b"Content-Length", b"%d" % len(body))], body)
-
-
-RAW_NAMES: Final = st.sampled_from(
-    [
-        *(b"Content-Length", b"Transfer-Encoding", b"Content-Encoding", b"Content-Type", b"Date"),
-        *(b"Retry-After", b"Connection", b"Set-Cookie", b"Location", b"X-Request-Id", b"Upgrade"),
-        *(b"WWW-Authenticate", b"Content-Disposition", b"Link"),
-    ]
-) | st.binary(max_size=8)
-RAW_VALUES: Final = st.sampled_from(
-    [
-        *(b"0", b"5", b"999", b"-1", b"chunked", b"gzip", b"deflate", b"br", b"zstd", b"close"),
-        *(b"keep-alive", b"upgrade", b"a=b; Max-Age=x", b"=;=", b"http://[", b"//", b"text/html"),
-        *(b"application/json", b"\xff\xfe", b"a;" * 50),
-    ]
-) | st.binary(max_size=12)
-WIRES: Final = st.one_of(
-    st.builds(
-        _answer,
-        st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP"]),
-        STATUSES,
-        st.binary(max_size=5) | st.just(b"OK"),
-        st.lists(st.tuples(RAW_NAMES, RAW_VALUES), max_size=4),
-        BODIES | BODIES.map(_chunk),
-    ),
-    BODIES.map(_sized),
-    st.binary(),
-)
-
-
-def fuzz_socket(examples: int) -> None:
-    """Run examples of bytes that a server sends."""
-    unhandled: list[object] = []
-    wire = b""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(wire)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    async def call(operation: Operation, url: str) -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, c: unhandled.append(c))
-        limits = Timeouts(total=5.0)
-        async with AiohttpRolesClient(
-            "key-1234", base_url=url, timeout=limits, retry=RetryPolicy(attempts=1)
-        ) as roles:
-            await _ends_well(operation, roles)
-
-    with asyncio.Runner() as runner:
-        server = runner.run(_start(serve))
-        port = server.sockets[0].getsockname()[1]
-
-        @_settings(examples)
-        @given(operation=OPERATIONS, sent=WIRES)
-        def example(operation: Operation, sent: bytes) -> None:
-            nonlocal wire
-            wire = sent
-            runner.run(call(operation, f"http://127.0.0.1:{port}"))
-            assert unhandled == []
-
-        with judging_log_lines():
-            example()
-        server.close()
-
-
-async def _start(serve: Callable[..., Awaitable[None]]) -> asyncio.Server:
-    return await asyncio.start_server(serve, "127.0.0.1", 0)
-
-
-def _settings(examples: int) -> settings:
-    return settings(
+    @settings(
         max_examples=examples,
         deadline=None,
         database=None,
         suppress_health_check=[
-            HealthCheck.too_slow,
-            HealthCheck.data_too_large,
-            HealthCheck.filter_too_much,
+            *(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
         ],
     )
+    @given(call=st.sampled_from(CALLS), status=STATUSES, headers=HEADERS, body=BODIES)
+    def example(
+        call: Callable[[RolesClient], Awaitable[object]],
+        status: int,
+        headers: list[tuple[str, str]],
+        body: bytes,
+    ) -> None:
+        account.reply = Reply(status=status, headers=CIMultiDict(headers), body=body)
+        account.sent = 0
+        roles = FakeRolesClient(account, retry=RetryPolicy(attempts=2))
+        try:
+            result = runner.run(_awaited(call(roles)))
+        except RolesError as error:
+            ended[type(error).__name__] += 1
+            assert_presentable(error)
+        else:
+            ended["result"] += 1
+            assert_valid(result)
+
+    with judging_log_lines(), asyncio.Runner() as runner:
+        example()
+    return ended
+
+
+async def _awaited(call: Awaitable[object]) -> object:
+    return await call
 
 
 def main() -> int:
@@ -401,10 +229,7 @@ def main() -> int:
     warnings.simplefilter("error")
     warnings.simplefilter("ignore", AlphaWarning)
     started = time.monotonic()
-    on_socket = examples // 25
-    fuzz_wire(examples - on_socket)
-    fuzz_socket(on_socket)
-    for kind, count in ended.most_common():
+    for kind, count in fuzz(examples).most_common():
         print(f"{count:8}  {kind}")
     print(f"\n{examples} examples in {time.monotonic() - started:.0f} s, none ended otherwise")
     return 0

@@ -12,12 +12,10 @@ import asyncio
 import random
 import sys
 import warnings
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import aiohttp
-import attrs
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from arize_roles_async import (
@@ -25,33 +23,17 @@ from arize_roles_async import (
     AlphaWarning,
     OutcomeUnknownError,
     RetryPolicy,
-    Role,
     RolesError,
     StatusError,
 )
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount, serve
+from tests.tools.mutated_answers import Result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 KEY: Final = "key-of-the-judge"
-
-
-@attrs.define
-class Result:
-    """The outcomes of calls, and the faults that were seen."""
-
-    calls: int = 0
-    ended: Counter[str] = attrs.field(factory=Counter[str])
-    faults: Counter[str] = attrs.field(factory=Counter[str])
-
-    def __str__(self) -> str:
-        """Return a table."""
-        rows = [f"{self.calls:8}  calls"]
-        rows += [f"{count:8}  {name}" for name, count in self.ended.most_common()]
-        rows += [f"{count:8}  FAULT: {name}" for name, count in self.faults.most_common()]
-        return "\n".join(rows if self.faults else [*rows, f"{0:8}  faults"])
 
 
 class Middleware:
@@ -137,9 +119,9 @@ class Judge:
 
     async def _call(self, roles: AiohttpRolesClient, name: str) -> None:
         operation = self._chance.choice(["create", "update", "delete", "list"])
-        role = None
+        role_id = ""
         if operation in {"update", "delete"}:
-            role = self._account.add_role(name, ["PROJECT_READ"])
+            role_id = self._account.add_role(name, ["PROJECT_READ"]).id
         self._account.clear_faults()
         for _ in range(self._chance.choice([0, 1, 1, 2])):
             failure: Any = self._chance.choice([500, 502, 503, 504, "lost"])
@@ -149,25 +131,19 @@ class Judge:
                 # The service's own says that nothing was done, and is believed.
                 options["page"] = "<title>Busy</title>"
             self._account.fail(operation, failure, when="after", **options)  # type: ignore[arg-type]
-        self._middleware.kind, self._middleware.cached = (
-            self._chance.choice(Middleware.KINDS),
-            False,
-        )
+        self._middleware.kind = self._chance.choice(Middleware.KINDS)
+        self._middleware.cached = False
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "create": lambda: roles.create(name=name, permissions=["PROJECT_READ"]),
-            "update": lambda: roles.update(role_id=_id(role), description="New."),
-            "delete": lambda: roles.delete(role_id=_id(role)),
+            "update": lambda: roles.update(role_id=role_id, description="New."),
+            "delete": lambda: roles.delete(role_id=role_id),
             "list": lambda: roles.list(limit=1),
         }
         self._result.calls += 1
-        error: BaseException | None = None
-        try:
-            await calls[operation]()
-        except RolesError as caught:
-            error = caught
-        except Exception as caught:  # noqa: BLE001 - these are what it looks for
-            error = caught
-            self._result.faults[f"{type(caught).__name__} leaves a call"] += 1
+        (ended,) = await asyncio.gather(calls[operation](), return_exceptions=True)
+        error = ended if isinstance(ended, BaseException) else None
+        if error is not None and not isinstance(error, RolesError):
+            self._result.faults[f"{type(error).__name__} leaves a call"] += 1
         self._judge(operation, name, error)
 
     def _judge(self, operation: str, name: str, error: BaseException | None) -> None:
@@ -188,10 +164,6 @@ class Judge:
         )
         if not is_open and made is not (error is None):
             self._result.faults[f"{kind}: {operation} ends in {type(error).__name__}"] += 1
-
-
-def _id(role: Role | None) -> str:
-    return "" if role is None else role.id
 
 
 def run(calls: int, *, seed: int) -> Result:

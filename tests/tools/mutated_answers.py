@@ -16,7 +16,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,18 +25,12 @@ from unittest.mock import patch
 import aiohttp
 import attrs
 
-from arize_roles_async import (
-    AiohttpRolesClient,
-    AlphaWarning,
-    RetryPolicy,
-    RolesClient,
-    RolesError,
-    Timeouts,
-)
+from arize_roles_async import AiohttpRolesClient, AlphaWarning, RetryPolicy, RolesError, Timeouts
 from arize_roles_async._aiohttp.connections import UsedConnection
+from tests.support.messages import judging_log_lines
 from tests.support.raw_http import read_message
 from tests.support.tls import Authority
-from tests.tools.fuzz_responses import ROLE, assert_presentable, assert_valid
+from tests.tools.fuzz_responses import CALLS, ROLE, assert_presentable, assert_valid
 
 UVLOOP_TIMER: Final = "SSLProtocol._start_handshake"
 """Objects that uvloop keeps for a minute after a cancelled TLS handshake, in bare aiohttp, too."""
@@ -48,8 +42,18 @@ AT_ONCE: Final = 100
 """Calls of a round."""
 SLOTS: Final = 8
 
-
 # What the server answers
+
+NAMES: Final = (
+    *(b"Content-Length", b"Transfer-Encoding", b"Content-Encoding", b"Content-Type", b"Date"),
+    *(b"Retry-After", b"Connection", b"Set-Cookie", b"Location", b"X-Request-Id", b"Upgrade"),
+    *(b"WWW-Authenticate", b"Content-Disposition", b"Link", b"\xff"),
+)
+VALUES: Final = (
+    *(b"0", b"5", b"999", b"-1", b"chunked", b"gzip", b"deflate", b"br", b"zstd", b"close"),
+    *(b"keep-alive", b"upgrade", b"a=b; Max-Age=x", b"=;=", b"http://[", b"//", b"text/html"),
+    *(b"application/json", b"\xff\xfe", b"a;" * 50, b"x" * 9000, b"a\x00b"),
+)
 
 
 def good(start: str) -> bytes:
@@ -71,15 +75,16 @@ def mutated(answer: bytes, chance: random.Random) -> bytes:
     at = chance.randrange(len(answer))
     head, _, body = answer.partition(b"\r\n\r\n")
     chunked = head.replace(b"Content-Length:", b"Transfer-Encoding: chunked\r\nX:") + b"\r\n\r\n"
+    header = b"\r\n%s: %s\r\n" % (chance.choice(NAMES), chance.choice(VALUES))
     return chance.choice(
         [
             answer[:at] + chance.randbytes(chance.randrange(1, 9)) + answer[at + 1 :],
             answer[:at] + answer[at + chance.randrange(1, 9) :],
             answer[:at],
             answer + answer,
-            answer.replace(b"\r\n", b"\r\nContent-Length: 3\r\n", 1),
-            answer.replace(b"\r\n", b"\r\nX: " + b"x" * 9000 + b"\r\n", 1),
-            answer.replace(b"\r\n", b"\r\nX: a\x00b\r\n", 1),
+            *[answer.replace(b"\r\n", header, 1)] * 3,
+            answer.replace(b" 20", b" %d" % chance.randrange(10, 100), 1),
+            answer.replace(b"/1.1", chance.choice([b"/1.0", b"/2.0", b""]), 1),
             chunked + b"zz\r\n" + body,
             chunked + b"%x\r\n%s\r\n" % (len(body), body),
             b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64\x00\x04\x00\x10",
@@ -160,33 +165,6 @@ def serving(server: Server, context: ssl.SSLContext | None) -> Generator[int]:
         loop.close()
 
 
-# What is called
-
-
-async def _by_name(roles: RolesClient) -> object:
-    return await roles.get(role=str(ROLE["name"]))
-
-
-async def _update(roles: RolesClient) -> object:
-    return await roles.update(role_id=str(ROLE["id"]), description="New.")
-
-
-async def _delete(roles: RolesClient) -> object:
-    await roles.delete(role=str(ROLE["name"]))
-    return None
-
-
-CALLS: Final[list[Callable[[RolesClient], Awaitable[object]]]] = [
-    lambda roles: roles.list(),
-    lambda roles: roles.list().all(),
-    lambda roles: roles.get(role_id=str(ROLE["id"])),
-    _by_name,
-    lambda roles: roles.create(name=str(ROLE["name"]), permissions=["PROJECT_READ"]),
-    _update,
-    _delete,
-]
-
-
 # How it ended
 
 
@@ -241,17 +219,15 @@ async def remaining(count: Callable[[], int]) -> int:
     return number
 
 
+@attrs.frozen
 class Rounds:
     """Rounds of calls on one kind of loop and over one scheme."""
 
-    def __init__(
-        self, result: Result, server: Server, url: str, ca_file: Path, chance: random.Random
-    ) -> None:
-        self._result = result
-        self._server = server
-        self._url = url
-        self._ca_file = ca_file
-        self._chance = chance
+    result: Result
+    server: Server
+    url: str
+    ca_file: Path
+    chance: random.Random
 
     async def run(self, calls: int) -> None:
         """Make calls, a hundred a round."""
@@ -259,14 +235,14 @@ class Rounds:
         loop.set_exception_handler(self._complain)
         timers = _Timers(loop)
         for _ in range(0, calls, AT_ONCE):
-            await self._round(self._chance.choice(["stay", "aclose", "session"]))
+            await self._round(self.chance.choice(["stay", "aclose", "session"]))
             self._count("a task is left", len(asyncio.all_tasks()) - 1)
-            self._count("a socket is left", await remaining(lambda: self._server.open))
+            self._count("a socket is left", await remaining(lambda: self.server.open))
             self._count("a timer is left", await remaining(timers.left))
 
     def _count(self, fault: str, number: int = 1) -> None:
         if number:
-            self._result.faults[fault] += number
+            self.result.faults[fault] += number
 
     def _complain(self, _: object, context: dict[str, Any]) -> None:
         if context["message"] != UVLOOP_COMPLAINT:
@@ -276,8 +252,8 @@ class Rounds:
         session = aiohttp.ClientSession() if kind == "session" else None
         roles = AiohttpRolesClient(
             "key-1234",
-            base_url=self._url,
-            ca_file=self._ca_file,
+            base_url=self.url,
+            ca_file=self.ca_file,
             session=session,
             timeout=Timeouts(total=3.0, connect=2.0, read=0.2),
             retry=RetryPolicy(attempts=2, backoff=0.01),
@@ -285,14 +261,14 @@ class Rounds:
         )
         asked: set[int] = set()
         tasks = [asyncio.create_task(self._call(roles, asked, n)) for n in range(AT_ONCE)]
-        for number in self._chance.sample(range(AT_ONCE), AT_ONCE // 2):
-            await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.001, 0.003]))
+        for number in self.chance.sample(range(AT_ONCE), AT_ONCE // 2):
+            await asyncio.sleep(self.chance.choice([0.0, 0.0, 0.001, 0.003]))
             if not tasks[number].done():
                 asked.add(number)
                 tasks[number].cancel()
-            if kind != "stay" and self._chance.random() < 0.04:
+            if kind != "stay" and self.chance.random() < 0.04:
                 break
-        if kind == "session" and session is not None:
+        if session is not None:
             await session.close()
         elif kind == "aclose":
             await asyncio.gather(roles.aclose(), roles.with_options(timeout=1.0).aclose())
@@ -307,30 +283,30 @@ class Rounds:
         await asyncio.sleep(0)
 
     async def _call(self, roles: AiohttpRolesClient, asked: set[int], number: int) -> None:
-        self._result.calls += 1
+        self.result.calls += 1
         try:
-            result = await self._chance.choice(CALLS)(roles)
+            result = await self.chance.choice(CALLS)(roles)
         except RolesError as error:
             assert_presentable(error)
-            self._result.ended[type(error).__name__] += 1
+            self.result.ended[type(error).__name__] += 1
         except asyncio.CancelledError:
             if number not in asked:
                 self._count("a CancelledError for which nobody asked")
-            self._result.ended["cancelled"] += 1
+            self.result.ended["cancelled"] += 1
         except BaseException as error:  # noqa: BLE001 - these are what it looks for
             self._count(f"{type(error).__name__}: {error}"[:100])
-            self._result.ended[type(error).__name__] += 1
+            self.result.ended[type(error).__name__] += 1
         else:
             assert_valid(result)
-            self._result.ended["result"] += 1
+            self.result.ended["result"] += 1
 
     async def _probe(self, roles: AiohttpRolesClient) -> None:
         """Check that as many calls as there are slots are under way at once."""
-        self._server.held, self._server.holding = 0, True
+        self.server.held, self.server.holding = 0, True
         unlimited = roles.with_options(timeout=Timeouts(total=3.0, read=None))
         calls = [unlimited.list(is_predefined=False).all() for _ in range(SLOTS)]
         ends = await asyncio.gather(*calls, return_exceptions=True)
-        self._server.holding = False
+        self.server.holding = False
         self._count("a slot is left", sum(isinstance(end, BaseException) for end in ends))
 
 
@@ -363,6 +339,7 @@ def run(calls: int, *, loop: str, tls: bool, seed: int) -> Result:
     with (
         tempfile.TemporaryDirectory() as folder,
         warnings.catch_warnings(),
+        judging_log_lines(),
         asyncio.Runner(loop_factory=LOOPS[loop]) as runner,
     ):
         warnings.simplefilter("ignore", AlphaWarning)
