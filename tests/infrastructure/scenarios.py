@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +20,8 @@ from arize_roles_async import (
     RolesError,
     Timeouts,
 )
-from tests.infrastructure.load import MIX, Load, LogText, MakeCall, make, plan
-from tests.support.judge import Call, Judge, Verdict, texts_of
+from tests.infrastructure.calls import MIX, Load, LogText, MakeCall, make, plan
+from tests.infrastructure.judge import Verdict, judge, shown
 from tests.support.processes import HOST, await_true
 from tests.support.proxies import Haproxy, Nginx, Squid, folder
 from tests.support.tls import Authority
@@ -33,7 +33,10 @@ SECRETS: Final = (KEY, PASSWORD, WRONG_PASSWORD)
 
 NORMAL: Final = Behaviour()
 SLOW: Final = Behaviour(delay=0.03)
-"""So that calls are under way while something happens."""
+NOTHING: Final = ()
+"""The programs that a client alone needs."""
+_MEANWHILE: Final = 0.15
+"""The share of the calls that go on while a step is made."""
 LONG_LIMITS: Final = Timeouts(total=20.0, connect=10.0, read=10.0)
 """Where no time limit should run out, however busy the machine is."""
 HASTY: Final = Timeouts(total=6.0, connect=2.0, read=0.2)
@@ -48,13 +51,11 @@ class Site:
         upstream: The service.
         authority: Issues the certificates.
         options: The arguments of the client.
-        nginx: The first nginx, where there is one.
         nodes: Every nginx.
         haproxy: The haproxy, where there is one.
         squid: The squid, where there is one.
     """
 
-    nginx: Nginx
     haproxy: Haproxy
     squid: Squid
 
@@ -66,31 +67,25 @@ class Site:
         self.nodes: list[Nginx] = []
         self._stack = stack
 
-    def add_nginx(self, server: str, http: str = "") -> Nginx:
+    def add_nginx(self, server: str, http: str = "") -> None:
         """Start an nginx in front of the service; `server` is what its server block holds."""
         nginx = Nginx(self.directory, _http(server, http), f"nginx{len(self.nodes)}")
         self.nodes.append(self._stack.enter_context(nginx))
-        self.nginx = self.nodes[0]
         self.options["base_url"] = nginx.url
-        return nginx
 
-    def add_haproxy(self, backend: str, frontend: str = "", bind: str = "") -> Haproxy:
+    def add_haproxy(self, backend: str, bind: str = "") -> None:
         """Start a haproxy; `backend` is what its section of that name holds."""
-        self.haproxy = self._stack.enter_context(
-            Haproxy(
-                self.directory,
-                f"frontend in\n  bind {HOST}:{{port}} {bind}\n  {frontend}\n"
-                f"  default_backend out\nbackend out\n  {backend}\n",
-            )
+        sections = (
+            f"frontend in\n  bind {HOST}:{{port}} {bind}\n"
+            f"  default_backend out\nbackend out\n  {backend}\n"
         )
+        self.haproxy = self._stack.enter_context(Haproxy(self.directory, sections))
         self.options["base_url"] = self.haproxy.url
-        return self.haproxy
 
-    def add_squid(self, *, password: str = PASSWORD) -> Squid:
+    def add_squid(self, password: str) -> None:
         """Start a squid with one user, and give the client the user with a password."""
-        self.squid = self._stack.enter_context(Squid(self.directory, {"roles": PASSWORD}))
-        self.options["proxy"] = self.squid.url_for("roles", password)
-        return self.squid
+        self.squid = self._stack.enter_context(Squid(self.directory, "roles", PASSWORD))
+        self.options["proxy"] = f"http://roles:{password}@{HOST}:{self.squid.port}"
 
     def secure(self, certificate: Path, more: str = "") -> str:
         """Return what an nginx's server block with TLS holds."""
@@ -100,14 +95,15 @@ class Site:
             f"location / {{ proxy_pass {self.upstream.url}; }}"
         )
 
-    def add_tls(self, *hosts: str, authority: Authority | None = None, more: str = "") -> Nginx:
+    def add_tls(self, *hosts: str, authority: Authority | None = None, more: str = "") -> None:
         """Start an nginx with TLS, whose certificate is for hosts."""
-        nginx = self.add_nginx(self.secure((authority or self.authority).issue(*hosts), more))
-        self.options |= {
-            "base_url": nginx.url.replace("http", "https"),
-            "ca_file": self.authority.pem,
-        }
-        return nginx
+        self.add_nginx(self.secure((authority or self.authority).issue(*hosts), more))
+        self.trust(self.nodes[-1].url)
+
+    def trust(self, url: str) -> None:
+        """Have the client call a program with TLS, whose certificate is the authority's."""
+        url = url.replace("http", "https")
+        self.options |= {"base_url": url, "ca_file": self.authority.pem}
 
 
 def _http(server: str, http: str = "") -> str:
@@ -115,27 +111,24 @@ def _http(server: str, http: str = "") -> str:
     return f"{http} server {{ {listen} {server} }}"
 
 
-Disturbance = Callable[[Site, Load], Awaitable[None]]
-Check = Callable[[Site, Verdict, Sequence[Call]], list[str]]
+Step = Callable[[Site], object]
+Steps = tuple[tuple[float, Step], ...]
+Check = Callable[[Site, Verdict], list[str]]
 
 
-def _no_check(_: Site, verdict: Verdict, __: Sequence[Call]) -> list[str]:
-    return [] if verdict.successes else ["nothing succeeded"]
+def _some_succeed(_: Site, verdict: Verdict) -> list[str]:
+    return ["nothing succeeded"] if len(verdict.failed) == len(verdict.calls) else []
 
 
-async def _undisturbed(_: Site, __: Load) -> None:
-    """Disturb nothing."""
-
-
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Scenario:
     """One line of the table.
 
     Attributes:
         name: Its name.
-        needs: The programs that it needs.
         build: Starts the programs between the client and the service.
-        disturbance: Run while calls are under way.
+        needs: The programs that it needs.
+        steps: What happens while calls are under way, each when that share of them has ended.
         behaviour: The behaviour of the service.
         check: Returns further faults.
         saw: What the logs of the programs show, as a regular expression, where it happened.
@@ -149,11 +142,11 @@ class Scenario:
     """
 
     name: str
+    build: Step
     needs: tuple[str, ...] = ("nginx",)
-    build: Callable[[Site], object]
-    disturbance: Disturbance = _undisturbed
+    steps: Steps = ()
     behaviour: Behaviour = NORMAL
-    check: Check = _no_check
+    check: Check = _some_succeed
     saw: str = ""
     clear: bool = False
     resends: bool = False
@@ -167,21 +160,10 @@ class Scenario:
         return self.name
 
 
-@attrs.frozen(kw_only=True)
-class Run:
-    """The result of a run of a scenario.
-
-    Attributes:
-        verdict: The judge's.
-        complaints: Everything that is not as it should be.
-    """
-
-    verdict: Verdict
-    complaints: list[str]
-
-
-async def run(scenario: Scenario, *, times: int = 1, make_call: MakeCall = make) -> Run:
-    """Run a scenario.
+async def run(
+    scenario: Scenario, *, times: int = 1, make_call: MakeCall = make
+) -> tuple[Verdict, list[str]]:
+    """Run a scenario, and return the verdict and everything that is not as it should be.
 
     Args:
         scenario: Which one.
@@ -193,39 +175,47 @@ async def run(scenario: Scenario, *, times: int = 1, make_call: MakeCall = make)
         lambda _, context: noise.append(f"unhandled: {context['message']}")
     )
     with folder() as directory, ExitStack() as stack:
-        upstream = stack.enter_context(Upstream(directory, scenario.behaviour))
-        planned = plan(upstream, scenario.calls * times, scenario.mix)
+        # Slow, so that calls are under way while something happens.
+        behaviour = SLOW if scenario.steps else scenario.behaviour
+        upstream = stack.enter_context(Upstream(directory, behaviour))
+        calls = plan(upstream, scenario.calls * times, scenario.mix)
         site = Site(stack, upstream, directory)
         scenario.build(site)
         log = stack.enter_context(LogText())
-        async with _client(scenario, site) as client:
-            load = Load(client, planned, make_call=make_call)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_arranged(scenario, site, load))
-                group.create_task(load.run())
-            texts = {"logs of the client": "\n".join(log.lines), "its repr": repr(client)}
-        logs = texts_of(directory) | texts_of(directory / "squid")
-        judge = Judge(
+        async with _client(scenario, site) as client, asyncio.TaskGroup() as group:
+            load = Load(client, calls, make_call)
+            group.create_task(_arranged(scenario, site, load))
+            group.create_task(load.run())
+        logs = {path.name: path.read_text("utf-8", "replace") for path in directory.rglob("*.log")}
+        verdict = judge(
+            calls,
+            upstream.entries(),
             total=scenario.timeouts.total or 0.0,
             clear=scenario.clear,
             resends=scenario.resends,
-            secrets=SECRETS,
         )
-        verdict = judge.judge(load.calls, upstream.entries(), texts | logs)
-        seen = re.search(scenario.saw, "\n".join(logs.values()), re.MULTILINE)
-        vacuous = [] if seen else [f"no log shows {scenario.saw}"]
-        complaints = [
-            *vacuous,
-            *verdict.complaints,
-            *noise,
-            *scenario.check(site, verdict, load.calls),
-        ]
-    return Run(verdict=verdict, complaints=complaints)
+        complaints = [*verdict.complaints, *noise, *scenario.check(site, verdict)]
+        if not re.search(scenario.saw, "\n".join(logs.values()), re.MULTILINE):
+            complaints.append(f"no log shows {scenario.saw}")
+        texts = {"the client's log": "\n".join(log.lines), "its repr": repr(client), **logs}
+        texts |= {f"{call}": shown(call) for call in calls}
+        for name, text in texts.items():
+            complaints += [f"secret: {name}" for each in SECRETS if each in text]
+    return verdict, complaints
 
 
 async def _arranged(scenario: Scenario, site: Site, load: Load) -> None:
-    await scenario.disturbance(site, load)
-    await load.go_on()
+    """Make the steps of a scenario.
+
+    A few more calls go on meanwhile, and the rest wait until the step is done. What follows a step
+    by a greater share than they are thus meets calls that began after it, however fast they are.
+    """
+    for share, step in scenario.steps:
+        load.allow(share + _MEANWHILE)
+        await load.reached(share)
+        await asyncio.to_thread(step, site)
+    load.allow(1.0)
+    await load.reached(0.0)
 
 
 @asynccontextmanager
@@ -260,7 +250,7 @@ def _plain_nginx(site: Site) -> None:
     site.add_nginx(f"location / {{ proxy_pass {site.upstream.url}; }}")
 
 
-def _nginx(directives: str, http: str = "") -> Callable[[Site], None]:
+def _nginx(directives: str, http: str = "") -> Step:
     """Put an nginx in between that has more directives."""
 
     def build(site: Site) -> None:
@@ -269,7 +259,7 @@ def _nginx(directives: str, http: str = "") -> Callable[[Site], None]:
     return build
 
 
-def _nginx_upstream(block: str, directives: str) -> Callable[[Site], None]:
+def _nginx_upstream(block: str, directives: str) -> Step:
     """Put an nginx in between that has an upstream block; `{server}` in it is the service."""
 
     def build(site: Site) -> None:
@@ -282,7 +272,7 @@ def _nginx_upstream(block: str, directives: str) -> Callable[[Site], None]:
     return build
 
 
-def _haproxy(backend: str, server: str = "") -> Callable[[Site], None]:
+def _haproxy(backend: str, server: str = "") -> Step:
     """Put a haproxy in between."""
 
     def build(site: Site) -> None:
@@ -291,7 +281,7 @@ def _haproxy(backend: str, server: str = "") -> Callable[[Site], None]:
     return build
 
 
-def _limited(status: int, more: str = "") -> Callable[[Site], None]:
+def _limited(status: int, more: str = "") -> Step:
     """Put an nginx in between that takes fewer requests than the calls that are made at once."""
     return _nginx(
         f"limit_req zone=all burst=2 nodelay; limit_req_status {status}; {more}",
@@ -313,7 +303,7 @@ _PAGES: Final = {
 """Answers of gateways, as locations of nginx."""
 
 
-def _pages(*script: str, methods: str = "POST|PATCH|DELETE") -> Callable[[Site], None]:
+def _pages(*script: str, methods: str = "POST|PATCH|DELETE") -> Step:
     """Put a gateway in between that answers attempts with pages of its own.
 
     Args:
@@ -347,7 +337,7 @@ def _nodes(site: Site) -> None:
     site.add_haproxy("\n  ".join(("balance roundrobin", "option redispatch", *servers)))
 
 
-def _tls(*hosts: str, more: str = "") -> Callable[[Site], None]:
+def _tls(*hosts: str, more: str = "") -> Step:
     def build(site: Site) -> None:
         site.add_tls(*hosts, more=more.format(ca=site.authority.pem))
 
@@ -361,45 +351,24 @@ def _tls_of_another(site: Site) -> None:
 def _haproxy_mtls(site: Site) -> None:
     site.add_haproxy(
         f"server s0 {HOST}:{site.upstream.port}",
-        bind=f"ssl crt {site.authority.issue(HOST)} ca-file {site.authority.pem} verify required",
+        f"ssl crt {site.authority.issue(HOST)} ca-file {site.authority.pem} verify required",
     )
-    url = site.haproxy.url.replace("http", "https")
-    site.options |= {"base_url": url, "ca_file": site.authority.pem}
+    site.trust(site.haproxy.url)
 
 
-def _squid(password: str, *, tls: bool) -> Callable[[Site], None]:
+def _squid(password: str, *, tls: bool) -> Step:
     def build(site: Site) -> None:
         if tls:
             site.add_tls(HOST)
         else:
             _plain_nginx(site)
-        site.add_squid(password=password)
+        site.add_squid(password)
 
     return build
 
 
-_MEANWHILE: Final = 0.15
-"""The share of the calls that go on while a step is made."""
-
-
-def _steps(*steps: tuple[float, Callable[[Site], object]]) -> Disturbance:
-    """Return a disturbance in steps, each of which begins when that share of the calls has ended.
-
-    A few more calls go on meanwhile, and the rest wait until the step is done. What follows a step
-    by a greater share than they are thus meets calls that began after it, however fast they are.
-    """
-
-    async def disturbance(site: Site, load: Load) -> None:
-        for share, step in steps:
-            load.allow(share + _MEANWHILE)
-            await load.reached(share)
-            await asyncio.to_thread(step, site)
-
-    return disturbance
-
-
 def _reload(site: Site) -> None:
-    site.nginx.reload()
+    site.nodes[0].reload()
 
 
 def _kill(site: Site) -> None:
@@ -410,41 +379,35 @@ def _start(site: Site) -> None:
     site.upstream.start()
 
 
-def _freeze(site: Site) -> None:
-    site.upstream.freeze()
-
-
-def _thaw(site: Site) -> None:
-    site.upstream.thaw()
-
-
-def _drain_node(number: int) -> Callable[[Site], None]:
-    def step(site: Site) -> None:
+def _stop_node(site: Site, number: int, *, drains: bool) -> None:
+    if drains:
         site.haproxy.run_command(f"set server out/s{number} state drain")
         site.nodes[number].drain()
-
-    return step
-
-
-def _kill_node(number: int) -> Callable[[Site], None]:
-    return lambda site: site.nodes[number].kill()
+    site.nodes[number].kill()
 
 
-def _start_node(number: int) -> Callable[[Site], None]:
-    def step(site: Site) -> None:
-        site.nodes[number].start()
-        site.haproxy.run_command(f"set server out/s{number} state ready")
-
-    return step
+def _start_node(site: Site, number: int) -> None:
+    site.nodes[number].start()
+    site.haproxy.run_command(f"set server out/s{number} state ready")
 
 
-def _swap(authority: str) -> Callable[[Site], None]:
+def _each_node_stops(*, drains: bool) -> Steps:
+    """Stop and start one node, and then the other."""
+    return (
+        (0.2, lambda site: _stop_node(site, 0, drains=drains)),
+        (0.4, lambda site: _start_node(site, 0)),
+        (0.6, lambda site: _stop_node(site, 1, drains=drains)),
+        (0.8, lambda site: _start_node(site, 1)),
+    )
+
+
+def _swap(authority: str) -> Step:
     """Give nginx another certificate, of an authority of that name."""
 
     def step(site: Site) -> None:
         own = site.authority if authority == "ca" else Authority(site.directory, authority)
-        site.nginx.write(_http(site.secure(own.issue(HOST))))
-        site.nginx.reload()
+        site.nodes[0].write(_http(site.secure(own.issue(HOST))))
+        site.nodes[0].reload()
 
     return step
 
@@ -462,46 +425,38 @@ def _rename(site: Site) -> None:
         site.upstream.add(name)
 
 
-_RELOADS: Final = _steps((0.1, _reload), (0.3, _reload), (0.5, _reload), (0.7, _reload))
-_KILLS: Final = _steps((0.2, _kill), (0.4, _start), (0.6, _kill), (0.8, _start))
-_FREEZES: Final = _steps((0.2, _freeze), (0.4, _thaw), (0.6, _freeze), (0.8, _thaw))
-_DRAINS: Final = _steps(
-    (0.2, _drain_node(0)), (0.4, _start_node(0)), (0.6, _drain_node(1)), (0.8, _start_node(1))
-)
-_NODES_DIE: Final = _steps(
-    (0.2, _kill_node(0)), (0.4, _start_node(0)), (0.6, _kill_node(1)), (0.8, _start_node(1))
-)
-_SWAPS: Final = _steps((0.2, _swap("ca")), (0.4, _swap("another")), (0.6, _swap("ca")))
-_SQUID_DIES: Final = _steps(
-    (0.2, lambda site: site.squid.kill()),
-    (0.4, lambda site: site.squid.start()),
-    (0.6, lambda site: site.squid.kill()),
-    (0.8, lambda site: site.squid.start()),
-)
+def _twice(stop: Step, again: Step) -> Steps:
+    return ((0.2, stop), (0.4, again), (0.6, stop), (0.8, again))
 
 
-def _anything(_: Site, __: Verdict, ___: Sequence[Call]) -> list[str]:
+_RELOADS: Final = _twice(_reload, _reload)
+_KILLS: Final = _twice(_kill, _start)
+_FREEZES: Final = _twice(lambda site: site.upstream.freeze(), lambda site: site.upstream.thaw())
+_SWAPS: Final = ((0.2, _swap("ca")), (0.4, _swap("another")), (0.6, _swap("ca")))
+_SQUID_DIES: Final = _twice(lambda site: site.squid.kill(), lambda site: site.squid.start())
+
+
+def _anything(_: Site, __: Verdict) -> list[str]:
     return []
 
 
-def _all_succeed(_: Site, verdict: Verdict, __: Sequence[Call]) -> list[str]:
-    failed = verdict.calls - verdict.successes
-    return [f"{failed} failed: {verdict.failures}"] if failed else []
+def _all_succeed(_: Site, verdict: Verdict) -> list[str]:
+    return [f"{call.operation} said {call.error!r}" for call in verdict.failed]
 
 
-def _resends(_: Site, verdict: Verdict, __: Sequence[Call]) -> list[str]:
+def _resends(_: Site, verdict: Verdict) -> list[str]:
     return [] if verdict.resent else ["nothing was resent"]
 
 
-def _each_fails(kind: type[RolesError], *words: str, **attributes: object) -> Check:
+def _each_fails(*words: str, kind: type[RolesError] = RolesError, **attributes: object) -> Check:
     """Return a check that each call failed so, and said so."""
 
-    def check(site: Site, _: Verdict, calls: Sequence[Call]) -> list[str]:
+    def check(site: Site, verdict: Verdict) -> list[str]:
         wanted = [word.format(site=site, host=HOST) for word in words]
         return [
             f"{call.operation} said {call.error!r}"
-            for call in calls
-            if type(call.error) is not kind
+            for call in verdict.calls
+            if not isinstance(call.error, kind)
             or any(word not in str(call.error) for word in wanted)
             or any(getattr(call.error, name) != value for name, value in attributes.items())
         ]
@@ -509,184 +464,127 @@ def _each_fails(kind: type[RolesError], *words: str, **attributes: object) -> Ch
     return check
 
 
-def _each_mentions(words: str) -> Check:
-    """Return a check that each call failed, and that its message has these words."""
-
-    def check(_: Site, __: Verdict, calls: Sequence[Call]) -> list[str]:
-        return [
-            f"{call.operation} said {call.error!r}"
-            for call in calls
-            if words not in str(call.error)
-        ]
-
-    return check
+_DISTRUSTED: Final = _each_fails(kind=RolesConnectionError, certificate=True)
 
 
-def _some_distrusted(_: Site, verdict: Verdict, calls: Sequence[Call]) -> list[str]:
+def _some_distrusted(_: Site, verdict: Verdict) -> list[str]:
     """Return what is wrong where the certificate is another authority's for a while."""
-    distrusted = sum(getattr(call.error, "certificate", False) for call in calls)
-    return [] if 0 < distrusted == verdict.calls - verdict.successes else [f"{verdict.failures}"]
+    others = [call for call in verdict.failed if not getattr(call.error, "certificate", False)]
+    return [f"{call.operation} said {call.error!r}" for call in others] + (
+        [] if verdict.failed else ["none was distrusted"]
+    )
 
 
-def _too_large(_: Site, __: Verdict, calls: Sequence[Call]) -> list[str]:
+def _too_large(_: Site, verdict: Verdict) -> list[str]:
     """Return what is wrong where nginx takes no body of a create."""
     return [
         f"{call.operation} said {call.error!r}"
-        for call in calls
-        if getattr(call.error, "status", None) != (413 if call.operation == "create" else None)
+        for call in verdict.calls
+        if getattr(call.error, "status", None) != (413 if call.kind == "create" else None)
     ]
 
 
-def _refused_once(site: Site, verdict: Verdict, calls: Sequence[Call]) -> list[str]:
+def _refused_once(site: Site, verdict: Verdict) -> list[str]:
     """Return what is wrong where squid takes no password: each call is to ask it once."""
 
     # Its log has a line once the answer has gone, which the client may have read before.
     def refusals() -> int:
-        return sum("/407 " in line for line in site.squid.accesses())
+        return site.squid.access_log.read_text().count("/407 ")
 
-    await_true(lambda: refusals() >= len(calls), "squid's log")
+    await_true(lambda: refusals() >= len(verdict.calls), "squid's log")
     asked = refusals()
-    wrong = [] if asked == len(calls) else [f"squid was asked {asked} times by {len(calls)} calls"]
-    said = [
-        f"{call.operation} said {call.error!r}"
-        for call in calls
-        if f"{HOST}:{site.squid.port}" not in str(call.error)
-        or "credentials" not in str(call.error)
-    ]
-    return [*wrong, *said, *([] if not verdict.successes else ["some calls got through"])]
+    wrong = [] if asked == len(verdict.calls) else [f"squid was asked {asked} times"]
+    return wrong + _each_fails("{host}:{site.squid.port}", "credentials")(site, verdict)
 
 
 _EVERY: Final = "GET|POST|PATCH|DELETE"
 
 SCENARIOS: Final = (
+    Scenario("nginx reloads", _plain_nginx, saw="reconfiguring", steps=_RELOADS),
+    Scenario("service killed behind nginx", _plain_nginx, saw=" 502 502 ", steps=_KILLS),
     Scenario(
-        name="nginx reloads",
-        saw="reconfiguring",
-        behaviour=SLOW,
-        build=_plain_nginx,
-        disturbance=_RELOADS,
+        "service frozen behind nginx", _plain_nginx, steps=_FREEZES, timeouts=HASTY, attempts=2
     ),
+    Scenario("service killed", _direct, needs=NOTHING, steps=_KILLS),
+    Scenario("service frozen", _direct, needs=NOTHING, steps=_FREEZES, timeouts=HASTY, attempts=2),
     Scenario(
-        name="service killed behind nginx",
-        saw=" 502 502 ",
-        behaviour=SLOW,
-        build=_plain_nginx,
-        disturbance=_KILLS,
+        "nodes drained", _nodes, needs=("nginx", "haproxy"), steps=_each_node_stops(drains=True)
     ),
+    Scenario("nodes die", _nodes, needs=("nginx", "haproxy"), steps=_each_node_stops(drains=False)),
+    Scenario("rate limit, 503 page", _limited(503), calls=8, saw="limiting requests"),
+    Scenario("rate limit, 429 page", _limited(429), calls=8, saw="limiting requests"),
     Scenario(
-        name="service frozen behind nginx",
-        behaviour=SLOW,
-        build=_plain_nginx,
-        disturbance=_FREEZES,
-        timeouts=HASTY,
-        attempts=2,
-    ),
-    Scenario(name="service killed", behaviour=SLOW, needs=(), build=_direct, disturbance=_KILLS),
-    Scenario(
-        name="service frozen",
-        behaviour=SLOW,
-        needs=(),
-        build=_direct,
-        disturbance=_FREEZES,
-        timeouts=HASTY,
-        attempts=2,
-    ),
-    Scenario(
-        name="nodes drained",
-        behaviour=SLOW,
-        needs=("nginx", "haproxy"),
-        build=_nodes,
-        disturbance=_DRAINS,
-    ),
-    Scenario(
-        name="nodes die",
-        behaviour=SLOW,
-        needs=("nginx", "haproxy"),
-        build=_nodes,
-        disturbance=_NODES_DIE,
-    ),
-    Scenario(name="rate limit, 503 page", calls=8, saw="limiting requests", build=_limited(503)),
-    Scenario(name="rate limit, 429 page", calls=8, saw="limiting requests", build=_limited(429)),
-    Scenario(
-        name="rate limit, 429 page with Retry-After",
-        calls=8,
-        saw="limiting requests",
-        build=_limited(
+        "rate limit, 429 page with Retry-After",
+        _limited(
             429,
             "error_page 429 = @busy; location @busy { add_header Retry-After 1 always;"
             'default_type text/html; return 429 "<html><h1>Too many</h1></html>"; }',
         ),
+        calls=8,
+        saw="limiting requests",
     ),
     Scenario(
-        name="rate limit, the service's own",
+        "rate limit, the service's own",
+        _plain_nginx,
         calls=8,
         saw=" 429 429 ",
-        build=_plain_nginx,
         behaviour=Behaviour(rate=10.0),
         clear=True,
     ),
+    Scenario("413", _nginx("client_max_body_size 60;"), clear=True, check=_too_large),
     Scenario(
-        name="413",
-        build=_nginx("client_max_body_size 60;"),
-        clear=True,
-        check=_too_large,
-    ),
-    Scenario(
-        name="504 after the effect",
+        "504 after the effect",
+        _nginx("proxy_read_timeout 200ms;"),
         saw=" 504 504 ",
-        build=_nginx("proxy_read_timeout 200ms;"),
         behaviour=Behaviour(hold_every=3, hold=0.5),
     ),
     Scenario(
-        name="gzip",
+        "gzip",
+        _nginx("gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;"),
         saw=r"\d\.\d\d$",
-        build=_nginx("gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;"),
         clear=True,
         check=_all_succeed,
     ),
     Scenario(
-        name="HTTP/1.0",
-        needs=(),
-        build=_direct,
+        "HTTP/1.0",
+        _direct,
+        needs=NOTHING,
         behaviour=Behaviour(http="1.0"),
         clear=True,
         check=_all_succeed,
     ),
     Scenario(
-        name="HTTP/1.0 behind nginx",
-        build=_plain_nginx,
+        "HTTP/1.0 behind nginx",
+        _plain_nginx,
         behaviour=Behaviour(http="1.0"),
         clear=True,
         check=_all_succeed,
     ),
-    Scenario(name="truncated", needs=(), build=_direct, behaviour=Behaviour(cut_every=5)),
+    Scenario("truncated", _direct, needs=NOTHING, behaviour=Behaviour(cut_every=5)),
     Scenario(
-        name="truncated, HTTP/1.0",
-        needs=(),
-        build=_direct,
-        behaviour=Behaviour(cut_every=5, http="1.0"),
+        "truncated, HTTP/1.0", _direct, needs=NOTHING, behaviour=Behaviour(cut_every=5, http="1.0")
     ),
     Scenario(
-        name="truncated behind nginx",
+        "truncated behind nginx",
+        _plain_nginx,
         saw="upstream prematurely closed",
-        build=_plain_nginx,
         behaviour=Behaviour(cut_every=5),
     ),
     Scenario(
-        name="truncated behind haproxy",
+        "truncated behind haproxy",
+        _haproxy(""),
         needs=("haproxy",),
-        build=_haproxy(""),
         behaviour=Behaviour(cut_every=5),
     ),
-    Scenario(name="answers lost", needs=(), build=_direct, behaviour=Behaviour(lose_every=5)),
+    Scenario("answers lost", _direct, needs=NOTHING, behaviour=Behaviour(lose_every=5)),
     Scenario(
-        name="answers lost behind nginx",
+        "answers lost behind nginx",
+        _plain_nginx,
         saw=" 502 502 ",
-        build=_plain_nginx,
         behaviour=Behaviour(lose_every=5),
     ),
     *(
-        Scenario(name=f"pages: {', '.join(script)}", build=_pages(*script), calls=16)
+        Scenario(f"pages: {', '.join(script)}", _pages(*script), calls=16)
         for script in (
             ("404", "404", "404"),
             ("404-json", "404-json", "404-json"),
@@ -711,148 +609,118 @@ SCENARIOS: Final = (
     ),
     *(
         Scenario(
-            name=f"pages for reads too: {page}",
-            build=_pages(page, page, page, methods=_EVERY),
+            f"pages for reads too: {page}",
+            _pages(page, page, page, methods=_EVERY),
             calls=16,
             check=_anything,
         )
         for page in ("404", "404-json", "409", "302", "200-page", "200-empty", "503")
     ),
     Scenario(
-        name="haproxy's queue",
+        "haproxy's queue",
+        _haproxy("timeout queue 100ms", "maxconn 1"),
         saw=" sQ-- ",
         needs=("haproxy",),
-        build=_haproxy("timeout queue 100ms", "maxconn 1"),
         behaviour=Behaviour(hold_every=4, hold=0.2),
     ),
     Scenario(
-        name="haproxy retry-on",
+        "haproxy retry-on",
+        _haproxy("retries 2\n  retry-on all-retryable-errors"),
         check=_resends,
         needs=("haproxy",),
-        build=_haproxy("retries 2\n  retry-on all-retryable-errors"),
         behaviour=Behaviour(lose_every=5),
         resends=True,
     ),
     Scenario(
-        name="nginx, keepalive upstream",
-        check=_resends,
-        build=_nginx_upstream(
+        "nginx, keepalive upstream",
+        _nginx_upstream(
             "{server} keepalive 8;", 'proxy_http_version 1.1; proxy_set_header Connection "";'
         ),
+        check=_resends,
         behaviour=Behaviour(lose_every=5),
         resends=True,
-        # nginx resends only a GET or DELETE here, and few calls are deletions.
         calls=160,
     ),
     Scenario(
-        name="nginx, non_idempotent",
+        "nginx, non_idempotent",
+        _nginx_upstream("{server} {server}", "proxy_next_upstream error timeout non_idempotent;"),
         check=_resends,
-        build=_nginx_upstream(
-            "{server} {server}", "proxy_next_upstream error timeout non_idempotent;"
-        ),
         behaviour=Behaviour(lose_every=5),
         resends=True,
     ),
     Scenario(
-        name="nothing there",
-        needs=(),
-        build=_kill,
+        "nothing there",
+        _kill,
+        needs=NOTHING,
         clear=True,
-        check=_each_fails(RolesConnectionError, "{host}:{site.upstream.port}"),
+        check=_each_fails("{host}:{site.upstream.port}", kind=RolesConnectionError),
         calls=16,
     ),
     Scenario(
-        name="another's equal role",
-        build=_pages("503", "pass", "pass"),
-        mix=("create, taken", "create"),
+        "another's equal role", _pages("503", "pass", "pass"), mix=("create, taken", "create")
     ),
     Scenario(
-        name="roles renamed",
-        needs=(),
-        build=_direct,
-        behaviour=SLOW,
-        disturbance=_steps((0.0, _rename), (0.5, _rename)),
+        "roles renamed",
+        _direct,
+        needs=NOTHING,
+        steps=((0.0, _rename), (0.5, _rename)),
         mix=("update by name", "get"),
         clear=True,
     ),
+    Scenario("TLS swapped", _tls(HOST), check=_some_distrusted, steps=_SWAPS),
+    Scenario("TLS, wrong CA", _tls_of_another, clear=True, check=_DISTRUSTED, calls=16),
+    Scenario("TLS, wrong host", _tls("elsewhere.example"), clear=True, check=_DISTRUSTED, calls=16),
     Scenario(
-        name="TLS swapped",
-        check=_some_distrusted,
-        behaviour=SLOW,
-        build=_tls(HOST),
-        disturbance=_SWAPS,
-    ),
-    Scenario(
-        name="TLS, wrong CA",
-        build=_tls_of_another,
-        clear=True,
-        check=_each_fails(RolesConnectionError, certificate=True),
-        calls=16,
-    ),
-    Scenario(
-        name="TLS, wrong host",
-        build=_tls("elsewhere.example"),
-        clear=True,
-        check=_each_fails(RolesConnectionError, certificate=True),
-        calls=16,
-    ),
-    Scenario(
-        name="mTLS with a certificate",
-        build=_tls(HOST, more="ssl_verify_client on; ssl_client_certificate {ca};"),
+        "mTLS with a certificate",
+        _tls(HOST, more="ssl_verify_client on; ssl_client_certificate {ca};"),
         certificate=True,
         clear=True,
         check=_all_succeed,
     ),
     Scenario(
-        name="mTLS without one, nginx",
-        build=_tls(HOST, more="ssl_verify_client on; ssl_client_certificate {ca};"),
+        "mTLS without one, nginx",
+        _tls(HOST, more="ssl_verify_client on; ssl_client_certificate {ca};"),
         clear=True,
-        check=_each_mentions("No required SSL certificate was sent"),
+        check=_each_fails("No required SSL certificate was sent"),
         calls=16,
     ),
     Scenario(
-        name="mTLS without one, haproxy",
+        "mTLS without one, haproxy",
+        _haproxy_mtls,
         needs=("haproxy",),
-        build=_haproxy_mtls,
         clear=True,
-        check=_each_mentions("client certificate"),
+        check=_each_fails("client certificate"),
         calls=16,
     ),
     Scenario(
-        name="squid, https",
+        "squid, https",
+        _squid(PASSWORD, tls=True),
         needs=("nginx", "squid"),
-        build=_squid(PASSWORD, tls=True),
         clear=True,
         check=_all_succeed,
     ),
     Scenario(
-        name="squid, http",
+        "squid, http",
+        _squid(PASSWORD, tls=False),
         needs=("nginx", "squid"),
-        build=_squid(PASSWORD, tls=False),
         clear=True,
         check=_all_succeed,
     ),
     Scenario(
-        name="squid, wrong password, https",
+        "squid, wrong password, https",
+        _squid(WRONG_PASSWORD, tls=True),
         needs=("nginx", "squid"),
-        build=_squid(WRONG_PASSWORD, tls=True),
         clear=True,
         check=_refused_once,
         calls=16,
     ),
     Scenario(
-        name="squid, wrong password, http",
+        "squid, wrong password, http",
+        _squid(WRONG_PASSWORD, tls=False),
         needs=("nginx", "squid"),
-        build=_squid(WRONG_PASSWORD, tls=False),
         clear=True,
         check=_refused_once,
         calls=16,
     ),
-    Scenario(
-        name="squid dies",
-        behaviour=SLOW,
-        needs=("nginx", "squid"),
-        build=_squid(PASSWORD, tls=True),
-        disturbance=_SQUID_DIES,
-    ),
+    Scenario("squid dies", _squid(PASSWORD, tls=True), needs=("nginx", "squid"), steps=_SQUID_DIES),
 )

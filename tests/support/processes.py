@@ -34,7 +34,7 @@ def free_port() -> int:
             return port
 
 
-def await_port(port: int, process: subprocess.Popen[bytes], host: str = HOST) -> None:
+def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     """Return when something listens on a port.
 
     Raises:
@@ -45,7 +45,7 @@ def await_port(port: int, process: subprocess.Popen[bytes], host: str = HOST) ->
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         with socket.socket() as probe:
-            return probe.connect_ex((host, port)) == 0
+            return probe.connect_ex((HOST, port)) == 0
 
     await_true(listens, f"port {port}")
 

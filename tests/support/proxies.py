@@ -10,11 +10,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from hashlib import md5
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from tests.support.processes import HOST, LONGEST_WAIT, await_port, await_true, free_port
@@ -75,12 +74,7 @@ class Part:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Asked first, it also ends its own children; killed, it would leave them to nobody.
         if self._process is not None:
             self._process.send_signal(self.ending)
@@ -113,6 +107,12 @@ class Part:
             self.kill()
             raise RuntimeError(f"{error}: {self.log.read_text('utf-8', 'replace')}") from error
 
+    def signal(self, number: signal.Signals) -> subprocess.Popen[bytes]:
+        """Send a signal to its first process, and return that."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process
+
     def kill(self) -> None:
         """End it and every process of its group at once; twice does nothing."""
         if self._process is not None:
@@ -121,26 +121,9 @@ class Part:
             self._process.wait()
             self._process = None
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to its first process."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def await_end(self) -> None:
-        """Return when it has ended by itself, which a signal asked it to."""
-        assert self._process is not None
-        self._process.wait(LONGEST_WAIT)
-        self.kill()
-
 
 class Nginx(Part):
-    """nginx with one `http` block.
-
-    Args:
-        directory: For its files.
-        http: The directives of the `http` block; `{port}` is its port.
-        name: Of its files.
-    """
+    """nginx with one `http` block, in whose directives `{port}` is its port."""
 
     program = "nginx"
 
@@ -186,24 +169,17 @@ class Nginx(Part):
 
     def drain(self) -> None:
         """End it when what it has begun is done."""
-        self.signal(signal.SIGQUIT)
-        self.await_end()
+        self.signal(signal.SIGQUIT).wait(LONGEST_WAIT)
 
 
 class Haproxy(Part):
-    """haproxy.
-
-    Args:
-        directory: For its files.
-        sections: What follows the section `global`; `{port}` is its port.
-        name: Of its files.
-    """
+    """haproxy; `{port}` in its sections is its port."""
 
     program = "haproxy"
 
-    def __init__(self, directory: Path, sections: str, name: str = "") -> None:
-        super().__init__(directory, name)
-        self._admin = directory / f"{self.name}.sock"
+    def __init__(self, directory: Path, sections: str) -> None:
+        super().__init__(directory)
+        self._admin = directory / "haproxy.sock"
         self.configuration.write_text(
             f"""
 global
@@ -232,56 +208,34 @@ defaults
             admin.sendall(f"{command}\n".encode())
             return b"".join(iter(lambda: admin.recv(4096), b"")).decode()
 
-    def drain(self) -> None:
-        """End it when what it has begun is done."""
-        self.signal(signal.SIGUSR1)
-        self.await_end()
-
 
 class Squid(Part):
-    """squid, as a proxy that clients are configured with.
-
-    Args:
-        directory: For its files.
-        passwords: Its users; none is that everyone may use it.
-    """
+    """squid, as a proxy that clients are configured with; it has one user."""
 
     program = "squid"
     user = _NOBODY
     # Asked, it takes seconds, whatever its shutdown_lifetime is.
     ending = signal.SIGKILL
 
-    def __init__(self, directory: Path, passwords: Mapping[str, str] | None = None) -> None:
+    def __init__(self, directory: Path, user: str, password: str) -> None:
         own = directory / "squid"
         own.mkdir()
         if os.geteuid() == 0:
             shutil.chown(own, _NOBODY)
         super().__init__(own)
         self._service = f"roles{self.port}"
-        users = own / "users"
-        users.write_text(
-            # Its helper takes an MD5 without salt, which needs no other program to make.
-            "".join(
-                f"{user}:{md5(password.encode()).hexdigest()}\n"  # noqa: S324
-                for user, password in (passwords or {}).items()
-            )
-        )
-        access = "allow all"
-        authentication = ""
-        if passwords is not None:
-            authentication = f"""
-auth_param basic program {_NCSA} {users}
-auth_param basic children 2
-auth_param basic realm proxy
-acl known proxy_auth REQUIRED
-"""
-            access = "allow known"
+        # Its helper takes an MD5 without salt, which needs no other program to make.
+        users, digest = own / "users", md5(password.encode()).hexdigest()  # noqa: S324
+        users.write_text(f"{user}:{digest}\n")
         self.access_log = own / "access.log"
         self.configuration.write_text(
             f"""
 http_port {HOST}:{self.port}
-{authentication}
-http_access {access}
+auth_param basic program {_NCSA} {users}
+auth_param basic children 2
+auth_param basic realm proxy
+acl known proxy_auth REQUIRED
+http_access allow known
 http_access deny all
 cache deny all
 cache_mem 8 MB
@@ -307,11 +261,3 @@ buffered_logs off
         # Left there, it would keep the next squid of this service from its start.
         for shared in Path("/dev/shm").glob(f"{self._service}-*"):  # noqa: S108 - squid's choice
             shared.unlink()
-
-    def url_for(self, user: str, password: str) -> str:
-        """Return its URL with credentials."""
-        return f"http://{user}:{password}@{HOST}:{self.port}"
-
-    def accesses(self) -> list[str]:
-        """Return a line for each request that it has seen the end of."""
-        return self.access_log.read_text().splitlines() if self.access_log.exists() else []

@@ -11,19 +11,17 @@ import http.client
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import msgspec
@@ -42,6 +40,7 @@ from tests.support.processes import (
 
 KEY: Final = "sk-upstream-7f3c9a1e55"
 """The API key that the service knows: a text that nothing else could contain by chance."""
+_HEADERS: Final = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,44 +96,25 @@ def read_journal(path: Path) -> list[Entry]:
 
 
 class Upstream:
-    """The service's process.
-
-        with Upstream(folder) as upstream:
-            client = AiohttpRolesClient(KEY, base_url=upstream.url)
+    """The service's process; it ends with its block.
 
     Args:
         folder: Where the journal is.
         behaviour: How it behaves.
-        host: The address that it listens on.
-        command: What comes before the interpreter, such as `ip netns exec NAME`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        behaviour: Behaviour | None = None,
-        *,
-        host: str = HOST,
-        command: tuple[str, ...] = (),
-    ) -> None:
-        self.host = host
+    def __init__(self, folder: Path, behaviour: Behaviour) -> None:
         self.port = free_port()
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"http://{HOST}:{self.port}"
         self.journal = folder / "journal"
-        self._behaviour = behaviour or Behaviour()
-        self._command = command
+        self._behaviour = behaviour
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
 
     def start(self) -> None:
@@ -142,13 +122,13 @@ class Upstream:
         options = msgspec.json.encode(self._behaviour).decode()
         self._process = subprocess.Popen(  # noqa: S603 - our own
             [
-                *(*self._command, sys.executable, "-m", "tests.support.upstream"),
-                *(self.host, str(self.port), str(self.journal), options),
+                *(sys.executable, "-m", "tests.support.upstream"),
+                *(str(self.port), str(self.journal), options),
             ],
             cwd=ROOT,
             env=clean_environment(),
         )
-        await_port(self.port, self._process, self.host)
+        await_port(self.port, self._process)
 
     def kill(self) -> None:
         """End it at once, with whatever it was about to do; twice does nothing."""
@@ -156,11 +136,6 @@ class Upstream:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-    def restart(self) -> None:
-        """Kill it and start it again."""
-        self.kill()
-        self.start()
 
     def freeze(self) -> None:
         """Let no time pass for it; the kernel still takes connections and data in its name."""
@@ -187,39 +162,21 @@ class Upstream:
             age: For how many seconds they have been there already.
         """
         body = {"permissions": ["PROJECT_READ"], "description": description}
-        with self._connected() as connection:
-            return [
-                _asked(connection, "POST", "/v2/roles", {"name": name, **body}, age)["id"]
-                for name in names
-            ]
+        return [self._ask("POST", "/v2/roles", {"name": name, **body}, age)["id"] for name in names]
 
     def rename(self, role_id: str, name: str) -> None:
         """Rename a role, past everything in between."""
-        with self._connected() as connection:
-            _asked(connection, "PATCH", f"/v2/roles/{quote(role_id, safe='')}", {"name": name})
+        self._ask("PATCH", f"/v2/roles/{quote(role_id, safe='')}", {"name": name})
 
-    @contextmanager
-    def _connected(self) -> Generator[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=LONGEST_WAIT)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-
-def _asked(
-    connection: http.client.HTTPConnection, method: str, path: str, body: object, age: float = 0.0
-) -> dict[str, str]:
-    headers = {
-        "Authorization": f"Bearer {KEY}",
-        "Content-Type": "application/json",
-        "X-Age": str(age),
-    }
-    connection.request(method, path, msgspec.json.encode(body), headers)
-    answer = connection.getresponse()
-    role: dict[str, str] = msgspec.json.decode(answer.read())
-    assert answer.status < 300, role
-    return role
+    def _ask(self, method: str, path: str, body: object, age: float = 0.0) -> dict[str, str]:
+        headers = {**_HEADERS, "X-Age": str(age)}
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=LONGEST_WAIT)
+        with closing(connection):
+            connection.request(method, path, msgspec.json.encode(body), headers)
+            answer = connection.getresponse()
+            role: dict[str, str] = msgspec.json.decode(answer.read())
+        assert answer.status < 300, role
+        return role
 
 
 class _Service:
@@ -239,10 +196,16 @@ class _Service:
         for entry in past:
             if entry.is_effect:
                 self._now = entry.wall
-                again = self._account.handle(_request(entry.method, entry.target, entry.body))
+                request = Request(
+                    method=entry.method,
+                    target=entry.target,
+                    body=entry.body.encode() or None,
+                    headers=_HEADERS,
+                )
+                again = self._account.handle(request)
                 assert again.body.decode() == entry.answer, "the past came out otherwise"
         self._now = 0.0
-        self._rate = behaviour.rate
+        self._is_limited = False
         self._file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         # A kill may have cut the last line, and the next entry must not become a part of it.
         os.truncate(self._file, journal.read_bytes().rfind(b"\n") + 1)
@@ -253,9 +216,9 @@ class _Service:
     def carry_out(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         with self._lock:
             self._now = wall = time.time() - float(request.headers.get("X-Age", "0"))
-            if self._rate and _is_client(request.headers):
-                self._account.limit_rate(self._rate, burst=2)
-                self._rate = 0.0
+            if self.behaviour.rate and not self._is_limited and _is_client(request.headers):
+                self._account.limit_rate(self.behaviour.rate, burst=2)
+                self._is_limited = True
             reply = self._account.handle(request)
             entry = Entry(
                 at=time.monotonic(),
@@ -293,19 +256,6 @@ class _Service:
 def _is_client(headers: Mapping[str, str]) -> bool:
     """Return True for a request of the client; only this one meets the service's faults."""
     return "sdk-language" in headers
-
-
-def _request(method: str, target: str, body: str, **headers: str) -> Request:
-    return Request(
-        method=method,
-        target=target,
-        body=body.encode() or None,
-        headers={
-            "Authorization": f"Bearer {KEY}",
-            "Content-Type": "application/json",
-            **headers,
-        },
-    )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -359,27 +309,17 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def handle_error(
-        self,
-        request: socket.socket | tuple[bytes, socket.socket],
-        client_address: object,
-    ) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Print what is wrong here, and nothing where a client went."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
-def _serve(host: str, port: str, journal: str, options: str) -> None:
+def _serve(port: str, journal: str, options: str) -> None:
     behaviour = msgspec.json.decode(options, type=Behaviour)
-    handler = type(
-        "Handler",
-        (_Handler,),
-        {
-            "service": _Service(Path(journal), behaviour),
-            "protocol_version": f"HTTP/{behaviour.http}",
-        },
-    )
-    with _Server((host, int(port)), handler) as server:
+    service, version = _Service(Path(journal), behaviour), f"HTTP/{behaviour.http}"
+    handler = type("Handler", (_Handler,), {"service": service, "protocol_version": version})
+    with _Server((HOST, int(port)), handler) as server:
         server.serve_forever()
 
 

@@ -1,0 +1,172 @@
+"""Calls of a client under way at once, each with a mark, and their reported outcomes."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Self
+
+import attrs
+
+from arize_roles_async import RolesClient
+from tests.support.upstream import Upstream
+
+MIX: Final = ("create", "update", "delete", "get", "create", "update by name", "delete", "list")
+"""The operations, in the order in which they come, over and over."""
+
+
+@attrs.define(kw_only=True)
+class Call:
+    """A call to make, and then its reported outcome.
+
+    Attributes:
+        operation: What to call.
+        number: Which one it is.
+        name: The name of the role that it is about.
+        role_id: Its ID; empty for a create and a list.
+        started: When, on the machine's monotonic clock.
+        ended: When it ended for its caller.
+        result: What it returned.
+        error: What it raised.
+    """
+
+    operation: str
+    number: int
+    name: str
+    role_id: str = ""
+    started: float = 0.0
+    ended: float = 0.0
+    result: object = None
+    error: BaseException | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of the method."""
+        return self.operation.partition(" ")[0].rstrip(",")
+
+    @property
+    def by_name(self) -> bool:
+        """True if the client gets only the role's name."""
+        return self.operation.endswith("by name")
+
+    @property
+    def mark(self) -> str:
+        """The call's mark in the journal."""
+        return self.role_id if self.kind == "delete" else f"call {self.number} of {self.name}"
+
+    def __str__(self) -> str:
+        shown = repr(self.result) if self.error is None else type(self.error).__name__
+        return f"{self.operation} {self.mark}: {shown}"
+
+
+def plan(upstream: Upstream, count: int, mix: Sequence[str]) -> list[Call]:
+    """Return calls to make; the roles that they are about exist then."""
+    calls = [
+        Call(operation=mix[number % len(mix)], number=number, name=f"Role {number}")
+        for number in range(count)
+    ]
+    there = [call for call in calls if call.kind not in {"create", "list"}]
+    for call, role_id in zip(there, upstream.add(*(call.name for call in there)), strict=True):
+        call.role_id = role_id
+    for call in calls:
+        if call.operation == "create, taken":
+            # Somebody else's, older than the call, and just what it is to make.
+            upstream.add(call.name, description=call.mark, age=5.0)
+    return calls
+
+
+async def make(client: RolesClient, call: Call) -> object:
+    """Make a call and return what it returns."""
+    match call.operation:
+        case "create" | "create, taken":
+            permissions = ["PROJECT_READ"]
+            return await client.create(
+                name=call.name, permissions=permissions, description=call.mark
+            )
+        case "update":
+            return await client.update(role_id=call.role_id, description=call.mark)
+        case "update by name":
+            return await client.update(role=call.name, description=call.mark)
+        case "delete":
+            await client.delete(role_id=call.role_id)
+            return None
+        case "get":
+            return await client.get(role_id=call.role_id)
+        case _:
+            return await client.list(limit=100)
+
+
+MakeCall = Callable[[RolesClient, Call], Awaitable[object]]
+"""Makes a call, and reports how it ended: `make`, or a liar."""
+
+
+class Load:
+    """Makes calls, eight at once, which keep their reported outcomes."""
+
+    def __init__(self, client: RolesClient, calls: Sequence[Call], make_call: MakeCall) -> None:
+        self._client = client
+        self._make_call = make_call
+        self._left = list(reversed(calls))
+        self._count = self._allowed = len(calls)
+        self._ended = 0
+        self._progress = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Make every call."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(self._work())
+
+    def allow(self, share: float) -> None:
+        """Let no more than a share of the calls begin, before the next await."""
+        self._allowed = round(share * self._count)
+
+    async def reached(self, share: float) -> None:
+        """Return when a share of the calls has ended."""
+        async with self._progress:
+            self._progress.notify_all()
+            await self._progress.wait_for(lambda: self._ended >= share * self._count)
+
+    async def _work(self) -> None:
+        while call := await self._next():
+            call.started = time.monotonic()
+            made = self._make_call(self._client, call)
+            (ending,) = await asyncio.gather(made, return_exceptions=True)
+            call.ended = time.monotonic()
+            if isinstance(ending, BaseException):
+                call.error = ending
+            else:
+                call.result = ending
+            async with self._progress:
+                self._ended += 1
+                self._progress.notify_all()
+
+    async def _next(self) -> Call | None:
+        async with self._progress:
+            await self._progress.wait_for(
+                lambda: not self._left or self._count - len(self._left) < self._allowed
+            )
+            return self._left.pop() if self._left else None
+
+
+class LogText(logging.Handler):
+    """Every line that is logged, whatever its level, as it would be written to a file."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(logging.Formatter("%(name)s %(message)s").format(record))
+
+    def __enter__(self) -> Self:
+        root = logging.getLogger()
+        self._level = root.level
+        root.addHandler(self)
+        root.setLevel(logging.DEBUG)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self)
+        root.setLevel(self._level)
