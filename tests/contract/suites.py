@@ -3,7 +3,7 @@
 import base64
 import functools
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -20,6 +20,19 @@ PROJECTS = [base64.b64encode(b"Model:1").decode()]
 def contract_tests(contract: type = RolesContract) -> list[str]:
     """Return the names of a contract's tests."""
     return [name for name in dir(contract) if name.startswith("test_")]
+
+
+def failed_tests(suite: Callable[[], object], among: Iterable[str]) -> list[str]:
+    """Run tests of a suite, as pytest would, and return those that failed."""
+    failed: list[str] = []
+    for name in among:
+        try:
+            getattr(suite(), name)()
+        except pytest.skip.Exception:
+            pass
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - all that pytest counts as one
+            failed.append(name)
+    return failed
 
 
 class AccountSuite(RolesContract):
@@ -71,16 +84,21 @@ class FakeSuite(AccountSuite):
         return FakeRolesClient(self.account, api_key=api_key)
 
 
-class SocketSuite(AccountSuite):
-    """The real client, over a socket."""
+class Served:
+    """A suite whose account is served over a socket."""
 
     url: str
 
     @pytest.fixture(autouse=True)
     def serve_account(self) -> Iterator[None]:
+        assert isinstance(self, AccountSuite | BindingsSuite)
         with RolesServer(self.account) as server:
             self.url = server.url
             yield
+
+
+class SocketSuite(Served, AccountSuite):
+    """The real client, over a socket."""
 
     def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
         return AiohttpRolesClient(api_key, base_url=self.url)
@@ -130,16 +148,8 @@ class FakeBindingsSuite(BindingsSuite):
         return FakeRolesClient(self.account)
 
 
-class SocketBindingsSuite(BindingsSuite):
+class SocketBindingsSuite(Served, BindingsSuite):
     """The real client, over a socket."""
-
-    url: str
-
-    @pytest.fixture(autouse=True)
-    def serve_account(self) -> Iterator[None]:
-        with RolesServer(self.account) as server:
-            self.url = server.url
-            yield
 
     def open_roles(self) -> AiohttpRolesClient:
         return AiohttpRolesClient(self.account.api_key, base_url=self.url)

@@ -5,7 +5,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Self, cast
 
@@ -29,7 +29,7 @@ from arize_roles_async import (
     RolesClient,
 )
 from arize_roles_fake import FakeRolesClient
-from tests.contract.suites import AccountSuite, contract_tests
+from tests.contract.suites import AccountSuite, FakeSuite, contract_tests, failed_tests
 from tests.contract.wrapping import (
     CacheOfSeconds,
     CachingClient,
@@ -39,13 +39,6 @@ from tests.contract.wrapping import (
 from tests.support import sizes
 
 END: Final = PaginationMetadata(has_more=False)
-
-
-class TestOtherWords(AccountSuite):
-    """A client may say everything in words of its own."""
-
-    def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-        return OtherWordsClient(FakeRolesClient(self.account, api_key=api_key))
 
 
 # Each of these breaks one rule, or a few that belong together.
@@ -72,16 +65,10 @@ class CreatesOverPredefinedNames(WrappingClient):
 
 
 class ForgetsTheFilter(WrappingClient):
-    def list(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | None = None,
-    ) -> RolePages:
-        if limit is None and is_predefined is False:
-            is_predefined = None
-        return super().list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+    def list(self, **arguments: Any) -> RolePages:
+        if arguments.get("limit") is None and arguments.get("is_predefined") is False:
+            del arguments["is_predefined"]
+        return super().list(**arguments)
 
 
 class SortsPermissions(WrappingClient):
@@ -111,10 +98,10 @@ class FindsNamesInAnyCase(WrappingClient):
 
 
 class TakesOneStringForPermissions(WrappingClient):
-    async def create(self, *, permissions: Any, **arguments: Any) -> Role:
-        if not isinstance(permissions, str):
-            return await super().create(permissions=permissions, **arguments)
-        return await super().create(permissions=[permissions], **arguments)
+    async def create(self, **arguments: Any) -> Role:
+        if isinstance(arguments["permissions"], str):
+            arguments["permissions"] = [arguments["permissions"]]
+        return await super().create(**arguments)
 
 
 class MakesASecondRole(WrappingClient):
@@ -158,8 +145,8 @@ class TakesForbiddenForMissing(WrappingClient):
 
 
 class FillsInPermissions(WrappingClient):
-    async def create(self, *, permissions: Any, **arguments: Any) -> Role:
-        role = await super().create(permissions=permissions, **arguments)
+    async def create(self, **arguments: Any) -> Role:
+        role = await super().create(**arguments)
         asked = (Permission.PROJECT_READ,)
         return attrs.evolve(
             role, permissions=asked if role.permissions is None else role.permissions
@@ -198,11 +185,12 @@ class ReturnsTheRoleOfAnother(WrappingClient):
         super().__init__(inner)
         self._asked: list[str] = []
 
-    async def create(self, *, name: str, **arguments: Any) -> Role:
+    async def create(self, **arguments: Any) -> Role:
+        name = arguments["name"]
         is_new = name not in self._asked
         self._asked.append(name)
         try:
-            return await super().create(name=name, **arguments)
+            return await super().create(**arguments)
         except ConflictError:
             role = await self.get(role=name)
             if is_new and not role.is_predefined:
@@ -255,18 +243,11 @@ class IgnoresAForbiddenUpdate(WrappingClient):
 class KeepsItsFirstLoop(WrappingClient):
     _loop: asyncio.AbstractEventLoop | None = None
 
-    def list(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | None = None,
-    ) -> RolePages:
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if loop is not self._loop:
+    def list(self, **arguments: Any) -> RolePages:
+        self._loop = self._loop or asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
             raise ClientStateError("the client belongs to another event loop")
-        return super().list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+        return super().list(**arguments)
 
 
 def swallows(method: str, *, again: bool) -> type[WrappingClient]:
@@ -299,27 +280,13 @@ def swallows(method: str, *, again: bool) -> type[WrappingClient]:
     return Swallows
 
 
-def failed_tests(client: type[WrappingClient], among: Iterable[str] | None = None) -> list[str]:
-    """Run the suite on a client, as pytest would, and return the tests that failed.
+def suite_of(client: Callable[[RolesClient], RolesClient], **members: object) -> Any:
+    """Return the suite of a client around the fake's."""
 
-    Args:
-        client: Its class.
-        among: The tests that are run; all if not given.
-    """
+    def connect(self: AccountSuite, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
+        return client(FakeRolesClient(self.account, api_key=api_key))
 
-    class Suite(AccountSuite):
-        def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-            return client(FakeRolesClient(self.account, api_key=api_key))
-
-    failed: list[str] = []
-    for name in contract_tests() if among is None else among:
-        try:
-            getattr(Suite(), name)()
-        except pytest.skip.Exception:
-            pass
-        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - all that pytest counts as one
-            failed.append(name)
-    return failed
+    return type("Suite", (AccountSuite,), {"connect": connect, **members})
 
 
 def sample(client: type[WrappingClient], tests: str) -> list[str]:
@@ -327,6 +294,10 @@ def sample(client: type[WrappingClient], tests: str) -> list[str]:
     names = contract_tests()
     drawn = random.Random(client.__name__).sample(names, sizes.sized(len(names) // 10, len(names)))  # noqa: S311
     return sorted({*drawn, *tests.split()})
+
+
+class TestOtherWords(suite_of(OtherWordsClient)):  # type: ignore[misc]
+    """A client may say everything in words of its own."""
 
 
 @pytest.mark.parametrize(
@@ -356,7 +327,7 @@ def sample(client: type[WrappingClient], tests: str) -> list[str]:
 )
 def test_broken_rule(client: type[WrappingClient], tests: str) -> None:
     """A client that breaks a rule fails the tests of that rule, and no other."""
-    assert failed_tests(client, sample(client, tests)) == tests.split()
+    assert failed_tests(suite_of(client), sample(client, tests)) == tests.split()
 
 
 def test_other_error() -> None:
@@ -366,12 +337,8 @@ def test_other_error() -> None:
         async def create(self, **arguments: Any) -> Role:
             raise LookupError(arguments["name"])
 
-    class Suite(AccountSuite):
-        def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-            return Raises(FakeRolesClient(self.account, api_key=api_key))
-
     with pytest.raises(LookupError):
-        Suite().test_name_length()
+        suite_of(Raises)().test_name_length()
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -379,26 +346,21 @@ def test_other_error() -> None:
 def test_swallows_cancel(method: str, again: bool) -> None:  # noqa: FBT001
     """A client that swallows a cancellation in any method fails the rule of cancellation alone."""
     client = swallows(method, again=again)
-    assert failed_tests(client, sample(client, "test_cancel_call")) == ["test_cancel_call"]
+    tests = sample(client, "test_cancel_call")
+    assert failed_tests(suite_of(client), tests) == ["test_cancel_call"]
 
 
 @pytest.mark.parametrize("method", ["list", "get", "create", "update", "delete"])
 def test_swallows_trio_cancel(method: str) -> None:
     """The rule of cancellation is asked under trio too."""
 
-    class Suite(AccountSuite):
-        backend = "trio"
-
-        def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-            return swallows(method, again=False)(FakeRolesClient(self.account, api_key=api_key))
-
     with pytest.raises(AssertionError):
-        Suite().test_cancel_call()
+        suite_of(swallows(method, again=False), backend="trio")().test_cancel_call()
 
 
 def test_cache_fails() -> None:
     """A cache can't know what another client writes, nor what another key may read."""
-    assert failed_tests(CachingClient) == [
+    assert failed_tests(suite_of(CachingClient), contract_tests()) == [
         "test_key_of_copy",
         "test_other_sees_delete",
         "test_other_sees_rename",
@@ -449,15 +411,11 @@ class TestStaleness:
         async def sleep(seconds: float) -> None:
             waits.append(seconds)
 
-        class Suite(AccountSuite):
-            def connect(self, api_key: str) -> AbstractAsyncContextManager[RolesClient]:
-                return FakeRolesClient(self.account, api_key=api_key)
-
-        class StaleSuite(Suite):
+        class StaleSuite(FakeSuite):
             max_staleness = 3.0
 
         monkeypatch.setattr(anyio, "sleep", sleep)
-        Suite().test_other_sees_create()
+        FakeSuite().test_other_sees_create()
         assert waits == []
         StaleSuite().test_other_sees_create()
         assert waits == [3.02, 3.02]
@@ -465,4 +423,4 @@ class TestStaleness:
 
 def test_no_broken_rule() -> None:
     """A client that keeps the rules fails no test."""
-    assert failed_tests(WrappingClient) == []
+    assert failed_tests(suite_of(WrappingClient), contract_tests()) == []

@@ -15,10 +15,9 @@ from arize_roles_async import RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import RoleBindingsContract, RolesContract
 from arize_roles_fake.contract._suite import with_client
-from tests.contract.suites import FakeBindingsSuite, contract_tests
+from tests.contract.suites import contract_tests
 
 TESTS = len(contract_tests())
-SEES = sum("sees" in name for name in contract_tests())
 UPDATES = sum(name.startswith("test_update") for name in contract_tests())
 NEED_AN_OFFER = [
     "test_delete_bound",
@@ -103,16 +102,6 @@ class TestRun:
         result = run("", "-k", "test_update", *flags)
         result.assert_outcomes(passed=UPDATES, deselected=TESTS - UPDATES)
 
-    @pytest.mark.full
-    def test_cache_fails(self, run: Run) -> None:
-        """A client that serves stale roles from a cache fails."""
-        result = run("", "-k", "sees or key_of_copy", client="CachingClient")
-        result.assert_outcomes(failed=4, passed=SEES - 3, deselected=TESTS - SEES - 1)
-        result.stdout.fnmatch_lines(["FAILED *::test_key_of_copy*"])
-        result.stdout.fnmatch_lines(
-            ["FAILED *::test_other_sees_*" for _ in ("update", "rename", "delete")]
-        )
-
     def test_docstrings(self) -> None:
         """Every test says which rule it holds, and takes no fixture."""
         for name in contract_tests():
@@ -182,7 +171,7 @@ class TestFailure:
             assert re.search(rf"in ({rule}|_sees|use|get|create|list)$", frame), frame
 
     def test_clean_up(self) -> None:
-        """An error of the clean-up does not take its place."""
+        """An error of the clean-up fails a rule that holds, and takes no other error's place."""
 
         class Suite(_LeavesARole):
             async def clean_up(self, roles: RolesClient) -> None:
@@ -192,15 +181,6 @@ class TestFailure:
         with pytest.raises(LookupError) as caught:
             Suite().test_fails()
         assert caught.value.__notes__ == ["The clean-up failed too: OSError('no more calls')"]
-
-    def test_clean_up_alone(self) -> None:
-        """An error of the clean-up after a rule that holds is a failure."""
-
-        class Suite(_LeavesARole):
-            async def clean_up(self, roles: RolesClient) -> None:
-                await super().clean_up(roles)
-                raise OSError("no more calls")
-
         with pytest.raises(OSError, match="no more calls"):
             Suite().test_name_taken()
 
@@ -221,16 +201,6 @@ class TestNotAsked:
         )
         for name in NEED_AN_OFFER:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
-
-    @pytest.mark.full
-    def test_of_bindings(self) -> None:
-        """The suite of role bindings skips the rights of keys that it cannot make."""
-
-        class Suite(FakeBindingsSuite):
-            other_key = RoleBindingsContract.other_key
-
-        with pytest.raises(pytest.skip.Exception, match="Suite does not offer other_key"):
-            Suite().test_hidden()
 
     def test_named_under_xdist(self, run: Run) -> None:
         """The report of a run in other processes names them too."""
@@ -271,27 +241,24 @@ class TestNames:
     """A public name of a suite that nothing would use."""
 
     @pytest.mark.parametrize(
-        ("name", "instead"),
-        [("open_client_with", "other_key"), ("other_keys", "other_key"), ("bonud", "bound")],
+        ("contract", "name", "instead"),
+        [
+            (RolesContract, "open_client_with", "other_key"),
+            (RolesContract, "other_keys", "other_key"),
+            (RolesContract, "bonud", "bound"),
+            (RolesContract, "max_stale", "max_staleness"),
+            (RoleBindingsContract, "space_id", "space_ids"),
+        ],
     )
-    def test_refused(self, name: str, instead: str) -> None:
+    @pytest.mark.parametrize("value", [override, 5.0])
+    def test_refused(self, contract: type, name: str, instead: str, value: object) -> None:
         """It is an error that names the replacement, or the nearest."""
         with pytest.raises(TypeError) as caught:
-            type("TestClient", (RolesContract,), {name: override})
+            type("TestClient", (contract,), {name: value})
         assert str(caught.value) == (
             f"TestClient.{name} is no method or attribute of the contract, and nothing would use "
             f"it: write {instead} if you mean that, or _{name} for a helper"
         )
-
-    def test_of_bindings(self) -> None:
-        """The suite of role bindings has names of its own."""
-        with pytest.raises(TypeError, match="write space_ids if you mean that"):
-            type("TestClient", (RoleBindingsContract,), {"space_id": override})
-
-    def test_attribute(self) -> None:
-        """So is an attribute."""
-        with pytest.raises(TypeError, match="write max_staleness if you mean that"):
-            type("TestClient", (RolesContract,), {"max_stale": 5.0})
 
     def test_allowed(self) -> None:
         """Hooks, tests, fixtures, values, pytest's names and helpers of a base are none."""
@@ -353,12 +320,9 @@ class TestOverride:
         override(pytest.mark.xfail(reason="no case here"))
 
     def test_by_a_value(self) -> None:
-        """A test that is made something else would vanish as silently."""
+        """A test that is made something else, here or in another base, would vanish as silently."""
         with pytest.raises(TypeError, match="overrides a rule"):
             type("TestClient", (RolesContract,), {"test_name_case": None})
-
-    def test_in_a_mixin(self) -> None:
-        """An override in another base class counts."""
         mixin = type("Mixin", (), {"test_name_case": None})
         with pytest.raises(TypeError, match=r"TestMixed\.test_name_case overrides a rule"):
             type("TestMixed", (mixin, RolesContract), {})

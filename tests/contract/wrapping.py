@@ -4,23 +4,15 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Generator, Iterable
-from types import TracebackType
-from typing import Any, Self, overload
-
-from msgspec import UnsetType
+from collections.abc import Callable, Generator
+from typing import Any, Self
 
 from arize_roles_async import (
-    UNSET,
-    AnyPermission,
-    ApiKey,
     ListRolesResponse,
-    RetryPolicy,
     Role,
     RolePages,
     RolesClient,
     RolesError,
-    Timeouts,
     ValidationError,
     Violation,
 )
@@ -32,87 +24,34 @@ class WrappingClient:
     def __init__(self, inner: RolesClient) -> None:
         self.inner = inner
 
-    def list(
-        self,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | None = None,
-    ) -> RolePages:
-        return self.inner.list(limit=limit, cursor=cursor, is_predefined=is_predefined)
+    def list(self, **arguments: Any) -> RolePages:
+        return self.inner.list(**arguments)
 
-    @overload
-    async def get(self, *, role_id: str) -> Role: ...
-    @overload
-    async def get(self, *, role: str) -> Role: ...
     async def get(self, **target: Any) -> Role:
         return await self.inner.get(**target)
 
-    async def create(
-        self,
-        *,
-        name: str,
-        permissions: Iterable[AnyPermission | str],
-        description: str | None = None,
-    ) -> Role:
-        return await self.inner.create(name=name, permissions=permissions, description=description)
+    async def create(self, **arguments: Any) -> Role:
+        return await self.inner.create(**arguments)
 
-    @overload
-    async def update(
-        self,
-        *,
-        role_id: str,
-        name: str | None = None,
-        description: str | UnsetType | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
-    ) -> Role: ...
-    @overload
-    async def update(
-        self,
-        *,
-        role: str,
-        name: str | None = None,
-        description: str | UnsetType | None = UNSET,
-        permissions: Iterable[AnyPermission | str] | None = None,
-    ) -> Role: ...
     async def update(self, **arguments: Any) -> Role:
         return await self.inner.update(**arguments)
 
-    @overload
-    async def delete(self, *, role_id: str) -> None: ...
-    @overload
-    async def delete(self, *, role: str) -> None: ...
     async def delete(self, **target: Any) -> None:
         await self.inner.delete(**target)
 
-    def with_options(
-        self,
-        *,
-        api_key: ApiKey | UnsetType = UNSET,
-        timeout: float | Timeouts | UnsetType | None = UNSET,
-        retry: RetryPolicy | UnsetType = UNSET,
-        background: bool | UnsetType = UNSET,
-    ) -> Self:
+    def with_options(self, **options: Any) -> Self:
         other = copy.copy(self)
-        other.inner = self.inner.with_options(
-            api_key=api_key, timeout=timeout, retry=retry, background=background
-        )
+        other.inner = self.inner.with_options(**options)
         return other
 
-    async def aclose(self, *, grace: float = 0.0) -> None:
-        await self.inner.aclose(grace=grace)
+    async def aclose(self, **options: Any) -> None:
+        await self.inner.aclose(**options)
 
     async def __aenter__(self) -> Self:
         await self.inner.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
 
@@ -139,9 +78,9 @@ class CachingClient(WrappingClient):
         self._cache.clear()
         await self.inner.delete(**target)
 
-    async def aclose(self, *, grace: float = 0.0) -> None:
+    async def aclose(self, **options: Any) -> None:
         self._cache.clear()
-        await self.inner.aclose(grace=grace)
+        await self.inner.aclose(**options)
 
 
 class CacheOfSeconds(CachingClient):
