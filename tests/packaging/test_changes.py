@@ -19,7 +19,7 @@ from arize_roles_async._calls import call as _call
 from arize_roles_async._calls.call import BindingChange, Change, Operation, Read
 from arize_roles_async._values import errors as _errors
 from arize_roles_fake import FakeRolesClient
-from tests.tools import hovers
+from tests.tools import linters
 
 ERRORS: Final = [
     error
@@ -59,7 +59,7 @@ class TestOperations:
         "known",
         [
             pytest.param(CALLS, id="the calls of this test"),
-            pytest.param(hovers.CALLS, id="the calls whose hovers are checked"),
+            pytest.param(linters.CALLS, id="the calls whose hovers are checked"),
             pytest.param(
                 [
                     name

@@ -32,7 +32,6 @@ from tests.support.documentation import (
     ROOT,
     Docstring,
     docstrings,
-    examples,
     pages,
 )
 from tests.support.processes import clean_environment
@@ -122,13 +121,6 @@ def test_found() -> None:
     assert "arize_roles_async._aiohttp.client.AiohttpRolesClient" in {d.title for d in DOCSTRINGS}
 
 
-def test_example() -> None:
-    """An example is a fence of Python, and nothing else is."""
-    text = "One line.\n\n```python\na = 1\n```\n\n    b = 2\n\n```sh\nc\n```\n"
-
-    assert examples(text) == ("a = 1\n",)
-
-
 @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 def test_readme_example(
     pytester: pytest.Pytester, arize_env: RolesServer, capsys: pytest.CaptureFixture[str]
@@ -142,11 +134,6 @@ def test_readme_example(
     arize_env.account.assert_roles({})
 
 
-def test_readme_length() -> None:
-    """The README is about a hundred lines, besides the rows of its table."""
-    assert 80 <= sum(not line.startswith("|") for line in README.splitlines()) <= 120
-
-
 def test_not_registered() -> None:
     """Nothing says to install the package by a name that anybody may still register."""
     texts = [README, *(page.read_text("utf-8") for page in ROOT.glob("arize_roles_*/**/*.md"))]
@@ -155,8 +142,9 @@ def test_not_registered() -> None:
         assert "arize-roles-async[" not in text
 
 
-def test_readme_security() -> None:
-    """The README's last section has a paragraph on security."""
+def test_readme_shape() -> None:
+    """The README has about a hundred lines, besides its table, and ends with security."""
+    assert 80 <= sum(not line.startswith("|") for line in README.splitlines()) <= 120
     assert "\n- Security. " in README.rpartition("\n## ")[2]
 
 
@@ -209,9 +197,14 @@ class TestConfiguration:
         return dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) *\|", section, re.MULTILINE))
 
     def test_arguments(self) -> None:
-        """It has every argument, in order, and no other."""
+        """It and the page for migrators have every argument of the client, and no other."""
         parameters = inspect.signature(arize_roles_async.AiohttpRolesClient).parameters
+        page = (ROOT / "arize_roles_async" / "guide" / "migrating.md").read_text("utf-8")
+        table = page.partition("## The constructor")[2].partition("\n## ")[0]
+        here = re.findall(r"^\|.+\|(.+)\|$", table, re.MULTILINE)[2:]
+
         assert [*self.rows("# Configuration")] == [*parameters]
+        assert set(re.findall(r"`(\w+)", "".join(here))) == {*parameters}
 
     def test_variables(self) -> None:
         """It names every variable that a client reads."""
@@ -227,16 +220,6 @@ class TestConfiguration:
         """It has every field of an option with its default."""
         shown = {name: value.removesuffix(" s") for name, value in self.rows(title).items()}
         assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
-
-
-def test_migrating() -> None:
-    """The page for migrators has every argument of the client, and no other."""
-    page = (ROOT / "arize_roles_async" / "guide" / "migrating.md").read_text("utf-8")
-    table = page.partition("## The constructor")[2].partition("\n## ")[0]
-    here = re.findall(r"^\|.+\|(.+)\|$", table, re.MULTILINE)[2:]
-
-    parameters = inspect.signature(arize_roles_async.AiohttpRolesClient).parameters
-    assert set(re.findall(r"`(\w+)", "".join(here))) == {*parameters}
 
 
 def test_module_docstrings() -> None:
@@ -267,26 +250,18 @@ def test_method_help(client: type[object], method: str) -> None:
     assert "Args:" in (inspect.getdoc(getattr(client, method)) or "")
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
-def test_link(link: str) -> None:
-    """The targets of the README's links are there."""
-    assert (ROOT / link).exists()
+def links(file: Path) -> set[str]:
+    """Return what a page links to, which has to be there."""
+    found = set(re.findall(r"\]\(([^)]+)\)", file.read_text("utf-8")))
+    assert [link for link in found if not (file.parent / link).exists()] == []
+    return found
 
 
-@pytest.mark.parametrize("package", ["arize_roles_async", "arize_roles_fake"])
-def test_index(package: str) -> None:
-    """The index of a guide links to every page, and to nothing that is not there."""
-    guide = ROOT / package / "guide"
-    links = set(re.findall(r"\]\(([^)]+)\)", (guide / "README.md").read_text("utf-8")))
-
-    assert all((guide / link).exists() for link in links)
-    assert links >= {page.name for page in guide.glob("[a-z]*.md")}
-
-
-def test_guide_pages() -> None:
-    """Every page of the guides begins with its title."""
-    packages = (arize_roles_async, arize_roles_fake)
-    guides = [p for each in packages for p in Path(str(each.__file__)).parent.glob("guide/*.md")]
-    assert len(guides) > 10
-    for page in guides:
-        assert re.match(r"# \w", page.read_text("utf-8")), page
+def test_links() -> None:
+    """The README and the index of each guide link to what is there, each index to every page."""
+    assert links(ROOT / "README.md")
+    for index in ROOT.glob("arize_roles_*/guide/README.md"):
+        pages = [*index.parent.glob("[a-z]*.md")]
+        assert links(index) >= {page.name for page in pages}
+        for page in pages:
+            assert re.match(r"# \w", page.read_text("utf-8")), page

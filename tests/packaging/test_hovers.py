@@ -1,4 +1,4 @@
-"""Editors show documentation for the methods of both clients."""
+"""Editors that use Jedi show documentation for the methods of both clients."""
 
 import inspect
 from importlib import import_module
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import RolesClient
+from tests.tools.linters import CALLS, IMPORTS
 
 pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
 
@@ -14,16 +15,11 @@ pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]
 jedi: Any = import_module("jedi")
 
 
-@pytest.mark.parametrize(
-    ("package", "client"),
-    [("arize_roles_async", "AiohttpRolesClient"), ("arize_roles_fake", "FakeRolesClient")],
-)
-@pytest.mark.parametrize(
-    "method", ["create", "list", "get", "update", "delete", "with_options", "aclose"]
-)
-def test_jedi(package: str, client: str, method: str) -> None:
+@pytest.mark.parametrize("imported", IMPORTS)
+@pytest.mark.parametrize("method", [*CALLS, "with_options", "aclose"])
+def test_jedi(imported: str, method: str) -> None:
     """Jedi shows the protocol's documentation."""
-    code = f"from {package} import {client}\nroles = {client}()\nroles.{method}"
+    code = f"{imported}\nroles = {imported.rpartition(' ')[2]}()\nroles.{method}"
 
     (found,) = jedi.Script(code).help(3, len("roles."))
 

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.interface import COMMANDS, MODULES, as_text, from_text, help_of, interface
-from tests.tools.interface import differences, entries, missing, names
+from tests.tools.interface import (
+    COMMANDS,
+    MODULES,
+    as_text,
+    from_text,
+    help_of,
+    interface,
+    missing,
+    names,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 INTERFACE, HELP = DATA / "interface.txt", DATA / "help.txt"
@@ -47,71 +55,25 @@ def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n".join(helps) == HELP.read_text("utf-8")
 
 
-def planted(section: str, line: str, *instead: str) -> dict[str, list[str]]:
-    """Return the interface with other lines in place of one."""
-    lines = list(NOW[section])
-    place = lines.index(line)
-    lines[place : place + 1] = instead
-    return {**NOW, section: lines}
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        # Of a changed signature, the parameters; of a new class or command, its own name.
+        ("T(*, a=1, b=2, c=3)", "T(*, a=1, b=4, d=3)", {"b", "c", "d"}),
+        ("V(field)", "V(*, field)", {"V"}),
+        ("F.f(self, *sizes)", "F.f(self, *pages)", {"sizes", "pages"}),
+        ("a plan\na plan --comment", "a plan", {"--comment"}),
+        ("B()", "B()\nC(*, d)\nC.f(self, g)\nC.h\nj k\nj k --l", {"C", "k"}),
+        ("ARIZE_REGION", "ARIZE_ZONE", {"ARIZE_REGION", "ARIZE_ZONE"}),
+    ],
+)
+def test_changed(before: str, after: str, wanted: set[str]) -> None:
+    """The entry of a change has the names of the difference."""
+    assert names({"a": before.split("\n")}, {"a": after.split("\n")}) == wanted
 
 
-class TestChanges:
-    """The tool that compares the interface with the last release's."""
-
-    @pytest.mark.parametrize(
-        ("changed", "lacking"),
-        [
-            (
-                planted(
-                    "arize_roles_async",
-                    "Timeouts(*, total=30.0, connect=5.0, read=10.0)",
-                    "Timeouts(*, total=30.0, connect=4.0, write=10.0)",
-                ),
-                ["connect", "read", "write"],
-            ),
-            (planted("commands", "arize-roles plan --comment"), ["--comment"]),
-            (
-                planted("environment", "ARIZE_REGION", "ARIZE_ZONE"),
-                ["ARIZE_REGION", "ARIZE_ZONE"],
-            ),
-            (planted("arize_roles_async", "Violation(field, message)"), ["Violation"]),
-            (planted("arize_roles_fake", "FakeAccount.calls_in_all"), ["calls_in_all"]),
-            (
-                planted(
-                    "arize_roles_async",
-                    "Violation(field, message)",
-                    "Violation(*, field, message)",
-                ),
-                ["Violation"],
-            ),
-            (
-                planted(
-                    "arize_roles_fake",
-                    "FakeAccount.shorten_pages(self, *sizes)",
-                    "FakeAccount.shorten_pages(self, *pages)",
-                ),
-                ["pages", "sizes"],
-            ),
-        ],
-    )
-    def test_lacking(self, changed: dict[str, list[str]], lacking: list[str]) -> None:
-        """An entry lacks the names of a change that it does not have as code."""
-        wanted = names(NOW, changed)
-        assert missing("Words: connect; `--comment-file`, `Violations`.", wanted) == lacking
-        assert missing(f"All: `{' '.join(lacking)}`.", wanted) == []
-
-    def test_members(self) -> None:
-        """Of a class or a command that is new, the name is enough."""
-        before = {"a": ["B()"]}
-        after = {"a": ["B()", "C(*, d, e=1)", "C.f(self, g)", "C.h"], "i": ["j k", "j k --l"]}
-        assert names(before, after) == {"C", "k"}
-
-    def test_differences(self) -> None:
-        """The difference has the lines that are gone and new, by their section."""
-        before, after = {"a": ["b", "c(d)"], "e": ["f"]}, {"a": ["b", "c(d, g)"], "e": ["f"]}
-        assert [*differences(before, after)] == ["a", "-c(d)", "+c(d, g)"]
-
-    def test_entries(self) -> None:
-        """The newest entry is the first, and the release the one below it."""
-        text = "# Changes\n\n## [Unreleased]\n\n- `a`\n\n## [0.3.0] - today\n\n## [0.2.0]\n"
-        assert entries(text) == ("Unreleased]\n\n- `a`\n\n", "0.3.0")
+def test_missing() -> None:
+    """A name is in an entry if it stands there as code, and whole."""
+    entry = "Words: connect; `--comment-file`, `Violations`, `read`."
+    wanted = {"connect", "read", "--comment", "Violation"}
+    assert missing(entry, wanted) == ["--comment", "Violation", "connect"]

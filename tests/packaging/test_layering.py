@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,16 +57,31 @@ def modules_of(package: Path) -> list[str]:
     return sorted(".".join(path.parts) for path in paths)
 
 
-def room(module: str) -> str:
-    return module.partition(".")[0]
-
-
 CLIENT_MODULES = modules_of(CLIENT)
 FAKE_MODULES = modules_of(FAKE)
 
 
-def imports(nodes: Iterator[ast.AST]) -> set[str]:
-    """Return the full names of what import statements among these nodes import from."""
+def room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def below(node: ast.AST, *, in_functions: bool) -> Iterator[ast.AST]:
+    """Yield what is below a node, without what only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not in_functions:
+            continue
+        yield child
+        yield from below(child, in_functions=in_functions)
+
+
+@functools.cache
+def imports(package: Path, module: str, when: str = "ever") -> set[str]:
+    """Return the full names of what a module imports `ever`, `at run time` or `at its top`."""
+    path = package.joinpath(*module.split(".")).with_suffix(".py")
+    tree = ast.parse(path.read_text("utf-8"))
+    nodes = ast.walk(tree) if when == "ever" else below(tree, in_functions=when == "at run time")
     found: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -76,126 +92,76 @@ def imports(nodes: Iterator[ast.AST]) -> set[str]:
     return found
 
 
-@functools.cache
-def parse(package: Path, module: str) -> ast.Module:
-    return ast.parse(package.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
-
-
-def at_run_time(node: ast.AST, *, in_functions: bool) -> Iterator[ast.AST]:
-    """Yield what is below a node, without what only type checkers read."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            continue
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not in_functions:
-            continue
-        yield child
-        yield from at_run_time(child, in_functions=in_functions)
-
-
-@functools.cache
-def everywhere(package: Path, module: str) -> set[str]:
-    """Return what a module imports, ever or for type checkers."""
-    return imports(ast.walk(parse(package, module)))
-
-
-def in_functions(package: Path, module: str) -> set[str]:
-    """Return what a module imports at run time, now or later."""
-    return imports(at_run_time(parse(package, module), in_functions=True))
-
-
-def at_the_top(package: Path, module: str) -> set[str]:
-    """Return what a module imports when it is imported itself."""
-    return imports(at_run_time(parse(package, module), in_functions=False))
-
-
-def packages(names: set[str]) -> set[str]:
-    return {name.partition(".")[0] for name in names}
-
-
-def siblings(names: set[str], package: str) -> set[str]:
-    """Return what the names of imports are called within a package."""
+def rooms_in(names: set[str], package: Path) -> set[str]:
+    """Return the rooms of a package that imports lead to, or the public names of it."""
     parts = [name.split(".") for name in names]
-    return {each[1] for each in parts if each[0] == package and len(each) > 1}
+    return {each[1] for each in parts if each[0] == package.name and len(each) > 1}
 
 
-def deep_siblings(names: set[str], package: str, modules: list[str]) -> set[str]:
-    """Return the modules of a package that the names of imports lead to."""
-    inner = {name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")}
+def users(package: Path, modules: list[str], imported: str) -> set[str]:
+    """Return the rooms of a package of which a module imports another package, ever."""
     return {
-        module for module in modules if any(f"{name}.".startswith(f"{module}.") for name in inner)
+        room(module)
+        for module in modules
+        if imported in {name.partition(".")[0] for name in imports(package, module)}
     }
 
 
-@pytest.mark.parametrize(
-    ("modules", "rooms"), [(CLIENT_MODULES, CLIENT_ROOMS), (FAKE_MODULES, FAKE_ROOMS)]
-)
-def test_plan(modules: list[str], rooms: tuple[str, ...]) -> None:
-    """Every module is in a room of the plan, and every room is there."""
+BOTH = [
+    pytest.param(CLIENT, CLIENT_MODULES, CLIENT_ROOMS, "at run time", id="client"),
+    pytest.param(FAKE, FAKE_MODULES, FAKE_ROOMS, "at its top", id="fake"),
+]
+
+
+@pytest.mark.parametrize(("package", "modules", "rooms", "when"), BOTH)
+def test_rooms(package: Path, modules: list[str], rooms: tuple[str, ...], when: str) -> None:
+    """Each module is in a room of the plan, and imports only from there and from those below."""
     assert {room(module) for module in modules} == set(rooms)
-
-
-@pytest.mark.parametrize("module", CLIENT_MODULES)
-def test_client_rooms(module: str) -> None:
-    """A module of the client imports only from its own room and those below."""
-    below = set(CLIENT_ROOMS[: CLIENT_ROOMS.index(room(module)) + 1])
-    if room(module) in ABOVE:
-        below |= set(arize_roles_async.__all__)
-    if module != "__init__":
-        assert siblings(in_functions(CLIENT, module), "arize_roles_async") <= below
-
-
-@pytest.mark.parametrize("module", FAKE_MODULES)
-def test_fake_rooms(module: str) -> None:
-    """A module of the fake imports only from its own room and those below."""
-    below = set(FAKE_ROOMS[: FAKE_ROOMS.index(room(module)) + 1]) | set(arize_roles_fake.__all__)
-    if module != "__init__":
-        assert siblings(at_the_top(FAKE, module), "arize_roles_fake") <= below
+    public = set(import_module(package.name).__all__)
+    for module in modules:
+        allowed = set(rooms[: rooms.index(room(module)) + 1])
+        if package is FAKE or room(module) in ABOVE:
+            allowed |= public
+        if module != "__init__":
+            assert rooms_in(imports(package, module, when), package) <= allowed, module
 
 
 @pytest.mark.parametrize(("package", "modules"), [(CLIENT, CLIENT_MODULES), (FAKE, FAKE_MODULES)])
 def test_one_way(package: Path, modules: list[str]) -> None:
     """The modules of a package import one another one way."""
-    graph = {
-        module: deep_siblings(at_the_top(package, module), package.name, modules) - {module}
-        for module in modules
-        if module != "__init__"
-    }
+
+    def led_to(module: str) -> set[str]:
+        names = {
+            name.removeprefix(f"{package.name}.") for name in imports(package, module, "at its top")
+        }
+        return {
+            each for each in modules if any(f"{name}.".startswith(f"{each}.") for name in names)
+        }
+
+    graph = {module: led_to(module) - {module} for module in modules if module != "__init__"}
     assert list(TopologicalSorter(graph).static_order())
 
 
 def test_above() -> None:
-    """Nothing imports what is above the client."""
-    below = [module for module in CLIENT_MODULES if room(module) not in ABOVE]
-    for package, names in ((CLIENT, below), (FAKE, FAKE_MODULES)):
-        for module in names:
-            assert not siblings(everywhere(package, module), "arize_roles_async") & ABOVE, module
-
-
-@pytest.mark.parametrize("module", CLIENT_MODULES)
-def test_client_alone(module: str) -> None:
-    """The client imports neither the fake nor pytest."""
-    imported = packages(everywhere(CLIENT, module))
-    assert not imported & {"arize_roles_fake", "pytest", "_pytest"}
-
-
-def test_aiohttp() -> None:
-    """Only the transport imports aiohttp."""
-    importing = {name for name in CLIENT_MODULES if "aiohttp" in packages(everywhere(CLIENT, name))}
-    assert {room(module) for module in importing} == {"_aiohttp"}
-
-
-def test_pytest_users() -> None:
-    """Only what is for tests imports pytest."""
-    importing = {name for name in FAKE_MODULES if "pytest" in packages(everywhere(FAKE, name))}
-    assert {room(module) for module in importing} == {"contract", "pytest_plugin"}
-
-
-def test_contract() -> None:
-    """Nothing imports the contract suite."""
+    """Nothing imports what is above the client, and nothing the contract suite."""
+    for module in [each for each in CLIENT_MODULES if room(each) not in ABOVE]:
+        assert not rooms_in(imports(CLIENT, module), CLIENT) & ABOVE, module
     for module in FAKE_MODULES:
-        if room(module) == "contract":
-            continue
-        assert "contract" not in siblings(everywhere(FAKE, module), "arize_roles_fake")
+        assert not rooms_in(imports(FAKE, module), CLIENT) & ABOVE, module
+        if room(module) != "contract":
+            assert "contract" not in rooms_in(imports(FAKE, module), FAKE), module
+
+
+@pytest.mark.parametrize("imported", ["arize_roles_fake", "pytest", "_pytest"])
+def test_client_alone(imported: str) -> None:
+    """The client imports neither the fake nor pytest."""
+    assert users(CLIENT, CLIENT_MODULES, imported) == set()
+
+
+def test_users() -> None:
+    """Only the transport imports aiohttp, and only what is for tests pytest."""
+    assert users(CLIENT, CLIENT_MODULES, "aiohttp") == {"_aiohttp"}
+    assert users(FAKE, FAKE_MODULES, "pytest") == {"contract", "pytest_plugin"}
 
 
 @pytest.mark.parametrize(

@@ -76,26 +76,6 @@ class TestDrawn:
         assert sorted(mutant.line for mutant in first) == [2, 5]
 
     @pytest.mark.full
-    def test_judged(self, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        """A mutant of a tested line is caught, one of another line survives."""
-        tested = Mutant(FILE, "core/NumberReplacer", 0, 2)
-        unused = Mutant(FILE, "core/NumberReplacer", 2, 5)
-
-        assert judge_all(project, [tested, unused]) == 1
-
-        said = capfd.readouterr().out
-        assert f"caught    {tested}  1 failed in " in said
-        assert f"SURVIVES  {unused}  1 passed in " in said
-
-    @pytest.mark.full
-    def test_time(self, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        """Mutants that are left when the time is over are not judged."""
-        mutants = [Mutant(FILE, "core/NumberReplacer", 0, 2)] * 9
-
-        assert judge_all(project, mutants, seconds=0.0) == 0
-        assert "0 of 0 caught, 9 not judged" in capfd.readouterr().out
-
-    @pytest.mark.full
     def test_broken(self, project: Path) -> None:
         """Tests that cannot be collected are an error, since they would catch everything."""
         (project / "tests/test_small.py").write_text("import nothing_at_all", "utf-8")

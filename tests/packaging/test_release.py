@@ -23,27 +23,14 @@ def test_newest_entry() -> None:
 
 
 def test_lower_bounds() -> None:
-    """Every direct dependency states its lower bound."""
+    """Every direct dependency states its lower bound, which is taken literally."""
     bounds = list(lower_bounds(requirements(ROOT / "pyproject.toml")))
-
-    assert any(bound.startswith("aiohttp==3.") for bound in bounds)
-    assert any(bound.startswith("pandas==2.") for bound in bounds)
-    assert any(bound.startswith("pytest==8.") for bound in bounds)
-
-
-def test_literal_bound() -> None:
-    """A bound is taken literally; extras and upper bounds are dropped."""
     given = ["msgspec>=0.19", "pyright[nodejs]>=1.1.390", "arize-roles-async[pandas,polars]"]
 
+    assert {bound.partition("==")[0] for bound in bounds} >= {"aiohttp", "pandas", "pytest"}
     assert list(lower_bounds([*given, "aiohttp>=3.12,<4"])) == [
-        "msgspec==0.19",
-        "pyright==1.1.390",
-        "aiohttp==3.12",
+        *("msgspec==0.19", "pyright==1.1.390", "aiohttp==3.12")
     ]
-
-
-@pytest.mark.parametrize("requirement", ["aiohttp", "aiohttp<4", "aiohttp<4,>=3.12"])
-def test_no_bound(requirement: str) -> None:
-    """A requirement without a plain lower bound is refused."""
-    with pytest.raises(ValueError, match="states no lower bound"):
-        list(lower_bounds([requirement]))
+    for requirement in ("aiohttp", "aiohttp<4", "aiohttp<4,>=3.12"):
+        with pytest.raises(ValueError, match="states no lower bound"):
+            list(lower_bounds([requirement]))

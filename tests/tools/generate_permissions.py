@@ -1,16 +1,16 @@
 """Rewrites the members of `Permission` from a text file of identifiers, one a line.
 
-    python -m tests.tools.generate_permissions [FILE]
+    python -m tests.tools.generate_permissions
 
-Without FILE it reads the project's own list, `tests/data/permissions.txt`.
+It reads the project's own list, `tests/data/permissions.txt`.
 """
 
 import re
-import sys
 from pathlib import Path
 
-LIST = Path(__file__).parents[1] / "data" / "permissions.txt"
-MODULE = Path(__file__).parents[2] / "arize_roles_async" / "_values" / "permissions.py"
+ROOT = Path(__file__).parents[2]
+LIST = ROOT / "tests" / "data" / "permissions.txt"
+MODULE = ROOT / "arize_roles_async" / "_values" / "permissions.py"
 BEGIN = "    # -- members: python -m tests.tools.generate_permissions --\n"
 END = "    # -- end of members --\n"
 
@@ -27,5 +27,4 @@ def generate(source: str, identifiers: str) -> str:
 
 
 if __name__ == "__main__":
-    chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else LIST
-    MODULE.write_text(generate(MODULE.read_text("utf-8"), chosen.read_text("utf-8")), "utf-8")
+    MODULE.write_text(generate(MODULE.read_text("utf-8"), LIST.read_text("utf-8")), "utf-8")

@@ -1,36 +1,178 @@
-"""Prints how the public interface differs from the last release's, and what the CHANGELOG lacks.
+"""The public interface as text: a line for each name, with its parameters and their defaults.
 
-    python -m tests.tools.interface            # exits with 1 if its newest entry lacks a name
+    python -m tests.tools.interface            # how it differs from the last release's
     python -m tests.tools.interface --write    # writes tests/data/interface.txt
 
-A name is in an entry if it stands there as code. Of a changed signature these are the parameters
-that are new, gone or have another default; of a class that is new or gone, its own name alone.
+Exits with 1 if the newest entry of the CHANGELOG lacks a name of the difference. A name is in an
+entry if it stands there as code. Of a changed signature these are the parameters that are new, gone
+or have another default; of a class that is new or gone, its own name alone.
 
 At a release, copy `data/interface.txt` to `data/interface-VERSION.txt` in place of the older one.
 """
 
+import ast
+import contextlib
 import difflib
+import inspect
+import io
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
-from tests.support.interface import as_text, from_text, interface
+import msgspec
 
 ROOT: Final = Path(__file__).parents[2]
 DATA: Final = ROOT / "tests" / "data"
+MODULES: Final = (
+    "arize_roles_async",
+    "arize_roles_async.as_code",
+    "arize_roles_async.transport",
+    "arize_roles_fake",
+    "arize_roles_fake.contract",
+)
+PLUGIN: Final = "arize_roles_fake.pytest_plugin"
+COMMANDS: Final = {
+    "arize-roles": (
+        "arize_roles_async.__main__",
+        ("", "check", "plan", "apply", "export", "fmt", "schema"),
+    ),
+    "python -m arize_roles_fake": (
+        "arize_roles_fake.__main__",
+        ("", "demo", "serve", "record", "compare"),
+    ),
+}
+
+
+def interface() -> dict[str, list[str]]:
+    """Return the lines of each module, then those of pytest, the commands and the environment."""
+    return {
+        **{name: [*of_module(import_module(name))] for name in MODULES},
+        "pytest": [*of_plugin(import_module(PLUGIN))],
+        "commands": [*of_commands()],
+        "environment": variables(),
+    }
+
+
+def of_module(module: ModuleType) -> Iterator[str]:
+    """Yield a line for each name that a module shows, and each method and attribute of a class."""
+    for name in sorted(getattr(module, "__all__", ["RolesContract"])):
+        member = getattr(module, name)
+        if getattr(member, "__module__", None) in {*MODULES} - {module.__name__}:
+            yield name  # Another module has its lines.
+        elif inspect.isclass(member):
+            yield from of_class(name, member)
+        else:
+            yield f"{name}{signature(member)}" if inspect.isfunction(member) else name
+
+
+def of_class(name: str, of: type) -> Iterator[str]:
+    """Yield the lines of a class: its arguments, then its methods and attributes by name."""
+    is_made = not (is_one(of, Enum, Warning, str) or getattr(of, "_is_protocol", False))
+    yield f"{name}{signature(of)}" if is_made else name
+    ours = [each for each in of.__mro__ if each.__module__.startswith("arize_roles_")]
+    shown = {each for base in ours for each in {*vars(base)} | set_by(base)}
+    # The public bases have lines of their own.
+    public = [each for each in ours[1:] if each.__module__ in MODULES and each.__name__[0] != "_"]
+    without = {each for base in public for each in vars(base)}
+    if is_made and (hasattr(of, "__attrs_attrs__") or is_one(of, msgspec.Struct, Exception)):
+        without |= {*inspect.signature(of).parameters}
+    for each in sorted(shown - {*getattr(of, "__members__", ())}):
+        # A rule of the contract is a test, and no part of the interface.
+        if each.startswith(("_", "test_")):
+            continue
+        found: object = getattr(of, each, None)
+        if inspect.isroutine(found) and callable(found):
+            yield f"{name}.{each}{signature(found)}"
+        elif each not in without:
+            yield f"{name}.{each}"
+
+
+def is_one(of: type, *bases: type) -> bool:
+    return issubclass(of, bases)
+
+
+def set_by(of: type) -> set[str]:
+    """Return the attributes that the constructor of a class sets."""
+    if not inspect.isfunction(made := vars(of).get("__init__")):
+        return set()
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(made)))
+    except OSError:
+        return set()  # attrs made it.
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+def signature(call: Callable[..., object]) -> str:
+    """Return a signature without its types."""
+    parameters = inspect.signature(call).parameters.values()
+    bare = str(inspect.Signature([each.replace(annotation=each.empty) for each in parameters]))
+    # Of a default that is a value, the class: its own fields have a line of their own.
+    bare = re.sub(r"=([A-Z]\w+)\([^()]*\)", r"=\1()", bare)
+    return re.sub(r" at 0x[0-9a-f]+", "", bare)
+
+
+def of_plugin(plugin: ModuleType) -> Iterator[str]:
+    """Yield the settings, the marker and the fixtures of the pytest plugin."""
+    source = inspect.getsource(plugin)
+    settings = re.findall(r'"(arize_roles_\w+)"', source)
+    yield from sorted({f"setting {name}" for name in settings if f'= "{name}"' in source})
+    yield f"marker arize_roles{signature(plugin.arize_roles)}"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            decorators = map(ast.unparse, node.decorator_list)
+            if any(each.startswith("pytest.fixture") for each in decorators):
+                yield f"fixture {node.name}"
+
+
+def of_commands() -> Iterator[str]:
+    """Yield every command with its options."""
+    for program, (module, names) in COMMANDS.items():
+        for name in names:
+            command = f"{program} {name}".strip()
+            yield command
+            options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", help_of(module, name)))
+            yield from (f"{command} {option}" for option in sorted(options))
+
+
+def help_of(module: str, name: str) -> str:
+    """Return the help of a command."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        import_module(module).main([*filter(None, [name]), "--help"])
+    return re.sub(" +", " ", shown.getvalue())
+
+
+def variables() -> list[str]:
+    """Return the variables of the environment that the packages name."""
+    packages = (Path(str(import_module(name).__file__)).parent for name in (MODULES[0], MODULES[3]))
+    sources = (file.read_text("utf-8") for each in packages for file in each.rglob("*.py"))
+    return sorted({name for text in sources for name in re.findall(r"\bARIZE_[A-Z_]+\b", text)})
+
+
+def as_text(sections: dict[str, list[str]]) -> str:
+    """Return the sections as a file keeps them."""
+    return "\n\n".join("\n".join([name, *lines]) for name, lines in sections.items()) + "\n"
+
+
+def from_text(text: str) -> dict[str, list[str]]:
+    """Return the sections of a file."""
+    return {name: lines for name, *lines in map(str.splitlines, text.strip().split("\n\n"))}
+
 
 Sections = Mapping[str, Sequence[str]]
-
-
-def differences(before: Sections, after: Sections) -> Iterator[str]:
-    """Yield each line that is gone (`-`) or new (`+`), below the name of its section."""
-    for section in {**before, **after}:
-        old, new = before.get(section, ()), after.get(section, ())
-        lines = [*difflib.unified_diff(old, new, n=0, lineterm="")][2:]
-        changed = [line for line in lines if not line.startswith("@@")]
-        yield from ([section, *changed] if changed else [])
 
 
 def names(before: Sections, after: Sections) -> set[str]:
@@ -71,22 +213,20 @@ def missing(entry: str, wanted: set[str]) -> list[str]:
     )
 
 
-def entries(changelog: str) -> tuple[str, str]:
-    """Return the newest entry of a CHANGELOG, and the version of the one below it."""
-    _, newest, last = re.split(r"^## \[", changelog, flags=re.MULTILINE)[:3]
-    return newest, last.partition("]")[0]
-
-
 def main() -> None:
     """Print the difference, and exit with 1 if the newest entry lacks a name of it."""
     now = interface()
     if "--write" in sys.argv[1:]:
         (DATA / "interface.txt").write_text(as_text(now), "utf-8")
         return
-    entry, version = entries((ROOT / "CHANGELOG.md").read_text("utf-8"))
-    before = from_text((DATA / f"interface-{version}.txt").read_text("utf-8"))
-    print(f"Since {version}:", *differences(before, now), sep="\n")
-    lacking = missing(entry, names(before, now))
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    _, entry, last = re.split(r"^## \[", changelog, flags=re.MULTILINE)[:3]
+    kept = (DATA / f"interface-{last.partition(']')[0]}.txt").read_text("utf-8")
+    print(
+        *difflib.unified_diff(kept.splitlines(), as_text(now).splitlines(), n=0, lineterm=""),
+        sep="\n",
+    )
+    lacking = missing(entry, names(from_text(kept), now))
     if lacking:
         sys.exit(f"The newest entry of CHANGELOG.md lacks: {', '.join(lacking)}")
 

@@ -11,131 +11,87 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from arize_roles_async import (
-    AlphaWarning,
-    AuthenticationError,
-    BadRequestError,
-    BetaWarning,
-    ClientStateError,
-    ConfigurationError,
-    ConflictError,
-    FieldInfo,
-    ForbiddenError,
-    InsecureWarning,
-    InvalidResponseError,
-    ListRoleBindingsResponse,
-    ListRolesResponse,
-    MissingExtraError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PaginationMetadata,
-    Permission,
-    ProblemDetails,
-    RateLimitError,
-    Request,
-    Response,
-    RetryPolicy,
-    Role,
-    RoleBinding,
-    RoleBindingResourceType,
-    RoleRenamedError,
-    RolesConnectionError,
-    RolesError,
-    RolesTimeoutError,
-    ServerError,
-    StatusError,
-    Timeouts,
-    UnknownPermission,
-    UnprocessableEntityError,
-    ValidationError,
-    Violation,
-)
-from arize_roles_async.as_code import (
-    ApplyError,
-    ApplyResult,
-    Change,
-    Declaration,
-    DeclaredRole,
-    Export,
-    FileViolation,
-    Plan,
-    PlanError,
-    StalePlanError,
-    TooManyRemovalsError,
-)
-from arize_roles_async.transport import CreateRole, ListRoles, UpdateRole
-from arize_roles_fake import (
-    Assumptions,
-    LoggedCall,
-    Reply,
-    SuspiciousPermissionWarning,
-)
+import arize_roles_async as roles
+import arize_roles_fake as fake
+from arize_roles_async import Permission, as_code, transport
 
+BARE: Final = (
+    *("RolesError", "ConfigurationError", "MissingExtraError", "ClientStateError"),
+    "InsecureWarning",
+)
+OF_A_STATUS: Final = (
+    *("AuthenticationError", "BadRequestError", "ConflictError", "ForbiddenError"),
+    *("RateLimitError", "ServerError", "UnprocessableEntityError"),
+)
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
-ROLE: Final = Role(
+END: Final = roles.PaginationMetadata(has_more=False)
+ROLE: Final = roles.Role(
     id="Um9sZToxOmFCY0Q=",
     name="AI Engineer",
     description="Looks at projects.",
-    permissions=(Permission.PROJECT_READ, UnknownPermission("MOON_READ")),
+    permissions=(Permission.PROJECT_READ, roles.UnknownPermission("MOON_READ")),
     is_predefined=False,
     created_at=NOON,
     updated_at=NOON,
 )
-BINDING: Final = RoleBinding(
+BINDING: Final = roles.RoleBinding(
     id="Um9sZUJpbmRpbmc6MTphQmNE",
     role_id="Um9sZToxOmFCY0Q=",
     user_id="VXNlcjoxOmFCY0Q=",
-    resource_type=RoleBindingResourceType.SPACE,
+    resource_type=roles.RoleBindingResourceType.SPACE,
     resource_id="U3BhY2U6MTphQmNE",
     created_at=NOON,
     updated_at=NOON,
 )
 ANSWERED: Final[dict[str, Any]] = {
-    "problem": ProblemDetails(title="A title", status=403, limit=5, extra={"error_code": 7}),
+    "problem": roles.ProblemDetails(title="A title", status=403, limit=5, extra={"error_code": 7}),
     "from_service": True,
     "method": "GET",
     "path": "/v2/roles",
     "request_id": "req-1",
     "retry_after": 1.5,
 }
-CHANGE: Final = Change(
-    before=ROLE, after=DeclaredRole(name="AI Engineer", permissions=["ROLE_READ"]), note="A note."
+CHANGE: Final = as_code.Change(
+    before=ROLE,
+    after=as_code.DeclaredRole(name="AI Engineer", permissions=["ROLE_READ"]),
+    note="A note.",
 )
-PLAN: Final = Plan(changes=(CHANGE,), unchanged=(ROLE,), undeclared=(), account="staging")
-DECLARATION: Final = Declaration(
+PLAN: Final = as_code.Plan(changes=(CHANGE,), unchanged=(ROLE,), undeclared=(), account="staging")
+DECLARATION: Final = as_code.Declaration(
     roles=[
-        DeclaredRole(name="B", permissions=["ROLE_READ"], description="d", previously=["A"]),
+        as_code.DeclaredRole(
+            name="B", permissions=["ROLE_READ"], description="d", previously=["A"]
+        ),
     ],
     absent=["C"],
     account="staging",
 )
-REQUEST: Final = Request(method="GET", target="/v2/roles?limit=1", headers={"X": "y"})
-APPLY_ERROR: Final = ApplyError("made: 1 of 1")
-APPLY_ERROR.result = ApplyResult(plan=PLAN, made=(CHANGE,), failed=CHANGE, reason="A reason.")
+REQUEST: Final = roles.Request(method="GET", target="/v2/roles?limit=1", headers={"X": "y"})
+APPLY_ERROR: Final = as_code.ApplyError("made: 1 of 1")
+APPLY_ERROR.result = as_code.ApplyResult(
+    plan=PLAN, made=(CHANGE,), failed=CHANGE, reason="A reason."
+)
 
 
 VALUES: Final[tuple[object, ...]] = (
-    *(ROLE, ListRolesResponse(roles=(ROLE,), pagination=PaginationMetadata(has_more=False))),
-    PaginationMetadata(has_more=True, next_cursor="a"),
-    *(BINDING, BINDING.resource_type),
-    ListRoleBindingsResponse(
-        role_bindings=(BINDING,), pagination=PaginationMetadata(has_more=False)
-    ),
-    *(Permission.PROJECT_READ, UnknownPermission("MOON_READ")),
-    *(ANSWERED["problem"], Violation("name", "must be a string")),
-    FileViolation("roles", "must be a table", "roles.toml", 3),
-    FieldInfo(name="id", type="str", required=True, doc="Opaque."),
-    *(
-        RetryPolicy(attempts=5, backoff=0.1, max_retry_after=20.0),
-        Timeouts(total=None, connect=1.0, read=2.0),
-    ),
-    *(REQUEST, Response(status=200, headers={"X": "y"}, body=b"{}")),
-    CreateRole(name="A", permissions=(Permission.ROLE_READ,)),
-    *(UpdateRole(description=None), ListRoles(limit=5, cursor="a", is_predefined=True)),
-    *(CHANGE, PLAN, DECLARATION, *DECLARATION.roles, Export(declaration=DECLARATION)),
+    *(ROLE, BINDING, BINDING.resource_type),
+    roles.ListRolesResponse(roles=(ROLE,), pagination=END),
+    roles.ListRoleBindingsResponse(role_bindings=(BINDING,), pagination=END),
+    roles.PaginationMetadata(has_more=True, next_cursor="a"),
+    *(Permission.PROJECT_READ, roles.UnknownPermission("MOON_READ")),
+    *(ANSWERED["problem"], roles.Violation("name", "must be a string")),
+    as_code.FileViolation("roles", "must be a table", "roles.toml", 3),
+    roles.FieldInfo(name="id", type="str", required=True, doc="Opaque."),
+    roles.RetryPolicy(attempts=5, backoff=0.1, max_retry_after=20.0),
+    roles.Timeouts(total=None, connect=1.0, read=2.0),
+    *(REQUEST, roles.Response(status=200, headers={"X": "y"}, body=b"{}")),
+    transport.CreateRole(name="A", permissions=(Permission.ROLE_READ,)),
+    transport.UpdateRole(description=None),
+    transport.ListRoles(limit=5, cursor="a", is_predefined=True),
+    *(CHANGE, PLAN, DECLARATION, *DECLARATION.roles, as_code.Export(declaration=DECLARATION)),
     APPLY_ERROR.result,
-    Assumptions(unknown_id=400, list_order="oldest-first"),
-    LoggedCall(
+    fake.Assumptions(unknown_id=400, list_order="oldest-first"),
+    fake.LoggedCall(
         operation="get",
         role="AI Engineer",
         api_key="fake-api-key",
@@ -145,43 +101,32 @@ VALUES: Final[tuple[object, ...]] = (
         at=NOON,
         request=REQUEST,
     ),
-    Reply(status=200, headers={"X": "y"}, body=b"{}"),
+    fake.Reply(status=200, headers={"X": "y"}, body=b"{}"),
 )
 
 ERRORS: Final[tuple[Exception, ...]] = (
-    *(
-        AlphaWarning("roles.list"),
-        BetaWarning("role_bindings.list"),
-        InsecureWarning("m"),
-        SuspiciousPermissionWarning("PROJEKT_READ"),
-    ),
-    *(RolesError("m"), ConfigurationError("m"), MissingExtraError("m"), ClientStateError("m")),
-    ValidationError(violations=(Violation("name", "must be a string"),)),
-    *(
-        of("m", **ANSWERED)
-        for of in (AuthenticationError, BadRequestError, ConflictError, ForbiddenError)
-    ),
-    *(of("m", **ANSWERED) for of in (RateLimitError, ServerError, UnprocessableEntityError)),
-    StatusError("m", status=418, **ANSWERED),
-    NotFoundError("m", name="A", closest=("B",), **ANSWERED),
-    RolesConnectionError("m", sent=True, certificate=True, credentials=True),
-    RolesTimeoutError("m", limit="read", seconds=10.0, attempts=3, sent=True),
-    OutcomeUnknownError("m", operation="delete", attempts=2, request_id="req-1"),
-    RoleRenamedError("m", name="A", renamed_to="B", role_id="C", request_id="req-1"),
-    InvalidResponseError(
+    roles.AlphaWarning("roles.list"),
+    roles.BetaWarning("role_bindings.list"),
+    fake.SuspiciousPermissionWarning("PROJEKT_READ"),
+    *(getattr(roles, name)("m") for name in BARE),
+    roles.ValidationError(violations=(roles.Violation("name", "must be a string"),)),
+    *(getattr(roles, name)("m", **ANSWERED) for name in OF_A_STATUS),
+    roles.StatusError("m", status=418, **ANSWERED),
+    roles.NotFoundError("m", name="A", closest=("B",), **ANSWERED),
+    roles.RolesConnectionError("m", sent=True, certificate=True, credentials=True),
+    roles.RolesTimeoutError("m", limit="read", seconds=10.0, attempts=3, sent=True),
+    roles.OutcomeUnknownError("m", operation="delete", attempts=2, request_id="req-1"),
+    roles.RoleRenamedError("m", name="A", renamed_to="B", role_id="C", request_id="req-1"),
+    roles.InvalidResponseError(
         "m", status=200, method="GET", path="/v2/roles", excerpt="<html>", request_id="req-1"
     ),
     APPLY_ERROR,
-    PlanError(violations=(Violation("roles", "must be a table"),)),
-    *(StalePlanError("m"), TooManyRemovalsError("m")),
+    as_code.PlanError(violations=(roles.Violation("roles", "must be a table"),)),
+    *(as_code.StalePlanError("m"), as_code.TooManyRemovalsError("m")),
 )
 
 
-def main() -> None:
+if __name__ == "__main__":
     for each in (*VALUES, *ERRORS):
         data = base64.b64encode(pickle.dumps(each)).decode()
         sys.stdout.write(f"{type(each).__name__} {data}\n")
-
-
-if __name__ == "__main__":
-    main()
