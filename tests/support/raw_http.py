@@ -1,6 +1,7 @@
 """HTTP as bytes on a socket, for tests whose every byte is written by hand."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -75,12 +76,14 @@ class Script:
 
 
 @asynccontextmanager
-async def scripted(*answers: bytes | None) -> AsyncGenerator[Script]:
+async def scripted(
+    *answers: bytes | None, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[Script]:
     """Serve hand-written answers on a socket; None is silence until the client goes away."""
     script = Script(answers)
-    async with await asyncio.start_server(script.serve, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(script.serve, "127.0.0.1", 0, ssl=tls) as server:
         port = server.sockets[0].getsockname()[1]
-        script.url = f"http://127.0.0.1:{port}"
+        script.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         yield script
 
 
