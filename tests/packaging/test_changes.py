@@ -5,9 +5,8 @@
 
 import inspect
 import os
-import pickle
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -16,9 +15,8 @@ import pytest
 import arize_roles_async
 from arize_roles_async import RolesClient, RolesError
 from arize_roles_async._calls import call as _call
-from arize_roles_async._calls.call import BindingChange, Change, Operation, Read
+from arize_roles_async._calls.call import BindingChange, Change, Read
 from arize_roles_async._values import errors as _errors
-from arize_roles_fake import FakeRolesClient
 from tests.tools import linters
 
 ERRORS: Final = [
@@ -26,13 +24,6 @@ ERRORS: Final = [
     for error in vars(_errors).values()
     if isinstance(error, type) and issubclass(error, RolesError)
 ]
-CALLS: Final[dict[Operation, Callable[[RolesClient], Awaitable[object]]]] = {
-    "list": lambda roles: roles.list(),
-    "get": lambda roles: roles.get(role_id="Um9sZToxOmFCY0Q="),
-    "create": lambda roles: roles.create(name="A", permissions=["ROLE_READ"]),
-    "update": lambda roles: roles.update(role_id="Um9sZToxOmFCY0Q=", name="B"),
-    "delete": lambda roles: roles.delete(role_id="Um9sZToxOmFCY0Q="),
-}
 HTTPS_ONLY: Final = {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
 """These say whom to trust. Other programs read them, too, and the test's server is plain http."""
 
@@ -46,11 +37,6 @@ class TestErrors:
         assert error.__name__ in arize_roles_async.__all__
         assert getattr(arize_roles_async, error.__name__) is error
 
-    @pytest.mark.parametrize("error", ERRORS)
-    def test_pickles(self, error: type[RolesError]) -> None:
-        """It pickles."""
-        assert type(pickle.loads(pickle.dumps(error("m")))) is error  # noqa: S301 - our own
-
 
 class TestOperations:
     """A new operation."""
@@ -58,7 +44,6 @@ class TestOperations:
     @pytest.mark.parametrize(
         "known",
         [
-            pytest.param(CALLS, id="the calls of this test"),
             pytest.param(linters.CALLS, id="the calls whose hovers are checked"),
             pytest.param(
                 [
@@ -78,19 +63,6 @@ class TestOperations:
     def test_rules(self, rules: dict[str, Any]) -> None:
         """The machine knows what each answer says of each change."""
         assert sorted(rules) == sorted([*get_args(Change), *get_args(BindingChange)])
-
-    @pytest.mark.asyncio
-    @pytest.mark.parametrize("operation", CALLS)
-    async def test_fake(self, operation: Operation) -> None:
-        """The fake serves it, and logs it under its name."""
-        fake = FakeRolesClient()
-        fake.account.add_role("Old", id="Um9sZToxOmFCY0Q=")
-
-        await CALLS[operation](fake)
-
-        (logged,) = fake.account.calls
-        assert logged.operation == operation
-        assert logged.outcome in {200, 201, 204}
 
 
 def test_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

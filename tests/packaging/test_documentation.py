@@ -75,6 +75,19 @@ def test_page(page: str, pytester: pytest.Pytester) -> None:
     assert pytester.runpytest_inprocess().parseoutcomes().keys() == {"passed"}
 
 
+@pytest.mark.full
+def test_guide_client(pytester: pytest.Pytester) -> None:
+    """The client over httpx of the guide keeps the contract."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+    pytester.makepyfile(PAGES["arize_roles_fake/guide/contract.md"])
+
+    # In another process, for httpx leaves the sockets of a closed event loop to the collector.
+    ended = pytester.runpytest_subprocess("-p", "no:schemathesis").parseoutcomes()
+
+    assert ended["passed"] > 130
+    assert not ended.keys() & {"failed", "errors"}
+
+
 @pytest.mark.parametrize("docstring", DOCSTRINGS, ids=[each.title for each in DOCSTRINGS])
 @pytest.mark.usefixtures("arize_env")
 def test_docstring(docstring: Docstring) -> None:

@@ -37,11 +37,11 @@ IMPORTS: Final = (
 )
 
 
-def run(*command: object, **options: Any) -> Any:  # noqa: ANN401 - a completed process
+def run(*command: object, capture: bool = False) -> subprocess.CompletedProcess[bytes]:
     """Run a command of this environment."""
     program, *arguments = map(str, command)
     path = str(Path(sys.executable).with_name(program))
-    return subprocess.run([path, *arguments], check=False, **options)  # noqa: S603 - our own
+    return subprocess.run([path, *arguments], check=False, capture_output=capture)  # noqa: S603 - our own
 
 
 def typed_guide() -> bool:
@@ -121,7 +121,7 @@ def workflow() -> bool:
 
 def audit() -> bool:
     """Return whether pip-audit finds nothing, or cannot look."""
-    ran = run("pip-audit", "--progress-spinner", "off", "--format", "json", capture_output=True)
+    ran = run("pip-audit", "--progress-spinner", "off", "--format", "json", capture=True)
     try:
         packages: list[dict[str, Any]] = json.loads(ran.stdout)["dependencies"]
     except ValueError:
