@@ -1,83 +1,66 @@
-"""Measure, print the table, and say with the exit status whether every row holds."""
-
-from __future__ import annotations
+"""Measure, print a table, and say with the exit status whether every row holds."""
 
 import argparse
 import asyncio
 import fnmatch
-import importlib.metadata
 import json
+import math
 import os
 import platform
-import secrets
 import sys
 import time
 import warnings
+from collections.abc import Sequence
+from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tests.benchmarks import bulk, measures
-from tests.benchmarks.harness import Bench, Measured, is_installed, pin, running
-from tests.benchmarks.jobs import JOBS, draw
-from tests.benchmarks.limited import Limited
-from tests.benchmarks.rows import ROWS, table
-from tests.benchmarks.server import Canned
+from tests.benchmarks.harness import SIZES, Measured, Measures, NotMeasuredError, Size, serving
+from tests.benchmarks.rows import ROWS, Row
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-MEASURES = (*bulk.MEASURES, *measures.MEASURES)
-KEYS = tuple(row.key for row in ROWS)
-VERSIONS_OF = (
-    *("arize-roles-async", "aiohttp", "msgspec", "orjson", "arize"),
-    *("httpx", "tenacity", "botocore", "pytest"),
-)
+_HEADER = ("row", "what", "figure", "against", "hold", "aim", "measured", "spread", "", "beside")
+_WIDTHS = (18, 46, 18, 28, 7, 7, 8, 14, 6, 0)
+_VERSIONS = ("arize-roles-async", "aiohttp", "msgspec", "arize", "httpx", "tenacity", "botocore")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no long jobs")
+    parser.add_argument("--tiny", action="store_true", help="as little as shows that rows work")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here, too")
-    parser.add_argument("--seed", type=int, help="what to draw limits with, to draw them again")
     parser.add_argument(
-        "rows", nargs="*", metavar="ROW", help=f"only rows like these ('get-*'): {', '.join(KEYS)}"
+        "--only",
+        nargs="+",
+        metavar="ROW",
+        default=["*"],
+        help=f"rows like these ('get-*'), long ones, too: {', '.join(row.key for row in ROWS)}",
     )
     arguments = parser.parse_args()
-    wanted = {key for pattern in arguments.rows for key in fnmatch.filter(KEYS, pattern)}
-    if arguments.rows and not wanted:
-        parser.error(f"no such row: {', '.join(arguments.rows)}")
-    seed = secrets.randbelow(1 << 16) if arguments.seed is None else arguments.seed
+    rows = [row for row in ROWS if any(fnmatch.fnmatch(row.key, each) for each in arguments.only)]
+    if not rows:
+        parser.error(f"no such row: {', '.join(arguments.only)}")
+    size = SIZES["tiny" if arguments.tiny else "quick" if arguments.quick else "full"]
+    if arguments.only != ["*"]:
+        size = size._replace(longest=math.inf)
 
     started = time.perf_counter()
     _quieten()
-    core = pin()
-    with (
-        running("tests.benchmarks.server", core) as canned,
-        running("tests.benchmarks.limited", core) as limited,
-    ):
-        jobs = {job.key: job for job in (*JOBS, *draw(seed))}
-        bench = Bench(Canned(canned), Limited(limited), jobs, quick=arguments.quick)
-        results = asyncio.run(_measure(bench, wanted))
-    about: dict[str, object] = {
-        "quick": arguments.quick,
-        "seed": seed,
+    results = asyncio.run(_measure(size, rows))
+    about = {
         "seconds": round(time.perf_counter() - started),
-        "pinned": core is not None,
+        "load": round(os.getloadavg()[0], 1),
         "cores": os.cpu_count(),
         "machine": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        **{name: _version(name) for name in VERSIONS_OF},
+        **{each.name: each.version for each in distributions() if each.name in _VERSIONS},
     }
-
-    print(table(results))
     print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
-    verdicts = {row.key: row.verdict(results[row.key]) for row in ROWS if row.key in results}
     for verdict in ("misses", "not measured"):
-        if found := [key for key in verdicts if verdicts[key] == verdict]:
-            print(f"{verdict}: {', '.join(found)}")
+        if found := [result["row"] for result in results if result["verdict"] == verdict]:
+            print(f"{verdict}: {', '.join(map(str, found))}")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(_report(about, results, verdicts), indent=2) + "\n")
-    return int("misses" in verdicts.values())
+        report = {"about": about, "rows": results}
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    return int(any(result["verdict"] == "misses" for result in results))
 
 
 def _quieten() -> None:
@@ -92,49 +75,40 @@ def _quieten() -> None:
     warnings.simplefilter("ignore")
 
 
-async def _measure(bench: Bench, wanted: set[str]) -> Mapping[str, Measured | str]:
-    results: dict[str, Measured | str] = {}
-    for measure in MEASURES:
-        if wanted and wanted.isdisjoint(measure.rows):
-            continue
-        absent = [name for name in measure.needs if not is_installed(name)]
-        if absent:
-            results |= dict.fromkeys(measure.rows, f"not installed: {', '.join(absent)}")
-        elif measure.is_long and bench.quick and not wanted:
-            results |= dict.fromkeys(measure.rows, "too long for a quick run")
-        else:
-            print(f"measuring {', '.join(measure.rows)}", file=sys.stderr)
-            results |= zip(measure.rows, await measure.run(bench), strict=True)
+async def _measure(size: Size, rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Print each row as soon as it is measured, and return all results."""
+    results: list[dict[str, object]] = []
+    _print_line(_HEADER)
+    _print_line(["-" * max(3, width) for width in _WIDTHS])
+    async with serving(size) as bench:
+        for source in dict.fromkeys(row.source for row in rows):
+            figures, why = Measures(), "not on this system"
+            try:
+                figures = await source(bench)
+            except NotMeasuredError as error:
+                why = str(error)
+            for row in rows:
+                if row.source == source:
+                    result = figures.get(row.figure)
+                    _print_line(_cells(row, result, why))
+                    shown = {"why": why} if result is None else result._asdict()
+                    results.append({"row": row.key, "verdict": row.verdict(result), **shown})
     return results
 
 
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+def _cells(row: Row, result: Measured | None, why: str) -> Sequence[str]:
+    sign = "≥" if row.higher_is_better else "≤"
+    targets = ["" if target is None else f"{sign} {target:g}" for target in (row.hold, row.aim)]
+    head = (row.key, row.what, row.figure, row.baseline, *targets)
+    if result is None:
+        return (*head, "", "", row.verdict(result), why)
+    spread = "" if result.spread is None else "{:.2f} to {:.2f}".format(*result.spread)
+    return (*head, f"{result.value:.4g}", spread, row.verdict(result), result.beside)
 
 
-def _report(
-    about: Mapping[str, object],
-    results: Mapping[str, Measured | str],
-    verdicts: Mapping[str, str],
-) -> dict[str, object]:
-    rows = [
-        {
-            "row": row.key,
-            "what": row.what,
-            "baseline": row.baseline,
-            "better": "higher" if row.higher_is_better else "lower",
-            "hold": row.hold,
-            "aim": row.aim,
-            "verdict": verdicts[row.key],
-            **({"why": result} if isinstance(result, str) else result._asdict()),
-        }
-        for row in ROWS
-        if (result := results.get(row.key)) is not None
-    ]
-    return {"about": about, "rows": rows}
+def _print_line(cells: Sequence[str]) -> None:
+    padded = (cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+    print(f"| {' | '.join(padded)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,230 +1,197 @@
-"""The harness of timings: bursts of calls, in interleaved rounds, read as medians."""
-
-from __future__ import annotations
+"""The parts that rows are measured with: the service, sides in turns, and figures."""
 
 import asyncio
 import contextlib
-import gc
-import importlib.util
+import json
+import math
 import os
 import statistics
-import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+import attrs
 
-    from tests.benchmarks.jobs import Job
-    from tests.benchmarks.limited import Limited
-    from tests.benchmarks.server import Canned
-
-T = TypeVar("T")
-
-
-class Burst(NamedTuple):
-    seconds: float
-    cpu_seconds: float
-    latencies: Sequence[float]
-
-    @property
-    def rate(self) -> float:
-        return len(self.latencies) / self.seconds
-
-    @property
-    def tail(self) -> float:
-        """The 99th percentile of the latencies over their median."""
-        percentiles = statistics.quantiles(self.latencies, n=100)
-        return percentiles[98] / percentiles[49]
+from tests.benchmarks.server import Connection, Service
+from tests.benchmarks.side import Side
+from tests.support.tls import Authority
 
 
-async def burst(call: Callable[[], Awaitable[object]], calls: int, in_flight: int = 1) -> Burst:
-    """Make `calls` calls, `in_flight` of them at any moment until they run out."""
-    latencies: list[float] = []
-    left = iter(range(calls))
-
-    async def caller() -> None:
-        for _ in left:
-            start = time.perf_counter()
-            await call()
-            latencies.append(time.perf_counter() - start)
-
-    start, cpu_start = time.perf_counter(), time.process_time()
-    if in_flight == 1:
-        await caller()
-    else:
-        await asyncio.gather(*(caller() for _ in range(in_flight)))
-    return Burst(time.perf_counter() - start, time.process_time() - cpu_start, latencies)
+class NotMeasuredError(Exception):
+    """Says why some rows cannot be measured, or are not."""
 
 
-async def seconds_per_call(call: Callable[[], Awaitable[object]], calls: int) -> float:
-    return (await burst(call, calls)).seconds / calls
+class Size(NamedTuple):
+    """The amount of measuring."""
+
+    rounds: int
+    share: float = 1.0
+    """The share of the calls and roles of the large rows."""
+    longest: float = math.inf
+    """Seconds of the longest bulk job that is done."""
+
+    def scaled(self, count: int, least: int) -> int:
+        return max(least, round(count * self.share))
 
 
-def thread_rate(call: Callable[[], object], calls: int, threads: int) -> float:
-    """Return the calls a second of blocking calls, with a thread for each one in flight."""
-    left = iter(range(calls))
-
-    def caller() -> None:
-        for _ in left:
-            call()
-
-    with ThreadPoolExecutor(threads) as pool:
-        start = time.perf_counter()
-        for done in [pool.submit(caller) for _ in range(threads)]:
-            done.result()
-        return calls / (time.perf_counter() - start)
-
-
-def sync_seconds_per_call(call: Callable[[], object], calls: int) -> float:
-    start = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - start) / calls
-
-
-async def interleave(rounds: int, *sides: Callable[[], Awaitable[T]]) -> list[list[T]]:
-    """Run the sides in turn, A B B A, so that a slow moment of the machine hits each."""
-    for side in sides:
-        await side()
-    samples: list[list[T]] = [[] for _ in sides]
-    turns = list(zip(sides, samples, strict=True))
-    # What a side left behind, or what lives in this process for another row, is not to be
-    # collected or walked on this one's clock.
-    gc.freeze()
-    for _ in range(rounds):
-        for side, taken in turns:
-            gc.collect()
-            taken.append(await side())
-        turns.reverse()
-    gc.unfreeze()
-    return samples
-
-
-class Bench(NamedTuple):
-    """The parts that the rows are measured with."""
-
-    server: Canned
-    limited: Limited
-    jobs: Mapping[str, Job]
-    quick: bool
-
-    @property
-    def rounds(self) -> int:
-        return 7 if self.quick else 25
-
-    def calls(self, calls: int) -> int:
-        """As many calls to a sample of a full run; a quick one makes half of them."""
-        return calls // 2 if self.quick else calls
-
-
-class Measure(NamedTuple):
-    """The function that gives these rows, and the modules that it needs."""
-
-    rows: tuple[str, ...]
-    needs: tuple[str, ...]
-    run: Callable[[Bench], Awaitable[tuple[Measured, ...]]]
-    is_long: bool = False
-    """True if a quick run leaves it out."""
+SIZES = {"full": Size(25), "quick": Size(7, longest=15.0), "tiny": Size(0, 0.01)}
 
 
 class Measured(NamedTuple):
-    """A result: `value` is the figure that is judged, the spread its quartiles."""
+    """A figure that is judged."""
 
     value: float
-    spread: tuple[float, float] | None
-    """None for what is counted once and exactly."""
-    ours: float
-    theirs: float | None
-    unit: str
-    peers: Mapping[str, float] | None = None
-    """The same of other clients, by their names."""
+    beside: str
+    """The figures that it comes from, and those of other clients, in words."""
+    spread: tuple[float, float] | None = None
+    """Its quartiles; None for what is counted once and exactly."""
 
 
-def counted(value: float, unit: str, peers: Mapping[str, float] | None = None) -> Measured:
-    return Measured(value, None, value, None, unit, peers)
+Measures = dict[str, Measured]
 
 
-def repeated(
-    values: Sequence[float], unit: str, peers: Mapping[str, float] | None = None
-) -> Measured:
-    """A figure that was measured once, or the median of several measurements."""
+def median(values: Sequence[float], beside: str) -> Measured:
     if len(values) == 1:
-        return counted(values[0], unit, peers)
-    return plain(values, unit)._replace(peers=peers)
-
-
-def ratio(ours: Sequence[float], theirs: Sequence[float], unit: str, scale: float = 1) -> Measured:
-    """Ours over theirs, taken within each round; the medians of both are shown beside it."""
-    return _measured([a / b for a, b in zip(ours, theirs, strict=True)], ours, theirs, unit, scale)
-
-
-def difference(ours: Sequence[float], theirs: Sequence[float], unit: str) -> Measured:
-    return _measured([a - b for a, b in zip(ours, theirs, strict=True)], ours, theirs, unit, 1)
-
-
-def plain(ours: Sequence[float], unit: str, theirs: Sequence[float] | None = None) -> Measured:
-    """A number that is judged as it is; a baseline's is shown beside it."""
-    return _measured(ours, ours, theirs, unit, 1)
-
-
-def _measured(
-    values: Sequence[float],
-    ours: Sequence[float],
-    theirs: Sequence[float] | None,
-    unit: str,
-    scale: float,
-) -> Measured:
+        return Measured(values[0], beside)
     low, value, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Measured(
-        value,
-        (low, high),
-        scale * statistics.median(ours),
-        None if theirs is None else scale * statistics.median(theirs),
-        unit,
-    )
+    return Measured(value, beside, (low, high))
 
 
-def is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # a package around it is missing already
-        return False
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def pin() -> int | None:
-    """Take a core for this process and return another for the server, if there are two."""
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) == 1:
-        return None
-    os.sched_setaffinity(0, {cores[-1]})
-    return cores[0]
+class Bench(NamedTuple):
+    """The service, and the processes that are its clients."""
+
+    size: Size
+    service: Service
+    url: str
+    secure_url: str
+    ca_file: str
+    cores: Sequence[int]
+    """The service's and the clients'."""
+
+    @contextlib.asynccontextmanager
+    async def start(self, *sides: Side, is_free: bool = False) -> AsyncGenerator[list[Process]]:
+        """Start processes of sides, with every core for each if they are free."""
+        if any(side.client == "arize" for side in sides) and find_spec("arize") is None:
+            raise NotMeasuredError("not installed: arize")
+        processes: list[Process] = []
+        try:
+            for side in sides:
+                url, options = self.url, dict(side.options)
+                if side.over_https:
+                    url, options["ca_file"] = self.secure_url, self.ca_file
+                if "roles" in options:
+                    options["roles"] = self.size.scaled(options["roles"], 400)
+                at = json.dumps(side._replace(options=tuple(options.items())))
+                command = ("-W", "ignore", "-m", "tests.benchmarks.side", url, at)
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, *command, stdin=PIPE, stdout=PIPE
+                )
+                processes.append(process)
+                if self.cores:
+                    cores = self.cores if is_free else self.cores[-1:]
+                    os.sched_setaffinity(process.pid, cores)
+            for process in processes:
+                assert await _line(process) == b"ready\n"
+            yield processes
+        finally:
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.close()
+                await process.wait()
 
 
-@contextlib.contextmanager
-def unpinned() -> Generator[None]:
-    """Give this thread, and those that it starts, every core for a while."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    pinned = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    yield
-    os.sched_setaffinity(0, pinned)
+async def take(*processes: Process) -> list[Mapping[str, float]]:
+    """Have all processes take a sample at the same time."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+    return [json.loads(await _line(process)) for process in processes]
 
 
-@contextlib.contextmanager
-def running(module: str, core: int | None) -> Generator[str]:
-    """Run a server as a process of its own, on this core if there is one; yields its URL."""
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:  # leaving closes the server's input, which ends it
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+async def _line(process: Process) -> bytes:
+    assert process.stdout is not None
+    return await process.stdout.readline()
+
+
+@attrs.frozen
+class Pair:
+    """Two sides that take turns, A B B A, so that a slow moment of the machine hits each.
+
+    Their samples are many and short: a machine is fast and slow by turns, and of two long samples
+    one may meet it fast and the other slow.
+    """
+
+    ours: Side
+    theirs: Side
+    samples: int = 8
+    """The number of a side's samples in a round."""
+    roles: int = 1000
+    """The number of roles that the service has."""
+    is_free: bool = False
+    """True if every core is theirs."""
+
+    async def __call__(self, bench: Bench) -> Measures:
+        bench.service.set_up(roles=bench.size.scaled(self.roles, 1000))
+        async with bench.start(self.ours, self.theirs, is_free=self.is_free) as processes:
+            await take(*processes)
+            samples: list[list[Mapping[str, float]]] = [[], []]
+            turns = [0, 1]
+            for _ in range(max(1, self.samples * bench.size.rounds)):
+                for turn in turns:
+                    samples[turn] += await take(processes[turn])
+                turns.reverse()
+        ours, theirs = samples
+        return {
+            figure: _compared(
+                figure, [each[figure] for each in ours], [each[figure] for each in theirs]
+            )
+            for figure in ours[0].keys() & theirs[0].keys()
+        }
+
+
+_COMPARISONS: Mapping[str, Callable[[float, float], float]] = {
+    "tail": lambda ours, _: ours,
+    "memory, MB": lambda ours, theirs: ours - theirs,
+}
+
+
+def _compared(figure: str, ours: Sequence[float], theirs: Sequence[float]) -> Measured:
+    """Compare within each round; the medians of both sides are shown beside it."""
+    compare = _COMPARISONS.get(figure, lambda ours, theirs: ours / theirs)
+    sides = " : ".join(number(statistics.median(side)) for side in (ours, theirs))
+    return median(list(map(compare, ours, theirs)), sides)
+
+
+@contextlib.asynccontextmanager
+async def serving(size: Size) -> AsyncGenerator[Bench]:
+    """Serve the service from this process, on a core of its own if there are two."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if cores:
+        os.sched_setaffinity(0, cores[:1])
+    service, loop = Service(), asyncio.get_running_loop()
+    with tempfile.TemporaryDirectory() as directory:
+        authority = Authority(Path(directory))
+        # A thousand callers connect at once; a full backlog would be timed as theirs.
+        plain, secure = [
+            await loop.create_server(
+                lambda: Connection(service), "127.0.0.1", 0, backlog=2048, ssl=context
+            )
+            for context in (None, authority.right())
+        ]
+        async with plain, secure:
+            yield Bench(
+                size=size,
+                service=service,
+                url=f"http://127.0.0.1:{plain.sockets[0].getsockname()[1]}",
+                secure_url=f"https://127.0.0.1:{secure.sockets[0].getsockname()[1]}",
+                ca_file=str(authority.pem),
+                cores=cores,
+            )

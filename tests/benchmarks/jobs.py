@@ -1,108 +1,113 @@
-"""The bulk jobs: how many creates at once, under which rate limit, and how well they must go."""
+"""Bulk jobs: creates that begin at once under a rate limit, by one process or several."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from importlib.util import find_spec
 
-import random
-from typing import NamedTuple
+import attrs
 
-SHORT = 5
-"""Seconds; in a job that takes less, a single hold more or less decides how long it takes."""
+from tests.benchmarks.harness import (
+    Bench,
+    Measured,
+    Measures,
+    NotMeasuredError,
+    median,
+    number,
+    take,
+)
+from tests.benchmarks.side import Side
+
+_CREATES = Side("ours", "create", how="at_once")
+_PEERS = {
+    "aiohttp + tenacity": _CREATES._replace(client="peers", options=(("module", "tenacity"),)),
+    "aiohttp + botocore": _CREATES._replace(client="peers", options=(("module", "botocore"),)),
+    "httpx": _CREATES._replace(client="peers", options=(("module", "httpx"),)),
+    "Arize's client, 16 threads": _CREATES._replace(client="arize", options=(("threads", 16),)),
+    "Arize's client, 64 threads": _CREATES._replace(client="arize", options=(("threads", 64),)),
+}
 
 
-class Job(NamedTuple):
-    """So many creates, all started at once, at a service that grants so many a second."""
+@attrs.frozen
+class Job:
+    """So many creates of each process at a service that grants so many a second."""
 
     key: str
     calls: int
-    rate: float
+    rate: int
     burst: int
+    time: tuple[float, float]
+    """Hold and aim of the time over the ideal; those below are alike."""
+    late: tuple[float, ...] = (0.08, 0.03)
+    processes: int = 1
+    last: tuple[float, ...] = ()
     retry_after: int | None = None
-    """The `Retry-After` of a 429; None is the time until there is a token, in whole seconds."""
     halve_after: int | None = None
-    """The number of grants after which the rate is halved."""
-    refused: tuple[float, float] = (0.1, 0.05)
-    """Hold and aim of the answers of 429 for each success."""
-    time: tuple[float, float] = (1.4, 1.2)
-    """Hold and aim of the time over the ideal."""
-    peers: bool = False
-    """True if other clients do it, too."""
+    has_peers: bool = False
 
     @property
     def ideal(self) -> float:
         """Seconds in which the service grants as many at best, with 40 ms for the last answer."""
-        half = self.halve_after or self.calls
-        return (half - self.burst) / self.rate + 2 * (self.calls - half) / self.rate + 0.04
+        calls = self.processes * self.calls
+        half = self.halve_after or calls
+        return max(0, half - self.burst + 2 * (calls - half)) / self.rate + 0.04
 
-    @property
-    def runs(self) -> int:
-        """The number of repetitions; a short job, whose time depends on chance, has several."""
-        return 5 if self.ideal < SHORT else 1
+    async def __call__(self, bench: Bench) -> Measures:
+        if self.ideal > bench.size.longest:
+            raise NotMeasuredError("too long for a quick run")
+        job = attrs.evolve(self, calls=bench.size.scaled(self.calls, 2))
+        # In a short job a single hold more or less decides how long it takes.
+        runs = 5 if self.processes > 1 or self.ideal < 5 else 1
+        outcomes = [await job.run(bench, _CREATES) for _ in range(bench.size.scaled(runs, 1))]
+        peers = {
+            name: await job.run(bench, side)
+            for name, side in _PEERS.items()
+            if self.has_peers and find_spec(dict(side.options).get("module", "arize"))
+        }
+        measures: dict[str, Measured] = {}
+        for figure in outcomes[0]:
+            values = [outcome[figure] for outcome in outcomes]
+            beside = [f"worst {number(max(values))}"]
+            for name, peer in peers.items():
+                if figure == "failed" or not peer["failed"]:
+                    beside.append(f"{name} {number(peer[figure])}")
+            measures[figure] = median(values, "; ".join(beside))
+        # A single failure counts.
+        worst = max(outcome["failed"] for outcome in outcomes)
+        return measures | {"failed": measures["failed"]._replace(value=worst)}
 
-    @property
-    def limit(self) -> str:
-        """The limit in words."""
-        text = f"{self.rate:g}/s, burst {self.burst}"
-        if self.retry_after is not None:
-            text += f", `Retry-After: {self.retry_after}`"
-        return text if self.halve_after is None else f"{text}, halving half way"
+    async def run(self, bench: Bench, side: Side) -> Mapping[str, float]:
+        bench.service.set_up(
+            latency=0.04,
+            rate=self.rate,
+            burst=self.burst,
+            retry_after=self.retry_after,
+            halve_after=self.halve_after,
+            first=40 * self.processes,
+        )
+        sides = [side._replace(calls=self.calls)] * self.processes
+        async with bench.start(*sides, is_free=self.processes > 1) as processes:
+            samples = await take(*processes)
+        failed = sum(sample["failed"] for sample in samples)
+        seconds = [sample["seconds"] for sample in samples]
+        made = self.processes * self.calls - failed
+        return {
+            "failed": failed,
+            "late 429s": bench.service.refused_late / max(1, made),
+            "time": max(seconds) / self.ideal,
+            "last": max(seconds) / min(seconds),
+        }
 
 
 JOBS = (
-    Job("20", 1000, 20, 5, refused=(0.08, 0.03), time=(1.25, 1.1), peers=True),
-    Job("100", 1000, 100, 20, refused=(0.08, 0.03), time=(1.4, 1.15), peers=True),
-    Job("100-short", 300, 100, 20, refused=(0.08, 0.03), time=(2.2, 1.5)),
-    Job("7", 1000, 7, 1, refused=(0.08, 0.03), time=(1.6, 1.3)),
-    Job("50-halving", 1000, 50, 50, 2, 500, refused=(0.13, 0.05), time=(1.35, 1.2)),
-    Job("300", 1000, 300, 60, refused=(0.08, 0.03), time=(2.2, 1.5)),
+    Job("20", 1000, 20, 5, (1.25, 1.1), has_peers=True),
+    Job("100", 1000, 100, 20, (1.4, 1.15), has_peers=True),
+    Job("100-short", 300, 100, 20, (2.2, 1.5)),
+    Job("7", 1000, 7, 1, (1.6, 1.3)),
+    Job("50-halving", 1000, 50, 50, (1.35, 1.2), (0.13, 0.05), retry_after=2, halve_after=500),
+    Job("300", 1000, 300, 60, (2.2, 1.5)),
+    Job("2x500", 500, 20, 5, (1.4, 1.2), (), 2, (1.8, 1.2)),
+    Job("4x100", 100, 20, 5, (1.6, 1.3), (), 4, (2.5, 1.5)),
+    Job("4x250", 250, 20, 5, (1.4, 1.2), (), 4, (2.0, 1.5)),
+    Job("8x100", 100, 50, 20, (1.6, 1.3), (), 8, (3.3, 2.0)),
+    Job("8x200", 200, 50, 20, (1.4, 1.2), (), 8, (2.8, 2.0)),
+    Job("16x100", 100, 100, 20, (1.8, 1.4), (), 16, (4.5, 2.5)),
 )
-
-
-class SharedJob(NamedTuple):
-    """So many creates of each of several processes, all started at once, at one limit."""
-
-    processes: int
-    calls: int
-    """Of each process."""
-    rate: float
-    burst: int
-    time: tuple[float, float]
-    """Hold and aim of the time over the ideal, a median."""
-    last: tuple[float, float]
-    """Hold and aim of the last process' time over the first's, a median."""
-
-    @property
-    def key(self) -> str:
-        return f"{self.processes}x{self.calls}"
-
-    @property
-    def ideal(self) -> float:
-        """Seconds in which the service grants as many at best, with 40 ms for the last answer."""
-        return (self.processes * self.calls - self.burst) / self.rate + 0.04
-
-
-RUNS_OF_SHARED = 5
-SHARED_JOBS = (
-    SharedJob(2, 500, 20, 5, time=(1.4, 1.2), last=(1.8, 1.2)),
-    SharedJob(4, 100, 20, 5, time=(1.6, 1.3), last=(2.5, 1.5)),
-    SharedJob(4, 250, 20, 5, time=(1.4, 1.2), last=(2.0, 1.5)),
-    SharedJob(8, 100, 50, 20, time=(1.6, 1.3), last=(3.3, 2.0)),
-    SharedJob(8, 200, 50, 20, time=(1.4, 1.2), last=(2.8, 2.0)),
-    SharedJob(16, 100, 100, 20, time=(1.8, 1.4), last=(4.5, 2.5)),
-)
-
-DRAWN = ("drawn-1", "drawn-2")
-
-
-def draw(seed: int) -> list[Job]:
-    """Return jobs under limits that nobody has chosen; the ideal lasts between 14 and 125 s.
-
-    The burst is that of a tenth of a second at least: where it is one request and the rate is high,
-    requests collide by the chance of their way.
-    """
-    source = random.Random(seed)  # noqa: S311 - no secret
-    jobs: list[Job] = []
-    for key in DRAWN:
-        rate = round(8 * 8 ** source.random(), 1)
-        burst = max(1, round(rate * 10 ** -source.random()))
-        jobs.append(Job(key, 1000, rate, burst, source.choice([None, 1, 2])))
-    return jobs

@@ -1,18 +1,12 @@
-"""The rows: what is measured, against what, how good it must be, and the table."""
+"""The table: each row's name, what is measured, against what, how, and how good it must be."""
 
-from __future__ import annotations
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from tests.benchmarks.jobs import DRAWN, JOBS, SHARED_JOBS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from tests.benchmarks.harness import Measured
-    from tests.benchmarks.jobs import SharedJob
-
-BARE = "bare aiohttp + orjson"
+from tests.benchmarks.counts import names, reconciling
+from tests.benchmarks.harness import Bench, Measured, Measures, Pair
+from tests.benchmarks.jobs import JOBS, Job
+from tests.benchmarks.side import Side
 
 
 class Row(NamedTuple):
@@ -21,168 +15,105 @@ class Row(NamedTuple):
     key: str
     what: str
     baseline: str
+    source: Callable[[Bench], Awaitable[Measures]]
+    """Measures this row, and others with the same source."""
+    figure: str
+    """The name of its figure among those of the source."""
     hold: float | None = None
     aim: float | None = None
-    higher_is_better: bool = False
-    sign: str = ""
 
-    def verdict(self, result: Measured | str) -> str:
-        if isinstance(result, str):
-            return "not measured"
-        if self.hold is None:
-            return ""
-        if not self._meets(result.value, self.hold):
+    @property
+    def higher_is_better(self) -> bool:
+        return self.figure.startswith("throughput")
+
+    def verdict(self, result: Measured | None) -> str:
+        if result is None or self.hold is None:
+            return "not measured" if result is None else ""
+        sign = -1 if self.higher_is_better else 1
+        if sign * result.value > sign * self.hold:
             return "misses"
-        return "holds" if self.aim is None or not self._meets(result.value, self.aim) else "aim"
-
-    def _meets(self, value: float, target: float) -> bool:
-        return value >= target if self.higher_is_better else value <= target
-
-    def target(self, target: float | None) -> str:
-        if target is None:
-            return ""
-        return f"{'≥' if self.higher_is_better else '≤'} {self.sign}{target:g}"
+        return "holds" if self.aim is None or sign * result.value > sign * self.aim else "aim"
 
 
-_JOBS = (
-    *((job.key, f"{job.calls:,} creates, {job.limit}", job.refused, job.time) for job in JOBS),
-    # What was drawn is shown beside what came of it.
-    *((key, "1,000 creates, a limit that was drawn", (0.1, 0.05), (1.4, 1.2)) for key in DRAWN),
-)
+def _side(client: str, call: str, calls: int = 1, **options: object) -> Side:
+    return Side(client, call, calls, options=tuple(options.items()))
 
 
-def _shared(job: SharedJob) -> tuple[Row, ...]:
-    limit = f"{job.rate:g}/s, burst {job.burst}"
-    what = f"{job.processes} processes of {job.calls} creates, {limit}"
-    return (
-        Row(f"{job.key}-failed", f"{what}: failed", "", 0, 0),
-        Row(f"{job.key}-429s", f"{what}: late 429s per success", ""),
-        Row(f"{job.key}-time", f"{what}: time", "the ideal", *job.time),
-        Row(f"{job.key}-last", f"{what}: the last one's time", "the first one's", *job.last),
+def _same(call: str, calls: int, in_flight: int = 1, *, over_https: bool = False) -> Pair:
+    """Return ours and bare aiohttp, which make the same calls."""
+    ours = Side("ours", call, calls, in_flight, over_https=over_https)
+    return Pair(ours, ours._replace(client="aiohttp"))
+
+
+def _of_job(job: Job) -> tuple[Row, ...]:
+    processes = "" if job.processes == 1 else f"{job.processes} processes of "
+    what = f"{processes}{job.calls:,} creates, {job.rate}/s, burst {job.burst}"
+    targets = {"failed": (0, 0), "late 429s": job.late, "time": job.time, "last": job.last}
+    return tuple(
+        Row(f"{job.key}-{figure.split()[-1]}", what, _OF_JOBS[figure], job, figure, *target)
+        for figure, target in targets.items()
+        if job.processes > 1 or figure != "last"
     )
 
+
+_OF_JOBS = {"failed": "", "late 429s": "successes", "time": "the ideal", "last": "the first"}
+_BARE = "bare aiohttp + msgspec"
+_ARIZE = "Arize's client"
+_SMALL = "one of 400"
+_FAKE = (
+    "from arize_roles_async import ListRolesResponse, Permission, Role\n"
+    "from arize_roles_fake import FakeAccount, FakeRolesClient"
+)
+
+_GET, _GET_64, _GET_256 = _same("get", 125), _same("get", 500, 64), _same("get", 1000, 256)
+_TLS, _TLS_64 = _same("get", 125, over_https=True), _same("get", 500, 64, over_https=True)
+_TLS_PAGES = _same("page", 125, 16, over_https=True)
+_PAGES = _same("page", 125, 16)
+_BINDING, _BINDINGS = _same("binding", 125), _same("bindings", 125, 16)
+_ARIZE_64 = _side("arize", "get", 500, threads=64)._replace(in_flight=64, how="in_threads")
+_THREADS = Pair(Side("ours", "get", 1000, 64), _ARIZE_64, 4, is_free=True)
+_WALK = Pair(Side("ours", "walk"), Side("arize", "walk", how="in_threads"), 2, roles=10_000)
+_DECODE = Pair(Side("ours", "decode", 400), Side("arize", "decode", 100), 1)
+_CLIENT = _side("fresh", "import", code="from arize_roles_async import AiohttpRolesClient")
+_IMPORT = Pair(_CLIENT, _side("fresh", "import", code="import aiohttp"), 4)
+_IMPORT_FAKE = Pair(_side("fresh", "import", code=_FAKE), _CLIENT, 4)
+_FAKE_GET = _side("fake", "get", 500, roles=100)
+_FAKE_CALL = Pair(_FAKE_GET, Side("ours", "get", 500), 1)
+_FRESH = Pair(_side("fake", "fresh", 500, roles=100), _FAKE_GET, 1)
+_LIVES, _SHOWN = (
+    Pair(_side("fake", call, 20, roles=100_000), _side("fake", call, 20, roles=400), 4)
+    for call in ("live", "pages")
+)
+# Both read more roles than the client remembers the names of, which makes room for others from time
+# to time.
+_PEAK = Pair(_side("ours", "peak", roles=100_000), _side("ours", "peak", roles=30_000), 1, 100_000)
 
 ROWS = (
-    *(Row(f"{key}-failed", f"{what}: failed", "", 0, 0) for key, what, *_ in _JOBS),
-    *(
-        Row(f"{key}-429s", f"{what}: late 429s per success", "", *refused)
-        for key, what, refused, _ in _JOBS
-    ),
-    *(
-        Row(
-            f"{key}-order",
-            f"{what}: order of completion",
-            "the order of start",
-            0.99,
-            1,
-            higher_is_better=True,
-        )
-        for key, what, *_ in _JOBS
-    ),
-    *(Row(f"{key}-time", f"{what}: time", "the ideal", *time) for key, what, _, time in _JOBS),
-    *(row for job in SHARED_JOBS for row in _shared(job)),
-    Row("reconcile-failed", "reconciling 500 roles, 20/s, burst 5: failed", "", 0, 0),
-    Row("reconcile-requests", "reconciling 500 roles, 20/s, burst 5: requests", "", 450, 430),
-    Row("known-get", "`get` by a known name, 5,000 roles: requests", "", 1, 1),
-    Row("known-change", "`update`, `delete` by a known name: requests", "", 2, 2),
-    Row("cold-names", "100 names at once, none known: requests a call", "", 0.6, 0.5),
-    Row("retried-place", "a retried call among 2,000: sent after", "", 80),
-    Row("get-64", "`get` throughput, 64 in flight", BARE, 1.00, 1.11, higher_is_better=True),
-    Row("get-256", "`get` throughput, 256 in flight", BARE, 1.05, 1.11, higher_is_better=True),
-    Row("tail-256", "p99 / p50 of those 256", "itself", 2.0, 1.2),
-    Row("get-cpu", "CPU of one sequential `get`", BARE, 1.05, 0.94),
-    Row("decode", "page of 100 roles, bytes to models", "Arize's client", 0.35, 0.20),
-    Row("pages-16", "pages of 100, 16 in flight, cost", BARE, 1.12, 1.00),
-    Row("walk", "walk of 10,000 roles, cost", "Arize's client in a thread", 0.40, 0.30),
-    Row(
-        "get-threads",
-        "`get` throughput, 64 in flight, every core free",
-        "Arize's client, 64 threads",
-        3.5,
-        4.5,
-        higher_is_better=True,
-    ),
-    Row("import-client", "import of the client, wall", "bare aiohttp", 1.12, 1.06),
-    Row("import-fake", "import of the fake and models", "import of the client", 0.60, 0.40),
-    Row("memory", "memory after the first call", "bare aiohttp", 3.0, 1.5, sign="+"),
-    Row(
-        "fake-get",
-        "`FakeRolesClient.get`",
-        "our client over loopback to a canned server",
-        0.35,
-        0.20,
-    ),
-    Row("fake-fresh", "a fresh `FakeAccount` and client", "one `FakeRolesClient.get`", 2, 1),
-    *(
-        Row(f"flat-{operation}", f"{what}: account of 100,000", "the same on 100", 1.3, 1.1)
-        for operation, what in (
-            ("get", "`get`"),
-            ("create", "`create`"),
-            ("update", "`update`"),
-            ("delete", "`delete`"),
-            ("page", "a page of 100"),
-            ("deep-page", "a page of 99 from half way"),
-        )
-    ),
-    Row("walk-memory", "peak memory of a walk of 100,000 roles", "a walk of 30,000", 1.1, 1.05),
-    Row(
-        "shared-walks",
-        "walks made by 1,000 concurrent updates by name, 10,000 roles",
-        "one walk",
-        3,
-        2,
-    ),
-    Row(
-        "worst-answer",
-        "longest block of the event loop by one hostile answer, s",
-        "none",
-        0.25,
-        0.1,
-    ),
-    Row("plugin", "pytest plugin, cost at start-up", "none"),
+    *(row for job in JOBS for row in _of_job(job)),
+    Row("reconcile-failed", "reconciling 500 roles, 20/s", "", reconciling, "failed", 0, 0),
+    Row("reconcile-requests", "the same", "", reconciling, "requests", 450, 430),
+    Row("cold-names", "each of 100 unknown names at once", "", names, "requests", 0.6, 0.5),
+    Row("known-get", "`get` by a known name", "", names, "requests to get", 1, 1),
+    Row("known-change", "`update`, `delete` by one", "", names, "requests to change", 2, 2),
+    Row("get-cpu", "`get`, 1 in flight", _BARE, _GET, "CPU, µs", 1.05, 0.94),
+    Row("get-64", "`get`, 64 in flight", _BARE, _GET_64, "throughput, calls/s", 1.00, 1.11),
+    Row("get-256", "`get`, 256 in flight", _BARE, _GET_256, "throughput, calls/s", 1.05, 1.11),
+    Row("tail-256", "p99 / p50 of those", "itself", _GET_256, "tail", 2.0, 1.2),
+    Row("pages-16", "pages of 100, 16 in flight", _BARE, _PAGES, "time, ms", 1.25, 1.00),
+    Row("https-get-cpu", "`get`, https, 1 in flight", _BARE, _TLS, "CPU, µs", 1.05, 0.94),
+    Row("https-get-64", "`get`, https, 64 in flight", _BARE, _TLS_64, "throughput, calls/s", 1.0),
+    Row("https-pages-16", "pages, https, 16 in flight", _BARE, _TLS_PAGES, "time, ms", 1.25),
+    Row("binding-cpu", "`role_bindings.get`, 1 in flight", _BARE, _BINDING, "CPU, µs", 1.05),
+    Row("bindings-16", "pages of bindings, 16 in flight", _BARE, _BINDINGS, "time, ms", 1.25),
+    Row("decode", "page of 100 roles, bytes to models", _ARIZE, _DECODE, "time, ms", 0.35, 0.20),
+    Row("walk", "reading 10,000 roles", _ARIZE, _WALK, "time, ms", 0.40, 0.30),
+    Row("get-threads", "`get`, 64 in threads", _ARIZE, _THREADS, "throughput, calls/s", 3.5),
+    Row("import-client", "the client", "aiohttp", _IMPORT, "import, ms", 1.12, 1.06),
+    Row("import-fake", "the fake", "the client", _IMPORT_FAKE, "import, ms", 0.60, 0.40),
+    Row("memory", "after some `get`s, more", _BARE, _GET, "memory, MB", 3.0, 1.5),
+    Row("walk-memory", "reading 100,000 roles", "30,000", _PEAK, "peak, kB", 1.1, 1.05),
+    Row("fake-get", "`FakeRolesClient.get`", "over loopback", _FAKE_CALL, "time, ms", 0.35, 0.20),
+    Row("fake-fresh", "a fresh `FakeAccount` and client", "its `get`", _FRESH, "time, ms", 2, 1),
+    Row("flat-calls", "a role's life in a fake of 100,000", _SMALL, _LIVES, "time, ms", 1.3, 1.1),
+    Row("flat-pages", "two pages of a fake of 100,000", _SMALL, _SHOWN, "time, ms", 1.3, 1.1),
 )
-
-
-def table(results: Mapping[str, Measured | str]) -> str:
-    """A Markdown table; what is beside the numbers comes last, as it may be long."""
-    cells: list[tuple[str, ...]] = [
-        ("what", "against", "hold", "aim", "measured", "spread", "", "ours : theirs")
-    ]
-    cells += [_cells(row, results[row.key]) for row in ROWS if row.key in results]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]) - 1)]
-    cells.insert(1, tuple("-" * width for width in (*widths, 3)))
-    return "\n".join(_line(line, (*widths, 0)) for line in cells)
-
-
-def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return f"| {' | '.join(padded)} |"
-
-
-def _cells(row: Row, result: Measured | str) -> tuple[str, ...]:
-    head = (row.what, row.baseline, row.target(row.hold), row.target(row.aim))
-    verdict = row.verdict(result)
-    if isinstance(result, str):
-        return (*head, "", "", verdict, result)
-    beside = f"{_number(result.ours)} {result.unit}".rstrip()
-    if result.theirs is not None:
-        beside = f"{_number(result.ours)} : {_number(result.theirs)} {result.unit}".rstrip()
-    beside = "; ".join([beside, *(f"{p} {_number(n)}" for p, n in (result.peers or {}).items())])
-    if result.spread is None:
-        return (*head, _count(result.value), "", verdict, beside)
-    low, high = result.spread
-    return (
-        *head,
-        f"{row.sign}{result.value:.2f}",
-        f"{low:.2f} to {high:.2f}",
-        verdict,
-        beside,
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _count(value: float) -> str:
-    return f"{value:,}" if value == int(value) else f"{value:.4f}"

@@ -1,146 +1,162 @@
-"""A server of canned responses, cheap enough that the client is what is measured.
+"""The service that clients are measured with: cheap, or with latency and a rate limit.
 
-It speaks just the HTTP that the measured clients use: one request at a time on
-a connection, bodies with a Content-Length, fixed bytes for an answer. Started
-as a process of its own it prints its port and lives until its input closes.
+It knows just the HTTP that the measured clients use: one request at a time on a connection, bodies
+with a Content-Length.
 """
-
-from __future__ import annotations
 
 import asyncio
 import base64
+import bisect
 import json
-import sys
+import math
 import urllib.parse
-import urllib.request
-from functools import cache
-from typing import NamedTuple
+from typing import Any
 
-PAGE = 100
-PERMISSIONS_PER_ROLE = 12
-
-_RESOURCES = ("PROJECT", "DATASET", "PROMPT", "EVALUATOR", "DASHBOARD", "CUSTOM_METRIC")
-_ACTIONS = ("CREATE", "READ", "UPDATE", "DELETE")
-_PERMISSIONS = tuple(f"{resource}_{action}" for resource in _RESOURCES for action in _ACTIONS)
+from tests.benchmarks.records import binding, role
 
 
-def role_id(number: int) -> str:
-    return base64.b64encode(f"Role:{number}:bnch".encode()).decode()
-
-
-def role_name(number: int) -> str:
-    return f"Benchmark role {number}"
-
-
-def permissions(number: int) -> list[str]:
-    return [
-        _PERMISSIONS[(number + offset) % len(_PERMISSIONS)]
-        for offset in range(PERMISSIONS_PER_ROLE)
-    ]
-
-
-def role(number: int) -> dict[str, object]:
-    return {
-        "id": role_id(number),
-        "name": role_name(number),
-        "description": f"What the people of team {number} may do.",
-        "permissions": permissions(number),
-        "is_predefined": False,
-        "created_at": "2026-03-01T09:30:00.123456Z",
-        "updated_at": "2026-03-02T10:45:30.654321Z",
-    }
-
-
-def page_body(page: int, pages: int) -> bytes:
-    pagination: dict[str, object] = {"has_more": page + 1 < pages}
-    if page + 1 < pages:
-        pagination["next_cursor"] = f"p{page + 1}"
-    roles = [role(number) for number in range(page * PAGE, (page + 1) * PAGE)]
-    return json.dumps({"roles": roles, "pagination": pagination}, separators=(",", ":")).encode()
-
-
-def _answer(body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    return head.encode() + b"\r\n\r\n" + body
-
-
-@cache
-def _role_answer(target: bytes) -> bytes:
-    role_id = urllib.parse.unquote(target.rpartition(b"/")[2].decode())
-    number = int(base64.b64decode(role_id).split(b":")[1])
-    return _answer(json.dumps(role(number), separators=(",", ":")).encode())
-
-
-class _Pages:
-    """The pages of one walk, as whole responses, and how many were asked for."""
+class Service:
+    """Roles and role bindings behind a token bucket; counts requests and late answers of 429."""
 
     def __init__(self) -> None:
-        self._served = 0
-        self._answers = [_answer(page_body(0, 1))]
+        self.set_up()
 
-    def reset(self, pages: int) -> int:
-        served, self._served = self._served, 0
-        self._answers = [_answer(page_body(page, pages)) for page in range(pages)]
-        return served
+    def set_up(
+        self,
+        *,
+        latency: float = 0.0,
+        roles: int = 0,
+        rate: float = math.inf,
+        burst: float = 1.0,
+        retry_after: int | None = None,
+        halve_after: int | None = None,
+        first: int = 40,
+    ) -> None:
+        """Begin anew, with so many roles and, up to 1,000, role bindings.
 
-    def answer(self, target: bytes) -> bytes:
-        self._served += 1
-        _, found, rest = target.partition(b"cursor=p")
-        return self._answers[int(rest.partition(b"&")[0]) if found else 0]
+        Answers take `latency` seconds. The bucket holds `burst` tokens, gets `rate` a second, and
+        half as many after `halve_after` grants. `Retry-After` is the time until there is a token,
+        if `retry_after` is None. Refusals of the `first` requests, which nobody can avoid, are not
+        late.
+        """
+        self.targets: list[str] = []
+        self.refused_late = 0
+        self._latency, self._first = latency, first
+        self._rate, self._burst, self._retry_after = rate, burst, retry_after
+        self._tokens, self._filled_at = burst, -math.inf
+        self._grants_left = halve_after or math.inf
+        self._answers: dict[str, bytes] = {}
+        self._next = roles
+        self._records = {
+            "roles": {number: role(number) for number in range(roles)},
+            "role-bindings": {number: binding(number) for number in range(min(roles, 1000))},
+        }
+
+    def receive(
+        self, method: str, target: str, body: bytes, transport: asyncio.WriteTransport
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        if not (half := self._latency / 2):
+            transport.write(self.answer(method, target, body, 0.0))
+            return
+
+        def answer() -> None:
+            loop.call_later(half, transport.write, self.answer(method, target, body, loop.time()))
+
+        loop.call_later(half, answer)
+
+    def answer(self, method: str, target: str, body: bytes, now: float) -> bytes:
+        self.targets.append(target)
+        if (wait := self._take_token(now)) is not None:
+            self.refused_late += len(self.targets) > self._first
+            return _problem(429, wait)
+        if method != "GET":
+            self._answers.clear()
+            return self._route(method, target, body)
+        if target not in self._answers:
+            self._answers[target] = self._route(method, target, body)
+        return self._answers[target]
+
+    def _take_token(self, now: float) -> int | None:
+        """Take a token, or return what `Retry-After` says where there is none."""
+        if self._rate == math.inf:
+            return None
+        refill = (now - self._filled_at) * self._rate
+        self._tokens, self._filled_at = min(self._burst, self._tokens + refill), now
+        if self._tokens < 1.0:
+            return self._retry_after or max(1, math.ceil((1.0 - self._tokens) / self._rate))
+        self._tokens -= 1.0
+        self._grants_left -= 1
+        if self._grants_left == 0:
+            self._rate /= 2
+        return None
+
+    def _route(self, method: str, target: str, body: bytes) -> bytes:
+        path, _, query = target.partition("?")
+        _, _, collection, *segments = path.split("/")
+        records = self._records[collection]
+        if method == "POST":
+            number, self._next = self._next, self._next + 1
+            records[number] = role(number) | json.loads(body)
+            return _json(201, records[number])
+        if not segments:
+            return _page(collection.replace("-", "_"), records, query)
+        number = int(base64.b64decode(urllib.parse.unquote(segments[0])).split(b":")[1])
+        if number not in records:
+            return _problem(404)
+        if method == "DELETE":
+            del records[number]
+            return _http(204, b"", "")
+        if method == "PATCH":
+            records[number] |= json.loads(body)
+        return _json(200, records[number])
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, pages: _Pages) -> None:
-        self._pages = pages
+def _page(field: str, records: dict[int, dict[str, object]], query: str) -> bytes:
+    asked = dict(urllib.parse.parse_qsl(query))
+    numbers = list(records)
+    begin = bisect.bisect_left(numbers, int(asked.get("cursor", 0)))
+    end = begin + int(asked.get("limit", 50))
+    shown = [records[number] for number in numbers[begin:end]]
+    pagination: dict[str, object] = {"has_more": end < len(numbers)}
+    if end < len(numbers):
+        pagination["next_cursor"] = str(numbers[end])
+    return _json(200, {field: shown, "pagination": pagination})
+
+
+def _http(status: int, body: bytes, headers: str) -> bytes:
+    head = f"HTTP/1.1 {status} Reason\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _json(status: int, data: object) -> bytes:
+    body = json.dumps(data, separators=(",", ":")).encode()
+    return _http(status, body, "Content-Type: application/json\r\n")
+
+
+def _problem(status: int, retry_after: int | None = None) -> bytes:
+    headers = "Content-Type: application/problem+json\r\n"
+    if retry_after is not None:
+        headers += f"Retry-After: {retry_after}\r\n"
+    return _http(status, json.dumps({"title": "Reason", "status": status}).encode(), headers)
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection to a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._buffer = b""
-        self._transport: asyncio.WriteTransport | None = None
+        self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head, complete, body = self._buffer.partition(b"\r\n\r\n")
-        if not complete:
-            return
-        # Only a PATCH brings a body, and its answer must wait for all of it.
-        if head.startswith(b"PATCH"):
-            length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-            if len(body) < int(length):
-                return
-        self._buffer = b""
-        assert self._transport is not None
-        self._transport.write(self._route(head.split(b" ", 2)[1]))
-
-    def _route(self, target: bytes) -> bytes:
-        if target.startswith(b"/v2/roles/"):
-            return _role_answer(target)
-        if target.startswith(b"/v2/roles"):
-            return self._pages.answer(target)
-        return _answer(b"%d" % self._pages.reset(int(target.removeprefix(b"/pages/"))))
-
-
-async def _main() -> None:
-    loop = asyncio.get_running_loop()
-    pages = _Pages()
-    # A thousand callers connect at once; a full backlog would be timed as theirs.
-    server = await loop.create_server(lambda: _Connection(pages), "127.0.0.1", 0, backlog=2048)
-    async with server:
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-
-
-class Canned(NamedTuple):
-    """The process of such a server, from outside."""
-
-    url: str
-
-    def set_pages(self, pages: int) -> int:
-        """Make every walk this long; returns the pages served since the last call."""
-        with urllib.request.urlopen(f"{self.url}/pages/{pages}") as response:  # noqa: S310 # loopback
-            return int(response.read())
-
-
-if __name__ == "__main__":
-    asyncio.run(_main())
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        if complete and len(body) >= int(length or b"0"):
+            self._buffer = b""
+            method, target, _ = head.decode("latin-1").split(" ", 2)
+            self._service.receive(method, target, body, self._transport)

@@ -1,0 +1,50 @@
+"""The fake, in process."""
+
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.benchmarks.records import PAGE, permissions, role_name
+
+
+@contextlib.asynccontextmanager
+async def operations(url: str, roles: int) -> AsyncGenerator[Any]:
+    """Yield calls to an account of so many roles."""
+    del url
+    account = FakeAccount()
+    ids = [
+        account.add_role(name=role_name(number), permissions=permissions(number)).id
+        for number in range(roles)
+    ]
+    # Strides over the whole account: a handful of ids would always be in the cache.
+    some, numbers = itertools.cycle(ids[:: max(1, roles // 997)]), itertools.count(roles)
+    client = FakeRolesClient(account)
+
+    async def get() -> None:
+        await client.get(role_id=next(some))
+
+    async def live() -> None:
+        """Create a role, change another, and delete the first one."""
+        number = next(numbers)
+        role = await client.create(name=role_name(number), permissions=permissions(number))
+        await get()
+        await client.update(role_id=next(some), description=f"Changed by {number}.")
+        await client.delete(role_id=role.id)
+
+    async def pages() -> None:
+        assert len((await client.list(limit=PAGE)).roles) == PAGE
+        page = await client.list(limit=PAGE - 1, cursor=half_way)
+        assert len(page.roles) == PAGE - 1
+
+    async def fresh() -> None:
+        FakeRolesClient(FakeAccount())
+
+    # Roles come and go, as they do in an account that is in use.
+    for _ in range(roles // 4):
+        await live()
+    half_way: str | None = None
+    for _ in range(roles // 2 // PAGE):
+        half_way = (await client.list(limit=PAGE, cursor=half_way)).pagination.next_cursor
+    yield {"get": get, "live": live, "pages": pages, "fresh": fresh}

@@ -1,0 +1,59 @@
+"""This client."""
+
+import contextlib
+import gc
+import tracemalloc
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from arize_roles_async import AiohttpRolesClient, Request, Response
+from arize_roles_async._wire.decode import decode_page
+from tests.benchmarks.records import KEY, PAGE, Figures, ids_of, new_role, page_text
+
+
+@contextlib.asynccontextmanager
+async def operations(
+    url: str, ca_file: str | None = None, roles: int = 10_000
+) -> AsyncGenerator[Any]:
+    """Yield what can be measured; `roles` are those that are read in a walk."""
+    role_ids, binding_ids = ids_of("Role"), ids_of("RoleBinding")
+    request = Request(method="GET", target="/v2/roles")
+    headers = {"Content-Type": "application/json"}
+    response = Response(status=200, headers=headers, body=page_text().encode())
+
+    async with AiohttpRolesClient(KEY, base_url=url, ca_file=ca_file) as client:
+        bindings, patient = client.role_bindings, client.with_options(timeout=None)
+
+        async def create(number: int) -> None:
+            await patient.create(**new_role(number))
+
+        async def walk() -> None:
+            left = roles
+            async for _ in client.list(limit=PAGE):
+                left -= 1
+                if not left:
+                    return
+
+        async def peak() -> Figures:
+            # Python's own allocations and not the peak of the process: beside the interpreter and
+            # its imports, a walk that held on to whole pages would pass unseen.
+            tracemalloc.start()
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            await walk()
+            return Figures({"peak, kB": (tracemalloc.get_traced_memory()[1] - before) / 1e3})
+
+        async def decode() -> object:
+            return decode_page(request, response)
+
+        yield {
+            "get": lambda: client.get(role_id=next(role_ids)),
+            "page": lambda: client.list(limit=PAGE),
+            "binding": lambda: bindings.get(binding_id=next(binding_ids)),
+            "bindings": lambda: bindings.list(resource_type="SPACE", limit=PAGE),
+            "create": create,
+            "walk": walk,
+            "peak": peak,
+            "decode": decode,
+        }

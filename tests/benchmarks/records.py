@@ -1,0 +1,69 @@
+"""The roles and role bindings of the benchmark's service, by their numbers."""
+
+import base64
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+KEY = "benchmark-key"
+PAGE = 100
+
+_RESOURCES = ("PROJECT", "DATASET", "PROMPT", "EVALUATOR", "DASHBOARD", "CUSTOM_METRIC")
+_ACTIONS = ("CREATE", "READ", "UPDATE", "DELETE")
+_PERMISSIONS = tuple(f"{resource}_{action}" for resource in _RESOURCES for action in _ACTIONS)
+_TIMES = {"created_at": "2026-03-01T09:30:00.123456Z", "updated_at": "2026-03-02T10:45:30.654321Z"}
+
+
+class Figures(dict[str, float]):
+    """The figures of a sample, by name and unit."""
+
+
+def id_of(kind: str, number: int) -> str:
+    return base64.b64encode(f"{kind}:{number}:bnch".encode()).decode()
+
+
+def ids_of(kind: str) -> Iterator[str]:
+    """IDs without end; more of them than URL caches hold, as in an application."""
+    return itertools.cycle([id_of(kind, number) for number in range(1000)])
+
+
+def role_name(number: int) -> str:
+    return f"Benchmark role {number}"
+
+
+def permissions(number: int) -> list[str]:
+    return [_PERMISSIONS[(number + offset) % len(_PERMISSIONS)] for offset in range(12)]
+
+
+def new_role(number: int) -> dict[str, Any]:
+    """Return the arguments of a `create`."""
+    return {"name": f"Role {number}", "permissions": ["PROJECT_READ"]}
+
+
+def role(number: int) -> dict[str, object]:
+    return {
+        "id": id_of("Role", number),
+        "name": role_name(number),
+        "description": f"What the people of team {number} may do.",
+        "permissions": permissions(number),
+        "is_predefined": False,
+        **_TIMES,
+    }
+
+
+def page_text() -> str:
+    """Return a page of roles as JSON."""
+    roles = [role(number) for number in range(PAGE)]
+    return json.dumps({"roles": roles, "pagination": {"has_more": False}}, separators=(",", ":"))
+
+
+def binding(number: int) -> dict[str, object]:
+    return {
+        "id": id_of("RoleBinding", number),
+        "role_id": id_of("Role", number % 10),
+        "user_id": id_of("User", number),
+        "resource_type": "SPACE",
+        "resource_id": id_of("Space", number % 7),
+        **_TIMES,
+    }
