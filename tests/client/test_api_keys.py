@@ -96,20 +96,6 @@ class TestFunction:
         assert keys.asked == 0
 
     @both_kinds
-    async def test_raises(self, connect: Connect, kind: type[Keys]) -> None:
-        """Its exception is the cause of a `ConfigurationError`; nothing is sent, no slot lost."""
-        account, error = two_keys(), LookupError("the vault is sealed")
-        keys = kind(error, error, "fake-api-key")
-        async with connect(account, api_key=keys, retry=THRICE, max_concurrency=1) as roles:
-            for _ in range(2):
-                with pytest.raises(ConfigurationError) as caught:
-                    await roles.list()
-            assert account.calls == ()
-            await roles.list()
-
-        assert str(caught.value) == "the function given as api_key raised LookupError"
-        assert caught.value.__cause__ is error
-
     @pytest.mark.parametrize(
         ("key", "message"),
         [
@@ -118,17 +104,25 @@ class TestFunction:
             ("", "the API key must be printable ASCII without spaces"),
             ("a key", "the API key must be printable ASCII without spaces"),
             ("k" * 4097, "the API key must have at most 4096 characters"),
+            (
+                LookupError("the vault is sealed"),
+                "the function given as api_key raised LookupError",
+            ),
         ],
     )
-    async def test_no_key(self, connect: Connect, key: object, message: str) -> None:
-        """A value that is no key is refused before anything is sent."""
-        account = two_keys()
-        async with connect(account, api_key=Keys(key)) as roles:
+    async def test_no_key(
+        self, connect: Connect, kind: type[Keys], key: object, message: str
+    ) -> None:
+        """A function that returns no key, or raises, has nothing sent, and costs no slot."""
+        account, keys = two_keys(), kind(key, "fake-api-key")
+        async with connect(account, api_key=keys, retry=THRICE, max_concurrency=1) as roles:
             with pytest.raises(ConfigurationError) as caught:
                 await roles.list()
+            await roles.list()
 
         assert str(caught.value) == message
-        assert account.calls == ()
+        assert caught.value.__cause__ is (key if isinstance(key, LookupError) else None)
+        assert len(account.calls) == 1
 
     async def test_leaving_queue(self, connect: Connect) -> None:
         """A call asks when it leaves the queue, and not before."""

@@ -249,63 +249,36 @@ class TestGivenUp:
 
 class TestFailed:
     @LENT
-    async def test_forgotten(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
-        """After a firewall forgot twenty connections, one read limit is all that is lost."""
-        clock = LoopClock(monkeypatch)
-        unanswered: list[Peer] = []
+    @pytest.mark.parametrize("by", ["silence", "break"])
+    async def test_distrust(self, by: str, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
+        """After a connection fell silent or broke, no older one is used, and all are closed."""
 
         def answer(peer: Peer) -> None:
-            if peer in forgotten:
-                unanswered.append(peer)
-                return
-            waiting.append(peer)
-            # The twenty calls need a connection each, so none is answered before the last.
-            if len(server.peers) >= 20:
-                for each in waiting:
+            asked.append(server.peers.index(peer))
+            if len(asked) == 3:
+                # None is answered before, so that each of three calls needs its own.
+                for each in server.peers:
                     page(each)
-                waiting.clear()
+            elif len(asked) == 4 and by == "break":
+                peer.transport.close()
+            elif len(asked) > 4:
+                page(peer)
 
-        forgotten: list[Peer] = []
-        waiting: list[Peer] = []
+        clock = LoopClock(monkeypatch)
+        asked: list[int] = []
         async with (
             serve(answer) as server,
             client(server.url, lent=lent, timeout=LIMITS) as roles,
         ):
-            await asyncio.gather(*(use(roles) for _ in range(20)))
-            assert len(server.peers) == 20
-            forgotten += server.peers
-
+            await asyncio.gather(*(use(roles) for _ in range(3)))
             call = asyncio.create_task(use(roles))
-            await until(lambda: unanswered)
-            await clock.pass_by(60.0)
+            await until(lambda: len(asked) == 4)
+            if by == "silence":
+                await clock.pass_by(60.0)
             await call
-            assert (len(unanswered), len(server.peers)) == (1, 21)
             await use(roles)
-            assert (len(unanswered), len(server.peers)) == (1, 21)
-            await until(lambda: all(peer.lost for peer in forgotten))
-
-    @LENT
-    async def test_broken(self, *, lent: bool) -> None:
-        """After a connection broke, the retry goes out on a new one, and the others are closed."""
-
-        def answer(peer: Peer) -> None:
-            asked.append(server.peers.index(peer))
-            if asked == [0, 1]:
-                for each in server.peers:
-                    page(each)
-            elif len(asked) == 3:
-                peer.transport.close()
-            elif len(asked) > 3:
-                page(peer)
-
-        asked: list[int] = []
-        async with serve(answer) as server, client(server.url, lent=lent) as roles:
-            await asyncio.gather(use(roles), use(roles))
-            await roles.list()
-            await roles.list()
-            assert asked[2] in {0, 1}
-            assert asked[3:] == [2, 2]
-            await until(lambda: server.peers[0].lost and server.peers[1].lost)
+            assert asked[4:] == [3, 3]
+            await until(lambda: all(peer.lost for peer in server.peers[:3]))
 
     async def test_before(self) -> None:
         """A failure before there was a connection says nothing of those that are open."""
