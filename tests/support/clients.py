@@ -13,7 +13,7 @@ import pytest
 
 from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
 from arize_roles_async._aiohttp.client import AiohttpTransport
-from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize, serve
 from arize_roles_fake._testing.timeline import timeline_of
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -107,6 +107,13 @@ async def own_or_lent(
         await session.close()
 
 
+@asynccontextmanager
+async def mocked(account: FakeAccount, *, retry: RetryPolicy = ONCE) -> AsyncGenerator[RolesClient]:
+    with mock_arize(account):
+        async with AiohttpRolesClient(retry=retry) as roles:
+            yield roles
+
+
 def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., AiohttpRolesClient]:
     """Return what makes a client that waits by calling `sleep`, and counts the time in full."""
 
@@ -163,3 +170,4 @@ class _SleepingEvent:
 
 
 both_clients = pytest.mark.parametrize("connect", [in_process, over_http])
+three_clients = pytest.mark.parametrize("connect", [in_process, over_http, mocked])

@@ -1,0 +1,104 @@
+"""An account with its clients, runs of pytest inside a test, and commands that record."""
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+import pytest_asyncio
+import trio
+
+from arize_roles_async import RolesClient
+from arize_roles_fake import FakeAccount, RolesServer
+from arize_roles_fake.__main__ import main
+from tests.support.clients import Connect, account_at_noon, in_process, mocked, over_http
+
+# Loaded for good: pytester forgets the modules that an inner run loads.
+assert anyio
+assert trio
+
+on_both = pytest.mark.parametrize("roles", [in_process, over_http], indirect=True)
+on_three = pytest.mark.parametrize("roles", [in_process, over_http, mocked], indirect=True)
+
+ALPHA = "ignore::arize_roles_async.AlphaWarning"
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    """Return an account whose time stands still."""
+    return account_at_noon()
+
+
+@pytest_asyncio.fixture
+async def roles(
+    request: pytest.FixtureRequest, account: FakeAccount
+) -> AsyncGenerator[RolesClient]:
+    """Return a client of the account that does not try again; in process unless parametrized."""
+    connect: Connect = getattr(request, "param", in_process)
+    async with connect(account) as client:
+        yield client
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Runs a suite as strictly as pytest can, and sees that it has the outcomes."""
+
+    def run_suite(
+        source: str, *arguments: str, mode: str = "strict", **outcomes: int
+    ) -> pytest.RunResult:
+        pytester.makepyprojecttoml(
+            f"""
+            [tool.pytest.ini_options]
+            addopts = "--strict-markers --strict-config -pno:cacheprovider -pno:schemathesis"
+            filterwarnings = ["error", "{ALPHA}"]
+            asyncio_mode = "{mode}"
+            asyncio_default_fixture_loop_scope = "function"
+            """
+        )
+        pytester.makepyfile(source)
+        result = pytester.runpytest_inprocess(*arguments)
+        if outcomes:
+            result.assert_outcomes(**outcomes)
+        return result
+
+    return run_suite
+
+
+class Recorder:
+    """The commands `record` and `compare` on one file."""
+
+    def __init__(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.file = file
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def record(
+        self,
+        account: FakeAccount,
+        *statuses: int,
+        key: str | None = None,
+        url: str | None = None,
+        out: Path | None = None,
+    ) -> str:
+        """Record a served account, and return what goes to standard error."""
+        with RolesServer(account) as server:
+            self._monkeypatch.setenv("ARIZE_API_KEY", server.api_key if key is None else key)
+            arguments = ("--base-url", url or server.url, "--out", str(out or self.file))
+            assert main(["record", *arguments]) in (statuses or (0,))
+        return self._capsys.readouterr().err
+
+    def compare(self, status: int, *arguments: str) -> list[str]:
+        """Compare the recording with the fake, and return the lines that are printed."""
+        assert main(["compare", str(self.file), *arguments]) == status
+        output, errors = self._capsys.readouterr()
+        return (errors if status == 2 else output).splitlines()
+
+
+@pytest.fixture
+def recorder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Recorder:
+    """Return the commands on a file that is not there yet."""
+    return Recorder(tmp_path / "recording.json", monkeypatch, capsys)

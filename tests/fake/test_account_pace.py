@@ -1,0 +1,142 @@
+"""How fast an account answers: its latency and its rate limit."""
+
+from typing import Any
+
+import pytest
+
+from arize_roles_async import Request, RolesClient, RolesTimeoutError, Timeouts
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.fake.conftest import on_both
+from tests.support.clients import (
+    ONCE,
+    account_at_noon,
+    passed,
+)
+
+
+def ask(account: FakeAccount) -> tuple[int, str | None]:
+    """Ask for a list; return the status and `Retry-After`. Clients keep a pace of their own."""
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    reply = account.handle(Request(method="GET", target="/v2/roles", headers=headers))
+    return reply.status, reply.headers.get("Retry-After")
+
+
+class TestLatency:
+    """`slow_down`."""
+
+    @pytest.mark.arize_roles(unused_faults="allow")
+    @on_both
+    @pytest.mark.asyncio
+    async def test_by_operation_and_role(self, account: FakeAccount, roles: RolesClient) -> None:
+        """Of several that match, the one that was given last counts; without one, none."""
+        one, two = account.add_role("one"), account.add_role("two")
+        account.slow_down(0.002, operation="get")
+        account.slow_down(0.003, operation="get", role="two")
+        account.slow_down(0.004, role=one.id)
+        account.slow_down(0.002, operation="list")
+        account.slow_down(0.005, operation="list")
+        await roles.list()
+        await roles.get(role_id=one.id)
+        await roles.get(role_id=two.id)
+        await roles.delete(role_id=two.id)
+        assert [call.duration for call in account.calls] == [0.005, 0.004, 0.003, 0.0]
+
+    def test_drawn(self) -> None:
+        """Drawn latencies lie between their bounds, and are the same in every run."""
+
+        def drawn(seed: int) -> list[float]:
+            account = account_at_noon()
+            account.slow_down(0.5, up_to=1.5, seed=seed)
+            request = Request(method="GET", target="/v2/roles")
+            return [account.handle(request).delay for _ in range(20)]
+
+        assert drawn(1) == drawn(1) != drawn(2)
+        assert len(set(drawn(1))) == 20
+        assert all(0.5 <= seconds <= 1.5 for seconds in drawn(1))
+
+    @pytest.mark.parametrize(
+        ("limits", "limit", "seconds", "message"),
+        [
+            ({"read": 10.0}, "read", 10.0, "GET /v2/roles: no answer"),
+            ({"total": 5.0, "read": None}, "total", 5.0, "list took too long"),
+            ({"total": 5.0, "read": 5.0}, "total", 5.0, "list took too long"),
+            ({"total": 0.5, "read": None}, "total", 0.5, "list took too long"),
+        ],
+    )
+    @pytest.mark.asyncio
+    async def test_limits(
+        self, limits: dict[str, Any], limit: str, seconds: float, message: str
+    ) -> None:
+        """Latency beyond a limit of the client is its timeout, on the account's clock."""
+        account = account_at_noon()
+        account.slow_down(20.0)
+        async with FakeRolesClient(account, timeout=Timeouts(**limits), retry=ONCE) as roles:
+            with pytest.raises(RolesTimeoutError, match=f"^{message}") as caught:
+                await roles.list()
+        assert (caught.value.limit, caught.value.seconds) == (limit, seconds)
+        assert passed(account) == seconds
+
+    @pytest.mark.parametrize(
+        ("seconds", "up_to"), [(-1.0, None), (2.0, 1.0), (float("nan"), None), (0.0, float("inf"))]
+    )
+    def test_refused(self, seconds: float, up_to: float | None) -> None:
+        """An impossible latency is refused; the bounds may be equal, and 0."""
+        with pytest.raises(ValueError, match="seconds must be 0 or more, and up_to at least that"):
+            FakeAccount().slow_down(seconds, up_to=up_to)
+        FakeAccount().slow_down(0.0, up_to=0.0)
+
+
+class TestRateLimit:
+    """`limit_rate`."""
+
+    def test_burst(self, account: FakeAccount) -> None:
+        """A burst goes through; then the account says how long to wait. No time adds to it."""
+        account.limit_rate(0.5, burst=2)
+        for seconds in (0, 3600):
+            account.advance(seconds)
+            assert [ask(account) for _ in range(3)] == [(200, None), (200, None), (429, "2")]
+        account.advance(2)
+        assert [ask(account) for _ in range(2)] == [(200, None), (429, "2")]
+        account.advance(1)
+        assert ask(account) == (429, "1")
+
+    @pytest.mark.parametrize("per_second", [3.0, 7.0, 0.1, 1000.0])
+    def test_refill(self, account: FakeAccount, per_second: float) -> None:
+        """One call goes through as soon as the rate allows it, and none a microsecond before."""
+        account.limit_rate(per_second)
+        statuses: list[int] = []
+        for number in range(30):
+            account.advance(max(0.0, number / per_second - passed(account) - 2e-6))
+            statuses.append(ask(account)[0])
+            account.advance(3e-6)
+            statuses.append(ask(account)[0])
+        assert statuses == [200, 429, *([429, 200] * 29)]
+
+    @pytest.mark.parametrize("per_second", [3.0, 0.1, 0.7, 1e-3])
+    def test_retry_after(self, account: FakeAccount, per_second: float) -> None:
+        """A caller that waits as long as the account asks is answered."""
+        account.limit_rate(per_second)
+        for _ in range(20):
+            assert ask(account)[0] == 200
+            status, seconds = ask(account)
+            assert status == 429
+            account.advance(int(seconds or ""))
+
+    @pytest.mark.parametrize(
+        ("seconds", "asked"),
+        [(0.5, "1"), (1.0, "1"), (1.0000004, "1"), (1.000004, "2"), (2.0, "2")],
+    )
+    def test_whole_seconds(self, account: FakeAccount, seconds: float, asked: str) -> None:
+        """It asks for whole seconds, and takes less than a microsecond for rounding."""
+        account.limit_rate(1.0 / seconds)
+        assert [ask(account), ask(account)] == [(200, None), (429, asked)]
+
+    @pytest.mark.parametrize(
+        ("per_second", "burst"),
+        [(0.0, 1), (-1.0, 1), (1.0, 0), (float("nan"), 1), (float("inf"), 1)],
+    )
+    def test_refused(self, per_second: float, burst: int) -> None:
+        """An impossible rate is refused."""
+        message = "per_second must be above 0, and burst an integer of 1 or more"
+        with pytest.raises(ValueError, match=message):
+            FakeAccount().limit_rate(per_second, burst=burst)

@@ -1,0 +1,216 @@
+"""Faults of every attempt, such as error classes: each belongs to the call that it struck first."""
+
+import tracemalloc
+from typing import Any, Literal
+
+import anyio
+import pytest
+
+import arize_roles_async
+from arize_roles_async import (
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ForbiddenError,
+    InvalidResponseError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    Request,
+    RetryPolicy,
+    RolesClient,
+    RolesConnectionError,
+    RolesError,
+    RolesTimeoutError,
+    ServerError,
+    UnprocessableEntityError,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.fake.test_faults import AUTHORIZED, CALLS, ROLE_READ, create
+from tests.support.clients import ONCE, Connect, in_process, three_clients
+
+ENDS_IN: list[tuple[str, type[RolesError]]] = [
+    *(
+        (operation, error)
+        for operation in CALLS
+        for error in (
+            *(BadRequestError, AuthenticationError, ForbiddenError, NotFoundError, ConflictError),
+            *(UnprocessableEntityError, RateLimitError, ServerError),
+            *(RolesConnectionError, RolesTimeoutError),
+        )
+    ),
+    *((operation, InvalidResponseError) for operation in ("list", "get")),
+    *((operation, OutcomeUnknownError) for operation in ("create", "update", "delete")),
+]
+
+
+@pytest.mark.parametrize(("operation", "error"), ENDS_IN)
+@pytest.mark.asyncio
+async def test_error_class(account: FakeAccount, operation: str, error: type[RolesError]) -> None:
+    """The next call ends in the class: every attempt fails, and nothing happened; no other call."""
+    role = account.add_role("A", ROLE_READ)
+    fault = account.fail(operation, error)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    async with FakeRolesClient(account) as roles:
+        with pytest.raises(error) as caught:
+            await CALLS[operation](roles, role.id)
+        assert type(caught.value) is error
+        assert account.roles == (role,)
+        assert account.pending_faults == ()
+        assert fault.fired == len(account.calls)
+        await CALLS[operation](roles, role.id)
+
+
+@pytest.mark.asyncio
+async def test_not_needed(account: FakeAccount, roles: RolesClient) -> None:
+    """An update of a role that is as requested before ends in an unknown outcome, too."""
+    role = account.add_role("B")
+    account.fail("update", OutcomeUnknownError)
+    with pytest.raises(OutcomeUnknownError):
+        await CALLS["update"](roles, role.id)
+
+
+@pytest.mark.arize_roles(unused_faults="allow")
+def test_every_class() -> None:
+    """Each error class can be scripted by itself, or `fail` says how a test gets it."""
+    names = [name for name in arize_roles_async.__all__ if name.endswith("Error")]
+    assert "RoleRenamedError" in names
+    for name in names:
+        error = getattr(arize_roles_async, name)
+        operation: Literal["update", "list"] = "update" if error is OutcomeUnknownError else "list"
+        try:
+            FakeAccount().fail(operation, error)
+        except ValueError as refused:
+            assert f"no answer leads to {name}: " in str(refused)  # noqa: PT017
+
+
+@pytest.mark.asyncio
+async def test_status(account: FakeAccount) -> None:
+    """With `every_attempt` a status strikes until the client gives up, `times` calls."""
+    fault = account.fail("create", 503, every_attempt=True, times=2, after=1)
+    async with in_process(account, retry=RetryPolicy(attempts=2)) as roles:
+        await create(roles, "before")
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                await create(roles)
+        await create(roles)
+    assert fault.fired == 4
+    assert str(fault) == (
+        "create fails with 503, 2 times, every attempt after 1: struck 4 requests"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scripts", "failed"),
+    [([(ServerError, 1)], 1), ([(ServerError, 2)], 2), ([(ServerError, 1), (503, 1)], 1)],
+)
+@pytest.mark.asyncio
+async def test_at_once(account: FakeAccount, scripts: list[tuple[Any, int]], failed: int) -> None:
+    """Of equal calls at the same moment as many are struck as asked, each by its own fault."""
+    role = account.add_role("A", ROLE_READ)
+    for failure, times in scripts:
+        account.fail("get", failure, times=times)
+    ends: list[object] = []
+
+    async def get(roles: RolesClient) -> None:
+        try:
+            ends.append(await roles.get(role_id=role.id))
+        except ServerError:
+            ends.append("failed")
+
+    async with FakeRolesClient(account) as roles, anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(get, roles)
+    assert (ends.count("failed"), ends.count(role)) == (failed, 5 - failed)
+
+
+@three_clients
+@pytest.mark.asyncio
+class TestOver:
+    """Once its call is over, the fault strikes no further call."""
+
+    @pytest.mark.parametrize("error", [ForbiddenError, ConflictError, RateLimitError, ServerError])
+    async def test_spent(
+        self, account: FakeAccount, connect: Connect, error: type[RolesError]
+    ) -> None:
+        """A fault whose call was not tried again does not strike the retry of an equal call."""
+        account.fail("create", error)
+        async with connect(account, retry=ONCE) as roles:
+            with pytest.raises(error):
+                await create(roles)
+        account.fail("create", 503)
+        async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
+            await create(roles)
+        assert [call.outcome for call in account.calls][1:] == [503, 201]
+
+    async def test_retried(self, account: FakeAccount, connect: Connect) -> None:
+        """A fault that ended after every attempt of its call does not strike again."""
+        account.fail("create", ServerError)
+        async with connect(account, retry=RetryPolicy()) as roles:
+            with pytest.raises(ServerError):
+                await create(roles)
+            account.fail("create", 503, times=2)
+            await create(roles)
+        assert [call.outcome for call in account.calls] == [503, 503, 503, 503, 503, 201]
+
+    async def test_refused_between(self, account: FakeAccount, connect: Connect) -> None:
+        """A call that was refused before the account looked for faults does not meet it."""
+        account.fail("list", ForbiddenError)
+        async with connect(account, retry=ONCE) as roles:
+            with pytest.raises(ForbiddenError):
+                await roles.list()
+        account.limit_rate(0.5)
+        async with connect(account, retry=RetryPolicy(attempts=2)) as roles:
+            await roles.list()
+            await roles.list()
+        assert [call.outcome for call in account.calls] == [403, 200, 429, 200]
+
+
+class TestOverHttp:
+    """Over HTTP the account has to find out which requests are attempts of one call."""
+
+    @staticmethod
+    def get(account: FakeAccount, name: str, number: int) -> int:
+        """Send an attempt of a get as over HTTP, and return the status."""
+        role = account.role(name) or account.add_role(name)
+        headers = {**AUTHORIZED, "sdk-retry-count": str(number - 1)}
+        request = Request(method="GET", target=f"/v2/roles/{role.id}", headers=headers)
+        return account.handle(request).status
+
+    def test_uncounted(self, account: FakeAccount) -> None:
+        """An attempt that no header counts is a call of its own, so `times` counts it."""
+        account.fail("get", ServerError, times=2)
+        assert [self.get(account, "A", 1) for _ in range(3)] == [503, 503, 200]
+
+    @pytest.mark.parametrize(
+        ("scripts", "statuses"),
+        [
+            ([(ServerError, 2)], [503, 503, 503, 503, 503, 503]),
+            ([(ServerError, 1), (503, 1)], [503, 503, 200, 503, 503, 200]),
+        ],
+    )
+    def test_equal(
+        self, account: FakeAccount, scripts: list[tuple[Any, int]], statuses: list[int]
+    ) -> None:
+        """Two equal calls at once each keep the record of their own fault."""
+        for failure, times in scripts:
+            account.fail("get", failure, times=times)
+        assert [self.get(account, "A", number) for number in (1, 1, 2, 2, 3, 3)] == statuses
+
+    def test_other(self, account: FakeAccount) -> None:
+        """Between the attempts of a call that fails, another call's second attempt does not."""
+        account.fail("get", ServerError)
+        calls = [("A", 1), ("B", 2), ("A", 2)]
+        assert [self.get(account, *call) for call in calls] == [503, 200, 503]
+
+    def test_memory(self) -> None:
+        """Failed calls take no more memory than the log may."""
+        account = FakeAccount(api_key="fake-api-key", keep_calls=10, keep_bytes=100_000)
+        account.fail("any", ServerError, times=None)
+        tracemalloc.start()
+        for number in range(100):
+            body = f"{number:020000}".encode()
+            request = Request(method="POST", target="/v2/roles", headers=AUTHORIZED, body=body)
+            account.handle(request)
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert kept < 500_000

@@ -1,0 +1,297 @@
+"""What `fail` refuses, and faults as text."""
+
+from typing import Any
+
+import pytest
+
+from arize_roles_async import (
+    ClientStateError,
+    ConfigurationError,
+    InvalidResponseError,
+    MissingExtraError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Request,
+    RoleRenamedError,
+    RolesClient,
+    RolesConnectionError,
+    RolesError,
+    ServerError,
+    StatusError,
+    ValidationError,
+)
+from arize_roles_fake import FakeAccount
+from arize_roles_fake._testing.faults import parse_fault
+from tests.fake.test_faults import AUTHORIZED
+
+# None of these faults is meant to strike a call.
+pytestmark = pytest.mark.arize_roles(unused_faults="allow")
+
+OPERATION = (
+    "operation must be one of list, get, create, update, delete, role_bindings.list, "
+    "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete and any"
+)
+FAILURE = (
+    "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "
+    "that an answer leads to, or one of lost, truncated, malformed, undecodable, silent, "
+    "refused, unreachable"
+)
+SURROGATES = "must not contain surrogates, which UTF-8 cannot carry"
+NOT_SENT = (
+    "means that nothing was sent, so when must be before; 'lost' with when='after' drops the "
+    "connection after the account did its work"
+)
+VERIFIED = (
+    "never raises it: after an unreadable answer to a change, a client checks whether the change "
+    "was made; 'malformed' scripts such an answer"
+)
+
+IMPOSSIBLE: list[tuple[str, Any, dict[str, Any], str]] = [
+    ("lsit", 500, {}, f"{OPERATION}, not 'lsit'"),
+    ("list", 500, {"role": "A"}, "a list is about all roles, so role must not be given"),
+    (
+        "create",
+        500,
+        {"role": "Um9sZTo0OmphYmU="},
+        "role must be a name for create, as the role has no ID yet",
+    ),
+    ("get", 403, {"role": 5}, "role must be a string, not int"),
+    ("get", int, {}, f"{FAILURE}, not int"),
+    *(("get", status, {}, f"{FAILURE}, not {status}") for status in (200, 399, 600)),
+    *(("get", status, {"page": ""}, f"{FAILURE}, not {status}") for status in (199, 600)),
+    ("delete", "malformed", {}, "the answer to a delete has no body, so it cannot be 'malformed'"),
+    ("delete", "truncated", {}, "the answer to a delete has no body, so it cannot be 'truncated'"),
+    *((each, InvalidResponseError, {}, f"{each} {VERIFIED}") for each in ("create", "update")),
+    *(
+        (
+            each,
+            OutcomeUnknownError,
+            {},
+            f"{each} never raises it: only a change has an unknown outcome",
+        )
+        for each in ("get", "list", "any")
+    ),
+    ("get", 500, {"times": 0}, "times must be an integer of 1 or more, not 0"),
+    ("get", 500, {"times": True}, "times must be an integer of 1 or more, not True"),
+    ("get", 500, {"after": -1}, "after must be an integer of 0 or more, not -1"),
+    ("get", 500, {"when": "during"}, "when must be before or after, not 'during'"),
+    ("get", "refused", {"when": "after"}, f"'refused' {NOT_SENT}"),
+    ("get", RolesConnectionError, {"when": "after"}, f"RolesConnectionError {NOT_SENT}"),
+    ("get", "unreachable", {"when": "after"}, f"'unreachable' {NOT_SENT}"),
+    ("get", 500, {"retry_after": 1}, "only a 429 or a 503 has a retry_after, not 500"),
+    *(
+        (
+            *("get", 429, {"retry_after": seconds}),
+            f"retry_after must be 0 or more, or a date as text, not {shown}",
+        )
+        for seconds, shown in ((-1, "-1"), (1.5, "1.5"), (True, "True"), (10**15, "1" + 15 * "0"))
+    ),
+    (
+        "get",
+        407,
+        {},
+        "407 is the answer of a proxy, for which a client raises RolesConnectionError",
+    ),
+    ("get", 403, {"detail": 5}, "detail must be a string, not int"),
+    ("get", 403, {"detail": "\ud800"}, f"detail {SURROGATES}"),
+    ("get", 409, {"limit": 3}, "only a 403 has plan members, not 409"),
+    (
+        "get",
+        403,
+        {"limit": "few", "plan": 1},
+        "a problem document has no plan; limit must be of type int",
+    ),
+    ("get", 403, {"limit": True}, "limit must be of type int"),
+    ("get", 403, {"required_plan": "\ud800"}, "required_plan must be of type str"),
+    ("get", NotFoundError, {"page": ""}, "page needs a status as the failure, not NotFoundError"),
+    ("get", "lost", {"page": ""}, "page needs a status as the failure, not 'lost'"),
+    (
+        "get",
+        404,
+        {"page": "gone", "detail": "gone"},
+        "page is the whole body, so detail and members of a problem must not be given",
+    ),
+    ("get", 404, {"page": 5}, "page must be a string, not int"),
+    ("get", 404, {"page": "\ud800"}, f"page {SURROGATES}"),
+    ("get", 204, {"page": "gone"}, "an answer with 204 has no body, so page must be empty"),
+    ("get", "lost", {"headers": {"X": "b"}}, "headers need a status as the failure, not 'lost'"),
+    ("get", 404, {"headers": [1]}, "headers must be a mapping, not list"),
+    (
+        "get",
+        404,
+        {"headers": {"content-length": "1"}},
+        "headers must not hold content-length, which frames the message",
+    ),
+    ("get", 404, {"headers": {"X A": "b"}}, "headers must have names that HTTP allows, not 'X A'"),
+    (
+        "get",
+        404,
+        {"headers": {"X-A": "b\r\nX-B: c"}},
+        "headers must have values of printable ASCII, not 'b\\r\\nX-B: c' for X-A",
+    ),
+    (
+        "get",
+        503,
+        {"headers": {"retry-after": "1"}, "retry_after": 2},
+        "headers hold Retry-After, so retry_after must not be given",
+    ),
+    (
+        "list",
+        500,
+        {"times": 0, "role": "A"},
+        (
+            "a list is about all roles, so role must not be given; "
+            "times must be an integer of 1 or more, not 0"
+        ),
+    ),
+    *(
+        ("any", error, {}, f"no answer leads to {error.__name__}: {how}")
+        for error, how in (
+            (RolesError, "it is the base of all errors; give one of its subclasses"),
+            (StatusError, "give the status, such as 418"),
+            (ValidationError, "a call raises it if an argument breaks a rule, and sends nothing"),
+            (ConfigurationError, "a client raises it if it is made with wrong arguments"),
+            (ClientStateError, "a client raises it once it is closed"),
+            (MissingExtraError, "a conversion raises it if a package is not installed"),
+            (
+                RoleRenamedError,
+                (
+                    "an update by name raises it if another client renames the role between the "
+                    "call's list and its update; slow_down leaves time for that"
+                ),
+            ),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "failure", "arguments", "message"), IMPOSSIBLE)
+def test_refused(operation: Any, failure: Any, arguments: dict[str, Any], message: str) -> None:  # noqa: ANN401
+    """A fault that could never strike is an error when it is scripted."""
+    account = FakeAccount()
+    with pytest.raises(ValueError, match="this fault cannot be scripted: ") as caught:
+        account.fail(operation, failure, **arguments)
+    assert str(caught.value) == f"this fault cannot be scripted: {message}"
+    assert account.pending_faults == ()
+
+
+@pytest.mark.parametrize(
+    ("failure", "arguments"),
+    [
+        *(
+            (400, {}),
+            (599, {}),
+            (429, {"retry_after": 0}),
+            (503, {"retry_after": "²"}),
+            (204, {"page": ""}),
+            (200, {"page": b""}),
+        ),
+        (403, {"required_plan": type("Plan", (str,), {})("pro"), "limit": 0}),
+    ],
+)
+def test_bounds(failure: int, arguments: dict[str, Any]) -> None:
+    """The least and the greatest value of what may be given are not refused."""
+    assert FakeAccount().fail("get", failure, **arguments).failure == failure
+
+
+@pytest.mark.parametrize(
+    ("calls", "message"),
+    [
+        ({"operation": "create", "role": "Um9sZTox"}, "role must be a name for create"),
+        ({"operation": "lsit"}, "operation must be one of"),
+        ({"operation": "list", "role": "A"}, "a list is about all roles, so role must not be"),
+    ],
+)
+def test_filter(calls: dict[str, Any], message: str) -> None:
+    """Latencies and blocks that match no call are refused, too."""
+    with pytest.raises(ValueError, match=message):
+        FakeAccount().slow_down(1, **calls)
+    with pytest.raises(ValueError, match=message), FakeAccount().block(**calls):
+        pass
+
+
+class TestUnused:
+    """What has struck less often than scripted."""
+
+    @pytest.mark.asyncio
+    async def test_pending(self, account: FakeAccount, roles: RolesClient) -> None:
+        """Such faults can be asserted."""
+        account.fail("list", 500)
+        account.fail("list", 500, times=2)
+        account.fail("create", "lost", times=None, after=3, role="A")
+        account.fail("get", 404, page="gone")
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                await roles.list()
+        assert [fault.operation for fault in account.pending_faults] == ["list", "create", "get"]
+        assert str(account.pending_faults) == (
+            "(<Fault: list fails with 500, 2 times: struck 1 request>, <Fault: create fails with "
+            "lost, every time after 3, for the role 'A': struck 0 requests>, "
+            "<Fault: get fails with 404 and a page, 1 time: struck 0 requests>)"
+        )
+
+    def test_lines(self, account: FakeAccount) -> None:
+        """All of it is listed, each in its own words."""
+        account.fail("get", 403)
+        account.slow_down(1, operation="update")
+        account.slow_down(1, role="A")
+        account.slow_down(1)
+        account.slow_down(0, operation="list")
+        account.shorten_pages(3, 0, 2)
+        with account.block("create", role="A"):
+            account.handle(Request(method="GET", target="/v2/roles"))
+        account.handle(Request(method="GET", target="/v2/roles", headers=AUTHORIZED))
+        assert account.unused_faults == (
+            (
+                "get fails with 403, 1 time: struck 0 requests "
+                "(over HTTP, a get by a name is often a list, which faults on list strike)"
+            ),
+            "slow_down of 'update': no call was delayed",
+            "slow_down of 'any', role='A': no call was delayed",
+            "block('create', role='A'): no call was kept open",
+            "shorten_pages(0, 2): asked for no further page",
+        )
+        account.clear_faults()
+        assert not account.unused_faults
+
+
+class TestText:
+    """Faults as text."""
+
+    @pytest.mark.parametrize(
+        ("text", "arguments"),
+        [
+            ("create:409", {"operation": "create", "failure": 409}),
+            ("any:lost", {"operation": "any", "failure": "lost"}),
+            (
+                "create:ServerError,every_attempt",
+                {"operation": "create", "failure": ServerError, "every_attempt": True},
+            ),
+            (
+                "list:429,times=3,after=1,when=after",
+                {"operation": "list", "failure": 429, "times": 3, "after": 1, "when": "after"},
+            ),
+            ("list:429,retry_after=2", {"operation": "list", "failure": 429, "retry_after": 2}),
+            ("get:500,times=always", {"operation": "get", "failure": 500, "times": None}),
+            (
+                "get:500,after=2,role=A, B,role=C",
+                {"operation": "get", "failure": 500, "after": 2, "role": "A, B,role=C"},
+            ),
+        ],
+    )
+    def test_parsed(self, text: str, arguments: dict[str, object]) -> None:
+        """A fault can be written as text."""
+        assert parse_fault(text) == arguments
+        FakeAccount().fail(**parse_fault(text))
+
+    @pytest.mark.parametrize("text", ["list:500,time=1", "list:500,times=x", "list:500,"])
+    def test_refused(self, text: str) -> None:
+        """A text that is not a fault is refused."""
+        with pytest.raises(ValueError, match="is not a fault option"):
+            parse_fault(text)
+
+    @pytest.mark.parametrize("text", ["list", "", "list:", "list:5x"])
+    def test_no_failure(self, text: str) -> None:
+        """A text without a failure makes no fault."""
+        with pytest.raises(ValueError, match="this fault cannot be scripted"):
+            FakeAccount().fail(**parse_fault(text))
