@@ -1,0 +1,212 @@
+"""Role bindings of an account: users and resources that it declares, and keys for some of them."""
+
+import json
+
+import pytest
+
+from arize_roles_async import ForbiddenError, NotFoundError, Request
+from arize_roles_fake import FakeAccount, FakeRolesClient
+
+pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+
+
+class TestBind:
+    """Role bindings as a test sets them up and inspects them."""
+
+    def test_order(self) -> None:
+        """They are there in the order in which they were made."""
+        account = FakeAccount()
+        one = account.bind("Admin", user="ada", resource="Space:1")
+        two = account.bind(account.roles[0], user="bob", resource="Project:1")
+        assert account.bindings() == (one, two)
+        assert account.bindings("Admin") == (one,)
+        assert account.bindings("Member") == ()
+        assert one.role_id == account.roles[-1].id
+        assert (account.label(one.user_id), account.label(one.resource_id)) == ("ada", "Space:1")
+
+    def test_refused(self) -> None:
+        """Impossible values are refused."""
+        account = FakeAccount()
+        account.bind("Admin", user="ada", resource="Space:1")
+        for role in ("Admin", "Member"):
+            with pytest.raises(ValueError, match="'ada' already has the role 'Admin' on 'Space:1'"):
+                account.bind(role, user="ada", resource="Space:1")
+        assert account.bindings("Member") == ()
+        with pytest.raises(LookupError, match="no role has the ID or name 'Nobody'"):
+            account.bind("Nobody", user="ada", resource="Space:1")
+        with pytest.raises(LookupError, match="'bob' does not have the role on 'Space:1'"):
+            account.unbind("Admin", user="bob", resource="Space:1")
+
+    @pytest.mark.parametrize("resource", ["", "a space", "Space:", "space:1", "Role:1", " Space:1"])
+    def test_resource(self, resource: str) -> None:
+        """A resource is a space or a project."""
+        with pytest.raises(ValueError, match="resource must be a space or a project, such as "):
+            FakeAccount().bind("Admin", user="ada", resource=resource)
+
+    @pytest.mark.parametrize(
+        ("user", "message"),
+        [
+            ("", "user must not be empty"),
+            ("u" * 750, "user must have at most 1000 characters, not 1008"),
+        ],
+    )
+    def test_user(self, user: str, message: str) -> None:
+        """A user is a text whose ID fits into a URL."""
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            FakeAccount().bind("Admin", user=user, resource="Space:1")
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            FakeAccount(users=[user])
+
+    def test_free_again(self) -> None:
+        """Once a binding is gone, by itself or with its role, the user may have another there."""
+        account = FakeAccount(predefined=False)
+        account.add_role("A")
+        account.add_role("B")
+        before = account.snapshot()
+        account.bind("A", user="ada", resource="Space:1")
+        account.bind("A", user="ada", resource="Project:1")
+        account.unbind("A", user="ada", resource="Space:1")
+        account.bind("B", user="ada", resource="Space:1")
+        account.restore(before)
+        account.bind("B", user="ada", resource="Project:1")
+        assert len(account.bindings("B")) == 1
+
+    def test_kept(self) -> None:
+        """Snapshots and files have them."""
+        account = FakeAccount()
+        account.bind("Admin", user="ada", resource="Space:1")
+        before = account.snapshot()
+        loaded = FakeAccount.load(account.dump())
+        account.unbind("Admin", user="ada", resource="Space:1")
+        account.restore(before)
+        assert account.bindings("Admin") == loaded.bindings("Admin")
+        assert len(loaded.bindings("Admin")) == 1
+
+    def test_assert_bindings(self) -> None:
+        """A difference is shown by labels."""
+        account = FakeAccount()
+        account.bind("Admin", user="ada", resource="Space:1")
+        account.bind("Admin", user="bob", resource="Project:1")
+        account.assert_bindings({("ada", "Space:1"): "Admin", ("bob", "Project:1"): "Admin"})
+        with pytest.raises(AssertionError) as caught:
+            account.assert_bindings({("ada", "Space:1"): "Member", ("eve", "Space:1"): "Admin"})
+        assert str(caught.value) == (
+            "the role bindings are not as expected:\n"
+            "  - 'ada' on 'Space:1': 'Member'     expected, but missing\n"
+            "  + 'ada' on 'Space:1': 'Admin'      not expected\n"
+            "  + 'bob' on 'Project:1': 'Admin'    not expected\n"
+            "  - 'eve' on 'Space:1': 'Admin'      expected, but missing"
+        )
+
+    def test_no_type(self) -> None:
+        """A list without the type of the resource is refused."""
+        account = FakeAccount(api_key="key")
+        headers = {"Authorization": "Bearer key"}
+        reply = account.handle(Request(method="GET", target="/v2/role-bindings", headers=headers))
+        detail = json.loads(reply.body)["detail"]
+        assert (reply.status, detail) == (400, "resource_type: is required")
+
+
+class TestFile:
+    """Bindings in account files."""
+
+    def test_twice(self) -> None:
+        """A file that gives a user two roles on a resource is refused."""
+        held = {"bindings": [{"user": "ada", "resource": "Space:1"}]}
+        text = json.dumps({"roles": [{"name": "A"} | held, {"name": "B"} | held]})
+        with pytest.raises(ValueError, match="'ada' already has the role 'B' on 'Space:1'"):
+            FakeAccount.load(text)
+
+    def test_same_id(self) -> None:
+        """A file with two bindings of one ID is refused."""
+        bindings = [
+            {"id": "Um9sZUJpbmRpbmc6MTph", "role": "A", "user": user, "resource": "Space:1"}
+            for user in ("ada", "eve")
+        ]
+        text = json.dumps({"roles": [{"name": "A"}], "role_bindings": bindings})
+        with pytest.raises(ValueError, match="a role binding already has the ID 'Um9sZUJpbm"):
+            FakeAccount.load(text)
+
+    def test_ids(self) -> None:
+        """IDs whose labels stand for others are in a file as they are."""
+        account = FakeAccount()
+        # User: without a name, and Project:1, for which the service itself says Model:1.
+        account.bind("Admin", user="VXNlcjo=", resource="UHJvamVjdDox")
+        assert FakeAccount.load(account.dump()).bindings() == account.bindings()
+
+
+class TestDeclared:
+    """The users and resources of an account."""
+
+    @pytest.mark.parametrize("loaded", [False, True])
+    @pytest.mark.asyncio
+    async def test_unknown(self, loaded: bool) -> None:  # noqa: FBT001
+        """Those that are not declared are unknown, also in an account that was loaded."""
+        account = FakeAccount(users=["ada", "VXNlcjpldmU="], resources=["Space:1"])
+        if loaded:
+            account = FakeAccount.load(account.dump())
+        bindings = FakeRolesClient(account).role_bindings
+
+        async def ensure(user_id: str, resource_id: str) -> None:
+            await bindings.ensure(
+                user_id=user_id,
+                role_id=account.roles[0].id,
+                resource_type="SPACE",
+                resource_id=resource_id,
+            )
+
+        for user_id in ("VXNlcjphZGE=", "VXNlcjpldmU="):  # ada and eve
+            await ensure(user_id, "U3BhY2U6MQ==")
+        with pytest.raises(NotFoundError):
+            await ensure("VXNlcjpib2I=", "U3BhY2U6MQ==")
+        with pytest.raises(ForbiddenError):
+            await ensure("VXNlcjphZGE=", "U3BhY2U6Mg==")
+
+    @pytest.mark.asyncio
+    async def test_nobody(self) -> None:
+        """An account that declares no users has none, also in a file."""
+        account = FakeAccount.load(FakeAccount(users=(), resources=()).dump())
+        with pytest.raises(NotFoundError):
+            await FakeRolesClient(account).role_bindings.list(
+                resource_type="SPACE", user_id="VXNlcjphZGE="
+            )
+
+
+class TestKey:
+    """Keys with rights on single resources."""
+
+    @pytest.mark.parametrize("loaded", [False, True])
+    @pytest.mark.asyncio
+    async def test_grants(self, loaded: bool) -> None:  # noqa: FBT001
+        """A key has its grants on the resources that `on` names, and no others."""
+        account = FakeAccount()
+        there = account.bind("Admin", user="ada", resource="Space:1")
+        account.bind("Admin", user="ada", resource="Space:2")
+        on = {"Space:1": ["ROLE_BINDING_READ"], there.resource_id: ["ROLE_BINDING_READ"]}
+        account.add_key("reader", grants=["ROLE_READ"], on=on)
+        if loaded:
+            account = FakeAccount.load(account.dump())
+        reader = FakeRolesClient(account, api_key="reader")
+        assert (await reader.role_bindings.list(resource_type="SPACE")).role_bindings == (there,)
+        assert len(await reader.list()) == 7
+        assert json.loads(account.dump())["keys"]["reader"] == {
+            "grants": ["ROLE_READ"],
+            "on": {"Space:1": ["ROLE_BINDING_READ"]},
+        }
+
+    @pytest.mark.parametrize(
+        ("grants", "on", "message"),
+        [
+            (None, {"Space:1": []}, "^on adds permissions to grants, so grants must be given"),
+            ([], {"Role:1": []}, "resource must be a space or a project"),
+            ([], {"Space:1": ["ROLE_BINDING_RAED"]}, "ROLE_BINDING_RAED"),
+        ],
+    )
+    def test_refused(
+        self, grants: list[str] | None, on: dict[str, list[str]], message: str
+    ) -> None:
+        """Grants on what is no resource are refused, and so are those beside all."""
+        account = FakeAccount(api_key="first")
+        with pytest.raises(ValueError, match=message):
+            account.add_key("key", grants=grants, on=on)
+        assert account.api_keys == ("first",)

@@ -1,0 +1,234 @@
+"""Whole accounts as JSON: an account that is dumped loads as it was, whatever it held."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+
+import pytest
+
+from arize_roles_async import UnknownPermission
+from arize_roles_fake import FakeAccount, FakeRolesClient
+from tests.support.clients import START
+
+ACCOUNT_0_3 = Path(__file__).parents[1] / "data" / "account-0.3.json"
+"""An account as version 0.3 wrote it."""
+NO_FILE = "this is not an account file: "
+YEARS = f"{NO_FILE}now must be in the years 1 to 9998 in UTC"
+
+
+class EndOfSummer(tzinfo):
+    """A time zone whose hours come twice, first the one of summer."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        return timedelta(hours=-6 if dt is None or not dt.fold else -7)
+
+    def dst(self, dt: datetime | None) -> None: ...
+
+    def tzname(self, dt: datetime | None) -> None: ...
+
+
+class TestDump:
+    """What `dump` writes."""
+
+    def test_format(self, account: FakeAccount) -> None:
+        """The format is the service's own, with no members for what a role or an account lacks."""
+        role = {
+            "id": "Um9sZToxOmJtZmI=",
+            "name": "AI Engineer",
+            "permissions": ["PROJECT_READ"],
+            "is_predefined": False,
+            "created_at": "2026-01-01T12:00:00Z",
+            "updated_at": "2026-01-01T12:00:00Z",
+        }
+        whole = {
+            "format": 1,
+            "now": "2026-01-01T12:00:00Z",
+            "keys": {"fake-api-key": None},
+            "roles": [role],
+        }
+        account.add_role("AI Engineer", ["PROJECT_READ"])
+        assert json.loads(account.dump()) == whole
+        account.bind("AI Engineer", user="ada", resource="Space:1")
+        binding = {
+            "id": "Um9sZUJpbmRpbmc6MTpibWZi",
+            "role": "AI Engineer",
+            "user": "ada",
+            "resource": "Space:1",
+            "created_at": "2026-01-01T12:00:00Z",
+            "updated_at": "2026-01-01T12:00:00Z",
+        }
+        assert json.loads(account.dump()) == {**whole, "role_bindings": [binding]}
+
+    def test_file(self, tmp_path: Path) -> None:
+        """An account is dumped to a file with the same newlines everywhere, and loaded from it."""
+        path = tmp_path / "account.json"
+        account = FakeAccount()
+        text = account.dump(path)
+        assert path.read_bytes() == text.encode() + b"\n"
+        assert FakeAccount.load(path).roles == FakeAccount.load(str(path)).roles == account.roles
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+    def test_private(self, tmp_path: Path) -> None:
+        """Only its owner may read the file, which holds keys, also where it was there before."""
+        path = tmp_path / "account.json"
+        for _ in range(2):
+            FakeAccount().dump(path)
+            assert path.stat().st_mode & 0o777 == 0o600
+            path.chmod(0o644)
+
+    def test_device(self) -> None:
+        """What is no file keeps its mode."""
+        before = Path(os.devnull).stat().st_mode
+        FakeAccount().dump(os.devnull)
+        assert Path(os.devnull).stat().st_mode == before
+
+
+class TestSame:
+    """What a loaded account has of the one that was dumped."""
+
+    def test_all(self) -> None:
+        """It has the roles, the time, the plan, and the keys in order."""
+        account = FakeAccount(api_key="z", clock=lambda: START, max_custom_roles=7)
+        account.add_role("AI Engineer", ["PROJECT_READ", "COMET_LAUNCH"], description="Looks.")
+        account.add_role("Same age", ["ROLE_READ"])
+        account.add_role("Older", created_at=START - timedelta(days=1))
+        account.add_key("reader", grants=["TAG_READ", "ROLE_READ"])
+        loaded = FakeAccount.load(account.dump(), clock=lambda: datetime(2030, 5, 5, tzinfo=UTC))
+        assert loaded.roles == account.roles
+        assert loaded.now() == START
+        assert loaded.max_custom_roles == 7
+        assert (loaded.api_key, loaded.api_keys) == ("z", ("z", "reader"))
+        assert loaded.dump() == account.dump()
+
+    @pytest.mark.asyncio
+    async def test_newer_grant(self) -> None:
+        """A key may grant a permission that no role holds any more."""
+        account = FakeAccount()
+        before = account.snapshot()
+        account.add_role("A", ["COMET_LAUNCH"])
+        account.add_key("key", grants=["COMET_LAUNCH", "ROLE_CREATE"])
+        account.restore(before)
+        loaded = FakeAccount.load(account.dump())
+        async with FakeRolesClient(loaded, api_key="key") as roles:
+            made = await roles.create(name="B", permissions=[UnknownPermission("COMET_LAUNCH")])
+        assert made.name == "B"
+
+    @pytest.mark.asyncio
+    async def test_deleted(self, account: FakeAccount) -> None:
+        """The ID of a deleted role is not given again."""
+        async with FakeRolesClient(account) as roles:
+            deleted = await roles.create(name="A", permissions=["ROLE_READ"])
+            await roles.delete(role_id=deleted.id)
+        assert FakeAccount.load(account.dump()).add_role("B").id != deleted.id
+
+    @pytest.mark.parametrize(
+        ("moment", "kept"),
+        [
+            (
+                # The offset has seconds, as clocks had once.
+                datetime(
+                    *(1900, 1, 1, 12),
+                    tzinfo=timezone(timedelta(hours=5, minutes=21, seconds=10)),
+                ),
+                "1900-01-01T06:38:50+00:00",
+            ),
+            (datetime(2016, 11, 6, 1, tzinfo=EndOfSummer()), "2016-11-06T01:00:00-06:00"),
+            (
+                datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+                "2026-01-01T12:00:00+05:45",
+            ),
+        ],
+    )
+    def test_offset(self, moment: datetime, kept: str) -> None:
+        """A timestamp stays the same moment, and keeps an offset of whole minutes."""
+        account = FakeAccount()
+        role = account.add_role("A", created_at=moment, updated_at=moment)
+        assert role.created_at.isoformat() == role.updated_at.isoformat() == kept
+        assert FakeAccount.load(account.dump()).role("A") == role
+
+
+class TestLoad:
+    """Files that something else than `dump` wrote."""
+
+    def test_by_hand(self, tmp_path: Path) -> None:
+        """A file needs no more than names, and may begin with the byte order mark of an editor."""
+        path = tmp_path / "account.json"
+        path.write_text('{"roles": [{"name": "Newer"}, {"name": "Older"}]}', "utf-8-sig")
+        for source in (path, path.read_text("utf-8")):
+            account = FakeAccount.load(source)
+            assert [role.name for role in account.roles] == ["Newer", "Older"]
+            assert account.api_keys == (account.api_key,)
+            assert account.add_role("Newest").id == "Um9sZTozOmZjbXo="
+
+    def test_ids(self) -> None:
+        """An ID of the file is no other role's, in the file or later."""
+        first = FakeAccount(predefined=False).add_role("A").id
+        roles = [{"name": "B", "id": first}, {"name": "A"}]
+        account = FakeAccount.load(json.dumps({"roles": roles}))
+        account.add_role("C")
+        assert len({role.id for role in account.roles}) == 3
+        assert account.roles[1].id == first
+
+    def test_version_0_3(self) -> None:
+        """A file that version 0.3 wrote has no format, and is read as before."""
+        account = FakeAccount.load(ACCOUNT_0_3, clock=lambda: START)
+        assert account.now() == datetime(2026, 11, 1, tzinfo=UTC)
+        account.assert_roles({"New": set(), "Old": {"PROJECT_READ", "NEW_PERMISSION_X"}})
+        (binding,) = account.bindings("Old")
+        assert account.label(binding.user_id) == "ada"
+        assert account.label(binding.resource_id) == "Space:1"
+        assert account.api_keys == ("fake-api-key", "reader")
+        assert json.loads(account.dump())["kept_names"] == ["Gone"]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", f"{NO_FILE}Input data was truncated"),
+            (
+                '{"format": 2, "teams": []}',
+                (
+                    "this account file has format 2, and this version of arize-roles-async reads "
+                    "formats up to 1: a later version wrote it"
+                ),
+            ),
+            ('{"roles": "\ud800"}', f"{NO_FILE}'utf-8' codec can't encode"),
+            ('{"roles": ' + "[" * 100_000, f"{NO_FILE}Expected `object`"),
+            ('{"x": ' + "[" * 100_000, f"{NO_FILE}Object contains unknown"),
+            ("{}", f"{NO_FILE}Object missing required field `roles`"),
+            (
+                '{"roles": [{"name": "A", "permisions": []}]}',
+                f"{NO_FILE}Object contains unknown field `permisions` - at `$.roles[0]`",
+            ),
+            (
+                '{"roles": [], "now": "2026-01-01T00:00:00"}',
+                f"{NO_FILE}Expected `datetime`",
+            ),
+            (
+                '{"roles": [], "keys": {"k": ["ROLE_RAED"]}}',
+                "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",
+            ),
+            ('{"roles": [{"name": "A"}, {"name": "A"}]}', "a role is already named 'A'"),
+            ('{"roles": [], "now": "0001-01-01T00:00:00+14:00"}', YEARS),
+            ('{"roles": [], "now": "9999-12-31T23:59:59Z"}', YEARS),
+            (
+                '{"roles": [{"name": "A", "updated_at": "9999-12-31T23:00:00-14:00"}]}',
+                "timestamps must be in the years 1 to 9999 in UTC",
+            ),
+        ],
+    )
+    def test_invalid(self, text: str, message: str) -> None:
+        """A text that is not an account is refused, with the place."""
+        with pytest.raises(ValueError, match=r".") as caught:
+            FakeAccount.load(text)
+        assert str(caught.value).startswith(message)
+
+    def test_invalid_file(self, tmp_path: Path) -> None:
+        """The error about a file names the file; one that is not there is an OSError."""
+        path = tmp_path / "account.json"
+        with pytest.raises(FileNotFoundError):
+            FakeAccount.load(path)
+        path.write_text('{"roles": [{"name": "A"}, {"name": "A"}]}')
+        with pytest.raises(ValueError, match="a role is already named 'A'") as caught:
+            FakeAccount.load(path)
+        assert str(caught.value) == f"{path}: a role is already named 'A'"
