@@ -1,0 +1,127 @@
+"""The setting `arize_roles_offline`, which keeps clients off the network."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+Run = Callable[..., pytest.RunResult]
+
+SUITE = """
+import asyncio
+import contextlib
+import os
+import pytest
+from arize_roles_async import AiohttpRolesClient, RetryPolicy
+from arize_roles_fake._recording.record import record_service
+
+async def use(**arguments):
+    async with AiohttpRolesClient("key", retry=RetryPolicy(attempts=1), **arguments) as roles:
+        return len(await roles.list())
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"base_url": "https://arize.invalid"},
+        {"base_url": "https://[::1]:1", "proxy": "http://proxy.invalid"},
+        {"base_url": "https://far.invalid", "proxy": "http://127.0.0.1:1"},
+    ],
+)
+def test_client(arguments):
+    with contextlib.suppress(Exception):  # An application that bears an outage.
+        asyncio.run(use(**arguments))
+
+def test_recorder(monkeypatch):
+    monkeypatch.setenv("ARIZE_API_KEY", "key")
+    with contextlib.suppress(Exception):
+        asyncio.run(record_service("https://recorded.invalid"))
+
+def test_lookup():
+    with contextlib.suppress(Exception):
+        asyncio.run(AiohttpRolesClient("key", base_url="https://named.invalid").get(role="A"))
+
+def test_mocked(mocked_arize):
+    assert asyncio.run(use(base_url="https://arize.invalid")) == 7
+
+def test_served(arize_env):
+    assert asyncio.run(AiohttpRolesClient().list().all())
+    assert os.environ["ARIZE_API_KEY"] == arize_env.api_key
+"""
+
+
+def test_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that would connect to another machine fails its test, also if it bears it.
+
+    Without the setting, clients connect; and it changes no environment.
+    """
+    monkeypatch.setenv("ARIZE_API_KEY", "of-the-developer")
+    run(SUITE, "-k", "not recorder and not lookup", passed=5, deselected=2)
+    result = run(SUITE, "-o", "arize_roles_offline=true", failed=5, passed=2)
+    assert os.environ["ARIZE_API_KEY"] == "of-the-developer"
+    result.stdout.fnmatch_lines_random(
+        [
+            "a client was about to connect to arize.invalid, and arize_roles_offline is set: *",
+            "* use the fixture mocked_arize, or mock_arize of arize_roles_fake",
+            *(
+                f"a client was about to connect to {name}.invalid, and *"
+                for name in ("proxy", "far", "recorded", "named")
+            ),
+        ]
+    )
+
+
+def test_stand_ins(run: Run) -> None:
+    """A request that a stand-in of another library catches leaves no machine."""
+    run(
+        """
+    import asyncio
+    import re
+    import socket
+    from unittest.mock import Mock
+    import aiohttp
+    from aioresponses import aioresponses
+    from arize_roles_async import AiohttpRolesClient, ServerError
+    from arize_roles_fake import RolesServer
+
+    class Answer(aiohttp.ClientResponse):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{"stream_writer": Mock(output_size=0), **kwargs})
+
+    async def use(server, session=None):
+        url = "http://arize.invalid:" + server.url.rpartition(":")[2]
+        roles = AiohttpRolesClient(
+            server.api_key, base_url=url, session=session, allow_http=True
+        )
+        async with roles:
+            return len(await roles.list())
+
+    def test_aioresponses(roles_server):
+        with aioresponses() as mocked:
+            mocked.get(re.compile("http://arize"), body='ANSWER', response_class=Answer)
+            assert asyncio.run(use(roles_server)) == 0
+
+    class Here(aiohttp.abc.AbstractResolver):
+        async def resolve(self, host, port=0, family=socket.AF_INET):
+            address = {"hostname": host, "host": "127.0.0.1", "port": port}
+            return [{**address, "family": family, "proto": 0, "flags": 0}]
+
+        async def close(self):
+            pass
+
+    def test_resolver(roles_server):
+        async def main():
+            connector = aiohttp.TCPConnector(resolver=Here(), family=socket.AF_INET)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                assert await use(roles_server, session) == 7
+
+        asyncio.run(main())
+
+    def test_patched_connector(roles_server, monkeypatch):
+        resolve = lambda self, host, port, traces=None: Here().resolve(host, port)
+        monkeypatch.setattr(aiohttp.TCPConnector, "_resolve_host", resolve)
+        assert asyncio.run(use(roles_server)) == 7
+    """.replace("ANSWER", '{"roles": [], "pagination": {"has_more": false}}'),
+        "-o",
+        "arize_roles_offline=true",
+        passed=3,
+    )
