@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,48 +15,8 @@ import pytest
 
 from arize_roles_fake import FakeAccount
 from arize_roles_fake.__main__ import main
-from tests.fake.test_main import serving
 from tests.support.processes import LONGEST_WAIT
-
-KEY = "fake-api-key"
-
-
-class Served:
-    """A served account, as a test in another language sees it."""
-
-    def __init__(self, url: str, key: str = KEY) -> None:
-        self.url = url
-        self.key = key
-
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401
-        """Send a request and return the answer's status and JSON."""
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            f"{self.url}{path}",
-            method=method,
-            headers={
-                "Authorization": f"Bearer {self.key}",
-                "Content-Type": "application/json",
-                **headers,
-            },
-            data=None if body is None else json.dumps(body).encode(),
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-    def names(self) -> list[str]:
-        """Return the names of the custom roles."""
-        _, page = self.ask("GET", "/v2/roles?is_predefined=false")
-        return [role["name"] for role in page["roles"]]
-
-    def create(self, name: str) -> int:
-        """Create a role and return the status."""
-        status, _ = self.ask("POST", "/v2/roles", {"name": name, "permissions": ["ROLE_READ"]})
-        return int(status)
+from tests.support.serving import KEY, Served, serving
 
 
 @contextmanager
@@ -69,12 +27,6 @@ def controlled(*options: str) -> Generator[Served]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Served]:
-    with controlled() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def replaceable() -> Iterator[Served]:
     with controlled("--assume", "unknown_id=400") as served:
         yield served
 
@@ -92,12 +44,6 @@ class TestReset:
         assert served.create("AI Engineer") == 201
         assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
         assert served.names() == []
-
-    def test_calls(self, served: Served) -> None:
-        """The calls from before are forgotten."""
-        served.names()
-        served.ask("POST", "/-/reset")
-        assert served.ask("GET", "/-/calls") == (200, {"calls": [], "dropped": 0})
 
     def test_unused_faults(self, served: Served) -> None:
         """The answer names the scripted faults that struck less often than they should."""
@@ -118,17 +64,15 @@ class TestReset:
             served.ask("POST", "/-/reset")
             assert served.names() == ["First"]
 
-    def test_options(self, tmp_path: Path) -> None:
+    def test_options(self) -> None:
         """The options of the command line count again: key, faults and rate."""
-        path = tmp_path / "account.json"
-        path.write_text('{"roles": [{"name": "AI Engineer"}], "keys": {"old": null}}')
-        options = ("--account", str(path), "--api-key", KEY, "--fault", "create:409")
-        with controlled(*options) as served:
+        account = '{"roles": [{"name": "AI Engineer"}], "keys": {"old": null}}'
+        with controlled("--account", account, "--api-key", KEY, "--fault", "create:409") as served:
             assert [served.create("A"), served.create("A")] == [409, 201]
             served.ask("POST", "/-/reset")
             assert [served.create("B"), served.create("B")] == [409, 201]
             assert served.names() == ["B", "AI Engineer"]
-            assert Served(served.url, "old").ask("GET", "/v2/roles")[0] == 401
+            assert Served(served.url, "old").status() == 401
 
 
 class TestFaults:
@@ -137,12 +81,6 @@ class TestFaults:
         fault = {"operation": "create", "failure": 503, "times": 2, "role": "A"}
         assert served.ask("POST", "/-/faults", fault) == (204, None)
         assert [served.create(name) for name in ("B", "A", "A", "A")] == [201, 503, 503, 201]
-
-    def test_error_class(self, served: Served) -> None:
-        """A failure may be the name of an error class."""
-        fault = {"operation": "create", "failure": "ForbiddenError"}
-        assert served.ask("POST", "/-/faults", fault) == (204, None)
-        assert [served.create("A"), served.create("A")] == [403, 201]
 
     def test_clear(self, served: Served) -> None:
         """All faults are removed at once, and none of them counts as unused."""
@@ -263,18 +201,12 @@ class TestClock:
 
 
 class TestAccount:
-    @pytest.fixture
-    def served(self, replaceable: Served) -> Served:
-        """Return a server whose account was replaced by an empty one."""
-        replaceable.ask("PUT", "/-/account", {"roles": [], "keys": {KEY: None}})
-        return replaceable
-
     def test_replaced(self, served: Served) -> None:
         """The account is the given one, under the same key and options."""
         account = {"roles": [{"name": "B"}, {"name": "A"}]}
         assert served.ask("PUT", "/-/account", account) == (204, None)
         assert served.names() == ["B", "A"]
-        assert served.ask("GET", "/v2/roles/Um9sZTowOm5vbmU=")[0] == 400
+        assert served.status("/v2/roles/Um9sZTowOm5vbmU=") == 400
 
     def test_large(self, served: Served) -> None:
         """An account may be longer than any request of the service."""
@@ -286,8 +218,8 @@ class TestAccount:
         """The account may have other keys; the control's stays."""
         account: dict[str, Any] = {"roles": [], "keys": {"reader": ["ROLE_READ"]}}
         assert served.ask("PUT", "/-/account", account) == (204, None)
-        assert served.ask("GET", "/v2/roles")[0] == 401
-        assert Served(served.url, "reader").ask("GET", "/v2/roles")[0] == 200
+        assert served.status() == 401
+        assert Served(served.url, "reader").status() == 200
         assert served.ask("GET", "/-/calls")[0] == 200
 
     @pytest.mark.parametrize(
@@ -348,7 +280,7 @@ class TestAccounts:
         account: dict[str, Any] = {"roles": [{"name": "A"}], "keys": {"own": None, "second": []}}
         assert served.ask("POST", "/-/accounts", account) == (201, {"api_key": "own"})
         assert Served(served.url, "own").names() == ["A"]
-        assert Served(served.url, "second").ask("GET", "/v2/roles")[0] == 403
+        assert Served(served.url, "second").status() == 403
         assert Served(served.url, "second").ask("POST", "/-/reset")[0] == 401
 
     def test_removed(self, served: Served) -> None:
@@ -382,14 +314,11 @@ class TestControlFrom:
     """`--control-from any`, for a server in a container."""
 
     def test_any(self) -> None:
-        """Callers under any name may control the account, with the key."""
+        """Callers under any name may control the account, with the key; without it they may not."""
         with serving("--control-from", "any", "--api-key", "sesame") as (url, _):
             served = Served(url, "sesame")
             assert served.ask("POST", "/-/reset", Host="fake:8000")[0] == 200
             assert Served(url).ask("POST", "/-/reset", Host="fake:8000")[0] == 401
-
-    def test_loopback(self) -> None:
-        """Without it they may not."""
         with serving("--control-from", "loopback") as (url, _):
             assert Served(url).ask("POST", "/-/reset", Host="fake:8000")[0] == 403
             assert Served(url).ask("POST", "/-/reset")[0] == 200
@@ -448,7 +377,7 @@ def test_guide() -> None:
         assert json.loads(run(reset, served.url)) == {"unused_faults": []}
         _, _, calls = run(steps, served.url).partition("}")
         assert json.loads(calls) == {"calls": [], "dropped": 0}
-        assert [served.ask("GET", "/v2/roles")[0] for _ in range(3)] == [503, 503, 200]
+        assert [served.status() for _ in range(3)] == [503, 503, 200]
         assert served.names() == ["AI Engineer"]
 
 

@@ -25,7 +25,6 @@ from arize_roles_async import RetryPolicy, RolesError, Timeouts
 from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
-from tests.fake.test_main import serving
 from tests.support.documentation import (
     MODULES,
     README,
@@ -35,6 +34,7 @@ from tests.support.documentation import (
     pages,
 )
 from tests.support.processes import clean_environment
+from tests.support.serving import serving
 
 # Loaded for good: pytester forgets the modules that a page loads, and these load once a process.
 assert pd
