@@ -364,10 +364,7 @@ class TestOwn:
 
     def test_cursor(self) -> None:
         """A cursor is sent back as it came, whatever it holds."""
-        page: dict[str, Any] = {
-            "roles": [],
-            "pagination": {"has_more": True, "next_cursor": "a b/+&="},
-        }
+        pagination = {"has_more": True, "next_cursor": "a b/+&="}
         first = Step(rule="first", method="GET", save="page")
         second = Step(rule="second", method="GET", query={"cursor": "<page.cursor>"})
         _, asked = run(lambda _: reply({"pagination": pagination}), first, second, MAKING)

@@ -1,24 +1,27 @@
 """The HTTP server where it is more than the account: its thread, its address, its own answers."""
 
 import asyncio
+import contextlib
 import io
 import logging
 import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator
 
 import aiohttp
 import pytest
 
-from arize_roles_async import AiohttpRolesClient
+from arize_roles_async import AiohttpRolesClient, Request, RolesConnectionError
 from arize_roles_fake import FakeAccount, RolesServer, serve
-from arize_roles_fake._server.server import Listener
+from arize_roles_fake._testing.faults import Breakage
 from tests.support.attacks import SERVER_ATTACKS, Attack, assault
-from tests.support.clients import account_at_noon
+from tests.support.clients import ONCE
 from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
+
+AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
+LIST = b"GET /v2/roles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer fake-api-key\r\n\r\n"
 
 
 def test_thread() -> None:
@@ -33,23 +36,6 @@ def test_thread() -> None:
     assert "arize-roles-server" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(server.url)  # noqa: S310
-
-
-def test_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The block is not left before the server has closed, however long that takes."""
-    close, closed = Listener.close, list[bool]()
-
-    async def close_late(self: Listener) -> None:
-        for _ in range(1000):
-            await asyncio.sleep(0)
-        await close(self)
-        closed.append(True)
-
-    monkeypatch.setattr(Listener, "close", close_late)
-    with RolesServer():
-        assert not closed
-
-    assert closed
 
 
 def test_cannot_listen() -> None:
@@ -78,15 +64,6 @@ async def test_no_access_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.asyncio
-async def test_ipv6() -> None:
-    """A server on an IPv6 address has it in brackets."""
-    async with serve(FakeAccount(), host="::1") as url, aiohttp.ClientSession() as session:
-        assert url.startswith("http://[::1]:")
-        async with session.get(f"{url}/v2/roles") as answer:
-            assert answer.status == 401
-
-
-@pytest.mark.asyncio
 @pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])  # noqa: S104
 async def test_every_address(host: str, shown: str) -> None:
     """A server on every address has the URL at which this machine reaches it."""
@@ -100,9 +77,8 @@ async def test_every_address(host: str, shown: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_foreign_host() -> None:
+async def test_foreign_host(account: FakeAccount) -> None:
     """A host that is not allowed is refused, on the account's time, and is no call."""
-    account = account_at_noon()
     async with (
         serve(account, allowed_hosts=["one.example"]) as url,
         aiohttp.ClientSession() as session,
@@ -118,25 +94,17 @@ async def test_foreign_host() -> None:
 
 
 @pytest.mark.asyncio
-async def test_longest_body() -> None:
-    """A body of 256 KiB is read."""
+async def test_long_body() -> None:
+    """A body of 256 KiB is read; a longer one is a problem, and ends the connection."""
     account = FakeAccount()
     headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
-    body = io.BytesIO(b" " * (256 * 1024))
-    async with (
-        serve(account) as url,
-        aiohttp.ClientSession(headers=headers) as session,
-        session.post(f"{url}/v2/roles", data=body) as answer,
-    ):
-        assert answer.status == 400
-        assert (await answer.json(content_type=None))["detail"].startswith("body: is not")
-
-
-@pytest.mark.asyncio
-async def test_long_body() -> None:
-    """A body that is too long is a problem, and ends the connection."""
-    async with serve(FakeAccount()) as url, aiohttp.ClientSession() as session:
-        body = io.BytesIO(b" " * (256 * 1024 + 1))
+    longest = 256 * 1024
+    async with serve(account) as url, aiohttp.ClientSession(headers=headers) as session:
+        body = io.BytesIO(b" " * longest)
+        async with session.post(f"{url}/v2/roles", data=body) as answer:
+            assert answer.status == 400
+            assert (await answer.json(content_type=None))["detail"].startswith("body: is not")
+        body = io.BytesIO(b" " * (longest + 1))
         async with session.post(f"{url}/v2/roles", data=body) as answer:
             assert answer.status == 413
             assert answer.content_type == "application/problem+json"
@@ -144,27 +112,59 @@ async def test_long_body() -> None:
             assert (await answer.json(content_type=None))["detail"] == "the body is too long"
 
 
+@pytest.mark.parametrize("failure", ["lost", "truncated"])
 @pytest.mark.asyncio
-async def test_caller_left(caplog: pytest.LogCaptureFixture) -> None:
-    """A caller that left before its answer was lost disturbs nobody."""
-    account = FakeAccount()
+async def test_caller_left(failure: Breakage, caplog: pytest.LogCaptureFixture) -> None:
+    """A caller that left before its answer broke off disturbs nobody."""
+    account = FakeAccount(api_key="fake-api-key")
     account.slow_down(0.02)
-    account.fail("list", "lost")
+    account.fail("list", failure)
     async with serve(account) as url:
-        host, port = url.removeprefix("http://").split(":")
-        _, writer = await asyncio.open_connection(host, int(port))
-        writer.write(
-            b"GET /v2/roles HTTP/1.1\r\nHost: test\r\n"
-            b"Authorization: Bearer " + account.api_key.encode() + b"\r\n\r\n"
-        )
-        while not account.calls:  # noqa: ASYNC110 - an account has no event for a call
-            await asyncio.sleep(0)
-        writer.close()
-        await writer.wait_closed()
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(LIST)
+        await until(lambda: account.calls_in_all == 1)
+        writer.transport.abort()
         async with aiohttp.ClientSession() as session, session.get(f"{url}/v2/roles") as answer:
             assert answer.status == 401
-    assert [call.outcome for call in account.calls] == ["lost", 401]
+    assert [call.outcome for call in account.calls] == [failure, 401]
     assert caplog.records == []
+
+
+def test_truncated() -> None:
+    """A truncated answer has the headers of the whole one, and half of its body."""
+    account = FakeAccount(api_key="fake-api-key")
+    whole = account.handle(Request(method="GET", target="/v2/roles", headers=AUTHORIZED)).body
+    account.fail("list", "truncated", when="after")
+    with RolesServer(account) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=10) as connection:
+            connection.sendall(LIST)
+            received = b""
+            with contextlib.suppress(ConnectionError):
+                while chunk := connection.recv(65536):
+                    received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"Content-Length: {len(whole) + 1}".encode() in head
+    assert b"Content-Type: application/json" in head
+    assert body == whole[: len(whole) // 2]
+
+
+@pytest.mark.asyncio
+async def test_refuse_connections() -> None:
+    """While it refuses connections nothing happens, also on those that are there already."""
+    with RolesServer() as server:
+        async with AiohttpRolesClient(server.api_key, base_url=server.url, retry=ONCE) as roles:
+            await roles.list()
+            with server.refuse_connections():
+                for _ in range(2):
+                    with pytest.raises(RolesConnectionError):
+                        await roles.list()
+                with pytest.raises(RolesConnectionError) as caught:
+                    await roles.create(name="A", permissions=["ROLE_READ"])
+            assert not caught.value.sent
+            await roles.create(name="A", permissions=["ROLE_READ"])
+    server.account.assert_roles({"A": {"ROLE_READ"}})
 
 
 def test_ends_soon() -> None:
@@ -188,27 +188,6 @@ def test_ends_soon() -> None:
         assert runner.run(end()) < 30
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/v2/projects", 404),
-        ("POST", "/", 404),
-        ("PUT", "/v2/roles", 405),
-        ("POST", "/v2/roles/abc", 405),
-    ],
-)
-@pytest.mark.asyncio
-async def test_no_operation(method: str, path: str, status: int) -> None:
-    """A request that is not an operation is answered with a problem document."""
-    account = FakeAccount()
-    async with serve(account) as url, aiohttp.ClientSession() as session:
-        headers = {"Authorization": f"Bearer {account.api_key}"}
-        async with session.request(method, f"{url}{path}", headers=headers) as answer:
-            assert answer.status == status
-            assert answer.content_type == "application/problem+json"
-            assert (await answer.json())["status"] == status
-
-
 @pytest.mark.asyncio
 @pytest.mark.parametrize("attack", SERVER_ATTACKS, ids=str)
 async def test_attack(attack: Attack) -> None:
@@ -221,39 +200,3 @@ async def test_attack(attack: Attack) -> None:
     said = body.decode() if b"problem+json" in head else ""
     for text in (said, *map(str, account.calls)):
         assert_short_line(text)
-
-
-@pytest.mark.asyncio
-async def test_slow_body() -> None:
-    """A body whose pieces each come in time is read to its end."""
-    account = FakeAccount()
-
-    async def pieces() -> AsyncGenerator[bytes]:
-        for piece in (b'{"name": "A",', b' "permissions"', b': ["ROLE_READ"]', b"}"):
-            yield piece
-            await asyncio.sleep(0)
-
-    headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
-    async with (
-        serve(account) as url,
-        aiohttp.ClientSession() as session,
-        session.post(f"{url}/v2/roles", data=pieces(), headers=headers) as answer,
-    ):
-        assert answer.status == 201
-    account.assert_roles({"A": {"ROLE_READ"}})
-
-
-@pytest.mark.asyncio
-async def test_caller_leaves(caplog: pytest.LogCaptureFixture) -> None:
-    """A caller that leaves before the part of a broken answer is no error of the server's."""
-    account = FakeAccount()
-    account.fail("list", "truncated")
-    account.slow_down(0.1)
-    async with serve(account) as url:
-        port = int(url.rpartition(":")[2])
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        authorization = f"Authorization: Bearer {account.api_key}"
-        writer.write(f"GET /v2/roles HTTP/1.1\r\nHost: x\r\n{authorization}\r\n\r\n".encode())
-        await until(lambda: account.calls_in_all == 1)
-        writer.transport.abort()
-    assert [record.getMessage() for record in caplog.records] == []

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.timeline import Sleep, Timeline, advance_to, real_time
+from arize_roles_fake._testing.timeline import Timeline, advance_to, real_time
 from tests.support.clients import START, account_at_noon, passed
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -32,9 +33,8 @@ async def run_together(*calls: Callable[[], Coroutine[Any, Any, object]]) -> Non
 
 @BACKENDS
 @pytest.mark.parametrize(("slots", "seconds"), [(40, 2.0), (10, 5.0), (7, 8.0), (2, 25.0)])
-def test_more_than_slots(backend: str, slots: int, seconds: float) -> None:
+def test_more_than_slots(account: FakeAccount, backend: str, slots: int, seconds: float) -> None:
     """50 calls of 1 s take as many seconds as they need turns."""
-    account = account_at_noon()
     account.slow_down(1.0)
 
     async def run() -> None:
@@ -46,9 +46,8 @@ def test_more_than_slots(backend: str, slots: int, seconds: float) -> None:
 
 
 @BACKENDS
-def test_retries(backend: str) -> None:
+def test_retries(account: FakeAccount, backend: str) -> None:
     """Waits between attempts pass together, too."""
-    account = account_at_noon()
     account.fail("list", 503, times=50)
     retry = RetryPolicy(backoff=4.0, max_backoff=4.0)
 
@@ -61,9 +60,8 @@ def test_retries(backend: str) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("steps", range(8, 14))
-async def test_begin(steps: int) -> None:
+async def test_begin(account: FakeAccount, steps: int) -> None:
     """No time passes between the beginning of a call and its first request."""
-    account = account_at_noon()
     role = account.add_role("A")
     account.slow_down(5.0, operation="list")
     roles = FakeRolesClient(account)
@@ -82,9 +80,8 @@ class TestOrder:
     """Events during a wait happen in the order of their times."""
 
     @BACKENDS
-    def test_by_time(self, backend: str) -> None:
+    def test_by_time(self, account: FakeAccount, backend: str) -> None:
         """The wait that ends first is over first, whichever was begun first, by any client."""
-        account = account_at_noon()
         seen: list[tuple[str, float]] = []
         for name, seconds in (("slow", 5.0), ("quick", 2.0)):
             account.add_role(name)
@@ -105,21 +102,8 @@ class TestOrder:
         assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
 
     @pytest.mark.asyncio
-    async def test_at_once(self) -> None:
-        """Waits that end at the same time are over at once, not one after the other."""
-        account = account_at_noon()
-        timeline = Timeline()
-        moment = START + timedelta(seconds=2)
-        calls = [asyncio.ensure_future(timeline.sleep_until(moment, account)) for _ in range(20)]
-        later = asyncio.ensure_future(timeline.sleep_until(moment + timedelta(seconds=1), account))
-        done, _ = await asyncio.wait([*calls, later], return_when=asyncio.FIRST_COMPLETED)
-        assert done == set(calls)
-        await later
-
-    @pytest.mark.asyncio
-    async def test_work(self) -> None:
+    async def test_work(self, account: FakeAccount) -> None:
         """No time passes while a task has work to do, however many others wait."""
-        account = account_at_noon()
         timeline = Timeline()
         seen: set[float] = set()
 
@@ -133,9 +117,8 @@ class TestOrder:
         assert seen == {0.0}
 
     @pytest.mark.asyncio
-    async def test_from_outside(self) -> None:
+    async def test_from_outside(self, account: FakeAccount) -> None:
         """A test that lets time pass itself ends the waits that are over by then."""
-        account = account_at_noon()
         account.slow_down(5.0)
         roles = FakeRolesClient(account)
         calls = [asyncio.ensure_future(roles.list().all()) for _ in range(3)]
@@ -145,27 +128,36 @@ class TestOrder:
         assert passed(account) == 8.0
 
 
-@pytest.mark.asyncio
-async def test_ended() -> None:
-    """Another task can end a sleep, and no time passes."""
+@asynccontextmanager
+async def blocked_list(account: FakeAccount) -> AsyncGenerator[asyncio.Task[object]]:
+    """Keeps a list of an account open."""
+    roles = FakeRolesClient(account)
+    with account.block("list") as blocked:
+        listing: asyncio.Task[object] = asyncio.create_task(roles.list().all())
+        await blocked.reached()
+        yield listing
+    await listing
+
+
+def slow_get() -> tuple[FakeAccount, Callable[[], Coroutine[Any, Any, Role]]]:
+    """Return an account, and a get that takes an hour of its time and has no limit."""
     account = account_at_noon()
-    sleep = Sleep()
-    waiting = asyncio.ensure_future(
-        Timeline().sleep_until(START + timedelta(days=1), account, sleep)
-    )
-    await asyncio.sleep(0)
-    sleep.end()
-    await waiting
-    assert passed(account) == 0.0
+    account.slow_down(3600, operation="get")
+    role_id = account.add_role("A").id
+
+    async def get() -> Role:
+        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+        return await roles.get(role_id=role_id)
+
+    return account, get
 
 
 class TestRealTime:
     """While a call waits in real time, no sleep of its account takes less."""
 
     @pytest.mark.asyncio
-    async def test_queue(self) -> None:
+    async def test_queue(self, account: FakeAccount) -> None:
         """A call that waits for a slot does not come to its limit."""
-        account = account_at_noon()
         account.slow_down(0.005, real_time=True)
         roles = FakeRolesClient(account, max_concurrency=2)
         names = [f"role {number}" for number in range(6)]
@@ -176,9 +168,8 @@ class TestRealTime:
         assert passed(account) < 1.0
 
     @pytest.mark.asyncio
-    async def test_shared_walk(self) -> None:
+    async def test_shared_walk(self, account: FakeAccount) -> None:
         """Nor does a call that waits for the list of another one."""
-        account = account_at_noon()
         role = account.add_role("A")
         roles = FakeRolesClient(account)
         with account.block("get") as blocked:
@@ -189,66 +180,46 @@ class TestRealTime:
         assert await asyncio.gather(*calls) == [role, role]
 
     @pytest.mark.asyncio
-    async def test_backoff(self) -> None:
+    async def test_backoff(self, account: FakeAccount) -> None:
         """The wait before another call's retry ends while the block goes on."""
-        account = account_at_noon()
         account.fail("create", 503, retry_after=0)
         account.slow_down(0.02, operation="create")
-        roles = FakeRolesClient(account)
-        with account.block("list") as blocked:
-            listing = asyncio.create_task(roles.list().all())
-            await blocked.reached()
+        async with blocked_list(account) as listing:
             began = time.monotonic()
-            await roles.create(name="A", permissions=["ROLE_READ"])
+            await FakeRolesClient(account).create(name="A", permissions=["ROLE_READ"])
             assert time.monotonic() - began >= 0.02
             assert not listing.done()
-        await listing
         assert passed(account) < 2.0
 
     @pytest.mark.asyncio
     async def test_begun_before(self) -> None:
         """A sleep that began before the block goes on in real time, and ends at once after it."""
-        account = account_at_noon()
-        account.slow_down(3600, operation="get")
-        role = account.add_role("A")
-        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
-        getting = asyncio.create_task(roles.get(role_id=role.id))
-        with account.block("list") as blocked:
-            listing = asyncio.create_task(roles.list().all())
-            await blocked.reached()
+        account, get = slow_get()
+        getting = asyncio.create_task(get())
+        async with blocked_list(account):
             done, _ = await asyncio.wait([getting], timeout=0.02)
             assert not done
-        await listing
         await getting
         assert passed(account) == 3600
 
     @pytest.mark.asyncio
     async def test_advance(self) -> None:
         """Time that a test lets pass counts as well."""
-        account = account_at_noon()
-        account.slow_down(3600, operation="get")
-        role = account.add_role("A")
-        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
-        with account.block("list") as blocked:
-            listing = asyncio.create_task(roles.list().all())
-            await blocked.reached()
-            getting = asyncio.create_task(roles.get(role_id=role.id))
+        account, get = slow_get()
+        async with blocked_list(account):
+            getting = asyncio.create_task(get())
             await asked(account, 2)
             account.advance(3600)
             await getting
-        await listing
 
     @BACKENDS
     def test_thread(self, backend: str) -> None:
         """The call may wait in another thread."""
-        account = account_at_noon()
-        account.slow_down(3600, operation="get")
-        role = account.add_role("A")
+        account, get_slowly = slow_get()
 
         async def get(seconds: float) -> bool:
-            roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
             with anyio.move_on_after(seconds):
-                await roles.get(role_id=role.id)
+                await get_slowly()
                 return True
             return False
 
@@ -271,9 +242,8 @@ class TestOthers:
     """Tasks that do not wait go on, and block no wait for good."""
 
     @pytest.mark.asyncio
-    async def test_asks_on(self) -> None:
+    async def test_asks_on(self, account: FakeAccount) -> None:
         """A task that asks without a pause until another one is done does not keep it waiting."""
-        account = account_at_noon()
         account.slow_down(5.0, operation="create")
         roles = FakeRolesClient(account)
         creating = asyncio.ensure_future(roles.create(name="A", permissions=["ROLE_READ"]))
@@ -283,9 +253,8 @@ class TestOthers:
         assert passed(account) == 5.0
 
     @pytest.mark.asyncio
-    async def test_ask_on_for_a_slot(self) -> None:
+    async def test_ask_on_for_a_slot(self, account: FakeAccount) -> None:
         """Several tasks that wait for a slot each time do not keep it waiting either."""
-        account = account_at_noon()
         account.fail("create", 503, times=1, retry_after=10)
         roles = FakeRolesClient(account, max_concurrency=1)
         creating = asyncio.ensure_future(roles.create(name="A", permissions=["ROLE_READ"]))
@@ -299,9 +268,8 @@ class TestOthers:
         assert passed(account) == 10.0
 
     @pytest.mark.asyncio
-    async def test_cancelled(self) -> None:
+    async def test_cancelled(self, account: FakeAccount) -> None:
         """A wait that is cancelled is over, and the others end when they would have."""
-        account = account_at_noon()
         for name, seconds in (("A", 1.0), ("B", 2.0), ("C", 3.0)):
             account.add_role(name)
             account.slow_down(seconds, operation="get", role=name)
@@ -314,9 +282,8 @@ class TestOthers:
         assert passed(account) == 3.0
 
     @pytest.mark.asyncio
-    async def test_closed(self) -> None:
+    async def test_closed(self, account: FakeAccount) -> None:
         """A call that waits while its client is closed asks nothing further."""
-        account = account_at_noon()
         account.add_role("A")
         account.slow_down(5.0)
         roles = FakeRolesClient(account)
@@ -330,9 +297,10 @@ class TestOthers:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("fault", "times"), [("silent", 1), ("unreachable", 1), (503, 2)])
-async def test_longest(fault: Literal["silent", "unreachable"] | int, times: int) -> None:
+async def test_longest(
+    account: FakeAccount, fault: Literal["silent", "unreachable"] | int, times: int
+) -> None:
     """Limits and pauses may be as long as a float can say, and then they never end."""
-    account = account_at_noon()
     account.fail("list", fault, times=1)
     roles = FakeRolesClient(
         account,
@@ -350,29 +318,8 @@ async def test_longest(fault: Literal["silent", "unreachable"] | int, times: int
     assert passed(account) == 0.0
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize(("every", "steps"), [(2000, 11), (11, 21), (10, 1001), (1, 1001)])
-async def test_steps(every: int, steps: int) -> None:
-    """Time passes after ten steps without an event, and after a thousand with events."""
-    account, timeline = account_at_noon(), Timeline()
-    step = 0
-
-    async def go_on() -> None:
-        nonlocal step
-        while account.now() == START:
-            step += 1
-            if step % every == 0:
-                timeline.note_event()
-            await asyncio.sleep(0)
-
-    # In this order, so that the first steps are the same where tasks begin at once.
-    await asyncio.gather(timeline.sleep_until(START + timedelta(seconds=1), account), go_on())
-    assert step == steps
-
-
-def test_no_jump() -> None:
+def test_no_jump(account: FakeAccount) -> None:
     """A sleep of another thread ends without a jump if a call waits in real time by then."""
-    account = account_at_noon()
     with real_time(account):
         advance_to(account, START + timedelta(seconds=5), jump=True)
     assert account.now() == START
