@@ -29,14 +29,17 @@ from arize_roles_async import (
     UNSET,
     AiohttpRolesClient,
     BadRequestError,
+    ConflictError,
+    ForbiddenError,
     NotFoundError,
+    Permission,
     Role,
     RoleBinding,
     RolesError,
     StatusError,
     ValidationError,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, make_role, serve
 from tests.support.clients import PREDEFINED
 from tests.support.sizes import sized
 
@@ -69,23 +72,6 @@ PLACES: list[dict[str, Any]] = [
     for kind, resource_id in (("SPACE", "U3BhY2U6MQ=="), ("PROJECT", "TW9kZWw6MQ=="))
 ]
 places = st.integers(0, len(PLACES) - 1)
-
-
-@attrs.define
-class Entry:
-    """A role, as the model sees it."""
-
-    id: str
-    name: str
-    description: str | None
-    permissions: tuple[str, ...]
-    is_predefined: bool
-    created_at: datetime
-    updated_at: datetime
-
-
-def entry(role: Role) -> Entry:
-    return Entry(**{field.name: getattr(role, field.name) for field in attrs.fields(Entry)})
 
 
 class Outcome(NamedTuple):
@@ -136,7 +122,7 @@ class Machine(RuleBasedStateMachine):
                 account.add_role(name, ["ROLE_READ"])
         self.clients = self.runner.run(self.connect())
         # Newest first. What the predefined roles hold is the account's own to say.
-        self.model = [entry(role) for role in self.accounts[0].roles]
+        self.model = [*self.accounts[0].roles]
         self.held: dict[int, tuple[str, str]] = {}
         """The ID and the role of the binding at a place."""
         assert [role.name for role in self.model] == [*SEEDED[::-1], *PREDEFINED]
@@ -170,10 +156,10 @@ class Machine(RuleBasedStateMachine):
             details = (str(error), error.status, error.method, error.path, error.problem)
             return Outcome(None, type(error), details)
 
-    def by_name(self, name: str) -> Entry | None:
+    def by_name(self, name: str) -> Role | None:
         return next((role for role in self.model if role.name == name), None)
 
-    def of_kind(self, is_predefined: bool | None) -> list[Entry]:  # noqa: FBT001
+    def of_kind(self, is_predefined: bool | None) -> list[Role]:  # noqa: FBT001
         return [role for role in self.model if is_predefined in {None, role.is_predefined}]
 
     @rule(seconds=st.sampled_from([0.001, 1.0, 86400.0]))
@@ -193,14 +179,17 @@ class Machine(RuleBasedStateMachine):
         ):
             assert got.error is ValidationError
         elif self.by_name(name):
-            assert name_of(got) == "ConflictError"
+            assert got.error is ConflictError
         else:
             assert isinstance(got.value, Role)
-            made = Entry(
-                *(got.value.id, name, description or None, tuple(dict.fromkeys(permissions))),
-                *(False, self.now, self.now),
+            made = make_role(
+                name=name,
+                description=description or None,
+                permissions=dict.fromkeys(permissions),
+                id=got.value.id,
+                created_at=self.now,
             )
-            assert entry(got.value) == made
+            assert got.value == made
             assert made.id not in {role.id for role in self.model}
             self.model.insert(0, made)
 
@@ -225,17 +214,18 @@ class Machine(RuleBasedStateMachine):
         elif role is None:
             assert got.error in {BadRequestError, NotFoundError}
         elif role.is_predefined:
-            assert name_of(got) == "ForbiddenError"
+            assert got.error is ForbiddenError
         elif name is not None and (self.by_name(name) or role) is not role:
-            assert name_of(got) == "ConflictError"
+            assert got.error is ConflictError
         else:
-            role.name = name or role.name
-            role.description = role.description if description is UNSET else description or None
+            given: dict[str, Any] = {} if name is None else {"name": name}
+            if description is not UNSET:
+                given["description"] = description or None
             if permissions is not None:
-                role.permissions = tuple(dict.fromkeys(permissions))
-            role.updated_at = self.now
-            assert isinstance(got.value, Role)
-            assert entry(got.value) == role
+                given["permissions"] = tuple(map(Permission, dict.fromkeys(permissions)))
+            changed = attrs.evolve(role, **given, updated_at=self.now)
+            assert got.value == changed
+            self.model[self.model.index(role)] = changed
 
     @rule(data=st.data())
     def get(self, data: st.DataObject) -> None:
@@ -244,8 +234,7 @@ class Machine(RuleBasedStateMachine):
         if role is None:
             assert got.error in {BadRequestError, NotFoundError}
         else:
-            assert isinstance(got.value, Role)
-            assert entry(got.value) == role
+            assert got.value == role
 
     @precondition(has_custom_roles)
     @rule(data=st.data())
@@ -255,9 +244,9 @@ class Machine(RuleBasedStateMachine):
         if role is None:
             assert got.error in {BadRequestError, NotFoundError}
         elif role.is_predefined:
-            assert name_of(got) == "ForbiddenError"
+            assert got.error is ForbiddenError
         elif role.id in {role_id for _, role_id in self.held.values()}:
-            assert name_of(got) == "ConflictError"
+            assert got.error is ConflictError
         else:
             assert got == Outcome()
             self.model.remove(role)
@@ -273,7 +262,7 @@ class Machine(RuleBasedStateMachine):
         )
         held = self.held.get(place)
         if method == "create" and held is not None:
-            assert name_of(got) == "ConflictError"
+            assert got.error is ConflictError
         else:
             assert isinstance(got.value, RoleBinding)
             assert held is None or got.value.id == held[0]
@@ -315,15 +304,15 @@ class Machine(RuleBasedStateMachine):
         there = {each for each, of in self.held.values() if role_id in {None, of}}
         assert self.both("find bindings", found).value == there
 
-    def draw_target(self, data: st.DataObject) -> tuple[dict[str, str], Entry | None]:
+    def draw_target(self, data: st.DataObject) -> tuple[dict[str, str], Role | None]:
         """Draw a role by its ID or its name, mostly a custom one, and what the model has of it."""
         custom = [role for role in self.model if not role.is_predefined]
         role = data.draw(mostly(st.sampled_from(custom or self.model), st.sampled_from(self.model)))
         existing = [{"role_id": role.id}, {"role": role.id}, {"role": role.name}]
         free_name = next(name for name in [*GOOD_NAMES, "None's"] if not self.by_name(name))
         missing = [{"role_id": NO_ID}, {"role": NO_ID}, {"role": free_name}]
-        known: list[tuple[dict[str, str], Entry | None]] = [(target, role) for target in existing]
-        unknown: list[tuple[dict[str, str], Entry | None]] = [(target, None) for target in missing]
+        known: list[tuple[dict[str, str], Role | None]] = [(target, role) for target in existing]
+        unknown: list[tuple[dict[str, str], Role | None]] = [(target, None) for target in missing]
         return data.draw(mostly(st.sampled_from(known), st.sampled_from(unknown)))
 
     @rule(limit=st.integers(1, 5), is_predefined=filters)
@@ -333,7 +322,7 @@ class Machine(RuleBasedStateMachine):
             return [(page.roles, page.pagination.has_more) async for page in pages]
 
         pages: Any = self.both("list", walk).value
-        found = [entry(role) for roles, _ in pages for role in roles]
+        found = [role for roles, _ in pages for role in roles]
         assert found == self.of_kind(is_predefined)
         assert all(len(roles) == limit for roles, _ in pages[:-1])
         assert [more for _, more in pages] == [True] * (len(pages) - 1) + [False]
@@ -369,7 +358,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def accounts_match_model(self) -> None:
         for account in self.accounts:
-            assert [entry(role) for role in account.roles] == self.model
+            assert [*account.roles] == self.model
             there = {
                 (PLACES[place]["user_id"], PLACES[place]["resource_id"]): held
                 for place, held in self.held.items()
@@ -378,10 +367,6 @@ class Machine(RuleBasedStateMachine):
                 (each.user_id, each.resource_id): (each.id, each.role_id)
                 for each in account.bindings()
             }
-
-
-def name_of(outcome: Outcome) -> str | None:
-    return None if outcome.error is None else outcome.error.__name__
 
 
 @pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
