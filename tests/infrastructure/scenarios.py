@@ -3,8 +3,8 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,6 @@ import msgspec
 from arize_roles_async import (
     AiohttpRolesClient,
     RetryPolicy,
-    RolesClient,
     RolesConnectionError,
     RolesError,
     Timeouts,
@@ -54,23 +53,24 @@ class Site:
         nodes: Every nginx.
         haproxy: The haproxy, where there is one.
         squid: The squid, where there is one.
+        stack: What ends with the scenario.
     """
 
     haproxy: Haproxy
     squid: Squid
 
-    def __init__(self, stack: ExitStack, upstream: Upstream, directory: Path) -> None:
+    def __init__(self, stack: AsyncExitStack, upstream: Upstream, directory: Path) -> None:
         self.directory = directory
         self.upstream = upstream
         self.authority = Authority(directory)
         self.options: dict[str, Any] = {"base_url": upstream.url}
         self.nodes: list[Nginx] = []
-        self._stack = stack
+        self.stack = stack
 
     def add_nginx(self, server: str, http: str = "") -> None:
         """Start an nginx in front of the service; `server` is what its server block holds."""
         nginx = Nginx(self.directory, _http(server, http), f"nginx{len(self.nodes)}")
-        self.nodes.append(self._stack.enter_context(nginx))
+        self.nodes.append(self.stack.enter_context(nginx))
         self.options["base_url"] = nginx.url
 
     def add_haproxy(self, backend: str, bind: str = "") -> None:
@@ -79,12 +79,12 @@ class Site:
             f"frontend in\n  bind {HOST}:{{port}} {bind}\n"
             f"  default_backend out\nbackend out\n  {backend}\n"
         )
-        self.haproxy = self._stack.enter_context(Haproxy(self.directory, sections))
+        self.haproxy = self.stack.enter_context(Haproxy(self.directory, sections))
         self.options["base_url"] = self.haproxy.url
 
     def add_squid(self, password: str) -> None:
         """Start a squid with one user, and give the client the user with a password."""
-        self.squid = self._stack.enter_context(Squid(self.directory, "roles", PASSWORD))
+        self.squid = self.stack.enter_context(Squid(self.directory, "roles", PASSWORD))
         self.options["proxy"] = f"http://roles:{password}@{HOST}:{self.squid.port}"
 
     def secure(self, certificate: Path, more: str = "") -> str:
@@ -138,7 +138,6 @@ class Scenario:
         attempts: The attempts of the client.
         mix: The operations.
         calls: The number of calls in the suite; the full set makes ten times as many.
-        certificate: Whether the client is lent a session that has a client certificate.
     """
 
     name: str
@@ -154,7 +153,6 @@ class Scenario:
     attempts: int = 3
     mix: tuple[str, ...] = MIX
     calls: int = 40
-    certificate: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -174,7 +172,8 @@ async def run(
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: noise.append(f"unhandled: {context['message']}")
     )
-    with folder() as directory, ExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(folder())
         # Slow, so that calls are under way while something happens.
         behaviour = SLOW if scenario.steps else scenario.behaviour
         upstream = stack.enter_context(Upstream(directory, behaviour))
@@ -182,7 +181,9 @@ async def run(
         site = Site(stack, upstream, directory)
         scenario.build(site)
         log = stack.enter_context(LogText())
-        async with _client(scenario, site) as client, asyncio.TaskGroup() as group:
+        retry = RetryPolicy(attempts=scenario.attempts, backoff=0.1)
+        client = AiohttpRolesClient(KEY, timeout=scenario.timeouts, retry=retry, **site.options)
+        async with client, asyncio.TaskGroup() as group:
             load = Load(client, calls, make_call)
             group.create_task(_arranged(scenario, site, load))
             group.create_task(load.run())
@@ -216,30 +217,6 @@ async def _arranged(scenario: Scenario, site: Site, load: Load) -> None:
         await asyncio.to_thread(step, site)
     load.allow(1.0)
     await load.reached(0.0)
-
-
-@asynccontextmanager
-async def _client(scenario: Scenario, site: Site) -> AsyncGenerator[RolesClient]:
-    async with AsyncExitStack() as stack:
-        lent: dict[str, Any] = {}
-        if scenario.certificate:
-            context = ssl.create_default_context(cafile=site.authority.pem)
-            context.load_cert_chain(site.authority.issue("roles@caller.example"))
-            connector = aiohttp.TCPConnector(ssl=context)
-            lent["session"] = await stack.enter_async_context(
-                aiohttp.ClientSession(connector=connector)
-            )
-            # What its connector knows counts; the client's own file would stand in its way.
-            site.options.pop("ca_file")
-        yield await stack.enter_async_context(
-            AiohttpRolesClient(
-                KEY,
-                timeout=scenario.timeouts,
-                retry=RetryPolicy(attempts=scenario.attempts, backoff=0.1),
-                **lent,
-                **site.options,
-            )
-        )
 
 
 def _direct(_: Site) -> None:
@@ -342,6 +319,21 @@ def _tls(*hosts: str, more: str = "") -> Step:
         site.add_tls(*hosts, more=more.format(ca=site.authority.pem))
 
     return build
+
+
+def _mtls(site: Site) -> None:
+    """Have nginx ask for a client certificate, and lend the client a session that has one."""
+    site.add_tls(HOST, more=_ASKS.format(ca=site.authority.pem))
+    context = ssl.create_default_context(cafile=site.authority.pem)
+    context.load_cert_chain(site.authority.issue("roles@caller.example"))
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+    site.stack.push_async_callback(session.close)
+    # What its connector knows counts; the client's own file would stand in its way.
+    del site.options["ca_file"]
+    site.options["session"] = session
+
+
+_ASKS: Final = "ssl_verify_client on; ssl_client_certificate {ca};"
 
 
 def _tls_of_another(site: Site) -> None:
@@ -672,14 +664,13 @@ SCENARIOS: Final = (
     Scenario("TLS, wrong host", _tls("elsewhere.example"), clear=True, check=_DISTRUSTED, calls=16),
     Scenario(
         "mTLS with a certificate",
-        _tls(HOST, more="ssl_verify_client on; ssl_client_certificate {ca};"),
-        certificate=True,
+        _mtls,
         clear=True,
         check=_all_succeed,
     ),
     Scenario(
         "mTLS without one, nginx",
-        _tls(HOST, more="ssl_verify_client on; ssl_client_certificate {ca};"),
+        _tls(HOST, more=_ASKS),
         clear=True,
         check=_each_fails("No required SSL certificate was sent"),
         calls=16,

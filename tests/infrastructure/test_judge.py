@@ -14,7 +14,7 @@ from arize_roles_async import (
 from arize_roles_fake import make_role
 from tests.infrastructure.calls import Call, MakeCall, make
 from tests.infrastructure.scenarios import SCENARIOS, Scenario, run
-from tests.support.proxies import missing
+from tests.support.processes import missing
 from tests.support.upstream import KEY, Behaviour
 
 pytestmark = [pytest.mark.usefixtures("unmeasured"), pytest.mark.full]

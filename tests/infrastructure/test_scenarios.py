@@ -3,7 +3,7 @@
 import pytest
 
 from tests.infrastructure.scenarios import SCENARIOS, Scenario, run
-from tests.support.proxies import missing
+from tests.support.processes import missing
 from tests.support.sizes import sized
 
 pytestmark = pytest.mark.usefixtures("unmeasured")

@@ -2,13 +2,17 @@
 
 import os
 import random
+import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
+_PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 HOST: Final = "127.0.0.1"
 ROOT: Final = Path(__file__).parents[2]
 LONGEST_WAIT: Final = 60.0
@@ -66,3 +70,95 @@ def await_true(holds: Callable[[], bool], what: str) -> None:
 def clean_environment() -> dict[str, str]:
     """Return the environment without what measures coverage or configures a client."""
     return {n: v for n, v in os.environ.items() if not n.startswith(("COVERAGE", "COV_", "ARIZE_"))}
+
+
+def program(name: str) -> str | None:
+    """Return where a program is, or None where it is not installed."""
+    return shutil.which(name, path=_PATH)
+
+
+def missing(*names: str) -> str:
+    """Return why a test that needs programs has to be skipped, or nothing."""
+    absent = [name for name in names if program(name) is None]
+    return f"{' and '.join(absent)} not installed" if absent else ""
+
+
+class Part:
+    """A program as a process in the foreground, between entering and leaving a block.
+
+    Args:
+        directory: For its configuration, logs and pid file.
+        name: Of the program, and of its files there.
+    """
+
+    program: str
+    user: str | None = None
+    cwd: Path | None = None
+    """Where it runs, if not in its directory."""
+    ending = signal.SIGTERM
+    """The signal that ends it."""
+
+    def __init__(self, directory: Path, name: str = "") -> None:
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.directory = directory
+        self.name = name or self.program
+        self.configuration = directory / f"{self.name}.conf"
+        self.log = directory / f"{self.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """Return the arguments that start it in the foreground."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Asked first, it also ends its own children; killed, it would leave them to nobody.
+        if self._process is not None:
+            self._process.send_signal(self.ending)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and return when it listens.
+
+        Raises:
+            RuntimeError: It ended at once; the message has its log.
+        """
+        path = program(self.program)
+        assert path is not None, missing(self.program)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the programs that this file is for
+                [path, *self.command()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.cwd or self.directory,
+                env=clean_environment(),
+                user=self.user if os.geteuid() == 0 else None,
+                # A group of its own, so that its workers can be ended with it.
+                start_new_session=True,
+            )
+        try:
+            await_port(self.port, self._process)
+        except RuntimeError as error:
+            self.kill()
+            raise RuntimeError(f"{error}: {self.log.read_text('utf-8', 'replace')}") from error
+
+    def signal(self, number: signal.Signals) -> subprocess.Popen[bytes]:
+        """Send a signal to its first process, and return that."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process
+
+    def kill(self) -> None:
+        """End it and every process of its group at once; twice does nothing."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None

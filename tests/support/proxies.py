@@ -8,31 +8,18 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import md5
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-from tests.support.processes import HOST, LONGEST_WAIT, await_port, await_true, free_port
+from tests.support.processes import HOST, LONGEST_WAIT, Part, await_true
 
-_PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 _NOBODY: Final = "nobody"
 _WORKERS: Final = 2
 _NCSA: Final = Path("/usr/lib/squid/basic_ncsa_auth")
-
-
-def program(name: str) -> str | None:
-    """Return where a program is, or None where it is not installed."""
-    return shutil.which(name, path=_PATH)
-
-
-def missing(*names: str) -> str:
-    """Return why a test that needs programs has to be skipped, or nothing."""
-    absent = [name for name in names if program(name) is None]
-    return f"{' and '.join(absent)} not installed" if absent else ""
 
 
 @contextmanager
@@ -44,92 +31,13 @@ def folder() -> Generator[Path]:
         yield path
 
 
-class Part:
-    """A program as a process in the foreground, between entering and leaving a block.
-
-    Args:
-        directory: For its configuration, logs and pid file.
-        name: Of the program, and of its files there.
-    """
-
-    program: str
-    user: str | None = None
-    ending = signal.SIGTERM
-    """The signal that ends it."""
-
-    def __init__(self, directory: Path, name: str = "") -> None:
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        self.directory = directory
-        self.name = name or self.program
-        self.configuration = directory / f"{self.name}.conf"
-        self.log = directory / f"{self.name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def command(self) -> list[str]:
-        """Return the arguments that start it in the foreground."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Asked first, it also ends its own children; killed, it would leave them to nobody.
-        if self._process is not None:
-            self._process.send_signal(self.ending)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(2)
-        self.kill()
-
-    def start(self) -> None:
-        """Start it, and return when it listens.
-
-        Raises:
-            RuntimeError: It ended at once; the message has its log.
-        """
-        path = program(self.program)
-        assert path is not None, missing(self.program)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the programs that this file is for
-                [path, *self.command()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                user=self.user if os.geteuid() == 0 else None,
-                # A group of its own, so that its workers can be ended with it.
-                start_new_session=True,
-            )
-        try:
-            await_port(self.port, self._process)
-        except RuntimeError as error:
-            self.kill()
-            raise RuntimeError(f"{error}: {self.log.read_text('utf-8', 'replace')}") from error
-
-    def signal(self, number: signal.Signals) -> subprocess.Popen[bytes]:
-        """Send a signal to its first process, and return that."""
-        assert self._process is not None
-        self._process.send_signal(number)
-        return self._process
-
-    def kill(self) -> None:
-        """End it and every process of its group at once; twice does nothing."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-
 class Nginx(Part):
     """nginx with one `http` block, in whose directives `{port}` is its port."""
 
     program = "nginx"
 
-    def __init__(self, directory: Path, http: str, name: str = "") -> None:
+    def __init__(self, directory: Path, http: str, name: str) -> None:
         super().__init__(directory, name)
-        self._http = http
         self.write(http)
 
     def write(self, http: str) -> None:

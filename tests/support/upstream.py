@@ -11,7 +11,6 @@ import http.client
 import itertools
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -29,14 +28,7 @@ from multidict import CIMultiDict
 
 from arize_roles_async import Request
 from arize_roles_fake import FakeAccount
-from tests.support.processes import (
-    HOST,
-    LONGEST_WAIT,
-    ROOT,
-    await_port,
-    clean_environment,
-    free_port,
-)
+from tests.support.processes import HOST, LONGEST_WAIT, ROOT, Part
 
 KEY: Final = "sk-upstream-7f3c9a1e55"
 """The API key that the service knows: a text that nothing else could contain by chance."""
@@ -95,59 +87,29 @@ def read_journal(path: Path) -> list[Entry]:
     return [decoder.decode(line) for line in lines[:-1]]
 
 
-class Upstream:
-    """The service's process; it ends with its block.
+class Upstream(Part):
+    """The service's process; it ends with its block."""
 
-    Args:
-        folder: Where the journal is.
-        behaviour: How it behaves.
-    """
+    program = sys.executable
+    cwd = ROOT
+    ending = signal.SIGKILL
 
-    def __init__(self, folder: Path, behaviour: Behaviour) -> None:
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        self.journal = folder / "journal"
+    def __init__(self, directory: Path, behaviour: Behaviour) -> None:
+        super().__init__(directory, "upstream")
+        self.journal = directory / "journal"
         self._behaviour = behaviour
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        """Start it, and return when it answers."""
+    def command(self) -> list[str]:
         options = msgspec.json.encode(self._behaviour).decode()
-        self._process = subprocess.Popen(  # noqa: S603 - our own
-            [
-                *(sys.executable, "-m", "tests.support.upstream"),
-                *(str(self.port), str(self.journal), options),
-            ],
-            cwd=ROOT,
-            env=clean_environment(),
-        )
-        await_port(self.port, self._process)
-
-    def kill(self) -> None:
-        """End it at once, with whatever it was about to do; twice does nothing."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        return ["-m", "tests.support.upstream", str(self.port), str(self.journal), options]
 
     def freeze(self) -> None:
         """Let no time pass for it; the kernel still takes connections and data in its name."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Undo `freeze`."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
+        self.signal(signal.SIGCONT)
 
     def entries(self) -> list[Entry]:
         """Return what it has journaled until now."""

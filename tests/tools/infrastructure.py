@@ -11,7 +11,7 @@ import warnings
 
 from arize_roles_async import AlphaWarning
 from tests.infrastructure.scenarios import SCENARIOS, run
-from tests.support.proxies import missing
+from tests.support.processes import missing
 
 
 def main(names: list[str]) -> int:
