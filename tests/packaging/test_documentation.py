@@ -254,7 +254,9 @@ def test_readme_demo() -> None:
 
 
 @pytest.mark.parametrize("client", [arize_roles_async.AiohttpRolesClient, FakeRolesClient])
-@pytest.mark.parametrize("method", ["list", "get", "create", "update", "delete", "with_options"])
+@pytest.mark.parametrize(
+    "method", ["list", "get", "create", "update", "delete", "with_options", "aclose"]
+)
 def test_method_help(client: type[object], method: str) -> None:
     """Help on a method is that of the protocol."""
     assert inspect.getdoc(getattr(client, method)) == inspect.getdoc(
