@@ -139,25 +139,24 @@ class TestBlock:
     async def test_while_cancelled(self) -> None:
         """A call with which a cancelled task cleans up has its limit, and the task still ends."""
         clock = Clock()
-        raised: list[str] = []
+        deadline = block(deadlines_on(clock), 5.0)
+        raised: list[object] = []
 
         async def clean_up() -> None:
             try:
                 await forever()
             finally:
-                try:
-                    with block(deadlines_on(clock), 5.0):
-                        advance_soon(clock, 5.0)
-                        await forever()
-                except RolesTimeoutError:
-                    raised.append("RolesTimeoutError")
+                with pytest.raises(RolesTimeoutError) as caught, deadline:  # noqa: PT012
+                    advance_soon(clock, 5.0)
+                    await forever()
+                raised.append(caught.type)
 
         task = asyncio.create_task(clean_up())
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert raised == ["RolesTimeoutError"]
+        assert raised == [RolesTimeoutError]
 
     async def test_error(self) -> None:
         """An error in the block comes through, also one that the end of the block brings about."""

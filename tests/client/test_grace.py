@@ -198,19 +198,18 @@ class TestAccountTime:
         trio.run(main)
 
 
-class TestAbandoned:
-    def test_closed_loop(self) -> None:
-        """A call of the fake whose event loop was closed before it ends without a complaint."""
-        account = account_at_noon()
-        account.fail("list", "silent")
-        roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
-        loop = asyncio.new_event_loop()
-        call = use(roles)
-        _left = [loop.create_task(call)]
-        loop.set_exception_handler(lambda _loop, _context: None)  # It is left on purpose.
-        loop.run_until_complete(under_way(account))
-        loop.close()
-        call.close()
+def test_closed_loop() -> None:
+    """A call of the fake whose event loop was closed before it ends without a complaint."""
+    account = account_at_noon()
+    account.fail("list", "silent")
+    roles = FakeRolesClient(account, timeout=Timeouts(total=None, read=None))
+    loop = asyncio.new_event_loop()
+    call = use(roles)
+    _left = [loop.create_task(call)]
+    loop.set_exception_handler(lambda _loop, _context: None)  # It is left on purpose.
+    loop.run_until_complete(under_way(account))
+    loop.close()
+    call.close()
 
-        asyncio.run(use(roles))
-        assert account.calls_in_all == 2
+    asyncio.run(use(roles))
+    assert account.calls_in_all == 2

@@ -192,19 +192,6 @@ class TestWaits:
         assert caught.value.retry_after == float(asked)
         assert len(account.calls) in calls
 
-    @pytest.mark.arize_roles(unused_faults="allow")
-    async def test_no_time_left(self, connect: Connect) -> None:
-        """If the wait exceeds the time left, the failure surfaces at once."""
-        account = account_at_noon()
-        account.fail("list", 503, retry_after=6, times=2)
-
-        async with connect(account, retry=THREE) as roles:
-            with pytest.raises(ServerError) as caught:
-                await roles.with_options(timeout=5.0).list()
-
-        assert caught.value.retry_after == 6.0
-        assert len(account.calls) == 1
-
 
 class TestTime:
     """Time, on the account's clock."""
