@@ -20,7 +20,7 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.chaos import ChaosServer, Point, chaos_server
 from tests.support.event_loop import until
-from tests.support.raw_http import scripted
+from tests.support.raw_http import PAGE, scripted
 
 
 @asynccontextmanager
@@ -103,11 +103,9 @@ class TestCancelled:
     @WAYS
     async def test_half_read(self, cancelled: Cancelled) -> None:
         """A half-read connection is not used again."""
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n"
-        body = b'{"roles": [], "pagination": {"has_more": false}}'
         async with (
             # The first connection gets half an answer, and waits with the second for a request.
-            scripted(head + body[:20], b"", head + body) as script,
+            scripted(PAGE[:-28], b"", PAGE) as script,
             AiohttpRolesClient("key", base_url=script.url) as roles,
         ):
             await cancelled(roles.list().all(), lambda: script.requests)

@@ -18,10 +18,9 @@ from arize_roles_async import (
     Timeouts,
 )
 from tests.support.event_loop import EACH_LOOP, LoopClock, run_on, until
-from tests.support.raw_http import scripted
+from tests.support.raw_http import PAGE, http_response, scripted
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
-HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 48\r\n\r\n{"
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
 ONCE = RetryPolicy(attempts=1)
 
@@ -152,7 +151,7 @@ def test_body(new_loop: NewLoop, closed: str, *, change: bool) -> None:
     """Closing the client, or the lent session, ends a call whose answer is half read."""
 
     async def main() -> None:
-        async with scripted(HALF, b"") as script, lent() as session:
+        async with scripted(PAGE[:-20], b"") as script, lent() as session:
             roles = client(script.url, session=None if closed == "own" else session, retry=ONCE)
             call = asyncio.create_task((create if change else use)(roles))
             await until(lambda: script.requests)
@@ -201,3 +200,16 @@ def test_cancelled(new_loop: NewLoop) -> None:
             await ends(call, ClientStateError, "^the client is closed$")
 
     run_on(new_loop, main())
+
+
+@pytest.mark.asyncio
+async def test_retry() -> None:
+    """Closing ends a call that waits for its next attempt."""
+    async with scripted(http_response(503, b"", "Retry-After: 15")) as script:
+        roles = client(script.url)
+        call = asyncio.create_task(create(roles))
+        await until(lambda: script.requests)
+        for _ in range(50):
+            await asyncio.sleep(0)  # What was sent arrives.
+        await roles.aclose()
+        await ends(call, OutcomeUnknownError, "the client is closed$")

@@ -476,3 +476,18 @@ async def test_garbage(*, lent: bool) -> None:
             assert count() <= before + 1
     finally:
         gc.enable()
+
+
+async def test_concurrency() -> None:
+    """As many requests are under way at once as may be, also more than aiohttp's hundred."""
+    account = FakeAccount()
+    with account.block("list") as blocked:
+        async with (
+            serve_account(account) as url,
+            AiohttpRolesClient(account.api_key, base_url=url, max_concurrency=110) as roles,
+        ):
+            calls = [asyncio.create_task(roles.list().all()) for _ in range(120)]
+            await blocked.reached(110)
+            assert account.calls_in_all == 110
+            blocked.release()
+            await asyncio.gather(*calls)

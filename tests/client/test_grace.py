@@ -19,10 +19,6 @@ from tests.support.event_loop import until
 
 LONG = 60.0
 """A grace that no test waits for, as one that did would run out of its own time."""
-PAGE = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n"
-    b'{"roles": [], "pagination": {"has_more": false}}'
-)
 
 
 async def use(roles: RolesClient) -> None:

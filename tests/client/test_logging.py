@@ -24,13 +24,9 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, serve
 from tests.support.clients import Connect, account_at_noon, both_clients
-from tests.support.raw_http import scripted
+from tests.support.raw_http import PAGE, scripted
 
 THREE = RetryPolicy(attempts=3)
-PAGE = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req-7\r\n"
-    b'Content-Length: 48\r\n\r\n{"roles": [], "pagination": {"has_more": false}}'
-)
 
 
 @pytest.fixture(name="log")
@@ -134,7 +130,7 @@ class TestLog:
     async def test_request_id(self, log: pytest.LogCaptureFixture) -> None:
         """The service's ID of a request is logged; a lost answer has no status."""
         async with (
-            scripted(PAGE) as script,
+            scripted(PAGE.replace(b"\r\n", b"\r\nX-Request-Id: req-7\r\n", 1)) as script,
             AiohttpRolesClient("key", base_url=script.url, retry=RetryPolicy(attempts=1)) as roles,
         ):
             await roles.list()

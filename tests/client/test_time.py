@@ -14,13 +14,11 @@ from arize_roles_async import (
 )
 from tests.support.clients import sleeping
 from tests.support.event_loop import LoopClock
-from tests.support.raw_http import read_message
+from tests.support.raw_http import PAGE, http_response, read_message
 
 pytestmark = pytest.mark.asyncio
 
-BODY = b'{"roles": [], "pagination": {"has_more": false}}'
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 48\r\n\r\n"
-BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 15\r\nContent-Length: 0\r\n\r\n"
+HEAD, BODY = PAGE[:-48], PAGE[-48:]
 
 
 @asynccontextmanager
@@ -86,7 +84,7 @@ async def test_silent_body(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait between attempts may be longer than the read limit."""
     clock = LoopClock(monkeypatch)
-    answers = iter([BUSY, HEAD + BODY])
+    answers = iter([http_response(503, b"", "Retry-After: 15"), PAGE])
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(next(answers))
