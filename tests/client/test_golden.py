@@ -32,7 +32,14 @@ from arize_roles_async import (
     UnprocessableEntityError,
 )
 from arize_roles_fake import FakeAccount, serve
-from tests.support.raw_http import Message, Script, connection, read_message, scripted
+from tests.support.raw_http import (
+    Message,
+    Script,
+    connection,
+    http_response,
+    read_message,
+    scripted,
+)
 
 pytestmark = pytest.mark.asyncio
 
@@ -52,14 +59,11 @@ ROLE = b"""{
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-def answer(
-    body: bytes, status: str = "200 OK", kind: str = "application/json", *headers: str
-) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+def answer(body: bytes, status: int = 200, kind: str = "application/json", *headers: str) -> bytes:
+    return http_response(status, body, f"Content-Type: {kind}", *headers)
 
 
-def problem(status: str, body: bytes, *headers: str) -> bytes:
+def problem(status: int, body: bytes, *headers: str) -> bytes:
     return answer(body, status, "application/problem+json", *headers)
 
 
@@ -176,7 +180,7 @@ class TestRequests:
         """`create` sends a JSON body, without a description of None."""
         named = json.dumps({**json.loads(ROLE), "name": 'A "B" \\ C'}).encode()
         permissions = [Permission.PROJECT_READ, "DATASET_READ", "PROJECT_READ"]
-        async with client(answer(named, "201 Created")) as (roles, script):
+        async with client(answer(named, 201)) as (roles, script):
             await roles.create(name='A "B" \\ C', permissions=permissions, **arguments)
         (request,) = script.requests
         assert request.start == "POST /v2/roles HTTP/1.1"
@@ -314,7 +318,7 @@ class TestAnswers:
         """An absent optional field is None, and a new field is ignored."""
         body = b"""{"id":"Um9sZToxOmFCY0Q=","name":"A","is_predefined":true,"color":{"r":1},
       "created_at":"2026-11-24T08:30:00Z","updated_at":"2026-11-24T08:30:00-08:00"}"""
-        async with client(answer(body, "200 OK", "application/json; charset=utf-8")) as (roles, _):
+        async with client(answer(body, 200, "application/json; charset=utf-8")) as (roles, _):
             found = await roles.get(role_id=ROLE_ID)
         assert (found.description, found.permissions, found.is_predefined) == (None, None, True)
 
@@ -340,42 +344,41 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("status", "kind"),
         [
-            ("400 Bad Request", BadRequestError),
-            ("401 Unauthorized", AuthenticationError),
-            ("403 Forbidden", ForbiddenError),
-            ("404 Not Found", NotFoundError),
-            ("409 Conflict", ConflictError),
-            ("418 I'm a Teapot", StatusError),
-            ("422 Unprocessable Entity", UnprocessableEntityError),
-            ("429 Too Many Requests", RateLimitError),
-            ("500 Internal Server Error", ServerError),
-            ("503 Service Unavailable", ServerError),
-            ("599 Nobody Knows", ServerError),
+            (400, BadRequestError),
+            (401, AuthenticationError),
+            (403, ForbiddenError),
+            (404, NotFoundError),
+            (409, ConflictError),
+            (418, StatusError),
+            (422, UnprocessableEntityError),
+            (429, RateLimitError),
+            (500, ServerError),
+            (503, ServerError),
+            (599, ServerError),
         ],
     )
-    async def test_problem(self, status: str, kind: type[StatusError]) -> None:
+    async def test_problem(self, status: int, kind: type[StatusError]) -> None:
         """A problem becomes the error of its status."""
         body = b"""{"type":"https://arize.com/docs/ax/rest-reference/errors#x","title":"A title",
       "status":%d,"detail":"What was wrong.","instance":"/v2/roles/1","other":[1]}"""
-        number = int(status[:3])
-        wire = problem(status, body % number, "X-Request-Id: request-7")
+        wire = problem(status, body % status, "X-Request-Id: request-7")
         async with client(wire) as (roles, _):
             with pytest.raises(kind) as caught:
                 await roles.get(role_id=ROLE_ID)
         error = caught.value
         assert type(error) is kind
-        assert (error.status, error.method, error.path) == (number, "GET", ROLE_PATH)
+        assert (error.status, error.method, error.path) == (status, "GET", ROLE_PATH)
         assert (error.request_id, error.retry_after) == ("request-7", None)
         assert error.problem == ProblemDetails(
             type="https://arize.com/docs/ax/rest-reference/errors#x",
             title="A title",
-            status=number,
+            status=status,
             detail="What was wrong.",
             instance="/v2/roles/1",
             extra={"other": [1]},
         )
         assert str(error) == (
-            f"GET {ROLE_PATH} answered {number} A title: What was wrong. (request id request-7)"
+            f"GET {ROLE_PATH} answered {status} A title: What was wrong. (request id request-7)"
         )
 
     @pytest.mark.parametrize(
@@ -397,7 +400,7 @@ class TestAnswers:
         with monkeypatch.context() as patch:
             patch.setenv("TZ", "Asia/Tokyo")
             time.tzset()
-            async with client(problem("429 Too Many Requests", body, *headers)) as (roles, _):
+            async with client(problem(429, body, *headers)) as (roles, _):
                 with pytest.raises(RateLimitError) as caught:
                     await roles.list()
         time.tzset()
@@ -405,7 +408,7 @@ class TestAnswers:
 
     async def test_create_other(self) -> None:
         """A role with another name answers another request, so the client reads the list."""
-        async with client(answer(ROLE, "201 Created"), page()) as (roles, script):
+        async with client(answer(ROLE, 201), page()) as (roles, script):
             with pytest.raises(OutcomeUnknownError, match="it holds a role with another name"):
                 await roles.create(name="A", permissions=["ROLE_READ"])
         assert script.lines == ["POST /v2/roles", "GET /v2/roles?limit=100"]
@@ -415,8 +418,8 @@ class TestAnswers:
         [
             (answer(b"<html>", kind="text/html"),),
             (
-                answer(b"", "502 Bad Gateway"),
-                problem("409 Conflict", b'{"title":"Resource conflict","status":409}'),
+                answer(b"", 502),
+                problem(409, b'{"title":"Resource conflict","status":409}'),
             ),
         ],
     )
@@ -433,7 +436,7 @@ class TestAnswers:
     )
     async def test_name_like_id(self, role: str, *, hinted: bool) -> None:
         """The error for a name that looks like an ID names the call that reaches its role."""
-        refusal = problem("404 No", b'{"title":"No","status":404}')
+        refusal = problem(404, b'{"title":"No","status":404}')
         async with client(refusal) as (roles, _):
             with pytest.raises(NotFoundError) as caught:
                 await roles.get(role=role)
