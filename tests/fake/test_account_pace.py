@@ -112,16 +112,6 @@ class TestRateLimit:
             statuses.append(ask(account)[0])
         assert statuses == [200, 429, *([429, 200] * 29)]
 
-    @pytest.mark.parametrize("per_second", [3.0, 0.1, 0.7, 1e-3])
-    def test_retry_after(self, account: FakeAccount, per_second: float) -> None:
-        """A caller that waits as long as the account asks is answered."""
-        account.limit_rate(per_second)
-        for _ in range(20):
-            assert ask(account)[0] == 200
-            status, seconds = ask(account)
-            assert status == 429
-            account.advance(int(seconds or ""))
-
     @pytest.mark.parametrize(
         ("seconds", "asked"),
         [(0.5, "1"), (1.0, "1"), (1.0000004, "1"), (1.000004, "2"), (2.0, "2")],

@@ -4,21 +4,19 @@ import gc
 import json
 import weakref
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     NotFoundError,
     Permission,
     Request,
     RetryPolicy,
     RolesClient,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall, mock_arize, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
 from tests.fake.conftest import on_both
-from tests.support.clients import START, Connect, both_clients
+from tests.support.clients import START, Connect, both_clients, over_http
 
 
 @on_both
@@ -250,34 +248,15 @@ class TestBounds:
         assert str(account.calls[0]).startswith("create(na�[31m me='xxx")
 
 
-class TestHost:
-    """The host that a client called."""
-
-    @pytest.mark.asyncio
-    @pytest.mark.parametrize(
-        ("arguments", "host"),
-        [
-            ({"region": "eu-west-1a"}, "api.eu-west-1a.arize.com"),
-            ({"base_url": "https://gateway.example:8443/arize"}, "gateway.example:8443"),
-        ],
-    )
-    async def test_mock(self, arguments: dict[str, Any], host: str) -> None:
-        """In `mock_arize` it is that of the client's URL."""
-        with mock_arize() as account:
-            async with AiohttpRolesClient(**arguments) as roles:
-                await roles.list()
-        assert [call.host for call in account.calls] == [host]
-
-    @pytest.mark.asyncio
-    async def test_served(self, account: FakeAccount) -> None:
-        """Over HTTP it is that of the header; a client of the fake's own has no URL."""
-        await FakeRolesClient(account).list()
-        async with (
-            serve(account) as url,
-            AiohttpRolesClient(account.api_key, base_url=url) as roles,
-        ):
-            await roles.list()
-        assert [call.host for call in account.calls] == [None, url.removeprefix("http://")]
+@pytest.mark.asyncio
+async def test_host(account: FakeAccount) -> None:
+    """The host is that of the header over HTTP; a client of the fake's own has no URL."""
+    await FakeRolesClient(account).list()
+    async with over_http(account) as roles:
+        await roles.list()
+    first, second = [call.host for call in account.calls]
+    assert first is None
+    assert (second or "").startswith("127.0.0.1:")
 
 
 def test_newest_accounts() -> None:

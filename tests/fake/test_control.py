@@ -39,12 +39,6 @@ def served(running: Served) -> Served:
 
 
 class TestReset:
-    def test_roles(self, served: Served) -> None:
-        """The account is as it was at the start."""
-        assert served.create("AI Engineer") == 201
-        assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
-        assert served.names() == []
-
     def test_unused_faults(self, served: Served) -> None:
         """The answer names the scripted faults that struck less often than they should."""
         for fault in ({"times": 2}, {"role": "A"}, {"after": 9}):
@@ -99,25 +93,6 @@ class TestFaults:
         shown = {**fault, "after": 0, "every_attempt": True, "when": "before", "fired": 1}
         assert served.ask("GET", "/-/faults") == (200, [shown])
         served.ask("POST", "/-/reset")
-
-    @pytest.mark.parametrize(
-        ("fault", "detail"),
-        [
-            ([], "the body does not have the documented form: Expected `object`, got `array`"),
-            ({"failure": 503}, "operation must be one of"),
-            (
-                {"operation": "create", "failure": 503, "time": 2, "detail": 5},
-                "a fault has no member 'time'; did you mean 'times'? It has operation, failure,",
-            ),
-            ({"operation": "create", "failure": 503, "times": 0}, "times"),
-            ({"operation": "create", "failure": "NoSuchError"}, "NoSuchError"),
-        ],
-    )
-    def test_wrong(self, served: Served, fault: object, detail: str) -> None:
-        """A fault that `fail` refuses is a 400 that says why."""
-        status, problem = served.ask("POST", "/-/faults", fault)
-        assert status == 400
-        assert detail in problem["detail"]
 
 
 class TestCalls:
@@ -177,27 +152,45 @@ def test_role_bindings(tmp_path: Path) -> None:
     )
 
 
-class TestClock:
-    def test_seconds(self, served: Served) -> None:
-        """The account's time is later by as many seconds."""
-        _, before = served.ask("POST", "/-/clock", {"seconds": 0})
-        _, after = served.ask("POST", "/-/clock", {"seconds": 315360000})
-        assert int(after["now"][:4]) - int(before["now"][:4]) in {9, 10}
+def test_clock(served: Served) -> None:
+    """The account's time is later by as many seconds."""
+    _, before = served.ask("POST", "/-/clock", {"seconds": 0})
+    _, after = served.ask("POST", "/-/clock", {"seconds": 315360000})
+    assert int(after["now"][:4]) - int(before["now"][:4]) in {9, 10}
 
-    @pytest.mark.parametrize(
-        ("body", "detail"),
-        [
-            ({"seconds": -1}, "seconds must be 0 or more, not -1.0: time does not go back"),
-            ({"seconds": "1"}, "Expected `float`, got `str` - at `$.seconds`"),
-            ({}, "Object missing required field `seconds`"),
-            ({"seconds": 1, "minutes": 1}, "Object contains unknown field `minutes`"),
-        ],
-    )
-    def test_wrong(self, served: Served, body: object, detail: str) -> None:
-        """Anything but a number of seconds is a 400 that says why."""
-        status, problem = served.ask("POST", "/-/clock", body)
-        assert status == 400
-        assert problem["detail"].endswith(detail)
+
+CREATE = {"operation": "create", "failure": 503}
+
+
+@pytest.mark.parametrize(
+    ("asked", "body", "detail"),
+    [
+        ("POST faults", [], "the body does not have the documented form: Expected `object`, got "),
+        ("POST faults", {"failure": 503}, "operation must be one of"),
+        (
+            "POST faults",
+            CREATE | {"time": 2, "detail": 5},
+            "a fault has no member 'time'; did you ",
+        ),
+        ("POST faults", CREATE | {"times": 0}, "times"),
+        ("POST faults", CREATE | {"failure": "NoSuchError"}, "NoSuchError"),
+        ("POST clock", {"seconds": -1}, "seconds must be 0 or more, not -1.0: time does not go "),
+        ("POST clock", {"seconds": "1"}, "Expected `float`, got `str` - at `$.seconds`"),
+        ("POST clock", {}, "Object missing required field `seconds`"),
+        ("POST clock", {"seconds": 1, "m": 1}, "Object contains unknown field `m`"),
+        ("PUT account", {}, "this is not an account file: Object missing required field `roles`"),
+        ("PUT account", {"roles": [], "keys": {}}, "the account has no API key; pass one with "),
+        ("PUT account", {"roles": [{"name": "A"}, {"name": "A"}]}, "a role is already named 'A'"),
+    ],
+)
+def test_wrong(served: Served, asked: str, body: object, detail: str) -> None:
+    """What is wrong is a 400 that says why, and the account stays."""
+    served.create("A")
+    method, path = asked.split()
+    status, problem = served.ask(method, f"/-/{path}", body)
+    assert status == 400
+    assert detail in problem["detail"]
+    assert served.names() == ["A"]
 
 
 class TestAccount:
@@ -221,29 +214,6 @@ class TestAccount:
         assert served.status() == 401
         assert Served(served.url, "reader").status() == 200
         assert served.ask("GET", "/-/calls")[0] == 200
-
-    @pytest.mark.parametrize(
-        ("account", "detail"),
-        [
-            ({}, "this is not an account file: Object missing required field `roles`"),
-            ({"roles": [], "keys": {}}, "the account has no API key; pass one with --api-key"),
-            ({"roles": [{"name": "A"}, {"name": "A"}]}, "a role is already named 'A'"),
-        ],
-    )
-    def test_wrong(self, served: Served, account: object, detail: str) -> None:
-        """A wrong account file is a 400 that says why, and the account stays."""
-        served.create("A")
-        status, problem = served.ask("PUT", "/-/account", account)
-        assert status == 400
-        assert detail in problem["detail"]
-        assert served.names() == ["A"]
-
-    def test_save(self, tmp_path: Path) -> None:
-        """The account that is saved at the end is the one that was served then."""
-        path = tmp_path / "saved.json"
-        with serving("--control", "--save", str(path)) as (url, _):
-            Served(url).ask("PUT", "/-/account", {"roles": [{"name": "A"}]})
-        assert [role.name for role in FakeAccount.load(path).roles] == ["A"]
 
 
 class TestAccounts:

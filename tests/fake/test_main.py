@@ -96,7 +96,6 @@ class TestServeProcess:
                 "the account has no API key; pass one with --api-key",
             ),
             (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
-            (("--account", '{"roles": [], "keys": {}}'), "the account has no API key"),
             (("--save", "no/such/file"), "No such file or directory: 'no/such/file'"),
             (
                 ("--account", '{"roles": [], "\\u001b[2J##[group]": 1}'),

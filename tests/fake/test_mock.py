@@ -38,8 +38,12 @@ def test_any_configuration() -> None:
         account.add_role("A")
         assert asyncio.run(count_roles()) == 8
         assert asyncio.run(count_roles(region="eu-west-1a", proxy="http://proxy.example")) == 8
-        assert asyncio.run(count_roles(base_url="https://arize.example", timeout=1)) == 8
-    assert [call.operation for call in account.calls] == ["list"] * 3
+        assert asyncio.run(count_roles(base_url="https://arize.example:8443/ax", timeout=1)) == 8
+    assert [(call.operation, call.host) for call in account.calls] == [
+        ("list", "api.arize.com"),
+        ("list", "api.eu-west-1a.arize.com"),
+        ("list", "arize.example:8443"),
+    ]
 
 
 def test_lent_session() -> None:

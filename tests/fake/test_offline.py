@@ -115,13 +115,8 @@ def test_stand_ins(run: Run) -> None:
                 assert await use(roles_server, session) == 7
 
         asyncio.run(main())
-
-    def test_patched_connector(roles_server, monkeypatch):
-        resolve = lambda self, host, port, traces=None: Here().resolve(host, port)
-        monkeypatch.setattr(aiohttp.TCPConnector, "_resolve_host", resolve)
-        assert asyncio.run(use(roles_server)) == 7
     """.replace("ANSWER", '{"roles": [], "pagination": {"has_more": false}}'),
         "-o",
         "arize_roles_offline=true",
-        passed=3,
+        passed=2,
     )

@@ -60,21 +60,6 @@ class TestContent:
         assert "abc�def�[31m" in text
         assert not set(text) & set("\u202e\u2066\x1b\x00")
 
-    def test_matrix(self) -> None:
-        """Each role is a column, and each permission a row of its resource."""
-        account = FakeAccount(predefined=False)
-        account.add_role("Newer", ["COMET_LAUNCH", "ROLE_READ"])
-        account.add_role("Auditor", ["ROLE_READ"])
-        text = page(account)
-        assert re.findall(r"<div>(.*?)</div>", text) == ["Auditor", "Newer"]
-        assert (
-            '<tbody><tr data-permission="COMET_LAUNCH"><th class="permission" scope="row">'
-            'COMET_LAUNCH</th><td class="held"></td><td class="held">●</td></tr></tbody>'
-        ) in text
-        assert 'scope="row">ROLE_READ</th><td class="held">●</td><td class="held">●</td>' in text
-        assert text.count("●") == 3
-        assert text.count('class="permission" scope="row"') == len(Permission) + 1
-
     def test_groups(self) -> None:
         """The rows of a resource stay together, also where the name of another begins alike."""
         groups = [
@@ -85,16 +70,6 @@ class TestContent:
             ["CREATE", "DELETE", "READ", "UPDATE"],
             [f"EXAMPLE_{each}" for each in ("ANNOTATE", "CREATE", "DELETE", "READ", "UPDATE")],
         ]
-
-    def test_style(self) -> None:
-        """The style has a rule for each class of the page, and for no other."""
-        account = busy_account()
-        account.bind("Team 1", user="ada", resource="Space:1")
-        text = page(account)
-        (style,) = re.findall("(?s)<style>(.*)</style>", text)
-        classes = {name for names in re.findall('class="(.*?)"', text) for name in names.split()}
-        assert {*re.findall(r"\.([a-z]+)", style)} == classes
-        assert {*re.findall(r"var\((--[a-z]+)\)", style)} == {*re.findall(r"(--[a-z]+):", style)}
 
     def test_whole(self, account: FakeAccount) -> None:
         """The page of a small account, a row a line, without the permissions that nobody holds."""

@@ -1,5 +1,6 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
+import fnmatch
 import re
 import subprocess
 import sys
@@ -233,15 +234,6 @@ class TestMarker:
             "the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env"
         )
 
-    def test_explained(self, run: Run) -> None:
-        """The marker and the fixtures are explained by pytest."""
-        run("", "--markers").stdout.fnmatch_lines(
-            "@pytest.mark.arize_roles(*, account=None, *, faults=(), unused_faults='error'): *"
-        )
-        run("", "--fixtures").stdout.fnmatch_lines_random(
-            ["fake_account -- *", "fake_roles -- *", "roles_server -- *", "arize_env -- *"]
-        )
-
     def test_inner(self, run: Run, pytester: pytest.Pytester) -> None:
         """Of two markers the inner one counts, and both count more than a file."""
         pytester.makefile(
@@ -341,29 +333,6 @@ class TestReport:
         )
         assert len([line for line in result.outlines if "list() -> 401" in line]) == 50
 
-    def test_two_accounts(self, run: Run) -> None:
-        """Of several accounts it says which is which."""
-        result = run(
-            """
-        import asyncio
-        from arize_roles_fake import FakeAccount, FakeRolesClient
-
-        def test_it(fake_account):
-            other = FakeAccount(predefined=False)
-            asyncio.run(FakeRolesClient(other).list().all())
-            assert False
-        """
-        )
-        result.stdout.fnmatch_lines(
-            [
-                "*- Calls of the fake Arize account fake_account, <FakeAccount of 7 roles,*",
-                "none",
-                "*- Calls of the fake Arize account 2 of 2, <FakeAccount of 0 roles,*",
-                "* list(limit=100) -> 200",
-            ],
-            consecutive=True,
-        )
-
     def test_own_account(self, run: Run) -> None:
         """It shows accounts that the test made, and only what they were asked during the test."""
         result = run(
@@ -381,8 +350,8 @@ class TestReport:
             def test_passes(shared):
                 asyncio.run(FakeRolesClient(shared).list(limit=7).all())
 
-            def test_fails(shared):
-                account = FakeAccount()
+            def test_fails(shared, fake_account):
+                account = FakeAccount(predefined=False)
                 asyncio.run(FakeRolesClient(account).list(limit=8).all())
                 asyncio.run(FakeRolesClient(shared).list(limit=9).all())
                 assert False
@@ -400,10 +369,18 @@ class TestReport:
             passed=1,
             failed=2,
         )
-        lines = [line for line in result.outlines if "list(limit=" in line and " -> " in line]
-        assert sorted(line.split("  ")[1] for line in lines) == [
-            *("list(limit=10) -> 200", "list(limit=8) -> 200", "list(limit=9) -> 200"),
-        ]
+        result.stdout.fnmatch_lines(
+            [
+                "*- Calls of the fake Arize account fake_account, <FakeAccount of 7 roles,*",
+                "none",
+                "*- Calls of the fake Arize account 2 of 3, <FakeAccount of 0 roles,*",
+                "* list(limit=8) -> 200",
+                "*- Calls of the fake Arize account 3 of 3, <FakeAccount of 7 roles,*",
+                "* list(limit=9) -> 200",
+            ],
+            consecutive=True,
+        )
+        result.stdout.fnmatch_lines("* list(limit=10) -> 200")
 
     def test_refusals(self, run: Run) -> None:
         """The report of a refusal that nobody caught has no frames of the packages; a bug's has."""
@@ -564,31 +541,33 @@ class TestCost:
         ]
 
 
-@pytest.mark.parametrize(
-    ("name", "used", "kind"),
-    [
-        ("fake_account", "fake_roles", "FakeAccount"),
-        ("fake_account", "roles_server", "FakeAccount"),
-        ("fake_account", "mocked_arize", "FakeAccount"),
-        ("roles_server", "arize_env", "RolesServer"),
-    ],
-)
-def test_same_name(run: Run, name: str, used: str, kind: str) -> None:
+def test_same_name(run: Run) -> None:
     """A suite's own fixture of the same name and another type leads to an error that says so."""
     result = run(
-        f"""
+        """
         import pytest
 
-        @pytest.fixture
-        def {name}():
-            return {{}}
+        class TestAccount:
+            @pytest.fixture
+            def fake_account(self):
+                return {}
 
-        def test_it({used}):
-            pass
+            @pytest.mark.parametrize("used", ["fake_roles", "roles_server", "mocked_arize"])
+            def test_it(self, used, request):
+                request.getfixturevalue(used)
+
+        class TestServer:
+            @pytest.fixture
+            def roles_server(self):
+                return {}
+
+            def test_it(self, arize_env):
+                pass
         """,
+        failed=3,
         errors=1,
     )
-    result.stdout.fnmatch_lines(
-        f"*TypeError: the fixture '{name}' must be a {kind}, not dict: this suite has a fixture of "
-        "its own under that name; rename it"
-    )
+    own = "this suite has a fixture of its own under that name; rename it"
+    for name, count in (("fake_account' must be a Fake", 3), ("roles_server' must be a Roles", 1)):
+        error = f"E *TypeError: the fixture '{name}*, not dict: {own}"
+        assert len(fnmatch.filter(result.outlines, error)) == count
