@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,26 +163,17 @@ class TestAddRole:
 
     def test_as_given(self, account: FakeAccount) -> None:
         """A seeded role is what was given."""
-        made = datetime(2020, 2, 29, 1, 2, 3, 4, tzinfo=UTC)
-        changed = datetime(2021, 1, 1, tzinfo=UTC)
-        role = account.add_role(
-            "AI Engineer",
-            [Permission.PROJECT_READ, "DATASET_READ"],
-            description="Looks at projects.",
-            is_predefined=True,
-            id="Um9sZTo5OTph",
-            created_at=made,
-            updated_at=changed,
-        )
-        assert role == Role(
-            id="Um9sZTo5OTph",
-            name="AI Engineer",
-            description="Looks at projects.",
-            permissions=(Permission.PROJECT_READ, Permission.DATASET_READ),
-            is_predefined=True,
-            created_at=made,
-            updated_at=changed,
-        )
+        given: dict[str, Any] = {
+            "id": "Um9sZTo5OTph",
+            "name": "AI Engineer",
+            "description": "Looks at projects.",
+            "is_predefined": True,
+            "created_at": datetime(2020, 2, 29, 1, 2, 3, 4, tzinfo=UTC),
+            "updated_at": datetime(2021, 1, 1, tzinfo=UTC),
+        }
+        role = account.add_role(permissions=[Permission.PROJECT_READ, "DATASET_READ"], **given)
+        held = (Permission.PROJECT_READ, Permission.DATASET_READ)
+        assert role == Role(permissions=held, **given)
         assert account.role("AI Engineer") == role
         assert account.roles == (role,)
 
@@ -241,22 +233,21 @@ class TestAddRole:
         assert make_role() == make_role()
         assert make_role(name="A").id != make_role(name="B").id
         assert make_role(permissions=None).permissions is None
-        assert make_role(name="A", permissions=["COMET_LAUNCH"], is_predefined=True) == Role(
-            id=make_role(name="A").id,
-            name="A",
+        new_year = datetime(2026, 1, 1, tzinfo=UTC)
+        assert make_role(id="Um9sZTo5OTph") == Role(
+            id="Um9sZTo5OTph",
+            name="Role",
             description=None,
-            permissions=(UnknownPermission("COMET_LAUNCH"),),
-            is_predefined=True,
-            created_at=datetime(2026, 1, 1, tzinfo=UTC),
-            updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+            permissions=(Permission.PROJECT_READ,),
+            is_predefined=False,
+            created_at=new_year,
+            updated_at=new_year,
         )
-        tomorrow = START + timedelta(days=1)
-        role = make_role(
-            id="Um9sZTo5OTph", description="Looks.", created_at=START, updated_at=tomorrow
-        )
-        assert (role.id, role.name, role.description) == ("Um9sZTo5OTph", "Role", "Looks.")
-        assert (role.permissions, role.is_predefined) == ((Permission.PROJECT_READ,), False)
-        assert (role.created_at, role.updated_at) == (START, tomorrow)
+        given: dict[str, Any] = {"name": "A", "description": "Looks.", "is_predefined": True}
+        times = {"created_at": START, "updated_at": START + timedelta(days=1)}
+        role = make_role(permissions=["COMET_LAUNCH"], **given, **times)
+        held = (UnknownPermission("COMET_LAUNCH"),)
+        assert role == Role(id=role.id, permissions=held, **given, **times)
 
     def test_predefined(self) -> None:
         """Each predefined role is as it is written down, oldest first."""

@@ -13,7 +13,7 @@ import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, Role, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from arize_roles_fake._testing.timeline import Timeline, advance_to, real_time
+from arize_roles_fake._testing.timeline import advance_to, real_time
 from tests.support.clients import START, account_at_noon, passed
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -100,21 +100,6 @@ class TestOrder:
 
         anyio.run(run, backend=backend)
         assert seen[:4] == [("quick", 2.0), ("quick", 4.0), ("slow", 5.0), ("slow", 10.0)]
-
-    @pytest.mark.asyncio
-    async def test_work(self, account: FakeAccount) -> None:
-        """No time passes while a task has work to do, however many others wait."""
-        timeline = Timeline()
-        seen: set[float] = set()
-
-        async def work() -> None:
-            for _ in range(8):
-                seen.add(passed(account))
-                await asyncio.sleep(0)
-
-        ends = [START + timedelta(seconds=seconds) for seconds in (1, 2, 3)]
-        await asyncio.gather(work(), *[timeline.sleep_until(end, account) for end in ends])
-        assert seen == {0.0}
 
     @pytest.mark.asyncio
     async def test_from_outside(self, account: FakeAccount) -> None:
