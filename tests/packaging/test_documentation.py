@@ -26,7 +26,6 @@ from arize_roles_async._aiohttp import config as _config
 from arize_roles_async._values import errors as _errors
 from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer
 from tests.support.documentation import (
-    MODULES,
     README,
     ROOT,
     Docstring,
@@ -233,24 +232,6 @@ class TestConfiguration:
         """It has every field of an option with its default."""
         shown = {name: value.removesuffix(" s") for name, value in self.rows(title).items()}
         assert shown == {name: str(value) for name, value in attrs.asdict(options).items()}
-
-
-def test_module_docstrings() -> None:
-    """Every module has a docstring."""
-    assert [module.__name__ for module in MODULES if not module.__doc__] == []
-
-
-def test_readme_demo() -> None:
-    """The demo of the README runs."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "arize_roles_fake", "demo"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert "python -m arize_roles_fake demo" in README
 
 
 @pytest.mark.parametrize("client", [arize_roles_async.AiohttpRolesClient, FakeRolesClient])
