@@ -187,8 +187,8 @@ class _Scope:
         else:
             self.key, self.all_accounts = next(iter(accounts)), {*accounts.values()}
             self._shared_time = SharedTime([*self.all_accounts])
-            if watches:
-                watches[-1].keys.update(accounts)
+            for watch in watches[-1:]:
+                watch.keys.update(accounts)
         self._unknown = FakeAccount(predefined=False)
         """Answers 401 to every key that has no account, since this account has no key."""
         self._unknown.remove_key(self._unknown.api_key)
