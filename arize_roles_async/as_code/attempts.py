@@ -51,13 +51,7 @@ class StoppedError(RolesError):
 
 
 class Attempts:
-    """The attempts of one change, as many and as long as those of a call of the client.
-
-    Args:
-        roles: A client of the account.
-        change: The change.
-        stop: Returns True if nothing more is to be sent.
-    """
+    """The attempts of one change, as many and as long as those of a call of the client."""
 
     def __init__(
         self, roles: RolesClient, change: Change, stop: Callable[[], object] | None

@@ -156,25 +156,18 @@ def _hints(
         held = [(role, {*map(str, role.permissions or ())}) for role in kin[:_MAX_KIN]]
         nested = [role for role, each in held if each and (each <= wanted or each >= wanted)]
         # Only a single role with the same two or more permissions suggests a rename.
-        same = same if len(wanted) > 1 else []
-        found = [
-            *named[:1],
-            *(same if len(same) == 1 else ()),
-            *(nested if len(nested) == 1 else ()),
-        ]
+        likely = (same if len(wanted) > 1 else [], nested)
+        found = [*named, *(roles[0] for roles in likely if len(roles) == 1)]
         if old := losing.get(_held(declared)):
             hints[declared.name] = (
                 f"has the permissions that {old} has now and will lose; if this is {old} under a "
                 f"new name, make two runs: first previously = [{old}] here, then {old} again"
             )
         elif found:
-            old, instead = (
-                quote(found[0].name),
-                " instead of absent" if found[0].name in absent else "",
-            )
-            hints[declared.name] = (
-                f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
-            )
+            old = quote(found[0].name)
+            hint = f"looks like {old}; if that was renamed, declare previously = [{old}]"
+            instead = " instead of absent" if found[0].name in absent else ""
+            hints[declared.name] = hint + instead
     return hints
 
 

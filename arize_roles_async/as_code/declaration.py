@@ -187,7 +187,7 @@ def list_rule(values: object, of: str, kind: type = object) -> str | None:
     """Return what is wrong with a list of objects of one kind, converted to a tuple, or None."""
     if not isinstance(values, tuple):
         return f"must be a list of {of}, not {type_name(values)}"
-    others = [each for each in _items(values) if not isinstance(each, kind)]
+    others = [each for each in cast("tuple[object, ...]", values) if not isinstance(each, kind)]
     return f"must hold {of}, not {type_name(others[0])}" if others else None
 
 

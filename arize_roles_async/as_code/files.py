@@ -155,11 +155,7 @@ def read(
 
 
 def found(path: str | os.PathLike[str]) -> list[Path]:
-    """Return the file at a path, or the files of the folder at it.
-
-    Raises:
-        FileNotFoundError: The folder has none.
-    """
+    """Return the file at a path, or the files of the folder at it; none is an error."""
     if not Path(path).is_dir():
         return [Path(path)]
     if files := sorted(Path(path).glob("*.toml")):
@@ -231,7 +227,7 @@ def _strange(data: dict[str, Any]) -> Iterator[Violation]:
             del data["roles"][name]
 
 
-def _unknown(table: dict[str, Any], known: Sequence[str], path: str = "") -> Iterator[Violation]:
+def _unknown(table: Any, known: Sequence[str], path: str = "") -> Iterator[Violation]:  # noqa: ANN401 - data
     for key in [key for key in table if key not in known]:
         yield Violation(
             f"{path}{quote(key)}", f"is not a key here; the keys are {', '.join(known)}"
@@ -267,7 +263,7 @@ def _role(
 ) -> DeclaredRole:
     """Return a role with what it includes; a set that is not there is added to a list."""
     own: Any = given.pop("permissions", [])
-    listed = cast("list[object]", own) if isinstance(own, list) else []
+    listed = cast("list[str]", own) if isinstance(own, list) else []
     origins: dict[str, str] = {}
     for each in sorted(given.pop("include")):
         if each in sets:

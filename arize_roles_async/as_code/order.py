@@ -43,11 +43,11 @@ def in_order(changes: "Sequence[Change]") -> "tuple[Change, ...]":
         circle = mine[0] if mine else ""
         members[circle].append(quote(change.after.name if change.after else ""))
         if change.action != "update" or not takes:
-            place = {"update": 0, "delete": 1, "create": 2}[change.action], 0
+            kind, last = {"update": 0, "delete": 1, "create": 2}[change.action], 0
         else:
-            place = (3, max(rank[p] for p in takes)) if gives else (4, 0)
+            kind, last = (3, max(rank[p] for p in takes)) if gives else (4, 0)
         # Others take what the roles of a circle give.
-        placed.append(((*place, not circle), circle, change))
+        placed.append(((kind, last, not circle), circle, change))
     placed.sort(key=lambda each: each[0])
     return tuple(
         attr.evolve(change, note="; ".join(filter(None, (_note(members[circle]), change.note))))

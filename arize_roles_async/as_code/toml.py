@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from arize_roles_async._values.text import printable
 
@@ -49,19 +49,12 @@ def uncommented(text: str) -> str:
     return re.sub(_TEXT, lambda found: "" if found[0].startswith("#") else found[0], text)
 
 
-class Statement(NamedTuple):
-    """A comment, a header, or a key with its value, in valid TOML."""
+def statements(text: str) -> Iterator[tuple[int, str, list[str], str]]:
+    """Yield the comments, headers, and keys with their values, of valid TOML.
 
-    line: int
-    text: str
-    path: list[str]
-    """The parts of its key, those of its table first; of a comment, none."""
-    key: str
-    """The key as it is written; of a comment or a header, nothing."""
-
-
-def statements(text: str) -> Iterator[Statement]:
-    """Yield the statements of valid TOML, each with its first line."""
+    Each comes with its first line, its text, the parts of its key, those of its table first, and
+    the key as it is written. A comment has no key, and a header none that is written.
+    """
     depth, line, first, start = 0, 1, 1, 0
     table: list[str] = []
     for token in re.finditer(rf"{_TEXT} | [\[\]{{}}\n]", f"{text}\n"):
@@ -74,9 +67,9 @@ def statements(text: str) -> Iterator[Statement]:
                 parts = _parts(key[0] if is_header else f"{key[0]}=0")
                 table = parts if is_header else table
                 path = parts if is_header else [*table, *parts]
-                yield Statement(first, statement, path, "" if is_header else key[0].strip())
+                yield first, statement, path, "" if is_header else key[0].strip()
             elif statement:
-                yield Statement(first, statement, [], "")
+                yield first, statement, [], ""
             first, start = line, token.end()
 
 

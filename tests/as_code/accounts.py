@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from arize_roles_async import Request, Role
-from arize_roles_async.as_code import Declaration, DeclaredRole
+from arize_roles_async.as_code import Change, Declaration, DeclaredRole
 from arize_roles_fake import FakeAccount, Reply
 from tests.support.clients import account_at_noon
 
@@ -32,21 +32,6 @@ class Withholding(FakeAccount):
         for role in (body, *body.get("roles", ())):
             role.pop("permissions", None)
         return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
-
-
-class Gateway(FakeAccount):
-    """An account behind a gateway that answers a change that was made with a page of its own."""
-
-    status = 404
-
-    def handle(self, request: Request) -> Reply:
-        reply = super().handle(request)
-        if request.method == "GET":
-            return reply
-        headers = {"Content-Type": "text/html"}
-        return msgspec.structs.replace(
-            reply, status=self.status, headers=headers, body=b"<html>No.</html>"
-        )
 
 
 def account_of(
@@ -111,3 +96,24 @@ def contents(account: FakeAccount) -> dict[str, tuple[str | None, frozenset[str]
 def changes(account: FakeAccount) -> list[tuple[str, dict[str, Any]]]:
     """Return what an account was asked to change, and how."""
     return [(c.operation, dict(c.arguments)) for c in account.calls if c.operation not in READS]
+
+
+HELD: Final = frozenset({"ROLE_READ"})
+WIDER: Final = frozenset({"DATASET_READ", "ROLE_READ"})
+
+MIXED: Final = declaration(
+    declared("B", "B old"),
+    declared("C", permissions=WIDER),
+    declared("New"),
+    "Same",
+    absent=["D", "E"],
+)
+"""Two updates, two deletes and a create, for the account below."""
+
+
+def mixed_account() -> FakeAccount:
+    return account_of("B old", "C", "D", "E", "Same", "Undeclared", predefined=True)
+
+
+def texts(changes: Iterable[Change]) -> list[str]:
+    return [str(each) for each in changes]

@@ -1,6 +1,5 @@
 """Plans: the comparison of an account with a declaration, and its text."""
 
-import copy
 import json
 import pickle
 import re
@@ -136,75 +135,37 @@ class TestForms:
         text = planned(account, loads(DECLARED)).to_json()
         assert text.isascii()
         assert text.isprintable()
-        assert json.loads(text) == {
+        data = json.loads(text)
+        assert [each["action"] for each in data["changes"]] == [
+            *("delete", "create", "create", "update"),
+        ]
+        assert data["changes"][0]["after"] is data["changes"][1]["before"] is None
+        assert data["changes"][2]["note"].endswith('["Temp Analyst"] instead of absent')
+        assert data["changes"][3] == {
+            "action": "update",
+            "id": "Um9sZTpNTCBFbmdpbmVlcg==",
+            "before": {
+                "name": "ML Engineer",
+                "description": NASTY,
+                "permissions": ["DATASET_DELETE", "DATASET_READ"],
+            },
+            "after": {
+                "name": "AI Engineer",
+                "description": "Builds and evaluates models.",
+                "permissions": ["DATASET_CREATE", "DATASET_READ"],
+            },
+            "note": None,
+        }
+        del data["changes"]
+        assert data == {
             "format_version": 1,
             "account": None,
             "host": None,
-            "changes": [
-                {
-                    "action": "delete",
-                    "id": "Um9sZTpUZW1wIEFuYWx5c3Q=",
-                    "before": {
-                        "name": "Temp Analyst",
-                        "description": None,
-                        "permissions": ["ROLE_READ"],
-                    },
-                    "after": None,
-                    "note": None,
-                },
-                {
-                    "action": "create",
-                    "id": None,
-                    "before": None,
-                    "after": {
-                        "name": "Reader",
-                        "description": None,
-                        "permissions": ["PROJECT_READ"],
-                    },
-                    "note": None,
-                },
-                {
-                    "action": "create",
-                    "id": None,
-                    "before": None,
-                    "after": {
-                        "name": "temp  Analyst",
-                        "description": "A newcomer.",
-                        "permissions": ["ROLE_READ"],
-                    },
-                    "note": (
-                        'looks like "Temp Analyst"; if that was renamed, declare '
-                        'previously = ["Temp Analyst"] instead of absent'
-                    ),
-                },
-                {
-                    "action": "update",
-                    "id": "Um9sZTpNTCBFbmdpbmVlcg==",
-                    "before": {
-                        "name": "ML Engineer",
-                        "description": NASTY,
-                        "permissions": ["DATASET_DELETE", "DATASET_READ"],
-                    },
-                    "after": {
-                        "name": "AI Engineer",
-                        "description": "Builds and evaluates models.",
-                        "permissions": ["DATASET_CREATE", "DATASET_READ"],
-                    },
-                    "note": None,
-                },
-            ],
             "unchanged": ["Auditor"],
             "undeclared": ["L\x1b[2J\x85"],
             "notes": [],
             "checksum": TEXT[-66:],
         }
-
-    def test_nothing_to_do(self) -> None:
-        """A plan without changes says so."""
-        assert str(planned(account_of("A"), declaration("A"))) == (
-            "  no changes; 1 as declared\n"
-            "  checksum 2-8c944b50d9dc1f715d787d10c62d64b3c0e22e997f1d992e692f927da1458ed2"
-        )
 
     def test_limit(self) -> None:
         """Markdown that has to be short keeps every title, and counts the lines it leaves out."""
@@ -225,20 +186,6 @@ class TestForms:
         assert lines[-2:] == ["```", ""]
         for limit in (300, 333, 421, 2_000):
             assert limit - 100 < len(plan.to_markdown(limit)) <= limit
-
-    def test_only_delete(self) -> None:
-        """The only delete is there, whole, beside updates that do not fit."""
-        account = account_of(*(f"Role {n}" for n in range(80)), "Temp Analyst")
-        long = "Builds and evaluates models. " * 34
-        roles = [
-            DeclaredRole(name=f"Role {n}", permissions=["ROLE_READ"], description=long)
-            for n in range(80)
-        ]
-        markdown = planned(account, declaration(*roles, absent=["Temp Analyst"])).to_markdown()
-        assert len(markdown) < 65_000
-        assert '\n- delete "Temp Analyst"\n-     "ROLE_READ"\n' in markdown
-        assert markdown.count('\n! update "Role ') == 80
-        assert markdown.count("\n+     description =\n") == 80
 
     @pytest.mark.parametrize(
         ("limit", "kept"),
@@ -284,10 +231,6 @@ class TestForms:
 
 
 class TestChecksum:
-    def test_literal(self, account: FakeAccount) -> None:
-        """The checksum is the same on any machine."""
-        assert planned(account, loads(DECLARED)).checksum == TEXT[-66:]
-
     def test_same(self, account: FakeAccount) -> None:
         """Notes, other roles, times and orders do not count, as a plan changes none of them."""
         before = planned(account, loads(DECLARED))
@@ -447,33 +390,6 @@ class TestComparing:
         assert [str(change) for change in first.changes] == ['update "Old" -> "New"']
         assert planned(account_of("New"), declaration(declared("New", "Old"))).changes == ()
 
-    def test_sets(self) -> None:
-        """Permissions compare as sets, and no description equals an empty one."""
-        account = account_of()
-        account.add_role("A", ["ROLE_READ", "DATASET_READ"])
-        role = DeclaredRole(name="A", permissions=["DATASET_READ", "ROLE_READ"], description="")
-        assert planned(account, declaration(role)).changes == ()
-
-    def test_description_gone(self) -> None:
-        """A description that is not declared is taken away."""
-        account = account_of()
-        account.add_role("A", ["ROLE_READ"], description="Old")
-        assert str(planned(account, declaration("A"))).split("\n")[:2] == [
-            '! update "A"',
-            '-     description = "Old"',
-        ]
-
-    def test_description_kept(self) -> None:
-        """A description that stays is not shown."""
-        account = account_of()
-        account.add_role("A", ["ROLE_READ"], description="Same")
-        role = DeclaredRole(name="A", permissions=["TAG_READ"], description="Same")
-        assert str(planned(account, declaration(role))).split("\n")[:3] == [
-            '! update "A"',
-            '-     "ROLE_READ"',
-            '+     "TAG_READ"',
-        ]
-
     def test_both_names(self) -> None:
         """A role and a former name that are both there are refused."""
         account = account_of("New", "Old", "Older")
@@ -522,28 +438,26 @@ class TestComparing:
             ("absent", f'the permissions of "B" {WITHHELD}'),
         ]
 
-    def test_new_permission(self) -> None:
-        """A permission that is called new can be granted, whether a role has it or not."""
-        role = declared("A", permissions=["NEW_READ"])
-        wanted = Declaration(roles=[role], new_permissions=["NEW_READ"])
-        assert [str(c) for c in planned(account_of(), wanted).changes] == ['create "A"']
+    def test_equal(self) -> None:
+        """Permissions compare as sets, and no description equals an empty one."""
+        account = account_of()
+        account.add_role("A", ["ROLE_READ", "DATASET_READ"])
+        account.add_role("B", ["ROLE_READ"], description="Old")
+        role = DeclaredRole(name="A", permissions=["DATASET_READ", "ROLE_READ"], description="")
+        plan = planned(account, declaration(role, "B"))
+        assert str(plan).split("\n")[:3] == [
+            '! update "B"',
+            '-     description = "Old"',
+            "  1 to update; 1 as declared",
+        ]
 
     def test_error(self) -> None:
-        """The error is a ValidationError, holds every problem and pickles."""
+        """The error is a ValidationError and pickles."""
         with pytest.raises(ValidationError) as caught:
-            compare(account_of(predefined=True).roles, declaration("Admin", absent=["Member"]))
-        for error in (copy.copy(caught.value), pickle.loads(pickle.dumps(caught.value))):  # noqa: S301
-            assert isinstance(error, PlanError)
-            assert str(error) == (
-                'roles."Admin": "Admin" is predefined, and cannot be changed; '
-                'absent: "Member" is predefined, and cannot be changed'
-            )
-            assert len(error.violations) == 2
-
-    def test_pickle(self, account: FakeAccount) -> None:
-        """A plan pickles."""
-        plan = planned(account, loads(DECLARED))
-        assert pickle.loads(pickle.dumps(plan)) == plan  # noqa: S301 - our own
+            compare(account_of(predefined=True).roles, declaration("Admin"))
+        again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+        assert isinstance(again, PlanError)
+        assert vars(again) == vars(caught.value)
 
 
 class TestNotes:
@@ -600,15 +514,6 @@ class TestNotes:
         assert self.note(account, other) is None
         account.add_role(f"Another {old}", ["DATASET_READ"])
         assert self.note(account, declaration(declared(new, permissions=TWO))) is None
-
-    def test_absent(self) -> None:
-        """So may one that stands for a role that is deleted."""
-        account = account_of()
-        account.add_role("Old", [*TWO])
-        wanted = declaration(declared("New", permissions=TWO), absent=["Old"])
-        assert self.note(account, wanted) == (
-            'looks like "Old"; if that was renamed, declare previously = ["Old"] instead of absent'
-        )
 
     def test_none(self) -> None:
         """Declared and predefined roles are not taken for a former self."""
@@ -775,12 +680,6 @@ def test_no_roles(roles: Any, message: str) -> None:  # noqa: ANN401 - whatever 
     with pytest.raises(ValidationError) as caught:
         compare(roles, Declaration())
     assert str(caught.value) == f"roles: {message}"
-
-
-def test_no_declaration() -> None:
-    """So is an argument that is no declaration."""
-    with pytest.raises(ValidationError, match=NOT_A_DECLARATION):
-        compare([], "roles.toml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,147 @@
+"""The command on an account that this process serves, and a file that changes the account."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from arize_roles_async import Request
+from arize_roles_async.__main__ import main
+from arize_roles_fake import FakeAccount, Reply
+from tests.as_code.accounts import account_of
+from tests.support.processes import LONGEST_WAIT
+
+KEY: Final = "secret-of-the-test-4711"
+COMMAND: Final = (sys.executable, "-m", "arize_roles_async")
+FILE: Final = """\
+account = "staging"
+absent = ["D"]
+
+[roles."B"]
+previously = ["B old"]
+permissions = ["ROLE_READ"]
+
+[roles."New"]
+permissions = ["PROJECT_READ"]
+
+[roles."Same"]
+permissions = ["ROLE_READ"]
+"""
+TEXT: Final = """\
+  account "staging" at HOST
+! update "B old" -> "B"
+- delete "D"
+-     "ROLE_READ"
++ create "New"
++     "PROJECT_READ"
+? "Undeclared" is not declared
+  1 to update, 1 to delete, 1 to create; 1 as declared
+  checksum SUM
+"""
+"""The plan of that file. The requests of its run are: list, get, update, get, delete, create."""
+
+Ran = tuple[int, str, str]
+"""The exit status of a command, and what it printed."""
+
+
+class Account(FakeAccount):
+    """An account that sends signals to this process while it answers its requests, by number."""
+
+    signals: dict[int, list[signal.Signals]]
+
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        for each in self.signals.get(self.calls_in_all, ()):
+            os.kill(os.getpid(), each)
+        return reply
+
+
+def account() -> Account:
+    there = account_of("B old", "D", "Same", "Undeclared", predefined=True)
+    there.add_key(KEY)
+    made = Account.load(there.dump())
+    made.signals = {}
+    return made
+
+
+def masked(output: str) -> str:
+    """Return an output without the port of a server, which checksums cover."""
+    return re.sub(r"2-[0-9a-f]{64}", "SUM", re.sub(r"127\.0\.0\.1:[0-9]+", "HOST", output))
+
+
+class Shell:
+    """Runs commands in a folder that has the file as `roles.toml`."""
+
+    def __init__(
+        self, account: Account, url: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.account: Account = account
+        self.folder: Path = folder
+        # Nothing that configures a client, or has Python buffer nothing.
+        self.unset: dict[str, str] = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("ARIZE_") and name != "PYTHONUNBUFFERED"
+        }
+        self.environment: dict[str, str] = {
+            **self.unset,
+            "ARIZE_API_KEY": KEY,
+            "ARIZE_BASE_URL": url,
+        }
+        self._capsys = capsys
+        self.write("roles.toml", FILE)
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, "utf-8")
+
+    def __call__(self, command: str) -> Ran:
+        """Run a command in this process."""
+        try:
+            status = main(command.split())
+        except SystemExit as exit_:
+            status = int(exit_.code or 0)
+        output, errors = self._capsys.readouterr()
+        assert KEY not in output + errors
+        return status, masked(output), masked(errors)
+
+    def status(self, command: str) -> int:
+        return self(command)[0]
+
+    @contextmanager
+    def running(
+        self, command: str, environment: dict[str, str] | None = None, **streams: int
+    ) -> Generator[subprocess.Popen[str]]:
+        """Run a command as a process, which ends at the end of the block."""
+        # What a shell runs in the background ignores interrupts, and so would what that starts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - this interpreter
+                (*COMMAND, *command.split()),
+                env=self.environment if environment is None else environment,
+                cwd=self.folder,
+                stdin=streams.get("stdin", subprocess.DEVNULL),
+                stdout=streams.get("stdout", subprocess.PIPE),
+                stderr=streams.get("stderr", subprocess.PIPE),
+                text=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def ended(self, process: subprocess.Popen[str]) -> Ran:
+        """Return how a process ended."""
+        output, errors = process.communicate(timeout=LONGEST_WAIT)
+        assert KEY not in f"{output}{errors}"
+        assert "Traceback" not in errors
+        return process.returncode, masked(output or ""), masked(errors)

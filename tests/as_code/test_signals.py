@@ -1,0 +1,177 @@
+"""Signals end the command where it is, and it says how far it came."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arize_roles_async.__main__ import main
+from tests.as_code.accounts import changes, contents
+from tests.as_code.shell import TEXT, Shell
+from tests.support.processes import await_true
+from tests.tools.judge_as_code import heeded_signals
+
+
+@pytest.fixture(autouse=True)
+def _heeded() -> Iterator[None]:
+    """A process in the background was started to ignore SIGINT."""
+    with heeded_signals():
+        yield
+
+
+def pending(process: int, each: signal.Signals) -> bool:
+    """Return True if a process has not handled a signal yet, as Linux reports it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    masks = [int(line.split()[1], 16) for line in status.splitlines() if "Pnd:" in line]
+    return any(mask >> (each - 1) & 1 for mask in masks)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_first(shell: Shell, sent: signal.Signals) -> None:
+    """The request under way ends, no other is begun, and the rest is named."""
+    shell.account.signals = {3: [sent]}
+    assert shell("apply --yes roles.toml") == (
+        3,
+        f'{TEXT}  made: update "B old" -> "B"\n',
+        (
+            f"error: stopped by {sent.name}\nmade: 1 of 3\nnot reached: 2\n"
+            '  not reached: delete "D"\n  not reached: create "New"\n'
+        ),
+    )
+    assert len(shell.account.calls) == 3
+
+
+def test_unchanged(shell: Shell) -> None:
+    """If nothing was made yet, nothing is, with status 2."""
+    shell.account.signals = {2: [signal.SIGTERM]}
+    status, _, errors = shell("apply --yes roles.toml")
+    assert status == 2
+    assert errors.startswith("error: stopped by SIGTERM\nmade: 0 of 3\nnot reached: 3\n")
+    assert changes(shell.account) == []
+
+
+def test_last(shell: Shell) -> None:
+    """A signal during the last request comes too late."""
+    shell.account.signals = {6: [signal.SIGTERM]}
+    status, _, errors = shell("apply --yes roles.toml")
+    assert (status, errors) == (0, "")
+
+
+def test_grace(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that does not end in time is given up, and its change may have been made."""
+    monkeypatch.setattr("arize_roles_async.__main__._GRACE", 0.01)
+    shell.account.fail("delete", "silent")
+    shell.account.signals = {5: [signal.SIGTERM]}
+    status, output, errors = shell("apply --yes --json roles.toml")
+    result = json.loads(output)
+    assert (status, result["reason"]) == (3, "stopped by SIGTERM")
+    assert result["failed"]["before"]["name"] == "D"
+    assert result["may_have_been_made"] is True
+    assert errors.startswith('error: delete "D" may have been made: stopped by SIGTERM\n')
+
+
+@pytest.mark.parametrize("command", ["plan", "apply --yes"])
+def test_walk(shell: Shell, command: str) -> None:
+    """A walk ends at once."""
+    shell.account.fail("list", "silent")
+    shell.account.signals = {1: [signal.SIGHUP]}
+    stopped = "error: stopped by SIGHUP; nothing was changed\n"
+    assert shell(f"{command} roles.toml") == (2, "", stopped)
+
+
+def test_second(shell: Shell) -> None:
+    """A second one during a change ends with 3: the change may have been made."""
+    shell.account.fail("delete", "silent")
+    with shell.running("apply --yes roles.toml") as process:
+        await_true(lambda: len(shell.account.calls_of("delete")) == 1, "the delete")
+        process.send_signal(signal.SIGINT)
+        await_true(lambda: not pending(process.pid, signal.SIGINT), "its handling")
+        process.send_signal(signal.SIGTERM)
+        assert shell.ended(process) == (
+            3,
+            f'{TEXT}  made: update "B old" -> "B"\n',
+            (
+                'error: delete "D" may have been made: stopped by SIGINT\n'
+                'made: 1 of 3\nnot reached: 1\n  not reached: create "New"\n'
+            ),
+        )
+
+
+def test_killed(shell: Shell) -> None:
+    """After a kill, what was not made is left for the next run."""
+    shell.account.fail("delete", "silent")
+    with shell.running("apply --yes roles.toml") as process:
+        await_true(lambda: len(shell.account.calls_of("delete")) == 1, "the delete")
+        process.kill()
+        process.wait()
+    plan = shell("plan roles.toml")[1]
+    assert "\n  1 to delete, 1 to create; 2 as declared\n" in plan
+    assert shell.status("apply --yes roles.toml") == 0
+    assert set(contents(shell.account)) == {"B", "New", "Same", "Undeclared"}
+
+
+def test_early(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second signal before the run has begun does not raise while the first one ends it."""
+    survived: list[bool] = []
+
+    def run(command: Coroutine[object, object, int]) -> None:
+        command.close()
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            survived.append(True)
+
+    monkeypatch.setattr(asyncio, "run", run)
+    assert shell.status("plan roles.toml") == 2
+    assert survived == [True]
+
+
+@pytest.mark.usefixtures("shell")
+def test_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signals while the result is printed change nothing, and it is printed once."""
+
+    class Output(io.BytesIO):
+        def write(self, data: Any) -> int:  # noqa: ANN401
+            if b"reason" in data:
+                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().write(data)
+
+    output = Output()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output))
+    assert main(["apply", "--yes", "--json", "roles.toml"]) == 0
+    assert len(json.loads(output.getvalue())["made"]) == 3
+
+
+def test_ignored(shell: Shell) -> None:
+    """A signal that the process was started to ignore, as by nohup, stays ignored."""
+    shell.account.signals = {3: [signal.SIGHUP]}
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert shell.status("apply --yes roles.toml") == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_handlers(shell: Shell) -> None:
+    """A run leaves the handlers as they were."""
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    assert shell.status("plan roles.toml") == 0
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.usefixtures("shell")
+def test_thread() -> None:
+    """A run in another thread, which can have no handlers, goes without."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, ["plan", "roles.toml"]).result() == 0
