@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from arize_roles_async import (
     ConflictError,
@@ -60,10 +60,10 @@ class Attempts:
         self.may_have_been_made: bool = False
         """A request was sent that may have made the change, and its answer does not show it."""
         self._stop = stop
-        self._roles = roles.with_options(retry=_AT_ONCE)
+        at_once = roles.with_options(retry=_AT_ONCE)
         # A client of ours asks again where a request waits for its turn.
-        if with_permit := getattr(self._roles, "_with_permit", None):
-            self._roles = cast("RolesClient", with_permit(self._permit))
+        with_permit: Callable[..., RolesClient] | None = getattr(at_once, "_with_permit", None)
+        self._roles = at_once if with_permit is None else with_permit(self._permit)
         # A client of ours has options and a clock of its own; any other has the defaults.
         self._retry: RetryPolicy = getattr(roles, "_retry", RetryPolicy())
         total = getattr(roles, "_timeouts", Timeouts()).total

@@ -209,7 +209,7 @@ def _merged(
 
 
 def _strange(data: dict[str, Any]) -> Iterator[Violation]:
-    """Yield what in the data of a file has no place or type of a key, after taking it away."""
+    """Yield the violations in the data of a file, and take from it whatever breaks a rule."""
     yield from _unknown(data, KEYS)
     for key in _LISTS:
         yield from _unlisted(data, key, "names")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
@@ -66,7 +66,7 @@ class Account(FakeAccount):
 def account() -> Account:
     there = account_of("B old", "D", "Same", "Undeclared", predefined=True)
     there.add_key(KEY)
-    made = Account.load(there.dump())
+    made = cast("Account", Account.load(there.dump()))
     made.signals = {}
     return made
 

@@ -194,8 +194,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "return 3 if result.made else 2",
     ),
     "a change that waited and is sent after a signal": (
-        '            self._roles = cast("RolesClient", with_permit(self._permit))\n',
-        "            pass\n",
+        "at_once if with_permit is None else with_permit(self._permit)",
+        "at_once",
     ),
     "a role that is ignored and listed": (
         "[role for role in rest if role.name not in declaration.ignored]",
