@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arize_roles_async import Permission, UnknownPermission, ValidationError, Violation
+from arize_roles_async import Permission, UnknownPermission, ValidationError
 from arize_roles_async.as_code import Declaration, DeclaredRole, load, loads
 from tests.as_code import strategies
 
@@ -322,18 +322,6 @@ class TestRefusing:
             ('roles."A".previously', f'"B" is also at roles."B"; {ONCE}'),
             ('roles."B"', f'"B" is also at roles."A".previously; {ONCE}'),
         ]
-
-    def test_in_python(self) -> None:
-        """A declaration that is made in Python keeps the same rules."""
-        role = DeclaredRole(name="A", permissions=[], description="x" * 1001)
-        with pytest.raises(ValidationError) as caught:
-            Declaration(roles=[role, role])
-        of_each = (
-            Violation('roles."A".description', "must have at most 1000 characters, not 1001"),
-            Violation('roles."A".permissions', "must hold at least one permission"),
-        )
-        twice = Violation('roles."A"', f'"A" is also at roles."A"; {ONCE}')
-        assert caught.value.violations == (*of_each, *of_each, twice)
 
 
 class TestWriting:

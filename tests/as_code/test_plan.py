@@ -225,10 +225,6 @@ class TestForms:
         assert max(map(len, pieces)) == 80
         assert all(piece.endswith((" ", "\n")) for piece in pieces[:-2])
 
-    def test_change(self) -> None:
-        """A change without sides is nobody's, and has a text all the same."""
-        assert str(Change(before=None, after=None)) == "create "
-
 
 class TestChecksum:
     def test_same(self, account: FakeAccount) -> None:
@@ -308,12 +304,6 @@ DATASET, PROJECT, TAG, ROLE = "DATASET_READ", "PROJECT_READ", "TAG_READ", "ROLE_
 
 
 class TestOrder:
-    def test_chain(self) -> None:
-        """A role that takes what another gives comes after it, whatever their names."""
-        plan = moving(A=(DATASET, PROJECT), B=(TAG, DATASET), C=(ROLE, TAG))
-        assert [str(each) for each in plan.changes] == ['update "C"', 'update "B"', 'update "A"']
-        assert [each.note for each in plan.changes] == [None, None, None]
-
     def test_circle(self) -> None:
         """The roles of a circle are in the order of names, after their givers, with a note."""
         plan = moving(
