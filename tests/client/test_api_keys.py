@@ -26,7 +26,7 @@ from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import Connect, account_at_noon, both_clients
 from tests.support.documentation import definitions
 from tests.support.event_loop import until
-from tests.support.raw_http import scripted
+from tests.support.raw_http import http_response, scripted
 
 ONCE = RetryPolicy(attempts=1)
 THRICE = RetryPolicy(attempts=3, backoff=0.001)
@@ -426,68 +426,60 @@ class TestCopies:
         assert [call.operation for call in account.calls[-2:]] == ["get", "list"]
 
 
-class TestGateway:
-    @pytest.mark.asyncio
-    async def test_401(self) -> None:
-        """A 401 of a gateway does not ask for the key again."""
-        keys = Keys("fake-api-key", "other-api-key")
-        page = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n<p>No</p>"
-        async with (
-            scripted(page) as script,
-            AiohttpRolesClient(keys, base_url=script.url, retry=ONCE) as roles,
-        ):
-            with pytest.raises(StatusError):
-                await roles.list()
-
-        assert keys.asked == 1
-
-
-class TestVault:
-    """The guide's function with an expiry and a lock."""
-
-    @pytest.mark.asyncio
-    async def test_rotation(self) -> None:
-        """After a rotation every call fails until the expiry; then the key is fetched once."""
-        account, time, fetched = two_keys(), SimpleNamespace(seconds=0.0), list[str]()
-
-        async def fetch() -> str:
-            await asyncio.sleep(0)
-            fetched.append("other-api-key" if fetched else "fake-api-key")
-            return fetched[-1]
-
-        names = definitions("arize_roles_async/guide/api-keys.md")
-        names["fetch_key"] = fetch
-        names["time"] = SimpleNamespace(monotonic=lambda: time.seconds)
-        async with FakeRolesClient(account, api_key=names["KeyFromVault"]()) as roles:
+@pytest.mark.asyncio
+async def test_gateway() -> None:
+    """A 401 of a gateway does not ask for the key again."""
+    keys = Keys("fake-api-key", "other-api-key")
+    async with (
+        scripted(http_response(401, b"<p>No</p>")) as script,
+        AiohttpRolesClient(keys, base_url=script.url, retry=ONCE) as roles,
+    ):
+        with pytest.raises(StatusError):
             await roles.list()
-            account.remove_key("fake-api-key")
-            time.seconds = 299.0
-            with pytest.raises(AuthenticationError):
-                await roles.list()
-            time.seconds = 300.0
-            await asyncio.gather(*(use(roles) for _ in range(20)))
 
-        assert fetched == ["fake-api-key", "other-api-key"]
+    assert keys.asked == 1
 
 
-class TestTrio:
-    """The fake under trio."""
+@pytest.mark.asyncio
+async def test_rotation() -> None:
+    """With the guide's function calls fail after a rotation until the expiry, and fetch once."""
+    account, time, fetched = two_keys(), SimpleNamespace(seconds=0.0), list[str]()
 
-    def test_function(self) -> None:
-        """An asynchronous function may wait for what is trio's, and is cancelled in time."""
-        waits = [0.0, math.inf]
+    async def fetch() -> str:
+        await asyncio.sleep(0)
+        fetched.append("other-api-key" if fetched else "fake-api-key")
+        return fetched[-1]
 
-        async def key() -> str:
-            await trio.sleep(waits.pop(0))
-            return "fake-api-key"
+    names = definitions("arize_roles_async/guide/api-keys.md")
+    names["fetch_key"] = fetch
+    names["time"] = SimpleNamespace(monotonic=lambda: time.seconds)
+    async with FakeRolesClient(account, api_key=names["KeyFromVault"]()) as roles:
+        await roles.list()
+        account.remove_key("fake-api-key")
+        time.seconds = 299.0
+        with pytest.raises(AuthenticationError):
+            await roles.list()
+        time.seconds = 300.0
+        await asyncio.gather(*(use(roles) for _ in range(20)))
 
-        async def main() -> None:
-            async with FakeRolesClient(two_keys(), api_key=key) as roles:
-                await roles.list()
-                with pytest.raises(RolesTimeoutError):
-                    await roles.with_options(timeout=0.05).list()
+    assert fetched == ["fake-api-key", "other-api-key"]
 
-        trio.run(main)
+
+def test_trio() -> None:
+    """Under trio a function may wait for what is trio's, and is cancelled in time."""
+    waits = [0.0, math.inf]
+
+    async def key() -> str:
+        await trio.sleep(waits.pop(0))
+        return "fake-api-key"
+
+    async def main() -> None:
+        async with FakeRolesClient(two_keys(), api_key=key) as roles:
+            await roles.list()
+            with pytest.raises(RolesTimeoutError):
+                await roles.with_options(timeout=0.05).list()
+
+    trio.run(main)
 
 
 async def use(roles: RolesClient) -> object:

@@ -132,32 +132,9 @@ class TestSentTwice:
             with pytest.raises(aiohttp.ClientError):
                 await left[0]
 
-    async def test_later(self) -> None:
-        """A request is not sent any more when its attempt is over, though the call goes on."""
-        refused: list[BaseException] = []
-        later: list[Awaitable[None]] = []
-
-        async def try_later(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-            async def send() -> None:
-                try:
-                    await handler(request)
-                except asyncio.CancelledError as error:
-                    refused.append(error)
-
-            for each in later:
-                await each
-            later[:] = [send()]
-            return await handler(request)
-
-        account = account_at_noon()
-        account.fail("list", 503)
-        async with lent(account, try_later) as roles:
-            await roles.list()
-            await later[0]
-        assert (len(account.calls), len(refused)) == (2, 2)
-
-    async def test_after_call(self) -> None:
-        """Nor once the call is over, which does not wait for a middleware's own task."""
+    @pytest.mark.parametrize(("over", "sent"), [("attempt", 1), ("call", 0)])
+    async def test_later(self, over: str, sent: int) -> None:
+        """A middleware that sends in a task of its own sends nothing once the attempt is over."""
         tasks: list[asyncio.Task[ClientResponse]] = []
         is_over = asyncio.Event()
 
@@ -166,9 +143,15 @@ class TestSentTwice:
                 await is_over.wait()
                 return await handler(request)
 
+            if tasks:
+                is_over.set()
+                await asyncio.wait(tasks)
+                return await handler(request)
             tasks.append(asyncio.create_task(send_later()))
-            call.cancel()
-            return await asyncio.shield(tasks[0])
+            if over == "call":
+                call.cancel()
+                return await asyncio.shield(tasks[0])
+            raise aiohttp.ClientError
 
         account = account_at_noon()
         async with lent(account, detach) as roles:
@@ -176,13 +159,13 @@ class TestSentTwice:
             await asyncio.wait([call])
             is_over.set()
             await asyncio.wait(tasks)
-        assert call.cancelled()
+        assert call.cancelled() is (over == "call")
         assert tasks[0].cancelled()
-        assert account.calls == ()
+        assert len(account.calls) == sent
 
     @pytest.mark.parametrize("by", ["failure", "cancellation"])
     async def test_after_failure(self, by: str) -> None:
-        """Nor is it sent again after a failure, or after the middleware cancelled it."""
+        """Nor does one that sends again after a failure, or after it cancelled a request."""
 
         async def insist(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             first = asyncio.ensure_future(handler(request))
