@@ -209,23 +209,15 @@ class TestMatrix:
 
 
 @pytest.mark.parametrize(
-    ("convert", "package"),
-    [
-        (ListRolesResponse.to_df, "pandas"),
-        (ListRolesResponse.permission_matrix, "pandas"),
-        (ListRolesResponse.to_polars, "polars"),
-    ],
+    ("method", "package"),
+    [("to_df", "pandas"), ("permission_matrix", "pandas"), ("to_polars", "polars")],
 )
-def test_missing_extra(
-    convert: Any,  # noqa: ANN401
-    package: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_missing_extra(method: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package, the error says what to install."""
     monkeypatch.setitem(sys.modules, package, None)
 
     with pytest.raises(MissingExtraError) as caught:
-        convert(page(ENGINEER))
+        getattr(page(ENGINEER), method)()
 
     assert str(caught.value) == (
         f"this needs {package}, which cannot be imported; install it with: pip install {package}"

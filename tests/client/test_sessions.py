@@ -17,7 +17,6 @@ from arize_roles_async import (
     ConfigurationError,
     NotFoundError,
     RetryPolicy,
-    Timeouts,
 )
 from tests.support.raw_http import PAGE, http_response, scripted
 
@@ -37,27 +36,6 @@ class MockedResponse(aiohttp.ClientResponse):
 
 
 class TestOwn:
-    async def test_timer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A client that was closed leaves no timer in its loop."""
-
-        def call_at(when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:  # noqa: ANN401
-            timers.append(real_call_at(when, *args, **kwargs))
-            return timers[-1]
-
-        timers: list[asyncio.TimerHandle] = []
-        loop = asyncio.get_running_loop()
-        real_call_at = loop.call_at
-        monkeypatch.setattr(loop, "call_at", call_at)
-        limits = Timeouts(total=1000.0, connect=None, read=None)
-        async with (
-            scripted(PAGE) as script,
-            AiohttpRolesClient("key", base_url=script.url, timeout=limits) as roles,
-        ):
-            await roles.list()
-
-        far = [timer for timer in timers if timer.when() > loop.time() + 500.0]
-        assert [timer.cancelled() for timer in far] == [True]
-
     async def test_base_path(self) -> None:
         """The path of the base URL is sent as it was given."""
         async with (
