@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from arize_roles_async._calls.api_key import ApiKey
-from arize_roles_async._calls.paging import RolePages
+from arize_roles_async._pages import RolePages
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
     AlphaWarning,

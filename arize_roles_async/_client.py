@@ -5,16 +5,15 @@ been applied although no answer says so, they read the account again to find out
 """
 
 import functools
-import time
 from typing import TYPE_CHECKING, overload
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.base_client import BaseClient
+from arize_roles_async._base.client import BaseClient, earliest_change
+from arize_roles_async._base.stage import pre_release
 from arize_roles_async._calls.call import Verify
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.paging import RolePages
-from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._pages import RolePages
 from arize_roles_async._protocol import RolesClient
 from arize_roles_async._values.errors import (
     AlphaWarning,
@@ -321,7 +320,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         if found is not None:
             if found.permissions is None:
                 return UNSET
-            since = call.created_since(call.driver.transport.now(), time.time())
+            since = earliest_change(call)
             is_new = not found.is_predefined and found.created_at.timestamp() >= since
             is_touched = found.name == new.name and found.updated_at > found.created_at
             if is_new and (_matches(found, new) or is_touched):
@@ -355,7 +354,10 @@ class BaseRolesClient(BaseClient, RolesClient):
         if _matches(role, changes) and role.name == expected:
             return role, None
         is_taken = changes.name is not UNSET and _casefolded(changes.name) != _casefolded(role.name)
-        if step.is_over or (is_taken and isinstance(step.failure, ConflictError)):
+        # If somebody changed it since, this call may have changed it first.
+        is_untouched = role.updated_at.timestamp() < earliest_change(call)
+        is_conflict = is_taken and isinstance(step.failure, ConflictError)
+        if is_conflict or (step.is_over and is_untouched):
             raise step.failure
         return UNSET
 

@@ -16,7 +16,6 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, running_loop
-from arize_roles_async._aiohttp.failures import without_frames
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
@@ -31,7 +30,12 @@ from arize_roles_async._values.requests import (
     is_role_id,
     normalize_permissions,
 )
-from arize_roles_async._wire.redaction import Secret, redact, redacted_cause
+from arize_roles_async._wire.redaction import (
+    redacted,
+    redacted_cause,
+    takes_secrets,
+    without_frames,
+)
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
@@ -101,6 +105,7 @@ class HttpRolesClient(BaseRolesClient):
         ConfigurationError: An argument is not of its type, or no header can carry the key.
     """
 
+    @takes_secrets
     def __init__(
         self,
         transport: HttpTransport,
@@ -110,10 +115,8 @@ class HttpRolesClient(BaseRolesClient):
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:
-        key = Secret(api_key)
-        del api_key  # A traceback may show the variables of this frame.
-        destination = Destination(_Adapter(transport), max_concurrency)
-        super().__init__(destination, KeySource(key), Timeouts.of(timeout), RetryPolicy.of(retry))
+        destination, keys = Destination(_Adapter(transport), max_concurrency), KeySource(api_key)
+        super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
 
 
 class _Adapter(AsyncioTransport):
@@ -137,10 +140,9 @@ class _Adapter(AsyncioTransport):
         except RolesError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the library raises
-            text = redact(f"{type(error).__name__}: {error}".removesuffix(": "), *call.keys)
+            text, own = redacted(error, *call.keys), type(self._transport).__module__
             # Frames of the HTTP library may hold the headers, and so the key.
-            own = type(self._transport).__module__
-            cause = without_frames(redacted_cause(error, call.keys), keep=own)
+            cause = without_frames(redacted_cause(error, *call.keys), own.__eq__)
         else:
             return msgspec.structs.replace(response, keys=call.keys)
         # Raised outside the handler, so that it carries no exception but its cause.

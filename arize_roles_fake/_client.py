@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, assert_never, cast
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -21,7 +21,7 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
 from arize_roles_async._values.public import public
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.redaction import Secret, takes_secrets
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._account import FakeAccount, Reply
@@ -73,6 +73,7 @@ class FakeRolesClient(BaseRolesClient):
             account has no key left.
     """
 
+    @takes_secrets
     def __init__(
         self,
         account: FakeAccount | None = None,
@@ -82,19 +83,17 @@ class FakeRolesClient(BaseRolesClient):
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:
-        key = Secret(api_key)
-        del api_key  # A traceback may show the variables of this frame.
         check_type("account", account, FakeAccount | None, "a FakeAccount")
         behind = FakeAccount() if account is None else account
         self.account: FakeAccount = behind
         """The account behind the client."""
         transport = AccountTransport(behind, lambda _: behind)
         destination = Destination(transport, max_concurrency)
-        if key.reveal() is None:
+        if api_key is None:
             if not behind.api_keys:
                 raise ConfigurationError("no API key: the account has none left, so pass api_key")
-            key = Secret(behind.api_key)
-        keys = KeySource(cast("Secret[ApiKey]", key))
+            api_key = behind.api_key
+        keys = KeySource(api_key)
         super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
 
     def __repr__(self) -> str:

@@ -23,7 +23,7 @@ from arize_roles_async._aiohttp.connections import (
     sent_by_attempt,
 )
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
-from arize_roles_async._aiohttp.failures import Failures, without_frames
+from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
 from arize_roles_async._aiohttp.internals import check_aiohttp
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
@@ -39,7 +39,12 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
 from arize_roles_async._values.public import public
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.redaction import (
+    Secret,
+    redacted_cause,
+    takes_secrets,
+    without_frames,
+)
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
@@ -47,7 +52,6 @@ _USER_AGENT: Final = f"arize-roles-async/{__version__} aiohttp/{aiohttp.__versio
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = range(400, 600)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
-_NO_LIMITS: Final = aiohttp.ClientTimeout(total=None)
 redirect: Callable[[Destination, KeySource], Driver] | None = None
 """Chooses the driver of each call as it begins, in place of the client's own, in a test."""
 
@@ -138,6 +142,7 @@ class AiohttpRolesClient(BaseRolesClient):
     _base_url = ""
     """Empty until the client is set up, since a traceback may show it before."""
 
+    @takes_secrets
     def __init__(
         self,
         api_key: ApiKey | None = None,
@@ -154,24 +159,16 @@ class AiohttpRolesClient(BaseRolesClient):
         proxy: str | None = None,
         allow_http: bool = False,
     ) -> None:
-        key, url, proxy_url, more = (
-            Secret(api_key),
-            Secret(base_url),
-            Secret(proxy),
-            Secret(headers),
-        )
-        # A traceback may show the variables of this frame.
-        del api_key, base_url, proxy, headers
         check_type("session", session, aiohttp.ClientSession | None, "an aiohttp.ClientSession")
         check_aiohttp(session)
         config = configure(
-            api_key=key,
-            base_url=url,
+            api_key=api_key,
+            base_url=base_url,
             region=region,
             verify=verify,
             ca_file=ca_file,
-            proxy=proxy_url,
-            headers=more,
+            proxy=proxy,
+            headers=headers,
             allow_http=allow_http,
             lent_session=session is not None,
         )
@@ -274,7 +271,7 @@ class AiohttpTransport(AsyncioTransport):
         except asyncio.CancelledError as error:
             interruption = self._interruption(request, call, limit)
             if interruption is None:
-                raise without_frames(error)  # noqa: B904 - it is the same one
+                raise without_frames(error, holds_no_headers)  # noqa: B904 - it is the same one
             attempt.distrust()
             failure, cause = interruption, None
         except ClientStateError as error:
@@ -283,7 +280,7 @@ class AiohttpTransport(AsyncioTransport):
             attempt.distrust()
             failure, cause = (
                 self._failures.translate(request, error, call, closed=self._session.closed),
-                self._failures.redacted_cause(error, call),
+                without_frames(redacted_cause(error, *call.keys), holds_no_headers),
             )
         else:
             if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
@@ -313,7 +310,10 @@ class AiohttpTransport(AsyncioTransport):
         headers = request.headers
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
-        options: dict[str, Any] = {"middlewares": (attempt,)}
+        options: dict[str, Any] = {
+            "middlewares": (attempt,),
+            "timeout": _client_timeout(call.timeouts.connect),
+        }
         if self._lent is not None:
             options = self._lent_options(self._lent, attempt)
             if "User-Agent" not in self._lent.headers:
@@ -334,7 +334,6 @@ class AiohttpTransport(AsyncioTransport):
                 data=request.body,
                 headers=headers,
                 allow_redirects=False,
-                timeout=_NO_LIMITS,
                 **options,
             )
         except aiohttp.ClientResponseError as error:
@@ -346,12 +345,14 @@ class AiohttpTransport(AsyncioTransport):
                 raise
             headers = error.headers or CIMultiDict()
             return Response(status=error.status, headers=headers, body=b"", keys=call.keys)
-        if self._lent is not None and not attempt.answered(response):
-            raise ClientStateError(
-                "the lent session answered by itself: from a cache or a stand-in"
-            )
-        # A middleware may have read it.
-        body: bytes | None = vars(response).get("_body")
+        body: bytes | None = None
+        if self._lent is not None:
+            if not attempt.answered(response):
+                raise ClientStateError(
+                    "the lent session answered by itself: from a cache or a stand-in"
+                )
+            # A middleware may have read it.
+            body = vars(response).get("_body")
         if body is None:
             content = response.content
             # By now, most answers are complete.
@@ -368,6 +369,7 @@ class AiohttpTransport(AsyncioTransport):
         return {
             # A request's middlewares replace those of its session, so these are passed, too.
             "middlewares": (*vars(lent)["_middlewares"], attempt),
+            "timeout": _client_timeout(None),
             "raise_for_status": False,
             "auto_decompress": True,
             "ssl": self._ssl,
@@ -412,6 +414,11 @@ async def _keep_open(
         yield
     finally:
         await connections.close(session)
+
+
+@functools.lru_cache
+def _client_timeout(connect: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
 def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:

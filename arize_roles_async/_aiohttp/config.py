@@ -63,13 +63,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def configure(
     *,
-    api_key: Secret[ApiKey | None],
-    base_url: Secret[str | None],
+    api_key: ApiKey | None,
+    base_url: str | None,
     region: str | None,
     verify: bool | None,
     ca_file: str | os.PathLike[str] | None,
-    proxy: Secret[str | None],
-    headers: Secret[Mapping[str, str] | None],
+    proxy: str | None,
+    headers: Mapping[str, str] | None,
     allow_http: bool,
     lent_session: bool = False,
 ) -> Config:
@@ -81,52 +81,44 @@ def configure(
         ConfigurationError: A value is missing, malformed or excludes another.
     """
     text = str | None
-    check_type("base_url", base_url.reveal(), text, "a string")
+    check_type("base_url", base_url, text, "a string")
     check_type("region", region, text, "a string")
     check_type("verify", verify, bool | None, "True or False")
     check_type("ca_file", ca_file, str | os.PathLike | None, "a path")
-    check_type("proxy", proxy.reveal(), text, "a string")
-    check_type("headers", headers.reveal(), Mapping | None, "a mapping")
+    check_type("proxy", proxy, text, "a string")
+    check_type("headers", headers, Mapping | None, "a mapping")
     check_type("allow_http", allow_http, bool, "True or False")
-    keys = _key_source(api_key)
+    key = os.environ.get("ARIZE_API_KEY") if api_key is None else api_key
+    if key is None or key == "":
+        raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
+    keys = KeySource(key)
     proxy_url = _proxy(proxy, lent_session=lent_session)
     url = _checked_url(*_base_url(base_url, region), proxy_url, allow_http=allow_http)
     if verify is None and not lent_session:
         verify = _verify(url, proxy_url)
     return Config(
         base_url=url,
-        headers=_headers(headers),
+        headers=Secret(_headers(headers or {})),
         keys=keys,
         verify=verify,
         ca_file=_ca_file(ca_file, lent_session=lent_session),
-        proxy=proxy_url,
+        proxy=None if proxy_url is None else Secret(proxy_url),
     )
 
 
-# In each frame that may raise, a value that may be secret is a `Secret`. The functions that read it
-# do not raise: they return its flaw.
-
-
-def _key_source(api_key: Secret[ApiKey | None]) -> KeySource:
-    given = Secret(os.environ.get("ARIZE_API_KEY")) if api_key.reveal() is None else api_key
-    if given.reveal() is None or given.reveal() == "":
-        raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
-    return KeySource(cast("Secret[ApiKey]", given))
-
-
-def _base_url(base_url: Secret[str | None], region: str | None) -> tuple[Secret[str], list[str]]:
+def _base_url(base_url: str | None, region: str | None) -> tuple[str, list[str]]:
     """Return the URL of the service, and the environment variables that it comes from."""
-    if base_url.reveal() is not None:
+    if base_url is not None:
         if region is not None:
             raise ConfigurationError("base_url and region cannot both be given")
-        return Secret(base_url.reveal() or ""), []
+        return base_url, []
     get = os.environ.get
     scheme = get("ARIZE_API_SCHEME") or "https"
     if region is not None:
         url = f"{scheme}://{_regional_host(region, 'region')}{_port('ARIZE_API_PORT')}"
-        return Secret(url), _set("ARIZE_API_SCHEME", "ARIZE_API_PORT")
-    if get("ARIZE_BASE_URL"):
-        return Secret(os.environ["ARIZE_BASE_URL"]), ["ARIZE_BASE_URL"]
+        return url, _set("ARIZE_API_SCHEME", "ARIZE_API_PORT")
+    if given := get("ARIZE_BASE_URL"):
+        return given, ["ARIZE_BASE_URL"]
     chosen = [
         names for names in _EXCLUSIVE if any(get(name, "0") not in {"", "0"} for name in names)
     ]
@@ -143,7 +135,7 @@ def _base_url(base_url: Secret[str | None], region: str | None) -> tuple[Secret[
         port = _port("ARIZE_SINGLE_PORT") or port
     alternatives = itertools.chain.from_iterable(_EXCLUSIVE)
     names = _set("ARIZE_API_SCHEME", "ARIZE_API_HOST", "ARIZE_API_PORT", *alternatives)
-    return Secret(f"{scheme}://{host}{port}"), names
+    return f"{scheme}://{host}{port}", names
 
 
 def _set(*names: str) -> list[str]:
@@ -168,12 +160,10 @@ def _port(variable: str) -> str:
     return f":{int(value)}" if int(value) else ""
 
 
-def _checked_url(
-    url: Secret[str], variables: list[str], proxy: Secret[str] | None, *, allow_http: bool
-) -> str:
-    if flaw := _flaw_of_base_url(url.reveal()):
+def _checked_url(url: str, variables: list[str], proxy: str | None, *, allow_http: bool) -> str:
+    if flaw := _flaw_of_base_url(url):
         raise ConfigurationError(f"the base URL{_from(variables)} {flaw}")
-    parts = urlsplit(url.reveal().rstrip("/"))
+    parts = urlsplit(url.rstrip("/"))
     if parts.scheme == "http" and not allow_http:
         for host, what in zip(_hosts(parts.geturl(), proxy), ("", "the proxy "), strict=False):
             if not is_loopback(host):
@@ -184,10 +174,9 @@ def _checked_url(
     return parts.geturl()
 
 
-def _hosts(url: str, proxy: Secret[str] | None) -> list[str]:
+def _hosts(url: str, proxy: str | None) -> list[str]:
     """Return the host of the service, and the proxy's if there is one."""
-    hosts = [urlsplit(url).hostname or ""]
-    return hosts if proxy is None else [*hosts, urlsplit(proxy.reveal()).hostname or ""]
+    return [urlsplit(each).hostname or "" for each in (url, proxy) if each is not None]
 
 
 def _flaw_of_base_url(url: str) -> str | None:
@@ -207,16 +196,13 @@ def _flaw_of_base_url(url: str) -> str | None:
     return None
 
 
-def _proxy(proxy: Secret[str | None], *, lent_session: bool) -> Secret[str] | None:
-    secret = proxy
-    if proxy.reveal() is None and not lent_session:
-        secret = Secret(os.environ.get("ARIZE_PROXY_URL") or None)
-    if secret.reveal() is None:
-        return None
-    url = Secret(secret.reveal() or "")
-    if not _is_proxy_url(url.reveal()):
+def _proxy(proxy: str | None, *, lent_session: bool) -> str | None:
+    url = proxy
+    if proxy is None and not lent_session:
+        url = os.environ.get("ARIZE_PROXY_URL") or None
+    if url is not None and not _is_proxy_url(url):
         # The URL is not quoted, since it may hold a password.
-        where = _from([] if proxy.reveal() is not None else ["ARIZE_PROXY_URL"])
+        where = _from([] if proxy is not None else ["ARIZE_PROXY_URL"])
         raise ConfigurationError(
             f"the proxy{where} must be an http:// or https:// URL with a host and no path or query"
         )
@@ -254,7 +240,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _verify(url: str, proxy: Secret[str] | None) -> bool:
+def _verify(url: str, proxy: str | None) -> bool:
     """Return whether the environment has certificates checked, and warn once if it has not."""
     given = os.environ.get(_VERIFY) or "true"
     value = given.lower()
@@ -267,7 +253,7 @@ def _verify(url: str, proxy: Secret[str] | None) -> bool:
             f"{_VERIFY}={given}: the certificate of {elsewhere[0]} is not checked, so whoever "
             "intercepts the connection gets the API key"
         )
-        warnings.warn(message, InsecureWarning, stacklevel=4)  # where the client is made
+        warnings.warn(message, InsecureWarning, stacklevel=5)  # where the client is made
         # Only now: a warning that a filter turned into an error comes again.
         warned.add(_VERIFY)
     return is_checked
@@ -285,32 +271,29 @@ def _ca_file(ca_file: str | os.PathLike[str] | None, *, lent_session: bool) -> s
     return next((value for name in variables if (value := os.environ.get(name))), None)
 
 
-def _headers(headers: Secret[Mapping[str, str] | None]) -> Secret[Mapping[str, str]]:
-    flaw = _flaw_of_headers(headers.reveal() or {})
-    if flaw is not None:
-        raise ConfigurationError(flaw)
-    return Secret(
-        {
-            **(headers.reveal() or {}),
-            "Accept": "application/json, application/problem+json",
-            "sdk-language": "python",
-            "sdk-package-name": "arize-roles-async",
-            "sdk-version": __version__,
-            "language-version": platform.python_version(),
-        }
-    )
-
-
-def _flaw_of_headers(headers: Mapping[Any, Any]) -> str | None:
+def _headers(headers: Mapping[Any, Any]) -> Mapping[str, str]:
     for name, value in cast("Mapping[object, object]", headers).items():
-        if not isinstance(name, str):
-            return f"the name of a header must be a string, not {type(name).__name__}"
-        if not isinstance(value, str):
-            return f"the value of header {name!r} must be a string, not {type(value).__name__}"
-        if name.lower() in _RESERVED:
-            return f"the header {name!r} is set by the client itself"
-        if not re.fullmatch("[A-Za-z0-9_-]+", name):
-            return f"{name!r} is not a valid header name"
-        if not (value.isascii() and value.isprintable()):
-            return f"the value of header {name!r} must be printable ASCII"
+        if (flaw := _flaw_of_header(name, value)) is not None:
+            raise ConfigurationError(flaw)
+    return {
+        **headers,
+        "Accept": "application/json, application/problem+json",
+        "sdk-language": "python",
+        "sdk-package-name": "arize-roles-async",
+        "sdk-version": __version__,
+        "language-version": platform.python_version(),
+    }
+
+
+def _flaw_of_header(name: object, value: object) -> str | None:
+    if not isinstance(name, str):
+        return f"the name of a header must be a string, not {type(name).__name__}"
+    if not isinstance(value, str):
+        return f"the value of header {name!r} must be a string, not {type(value).__name__}"
+    if name.lower() in _RESERVED:
+        return f"the header {name!r} is set by the client itself"
+    if not re.fullmatch("[A-Za-z0-9_-]+", name):
+        return f"{name!r} is not a valid header name"
+    if not (value.isascii() and value.isprintable()):
+        return f"the value of header {name!r} must be printable ASCII"
     return None

@@ -14,7 +14,6 @@ from aiohttp import hdrs
 from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 
 from arize_roles_async._aiohttp.deadlines import Deadline
@@ -161,10 +160,8 @@ class Attempt:
         if self._is_lent:
             own = _copy(request)
             if not self._answers:
-                # Waiting for a connection of the pool is not connecting.
+                # Not aiohttp's own limit, which includes waiting for a connection of the pool.
                 vars(request)["_traces"].append(_Connecting(self._limit))
-        else:
-            self._limit.limit("connect")
         own.attempt = self
         while True:
             try:
@@ -178,7 +175,7 @@ class Attempt:
             own.connection.body = response.content
             return response
 
-    async def send(
+    async def send_on(
         self,
         request: Any,  # noqa: ANN401 - of a class of our own
         send: _Send,
@@ -256,7 +253,7 @@ def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a cl
     """Return the class of the requests that an attempt sends, in place of a class of requests."""
 
     def send(request: Any, connection: Any) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
-        sent: Awaitable[aiohttp.ClientResponse] = request.attempt.send(
+        sent: Awaitable[aiohttp.ClientResponse] = request.attempt.send_on(
             request, kind.send, connection
         )
         return sent
@@ -284,21 +281,17 @@ def _copy(request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class o
     return copy
 
 
-class _Connecting(Trace):
+class _Connecting:
     """A tracer of an attempt, which limits the time of connecting, and does nothing else."""
 
     def __init__(self, limit: Deadline) -> None:
         self._limit = limit
 
-    async def send_connection_create_start(self) -> None:
-        self._limit.limit("connect")
+    def __getattr__(self, event: str) -> Callable[..., Awaitable[None]]:
+        if event == "send_connection_create_start":
+            self._limit.limit("connect")
+        return _do_nothing
 
 
 async def _do_nothing(*_: object) -> None:
     pass
-
-
-for _name in vars(Trace):
-    # Each costs an object and a signal otherwise, with nobody to get it.
-    if _name.startswith("send_") and _name not in vars(_Connecting):
-        setattr(_Connecting, _name, _do_nothing)

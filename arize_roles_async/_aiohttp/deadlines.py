@@ -19,7 +19,7 @@ Part: TypeAlias = Literal["connect", "read"]
 """A part of an attempt that has a limit of its own: connecting, or silence of the service."""
 
 _AT_ONCE: Final = 100
-"""Limits that expire in one step of the event loop."""
+"""Limits that expire in one step of the event loop, or a tenth of many."""
 
 
 class Deadlines:
@@ -30,8 +30,6 @@ class Deadlines:
         """Returns the seconds on the clock of the limits; a test replaces it."""
         self._loop = loop
         self._running: set[Deadline] = set()
-        self._due: list[Deadline] = []
-        """Those that were due when it last looked at all, and have not expired yet."""
         self._timer: asyncio.TimerHandle | None = None
         self.due = math.inf
         self._ended: asyncio.Event | None = None
@@ -64,7 +62,6 @@ class Deadlines:
     def close(self) -> None:
         """End every block, except one that the running task is in, and cancel the timer."""
         self.closed = True
-        self._due.clear()
         for deadline in self._others():
             self.discard(deadline)
             deadline.expire()
@@ -90,16 +87,13 @@ class Deadlines:
 
     def _expire_due(self) -> None:
         now = self.now()
-        if not self._due:
-            self._due = [each for each in self._running if each.moment <= now]
-        # The others follow once other tasks have run: a cancelled task takes a while to end.
-        batch = self._due[-_AT_ONCE:]
-        del self._due[-_AT_ONCE:]
-        for deadline in batch:
-            if deadline in self._running and deadline.moment <= now:
-                self._running.discard(deadline)
-                deadline.expire()
-        self._wake_at(now if self._due else self._earliest())
+        due = [each for each in self._running if each.moment <= now]
+        # The others follow once other tasks have run, as a cancelled task takes a while to end. A
+        # part of all, so that the number of looks at all does not grow with it.
+        for deadline in due[: max(_AT_ONCE, len(due) // 10)]:
+            self._running.discard(deadline)
+            deadline.expire()
+        self._wake_at(self._earliest())
 
 
 class Deadline(TimeLimit):

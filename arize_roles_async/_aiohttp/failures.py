@@ -1,8 +1,7 @@
 """Translates aiohttp's failures into our own errors, without secrets in text, causes and frames."""
 
 import re
-from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final
 
 import aiohttp
 from yarl import URL
@@ -17,20 +16,13 @@ from arize_roles_async._values.errors import (
     RolesError,
     RolesTimeoutError,
 )
-from arize_roles_async._values.text import MAX_MESSAGE
-from arize_roles_async._wire.redaction import redact
+from arize_roles_async._wire.redaction import redacted
 from arize_roles_async._wire.request import Request
 
-_E = TypeVar("_E", bound=BaseException)
-
-# Patterns and not compiled ones: most programs that import this never need them.
-_USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
 # The alerts of a TLS server that requires a client certificate, or refuses the one it got.
 _CERTIFICATE_WANTED: Final = (
     "CERTIFICATE_REQUIRED|ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|HANDSHAKE_FAILURE)"
 )
-# The modules whose frames may hold the headers.
-_WITH_HEADERS: Final = ("arize_roles_async._aiohttp.", "aiohttp.", "asyncio.")
 
 
 class Failures:
@@ -58,6 +50,8 @@ class Failures:
             case aiohttp.ClientConnectorError(host=host, port=port, os_error=cause):
                 is_service = host == URL(self._config.base_url).raw_host
                 why = f"cannot connect to {self._route if is_service else f'{host}:{port}'}"
+            case aiohttp.ConnectionTimeoutError() if not call.in_flight:
+                return self.timeout(request, call, "connect")
             case aiohttp.ClientHttpProxyError(status=407):
                 return self.proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
@@ -69,8 +63,8 @@ class Failures:
                 sent = call.in_flight
             case _:
                 why = "a middleware or tracer of the session raised"
-                return ConfigurationError(f"{request}: {why} {self._redacted(failure, call)}")
-        message = f"{request}: {why}: {self._redacted(cause, call)}"
+                return ConfigurationError(f"{request}: {why} {redacted(failure, *call.keys)}")
+        message = f"{request}: {why}: {redacted(cause, *call.keys)}"
         return RolesConnectionError(message, certificate=certificate, sent=sent)
 
     def timeout(self, request: Request, call: Call, part: Part) -> RolesTimeoutError:
@@ -93,12 +87,12 @@ class Failures:
 
     @property
     def _service(self) -> str:
-        return _place(URL(self._config.base_url))
+        return _host_and_port(URL(self._config.base_url))
 
     @property
     def _proxy(self) -> str:
         """The proxy, without its credentials."""
-        return f"the proxy {_place(self._proxy_url)}" if self._proxy_url else "the proxy"
+        return f"the proxy {_host_and_port(self._proxy_url)}" if self._proxy_url else "the proxy"
 
     @property
     def _proxy_url(self) -> URL | None:
@@ -118,53 +112,11 @@ class Failures:
     def _route(self) -> str:
         return f"{self._service} through {self._proxy}" if self._proxy_url else self._service
 
-    def _redacted(self, failure: BaseException, call: Call) -> str:
-        """Return the text of a failure, without the call's keys and a proxy's password."""
-        text = f"{type(failure).__name__}: {failure}".removesuffix(": ")
-        return re.sub(_USERINFO, r"\1[password]@", redact(text, *call.keys))
 
-    def redacted_cause(self, failure: BaseException, call: Call) -> BaseException:
-        """Return the failure for use as a cause; only its text if its chain shows a secret.
-
-        Also if it is long, as aiohttp's errors quote all that came where bytes are not HTTP.
-        """
-        link: BaseException | None = failure
-        while link is not None:
-            # aiohttp's errors quote the request's headers in their repr.
-            text = f"{link}{link!r}"
-            is_long = len(str(link)) > MAX_MESSAGE
-            if is_long or redact(text, *call.keys) != text or re.search(_USERINFO, text):
-                return RolesError(self._redacted(failure, call))
-            link = _next_link(link)
-        return without_frames(failure)
+def holds_no_headers(module: str) -> bool:
+    """Return whether the frames of a module hold no request with its headers."""
+    return not module.startswith(("arize_roles_async._aiohttp.", "aiohttp.", "asyncio."))
 
 
-def _place(url: URL) -> str:
+def _host_and_port(url: URL) -> str:
     return f"{url.host_subcomponent}:{url.port}"
-
-
-def without_frames(error: _E, *, keep: str | None = None) -> _E:
-    """Return an error after removing the frames that may hold the key from its traceback.
-
-    Frames of aiohttp hold the request with its headers, which debuggers and reporters show. Removed
-    are the frames of aiohttp, asyncio and this package, in its causes and contexts, too; or all but
-    those of the module `keep`.
-    """
-    link: BaseException | None = error
-    while link is not None:
-        frames: list[TracebackType] = []
-        frame = link.__traceback__
-        while frame is not None:
-            module = frame.tb_frame.f_globals.get("__name__", "")
-            if module == keep or (keep is None and not module.startswith(_WITH_HEADERS)):
-                frames.append(frame)
-            frame = frame.tb_next
-        kept: TracebackType | None = None
-        for frame in reversed(frames):
-            kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-        link = _next_link(link.with_traceback(kept))
-    return error
-
-
-def _next_link(error: BaseException) -> BaseException | None:
-    return error.__cause__ or error.__context__

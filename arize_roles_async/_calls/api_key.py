@@ -21,14 +21,13 @@ class KeySource:
         ConfigurationError: It is neither, or no header can carry the key.
     """
 
-    def __init__(self, api_key: Secret[ApiKey]) -> None:
-        self._source = api_key
+    def __init__(self, api_key: ApiKey) -> None:
+        self._source = Secret(api_key)
         self.fixed: Secret[str] | None = None
         """The key, if it is fixed."""
-        if not callable(api_key.reveal()):
-            self.fixed = _checked(
-                api_key, "api_key must be a string or a function that returns one"
-            )
+        if not callable(api_key):
+            rule = "api_key must be a string or a function that returns one"
+            self.fixed = _checked(self._source, rule)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KeySource) and self._identity() == other._identity()
@@ -61,7 +60,7 @@ class KeySource:
         except BaseException as error:
             if not (isinstance(error, Exception) or _is_cancelled_alone(error)):
                 raise
-            what, cause = type(error).__name__, redacted_cause(error, earlier)
+            what, cause = type(error).__name__, redacted_cause(error, *earlier)
         else:
             return _checked(answer, "the function given as api_key must return a string")
         # Raised outside the handler, so that it carries no exception but its cause.

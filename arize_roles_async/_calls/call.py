@@ -13,7 +13,7 @@ service may be wrong about that, so after a later refusal the account is read, t
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from enum import Enum, IntEnum, auto
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -60,33 +60,15 @@ class _Doubt(IntEnum):
     MAYBE_APPLIED = auto()
 
 
-class _Verdict(Enum):
-    """The implication of a refusal for earlier attempts that may have been applied."""
-
-    MADE = auto()
-    NOT_MADE = auto()
-
-
-# Refusals by the service itself that settle a change in doubt. After others the account is read.
-REFUSALS: Final[dict[Operation, dict[int, _Verdict]]] = {
-    "create": {},
-    "update": {},
+# The refusals by the service itself that show whether a change in doubt was made. After others, as
+# after all for a binding, which the key may have lost the right to see, the account is read.
+SETTLED: Final[dict[tuple[Operation, int], bool]] = {
+    ("delete", 404): True,
     # A role that cannot be deleted, such as one that users hold, is there.
-    "delete": {404: _Verdict.MADE, 409: _Verdict.NOT_MADE},
-    # For a binding, 403 and 404 also mean that the key lacks a right.
-    "role_bindings.create": {},
-    "role_bindings.update": {},
-    "role_bindings.delete": {},
+    ("delete", 409): False,
 }
 # The statuses that the reference documents for a change that was made, and 200 for a create.
-DOCUMENTED: Final[dict[Operation, set[int]]] = {
-    "create": {200, 201},
-    "update": {200},
-    "delete": {204},
-    "role_bindings.create": {200, 201},
-    "role_bindings.update": {200},
-    "role_bindings.delete": {204},
-}
+_DOCUMENTED: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
 _SUCCESS: Final = range(200, 300)
 _UNAUTHORIZED: Final = 401
 _NOT_DONE: Final = {429, 503}
@@ -170,7 +152,7 @@ class Call:
         """The request under way may have reached the service."""
         self.sent_at: float = now
         """Clock reading as the last attempt was sent."""
-        self.is_late: bool = False
+        self.lacked_time: bool = False
         """It failed for lack of time; a call with more time might have gone on."""
         self._forgiven = 0
         self._held_for: float | None = None
@@ -256,7 +238,7 @@ class Call:
         odd: RolesError | None = None
         if self._is_change and response.status in _SUCCESS:
             try:
-                if response.status in DOCUMENTED[self.operation]:
+                if response.status in _DOCUMENTED[request.method]:
                     return decode(request, response)
                 odd = invalid_response(
                     request, response, "it is not a documented answer to a change"
@@ -281,10 +263,10 @@ class Call:
             self._forgiven += 1
             return AskKey(failure, 0.0)
         if self._is_change and self._doubt > _Doubt.NONE and failure.from_service:
-            verdict = REFUSALS[self.operation].get(failure.status)
-            if verdict is _Verdict.NOT_MADE:
+            is_made = SETTLED.get((self.operation, failure.status))
+            if is_made is False:
                 raise failure
-            if verdict is _Verdict.MADE:
+            if is_made:
                 if self.maybe_applied or self.name is not None:
                     return None
                 # After a 503 alone, there may never have been a role with this ID. A call by a name
@@ -315,7 +297,7 @@ class Call:
             return Retry(failure, delay)
         if delay is not None and isinstance(failure, RateLimitError):
             failure.args = (extended(str(failure), f" (times sent: {self.attempt})"),)
-        self.is_late = delay is not None
+        self.lacked_time = delay is not None
         return self.conclude(failure)
 
     def conclude(self, failure: RolesError) -> Verify:
@@ -368,7 +350,7 @@ class Call:
 
     def not_sent_in_time(self) -> RolesError:
         """Return the error of a call whose time would be up before its request may be sent."""
-        self.is_late = True
+        self.lacked_time = True
         return self.end(self._lateness())
 
     def end(self, failure: RolesError) -> RolesError:

@@ -111,9 +111,8 @@ class Driver:
     @property
     def is_busy(self) -> bool:
         """Calls wait in its queue, or its rate is limited."""
-        return self._queue.is_waiting or (
-            self.pace.limited and not self.pace.is_forgotten(self.transport.now())
-        )
+        is_limited = self.pace.limited and not self.pace.is_forgotten(self.transport.now())
+        return is_limited or bool(self._queue.waiting)
 
     def check_open(self) -> None:
         """Raise `ClientStateError` if no call can be made."""
@@ -223,7 +222,9 @@ class Driver:
             RolesError: The call's `permit` refuses the request.
         """
         if waited and logger.isEnabledFor(logging.DEBUG):
-            _log_wait(call, waited)
+            logger.debug(
+                "%s waited %.3f s in the queue", call.request, waited, extra=_fields(call, waited)
+            )
         held_until = self.pace.held_until
         if not call.keys:
             await self.ask_key(call)
@@ -240,7 +241,11 @@ class Driver:
         ended: float,
     ) -> float:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
-        _log_retry(call, step, outcome, ended - started)
+        logger.info(
+            "%s: attempt %d failed, the next in %.2f s: %s",
+            *(call.request, call.attempt, step.delay, step.failure),
+            extra=_fields(call, ended - started, outcome),
+        )
         if isinstance(step.failure, RateLimitError):
             return ended  # It waits in the queue, as all do under a rate limit.
         await self.transport.event(call).wait(step.delay)
@@ -306,9 +311,9 @@ def _note_pace(queue: Queue, call: Call, response: Response, now: float) -> None
     pace, was_limited = queue.pace, queue.pace.limited
     # The pace counts from when a request was sent: it may have waited for a connection before.
     if response.status != _TOO_MANY:
-        pace.grant(call.sent_at)
+        pace.note_granted(call.sent_at)
         return
-    queue.refuse(call.sent_at, now, retry_after(response.headers) or 0.0)
+    queue.hold(call.sent_at, now, retry_after(response.headers) or 0.0)
     call.note_refusal(now - pace.refused_since)
     if not was_limited:
         logger.debug(
@@ -318,14 +323,8 @@ def _note_pace(queue: Queue, call: Call, response: Response, now: float) -> None
         )
 
 
-def _log_wait(call: Call, seconds: float) -> None:
-    logger.debug(
-        "%s waited %.3f s in the queue", call.request, seconds, extra=_fields(call, seconds)
-    )
-
-
 def _log(call: Call, outcome: Response | RolesError, seconds: float) -> None:
-    fields = _attempt_fields(call, outcome, seconds)
+    fields = _fields(call, seconds, outcome)
     logger.debug(
         "%s: %s on attempt %d after %.1f ms (request id %s)",
         call.request,
@@ -335,35 +334,20 @@ def _log(call: Call, outcome: Response | RolesError, seconds: float) -> None:
     )
 
 
-def _log_retry(call: Call, step: Retry, outcome: Response | RolesError, seconds: float) -> None:
-    logger.info(
-        "%s: attempt %d failed, the next in %.2f s: %s",
-        *(call.request, call.attempt, step.delay, step.failure),
-        extra=_attempt_fields(call, outcome, seconds),
-    )
-
-
-def _attempt_fields(
-    call: Call, outcome: Response | RolesError, seconds: float
+def _fields(
+    call: Call, seconds: float, outcome: Response | RolesError | None = None
 ) -> dict[str, object]:
-    """Return the fields of a log record about an attempt, which JSON loggers write."""
-    status: int | None = None
-    request_id: str | None = None
-    if isinstance(outcome, Response):
-        status, request_id = outcome.status, outcome.header("X-Request-Id")
-    return {
-        **_fields(call, seconds),
-        "attempt": call.attempt,
-        "status": status,
-        "request_id": request_id,
-    }
-
-
-def _fields(call: Call, seconds: float) -> dict[str, object]:
-    """Return the fields that every log record has."""
-    return {
+    """Return the fields of a log record, perhaps about an attempt, which JSON loggers write."""
+    request = call.request
+    fields: dict[str, object] = {
         "operation": call.operation,
-        "method": call.request.method,
-        "path": call.request.path,
+        "method": request.method,
+        "path": request.path,
         "seconds": seconds,
     }
+    if outcome is not None:
+        status, request_id = None, None
+        if isinstance(outcome, Response):
+            status, request_id = outcome.status, outcome.header("X-Request-Id")
+        fields |= {"attempt": call.attempt, "status": status, "request_id": request_id}
+    return fields

@@ -1,8 +1,9 @@
 """Finding roles by name: the service has no such call, so the client walks the listing.
 
 If the client has seen a role with the name, it first gets the role with that ID. If that role
-still has the name, it is the one, since names are unique. Otherwise the client walks the listing;
-so it does where the listing is known to have fewer pages than there are calls that need one.
+still has the name, it is the one, since names are unique. Otherwise the client walks the listing.
+It also walks the listing if that takes fewer requests: if more calls look for a name at the moment
+than the listing has pages.
 
 Calls that need a name at the same moment share one walk. A call joins only a walk that begins
 after the call was made, so that it sees every role that existed then. A call leaves the walk as
@@ -13,7 +14,6 @@ import copy
 import math
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Final
 
 from arize_roles_async._calls.paging import Walk
@@ -37,14 +37,15 @@ _Get = Callable[[str], Awaitable[Role]]
 
 
 class KnownRoles:
-    """The IDs of the roles that a client saw last, by name; twenty thousand at most.
+    """The IDs of the roles that a client saw last, by name; of twenty to forty thousand at most.
 
     An ID may be out of date: the role that has it is only the first candidate.
     """
 
     def __init__(self) -> None:
-        # The name that was seen longest ago comes first.
         self._ids: dict[str, str] = {}
+        # Those before; forgotten as a whole, which costs less than to keep the names in order.
+        self._older: dict[str, str] = {}
         # The number of roles in the whole listing when it was last seen.
         self._listed: float = math.inf
         # The number of roles before the pages with these cursors: the first page, and the next one
@@ -53,23 +54,18 @@ class KnownRoles:
 
     def learn(self, *roles: Role) -> None:
         """Keep the IDs of roles."""
+        if len(self._ids) >= _MAX_KNOWN:
+            self._older, self._ids = self._ids, {}
         ids = self._ids
         for role in roles:
-            name = role.name
             # No call can ask for a longer name, but an answer can contain one.
-            if len(name) <= MAX_NAME:
-                ids.pop(name, None)
-                ids[name] = role.id
-        if len(ids) > _MAX_KNOWN:
-            # A page more than needed, since finding the first of a dict passes over gaps.
-            for name in [*islice(ids, len(roles) + MAX_LIMIT)]:
-                ids.pop(name, None)
+            if len(role.name) <= MAX_NAME:
+                ids[role.name] = role.id
 
     def learn_page(self, request: ListRoles, page: ListRolesResponse) -> None:
         """Keep the IDs of the roles of a page, and how long the listing is if this is its end."""
         self.learn(*page.roles)
-        is_filtered = request != ListRoles(limit=request.limit, cursor=request.cursor)
-        if not is_filtered and request.cursor in self._before:
+        if request.is_predefined is None and request.cursor in self._before:
             seen = self._before[request.cursor] + len(page.roles)
             if page.pagination.has_more:
                 self._before = {page.pagination.next_cursor: seen, None: 0}
@@ -78,12 +74,13 @@ class KnownRoles:
 
     def find(self, name: str) -> str | None:
         """Return the ID of the role that was last seen with a name, or None."""
-        return self._ids.get(name)
+        return self._ids.get(name) or self._older.get(name)
 
     def forget(self, name: str, role_id: str) -> None:
         """Drop the ID of a name, since it is out of date, unless a newer one is kept."""
-        if self._ids.get(name) == role_id:
+        if self.find(name) == role_id:
             self._ids.pop(name, None)
+            self._older.pop(name, None)
 
     def has_fewer_pages(self, number: int) -> bool:
         """Return whether the listing was seen whole and has fewer pages than a number."""
@@ -117,7 +114,7 @@ class _SharedWalk:
         try:
             page = await self.walk.fetch_next(fetch)
         except RolesError as error:
-            if call.is_late:
+            if call.lacked_time:
                 raise  # The next waiting call fetches the page; it may have more time.
             self.failure = error
         else:

@@ -104,7 +104,7 @@ class Pace:
         """Return the seconds after which a call that the limit held back should be made again."""
         return max(0.0, self.ready_at() - now)
 
-    def send(self, now: float) -> None:
+    def note_sent(self, now: float) -> None:
         """Note that a request goes now."""
         if not self.limited:
             return
@@ -120,14 +120,14 @@ class Pace:
             self._paced += 1.0 / self.rate
         self._next = max(self._next, earliest) + 1.0 / self.rate
 
-    def grant(self, sent: float) -> None:
+    def note_granted(self, sent: float) -> None:
         """Note that a request that was sent then got an answer other than 429."""
         self.refused_since = math.inf
         self._holds_in_a_row = 0
         if self._holds and sent >= self._since:
             self._granted += 1
 
-    def refuse(self, sent: float, now: float, retry_after: float) -> None:
+    def note_refused(self, sent: float, now: float, retry_after: float) -> None:
         """Note that a request that was sent then was answered with 429 now."""
         hold = min(max(retry_after, _SHORTEST_HOLD), LONGEST_WAIT)
         self.limited = True

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from arize_roles_async._values.errors import ClientStateError, InvalidResponseError
 from arize_roles_async._values.json import MAX_ID
-from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
-from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles, PageRequest
+from arize_roles_async._values.models import PaginationMetadata
+from arize_roles_async._values.requests import PageRequest
 
 
 class Page(Protocol):
@@ -76,81 +76,6 @@ class Pages(Generic[_R, _P, _T]):
 
     async def _all(self) -> tuple[_T, ...]:
         return tuple([item async for item in self])
-
-
-class FetchPage(Protocol):
-    """A function that gets one page of a listing; its arguments are those of `list`."""
-
-    def __call__(
-        self, *, limit: int, cursor: str | None, is_predefined: bool | None
-    ) -> Awaitable[ListRolesResponse]:
-        """Return an awaitable of the page."""
-        ...
-
-
-class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
-    """A listing that sends its requests only when it is awaited or iterated.
-
-    `await roles.list()` gives one page, `async for role in roles.list()` every role, page after
-    page, and `await roles.list().all()` every role in one `ListRolesResponse`. Nothing is sent
-    before that, and each starts afresh. Clients make listings; a client of your own makes one with
-    `from_fetch`.
-
-    Raises:
-        ValidationError: An argument breaks its rule.
-    """
-
-    _noun = "roles"
-
-    def __init__(
-        self,
-        fetch: Callable[[ListRoles], Awaitable[ListRolesResponse]],
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | None = None,
-    ) -> None:
-        first = ListRoles(
-            limit=DEFAULT_LIMIT if limit is None else limit,
-            cursor=cursor,
-            is_predefined=is_predefined,
-        )
-        super().__init__(fetch, first, MAX_LIMIT if limit is None else limit)
-
-    @staticmethod
-    def from_fetch(
-        fetch: FetchPage,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | None = None,
-    ) -> "RolePages":
-        """Return a listing over a function of your own that gets one page.
-
-        Args:
-            fetch: Called with the keywords `limit`, `cursor` and `is_predefined` for each page. The
-                last two may be None.
-            limit: Roles a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
-            cursor: Where to begin, from an earlier page.
-            is_predefined: True for only the predefined roles, False for only the custom ones, None
-                for all.
-
-        Raises:
-            ValidationError: An argument breaks its rule.
-        """
-
-        def fetch_request(request: ListRoles) -> Awaitable[ListRolesResponse]:
-            return fetch(
-                limit=request.limit, cursor=request.cursor, is_predefined=request.is_predefined
-            )
-
-        return RolePages(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
-
-    async def all(self) -> ListRolesResponse:
-        """Return every role, all pages gathered into one response."""
-        return ListRolesResponse(
-            roles=await self._all(), pagination=PaginationMetadata(has_more=False)
-        )
 
 
 class Walk(Generic[_R]):

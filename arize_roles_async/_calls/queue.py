@@ -6,7 +6,7 @@ client. The caller has the clock, sleeps and wakes.
 
 import math
 from bisect import bisect_left, insort
-from itertools import count, islice
+from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +21,7 @@ _BACKGROUND: Final = 2**62
 
 
 def _do_nothing() -> None:
-    """Wake nothing: the call has not begun to wait."""
+    """Wake nothing: the call does not wait."""
 
 
 class Waiter:
@@ -33,12 +33,12 @@ class Waiter:
         self.deadline: float = deadline
         self.max_hold: float = max_hold
         """The longest `Retry-After` that it waits out, in seconds."""
-        self.retry_at: float = math.inf
-        """Clock reading at which it asks again by itself."""
-        self.is_woken: bool = False
-        """It was woken, and has yet to ask."""
         self.wake: Callable[[], object] = _do_nothing
-        """Makes the call ask again; set as it begins to wait."""
+        """Makes the call ask again; set each time that it begins to wait."""
+        self.has_slot: bool = False
+        """It has a slot and was woken, but has not asked yet; it is in no queue any more."""
+        self.has_timer: bool = False
+        """It asks again by itself, when the rate limit lets its request go."""
 
 
 class Slots:
@@ -60,21 +60,24 @@ class Slots:
         """Return the turn of a call that begins."""
         return next(self._turns) + _BACKGROUND * background
 
-    def call_next(self) -> None:
-        """Wake as many of the first calls as there are free slots."""
-        left = self.free
-        for _, queue in self.queues:
-            if left <= 0:
+    def hand_out(self) -> None:
+        """Give the free slots to the first calls that may go."""
+        while self.free:
+            for _, queue in self.queues:
+                if queue.is_ready:
+                    self.free -= 1
+                    queue.call_first()
+                    break
+            else:
                 return
-            left -= queue.call_first(left)
 
 
 class Queue:
     """Lets the requests of one key go in order, as slots are free and the rate limit allows.
 
     A call that has to wait joins the queue and asks how long. It asks again when that time is over,
-    or when it is woken; an extra wake-up does no harm. Every step that frees a slot or changes the
-    first call ends with `Slots.call_next`.
+    or when it is woken, since it got a slot or is too late; an extra wake-up does no harm. Every
+    step that frees a slot or changes the first call ends with `Slots.hand_out`.
     """
 
     def __init__(self, slots: Slots, pace: Pace) -> None:
@@ -82,7 +85,10 @@ class Queue:
         self._slots = slots
         self.queues: list[tuple[int, Queue]] = slots.queues
         """Those of its event loop: not the ones of the slots, once these were restarted."""
-        self._waiting: list[Waiter] = []
+        self.waiting: list[Waiter] = []
+        """Sorted by turn."""
+        self._called: Waiter | None = None
+        """The last call that got a slot."""
         # What is known without a look at all calls; a call that has left may still count.
         self._first_deadline = self._least_hold = math.inf
 
@@ -92,9 +98,19 @@ class Queue:
         return self.pace.limited and self._slots.free > 0
 
     @property
-    def is_waiting(self) -> bool:
-        """Calls wait in it."""
-        return bool(self._waiting)
+    def is_ready(self) -> bool:
+        """Its first call waits for nothing but its turn or a slot."""
+        if self.waiting[0].has_timer:
+            return False
+        # At a pace the calls go one by one.
+        return not self.pace.limited or self._called is None or not self._called.has_slot
+
+    def call_first(self) -> None:
+        """Give a slot to the first call."""
+        waiter = self._called = self.waiting[0]
+        self._replace(0, 1)
+        waiter.has_slot = True
+        waiter.wake()
 
     def enter(self) -> bool:
         """Let a request go, unless it has to wait; `exit` follows for each that went."""
@@ -108,19 +124,14 @@ class Queue:
         # A restart has counted the slots anew.
         if self.queues is self._slots.queues:
             self._slots.free += 1
-            if self.queues:
-                self._slots.call_next()
+            self._slots.hand_out()
 
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
         self._first_deadline = min(self._first_deadline, waiter.deadline)
         self._least_hold = min(self._least_hold, waiter.max_hold)
-        index = bisect_left(self._waiting, waiter.turn, key=_BY_TURN)
-        if not index:
-            self._leave_list()
-        self._waiting.insert(index, waiter)
-        if not index:
-            self._enter_list()
+        index = bisect_left(self.waiting, waiter.turn, key=_BY_TURN)
+        self._replace(index, index, waiter)
 
     def ask(self, waiter: Waiter, now: float) -> float | None:
         """Return the seconds that a call has to wait, 0 if its request goes now.
@@ -128,69 +139,47 @@ class Queue:
         Returns:
             Infinity if the call has to wait until it is woken; None if it cannot go in time.
         """
-        waiter.retry_at, waiter.is_woken = math.inf, False
         if self._is_too_late(waiter, now):
             return None
-        if not self._slots.free:
+        waiter.has_timer, waiter.wake = False, _do_nothing
+        if not waiter.has_slot:
+            self._slots.hand_out()
+        if not waiter.has_slot:
             return math.inf
-        if self._waiting[0] is not waiter:
-            self.call_first(1)
-            return math.inf
-        for _, queue in islice(self.queues, bisect_left(self.queues, (waiter.turn,))):
-            if queue.call_first(1):
-                # An earlier call goes first, and calls the next one.
-                return math.inf
+        waiter.has_slot = False
         ready = self.pace.ready_at()
         if ready > now:
-            waiter.retry_at = ready
-            # Calls of other keys may go meanwhile.
-            self._slots.call_next()
+            # Calls of other keys may have the slot meanwhile.
+            waiter.has_timer = True
+            self.join(waiter)
+            self.exit()
             return ready - now
-        self.pace.send(now)
-        self._slots.free -= 1
-        self.leave(waiter)
+        if self.pace.limited:
+            self.pace.note_sent(now)
+            self._slots.hand_out()
         return 0.0
 
     def leave(self, waiter: Waiter) -> None:
-        """Remove a call whose request goes, or which has given up."""
-        index = bisect_left(self._waiting, waiter.turn, key=_BY_TURN)
-        if not index:
-            self._leave_list()
-        del self._waiting[index]
-        if not index:
-            self._enter_list()
-        self._slots.call_next()
+        """Remove a call that has given up."""
+        if waiter.has_slot:
+            waiter.has_slot = False
+            self.exit()
+        else:
+            index = bisect_left(self.waiting, waiter.turn, key=_BY_TURN)
+            self._replace(index, index + 1)
+            self._slots.hand_out()
 
-    def refuse(self, sent: float, now: float, retry_after: float) -> None:
+    def hold(self, sent: float, now: float, retry_after: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
-        self.pace.refuse(sent, now, retry_after)
+        self.pace.note_refused(sent, now, retry_after)
         is_due = self._first_deadline <= self.pace.ready_at()
         if is_due or now + self._least_hold < self.pace.held_until:
-            self._wake_late(now)
-        self._slots.call_next()
-
-    def call_first(self, number: int) -> int:
-        """Wake up to so many of the first calls that may go, and return how many."""
-        if self.pace.limited:
-            # The first one wakes the next when it goes.
-            number = self._waiting[0].retry_at > self.pace.ready_at()
-        first = self._waiting[:number]
-        # Those before one that is awake are, too, or it wakes them: nobody looks at all each time.
-        asleep = len(first)
-        while asleep and not first[asleep - 1].is_woken:
-            asleep -= 1
-        for waiter in first[asleep:]:
-            waiter.is_woken = True
-            waiter.wake()
-        return len(first)
-
-    def _wake_late(self, now: float) -> None:
-        """Wake the calls that cannot go in time, so that they give up at once."""
-        for waiter in self._waiting:
-            if self._is_too_late(waiter, now):
-                waiter.wake()
-        self._first_deadline = min((each.deadline for each in self._waiting), default=math.inf)
-        self._least_hold = min((each.max_hold for each in self._waiting), default=math.inf)
+            # Those that cannot go in time give up at once.
+            for waiter in self.waiting:
+                if self._is_too_late(waiter, now):
+                    waiter.wake()
+            self._first_deadline = min((each.deadline for each in self.waiting), default=math.inf)
+            self._least_hold = min((each.max_hold for each in self.waiting), default=math.inf)
 
     def _is_too_late(self, waiter: Waiter, now: float) -> bool:
         """Return whether the request of a call cannot go in time."""
@@ -200,10 +189,10 @@ class Queue:
         is_due = waiter.deadline <= max(now, pace.ready_at())
         return is_due or now + waiter.max_hold < pace.held_until
 
-    def _enter_list(self) -> None:
-        if self._waiting:
-            insort(self.queues, (self._waiting[0].turn, self))
-
-    def _leave_list(self) -> None:
-        if self._waiting:
-            del self.queues[bisect_left(self.queues, (self._waiting[0].turn,))]
+    def _replace(self, begin: int, end: int, *waiters: Waiter) -> None:
+        """Replace some calls, and move the queue among the others if its first call changes."""
+        if not begin and self.waiting:
+            del self.queues[bisect_left(self.queues, (self.waiting[0].turn,))]
+        self.waiting[begin:end] = waiters
+        if not begin and self.waiting:
+            insort(self.queues, (self.waiting[0].turn, self))

@@ -6,16 +6,15 @@ unless this call has seen the binding before.
 """
 
 import functools
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.base_client import BaseClient
+from arize_roles_async._base.client import BaseClient, earliest_change
+from arize_roles_async._base.stage import pre_release
 from arize_roles_async._calls.call import Verify
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
     RoleBinding,
@@ -258,7 +257,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         found = await self._find(call, new)
         if found is None:
             return UNSET
-        if found.created_at.timestamp() >= _since(call):
+        if found.created_at.timestamp() >= earliest_change(call):
             is_ours = _is_same(found.role_id, new.role_id) or found.updated_at > found.created_at
             return found if is_ours else UNSET
         if isinstance(failure, StatusError):
@@ -273,7 +272,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         if _is_same(binding.role_id, changes.role_id):
             return binding
         # If somebody changed it since, this call may have changed it first.
-        if step.is_over and binding.updated_at.timestamp() < _since(call):
+        if step.is_over and binding.updated_at.timestamp() < earliest_change(call):
             raise step.failure
         return UNSET
 
@@ -320,11 +319,6 @@ class _Found(AsyncIterator[RoleBinding]):
 def _explained(failure: StatusError, why: str) -> StatusError:
     failure.args = (extended(str(failure), why),)
     return failure
-
-
-def _since(call: DrivenCall) -> float:
-    """Return the earliest time at which the call can have made its change."""
-    return call.created_since(call.driver.transport.now(), time.time())
 
 
 def _is_same(one: str, other: str) -> bool:

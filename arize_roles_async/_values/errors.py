@@ -241,9 +241,9 @@ class RateLimitError(StatusError):
 class ServerError(StatusError):
     """5xx: the service, or a gateway in front of it, failed.
 
-    A change raises it only after a 503 of the service itself, which means that nothing was done;
-    that has been wrong. After any other 5xx the change may have been made, so an
-    `OutcomeUnknownError` with the `ServerError` as its cause is raised instead.
+    A change raises it only after a 503 of the service itself, which says that nothing was done,
+    although a service may be wrong about that. After any other 5xx the change may have been made,
+    so an `OutcomeUnknownError` with the `ServerError` as its cause is raised instead.
     """
 
     status = 500

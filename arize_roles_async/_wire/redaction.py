@@ -2,15 +2,22 @@
 
 import functools
 import re
-from collections.abc import Iterable
-from typing import Final, Generic, NoReturn, TypeVar
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Final, Generic, NoReturn, ParamSpec, TypeVar
 
 from arize_roles_async._values.errors import RolesError
+from arize_roles_async._values.text import MAX_MESSAGE
 
+_E = TypeVar("_E", bound=BaseException)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
 _API_KEY: Final = "[API key]"
 _UNMISTAKABLE: Final = 8
+# A pattern and not a compiled one: most programs that import this never need it.
+_USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
 
 
 class Secret(Generic[_T_co]):
@@ -43,15 +50,69 @@ def redact(text: str, *keys: Secret[str]) -> str:
     return text
 
 
-def redacted_cause(error: BaseException, keys: Iterable[Secret[str]]) -> BaseException:
-    """Return an error for use as a cause; only its text if its chain shows one of the keys."""
+def redacted(error: BaseException, *keys: Secret[str]) -> str:
+    """Return the text of an error of other code, without the keys and without passwords of URLs."""
+    return _without_secrets(f"{type(error).__name__}: {error}".removesuffix(": "), *keys)
+
+
+def redacted_cause(error: BaseException, *keys: Secret[str]) -> BaseException:
+    """Return an error of other code for use as a cause.
+
+    It is only the text of the error if the error or one that it hangs on shows a secret or is long,
+    as aiohttp's errors quote all that came where bytes are not HTTP.
+    """
+    for link in _chain(error):
+        # aiohttp's errors quote the request's headers in their repr.
+        text = f"{link}{link!r}"
+        if len(str(link)) > MAX_MESSAGE or _without_secrets(text, *keys) != text:
+            return RolesError(redacted(error, *keys))
+    return error
+
+
+def without_frames(error: _E, keep: Callable[[str], bool] = lambda _: False) -> _E:
+    """Return an error after removing frames that may hold a secret from its traceback.
+
+    Debuggers and reporters show the variables of frames. Those of its causes and contexts go, too,
+    except in modules whose names `keep` takes.
+    """
+    for link in _chain(error):
+        frames: list[TracebackType] = []
+        frame = link.__traceback__
+        while frame is not None:
+            if keep(frame.tb_frame.f_globals.get("__name__", "")):
+                frames.append(frame)
+            frame = frame.tb_next
+        kept: TracebackType | None = None
+        for frame in reversed(frames):
+            kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+        link.__traceback__ = kept
+    return error
+
+
+def takes_secrets(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Keep the frames of a function, which hold its arguments, out of what it raises."""
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            del args, kwargs
+            raise without_frames(error)  # noqa: B904 - it is the same one
+
+    return call
+
+
+def _without_secrets(text: str, *keys: Secret[str]) -> str:
+    return re.sub(_USERINFO, r"\1[password]@", redact(text, *keys))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that it hangs on."""
     link: BaseException | None = error
     while link is not None:
-        text = f"{link}{link!r}"
-        if redact(text, *keys) != text:
-            return RolesError(redact(f"{type(error).__name__}: {error}", *keys))
+        yield link
         link = link.__cause__ or link.__context__
-    return error
 
 
 @functools.lru_cache(maxsize=8)

@@ -144,13 +144,13 @@ async def record_service(
     from arize_roles_async._aiohttp.client import AiohttpTransport
 
     config = configure(
-        api_key=Secret(None),
-        base_url=Secret(base_url),
+        api_key=None,
+        base_url=base_url,
         region=None,
         verify=None,
         ca_file=None,
-        proxy=Secret(None),
-        headers=Secret(None),
+        proxy=None,
+        headers=None,
         allow_http=False,
     )
     transport = AiohttpTransport(config, None)

@@ -339,7 +339,7 @@ class TestTime:
         with pytest.raises(StatusError) as caught:
             driver.feed(response)
         assert str(caught.value).endswith(ends)
-        assert driver.call.is_late is (attempts > 1)
+        assert driver.call.lacked_time is (attempts > 1)
 
     @pytest.mark.parametrize("operation", ["create", "get"])
     @pytest.mark.parametrize("outcome", [None, words(503), REFUSED])
@@ -442,7 +442,7 @@ class TestTime:
         driver.feed(outcome)
         driver.call.hold_back(40.0)
         assert type(driver.call.not_sent_in_time()) is error
-        assert driver.call.is_late
+        assert driver.call.lacked_time
 
     def test_attempts(self) -> None:
         """A timeout knows how many attempts there were, over every request of the call."""

@@ -16,10 +16,8 @@ from arize_roles_async import (
     __version__,
 )
 from arize_roles_async._aiohttp.config import Config, configure, warned
-from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake import FakeRolesClient
 
-SECRETS = ("api_key", "base_url", "proxy", "headers")
 PROXY_RULE = "must be an http:// or https:// URL with a host and no path or query"
 KEY_RULE = "api_key must be a string or a function that returns one"
 SECONDS_RULE = "Timeouts.total must be a number of seconds above 0"
@@ -44,7 +42,6 @@ def configured(**arguments: Any) -> Config:  # noqa: ANN401 - also what is refus
         "headers": None,
         "allow_http": False,
     } | arguments
-    given |= {name: Secret(given[name]) for name in SECRETS}
     return configure(**given)
 
 

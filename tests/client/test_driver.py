@@ -9,7 +9,6 @@ from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._client import BaseRolesClient
-from arize_roles_async._wire.redaction import Secret
 from arize_roles_fake._client import AccountTransport
 from tests.support.clients import account_at_noon
 
@@ -29,7 +28,7 @@ def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     account = account_at_noon()
     account.limit_rate(1, burst=1)
     transport = SlowTransport(account, lambda _: account)
-    keys = KeySource(Secret(account.api_key))
+    keys = KeySource(account.api_key)
     roles = BaseRolesClient(Destination(transport, 40), keys, Timeouts(total=None), RetryPolicy())
     begun = transport.now()
     seen: list[tuple[str, float]] = []
@@ -43,8 +42,8 @@ def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(Pace, name, watched)
 
-    watch("refuse")
-    watch("grant")
+    watch("note_refused")
+    watch("note_granted")
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
@@ -53,4 +52,4 @@ def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
     anyio.run(main)
     # The second call is refused, and waits a second in the queue.
-    assert seen == [("refuse", 5.0), ("grant", 13.0)]
+    assert seen == [("note_refused", 5.0), ("note_granted", 13.0)]

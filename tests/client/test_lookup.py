@@ -58,7 +58,7 @@ class Listing:
             cursor = request.cursor or "0"
             self.asked.append((caller, cursor))
             if caller in self.late:
-                call.is_late = True
+                call.lacked_time = True
                 raise RolesTimeoutError("too late", seconds=1.0)
             await self.answered[cursor].wait()
             following = str(int(cursor) + 1)

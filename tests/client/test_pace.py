@@ -21,7 +21,7 @@ def close(seconds: float) -> object:
 def refused_pace(*, seconds: float = 1.0, late: float = 0.0) -> Pace:
     """Return a pace that met a limit at 10 s, when one request was under way."""
     pace = Pace(lambda: late)
-    pace.refuse(9.96, 10.0, seconds)
+    pace.note_refused(9.96, 10.0, seconds)
     return pace
 
 
@@ -30,7 +30,7 @@ def sends(pace: Pace, number: int) -> list[float]:
     moments: list[float] = []
     for _ in range(number):
         moments.append(pace.ready_at())
-        pace.send(moments[-1])
+        pace.note_sent(moments[-1])
     return moments
 
 
@@ -38,7 +38,7 @@ def send_until(pace: Pace, rate: float) -> float:
     """Send requests as soon as they may go until the rate is reached; return when the last went."""
     while True:
         now = pace.ready_at()
-        pace.send(now)
+        pace.note_sent(now)
         if pace.rate >= rate:
             return now
 
@@ -47,7 +47,7 @@ def refused_at(rate: float, *, seconds: float = 1.0, late: float = 0.0) -> Pace:
     """Return a pace whose first rate doubled up to this one, and was refused."""
     pace = refused_pace(seconds=seconds, late=late)
     now = send_until(pace, rate)
-    pace.refuse(now, now + 0.04, seconds)
+    pace.note_refused(now, now + 0.04, seconds)
     return pace
 
 
@@ -56,8 +56,8 @@ class TestUnlimited:
         """Before the first refusal every request may go at once."""
         pace = Pace()
 
-        pace.send(0.0)
-        pace.grant(0.0)
+        pace.note_sent(0.0)
+        pace.note_granted(0.0)
 
         assert not pace.limited
         assert pace.ready_at() == -math.inf
@@ -66,13 +66,13 @@ class TestUnlimited:
     def test_forgotten(self) -> None:
         """A limit that was not met for more than ten minutes is gone."""
         pace = refused_pace(seconds=2.0)
-        pace.send(12.0)
-        pace.grant(12.0)
+        pace.note_sent(12.0)
+        pace.note_granted(12.0)
 
-        pace.send(612.0)
+        pace.note_sent(612.0)
         assert pace.limited
 
-        pace.send(612.5)
+        pace.note_sent(612.5)
         assert not pace.limited
         assert (pace.ready_at(), pace.rate) == (-math.inf, math.inf)
 
@@ -91,14 +91,14 @@ class TestHold:
         """A later refusal that asks for more extends the hold, one that asks for less does not."""
         pace = refused_pace(seconds=3.0)
 
-        pace.refuse(9.97, 10.01, 1.0)
+        pace.note_refused(9.97, 10.01, 1.0)
         assert pace.ready_at() == close(13.0)
 
-        pace.refuse(9.98, 10.02, 5.0)
+        pace.note_refused(9.98, 10.02, 5.0)
         assert pace.ready_at() == close(15.02)
         assert pace.refused_since == 10.0
 
-        pace.grant(16.0)
+        pace.note_granted(16.0)
         assert pace.refused_since == math.inf
 
     def test_overtaken(self) -> None:
@@ -107,10 +107,10 @@ class TestHold:
         sends(pace, 20)
         now, rate = pace.ready_at(), pace.rate
 
-        pace.refuse(9.98, now, 3.0)
+        pace.note_refused(9.98, now, 3.0)
 
         assert pace.ready_at() == close(now + 3.0)
-        pace.send(now + 3.0)
+        pace.note_sent(now + 3.0)
         assert rate <= pace.rate < 2.0 * rate
 
     @pytest.mark.parametrize(
@@ -125,22 +125,22 @@ class TestHold:
         pace, now = Pace(lambda: 0.0), 0.0
         for hold in [*holds, "granted", seconds]:
             if hold == "granted":
-                pace.grant(now)
+                pace.note_granted(now)
                 continue
-            pace.send(now)
-            pace.refuse(now, now, seconds)
+            pace.note_sent(now)
+            pace.note_refused(now, now, seconds)
             assert pace.ready_at() - now == close(cast("float", hold))
             now = pace.ready_at()
 
     def test_clock_ticks(self) -> None:
         """A refusal of the first request after a hold counts, even if a late clock sent it."""
         pace = refused_pace()
-        pace.send(11.0)
+        pace.note_sent(11.0)
 
-        pace.refuse(10.985, 11.04, 1.0)
+        pace.note_refused(10.985, 11.04, 1.0)
 
         assert pace.ready_at() == close(12.04)
-        pace.send(12.04)
+        pace.note_sent(12.04)
         assert pace.rate < 8.0
 
     def test_spread(self) -> None:
@@ -169,7 +169,7 @@ class TestFirstRate:
         sends(pace, 1)
 
         for second in range(12, 100):
-            pace.send(second)
+            pace.note_sent(second)
 
         assert pace.rate == 8.0 * 2.0 ** (0.125 / 0.3)
 
@@ -178,10 +178,10 @@ class TestFirstRate:
         pace = refused_pace()
         sends(pace, 1)
 
-        pace.send(11.14)
+        pace.note_sent(11.14)
         assert pace.ready_at() == close(11.125 + 1.0 / pace.rate)
 
-        pace.send(60.0)
+        pace.note_sent(60.0)
         assert pace.ready_at() == close(59.98 + 1.0 / pace.rate)
 
 
@@ -191,7 +191,7 @@ class TestGoal:
     def start(self, pace: Pace) -> float:
         """Return the rate after the hold over the one that was refused."""
         refused = pace.rate
-        pace.send(pace.ready_at())
+        pace.note_sent(pace.ready_at())
         return round(pace.rate / refused, 4)
 
     def test_later(self) -> None:
@@ -199,8 +199,8 @@ class TestGoal:
         pace = refused_at(50.0)
         for _ in range(3):
             now = pace.ready_at()
-            pace.send(now)
-            pace.refuse(now, now + 0.04, 1.0)
+            pace.note_sent(now)
+            pace.note_refused(now, now + 0.04, 1.0)
 
             assert self.start(pace) == round(0.9 * 0.85, 4)
 
@@ -215,11 +215,11 @@ class TestGoal:
         """
         pace = refused_pace()
         now = send_until(pace, 100.0)
-        pace.refuse(now, now + 0.04, 1.0)
+        pace.note_refused(now, now + 0.04, 1.0)
         for _ in range(granted):
-            pace.grant(now + 0.001)
+            pace.note_granted(now + 0.001)
         for _ in range(refused):
-            pace.refuse(now + 0.001, now + 0.041, 1.0)
+            pace.note_refused(now + 0.001, now + 0.041, 1.0)
 
         assert self.start(pace) == round(0.85 * part, 4)
 
@@ -227,7 +227,7 @@ class TestGoal:
         """A grant of a request that was sent before the first refused one does not count."""
         pace = refused_at(50.0)
         for _ in range(20):
-            pace.grant(10.5)
+            pace.note_granted(10.5)
 
         assert self.start(pace) == 0.34
 
@@ -238,7 +238,7 @@ class TestGoal:
         begun = pace.ready_at()
         rates: dict[int, float] = {}
         while (now := pace.ready_at()) < begun + 8.5:
-            pace.send(now)
+            pace.note_sent(now)
             rates.setdefault(int(now - begun), round(pace.rate / goal, 2))
 
         assert [rates[second] for second in (0, 2, 4, 6, 8)] == [0.85, 0.98, 1.0, 1.02, 1.15]
@@ -249,7 +249,7 @@ class TestGoal:
         goal = 0.4 * pace.rate
         begun = pace.ready_at()
         while (now := pace.ready_at()) < begun + 60.0:
-            pace.send(now)
+            pace.note_sent(now)
             assert pace.rate < 1.001 * goal
 
     @pytest.mark.parametrize("seconds", [1.0, 5.0])
@@ -258,7 +258,7 @@ class TestGoal:
         pace = refused_pace(seconds=seconds)
         for _ in range(50):
             now = sends(pace, 2)[-1]
-            pace.refuse(now, now, seconds)
+            pace.note_refused(now, now, seconds)
         first, second = sends(pace, 2)
 
         assert second - first == close(seconds / 0.85)
@@ -393,11 +393,11 @@ def test_any_history(steps: list[tuple[str, float, float]]) -> None:
         now += seconds
         if what == "send":
             now = max(now, pace.ready_at())
-            pace.send(now)
+            pace.note_sent(now)
         elif what == "grant":
-            pace.grant(now - age)
+            pace.note_granted(now - age)
         else:
-            pace.refuse(now - age, now, age)
+            pace.note_refused(now - age, now, age)
         if pace.limited:
             assert pace.rate > 0.0
             assert pace.ready_at() - max(now, pace.held_until) < 51.0

@@ -1,6 +1,5 @@
 """The queue of a client, against a model in virtual time; its faults are in data/faults.toml."""
 
-import math
 from contextlib import suppress
 from random import Random
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from arize_roles_async import RateLimitError, RolesTimeoutError
 from arize_roles_async._calls.pace import Pace
-from arize_roles_async._calls.queue import Queue, Slots, Waiter
+from arize_roles_async._calls.queue import Queue, Slots
 from arize_roles_fake import FakeRolesClient
 from tests.support.clients import account_at_noon, passed
 from tests.support.queue_model import Model, random_job
@@ -30,28 +29,6 @@ def test_many_schedules() -> None:
     for seed in range(1000):
         job = random_job(Random(seed))  # noqa: S311 - no secret
         assert Model(*job).run() == [], seed
-
-
-def test_not_first() -> None:
-    """A call that is woken, but is not first, wakes the first one."""
-    slots, woken = Slots(2), list[str]()
-    earlier, later = Queue(slots, Pace()), Queue(slots, Pace())
-    cancelled, first, second = (Waiter(turn, math.inf, math.inf) for turn in range(3))
-    first.wake = lambda: woken.append("first")
-    assert (later.enter(), later.enter()) == (True, True)
-    for each, waiter in ((earlier, cancelled), (later, second)):
-        each.join(waiter)
-        assert each.ask(waiter, 0.0) == math.inf
-    later.exit()
-    later.exit()
-    later.join(first)
-    assert later.ask(first, 0.0) == math.inf
-    earlier.leave(cancelled)
-
-    assert later.ask(second, 0.0) == math.inf
-
-    assert woken == ["first"]
-    assert later.ask(first, 0.0) == 0.0
 
 
 def test_another_loop() -> None:

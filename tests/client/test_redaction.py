@@ -53,8 +53,8 @@ def test_cause() -> None:
     safe, unsafe = OSError("no vault"), KeyError("x")
     unsafe.__cause__ = OSError(f"not {LONG}")
 
-    assert redacted_cause(safe, [Secret(LONG)]) is safe
-    assert repr(redacted_cause(unsafe, [Secret(LONG)])) == """RolesError("KeyError: 'x'")"""
+    assert redacted_cause(safe, Secret(LONG)) is safe
+    assert repr(redacted_cause(unsafe, Secret(LONG))) == """RolesError("KeyError: 'x'")"""
 
 
 @pytest.mark.parametrize(

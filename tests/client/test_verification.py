@@ -129,6 +129,7 @@ async def test_update(
 ) -> None:
     """A role that is as it was to be was updated."""
     role = account.add_role("Role", ["PROJECT_READ"], description="Old.")
+    account.advance(60)
     script(account, "update", faults)
     assert await end_of(roles.update(role_id=role.id, **changes)) == end
 
@@ -179,12 +180,14 @@ async def test_read_fails(account: FakeAccount, roles: FakeRolesClient) -> None:
 
 
 class RenamingAccount(FakeAccount):
-    """An account in which somebody renames the role just before or after its update."""
+    """An account in which somebody renames the role around its update, or before it is read."""
 
     moment = ""
 
     def handle(self, request: Request) -> Reply:
         if request.method != "PATCH":
+            if self.moment == "reading":
+                self._rename(request)
             return super().handle(request)
         if self.moment == "before":
             self._rename(request)
@@ -219,16 +222,30 @@ class TestRenamed:
         assert caught.value.role_id == role.id
 
     @pytest.mark.parametrize(
-        ("fault", "end"),
-        [(PAGE_AFTER, "unknown: InvalidResponseError"), (LOST_AFTER, "unknown: RoleRenamedError")],
+        ("faults", "end"),
+        [
+            ([PAGE_AFTER], "unknown: InvalidResponseError"),
+            ([LOST_AFTER], "unknown: RoleRenamedError"),
+        ],
     )
-    async def test_after_a_lost_attempt(self, fault: Fault, end: str) -> None:
+    async def test_after_a_lost_attempt(self, faults: Sequence[Fault], end: str) -> None:
         """The account does not show whether a role was renamed before the update or after it."""
         account = RenamingAccount()
         account.add_role("Role")
         account.moment = "after"
-        script(account, "update", [fault])
+        script(account, "update", faults)
         assert await end_of(FakeRolesClient(account).update(role="Role", description="New.")) == end
+
+    @pytest.mark.parametrize("fault", [DOWN, DOWN_AFTER])
+    async def test_after_a_503(self, fault: Fault) -> None:
+        """A role that somebody changed since a 503 may have been changed by this call first."""
+        account = RenamingAccount(clock=lambda: START)
+        role = account.add_role("Role")
+        account.advance(60)
+        account.moment = "reading"
+        script(account, "update", [fault, refusal(401)])
+        update = FakeRolesClient(account).update(role_id=role.id, name="New")
+        assert await end_of(update) == "unknown: AuthenticationError"
 
     async def test_own_rename(self, account: FakeAccount, roles: FakeRolesClient) -> None:
         """A name that the update itself gives is no other role's."""

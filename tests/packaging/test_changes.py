@@ -8,14 +8,13 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 import pytest
 
 import arize_roles_async
 from arize_roles_async import RolesClient, RolesError
-from arize_roles_async._calls import call as _call
-from arize_roles_async._calls.call import BindingChange, Change, Read
+from arize_roles_async._calls.call import Change, Read
 from arize_roles_async._values import errors as _errors
 from tests.tools import linters
 
@@ -58,11 +57,6 @@ class TestOperations:
     def test_known(self, known: Iterable[str]) -> None:
         """Each place knows all operations."""
         assert sorted(known) == sorted([*get_args(Read), *get_args(Change)])
-
-    @pytest.mark.parametrize("rules", [_call.REFUSALS, _call.DOCUMENTED])
-    def test_rules(self, rules: dict[str, Any]) -> None:
-        """The machine knows what each answer says of each change."""
-        assert sorted(rules) == sorted([*get_args(Change), *get_args(BindingChange)])
 
 
 def test_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,13 +83,13 @@ class SteadyPace(Pace):
     def ready_at(self) -> float:
         return max(self.next, self.held_until)
 
-    def send(self, now: float) -> None:
+    def note_sent(self, now: float) -> None:
         self.next = now + self.GAP
         if now - self.refused > self.FORGOTTEN_AFTER:
             self.limited = False
             self.next = self.held_until = -math.inf
 
-    def refuse(self, sent: float, now: float, retry_after: float) -> None:
+    def note_refused(self, sent: float, now: float, retry_after: float) -> None:
         del sent
         self.limited, self.refused = True, now
         self.held_until = max(self.held_until, now + retry_after)
@@ -185,7 +185,6 @@ class Model:
             return
         waiter = Waiter(call.place, call.schedule.deadline, call.schedule.max_hold)
         call.waiter, call.joined = waiter, self._now
-        waiter.wake = lambda: self._ready.append(lambda: self._ask(call, waiter))
         call.queue.join(waiter)
         self._ask(call, waiter)
 
@@ -202,8 +201,10 @@ class Model:
             call.waiter = None
             self._check_order(call)
             self._go(call)
-        elif seconds < math.inf:
-            self._at(self._now + seconds, lambda: self._ask(call, waiter))
+        else:
+            waiter.wake = lambda: self._ready.append(lambda: self._ask(call, waiter))
+            if seconds < math.inf:
+                self._at(self._now + seconds, lambda: self._ask(call, waiter))
 
     def _go(self, call: _Call) -> None:
         self._under_way += 1
@@ -233,7 +234,7 @@ class Model:
         if attempt.retry_after is None:
             call.is_over = True
             return
-        call.queue.refuse(sent, self._now, attempt.retry_after)
+        call.queue.hold(sent, self._now, attempt.retry_after)
         key, end = call.schedule.key, self._now + attempt.retry_after
         self._held_until[key] = max(self._held_until[key], end)
         ready = call.pace.ready_at()

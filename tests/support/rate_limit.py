@@ -197,7 +197,7 @@ class Simulation:
                     client.timer = ready
                     self._at(ready, partial(self._go, client))
                 return
-            client.pace.send(now)
+            client.pace.note_sent(now)
             client.waiting -= 1
             client.under_way += 1
             client.sent += 1
@@ -216,7 +216,7 @@ class Simulation:
     def _grant(self, client: _Client, sent: float, now: float) -> None:
         client.under_way -= 1
         client.unanswered -= 1
-        client.pace.grant(sent)
+        client.pace.note_granted(sent)
         client.end = now
         self._go(client, now)
 
@@ -225,7 +225,7 @@ class Simulation:
     ) -> None:
         client.under_way -= 1
         client.waiting += 1
-        client.pace.refuse(sent, now, retry_after)
+        client.pace.note_refused(sent, now, retry_after)
         self._refusals += number > SLOTS
         self._refused_for = max(self._refused_for, now - client.pace.refused_since)
         assert self._refused_for < GIVES_UP, "a client starves"

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Final, NamedTuple, cast
 
 import anyio
+import attrs
 
 from arize_roles_async import (
     AlphaWarning,
@@ -92,7 +93,8 @@ def random_story(random: Random) -> Story:
     """Return a sequence of attempts, and at random moments the changes of another client."""
     before = random.choices(RETRIED, k=random.randint(0, ATTEMPTS))
     outcomes = [*before, random.choice([*FINAL, *RETRIED])][:ATTEMPTS]
-    others = [(random.randint(1, 6), random.choice(["delete", "take"])) for _ in range(2)]
+    acts = ["delete", "take", "change"]
+    others = [(random.randint(1, 6), random.choice(acts)) for _ in range(2)]
     return Story(random.choice([*CHANGES]), outcomes, others)
 
 
@@ -102,6 +104,7 @@ class _Account(FakeAccount):
     def __init__(self, story: Story) -> None:
         super().__init__(clock=lambda: START)
         self.id = self.add_role("Role", ["PROJECT_READ"], description="Old.").id
+        self.advance(60)
         self.made = False
         self._requests = 0
         self._others = story.others
@@ -125,6 +128,9 @@ class _Account(FakeAccount):
 
     def _act(self, what: str) -> None:
         found = self.role("Made") or self.role("Role")
+        if what == "change" and found is not None:
+            other = attrs.evolve(found, description="Theirs.", updated_at=self.now())
+            self._store.replace(found, other)
         if what == "take" and self.role("Made") is None:
             self.add_role("Made", ["DATASET_READ"])
         # The faults of the call would strike the same operation.

@@ -1,8 +1,9 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
+import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import NoReturn, Self, cast
+from typing import NoReturn, Self
 
 from msgspec import UNSET, UnsetType
 
@@ -11,7 +12,12 @@ from arize_roles_async._calls.call import Operation
 from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace, check_type
-from arize_roles_async._wire.redaction import Secret
+from arize_roles_async._wire.redaction import takes_secrets
+
+
+def earliest_change(call: DrivenCall) -> float:
+    """Return the earliest time at which a call can have made its change; see `created_since`."""
+    return call.created_since(call.driver.transport.now(), time.time())
 
 
 class BaseClient:
@@ -29,6 +35,7 @@ class BaseClient:
         self._timeouts = timeouts
         self._retry = retry
 
+    @takes_secrets
     def with_options(
         self,
         *,
@@ -57,17 +64,13 @@ class BaseClient:
             ConfigurationError: A value is of the wrong type, or out of its range, or no header can
                 carry the key.
         """
-        given = Secret(api_key)
-        del api_key  # A traceback may show the variables of this frame.
-        keys = self._keys if given.reveal() is UNSET else KeySource(cast("Secret[ApiKey]", given))
-        timeouts = self._timeouts if timeout is UNSET else Timeouts.of(timeout)
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         BaseClient.__init__(
             other,
             self._destination,
-            keys,
-            timeouts,
+            self._keys if api_key is UNSET else KeySource(api_key),
+            self._timeouts if timeout is UNSET else Timeouts.of(timeout),
             self._retry if retry is UNSET else RetryPolicy.of(retry),
         )
         if background is not UNSET:

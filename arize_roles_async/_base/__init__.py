@@ -1,0 +1,1 @@
+"""What the clients of every resource share: options, their end, the notice of a stage."""
