@@ -235,7 +235,7 @@ def _unknown(table: Any, known: Sequence[str], path: str = "") -> Iterator[Viola
         del table[key]
 
 
-def _unlisted(table: dict[str, Any], key: str, of: str, path: str = "") -> Iterator[Violation]:
+def _unlisted(table: Any, key: str, of: str, path: str = "") -> Iterator[Violation]:  # noqa: ANN401 - data
     if message := list_rule(to_names(table.setdefault(key, [])), of, str):
         yield Violation(f"{path}{key}", message)
         table[key] = []
@@ -274,7 +274,7 @@ def _role(
         wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
     return DeclaredRole(
         name=name,
-        permissions=[*listed, *origins] if own is listed else own,
+        permissions=[*listed, *origins] if own is listed else cast("Any", own),
         origins=origins,
         **given,
     )
