@@ -100,44 +100,6 @@ class CacheOfSeconds(CachingClient):
         return await super().get(**target)
 
 
-class OtherWordsClient(WrappingClient):
-    """Raises the same errors with the same fields, in words of its own."""
-
-    def list(self, **arguments: Any) -> RolePages:
-        with other_words():
-            super().list(**arguments)
-
-        async def fetch(**arguments: Any) -> ListRolesResponse:
-            with other_words():
-                return await self.inner.list(**arguments)
-
-        return RolePages.from_fetch(fetch, **arguments)
-
-    async def get(self, **target: Any) -> Role:
-        with other_words():
-            return await super().get(**target)
-
-    async def create(self, **arguments: Any) -> Role:
-        with other_words():
-            return await super().create(**arguments)
-
-    async def update(self, **arguments: Any) -> Role:
-        with other_words():
-            return await super().update(**arguments)
-
-    async def delete(self, **target: Any) -> None:
-        with other_words():
-            await super().delete(**target)
-
-    def with_options(self, **options: Any) -> Self:
-        with other_words():
-            return super().with_options(**options)
-
-    async def __aenter__(self) -> Self:
-        with other_words():
-            return await super().__aenter__()
-
-
 @contextlib.contextmanager
 def other_words() -> Generator[None]:
     try:
@@ -150,3 +112,37 @@ def other_words() -> Generator[None]:
         twin = copy.copy(error)
         twin.args = ("No luck.",)
         raise twin from error.__cause__
+
+
+def reworded(method: Any) -> Any:
+    """Return a method that raises the same errors in other words."""
+
+    async def call(self: WrappingClient, **arguments: Any) -> Any:
+        with other_words():
+            return await method(self, **arguments)
+
+    return call
+
+
+class OtherWordsClient(WrappingClient):
+    """Raises the same errors with the same fields, in words of its own."""
+
+    get = reworded(WrappingClient.get)
+    create = reworded(WrappingClient.create)
+    update = reworded(WrappingClient.update)
+    delete = reworded(WrappingClient.delete)
+    __aenter__ = reworded(WrappingClient.__aenter__)
+
+    def list(self, **arguments: Any) -> RolePages:
+        with other_words():
+            super().list(**arguments)
+
+        async def fetch(**arguments: Any) -> ListRolesResponse:
+            with other_words():
+                return await self.inner.list(**arguments)
+
+        return RolePages.from_fetch(fetch, **arguments)
+
+    def with_options(self, **options: Any) -> Self:
+        with other_words():
+            return super().with_options(**options)
