@@ -107,25 +107,25 @@ class TestPandas:
     @pytest.mark.parametrize(
         ("roles", "exclude_none", "dropped"),
         [
-            ((WITHHELD,), True, {"description", "permissions"}),
-            ((WITHHELD,), "all", {"description", "permissions"}),
-            ((WITHHELD,), False, set()),
-            ((ENGINEER, WITHHELD), True, set()),
-            ((ENGINEER, VIEWER), "any", {"description"}),
-            ((), True, set()),
-            ((), "any", set()),
+            ((WITHHELD,), True, "description permissions"),
+            ((WITHHELD,), "all", "description permissions"),
+            ((WITHHELD,), False, ""),
+            ((ENGINEER, WITHHELD), True, ""),
+            ((ENGINEER, VIEWER), "any", "description"),
+            ((), True, ""),
+            ((), "any", ""),
         ],
     )
     def test_exclude_none(
         self,
         roles: tuple[Role, ...],
         exclude_none: Any,  # noqa: ANN401
-        dropped: set[str],
+        dropped: str,
     ) -> None:
         """A column that holds nothing is dropped, as by Arize's client, but not without rows."""
         frame = page(*roles).to_df(exclude_none=exclude_none)
 
-        assert list(frame.columns) == [name for name in DTYPES if name not in dropped]
+        assert list(frame.columns) == [name for name in DTYPES if name not in dropped.split()]
         assert len(frame) == len(roles)
 
     def test_bad_exclude(self) -> None:

@@ -4,7 +4,7 @@ import math
 import random
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from arize_roles_async import (
 )
 from arize_roles_async._values.options import check_concurrency
 from arize_roles_async._wire.retry_after import retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BROKEN = RolesConnectionError("broken")
 
@@ -54,10 +57,11 @@ def test_counts(number: Any) -> None:  # noqa: ANN401
     """Anything but an integer from 1 is refused, and a limit may be the longest float."""
     assert Timeouts(total=sys.float_info.max).total == sys.float_info.max
     check_concurrency(1)
-    for name, check in (
-        ("max_concurrency", check_concurrency),
-        ("RetryPolicy.attempts", lambda attempts: RetryPolicy(attempts=attempts)),
-    ):
+    checks: dict[str, Callable[[Any], object]] = {
+        "max_concurrency": check_concurrency,
+        "RetryPolicy.attempts": lambda attempts: RetryPolicy(attempts=attempts),
+    }
+    for name, check in checks.items():
         with pytest.raises(ConfigurationError) as caught:
             check(number)
         assert str(caught.value) == f"{name} must be an integer of at least 1, not {number!r}"

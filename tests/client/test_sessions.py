@@ -87,10 +87,17 @@ class TestOwn:
         (300, (4 << 20) + 1, False),
     ],
 )
-async def test_long_body(*, status: int, length: int, is_refused: bool) -> None:
+@pytest.mark.parametrize("is_packed", [False, True])
+async def test_long_body(*, status: int, length: int, is_refused: bool, is_packed: bool) -> None:
     """A success is refused if its body is longer than 4 MiB; of a failure the status counts."""
+    body = BODY.ljust(length)
+    answer = http_response(
+        status,
+        gzip.compress(body) if is_packed else body,
+        f"Content-Encoding: {'gzip' if is_packed else 'identity'}",
+    )
     async with (
-        scripted(http_response(status, BODY.ljust(length))) as server,
+        scripted(answer) as server,
         AiohttpRolesClient("key", base_url=server.url, retry=ONCE) as roles,
     ):
         (ended,) = await asyncio.gather(roles.list(), return_exceptions=True)
