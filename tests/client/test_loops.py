@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import gc
 import logging
-import os
 import socket
 import ssl
 import subprocess
@@ -206,24 +205,6 @@ async def test_other_context() -> None:
             call.close()
 
 
-def test_module_level() -> None:
-    """A client of a module's is used by run after run, until the process ends, without a word."""
-    with served() as url:
-        code = f"""
-import asyncio
-from arize_roles_async import AiohttpRolesClient
-roles = AiohttpRolesClient("key", base_url={url!r})
-async def main():
-    print(len(await roles.list()))
-asyncio.run(main())
-asyncio.run(main())
-"""
-        output, complaints = run_python(code, "-X", "dev", "-W", "default")
-    assert output == "0\n0\n"
-    assert "Unclosed" not in complaints
-    assert "ResourceWarning" not in complaints
-
-
 class TestTwoAtOnce:
     """Two loops that are open at once cannot share a client, nor can one close it."""
 
@@ -301,36 +282,3 @@ def test_trio_client() -> None:
     with pytest.raises(ClientStateError, match=r"^the client runs under asyncio only$"):
         trio.run(use, roles)
     trio.run(roles.aclose)
-
-
-FORK: Final = """
-import asyncio, os, sys
-from arize_roles_async import AiohttpRolesClient, ClientStateError, RetryPolicy, RolesError
-
-async def main():
-    once = RetryPolicy(attempts=1)
-    roles = AiohttpRolesClient("key", base_url="http://127.0.0.1:9", retry=once)
-    try:
-        await roles.list()
-    except RolesError:
-        pass
-    if os.fork() == 0:
-        try:
-            asyncio.run(roles.list().all())
-        except ClientStateError as error:
-            os.write(1, str(error).encode())
-        os._exit(0)
-    os.wait()
-    await roles.aclose()
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_fork() -> None:
-    """After a fork under a running event loop, the child's error names the fork."""
-    assert run_python(FORK, "-W", "ignore")[0] == (
-        "the client belongs to the process that forked this one, and to its event loop; make a "
-        "client after the fork"
-    )
