@@ -77,28 +77,6 @@ class TestBulkJob:
         assert refusals(account) <= 35 + 30
         assert passed(account) <= 1.25 * 995 / 20
 
-    @BACKENDS
-    async def test_by_the_minute(self) -> None:
-        """At two a minute all succeed, too: a call waits as long as its own time allows."""
-        account = account_at_noon()
-        account.limit_rate(2 / 60, burst=10)
-
-        bulk = FakeRolesClient(account, timeout=None).with_options(background=True)
-        results = await gather(creates(bulk, 30))
-        assert all(isinstance(result, Role) for result in results)
-
-        assert passed(account) < 11 * 60.0
-
-    @pytest.mark.parametrize("status", [429, 503])
-    async def test_an_hour(self, status: int) -> None:
-        """One answer stops a call for an hour at most."""
-        account = account_at_noon()
-        account.fail("list", status, times=1, retry_after=10**14)
-
-        await FakeRolesClient(account, timeout=None).list()
-
-        assert passed(account) == 3600.0
-
     async def test_keeps_its_place(self) -> None:
         """A call that was refused goes before those that began later."""
         account = account_at_noon()
@@ -274,24 +252,6 @@ class TestFailure:
                         await roles.with_options(timeout=5.0).list()
             assert ended.is_set()
 
-    @BACKENDS
-    async def test_slots_for_ever(self) -> None:
-        """A call ends when its time is up, also if those that have the slots wait for ever."""
-        account = account_at_noon()
-        account.fail("list", "silent", times=1)
-
-        roles = FakeRolesClient(account, max_concurrency=1, timeout=Timeouts(total=None, read=None))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(roles.list().all)
-            while account.calls_in_all == 0:
-                await anyio.lowlevel.checkpoint()
-            with anyio.fail_after(10.0), pytest.raises(RolesTimeoutError) as caught:
-                await roles.with_options(timeout=5.0).list()
-            assert (caught.value.attempts, caught.value.sent) == (0, False)
-            tasks.cancel_scope.cancel()
-
-        assert passed(account) == 5.0
-
     @pytest.mark.parametrize("later", ["get", "list"])
     @BACKENDS
     async def test_between_attempts(self, later: Literal["get", "list"]) -> None:
@@ -361,17 +321,6 @@ class TestFailure:
         (result,) = await gather(creates(roles, 1))
         assert isinstance(result, RateLimitError)
         assert 340.0 <= passed(account) < 420.0
-
-    async def test_progress(self) -> None:
-        """A refusal does not count as an attempt if others were granted something meanwhile."""
-        account = account_at_noon()
-        account.limit_rate(2.0, burst=1)
-
-        roles = FakeRolesClient(account, timeout=None, retry=RetryPolicy(attempts=2))
-        results = await gather(creates(roles, 200))
-        assert all(isinstance(result, Role) for result in results)
-
-        assert max(call.attempt for call in account.calls) > 2
 
 
 @pytest.mark.asyncio

@@ -14,7 +14,6 @@ from arize_roles_async import (
     RetryPolicy,
     Role,
     RolesClient,
-    RolesTimeoutError,
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
@@ -51,21 +50,6 @@ async def by_task(call: Awaitable[object], ready: Callable[[], object]) -> None:
         await task
 
 
-async def by_timeout(call: Awaitable[object], ready: Callable[[], object]) -> None:
-    expiry: list[asyncio.Task[None]] = []
-
-    async def expire() -> None:
-        await until(ready)
-        limit.reschedule(asyncio.get_running_loop().time())
-
-    limit = asyncio.timeout(None)
-    with pytest.raises(TimeoutError) as caught:  # noqa: PT012 - it is the block that raises
-        async with limit:
-            expiry.append(asyncio.create_task(expire()))
-            await call
-    assert not isinstance(caught.value, RolesTimeoutError)
-
-
 async def by_scope(call: Awaitable[object], ready: Callable[[], object]) -> None:
     async def cancel() -> None:
         await until(ready)
@@ -80,7 +64,7 @@ async def by_scope(call: Awaitable[object], ready: Callable[[], object]) -> None
     assert scope.cancelled_caught
 
 
-WAYS = pytest.mark.parametrize("cancelled", [by_task, by_timeout, by_scope])
+WAYS = pytest.mark.parametrize("cancelled", [by_task, by_scope])
 Cancelled = Callable[[Awaitable[object], Callable[[], object]], Awaitable[None]]
 
 

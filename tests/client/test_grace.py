@@ -138,18 +138,6 @@ class TestGrace:
                     await call
                 blocked.release()
 
-    async def test_blocked_too_long(self, connect: Connect) -> None:
-        """When that is over, it ends, too."""
-        account = account_at_noon()
-        with account.block("create") as blocked:
-            async with connect(account) as roles:
-                call = asyncio.create_task(create(roles))
-                await blocked.reached()
-                await roles.aclose(grace=0.02)
-                with pytest.raises(OutcomeUnknownError):
-                    await call
-                blocked.release()
-
 
 class TestAccountTime:
     """The fake counts its grace on the account's clock."""

@@ -9,10 +9,8 @@ from rich.pretty import pretty_repr
 from arize_roles_async import (
     InvalidResponseError,
     ProblemDetails,
-    RateLimitError,
     Request,
     Response,
-    ServerError,
     StatusError,
 )
 from arize_roles_async._wire.decode import decode_role
@@ -96,19 +94,6 @@ def test_gateway(body: bytes, shown: str) -> None:
         "GET /v2/roles/Um9sZToxOmFCY0Q%3D answered 499, but the body is not Arize's "
         f"(a proxy or gateway?): {shown}"
     )
-
-
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [
-        *((400, StatusError), (401, StatusError), (403, StatusError), (404, StatusError)),
-        *((409, StatusError), (422, StatusError), (499, StatusError)),
-        *((429, RateLimitError), (500, ServerError), (504, ServerError)),
-    ],
-)
-def test_status_of_gateway(status: int, error: type[StatusError]) -> None:
-    """A gateway's 4xx says nothing about the request, the key or a role; a 429 or 5xx does."""
-    assert type(refusal(status, b"<html>Down</html>")) is error
 
 
 def test_not_shown() -> None:

@@ -8,14 +8,11 @@ import pytest
 
 from arize_roles_async import (
     ConflictError,
-    InvalidResponseError,
-    OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
     RolesClient,
     RolesTimeoutError,
     ServerError,
-    StatusError,
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
@@ -53,46 +50,6 @@ class TestTriedAgain:
             *((failure, 1), (failure, 2), (200, 3))
         ]
 
-    @pytest.mark.parametrize("failure", [429, 502, 503, "lost"])
-    async def test_change(self, connect: Connect, failure: Any) -> None:  # noqa: ANN401
-        """So is a change."""
-        account = account_at_noon()
-        account.fail("create", failure, times=2)
-
-        async with connect(account, retry=THREE) as roles:
-            await create(roles)
-
-        assert [call.outcome for call in account.calls] == [failure, failure, 201]
-        account.assert_roles({"Made": ["PROJECT_READ"]})
-
-    async def test_change_failed(self, connect: Connect) -> None:
-        """A change that the service failed at is not tried again, but the account is read once."""
-        account = account_at_noon()
-        account.fail("create", 500)
-
-        async with connect(account, retry=THREE) as roles:
-            with pytest.raises(OutcomeUnknownError) as caught:
-                await create(roles)
-            assert isinstance(caught.value.__cause__, ServerError)
-            account.fail("create", 500, when="after")
-            assert await create(roles) == account.role("Made")
-
-        assert [call.operation for call in account.calls] == ["create", "list"] * 2
-
-    @pytest.mark.parametrize(
-        ("failure", "error"), [(403, StatusError), ("malformed", InvalidResponseError)]
-    )
-    async def test_final(self, connect: Connect, failure: Any, error: type[Exception]) -> None:  # noqa: ANN401
-        """A refusal is final, and so is an answer that makes no sense."""
-        account = account_at_noon()
-        account.fail("list", failure)
-
-        async with connect(account, retry=THREE) as roles:
-            with pytest.raises(error):
-                await roles.list()
-
-        assert len(account.calls) == 1
-
     async def test_each_page(self, connect: Connect) -> None:
         """Each page of a walk has all its attempts."""
         account = account_at_noon()
@@ -118,21 +75,6 @@ class TestTriedAgain:
                 with pytest.raises(ServerError):
                     await copy.list()
                 assert len(account.calls) == calls
-
-    async def test_lost_create(self, connect: Connect) -> None:
-        """A role that a lost attempt made is returned."""
-        account = account_at_noon()
-        account.fail("create", "lost", when="after")
-
-        async with connect(account, retry=THREE) as roles:
-            role = await roles.create(
-                name="Made", permissions=["DATASET_READ", "PROJECT_READ"], description="New."
-            )
-
-        assert role == account.role("Made")
-        assert [(call.operation, call.outcome) for call in account.calls] == [
-            *(("create", "lost"), ("create", 409), ("list", 200))
-        ]
 
     async def test_lost_update(self, connect: Connect) -> None:
         """An update whose answer was lost is sent again as it was."""
