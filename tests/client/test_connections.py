@@ -298,19 +298,6 @@ class TestFailed:
             await roles.list()
             assert len(server.peers) == 1
 
-    async def test_let_go(self) -> None:
-        """Nothing is kept of connections that are gone."""
-
-        def answer(peer: Peer) -> None:
-            peer.transport.write(PAGE.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-
-        async with serve(answer) as server, client(server.url) as roles:
-            for _ in range(5):
-                await roles.list()
-            assert len(server.peers) == 5
-            gc.collect()
-            assert sum(isinstance(each, ResponseHandler) for each in gc.get_objects()) == 1
-
     async def test_busy(self) -> None:
         """After an answer that asks to be tried again, the connection is used, and then closed."""
 

@@ -31,7 +31,6 @@ from arize_roles_async import (
     ValidationError,
     Violation,
 )
-from arize_roles_fake import FakeRolesClient
 from tests.support.messages import texts
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
@@ -127,15 +126,6 @@ class TestMessage:
 
 class TestWords:
     """Messages, word for word, that no other test has."""
-
-    @pytest.mark.parametrize("target", [{}, {"role_id": "abc", "role": "abc"}])
-    @pytest.mark.asyncio
-    async def test_targets(self, target: dict[str, str]) -> None:
-        """A call is about one role, which is given in one way."""
-        anything: Any = FakeRolesClient()
-        with pytest.raises(ValidationError) as caught:
-            await anything.get(**target)
-        assert str(caught.value) == "role_id, role: exactly one must be given"
 
     def test_repr(self) -> None:
         """A client's repr names the service, and shows no key, also before it is set up."""

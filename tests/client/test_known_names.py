@@ -13,14 +13,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from arize_roles_async import (
     ForbiddenError,
     NotFoundError,
     Request,
     Role,
-    RoleRenamedError,
     RolesClient,
 )
 from arize_roles_async._calls.lookup import KnownRoles
@@ -307,56 +305,6 @@ class SharedAccount(FakeAccount):
         self.history = [self.truth()]
 
 
-class Truth(RuleBasedStateMachine):
-    """Calls by name, by a client that knows names or by one that walks: the same truth holds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.account = SharedAccount()
-        self.knowing = FakeRolesClient(self.account)
-
-    @rule(change=changes)
-    def change(self, change: Change) -> None:
-        self.account.change(*change)
-
-    @rule()
-    def list(self) -> None:
-        self.account.begin({})
-        asyncio.run(self.knowing.list().all())
-
-    @rule(
-        knows=st.booleans(),
-        what=st.sampled_from(["get", "update", "delete"]),
-        name=st.sampled_from(NAMES),
-        during=st.dictionaries(st.integers(0, 3), changes, max_size=2),
-    )
-    def call(self, *, knows: bool, what: str, name: str, during: dict[int, Change]) -> None:
-        roles = self.knowing if knows else FakeRolesClient(self.account)
-        arguments = {"description": "x"} if what == "update" else {}
-        self.account.begin(during)
-        result: object
-        try:
-            result = asyncio.run(getattr(roles, what)(role=name, **arguments))
-        except (NotFoundError, RoleRenamedError) as error:
-            result = error
-        # The IDs that the name had meanwhile.
-        ids = {moment.get(name) for moment in self.account.history}
-
-        match result:
-            case Role():
-                assert what != "delete"
-                assert result.name == name
-                assert result.id in ids
-            case RoleRenamedError():
-                assert what == "update"
-                assert result.role_id in ids
-            case NotFoundError():
-                assert None in ids
-            case _:
-                assert what == "delete"
-                assert ids - {None} - set(self.account.truth().values())
-
-
 class PlannedGet(msgspec.Struct, frozen=True):
     """A get by name, with the steps of the event loop after which it begins and is cancelled."""
 
@@ -417,7 +365,3 @@ def test_together(
     asyncio.run(main())
     # A known name is a request, and those that are gone are looked for over two pages.
     assert account.asked <= 3 * len(calls)
-
-
-TestTruth = Truth.TestCase
-TestTruth.settings = settings(max_examples=sized(10, 40), stateful_step_count=sized(25, 30))

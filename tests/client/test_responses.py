@@ -9,11 +9,8 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from arize_roles_async import (
-    AnyPermission,
     ListRolesResponse,
     PaginationMetadata,
     Permission,
@@ -23,7 +20,6 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_async._values.models import Model
-from tests.support.sizes import sized
 
 ROLE = Role(
     id="Um9sZToxOmFCY0Q=",
@@ -66,25 +62,6 @@ PAGE_DATA = {
     "pagination": {"has_more": True, "next_cursor": "bmV4dA=="},
 }
 
-moments = st.datetimes(
-    timezones=st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-)
-permissions = st.lists(
-    st.sampled_from(Permission)
-    | st.from_regex(r"NEW_[A-Z]{1,9}", fullmatch=True).map(UnknownPermission),
-    unique=True,
-).map(tuple[AnyPermission, ...])
-roles = st.builds(
-    Role,
-    id=st.text(min_size=1),
-    name=st.text(),
-    description=st.none() | st.text(),
-    permissions=st.none() | permissions,
-    is_predefined=st.booleans(),
-    created_at=moments,
-    updated_at=moments,
-)
-
 
 class TestData:
     """Data and back."""
@@ -115,13 +92,6 @@ class TestData:
         assert permissions is not None
         assert permissions[0] is Permission.PROJECT_READ
         assert isinstance(permissions[1], UnknownPermission)
-
-    @settings(max_examples=sized(10, 50))
-    @given(roles)
-    def test_round_trip(self, role: Role) -> None:
-        """Every role survives the round trip, also as JSON."""
-        assert Role.from_dict(role.to_dict()) == role
-        assert Role.from_json(role.to_json()) == role
 
     def test_lenient(self) -> None:
         """Unknown keys are ignored, and null for an optional field is absence."""

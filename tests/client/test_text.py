@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from arize_roles_async import Permission
 from arize_roles_async._values.text import nearest, one_line, printable, quoted
-from tests.support.messages import texts
 
 
 class TestOneLine:
@@ -31,14 +30,6 @@ class TestOneLine:
         """Characters that a terminal would obey are replaced, and a long text is cut."""
         assert one_line(text, 20) == shown
 
-    @given(texts, st.integers(1, 30))
-    def test_bounds(self, text: str, limit: int) -> None:
-        """Any text becomes printable and no longer than the limit, and stays so."""
-        shown = one_line(text, limit)
-        assert shown.isprintable()
-        assert len(shown) <= limit
-        assert one_line(shown, limit) == shown
-
 
 class TestQuoted:
     """`quoted`."""
@@ -59,12 +50,6 @@ class TestQuoted:
     def test_shown(self, value: object, shown: str) -> None:
         """A value is shown as its repr, a long one by its beginning."""
         assert quoted(value) == shown
-
-    @given(texts)
-    def test_bounds(self, text: str) -> None:
-        """Of any text at most 60 characters are quoted, each by at most ten."""
-        assert quoted(text * 100).isprintable()
-        assert len(quoted(text * 100)) <= 602
 
 
 class TestPrintable:

@@ -111,18 +111,6 @@ def flawed(flaw: str, tmp_path: Path) -> tuple[ssl.SSLContext, Path | None]:
 class TestAuthority:
     """Which servers are trusted."""
 
-    async def test_trusted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A server of the authority that is named is trusted, whatever the environment names."""
-        authority = Authority(tmp_path)
-        monkeypatch.setenv("ARIZE_SSL_CA_CERT", str(tmp_path / "nowhere.pem"))
-        async with (
-            secured(authority.right()) as server,
-            client(server.url, ca_file=authority.pem) as roles,
-        ):
-            assert len(await roles.list()) == 0
-
-        assert f"Authorization: Bearer {KEY}".encode() in server.received
-
     @REFUSED
     @LENT
     async def test_untrusted(self, flaw: str, why: str, tmp_path: Path, *, lent: bool) -> None:
