@@ -149,7 +149,9 @@ class TestOneAfterAnother:
             del roles
 
     @pytest.mark.parametrize("tls", [False, True])
-    def test_generator(self, tmp_path: Path, *, tls: bool) -> None:
+    def test_generator(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, tls: bool
+    ) -> None:
         """A client that an asynchronous generator holds at the end of a loop is closed once."""
         authority = Authority(tmp_path)
 
@@ -164,6 +166,7 @@ class TestOneAfterAnother:
         with served(authority.right() if tls else None) as url:
             held = sizes(url)
             asyncio.run(leave(held))
+        assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
 def run_python(code: str, *options: str) -> tuple[str, str]:

@@ -395,7 +395,10 @@ async def test_nested() -> None:
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_start.append(ask)
     account = account_at_noon()
-    async with lent(account, trace_configs=[trace]) as roles, lent(account) as second:
+    async with (
+        lent(account, retry=ONCE, trace_configs=[trace]) as roles,
+        lent(account) as second,
+    ):
         other += [second]
         await roles.list()
     assert len(account.calls) == 2
