@@ -115,8 +115,8 @@ class HttpRolesClient(BaseRolesClient):
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:
-        destination, keys = Destination(_Adapter(transport), max_concurrency), KeySource(api_key)
-        super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
+        destination, source = Destination(_Adapter(transport), max_concurrency), KeySource(api_key)
+        super().__init__(destination, source, Timeouts.of(timeout), RetryPolicy.of(retry))
 
 
 class _Adapter(AsyncioTransport):

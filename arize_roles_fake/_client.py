@@ -240,17 +240,17 @@ class AccountTransport(Transport):
             f"{request}: no {missing}", limit=limit, seconds=bound, sent=limit == "read"
         )
 
-    async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
+    async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
         """Return the key to send; a function has the rest of the call's time in real seconds.
 
         The account's time is real until it returns, since it may wait for something else.
         """
-        if keys.fixed is not None:
-            return keys.fixed
+        if source.fixed is not None:
+            return source.fixed
         left = call.deadline - self.now()
         limit = anyio.move_on_after(None if left > _MAX_WAIT else left)
         with real_time(self._clock), limit:
-            return await super().ask_key(keys, call)
+            return await super().ask_key(source, call)
         raise _TimeIsUpError
 
     @property

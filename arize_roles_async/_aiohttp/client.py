@@ -175,7 +175,9 @@ class AiohttpRolesClient(BaseRolesClient):
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
         destination = AiohttpDestination(AiohttpTransport(config, session), max_concurrency)
-        super().__init__(destination, config.keys, Timeouts.of(timeout), RetryPolicy.of(retry))
+        super().__init__(
+            destination, config.key_source, Timeouts.of(timeout), RetryPolicy.of(retry)
+        )
         self._base_url = config.base_url
 
     def __repr__(self) -> str:
@@ -191,7 +193,7 @@ class AiohttpDestination(Destination):
     """The service, or in a test the stand-in to which `redirect` leads."""
 
     def choose(self, own: Driver) -> Driver:
-        return own if redirect is None else redirect(self, own.keys)
+        return own if redirect is None else redirect(self, own.key_source)
 
 
 class AiohttpTransport(AsyncioTransport):

@@ -49,7 +49,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a client's connections."""
 
     base_url: str
-    keys: KeySource
+    key_source: KeySource
     headers: Secret[Mapping[str, str]]
     """Headers of each request, beside the key."""
     verify: bool | None
@@ -91,7 +91,7 @@ def configure(
     key = os.environ.get("ARIZE_API_KEY") if api_key is None else api_key
     if key is None or key == "":
         raise ConfigurationError("no API key: pass api_key, or set ARIZE_API_KEY")
-    keys = KeySource(key)
+    source = KeySource(key)
     proxy_url = _proxy(proxy, lent_session=lent_session)
     url = _checked_url(*_base_url(base_url, region), proxy_url, allow_http=allow_http)
     if verify is None and not lent_session:
@@ -99,7 +99,7 @@ def configure(
     return Config(
         base_url=url,
         headers=Secret(_headers(headers or {})),
-        keys=keys,
+        key_source=source,
         verify=verify,
         ca_file=_ca_file(ca_file, lent_session=lent_session),
         proxy=None if proxy_url is None else Secret(proxy_url),

@@ -27,11 +27,11 @@ class BaseClient:
     _permit: Callable[[], object] | None = None
 
     def __init__(
-        self, destination: Destination, keys: KeySource, timeouts: Timeouts, retry: RetryPolicy
+        self, destination: Destination, source: KeySource, timeouts: Timeouts, retry: RetryPolicy
     ) -> None:
         self._destination = destination
-        self._keys = keys
-        self._driver = destination.driver(keys)
+        self._key_source = source
+        self._driver = destination.driver(source)
         self._timeouts = timeouts
         self._retry = retry
 
@@ -69,7 +69,7 @@ class BaseClient:
         BaseClient.__init__(
             other,
             self._destination,
-            self._keys if api_key is UNSET else KeySource(api_key),
+            self._key_source if api_key is UNSET else KeySource(api_key),
             self._timeouts if timeout is UNSET else Timeouts.of(timeout),
             self._retry if retry is UNSET else RetryPolicy.of(retry),
         )

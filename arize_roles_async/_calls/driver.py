@@ -62,11 +62,11 @@ class Destination:
         """Transports that a test put in place of this one, which are closed with it."""
         self._drivers: dict[KeySource, Driver] = {}
 
-    def driver(self, keys: KeySource) -> "Driver":
+    def driver(self, source: KeySource) -> "Driver":
         """Return the driver of the calls that send a key."""
         # Taken out first, so that the newest comes last.
-        driver = self._drivers.pop(keys, None) or Driver(self.transport, keys, self.slots)
-        self._drivers[keys] = driver
+        driver = self._drivers.pop(source, None) or Driver(self.transport, source, self.slots)
+        self._drivers[source] = driver
         if len(self._drivers) > _MAX_DRIVERS:
             # Two at most, so that the number shrinks again and nobody looks at all of them.
             for oldest in [*islice(self._drivers, 2)]:
@@ -98,13 +98,13 @@ class Driver:
     the names that were seen.
     """
 
-    def __init__(self, transport: Transport, keys: KeySource, slots: Slots) -> None:
+    def __init__(self, transport: Transport, source: KeySource, slots: Slots) -> None:
         self.transport: Transport = transport
         self.pace: Pace = Pace()
         self._slots = slots
         self._queue = Queue(slots, self.pace)
-        self.keys: KeySource = keys
-        self._key: Secret[str] | None = keys.fixed
+        self.key_source: KeySource = source
+        self._key: Secret[str] | None = source.fixed
         """The key that was sent last, to which the names belong."""
         self._lookup = NameLookup(KnownRoles(), transport)
 
@@ -137,7 +137,7 @@ class Driver:
             ClientStateError: No call can be made.
         """
         self.check_open()
-        fixed = self.keys.fixed
+        fixed = self.key_source.fixed
         call = DrivenCall(
             operation,
             timeouts,
@@ -157,7 +157,7 @@ class Driver:
         Raises:
             ConfigurationError: The function that returns keys failed.
         """
-        key = await self.transport.ask_key(self.keys, call)
+        key = await self.transport.ask_key(self.key_source, call)
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
             self._lookup = NameLookup(KnownRoles(), self.transport)

@@ -50,17 +50,17 @@ class Transport(ABC):
             ClientStateError: The transport is closed, or belongs to another event loop.
         """
 
-    async def ask_key(self, keys: KeySource, call: Call) -> Secret[str]:
+    async def ask_key(self, source: KeySource, call: Call) -> Secret[str]:
         """Return the API key that a call is to send, within the call's time.
 
         Args:
-            keys: Where it comes from.
+            source: Where it comes from.
             call: The call; it has sent `call.keys` already.
 
         Raises:
             ConfigurationError: The function that returns keys failed.
         """
-        return await keys.ask(*call.keys)
+        return await source.ask(*call.keys)
 
     @abstractmethod
     def check_open(self) -> bool:

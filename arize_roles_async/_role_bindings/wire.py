@@ -1,7 +1,7 @@
 """Requests of each operation on role bindings; `_wire.decode` reads the answers."""
 
 import functools
-from urllib.parse import quote
+from urllib.parse import quote as percent_encoded
 
 from arize_roles_async._role_bindings.requests import (
     CreateRoleBinding,
@@ -16,9 +16,9 @@ def list_request(page: ListRoleBindings) -> Request:
     """Return the request for one page."""
     target = f"{BINDINGS_PATH}?resource_type={page.resource_type}&limit={page.limit}"
     if page.user_id is not None:
-        target += f"&user_id={quote(page.user_id, safe='')}"
+        target += f"&user_id={percent_encoded(page.user_id, safe='')}"
     if page.cursor is not None:
-        target += f"&cursor={quote(page.cursor, safe='')}"
+        target += f"&cursor={percent_encoded(page.cursor, safe='')}"
     return Request(method="GET", target=target)
 
 

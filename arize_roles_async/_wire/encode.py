@@ -1,6 +1,6 @@
-"""Requests of each operation."""
+"""The request of each operation."""
 
-from urllib.parse import quote
+from urllib.parse import quote as percent_encoded
 
 import msgspec
 
@@ -9,35 +9,29 @@ from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
 
 
 def list_request(page: ListRoles) -> Request:
-    """Return the request for one page."""
     target = f"{ROLES_PATH}?limit={page.limit}"
     if page.cursor is not None:
-        target += f"&cursor={quote(page.cursor, safe='')}"
+        target += f"&cursor={percent_encoded(page.cursor, safe='')}"
     if page.is_predefined is not None:
         target += f"&is_predefined={'true' if page.is_predefined else 'false'}"
     return Request(method="GET", target=target)
 
 
 def create_request(role: CreateRole) -> Request:
-    """Return the request that makes a role."""
     return Request(method="POST", target=ROLES_PATH, body=encode_body(role))
 
 
 def get_request(role_id: str) -> Request:
-    """Return the request for one role."""
     return Request(method="GET", target=role_path(role_id))
 
 
 def update_request(role_id: str, changes: UpdateRole) -> Request:
-    """Return the request that changes a role."""
     return Request(method="PATCH", target=role_path(role_id), body=encode_body(changes))
 
 
 def delete_request(role_id: str) -> Request:
-    """Return the request that deletes a role."""
     return Request(method="DELETE", target=role_path(role_id))
 
 
 def encode_body(data: object) -> bytes:
-    """Return the body of a request."""
     return msgspec.json.encode(data, enc_hook=str)  # str() is for permissions that are no members

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote as percent_encoded
 
 import msgspec
 
@@ -44,11 +44,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def segment(text: str) -> str:
     """Return a text as one segment of a path."""
-    # A segment of dots alone would mean the parent folder, and quote() leaves dots as they are.
-    return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
+    # A segment of dots alone would mean the parent folder, and encoding leaves dots as they are.
+    return percent_encoded(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 
 
-@functools.lru_cache(maxsize=1024)  # Quoting takes longer than all else that makes a request.
+@functools.lru_cache(maxsize=1024)  # Encoding takes longer than all else that makes a request.
 def role_path(role_id: str) -> str:
     """Return the path of a role, with the whole ID in one segment."""
     return f"{ROLES_PATH}/{segment(role_id)}"

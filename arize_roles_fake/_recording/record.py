@@ -165,7 +165,7 @@ async def record_service(
             headers = {**request.headers}
             own = headers.pop("Authorization", None) is not None
             request = msgspec.structs.replace(request, headers=headers)
-            call.use_key(Secret(_NO_KEY) if own else await config.keys.ask())
+            call.use_key(Secret(_NO_KEY) if own else await config.key_source.ask())
             call.begin(request)
             response = await transport.send(request, call)
         return msgspec.structs.replace(response, body=response.redacted_body())

@@ -57,7 +57,7 @@ def proxy_of(config: Config) -> str | None:
 
 
 def key_of(config: Config) -> str | None:
-    return None if config.keys.fixed is None else config.keys.fixed.reveal()
+    return None if config.key_source.fixed is None else config.key_source.fixed.reveal()
 
 
 def refusal(**arguments: Any) -> str:  # noqa: ANN401
