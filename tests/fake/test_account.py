@@ -244,7 +244,7 @@ class TestAddRole:
             updated_at=new_year,
         )
         given: dict[str, Any] = {"name": "A", "description": "Looks.", "is_predefined": True}
-        times = {"created_at": START, "updated_at": START + timedelta(days=1)}
+        times: dict[str, Any] = {"created_at": START, "updated_at": START + timedelta(days=1)}
         role = make_role(permissions=["COMET_LAUNCH"], **given, **times)
         held = (UnknownPermission("COMET_LAUNCH"),)
         assert role == Role(id=role.id, permissions=held, **given, **times)
