@@ -478,3 +478,50 @@ async def test_concurrency() -> None:
             assert account.calls_in_all == 110
             blocked.release()
             await asyncio.gather(*calls)
+
+
+class TestTime:
+    """Time that passes in a call, on a clock that the test moves."""
+
+    @pytest.mark.parametrize("falls_silent", [False, True])
+    async def test_body(self, monkeypatch: pytest.MonkeyPatch, *, falls_silent: bool) -> None:
+        """A body may take longer than the read limit, if none of its pieces does."""
+        clock = LoopClock(monkeypatch)
+        limits = Timeouts(total=None, read=60.0)
+        async with (
+            serve(silent) as server,
+            client(server.url, timeout=limits, retry=ONCE) as roles,
+        ):
+            call = asyncio.create_task(use(roles))
+            await server.asked()
+            for piece in (PAGE[:-48], PAGE[-48:-32], PAGE[-32:-16]):
+                server.peers[0].transport.write(piece)
+                await clock.pass_by(50.0)
+            if not falls_silent:
+                server.peers[0].transport.write(PAGE[-16:])
+                await call
+                return
+            await clock.pass_by(61.0)
+            with pytest.raises(RolesTimeoutError) as caught:
+                await call
+        assert str(caught.value) == "GET /v2/roles: no answer (read limit of 60 s, 1 attempt)"
+        assert (caught.value.limit, caught.value.seconds, caught.value.sent) == ("read", 60.0, True)
+
+    async def test_long_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A wait between attempts may be longer than the read limit."""
+        clock = LoopClock(monkeypatch)
+
+        async def sleep(seconds: float) -> None:
+            assert seconds == 15.0
+            server.answer = page
+            await clock.pass_by(75.0)
+
+        def busy(peer: Peer) -> None:
+            peer.transport.write(http_response(503, b"", "Retry-After: 15"))
+
+        limits = Timeouts(total=None, read=60.0)
+        async with (
+            serve(busy) as server,
+            sleeping(sleep)("key", base_url=server.url, timeout=limits) as roles,
+        ):
+            await roles.list()

@@ -4,6 +4,7 @@ import math
 import random
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,6 +85,16 @@ def test_no_backoff(failure: RolesError, most: float | None, seconds: float | No
     assert policy.delay(failure, attempt=1, change=False) == seconds
 
 
+@pytest.fixture
+def _tokyo() -> Iterator[None]:
+    """Let this machine be nine hours ahead of the service's dates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -99,8 +110,12 @@ def test_no_backoff(failure: RolesError, most: float | None, seconds: float | No
         ("Thu, 01 Jan 1970 00:00:07 GMT", 2.0),
         ("Thu, 01 Jan 1970 00:00:04 GMT", 0.0),
         (f"Thu, 01 Jan {'9' * 20} 00:00:00 GMT", None),
+        # The two forms of a date that RFC 9110 still has recipients take.
+        ("Thursday, 01-Jan-70 00:00:07 GMT", 2.0),
+        ("Thu Jan  1 00:00:07 1970", 2.0),
     ],
 )
+@pytest.mark.usefixtures("_tokyo")
 def test_retry_after(
     value: str | None, seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

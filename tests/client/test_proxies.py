@@ -1,12 +1,8 @@
 """The errors for a proxy that is not there, refuses, or is not trusted."""
 
-import asyncio
 import functools
 import socket
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from ssl import SSLContext
 from typing import Any
 
 import aiohttp
@@ -21,7 +17,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from tests.support.clients import LENT, own_or_lent, sleeping
-from tests.support.raw_http import PAGE, http_response
+from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.recording_proxy import recording_proxy
 from tests.support.tls import Authority
 
@@ -37,21 +33,6 @@ async def no_retry(_: float) -> None:
 
 
 client = functools.partial(own_or_lent, sleeping(no_retry), KEY)
-
-
-@asynccontextmanager
-async def answering(answer: bytes, context: SSLContext | None = None) -> AsyncGenerator[str]:
-    """Serve an answer to every request, and return the address."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
-        yield f"localhost:{server.sockets[0].getsockname()[1]}"
 
 
 REFUSED = (
@@ -100,17 +81,18 @@ class TestRefusal:
     async def test_tunnel(self) -> None:
         """A proxy that cannot reach the service is named, and nothing was sent."""
         async with (
-            answering(http_response(503)) as proxy,
+            scripted(http_response(503)) as script,
             client(
                 lent=False,
                 base_url="https://arize.example",
-                proxy=f"http://user:hunter2@{proxy}",
+                proxy=script.url.replace("//", "//user:hunter2@"),
                 retry=ONCE,
             ) as roles,
         ):
             with pytest.raises(RolesConnectionError) as caught:
                 await roles.create(name="Made", permissions=["PROJECT_READ"])
 
+        proxy = script.url.removeprefix("http://")
         failure = (
             f"ClientHttpProxyError: 503, message='Status', url='http://user:[password]@{proxy}'"
         )
@@ -169,16 +151,15 @@ class TestNoConnection:
 async def test_ca_file(tmp_path: Path) -> None:
     """`ca_file` counts for an https proxy of the client's, and not for that of a lent session."""
     authority, other = Authority(tmp_path), Authority(tmp_path, "other")
-    closing = PAGE.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
-    async with answering(closing, authority.right()) as address:
-        proxy = f"https://{address}"
-        options: dict[str, Any] = {"base_url": "http://localhost:9", "proxy": proxy}
-        async with AiohttpRolesClient(KEY, ca_file=authority.pem, **options) as roles:
+    options: dict[str, Any] = {"base_url": "http://localhost:9"}
+    async with scripted(PAGE, tls=authority.right()) as script:
+        async with AiohttpRolesClient(
+            KEY, ca_file=authority.pem, proxy=script.url, **options
+        ) as roles:
             assert len(await roles.list()) == 0
-        options = {"base_url": "http://localhost:9"}
-        async with aiohttp.ClientSession(proxy=proxy) as session:
+        async with aiohttp.ClientSession(proxy=script.url) as session:
             for roles in (
-                AiohttpRolesClient(KEY, proxy=proxy, **options),
+                AiohttpRolesClient(KEY, proxy=script.url, **options),
                 AiohttpRolesClient(KEY, session=session, ca_file=other.pem, **options),
             ):
                 async with roles:

@@ -1,14 +1,13 @@
+"""Clients in several threads: each with its event loop, or one that all share."""
+
 import subprocess
 import sys
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from socketserver import ThreadingMixIn
 from typing import Any
-from urllib.request import urlopen
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
@@ -32,31 +31,11 @@ def test_loops(what: str, times: int) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
-class ThreadedServer(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread of its own."""
-
-
-class Handler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def served(app: Any) -> Generator[str]:  # noqa: ANN401 - the guide's
-    with make_server("127.0.0.1", 0, app, ThreadedServer, Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def read(url: str) -> bytes:
-    with urlopen(url) as answer:  # noqa: S310 - of this process
-        content: bytes = answer.read()
-    return content
+def ask(app: Any) -> bytes:  # noqa: ANN401 - the guide's
+    """Return what a WSGI application answers to a request."""
+    environment: dict[str, Any] = {}
+    setup_testing_defaults(environment)
+    return b"".join(app(environment, lambda *_: None))
 
 
 class TestGuide:
@@ -71,8 +50,8 @@ class TestGuide:
 
     def test_shared(self, names: dict[str, Any], arize_env: RolesServer) -> None:
         """Requests to the WSGI application share one client."""
-        with served(names["app"]) as url, ThreadPoolExecutor(THREADS) as pool:
-            answers = list(pool.map(read, [url] * 40))
+        with ThreadPoolExecutor(THREADS) as pool:
+            answers = list(pool.map(ask, [names["app"]] * 40))
 
         pages = [ListRolesResponse.from_json(answer) for answer in answers]
         assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40

@@ -20,7 +20,7 @@ from arize_roles_async import (
     StatusError,
 )
 from tests.support.clients import LENT, own_or_lent, sleeping
-from tests.support.raw_http import PAGE, http_response, scripted
+from tests.support.raw_http import PAGE, Script, http_response, scripted
 from tests.support.tls import Authority
 
 pytestmark = pytest.mark.asyncio
@@ -28,35 +28,10 @@ pytestmark = pytest.mark.asyncio
 KEY = "a-very-secret-key"
 
 
-class Server:
-    def __init__(self) -> None:
-        self.url = ""
-        self.handshakes = 0
-        """Connection attempts, whatever became of them."""
-        self.received = b""
-        """The bytes that arrived, decrypted after any handshake."""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.received += await reader.readuntil(b"\r\n\r\n")
-        writer.write(PAGE)
-        await reader.read()
-        writer.close()
-
-
 @asynccontextmanager
-async def secured(context: ssl.SSLContext) -> AsyncGenerator[Server]:
-    def ignore(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        assert "SSL" in context["message"]
-
-    def count(*_: object) -> None:
-        server.handshakes += 1
-
-    server = Server()
-    context.sni_callback = count
-    # A handshake that the client breaks off is no error of the server's.
-    asyncio.get_running_loop().set_exception_handler(ignore)
-    async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as listening:
-        server.url = f"https://localhost:{listening.sockets[0].getsockname()[1]}"
+async def secured(context: ssl.SSLContext) -> AsyncGenerator[Script]:
+    async with scripted(PAGE, tls=context) as server:
+        server.url = server.url.replace("127.0.0.1", "localhost")
         yield server
 
 
@@ -116,6 +91,8 @@ class TestAuthority:
     async def test_untrusted(self, flaw: str, why: str, tmp_path: Path, *, lent: bool) -> None:
         """A server that is not trusted gets nothing, and is tried once."""
         context, ca_file = flawed(flaw, tmp_path)
+        handshakes: list[object] = []
+        context.sni_callback = lambda *_: handshakes.append(_)
         async with (
             secured(context) as server,
             client(server.url, ca_file=ca_file, lent=lent) as roles,
@@ -125,8 +102,8 @@ class TestAuthority:
         assert error.certificate
         assert "the server's certificate is not trusted" in str(error)
         assert re.search(why, str(error))
-        assert server.handshakes == 1
-        assert server.received == b""
+        assert len(handshakes) == 1
+        assert server.requests == []
 
     @REFUSED
     async def test_no_verify(self, flaw: str, why: str, tmp_path: Path) -> None:
