@@ -132,7 +132,7 @@ class Pair:
     ours: Side
     theirs: Side
     samples: int = 8
-    """The number of a side's samples in a round."""
+    """The number of a side's samples in a round; 0 for one in all."""
     roles: int = 1000
     """The number of roles that the service has."""
     is_free: bool = False

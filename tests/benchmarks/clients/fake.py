@@ -42,7 +42,7 @@ async def operations(url: str, roles: int) -> AsyncGenerator[Any]:
         FakeRolesClient(FakeAccount())
 
     # Roles come and go, as they do in an account that is in use.
-    for _ in range(roles // 4):
+    for _ in range(roles // 20):
         await live()
     half_way: str | None = None
     for _ in range(roles // 2 // PAGE):
