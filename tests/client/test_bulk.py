@@ -1,6 +1,5 @@
 """A thousand calls at once under a rate limit, on the account's clock."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import count
@@ -11,7 +10,6 @@ import anyio.lowlevel
 import pytest
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     ConfigurationError,
     ListRolesResponse,
     RateLimitError,
@@ -22,7 +20,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_fake import FakeAccount, FakeRolesClient, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START, account_at_noon, passed
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
@@ -321,35 +319,3 @@ class TestFailure:
         (result,) = await gather(creates(roles, 1))
         assert isinstance(result, RateLimitError)
         assert 340.0 <= passed(account) < 420.0
-
-
-@pytest.mark.asyncio
-async def test_longer_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over a connection, too, a call that waits notices a longer hold, and leaves no timer."""
-    account = FakeAccount()
-    account.fail("get", 429, times=1, retry_after=20)
-    account.fail("list", 429, times=1, retry_after=30)
-    account.slow_down(0.1, operation="list")
-    hasty = RetryPolicy(max_retry_after=20.0)
-    loop = asyncio.get_running_loop()
-    call_later = loop.call_later
-    timers: list[asyncio.TimerHandle] = []
-
-    def note(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
-        timer = call_later(delay, callback, *args)
-        if 15.0 < delay <= 20.0:
-            timers.append(timer)
-        return timer
-
-    async with (
-        serve(account) as url,
-        AiohttpRolesClient(account.api_key, base_url=url, timeout=None, retry=hasty) as roles,
-        asyncio.timeout(10.0),
-    ):
-        monkeypatch.setattr(loop, "call_later", note)
-        first, second = await gather([lambda: roles.get(role_id=ROLE_ID), roles.list().all])
-
-    assert isinstance(first, RateLimitError)
-    assert isinstance(second, RateLimitError)
-    assert "for another 30 s, and RetryPolicy.max_retry_after is 20 s (times" in str(first)
-    assert [timer.cancelled() for timer in timers] == [True]

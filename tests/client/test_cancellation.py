@@ -116,18 +116,6 @@ class TestCancelled:
             assert len(await roles.list()) == 7
             assert len(server.log) == 2
 
-    @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-    @pytest.mark.anyio
-    async def test_fake(self) -> None:
-        """The fake is cancelled under either event loop."""
-        roles = FakeRolesClient()
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await roles.create(name="Made", permissions=["PROJECT_READ"])
-        assert scope.cancelled_caught
-        roles.account.assert_roles({})
-        assert len(await roles.list()) == 7
-
     def test_fake_search(self) -> None:
         """The fake's shared search survives its leader under trio."""
 

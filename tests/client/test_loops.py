@@ -232,23 +232,6 @@ class TestTwoAtOnce:
         with served() as url:
             asyncio.run(main(url))
 
-    def test_trio(self) -> None:
-        """A run of trio, and another one or a loop of asyncio."""
-
-        def in_another_loop(roles: RolesClient) -> None:
-            with pytest.raises(ClientStateError, match="another event loop"):
-                trio.run(use, roles)
-            with pytest.raises(ClientStateError, match="another event loop"):
-                asyncio.run(use(roles))
-
-        async def main() -> None:
-            roles = FakeRolesClient()
-            await use(roles)
-            await trio.to_thread.run_sync(in_another_loop, roles)
-            await use(roles)
-
-        trio.run(main)
-
 
 def test_lent_session() -> None:
     """A lent session stays in its loop, so a client has none in the next."""

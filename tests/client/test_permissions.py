@@ -1,7 +1,5 @@
 """Permissions: strings that know what they are about and what they allow, and their one list."""
 
-import copy
-import pickle
 from typing import Any
 
 import pytest
@@ -103,14 +101,3 @@ class TestUnknown:
         """An unknown permission says so."""
         assert (UNKNOWN.is_known, Permission.ROLE_READ.is_known) == (False, True)
         assert repr(UNKNOWN) == "UnknownPermission('DATASET_EXAMPLE_TELEPORT')"
-
-    @pytest.mark.parametrize("permission", [UNKNOWN, Permission.ROLE_READ])
-    def test_copies(self, permission: Permission | UnknownPermission) -> None:
-        """A permission copies and pickles."""
-        for other in (
-            copy.copy(permission),
-            copy.deepcopy(permission),
-            pickle.loads(pickle.dumps(permission)),  # noqa: S301 - our own
-        ):
-            assert other == permission
-            assert type(other) is type(permission)

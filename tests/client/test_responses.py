@@ -256,10 +256,6 @@ class TestProtocols:
         back = pickle.loads(pickle.dumps(response, protocol))  # noqa: S301 - our own
         assert back == copy.copy(response) == copy.deepcopy(response) == response
 
-    def test_hash(self) -> None:
-        """Equal roles are one in a set."""
-        assert {ROLE, Role.from_dict(ROLE_DATA), BARE} == {ROLE, BARE}
-
     def test_match(self) -> None:
         """A page matches the pattern of a sequence, and of its fields."""
         match PAGE:

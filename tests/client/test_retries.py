@@ -76,21 +76,6 @@ class TestTriedAgain:
                     await copy.list()
                 assert len(account.calls) == calls
 
-    async def test_lost_update(self, connect: Connect) -> None:
-        """An update whose answer was lost is sent again as it was."""
-        account = account_at_noon()
-        role = account.add_role("Role", ["PROJECT_READ"])
-        account.fail("update", "lost", when="after")
-
-        async with connect(account, retry=THREE) as roles:
-            changed = await roles.update(
-                role_id=role.id, name="Renamed", permissions=["DATASET_READ"]
-            )
-
-        assert changed == account.role("Renamed")
-        first, second = account.calls
-        assert first.arguments == second.arguments
-
 
 @both_clients
 class TestWaits:

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 import anyio
-import msgspec
 import pytest
 
 from arize_roles_async import (
@@ -19,17 +18,12 @@ from arize_roles_async import (
     RolesTimeoutError,
     ServerError,
     Timeouts,
-    ValidationError,
 )
 from arize_roles_async.transport import (
-    CreateRole,
     HttpRolesClient,
     HttpTransport,
-    ListRoles,
     Request,
     Response,
-    UpdateRole,
-    normalize_permissions,
 )
 
 KEY = "a-secret-key"
@@ -198,16 +192,3 @@ class TestClient:
         with pytest.raises(ClientStateError, match=r"^the client is closed$"):
             await roles.list()
         assert transport.calls == ["open", "aclose"]
-
-
-async def test_rules() -> None:
-    """Clients that send no HTTP have the request objects, which raise for a broken rule."""
-    role = CreateRole(name="A", permissions=normalize_permissions(["ROLE_READ", "ROLE_READ"]))
-    assert msgspec.json.encode(role) == b'{"name":"A","permissions":["ROLE_READ"]}'
-    assert msgspec.json.encode(UpdateRole(description=None)) == b'{"description":null}'
-    assert ListRoles().limit == 50
-    with pytest.raises(ValidationError) as caught:
-        CreateRole(name="", permissions=())
-    assert [each.field for each in caught.value.violations] == ["name", "permissions"]
-    with pytest.raises(ValidationError, match="at least one must be given"):
-        UpdateRole()

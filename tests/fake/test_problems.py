@@ -47,11 +47,18 @@ class TestDetails:
         [
             ("", "body: is not valid JSON: Input data was truncated"),
             ("[]", "body: must be an object"),
+            ("null", "body: must be an object"),
             ({}, "name: is required; permissions: is required"),
             ({**CREATED, "id": "x"}, "id: cannot be set by a caller"),
             ({**CREATED, "grants": True}, "grants: is not a known field"),
             ({**CREATED, "n" * 60: 1}, f"{'n' * 60}: is not a known field"),
             ({**CREATED, "n" * 61: 1}, f"{'n' * 59}…: is not a known field"),
+            ({**CREATED, "name": None}, "name: must be a string, not None"),
+            ({**CREATED, "description": None}, "description: must be a string, not None"),
+            (
+                {**CREATED, "permissions": {"TAG_READ": 1}},
+                "permissions: must be a list of permissions, not dict",
+            ),
             ({**CREATED, "name": "A"}, "a role is already named 'A'"),
         ],
     )
@@ -113,6 +120,9 @@ class TestDetails:
         """Changes that are refused."""
         assert answer(f"PATCH /v2/roles/{OWN}", {})["detail"] == (
             "name, description, permissions: at least one must be given to change"
+        )
+        assert answer(f"PATCH /v2/roles/{OWN}", {"permissions": None})["detail"] == (
+            "permissions: must be a list of permissions, not None"
         )
         assert answer(f"PATCH /v2/roles/{PREDEFINED}", {"name": "Q"})["detail"] == (
             "'P' is a predefined role and cannot be updated"
