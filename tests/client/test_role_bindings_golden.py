@@ -75,7 +75,7 @@ DELETE: Use = lambda bindings: bindings.delete(binding_id="Um9sZUJpbmRpbmc6MTphQ
         (GET, answer(BINDING), f"GET {PATH}", None, EXPECTED),
         (
             CREATE,
-            answer(BINDING, "201 Created"),
+            answer(BINDING, 201),
             "POST /v2/role-bindings",
             {
                 "role_id": "Um9sZToxOmFCY0Q=",
@@ -159,7 +159,7 @@ OTHER_ANSWERS: list[tuple[Use, bytes, str]] = [
 
 async def test_other_user() -> None:
     """A binding of another user is no answer to a create."""
-    other = answer(BINDING.replace(b"VXNlcjoxOmFCY0Q=", b"VXNlcjoyOmFCY0Q="), "201 Created")
+    other = answer(BINDING.replace(b"VXNlcjoxOmFCY0Q=", b"VXNlcjoyOmFCY0Q="), 201)
     async with client(other, page()) as (roles, _):
         with pytest.raises(OutcomeUnknownError, match="a role binding with another user_id"):
             await CREATE(roles.role_bindings)
@@ -197,18 +197,18 @@ async def test_other_answer(use: Use, answered: bytes, why: str) -> None:
 @pytest.mark.parametrize(
     ("status", "title", "error"),
     [
-        ("403 Forbidden", "Access forbidden", ForbiddenError),
-        ("404 Not Found", "Resource not found", NotFoundError),
-        ("409 Conflict", "Resource conflict", ConflictError),
+        (403, "Access forbidden", ForbiddenError),
+        (404, "Resource not found", NotFoundError),
+        (409, "Resource conflict", ConflictError),
     ],
 )
-async def test_refused(status: str, title: str, error: type[StatusError]) -> None:
+async def test_refused(status: int, title: str, error: type[StatusError]) -> None:
     """A refusal is the error of its status, and says nothing about names of roles."""
-    body = json.dumps({"title": title, "status": int(status[:3])}).encode()
+    body = json.dumps({"title": title, "status": status}).encode()
     async with client(problem(status, body)) as (roles, _):
         with pytest.raises(error) as caught:
             await CREATE(roles.role_bindings)
-    assert str(caught.value) == f"POST /v2/role-bindings answered {status[:3]} {title}"
+    assert str(caught.value) == f"POST /v2/role-bindings answered {status} {title}"
 
 
 async def test_options() -> None:
