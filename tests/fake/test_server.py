@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import io
 import logging
 import socket
@@ -15,10 +16,10 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, Request, RolesConnectionError
 from arize_roles_fake import FakeAccount, RolesServer, serve
 from arize_roles_fake._testing.faults import Breakage
-from tests.support.attacks import SERVER_ATTACKS, Attack, assault
 from tests.support.clients import ONCE
 from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
+from tests.support.raw_http import connection
 
 AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
 LIST = b"GET /v2/roles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer fake-api-key\r\n\r\n"
@@ -175,14 +176,46 @@ def test_ends_soon() -> None:
         assert runner.run(end()) < 30
 
 
+ESCAPES = b"\\u001b[31m\\u001b]0;title\\u0007\\r\\nline\\u202e\\u2028\\u0000"
+MANY = 2**14
+BODIES = {
+    "objects": b"[" + b"{}," * MANY + b"{}]",
+    "unknown fields": b"{" + b",".join(b'"%x":0' % number for number in range(MANY)) + b"}",
+    "unknown permissions": b'{"name":"A","permissions":[' + b'"N_E",' * MANY + b'"N_E"]}',
+    "long permission": b'{"name":"A","permissions":["' + b"R" * MANY + b'"]}',
+    "long name": b'{"permissions":["ROLE_READ"],"name":"' + "é".encode() * MANY + b'"}',
+    "field of escapes": b'{"' + ESCAPES * 99 + b'":1}',
+    "description of escapes": (
+        b'{"name":"A","permissions":["ROLE_READ"],"description":"' + ESCAPES + b'"}'
+    ),
+    "deep lists": b"[" * MANY,
+    "long integer": b'{"name":' + b"9" * MANY + b"}",
+    "body of megabytes": b"[" * 2**21,
+}
+POST = LIST.replace(b"GET", b"POST").removesuffix(b"\r\n") + b"Content-Type: application/json\r\n"
+BOMB = gzip.compress(b" " * 2**24)
+ATTACKS = {
+    **{name: POST + b"Content-Length: %d\r\n\r\n" % len(b) + b for name, b in BODIES.items()},
+    "bomb": POST + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB,
+    "limit of digits": LIST.replace(b"/roles", b"/roles?limit=" + b"9" * MANY),
+    "target without end": b"GET /v2/roles/" + b"9" * MANY,
+    "headers without end": LIST.removesuffix(b"\r\n") + b"X-Padding: 1\r\n" * MANY,
+    "chunks without end": POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n[\r\n" * MANY,
+}
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize("attack", SERVER_ATTACKS, ids=str)
-async def test_attack(attack: Attack) -> None:
+@pytest.mark.parametrize("name", ATTACKS)
+async def test_attack(name: str) -> None:
     """Whatever is sent, the answer and the log say something of one line and bounded length."""
-    account = FakeAccount()
+    account, answered = FakeAccount(), b""
     account.add_key("fake-api-key")
     async with serve(account) as url:
-        answered = await assault(url, attack, attack.small)
+        # A server that refuses to read on resets the connection, at any of these points.
+        with contextlib.suppress(OSError, TimeoutError):
+            async with connection(url) as (reader, writer):
+                writer.write(ATTACKS[name])
+                answered = await asyncio.wait_for(reader.read(2**16), 1.0)
     head, _, body = answered.partition(b"\r\n\r\n")
     said = body.decode() if b"problem+json" in head else ""
     for text in (said, *map(str, account.calls)):

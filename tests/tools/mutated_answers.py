@@ -1,4 +1,4 @@
-"""Mutated bytes for answers, while calls are cancelled and clients closed.
+"""Answers of any status, members and bytes, while calls are cancelled and clients closed.
 
 `python -m tests.tools.mutated_answers [N]` makes N calls, 20,000 unless given: over http and https,
 on asyncio and uvloop, and then a tenth of them with a planted fault, which it has to find. A call
@@ -7,7 +7,9 @@ a close by more than a second, and no socket, task, timer or slot is left.
 """
 
 import asyncio
+import copy
 import json
+import pickle
 import random
 import ssl
 import sys
@@ -16,7 +18,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,12 +27,20 @@ from unittest.mock import patch
 import aiohttp
 import attrs
 
-from arize_roles_async import AiohttpRolesClient, AlphaWarning, RetryPolicy, RolesError, Timeouts
+from arize_roles_async import (
+    AiohttpRolesClient,
+    AlphaWarning,
+    ListRolesResponse,
+    RetryPolicy,
+    Role,
+    RolesClient,
+    RolesError,
+    Timeouts,
+)
 from arize_roles_async._aiohttp.connections import UsedConnection
-from tests.support.messages import judging_log_lines
+from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.support.raw_http import read_message
 from tests.support.tls import Authority
-from tests.tools.fuzz_responses import CALLS, ROLE, assert_presentable, assert_valid
 
 UVLOOP_TIMER: Final = "SSLProtocol._start_handshake"
 """Objects that uvloop keeps for a minute after a cancelled TLS handshake, in bare aiohttp, too."""
@@ -42,7 +52,96 @@ AT_ONCE: Final = 100
 """Calls of a round."""
 SLOTS: Final = 8
 
+# What is called, and what must become of it
+
+ROLE: Final[dict[str, Any]] = {
+    "id": "Um9sZToxOmFCY0Q=",
+    "name": "AI Engineer",
+    "description": "Looks at projects.",
+    "permissions": ["PROJECT_READ", "NEWER_THAN_THIS"],
+    "is_predefined": False,
+    "created_at": "2026-01-02T03:04:05.678901Z",
+    "updated_at": "2026-01-02T03:04:05+09:00",
+}
+ROLE_ID: Final = str(ROLE["id"])
+CALLS: Final[list[Callable[[RolesClient], Awaitable[object]]]] = [
+    lambda roles: roles.list(),
+    lambda roles: roles.list().all(),
+    lambda roles: roles.get(role_id=ROLE_ID),
+    lambda roles: roles.get(role="AI Engineer"),
+    lambda roles: roles.create(name="AI Engineer", permissions=["PROJECT_READ"]),
+    lambda roles: roles.update(role_id=ROLE_ID, description="New."),
+    lambda roles: roles.delete(role_id=ROLE_ID),
+    lambda roles: roles.delete(role="AI Engineer"),
+]
+
+
+def assert_presentable(error: RolesError) -> None:
+    """Check that an error copies, pickles and prints, with its causes, on short single lines."""
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    for other in (again, copy.copy(error)):
+        assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
+    for message in messages_of(error):
+        assert_short_line(message)
+
+
+def assert_valid(result: object) -> None:
+    """Check that a result is what its type says, through and through."""
+    match result:
+        case None:
+            pass
+        case Role():
+            texts = (result.id, result.name, result.description or "")
+            assert all(type(text) is str for text in texts)
+            assert result.id
+            assert type(result.is_predefined) is bool
+            assert result.created_at.utcoffset() is not None
+            assert result.updated_at.utcoffset() is not None
+            assert all(type(p.value) is str for p in result.permissions or ())
+            assert Role.from_json(result.to_json()) == result
+            assert repr(result)
+            hash(result)
+        case ListRolesResponse():
+            assert type(result.pagination.has_more) is bool
+            assert isinstance(result.pagination.next_cursor, str | None)
+            for role in result.roles:
+                assert_valid(role)
+        case _:
+            raise AssertionError(f"a call returned {result!r}")
+
+
 # What the server answers
+
+PAGE: Final = {"roles": [ROLE, ROLE], "pagination": {"has_more": True, "next_cursor": "abc"}}
+JSON: Final[tuple[Any, ...]] = (
+    *(
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        9**99,
+        "",
+        "A" * 300,
+        "\ud800",
+        "\x1b[31m\x9b2J",
+        [],
+        [[]],
+        {},
+        [None],
+    ),
+    *("2026-12-31T23:59:60Z", "0001-01-01T00:00:00+14:00", {"name": 5}, [ROLE], ["A", "A"]),
+)
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "https://arize.com/docs/ax/rest-reference/errors#access-forbidden",
+    "title": "Access forbidden",
+    "status": 403,
+    "detail": "the plan allows no more",
+    "limit": 5,
+    "current_count": 5,
+    "required_plan": "PRO",
+}
+STATUSES: Final = (200, 201, 204, 302, 400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504)
 
 NAMES: Final = (
     *(b"Content-Length", b"Transfer-Encoding", b"Content-Encoding", b"Content-Type", b"Date"),
@@ -56,6 +155,20 @@ VALUES: Final = (
 )
 
 
+def spoiled(document: dict[str, Any], chance: random.Random) -> bytes:
+    """Return a document with a member that is other, or is not there."""
+    name = chance.choice(sorted(document))
+    other = {**document, name: chance.choice(JSON)}
+    kept = {key: other[key] for key in other if key != name or chance.random() < 0.8}
+    return json.dumps(kept).encode()
+
+
+def response(status: int, body: bytes, media_type: bytes = b"application/json") -> bytes:
+    """Return the bytes of a response."""
+    head = b"HTTP/1.1 %d Status\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, media_type, len(body)) + body
+
+
 def good(start: str) -> bytes:
     """Return a documented answer to a request."""
     method, target, _ = start.split(" ")
@@ -64,10 +177,7 @@ def good(start: str) -> bytes:
     document: object = ROLE
     if method == "GET" and target.partition("?")[0].endswith("/roles"):
         document = {"roles": [ROLE], "pagination": {"has_more": False}}
-    body = json.dumps(document).encode()
-    status = b"201 Created" if method == "POST" else b"200 OK"
-    head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    return head % (status, len(body)) + body
+    return response(201 if method == "POST" else 200, json.dumps(document).encode())
 
 
 def mutated(answer: bytes, chance: random.Random) -> bytes:
@@ -76,8 +186,14 @@ def mutated(answer: bytes, chance: random.Random) -> bytes:
     head, _, body = answer.partition(b"\r\n\r\n")
     chunked = head.replace(b"Content-Length:", b"Transfer-Encoding: chunked\r\nX:") + b"\r\n\r\n"
     header = b"\r\n%s: %s\r\n" % (chance.choice(NAMES), chance.choice(VALUES))
+    status, role = chance.choice(STATUSES), spoiled(ROLE, chance)
     return chance.choice(
         [
+            response(200, role),
+            response(200, b'{"roles": [%s], "pagination": {"has_more": false}}' % role),
+            response(200, spoiled(PAGE, chance)),
+            response(status, spoiled(PROBLEM, chance), b"application/problem+json"),
+            response(status, body),
             answer[:at] + chance.randbytes(chance.randrange(1, 9)) + answer[at + 1 :],
             answer[:at] + answer[at + chance.randrange(1, 9) :],
             answer[:at],
