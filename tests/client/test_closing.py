@@ -17,6 +17,7 @@ from arize_roles_async import (
     RolesConnectionError,
     Timeouts,
 )
+from tests.support.clients import create, use
 from tests.support.event_loop import EACH_LOOP, LoopClock, run_on, until
 from tests.support.raw_http import PAGE, http_response, scripted
 
@@ -25,15 +26,7 @@ UNLIMITED = Timeouts(total=None, connect=None, read=None)
 ONCE = RetryPolicy(attempts=1)
 
 
-async def use(roles: AiohttpRolesClient) -> None:
-    await roles.list()
-
-
-async def create(roles: AiohttpRolesClient) -> None:
-    await roles.create(name="Made", permissions=["PROJECT_READ"])
-
-
-async def ends(call: "asyncio.Task[None]", error: type[Exception], match: str) -> None:
+async def ends(call: "asyncio.Task[object]", error: type[Exception], match: str) -> None:
     """Check that a call soon ends in an error, which is no cancellation of its task."""
     async with asyncio.timeout(1.0):
         with pytest.raises(error, match=match):

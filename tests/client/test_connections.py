@@ -31,7 +31,7 @@ from arize_roles_async._aiohttp.connections import Attempt
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
-from tests.support.clients import LENT, own_or_lent, sleeping
+from tests.support.clients import LENT, own_or_lent, sleeping, use
 from tests.support.event_loop import LoopClock, until
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
@@ -110,10 +110,6 @@ async def serve(
         for peer in server.peers:
             peer.transport.abort()
         await until(lambda: all(peer.lost for peer in server.peers))
-
-
-async def use(roles: AiohttpRolesClient) -> object:
-    return await roles.list()
 
 
 def silent(_: object) -> None:

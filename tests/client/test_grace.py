@@ -14,19 +14,11 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import Connect, account_at_noon, both_clients, passed
+from tests.support.clients import Connect, account_at_noon, both_clients, create, passed, use
 from tests.support.event_loop import until
 
 LONG = 60.0
 """A grace that no test waits for, as one that did would run out of its own time."""
-
-
-async def use(roles: RolesClient) -> None:
-    await roles.list()
-
-
-async def create(roles: RolesClient, name: str = "Role") -> None:
-    await roles.create(name=name, permissions=["PROJECT_READ"])
 
 
 def patient(roles: RolesClient) -> RolesClient:

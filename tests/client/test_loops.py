@@ -6,7 +6,6 @@ import gc
 import logging
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import warnings
@@ -167,34 +166,6 @@ class TestOneAfterAnother:
             held = sizes(url)
             asyncio.run(leave(held))
         assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
-
-
-def run_python(code: str, *options: str) -> tuple[str, str]:
-    """Run a program that has to succeed, and return its output and its complaints."""
-    done = subprocess.run(  # noqa: S603 - the code is in this file
-        [sys.executable, *options, "-c", code], check=True, capture_output=True, text=True
-    )
-    return done.stdout, done.stderr
-
-
-def test_calls_by_hand() -> None:
-    """Loops that were closed by hand, with calls under way, leave the client to the next loop."""
-    code = """
-import asyncio, socket
-from arize_roles_async import AiohttpRolesClient
-
-with socket.create_server(("127.0.0.1", 0)) as silent:
-    url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-    roles = AiohttpRolesClient("key", base_url=url, max_concurrency=5)
-    for _ in range(10):
-        loop = asyncio.new_event_loop()
-        calls = [loop.create_task(roles.get(role="Role")) for _ in range(10)]
-        loop.run_until_complete(asyncio.sleep(0.01))
-        loop.close()
-        del loop, calls
-print("done")
-"""
-    assert run_python(code)[0] == "done\n"
 
 
 @pytest.mark.asyncio

@@ -16,7 +16,7 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
-from tests.support.clients import LENT, own_or_lent, sleeping
+from tests.support.clients import LENT, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.recording_proxy import recording_proxy
 from tests.support.tls import Authority
@@ -28,11 +28,7 @@ SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
 ONCE = RetryPolicy(attempts=1)
 
 
-async def no_retry(_: float) -> None:
-    raise AssertionError("it was about to try again")
-
-
-client = functools.partial(own_or_lent, sleeping(no_retry), KEY)
+client = functools.partial(own_or_lent, trying_once, KEY)
 
 
 REFUSED = (

@@ -10,13 +10,12 @@ from arize_roles_async import (
     ConflictError,
     RateLimitError,
     RetryPolicy,
-    RolesClient,
     RolesTimeoutError,
     ServerError,
     Timeouts,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import Connect, account_at_noon, both_clients
+from tests.support.clients import Connect, account_at_noon, both_clients, create
 
 THREE = RetryPolicy(attempts=3)
 
@@ -27,10 +26,6 @@ def waits(account: FakeAccount) -> list[float]:
     """Return the seconds between the calls that the account was asked."""
     moments = [call.at for call in account.calls]
     return [(after - before).total_seconds() for before, after in pairwise(moments)]
-
-
-async def create(roles: RolesClient) -> object:
-    return await roles.create(name="Made", permissions=["PROJECT_READ"])
 
 
 @both_clients

@@ -34,7 +34,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
-from tests.support.clients import LENT, START, own_or_lent
+from tests.support.clients import LENT, START, create, own_or_lent, use
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
 
@@ -131,19 +131,11 @@ def failing(caplog: pytest.LogCaptureFixture) -> Failing:
 Drive = Callable[[RolesClient], Awaitable[object]]
 
 
-async def read(roles: RolesClient) -> object:
-    return await roles.list()
-
-
-async def create(roles: RolesClient) -> object:
-    return await roles.create(name="Made", permissions=["PROJECT_READ"])
-
-
 async def find(roles: RolesClient) -> object:
     return await roles.get(role="Some name")
 
 
-CALLS = pytest.mark.parametrize("call", sized([read, create], [read, create, find]))
+CALLS = pytest.mark.parametrize("call", sized([use, create], [use, create, find]))
 
 
 @asynccontextmanager
@@ -373,7 +365,7 @@ class TestKeys:
             with failing(StatusError, match="400"):
                 await roles.list()
 
-    @pytest.mark.parametrize("call", [read, create])
+    @pytest.mark.parametrize("call", [use, create])
     async def test_function_fails(self, call: Drive, failing: Failing) -> None:
         """A function whose exception quotes the key that was refused shows none."""
 

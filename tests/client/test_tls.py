@@ -19,7 +19,7 @@ from arize_roles_async import (
     RolesConnectionError,
     StatusError,
 )
-from tests.support.clients import LENT, own_or_lent, sleeping
+from tests.support.clients import LENT, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, Script, http_response, scripted
 from tests.support.tls import Authority
 
@@ -35,17 +35,13 @@ async def secured(context: ssl.SSLContext) -> AsyncGenerator[Script]:
         yield server
 
 
-async def no_retry(_: float) -> None:
-    raise AssertionError("it was about to try again")
-
-
 def client(
     url: str,
     *,
     lent: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> AbstractAsyncContextManager[AiohttpRolesClient]:
-    return own_or_lent(sleeping(no_retry), KEY, lent=lent, base_url=url, **options)
+    return own_or_lent(trying_once, KEY, lent=lent, base_url=url, **options)
 
 
 async def create(roles: AiohttpRolesClient) -> RolesConnectionError:
@@ -249,7 +245,7 @@ class TestClientCertificate:
         async with (
             asking(authority.right(), authority) as host,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=shown)) as session,
-            sleeping(no_retry)(KEY, base_url=f"https://{host}", session=session) as roles,
+            trying_once(KEY, base_url=f"https://{host}", session=session) as roles,
         ):
             error = await create(roles)
 

@@ -114,6 +114,16 @@ async def mocked(account: FakeAccount, *, retry: RetryPolicy = ONCE) -> AsyncGen
             yield roles
 
 
+async def use(roles: RolesClient) -> object:
+    """Make a call that reads."""
+    return await roles.list()
+
+
+async def create(roles: RolesClient, name: str = "Made") -> object:
+    """Make a call that changes the account."""
+    return await roles.create(name=name, permissions=["PROJECT_READ"])
+
+
 def sleeping(sleep: Callable[[float], Awaitable[object]]) -> Callable[..., AiohttpRolesClient]:
     """Return what makes a client that waits by calling `sleep`, and counts the time in full."""
 
@@ -168,6 +178,13 @@ class _SleepingEvent:
         self._clock.ahead += max(0.0, end - self._clock())
         return self._event.is_set()
 
+
+async def _no_retry(_: float) -> None:
+    raise AssertionError("it was about to try again")
+
+
+trying_once = sleeping(_no_retry)
+"""Makes a client that must not try again."""
 
 both_clients = pytest.mark.parametrize("connect", [in_process, over_http])
 three_clients = pytest.mark.parametrize("connect", [in_process, over_http, mocked])
