@@ -13,6 +13,8 @@ from arize_roles_async import (
     ConfigurationError,
     ListRolesResponse,
     RateLimitError,
+    Request,
+    Response,
     RetryPolicy,
     Role,
     RolesClient,
@@ -20,7 +22,10 @@ from arize_roles_async import (
     RolesTimeoutError,
     Timeouts,
 )
+from arize_roles_async._calls.call import Call
+from arize_roles_async._calls.pace import Pace
 from arize_roles_fake import FakeAccount, FakeRolesClient
+from arize_roles_fake._client import AccountTransport
 from tests.support.clients import START, account_at_noon, passed
 
 ROLE_ID = "Um9sZToxOmFCY0Q="
@@ -319,3 +324,37 @@ class TestFailure:
         (result,) = await gather(creates(roles, 1))
         assert isinstance(result, RateLimitError)
         assert 340.0 <= passed(account) < 420.0
+
+
+@pytest.mark.anyio
+async def test_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pace gets the moment of sending: a request may wait for a connection before."""
+    account = account_at_noon()
+    account.limit_rate(1, burst=1)
+    begun = AccountTransport(account, lambda _: account).now()
+    seen: list[tuple[str, float]] = []
+    send = AccountTransport.send
+
+    async def send_slowly(self: AccountTransport, request: Request, call: Call) -> Response:
+        await self.event(call).wait(5.0)
+        answer = await send(self, request, call)
+        await self.event(call).wait(2.0)
+        return answer
+
+    def watch(name: str) -> None:
+        method = getattr(Pace, name)
+
+        def watched(self: Pace, sent: float, *args: object) -> None:
+            seen.append((name, sent - begun))
+            method(self, sent, *args)
+
+        monkeypatch.setattr(Pace, name, watched)
+
+    monkeypatch.setattr(AccountTransport, "send", send_slowly)
+    watch("note_refused")
+    watch("note_granted")
+    roles = FakeRolesClient(account, timeout=None)
+    await gather([roles.list().all] * 2)
+
+    # The second call is refused, and waits a second in the queue.
+    assert seen == [("note_refused", 5.0), ("note_granted", 13.0)]

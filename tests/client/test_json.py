@@ -30,16 +30,13 @@ def test_roles_no_list() -> None:
         ListRolesResponse.from_dict({"roles": 5, "pagination": {"has_more": False}})
 
 
-class TestLimits:
-    """The longest page that the service can need is taken."""
-
-    @pytest.mark.parametrize("character", ["𝄞", '"', ",", "{"])
-    def test_longest_page(self, character: str) -> None:
-        """Escaped in full, it is shorter than the limit and holds fewer values."""
-        role = {**LONGEST_ROLE, "name": character * 255, "description": character * 1000}
-        body = page_of(role)
-        assert len(body) <= MAX_BODY
-        assert len(ListRolesResponse.from_dict(parse_json(body))) == 100  # type: ignore[arg-type]
+@pytest.mark.parametrize("character", ["𝄞", '"', ",", "{"])
+def test_longest_page(character: str) -> None:
+    """The longest page that the service can need, escaped in full, is shorter than the limit."""
+    role = {**LONGEST_ROLE, "name": character * 255, "description": character * 1000}
+    body = page_of(role)
+    assert len(body) <= MAX_BODY
+    assert len(ListRolesResponse.from_dict(parse_json(body))) == 100  # type: ignore[arg-type]
 
 
 class TestRefused:

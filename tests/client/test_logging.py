@@ -131,64 +131,56 @@ class TestLog:
         assert (vars(lost)["request_id"], vars(lost)["status"]) == (None, None)
 
 
-class TestRaising:
-    """A handler or a filter of the application's that raises."""
+@pytest.mark.asyncio
+async def test_raising(log: pytest.LogCaptureFixture) -> None:
+    """A handler or a filter that raises costs the call, and no slot."""
 
-    @pytest.mark.asyncio
-    async def test_slot(self, log: pytest.LogCaptureFixture) -> None:
-        """It costs the call, and no slot."""
+    def refuse(record: logging.LogRecord) -> bool:
+        if "waited" in record.getMessage():
+            raise ZeroDivisionError
+        return True
 
-        def refuse(record: logging.LogRecord) -> bool:
-            if "waited" in record.getMessage():
-                raise ZeroDivisionError
-            return True
-
-        async with AsyncExitStack() as stack:
-            # Other tests use the same handler.
-            log.handler.addFilter(refuse)
-            stack.callback(log.handler.removeFilter, refuse)
-            script = await stack.enter_async_context(scripted(PAGE, PAGE))
-            roles = await stack.enter_async_context(
-                AiohttpRolesClient("key", base_url=script.url, timeout=5.0, max_concurrency=1)
-            )
-            first, second = await asyncio.gather(
-                roles.list().all(), roles.list().all(), return_exceptions=True
-            )
-            assert (type(first), type(second)) == (ListRolesResponse, ZeroDivisionError)
-            assert len(await roles.list()) == 0
+    async with AsyncExitStack() as stack:
+        # Other tests use the same handler.
+        log.handler.addFilter(refuse)
+        stack.callback(log.handler.removeFilter, refuse)
+        script = await stack.enter_async_context(scripted(PAGE, PAGE))
+        roles = await stack.enter_async_context(
+            AiohttpRolesClient("key", base_url=script.url, timeout=5.0, max_concurrency=1)
+        )
+        first, second = await asyncio.gather(
+            roles.list().all(), roles.list().all(), return_exceptions=True
+        )
+        assert (type(first), type(second)) == (ListRolesResponse, ZeroDivisionError)
+        assert len(await roles.list()) == 0
 
 
-class TestOpenTelemetry:
-    """OpenTelemetry's instrumentation of aiohttp, as `AiohttpRolesClient` documents it."""
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lent", [False, True])
+async def test_opentelemetry(*, lent: bool) -> None:
+    """OpenTelemetry sees every attempt of a client, or on a session that it traces."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    account = FakeAccount()
+    account.fail("list", 503, retry_after=0)
+    async with AsyncExitStack() as stack:
+        session: aiohttp.ClientSession | None = None
+        if lent:
+            config = create_trace_config(tracer_provider=provider)
+            session = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[config]))
+        else:
+            AioHttpClientInstrumentor().instrument(tracer_provider=provider)
+            stack.callback(AioHttpClientInstrumentor().uninstrument)
+        url = await stack.enter_async_context(serve(account))
+        roles = await stack.enter_async_context(
+            AiohttpRolesClient(account.api_key, base_url=url, session=session)
+        )
+        await roles.list()
 
-    @pytest.mark.asyncio
-    @pytest.mark.parametrize("lent", [False, True])
-    async def test_attempts(self, *, lent: bool) -> None:
-        """OpenTelemetry sees every attempt of a client, or on a session that it traces."""
-        exporter, provider = InMemorySpanExporter(), TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        account = FakeAccount()
-        account.fail("list", 503, retry_after=0)
-        async with AsyncExitStack() as stack:
-            session: aiohttp.ClientSession | None = None
-            if lent:
-                config = create_trace_config(tracer_provider=provider)
-                session = await stack.enter_async_context(
-                    aiohttp.ClientSession(trace_configs=[config])
-                )
-            else:
-                AioHttpClientInstrumentor().instrument(tracer_provider=provider)
-                stack.callback(AioHttpClientInstrumentor().uninstrument)
-            url = await stack.enter_async_context(serve(account))
-            roles = await stack.enter_async_context(
-                AiohttpRolesClient(account.api_key, base_url=url, session=session)
-            )
-            await roles.list()
-
-        spans = exporter.get_finished_spans()
-        assert [span.name for span in spans] == ["GET", "GET"]
-        assert [status_of(span) for span in spans] == [503, 200]
-        assert account.api_key not in "".join(span.to_json() for span in spans)
+    spans = exporter.get_finished_spans()
+    assert [span.name for span in spans] == ["GET", "GET"]
+    assert [status_of(span) for span in spans] == [503, 200]
+    assert account.api_key not in "".join(span.to_json() for span in spans)
 
 
 def status_of(span: ReadableSpan) -> object:

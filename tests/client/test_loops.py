@@ -179,29 +179,24 @@ async def test_other_context() -> None:
             call.close()
 
 
-class TestTwoAtOnce:
+@pytest.mark.parametrize("fake", [False, True], ids=["client", "fake"])
+def test_two_at_once(*, fake: bool) -> None:
     """Two loops that are open at once cannot share a client, nor can one close it."""
 
-    @pytest.mark.parametrize("fake", [False, True], ids=["client", "fake"])
-    def test_asyncio(self, *, fake: bool) -> None:
-        """A loop of asyncio, and another one in a thread."""
+    def in_another_loop(roles: RolesClient) -> None:
+        for call in (use(roles), roles.aclose()):
+            with pytest.raises(ClientStateError, match="another event loop"):
+                asyncio.run(call)
 
-        def in_another_loop(roles: RolesClient) -> None:
-            for call in (use(roles), roles.aclose()):
-                with pytest.raises(ClientStateError, match="another event loop"):
-                    asyncio.run(call)
+    async def main(url: str) -> None:
+        roles: RolesClient = FakeRolesClient() if fake else AiohttpRolesClient("key", base_url=url)
+        await use(roles)
+        await asyncio.to_thread(in_another_loop, roles)
+        await use(roles)
+        await roles.aclose()
 
-        async def main(url: str) -> None:
-            roles: RolesClient = (
-                FakeRolesClient() if fake else AiohttpRolesClient("key", base_url=url)
-            )
-            await use(roles)
-            await asyncio.to_thread(in_another_loop, roles)
-            await use(roles)
-            await roles.aclose()
-
-        with served() as url:
-            asyncio.run(main(url))
+    with served() as url:
+        asyncio.run(main(url))
 
 
 def test_lent_session() -> None:

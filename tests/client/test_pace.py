@@ -295,57 +295,49 @@ def test_alone(calls: int, limit: Limit, refused: float, seconds: float, jitter:
 SEEDS: Final = range(5)
 
 
-class TestSeveral:
-    """Several clients at one limit, in simulated time."""
+@pytest.mark.parametrize(
+    ("clients", "calls", "limit", "seconds", "last"),
+    [
+        (2, 500, Limit(20.0, 5), 1.4, 1.8),
+        (4, 100, Limit(20.0, 5), 1.6, 2.5),
+        (4, 250, Limit(20.0, 5), 1.4, 2.0),
+        (8, 100, Limit(50.0, 20), 1.6, 3.3),
+        (8, 200, Limit(50.0, 20), 1.4, 2.8),
+        (16, 100, Limit(100.0, 20), 1.8, 4.5),
+    ],
+)
+def test_several(clients: int, calls: int, limit: Limit, seconds: float, last: float) -> None:
+    """Several clients use a limit together, and the last is not done long after the first."""
+    outcomes = [Simulation(Bucket(limit), seed=seed).run(clients, calls) for seed in SEEDS]
 
-    @pytest.mark.parametrize(
-        ("clients", "calls", "limit", "seconds", "last"),
-        [
-            (2, 500, Limit(20.0, 5), 1.4, 1.8),
-            (4, 100, Limit(20.0, 5), 1.6, 2.5),
-            (4, 250, Limit(20.0, 5), 1.4, 2.0),
-            (8, 100, Limit(50.0, 20), 1.6, 3.3),
-            (8, 200, Limit(50.0, 20), 1.4, 2.8),
-            (16, 100, Limit(100.0, 20), 1.8, 4.5),
-        ],
-    )
-    def test_holds(
-        self, clients: int, calls: int, limit: Limit, seconds: float, last: float
-    ) -> None:
-        """They use the limit together, and the last is not done long after the first."""
-        outcomes = [Simulation(Bucket(limit), seed=seed).run(clients, calls) for seed in SEEDS]
-
-        assert sorted(outcome.seconds for outcome in outcomes)[2] <= seconds
-        assert max(outcome.seconds for outcome in outcomes) <= 2.2
-        assert sorted(outcome.last_to_first for outcome in outcomes)[2] <= last
+    assert sorted(outcome.seconds for outcome in outcomes)[2] <= seconds
+    assert max(outcome.seconds for outcome in outcomes) <= 2.2
+    assert sorted(outcome.last_to_first for outcome in outcomes)[2] <= last
 
 
-class TestOtherLimits:
-    """Limits for which refused requests count, too, or whose refusals cost half a minute."""
+@pytest.mark.parametrize(
+    ("clients", "calls", "limiter", "seconds"),
+    [
+        (2, 32, partial(Bucket, Limit(1.0, 1, 0), counts_refusals=True), 3.0),
+        (8, 8, partial(Bucket, Limit(1.0, 1), counts_refusals=True), 4.0),
+        (2, 256, partial(SlidingLog, 100), 1.7),
+        (8, 64, partial(SlidingLog, 100), 1.7),
+        # Requests collide by chance, or hardly any is granted.
+        (2, 150, partial(Bucket, Limit(14.0, 1)), 6.0),
+        (8, 3, partial(Bucket, Limit(0.2, 1)), 1.5),
+        (1, 600, partial(Bucket, Limit(20.0, 5, 30)), 4.3),
+        (1, 30, partial(Bucket, Limit(1 / 30, 10)), 1.1),
+        (1, 512, partial(FixedWindow, 100), 1.1),
+    ],
+)
+def test_other_limits(
+    clients: int, calls: int, limiter: Callable[[], Limiter], seconds: float
+) -> None:
+    """None starves, and none is granted nothing for five minutes, after which calls fail."""
+    outcomes = [Simulation(limiter(), seed=seed).run(clients, calls) for seed in SEEDS]
 
-    @pytest.mark.parametrize(
-        ("clients", "calls", "limiter", "seconds"),
-        [
-            (2, 32, partial(Bucket, Limit(1.0, 1, 0), counts_refusals=True), 3.0),
-            (8, 8, partial(Bucket, Limit(1.0, 1), counts_refusals=True), 4.0),
-            (2, 256, partial(SlidingLog, 100), 1.7),
-            (8, 64, partial(SlidingLog, 100), 1.7),
-            # Requests collide by chance, or hardly any is granted.
-            (2, 150, partial(Bucket, Limit(14.0, 1)), 6.0),
-            (8, 3, partial(Bucket, Limit(0.2, 1)), 1.5),
-            (1, 600, partial(Bucket, Limit(20.0, 5, 30)), 4.3),
-            (1, 30, partial(Bucket, Limit(1 / 30, 10)), 1.1),
-            (1, 512, partial(FixedWindow, 100), 1.1),
-        ],
-    )
-    def test_holds(
-        self, clients: int, calls: int, limiter: Callable[[], Limiter], seconds: float
-    ) -> None:
-        """None starves, and none is granted nothing for five minutes, after which calls fail."""
-        outcomes = [Simulation(limiter(), seed=seed).run(clients, calls) for seed in SEEDS]
-
-        assert max(outcome.seconds for outcome in outcomes) < seconds
-        assert max(outcome.refused_for for outcome in outcomes) < 300.0
+    assert max(outcome.seconds for outcome in outcomes) < seconds
+    assert max(outcome.refused_for for outcome in outcomes) < 300.0
 
 
 @settings(max_examples=sized(20, 40))

@@ -10,46 +10,40 @@ from arize_roles_async import Permission
 from arize_roles_async._values.text import nearest, one_line, printable, quoted
 
 
-class TestOneLine:
-    """`one_line`."""
-
-    @pytest.mark.parametrize(
-        ("text", "shown"),
-        [
-            ("plain  text", "plain  text"),
-            ("two\r\nlines\tand\u2028more", "two lines and more"),
-            ("\x1b[31mred\x07", "�[31mred�"),
-            ("abc\u202edef", "abc�def"),
-            ("\ud800", "�"),
-            ("größe 日本 😀", "größe 日本 😀"),
-            ("a" * 20, "a" * 20),
-            ("a" * 21, "a" * 19 + "…"),
-        ],
-    )
-    def test_shown(self, text: str, shown: str) -> None:
-        """Characters that a terminal would obey are replaced, and a long text is cut."""
-        assert one_line(text, 20) == shown
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain  text", "plain  text"),
+        ("two\r\nlines\tand\u2028more", "two lines and more"),
+        ("\x1b[31mred\x07", "�[31mred�"),
+        ("abc\u202edef", "abc�def"),
+        ("\ud800", "�"),
+        ("größe 日本 😀", "größe 日本 😀"),
+        ("a" * 20, "a" * 20),
+        ("a" * 21, "a" * 19 + "…"),
+    ],
+)
+def test_one_line(text: str, shown: str) -> None:
+    """Characters that a terminal would obey are replaced, and a long text is cut."""
+    assert one_line(text, 20) == shown
 
 
-class TestQuoted:
-    """`quoted`."""
-
-    @pytest.mark.parametrize(
-        ("value", "shown"),
-        [
-            ("AI Engineer", "'AI Engineer'"),
-            ("a\x1b\n", r"'a\x1b\n'"),
-            ("a" * 60, f"'{'a' * 60}'"),
-            ("a" * 61, f"'{'a' * 59}…'"),
-            (None, "None"),
-            ([1] * 1000, f"[{'1, ' * 39}1…"),
-            (Permission.ROLE_READ, "'ROLE_READ'"),
-            ((10**4999, 10**5000), "a value of type tuple"),
-        ],
-    )
-    def test_shown(self, value: object, shown: str) -> None:
-        """A value is shown as its repr, a long one by its beginning."""
-        assert quoted(value) == shown
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("AI Engineer", "'AI Engineer'"),
+        ("a\x1b\n", r"'a\x1b\n'"),
+        ("a" * 60, f"'{'a' * 60}'"),
+        ("a" * 61, f"'{'a' * 59}…'"),
+        (None, "None"),
+        ([1] * 1000, f"[{'1, ' * 39}1…"),
+        (Permission.ROLE_READ, "'ROLE_READ'"),
+        ((10**4999, 10**5000), "a value of type tuple"),
+    ],
+)
+def test_quoted(value: object, shown: str) -> None:
+    """A value is shown as its repr, a long one by its beginning."""
+    assert quoted(value) == shown
 
 
 class TestPrintable:

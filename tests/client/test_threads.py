@@ -33,9 +33,13 @@ def test_loops(what: str, times: int) -> None:
 
 def ask(app: Any) -> bytes:  # noqa: ANN401 - the guide's
     """Return what a WSGI application answers to a request."""
+
+    def start(status: str, headers: list[tuple[str, str]]) -> None:
+        assert (status, len(headers)) == ("200 OK", 1)
+
     environment: dict[str, Any] = {}
     setup_testing_defaults(environment)
-    return b"".join(app(environment, lambda *_: None))
+    return b"".join(app(environment, start))
 
 
 class TestGuide:
