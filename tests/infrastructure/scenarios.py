@@ -137,7 +137,7 @@ class Scenario:
         timeouts: The limits of the client.
         attempts: The attempts of the client.
         mix: The operations.
-        calls: The number of calls in the suite; the full set makes ten times as many.
+        calls: The number of calls in the suite; the full set makes three times as many.
     """
 
     name: str
@@ -223,10 +223,6 @@ def _direct(_: Site) -> None:
     """Put nothing in between."""
 
 
-def _plain_nginx(site: Site) -> None:
-    site.add_nginx(f"location / {{ proxy_pass {site.upstream.url}; }}")
-
-
 def _nginx(directives: str, http: str = "") -> Step:
     """Put an nginx in between that has more directives."""
 
@@ -234,6 +230,9 @@ def _nginx(directives: str, http: str = "") -> Step:
         site.add_nginx(f"{directives} location / {{ proxy_pass {site.upstream.url}; }}", http)
 
     return build
+
+
+_plain_nginx: Final = _nginx("")
 
 
 def _nginx_upstream(block: str, directives: str) -> Step:
@@ -348,27 +347,16 @@ def _haproxy_mtls(site: Site) -> None:
     site.trust(site.haproxy.url)
 
 
-def _squid(password: str, *, tls: bool) -> Step:
+def _squid(password: str, scheme: str) -> Step:
     def build(site: Site) -> None:
-        if tls:
-            site.add_tls(HOST)
-        else:
-            _plain_nginx(site)
+        (_tls(HOST) if scheme == "https" else _plain_nginx)(site)
         site.add_squid(password)
 
     return build
 
 
-def _reload(site: Site) -> None:
-    site.nodes[0].reload()
-
-
 def _kill(site: Site) -> None:
     site.upstream.kill()
-
-
-def _start(site: Site) -> None:
-    site.upstream.start()
 
 
 def _stop_node(site: Site, number: int, *, drains: bool) -> None:
@@ -421,8 +409,8 @@ def _twice(stop: Step, again: Step) -> Steps:
     return ((0.2, stop), (0.4, again), (0.6, stop), (0.8, again))
 
 
-_RELOADS: Final = _twice(_reload, _reload)
-_KILLS: Final = _twice(_kill, _start)
+_RELOADS: Final = _twice(lambda site: site.nodes[0].reload(), lambda site: site.nodes[0].reload())
+_KILLS: Final = _twice(_kill, lambda site: site.upstream.start())
 _FREEZES: Final = _twice(lambda site: site.upstream.freeze(), lambda site: site.upstream.thaw())
 _SWAPS: Final = ((0.2, _swap("ca")), (0.4, _swap("another")), (0.6, _swap("ca")))
 _SQUID_DIES: Final = _twice(lambda site: site.squid.kill(), lambda site: site.squid.start())
@@ -490,30 +478,53 @@ def _refused_once(site: Site, verdict: Verdict) -> list[str]:
 
 
 _EVERY: Final = "GET|POST|PATCH|DELETE"
+_BETWEEN: Final[tuple[tuple[str, Step, tuple[str, ...]], ...]] = (
+    ("", _direct, NOTHING),
+    (" behind nginx", _plain_nginx, ("nginx",)),
+    (" behind haproxy", _haproxy(""), ("haproxy",)),
+)
+_RETRY_AFTER: Final = (
+    "error_page 429 = @busy; location @busy { add_header Retry-After 1 always;"
+    'default_type text/html; return 429 "<html><h1>Too many</h1></html>"; }'
+)
+_LOSES: Final = Behaviour(lose_every=5)
+_KEEPALIVE: Final = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+_THERE: Final = _each_fails("{host}:{site.upstream.port}", kind=RolesConnectionError)
+
+
+def _behind(name: str, saws: tuple[str, ...], **options: Any) -> list[Scenario]:  # noqa: ANN401
+    """Return a scenario for each of what is between, by what the logs show there."""
+    return [
+        Scenario(f"{name}{place}", build, needs, saw=saw, **options)
+        for saw, (place, build, needs) in zip(saws, _BETWEEN, strict=False)
+    ]
+
+
+def _works(name: str, build: Step, *needs: str, saw: str = "") -> Scenario:
+    """Return a scenario in which every call succeeds."""
+    return Scenario(name, build, needs, saw=saw, clear=True, check=_all_succeed)
+
+
+def _fails(name: str, build: Step, *needs: str, check: Check = _DISTRUSTED) -> Scenario:
+    """Return a scenario in which every call fails alike."""
+    return Scenario(name, build, needs, check=check, clear=True, calls=16)
+
 
 SCENARIOS: Final = (
     Scenario("nginx reloads", _plain_nginx, saw="reconfiguring", steps=_RELOADS),
-    Scenario("service killed behind nginx", _plain_nginx, saw=" 502 502 ", steps=_KILLS),
-    Scenario(
-        "service frozen behind nginx", _plain_nginx, steps=_FREEZES, timeouts=HASTY, attempts=2
+    *_behind("service killed", ("", " 502 502 "), steps=_KILLS),
+    *_behind("service frozen", ("", ""), steps=_FREEZES, timeouts=HASTY, attempts=2),
+    *(
+        Scenario(name, _nodes, ("nginx", "haproxy"), steps=_each_node_stops(drains=drains))
+        for name, drains in (("nodes drained", True), ("nodes die", False))
     ),
-    Scenario("service killed", _direct, needs=NOTHING, steps=_KILLS),
-    Scenario("service frozen", _direct, needs=NOTHING, steps=_FREEZES, timeouts=HASTY, attempts=2),
-    Scenario(
-        "nodes drained", _nodes, needs=("nginx", "haproxy"), steps=_each_node_stops(drains=True)
-    ),
-    Scenario("nodes die", _nodes, needs=("nginx", "haproxy"), steps=_each_node_stops(drains=False)),
-    Scenario("rate limit, 503 page", _limited(503), calls=8, saw="limiting requests"),
-    Scenario("rate limit, 429 page", _limited(429), calls=8, saw="limiting requests"),
-    Scenario(
-        "rate limit, 429 page with Retry-After",
-        _limited(
-            429,
-            "error_page 429 = @busy; location @busy { add_header Retry-After 1 always;"
-            'default_type text/html; return 429 "<html><h1>Too many</h1></html>"; }',
-        ),
-        calls=8,
-        saw="limiting requests",
+    *(
+        Scenario(f"rate limit, {name}", build, calls=8, saw="limiting requests")
+        for name, build in (
+            ("503 page", _limited(503)),
+            ("429 page", _limited(429)),
+            ("429 page with Retry-After", _limited(429, _RETRY_AFTER)),
+        )
     ),
     Scenario(
         "rate limit, the service's own",
@@ -530,68 +541,28 @@ SCENARIOS: Final = (
         saw=" 504 504 ",
         behaviour=Behaviour(hold_every=3, hold=0.5),
     ),
-    Scenario(
+    _works(
         "gzip",
         _nginx("gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;"),
+        "nginx",
         saw=r"\d\.\d\d$",
-        clear=True,
-        check=_all_succeed,
     ),
-    Scenario(
-        "HTTP/1.0",
-        _direct,
-        needs=NOTHING,
-        behaviour=Behaviour(http="1.0"),
-        clear=True,
-        check=_all_succeed,
+    *_behind("HTTP/1.0", ("", ""), behaviour=Behaviour(http="1.0"), clear=True, check=_all_succeed),
+    *_behind(
+        "truncated", ("", "upstream prematurely closed", ""), behaviour=Behaviour(cut_every=5)
     ),
-    Scenario(
-        "HTTP/1.0 behind nginx",
-        _plain_nginx,
-        behaviour=Behaviour(http="1.0"),
-        clear=True,
-        check=_all_succeed,
-    ),
-    Scenario("truncated", _direct, needs=NOTHING, behaviour=Behaviour(cut_every=5)),
-    Scenario(
-        "truncated, HTTP/1.0", _direct, needs=NOTHING, behaviour=Behaviour(cut_every=5, http="1.0")
-    ),
-    Scenario(
-        "truncated behind nginx",
-        _plain_nginx,
-        saw="upstream prematurely closed",
-        behaviour=Behaviour(cut_every=5),
-    ),
-    Scenario(
-        "truncated behind haproxy",
-        _haproxy(""),
-        needs=("haproxy",),
-        behaviour=Behaviour(cut_every=5),
-    ),
-    Scenario("answers lost", _direct, needs=NOTHING, behaviour=Behaviour(lose_every=5)),
-    Scenario(
-        "answers lost behind nginx",
-        _plain_nginx,
-        saw=" 502 502 ",
-        behaviour=Behaviour(lose_every=5),
-    ),
+    Scenario("truncated, HTTP/1.0", _direct, NOTHING, behaviour=Behaviour(cut_every=5, http="1.0")),
+    *_behind("answers lost", ("", " 502 502 "), behaviour=_LOSES),
     *(
         Scenario(f"pages: {', '.join(script)}", _pages(*script), calls=16)
         for script in (
-            ("404", "404", "404"),
-            ("404-json", "404-json", "404-json"),
-            ("409", "409", "409"),
-            ("403", "403", "403"),
-            ("302", "302", "302"),
-            ("200-page", "200-page", "200-page"),
-            ("200-empty", "200-empty", "200-empty"),
+            *((page,) * 3 for page in _PAGES if page != "502"),
             ("502", "404", "pass"),
             ("502", "404-json", "pass"),
             ("502", "409", "409"),
             ("502", "403", "403"),
             ("502", "200-page", "200-page"),
             ("503", "200-empty", "pass"),
-            ("503", "503", "503"),
             ("503", "503", "pass"),
             ("lost", "404", "pass"),
             ("lost", "409", "409"),
@@ -611,107 +582,75 @@ SCENARIOS: Final = (
     Scenario(
         "haproxy's queue",
         _haproxy("timeout queue 100ms", "maxconn 1"),
+        ("haproxy",),
         saw=" sQ-- ",
-        needs=("haproxy",),
         behaviour=Behaviour(hold_every=4, hold=0.2),
     ),
-    Scenario(
-        "haproxy retry-on",
-        _haproxy("retries 2\n  retry-on all-retryable-errors"),
-        check=_resends,
-        needs=("haproxy",),
-        behaviour=Behaviour(lose_every=5),
-        resends=True,
+    *(
+        Scenario(name, build, needs, check=_resends, behaviour=_LOSES, resends=True, calls=calls)
+        for name, build, needs, calls in (
+            (
+                "haproxy retry-on",
+                _haproxy("retries 2\n  retry-on all-retryable-errors"),
+                ("haproxy",),
+                40,
+            ),
+            (
+                "nginx, keepalive upstream",
+                _nginx_upstream("{server} keepalive 8;", _KEEPALIVE),
+                ("nginx",),
+                160,
+            ),
+            (
+                "nginx, non_idempotent",
+                _nginx_upstream(
+                    "{server} {server}", "proxy_next_upstream error timeout non_idempotent;"
+                ),
+                ("nginx",),
+                40,
+            ),
+        )
     ),
-    Scenario(
-        "nginx, keepalive upstream",
-        _nginx_upstream(
-            "{server} keepalive 8;", 'proxy_http_version 1.1; proxy_set_header Connection "";'
-        ),
-        check=_resends,
-        behaviour=Behaviour(lose_every=5),
-        resends=True,
-        calls=160,
-    ),
-    Scenario(
-        "nginx, non_idempotent",
-        _nginx_upstream("{server} {server}", "proxy_next_upstream error timeout non_idempotent;"),
-        check=_resends,
-        behaviour=Behaviour(lose_every=5),
-        resends=True,
-    ),
-    Scenario(
-        "nothing there",
-        _kill,
-        needs=NOTHING,
-        clear=True,
-        check=_each_fails("{host}:{site.upstream.port}", kind=RolesConnectionError),
-        calls=16,
-    ),
+    _fails("nothing there", _kill, check=_THERE),
     Scenario(
         "another's equal role", _pages("503", "pass", "pass"), mix=("create, taken", "create")
     ),
     Scenario(
         "roles renamed",
         _direct,
-        needs=NOTHING,
+        NOTHING,
         steps=((0.0, _rename), (0.5, _rename)),
         mix=("update by name", "get"),
         clear=True,
     ),
     Scenario("TLS swapped", _tls(HOST), check=_some_distrusted, steps=_SWAPS),
-    Scenario("TLS, wrong CA", _tls_of_another, clear=True, check=_DISTRUSTED, calls=16),
-    Scenario("TLS, wrong host", _tls("elsewhere.example"), clear=True, check=_DISTRUSTED, calls=16),
-    Scenario(
-        "mTLS with a certificate",
-        _mtls,
-        clear=True,
-        check=_all_succeed,
-    ),
-    Scenario(
+    _fails("TLS, wrong CA", _tls_of_another, "nginx"),
+    _fails("TLS, wrong host", _tls("elsewhere.example"), "nginx"),
+    _works("mTLS with a certificate", _mtls, "nginx"),
+    _fails(
         "mTLS without one, nginx",
         _tls(HOST, more=_ASKS),
-        clear=True,
+        "nginx",
         check=_each_fails("No required SSL certificate was sent"),
-        calls=16,
     ),
-    Scenario(
+    _fails(
         "mTLS without one, haproxy",
         _haproxy_mtls,
-        needs=("haproxy",),
-        clear=True,
+        "haproxy",
         check=_each_fails("client certificate"),
-        calls=16,
     ),
-    Scenario(
-        "squid, https",
-        _squid(PASSWORD, tls=True),
-        needs=("nginx", "squid"),
-        clear=True,
-        check=_all_succeed,
+    *(
+        scenario
+        for scheme in ("http", "https")
+        for scenario in (
+            _works(f"squid, {scheme}", _squid(PASSWORD, scheme), "nginx", "squid"),
+            _fails(
+                f"squid, wrong password, {scheme}",
+                _squid(WRONG_PASSWORD, scheme),
+                *("nginx", "squid"),
+                check=_refused_once,
+            ),
+        )
     ),
-    Scenario(
-        "squid, http",
-        _squid(PASSWORD, tls=False),
-        needs=("nginx", "squid"),
-        clear=True,
-        check=_all_succeed,
-    ),
-    Scenario(
-        "squid, wrong password, https",
-        _squid(WRONG_PASSWORD, tls=True),
-        needs=("nginx", "squid"),
-        clear=True,
-        check=_refused_once,
-        calls=16,
-    ),
-    Scenario(
-        "squid, wrong password, http",
-        _squid(WRONG_PASSWORD, tls=False),
-        needs=("nginx", "squid"),
-        clear=True,
-        check=_refused_once,
-        calls=16,
-    ),
-    Scenario("squid dies", _squid(PASSWORD, tls=True), needs=("nginx", "squid"), steps=_SQUID_DIES),
+    Scenario("squid dies", _squid(PASSWORD, "https"), ("nginx", "squid"), steps=_SQUID_DIES),
 )

@@ -16,6 +16,6 @@ async def test_reported(scenario: Scenario) -> None:
     if reason := missing(*scenario.needs):
         pytest.skip(reason)
 
-    _, complaints = await run(scenario)
+    _, complaints = await run(scenario, times=sized(1, 3))
 
     assert complaints == []
