@@ -22,12 +22,11 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import Connect, account_at_noon, both_clients, create, use
+from tests.support.clients import ONCE, Connect, account_at_noon, both_clients, create, use
 from tests.support.documentation import definitions
 from tests.support.event_loop import until
 from tests.support.raw_http import http_response, scripted
 
-ONCE = RetryPolicy(attempts=1)
 THRICE = RetryPolicy(attempts=3, backoff=0.001)
 
 

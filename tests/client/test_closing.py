@@ -13,17 +13,15 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ClientStateError,
     OutcomeUnknownError,
-    RetryPolicy,
     RolesConnectionError,
     Timeouts,
 )
-from tests.support.clients import create, use
+from tests.support.clients import ONCE, create, use
 from tests.support.event_loop import EACH_LOOP, LoopClock, run_on, until
 from tests.support.raw_http import PAGE, http_response, scripted
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
-ONCE = RetryPolicy(attempts=1)
 
 
 async def ends(call: "asyncio.Task[object]", error: type[Exception], match: str) -> None:

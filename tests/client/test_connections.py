@@ -22,7 +22,6 @@ from arize_roles_async import (
     InvalidResponseError,
     OutcomeUnknownError,
     Permission,
-    RetryPolicy,
     RolesConnectionError,
     RolesTimeoutError,
     Timeouts,
@@ -31,7 +30,7 @@ from arize_roles_async._aiohttp.connections import Attempt
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
-from tests.support.clients import LENT, own_or_lent, sleeping, use
+from tests.support.clients import LENT, ONCE, own_or_lent, sleeping, use
 from tests.support.event_loop import LoopClock, until
 from tests.support.raw_http import PAGE, http_response
 from tests.support.tls import Authority
@@ -39,7 +38,6 @@ from tests.support.tls import Authority
 pytestmark = pytest.mark.asyncio
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
-ONCE = RetryPolicy(attempts=1)
 LIMITS = Timeouts(total=100.0, connect=None, read=60.0)
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
-    RetryPolicy,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
     Timeouts,
 )
-from tests.support.clients import LENT, own_or_lent, trying_once
+from tests.support.clients import LENT, ONCE, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, http_response, scripted
 from tests.support.recording_proxy import recording_proxy
 from tests.support.tls import Authority
@@ -25,7 +24,6 @@ pytestmark = pytest.mark.asyncio
 
 KEY = "a-very-secret-key"
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
-ONCE = RetryPolicy(attempts=1)
 
 
 client = functools.partial(own_or_lent, trying_once, KEY)

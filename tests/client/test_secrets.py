@@ -34,7 +34,7 @@ from arize_roles_async import (
     ValidationError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
-from tests.support.clients import LENT, START, create, own_or_lent, use
+from tests.support.clients import LENT, ONCE, START, create, own_or_lent, use
 from tests.support.raw_http import http_response, scripted
 from tests.support.sizes import sized
 
@@ -42,7 +42,6 @@ from tests.support.sizes import sized
 KEY = 'ak-0123/4567+"secret"\\89=='
 ESCAPED = KEY.replace("\\", "\\\\").replace('"', '\\"')
 FULLY_ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
-ONCE = RetryPolicy(attempts=1)
 TESTS = str(Path(__file__).parents[1])
 
 

@@ -116,6 +116,20 @@ class TestFailure:
         assert isinstance(failure, RolesTimeoutError)
         assert (failure.limit, failure.seconds, failure.sent) == ("total", 0.01, True)
 
+    async def test_tried_again(self) -> None:
+        """A failure of the transport's is tried again after a wait."""
+        failures = [RolesConnectionError("no connection")]
+
+        async def answer(request: Request) -> Response:
+            if failures:
+                raise failures.pop()
+            return await answer_role(request)
+
+        transport = ScriptedTransport(answer)
+        async with HttpRolesClient(transport, KEY) as roles:
+            await roles.get(role_id=ID)
+        assert transport.calls == ["open", "send", "send", "aclose"]
+
     @pytest.mark.parametrize(
         ("method", "error"), [("get", RolesConnectionError), ("delete", OutcomeUnknownError)]
     )
@@ -167,6 +181,16 @@ class TestClient:
             "the client belongs to the process that forked this one, and to its event loop; make "
             "a client after the fork"
         )
+
+    async def test_closed(self) -> None:
+        """A closed client sends nothing, and its transport is closed once."""
+        transport = ScriptedTransport(answer_role)
+        roles = HttpRolesClient(transport, KEY)
+        await roles.aclose()
+        await roles.aclose()
+        with pytest.raises(ClientStateError):
+            await roles.get(role_id=ID)
+        assert transport.calls == ["open", "aclose"]
 
     async def test_grace_over(self) -> None:
         """When the grace of `aclose` is over, calls under way end."""
