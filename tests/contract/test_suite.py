@@ -113,16 +113,12 @@ class TestRun:
 class TestFailure:
     """The report of a rule that does not hold."""
 
-    def test_rule(self, run: Run) -> None:
-        """The rule's sentence stands in it."""
-        result = run("", "-k", "test_other_sees_rename", client="CachingClient")
-        rule = "A new name counts for every client at once, and the old one is free for each."
-        result.stdout.fnmatch_lines(f"E * Rule: {rule}")
-
-    def test_case(self, run: Run) -> None:
-        """Of the cases of a loop it shows the one that failed, as it would be written."""
+    def test_rule_and_case(self, run: Run) -> None:
+        """It has the rule's sentence, and the case of a loop that failed, as it is written."""
         result = run("", "-k", "test_other_sees_delete", client="CachingClient")
         result.stdout.fnmatch_lines("E * Case: get(role_id='Um9sZTo*')")
+        rule = "A role that one client deleted is gone for every other client too."
+        result.stdout.fnmatch_lines(f"E * Rule: {rule}")
 
     def test_inner_case(self) -> None:
         """In loops within loops every case is shown, and none that is over."""
@@ -201,6 +197,7 @@ class TestNotAsked:
         for name in NEED_AN_OFFER:
             result.stdout.fnmatch_lines(f"TestClient does not offer *{name}*")
 
+    @pytest.mark.full
     def test_named_under_xdist(self, run: Run) -> None:
         """The report of a run in other processes names them too."""
         result = run("", "-n", "1", "-k", "rate_limited")
@@ -326,29 +323,12 @@ class TestOverride:
         with pytest.raises(TypeError, match=r"TestMixed\.test_name_case overrides a rule"):
             type("TestMixed", (mixin, RolesContract), {})
 
-    @pytest.mark.parametrize("reason", ['"no case here"', 'reason="no case here"'])
-    def test_skip(self, run: Run, reason: str) -> None:
-        """A skipped rule is in the report with its reason."""
-        result = run(f"\n    @pytest.mark.skip({reason}){NO_BODY}", "-k", "name_case", "-rs")
-        result.assert_outcomes(skipped=1, deselected=TESTS - 1)
-        result.stdout.fnmatch_lines("SKIPPED*no case here*")
-
-    def test_xfail(self, run: Run) -> None:
-        """A rule that fails with a reason is in the report with it, and strictly so."""
-        override = """
-    @pytest.mark.xfail(reason="no case here", strict=True)
-    def test_name_case(self):
-        super().test_name_case()
-"""
-        result = run(override, "-k", "name_case")
-        result.assert_outcomes(failed=1, deselected=TESTS - 1)
-        result.stdout.fnmatch_lines("*XPASS(strict)* no case here*")
-
     def test_in_a_base_class(self, run: Run) -> None:
-        """A subclass inherits an override with its reason."""
+        """A subclass inherits an override with its reason, and the report shows it."""
         override = f'\n    @pytest.mark.skip("no case here"){NO_BODY}'
-        result = run(f"{override}\nclass TestSub(TestClient): ...\n", "-k", "name_case")
+        result = run(f"{override}\nclass TestSub(TestClient): ...\n", "-k", "name_case", "-rs")
         result.assert_outcomes(skipped=2, deselected=2 * TESTS - 2)
+        result.stdout.fnmatch_lines("SKIPPED*no case here*")
 
 
 class _LeavesARole(RolesContract):

@@ -24,8 +24,8 @@ NODE_FOLDER = Path(os.environ.get("ARIZE_CLIENT_NODE", ""))
 TOOLS = Path(__file__).parents[1] / "tools"
 
 
-def passed(*command: str, script: str | None = None, folder: Path | None = None) -> list[str]:
-    """Run a round of calls, and return the names of those that passed."""
+def passes(*command: str, script: str | None = None, folder: Path | None = None) -> bool:
+    """Run a round of calls to its last line, and return whether it got there."""
     done = subprocess.run(  # noqa: S603 - the programs that were named
         command,
         input=script,
@@ -37,8 +37,7 @@ def passed(*command: str, script: str | None = None, folder: Path | None = None)
     )
     assert done.returncode == 0, done.stderr
     # The clients write their own notices there too.
-    lines = [line for line in done.stdout.splitlines() if line.startswith("passed: ")]
-    return [line.removeprefix("passed: ") for line in lines]
+    return "passed" in done.stdout.splitlines()
 
 
 @pytest.mark.skipif(
@@ -47,18 +46,7 @@ def passed(*command: str, script: str | None = None, folder: Path | None = None)
 )
 def test_round(arize_env: RolesServer) -> None:
     """Arize's own client makes the whole round."""
-    assert passed(str(INTERPRETER), str(TOOLS / "official_client_round.py")) == [
-        "create",
-        "list",
-        "page",
-        "get by id",
-        "get by name",
-        "update",
-        "clear description",
-        "delete",
-        "errors",
-        "role bindings",
-    ]
+    assert passes(str(INTERPRETER), str(TOOLS / "official_client_round.py"))
     arize_env.account.assert_roles({name: {"ROLE_READ"} for name in ("Taken", "First", "Second")})
     arize_env.account.assert_bindings({("ada", "Space:1"): "Second"})
 
@@ -76,13 +64,7 @@ def test_ax(role_ids: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """`ax` gives, lists, reads, changes and takes a role binding."""
     monkeypatch.setenv("HOME", str(tmp_path))
     round_ = str(TOOLS / "official_ax_round.py")
-    assert passed(str(INTERPRETER), round_, *role_ids) == [
-        "create",
-        "list",
-        "get",
-        "update",
-        "delete",
-    ]
+    assert passes(str(INTERPRETER), round_, *role_ids)
 
 
 @pytest.mark.skipif(
@@ -93,10 +75,4 @@ def test_typescript(role_ids: list[str]) -> None:
     """Arize's TypeScript client gives, lists, reads, changes and takes a role binding."""
     script = (TOOLS / "official_typescript_round.mjs").read_text("utf-8")
     node = ("node", "--input-type=module", "-", *role_ids)
-    assert passed(*node, script=script, folder=NODE_FOLDER) == [
-        "create",
-        "list",
-        "get",
-        "update",
-        "delete",
-    ]
+    assert passes(*node, script=script, folder=NODE_FOLDER)
