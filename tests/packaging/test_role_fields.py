@@ -73,32 +73,24 @@ def test_place(place: str) -> None:
     assert sorted(PLACES[place]()) == sorted(FIELDS)
 
 
-class TestValue:
+COPIES: Final[dict[str, Callable[[], object]]] = {
+    "from_dict": lambda: Role.from_dict(ROLE.to_dict()),
+    "from_json": lambda: Role.from_json(ROLE.to_json()),
+    "add_role": lambda: account().roles[0],
+    "make_role": lambda: make_role(**{name: getattr(ROLE, name) for name in FIELDS}),
+    "load": lambda: FakeAccount.load(account().dump()).roles[0],
+}
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_value(copy: str) -> None:
     """The value of every field arrives."""
+    assert COPIES[copy]() == ROLE
 
-    def test_dict(self) -> None:
-        """`from_dict` reads the result of `to_dict`."""
-        assert Role.from_dict(ROLE.to_dict()) == ROLE
 
-    def test_json(self) -> None:
-        """`from_json` reads the result of `to_json`."""
-        assert Role.from_json(ROLE.to_json()) == ROLE
-
-    def test_account(self) -> None:
-        """`add_role` takes every field as it is given."""
-        assert account().roles == (ROLE,)
-
-    def test_made(self) -> None:
-        """`make_role` takes every field as it is given."""
-        assert make_role(**{name: getattr(ROLE, name) for name in FIELDS}) == ROLE
-
-    def test_account_file(self) -> None:
-        """`load` reads the result of `dump`."""
-        assert FakeAccount.load(account().dump()).roles == (ROLE,)
-
-    @pytest.mark.asyncio
-    async def test_wire(self) -> None:
-        """The service writes every field, and the client reads it."""
-        async with FakeRolesClient(account()) as roles:
-            assert await roles.get(role_id=ROLE.id) == ROLE
-            assert (await roles.list()).roles == (ROLE,)
+@pytest.mark.asyncio
+async def test_wire() -> None:
+    """The service writes every field, and the client reads it."""
+    async with FakeRolesClient(account()) as roles:
+        assert await roles.get(role_id=ROLE.id) == ROLE
+        assert (await roles.list()).roles == (ROLE,)
