@@ -14,7 +14,6 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
 from arize_roles_async._aiohttp.client import AiohttpTransport
 from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize, serve
-from arize_roles_fake._testing.timeline import timeline_of
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)
@@ -45,24 +44,14 @@ def passed(account: FakeAccount) -> float:
     return (account.now() - START) / timedelta(seconds=1)
 
 
-async def wait_on(account: FakeAccount, seconds: float) -> None:
-    """Wait on an account's clock, as its in-process clients do."""
-    timeline = timeline_of(asyncio.get_running_loop(), account)
-    await timeline.sleep_until(account.now() + timedelta(seconds=seconds), account)
-
-
-@asynccontextmanager
-async def in_process(
+def in_process(
     account: FakeAccount,
     *,
     api_key: ApiKey | None = None,
     retry: RetryPolicy = ONCE,
     max_concurrency: int = 40,
-) -> AsyncGenerator[RolesClient]:
-    async with FakeRolesClient(
-        account, api_key=api_key, retry=retry, max_concurrency=max_concurrency
-    ) as roles:
-        yield roles
+) -> FakeRolesClient:
+    return FakeRolesClient(account, api_key=api_key, retry=retry, max_concurrency=max_concurrency)
 
 
 @asynccontextmanager
