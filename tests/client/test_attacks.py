@@ -3,27 +3,18 @@
 import gzip
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, RetryPolicy, RolesClient, RolesError, Timeouts
 from tests.support.messages import assert_short_line, judging_log_lines, messages_of
 from tests.support.raw_http import scripted
-from tests.tools.mutated_answers import assert_valid
+from tests.tools.mutated_answers import ROLE, ROLE_ID, assert_valid
 
 HASTY = Timeouts(total=0.5, read=0.2)
 ONCE = RetryPolicy(attempts=1)
 
-ROLE_ID: Final = "Um9sZToxOmFCY0Q="
-ROLE: Final[dict[str, Any]] = {
-    "id": ROLE_ID,
-    "name": "AI Engineer",
-    "permissions": ["NEWER_THAN_THIS"],
-    "is_predefined": False,
-    "created_at": "2026-01-02T03:04:05Z",
-    "updated_at": "2026-01-02T03:04:05Z",
-}
 ESCAPES: Final = "\x1b[31mred\x1b[0m \x1b]0;title\x07\r\nsecond line\u202e\u2028\x9b2J\x00"
 MANY: Final = 2**14
 
@@ -125,7 +116,6 @@ ATTACKS: Final[dict[str, tuple[Call, bytes]]] = {
         answer(b"", b"Location: http://h/" + b"\xe2\x80\xae" * 700, status=b"302 F"),
     ),
     "reason of escape sequences": (create, answer(b"", status=b"502 " + b"\x1b[31m" * 100)),
-    "long reason": (create, answer(b"", status=b"502 " + b"\x1b[31m" * MANY)),
     "bomb": (walk, answer(gzip.compress(b" " * 2**23), b"Content-Encoding: gzip")),
     "body without end": (walk, OK + b"\r\n" + b"[" * 2**23),
     "chunks of a byte": (walk, CHUNKED + b"1\r\n[\r\n" * MANY),
