@@ -76,10 +76,11 @@ class Driver:
         attempts: int = 3,
         total: float = 30.0,
         name: str | None = None,
+        ceiling: float | None = None,
     ) -> None:
         self.now = 100.0
         self.request = Request(method=METHODS[operation], target="/v2/roles")
-        retry = RetryPolicy(attempts=attempts, backoff=1.0)
+        retry = RetryPolicy(attempts=attempts, backoff=1.0, max_retry_after=ceiling)
         self.call = Call(operation, Timeouts(total=total), retry, self.now, name=name)
         self.call.begin(self.request)
 
@@ -407,6 +408,14 @@ class TestTime:
         assert (error.status, error.method, error.path) == (429, "POST", "/v2/roles")
         assert error.retry_after == 12.34
         assert (error.from_service, error.problem, error.__cause__) == (False, None, None)
+
+    def test_ceiling(self) -> None:
+        """A hold that is longer than the policy allows names that limit."""
+        driver = Driver("create", ceiling=60.0)
+        driver.call.hold_back(100.0)
+        assert "another 100 s, and RetryPolicy.max_retry_after is 60 s" in str(
+            driver.call.out_of_time()
+        )
 
     def test_last_refusal(self) -> None:
         """The error of a call that is held back has the last 429 of its request."""

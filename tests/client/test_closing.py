@@ -204,3 +204,18 @@ async def test_retry() -> None:
             await asyncio.sleep(0)  # What was sent arrives.
         await roles.aclose()
         await ends(call, OutcomeUnknownError, "the client is closed$")
+
+
+@pytest.mark.asyncio
+async def test_own_call() -> None:
+    """A call that closes its client, as its function for the key may do, sends nothing."""
+
+    async def close() -> str:
+        await roles.aclose()
+        return "key"
+
+    async with scripted(PAGE) as script:
+        roles = AiohttpRolesClient(close, base_url=script.url)
+        with pytest.raises(ClientStateError, match=r"^the client is closed$"):
+            await roles.list()
+    assert script.connections == 0
