@@ -62,10 +62,9 @@ class UsedConnection:
         with suppress(OSError, ValueError, TypeError):
             # A close then discards what is not sent yet, also if aiohttp closed it just now.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            if self.transport.is_closing():
-                # asyncio's TLS transport cannot be aborted any more after aiohttp closed it twice,
-                # and waits 30 s for the server to end the session.
-                self.socket.shutdown(socket.SHUT_RD)
+            # asyncio's TLS transport cannot be aborted any more after aiohttp closed it twice,
+            # and waits 30 s for the server to end the session.
+            self.socket.shutdown(socket.SHUT_RD)
         self.transport.abort()
 
 

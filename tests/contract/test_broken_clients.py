@@ -344,7 +344,7 @@ def test_other_error() -> None:
             raise LookupError(arguments["name"])
 
     with pytest.raises(LookupError):
-        suite_of(Raises)().test_name_length()
+        suite_of(Raises)().test_name_bad_character()
 
 
 @pytest.mark.parametrize("again", [False, True])
