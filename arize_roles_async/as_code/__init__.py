@@ -25,10 +25,10 @@ from arize_roles_async.as_code.apply import (
     apply,
 )
 from arize_roles_async.as_code.attempts import StalePlanError
-from arize_roles_async.as_code.compare import Export, compare, export, plan
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.files import FileViolation, load, loads
 from arize_roles_async.as_code.plan import Change, Plan, PlanError
+from arize_roles_async.as_code.planning import Export, compare, export, plan
 
 __all__ = [
     "ApplyError",

@@ -13,7 +13,6 @@ from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async.as_code.attempts import Attempts, StalePlanError, StoppedError
-from arize_roles_async.as_code.compare import plan
 from arize_roles_async.as_code.declaration import Declaration
 from arize_roles_async.as_code.plan import (
     CHECKSUM_FORMAT,
@@ -22,6 +21,7 @@ from arize_roles_async.as_code.plan import (
     Plan,
     PlanError,
 )
+from arize_roles_async.as_code.planning import plan
 from arize_roles_async.as_code.toml import quote
 
 _DEFAULT_REMOVALS: Final = "30%"

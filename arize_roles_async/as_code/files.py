@@ -263,7 +263,8 @@ def _role(
 ) -> DeclaredRole:
     """Return a role with what it includes; a set that is not there is added to a list."""
     own: Any = given.pop("permissions", [])
-    listed = cast("list[str]", own) if isinstance(own, list) else []
+    is_list = isinstance(own, list)
+    listed = cast("list[str]", own) if is_list else []
     origins: dict[str, str] = {}
     for each in sorted(given.pop("include")):
         if each in sets:
@@ -274,7 +275,7 @@ def _role(
         wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
     return DeclaredRole(
         name=name,
-        permissions=[*listed, *origins] if own is listed else cast("Any", own),
+        permissions=[*listed, *origins] if is_list else own,
         origins=origins,
         **given,
     )

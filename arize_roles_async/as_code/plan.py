@@ -46,7 +46,9 @@ def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) ->
 
 def only_in(role: Role | DeclaredRole | None, other: Role | DeclaredRole | None) -> tuple[str, ...]:
     """Return the permissions that a role has and the other one has not."""
-    held, also = ({str(p) for p in (each and each.permissions) or ()} for each in (role, other))
+    held, also = (
+        {str(p) for p in each.permissions or ()} if each else set[str]() for each in (role, other)
+    )
     return tuple(sorted(held - also))
 
 
