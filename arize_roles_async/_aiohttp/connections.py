@@ -286,9 +286,10 @@ class _Connecting:
     def __init__(self, limit: Deadline) -> None:
         self._limit = limit
 
-    def __getattr__(self, event: str) -> Callable[..., Awaitable[None]]:
-        if event == "send_connection_create_start":
-            self._limit.limit("connect")
+    async def send_connection_create_start(self) -> None:
+        self._limit.limit("connect")
+
+    def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:
         return _do_nothing
 
 

@@ -494,6 +494,27 @@ def test_threads(account: FakeAccount) -> None:
     assert len(account.calls) == 500
 
 
+def test_reset_at_once() -> None:
+    """No other thread sees an account that is half reset."""
+    seen: list[int] = []
+    is_resetting = False
+
+    def clock() -> datetime:
+        if is_resetting and thread.ident is None:
+            thread.start()
+            thread.join(0.1)  # it has to wait
+        return START
+
+    account = FakeAccount(clock=clock)
+    predefined = len(account.roles)
+    thread = threading.Thread(target=lambda: seen.append(len(account.roles)))
+    is_resetting = True
+    account.reset()
+    thread.join()
+
+    assert seen == [predefined]
+
+
 @on_both
 @pytest.mark.asyncio
 async def test_short_pages(account: FakeAccount, roles: RolesClient) -> None:

@@ -17,6 +17,7 @@ from arize_roles_async import RolesClient, RolesError
 from arize_roles_async._calls.call import Change, Read
 from arize_roles_async._values import errors as _errors
 from tests.tools import linters
+from tests.tools.release_check import ROOT
 
 ERRORS: Final = [
     error
@@ -72,3 +73,13 @@ def test_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
     left = {name for name in names if os.environ.get(name) == "a developer's own"}
     assert left == HTTPS_ONLY
+
+
+def test_ci() -> None:
+    """Each file of tests that `.ci/run` names is there."""
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    named = re.findall(r"(?m)^  (tests/\S+/test_)\{?([\w,]+)\}?\.py$", script)
+    files = [ROOT / f"{folder}{name}.py" for folder, names in named for name in names.split(",")]
+
+    assert len(files) > 30
+    assert [file for file in files if not file.exists()] == []
