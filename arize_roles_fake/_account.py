@@ -52,7 +52,7 @@ from arize_roles_fake._testing.faults import (
     When,
     apply,
 )
-from arize_roles_fake._testing.make_role import make_role, reject_string, writable
+from arize_roles_fake._testing.make_role import make_role, members, reject_string, writable
 from arize_roles_fake._testing.subject import subject_of
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
 
@@ -337,8 +337,8 @@ class FakeAccount:
             created_at=data.created_at or self.now(),
             updated_at=data.updated_at,
         )
-        unknown = (str(each) for each in role.permissions or () if not each.is_known)
-        self._state.extra_permissions |= frozenset(unknown)
+        _, unknown = members(data.permissions or ())
+        self._state.extra_permissions |= unknown
         self._store.add(role)
         return role
 

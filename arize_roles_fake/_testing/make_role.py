@@ -48,16 +48,13 @@ def make_role(
     """
     held = None
     if permissions is not None:
-        held = _members(tuple(map(str, reject_string(permissions))))
+        held, _ = members(tuple(reject_string(permissions)))
     moments = (created_at, updated_at or created_at)
     if any(moment.tzinfo is None for moment in moments):
         raise ValueError("timestamps must be timezone-aware")
     if not all(map(is_in_utc, moments)):
         raise ValueError("timestamps must be in the years 1 to 9999 in UTC")
-    try:
-        "".join((name, description or "", id or "", *(held or ()))).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
+    _check_text(name, description or "", id or "")
     number = zlib.crc32(name.encode())
     return Role(
         id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,
@@ -88,5 +85,17 @@ def writable(moment: datetime) -> datetime:
 
 # Each new account has the same predefined roles, of hundreds of permissions in all.
 @functools.lru_cache(maxsize=64)
-def _members(identifiers: tuple[str, ...]) -> tuple[AnyPermission, ...]:
-    return tuple(map(any_permission, dict.fromkeys(identifiers)))
+def members(
+    identifiers: tuple[AnyPermission | str, ...],
+) -> tuple[tuple[AnyPermission, ...], frozenset[str]]:
+    """Return permissions, and those of them that this version does not know."""
+    _check_text(*identifiers)
+    held = tuple(map(any_permission, dict.fromkeys(identifiers)))
+    return held, frozenset(str(each) for each in held if not each.is_known)
+
+
+def _check_text(*texts: str) -> None:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a role must not contain surrogates, which UTF-8 cannot carry") from error
