@@ -1,5 +1,6 @@
-"""The errors for a proxy that is not there, refuses, or is not trusted."""
+"""What a proxy gets, and the errors for one that is not there, refuses, or is not trusted."""
 
+import base64
 import functools
 import socket
 from pathlib import Path
@@ -17,7 +18,6 @@ from arize_roles_async import (
 )
 from tests.support.clients import LENT, ONCE, own_or_lent, trying_once
 from tests.support.raw_http import PAGE, http_response, scripted
-from tests.support.recording_proxy import recording_proxy
 from tests.support.tls import Authority
 
 pytestmark = pytest.mark.asyncio
@@ -33,6 +33,36 @@ REFUSED = (
     "refused the credentials of the client (407): check the user and password in the proxy's URL"
 )
 WANTED = "requires a user and password (407), and the proxy's URL has none"
+REFUSAL = http_response(407, b"", 'Proxy-Authenticate: Basic realm="proxy"')
+
+
+@LENT
+@SCHEMES
+@pytest.mark.parametrize("user", ["", "user:hunter2"])
+async def test_heads(tmp_path: Path, scheme: str, user: str, *, lent: bool) -> None:
+    """A proxy gets its own credentials, or none; for a tunnel the rest goes through."""
+    authority = Authority(tmp_path)
+    async with (
+        scripted(PAGE, tunnel=authority.right()) as proxy,
+        client(
+            lent=lent,
+            base_url=f"{scheme}://localhost:9",
+            proxy=proxy.url.replace("//", f"//{user}@" if user else "//"),
+            ca_file=authority.pem,
+            headers={"X-Own": "own"},
+        ) as roles,
+    ):
+        await roles.list()
+
+    head, request = proxy.requests[0].headers, proxy.requests[-1].headers
+    basic = base64.b64encode(user.encode()).decode()
+    assert head.get("proxy-authorization") == (f"Basic {basic}" if user else None)
+    assert request["authorization"] == f"Bearer {KEY}"
+    assert {"x-own", "sdk-language"} <= request.keys()
+    if scheme == "https":
+        assert proxy.requests[0].start == "CONNECT localhost:9 HTTP/1.1"
+        assert not {"authorization", "x-own", "sdk-language"} & head.keys()
+        assert "proxy-authorization" not in request
 
 
 class TestRefusal:
@@ -42,7 +72,7 @@ class TestRefusal:
     async def test_credentials(self, scheme: str, user: str, why: str, *, lent: bool) -> None:
         """A 407 is never tried again; the error names the proxy and says what it refused."""
         async with (
-            recording_proxy(refuses=True) as proxy,
+            scripted(REFUSAL, REFUSAL) as proxy,
             client(
                 lent=lent,
                 base_url=f"{scheme}://localhost:9",
@@ -55,13 +85,13 @@ class TestRefusal:
         place = proxy.url.removeprefix("http://")
         assert str(caught.value) == f"POST /v2/roles: the proxy {place} {why}"
         assert (caught.value.credentials, caught.value.sent) == (True, False)
-        assert len(proxy.heads) == 1
+        assert len(proxy.requests) == 1
 
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
     @pytest.mark.parametrize("in_url", [True, False])
     async def test_session(self, *, in_url: bool) -> None:
         """The proxy of a lent session is named too, and its credentials beside the URL count."""
-        async with recording_proxy(refuses=True) as proxy:
+        async with scripted(REFUSAL) as proxy:
             url = proxy.url.replace("//", "//user:wrong-one@") if in_url else proxy.url
             auth = None if in_url else aiohttp.BasicAuth("user", "wrong-one")
             async with aiohttp.ClientSession(proxy=url, proxy_auth=auth) as session:

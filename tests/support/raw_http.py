@@ -45,12 +45,13 @@ async def read_message(reader: asyncio.StreamReader) -> Message:
 class Script:
     """The answers of a server, in their order, and the requests that came."""
 
-    def __init__(self, answers: tuple[bytes | None, ...]) -> None:
+    def __init__(self, answers: tuple[bytes | None, ...], tunnel: ssl.SSLContext | None) -> None:
         self.url = ""
         self.asked = asyncio.Event()
         self.requests: list[Message] = []
         self.connections = 0
         self._answers = iter(answers)
+        self._tunnel = tunnel
 
     @property
     def lines(self) -> list[str]:
@@ -62,8 +63,11 @@ class Script:
         self.connections += 1
         try:
             for answer in self._answers:
-                self.requests.append(await read_message(reader))
-                self.asked.set()
+                await self._read(reader)
+                if self._tunnel and self.requests[-1].start.startswith("CONNECT "):
+                    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    await writer.start_tls(self._tunnel)
+                    await self._read(reader)
                 if answer is None:
                     await reader.read()
                     break
@@ -74,13 +78,20 @@ class Script:
         finally:
             writer.close()
 
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        self.requests.append(await read_message(reader))
+        self.asked.set()
+
 
 @asynccontextmanager
 async def scripted(
-    *answers: bytes | None, tls: ssl.SSLContext | None = None
+    *answers: bytes | None, tls: ssl.SSLContext | None = None, tunnel: ssl.SSLContext | None = None
 ) -> AsyncGenerator[Script]:
-    """Serve hand-written answers on a socket; None is silence until the client goes away."""
-    script = Script(answers)
+    """Serve hand-written answers on a socket; None is silence until the client goes away.
+
+    With `tunnel`, it is a proxy, too, and the service at the end of its tunnels.
+    """
+    script = Script(answers, tunnel)
     async with await asyncio.start_server(script.serve, "127.0.0.1", 0, ssl=tls) as server:
         port = server.sockets[0].getsockname()[1]
         script.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
