@@ -12,7 +12,6 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import attrs
-import msgspec
 
 from arize_roles_async import (
     ConflictError,
@@ -61,8 +60,7 @@ class History:
             if entry.method == "DELETE":
                 self._states[target_id(entry)].append((entry.at, None))
             else:
-                role: dict[str, Any] = msgspec.json.decode(entry.answer)
-                self._states.setdefault(role["id"], []).append((entry.at, role))
+                self._states.setdefault(entry.role["id"], []).append((entry.at, entry.role))
 
     def during(self, role_id: str, start: float, end: float) -> list[dict[str, Any] | None]:
         """Return the states that a role had in a span of time; None is that it was not there."""
@@ -101,14 +99,14 @@ class History:
 
 def target_id(entry: Entry) -> str:
     """Return the ID of the role that a request is about."""
-    return unquote(entry.target.removeprefix("/v2/roles/"))
+    return unquote(entry.request.target.removeprefix("/v2/roles/"))
 
 
 def mark_of(entry: Entry) -> str | None:
     """Return the mark of the call that made a change."""
     if entry.method == "DELETE":
         return target_id(entry)
-    return None if entry.method == "GET" else msgspec.json.decode(entry.body).get("description")
+    return None if entry.method == "GET" else entry.sent.get("description")
 
 
 def judge(
@@ -128,7 +126,7 @@ def judge(
     effects: dict[str, list[Entry]] = {}
     for entry in journal:
         if mark := mark_of(entry):
-            sent[mark, entry.method, entry.retry] += 1
+            sent[mark, entry.method, entry.attempt] += 1
             if entry.is_effect:
                 effects.setdefault(mark, []).append(entry)
     resent = {mark for (mark, _, _), times in sent.items() if times > 1}
@@ -169,7 +167,7 @@ def _untrue(  # noqa: PLR0911 - one case a kind of outcome
             why = "all is known" if clear else "nothing was changed"
             return [why] if clear or not is_change else []
         case RoleRenamedError() as error if call.by_name:
-            names = [msgspec.json.decode(entry.answer)["name"] for entry in effects]
+            names = [entry.role["name"] for entry in effects]
             return [] if names == [error.renamed_to] != [call.name] else [f"it changed {names}"]
         case RolesError() if is_change and effects:
             return ["it says that nothing happened, and it did"]
@@ -194,7 +192,7 @@ def _untrue_result(  # noqa: PLR0911 - one case an operation
     within = [entry for entry in effects if entry.at <= call.ended]
     match call.kind, call.result:
         case "create", Role() as role:
-            ids = [msgspec.json.decode(entry.answer)["id"] for entry in within]
+            ids = [entry.role["id"] for entry in within]
             if ids == [role.id] and role.description == call.mark and role.name == call.name:
                 return []
             return [f"it made {ids}"]

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import aiohttp
 import attrs
-import msgspec
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -176,7 +175,7 @@ async def run(
         directory = stack.enter_context(folder())
         # Slow, so that calls are under way while something happens.
         behaviour = SLOW if scenario.steps else scenario.behaviour
-        upstream = stack.enter_context(Upstream(directory, behaviour))
+        upstream = stack.enter_context(Upstream(behaviour))
         calls = plan(upstream, scenario.calls * times, scenario.mix)
         site = Site(stack, upstream, directory)
         scenario.build(site)
@@ -190,7 +189,7 @@ async def run(
         logs = {path.name: path.read_text("utf-8", "replace") for path in directory.rglob("*.log")}
         verdict = judge(
             calls,
-            upstream.entries(),
+            upstream.journal,
             total=scenario.timeouts.total or 0.0,
             clear=scenario.clear,
             resends=scenario.resends,
@@ -263,6 +262,11 @@ def _limited(status: int, more: str = "") -> Step:
         f"limit_req zone=all burst=2 nodelay; limit_req_status {status}; {more}",
         "limit_req_zone $server_port zone=all:1m rate=10r/s;",
     )
+
+
+def _own_limit(site: Site) -> None:
+    _plain_nginx(site)
+    site.upstream.account.limit_rate(10.0, burst=2)
 
 
 _PAGES: Final = {
@@ -394,14 +398,10 @@ def _swap(authority: str) -> Step:
 
 def _rename(site: Site) -> None:
     """Give every second role's name to another one, while calls by name are under way."""
-    there: dict[str, str] = {}
-    journal = site.upstream.entries()
-    for entry in journal:
-        if entry.method == "POST":
-            role = msgspec.json.decode(entry.answer)
-            there[role["name"]] = role["id"]
+    made = [entry.role for entry in site.upstream.journal if entry.method == "POST"]
+    there = {role["name"]: role["id"] for role in made}
     for name, role_id in list(there.items())[::2]:
-        site.upstream.rename(role_id, f"{name}, before {len(journal)}")
+        site.upstream.rename(role_id, f"{name}, before {len(site.upstream.journal)}")
         site.upstream.add(name)
 
 
@@ -526,14 +526,7 @@ SCENARIOS: Final = (
             ("429 page with Retry-After", _limited(429, _RETRY_AFTER)),
         )
     ),
-    Scenario(
-        "rate limit, the service's own",
-        _plain_nginx,
-        calls=8,
-        saw=" 429 429 ",
-        behaviour=Behaviour(rate=10.0),
-        clear=True,
-    ),
+    Scenario("rate limit, the service's own", _own_limit, calls=8, saw=" 429 429 ", clear=True),
     Scenario("413", _nginx("client_max_body_size 60;"), clear=True, check=_too_large),
     Scenario(
         "504 after the effect",
