@@ -1,5 +1,6 @@
 """Calls of role bindings: their rules, what a lost answer leads to, `ensure` and `remove`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +17,12 @@ from arize_roles_async import (
     OutcomeUnknownError,
     Request,
     RetryPolicy,
+    RoleBinding,
     RoleBindingPages,
     RoleBindingsClient,
     RolesClient,
     ServerError,
+    StatusError,
     ValidationError,
 )
 from arize_roles_async._base import stage
@@ -34,6 +37,7 @@ START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 USER = "VXNlcjphZGE="  # User:ada
 SPACE = "U3BhY2U6MQ=="  # Space:1
 PROJECT = "TW9kZWw6MQ=="  # Model:1
+Fault = tuple[Any, dict[str, Any]]
 TARGET: dict[str, Any] = {"user_id": USER, "resource_type": "SPACE", "resource_id": SPACE}
 
 
@@ -158,84 +162,99 @@ class TestRules:
         assert asked(account) == ["list", "create"]
 
 
+LOST: Fault = ("lost", {})
+LOST_AFTER: Fault = ("lost", {"when": "after"})
+DOWN: Fault = (503, {})
+REFUSED: Fault = (401, {})
+
+
 class TestLost:
     """A change whose answer was lost is looked up, and is never called made without a sign."""
 
-    async def test_create(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A binding that the lost attempt made is returned."""
-        account.fail("role_bindings.create", "lost", when="after")
-        made = await bindings.create(**TARGET, role_id=id_of(account, "Analyst"))
-        assert account.bindings() == (made,)
-        assert asked(account) == ["create", "create", "list"]
-
-    async def test_create_older(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A binding that is older than the call is somebody else's."""
-        account.bind("Analyst", user="ada", resource="Space:1")
-        account.advance(60)
-        account.fail("role_bindings.create", "lost")
-        with pytest.raises(ConflictError):
-            await bindings.create(**TARGET, role_id=id_of(account, "Analyst"))
-
-    async def test_create_invisible(self, account: FakeAccount) -> None:
-        """A binding that the key does not see leaves the outcome unknown."""
-        account.add_key("blind", grants=["ROLE_BINDING_CREATE"])
-        account.fail("role_bindings.create", "lost", when="after")
-        blind = FakeRolesClient(account, api_key="blind").role_bindings
-        with pytest.raises(OutcomeUnknownError):
-            await blind.create(**TARGET, role_id=id_of(account, "Analyst"))
-
-    @pytest.mark.parametrize("moment", ["before", "after"])
-    async def test_update(
+    @pytest.mark.parametrize(
+        ("method", "faults", "attempts", "end", "requests"),
+        [
+            # What a lost attempt did is found.
+            ("create", [LOST_AFTER], 3, RoleBinding, "create create list"),
+            ("update", [LOST], 3, RoleBinding, "update update"),
+            ("update", [LOST_AFTER], 3, RoleBinding, "update update"),
+            ("update", [LOST_AFTER], 1, RoleBinding, "update get"),
+            # `remove` has seen the binding, so one that is gone counts as removed.
+            ("remove", [LOST_AFTER], 3, bool, "list delete delete get"),
+            # A delete by an ID cannot tell a removed binding from one that it never saw.
+            ("delete", [LOST_AFTER], 3, OutcomeUnknownError, "delete delete get"),
+            # A request that was lost may still arrive, so an unchanged account proves nothing.
+            ("create", [LOST], 1, OutcomeUnknownError, "create list"),
+            ("update", [LOST], 1, OutcomeUnknownError, "update get"),
+            ("delete", [LOST], 1, OutcomeUnknownError, "delete get"),
+            # A binding that is older than the call is somebody else's.
+            ("create again", [LOST], 3, ConflictError, "create create list"),
+            # After a 503 of the service, the account shows that a refused change was not made.
+            ("update", [DOWN, REFUSED], 3, AuthenticationError, "update update get"),
+            ("delete", [DOWN, REFUSED], 3, AuthenticationError, "delete delete get"),
+            ("create", [DOWN], 1, ServerError, "create"),
+        ],
+    )
+    async def test_end(
         self,
         account: FakeAccount,
-        bindings: RoleBindingsClient,
-        moment: Any,  # noqa: ANN401
+        method: str,
+        faults: list[Fault],
+        *,
+        attempts: int,
+        end: type,
+        requests: str,
     ) -> None:
-        """An update is tried again, and its second attempt shows the result."""
-        binding = account.bind("Analyst", user="ada", resource="Space:1")
-        account.fail("role_bindings.update", "lost", when=moment)
-        editor = id_of(account, "Editor")
-        changed = await bindings.update(binding_id=binding.id, role_id=editor)
-        assert account.bindings() == (changed,)
-        assert changed.role_id == editor
+        """Each change ends in what the account shows."""
+        ended = await self.end_of(account, method, faults, attempts)
+        assert type(ended) is end
+        if isinstance(ended, RoleBinding):
+            assert ended in account.bindings("Editor")
+        assert asked(account) == requests.split()
 
-    async def test_update_read(self, account: FakeAccount) -> None:
-        """The binding is read after a last attempt that was lost, and shows the change."""
-        binding = account.bind("Analyst", user="ada", resource="Space:1")
-        account.fail("role_bindings.update", "lost", when="after")
-        once = FakeRolesClient(account, retry=RetryPolicy(attempts=1)).role_bindings
-        changed = await once.update(binding_id=binding.id, role_id=id_of(account, "Editor"))
-        assert account.bindings() == (changed,)
-        assert asked(account) == ["update", "get"]
+    @pytest.mark.parametrize(
+        ("method", "faults", "grant", "end"),
+        [
+            ("create", [LOST_AFTER], "ROLE_BINDING_CREATE", OutcomeUnknownError),
+            ("update", [LOST], "ROLE_BINDING_READ", OutcomeUnknownError),
+            # A binding that is there after a 404 was not deleted.
+            ("delete", [LOST], "ROLE_BINDING_READ", NotFoundError),
+        ],
+    )
+    async def test_rights(
+        self, account: FakeAccount, method: str, faults: list[Fault], grant: str, end: type
+    ) -> None:
+        """A key that may not see or change everything is shown no more than that."""
+        account.add_key("other", grants=[grant])
+        assert type(await self.end_of(account, method, faults, api_key="other")) is end
 
-    @pytest.mark.parametrize("operation", ["create", "update", "delete"])
-    async def test_may_still_come(self, account: FakeAccount, operation: Any) -> None:  # noqa: ANN401
-        """A request that was lost may still arrive, so an unchanged account proves nothing."""
+    async def end_of(
+        self,
+        account: FakeAccount,
+        method: str,
+        faults: list[Fault],
+        attempts: int = 3,
+        api_key: str | None = None,
+    ) -> object:
+        """Return what a change ends in that meets these failures, a minute after a binding."""
         binding = account.bind("Analyst", user="ada", resource="Space:1")
         account.advance(60)
-        account.fail(f"role_bindings.{operation}", "lost")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-        roles = FakeRolesClient(account, retry=RetryPolicy(attempts=1)).role_bindings
         editor = id_of(account, "Editor")
+        elsewhere = {**TARGET, "resource_id": "U3BhY2U6Mg=="}  # Space:2
+        retry = RetryPolicy(attempts=attempts)
+        roles = FakeRolesClient(account, api_key=api_key, retry=retry).role_bindings
         calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "create": lambda: roles.create(**TARGET, role_id=editor),
+            "create": lambda: roles.create(**elsewhere, role_id=editor),
+            "create again": lambda: roles.create(**TARGET, role_id=binding.role_id),
             "update": lambda: roles.update(binding_id=binding.id, role_id=editor),
             "delete": lambda: roles.delete(binding_id=binding.id),
+            "remove": lambda: roles.remove(**TARGET),
         }
-        with pytest.raises(OutcomeUnknownError):
-            await calls[operation]()
-
-    async def test_after_a_503(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """After a 503 of the service, the account shows that a refused change was not made."""
-        binding = account.bind("Analyst", user="ada", resource="Space:1")
-        account.advance(60)
-        account.fail("role_bindings.update", 503)
-        account.fail("role_bindings.update", 401)
-        with pytest.raises(AuthenticationError):
-            await bindings.update(binding_id=binding.id, role_id=id_of(account, "Editor"))
-        account.fail("role_bindings.delete", 503)
-        account.fail("role_bindings.delete", 401)
-        with pytest.raises(AuthenticationError):
-            await bindings.delete(binding_id=binding.id)
+        operation: Any = {"create again": "create", "remove": "delete"}.get(method, method)
+        for failure, options in faults:
+            account.fail(f"role_bindings.{operation}", failure, **options)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        (ended,) = await asyncio.gather(calls[method](), return_exceptions=True)
+        return ended
 
     async def test_changed_since(self) -> None:
         """A binding that somebody changed since a 503 may have been changed by this call first."""
@@ -259,88 +278,37 @@ class TestLost:
             await bindings.update(binding_id=first.id, role_id=id_of(account, "Editor"))
         account.assert_bindings({("ada", "Space:1"): "Analyst"})
 
-    async def test_update_right_gone(self, account: FakeAccount) -> None:
-        """A right that went meanwhile hides nothing: the binding is read."""
-        binding = account.bind("Analyst", user="ada", resource="Space:1")
-        account.add_key("key", grants=["ROLE_BINDING_READ"])
-        editor = id_of(account, "Editor")
-        account.fail("role_bindings.update", "lost")
-        reader = FakeRolesClient(account, api_key="key").role_bindings
-        with pytest.raises(OutcomeUnknownError):
-            await reader.update(binding_id=binding.id, role_id=editor)
-        assert account.bindings() == (binding,)
-
-    async def test_delete(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A delete by an ID cannot tell a removed binding from one that it never saw."""
-        binding = account.bind("Analyst", user="ada", resource="Space:1")
-        account.fail("role_bindings.delete", "lost", when="after")
-        with pytest.raises(OutcomeUnknownError):
-            await bindings.delete(binding_id=binding.id)
-        assert account.bindings() == ()
-
-    async def test_delete_refused(self, account: FakeAccount) -> None:
-        """A binding that is there after a lost delete and a 404 was not deleted."""
-        binding = account.bind("Analyst", user="ada", resource="Space:1")
-        account.add_key("reader", grants=["ROLE_BINDING_READ"])
-        account.fail("role_bindings.delete", "lost")
-        reader = FakeRolesClient(account, api_key="reader").role_bindings
-        with pytest.raises(NotFoundError):
-            await reader.delete(binding_id=binding.id)
-
-    async def test_remove(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """`remove` has seen the binding, so one that is gone counts as removed."""
-        account.bind("Analyst", user="ada", resource="Space:1")
-        account.fail("role_bindings.delete", "lost", when="after")
-        assert await bindings.remove(**TARGET)
-        assert asked(account) == ["list", "delete", "delete", "get"]
-
-    async def test_nothing_done(self, account: FakeAccount) -> None:
-        """Without a sign that anything was done, the error is the last attempt's."""
-        account.fail("role_bindings.create", 503, times=None)
-        roles = FakeRolesClient(account, retry=RetryPolicy(attempts=1))
-        with pytest.raises(ServerError):
-            await roles.role_bindings.create(**TARGET, role_id=id_of(account, "Analyst"))
-
 
 class TestEnsure:
-    """`ensure` gives a user a role, whatever is there."""
+    """`ensure` gives a user a role, whatever is there; `remove` takes it."""
 
-    async def test_created(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A user without a role gets it, in two requests."""
-        made = await bindings.ensure(**TARGET, role_id=id_of(account, "Analyst"))
-        assert account.bindings() == (made,)
-        assert asked(account) == ["list", "create"]
-
-    async def test_updated(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """Another role is replaced in its binding, in two requests."""
-        before = account.bind("Analyst", user="ada", resource="Space:1")
+    async def test_requests(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
+        """A user gets the role in two requests, and keeps it in one; other bindings stay."""
         account.bind("Analyst", user="ada", resource="Space:2")
-        made = await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
-        assert (made.id, made.role_id) == (before.id, id_of(account, "Editor"))
+        made = await bindings.ensure(**TARGET, role_id=id_of(account, "Analyst"))
+        assert await bindings.ensure(**TARGET, role_id=made.role_id) == made
+        assert (await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))).id == made.id
         account.assert_bindings({("ada", "Space:1"): "Editor", ("ada", "Space:2"): "Analyst"})
-        assert asked(account) == ["list", "update"]
+        assert asked(account) == ["list", "create", "list", "list", "update"]
 
-    async def test_there(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A user who has the role keeps it, in one request."""
-        there = account.bind("Analyst", user="ada", resource="Space:1")
-        assert await bindings.ensure(**TARGET, role_id=there.role_id) == there
-        assert asked(account) == ["list"]
-
-    async def test_hidden(self, account: FakeAccount) -> None:
-        """A binding that the key may not see is a conflict, which says so."""
+    @pytest.mark.parametrize(
+        ("method", "grant", "kind", "why"),
+        [
+            ("ensure", "ROLE_BINDING_CREATE", ConflictError, r"lack ROLE_BINDING_READ on the reso"),
+            ("ensure", "ROLE_BINDING_READ", NotFoundError, "the key sees the binding, so it may "),
+            ("remove", "ROLE_BINDING_READ", NotFoundError, r"ROLE_BINDING_DELETE on the resource$"),
+        ],
+    )
+    async def test_rights(
+        self, account: FakeAccount, method: str, grant: str, kind: type[StatusError], why: str
+    ) -> None:
+        """The error for a binding that the key may not see, or change, names the right."""
         account.bind("Analyst", user="ada", resource="Space:1")
-        account.add_key("blind", grants=["ROLE_BINDING_CREATE"])
-        blind = FakeRolesClient(account, api_key="blind").role_bindings
-        with pytest.raises(ConflictError, match=r"it may lack ROLE_BINDING_READ on the resource$"):
-            await blind.ensure(**TARGET, role_id=id_of(account, "Editor"))
-
-    async def test_no_right(self, account: FakeAccount) -> None:
-        """A binding that the key sees and may not change is a 404, which says so."""
-        account.bind("Analyst", user="ada", resource="Space:1")
-        account.add_key("reader", grants=(), on={"Space:1": ["ROLE_BINDING_READ"]})
-        reader = FakeRolesClient(account, api_key="reader").role_bindings
-        with pytest.raises(NotFoundError, match="the key sees the binding, so it may lack"):
-            await reader.ensure(**TARGET, role_id=id_of(account, "Editor"))
+        account.add_key("other", grants=[grant])
+        other = FakeRolesClient(account, api_key="other").role_bindings
+        role = {"role_id": id_of(account, "Editor")} if method == "ensure" else {}
+        with pytest.raises(kind, match=why):
+            await getattr(other, method)(**TARGET, **role)
 
     async def test_no_role(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """A role that is not there is a 404 at once."""
@@ -367,47 +335,13 @@ class TestEnsure:
         await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
         account.assert_bindings({("ada", "Space:1"): "Editor"})
 
-
-class TestRemove:
-    """`remove` takes whatever role is there."""
-
-    async def test_removed(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """True if it removed a binding, False if there is none."""
-        account.bind("Analyst", user="ada", resource="Space:1")
-        assert await bindings.remove(**TARGET)
-        assert account.bindings() == ()
-        assert not await bindings.remove(**TARGET)
-
-    async def test_by_another(self) -> None:
-        """False if somebody else removed it at the same moment."""
+    async def test_removed_meanwhile(self) -> None:
+        """`remove` returns False if somebody else removed it at the same moment."""
         account = meddled(
             "DELETE", lambda account: account.unbind("Analyst", user="ada", resource="Space:1")
         )
         account.bind("Analyst", user="ada", resource="Space:1")
         assert not await FakeRolesClient(account).role_bindings.remove(**TARGET)
-
-    async def test_no_right(self, account: FakeAccount) -> None:
-        """A binding that the key may not remove is a 404, which says so."""
-        account.bind("Analyst", user="ada", resource="Space:1")
-        account.add_key("reader", grants=["ROLE_BINDING_READ"])
-        reader = FakeRolesClient(account, api_key="reader").role_bindings
-        with pytest.raises(NotFoundError, match=r"ROLE_BINDING_DELETE on the resource$"):
-            await reader.remove(**TARGET)
-
-
-class TestFind:
-    """`find` walks both types of resources."""
-
-    async def test_filters(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """By role, user and resource, spaces first."""
-        one = account.bind("Analyst", user="ada", resource="Project:1")
-        two = account.bind("Analyst", user="bob", resource="Space:1")
-        account.bind("Editor", user="ada", resource="Space:1")
-        role_id = one.role_id
-        assert [each async for each in bindings.find(role_id=role_id)] == [two, one]
-        found = bindings.find(role_id=role_id, user_id=USER, resource_id=PROJECT)
-        assert [each async for each in found] == [one]
-        assert [each async for each in bindings.find(resource_id="none")] == []
 
 
 class TestRoleInUse:
