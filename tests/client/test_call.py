@@ -1,8 +1,9 @@
 """The rules of retries and outcomes, one a line: no client, no event loop, no socket."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from itertools import product
 from typing import Final
 
 import msgspec
@@ -123,176 +124,96 @@ DONE: Final[Mapping[Operation, Response]] = {
     "update": answer(200, ROLE),
     "delete": answer(204),
 }
+ANY: Final = tuple(DONE)
 
 
-class TestFirstAttempt:
-    """The step after an answer to the first attempt."""
+FIRST: Final = (None,)
+"""No attempt before."""
+OPEN: Final = (BROKEN, SILENT, page(502), page(503), page(504), words(502))
+"""Attempts that may have made a change. The service itself may be wrong about a 503."""
+DOUBT: Final = (*OPEN, words(503))
 
-    @pytest.mark.parametrize("operation", DONE)
-    @pytest.mark.parametrize(
-        ("outcome", "end"),
-        [
-            (words(400), "BadRequestError"),
-            (words(401), "AuthenticationError"),
-            (words(403), "ForbiddenError"),
-            (words(404), "NotFoundError"),
-            (words(409), "ConflictError"),
-            (words(422), "UnprocessableEntityError"),
-            (page(404), "StatusError"),
-            (answer(404, b'{"title": "Not Found"}'), "StatusError"),
-            (answer(404, b'{"title": "Not Found", "status": 400}'), "StatusError"),
-            (answer(404, b'{"status": 404}'), "StatusError"),
-            (page(302), "StatusError"),
-            (page(407), "StatusError"),
-            (words(429), "retry"),
-            (page(429), "retry"),
-            (words(503), "retry"),
-            (page(503), "retry"),
-            (page(502), "retry"),
-            (page(504), "retry"),
-            (REFUSED, "retry"),
-            (BROKEN, "retry"),
-            (SILENT, "retry"),
-            (NO_CONNECTION, "retry"),
-            (UNTRUSTED, "RolesConnectionError"),
-        ],
-    )
-    def test_any_call(self, operation: Operation, outcome: Outcome, end: str) -> None:
-        """Refusals and failures that are the same for a read and for a change."""
-        assert end_of(operation, outcome) == end
-
-    @pytest.mark.parametrize(
-        ("outcome", "end"),
-        [
-            (words(500), "retry"),
-            (page(500), "retry"),
-            (words(501), "ServerError"),
-            (page(520), "ServerError"),
-            (answer(200, b"{}"), "InvalidResponseError"),
-            (page(200), "InvalidResponseError"),
-            (answer(199, ROLE), "StatusError"),
-            (answer(299, ROLE), "done"),
-            (answer(300, ROLE), "StatusError"),
-        ],
-    )
-    def test_read(self, outcome: Outcome, end: str) -> None:
-        """A read may be repeated, and its answer has to make sense."""
-        assert end_of("get", outcome) == end
-
-    @pytest.mark.parametrize("operation", CHANGES)
-    @pytest.mark.parametrize(
-        "outcome",
-        [
-            *(words(500), page(500), words(501), page(520), answer(999)),
-            page(200),
-            page(200, b""),
-            answer(200, b"{}"),
-            answer(202),
-            answer(206, ROLE),
-            answer(299),
-            InvalidResponseError("too long"),
-        ],
-    )
-    def test_change(self, operation: Operation, outcome: Outcome) -> None:
-        """A failure or an odd success leaves a change open: it is not repeated, but verified."""
-        assert end_of(operation, outcome) == "verify"
-
-    @pytest.mark.parametrize(
-        ("operation", "outcome", "end"),
-        [
-            ("create", answer(200, ROLE), "done"),
-            ("create", answer(204), "verify"),
-            ("update", answer(201, ROLE), "verify"),
-            ("update", answer(204), "verify"),
-            ("delete", answer(200, ROLE), "verify"),
-        ],
-    )
-    def test_status_of_success(self, operation: Operation, outcome: Outcome, end: str) -> None:
-        """Each change has the statuses of its own success."""
-        assert end_of(operation, outcome) == end
+Before = Sequence[Outcome | None]
+ENDS: Final[list[tuple[Sequence[Operation], Before, Sequence[Outcome], str]]] = [
+    # Refusals and failures that are the same for a read and for a change.
+    (ANY, FIRST, [words(400)], "BadRequestError"),
+    (ANY, FIRST, [words(401)], "AuthenticationError"),
+    (ANY, FIRST, [words(403)], "ForbiddenError"),
+    (ANY, FIRST, [words(404)], "NotFoundError"),
+    (ANY, FIRST, [words(409)], "ConflictError"),
+    (ANY, FIRST, [words(422)], "UnprocessableEntityError"),
+    (ANY, FIRST, [page(302), page(404), page(407)], "StatusError"),
+    (ANY, FIRST, [answer(404, b'{"title": "Not Found"}')], "StatusError"),
+    (ANY, FIRST, [answer(404, b'{"title": "Not Found", "status": 400}')], "StatusError"),
+    (ANY, FIRST, [answer(404, b'{"status": 404}')], "StatusError"),
+    (ANY, FIRST, [words(429), page(429), words(503)], "retry"),
+    (ANY, FIRST, [page(502), page(503), page(504)], "retry"),
+    (ANY, FIRST, [REFUSED, BROKEN, SILENT, NO_CONNECTION], "retry"),
+    (ANY, FIRST, [UNTRUSTED], "RolesConnectionError"),
+    # A read may be repeated, and its answer has to make sense.
+    (["get"], FIRST, [words(500), page(500)], "retry"),
+    (["get"], FIRST, [words(501), page(520)], "ServerError"),
+    (["get"], FIRST, [answer(200, b"{}"), page(200)], "InvalidResponseError"),
+    (["get"], FIRST, [answer(199, ROLE), answer(300, ROLE)], "StatusError"),
+    (["get"], FIRST, [answer(299, ROLE)], "done"),
+    # A failure or an odd success leaves a change open: it is not repeated, but verified.
+    (CHANGES, FIRST, [words(500), page(500), words(501), page(520), answer(999)], "verify"),
+    (CHANGES, FIRST, [page(200), page(200, b""), answer(200, b"{}")], "verify"),
+    (CHANGES, FIRST, [answer(202), answer(206, ROLE), answer(299)], "verify"),
+    (CHANGES, FIRST, [InvalidResponseError("too long")], "verify"),
+    # Each change has the statuses of its own success.
+    (["create"], FIRST, [answer(200, ROLE)], "done"),
+    (["create", "update"], FIRST, [answer(204)], "verify"),
+    (["update"], FIRST, [answer(201, ROLE)], "verify"),
+    (["delete"], FIRST, [answer(200, ROLE)], "verify"),
+    # The documented answer to any attempt ends the call.
+    *(([operation], [None, BROKEN, SILENT], [DONE[operation]], "done") for operation in ANY),
+    # A refusal says nothing about the attempt before, so the account is read.
+    (CHANGES, DOUBT, [words(400), words(401), words(403), words(422), UNTRUSTED], "verify"),
+    (CHANGES, DOUBT, [page(302), page(403), page(404), page(407), page(409)], "verify"),
+    # One that the change itself may have brought about is not the caller's mistake.
+    (["create", "update"], DOUBT, [words(404), words(409)], "verify"),
+    (["delete"], OPEN, [words(404)], "done"),
+    (["delete"], [words(503)], [words(404)], "OutcomeUnknownError"),
+    (["delete"], DOUBT, [words(409)], "ConflictError"),
+    # After an attempt that did nothing, it is the refusal of this one.
+    (CHANGES, [REFUSED], [words(404)], "NotFoundError"),
+    (CHANGES, [REFUSED], [words(409)], "ConflictError"),
+]
 
 
-class TestMaybeApplied:
-    """Answers after an attempt that may have made the change."""
-
-    OPEN = (BROKEN, SILENT, page(502), page(503), page(504), words(502))
-
-    @pytest.mark.parametrize("first", [*OPEN, words(503)])
-    @pytest.mark.parametrize("operation", CHANGES)
-    @pytest.mark.parametrize(
-        "outcome",
-        [
-            *(words(400), words(401), words(403), words(422), UNTRUSTED),
-            *(page(302), page(403), page(404), page(407), page(409)),
-        ],
-    )
-    def test_refusal(self, first: Outcome, operation: Operation, outcome: Outcome) -> None:
-        """A refusal of this attempt says nothing about the one before, so the account is read.
-
-        The service itself may be wrong about a 503.
-        """
-        assert end_of(operation, first, outcome) == "verify"
-
-    @pytest.mark.parametrize(
-        ("operation", "outcome", "end", "end_after_503"),
-        [
-            ("create", words(404), "verify", "verify"),
-            ("create", words(409), "verify", "verify"),
-            ("update", words(404), "verify", "verify"),
-            ("update", words(409), "verify", "verify"),
-            ("delete", words(404), "done", "OutcomeUnknownError"),
-            ("delete", words(409), "ConflictError", "ConflictError"),
-        ],
-    )
-    def test_effect(
-        self, operation: Operation, outcome: Outcome, end: str, end_after_503: str
-    ) -> None:
-        """A refusal that the change itself may have brought about is not the caller's mistake."""
-        assert {end_of(operation, first, outcome) for first in self.OPEN} == {end}
-        assert end_of(operation, words(503), outcome) == end_after_503
-
-    def test_seen(self) -> None:
-        """A role that the call found by its name, and that is gone now, was deleted."""
-        driver = Driver("delete", name="Role")
-        assert isinstance(driver.feed(words(503)), Retry)
-        assert driver.feed(words(404)) is None
-
-    @pytest.mark.parametrize("operation", CHANGES)
-    @pytest.mark.parametrize("last", [REFUSED, NO_CONNECTION, words(503), words(429), page(429)])
-    def test_used_up(self, operation: Operation, last: Outcome) -> None:
-        """After a last attempt that did nothing, the account is asked about the first one."""
-        assert end_of(operation, BROKEN, last, attempts=2) == "verify"
-
-    @pytest.mark.parametrize("operation", DONE)
-    def test_done(self, operation: Operation) -> None:
-        """The documented answer to any attempt ends the call."""
-        assert end_of(operation, DONE[operation]) == "done"
-        assert end_of(operation, BROKEN, SILENT, DONE[operation]) == "done"
+@pytest.mark.parametrize(("operations", "before", "outcomes", "end"), ENDS)
+def test_end(
+    operations: Sequence[Operation], before: Before, outcomes: Sequence[Outcome], end: str
+) -> None:
+    """A call of any of these operations has this end after each of these outcomes."""
+    for operation, first, outcome in product(operations, before, outcomes):
+        given = [outcome] if first is None else [first, outcome]
+        assert end_of(operation, *given) == end, (operation, *given)
 
 
-class TestNothingHappened:
-    """A change that ends in another error than `OutcomeUnknownError` was not made."""
+@pytest.mark.parametrize("operation", CHANGES)
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [
+        (REFUSED, "RolesConnectionError"),
+        (NO_CONNECTION, "RolesTimeoutError"),
+        (words(503), "ServerError"),
+        (words(429), "RateLimitError"),
+        (page(429), "RateLimitError"),
+    ],
+)
+def test_used_up(operation: Operation, outcome: Outcome, end: str) -> None:
+    """A change was not made if no attempt can have made it; else the account is read at last."""
+    assert end_of(operation, outcome, outcome, outcome) == end
+    assert end_of(operation, BROKEN, outcome, attempts=2) == "verify"
 
-    @pytest.mark.parametrize("operation", CHANGES)
-    @pytest.mark.parametrize(
-        ("outcome", "end"),
-        [
-            (REFUSED, "RolesConnectionError"),
-            (NO_CONNECTION, "RolesTimeoutError"),
-            (words(503), "ServerError"),
-            (words(429), "RateLimitError"),
-            (page(429), "RateLimitError"),
-        ],
-    )
-    def test_used_up(self, operation: Operation, outcome: Outcome, end: str) -> None:
-        """Attempts of which none can have reached the account."""
-        assert end_of(operation, outcome, outcome, outcome) == end
 
-    @pytest.mark.parametrize("operation", CHANGES)
-    def test_refusal_after(self, operation: Operation) -> None:
-        """After such an attempt a refusal is the refusal of this one."""
-        assert end_of(operation, REFUSED, words(404)) == "NotFoundError"
-        assert end_of(operation, REFUSED, words(409)) == "ConflictError"
+def test_seen() -> None:
+    """A role that the call found by its name, and that is gone now, was deleted."""
+    driver = Driver("delete", name="Role")
+    assert isinstance(driver.feed(words(503)), Retry)
+    assert driver.feed(words(404)) is None
 
 
 class TestAttempts:
