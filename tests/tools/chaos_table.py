@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -53,6 +53,10 @@ SENSELESS: Final = {Point.WRONG_LENGTH_SHORT, Point.GZIP_BOMB}
 HARMLESS: Final = {Point.RESPONSE_TWICE, Point.SLOW_BYTES}
 
 
+Content = tuple[str, Sequence[str] | None, str | None] | None
+"""What a caller sets of a role; None is no role."""
+
+
 class Account(FakeAccount):
     """An account before a call: a few roles, and one that the call is about."""
 
@@ -62,33 +66,31 @@ class Account(FakeAccount):
         self.target = self.add_role("Target", ["DATASET_READ"], description="As it was.")
         self.before = self.roles
 
-    def effect(self) -> str:
-        """Return what happened to the account, which nobody but the call has touched."""
-        kept = [role for role in self.before if role != self.target]
-        own = [role for role in self.roles if role not in kept]
-        match [(r.id, r.name, r.permissions, r.description) for r in own if r != self.target]:
-            case _ if len(self.roles) - len(own) != len(kept):
-                return "something else"
-            case [] if own:
-                return ""
-            case []:
-                return "done"
-            case [(_, "Made", ("DATASET_CREATE",), "New.")] if self.target in own:
-                return "done"
-            case [(self.target.id, "Target", ("DATASET_CREATE",), "As it was.")] if len(own) == 1:
-                return "done"
-            case _:
-                return "something else"
+    def effect(self) -> list[Content]:
+        """Return what became of each role that is not as it was before the call."""
+        old, new = (
+            {role.id: _content(role) for role in each} for each in (self.before, self.roles)
+        )
+        return [new.get(each) for each in {**old, **new} if new.get(each) != old.get(each)]
+
+
+def _content(role: Role) -> Content:
+    return role.name, role.permissions, role.description
+
+
+MADE: Final = [("Made", ("DATASET_CREATE",), "New.")]
+CHANGED: Final = [("Target", ("DATASET_CREATE",), "As it was.")]
+DELETED: Final = [None]
 
 
 @attrs.frozen
 class Operation:
-    """A call, what the exchanges before the broken one meet, and whether it is a change."""
+    """A call, what the exchanges before the broken one meet, and its effect if it is a change."""
 
     name: str
     call: Callable[[RolesClient, Account], Awaitable[object]]
     before: tuple[Point | None, ...] = ()
-    changes: bool = False
+    effect: Sequence[Content] = ()
 
 
 @attrs.frozen
@@ -135,6 +137,10 @@ def _update_by_name(roles: RolesClient, _: Account) -> Awaitable[object]:
     return roles.update(role="Target", permissions=["DATASET_CREATE"])
 
 
+def _delete(roles: RolesClient, account: Account) -> Awaitable[object]:
+    return roles.delete(role_id=account.target.id)
+
+
 def _delete_by_name(roles: RolesClient, _: Account) -> Awaitable[object]:
     return roles.delete(role="Target")
 
@@ -145,19 +151,15 @@ OPERATIONS: Final = (
     Operation("walk, second page", _walk, (None,)),
     Operation("get by ID", lambda roles, account: roles.get(role_id=account.target.id)),
     Operation("get by name", lambda roles, _: roles.get(role="Target")),
-    Operation("create", _create, changes=True),
+    Operation("create", _create, effect=MADE),
     # The first attempt makes the role and the second finds it there; this reads it again.
-    Operation("create, looking it up", _create, (Point.RESET_AFTER_COMMIT, None), changes=True),
-    Operation("update by ID", _update, changes=True),
-    Operation("update by name, finding it", _update_by_name, changes=True),
-    Operation("update by name", _update_by_name, (None,), changes=True),
-    Operation(
-        "delete by ID",
-        lambda roles, account: roles.delete(role_id=account.target.id),
-        changes=True,
-    ),
-    Operation("delete by name, finding it", _delete_by_name, changes=True),
-    Operation("delete by name", _delete_by_name, (None,), changes=True),
+    Operation("create, looking it up", _create, (Point.RESET_AFTER_COMMIT, None), MADE),
+    Operation("update by ID", _update, effect=CHANGED),
+    Operation("update by name, finding it", _update_by_name, effect=CHANGED),
+    Operation("update by name", _update_by_name, (None,), CHANGED),
+    Operation("delete by ID", _delete, effect=DELETED),
+    Operation("delete by name, finding it", _delete_by_name, effect=DELETED),
+    Operation("delete by name", _delete_by_name, (None,), DELETED),
 )
 
 
@@ -215,9 +217,8 @@ async def _run(case: Case) -> Outcome:
             wrong.append("left a connection open")
     left = asyncio.all_tasks() - {asyncio.current_task()}
     wrong += [f"left {task.get_name()} running" for task in left]
-    effect = account.effect()
-    wrong += _untrue(case, account, effect, result)
-    return Outcome(case, f"{ended} ({effect})" if effect else ended, tuple(wrong))
+    wrong += _untrue(case, account, result)
+    return Outcome(case, f"{ended} (done)" if account.effect() else ended, tuple(wrong))
 
 
 async def _ending(case: Case, roles: RolesClient, account: Account) -> tuple[str, Any]:
@@ -230,10 +231,11 @@ async def _ending(case: Case, roles: RolesClient, account: Account) -> tuple[str
     return "result", result
 
 
-def _untrue(case: Case, account: Account, effect: str, result: object) -> list[str]:  # noqa: PLR0911
+def _untrue(case: Case, account: Account, result: object) -> list[str]:  # noqa: PLR0911
     """Return what is wrong in what a call said."""
-    changes, is_done = case.operation.changes, effect == "done"
-    if effect and not (is_done and changes):
+    effect = account.effect()
+    changes, is_done = bool(case.operation.effect), bool(effect)
+    if is_done and effect != case.operation.effect:
         return ["the account is in a state that nobody asked for"]
     match result:
         case str():
