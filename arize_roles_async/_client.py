@@ -32,20 +32,15 @@ from arize_roles_async._values.requests import (
     check,
     id_rule,
     is_role_id,
+    is_same_id,
     normalize_permissions,
     role_rule,
 )
 from arize_roles_async._values.text import quoted
-from arize_roles_async._wire.decode import decode_page, decode_role
-from arize_roles_async._wire.encode import (
-    create_request,
-    delete_request,
-    get_request,
-    list_request,
-    update_request,
-)
+from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
+from arize_roles_async._wire.encode import create_request, item_request, list_request
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.request import ROLES_PATH, Request
 from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
@@ -152,7 +147,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         with call.time_limit:
             role = await call.driver.send(
                 call,
-                create_request(new),
+                create_request(ROLES_PATH, new),
                 functools.partial(_expect_name, new.name),
                 lambda step: self._find_created(call, new, step),
             )
@@ -218,7 +213,7 @@ class BaseRolesClient(BaseClient, RolesClient):
             found_id = (await self._find(call, target)).id if is_name else target
             updated, response = await call.driver.send(
                 call,
-                update_request(found_id, changes),
+                item_request("PATCH", ROLES_PATH, found_id, changes),
                 functools.partial(_expect_updated, found_id),
                 lambda step: self._find_updated(call, found_id, changes, step),
             )
@@ -256,8 +251,8 @@ class BaseRolesClient(BaseClient, RolesClient):
             found_id = (await self._find(call, target)).id if is_name else target
             await call.driver.send(
                 call,
-                delete_request(found_id),
-                _expect_nothing,
+                item_request("DELETE", ROLES_PATH, found_id),
+                decode_nothing,
                 lambda step: self._expect_deleted(call, found_id, step),
             )
 
@@ -282,7 +277,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         response = await call.driver.send(
             call,
             list_request(page),
-            functools.partial(_expect_page, page.limit),
+            functools.partial(decode_page, ListRolesResponse, "roles", page.limit),
         )
         call.lookup.known.learn_page(page, response)
         return response
@@ -290,7 +285,7 @@ class BaseRolesClient(BaseClient, RolesClient):
     async def _get(self, call: DrivenCall, role_id: str) -> Role:
         role = await call.driver.send(
             call,
-            get_request(role_id),
+            item_request("GET", ROLES_PATH, role_id),
             functools.partial(_expect_id, role_id),
         )
         call.lookup.known.learn(role)
@@ -391,8 +386,8 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
 
 
 def _expect_id(role_id: str, request: Request, response: Response) -> Role:
-    role = decode_role(request, response)
-    if role.id != role_id and role.id.rstrip("=") != role_id.rstrip("="):
+    role = decode(Role, request, response)
+    if not is_same_id(role.id, role_id):
         raise invalid_response(request, response, "it holds a role with another ID")
     return role
 
@@ -404,24 +399,10 @@ def _expect_updated(
 
 
 def _expect_name(name: str, request: Request, response: Response) -> Role:
-    role = decode_role(request, response)
+    role = decode(Role, request, response)
     if _casefolded(role.name) != _casefolded(name):
         raise invalid_response(request, response, "it holds a role with another name")
     return role
-
-
-def _expect_nothing(request: Request, response: Response) -> None:
-    """Take a 204, which has no body."""
-    del request, response
-
-
-def _expect_page(limit: int, request: Request, response: Response) -> ListRolesResponse:
-    page = decode_page(request, response)
-    if len(page.roles) > limit:
-        raise invalid_response(
-            request, response, f"it holds {len(page.roles)} roles, more than the limit of {limit}"
-        )
-    return page
 
 
 def _casefolded(name: str) -> str:

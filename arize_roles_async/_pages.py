@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from msgspec.structs import asdict
+
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
-from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, ListRoles
+from arize_roles_async._values.requests import ListRoles
 
 
 class FetchPage(Protocol):
@@ -40,12 +42,7 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
         cursor: str | None = None,
         is_predefined: bool | None = None,
     ) -> None:
-        first = ListRoles(
-            limit=DEFAULT_LIMIT if limit is None else limit,
-            cursor=cursor,
-            is_predefined=is_predefined,
-        )
-        super().__init__(fetch, first, MAX_LIMIT if limit is None else limit)
+        super().__init__(fetch, ListRoles, limit, cursor=cursor, is_predefined=is_predefined)
 
     @staticmethod
     def from_fetch(
@@ -68,13 +65,12 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
         Raises:
             ValidationError: An argument breaks its rule.
         """
-
-        def fetch_request(request: ListRoles) -> Awaitable[ListRolesResponse]:
-            return fetch(
-                limit=request.limit, cursor=request.cursor, is_predefined=request.is_predefined
-            )
-
-        return RolePages(fetch_request, limit=limit, cursor=cursor, is_predefined=is_predefined)
+        return RolePages(
+            lambda request: fetch(**asdict(request)),
+            limit=limit,
+            cursor=cursor,
+            is_predefined=is_predefined,
+        )
 
     async def all(self) -> ListRolesResponse:
         """Return every role, all pages gathered into one response."""

@@ -2,29 +2,17 @@
 
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 from msgspec.structs import replace
 
 from arize_roles_async._values.errors import ClientStateError, InvalidResponseError
 from arize_roles_async._values.json import MAX_ID
-from arize_roles_async._values.models import PaginationMetadata
-from arize_roles_async._values.requests import PageRequest
-
-
-class Page(Protocol):
-    """A page of a listing, which iterates its items."""
-
-    @property
-    def pagination(self) -> PaginationMetadata:
-        """The position of the page."""
-        ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-
+from arize_roles_async._values.models import ListResponse
+from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 
 _R = TypeVar("_R", bound=PageRequest)
-_P = TypeVar("_P", bound=Page)
+_P = TypeVar("_P", bound=ListResponse[Any])
 _T = TypeVar("_T")
 
 
@@ -33,17 +21,24 @@ class Pages(Generic[_R, _P, _T]):
 
     Args:
         fetch: Gets one page.
-        first: The request for the page that `await` gives.
-        walk_limit: Items a page in a walk.
+        request: The class of its request.
+        limit: Items a page; None is the default for one page, and the most in a walk.
+        filters: The other fields of the request.
     """
 
     _noun: ClassVar[str]
     """The word for the items, in a message."""
 
-    def __init__(self, fetch: Callable[[_R], Awaitable[_P]], first: _R, walk_limit: int) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[_R], Awaitable[_P]],
+        request: type[_R],
+        limit: int | None,
+        **filters: Any,  # noqa: ANN401 - the request checks them
+    ) -> None:
         self._fetch = fetch
-        self._request = first
-        self._walk_limit = walk_limit
+        self._request = request(limit=DEFAULT_LIMIT if limit is None else limit, **filters)
+        self._walk_limit = MAX_LIMIT if limit is None else limit
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, not asked for yet: {self._how()}>"
@@ -116,7 +111,7 @@ class Walk(Generic[_R]):
             self.next = replace(asked, cursor=cursor)
         return page
 
-    def _new_cursor(self, page: Page, asked: _R) -> str:
+    def _new_cursor(self, page: ListResponse[Any], asked: _R) -> str:
         cursor = page.pagination.next_cursor
         if not cursor:
             raise InvalidResponseError(
@@ -149,7 +144,7 @@ class _PageIterator(AsyncIterator[_P], Generic[_R, _P]):
 
 
 class _ItemIterator(AsyncIterator[_T], Generic[_R, _T]):
-    def __init__(self, fetch: Callable[[_R], Awaitable[Page]], walk: Walk[_R]) -> None:
+    def __init__(self, fetch: Callable[[_R], Awaitable[ListResponse[_T]]], walk: Walk[_R]) -> None:
         self._fetch = fetch
         self._walk = walk
         self._items: Iterator[_T] = iter(())

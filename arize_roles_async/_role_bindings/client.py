@@ -6,7 +6,7 @@ unless this call has seen the binding before.
 """
 
 import functools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import UNSET, UnsetType
@@ -28,7 +28,7 @@ from arize_roles_async._role_bindings.requests import (
     Target,
     UpdateRoleBinding,
 )
-from arize_roles_async._role_bindings.wire import create_request, item_request, list_request
+from arize_roles_async._role_bindings.wire import list_request
 from arize_roles_async._values.errors import (
     BetaWarning,
     ConflictError,
@@ -36,11 +36,12 @@ from arize_roles_async._values.errors import (
     RolesError,
     StatusError,
 )
-from arize_roles_async._values.requests import check, id_rule
+from arize_roles_async._values.requests import check, id_rule, is_same_id
 from arize_roles_async._values.text import extended
-from arize_roles_async._wire.decode import decode
+from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
+from arize_roles_async._wire.encode import create_request, item_request
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.request import BINDINGS_PATH, Request
 from arize_roles_async._wire.response import Response
 
 _ROUNDS: Final = 3
@@ -151,11 +152,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if value is not None}
         check(*((name, id_rule(value)) for name, value in wanted.items()))
-        walks = (
-            aiter(RoleBindingPages(self._list_page, resource_type=each, user_id=user_id))
-            for each in RoleBindingResourceType
-        )
-        return _Found(walks, wanted)
+        return _Found(self._list_page, RoleBindingResourceType, wanted)
 
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
         call = self._begin("role_bindings.list")
@@ -164,18 +161,22 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     async def _fetch(self, call: DrivenCall, page: ListRoleBindings) -> ListRoleBindingsResponse:
         return await call.driver.send(
-            call, list_request(page), functools.partial(_expect_page, page.limit)
+            call,
+            list_request(page),
+            functools.partial(decode_page, ListRoleBindingsResponse, "bindings", page.limit),
         )
 
     async def _get(self, call: DrivenCall, binding_id: str) -> RoleBinding:
         return await call.driver.send(
-            call, item_request("GET", binding_id), functools.partial(_expect, "id", binding_id)
+            call,
+            item_request("GET", BINDINGS_PATH, binding_id),
+            functools.partial(_expect, "id", binding_id),
         )
 
     async def _create(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
         return await call.driver.send(
             call,
-            create_request(new),
+            create_request(BINDINGS_PATH, new),
             functools.partial(_expect, "user_id", new.user_id),
             lambda step: self._find_created(call, new, step.failure),
         )
@@ -185,7 +186,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     ) -> RoleBinding:
         return await call.driver.send(
             call,
-            item_request("PATCH", binding_id, changes),
+            item_request("PATCH", BINDINGS_PATH, binding_id, changes),
             functools.partial(_expect, "id", binding_id),
             lambda step: self._find_updated(call, binding_id, changes, step),
         )
@@ -193,30 +194,23 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
         await call.driver.send(
             call,
-            item_request("DELETE", binding_id),
-            _expect_nothing,
+            item_request("DELETE", BINDINGS_PATH, binding_id),
+            decode_nothing,
             lambda step: self._expect_gone(call, binding_id, step, was_seen=was_seen),
         )
 
     async def _find(self, call: DrivenCall, target: Target) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None if the key sees none."""
-        listing = RoleBindingPages(
-            functools.partial(self._fetch, call),
-            resource_type=target.resource_type,
-            user_id=target.user_id,
-        )
-        async for binding in listing:
-            is_there = _is_same(binding.resource_id, target.resource_id)
-            if is_there and _is_same(binding.user_id, target.user_id):
-                return binding
-        return None
+        wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
+        fetch = functools.partial(self._fetch, call)
+        return await anext(_Found(fetch, [target.resource_type], wanted), None)
 
     async def _ensure(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
         failure: StatusError | None = None
         before: RoleBinding | None = None
         for _ in range(_ROUNDS):
             found = await self._find(call, new)
-            if found is not None and _is_same(found.role_id, new.role_id):
+            if found is not None and is_same_id(found.role_id, new.role_id):
                 return found
             if failure is not None and found == before:
                 raise _explained(failure, _HIDDEN if found is None else _NO_RIGHT)
@@ -258,7 +252,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         if found is None:
             return UNSET
         if found.created_at.timestamp() >= earliest_change(call):
-            is_ours = _is_same(found.role_id, new.role_id) or found.updated_at > found.created_at
+            is_ours = is_same_id(found.role_id, new.role_id) or found.updated_at > found.created_at
             return found if is_ours else UNSET
         if isinstance(failure, StatusError):
             raise failure  # The one that is there is older, so this call made none.
@@ -269,7 +263,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
         binding = await self._get(call, binding_id)
-        if _is_same(binding.role_id, changes.role_id):
+        if is_same_id(binding.role_id, changes.role_id):
             return binding
         # If somebody changed it since, this call may have changed it first.
         if step.is_over and binding.updated_at.timestamp() < earliest_change(call):
@@ -298,21 +292,26 @@ _NO_RIGHT: Final = (
 
 
 class _Found(AsyncIterator[RoleBinding]):
-    """The bindings of several walks, one after the other, that have the wanted values."""
+    """The bindings of some types, one type after the other, that have the wanted values."""
 
     def __init__(
-        self, walks: Iterator[AsyncIterator[RoleBinding]], wanted: Mapping[str, str]
+        self,
+        fetch: Callable[[ListRoleBindings], Awaitable[ListRoleBindingsResponse]],
+        types: Iterable[str],
+        wanted: Mapping[str, str],
     ) -> None:
-        self._walks = walks
-        self._walk = next(walks, None)
+        user_id = wanted.get("user_id")
+        self._walks = [
+            aiter(RoleBindingPages(fetch, resource_type=each, user_id=user_id)) for each in types
+        ]
         self._wanted = wanted
 
     async def __anext__(self) -> RoleBinding:
-        while self._walk is not None:
-            async for binding in self._walk:
-                if all(_is_same(getattr(binding, name), of) for name, of in self._wanted.items()):
+        while self._walks:
+            async for binding in self._walks[0]:
+                if all(is_same_id(getattr(binding, name), x) for name, x in self._wanted.items()):
                     return binding
-            self._walk = next(self._walks, None)
+            del self._walks[0]
         raise StopAsyncIteration
 
 
@@ -321,31 +320,9 @@ def _explained(failure: StatusError, why: str) -> StatusError:
     return failure
 
 
-def _is_same(one: str, other: str) -> bool:
-    """Return whether two IDs are the same; some programs drop the padding."""
-    return one.rstrip("=") == other.rstrip("=")
-
-
-# These decoders check that an answer fits its request, since the connection may have carried an
-# unsolicited answer.
-
-
 def _expect(name: str, value: str, request: Request, response: Response) -> RoleBinding:
-    binding: RoleBinding = decode(request, response, RoleBinding)
-    if not _is_same(getattr(binding, name), value):
+    """Return the binding of an answer, if it is not the answer to another request."""
+    binding = decode(RoleBinding, request, response)
+    if not is_same_id(getattr(binding, name), value):
         raise invalid_response(request, response, f"it holds a role binding with another {name}")
     return binding
-
-
-def _expect_nothing(request: Request, response: Response) -> None:
-    """Take a 204, which has no body."""
-    del request, response
-
-
-def _expect_page(limit: int, request: Request, response: Response) -> ListRoleBindingsResponse:
-    page: ListRoleBindingsResponse = decode(request, response, ListRoleBindingsResponse)
-    if len(page) > limit:
-        raise invalid_response(
-            request, response, f"it holds {len(page)} bindings, more than the limit of {limit}"
-        )
-    return page

@@ -14,10 +14,10 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
-    columns_of,
     show_first,
     show_text,
 )
+from arize_roles_async._values.permissions import open_enum
 from arize_roles_async._values.public import public
 
 
@@ -33,22 +33,11 @@ class RoleBindingResourceType(StrEnum):
     PROJECT = "PROJECT"
 
 
-class _WireResourceType(StrEnum):
-    """The type that msgspec decodes: a member, or a string that names none; as for permissions."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> str:
-        return str(value)
-
-
-# msgspec looks values up in this map.
-_WireResourceType._value2member_map_ = RoleBindingResourceType._value2member_map_
-
 if TYPE_CHECKING:
     _ResourceType = RoleBindingResourceType | str
 else:
     # Annotated, so that cattrs leaves the value to msgspec.
-    _ResourceType = Annotated[_WireResourceType, msgspec.Meta(title="resource type")]
+    _ResourceType = Annotated[open_enum(RoleBindingResourceType, str), msgspec.Meta()]
 
 
 @public("arize_roles_async")
@@ -97,6 +86,9 @@ def _show_bindings(bindings: tuple[RoleBinding, ...]) -> str:
 class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     """One page of role bindings, or all of them; also a sequence of its bindings."""
 
+    _collection = "role_bindings"
+    _model = RoleBinding
+
     role_bindings: tuple[RoleBinding, ...] = attr.field(
         repr=_show_bindings,
         metadata={
@@ -107,10 +99,3 @@ class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     pagination: PaginationMetadata = attr.field(
         metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
     )
-
-    def _items(self) -> tuple[RoleBinding, ...]:
-        return self.role_bindings
-
-    @staticmethod
-    def _columns() -> dict[str, str]:
-        return columns_of(RoleBinding)

@@ -14,7 +14,6 @@ from arize_roles_async._role_bindings.models import (
 from arize_roles_async._role_bindings.requests import ListRoleBindings
 from arize_roles_async._values.models import PaginationMetadata
 from arize_roles_async._values.public import public
-from arize_roles_async._values.requests import DEFAULT_LIMIT, MAX_LIMIT
 
 
 class FetchRoleBindings(Protocol):
@@ -51,13 +50,8 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
         limit: int | None = None,
         cursor: str | None = None,
     ) -> None:
-        first = ListRoleBindings(
-            resource_type=resource_type,
-            user_id=user_id,
-            limit=DEFAULT_LIMIT if limit is None else limit,
-            cursor=cursor,
-        )
-        super().__init__(fetch, first, MAX_LIMIT if limit is None else limit)
+        filters = {"resource_type": resource_type, "user_id": user_id}
+        super().__init__(fetch, ListRoleBindings, limit, cursor=cursor, **filters)
 
     @staticmethod
     def from_fetch(

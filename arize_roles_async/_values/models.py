@@ -7,7 +7,6 @@ JSON; cattrs converts objects that a caller holds, and names the field in every 
 value is `msgspec.UNSET`.
 """
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, overload
@@ -216,8 +215,15 @@ class ListResponse(Model, Sequence[_T]):
 
     __slots__ = ()
 
-    @abstractmethod
-    def _items(self) -> "tuple[_T, ...]": ...
+    pagination: PaginationMetadata
+    _collection: ClassVar[str]
+    """The field with the items."""
+    _model: ClassVar[type[Model]]
+    """The class of an item."""
+
+    def _items(self) -> tuple[_T, ...]:
+        items: tuple[_T, ...] = getattr(self, self._collection)
+        return items
 
     def __len__(self) -> int:
         return len(self._items())
@@ -282,24 +288,22 @@ class ListResponse(Model, Sequence[_T]):
 
         return _frames.to_polars(self._columns(), self._rows())
 
-    @staticmethod
-    @abstractmethod
-    def _columns() -> "Mapping[str, str]":
+    @classmethod
+    def _columns(cls) -> dict[str, str]:
         """Return the type of each field of an item."""
+        return {name: field.type for name, field in cls._model.model_fields.items()}
 
     def _rows(self) -> "list[dict[str, Any]]":
         names = self._columns()
         return [{name: getattr(item, name) for name in names} for item in self._items()]
 
 
-def columns_of(model: type[Model]) -> dict[str, str]:
-    """Return the type of each field of a model."""
-    return {name: field.type for name, field in model.model_fields.items()}
-
-
 @attr.frozen(kw_only=True)
 class ListRolesResponse(ListResponse[Role]):
     """One page of roles, or all of them; also a sequence of its roles."""
+
+    _collection = "roles"
+    _model = Role
 
     roles: tuple[Role, ...] = attr.field(
         repr=_show_roles,
@@ -308,13 +312,6 @@ class ListRolesResponse(ListResponse[Role]):
     pagination: PaginationMetadata = attr.field(
         metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
     )
-
-    def _items(self) -> tuple[Role, ...]:
-        return self.roles
-
-    @staticmethod
-    def _columns() -> dict[str, str]:
-        return columns_of(Role)
 
     def permission_matrix(self) -> "pd.DataFrame":
         """Return a table of roles by permissions, True where held. Needs the extra `pandas`.

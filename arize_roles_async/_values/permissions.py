@@ -269,26 +269,31 @@ MAX_PERMISSIONS: Final = 1_000
 """Limit on the permissions of one role: far more than exist, and few enough to convert quickly."""
 
 
-class _WirePermission(StrEnum):
-    """The type that msgspec decodes: a member of `Permission`, or an `UnknownPermission`.
+def open_enum(known: type[StrEnum], unknown: type[str]) -> type[StrEnum]:
+    """Return the type that msgspec decodes as a member of `known`, or else as an `unknown` text.
 
     msgspec asks `_missing_` for a value of no member, and takes any object that it returns. So a
-    page with one new permission takes no longer than any page. `Permission` itself has no
-    `_missing_`, since that would turn the ValueError of `Permission("X")` into a TypeError.
+    page with one new permission takes no longer than any page. `known` itself has no `_missing_`,
+    since that would turn the ValueError of `Permission("X")` into a TypeError.
     """
 
-    @classmethod
-    def _missing_(cls, value: object) -> UnknownPermission:
-        return UnknownPermission(value)
+    class Open(StrEnum):
+        @classmethod
+        def _missing_(cls, value: object) -> str:
+            return unknown(value)
 
+    # msgspec looks values up in this map.
+    Open._value2member_map_ = known._value2member_map_
+    return Open
 
-# msgspec looks values up in this map.
-_WirePermission._value2member_map_ = Permission._value2member_map_
 
 if TYPE_CHECKING:
     Permissions = tuple[AnyPermission, ...]
 else:
-    Permissions = Annotated[tuple[_WirePermission, ...], msgspec.Meta(max_length=MAX_PERMISSIONS)]
+    Permissions = Annotated[
+        tuple[open_enum(Permission, UnknownPermission), ...],
+        msgspec.Meta(max_length=MAX_PERMISSIONS),
+    ]
 
 PermissionsArgument = Iterable[AnyPermission | str]
 """Type of arguments for permissions: members and identifiers, in any iterable."""

@@ -140,6 +140,11 @@ def is_role_id(text: str) -> bool:
     return id_kind(text) is not None
 
 
+def is_same_id(one: str, other: str) -> bool:
+    """Return whether two IDs are the same; some programs drop the padding."""
+    return one.rstrip("=") == other.rstrip("=")
+
+
 def check(*messages: tuple[str, str | None]) -> None:
     """Raise one `ValidationError` for all fields whose rule returned a message."""
     broken = [(field, message) for field, message in messages if message is not None]

@@ -1,17 +1,20 @@
-"""Responses as roles and pages, or as the error that names the field."""
+"""Responses as objects and pages, or as the error that names the field."""
 
 import functools
 import threading
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from arize_roles_async._values.errors import ValidationError, validation_error
 from arize_roles_async._values.json import has_too_many_values, parse_json
-from arize_roles_async._values.models import ListRolesResponse, Role
+from arize_roles_async._values.models import ListResponse, Model
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+
+_T = TypeVar("_T", bound=Model)
+_P = TypeVar("_P", bound=ListResponse[Any])
 
 _MAX_UNCOUNTED: Final = 400_000
 """Bytes of a page whose values are not counted before it is decoded."""
@@ -28,19 +31,22 @@ def _decoder(model: type) -> "msgspec.json.Decoder[Any]":
         return msgspec.json.Decoder(model)
 
 
-def decode_role(request: Request, response: Response) -> Role:
-    """Return the role that the service answered with, or raise `InvalidResponseError`."""
-    role: Role = decode(request, response, Role)
-    return role
-
-
-def decode_page(request: Request, response: Response) -> ListRolesResponse:
-    """Return the page that the service answered with, or raise `InvalidResponseError`."""
-    page: ListRolesResponse = decode(request, response, ListRolesResponse)
+def decode_page(model: type[_P], noun: str, limit: int, request: Request, response: Response) -> _P:
+    """Return the page that an answer holds, of at most `limit` items."""
+    page = decode(model, request, response)
+    if len(page) > limit:
+        raise invalid_response(
+            request, response, f"it holds {len(page)} {noun}, more than the limit of {limit}"
+        )
     return page
 
 
-def decode(request: Request, response: Response, model: Any) -> Any:  # noqa: ANN401 - a class, and an object of it
+def decode_nothing(request: Request, response: Response) -> None:
+    """Take a 204, which has no body."""
+    del request, response
+
+
+def decode(model: type[_T], request: Request, response: Response) -> _T:
     """Return the object of a model that an answer holds, or raise `InvalidResponseError`."""
     if "json" not in response.headers.get("Content-Type", "application/json"):
         media_type = response.header("Content-Type") or ""
@@ -48,14 +54,17 @@ def decode(request: Request, response: Response, model: Any) -> Any:  # noqa: AN
     # Counting takes half as long as decoding. A page of today's longest roles is below this bound,
     # and a body below it holds too few values to matter.
     if len(response.body) <= _MAX_UNCOUNTED or not has_too_many_values(response.body):
+        kind: type = model
         try:
-            return _decoder(model).decode(response.body)
+            decoded: _T = _decoder(kind).decode(response.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
-    return _decode_slow(request, response, model)
+        else:
+            return decoded
+    return _decode_slow(model, request, response)
 
 
-def _decode_slow(request: Request, response: Response, model: Any) -> Any:  # noqa: ANN401 - as above
+def _decode_slow(model: type[_T], request: Request, response: Response) -> _T:
     """Raise an error that names the wrong field, or return a value that only msgspec refuses."""
     from arize_roles_async._values.convert import from_dict
 

@@ -1,11 +1,11 @@
-"""The request of each operation."""
+"""The requests of every operation; those for a page are each resource's own."""
 
 from urllib.parse import quote as percent_encoded
 
 import msgspec
 
-from arize_roles_async._values.requests import CreateRole, ListRoles, UpdateRole
-from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
+from arize_roles_async._values.requests import ListRoles
+from arize_roles_async._wire.request import ROLES_PATH, Request, item_path
 
 
 def list_request(page: ListRoles) -> Request:
@@ -17,21 +17,16 @@ def list_request(page: ListRoles) -> Request:
     return Request(method="GET", target=target)
 
 
-def create_request(role: CreateRole) -> Request:
-    return Request(method="POST", target=ROLES_PATH, body=encode_body(role))
+def create_request(collection: str, record: msgspec.Struct) -> Request:
+    return Request(method="POST", target=collection, body=_encode(record))
 
 
-def get_request(role_id: str) -> Request:
-    return Request(method="GET", target=role_path(role_id))
+def item_request(
+    method: str, collection: str, item_id: str, changes: msgspec.Struct | None = None
+) -> Request:
+    body = None if changes is None else _encode(changes)
+    return Request(method=method, target=item_path(collection, item_id), body=body)
 
 
-def update_request(role_id: str, changes: UpdateRole) -> Request:
-    return Request(method="PATCH", target=role_path(role_id), body=encode_body(changes))
-
-
-def delete_request(role_id: str) -> Request:
-    return Request(method="DELETE", target=role_path(role_id))
-
-
-def encode_body(data: object) -> bytes:
+def _encode(data: msgspec.Struct) -> bytes:
     return msgspec.json.encode(data, enc_hook=str)  # str() is for permissions that are no members

@@ -42,13 +42,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.target.partition("?")[0]
 
 
-def segment(text: str) -> str:
-    """Return a text as one segment of a path."""
-    # A segment of dots alone would mean the parent folder, and encoding leaves dots as they are.
-    return percent_encoded(text, safe="") if text.strip(".") else text.replace(".", "%2E")
-
-
 @functools.lru_cache(maxsize=1024)  # Encoding takes longer than all else that makes a request.
-def role_path(role_id: str) -> str:
-    """Return the path of a role, with the whole ID in one segment."""
-    return f"{ROLES_PATH}/{segment(role_id)}"
+def item_path(collection: str, item_id: str) -> str:
+    """Return the path of an item of a collection, with the whole ID in one segment."""
+    # A segment of dots alone would mean the parent folder, and encoding leaves dots as they are.
+    if not item_id.strip("."):
+        return f"{collection}/{item_id.replace('.', '%2E')}"
+    return f"{collection}/{percent_encoded(item_id, safe='')}"

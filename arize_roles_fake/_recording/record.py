@@ -25,9 +25,10 @@ from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.requests import is_role_id
 from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.encode import item_request
 from arize_roles_async._wire.problems import status_error
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.request import ROLES_PATH, Request, role_path
+from arize_roles_async._wire.request import ROLES_PATH, Request, item_path
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
@@ -255,7 +256,9 @@ class _Recorder:
         if step.raw_body is not None:
             body = step.raw_body.encode()
         query = urlencode(self._substitute(step.query), quote_via=quote)
-        path = ROLES_PATH if step.role is None else role_path(self._substitute(step.role))
+        path = ROLES_PATH
+        if step.role is not None:
+            path = item_path(ROLES_PATH, self._substitute(step.role))
         headers = {} if step.with_key else {**_UNKNOWN_CALLER}
         if step.content_type is not None:
             headers["Content-Type"] = step.content_type
@@ -300,7 +303,7 @@ class _Recorder:
         # There are never more deletions than creations, whatever a listing contains.
         if role_id and self._deletions:
             self._deletions -= 1
-            answer = await self._answer(Request(method="DELETE", target=role_path(role_id)))
+            answer = await self._answer(item_request("DELETE", ROLES_PATH, role_id))
             if answer.status not in _GONE:
                 self._note_left()
 

@@ -1,5 +1,6 @@
 """The rules of retries and outcomes, one a line: no client, no event loop, no socket."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -17,6 +18,7 @@ from arize_roles_async import (
     Request,
     Response,
     RetryPolicy,
+    Role,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
@@ -25,7 +27,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._calls.call import Call, Operation, Retry, Verify
-from arize_roles_async._wire.decode import decode_role
+from arize_roles_async._wire.decode import decode
 
 ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
 "permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",
@@ -95,7 +97,7 @@ class Driver:
             return self.call.fail(outcome, self.now)
         if self.request.method == "DELETE":
             return self.call.receive(outcome, decode_nothing, self.now)
-        return self.call.receive(outcome, decode_role, self.now)
+        return self.call.receive(outcome, functools.partial(decode, Role), self.now)
 
 
 def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:
@@ -222,7 +224,7 @@ class TestAttempts:
     def refused(self, driver: Driver, refused_for: float) -> object:
         driver.send()
         driver.call.note_refusal(refused_for)
-        return driver.call.receive(words(429), decode_role, driver.now)
+        return driver.call.receive(words(429), functools.partial(decode, Role), driver.now)
 
     def test_refusals(self) -> None:
         """A 429 counts only once the service has granted the client nothing for five minutes."""

@@ -7,8 +7,8 @@ import sys
 import cattrs
 import pytest
 
-from arize_roles_async import Permission, Request, Response, UnknownPermission
-from arize_roles_async._wire.decode import decode_role
+from arize_roles_async import Permission, Request, Response, Role, UnknownPermission
+from arize_roles_async._wire.decode import decode
 
 REQUEST = Request(method="GET", target="/v2/roles/x")
 ROLE = (
@@ -18,11 +18,12 @@ ROLE = (
 
 PROGRAM = f"""
 import sys
-from arize_roles_async import Request, Response
-from arize_roles_async._wire.decode import decode_page
+from arize_roles_async import ListRolesResponse, Request, Response
+from arize_roles_async._wire.decode import decode
 role = {ROLE!r} % '"PROJECT_READ", "PROJECT_TELEPORT"'
 body = '{{"roles": [' + role + '], "pagination": {{"has_more": false}}}}'
-page = decode_page(
+page = decode(
+    ListRolesResponse,
     Request(method="GET", target="/v2/roles"),
     Response(status=200, headers={{}}, body=body.encode()),
 )
@@ -37,7 +38,7 @@ def response(*permissions: str) -> Response:
 
 def test_permissions() -> None:
     """Known identifiers are members, each other one is an UnknownPermission, in their order."""
-    role = decode_role(REQUEST, response("PROJECT_READ", "PROJECT_TELEPORT", "ROLE_READ"))
+    role = decode(Role, REQUEST, response("PROJECT_READ", "PROJECT_TELEPORT", "ROLE_READ"))
 
     assert role.permissions == (
         Permission.PROJECT_READ,

@@ -11,9 +11,10 @@ from arize_roles_async import (
     ProblemDetails,
     Request,
     Response,
+    Role,
     StatusError,
 )
-from arize_roles_async._wire.decode import decode_role
+from arize_roles_async._wire.decode import decode
 from arize_roles_async._wire.problems import parse_problem, status_error
 from arize_roles_async._wire.redaction import Secret
 
@@ -33,7 +34,7 @@ def odd(body: bytes, kind: str = "application/json") -> str:
     """Return the message of an answer that is no role."""
     headers = {"Content-Type": kind}
     with pytest.raises(InvalidResponseError) as caught:
-        decode_role(ASKED, Response(status=200, headers=headers, body=body))
+        decode(Role, ASKED, Response(status=200, headers=headers, body=body))
     return str(caught.value)
 
 

@@ -13,8 +13,15 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from arize_roles_async import AiohttpRolesClient, AlphaWarning, Request, Response
-from arize_roles_async._wire.decode import decode_page, decode_role
+from arize_roles_async import (
+    AiohttpRolesClient,
+    AlphaWarning,
+    ListRolesResponse,
+    Request,
+    Response,
+    Role,
+)
+from arize_roles_async._wire.decode import decode as decode_as
 from arize_roles_fake import FakeAccount, serve
 
 THREADS = 8
@@ -30,9 +37,9 @@ def decode(thread: int) -> None:
     body = ROLE if thread % 2 else PAGE
     response = Response(status=200, headers={}, body=body)
     if thread % 2:
-        assert decode_role(request, response).name == "Reader"
+        assert decode_as(Role, request, response).name == "Reader"
     else:
-        assert decode_page(request, response)[0].name == "Reader"
+        assert decode_as(ListRolesResponse, request, response)[0].name == "Reader"
 
 
 def call(thread: int) -> None:

@@ -6,8 +6,8 @@ import tracemalloc
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from arize_roles_async import AiohttpRolesClient, Request, Response
-from arize_roles_async._wire.decode import decode_page
+from arize_roles_async import AiohttpRolesClient, ListRolesResponse, Request, Response
+from arize_roles_async._wire import decode as _decode
 from tests.benchmarks.records import KEY, PAGE, Figures, ids_of, new_role, page_text
 
 
@@ -45,7 +45,7 @@ async def operations(
             return Figures({"peak, kB": (tracemalloc.get_traced_memory()[1] - before) / 1e3})
 
         async def decode() -> object:
-            return decode_page(request, response)
+            return _decode.decode(ListRolesResponse, request, response)
 
         yield {
             "get": lambda: client.get(role_id=next(role_ids)),
