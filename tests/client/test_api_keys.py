@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     AuthenticationError,
     ConfigurationError,
     ForbiddenError,
@@ -22,10 +21,9 @@ from arize_roles_async import (
     StatusError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.support.clients import ONCE, Connect, account_at_noon, both_clients, create, use
+from tests.support.clients import Connect, account_at_noon, both_clients, create, use
 from tests.support.documentation import definitions
 from tests.support.event_loop import until
-from tests.support.raw_http import http_response, scripted
 
 THRICE = RetryPolicy(attempts=3, backoff=0.001)
 
@@ -72,16 +70,6 @@ def two_keys() -> FakeAccount:
 @pytest.mark.asyncio
 class TestFunction:
     """A function that returns the key."""
-
-    @both_kinds
-    async def test_each_call(self, connect: Connect, kind: type[Keys]) -> None:
-        """Each call sends the key that the function returns then."""
-        account, keys = two_keys(), kind("fake-api-key", "other-api-key")
-        async with connect(account, api_key=keys) as roles:
-            await roles.list()
-            await roles.list()
-
-        assert sent(account) == ["fake-api-key", "other-api-key"]
 
     async def test_not_before(self, connect: Connect) -> None:
         """Neither a client that is made nor an argument that is refused asks."""
@@ -227,21 +215,6 @@ class TestPace:
         ]
         assert keys.asked == 2
 
-    async def test_many_busy_keys(self, connect: Connect) -> None:
-        """The pace of a key that met a limit is kept, however many others are busy."""
-        account = account_at_noon()
-        tenants = [f"tenant-{number}" for number in range(110)]
-        for tenant in tenants:
-            account.add_key(tenant)
-        account.fail("list", 429, times=110, retry_after=30)
-        async with connect(account) as roles:
-            for _ in range(2):
-                for tenant in tenants:
-                    with pytest.raises(RateLimitError):
-                        await roles.with_options(api_key=tenant, timeout=5.0).list()
-
-        assert len(account.calls) == 110
-
 
 @both_clients
 @pytest.mark.asyncio
@@ -290,6 +263,16 @@ class TestRefused:
         assert sent(account) == requests
         assert keys.asked == 2
 
+    async def test_gateway(self, connect: Connect) -> None:
+        """A 401 of a gateway does not ask for the key again."""
+        account, keys = two_keys(), Keys("fake-api-key", "other-api-key")
+        account.fail("list", 401, page="<p>No</p>")
+        async with connect(account, api_key=keys) as roles:
+            with pytest.raises(StatusError):
+                await roles.list()
+
+        assert keys.asked == 1
+
     async def test_own_policy(self, connect: Connect) -> None:
         """A fixed key is sent once, also for a policy of one's own that retries every failure."""
         waits = [0.0, 0.0]
@@ -311,17 +294,6 @@ class TestRefused:
 @pytest.mark.asyncio
 class TestCopies:
     """Copies of a client with other keys."""
-
-    async def test_key(self, connect: Connect) -> None:
-        """A copy sends its own key, and the client goes on with its own."""
-        account = two_keys()
-        async with connect(account) as roles:
-            other = roles.with_options(api_key=AsyncKeys("other-api-key"))
-            await other.list()
-            await roles.list()
-            await other.with_options(timeout=5.0).list()
-
-        assert sent(account) == ["other-api-key", "fake-api-key", "other-api-key"]
 
     async def test_any_hash(self, connect: Connect) -> None:
         """A function may have no hash and equal nothing: it is known by what it is."""
@@ -388,46 +360,37 @@ class TestCopies:
 
         assert [call.operation for call in account.calls] == ["list", "list", "get", "get"]
 
-    async def test_slots_of_rest(self, connect: Connect) -> None:
-        """A key that a rate limit holds back leaves its slots to others."""
-        account = two_keys()
-        account.fail("list", 429, retry_after=10)
-        async with connect(account, max_concurrency=1, retry=THRICE) as roles:
-            other = roles.with_options(api_key="other-api-key")
-            held = [asyncio.create_task(use(roles)) for _ in range(3)]
-            await until(lambda: account.calls)
-            for _ in range(3):
-                await other.list()
-            await asyncio.gather(*held)
 
-        assert sent(account).count("other-api-key") == 3
+@pytest.mark.asyncio
+class TestMany:
+    """More keys than the hundred of which a client knows something."""
 
-    async def test_many_keys(self, connect: Connect) -> None:
-        """Of a hundred keys the client knows the names; the one that was used first is dropped."""
+    async def test_busy(self) -> None:
+        """The pace of a key that met a limit is kept, however many others are busy."""
+        account = account_at_noon()
+        tenants = [f"tenant-{number}" for number in range(110)]
+        for tenant in tenants:
+            account.add_key(tenant)
+        account.fail("list", 429, times=110, retry_after=30)
+        roles = FakeRolesClient(account, timeout=5.0)
+        for tenant in tenants * 2:
+            with pytest.raises(RateLimitError):
+                await roles.with_options(api_key=tenant).list()
+
+        assert len(account.calls) == 110
+
+    async def test_names(self) -> None:
+        """The names that the key saw which was used first are forgotten."""
         account = account_at_noon()
         account.add_role("Role", ["PROJECT_READ"])
         keys = [f"key-{number}" for number in range(101)]
         for key in keys:
             account.add_key(key)
-        async with connect(account) as roles:
-            for key in [*keys, keys[-1], keys[0]]:
-                await roles.with_options(api_key=key).get(role="Role")
+        roles = FakeRolesClient(account)
+        for key in [*keys, keys[-1], keys[0]]:
+            await roles.with_options(api_key=key).get(role="Role")
 
         assert [call.operation for call in account.calls[-2:]] == ["get", "list"]
-
-
-@pytest.mark.asyncio
-async def test_gateway() -> None:
-    """A 401 of a gateway does not ask for the key again."""
-    keys = Keys("fake-api-key", "other-api-key")
-    async with (
-        scripted(http_response(401, b"<p>No</p>")) as script,
-        AiohttpRolesClient(keys, base_url=script.url, retry=ONCE) as roles,
-    ):
-        with pytest.raises(StatusError):
-            await roles.list()
-
-    assert keys.asked == 1
 
 
 @pytest.mark.asyncio
