@@ -73,11 +73,7 @@ async def test_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     assert marked == [warns]
 
 
-@pytest.mark.parametrize(
-    ("variable", "said"),
-    [("error", "AlphaWarning: roles.list is ALPHA"), ("error,ignore:roles.", "")],
-)
-async def test_filter(variable: str, said: str) -> None:
+async def test_filter() -> None:
     """The documented filter silences the notice from outside the program."""
     code = (
         "import asyncio, arize_roles_fake as fake\n"
@@ -91,12 +87,10 @@ async def test_filter(variable: str, said: str) -> None:
         check=False,
         capture_output=True,
         text=True,
-        env=clean_environment() | {"PYTHONWARNINGS": variable},
+        env=clean_environment() | {"PYTHONWARNINGS": "error,ignore:roles."},
     )
 
-    assert ran.returncode == (1 if said else 0)
-    assert said in ran.stderr
-    assert said or not ran.stderr
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 async def test_as_an_error() -> None:

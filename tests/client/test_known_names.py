@@ -59,7 +59,7 @@ class TestRequests:
 
     async def test_known(self) -> None:
         """`get` by a known name is one request, `update` and `delete` are two each."""
-        account, roles = await self.walked()
+        account, roles = await self.walked(100)
 
         assert (await roles.get(role="Role 17")).name == "Role 17"
         await roles.update(role="Role 17", description="Changed.")
@@ -186,7 +186,7 @@ class TestRequests:
 
     async def test_failure(self) -> None:
         """A failure that says nothing about the role is the call's."""
-        account, roles = await self.walked()
+        account, roles = await self.walked(100)
         account.fail("get", 403, times=1)
 
         with pytest.raises(ForbiddenError):
@@ -336,7 +336,7 @@ async def cancel(task: "asyncio.Task[None]", call: PlannedGet) -> None:
     task.cancel()
 
 
-@settings(max_examples=sized(60, 300))
+@settings(max_examples=sized(25, 300))
 @given(
     calls=st.lists(planned_gets, min_size=2, max_size=8),
     at_first=st.lists(changes, max_size=2),

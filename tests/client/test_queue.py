@@ -18,7 +18,7 @@ from tests.support.sizes import sized
 
 def test_many_schedules() -> None:
     """Order, slots and limits are kept, nothing is idle, and nothing is left over."""
-    for seed in range(1000):
+    for seed in range(sized(500, 1000)):
         job = random_job(Random(seed))  # noqa: S311 - no secret
         assert Model(*job).run() == [], seed
 
@@ -78,5 +78,5 @@ async def _stress(seed: int) -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_stress(backend: str) -> None:
     """On a real event loop no call waits longer than it has to, and no slot is lost."""
-    for seed in range(sized(8, 40)):
+    for seed in range(sized(4, 40)):
         anyio.run(_stress, seed, backend=backend)

@@ -16,6 +16,7 @@ def test_outcomes() -> None:
     assert run(sized(150, 3_000)).wrong == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted(name: str) -> None:
     """A planted fault is found."""
