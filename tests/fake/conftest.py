@@ -80,12 +80,13 @@ class Recorder:
         *statuses: int,
         key: str | None = None,
         url: str | None = None,
-        out: Path | None = None,
+        out: str = "recording.json",
     ) -> str:
         """Record a served account, and return what goes to standard error."""
         with RolesServer(account) as server:
             self._monkeypatch.setenv("ARIZE_API_KEY", server.api_key if key is None else key)
-            arguments = ("--base-url", url or server.url, "--out", str(out or self.file))
+            out = str(self.file.parent / out)
+            arguments = ("--base-url", url or server.url, "--out", out)
             assert main(["record", *arguments]) in (statuses or (0,))
         return self._capsys.readouterr().err
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from arize_roles_async import ForbiddenError, NotFoundError, Request
+from arize_roles_async import ForbiddenError, NotFoundError
 from arize_roles_fake import FakeAccount, FakeRolesClient
 
 pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
@@ -71,17 +71,6 @@ class TestBind:
         account.bind("B", user="ada", resource="Project:1")
         assert len(account.bindings("B")) == 1
 
-    def test_kept(self) -> None:
-        """Snapshots and files have them."""
-        account = FakeAccount()
-        account.bind("Admin", user="ada", resource="Space:1")
-        before = account.snapshot()
-        loaded = FakeAccount.load(account.dump())
-        account.unbind("Admin", user="ada", resource="Space:1")
-        account.restore(before)
-        assert account.bindings("Admin") == loaded.bindings("Admin")
-        assert len(loaded.bindings("Admin")) == 1
-
     def test_assert_bindings(self) -> None:
         """A difference is shown by labels."""
         account = FakeAccount()
@@ -97,14 +86,6 @@ class TestBind:
             "  + 'bob' on 'Project:1': 'Admin'    not expected\n"
             "  - 'eve' on 'Space:1': 'Admin'      expected, but missing"
         )
-
-    def test_no_type(self) -> None:
-        """A list without the type of the resource is refused."""
-        account = FakeAccount(api_key="key")
-        headers = {"Authorization": "Bearer key"}
-        reply = account.handle(Request(method="GET", target="/v2/role-bindings", headers=headers))
-        detail = json.loads(reply.body)["detail"]
-        assert (reply.status, detail) == (400, "resource_type: is required")
 
 
 class TestFile:

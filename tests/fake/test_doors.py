@@ -3,6 +3,7 @@
 Each check runs one suite, with a file for each way, or for a few of them without `--full`.
 """
 
+import itertools
 import re
 from collections.abc import Callable
 from textwrap import indent
@@ -167,23 +168,32 @@ def test_it(shared):
 
 SAMPLE = ("fake_roles", "roles_server", "mapping", "coroutine", "TestCase", "trio", "thread")
 DOORS = sized({door: ALL[door] for door in SAMPLE}, ALL)
+ALLOW = "pytestmark = pytest.mark.arize_roles(unused_faults='allow')"
+SECRETS = "arize_roles_secrets = true"
+LEAKS = (
+    "logging.getLogger('app').warning('sent %s', key)",
+    "logging.getLogger('app').error('sent', extra={'token': key})",
+    "print('sent', key)",
+    "warnings.warn(f'sent {key}', UserWarning)",
+    "account.add_key('8-signs.'); print('8-signs.')",
+)
 
 Failed = Callable[..., set[str]]
 
 
 @pytest.fixture
 def failed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Failed:
-    """Returns the doors whose tests fail for a reason, and sees that all others pass."""
+    """Returns the doors whose tests fail for a reason, and sees that all others pass.
+
+    The doors take turns with the scripts.
+    """
 
     monkeypatch.setenv("COLUMNS", "1000")  # pytest shortens its summary to a line's width.
 
-    def run(
-        script: str, reason: str = "", *, module: str = "", mark: str = "", ini: str = ""
-    ) -> set[str]:
-        head = HEAD.replace("    SCRIPT", indent(script, "    ")) + module
-        for door, source in DOORS.items():
-            marked = re.sub(r"( *)((async )?def test_it)", rf"\1{mark}\n\1\2", source)
-            pytester.makepyfile(**{f"test_{door}": head + marked})
+    def run(*scripts: str, reason: str = "", module: str = "", ini: str = "") -> set[str]:
+        for (door, source), script in zip(DOORS.items(), itertools.cycle(scripts), strict=False):
+            head = HEAD.replace("    SCRIPT", indent(script, "    "))
+            pytester.makepyfile(**{f"test_{door}": head + module + source})
         pytester.makepyprojecttoml(
             f"""
             [tool.pytest.ini_options]
@@ -205,31 +215,10 @@ def failed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Failed
     return run
 
 
-class TestUnused:
-    """A fault that struck less often than scripted."""
-
-    def test_error(self, failed: Failed) -> None:
-        """It is an error."""
-        reason = "faults that struck less often"
-        assert failed("account.fail('create', 409)", reason) == DOORS.keys()
-
-    def test_used(self, failed: Failed) -> None:
-        """One that struck is none."""
-        assert failed("account.fail('list', 503)") == set()
-
-    def test_allowed(self, failed: Failed) -> None:
-        """A marker of the module allows it."""
-        allow = "pytestmark = pytest.mark.arize_roles(unused_faults='allow')"
-        assert failed("account.fail('create', 503)", module=allow) == set()
-
-
-FIXTURES = {"fake_account", "fake_roles", "mocked_arize", "roles_server", "arize_env", "marker"}
-
-
-def test_marker(failed: Failed) -> None:
-    """A marker that sets up an account is an error without one of the fixtures."""
-    mark = "@pytest.mark.arize_roles(roles={})"
-    assert failed("", "the marker arize_roles sets up", mark=mark) == DOORS.keys() - FIXTURES
+def test_unused(failed: Failed) -> None:
+    """A fault that struck less often than scripted is an error."""
+    reason = "faults that struck less often"
+    assert failed("account.fail('create', 409)", reason=reason) == DOORS.keys()
 
 
 def test_unclosed(failed: Failed) -> None:
@@ -237,40 +226,27 @@ def test_unclosed(failed: Failed) -> None:
     in_process = {"fake_account", "fake_roles", "marker", "own_account"}
     under_trio = {"trio", "mocked_trio"}
     assert (
-        failed("close = False", r".*AiohttpTransport\.__del__")
+        failed("close = False", reason=r".*AiohttpTransport\.__del__")
         == DOORS.keys() - in_process - under_trio
     )
 
 
-class TestSecrets:
-    """A key in what the test writes, with the setting `arize_roles_secrets`."""
+@pytest.mark.parametrize("first", range(sized(1, len(LEAKS))))
+def test_leaks(failed: Failed, first: int) -> None:
+    """With `arize_roles_secrets`, a key of 8 characters in what the test writes is an error."""
+    leaks = [*LEAKS[first:], *LEAKS[:first]]
+    reason = "the test wrote an API key of a fake account"
+    assert failed(*leaks, reason=reason, ini=SECRETS) == DOORS.keys()
 
-    INI = "arize_roles_secrets = true"
 
-    @pytest.mark.parametrize(
-        "leak",
-        [
-            "logging.getLogger('app').warning('sent %s', key)",
-            "logging.getLogger('app').error('sent', extra={'token': key})",
-            "print('sent', key)",
-            "warnings.warn(f'sent {key}', UserWarning)",
-        ],
-    )
-    def test_error(self, failed: Failed, leak: str) -> None:
-        """It is an error."""
-        reason = "the test wrote an API key of a fake account"
-        assert failed(leak, reason, ini=self.INI) == DOORS.keys()
+def test_without_setting(failed: Failed) -> None:
+    """Neither a key without the setting nor a fault that struck is an error."""
+    assert failed("account.fail('list', 503)\nprint('sent', key)") == set()
 
-    def test_other_text(self, failed: Failed) -> None:
-        """Other text is none."""
-        assert failed("print('sent', key[:7]); warnings.warn('sent')", ini=self.INI) == set()
 
-    @pytest.mark.parametrize(("key", "found"), [("8-signs.", True), ("7-signs", False)])
-    def test_shortest(self, failed: Failed, key: str, *, found: bool) -> None:
-        """A key of 8 characters is an error, and a shorter one is none."""
-        doors = failed(f"account.add_key({key!r}); print({key!r})", ini=self.INI)
-        assert doors == (DOORS.keys() if found else set())
-
-    def test_not_set(self, failed: Failed) -> None:
-        """Nor is a key without the setting."""
-        assert failed("print('sent', key)") == set()
+def test_harmless(failed: Failed) -> None:
+    """Nor are other texts, a shorter key, and a fault that a marker of the module allows."""
+    texts = "print('sent', key[:7]); warnings.warn('sent')"
+    short = "account.add_key('7-signs'); print('7-signs')"
+    unused = "account.fail('create', 503)"
+    assert failed(texts, short, unused, module=ALLOW, ini=SECRETS) == set()

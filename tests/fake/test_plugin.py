@@ -2,8 +2,6 @@
 
 import fnmatch
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -20,23 +18,8 @@ def anyio_backend(request):
 """
 
 
-class TestRunners:
-    """Any way to run a test."""
-
-    @pytest.mark.parametrize(
-        ("mode", "head", "over_http", "passed"),
-        [
-            ("strict", "pytestmark = pytest.mark.asyncio", "", 2),
-            ("strict", "pytestmark = pytest.mark.asyncio(loop_scope='session')", "", 2),
-            ("auto", "", "", 2),
-            ("strict", ANYIO, "@pytest.mark.parametrize('anyio_backend', ['asyncio'])", 3),
-        ],
-        ids=["function", "session", "auto", "anyio"],
-    )
-    def test_loops(self, run: Run, mode: str, head: str, over_http: str, passed: int) -> None:
-        """The fixtures work under pytest-asyncio, and under anyio on asyncio and on trio."""
-        run(
-            f"""
+def suite(head: str, over_http: str = "") -> str:
+    return f"""
 import pytest
 from arize_roles_async import AiohttpRolesClient
 {head}
@@ -50,11 +33,26 @@ async def test_over_http(arize_env):
     async with AiohttpRolesClient() as roles:
         role = await roles.create(name="A", permissions=["ROLE_READ"])
     assert arize_env.account.roles[0] == role
-            """,
-            mode=mode,
-            passed=passed,
-        )
+"""
 
+
+class TestRunners:
+    """Any way to run a test."""
+
+    def test_marked(self, run: Run, pytester: pytest.Pytester) -> None:
+        """The fixtures work under pytest-asyncio, and under anyio on asyncio and on trio."""
+        on_asyncio = "@pytest.mark.parametrize('anyio_backend', ['asyncio'])"
+        pytester.makepyfile(
+            test_session=suite("pytestmark = pytest.mark.asyncio(loop_scope='session')"),
+            test_anyio=suite(ANYIO, on_asyncio),
+        )
+        run(suite("pytestmark = pytest.mark.asyncio"), passed=7)
+
+    def test_auto(self, run: Run) -> None:
+        """They work where pytest-asyncio takes every test for its own."""
+        run(suite(""), mode="auto", passed=2)
+
+    @pytest.mark.full
     def test_xdist(self, run: Run) -> None:
         """The fixtures work under pytest-xdist, and the report crosses to its controller."""
         result = run(
@@ -105,12 +103,9 @@ def test_own_account(run: Run) -> None:
 
 def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment leads to the server, whatever it held before."""
-    monkeypatch.setenv("ARIZE_REGION", "eu-west-1a")
-    monkeypatch.setenv("ARIZE_SINGLE_HOST", "elsewhere.example")
-    monkeypatch.setenv("ARIZE_BASE_DOMAIN", "elsewhere.example")
-    monkeypatch.setenv("ARIZE_PROXY_URL", "http://elsewhere.example")
-    for name in ("SINGLE_PORT", "REQUEST_VERIFY", "SSL_CA_CERT"):
-        monkeypatch.setenv(f"ARIZE_{name}", "17")
+    conflicting = "REGION SINGLE_HOST BASE_DOMAIN PROXY_URL SINGLE_PORT REQUEST_VERIFY SSL_CA_CERT"
+    for name in conflicting.split():
+        monkeypatch.setenv(f"ARIZE_{name}", "elsewhere")
     # Where the tests find Arize's own clients.
     for name in ("PYTHON", "NODE"):
         monkeypatch.delenv(f"ARIZE_CLIENT_{name}", raising=False)
@@ -293,18 +288,35 @@ class TestReport:
     """The report of a failed test."""
 
     def test_calls(self, run: Run) -> None:
-        """The report of a failed test shows the calls of its account."""
+        """The report of a failed test shows the calls of its account, and of many the last fifty.
+
+        That of a test that has no account, or has asked none, is as ever.
+        """
         result = run(
             """
         import asyncio
         import pytest
+        from arize_roles_async import Request
+        from arize_roles_fake import FakeAccount
 
         @pytest.mark.arize_roles(faults=["list:404", "delete:500"])
-        def test_it(fake_roles):
+        def test_few(fake_roles):
             asyncio.run(fake_roles.create(name="A", permissions=["ROLE_READ"]))
             asyncio.run(fake_roles.list().all())
+
+        def test_many(fake_account):
+            for _ in range(53):
+                fake_account.handle(Request(method="GET", target="/v2/roles"))
+            assert False
+
+        def test_none():
+            assert False
+
+        def test_not_asked():
+            account = FakeAccount()
+            assert False, account
         """,
-            failed=1,
+            failed=4,
         )
         result.stdout.fnmatch_lines(
             [
@@ -312,26 +324,13 @@ class TestReport:
                 "??:??:??.??????  create(name='A', permissions=?'ROLE_READ'?) -> 201",
                 "??:??:??.??????  list(limit=100) -> 404 Resource not found",
                 "struck less often than scripted: delete fails with 500, 1 time: struck 0 requests",
+                "*- Calls of the fake Arize account -*",
+                "3 earlier calls are not shown",
             ]
         )
-        assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
-
-    def test_many_calls(self, run: Run) -> None:
-        """Of many calls it shows the last fifty."""
-        result = run(
-            """
-        from arize_roles_async import Request
-
-        def test_it(fake_account):
-            for _ in range(53):
-                fake_account.handle(Request(method="GET", target="/v2/roles"))
-            assert False
-        """
-        )
-        result.stdout.fnmatch_lines(
-            ["*- Calls of the fake Arize account -*", "3 earlier calls are not shown"]
-        )
         assert len([line for line in result.outlines if "list() -> 401" in line]) == 50
+        assert len(fnmatch.filter(result.outlines, "*- Calls of the fake Arize account*")) == 2
+        assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
 
     def test_own_account(self, run: Run) -> None:
         """It shows accounts that the test made, and only what they were asked during the test."""
@@ -418,23 +417,6 @@ class TestReport:
             *("test_bug", "slow_down", "__init__"),
         ]
 
-    def test_no_account(self, run: Run) -> None:
-        """The report of a test that has no account, or has asked none, is as ever."""
-        result = run(
-            """
-        from arize_roles_fake import FakeAccount
-
-        def test_none():
-            assert False
-
-        def test_not_asked():
-            account = FakeAccount()
-            assert False, account
-        """,
-            failed=2,
-        )
-        result.stdout.no_fnmatch_line("*Calls of the fake*")
-
     def test_refused_by_suite(self, run: Run, pytester: pytest.Pytester) -> None:
         """The report of a test that a hook of the suite's own let fail is as ever."""
         pytester.makeconftest(
@@ -452,47 +434,29 @@ class TestReport:
         result.stdout.no_fnmatch_line("*Calls of the fake*")
 
 
-class TestUnusedFaults:
-    """A fault of the test's own that struck no call."""
+def test_unused_faults(run: Run) -> None:
+    """A fault that struck no call is an error, which names it and the calls that came instead.
 
-    def test_error(self, run: Run) -> None:
-        """It is an error when the test is over, which names it and the calls that came instead."""
-        result = run(
-            """
+    Nobody asks about a fault of a class or module, which is for some of its tests; nor about one
+    that the test removed, that its marker allows, or if it did not pass.
+    """
+    result = run(
+        """
         import asyncio
         import pytest
 
-        pytestmark = pytest.mark.arize_roles(unused_faults="allow")
-
-        @pytest.mark.arize_roles(faults=["create:503"], unused_faults="error")
-        def test_it(fake_account, fake_roles):
-            fake_account.fail("list", 403, after=1)
-            asyncio.run(fake_roles.list().all())
-        """,
-            passed=1,
-            errors=1,
-        )
-        result.stdout.fnmatch_lines(
-            [
-                "faults that struck less often than scripted:",
-                "  create fails with 503, 1 time: struck 0 requests",
-                "  list fails with 403, 1 time after 1: struck 0 requests",
-                'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
-                "*- Calls of the fake Arize account -*",
-                "*  list(limit=100) -> 200",
-            ]
-        )
-
-    def test_not_asked(self, run: Run) -> None:
-        """Nobody asks about a fault of a class or module, which is for some of its tests.
-
-        Nor about one that the test removed, that its marker allows, or if it did not pass.
-        """
-        run(
-            """
-        import pytest
-
         pytestmark = pytest.mark.arize_roles(faults=["create:503"])
+
+        @pytest.mark.arize_roles(unused_faults="allow")
+        class TestAllowed:
+            @pytest.mark.arize_roles(faults=["update:503"], unused_faults="error")
+            def test_inner(self, fake_account, fake_roles):
+                fake_account.fail("list", 403, after=1)
+                asyncio.run(fake_roles.list().all())
+
+            @pytest.mark.arize_roles()
+            def test_it(self, fake_account):
+                fake_account.fail("create", 503)
 
         @pytest.mark.arize_roles(faults=["update:503"])
         class TestOuter:
@@ -504,41 +468,27 @@ class TestUnusedFaults:
             fake_account.fail("create", 503)
             getattr(fake_account, remove)()
 
-        @pytest.mark.arize_roles()
-        @pytest.mark.arize_roles(unused_faults="allow")
-        def test_allowed(fake_account):
-            fake_account.fail("create", 503)
-
         @pytest.mark.parametrize("end", [pytest.fail, pytest.skip, pytest.xfail])
         def test_not_passed(fake_account, end):
             fake_account.fail("create", 503)
             end("not here")
         """,
-            passed=4,
-            failed=1,
-            skipped=1,
-            xfailed=1,
-        )
-
-
-class TestCost:
-    """The cost of the plugin, and its warnings."""
-
-    def test_imports(self) -> None:
-        """Loading the plugin imports neither the client nor aiohttp."""
-        probe = (
-            "import sys, pytest; before = set(sys.modules); import arize_roles_fake.pytest_plugin;"
-            "print(*sorted(set(sys.modules) - before))"
-        )
-        done = subprocess.run(  # noqa: S603 - this interpreter
-            [sys.executable, "-c", probe], check=True, capture_output=True, text=True
-        )
-        assert done.stdout.split() == [
-            "arize_roles_fake",
-            "arize_roles_fake._testing",
-            "arize_roles_fake._testing.watch",
-            "arize_roles_fake.pytest_plugin",
+        passed=5,
+        failed=1,
+        errors=1,
+        skipped=1,
+        xfailed=1,
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "faults that struck less often than scripted:",
+            "  update fails with 503, 1 time: struck 0 requests",
+            "  list fails with 403, 1 time after 1: struck 0 requests",
+            'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
+            "*- Calls of the fake Arize account -*",
+            "*  list(limit=100) -> 200",
         ]
+    )
 
 
 def test_same_name(run: Run) -> None:

@@ -96,6 +96,7 @@ class TestDetails:
                 "GET /v2/roles?is_predefined=True",
                 "is_predefined: must be True, False or None, not str",
             ),
+            ("GET /v2/role-bindings", "resource_type: is required"),
             ("PUT /v2/roles", "PUT is not allowed here"),
             ("GET /v2/other", "there is nothing at /v2/other"),
             (f"GET /{'x' * 80}", f"there is nothing at /{'x' * 79}"),

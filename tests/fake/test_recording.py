@@ -9,7 +9,6 @@ import random
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +16,6 @@ import msgspec
 import pytest
 
 from arize_roles_async import (
-    AuthenticationError,
     Permission,
     RateLimitError,
     Request,
@@ -88,6 +86,11 @@ def run(answer_of: Callable[[Request], Response], *steps: Step) -> tuple[Recordi
         return answer_of(request)
 
     return asyncio.run(record(send, asyncio.sleep, steps)), asked
+
+
+def made(request: Request, **members: object) -> Response:
+    """Return the answer to a create, of a role as requested but for some members."""
+    return reply({"id": FOREIGN_ID, **json.loads(request.body or b"{}"), **members}, 201)
 
 
 MAKING = Step(rule="making", method="POST", body={"name": "<run>"}, save="A")
@@ -277,35 +280,36 @@ class TestAnswer:
             cut = [cut] if level < 20 else cut
         assert self.recorded({"roles": nested}) == {"roles": cut}
 
-    def test_values(self) -> None:
-        """Of a value that may be anybody's only its type is recorded."""
-        body = {"a": "x", "b": 1, "c": None, "d": [True, {"e": 0.5}], "status": 200}
-        assert self.recorded(body) == {
-            "a": "<str>",
-            "b": "<int>",
-            "c": "<NoneType>",
-            "d": ["<bool>", {"e": "<float>"}],
-            "status": 200,
-        }
-
-    def test_foreign(self) -> None:
-        """An object with an ID or a name, and without the run's mark, is somebody else's."""
-        body = {"a": {"id": "x"}, "b": {"name": "y"}, "c": {}, "roles": [{"id": "x"}, 1]}
-        another = "<another role>"
-        assert self.recorded(body) == {"a": another, "b": another, "c": {}, "roles": ["<int>"]}
-
     @pytest.mark.parametrize(
-        ("moment", "kept"),
+        ("body", "kept"),
         [
-            ("2026-01-01T00:00:00Z", "<time>"),
-            ("2026-01-01T00:00:00", "<not a time with an offset>"),
-            (17, "<not a time with an offset>"),
+            # Of a value that may be anybody's only its type.
+            (
+                {"a": "x", "b": 1, "c": None, "d": [True, {"e": 0.5}], "status": 200},
+                {
+                    "a": "<str>",
+                    "b": "<int>",
+                    "c": "<NoneType>",
+                    "d": ["<bool>", {"e": "<float>"}],
+                    "status": 200,
+                },
+            ),
+            # An object with an ID or a name, and without the run's mark, is somebody else's.
+            (
+                {"a": {"id": "x"}, "b": {"name": "y"}, "c": {}, "roles": [{"id": "x"}, 1]},
+                {"a": "<another role>", "b": "<another role>", "c": {}, "roles": ["<int>"]},
+            ),
+            # Of a time, whether it has an offset.
+            ({"created_at": "2026-01-01T00:00:00Z"}, {"created_at": "<time>"}),
+            *(
+                ({"updated_at": moment}, {"updated_at": "<not a time with an offset>"})
+                for moment in ("2026-01-01T00:00:00", 17)
+            ),
         ],
     )
-    def test_times(self, moment: object, kept: str) -> None:
-        """A time is recorded as such, if it has an offset."""
-        body = {"created_at": moment, "updated_at": moment}
-        assert self.recorded(body) == {"created_at": kept, "updated_at": kept}
+    def test_body(self, body: object, kept: object) -> None:
+        """Of a body it is recorded as much as may be shown."""
+        assert self.recorded(body) == kept
 
 
 class TestOwn:
@@ -316,11 +320,10 @@ class TestOwn:
     )
     def test_created(self, status: int, created: bool) -> None:  # noqa: FBT001
         """A create with the answer of a success may have left something."""
-
-        def answer_of(request: Request) -> Response:
-            return reply(FOREIGN if request.method == "POST" else {}, status)
-
-        assert bool(run(answer_of, MAKING)[0].left) is created
+        recording, _ = run(
+            lambda each: reply(FOREIGN if each.method == "POST" else {}, status), MAKING
+        )
+        assert bool(recording.left) is created
 
     @pytest.mark.parametrize(
         ("status", "gone"),
@@ -331,13 +334,10 @@ class TestOwn:
     )
     def test_gone(self, status: int, gone: bool) -> None:  # noqa: FBT001
         """A role is left unless the answer to its deletion says that it is gone, or soon is."""
-
-        def answer_of(request: Request) -> Response:
-            if request.method == "DELETE":
-                return reply(b"", status)
-            return reply({"id": FOREIGN_ID, **json.loads(request.body or b"{}")}, 201)
-
-        assert (run(answer_of, MAKING)[0].left == ()) is gone
+        recording, _ = run(
+            lambda each: reply(b"", status) if each.method == "DELETE" else made(each), MAKING
+        )
+        assert (recording.left == ()) is gone
 
     @pytest.mark.parametrize(
         ("other", "skipped"),
@@ -346,13 +346,12 @@ class TestOwn:
     def test_saved(self, other: dict[str, Any], skipped: list[str]) -> None:
         """A role is used later only if its name holds the run's mark and it is not predefined."""
 
-        def answer_of(request: Request) -> Response:
-            if request.method != "POST":
-                return reply({})
-            return reply({**FOREIGN, **json.loads(request.body or b""), **other}, 201)
-
         deleting = Step(rule="deleting", method="DELETE", role="<A.id>")
-        assert run(answer_of, MAKING, deleting)[0].missing == skipped
+        recording, _ = run(
+            lambda each: made(each, **other) if each.method == "POST" else reply({}),
+            *(MAKING, deleting),
+        )
+        assert recording.missing == skipped
 
     def test_first_role(self) -> None:
         """Of a listing, the first role is used."""
@@ -425,55 +424,39 @@ class TestNothing:
         assert not recorder.file.exists()
         account.assert_roles({})
 
-    def test_no_folder(self, recorder: Recorder, tmp_path: Path) -> None:
-        """The service is asked nothing if the file's folder is not there."""
-        account = FakeAccount()
-        said = recorder.record(account, 1, out=tmp_path / "nowhere" / "recording.json")
-        assert said.startswith("nothing was recorded: [Errno 2] No such file")
-        assert account.calls_in_all == 0
-
-    def test_not_writable(self, recorder: Recorder, tmp_path: Path) -> None:
+    def test_not_writable(self, recorder: Recorder) -> None:
         """One that cannot be written ends in a message."""
-        said = recorder.record(FakeAccount(), 1, out=tmp_path)
-        assert said.startswith("nothing was recorded: [Errno ")
-
-    def test_wrong_key(self, recorder: Recorder) -> None:
-        """A wrong key is said after one request, and nothing may be left behind."""
-        account = FakeAccount()
-        assert recorder.record(account, 1, key="wrong") == (
-            "nothing was recorded: GET /v2/roles answered 401 Authentication required: the API key "
-            "is unknown\n"
+        assert recorder.record(FakeAccount(), 1, out=".").startswith(
+            "nothing was recorded: [Errno "
         )
-        assert account.calls_in_all == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "message", "calls"),
+        [
+            ({"out": "nowhere/recording.json"}, "[Errno 2] No such file", 0),
+            (
+                {"key": "wrong"},
+                "GET /v2/roles answered 401 Authentication required: the API key is unknown\n",
+                1,
+            ),
+            ({"key": ""}, "no API key: pass api_key, or set ARIZE_API_KEY", 0),
+            (
+                {"key": "sesame", "url": "http://example.com"},
+                "plain http would send the API key to example.com unprotected",
+                0,
+            ),
+        ],
+    )
+    def test_refused(
+        self, arguments: dict[str, Any], message: str, calls: int, recorder: Recorder
+    ) -> None:
+        """Files and keys that cannot be used are named after one request at most."""
+        account = FakeAccount()
+        said = recorder.record(account, 1, **arguments)
+        assert said.startswith(f"nothing was recorded: {message}")
+        assert "left behind" not in said
+        assert account.calls_in_all == calls
         assert not recorder.file.exists()
-
-    @pytest.mark.asyncio
-    async def test_removed_key(self) -> None:
-        """A key that is removed meanwhile leaves roles, which the error names."""
-        account = FakeAccount()
-        headers = {"Authorization": f"Bearer {account.api_key}"}
-
-        async def send(request: Request) -> Response:
-            answer = account.handle(msgspec.structs.replace(request, headers=headers))
-            if len(account.calls) == 3:
-                account.remove_key(account.api_key)
-            return answer
-
-        with pytest.raises(AuthenticationError) as caught:
-            await record(send, asyncio.sleep)
-        mark = account.calls[1].arguments["name"].removesuffix(" A")
-        assert caught.value.__notes__ == [f"may be left behind: roles whose names hold {mark!r}"]
-
-    def test_configuration(self, recorder: Recorder) -> None:
-        """It needs a key, which goes to no other machine over plain http."""
-        said = recorder.record(FakeAccount(), 1, key="")
-        assert said.startswith(
-            "nothing was recorded: no API key: pass api_key, or set ARIZE_API_KEY"
-        )
-        said = recorder.record(FakeAccount(), 1, key="sesame", url="http://example.com")
-        assert said.startswith(
-            "nothing was recorded: plain http would send the API key to example.com unprotected"
-        )
 
 
 class TestStopped:
@@ -513,10 +496,10 @@ class TestStopped:
 
 @pytest.mark.asyncio
 class TestConnections:
-    """The connections of a recording."""
+    """The connections of a recording: it leaves none open, also of the key nobody knows."""
 
     async def test_bounded_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It does not wait for a service for ever, and leaves none open then."""
+        """It does not wait for a service for ever."""
         before = open_sessions()
         with RolesServer() as server:
             server.account.slow_down(0.5)
@@ -526,7 +509,7 @@ class TestConnections:
         assert open_sessions() == before
 
     async def test_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It leaves none open, neither of its key nor of the one nobody knows."""
+        """They are closed when it is made."""
         before = open_sessions()
         with RolesServer() as server:
             monkeypatch.setenv("ARIZE_API_KEY", server.api_key)

@@ -154,14 +154,10 @@ def test_above() -> None:
             assert "contract" not in rooms_in(imports(FAKE, module), FAKE), module
 
 
-@pytest.mark.parametrize("imported", ["arize_roles_fake", "pytest", "_pytest"])
-def test_client_alone(imported: str) -> None:
-    """The client imports neither the fake nor pytest."""
-    assert users(CLIENT, CLIENT_MODULES, imported) == set()
-
-
 def test_users() -> None:
-    """Only the transport imports aiohttp, and only what is for tests pytest."""
+    """Only the transport imports aiohttp, what is for tests pytest, and nothing the fake."""
+    for imported in ("arize_roles_fake", "pytest", "_pytest"):
+        assert users(CLIENT, CLIENT_MODULES, imported) == set()
     assert users(CLIENT, CLIENT_MODULES, "aiohttp") == {"_aiohttp"}
     assert users(FAKE, FAKE_MODULES, "pytest") == {"contract", "pytest_plugin"}
 
@@ -179,6 +175,7 @@ def test_users() -> None:
             "from arize_roles_async import AiohttpRolesClient; AiohttpRolesClient('key')",
             "anyio arize_roles_fake attrs cattrs pandas polars pydantic pytest",
         ),
+        ("import arize_roles_fake.pytest_plugin", "aiohttp arize_roles_async attrs msgspec"),
     ],
 )
 def test_import_cost(statement: str, unneeded: str) -> None:
