@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import random
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,7 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, Permission, Role, RoleBindingsClient, RolesClient
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, RolesServer
 from arize_roles_fake.contract import RoleBindingsContract, RolesContract
+from tests.support.sizes import sized
 
 USERS = [base64.b64encode(f"User:{name}".encode()).decode() for name in ("ada", "eve")]
 SPACES = [base64.b64encode(f"Space:{number}".encode()).decode() for number in (1, 2)]
@@ -33,6 +35,13 @@ def failed_tests(suite: Callable[[], object], among: Iterable[str]) -> list[str]
         except (Exception, pytest.fail.Exception):  # noqa: BLE001 - all that pytest counts as one
             failed.append(name)
     return failed
+
+
+def sample(client: type, tests: str, contract: type = RolesContract) -> list[str]:
+    """Return the tests that a client fails, and a tenth of the others, a seeded one."""
+    names = contract_tests(contract)
+    drawn = random.Random(client.__name__).sample(names, sized(len(names) // 10, len(names)))  # noqa: S311
+    return sorted({*drawn, *tests.split()})
 
 
 class AccountSuite(RolesContract):

@@ -10,8 +10,6 @@ from arize_roles_fake import Assumptions
 from tests.contract.suites import (
     FakeBindingsSuite,
     FakeSuite,
-    SocketBindingsSuite,
-    SocketSuite,
     account_of_bindings,
     failed_tests,
 )
@@ -20,13 +18,13 @@ from tests.support.covering import covering_rows
 
 CHOICES: Final[dict[str, tuple[Any, ...]]] = dict(Assumptions.choices())
 PAIRS: Final = [Assumptions(**row) for row in covering_rows(CHOICES)]
+OPPOSITE: Final = Assumptions(**{name: values[-1] for name, values in CHOICES.items()})
 EACH: Final = [
     Assumptions(**{name: values[row] for name, values in CHOICES.items() if row < len(values) - 1})
     for row in range(1, max(map(len, CHOICES.values())) - 1)
 ]
-"""Every value but the defaults, on which other suites run, and the opposites, below."""
-ROWS: Final = sizes.sized(EACH, PAIRS)
-OPPOSITE: Final = Assumptions(**{name: values[-1] for name, values in CHOICES.items()})
+"""Every value but the defaults, on which other suites run, and the opposites."""
+ROWS: Final = sizes.sized([*EACH, OPPOSITE], PAIRS)
 
 
 class TestEach(FakeSuite):
@@ -44,14 +42,8 @@ def on_other_service(suite: Any, assumptions: Assumptions) -> Any:  # noqa: ANN4
     return other
 
 
-class TestOppositeOverSocket(SocketSuite):
-    """The real client, on the opposite of every assumption."""
-
-    assumptions = OPPOSITE
-
-
-class TestOppositeOfBindings(SocketBindingsSuite):
-    """The real client of bindings, on the same."""
+class TestOppositeOfBindings(FakeBindingsSuite):
+    """The fake client of bindings, on the opposite of every assumption."""
 
     assumptions = OPPOSITE
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import time
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -12,7 +13,15 @@ import pytest
 from arize_roles_async import AiohttpRolesClient, RolesClient
 from arize_roles_fake import FakeAccount
 from arize_roles_fake.contract import RolesContract
-from tests.contract.suites import FakeBindingsSuite, FakeSuite, SocketBindingsSuite, SocketSuite
+from tests.contract.suites import (
+    FakeBindingsSuite,
+    FakeSuite,
+    SocketBindingsSuite,
+    SocketSuite,
+    contract_tests,
+    failed_tests,
+)
+from tests.support.sizes import sized
 
 TICK: Final = 0.015625
 
@@ -29,12 +38,18 @@ class TestAiohttpClient(SocketSuite):
     pass
 
 
-class TestCoarseClock(FakeSuite):
-    """The contract holds on a clock that ticks every 16 ms, as Windows' does."""
+class CoarseSuite(FakeSuite):
+    """An account whose clock ticks every 16 ms, as Windows' does."""
 
     @functools.cached_property
     def account(self) -> FakeAccount:
         return FakeAccount(clock=coarse_clock)
+
+
+def test_coarse_clock() -> None:
+    """The rules of time and order hold on such a clock."""
+    asked = [name for name in contract_tests() if re.search("updated|order|time|walk", name)]
+    assert failed_tests(CoarseSuite, sized(asked, contract_tests())) == []
 
 
 class TestFakeBindings(FakeBindingsSuite):

@@ -53,10 +53,3 @@ def test_new_parameter() -> None:
 
     assert given(Sorted, "roles.list()")["list"] == set()
     assert parameters(Sorted)["list"] == {"sort"}
-
-
-def test_methods() -> None:
-    """Every method that takes arguments is checked."""
-    both = ["aclose", "create", "delete", "get", "list", "update", "with_options"]
-    assert methods(RolesClient) == both
-    assert methods(RoleBindingsClient) == sorted([*both, "ensure", "find", "remove"])
