@@ -20,11 +20,9 @@ class _RolesClientType(_ProtocolType):
     """Lets `isinstance` take no client of role bindings for one of roles: it has more methods."""
 
     def __instancecheck__(cls, instance: object) -> bool:  # noqa: N805 - of a class
-        if not super().__instancecheck__(instance):
-            return False
         from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 
-        return not isinstance(instance, RoleBindingsClient)
+        return super().__instancecheck__(instance) and not isinstance(instance, RoleBindingsClient)
 
 
 @runtime_checkable  # ty: ignore[conflicting-metaclass] - of one that it does not see

@@ -33,7 +33,6 @@ from arize_roles_async._values.errors import (
     BetaWarning,
     ConflictError,
     NotFoundError,
-    RolesError,
     StatusError,
 )
 from arize_roles_async._values.requests import check, id_rule, is_same_id
@@ -89,10 +88,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         resource_id: str,
     ) -> RoleBinding:
         new = CreateRoleBinding(
-            user_id=user_id,
-            role_id=role_id,
-            resource_type=resource_type,
-            resource_id=resource_id,
+            user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
         call = self._begin("role_bindings.create")
         with call.time_limit:
@@ -101,10 +97,9 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     @beta
     async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
         check(("binding_id", id_rule(binding_id)), ("role_id", id_rule(role_id)))
-        changes = UpdateRoleBinding(role_id=role_id)
         call = self._begin("role_bindings.update")
         with call.time_limit:
-            return await self._update(call, binding_id, changes)
+            return await self._update(call, binding_id, role_id)
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
@@ -123,10 +118,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         resource_id: str,
     ) -> RoleBinding:
         new = CreateRoleBinding(
-            user_id=user_id,
-            role_id=role_id,
-            resource_type=resource_type,
-            resource_id=resource_id,
+            user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
         call = self._begin("role_bindings.list")
         with call.time_limit:
@@ -139,7 +131,18 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         target = Target(user_id=user_id, resource_type=resource_type, resource_id=resource_id)
         call = self._begin("role_bindings.list")
         with call.time_limit:
-            return await self._remove(call, target)
+            found = await self._find(call, target)
+            if found is None:
+                return False
+            call.turn_to("role_bindings.delete")
+            try:
+                await self._delete(call, found.id, was_seen=True)
+            except NotFoundError as error:
+                left = await self._find(call, target)
+                if left is None or left.id != found.id:
+                    return False
+                raise _explained(error, _NO_RIGHT) from error.__cause__
+            return True
 
     @beta
     def find(
@@ -178,17 +181,15 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             call,
             create_request(BINDINGS_PATH, new),
             functools.partial(_expect, "user_id", new.user_id),
-            lambda step: self._find_created(call, new, step.failure),
+            lambda step: self._find_created(call, new, step),
         )
 
-    async def _update(
-        self, call: DrivenCall, binding_id: str, changes: UpdateRoleBinding
-    ) -> RoleBinding:
+    async def _update(self, call: DrivenCall, binding_id: str, role_id: str) -> RoleBinding:
         return await call.driver.send(
             call,
-            item_request("PATCH", BINDINGS_PATH, binding_id, changes),
+            item_request("PATCH", BINDINGS_PATH, binding_id, UpdateRoleBinding(role_id=role_id)),
             functools.partial(_expect, "id", binding_id),
-            lambda step: self._find_updated(call, binding_id, changes, step),
+            lambda step: self._find_updated(call, binding_id, role_id, step),
         )
 
     async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
@@ -219,7 +220,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
                     call.turn_to("role_bindings.create")
                     return await self._create(call, new)
                 call.turn_to("role_bindings.update")
-                return await self._update(call, found.id, UpdateRoleBinding(role_id=new.role_id))
+                return await self._update(call, found.id, new.role_id)
             except (ConflictError, NotFoundError) as error:
                 if found is None and isinstance(error, NotFoundError):
                     raise  # There is no such role.
@@ -227,43 +228,31 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         assert failure is not None  # noqa: S101 - each round failed
         raise failure
 
-    async def _remove(self, call: DrivenCall, target: Target) -> bool:
-        found = await self._find(call, target)
-        if found is None:
-            return False
-        call.turn_to("role_bindings.delete")
-        try:
-            await self._delete(call, found.id, was_seen=True)
-        except NotFoundError as error:
-            left = await self._find(call, target)
-            if left is None or left.id != found.id:
-                return False
-            raise _explained(error, _NO_RIGHT) from error.__cause__
-        return True
-
     # These read the account again to find out whether a change was made, after the failure of its
     # last attempt: see `Driver.send`.
 
     async def _find_created(
-        self, call: DrivenCall, new: CreateRoleBinding, failure: RolesError
+        self, call: DrivenCall, new: CreateRoleBinding, step: Verify
     ) -> RoleBinding | UnsetType:
         """Return the binding that this call made."""
         found = await self._find(call, new)
         if found is None:
             return UNSET
-        if found.created_at.timestamp() >= earliest_change(call):
-            is_ours = is_same_id(found.role_id, new.role_id) or found.updated_at > found.created_at
-            return found if is_ours else UNSET
-        if isinstance(failure, StatusError):
-            raise failure  # The one that is there is older, so this call made none.
+        is_new = found.created_at.timestamp() >= earliest_change(call)
+        has_role = is_same_id(found.role_id, new.role_id)
+        if is_new and (has_role or found.updated_at > found.created_at):
+            return found
+        # If the one that is there is older, this call made none.
+        if isinstance(step.failure, StatusError) and not is_new:
+            raise step.failure
         return UNSET
 
     async def _find_updated(
-        self, call: DrivenCall, binding_id: str, changes: UpdateRoleBinding, step: Verify
+        self, call: DrivenCall, binding_id: str, role_id: str, step: Verify
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
         binding = await self._get(call, binding_id)
-        if is_same_id(binding.role_id, changes.role_id):
+        if is_same_id(binding.role_id, role_id):
             return binding
         # If somebody changed it since, this call may have changed it first.
         if step.is_over and binding.updated_at.timestamp() < earliest_change(call):

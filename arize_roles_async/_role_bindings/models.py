@@ -14,7 +14,7 @@ from arize_roles_async._values.models import (
     ListResponse,
     Model,
     PaginationMetadata,
-    show_first,
+    show_items,
     show_text,
 )
 from arize_roles_async._values.permissions import open_enum
@@ -77,10 +77,6 @@ class RoleBinding(Model):
     )
 
 
-def _show_bindings(bindings: tuple[RoleBinding, ...]) -> str:
-    return f"[{show_first([binding.id for binding in bindings])}]"
-
-
 @public("arize_roles_async")
 @attr.frozen(kw_only=True)
 class ListRoleBindingsResponse(ListResponse[RoleBinding]):
@@ -90,7 +86,7 @@ class ListRoleBindingsResponse(ListResponse[RoleBinding]):
     _model = RoleBinding
 
     role_bindings: tuple[RoleBinding, ...] = attr.field(
-        repr=_show_bindings,
+        repr=show_items,
         metadata={
             "type": "tuple[RoleBinding, ...]",
             "doc": "Newest first; at most 100 in one page.",

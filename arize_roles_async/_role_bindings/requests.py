@@ -1,7 +1,8 @@
 """The rules of role bindings that need only the arguments of a call.
 
 Both sides build these objects: the client before it sends anything, the fake account from the
-JSON that arrived. Each object checks all its rules, so that one error names every broken one.
+JSON that arrived. Each object checks all its rules, and raises one `ValidationError` that names
+every broken one.
 """
 
 from typing import Final
@@ -24,8 +25,8 @@ def resource_type_rule(resource_type: object) -> str | None:
         return f"must be a string, not {type_name(resource_type)}"
     if resource_type in RESOURCE_KINDS:
         return None
-    message = f"must be {' or '.join(RESOURCE_KINDS)}, not {quoted(resource_type)}"
-    return message + (f"; did you mean {nearest(resource_type, RESOURCE_KINDS)}?")
+    near = nearest(resource_type, RESOURCE_KINDS)
+    return f"must be SPACE or PROJECT, not {quoted(resource_type)}; did you mean {near}?"
 
 
 def resource_id_rule(resource_id: object, resource_type: object) -> str | None:
@@ -40,11 +41,7 @@ def resource_id_rule(resource_id: object, resource_type: object) -> str | None:
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A user and a resource, on which the user has at most one binding.
-
-    Raises:
-        ValidationError: A field breaks its rule.
-    """
+    """A user and a resource, on which the user has at most one binding."""
 
     user_id: str
     resource_type: str
@@ -63,11 +60,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreateRoleBinding(Target, frozen=True, kw_only=True):
-    """A binding to make; its fields are the body's.
-
-    Raises:
-        ValidationError: A field breaks its rule.
-    """
+    """A binding to make; its fields are the body's."""
 
     role_id: str
 
@@ -76,11 +69,7 @@ class CreateRoleBinding(Target, frozen=True, kw_only=True):
 
 
 class UpdateRoleBinding(msgspec.Struct, frozen=True, kw_only=True):
-    """The role that a binding gets; its field is the body's.
-
-    Raises:
-        ValidationError: The field breaks its rule.
-    """
+    """The role that a binding gets; its field is the body's."""
 
     role_id: str
 
@@ -89,11 +78,7 @@ class UpdateRoleBinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
-    """One page of role bindings to list.
-
-    Raises:
-        ValidationError: A field breaks its rule.
-    """
+    """One page of role bindings to list."""
 
     resource_type: str
     user_id: str | None = None

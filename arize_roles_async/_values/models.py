@@ -44,14 +44,15 @@ def show_text(text: str | None) -> str:
 
 
 def _show_permissions(permissions: Permissions | None) -> str:
-    return "None" if permissions is None else f"({show_first(permissions)})"
+    return "None" if permissions is None else f"({_show_first(permissions)})"
 
 
-def _show_roles(roles: "Sequence[Role]") -> str:
-    return f"[{show_first([role.name for role in roles])}]"
+def show_items(items: Sequence[Any]) -> str:
+    """Return the reprs of the first few names, or else IDs, and the number of the others."""
+    return f"[{_show_first([getattr(item, 'name', item.id) for item in items])}]"
 
 
-def show_first(texts: Sequence[str]) -> str:
+def _show_first(texts: Sequence[str]) -> str:
     """Return the reprs of the first few texts, and the number of the others."""
     first = [show_text(text) for text in texts[:_MAX_SHOWN_ITEMS]]
     more = len(texts) - len(first)
@@ -306,7 +307,7 @@ class ListRolesResponse(ListResponse[Role]):
     _model = Role
 
     roles: tuple[Role, ...] = attr.field(
-        repr=_show_roles,
+        repr=show_items,
         metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
     )
     pagination: PaginationMetadata = attr.field(

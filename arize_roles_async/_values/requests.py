@@ -1,7 +1,8 @@
 """The rules of the service that need only the arguments of a call.
 
 Both sides build these objects: the client before it sends anything, the fake account from the
-JSON that arrived. Each object checks all its rules, so that one error names every broken one.
+JSON that arrived. Each object checks all its rules, and raises one `ValidationError` that names
+every broken one.
 """
 
 import base64
@@ -179,9 +180,6 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
         name: Its name.
         permissions: Its permissions, made by `normalize_permissions`.
         description: Its description.
-
-    Raises:
-        ValidationError: A field breaks its rule.
     """
 
     name: str
@@ -204,9 +202,6 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
         name: A new name.
         description: A new description; None clears it.
         permissions: The permissions that replace all, made by `normalize_permissions`.
-
-    Raises:
-        ValidationError: A field breaks its rule, or nothing is given to change.
     """
 
     name: str | UnsetType = UNSET
@@ -242,11 +237,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRoles(PageRequest, frozen=True, kw_only=True):
-    """One page of roles to list.
-
-    Raises:
-        ValidationError: A field breaks its rule.
-    """
+    """One page of roles to list."""
 
     is_predefined: bool | None = None
 
