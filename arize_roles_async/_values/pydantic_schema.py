@@ -4,8 +4,9 @@ Kept apart because only pydantic imports it, which is not a dependency of this p
 """
 
 import functools
-from typing import Annotated, Any, Final, NotRequired, cast
+from typing import Annotated, Any, Final, NotRequired, cast, get_args, get_origin
 
+import attrs
 from pydantic import Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -13,12 +14,20 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
 from arize_roles_async._values.errors import ValidationError
-from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
 
 # The types are made at run time, where type checkers cannot follow.
 _typed_dict: Final = cast("Any", TypedDict)
 _not_required: Final = cast("Any", NotRequired)
 _TIMESTAMP: Final = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+_TYPES: Final[dict[str, Any]] = {
+    "bool": bool,
+    "str": str,
+    "str | None": str | None,
+    "datetime": _TIMESTAMP,
+    "tuple[Permission | UnknownPermission, ...] | None": list[str] | None,
+    "RoleBindingResourceType | str": str,
+}
+"""The type of each field of plain data, in JSON."""
 
 
 def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - a type
@@ -46,23 +55,20 @@ def make_schema(model: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noq
 @functools.cache
 def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
     """Return the type of what `to_dict` returns."""
-    types: dict[str, Any] = {
-        "bool": bool,
-        "str": str,
-        "str | None": str | None,
-        "datetime": _TIMESTAMP,
-        "tuple[Permission | UnknownPermission, ...] | None": list[str] | None,
-    }
-    if model is ListRolesResponse:
-        role: Any = _json_form(Role)
-        types["tuple[Role, ...]"] = list[role]
-        types["PaginationMetadata"] = _json_form(PaginationMetadata)
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        kind: Any = types[field.type]
+        kind = _TYPES.get(field.type) or _nested_form(getattr(attrs.fields(model), name).type)
         described: Any = Annotated[kind, Field(description=field.doc)]
         fields[name] = described if field.required else _not_required[described]
     form = _typed_dict(model.__name__, fields)
     form.__doc__ = (model.__doc__ or "").partition("\n")[0]
     form.__module__ = model.__module__
     return form
+
+
+def _nested_form(kind: Any) -> Any:  # noqa: ANN401 - types
+    """Return the type of a model, or of a tuple of one, in JSON."""
+    if get_origin(kind) is not tuple:
+        return _json_form(kind)
+    item: Any = _json_form(get_args(kind)[0])
+    return list[item]

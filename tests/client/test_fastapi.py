@@ -3,13 +3,20 @@
 import json
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from arize_roles_async import ClientStateError, ListRolesResponse, Role
-from arize_roles_fake import FakeRolesClient, RolesServer, make_role
+from arize_roles_async import (
+    ClientStateError,
+    ListRoleBindingsResponse,
+    ListRolesResponse,
+    PaginationMetadata,
+    Role,
+)
+from arize_roles_fake import FakeAccount, FakeRolesClient, RolesServer, make_role
 from tests.support.documentation import definitions
 
 
@@ -93,6 +100,21 @@ def test_pydantic_model() -> None:
     assert Report(role=role).model_dump() == {"role": data}
     assert Report.model_validate_json(Report(role=role).model_dump_json()).role == role
     assert Report.model_validate({"role": data | {"unknown": True}}).role == role
+
+
+def test_pydantic_bindings() -> None:
+    """A pydantic model may hold role bindings, also of a resource of a newer kind."""
+    binding = FakeAccount().bind("Admin", user="ada@example.com", resource="Space:1")
+    newer = attrs.evolve(binding, resource_type="FOLDER")
+    page = ListRoleBindingsResponse(
+        role_bindings=(binding, newer), pagination=PaginationMetadata(has_more=False)
+    )
+    pages = TypeAdapter(ListRoleBindingsResponse)
+
+    assert pages.dump_python(page) == page.to_dict()
+    assert pages.validate_json(pages.dump_json(page)) == page
+    schema = pages.json_schema()["$defs"]["RoleBinding"]["properties"]["resource_type"]
+    assert schema["type"] == "string"
 
 
 def test_pydantic_error() -> None:
