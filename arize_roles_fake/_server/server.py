@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Gen
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from email.utils import format_datetime
-from types import TracebackType
 from typing import Any, Final, Self, assert_never
 
 from aiohttp import web
@@ -218,13 +217,7 @@ class RolesServer:
         self.url = self._ready.result()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._stop()
         self._thread.join()
 

@@ -36,11 +36,16 @@ _EDITS_PROJECTS: Final = (
 )
 
 
+def encode_id(text: str) -> str:
+    """Return the ID that holds a text, such as `User:ada@example.com`."""
+    return base64.b64encode(text.encode()).decode()
+
+
 def numbered_id(kind: str, number: int) -> str:
     """Return the ID of the thing with a kind and a number, the same in every run."""
     letters = zlib.crc32(str(number).encode()).to_bytes(4)
     tail = "".join(chr(ord("a") + byte % 26) for byte in letters)
-    return base64.b64encode(f"{kind}:{number}:{tail}".encode()).decode()
+    return encode_id(f"{kind}:{number}:{tail}")
 
 
 # The names are the documentation's, and so are Annotator's description and permissions. The
@@ -143,21 +148,33 @@ class RoleStore(_Store[Role]):
 
     def __init__(self, normalize: Callable[[str], str]) -> None:
         super().__init__("Role")
-        self.normalize = normalize
+        self._normalize = normalize
         self._custom, self._predefined = Order(), Order()
         self.bindings: BindingStore = BindingStore()
-        self.kept_names: dict[str, str] = {}
-        """The names of deleted roles that no new role may have, each by its normalized form."""
+        self._kept_names: dict[str, str] = {}
 
     def _key(self, record: Role) -> str:
-        return self.normalize(record.name)
+        return self._normalize(record.name)
 
     def _order(self, record: Role) -> Order:
         return self._predefined if record.is_predefined else self._custom
 
     def by_name(self, name: str) -> Role | None:
         """Return the role with this name, or None."""
-        return self._records.get(self._ids.get(self.normalize(name), ""))
+        return self._records.get(self._ids.get(self._normalize(name), ""))
+
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """The names of deleted roles that no new role may have."""
+        return tuple(self._kept_names.values())
+
+    def keep_name(self, name: str) -> None:
+        """Refuse a name from now on."""
+        self._kept_names[self._normalize(name)] = name
+
+    def is_kept(self, name: str) -> bool:
+        """Return whether a name counts as one of `kept_names`."""
+        return self._normalize(name) in self._kept_names
 
     @property
     def custom_count(self) -> int:

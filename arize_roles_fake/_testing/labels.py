@@ -11,15 +11,16 @@ import re
 from typing import Final
 
 from arize_roles_async._role_bindings.models import RoleBindingResourceType
+from arize_roles_async._role_bindings.requests import RESOURCE_KINDS
 from arize_roles_async._values.requests import id_kind, id_rule
 from arize_roles_async._values.text import quoted
+from arize_roles_fake._service.store import encode_id
 
 _RESOURCE: Final = "(?s)(Space|Project):(.+)"
 _TYPES: Final = {
-    "Space": RoleBindingResourceType.SPACE,
-    "Model": RoleBindingResourceType.PROJECT,
-    "Project": RoleBindingResourceType.PROJECT,
+    kind: RoleBindingResourceType(name) for name, kinds in RESOURCE_KINDS.items() for kind in kinds
 }
+"""The type of the resource that an ID of each kind is of."""
 
 
 def user_id(user: str) -> str:
@@ -30,7 +31,7 @@ def user_id(user: str) -> str:
     """
     rule = id_rule(user)
     if rule is None and id_kind(user) != "User":
-        user = _encoded(f"User:{user}")
+        user = encode_id(f"User:{user}")
         rule = id_rule(user)
     if rule is not None:
         raise ValueError(f"user {rule}")
@@ -47,7 +48,7 @@ def resource_id(resource: str) -> str:
         if id_kind(resource) in _TYPES:
             return resource
         if found := re.fullmatch(_RESOURCE, resource):
-            return _encoded(f"{'Model' if found[1] == 'Project' else 'Space'}:{found[2]}")
+            return encode_id(f"{'Model' if found[1] == 'Project' else 'Space'}:{found[2]}")
     raise ValueError(
         "resource must be a space or a project, such as 'Space:1' or 'Project:1', not "
         f"{quoted(resource)}"
@@ -77,7 +78,3 @@ def in_file(id: str) -> str:
         if (user_id if id_kind(id) == "User" else resource_id)(text) == id:
             return text
     return id
-
-
-def _encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

@@ -1,6 +1,5 @@
 """Roles for tests that need one and no account."""
 
-import base64
 import functools
 import zlib
 from collections.abc import Iterable
@@ -9,6 +8,7 @@ from typing import Final
 
 from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import AnyPermission, any_permission
+from arize_roles_fake._service.store import encode_id
 from arize_roles_fake._testing.account_file import is_in_utc
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,7 +57,7 @@ def make_role(
     _check_text(name, description or "", id or "")
     number = zlib.crc32(name.encode())
     return Role(
-        id=base64.b64encode(f"Role:{number}:made".encode()).decode() if id is None else id,
+        id=encode_id(f"Role:{number}:made") if id is None else id,
         name=name,
         description=description,
         permissions=held,
