@@ -185,38 +185,6 @@ class TestFailure:
 
         assert [call.outcome for call in account.calls] == [429, "silent"]
 
-    @pytest.mark.parametrize(
-        ("first", "failed"), [(5.0, [(0.5, 8.0), (0.5, 8.0)]), (20.0, [(0.5, 8.0)])]
-    )
-    @BACKENDS
-    async def test_longer_hold(self, first: float, failed: list[tuple[float, float]]) -> None:
-        """Calls fail when a hold grows beyond their time, not when the shorter one would end."""
-        account = account_at_noon()
-        account.slow_down(0.5, operation="get")
-        account.fail("list", 429, times=1, retry_after=2)
-        account.fail("get", 429, times=1, retry_after=8)
-        ended: list[tuple[float, float | None]] = []
-
-        async def list_roles(seconds: float) -> None:
-            try:
-                await roles.with_options(timeout=seconds).list()
-            except RateLimitError as error:
-                ended.append((passed(account), error.retry_after))
-
-        async def refused(times: int) -> None:
-            while refusals(account) < times:
-                await anyio.lowlevel.checkpoint()
-
-        roles = FakeRolesClient(account)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(gather, [lambda: roles.get(role_id=ROLE_ID)])
-            await refused(1)
-            tasks.start_soon(list_roles, first)
-            await refused(2)
-            tasks.start_soon(list_roles, 5.0)
-
-        assert ended == failed
-
     @BACKENDS
     async def test_clock_ticks(self) -> None:
         """A call ends although its time is up between two readings of the clock."""

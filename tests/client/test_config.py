@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from arize_roles_async import (
     AiohttpRolesClient,
     ConfigurationError,
     InsecureWarning,
-    __version__,
 )
 from arize_roles_async._aiohttp.config import Config, configure, warned
 from arize_roles_fake import FakeRolesClient
@@ -401,17 +399,6 @@ class TestLentSession:
 
 
 class TestHeaders:
-    def test_sent(self) -> None:
-        """The headers that Arize's own clients send are sent, and more may be added."""
-        assert configured(headers={"X-Team": "platform"}).headers.reveal() == {
-            "Accept": "application/json, application/problem+json",
-            "sdk-language": "python",
-            "sdk-package-name": "arize-roles-async",
-            "sdk-version": __version__,
-            "language-version": platform.python_version(),
-            "X-Team": "platform",
-        }
-
     @pytest.mark.parametrize(
         ("headers", "message"),
         [

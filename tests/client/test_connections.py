@@ -211,35 +211,6 @@ class TestGivenUp:
             await until(lambda: all(peer.lost for peer in server.peers))
             monkeypatch.undo()
 
-    @LENT
-    async def test_answered_by_then(self, monkeypatch: pytest.MonkeyPatch, *, lent: bool) -> None:
-        """A connection whose answer is whole when its call is cancelled serves the next call."""
-
-        def answer(peer: Peer) -> None:
-            if peer is server.peers[0] and peer.received.count(b"GET ") == 1:
-                peer.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                peer.transport.write(b"30\r\n" + PAGE[-48:] + b"\r\n")
-            else:
-                page(peer)
-
-        def end(content: aiohttp.StreamReader) -> None:
-            real_end(content)
-            call.cancel()
-
-        real_end = aiohttp.StreamReader.feed_eof
-        async with serve(answer) as server, client(server.url, lent=lent) as roles:
-            call = asyncio.create_task(use(roles))
-            await server.asked()
-            for _ in range(20):
-                await asyncio.sleep(0)
-            with monkeypatch.context() as patch:
-                patch.setattr(aiohttp.StreamReader, "feed_eof", end)
-                server.peers[0].transport.write(b"0\r\n\r\n")
-                with pytest.raises(asyncio.CancelledError):
-                    await call
-            await roles.list()
-            assert len(server.peers) == 1
-
 
 class TestFailed:
     @LENT

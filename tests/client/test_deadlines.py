@@ -184,21 +184,6 @@ class TestSilence:
             advance_soon(clock, 30.0)
             await forever()
 
-    async def test_later(self) -> None:
-        """Each sign of life makes it due later, and a reset at the end of the block only."""
-        clock = Clock()
-        deadline = block(deadlines_on(clock), 30.0)
-        with deadline:
-            deadline.limit("read")
-            clock.advance_to(3.0)
-            deadline.limit("read")
-            clock.advance_to(7.9)
-            assert not deadline.expired
-            deadline.reset()
-            clock.advance_to(29.9)
-            assert not deadline.expired
-            await asyncio.sleep(0)
-
     async def test_beyond_end(self) -> None:
         """The end of the block is no read timeout."""
         clock = Clock()

@@ -36,41 +36,30 @@ class TestGrace:
     """Both clients."""
 
     async def test_goes_on(self, connect: Connect) -> None:
-        """Calls under way and in the queue go on to their ends, and closing waits for them."""
+        """Calls under way and in the queue go on to their ends; new ones are refused at once."""
         account = account_at_noon()
         account.slow_down(0.02)
-        account.add_role("Role", ["PROJECT_READ"])
-        async with connect(account, max_concurrency=1) as roles:
-            calls = [asyncio.create_task(create(roles, f"New {n}")) for n in range(2)]
-            update = asyncio.create_task(roles.update(role="Role", description="Changed."))
-            await under_way(account)
-            async with asyncio.timeout(LONG / 2):
-                await roles.aclose(grace=LONG)
-                assert all(call.done() for call in (*calls, update))
-            assert (await update).description == "Changed."
-
-        assert {role.name for role in account.roles} == {"Role", "New 0", "New 1"}
-
-    async def test_new_calls(self, connect: Connect) -> None:
-        """New calls are refused at once, also on a copy, and so is the next page of a walk."""
-        account = account_at_noon()
-        account.slow_down(0.05)
         for number in range(3):
             account.add_role(f"Role {number}", ["PROJECT_READ"])
-        async with connect(account) as roles:
+        async with connect(account, max_concurrency=1) as roles:
             walk = aiter(roles.list(limit=2))
             await anext(walk)
             await anext(walk)
-            call = asyncio.create_task(use(roles))
+            calls = [asyncio.create_task(create(roles, f"New {n}")) for n in range(2)]
+            update = asyncio.create_task(roles.update(role="Role 1", description="Changed."))
             await under_way(account, 2)
             closing = asyncio.create_task(roles.aclose(grace=LONG))
             await asyncio.sleep(0)
             for refused in (roles.list, roles.with_options(timeout=5.0).list, walk.__anext__):
                 with pytest.raises(ClientStateError, match=r"^the client is closed$"):
                     await refused()
-            assert not call.done()
-            await closing
-            await call
+            assert not update.done()
+            async with asyncio.timeout(LONG / 2):
+                await closing
+            assert all(call.done() for call in (*calls, update))
+            assert (await update).description == "Changed."
+
+        assert {"New 0", "New 1"} < {role.name for role in account.roles}
 
     async def test_over(self, connect: Connect) -> None:
         """When the grace is over, calls end as they do without one."""

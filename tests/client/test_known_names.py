@@ -228,7 +228,7 @@ class TestMemory:
         """A name that is seen again and again is kept, whatever comes between."""
         known = KnownRoles()
 
-        for first in range(1, 60_000, 100):
+        for first in range(1, 45_000, 100):
             known.learn(*roles_of(0, 1))
             known.learn(*roles_of(first, 100))
 

@@ -51,24 +51,31 @@ class TestLog:
     @pytest.mark.asyncio
     @both_clients
     async def test_retry(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
-        """Each retry is logged at INFO, with its reason."""
+        """Each retry is logged at INFO, with its reason, and each record has its fields."""
         account = account_at_noon()
-        account.fail("list", 429, retry_after=2, detail="slow down")
-        account.fail("list", 503, retry_after=0, detail="out")
+        role = account.add_role("A", ["ROLE_READ"])
+        account.fail("delete", 503, retry_after=2, detail="busy")
+        account.fail("delete", 503, retry_after=0, detail="busy")
 
         async with connect(account, retry=THREE) as roles:
-            await roles.list()
+            await roles.delete(role="A")
 
+        path = f"/v2/roles/{quote(role.id)}"
+        busy = f"DELETE {path} answered 503 Service Unavailable: busy (retry after"
         assert said(log, logging.INFO) == [
-            (
-                "GET /v2/roles: attempt 1 failed, the next in 2.00 s: GET /v2/roles answered 429 "
-                "Rate limit exceeded: slow down (retry after 2 s)"
-            ),
-            (
-                "GET /v2/roles: attempt 2 failed, the next in 0.00 s: GET /v2/roles answered 503 "
-                "Service Unavailable: out (retry after 0 s)"
-            ),
+            f"DELETE {path}: attempt 1 failed, the next in 2.00 s: {busy} 2 s)",
+            f"DELETE {path}: attempt 2 failed, the next in 0.00 s: {busy} 0 s)",
         ]
+        names = ("method", "path", "attempt", "status", "request_id")
+        assert [(r.levelname, *(vars(r)[name] for name in names)) for r in log.records] == [
+            ("DEBUG", "GET", "/v2/roles", 1, 200, None),
+            ("DEBUG", "DELETE", path, 1, 503, None),
+            ("INFO", "DELETE", path, 1, 503, None),
+            ("DEBUG", "DELETE", path, 2, 503, None),
+            ("INFO", "DELETE", path, 2, 503, None),
+            ("DEBUG", "DELETE", path, 3, 204, None),
+        ]
+        assert {vars(record)["operation"] for record in log.records} == {"delete"}
 
     @pytest.mark.asyncio
     async def test_rate_limit(self, log: pytest.LogCaptureFixture) -> None:
@@ -88,27 +95,6 @@ class TestLog:
             "GET /v2/roles: 200 on attempt 2 after 1250.0 ms (request id None)",
         ]
         assert [vars(record)["seconds"] for record in debug] == [1.25, 2.0, 2.0, 1.25]
-
-    @pytest.mark.asyncio
-    @both_clients
-    async def test_fields(self, connect: Connect, log: pytest.LogCaptureFixture) -> None:
-        """Each record has fields that need no parsing."""
-        account = account_at_noon()
-        role = account.add_role("A", ["ROLE_READ"])
-        account.fail("delete", 503)
-
-        async with connect(account, retry=THREE) as roles:
-            await roles.delete(role="A")
-
-        names = ("method", "path", "attempt", "status", "request_id")
-        path = f"/v2/roles/{quote(role.id)}"
-        assert [(r.levelname, *(vars(r)[name] for name in names)) for r in log.records] == [
-            ("DEBUG", "GET", "/v2/roles", 1, 200, None),
-            ("DEBUG", "DELETE", path, 1, 503, None),
-            ("INFO", "DELETE", path, 1, 503, None),
-            ("DEBUG", "DELETE", path, 2, 204, None),
-        ]
-        assert {vars(record)["operation"] for record in log.records} == {"delete"}
 
     @pytest.mark.asyncio
     async def test_request_id(self, log: pytest.LogCaptureFixture) -> None:

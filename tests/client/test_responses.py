@@ -94,16 +94,12 @@ class TestData:
         assert isinstance(permissions[1], UnknownPermission)
 
     def test_lenient(self) -> None:
-        """Unknown keys are ignored, and null for an optional field is absence."""
+        """Unknown keys are ignored, null is absence, and a leap second is the second before it."""
         more = {"color": "teal", "description": None, "permissions": None}
         assert Role.from_dict({**BARE_DATA, **more}) == BARE
-
-    def test_lenient_values(self) -> None:
-        """A leap second is the second before it; values may be as long as the service's longest."""
         longest = {"id": "i" * 1000, "permissions": ["X"] * 1000}
         leap = {"created_at": "2026-12-31t23:59:60z"}
         role = Role.from_dict({**ROLE_DATA, **longest, **leap})
-
         assert role.created_at == datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
 
     @pytest.mark.parametrize(
@@ -154,13 +150,20 @@ class TestData:
         shown = "".join(traceback.format_exception(caught.value))
         assert "invalid items (3 sub-exceptions)" in shown
 
-    @pytest.mark.parametrize(("pagination", "what"), [(None, "None"), ([], "list"), ("p2", "str")])
-    def test_not_a_model(self, pagination: object, what: str) -> None:
-        """A value that is not an object is refused."""
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"pagination": None}, "pagination: must be an object, not None"),
+            ({"pagination": []}, "pagination: must be an object, not list"),
+            ({"roles": 5}, "roles: must be a list, not int"),
+        ],
+    )
+    def test_no_page(self, change: dict[str, object], message: str) -> None:
+        """A value in place of an object or a list is refused."""
         with pytest.raises(ValidationError) as caught:
-            ListRolesResponse.from_dict({"roles": [], "pagination": pagination})
+            ListRolesResponse.from_dict({**PAGE_DATA, **change})
 
-        assert str(caught.value) == f"$.pagination: must be an object, not {what}"
+        assert str(caught.value) == f"$.{message}"
 
     @pytest.mark.parametrize(
         ("text", "message"),

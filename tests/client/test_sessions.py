@@ -167,22 +167,13 @@ class TestLent:
                 with pytest.raises(ClientStateError, match=r"^the session is closed$"):
                     await roles.list()
 
-    async def test_decompression(self) -> None:
-        """A session that leaves answers compressed makes no others either."""
-        compressed = http_response(200, gzip.compress(BODY), "Content-Encoding: gzip")
+    @pytest.mark.parametrize("options", [{"auto_decompress": False}, {"raise_for_status": True}])
+    async def test_settings(self, options: dict[str, Any]) -> None:
+        """A session that leaves answers compressed, or raises for a status, changes no error."""
+        body = gzip.compress(b'{"title": "Gone for good", "status": 404}')
         async with (
-            scripted(compressed) as script,
-            aiohttp.ClientSession(auto_decompress=False) as session,
-            AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
-        ):
-            assert len(await roles.list()) == 0
-
-    async def test_raise_for_status(self) -> None:
-        """A session that raises for a status makes no other errors."""
-        gone = http_response(404, b'{"title": "Gone for good", "status": 404}')
-        async with (
-            scripted(gone) as script,
-            aiohttp.ClientSession(raise_for_status=True) as session,
+            scripted(http_response(404, body, "Content-Encoding: gzip")) as script,
+            aiohttp.ClientSession(**options) as session,
             AiohttpRolesClient("key", base_url=script.url, session=session) as roles,
         ):
             with pytest.raises(NotFoundError, match="answered 404 Gone for good"):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,16 +59,3 @@ class TestGuide:
         pages = [ListRolesResponse.from_json(answer) for answer in answers]
         assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40
         assert len(arize_env.account.calls) == 40
-
-    def test_each(self, names: dict[str, Any]) -> None:
-        """Each thread has a client of its own."""
-        ready = threading.Barrier(THREADS)
-
-        def count(_: int) -> int:
-            ready.wait()
-            number: int = names["count"]()
-            return number
-
-        with ThreadPoolExecutor(THREADS) as pool:
-            # The account has seven predefined roles besides.
-            assert list(pool.map(count, range(THREADS))) == [8] * THREADS
