@@ -19,7 +19,6 @@ from arize_roles_async import (
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.chaos import ChaosServer, Point, chaos_server
 from tests.support.event_loop import until
-from tests.support.raw_http import PAGE, scripted
 
 
 @asynccontextmanager
@@ -82,20 +81,6 @@ class TestCancelled:
 
             server.log.clear()
             assert len(await roles.list()) == 7
-
-    @pytest.mark.asyncio
-    @WAYS
-    async def test_half_read(self, cancelled: Cancelled) -> None:
-        """A half-read connection is not used again."""
-        async with (
-            # The first connection gets half an answer, and waits with the second for a request.
-            scripted(PAGE[:-28], b"", PAGE) as script,
-            AiohttpRolesClient("key", base_url=script.url) as roles,
-        ):
-            await cancelled(roles.list().all(), lambda: script.requests)
-
-            assert len(await roles.list()) == 0
-            assert script.connections == 2
 
     @pytest.mark.asyncio
     @WAYS

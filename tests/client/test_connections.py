@@ -1,9 +1,7 @@
 """Connections that are given up, have failed, are stale, or carry an unsolicited answer."""
 
 import asyncio
-import contextlib
 import gc
-import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,13 +18,10 @@ from yarl import URL
 from arize_roles_async import (
     AiohttpRolesClient,
     InvalidResponseError,
-    OutcomeUnknownError,
-    Permission,
     RolesConnectionError,
     RolesTimeoutError,
     Timeouts,
 )
-from arize_roles_async._aiohttp.connections import Attempt
 from arize_roles_async._calls.call import Call
 from arize_roles_fake import FakeAccount
 from arize_roles_fake import serve as serve_account
@@ -146,30 +141,6 @@ class TestGivenUp:
             assert ended.limit == by
         else:
             assert (type(ended), by) == (asyncio.CancelledError, "cancellation")
-
-    @pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "control"])
-    async def test_not_delivered(self, monkeypatch: pytest.MonkeyPatch, *, is_reset: bool) -> None:
-        """Bytes not sent by then are never sent; without the reset they would be."""
-        if not is_reset:
-            monkeypatch.setattr(Attempt, "end", silent)
-        with socket.socket() as listening:
-            # So small a buffer that most of the request waits on the client's side.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            async with client(url, timeout=Timeouts(read=0.1), retry=ONCE) as roles:
-                with pytest.raises(OutcomeUnknownError):
-                    await roles.create(
-                        name="Made", permissions=[*Permission], description="\u20ac" * 1000
-                    )
-            peer, _ = listening.accept()
-            received = b""
-            with peer, contextlib.suppress(ConnectionResetError):
-                while data := await asyncio.to_thread(peer.recv, 65536):
-                    received += data
-        assert received.startswith(b"POST /v2/roles HTTP/1.1\r\n")
-        assert received.endswith(b"}") is not is_reset
 
     @LENT
     async def test_too_long(self, *, lent: bool) -> None:

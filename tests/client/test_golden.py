@@ -55,6 +55,7 @@ ROLE = b"""{
   "created_at": "2026-11-24T08:30:00Z",
   "updated_at": "2026-11-24T09:45:30.5+01:00"
 }"""
+CREATED = '{"name":"A \\"B\\" \\\\ C","permissions":["PROJECT_READ","DATASET_READ"]'
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -151,47 +152,73 @@ class TestRequests:
         assert len(script.requests) == 1
 
     @pytest.mark.parametrize(
-        ("arguments", "line"),
+        ("method", "arguments", "line", "body"),
         [
-            ({}, "GET /v2/roles?limit=50"),
-            ({"limit": 1}, "GET /v2/roles?limit=1"),
-            ({"limit": 100, "is_predefined": True}, "GET /v2/roles?limit=100&is_predefined=true"),
-            ({"is_predefined": False}, "GET /v2/roles?limit=50&is_predefined=false"),
-            ({"cursor": "a/b+c=&d é"}, "GET /v2/roles?limit=50&cursor=a%2Fb%2Bc%3D%26d%20%C3%A9"),
+            ("list", {}, "GET /v2/roles?limit=50", ""),
+            ("list", {"limit": 1}, "GET /v2/roles?limit=1", ""),
+            (
+                "list",
+                {"limit": 100, "is_predefined": True},
+                "GET /v2/roles?limit=100&is_predefined=true",
+                "",
+            ),
+            ("list", {"is_predefined": False}, "GET /v2/roles?limit=50&is_predefined=false", ""),
+            (
+                "list",
+                {"cursor": "a/b+c=&d é"},
+                "GET /v2/roles?limit=50&cursor=a%2Fb%2Bc%3D%26d%20%C3%A9",
+                "",
+            ),
+            ("get", {}, f"GET {ROLE_PATH}", ""),
+            ("create", {}, "POST /v2/roles", f"{CREATED}}}"),
+            ("create", {"description": ""}, "POST /v2/roles", f'{CREATED},"description":""}}'),
+            (
+                "create",
+                {"description": "Größe 😀"},
+                "POST /v2/roles",
+                f'{CREATED},"description":"Größe 😀"}}',
+            ),
+            ("update", {"name": "B"}, f"PATCH {ROLE_PATH}", '{"name":"B"}'),
+            (
+                "update",
+                {"name": None, "description": "D", "permissions": None},
+                f"PATCH {ROLE_PATH}",
+                '{"description":"D"}',
+            ),
+            ("update", {"description": None}, f"PATCH {ROLE_PATH}", '{"description":null}'),
+            ("update", {"description": ""}, f"PATCH {ROLE_PATH}", '{"description":""}'),
+            (
+                "update",
+                {"permissions": ("ROLE_READ", "TAG_READ")},
+                f"PATCH {ROLE_PATH}",
+                '{"permissions":["ROLE_READ","TAG_READ"]}',
+            ),
+            ("delete", {}, f"DELETE {ROLE_PATH}", ""),
         ],
     )
-    async def test_list(self, arguments: dict[str, Any], line: str) -> None:
-        """`list` sends its arguments as a query."""
-        async with client(page()) as (roles, script):
-            await roles.list(**arguments)
-        assert script.lines == [line]
-        assert script.requests[0].body == b""
-
-    @pytest.mark.parametrize(
-        ("arguments", "end"),
-        [
-            ({}, "}"),
-            ({"description": ""}, ',"description":""}'),
-            ({"description": "Größe 😀"}, ',"description":"Größe 😀"}'),
-        ],
-    )
-    async def test_create(self, arguments: dict[str, Any], end: str) -> None:
-        """`create` sends a JSON body, without a description of None."""
-        named = json.dumps({**json.loads(ROLE), "name": 'A "B" \\ C'}).encode()
+    async def test_call(
+        self, method: str, arguments: dict[str, Any], *, line: str, body: str
+    ) -> None:
+        """A call sends what it is given and no more: in the path, as a query, or as a JSON body."""
+        named = ROLE.replace(b"AI Engineer", rb"A \"B\" \\ C")
+        answers = {"list": page(), "create": answer(named, 201), "delete": NO_CONTENT}
         permissions = [Permission.PROJECT_READ, "DATASET_READ", "PROJECT_READ"]
-        async with client(answer(named, 201)) as (roles, script):
-            await roles.create(name='A "B" \\ C', permissions=permissions, **arguments)
+        given: dict[str, dict[str, Any]] = {
+            "list": {},
+            "create": {"name": 'A "B" \\ C', "permissions": permissions},
+        }
+        async with client(answers.get(method, answer(ROLE))) as (roles, script):
+            await getattr(roles, method)(**given.get(method, {"role_id": ROLE_ID}), **arguments)
         (request,) = script.requests
-        assert request.start == "POST /v2/roles HTTP/1.1"
-        assert request.headers["content-type"] == "application/json"
+        assert (script.lines, request.body) == ([line], body.encode())
         assert request.headers["authorization"] == "Bearer KEY-123456"
-        body = '{"name":"A \\"B\\" \\\\ C","permissions":["PROJECT_READ","DATASET_READ"]' + end
-        assert request.body == body.encode()
+        assert request.headers.get("content-type") == ("application/json" if body else None)
+        assert request.headers.get("content-length", "0") == str(len(body.encode()))
+        assert "transfer-encoding" not in request.headers
 
     @pytest.mark.parametrize(
         ("role_id", "segment"),
         [
-            (ROLE_ID, "Um9sZToxOmFCY0Q%3D"),
             ("a+b/c==", "a%2Bb%2Fc%3D%3D"),
             ("..", "%2E%2E"),
             (".", "%2E"),
@@ -203,43 +230,11 @@ class TestRequests:
         ],
     )
     async def test_id_in_path(self, role_id: str, segment: str) -> None:
-        """An ID is one segment of the path, whatever it holds; `get` and `delete` have no body."""
+        """An ID is one segment of the path, whatever it holds."""
         body = json.dumps({**json.loads(ROLE), "id": role_id}).encode()
-        async with client(answer(body), answer(body), NO_CONTENT) as (roles, script):
+        async with client(answer(body)) as (roles, script):
             await roles.get(role_id=role_id)
-            await roles.update(role_id=role_id, name="A")
-            await roles.delete(role_id=role_id)
-        assert script.lines == [
-            f"GET /v2/roles/{segment}",
-            f"PATCH /v2/roles/{segment}",
-            f"DELETE /v2/roles/{segment}",
-        ]
-        for request in (script.requests[0], script.requests[2]):
-            assert "content-type" not in request.headers
-            assert request.headers.get("content-length", "0") == "0"
-            assert "transfer-encoding" not in request.headers
-
-    @pytest.mark.parametrize(
-        ("arguments", "body"),
-        [
-            ({"name": "B"}, b'{"name":"B"}'),
-            ({"name": None, "description": "D", "permissions": None}, b'{"description":"D"}'),
-            ({"description": None}, b'{"description":null}'),
-            ({"description": ""}, b'{"description":""}'),
-            (
-                {"permissions": ("ROLE_READ", "TAG_READ")},
-                b'{"permissions":["ROLE_READ","TAG_READ"]}',
-            ),
-        ],
-    )
-    async def test_update(self, arguments: dict[str, Any], body: bytes) -> None:
-        """`update` sends what it is given and no more."""
-        async with client(answer(ROLE)) as (roles, script):
-            await roles.update(role_id=ROLE_ID, **arguments)
-        (request,) = script.requests
-        assert request.start == f"PATCH {ROLE_PATH} HTTP/1.1"
-        assert request.headers["content-type"] == "application/json"
-        assert request.body == body
+        assert script.lines == [f"GET /v2/roles/{segment}"]
 
     @pytest.mark.parametrize(
         ("arguments", "last", "lines"),
@@ -536,45 +531,34 @@ class TestServer:
                 assert (await wire.ask(f"GET /v2/roles?{everything}")).start == "HTTP/1.1 200 OK"
         assert "/" in "".join(cursors)
 
-    @pytest.mark.parametrize(
-        ("target", "start"),
-        [
-            (f"/v2/roles/{ROLE_ID}", "200 OK"),
-            ("/v2/roles/Og%2F%2BYQ%3D%3D", "200 OK"),
-            ("/v2/roles?color=red", "200 OK"),
-            ("/v2/roles?limit=1.5", "400 Bad Request"),
-            ("/v2/roles?limit=%D9%A1", "400 Bad Request"),
-            ("/v2/roles?limit=1e1", "400 Bad Request"),
-            ("/v2/roles/..", "400 Bad Request"),
-            ("/v2/roles/..%2Froles", "400 Bad Request"),
-            ("/v2/roles/a%0Ab", "400 Bad Request"),
-            ("/v2/roles/%FF", "400 Bad Request"),
-            ("/v2", "404 Not Found"),
-            ("/v2/roles/", "404 Not Found"),
-            ("/v2/roles/a/b", "404 Not Found"),
-        ],
-    )
-    async def test_targets(self, account: FakeAccount, target: str, start: str) -> None:
-        """The server takes an ID escaped or not, and ignores parameters that it does not know."""
+    async def test_connection_kept(self, account: FakeAccount) -> None:
+        """A connection is usable after every answer, of any status."""
         account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
         account.add_role("B", ["ROLE_READ"], id="Og/+YQ==")
-        async with wire_to(account) as wire:
-            assert (await wire.ask(f"GET {target}")).start == f"HTTP/1.1 {start}"
-
-    async def test_connection_kept(self, account: FakeAccount) -> None:
-        """A connection is usable after every failure."""
-        account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
         body = '{"name": "Admin", "permissions": ["TAG_READ"]}'
         async with wire_to(account) as wire:
-            for line, headers, status in (
-                ("POST /v2/roles", (KEY,), "409"),
-                ("POST /v2/roles", (), "401"),
-                ("POST /v2/nowhere", (KEY,), "404"),
-                ("PUT /v2/roles", (KEY,), "405"),
-                (f"PATCH /v2/roles/{ADMIN}", (KEY,), "403"),
-                (f"DELETE {ROLE_PATH}", (KEY,), "204"),
+            for line, status in (
+                # An ID may be escaped or not, and unknown parameters are ignored.
+                (f"GET /v2/roles/{ROLE_ID}", "200 OK"),
+                ("GET /v2/roles/Og%2F%2BYQ%3D%3D", "200 OK"),
+                ("GET /v2/roles?color=red", "200 OK"),
+                ("GET /v2/roles?limit=1.5", "400 Bad Request"),
+                ("GET /v2/roles?limit=%D9%A1", "400 Bad Request"),
+                ("GET /v2/roles?limit=1e1", "400 Bad Request"),
+                ("GET /v2/roles/..", "400 Bad Request"),
+                ("GET /v2/roles/..%2Froles", "400 Bad Request"),
+                ("GET /v2/roles/a%0Ab", "400 Bad Request"),
+                ("GET /v2/roles/%FF", "400 Bad Request"),
+                ("GET /v2", "404 Not Found"),
+                ("GET /v2/roles/", "404 Not Found"),
+                ("GET /v2/roles/a/b", "404 Not Found"),
+                ("POST /v2/roles", "409 Conflict"),
+                ("PUT /v2/roles", "405 Method Not Allowed"),
+                (f"PATCH /v2/roles/{ADMIN}", "403 Forbidden"),
+                (f"DELETE {ROLE_PATH}", "204 No Content"),
+                (f"DELETE {ROLE_PATH}", "404 Not Found"),
             ):
-                failed = await wire.ask(line, body, headers=headers)
-                assert failed.start.startswith(f"HTTP/1.1 {status} ")
-                assert failed.headers.get("connection") != "close"
-            assert (await wire.ask("GET /v2/roles")).start == "HTTP/1.1 200 OK"
+                answered = await wire.ask(line, "" if line.startswith("GET") else body)
+                assert answered.start == f"HTTP/1.1 {status}", line
+                assert answered.headers.get("connection") != "close"
+            assert (await wire.ask("GET /v2/roles", headers=())).start.startswith("HTTP/1.1 401 ")

@@ -76,18 +76,6 @@ class TestTriedAgain:
 class TestWaits:
     """The wait of a call between attempts; `test_options` has its length."""
 
-    async def test_random(self, connect: Connect) -> None:
-        """Waits differ."""
-        account = account_at_noon()
-        account.fail("list", 503, times=9)
-        policy = RetryPolicy(attempts=10, backoff=1.0, max_backoff=1.0)
-
-        async with connect(account, retry=policy) as roles:
-            await roles.list()
-
-        assert len(set(waits(account))) > 1
-        assert all(0.0 <= wait <= 1.0 for wait in waits(account))
-
     @pytest.mark.parametrize("status", [429, 503])
     async def test_retry_after(self, connect: Connect, status: int) -> None:
         """A call waits as long as the service asks."""

@@ -15,7 +15,6 @@ from arize_roles_async import (
     RetryPolicy,
     RolesConnectionError,
     RolesError,
-    RolesTimeoutError,
     ServerError,
     Timeouts,
 )
@@ -104,18 +103,6 @@ class TestRequest:
 
 
 class TestFailure:
-    @pytest.mark.parametrize(
-        ("method", "error"), [("get", RolesTimeoutError), ("delete", OutcomeUnknownError)]
-    )
-    async def test_time(self, method: str, error: type[RolesError]) -> None:
-        """A call whose time is up has a `RolesTimeoutError`; a change may have been made."""
-        async with HttpRolesClient(ScriptedTransport(answer_never), KEY, timeout=0.01) as roles:
-            with pytest.raises(error) as caught:
-                await getattr(roles, method)(role_id=ID)
-        failure = caught.value if method == "get" else caught.value.__cause__
-        assert isinstance(failure, RolesTimeoutError)
-        assert (failure.limit, failure.seconds, failure.sent) == ("total", 0.01, True)
-
     async def test_tried_again(self) -> None:
         """A failure of the transport's is tried again after a wait."""
         failures = [RolesConnectionError("no connection")]
