@@ -70,11 +70,11 @@ class File:
     def keys(self) -> dict[str, tuple[int, str]]:
         """The first line and the text, without comments, of each key, by its path."""
         keys: dict[str, tuple[int, str]] = {}
-        for line, text, parts, _ in statements(self.text):
+        for line, parts, _, value in statements(self.text):
             path = ""
             for part, known in zip(parts, KNOWN, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
-                keys.setdefault(path[1:], (line, uncommented(text)))
+                keys.setdefault(path[1:], (line, uncommented(value)))
         return keys
 
 

@@ -9,9 +9,10 @@ from typing import Final
 from arize_roles_async.as_code.files import KNOWN, File
 from arize_roles_async.as_code.toml import statements
 
-_ITEM: Final = re.compile(
-    r'"""|\'\'\'|(?P<text>"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\')|(?P<comment>#[^\n]*)|\n|(?P<end>\])|[^\s,]'
-)
+_COMMENTS: Final = r"((?:[\s,]*#[^\n]*+)*+)[\s,]*"
+_TEXT: Final = r'((?!"""|\'\'\')(?:"(?:\\.|[^"\\])*"|\'[^\']*\'))'
+_ITEM: Final = rf"{_COMMENTS}{_TEXT}[ \t,]*(#[^\n]*)?"
+_LIST: Final = re.compile(rf"(?s)\[((?:{_ITEM})*+){_COMMENTS}(\].*)")
 
 
 def formatted(file: File) -> str:
@@ -27,29 +28,24 @@ def formatted(file: File) -> str:
     head: list[str] = []
     above: list[str] = []
     table: list[str] = []
-    entries: list[tuple[tuple[_Rank, int, _Rank], str]] = []
+    entries: list[tuple[tuple[bool, _Rank, int], _Rank, str]] = []
     number = last = 0
-    for line, text, path, key in statements(file.text):
+    for line, path, key, value in statements(file.text):
+        if path and not entries and line > last + 1:
+            head, above = above, []
+        above.append(f"{key} = {_listed(value)}" if key else value)
         if path:
-            if not entries and line > last + 1:
-                head, above = above, []
-            if not key:
-                table, number = path, number + 1
-            value = text[len(key) :].lstrip(" \t=")
-            listed = _listed(value) if value.startswith("[") else value
-            above.append(f"{key} = {listed}" if key else text)
-            entries.append(((_rank(table), number, _rank(path)), "\n".join(above)))
+            table = table if key else path
+            # A key above all tables is a block of its own.
+            number += not (key and table)
+            block = (bool(table), _rank(table or path), number)
+            entries.append((block, _rank(path), "\n".join(above)))
             above = []
-        else:
-            above.append(text)
         last = line
-    blocks = ["\n".join(head)]
-    entries.sort(key=itemgetter(0))
-    for number, group in groupby(entries, key=lambda entry: entry[0][1]):
-        texts = [text for _, text in group]
-        blocks += ["\n".join(texts)] if number else texts
-    blocks.append("\n".join(above))
-    return "\n".join(f"{block}\n" for block in blocks if block)
+    entries.sort(key=itemgetter(0, 1))
+    groups = groupby(entries, key=itemgetter(0))
+    blocks = [head, *([text for *_, text in group] for _, group in groups), above]
+    return "\n".join("\n".join([*texts, ""]) for texts in blocks if texts)
 
 
 _Rank = list[tuple[int, str]]
@@ -63,25 +59,16 @@ def _rank(path: list[str]) -> _Rank:
     ]
 
 
-def _listed(array: str) -> str:
-    """Return an array with its texts sorted, each on a line with its comments."""
-    tokens = [*_ITEM.finditer(array, 1)]
-    end = next(token for token in tokens if token["end"])
-    items: list[tuple[str, str]] = []
-    above: list[str] = []
-    is_behind = False
-    for token in tokens[: tokens.index(end)]:
-        if token["text"]:
-            item = "\n    ".join([*above, f"{token[0]},"])
-            items.append((tomllib.loads(f"x={token[0]}")["x"], item))
-            above, is_behind = [], True
-        elif token["comment"] and is_behind:
-            items[-1] = (items[-1][0], f"{items[-1][1]}  {token[0]}")
-        elif token["comment"]:
-            above.append(token[0])
-        elif token[0] == "\n":
-            is_behind = False
-        else:  # Not a list of texts.
-            return array
-    lines = [*(item for _, item in sorted(items)), *above]
-    return "".join(["[\n", *(f"    {line}\n" for line in lines), array[end.start() :]])
+def _listed(value: str) -> str:
+    """Return a value; a list of texts with each on a line, in their order, with its comments."""
+    if not (found := _LIST.fullmatch(value)):
+        return value
+    listed, *_, last, end = found.groups()
+    items = [
+        (tomllib.loads(f"x={text}")["x"], f"{above}\n{text},{behind and '  '}{behind}")
+        for above, text, behind in re.findall(_ITEM, listed)
+    ]
+    items.sort()
+    texts = "\n".join([*(item for _, item in items), last])
+    lines = [line.lstrip(" \t,") for line in texts.split("\n")]
+    return "".join(["[\n", *(f"    {line}\n" for line in lines if line), end])

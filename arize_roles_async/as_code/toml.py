@@ -49,11 +49,11 @@ def uncommented(text: str) -> str:
     return re.sub(_TEXT, lambda found: "" if found[0].startswith("#") else found[0], text)
 
 
-def statements(text: str) -> Iterator[tuple[int, str, list[str], str]]:
+def statements(text: str) -> Iterator[tuple[int, list[str], str, str]]:
     """Yield the comments, headers, and keys with their values, of valid TOML.
 
-    Each comes with its first line, its text, the parts of its key, those of its table first, and
-    the key as it is written. A comment has no key, and a header none that is written.
+    Each comes with its first line, the parts of its key, those of its table first, the key as it is
+    written, and the rest of its text. A comment has no key, and a header none that is written.
     """
     depth, line, first, start = 0, 1, 1, 0
     table: list[str] = []
@@ -62,14 +62,15 @@ def statements(text: str) -> Iterator[tuple[int, str, list[str], str]]:
         line += token[0].count("\n")
         if token[0] == "\n" and not depth:
             statement = text[start : token.start()].strip()
-            if key := re.match(_KEY, statement):
-                is_header = statement.startswith("[")
-                parts = _parts(key[0] if is_header else f"{key[0]}=0")
-                table = parts if is_header else table
-                path = parts if is_header else [*table, *parts]
-                yield first, statement, path, "" if is_header else key[0].strip()
+            if statement.startswith("["):
+                table = _parts(statement)
+                yield first, table, "", statement
+            elif found := re.match(_KEY, statement):
+                key = found[0].strip()
+                value = statement[found.end() :].lstrip("= \t")
+                yield first, [*table, *_parts(f"{key}=0")], key, value
             elif statement:
-                yield first, statement, [], ""
+                yield first, [], "", statement
             first, start = line, token.end()
 
 

@@ -41,7 +41,7 @@ description = '''
 
 [sets]
 b = ["ROLE_READ"]
-a = ['''ROLE_READ''', "TAG_READ"]
+a = ['''ROLE_READ # x''', "TAG_READ"]
 
 # last
 [other]
@@ -53,7 +53,7 @@ WANTED = """\
 # The roles of team A.
 
 [sets]
-a = ['''ROLE_READ''', "TAG_READ"]
+a = ['''ROLE_READ # x''', "TAG_READ"]
 b = [
     "ROLE_READ",
 ]

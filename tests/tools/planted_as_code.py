@@ -210,8 +210,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        lines = lines or {name: first",
         "        lines = {name: first",
     ),
-    "a file whose tables stay as they are": ("    entries.sort(key=itemgetter(0))\n", ""),
-    "a comment that is lost": ("        else:\n            above.append(text)\n", ""),
+    "a file whose tables stay as they are": ("    entries.sort(key=itemgetter(0, 1))\n", ""),
+    "a comment that is lost": ("if key else value)", "if key else value * bool(path))"),
     "a schema that knows no newer permission": ('"anyOf": [known, _TEXT]', '"anyOf": [known]'),
     "a cancelled change reported as not made": (
         '        reason = f"the run was ended by',
