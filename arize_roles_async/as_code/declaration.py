@@ -1,8 +1,8 @@
 """The declaration: the custom roles that an account should have, and their rules."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attr
 
@@ -24,6 +24,8 @@ from arize_roles_async.as_code.toml import quote
 if TYPE_CHECKING:
     from arize_roles_async.as_code.files import File
 
+_T = TypeVar("_T")
+
 KEYS: Final = ("account", "anchor", "new_permissions", "absent", "ignored", "sets", "roles")
 """The keys of a file, in the order in which they are written."""
 ROLE_KEYS: Final = ("description", "previously", "include", "permissions")
@@ -43,13 +45,17 @@ _ONCE: Final = (
 # Converters return any other value unchanged, for the rules to refuse.
 
 
-def _in_order(values: Any, key: Callable[[Any], str] = str) -> Any:  # noqa: ANN401 - any argument
-    return tuple(sorted(values, key=key)) if is_collection(values) else values
+def _in_order(values: Iterable[_T]) -> tuple[_T, ...]:
+    """Return roles in the order of their names, and texts in their own."""
+    given: Any = values
+    if is_collection(values):
+        given = tuple(sorted(values, key=lambda each: str(getattr(each, "name", each))))
+    return cast("tuple[_T, ...]", given)
 
 
 def to_names(values: Iterable[str]) -> tuple[str, ...]:
     """Return names in their order."""
-    return cast("tuple[str, ...]", _in_order(values))
+    return _in_order(values)
 
 
 def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
@@ -57,12 +63,11 @@ def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission
     given: Any = normalize_permissions(values)
     if is_collection(given):
         given = [any_permission(each) if isinstance(each, str) else each for each in given]
-    return cast("tuple[AnyPermission, ...]", _in_order(given))
+    return _in_order(given)
 
 
-def _by_name(roles: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
-    by_name = _in_order(roles, lambda role: str(getattr(role, "name", "")))
-    return cast("tuple[DeclaredRole, ...]", by_name)
+def _to_roles(values: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
+    return _in_order(values)
 
 
 @attr.frozen(kw_only=True)
@@ -104,7 +109,7 @@ class Declaration:
             not in `new_permissions`. It has every violation.
     """
 
-    roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_by_name)
+    roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_to_roles)
     absent: tuple[str, ...] = attr.field(default=(), converter=to_names)
     new_permissions: tuple[AnyPermission, ...] = attr.field(default=(), converter=to_permissions)
     account: str | None = None
@@ -166,14 +171,11 @@ def _unknown(roles: Iterable[DeclaredRole], new: set[str]) -> Iterator[tuple[str
     """Yield the permissions that this version does not know and that nobody says are new."""
     unknown: set[tuple[str, str]] = set()
     for role in roles:
+        path = f"roles.{quote(role.name)}.permissions"
         for each in _items(role.permissions):
-            is_unknown = isinstance(each, UnknownPermission) and text_rule(each) is None
-            if is_unknown and each not in new:
+            if isinstance(each, UnknownPermission) and each not in new and text_rule(each) is None:
                 origin = role.origins.get(each)
-                path = (
-                    f"sets.{quote(origin)}" if origin else f"roles.{quote(role.name)}.permissions"
-                )
-                unknown.add((path, str(each)))
+                unknown.add((f"sets.{quote(origin)}" if origin else path, str(each)))
     searched = sorted({permission for _, permission in unknown})[:_MAX_SUGGESTIONS]
     near = {p: get_close_matches(p[:100].upper(), [*Permission], 1, _NEAR) for p in searched}
     for path, permission in sorted(unknown):

@@ -78,12 +78,11 @@ class File:
         return keys
 
 
-def placed(violations: Iterable[Violation], files: Sequence[File]) -> list[Violation]:
-    """Return violations with their places: one for each file that quotes the item, or has the key.
+def placed(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:
+    """Yield violations with their places: one for each file that quotes the item, or has the key.
 
     A violation without a place stays as it is.
     """
-    found: list[Violation] = []
     for each in violations:
         path = each.field
         while path and not any(path in file.keys for file in files):
@@ -91,14 +90,15 @@ def placed(violations: Iterable[Violation], files: Sequence[File]) -> list[Viola
         places = {file.name: file.keys[path] for file in files if path in file.keys}
         lines: dict[str, int] = {}
         if item := re.search(r"""(["'])(.+?)\1""", each.message):
+            quoted = re.compile(rf"""(["']){re.escape(item[2])}\1""")
             for name, (first, text) in places.items():
-                for line, row in enumerate(text.split("\n"), first):
-                    if f'"{item[2]}"' in row or f"'{item[2]}'" in row:
-                        lines.setdefault(name, line)
+                if at := quoted.search(text):
+                    lines[name] = first + text.count("\n", 0, at.start())
         lines = lines or {name: first for name, (first, _) in places.items()}
-        at = [FileViolation(each.field, each.message, *place) for place in lines.items()]
-        found += at or [each]
-    return found
+        for place in lines.items():
+            yield FileViolation(each.field, each.message, *place)
+        if not lines:
+            yield each
 
 
 def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declaration:
@@ -180,25 +180,25 @@ def _merged(
         except ValidationError as error:
             broken, cause = [*broken, *error.violations], cause or error.__cause__
     parts, wrong = [*tables.values()], list[Violation]()
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {key: [each for part in parts for each in part[key]] for key in _LISTS}
     for key in ("account", "anchor"):
         values = [part[key] for part in parts if key in part]
         fields[key] = values[0] if values else None
         for other in (each for each in values if each != values[0]):
             for one, two in ((other, values[0]), (values[0], other)):
                 wrong.append(Violation(key, f"{quote(one)} is {quote(two)} elsewhere"))
-    for key in _LISTS:
-        fields[key] = [name for part in parts for name in part.get(key, ())]
-    sets = _sets([each for part in parts for each in part["sets"].items()], wrong)
+    sets: dict[str, tuple[AnyPermission, ...]] = {}
+    for name, listed in (each for part in parts for each in part["sets"].items()):
+        permissions = to_permissions(listed)
+        message = "is defined more than once" if name in sets else permissions_rule(permissions)
+        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
+        sets[name] = () if message else permissions
     roles = [each for part in parts for each in part["roles"].items()]
     included = {each for _, role in roles for each in role["include"]}
-    unused = [
-        Violation(f"sets.{quote(name)}", "is a set that no role includes")
-        for name in sets
-        if name not in included
-    ]
+    unused = [f"sets.{quote(name)}" for name in sets if name not in included]
+    notes = [Violation(path, "is a set that no role includes") for path in unused]
     try:
-        fields |= {"files": tuple(tables), "notes": tuple(placed(unused, [*tables]))}
+        fields |= {"files": tuple(tables), "notes": tuple(placed(notes, [*tables]))}
         fields["roles"] = [_role(name, role, sets, wrong) for name, role in roles]
         declaration = Declaration(**fields)
         if not (broken or wrong):
@@ -210,9 +210,7 @@ def _merged(
 
 def _strange(data: dict[str, Any]) -> Iterator[Violation]:
     """Yield the violations in the data of a file, and take from it whatever breaks a rule."""
-    yield from _unknown(data, KEYS)
-    for key in _LISTS:
-        yield from _unlisted(data, key, "names")
+    yield from _unfit(data, KEYS, dict.fromkeys(_LISTS, "names"))
     for key in ("sets", "roles"):
         if not isinstance(data.setdefault(key, {}), dict):
             yield Violation(key, "must be a table")
@@ -220,39 +218,27 @@ def _strange(data: dict[str, Any]) -> Iterator[Violation]:
     for name, role in [*data["roles"].items()]:
         path = f"roles.{quote(name)}"
         if isinstance(role, dict):
-            yield from _unknown(role, ROLE_KEYS, f"{path}.")
-            yield from _unlisted(role, "include", "names of sets", f"{path}.")
+            yield from _unfit(role, ROLE_KEYS, {"include": "names of sets"}, f"{path}.")
         else:
             yield Violation(path, "must be a table")
             del data["roles"][name]
 
 
-def _unknown(table: Any, known: Sequence[str], path: str = "") -> Iterator[Violation]:  # noqa: ANN401 - data
+def _unfit(
+    table: Any,  # noqa: ANN401 - data
+    known: Sequence[str],
+    lists: Mapping[str, str],
+    path: str = "",
+) -> Iterator[Violation]:
+    """Yield and delete the keys of a table that are not known, and the lists that hold no texts."""
     for key in [key for key in table if key not in known]:
-        yield Violation(
-            f"{path}{quote(key)}", f"is not a key here; the keys are {', '.join(known)}"
-        )
+        message = f"is not a key here; the keys are {', '.join(known)}"
+        yield Violation(f"{path}{quote(key)}", message)
         del table[key]
-
-
-def _unlisted(table: Any, key: str, of: str, path: str = "") -> Iterator[Violation]:  # noqa: ANN401 - data
-    if message := list_rule(to_names(table.setdefault(key, [])), of, str):
-        yield Violation(f"{path}{key}", message)
-        table[key] = []
-
-
-def _sets(
-    given: Iterable[tuple[str, Any]], wrong: list[Violation]
-) -> dict[str, tuple[AnyPermission, ...]]:
-    """Return the sets of all files; what is wrong with them is added to a list."""
-    sets: dict[str, tuple[AnyPermission, ...]] = {}
-    for name, listed in given:
-        permissions = to_permissions(listed)
-        message = "is defined more than once" if name in sets else permissions_rule(permissions)
-        if message:
-            wrong.append(Violation(f"sets.{quote(name)}", message))
-        sets[name] = () if message else permissions
-    return sets
+    for key, of in lists.items():
+        if wrong := list_rule(to_names(table.setdefault(key, [])), of, str):
+            yield Violation(f"{path}{key}", wrong)
+            table[key] = []
 
 
 def _role(
@@ -263,19 +249,15 @@ def _role(
 ) -> DeclaredRole:
     """Return a role with what it includes; a set that is not there is added to a list."""
     own: Any = given.pop("permissions", [])
-    is_list = isinstance(own, list)
-    listed = cast("list[str]", own) if is_list else []
     origins: dict[str, str] = {}
     for each in sorted(given.pop("include")):
         if each in sets:
-            origins |= {str(p): each for p in sets[each] if p not in listed}
+            origins |= dict.fromkeys(map(str, sets[each]), each)
             continue
         near = sets and len(wrong) < _MAX_SUGGESTIONS and nearest(each, sets)
         hint = f"; did you mean {quote(near)}?" if near else ""
         wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
-    return DeclaredRole(
-        name=name,
-        permissions=[*listed, *origins] if is_list else own,
-        origins=origins,
-        **given,
-    )
+    if isinstance(own, list):
+        origins = {p: each for p, each in origins.items() if p not in own}
+        own += origins
+    return DeclaredRole(name=name, permissions=own, origins=origins, **given)

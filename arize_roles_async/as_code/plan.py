@@ -32,10 +32,15 @@ class PlanError(ValidationError):
     """The declaration does not fit the account; nothing was changed. It has every violation."""
 
 
+def held(role: Role | DeclaredRole | None) -> frozenset[str]:
+    """Return the permissions of a role; no role has none."""
+    return frozenset(map(str, role.permissions or ())) if role else frozenset()
+
+
 def content(role: Role | DeclaredRole) -> dict[str, Any]:
     """Return the fields of a role that a declaration has, as JSON-ready data."""
-    permissions = sorted({str(p) for p in role.permissions or ()})
-    return {"name": role.name, "description": role.description or None, "permissions": permissions}
+    fields = {"name": role.name, "description": role.description or None}
+    return {**fields, "permissions": sorted(held(role))}
 
 
 def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) -> list[str]:
@@ -46,10 +51,7 @@ def differing(before: Role | DeclaredRole | None, after: Role | DeclaredRole) ->
 
 def only_in(role: Role | DeclaredRole | None, other: Role | DeclaredRole | None) -> tuple[str, ...]:
     """Return the permissions that a role has and the other one has not."""
-    held, also = (
-        {str(p) for p in each.permissions or ()} if each else set[str]() for each in (role, other)
-    )
-    return tuple(sorted(held - also))
+    return tuple(sorted(held(role) - held(other)))
 
 
 @attr.frozen(kw_only=True)
@@ -172,9 +174,8 @@ class Plan:
             "ids": sorted(role.id for role in (*self.predefined, *self.unchanged)),
             "changes": [{**change.to_dict(), "note": None} for change in self.changes],
         }
-        return (
-            CHECKSUM_FORMAT + hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-        )
+        text = json.dumps(data, sort_keys=True)
+        return CHECKSUM_FORMAT + hashlib.sha256(text.encode()).hexdigest()
 
     def __str__(self) -> str:
         return "\n".join(text for _, text in self._lines())

@@ -19,7 +19,7 @@ from arize_roles_async.as_code.declaration import (
 )
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.order import in_order
-from arize_roles_async.as_code.plan import Change, Plan, PlanError, content, differing, only_in
+from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in
 from arize_roles_async.as_code.toml import quote
 
 _MAX_KIN: Final = 20
@@ -145,40 +145,36 @@ def _hints(
 ) -> dict[str, str]:
     """Return a note for each new role that may be another one under a new name, by its name."""
     hints: dict[str, str] = {}
-    alike: defaultdict[str, list[Role]] = defaultdict(list)
+    alike: defaultdict[object, list[Role]] = defaultdict(list)
     for role in others:
         for likeness in _likenesses(role):
             alike[likeness].append(role)
-    losing = {_held(r): quote(r.name) for r, d in pairs if r and r.name == d.name and only_in(r, d)}
+    losing = {held(r): quote(r.name) for r, d in pairs if r and r.name == d.name and only_in(r, d)}
     for declared in (after for role, after in pairs if role is None):
         named, same, kin = (alike[likeness] for likeness in _likenesses(declared))
-        wanted = {*map(str, declared.permissions)}
-        held = [(role, {*map(str, role.permissions or ())}) for role in kin[:_MAX_KIN]]
-        nested = [role for role, each in held if each and (each <= wanted or each >= wanted)]
+        wanted = held(declared)
+        near = [role for role in kin[:_MAX_KIN] if held(role)]
+        nested = [role for role in near if held(role) <= wanted or held(role) >= wanted]
         # Only a single role with the same two or more permissions suggests a rename.
         likely = (same if len(wanted) > 1 else [], nested)
         found = [*named, *(roles[0] for roles in likely if len(roles) == 1)]
-        if old := losing.get(_held(declared)):
+        if old := losing.get(wanted):
             hints[declared.name] = (
                 f"has the permissions that {old} has now and will lose; if this is {old} under a "
                 f"new name, make two runs: first previously = [{old}] here, then {old} again"
             )
         elif found:
             old = quote(found[0].name)
-            hint = f"looks like {old}; if that was renamed, declare previously = [{old}]"
             instead = " instead of absent" if found[0].name in absent else ""
+            hint = f"looks like {old}; if that was renamed, declare previously = [{old}]"
             hints[declared.name] = hint + instead
     return hints
 
 
-def _likenesses(role: Role | DeclaredRole) -> tuple[str, str, str]:
+def _likenesses(role: Role | DeclaredRole) -> tuple[object, object, object]:
     """Return a role's name without case and spaces, its permissions, and the name's last word."""
     words = role.name.casefold().split()
-    return f"name {''.join(words)}", f"permissions {_held(role)}", f"word {''.join(words[-1:])}"
-
-
-def _held(role: Role | DeclaredRole) -> str:
-    return str(content(role)["permissions"])
+    return ("name", "".join(words)), ("permissions", held(role)), ("word", *words[-1:])
 
 
 def _sets(role: Role | None, after: DeclaredRole) -> str:
@@ -231,17 +227,18 @@ async def export(client: RolesClient, *, anchor: str | bool = False) -> Export:
         raise PlanError(violations=tuple(violations))
     declared: list[DeclaredRole] = []
     left_out: list[Violation] = []
-    new: list[AnyPermission] = []
     for role in roles:
         permissions = role.permissions or ()
         each = DeclaredRole(name=role.name, description=role.description, permissions=permissions)
-        unknown = [permission for permission in permissions if not permission.is_known]
         try:
-            Declaration(roles=[each], new_permissions=unknown)
+            Declaration(roles=[each], new_permissions=_new(each))
+            declared.append(each)
         except ValidationError as error:
             left_out += error.violations
-        else:
-            declared.append(each)
-            new += unknown
+    new = [permission for each in declared for permission in _new(each)]
     declaration = Declaration(roles=declared, new_permissions=new, anchor=chosen)
     return Export(declaration=declaration, left_out=tuple(left_out))
+
+
+def _new(role: DeclaredRole) -> list[AnyPermission]:
+    return [permission for permission in role.permissions if not permission.is_known]

@@ -114,8 +114,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         'for part in parts[:1] for each in part["roles"].items()]',
     ),
     "a set that gives nothing": (
-        "for p in sets[each] if p not in listed}",
-        "for p in () if p not in listed}",
+        "map(str, sets[each])",
+        "()",
     ),
     "an update that sends every field": (
         "for f in differing(change.before, after)}",
@@ -139,8 +139,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "an answer that nobody compares": ("    if others := [", "    if False and ["),
     "permissions that are compared in their order": (
-        "sorted({str(p) for p in role.permissions or ()})",
-        "[str(p) for p in role.permissions or ()]",
+        '"permissions": sorted(held(role))',
+        '"permissions": [*map(str, role.permissions or ())]',
     ),
     "an unknown permission that goes through": (
         "    for path, permission in sorted(unknown):\n",
@@ -203,8 +203,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "files of two accounts": ("in (each for each in values if each != values[0]):\n", "in ():\n"),
     "a place without its line": (
-        "lines.setdefault(name, line)\n",
-        "lines.setdefault(name, first)\n",
+        "lines[name] = first + ",
+        "lines[name] = first + 0 * ",
     ),
     "a place in another file": (
         "        lines = lines or {name: first",
