@@ -18,12 +18,7 @@ that `absent` names are deleted, so a file that was cut short deletes no others.
 '''
 
 from arize_roles_async._values.public import public
-from arize_roles_async.as_code.apply import (
-    ApplyError,
-    ApplyResult,
-    TooManyRemovalsError,
-    apply,
-)
+from arize_roles_async.as_code.apply import ApplyError, ApplyResult, TooManyRemovalsError, apply
 from arize_roles_async.as_code.attempts import StalePlanError
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.files import FileViolation, load, loads

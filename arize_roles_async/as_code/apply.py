@@ -166,23 +166,9 @@ async def apply(
         ("max_removals", _removals_rule(max_removals)),
     )
     planned = await plan(roles, declaration, account=account)
-    checksum = expected.checksum if isinstance(expected, Plan) else expected
-    if checksum is None:
-        _check_removals(planned, max_removals)
-    elif checksum != planned.checksum:
-        raise _stale(planned, checksum)
+    _check_plan(planned, expected, max_removals)
     if on_plan is not None:
         on_plan(planned)
-    return await _make_all(roles, planned, on_change, on_result, stop)
-
-
-async def _make_all(
-    roles: RolesClient,
-    planned: Plan,
-    on_change: Callable[[Change], object] | None,
-    on_result: Callable[[ApplyResult], object] | None,
-    stop: Callable[[], object] | None,
-) -> ApplyResult:
     made: list[Change] = []
     blocked: list[Change] = []
     attempts: Attempts | None = None
@@ -242,27 +228,30 @@ def _removals_rule(limit: object) -> str | None:
     return f"must be a number, or a share such as '30%', not {quoted(limit)}"
 
 
-def _check_removals(planned: Plan, limit: int | str | None) -> None:
-    there, removed = planned.custom_roles, len(planned.removals)
-    if limit is None:
-        limit = _DEFAULT_REMOVALS if there >= _FEW_ROLES else there
-    text = str(limit)
-    allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
-    if removed > allowed:
+def _check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:
+    """Raise if a plan is not the expected one, or removes too much where none is expected."""
+    error: StalePlanError | TooManyRemovalsError
+    checksum = expected.checksum if isinstance(expected, Plan) else expected
+    if checksum is None:
+        there, removed = planned.custom_roles, len(planned.removals)
+        if limit is None:
+            limit = _DEFAULT_REMOVALS if there >= _FEW_ROLES else there
+        text = str(limit)
+        allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
+        if removed <= allowed:
+            return
         error = TooManyRemovalsError(
             f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
             f"permissions, and the limit is {text}; expect a reviewed plan, or raise max_removals"
         )
-        error.plan = planned
-        raise error
-
-
-def _stale(planned: Plan, expected: str) -> StalePlanError:
-    why = "the plan differs from the expected one"
-    is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", expected)
-    if is_checksum and not expected.startswith(CHECKSUM_FORMAT):
-        why = "the expected checksum was made by another version of this library"
-    now = f"nothing was changed: {why}; the plan's checksum is now {planned.checksum}"
-    error = StalePlanError(now)
+    else:
+        if checksum == planned.checksum:
+            return
+        why = "the plan differs from the expected one"
+        is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", checksum)
+        if is_checksum and not checksum.startswith(CHECKSUM_FORMAT):
+            why = "the expected checksum was made by another version of this library"
+        now = f"the plan's checksum is now {planned.checksum}"
+        error = StalePlanError(f"nothing was changed: {why}; {now}")
     error.plan = planned
-    return error
+    raise error

@@ -6,21 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from arize_roles_async import (
-    ConflictError,
-    InvalidResponseError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitError,
-    RetryPolicy,
-    Role,
-    RolesClient,
-    RolesError,
-    RolesTimeoutError,
-    ServerError,
-    StatusError,
-    Timeouts,
-)
+from arize_roles_async import RetryPolicy, Role, RolesClient, RolesError, Timeouts
+from arize_roles_async._values import errors
 from arize_roles_async.as_code.declaration import DeclaredRole
 from arize_roles_async.as_code.plan import Change, Plan, differing, only_in
 from arize_roles_async.as_code.toml import quote
@@ -72,7 +59,7 @@ class Attempts:
         self._sleep: Callable[[float], Awaitable[object]] = getattr(roles, "_sleep", asyncio.sleep)
         self._failed = 0
 
-    async def make(self) -> ConflictError | None:
+    async def make(self) -> errors.ConflictError | None:
         """Make the change, unless somebody else made it already.
 
         Returns:
@@ -84,13 +71,13 @@ class Attempts:
             RolesError: As from the last attempt.
         """
         while True:
-            self._permit()
             try:
+                self._permit()
                 if not await self._is_made():
                     self._permit()
                     await self._send()
             except RolesError as error:
-                if isinstance(error, ConflictError) and self.change.after is None:
+                if isinstance(error, errors.ConflictError) and self.change.after is None:
                     return error
                 wait = self._delay(error)
                 if wait is None:
@@ -110,19 +97,18 @@ class Attempts:
         before, after = self.change.before, self.change.after
         try:
             now = await self._look()
-        except NotFoundError as error:
+        except errors.NotFoundError as error:
             if after is None:
                 return True
             gone = f"{quote(after.name)} was deleted since the plan was made"
             raise StalePlanError(gone) from error
-        if now is None or (before is not None and not differing(now, before)):
+        if now is None or not differing(before, now):
             return False
-        if after is not None and not differing(now, after):
+        if not differing(after, now):
             return True
-        if before is not None:
-            drift = f"was changed since the plan was made: {_drift(before, now)}"
-            raise StalePlanError(f"{quote(before.name)} {drift}")
-        raise StalePlanError(f"{quote(now.name)} is not as declared: {_drift(after, now)}")
+        name = before.name if before else now.name
+        what = "was changed since the plan was made" if before else "is not as declared"
+        raise StalePlanError(f"{quote(name)} {what}: {_drift(before or after, now)}")
 
     async def _look(self) -> Role | None:
         """Return the role as it is now; None if one that is to be created is not there."""
@@ -143,17 +129,17 @@ class Attempts:
         except RolesError as error:
             self.may_have_been_made = was_open or _may_have_been_made(error)
             # The role that an earlier attempt made may be what has the name.
-            is_taken = was_open and isinstance(error, ConflictError)
+            is_taken = was_open and isinstance(error, errors.ConflictError)
             if not (is_taken and await self._is_made()):
                 raise
 
     def _delay(self, error: RolesError) -> float | None:
         """Return the seconds to wait after a failure; None if it ends the attempts."""
-        cause = error.__cause__ if isinstance(error, OutcomeUnknownError) else None
+        cause = error.__cause__ if isinstance(error, errors.OutcomeUnknownError) else None
         failure = cause if isinstance(cause, RolesError) else error
-        if isinstance(failure, RolesTimeoutError) and failure.limit == "total":
+        if isinstance(failure, errors.RolesTimeoutError) and failure.limit == "total":
             return None
-        is_limited = isinstance(failure, RateLimitError)
+        is_limited = isinstance(failure, errors.RateLimitError)
         self._failed += not is_limited
         delay = self._retry.delay(
             failure, attempt=max(1, self._failed), change=failure is not error
@@ -180,16 +166,16 @@ async def _make(roles: RolesClient, change: Change) -> None:
     if after is None:
         try:
             await roles.delete(role_id=role_id)
-        except (NotFoundError, OutcomeUnknownError) as error:
+        except (errors.NotFoundError, errors.OutcomeUnknownError) as error:
             # The role is gone, whoever deleted it.
-            if not isinstance(error.__cause__ or error, NotFoundError):
+            if not isinstance(error.__cause__ or error, errors.NotFoundError):
                 raise
         return
     fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
     role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
     withheld = {"permissions"} if role.permissions is None else ()
     if others := [field for field in differing(role, after) if field not in withheld]:
-        raise InvalidResponseError(f"the answer has a different {' and '.join(others)}")
+        raise errors.InvalidResponseError(f"the answer has a different {' and '.join(others)}")
 
 
 def _may_have_been_made(error: RolesError) -> bool:
@@ -198,6 +184,6 @@ def _may_have_been_made(error: RolesError) -> bool:
     A refusal by the service itself shows that it was not; so does a 429, whoever sent it. A 5xx
     does not, even the service's own: it may come after the change was made.
     """
-    if isinstance(error, StatusError) and not isinstance(error, RateLimitError):
-        return isinstance(error, ServerError) or not error.from_service
-    return isinstance(error, OutcomeUnknownError | InvalidResponseError)
+    if isinstance(error, errors.StatusError) and not isinstance(error, errors.RateLimitError):
+        return isinstance(error, errors.ServerError) or not error.from_service
+    return isinstance(error, errors.OutcomeUnknownError | errors.InvalidResponseError)

@@ -60,7 +60,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
     "creates before deletes": ('"delete": 1, "create": 2}', '"delete": 2, "create": 1}'),
     "what moves is taken before it is given": ("if gives else (4, 0)", "if gives else (0, -1)"),
     "three roles in the order of their names": ("(3, max(rank[p] for p in takes))", "(3, 0)"),
-    "a stale plan is applied": ("    elif checksum != planned.checksum:\n", "    elif False:\n"),
+    "a stale plan is applied": ("        if checksum == planned.checksum:\n", "        if True:\n"),
     "a checksum that forgets what is replaced": (
         '{**change.to_dict(), "note": None}',
         '{**change.to_dict(), "note": None, "before": None}',
@@ -97,11 +97,14 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "roles",
     ),
     "a 429 that leaves a change open": (
-        "return isinstance(error, OutcomeUnknownError | InvalidResponseError)\n",
-        "return not isinstance(error, StatusError) or isinstance(error, RateLimitError)\n",
+        "return isinstance(error, errors.OutcomeUnknownError | errors.InvalidResponseError)\n",
+        (
+            "return not isinstance(error, errors.StatusError)"
+            " or isinstance(error, errors.RateLimitError)\n"
+        ),
     ),
     "a blocked delete that ends the run": (
-        "if isinstance(error, ConflictError) and self.change.after is None:",
+        "if isinstance(error, errors.ConflictError) and self.change.after is None:",
         "if False:",
     ),
     "a blocked delete that nobody reports": ("                cause = cause or refusal\n", ""),
@@ -126,15 +129,15 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         "        made, attempts = [*planned.changes], None\n",
     ),
     "a lost answer reported as not made": (
-        "    return isinstance(error, OutcomeUnknownError | InvalidResponseError)\n",
-        "    return isinstance(error, InvalidResponseError)\n",
+        "    return isinstance(error, errors.OutcomeUnknownError | errors.InvalidResponseError)\n",
+        "    return isinstance(error, errors.InvalidResponseError)\n",
     ),
     "a gateway's answer reported as not made": (
-        "        return isinstance(error, ServerError) or not error.from_service\n",
-        "        return isinstance(error, ServerError)\n",
+        "        return isinstance(error, errors.ServerError) or not error.from_service\n",
+        "        return isinstance(error, errors.ServerError)\n",
     ),
     "a refusal reported as open": (
-        "        return isinstance(error, ServerError) or not error.from_service\n",
+        "        return isinstance(error, errors.ServerError) or not error.from_service\n",
         "        return True\n",
     ),
     "an answer that nobody compares": ("    if others := [", "    if False and ["),
@@ -165,21 +168,21 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "a role that is read again and not compared": (
-        "(before is not None and not differing(now, before))",
-        "before is not None",
+        "now is None or not differing(before, now)",
+        "now is None or before is not None",
     ),
     "a delete that was made first is a failure": (
         "            if after is None:\n                return True\n",
         "",
     ),
-    "a mass change that is let through": ("    if removed > allowed:\n", "    if False:\n"),
+    "a mass change that is let through": ("        if removed <= allowed:\n", "        if True:\n"),
     "a mass change that was reviewed is refused": (
-        "    if checksum is None:\n        _check_removals(planned, max_removals)\n    elif",
-        "    _check_removals(planned, max_removals)\n    if checksum is not None and",
+        "    if checksum is None:\n",
+        "    if checksum is None or checksum == planned.checksum:\n",
     ),
     "a run that goes on after a signal": (
-        "        while True:\n            self._permit()\n            try:\n                if not",
-        "        while True:\n            try:\n                if not",
+        "                self._permit()\n                if not",
+        "                if not",
     ),
     "a change that is sent after a signal": (
         "                    self._permit()\n                    await self._send()\n",
