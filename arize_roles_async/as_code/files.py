@@ -248,16 +248,17 @@ def _role(
     wrong: list[Violation],
 ) -> DeclaredRole:
     """Return a role with what it includes; a set that is not there is added to a list."""
-    own: Any = given.pop("permissions", [])
+    own: Any = given.get("permissions", [])
     origins: dict[str, str] = {}
     for each in sorted(given.pop("include")):
         if each in sets:
-            origins |= dict.fromkeys(map(str, sets[each]), each)
+            origins |= {str(p): each for p in sets[each]}
             continue
         near = sets and len(wrong) < _MAX_SUGGESTIONS and nearest(each, sets)
         hint = f"; did you mean {quote(near)}?" if near else ""
         wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
     if isinstance(own, list):
-        origins = {p: each for p, each in origins.items() if p not in own}
-        own += origins
-    return DeclaredRole(name=name, permissions=own, origins=origins, **given)
+        listed = cast("list[str]", own)
+        origins = {p: each for p, each in origins.items() if p not in listed}
+        given["permissions"] = [*listed, *origins]
+    return DeclaredRole(name=name, origins=origins, **given)

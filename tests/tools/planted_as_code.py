@@ -117,8 +117,8 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
         'for part in parts[:1] for each in part["roles"].items()]',
     ),
     "a set that gives nothing": (
-        "map(str, sets[each])",
-        "()",
+        "{str(p): each for p in sets[each]}",
+        "{}",
     ),
     "an update that sends every field": (
         "for f in differing(change.before, after)}",
