@@ -3,7 +3,7 @@
 import threading
 from bisect import insort
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from operator import attrgetter
 from time import monotonic
@@ -193,4 +193,6 @@ _timelines: Final[WeakKeyDictionary[object, "WeakKeyDictionary[Clock, Timeline]"
 
 def timeline_of(loop: object, clock: Clock) -> Timeline:
     """Return the sleeps of an event loop on an account's clock."""
+    with suppress(KeyError):
+        return _timelines[loop][clock]
     return _timelines.setdefault(loop, WeakKeyDictionary()).setdefault(clock, Timeline())
