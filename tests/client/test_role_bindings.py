@@ -98,10 +98,6 @@ BROKEN: list[tuple[Callable[[Any], Any], str]] = [
         "resource_id: 'U3BhY2U6MQ==' is the ID of a Space, and resource_type is PROJECT",
     ),
     (
-        lambda b: b.remove(**{**TARGET, "resource_id": PROJECT}),
-        "resource_id: 'TW9kZWw6MQ==' is the ID of a Model, and resource_type is SPACE",
-    ),
-    (
         lambda b: b.remove(**{**TARGET, "resource_id": USER}),
         "resource_id: 'VXNlcjphZGE=' is the ID of a User, and resource_type is SPACE",
     ),
