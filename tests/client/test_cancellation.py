@@ -5,7 +5,6 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import anyio
 import pytest
 import trio
 
@@ -41,7 +40,8 @@ async def broken(
     await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
-async def by_task(call: Awaitable[object], ready: Callable[[], object]) -> None:
+async def cancelled(call: Awaitable[object], ready: Callable[[], object]) -> None:
+    """Cancel a call once something holds, and check that it says so."""
     task = asyncio.ensure_future(call)
     await until(ready)
     task.cancel()
@@ -49,31 +49,12 @@ async def by_task(call: Awaitable[object], ready: Callable[[], object]) -> None:
         await task
 
 
-async def by_scope(call: Awaitable[object], ready: Callable[[], object]) -> None:
-    async def cancel() -> None:
-        await until(ready)
-        scope.cancel()
-
-    scope = anyio.CancelScope()
-    canceller = asyncio.create_task(cancel())
-    with scope:
-        await call
-        raise AssertionError("the call was not cancelled")
-    await canceller
-    assert scope.cancelled_caught
-
-
-WAYS = pytest.mark.parametrize("cancelled", [by_task, by_scope])
-Cancelled = Callable[[Awaitable[object], Callable[[], object]], Awaitable[None]]
-
-
 class TestCancelled:
     """A call is cancelled wherever it is, and says so."""
 
     @pytest.mark.asyncio
-    @WAYS
     @pytest.mark.parametrize("point", [point for point in Point if point.startswith("stall")])
-    async def test_anywhere(self, cancelled: Cancelled, point: Point) -> None:
+    async def test_anywhere(self, point: Point) -> None:
         """A call is cancelled wherever it is."""
         async with broken() as (server, roles):
             server.script = [point]
@@ -83,8 +64,7 @@ class TestCancelled:
             assert len(await roles.list()) == 7
 
     @pytest.mark.asyncio
-    @WAYS
-    async def test_in_queue(self, cancelled: Cancelled) -> None:
+    async def test_in_queue(self) -> None:
         """A call is cancelled while it waits in the queue."""
         async with broken(max_concurrency=1) as (server, roles):
             server.script = [Point.STALL_IN_BODY]

@@ -1,10 +1,11 @@
 """Connections that are given up, have failed, are stale, or carry an unsolicited answer."""
 
 import asyncio
+import functools
 import gc
 import ssl
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,13 +41,7 @@ async def no_wait(_: float) -> None:
     await asyncio.sleep(0)
 
 
-def client(
-    url: str,
-    *,
-    lent: bool = False,
-    **options: Any,  # noqa: ANN401
-) -> AbstractAsyncContextManager[AiohttpRolesClient]:
-    return own_or_lent(sleeping(no_wait), "key", lent=lent, base_url=url, **options)
+client = functools.partial(own_or_lent, sleeping(no_wait), "key")
 
 
 class Peer(asyncio.Protocol):
@@ -390,7 +385,7 @@ async def test_garbage(*, lent: bool) -> None:
         before = count()
         async with (
             serve_account(account) as url,
-            own_or_lent(AiohttpRolesClient, account.api_key, lent=lent, base_url=url) as roles,
+            own_or_lent(AiohttpRolesClient, account.api_key, url, lent=lent) as roles,
         ):
             for _ in range(10):
                 await roles.list()

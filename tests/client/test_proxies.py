@@ -45,8 +45,8 @@ async def test_heads(tmp_path: Path, scheme: str, user: str, *, lent: bool) -> N
     async with (
         scripted(PAGE, tunnel=authority.right()) as proxy,
         client(
+            f"{scheme}://localhost:9",
             lent=lent,
-            base_url=f"{scheme}://localhost:9",
             proxy=proxy.url.replace("//", f"//{user}@" if user else "//"),
             ca_file=authority.pem,
             headers={"X-Own": "own"},
@@ -74,8 +74,8 @@ class TestRefusal:
         async with (
             scripted(REFUSAL, REFUSAL) as proxy,
             client(
+                f"{scheme}://localhost:9",
                 lent=lent,
-                base_url=f"{scheme}://localhost:9",
                 proxy=proxy.url.replace("//", f"//{user}"),
             ) as roles,
         ):
@@ -107,8 +107,7 @@ class TestRefusal:
         async with (
             scripted(http_response(503)) as script,
             client(
-                lent=False,
-                base_url="https://arize.example",
+                "https://arize.example",
                 proxy=script.url.replace("//", "//user:hunter2@"),
                 retry=ONCE,
             ) as roles,
@@ -135,8 +134,8 @@ class TestNoConnection:
     async def test_refused(self, scheme: str, refusing_port: int, *, lent: bool) -> None:
         """An error names the proxy that is not there, and the service behind it."""
         async with client(
+            f"{scheme}://localhost:9",
             lent=lent,
-            base_url=f"{scheme}://localhost:9",
             proxy=f"http://user:hunter2@127.0.0.1:{refusing_port}",
             retry=ONCE,
         ) as roles:
@@ -156,8 +155,8 @@ class TestNoConnection:
         with socket.create_server(("127.0.0.1", 0)) as server:
             proxy = f"127.0.0.1:{server.getsockname()[1]}"
             async with client(
+                "https://arize.example",
                 lent=lent,
-                base_url="https://arize.example",
                 proxy=f"http://{proxy}",
                 timeout=Timeouts(connect=0.05),
                 retry=ONCE,

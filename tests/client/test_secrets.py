@@ -7,8 +7,8 @@ import logging
 import pickle
 import traceback
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -137,18 +137,7 @@ async def find(roles: RolesClient) -> object:
 CALLS = pytest.mark.parametrize("call", sized([use, create], [use, create, find]))
 
 
-@asynccontextmanager
-async def client(
-    url: str,
-    *,
-    lent: bool = False,
-    retry: RetryPolicy = ONCE,
-    **options: Any,  # noqa: ANN401
-) -> AsyncGenerator[AiohttpRolesClient]:
-    async with own_or_lent(
-        AiohttpRolesClient, KEY, lent=lent, base_url=url, retry=retry, **options
-    ) as roles:
-        yield roles
+client = functools.partial(own_or_lent, AiohttpRolesClient, KEY, retry=ONCE)
 
 
 ECHOES = [

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,21 +40,13 @@ def ask(app: Any) -> bytes:  # noqa: ANN401 - the guide's
     return b"".join(app(environment, start))
 
 
-class TestGuide:
-    """The examples of the guide's page `threads`, in many threads at once."""
+def test_shared(arize_env: RolesServer) -> None:
+    """Requests to the WSGI application of the guide share one client, in many threads."""
+    arize_env.account.add_role("AI Engineer")
+    names = definitions("arize_roles_async/guide/threads.md")
+    with names["stack"], ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, [names["app"]] * 40))
 
-    @pytest.fixture
-    def names(self, arize_env: RolesServer) -> Generator[dict[str, Any]]:
-        arize_env.account.add_role("AI Engineer")
-        defined = definitions("arize_roles_async/guide/threads.md")
-        yield defined
-        defined["stack"].close()
-
-    def test_shared(self, names: dict[str, Any], arize_env: RolesServer) -> None:
-        """Requests to the WSGI application share one client."""
-        with ThreadPoolExecutor(THREADS) as pool:
-            answers = list(pool.map(ask, [names["app"]] * 40))
-
-        pages = [ListRolesResponse.from_json(answer) for answer in answers]
-        assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40
-        assert len(arize_env.account.calls) == 40
+    pages = [ListRolesResponse.from_json(answer) for answer in answers]
+    assert [[role.name for role in page] for page in pages] == [["AI Engineer"]] * 40
+    assert len(arize_env.account.calls) == 40

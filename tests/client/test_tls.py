@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import re
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -35,13 +35,7 @@ async def secured(context: ssl.SSLContext) -> AsyncGenerator[Script]:
         yield server
 
 
-def client(
-    url: str,
-    *,
-    lent: bool = False,
-    **options: Any,  # noqa: ANN401
-) -> AbstractAsyncContextManager[AiohttpRolesClient]:
-    return own_or_lent(trying_once, KEY, lent=lent, base_url=url, **options)
+client = functools.partial(own_or_lent, trying_once, KEY)
 
 
 async def create(roles: AiohttpRolesClient) -> RolesConnectionError:

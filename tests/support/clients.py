@@ -84,13 +84,14 @@ LENT = pytest.mark.parametrize("lent", [False, True], ids=["own", "lent"])
 async def own_or_lent(
     make: Callable[..., AiohttpRolesClient],
     api_key: str,
+    base_url: str,
     *,
-    lent: bool,
+    lent: bool = False,
     **options: Any,  # noqa: ANN401 - the client's
 ) -> AsyncGenerator[AiohttpRolesClient]:
     """Return a client over a session of its own, or over one that it is lent."""
     session = aiohttp.ClientSession() if lent else None
-    async with make(api_key, session=session, **options) as roles:
+    async with make(api_key, base_url=base_url, session=session, **options) as roles:
         yield roles
     if session is not None:
         await session.close()
