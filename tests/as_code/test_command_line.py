@@ -8,7 +8,7 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 
@@ -183,12 +183,17 @@ class TestApply:
             *("list", "get", "update", "get", "delete", "create"),
         ]
 
-    def test_first_fails(self, shell: Shell) -> None:
-        """If the first change fails for certain, nothing was changed."""
-        shell.account.fail("update", 403)
-        status, _, errors = shell("apply --yes roles.toml")
-        assert status == 2
-        assert errors.startswith('error: update "B old" -> "B" was not made: ')
+    @pytest.mark.parametrize(
+        ("failure", "status", "outcome"), [(403, 2, "was not"), (500, 3, "may have been")]
+    )
+    def test_first_fails(
+        self, shell: Shell, failure: Literal[403, 500], status: int, outcome: str
+    ) -> None:
+        """Only if the first change fails for certain, nothing was changed."""
+        shell.account.fail("update", failure)
+        ended, _, errors = shell("apply --yes roles.toml")
+        assert ended == status
+        assert errors.startswith(f'error: update "B old" -> "B" {outcome} made: ')
 
     def test_later_fails(self, shell: Shell) -> None:
         """If a later one fails, changes were made, and each that was not reached has its line."""

@@ -17,14 +17,16 @@ from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import TEXT, Shell
 from tests.support.processes import await_true
-from tests.tools.judge_as_code import heeded_signals
 
 
 @pytest.fixture(autouse=True)
 def _heeded() -> Iterator[None]:
-    """A process in the background was started to ignore SIGINT."""
-    with heeded_signals():
-        yield
+    """Heed the signals that a process in the background was started to ignore."""
+    each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [(one, signal.signal(one, lambda *_: None)) for one in each]
+    yield
+    for one, handler in before:
+        signal.signal(one, handler)
 
 
 def pending(process: int, each: signal.Signals) -> bool:

@@ -1,49 +1,37 @@
-"""Judges `arize-roles apply`: random accounts and files, and whatever may happen during a run.
+"""Judges `as_code.apply`: random accounts and files, and whatever may happen during a run.
 
     python -m tests.tools.judge_as_code [--cases 1000] [--seed 0]
 
-A case runs the command over HTTP against the fake, while requests fail, a gateway answers, others
-change roles or run a file of their own, users have roles, and signals arrive, also in the waits
-between two attempts. Some plans were reviewed on another account. What the command said and what
-its requests did is held against a model that plans by itself. Prints each wrong case with its seed,
+A case applies a file to an account, while requests fail, a gateway answers, others change roles or
+apply a file of their own, users have roles, and the run is stopped or cancelled, also in the waits
+between two attempts. Some plans were reviewed on another account. What the run said and what its
+requests did is held against a model that plans by itself. Prints each wrong case with its seed,
 which `--cases 1 --seed` runs again, and ends with 1 if there is one.
 """
 
 import argparse
 import asyncio
 import contextlib
-import io
 import itertools
 import json
-import os
 import random
-import signal
 import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
-from unittest import mock
 from urllib.parse import unquote
 
 import attrs
 import msgspec
 
-import arize_roles_async.__main__ as command
-from arize_roles_async import (
-    AiohttpRolesClient,
-    Request,
-    RetryPolicy,
-    RolesError,
-    Timeouts,
-    as_code,
-)
-from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, RolesServer
-from tests.as_code.accounts import change, remove
-from tests.support.clients import sleeping
+from arize_roles_async import Permission, Request, RetryPolicy, RolesError, as_code
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from tests.as_code.accounts import content
+from tests.support.clients import START
 
 OURS, THEIRS = "ours-4711", "theirs-4712"
 HOST: Final = "api.arize.com"
@@ -56,7 +44,7 @@ FAULTS: Final[list[tuple[Any, Any]]] = [
     *((status, "after") for status in (500, 502, 503, "lost", "silent")),
 ]
 
-KINDS: Final = ["fault", "tamper", "drift", "drift", "second", "signal", "signals", *3 * ["wait"]]
+KINDS: Final = ["fault", "tamper", "drift", "drift", "second", "stop", "cancel", *3 * ["wait"]]
 
 Content = tuple[str, str | None, frozenset[str]]
 State = dict[str, Content]
@@ -216,40 +204,29 @@ class Entry:
 class Stage(FakeAccount):
     """An account that writes down what the run under judgement does, and lets things happen."""
 
-    entries: list[Entry]
-    events: dict[int, list[Any]]
-    tampering: dict[int, Any]
-
-    def prepare(self) -> None:
-        self.entries, self.events, self.tampering = [], {}, {}
+    def __init__(self) -> None:
+        ticks = itertools.count()
+        super().__init__(api_key=OURS, clock=lambda: START + timedelta(microseconds=next(ticks)))
+        self.entries: list[Entry] = []
+        self.events: dict[int, list[Any]] = {}
+        self.tampering: dict[int, Any] = {}
         self.born: Born = {}
-        self.busy = threading.Lock()
-        """Held while it answers: a run that is stopped does not wait for what happens then."""
         self.in_wait: list[Any] = []
-        self.silent_from: int | None = None
-        """The number of requests at a signal in a wait, after which there must be none."""
         self.is_watched = False
-        self.signalled_at: int | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """The run that is watched."""
+        self.ended_at: int | None = None
+        """The number of requests when the run was to stop or cancelled; one may be under way."""
+        self.is_stopped_in_wait = False
+        self.answered = self.now()
 
     def state(self) -> State:
         self.born |= {role.id: role.created_at for role in self.roles}
-        return {
-            role.id: (
-                role.name,
-                role.description or None,
-                frozenset(str(p) for p in role.permissions or ()),
-            )
-            for role in self.roles
-            if not role.is_predefined
-        }
+        return {role.id: content(role) for role in self.roles if not role.is_predefined}
 
     def handle(self, request: Request) -> Reply:
         if not self.is_watched or request.headers.get("Authorization") != f"Bearer {OURS}":
             return super().handle(request)
-        with self.busy:
-            return self.watch(request)
-
-    def watch(self, request: Request) -> Reply:
         number = len(self.entries)
         before, tamper = self.state(), self.tampering.get(number)
         is_change = request.method != "GET"
@@ -279,14 +256,28 @@ class Stage(FakeAccount):
                 reply.broken is None and not tamper,
             )
         )
+        self.answered = self.now()
         for event in self.events.get(number, ()):
-            self.let_happen(event, number)
+            self.let_happen(event)
         return reply
 
-    def let_happen(self, event: Any, number: int) -> None:  # noqa: ANN401
-        if isinstance(event, signal.Signals):
-            self.signalled_at = self.signalled_at if self.signalled_at is not None else number
-            os.kill(os.getpid(), event)
+    def stop(self) -> bool:
+        """Return True if the run is to stop, after what happens in a wait has happened."""
+        while (
+            self.is_watched
+            and self.in_wait
+            and self.now() - self.answered > timedelta(seconds=0.05)
+        ):
+            event = self.in_wait.pop()
+            self.is_stopped_in_wait = event == "stop"
+            self.let_happen(event)
+        return self.is_watched and self.ended_at is not None
+
+    def let_happen(self, event: Any) -> None:  # noqa: ANN401
+        if event in {"stop", "cancel"}:
+            self.ended_at = len(self.entries)
+            if event == "cancel" and self.task is not None:
+                self.task.cancel()
         elif isinstance(event, tuple):
             self.drift(*cast("tuple[str, str, str]", event))
         else:
@@ -295,42 +286,30 @@ class Stage(FakeAccount):
             thread.join()
 
     def drift(self, action: str, name: str, other: str) -> None:
+        """Let somebody else change a role; faults are for the run's own requests."""
         role = self.role(name)
         if action == "create" and role is None and self.max_custom_roles is None:
             self.add_role(name, ["ROLE_READ"])
-        if role is None or self.bindings(role):
+        if role is None or role.is_predefined or self.bindings(role):
             return
-        held = {str(p) for p in role.permissions or ()}
-        if action == "rename" and self.role(other) is None:
-            change(self, name, name=other)
-        elif action == "give":
-            change(self, name, permissions=sorted(held | {"TAG_READ", "PROJECT_READ"}))
-        elif action == "take" and len(held) > 1:
-            change(self, name, permissions=sorted(held)[1:])
-        elif action == "describe":
-            change(self, name, description="Theirs.")
-        elif action == "delete":
-            remove(self, name)
-        elif action == "replace":
-            remove(self, name)
-            self.add_role(name, sorted(held), description=role.description)
+        held = role.permissions or ()
+        given = {*held, Permission.TAG_READ, Permission.PROJECT_READ}
+        fields: dict[str, dict[str, Any]] = {
+            "rename": {} if self.role(other) else {"name": other},
+            "give": {"permissions": tuple(sorted(given))},
+            "take": {"permissions": held[1:] or held},
+            "describe": {"description": "Theirs."},
+        }
+        if action in fields:
+            self._store.replace(role, attrs.evolve(role, **fields[action]))
+        elif action != "create":
+            self._store.remove(role)
+        if action == "replace":
+            self.add_role(name, held, description=role.description)
 
 
-def _heed(*_: object) -> None:
-    """Do nothing."""
-
-
-@contextlib.contextmanager
-def heeded_signals() -> Generator[None]:
-    """Heed the signals that a process in the background was started to ignore."""
-    each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    # One that comes after the run, which a stopped run does not wait for, ends nothing.
-    before = [(one, signal.signal(one, _heed)) for one in each]
-    try:
-        yield
-    finally:
-        for one, handler in before:
-            signal.signal(one, handler)
+class Client(FakeRolesClient):
+    base_url = f"https://{HOST}"
 
 
 def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
@@ -351,6 +330,8 @@ def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
 
 Planned = tuple[list[Step], tuple[str | None, str, list[str]]]
 """What is to change; the account's label and host, and the IDs of the roles that stay."""
+Effect = tuple[int, str, Content | None, Content | None]
+"""The number of a request, the ID of a role that it changed, and the role before and after."""
 Reviewed = tuple[Planned, str]
 """What was planned, and its checksum."""
 
@@ -360,8 +341,7 @@ class Case:
 
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)  # noqa: S311 - a repeatable case
-        self.account = account = Stage(api_key=OURS)
-        account.prepare()
+        self.account = account = Stage()
         account.add_key(THEIRS)
         self.names = MANY if rng.random() < 0.4 else NAMES
         for name in rng.sample(self.names, rng.randint(len(self.names) // 3, len(self.names))):
@@ -381,8 +361,6 @@ class Case:
         """True if nothing happens during the run."""
         self.is_plannable = True
         """True if nothing happens before the first change."""
-        self.is_silent = False
-        """True if an answer does not come, so that the run needs a limit."""
 
     def draw_file(self) -> File:
         held = {content[0]: content for content in self.account.state().values()}
@@ -394,71 +372,51 @@ class Case:
 
     def judge(self) -> list[str]:
         """Run the case and return what was wrong with it."""
-        with RolesServer(self.account) as server, tempfile.TemporaryDirectory() as folder:
-            self.url = server.url
-            self.paths: list[str] = []
+        with tempfile.TemporaryDirectory() as folder:
+            self.paths: list[Path] = []
             for number, text in enumerate(self.file.to_files(self.rng)):
-                path = Path(folder) / f"roles {number}.toml"
-                path.write_text(text, "utf-8")
-                self.paths.append(str(path))
+                self.paths.append(Path(folder) / f"roles {number}.toml")
+                self.paths[-1].write_text(text, "utf-8")
             reviewed = self.review() if self.rng.random() < 0.5 else None
             self.plan_trouble()
             self.judge_run(reviewed)
             self.judge_next_run()
         return self.wrong
 
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass without waiting, and what happens in a wait happen."""
-        account = self.account
-        account.advance(seconds)
-        number = len(account.entries)
-        while account.is_watched and account.in_wait:
-            event = account.in_wait.pop()
-            if isinstance(event, signal.Signals):
-                account.silent_from = number
-                os.kill(os.getpid(), event)
-            else:
-                account.let_happen(event, number)
-        await asyncio.sleep(0.0 if account.silent_from is None else 0.001)
+    def plan(self, account: Stage, label: str | None, host: str = HOST) -> as_code.Plan | None:
+        """Return the plan; None if there is none."""
+        client = Client(account)
+        client.base_url = f"https://{host}"
+        with contextlib.suppress(RolesError):
+            declaration = as_code.load(*self.paths)
+            return asyncio.run(as_code.plan(client, declaration, account=label))
+        return None
 
-    def run(
-        self,
-        *arguments: str,
-        attempts: int = 1,
-        limit: float = 30.0,
-        url: str | None = None,
-        host: str = HOST,
-    ) -> tuple[int, str]:
-        def connected() -> AiohttpRolesClient:
-            retry = RetryPolicy(attempts=attempts, backoff=0.001, max_backoff=0.001)
-            return sleeping(self.sleep)(
-                OURS, base_url=url or self.url, retry=retry, timeout=Timeouts(total=limit)
+    def apply(self, attempts: int = 1, **options: Any) -> as_code.ApplyResult | None:  # noqa: ANN401
+        """Return the result; None if the run was refused."""
+        retry = RetryPolicy(attempts=attempts, backoff=0.001, max_backoff=0.001)
+        results: list[as_code.ApplyResult] = []
+
+        async def run() -> None:
+            self.account.task = asyncio.current_task()
+            await as_code.apply(
+                Client(self.account, api_key=OURS, retry=retry),
+                as_code.load(*self.paths),
+                account=self.label,
+                on_result=results.append,
+                stop=self.account.stop,
+                **options,
             )
 
-        output = io.TextIOWrapper(io.BytesIO(), "utf-8")
-        with (
-            heeded_signals(),
-            mock.patch.object(command, "_connected", connected),
-            mock.patch.object(command, "_GRACE", 0.02),
-            mock.patch.object(AiohttpRolesClient, "base_url", f"https://{host}"),
-            mock.patch.object(sys, "stdout", output),
-            mock.patch.object(sys, "stderr", io.StringIO()),
-        ):
-            status = command.main(arguments)
-            with self.account.busy:
-                pass
-        return status, output.buffer.getvalue().decode()
-
-    def labelled(self) -> list[str]:
-        return ["--account", self.label] if self.label else []
+        with contextlib.suppress(RolesError, asyncio.CancelledError):
+            asyncio.run(run())
+        return results[0] if results else None
 
     def review(self) -> Reviewed | None:
         """Plan, as somebody would who reviews it, and let the account change afterwards."""
         if self.rng.random() < 0.2:
-            other = self.another_account()
-            with RolesServer(other) as server:
-                return self.review_of(other, server.url)
-        reviewed = self.review_of(self.account, self.url)
+            return self.review_of(self.another_account())
+        reviewed = self.review_of(self.account)
         if reviewed is not None and self.rng.random() < 0.5:
             changed = [step.before[0] for step in reviewed[0][0] if step.before]
             action, name, other_name = self.any_drift()
@@ -467,29 +425,25 @@ class Case:
 
     def another_account(self) -> Stage:
         """Return an account with some of the same roles, for a plan that often only creates."""
-        other = Stage(api_key=OURS)
-        other.prepare()
+        other = Stage()
         other.add_role("Only here", ["ROLE_READ"])
         for name, described, permissions in self.account.state().values():
             if name in self.file.roles and self.rng.random() < 0.3:
                 other.add_role(name, sorted(permissions), description=described)
         return other
 
-    def review_of(self, account: Stage, url: str) -> Reviewed | None:
+    def review_of(self, account: Stage) -> Reviewed | None:
         before = account.state()
         steps = self.file.steps(before, self.predefined, account.born)
         label = self.rng.choice([self.label, self.label, self.label, "other"])
         host = self.rng.choice([HOST, HOST, HOST, "api.eu-west-1a.arize.com"])
-        arguments = ["--account", label] if label else []
-        status, output = self.run(
-            "plan", "--format", "json", *arguments, *self.paths, url=url, host=host
-        )
+        plan = self.plan(account, label, host)
         self.expect(account.state() == before, "a plan changed something")
-        self.expect((status == 0) == (steps is not None), f"plan ended with {status}: {steps}")
-        if steps is None or status:
+        self.expect((plan is None) == (steps is None), f"there is no plan of {steps}, or one")
+        if steps is None or plan is None:
             return None
         where = (label or self.file.label, host, self.file.kept(before))
-        return (steps, where), json.loads(output)["checksum"]
+        return (steps, where), plan.checksum
 
     def any_drift(self) -> tuple[str, str, str]:
         actions = ["create", "rename", "give", "take", "describe", "delete", "replace"]
@@ -521,7 +475,6 @@ class Case:
                 operation: Any = rng.choice(["create", "update", "delete", "get", "list"])
                 account.fail(operation, status, when=when, after=rng.randint(0, 3))
                 self.is_plannable = self.is_plannable and operation != "list"
-                self.is_silent = self.is_silent or status == "silent"
             elif kind == "wait":
                 self.plan_wait()
             elif kind == "tamper":
@@ -535,8 +488,7 @@ class Case:
                 file = self.file if rng.random() < 0.5 else self.draw_file()
                 account.events.setdefault(number, []).append(second_run(file, rng.randint(1, 20)))
             else:
-                sent = rng.sample([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], 2)
-                account.events.setdefault(number, []).extend(sent[: 1 + (kind == "signals")])
+                account.events.setdefault(number, []).append(kind)
 
     def plan_wait(self) -> None:
         """Let a change wait for its next attempt, and something happen meanwhile."""
@@ -552,21 +504,18 @@ class Case:
             after=rng.randint(0, 2),
             retry_after=rng.choice([None, 1, 8]) if status in {429, 503} else None,
         )
-        account.in_wait = [rng.choice([self.any_drift(), self.any_drift(), signal.SIGTERM])]
+        account.in_wait = [rng.choice([self.any_drift(), self.any_drift(), "stop"])]
 
     def judge_run(self, reviewed: Reviewed | None) -> None:
         rng, account = self.rng, self.account
         limit = None if reviewed else rng.choice([None, "100%", "100%", "50%", "2"])
-        consent = ["--checksum", reviewed[1]] if reviewed else ["--yes"]
-        options = ["--max-removals", limit] if limit else []
         account.is_watched = True
-        status, output = self.run(
-            *("apply", "--json", *consent, *options, *self.labelled(), *self.paths),
+        result = self.apply(
             attempts=3 if self.happened["wait"] else rng.choice([1, 1, 2]),
-            limit=1.0 if self.is_silent else 30.0,
+            expected=reviewed[1] if reviewed else None,
+            max_removals=limit,
         )
         account.is_watched = False
-        result = json.loads(output)
         # A create whose answer was lost lists again.
         first = itertools.takewhile(
             lambda entry: entry.method == "GET" and entry.role_id is None, account.entries
@@ -580,18 +529,17 @@ class Case:
             if reviewed
             else self.is_mass(steps, len(there), limit)
         )
-        effects = self.effects(account.entries)
-        if result["checksum"] is None:
-            self.expect(refused or not self.is_plannable, f"it was refused: {result['reason']}")
-            self.expect(status == 2, f"a refused run ended with {status}")
+        effects = self.effects()
+        if result is None:
+            self.expect(refused or not self.is_plannable, "it was refused")
             self.expect(not effects, f"a refused run changed something: {effects}")
             return
-        self.expect(not refused, f"it was not refused, with {consent} {options}")
+        self.expect(not refused, f"it was not refused, with {reviewed} {limit}")
         if steps is None:
             return
-        named = (result["account"], result["host"])
+        named = (result.plan.account, result.plan.host)
         self.expect(named == (label, HOST), f"the account is {named}")
-        self.judge_result(status, result, steps, effects)
+        self.judge_result(result, steps, effects)
 
     def is_mass(self, steps: list[Step], there: int, limit: str | None) -> bool:
         removed = sum(1 for s in steps if s.before and (not s.after or s.before[2] - s.after[2]))
@@ -599,32 +547,25 @@ class Case:
             return there >= 10 and removed * 10 > there * 3
         return removed * 100 > there * int(limit[:-1]) if limit[-1] == "%" else removed > int(limit)
 
-    def effects(
-        self, entries: list[Entry]
-    ) -> list[tuple[int, str, Content | None, Content | None]]:
+    def effects(self) -> list[Effect]:
         return [
             (number, role_id, entry.before.get(role_id), entry.after.get(role_id))
-            for number, entry in enumerate(entries)
+            for number, entry in enumerate(self.account.entries)
             for role_id in {**entry.before, **entry.after}
             if entry.before.get(role_id) != entry.after.get(role_id)
         ]
 
-    def judge_result(  # noqa: PLR0915 - one rule after another
-        self,
-        status: int,
-        result: dict[str, Any],
-        steps: list[Step],
-        effects: list[tuple[int, str, Content | None, Content | None]],
+    def judge_result(
+        self, result: as_code.ApplyResult, steps: list[Step], effects: list[Effect]
     ) -> None:
         entries = self.account.entries
-        failed, may_be = result["failed"], result["may_have_been_made"]
-        blocked = [*map(as_step, result["blocked"])]
-        begun = sorted([*map(as_step, result["made"]), *blocked], key=lambda step: step.place)
-        told = [*([failed] if failed else []), *result["not_reached"]]
-        planned, steps = steps, [*begun, *map(as_step, told)]
+        failed, may_be = result.failed, result.may_have_been_made
+        blocked = [*map(as_step, result.blocked)]
+        begun = sorted([*map(as_step, result.made), *blocked], key=lambda step: step.place)
+        told = [as_step(each) for each in (failed, *result.not_reached) if each]
+        planned, steps = steps, [*begun, *told]
         self.expect(sorted(steps, key=str) == sorted(planned, key=str), f"told {told}")
         self.expect(is_in_order(steps), f"a permission is taken too early: {steps}")
-        made = len(result["made"])
         by_step: dict[int, int] = {}
         for number, role_id, old, new in effects:
             index = next(
@@ -665,43 +606,42 @@ class Case:
                 self.expect(n in by_step or gone, f"{step} is reported as made")
                 is_altered = any(e.tamper == "altered" and e.status < 300 for e in sent[n])
                 self.expect(not is_altered or step.after is None, f"{step} was answered otherwise")
-            elif n == len(begun) and failed:
+            elif failed and n == len(begun):
                 is_blocked = step.after is None and sent[n] and sent[n][-1].status == 409
                 self.expect(not is_blocked or may_be, f"{step} is blocked, and stopped the run")
                 self.expect(may_be or n not in by_step, f"{step} is reported as not made")
                 certain = all(e.tamper is None and e.status in REFUSALS for e in sent[n])
-                # Of a run that two signals stop at once, the answer may not have come.
-                certain = certain and not self.happened["signals"]
+                # Of a run that is cancelled, the answer may not have come.
+                certain = certain and not self.happened["cancel"]
                 self.expect(not (may_be and certain), f"{step} is reported as open")
                 is_gone = step.after is None and self.was_made_by_others(step, entries)
                 self.expect(not is_gone, f"{step} failed though it was made")
             else:
                 self.expect(n not in by_step, f"{step} is reported as not reached")
-        is_done = made == len(steps)
-        expected = 0 if is_done else 3 if made or may_be else 2
-        self.expect(status == expected, f"ended with {status}, not {expected}")
+        is_done = len(result.made) == len(steps)
         is_quiet = self.is_quiet and not needs_new(steps)
         has_gone_on = len(begun) == len(steps)
-        self.expect(has_gone_on or not is_quiet, f"a quiet run failed: {result['reason']}")
-        self.expect(is_done == (result["reason"] is None), f"reason {result['reason']}")
+        self.expect(has_gone_on or not is_quiet, f"a quiet run failed: {result.reason}")
+        self.expect(is_done == (result.reason is None), f"reason {result.reason}")
         self.judge_ends(may_be)
 
     def judge_ends(self, may_be: bool) -> None:  # noqa: FBT001
         entries = self.account.entries
         answered = all(e.status in {200, 201, 204, 429} and e.is_answered for e in entries)
-        # Of a run that a signal ends, the answer may not have come.
-        limited = answered and not (self.happened["signal"] or self.happened["signals"])
+        # Of a run that is cancelled, the answer may not have come.
+        limited = answered and not self.happened["cancel"]
         self.expect(not (limited and may_be), "a 429 left a change open")
-        if (silent := self.account.silent_from) is not None:
-            self.expect(len(entries) == silent, f"it sent {entries[silent:]} after a signal")
-        if (at := self.account.signalled_at) is not None:
-            others = {(e.method, e.role_id) for e in entries[at + 1 :]}
-            others -= {(entries[at].method, entries[at].role_id)}
-            self.expect(not others, f"after a signal it sent {others}")
+        if (at := self.account.ended_at) is None:
+            return
+        if self.account.is_stopped_in_wait:
+            self.expect(len(entries) == at, f"it sent {entries[at:]} after it was stopped")
+        others = {(e.method, e.role_id) for e in entries[at:]}
+        others -= {(e.method, e.role_id) for e in entries[at - 1 : at]}
+        self.expect(not others, f"after it was stopped it sent {others}")
 
     def was_made_by_others(self, step: Step, entries: list[Entry]) -> bool:
         if step.role_id is None:
-            return False
+            return any(step.after in e.before.values() for e in entries if is_for(e, step))
         about = [e for e in entries if e.role_id == step.role_id]
         return bool(about) and about[-1].before.get(step.role_id) == step.after
 
@@ -715,11 +655,10 @@ class Case:
                 account.unbind(role, user=binding.user_id, resource=binding.resource_id)
         before = account.state()
         steps = self.file.steps(before, self.predefined, self.account.born)
-        arguments = ("apply", "--yes", "--max-removals", "100%", *self.labelled(), *self.paths)
-        status, _ = self.run(*arguments)
+        result = self.apply(max_removals="100%")
         after = account.state()
         if steps is None:
-            self.expect((status, after) == (2, before), f"a misfit ended with {status}")
+            self.expect(result is None and after == before, f"a misfit ended in {result}")
             return
         if needs_new(steps):
             return
@@ -728,28 +667,25 @@ class Case:
             if step.role_id is not None:
                 del wanted[step.role_id]
         made = [step.after for step in steps if step.after is not None]
-        self.expect(status == 0, f"the next run ended with {status}")
+        self.expect(result is not None and result.reason is None, f"next, it ended in {result}")
         self.expect(
             sorted(after.values(), key=str) == sorted([*wanted.values(), *made], key=str),
             f"the next run made {after}",
         )
-        status, _ = self.run("plan", "--exit-code", *self.labelled(), *self.paths)
+        plan = self.plan(account, self.label)
         has_anchor = self.file.anchor is None or self.file.anchor in after
-        self.expect(
-            status == (0 if has_anchor else 2), f"a plan of what was just made ended with {status}"
-        )
+        is_empty = plan is not None and not plan.changes
+        self.expect(is_empty is has_anchor, f"after it there was a plan: {plan}")
 
 
 def is_same(one: Planned, other: Planned) -> bool:
     return (sorted(one[0], key=str), one[1]) == (sorted(other[0], key=str), other[1])
 
 
-def as_step(change: dict[str, Any]) -> Step:
-    sides = [
-        side and (side["name"], side["description"], frozenset(side["permissions"]))
-        for side in (change["before"], change["after"])
-    ]
-    return Step(change["id"], *sides)
+def as_step(change: as_code.Change) -> Step:
+    before, after = change.before, change.after
+    role_id = before.id if before else None
+    return Step(role_id, content(before) if before else None, content(after) if after else None)
 
 
 def needs_new(steps: list[Step]) -> bool:

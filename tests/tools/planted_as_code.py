@@ -17,7 +17,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = "arize_roles_async/as_code"
 COMMAND: Final = "arize_roles_async/__main__.py"
-CASES: Final = 400
+CASES: Final = 1000
 
 FAULTS: Final[dict[str, tuple[str, str]]] = {
     "a plan that makes what it plans": (
@@ -224,6 +224,7 @@ FAULTS: Final[dict[str, tuple[str, str]]] = {
 
 
 TESTS: Final = {
+    "an open change that ends with 2": "test_command_line.py::TestApply",
     "a cancelled change reported as not made": "test_apply.py::TestStopping",
     "a checksum that forgets what stays": "test_plan.py::TestAccount",
     "a lost answer reported as not made": "test_attempts.py::TestGateway",
