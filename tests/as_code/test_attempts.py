@@ -51,12 +51,9 @@ class TestWaiting:
     UPDATE: Final = declaration(declared("A", permissions=WIDER))
     DELETE: Final = declaration(absent=["A"])
 
-    @both_clients
     @pytest.mark.parametrize("wanted", [UPDATE, DELETE])
-    @pytest.mark.parametrize("fault", [429, 503, "lost"])
-    async def test_changed(
-        self, connect: Connect, wanted: Declaration, fault: Literal[429, 503, "lost"]
-    ) -> None:
+    @pytest.mark.parametrize("fault", [429, "lost"])
+    async def test_changed(self, wanted: Declaration, fault: Literal[429, "lost"]) -> None:
         """A role is read again before each attempt, so that the change of others stays."""
         account = account_of("A")
         account.fail("any", fault, after=2, retry_after=8 if fault == 429 else None)
@@ -67,16 +64,15 @@ class TestWaiting:
                 change(account, "A", **fields)
             return False
 
-        async with connect(account, retry=RetryPolicy()) as roles:
-            with pytest.raises(ApplyError) as caught:
-                await apply(roles, wanted, stop=meddle)
+        with pytest.raises(ApplyError) as caught:
+            await apply(FakeRolesClient(account), wanted, stop=meddle)
         assert isinstance(caught.value.__cause__, StalePlanError)
         assert caught.value.result.may_have_been_made is (fault != 429)
         assert contents(account) == {"A": (None, frozenset({"ROLE_READ", "TAG_READ"}))}
 
     @both_clients
-    @pytest.mark.parametrize("fault", [429, 502, 503, "lost"])
-    async def test_again(self, connect: Connect, fault: Literal[429, 502, 503, "lost"]) -> None:
+    @pytest.mark.parametrize("fault", [429, "lost"])
+    async def test_again(self, connect: Connect, fault: Literal[429, "lost"]) -> None:
         """Every kind of change is tried again, and a role that was not touched is changed once."""
         account = account_of("A", "B")
         for operation in ("update", "delete", "create"):
@@ -134,10 +130,10 @@ class TestWaiting:
         account = account_of("A")
         account.fail("update", 429, times=None)
         with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account), self.UPDATE)
+            await apply(FakeRolesClient(account, timeout=5), self.UPDATE)
         assert isinstance(caught.value.__cause__, RateLimitError)
         assert caught.value.result.may_have_been_made is False
-        assert 25 < passed(account) < 31
+        assert 3 < passed(account) < 6
 
     async def test_attempts(self) -> None:
         """There are as many attempts as the client's policy has, and a 503 was none."""
@@ -264,17 +260,6 @@ class TestMeanwhile:
             'update "A" was not made: "A" was deleted since the plan was made'
         )
 
-    async def test_deleted(self) -> None:
-        """A delete that somebody else made first is done."""
-        account = account_of("A", "B")
-        result = await apply(
-            FakeRolesClient(account),
-            declaration("C", absent=["A", "B"]),
-            on_plan=lambda _: remove(account, "A"),
-        )
-        assert texts(result.made) == ['delete "A"', 'delete "B"', 'create "C"']
-        assert set(contents(account)) == {"C"}
-
     async def test_deleted_late(self) -> None:
         """It counts as made, too, where they make it after the role was read."""
 
@@ -302,16 +287,25 @@ class TestMeanwhile:
             await apply(Unknown(account_of("A")), declaration(absent=["A"]), on_result=ended.append)
         assert [len(ended[0].made), ended[0].may_have_been_made] == [is_made, not is_made]
 
-    async def test_made(self) -> None:
-        """An update that somebody else made first is done, and is not sent again."""
+    @pytest.mark.parametrize(
+        ("wanted", "meddle", "sent"),
+        [
+            (declaration(absent=["A"]), lambda account: remove(account, "A"), 0),
+            (
+                declaration(declared("A", permissions=WIDER)),
+                lambda account: change(account, "A", permissions=[*WIDER]),
+                1,
+            ),
+        ],
+    )
+    async def test_made(
+        self, wanted: Declaration, meddle: Callable[[FakeAccount], None], sent: int
+    ) -> None:
+        """A change that somebody else made first is done, and is not sent again."""
         account = account_of("A")
-        result = await apply(
-            FakeRolesClient(account),
-            declaration(declared("A", permissions=WIDER)),
-            on_plan=lambda _: change(account, "A", permissions=[*WIDER]),
-        )
-        assert texts(result.made) == ['update "A"']
-        assert len(account.calls_of("update")) == 1
+        result = await apply(FakeRolesClient(account), wanted, on_plan=lambda _: meddle(account))
+        assert result.made == result.plan.changes
+        assert [len(result.made), len(account.calls_of("update"))] == [1, sent]
 
 
 class TestGateway:

@@ -455,22 +455,6 @@ class TestNotes:
         (note,) = (c.note for c in planned(account, wanted).changes if c.action == "create")
         return note
 
-    def test_same_permissions(self) -> None:
-        """A create with the permissions of an undeclared role may be a forgotten rename."""
-        account = account_of()
-        account.add_role("Old", [*TWO])
-        assert self.note(account, declaration(declared("New", permissions=TWO))) == (
-            'looks like "Old"; if that was renamed, declare previously = ["Old"]'
-        )
-
-    def test_common(self) -> None:
-        """One permission is no likeness, and neither is a set that several roles hold."""
-        account = account_of("Old")
-        assert self.note(account, declaration("New")) is None
-        for name in ("A", "B"):
-            account.add_role(name, [*TWO])
-        assert self.note(account, declaration(declared("New", permissions=TWO))) is None
-
     def test_replaced(self) -> None:
         """A new name that gets exactly what a declared one loses may be the role renamed."""
         account = account_of("Analyst")
@@ -482,28 +466,40 @@ class TestNotes:
         renamed = declaration(declared("Analyst 2", "Analyst", permissions=["TAG_READ"]), "Auditor")
         assert self.note(account, renamed) is None
 
-    @pytest.mark.parametrize("similar", ["ai engineer", "AIEngineer", " AI  Engineer"])
-    def test_similar_name(self, similar: str) -> None:
-        """So may one whose name differs by case or spaces, which comes first."""
-        account = account_of("Old")
-        account.add_role(similar, ["PROJECT_READ"])
-        assert self.note(account, declaration("AI Engineer")) == (
-            f'looks like "{similar}"; if that was renamed, declare previously = ["{similar}"]'
-        )
-
     @pytest.mark.parametrize(
-        ("old", "new"), [("Analyst", "Data Analyst"), ("ML Engineer", "AI engineer")]
+        ("roles", "name", "permissions", "former"),
+        [
+            # It has the permissions of an undeclared role.
+            ({"Old": TWO}, "New", TWO, "Old"),
+            # One permission is no likeness, and neither is a set that several roles hold.
+            ({"Old": ["ROLE_READ"]}, "New", ["ROLE_READ"], None),
+            ({"A": TWO, "B": TWO}, "New", TWO, None),
+            # Its name differs by case or spaces, which comes first.
+            *(
+                ({"Old": ["ROLE_READ"], similar: ["TAG_READ"]}, "AI Engineer", TWO, similar)
+                for similar in ("ai engineer", "AIEngineer", " AI  Engineer")
+            ),
+            # Its name ends alike, and one of the two has what the other has.
+            ({"Analyst": ["ROLE_READ"]}, "Data Analyst", TWO, "Analyst"),
+            ({"ML Engineer": ["ROLE_READ"]}, "AI engineer", TWO, "ML Engineer"),
+            ({"Analyst": ["ROLE_READ"]}, "Data Analyst", ["TAG_READ", "DATASET_READ"], None),
+            ({"Analyst": ["ROLE_READ"], "An Analyst": TWO[:1]}, "Data Analyst", TWO, None),
+        ],
     )
-    def test_last_word(self, old: str, new: str) -> None:
-        """So may one whose name ends alike, if one of the two has what the other has."""
-        account = account_of(old)
-        assert self.note(account, declaration(declared(new, permissions=TWO))) == (
-            f'looks like "{old}"; if that was renamed, declare previously = ["{old}"]'
-        )
-        other = declaration(declared(new, permissions=["TAG_READ", "DATASET_READ"]))
-        assert self.note(account, other) is None
-        account.add_role(f"Another {old}", ["DATASET_READ"])
-        assert self.note(account, declaration(declared(new, permissions=TWO))) is None
+    def test_former(
+        self,
+        roles: dict[str, Sequence[str]],
+        name: str,
+        permissions: Sequence[str],
+        former: str | None,
+    ) -> None:
+        """A create may be a forgotten rename, of a role that is like it."""
+        account = account_of()
+        for each, held in roles.items():
+            account.add_role(each, held)
+        note = f'looks like "{former}"; if that was renamed, declare previously = ["{former}"]'
+        wanted = declaration(declared(name, permissions=permissions))
+        assert self.note(account, wanted) == (note if former else None)
 
     def test_none(self) -> None:
         """Declared and predefined roles are not taken for a former self."""
