@@ -43,16 +43,7 @@ class Keys:
         return key
 
 
-class AsyncKeys(Keys):
-    """The same, as an asynchronous function."""
-
-    async def __call__(self) -> Any:  # noqa: ANN401
-        await asyncio.sleep(0)
-        return super().__call__()
-
-
 FOUND = ["fake-api-key", "fake-api-key", "other-api-key", "other-api-key"]
-both_kinds = pytest.mark.parametrize("kind", [Keys, AsyncKeys])
 
 
 def sent(account: FakeAccount) -> list[str]:
@@ -81,7 +72,6 @@ class TestFunction:
 
         assert keys.asked == 0
 
-    @both_kinds
     @pytest.mark.parametrize(
         ("key", "message"),
         [
@@ -96,11 +86,9 @@ class TestFunction:
             ),
         ],
     )
-    async def test_no_key(
-        self, connect: Connect, kind: type[Keys], key: object, message: str
-    ) -> None:
+    async def test_no_key(self, connect: Connect, key: object, message: str) -> None:
         """A function that returns no key, or raises, has nothing sent, and costs no slot."""
-        account, keys = two_keys(), kind(key, "fake-api-key")
+        account, keys = two_keys(), Keys(key, "fake-api-key")
         async with connect(account, api_key=keys, retry=THRICE, max_concurrency=1) as roles:
             with pytest.raises(ConfigurationError) as caught:
                 await roles.list()

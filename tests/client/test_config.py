@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +342,7 @@ class TestCertificates:
             ("", "ca_file must not be empty", type(None)),
             ("a\0b", r"cannot read certificates from 'a\x00b'", ValueError),
             ("/none.pem", "cannot read certificates from '/none.pem'", FileNotFoundError),
+            ("/dev/null", "cannot read certificates from '/dev/null'", ssl.SSLError),
         ],
     )
     def test_unreadable(self, ca_file: str, message: str, cause: type) -> None:

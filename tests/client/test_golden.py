@@ -14,10 +14,6 @@ import pytest
 
 from arize_roles_async import (
     AiohttpRolesClient,
-    AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    ForbiddenError,
     InvalidResponseError,
     NotFoundError,
     OutcomeUnknownError,
@@ -28,7 +24,6 @@ from arize_roles_async import (
     Role,
     ServerError,
     StatusError,
-    UnprocessableEntityError,
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.raw_http import (
@@ -236,31 +231,13 @@ class TestRequests:
             await roles.get(role_id=role_id)
         assert script.lines == [f"GET /v2/roles/{segment}"]
 
-    @pytest.mark.parametrize(
-        ("arguments", "last", "lines"),
-        [
-            (
-                {"is_predefined": False},
-                page(role(1, "A")),
-                [
-                    "GET /v2/roles?limit=100&is_predefined=false",
-                    "GET /v2/roles?limit=100&cursor=t%2Fo%3D&is_predefined=false",
-                ],
-            ),
-            (
-                {"limit": 1, "cursor": "from"},
-                answer(
-                    b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"two"}}'
-                    % role(1, "A")
-                ),
-                ["GET /v2/roles?limit=1&cursor=from", "GET /v2/roles?limit=1&cursor=t%2Fo%3D"],
-            ),
-        ],
-    )
-    async def test_walk(self, arguments: dict[str, Any], last: bytes, lines: list[str]) -> None:
+    async def test_walk(self) -> None:
         """A walk follows cursors, each when it gets there, until the service says that it ends."""
-        async with client(page(role(2, "B"), cursor=b"t/o="), last) as (roles, script):
-            walk = aiter(roles.list(**arguments))
+        end = b'{"roles":[%s],"pagination":{"has_more":false,"next_cursor":"two"}}' % role(1, "A")
+        filters = "limit=1&cursor={}&is_predefined=false"
+        lines = [f"GET /v2/roles?{filters.format(cursor)}" for cursor in ("from", "t%2Fo%3D")]
+        async with client(page(role(2, "B"), cursor=b"t/o="), answer(end)) as (roles, script):
+            walk = aiter(roles.list(limit=1, cursor="from", is_predefined=False))
             assert (await anext(walk)).name == "B"
             assert script.lines == lines[:1]
             assert [role.name async for role in walk] == ["A"]
@@ -308,16 +285,10 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("status", "kind"),
         [
-            (400, BadRequestError),
-            (401, AuthenticationError),
-            (403, ForbiddenError),
             (404, NotFoundError),
-            (409, ConflictError),
             (418, StatusError),
-            (422, UnprocessableEntityError),
             (429, RateLimitError),
             (500, ServerError),
-            (503, ServerError),
             (599, ServerError),
         ],
     )

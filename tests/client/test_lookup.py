@@ -9,7 +9,6 @@ from typing import Final
 import pytest
 
 from arize_roles_async import (
-    ForbiddenError,
     ListRolesResponse,
     NotFoundError,
     PaginationMetadata,
@@ -204,21 +203,6 @@ class TestSharedWalk:
 
         assert (await first) == (await second) == (await later[0])
         assert listing.asked == [("first", "0"), ("later", "0")]
-
-    async def test_failure(self) -> None:
-        """Calls that share a walk that fails get an error of their own each."""
-        roles = FakeRolesClient()
-        roles.account.fail("list", 403)
-
-        first, second = await asyncio.gather(
-            roles.get(role="A"), roles.get(role="B"), return_exceptions=True
-        )
-
-        assert [call.operation for call in roles.account.calls] == ["list"]
-        assert isinstance(first, ForbiddenError)
-        assert isinstance(second, ForbiddenError)
-        assert first is not second
-        assert str(first) == str(second)
 
     async def test_other_options(self) -> None:
         """Clients with other options try as hard as they say, so they share no walk."""

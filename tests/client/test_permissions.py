@@ -91,13 +91,10 @@ class TestUnknown:
     """Permissions that this version does not know."""
 
     def test_identifier(self) -> None:
-        """An unknown permission is its identifier."""
+        """An unknown permission is its identifier, and says what it is."""
         assert UNKNOWN == "DATASET_EXAMPLE_TELEPORT"
         assert str(UNKNOWN) == f"{UNKNOWN}" == UNKNOWN.value == "DATASET_EXAMPLE_TELEPORT"
         assert type(str(UNKNOWN)) is str
         assert hash(UNKNOWN) == hash("DATASET_EXAMPLE_TELEPORT")
-
-    def test_says_so(self) -> None:
-        """An unknown permission says so."""
         assert (UNKNOWN.is_known, Permission.ROLE_READ.is_known) == (False, True)
         assert repr(UNKNOWN) == "UnknownPermission('DATASET_EXAMPLE_TELEPORT')"
