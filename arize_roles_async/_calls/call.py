@@ -31,7 +31,7 @@ from arize_roles_async._values.errors import (
     StatusError,
 )
 from arize_roles_async._values.options import RetryPolicy, Timeouts
-from arize_roles_async._values.text import extended
+from arize_roles_async._values.text import extend
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -296,7 +296,7 @@ class Call:
                 self._last_429 = failure
             return Retry(failure, delay)
         if delay is not None and isinstance(failure, RateLimitError):
-            failure.args = (extended(str(failure), f" (times sent: {self.attempt})"),)
+            extend(failure, f" (times sent: {self.attempt})")
         self.lacked_time = delay is not None
         return self.conclude(failure)
 

@@ -36,7 +36,7 @@ from arize_roles_async._values.errors import (
     StatusError,
 )
 from arize_roles_async._values.requests import check, id_rule, is_same_id
-from arize_roles_async._values.text import extended
+from arize_roles_async._values.text import extend
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
 from arize_roles_async._wire.encode import create_request, item_request
 from arize_roles_async._wire.problems import invalid_response
@@ -121,8 +121,28 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             user_id=user_id, role_id=role_id, resource_type=resource_type, resource_id=resource_id
         )
         call = self._begin("role_bindings.list")
+        failure: StatusError | None = None
+        before: RoleBinding | None = None
         with call.time_limit:
-            return await self._ensure(call, new)
+            for _ in range(_ROUNDS):
+                found = await self._find(call, new)
+                if found is not None and is_same_id(found.role_id, role_id):
+                    return found
+                if failure is not None and found == before:
+                    extend(failure, _HIDDEN if found is None else _NO_RIGHT)
+                    raise failure
+                try:
+                    if found is None:
+                        call.turn_to("role_bindings.create")
+                        return await self._create(call, new)
+                    call.turn_to("role_bindings.update")
+                    return await self._update(call, found.id, role_id)
+                except (ConflictError, NotFoundError) as error:
+                    if found is None and isinstance(error, NotFoundError):
+                        raise  # There is no such role.
+                    failure, before = error, found
+            assert failure is not None  # noqa: S101 - each round failed
+            raise failure
 
     @beta
     async def remove(
@@ -141,7 +161,8 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
                 left = await self._find(call, target)
                 if left is None or left.id != found.id:
                     return False
-                raise _explained(error, _NO_RIGHT) from error.__cause__
+                extend(error, _NO_RIGHT)
+                raise
             return True
 
     @beta
@@ -205,28 +226,6 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
         fetch = functools.partial(self._fetch, call)
         return await anext(_Found(fetch, [target.resource_type], wanted), None)
-
-    async def _ensure(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
-        failure: StatusError | None = None
-        before: RoleBinding | None = None
-        for _ in range(_ROUNDS):
-            found = await self._find(call, new)
-            if found is not None and is_same_id(found.role_id, new.role_id):
-                return found
-            if failure is not None and found == before:
-                raise _explained(failure, _HIDDEN if found is None else _NO_RIGHT)
-            try:
-                if found is None:
-                    call.turn_to("role_bindings.create")
-                    return await self._create(call, new)
-                call.turn_to("role_bindings.update")
-                return await self._update(call, found.id, new.role_id)
-            except (ConflictError, NotFoundError) as error:
-                if found is None and isinstance(error, NotFoundError):
-                    raise  # There is no such role.
-                failure, before = error, found
-        assert failure is not None  # noqa: S101 - each round failed
-        raise failure
 
     # These read the account again to find out whether a change was made, after the failure of its
     # last attempt: see `Driver.send`.
@@ -302,11 +301,6 @@ class _Found(AsyncIterator[RoleBinding]):
                     return binding
             del self._walks[0]
         raise StopAsyncIteration
-
-
-def _explained(failure: StatusError, why: str) -> StatusError:
-    failure.args = (extended(str(failure), why),)
-    return failure
 
 
 def _expect(name: str, value: str, request: Request, response: Response) -> RoleBinding:

@@ -87,10 +87,6 @@ def _is_annotated(kind: Any) -> bool:  # noqa: ANN401 - a type
     return get_origin(kind) is Annotated
 
 
-def _is_open_enum(kind: Any) -> bool:  # noqa: ANN401 - a type
-    return _is_annotated(kind) and issubclass(get_args(kind)[0], StrEnum)
-
-
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, omit_if_default=True)
     # cattrs itself would convert None to "None", and "false" to True.
@@ -103,7 +99,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_unstructure_hook_func(
         lambda kind: bool(kind == Permissions | None), _unstructure_permissions
     )
-    converter.register_unstructure_hook_func(_is_open_enum, str)
+    converter.register_unstructure_hook(StrEnum, str)
     return converter
 
 

@@ -33,6 +33,11 @@ def extended(message: str, more: str) -> str:
     return one_line(message, MAX_MESSAGE - len(more)) + more
 
 
+def extend(error: Exception, more: str) -> None:
+    """Add more to the end of an error's message."""
+    error.args = (extended(str(error), more),)
+
+
 def quoted(value: object, limit: int = _MAX_QUOTED) -> str:
     """Return a value's `repr`, on one line; of a longer text, that of its beginning.
 
