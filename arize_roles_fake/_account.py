@@ -180,8 +180,7 @@ class FakeAccount:
                 self._bind(role, binding)
         for binding in reversed(data.role_bindings):
             self._bind(self._find(binding.role or ""), binding)
-        for name in data.kept_names:
-            self._store.keep_name(name)
+        self._store.kept_names.extend(data.kept_names)
         self._store.created = max(self._store.created, data.roles_created)
         bindings = self._store.bindings
         bindings.created = max(bindings.created, data.role_bindings_created)
@@ -487,7 +486,7 @@ class FakeAccount:
                 assumptions=self.assumptions.changed(),
                 keys={key: _key_data(held) for key, held in self._keys.items()},
                 extra_permissions=tuple(sorted(self._state.extra_permissions)),
-                kept_names=self._store.kept_names,
+                kept_names=tuple(self._store.kept_names),
                 roles_created=created if created > len(self._store) else 0,
                 role_bindings_created=bindings.created if bindings.created > len(bindings) else 0,
             )

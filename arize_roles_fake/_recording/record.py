@@ -256,9 +256,8 @@ class _Recorder:
         if step.raw_body is not None:
             body = step.raw_body.encode()
         query = urlencode(self._substitute(step.query), quote_via=quote)
-        path = ROLES_PATH
-        if step.role is not None:
-            path = item_path(ROLES_PATH, self._substitute(step.role))
+        role = self._substitute(step.role)
+        path = ROLES_PATH if role is None else item_path(ROLES_PATH, role)
         headers = {} if step.with_key else {**_UNKNOWN_CALLER}
         if step.content_type is not None:
             headers["Content-Type"] = step.content_type

@@ -148,33 +148,21 @@ class RoleStore(_Store[Role]):
 
     def __init__(self, normalize: Callable[[str], str]) -> None:
         super().__init__("Role")
-        self._normalize = normalize
+        self.normalize = normalize
         self._custom, self._predefined = Order(), Order()
         self.bindings: BindingStore = BindingStore()
-        self._kept_names: dict[str, str] = {}
+        self.kept_names: list[str] = []
+        """The names of deleted roles that no new role may have."""
 
     def _key(self, record: Role) -> str:
-        return self._normalize(record.name)
+        return self.normalize(record.name)
 
     def _order(self, record: Role) -> Order:
         return self._predefined if record.is_predefined else self._custom
 
     def by_name(self, name: str) -> Role | None:
         """Return the role with this name, or None."""
-        return self._records.get(self._ids.get(self._normalize(name), ""))
-
-    @property
-    def kept_names(self) -> tuple[str, ...]:
-        """The names of deleted roles that no new role may have."""
-        return tuple(self._kept_names.values())
-
-    def keep_name(self, name: str) -> None:
-        """Refuse a name from now on."""
-        self._kept_names[self._normalize(name)] = name
-
-    def is_kept(self, name: str) -> bool:
-        """Return whether a name counts as one of `kept_names`."""
-        return self._normalize(name) in self._kept_names
+        return self._records.get(self._ids.get(self.normalize(name), ""))
 
     @property
     def custom_count(self) -> int:
