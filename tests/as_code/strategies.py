@@ -1,5 +1,6 @@
 """Any names, descriptions and declarations, as the service allows them."""
 
+from itertools import islice
 from typing import Final
 
 from hypothesis import strategies as st
@@ -29,26 +30,23 @@ permissions = st.lists(
 
 
 @st.composite
-def declarations(
-    draw: st.DrawFn, unique: st.SearchStrategy[str] = names, *, at_least: int = 0
-) -> Declaration:
-    """Return any valid declaration of at least so many names, each of which appears once."""
-    pool = iter(draw(st.lists(unique, min_size=at_least, max_size=8, unique=True)))
-    absent = [name for name, _ in zip(pool, range(draw(st.integers(0, 2))), strict=False)]
-    roles: list[DeclaredRole] = []
-    for name in pool:
-        former = [old for old, _ in zip(pool, range(draw(st.integers(0, 2))), strict=False)]
-        roles.append(
-            DeclaredRole(
-                name=name,
-                permissions=draw(permissions),
-                description=draw(descriptions),
-                previously=former,
-            )
+def declarations(draw: st.DrawFn, *, at_least: int = 0) -> Declaration:
+    """Return any valid declaration of at least so many roles; each name appears once."""
+    present = draw(st.lists(names, min_size=at_least, max_size=6, unique=True))
+    old = draw(st.lists(old_names, max_size=6, unique=True))
+    former = iter([name for name in old if name not in present])
+    roles = [
+        DeclaredRole(
+            name=name,
+            permissions=draw(permissions),
+            description=draw(descriptions),
+            previously=[*islice(former, draw(st.integers(0, 2)))],
         )
+        for name in present
+    ]
     return Declaration(
         roles=roles,
-        absent=absent,
+        absent=[*former],
         account=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
         anchor=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
         new_permissions=["NEW_READ", *draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"])))],
