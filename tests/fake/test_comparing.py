@@ -105,7 +105,7 @@ class TestDifferences:
 class TestAssumptions:
     """The assumptions that explain the differences."""
 
-    @pytest.mark.parametrize("name", sized(ASKED[::6], ASKED))  # `test_all` asks for them together.
+    @pytest.mark.parametrize("name", sized(ASKED[::8], ASKED))  # `test_all` asks for them together.
     def test_each(self, name: str, recorder: Recorder) -> None:
         """Each difference that one explains names the setting; with it none is left."""
         setting = f"{name}={Assumptions.choices()[name][1]}"

@@ -205,7 +205,7 @@ def failed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Failed
             {ini}
             """
         )
-        result = pytester.runpytest_inprocess("-rfE")
+        result = pytester.runpytest_inprocess("-rfE", "--tb=native")
         outcomes = result.parseoutcomes()
         bad = {*re.findall(r"(?:FAILED|ERROR) test_(\w+)\.py::.*" + reason, result.stdout.str())}
         assert outcomes.get("errors", 0) + outcomes.get("failed", 0) == len(bad)

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +22,26 @@ from tests.support.serving import Served, serving
 COMMAND = (sys.executable, "-m", "arize_roles_fake")
 
 
-@contextmanager
-def serving_process(*arguments: str) -> Generator[tuple[str, "subprocess.Popen[str]"]]:
-    """Runs `serve` as a process until the block ends, and hands out what it printed."""
-    with subprocess.Popen(  # noqa: S603 - this interpreter
-        (*COMMAND, "serve", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip(), process
-        finally:
-            process.terminate()
-
-
 class TestServeProcess:
     """`serve` as its own process, and its arguments."""
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize(
+        "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)]
+    )
     def test_url(self, number: signal.Signals) -> None:
         """`serve` prints its URL once ready, and ends cleanly."""
-        with serving_process() as (url, process):
-            _, page = Served(url).ask("GET", "/v2/roles")
-            assert [role["name"] for role in page["roles"]] == PREDEFINED
-            process.send_signal(number)
-            output, errors = process.communicate(timeout=LONGEST_WAIT)
+        with subprocess.Popen(  # noqa: S603 - this interpreter
+            (*COMMAND, "serve"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                url = process.stdout.readline().strip()
+                _, page = Served(url).ask("GET", "/v2/roles")
+                process.send_signal(number)
+                output, errors = process.communicate(timeout=LONGEST_WAIT)
+            finally:
+                process.kill()
+        assert [role["name"] for role in page["roles"]] == PREDEFINED
         assert (process.returncode, output) == (0, "")
         assert errors == (
             f"export ARIZE_API_KEY=fake-api-key ARIZE_BASE_URL={url}\n"

@@ -126,7 +126,8 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             assert len(asyncio.run(everything())) == 7
             monkeypatch.delenv("ARIZE_BASE_URL")
             assert len(asyncio.run(everything())) == 7
-            assert urllib.request.urlopen(arize_env.url).status == 200
+            # `urlopen` would keep this proxy for the tests after this one.
+            assert urllib.request.build_opener().open(arize_env.url).status == 200
             assert os.environ["NO_PROXY"] == "intranet.example,127.0.0.1"
             assert os.environ["no_proxy"] == "intranet.example,127.0.0.1"
             assert {name for name in os.environ if name.startswith("ARIZE_")} == {
@@ -192,7 +193,7 @@ class TestMarker:
             for number, arguments in enumerate(self.REFUSED)
         ]
         head = "from datetime import datetime\nimport pytest"
-        result = run("\n".join([head, *tests]), errors=len(tests))
+        result = run("\n".join([head, *tests]), "--tb=native", errors=len(tests))
         result.stdout.fnmatch_lines_random([*self.REFUSED.values()])
 
     def test_without_fixture(self, run: Run) -> None:
@@ -514,10 +515,11 @@ def test_same_name(run: Run) -> None:
             def test_it(self, arize_env):
                 pass
         """,
+        "--tb=native",
         failed=3,
         errors=1,
     )
     own = "this suite has a fixture of its own under that name; rename it"
     for name, count in (("fake_account' must be a Fake", 3), ("roles_server' must be a Roles", 1)):
-        error = f"E *TypeError: the fixture '{name}*, not dict: {own}"
+        error = f"TypeError: the fixture '{name}*, not dict: {own}"
         assert len(fnmatch.filter(result.outlines, error)) == count

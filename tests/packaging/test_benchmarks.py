@@ -63,15 +63,11 @@ def test_verdict(row: str, value: float, verdict: str) -> None:
     assert found.verdict(Measured(value, "")) == verdict
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [("known-*", "get-cpu"), pytest.param(SOME, marks=pytest.mark.full)],
-    ids=["two", "some"],
-)
-def test_rows(rows: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.full
+def test_rows(tmp_path: Path) -> None:
     """The command measures the rows that patterns name, and writes them down."""
     results = tmp_path / "results.json"
-    command = ("-m", "tests.benchmarks", "--tiny", "--json", str(results), "--only", *rows)
+    command = ("-m", "tests.benchmarks", "--tiny", "--json", str(results), "--only", *SOME)
     subprocess.run((sys.executable, *command), check=False, stdout=subprocess.PIPE)  # noqa: S603
 
     report = json.loads(results.read_text("utf-8"))

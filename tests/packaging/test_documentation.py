@@ -106,6 +106,7 @@ def test_docstring(docstring: Docstring) -> None:
         AioHttpClientInstrumentor().uninstrument()
 
 
+@pytest.mark.full
 def test_pasted(tmp_path: Path) -> None:
     """A page that is written to a file as the index says runs against `arize-roles-fake serve`."""
     index = (ROOT / "arize_roles_async/guide/README.md").read_text("utf-8")

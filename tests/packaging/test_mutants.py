@@ -45,6 +45,7 @@ class TestByHand:
         assert text.count(fault.before) == 1
         ast.parse(text.replace(fault.before, fault.after))
 
+    @pytest.mark.full
     def test_judged(self, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
         """A fault that a test sees is caught, another survives, and one that does not fit, too."""
         faults = [
