@@ -1,21 +1,19 @@
 """The order of a plan's changes: a permission that moves is given before it is taken."""
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Final
 
 import attr
 
+from arize_roles_async.as_code.plan import Change
 from arize_roles_async.as_code.toml import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from arize_roles_async.as_code.plan import Change
 
 _MOST_NAMES: Final = 10
 
 
-def in_order(changes: "Sequence[Change]") -> "tuple[Change, ...]":
+def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
     """Return changes in the order of a run; those of a circle get a note.
 
     A permission that moves from one role to another is given before it is taken, so that no user
@@ -48,19 +46,16 @@ def in_order(changes: "Sequence[Change]") -> "tuple[Change, ...]":
             kind, last = (3, max(rank[p] for p in takes)) if gives else (4, 0)
         # Others take what the roles of a circle give.
         placed.append(((kind, last, not circle), circle, change))
-    placed.sort(key=lambda each: each[0])
+    placed.sort(key=itemgetter(0))
     return tuple(
-        attr.evolve(change, note="; ".join(filter(None, (_note(members[circle]), change.note))))
-        if circle
-        else change
-        for _, circle, change in placed
+        _noted(change, members[circle]) if circle else change for _, circle, change in placed
     )
 
 
-def _note(names: list[str]) -> str:
+def _noted(change: Change, names: list[str]) -> Change:
     more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    roles = ", ".join([*names[:_MOST_NAMES], *more])
-    return (
-        f"{roles} pass permissions round in a circle, so users can lack them for a moment; to "
-        "avoid that, first give, and take in a second run"
+    note = (
+        f"{', '.join([*names[:_MOST_NAMES], *more])} pass permissions round in a circle, so users "
+        "can lack them for a moment; to avoid that, first give, and take in a second run"
     )
+    return attr.evolve(change, note="; ".join(filter(None, (note, change.note))))

@@ -18,7 +18,7 @@ _TEXT: Final = r"""(?sx)
     \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ "{0,5} | '{3} (?: [^']++ | '(?!'') )*+ '{0,5}
     | " (?: [^"\\\n]++ | \\. )*+ "? | ' [^'\n]*+ '? | [#][^\n]*+
 """
-_DOTTED: Final = r"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+)++"
+_LONG_KEY: Final = rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MAX_PARTS}}}"
 _KEY: Final = r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+'
 
 
@@ -38,9 +38,9 @@ def excess(text: str) -> str | None:
     # A key stands on one line, so few files need the closer look, which takes longer.
     if any(line.count(".") >= _MAX_PARTS for line in text.split("\n")):
         bare = re.sub(_TEXT, lambda found: "x" + "\n" * found[0].count("\n"), text)
-        for number, line in enumerate(bare.split("\n"), 1):
-            if any(key.count(".") >= _MAX_PARTS for key in re.findall(_DOTTED, line)):
-                return f"has a key of more than {_MAX_PARTS} parts (at line {number})"
+        if found := re.search(_LONG_KEY, bare):
+            line = bare.count("\n", 0, found.start()) + 1
+            return f"has a key of more than {_MAX_PARTS} parts (at line {line})"
     return None
 
 
