@@ -14,13 +14,7 @@ from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async.as_code.attempts import Attempts, StalePlanError, StoppedError
 from arize_roles_async.as_code.declaration import Declaration
-from arize_roles_async.as_code.plan import (
-    CHECKSUM_FORMAT,
-    FORMAT_VERSION,
-    Change,
-    Plan,
-    PlanError,
-)
+from arize_roles_async.as_code.plan import CHECKSUM_FORMAT, FORMAT_VERSION, Change, Plan, PlanError
 from arize_roles_async.as_code.planning import plan
 from arize_roles_async.as_code.toml import quote
 

@@ -141,9 +141,8 @@ class Attempts:
             return None
         is_limited = isinstance(failure, errors.RateLimitError)
         self._failed += not is_limited
-        delay = self._retry.delay(
-            failure, attempt=max(1, self._failed), change=failure is not error
-        )
+        attempt = max(1, self._failed)
+        delay = self._retry.delay(failure, attempt=attempt, change=failure is not error)
         if delay is not None and is_limited:
             delay = max(delay, _SHORTEST_HOLD)
         is_late = delay is not None and self._now() + delay >= self._deadline

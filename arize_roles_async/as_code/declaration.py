@@ -32,8 +32,8 @@ ROLE_KEYS: Final = ("description", "previously", "include", "permissions")
 """Those of a role. The permissions come last: without them, a role is refused, so no file that was
 cut short has a part of one."""
 _MAX_LABEL: Final = 100
-_MAX_SUGGESTIONS: Final = 20
-"""Unknown permissions for which the nearest known ones are searched, which takes time."""
+MAX_SUGGESTIONS: Final = 20
+"""Unknown permissions, or sets, for which the nearest known ones are searched, which takes time."""
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
 _ONCE: Final = (
@@ -176,7 +176,7 @@ def _unknown(roles: Iterable[DeclaredRole], new: set[str]) -> Iterator[tuple[str
             if isinstance(each, UnknownPermission) and each not in new and text_rule(each) is None:
                 origin = role.origins.get(each)
                 unknown.add((f"sets.{quote(origin)}" if origin else path, str(each)))
-    searched = sorted({permission for _, permission in unknown})[:_MAX_SUGGESTIONS]
+    searched = sorted({permission for _, permission in unknown})[:MAX_SUGGESTIONS]
     near = {p: get_close_matches(p[:100].upper(), [*Permission], 1, _NEAR) for p in searched}
     for path, permission in sorted(unknown):
         named = quote(permission)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import nearest, type_name
 from arize_roles_async.as_code.declaration import (
     KEYS,
+    MAX_SUGGESTIONS,
     ROLE_KEYS,
     Declaration,
     DeclaredRole,
@@ -23,13 +23,11 @@ from arize_roles_async.as_code.declaration import (
     to_names,
     to_permissions,
 )
-from arize_roles_async.as_code.toml import excess, quote, statements, uncommented
+from arize_roles_async.as_code.toml import parsed, quote, statements, uncommented
 
 KNOWN: Final = (KEYS, (), ROLE_KEYS)
 """The keys that are known in each place of a path; names stand in the others."""
 _LISTS: Final = ("new_permissions", "absent", "ignored")
-_MAX_SUGGESTIONS: Final = 20
-"""Roles with unknown sets for which the nearest known ones are searched."""
 
 
 @attr.frozen
@@ -54,17 +52,14 @@ class File:
 
     def parsed(self) -> dict[str, Any]:
         """Return its data; raises `ValidationError` if a limit is exceeded, or it is no TOML."""
-        cause, flaw = None, excess(self.text)
         try:
-            if flaw is None:
-                return tomllib.loads(self.text)
-        except (ValueError, RecursionError) as error:
-            cause, flaw = error, f"is not valid TOML: {error}"
-        broken = Violation(self.name, str(flaw))
-        if at := re.search(r"\(at (?:line (\d+)|end)", broken.message):
-            line = int(at[1] or self.text.count("\n") + 1)
-            broken = FileViolation(self.name, broken.message, self.name, line)
-        raise ValidationError(violations=(broken,)) from cause
+            return parsed(self.text)
+        except ValueError as error:
+            broken = Violation(self.name, str(error))
+            if at := re.search(r"\(at (?:line (\d+)|end)", broken.message):
+                line = int(at[1] or self.text.count("\n") + 1)
+                broken = FileViolation(self.name, broken.message, self.name, line)
+            raise ValidationError(violations=(broken,)) from error.__cause__
 
     @cached_property
     def keys(self) -> dict[str, tuple[int, str]]:
@@ -254,7 +249,7 @@ def _role(
         if each in sets:
             origins |= {str(p): each for p in sets[each]}
             continue
-        near = sets and len(wrong) < _MAX_SUGGESTIONS and nearest(each, sets)
+        near = sets and len(wrong) < MAX_SUGGESTIONS and nearest(each, sets)
         hint = f"; did you mean {quote(near)}?" if near else ""
         wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
     if isinstance(own, list):

@@ -9,6 +9,8 @@ from typing import Final
 from arize_roles_async.as_code.files import KNOWN, File
 from arize_roles_async.as_code.toml import statements
 
+_Rank = list[tuple[int, str]]
+
 _COMMENTS: Final = r"((?:[\s,]*#[^\n]*+)*+)[\s,]*"
 _TEXT: Final = r'((?!"""|\'\'\')(?:"(?:\\.|[^"\\])*"|\'[^\']*\'))'
 _ITEM: Final = rf"{_COMMENTS}{_TEXT}[ \t,]*(#[^\n]*)?"
@@ -46,9 +48,6 @@ def formatted(file: File) -> str:
     groups = groupby(entries, key=itemgetter(0))
     blocks = [head, *([text for *_, text in group] for _, group in groups), above]
     return "\n".join("\n".join([*texts, ""]) for texts in blocks if texts)
-
-
-_Rank = list[tuple[int, str]]
 
 
 def _rank(path: list[str]) -> _Rank:

@@ -32,14 +32,13 @@ def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
             if middle in each:
                 each.update(reached)
     rank = Counter(p for reached in later.values() for p in reached)
-    circles = {p: {q for q in reached if p in later.get(q, ())} for p, reached in later.items()}
-    members: defaultdict[str, list[str]] = defaultdict(list)
-    placed: list[tuple[tuple[int, int, bool], str, Change]] = []
+    circles: defaultdict[frozenset[str], list[str]] = defaultdict(list)
+    placed: list[tuple[tuple[int, int, bool], frozenset[str], Change]] = []
     for change, takes, gives in moves:
-        # A circle goes by the first of its permissions.
-        mine = [min(circles[p]) for p in sorted(takes) if gives & circles.get(p, set())]
-        circle = mine[0] if mine else ""
-        members[circle].append(quote(change.after.name if change.after else ""))
+        # In a circle, each permission is given after every other one.
+        shared = (later[p] for p in takes for q in gives if later.get(q) == later[p])
+        circle = frozenset(next(shared, ()))
+        circles[circle].append(quote(change.after.name if change.after else ""))
         if change.action != "update" or not takes:
             kind, last = {"update": 0, "delete": 1, "create": 2}[change.action], 0
         else:
@@ -48,7 +47,7 @@ def in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
         placed.append(((kind, last, not circle), circle, change))
     placed.sort(key=itemgetter(0))
     return tuple(
-        _noted(change, members[circle]) if circle else change for _, circle, change in placed
+        _noted(change, circles[circle]) if circle else change for _, circle, change in placed
     )
 
 

@@ -11,12 +11,7 @@ import attr
 from arize_roles_async import AnyPermission, Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values.requests import check, is_collection, text_rule
 from arize_roles_async._values.text import type_name
-from arize_roles_async.as_code.declaration import (
-    Declaration,
-    DeclaredRole,
-    label_rule,
-    list_rule,
-)
+from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_rule, list_rule
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.order import in_order
 from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in

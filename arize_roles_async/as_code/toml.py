@@ -31,17 +31,20 @@ def quote(text: object) -> str:
     return printable("".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped))
 
 
-def excess(text: str) -> str | None:
-    """Return which limit the text of a file exceeds, and where, or None."""
+def parsed(text: str) -> dict[str, Any]:
+    """Return the data of a file; raises `ValueError`, which says what is wrong with its text."""
     if len(text.encode("utf-8", "surrogatepass")) > _MAX_FILE:
-        return f"must have at most {_MAX_FILE >> 20} MiB"
+        raise ValueError(f"must have at most {_MAX_FILE >> 20} MiB")
     # A key stands on one line, so few files need the closer look, which takes longer.
     if any(line.count(".") >= _MAX_PARTS for line in text.split("\n")):
         bare = re.sub(_TEXT, lambda found: "x" + "\n" * found[0].count("\n"), text)
         if found := re.search(_LONG_KEY, bare):
             line = bare.count("\n", 0, found.start()) + 1
-            return f"has a key of more than {_MAX_PARTS} parts (at line {line})"
-    return None
+            raise ValueError(f"has a key of more than {_MAX_PARTS} parts (at line {line})")
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not valid TOML: {error}") from error
 
 
 def uncommented(text: str) -> str:
