@@ -171,10 +171,6 @@ class TestFunction:
 
         assert [isinstance(each, ForbiddenError) for each in found] == [False, True] * 2
 
-
-@both_clients
-@pytest.mark.asyncio
-class TestPace:
     async def test_hold_meanwhile(self, connect: Connect) -> None:
         """A call whose key takes long to come waits out a hold that began meanwhile."""
         account = account_at_noon()

@@ -41,12 +41,15 @@ Fault = tuple[Any, dict[str, Any]]
 TARGET: dict[str, Any] = {"user_id": USER, "resource_type": "SPACE", "resource_id": SPACE}
 
 
-@pytest.fixture
-def account() -> FakeAccount:
-    account = FakeAccount(clock=lambda: START)
+def with_roles(account: FakeAccount) -> FakeAccount:
     for name in ("Analyst", "Editor"):
         account.add_role(name)
     return account
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    return with_roles(FakeAccount(clock=lambda: START))
 
 
 @pytest.fixture
@@ -63,10 +66,7 @@ def meddled(method: str, act: Callable[[FakeAccount], object]) -> FakeAccount:
                 act(self)
             return super().handle(request)
 
-    account = Meddled(clock=lambda: START)
-    for name in ("Analyst", "Editor"):
-        account.add_role(name)
-    return account
+    return with_roles(Meddled(clock=lambda: START))
 
 
 def rebind(account: FakeAccount) -> None:

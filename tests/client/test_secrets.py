@@ -324,11 +324,6 @@ class TestFake:
 EXPIRED = http_response(401, b'{"title": "Authentication required", "status": 401}')
 
 
-async def never() -> str:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
 @pytest.mark.asyncio
 class TestKeys:
     """Each key of a call, where a function returns another one after a refusal."""
@@ -370,7 +365,9 @@ class TestKeys:
         """A call whose time is up while its function is asked again shows no key."""
 
         async def key() -> str:
-            return keys.pop() if keys else await never()
+            if not keys:
+                await asyncio.Event().wait()
+            return keys.pop()
 
         keys = [KEY]
         async with (

@@ -185,14 +185,11 @@ class RenamingAccount(FakeAccount):
     moment = ""
 
     def handle(self, request: Request) -> Reply:
-        if request.method != "PATCH":
-            if self.moment == "reading":
-                self._rename(request)
-            return super().handle(request)
-        if self.moment == "before":
+        is_update = request.method == "PATCH"
+        if self.moment == ("before" if is_update else "reading"):
             self._rename(request)
         reply = super().handle(request)
-        if self.moment == "after":
+        if is_update and self.moment == "after":
             self._rename(request)
         return reply
 
