@@ -19,7 +19,7 @@ async def test_alone() -> None:
 
 
 async def test_with_another() -> None:
-    """Beside another client only a create is wrong, whose role was deleted within the call."""
+    """Beside another client only a create is wrong, and only in the races of the guide."""
     _, wrong = await judge(random_stories(sized(100, 10_000)))
 
     assert wrong == []

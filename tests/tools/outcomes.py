@@ -117,6 +117,7 @@ class _Account(FakeAccount):
 
     def handle(self, request: Request) -> Reply:
         self._requests += 1
+        self.advance(2)
         for number, what in self._others:
             if number == self._requests:
                 self._act(what)
@@ -163,15 +164,17 @@ async def end_of(story: Story) -> tuple[str, bool]:
 async def judge(stories: Iterable[Story]) -> tuple[Counter[str], list[Story]]:
     """Run calls; return how often each end came, and the calls whose end was not true.
 
-    Beside another client only a create may be so, whose role was deleted within the call.
+    Beside another client only a create may be so, as the guide says: where the other one deletes
+    its role within the call, or makes a role of its name and changes that.
     """
     ends: Counter[str] = Counter()
     wrong: list[Story] = []
     for story in stories:
         end, is_wrong = await end_of(story)
         ends[end] += 1
-        excused = story.change == "create" and "delete" in {what for _, what in story.others}
-        if is_wrong and not excused:
+        acts = {what for _, what in story.others}
+        is_race = "delete" in acts or acts == {"take", "change"}
+        if is_wrong and not (is_race and story.change == "create"):
             wrong.append(story)
     return ends, wrong
 
