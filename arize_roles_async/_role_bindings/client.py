@@ -29,12 +29,7 @@ from arize_roles_async._role_bindings.requests import (
     UpdateRoleBinding,
 )
 from arize_roles_async._role_bindings.wire import list_request
-from arize_roles_async._values.errors import (
-    BetaWarning,
-    ConflictError,
-    NotFoundError,
-    StatusError,
-)
+from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoundError, StatusError
 from arize_roles_async._values.requests import check, id_rule, is_same_id
 from arize_roles_async._values.text import extend
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page

@@ -80,11 +80,7 @@ def _get(state: State, grants: Grants, request: Request) -> Response:
 def _update(state: State, grants: Grants, request: Request) -> Response:
     changes = state.body(request, UpdateRoleBinding)
     binding = _visible(
-        state,
-        grants,
-        request,
-        Permission.ROLE_BINDING_CREATE,
-        Permission.ROLE_BINDING_DELETE,
+        state, grants, request, Permission.ROLE_BINDING_CREATE, Permission.ROLE_BINDING_DELETE
     )
     _require_role(state, changes.role_id)
     if changes.role_id == binding.role_id and state.assumptions.rebind_to_own_role != 200:  # noqa: PLR2004 - that it succeeds
