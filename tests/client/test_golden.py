@@ -1,8 +1,7 @@
 """Requests and responses as bytes, written by hand from the service's REST reference."""
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
@@ -405,26 +404,19 @@ def account() -> FakeAccount:
     return FakeAccount(api_key="fake-api-key", clock=lambda: NOON)
 
 
-class Wire:
-    """One kept-alive connection to the fake server."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def ask(self, line: str, body: str = "", *, headers: tuple[str, ...] = (KEY,)) -> Message:
-        """Send a request, and return the answer with its headers of interest."""
-        data = body.encode()
-        length = (f"Content-Length: {len(data)}",) if data else ()
-        head = "\r\n".join((f"{line} HTTP/1.1", "Host: x", *headers, *length, "", ""))
-        self._writer.write(head.encode() + data)
-        return await read_message(self._reader)
-
-
 @asynccontextmanager
-async def wire_to(account: FakeAccount) -> AsyncGenerator[Wire]:
+async def asking(account: FakeAccount) -> AsyncGenerator[Callable[..., Awaitable[Message]]]:
+    """Hand out what sends a request over one kept-alive connection, and returns its answer."""
     async with serve(account) as url, connection(url) as (reader, writer):
-        yield Wire(reader, writer)
+
+        async def ask(line: str, body: str = "", *, headers: tuple[str, ...] = (KEY,)) -> Message:
+            data = body.encode()
+            length = (f"Content-Length: {len(data)}",) if data else ()
+            head = "\r\n".join((f"{line} HTTP/1.1", "Host: x", *headers, *length, "", ""))
+            writer.write(head.encode() + data)
+            return await read_message(reader)
+
+        yield ask
 
 
 class TestServer:
@@ -478,8 +470,8 @@ class TestServer:
         account.add_role("A", ["ROLE_READ"], id=ROLE_ID, description="Old.")
         account.add_role("B", ["TAG_READ"], id="aWQ6Mg==", created_at=NOON + timedelta(seconds=1))
         account.advance(1.5)
-        async with wire_to(account) as wire:
-            answered = await wire.ask(line, sent)
+        async with asking(account) as ask:
+            answered = await ask(line, sent)
         assert answered.start == f"HTTP/1.1 {status}"
         assert answered.body.decode() == body
         assert answered.headers.get("content-type") == ("application/json" if body else None)
@@ -490,16 +482,16 @@ class TestServer:
         for number in range(80):
             account.add_role(f"N{number}")
         query, cursors = "limit=1&is_predefined=false", list[str]()
-        async with wire_to(account) as wire:
+        async with asking(account) as ask:
             for number in range(79, 0, -1):
-                page = json.loads((await wire.ask(f"GET /v2/roles?{query}")).body)
+                page = json.loads((await ask(f"GET /v2/roles?{query}")).body)
                 assert page["roles"][0]["name"] == f"N{number}"
                 cursors.append(page["pagination"]["next_cursor"])
                 # Clients send `/` as it is, and `+` and `=` escaped.
                 escaped = cursors[-1].replace("+", "%2B").replace("=", "%3D")
                 query = f"limit=1&is_predefined=false&cursor={escaped}"
                 everything = query.replace("/", "%2F")
-                assert (await wire.ask(f"GET /v2/roles?{everything}")).start == "HTTP/1.1 200 OK"
+                assert (await ask(f"GET /v2/roles?{everything}")).start == "HTTP/1.1 200 OK"
         assert "/" in "".join(cursors)
 
     async def test_connection_kept(self, account: FakeAccount) -> None:
@@ -507,7 +499,7 @@ class TestServer:
         account.add_role("A", ["ROLE_READ"], id=ROLE_ID)
         account.add_role("B", ["ROLE_READ"], id="Og/+YQ==")
         body = '{"name": "Admin", "permissions": ["TAG_READ"]}'
-        async with wire_to(account) as wire:
+        async with asking(account) as ask:
             for line, status in (
                 # An ID may be escaped or not, and unknown parameters are ignored.
                 (f"GET /v2/roles/{ROLE_ID}", "200 OK"),
@@ -529,7 +521,7 @@ class TestServer:
                 (f"DELETE {ROLE_PATH}", "204 No Content"),
                 (f"DELETE {ROLE_PATH}", "404 Not Found"),
             ):
-                answered = await wire.ask(line, "" if line.startswith("GET") else body)
+                answered = await ask(line, "" if line.startswith("GET") else body)
                 assert answered.start == f"HTTP/1.1 {status}", line
                 assert answered.headers.get("connection") != "close"
-            assert (await wire.ask("GET /v2/roles", headers=())).start.startswith("HTTP/1.1 401 ")
+            assert (await ask("GET /v2/roles", headers=())).start.startswith("HTTP/1.1 401 ")

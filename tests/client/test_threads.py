@@ -19,7 +19,10 @@ THREADS = 8
 
 
 # Without the lock in `_wire`, and with aiohttp before 3.13, about every other process fails.
-@pytest.mark.parametrize(("what", "times"), [("decode", sized(1, 8)), ("call", sized(1, 8))])
+@pytest.mark.parametrize(
+    ("what", "times"),
+    [("decode", sized(1, 8)), pytest.param("call", 8, marks=pytest.mark.full)],
+)
 def test_loops(what: str, times: int) -> None:
     """Event loops of several threads do not disturb one another."""
     for _ in range(times):
