@@ -13,15 +13,12 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-import json
 import random
 import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -109,30 +106,19 @@ class File:
         label = rng.choice([None, None, "staging", "production"])
         return cls(roles, absent, ["NEW_READ"] if rng.random() < 0.8 else [], label)
 
-    def to_toml(self) -> str:
-        tops: dict[str, Any] = {"account": self.label, "anchor": self.anchor}
-        tops |= {"absent": self.absent, "new_permissions": self.new}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in tops.items() if value]
-        for name, role in self.roles.items():
-            lines.append(f"[roles.{json.dumps(name)}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in role.items() if value]
-        return "\n".join(lines)
+    def declaration(self) -> as_code.Declaration:
+        """Return it as what is applied.
 
-    def to_files(self, rng: random.Random) -> list[str]:
-        """Return it as one text, or as two, of which the first has a set for both."""
-        if rng.random() < 0.7:
-            return [self.to_toml()]
-        shared = {*rng.sample(PERMISSIONS[:4], 2)}
-        roles: dict[str, dict[str, Any]] = {}
-        for name, role in self.roles.items():
-            own = [each for each in role["permissions"] if each not in shared]
-            has_set = own and shared <= {*role["permissions"]}
-            roles[name] = {**role, "include": ["shared"], "permissions": own} if has_set else role
-        half = len(roles) // 2
-        parts = [dict([*roles.items()][:half]), dict([*roles.items()][half:])]
-        first = attrs.evolve(self, roles=parts[0]).to_toml()
-        second = attrs.evolve(self, roles=parts[1], absent=[]).to_toml()
-        return [f"{first}\n[sets]\nshared = {json.dumps(sorted(shared))}\n", second]
+        Raises:
+            ValidationError: It is wrong in itself.
+        """
+        return as_code.Declaration(
+            roles=[as_code.DeclaredRole(name=name, **role) for name, role in self.roles.items()],
+            absent=self.absent,
+            account=self.label,
+            anchor=self.anchor,
+            new_permissions=self.new,
+        )
 
     def names(self) -> list[str]:
         former = [name for role in self.roles.values() for name in role["previously"]]
@@ -320,7 +306,7 @@ def second_run(file: File, requests: int) -> Any:  # noqa: ANN401
         with contextlib.suppress(RolesError):
             await as_code.apply(
                 FakeRolesClient(account, api_key=THEIRS),
-                as_code.loads(file.to_toml()),
+                file.declaration(),
                 max_removals="100%",
                 stop=lambda: next(left, None) is None,
             )
@@ -372,15 +358,10 @@ class Case:
 
     def judge(self) -> list[str]:
         """Run the case and return what was wrong with it."""
-        with tempfile.TemporaryDirectory() as folder:
-            self.paths: list[Path] = []
-            for number, text in enumerate(self.file.to_files(self.rng)):
-                self.paths.append(Path(folder) / f"roles {number}.toml")
-                self.paths[-1].write_text(text, "utf-8")
-            reviewed = self.review() if self.rng.random() < 0.5 else None
-            self.plan_trouble()
-            self.judge_run(reviewed)
-            self.judge_next_run()
+        reviewed = self.review() if self.rng.random() < 0.5 else None
+        self.plan_trouble()
+        self.judge_run(reviewed)
+        self.judge_next_run()
         return self.wrong
 
     def plan(self, account: Stage, label: str | None, host: str = HOST) -> as_code.Plan | None:
@@ -388,7 +369,7 @@ class Case:
         client = Client(account)
         client.base_url = f"https://{host}"
         with contextlib.suppress(RolesError):
-            declaration = as_code.load(*self.paths)
+            declaration = self.file.declaration()
             return asyncio.run(as_code.plan(client, declaration, account=label))
         return None
 
@@ -401,7 +382,7 @@ class Case:
             self.account.task = asyncio.current_task()
             await as_code.apply(
                 Client(self.account, api_key=OURS, retry=retry),
-                as_code.load(*self.paths),
+                self.file.declaration(),
                 account=self.label,
                 on_result=results.append,
                 stop=self.account.stop,
@@ -600,7 +581,8 @@ class Case:
         for n, step in enumerate(steps):
             if step in blocked:
                 self.expect(n not in by_step, f"{step} is reported as blocked")
-                self.expect(sent[n][-1].status == 409, f"{step} was not blocked")
+                about = [e for e in entries if e.role_id == step.role_id]
+                self.expect(about[-1].status == 409, f"{step} was not blocked")
             elif n < len(begun):
                 gone = self.was_made_by_others(step, entries)
                 self.expect(n in by_step or gone, f"{step} is reported as made")

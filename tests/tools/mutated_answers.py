@@ -14,11 +14,11 @@ import random
 import ssl
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -254,31 +254,24 @@ class Server:
 @contextmanager
 def serving(server: Server, context: ssl.SSLContext | None) -> Generator[int]:
     """Run a server, and yield its port."""
-    ready = threading.Event()
-    port = 0
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
+    started: Future[tuple[int, Callable[[], object]]] = Future()
 
     async def main() -> None:
-        nonlocal port
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
         loop.set_exception_handler(lambda _loop, _context: None)
         async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as it:
             port = it.sockets[0].getsockname()[1]
-            ready.set()
+            started.set_result((port, lambda: loop.call_soon_threadsafe(stop.set)))
             await stop.wait()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
-    thread.start()
-    ready.wait()
-    try:
-        yield port
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.05))
-        loop.close()
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(asyncio.run, main())
+        port, stop = started.result()
+        try:
+            yield port
+        finally:
+            stop()
+            ended.result()
 
 
 # How it ended
