@@ -1246,6 +1246,17 @@ class _TwoClients(_RolesSuite):
 class _Keys(_RolesSuite):
     """Keys that change or lack grants; rules of a second valid key need `other_key`."""
 
+    async def _all_forbidden(self, calls: Iterable[Call]) -> None:
+        """Expect a 403 of each call for lack of a grant, which no other plan would change."""
+        __tracebackhide__ = True
+        for call in self.each(calls):
+            with pytest.raises(ForbiddenError) as caught:
+                await call()
+            problem = caught.value.problem
+            assert problem is not None
+            assert (problem.entitlement, problem.limit) == (None, None)
+            assert (problem.current_count, problem.required_plan) == (None, None)
+
     @with_client
     async def test_key_of_copy(self, roles: RolesClient) -> None:
         """A copy sends its own key: with a made-up key, it reads nothing."""
@@ -1258,9 +1269,7 @@ class _Keys(_RolesSuite):
             Call(stranger, "get", role_id=role.id),
             Call(stranger, "get", role=role.name),
         ]
-        for call in self.each(calls):
-            with pytest.raises(AuthenticationError):
-                await call()
+        await self.all_raise(AuthenticationError, calls)
         assert await roles.get(role=role.name) == role
 
     @with_client
@@ -1386,8 +1395,7 @@ class _Keys(_RolesSuite):
             Call(limited, "get", role=role.name),
             Call(limited, "delete", role=role.name),
         ]
-        for call in self.each(calls):
-            await _forbidden(call)
+        await self._all_forbidden(calls)
         assert await roles.get(role_id=role.id) == role
 
     @with_client
@@ -1417,8 +1425,7 @@ class _Keys(_RolesSuite):
             *_calls_on(limited, role_id=role.id)[1:],
             *_calls_on(limited, role=role.name)[1:],
         ]
-        for call in self.each(calls):
-            await _forbidden(call)
+        await self._all_forbidden(calls)
         assert await roles.get(role_id=role.id) == role
         with pytest.raises(NotFoundError):
             await roles.get(role=name)
@@ -1440,8 +1447,7 @@ class _Keys(_RolesSuite):
                 Permission.ROLE_DELETE: delete,
             }
             allowed = calls.pop(grant)
-            for call in self.each(calls.values()):
-                await _forbidden(call)
+            await self._all_forbidden(calls.values())
             await allowed()
 
 
@@ -1554,17 +1560,6 @@ async def _let_others_begin() -> None:
     """Let tasks that were started begin: trio runs those of one step in a random order."""
     for _ in range(5):
         await checkpoint()
-
-
-async def _forbidden(call: Call) -> None:
-    """Expect a 403 for lack of a grant, which no other plan would change."""
-    __tracebackhide__ = True
-    with pytest.raises(ForbiddenError) as caught:
-        await call()
-    problem = caught.value.problem
-    assert problem is not None
-    assert (problem.entitlement, problem.limit) == (None, None)
-    assert (problem.current_count, problem.required_plan) == (None, None)
 
 
 async def _predefined(roles: RolesClient) -> Role:
