@@ -27,7 +27,7 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._calls.call import Call, Operation, Retry, Verify
-from arize_roles_async._wire.decode import decode
+from arize_roles_async._wire.decode import decode, decode_nothing
 
 ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
 "permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",
@@ -63,10 +63,6 @@ NO_CONNECTION: Final = RolesTimeoutError("slow", limit="connect", seconds=5.0)
 UNTRUSTED: Final = RolesConnectionError("untrusted", certificate=True)
 
 Outcome = Response | RolesError
-
-
-def decode_nothing(request: Request, response: Response) -> None:
-    del request, response
 
 
 class Driver:
