@@ -1,7 +1,7 @@
 """Calls under way while their client, or the session that it was lent, is closed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,10 +17,9 @@ from arize_roles_async import (
     Timeouts,
 )
 from tests.support.clients import ONCE, create, use
-from tests.support.event_loop import EACH_LOOP, LoopClock, run_on, until
+from tests.support.event_loop import LoopClock, on_each_loop, until
 from tests.support.raw_http import PAGE, http_response, scripted
 
-NewLoop = Callable[[], asyncio.AbstractEventLoop]
 UNLIMITED = Timeouts(total=None, connect=None, read=None)
 
 
@@ -57,42 +56,25 @@ def client(url: str, **options: Any) -> AiohttpRolesClient:  # noqa: ANN401
     return AiohttpRolesClient("key", base_url=url, **options)
 
 
-@EACH_LOOP
 class TestResolving:
     """While the name of the host is resolved."""
 
-    def test_aclose(self, new_loop: NewLoop, resolving: list[str]) -> None:
+    @on_each_loop
+    async def test_aclose(self, resolving: list[str]) -> None:
         """Closing the client ends its calls with an error, which a TaskGroup sees."""
+        roles = client("https://roles.example")
+        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - it is the block that raises
+            async with asyncio.TaskGroup() as group:
+                group.create_task(create(roles))
+                await until(lambda: resolving)
+                await roles.aclose()
+        assert [repr(each) for each in caught.value.exceptions] == [
+            "ClientStateError('the client is closed')"
+        ]
 
-        async def main() -> None:
-            roles = client("https://roles.example")
-            with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - it is the block that raises
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(create(roles))
-                    await until(lambda: resolving)
-                    await roles.aclose()
-            assert [repr(each) for each in caught.value.exceptions] == [
-                "ClientStateError('the client is closed')"
-            ]
-
-        run_on(new_loop, main())
-
-    def test_session(self, new_loop: NewLoop, resolving: list[str]) -> None:
+    @on_each_loop
+    async def test_session(self, resolving: list[str]) -> None:
         """So does closing the lent session, which the client does not notice."""
-
-        async def main() -> None:
-            async with lent() as session:
-                call = asyncio.create_task(create(client("https://one.example", session=session)))
-                other = client("https://other.example", session=session)
-                later = asyncio.create_task(use_later(other))
-                await asyncio.sleep(0)
-                later.cancel()
-                await until(lambda: len(resolving) == 2)
-                await session.close()
-                await ends(call, ClientStateError, "^the session is closed$")
-                # A task that went on after an earlier cancellation gets the error as well.
-                with pytest.raises(ClientStateError):
-                    await later
 
         async def use_later(roles: AiohttpRolesClient) -> None:
             try:
@@ -100,65 +82,65 @@ class TestResolving:
             except asyncio.CancelledError:
                 await use(roles)
 
-        run_on(new_loop, main())
+        async with lent() as session:
+            call = asyncio.create_task(create(client("https://one.example", session=session)))
+            other = client("https://other.example", session=session)
+            later = asyncio.create_task(use_later(other))
+            await asyncio.sleep(0)
+            later.cancel()
+            await until(lambda: len(resolving) == 2)
+            await session.close()
+            await ends(call, ClientStateError, "^the session is closed$")
+            # A task that went on after an earlier cancellation gets the error as well.
+            with pytest.raises(ClientStateError):
+                await later
 
     @pytest.mark.parametrize("closed", [False, True])
-    def test_cancelled(self, new_loop: NewLoop, resolving: list[str], *, closed: bool) -> None:
+    @on_each_loop
+    async def test_cancelled(self, resolving: list[str], *, closed: bool) -> None:
         """A call that is cancelled is cancelled, also where the session is closed just then."""
-
-        async def main() -> None:
-            async with lent() as session:
-                call = asyncio.create_task(use(client("https://roles.example", session=session)))
-                await until(lambda: resolving)
-                call.cancel()
-                if closed:
-                    await session.close()
-                with pytest.raises(asyncio.CancelledError):
-                    await call
-
-        run_on(new_loop, main())
+        async with lent() as session:
+            call = asyncio.create_task(use(client("https://roles.example", session=session)))
+            await until(lambda: resolving)
+            call.cancel()
+            if closed:
+                await session.close()
+            with pytest.raises(asyncio.CancelledError):
+                await call
 
 
-@EACH_LOOP
-def test_pool(new_loop: NewLoop) -> None:
+@on_each_loop
+async def test_pool() -> None:
     """Closing a lent session ends the calls that wait for one of its connections, too."""
-
-    async def main() -> None:
-        async with scripted(None) as script, lent(limit=1) as session:
-            roles = client(script.url, session=session, retry=ONCE)
-            first, second = asyncio.create_task(use(roles)), asyncio.create_task(create(roles))
-            await until(lambda: script.requests)
-            await session.close()
-            await ends(first, RolesConnectionError, "failed before the complete response")
-            await ends(second, ClientStateError, "^the session is closed$")
-
-    run_on(new_loop, main())
+    async with scripted(None) as script, lent(limit=1) as session:
+        roles = client(script.url, session=session, retry=ONCE)
+        first, second = asyncio.create_task(use(roles)), asyncio.create_task(create(roles))
+        await until(lambda: script.requests)
+        await session.close()
+        await ends(first, RolesConnectionError, "failed before the complete response")
+        await ends(second, ClientStateError, "^the session is closed$")
 
 
-@EACH_LOOP
 @pytest.mark.parametrize("change", [False, True], ids=["list", "create"])
 @pytest.mark.parametrize("closed", ["own", "lent", "session"])
-def test_body(new_loop: NewLoop, closed: str, *, change: bool) -> None:
+@on_each_loop
+async def test_body(closed: str, *, change: bool) -> None:
     """Closing the client, or the lent session, ends a call whose answer is half read."""
-
-    async def main() -> None:
-        async with scripted(PAGE[:-20], b"") as script, lent() as session:
-            roles = client(script.url, session=None if closed == "own" else session, retry=ONCE)
-            call = asyncio.create_task((create if change else use)(roles))
-            await until(lambda: script.requests)
-            for _ in range(50):
-                await asyncio.sleep(0)  # What was sent arrives.
-            error: type[Exception] = ClientStateError
-            match = "the client is closed$"
-            if closed == "session":
-                await session.close()
-                error, match = RolesConnectionError, "failed before the complete response"
-            else:
-                await roles.aclose()
-                assert not session.closed
-            await ends(call, OutcomeUnknownError if change else error, match)
-
-    run_on(new_loop, main())
+    async with scripted(PAGE[:-20], b"") as script, lent() as session:
+        roles = client(script.url, session=None if closed == "own" else session, retry=ONCE)
+        call = asyncio.create_task((create if change else use)(roles))
+        await until(lambda: script.requests)
+        for _ in range(50):
+            await asyncio.sleep(0)  # What was sent arrives.
+        error: type[Exception] = ClientStateError
+        match = "the client is closed$"
+        if closed == "session":
+            await session.close()
+            error, match = RolesConnectionError, "failed before the complete response"
+        else:
+            await roles.aclose()
+            assert not session.closed
+        await ends(call, OutcomeUnknownError if change else error, match)
 
 
 @pytest.mark.asyncio
@@ -174,23 +156,19 @@ async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
         await ends(call, ClientStateError, "^the client is closed$")
 
 
-@EACH_LOOP
-def test_cancelled(new_loop: NewLoop) -> None:
+@on_each_loop
+async def test_cancelled() -> None:
     """A close that is cancelled has closed the connections, and their calls end."""
-
-    async def main() -> None:
-        async with scripted(None) as script:
-            roles = client(script.url)
-            call = asyncio.create_task(use(roles))
-            await until(lambda: script.requests)
-            closing = asyncio.create_task(roles.aclose())
-            await asyncio.sleep(0)
-            closing.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await closing
-            await ends(call, ClientStateError, "^the client is closed$")
-
-    run_on(new_loop, main())
+    async with scripted(None) as script:
+        roles = client(script.url)
+        call = asyncio.create_task(use(roles))
+        await until(lambda: script.requests)
+        closing = asyncio.create_task(roles.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await ends(call, ClientStateError, "^the client is closed$")
 
 
 @pytest.mark.asyncio

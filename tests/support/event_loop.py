@@ -1,13 +1,13 @@
 """An event loop in the hands of a test: to wait until something holds, and to move its clock."""
 
 import asyncio
+import functools
+import inspect
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 import pytest
-
-T = TypeVar("T")
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which what a test waits for never comes."""
@@ -68,23 +68,28 @@ def _uvloop() -> asyncio.AbstractEventLoop:
     return cast("asyncio.AbstractEventLoop", pytest.importorskip("uvloop").new_event_loop())
 
 
-EACH_LOOP: Final = pytest.mark.parametrize(
-    "new_loop", [asyncio.SelectorEventLoop, _uvloop], ids=["asyncio", "uvloop"]
-)
-"""For tests whose `main` runs with `run_on`."""
+def on_each_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
+    """Run a test on asyncio's loop and on uvloop's, where no task and no complaint may be left."""
 
+    @functools.wraps(test)
+    def run(
+        *given: object, new_loop: Callable[[], asyncio.AbstractEventLoop], **named: object
+    ) -> None:
+        complaints: list[str] = []
 
-def run_on(new_loop: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[None, None, T]) -> T:
-    """Run a coroutine in an event loop of a kind, where no task and no complaint may be left."""
-    complaints: list[str] = []
+        async def main() -> None:
+            await test(*given, **named)
+            await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
-    async def run() -> T:
-        result = await main
-        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
-        return result
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            loop = runner.get_loop()
+            loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
+            runner.run(main())
+        assert complaints == [], complaints
 
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.get_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
-        result = runner.run(run())
-    assert complaints == [], complaints
-    return result
+    new_loop = inspect.Parameter("new_loop", inspect.Parameter.KEYWORD_ONLY)
+    own = inspect.signature(test).parameters.values()
+    vars(run)["__signature__"] = inspect.Signature([*own, new_loop])
+    loops = [asyncio.SelectorEventLoop, _uvloop]
+    on_each = pytest.mark.parametrize("new_loop", loops, ids=["asyncio", "uvloop"])
+    return cast("Callable[..., None]", on_each(run))
