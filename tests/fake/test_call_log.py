@@ -4,6 +4,7 @@ import gc
 import json
 import weakref
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -177,11 +178,15 @@ class TestBounds:
         assert len(account.calls) == 1
 
     @pytest.mark.parametrize(
-        ("size", "kept"), [(3 * 30, 3), (3 * 30 - 1, 2), (30, 1), (29, 0), (0, 0)]
+        ("bound", "kept"),
+        [
+            *(({"keep_bytes": size}, kept) for size, kept in ((90, 3), (89, 2), (30, 1), (29, 0))),
+            *(({"keep_calls": kept}, kept) for kept in (0, 1, 2)),
+        ],
     )
-    def test_size(self, size: int, kept: int) -> None:
-        """A request counts the bytes of its target, its headers and its body."""
-        account = FakeAccount(keep_bytes=size)
+    def test_bound(self, bound: dict[str, Any], kept: int) -> None:
+        """As many calls are kept, or bytes of targets, headers and bodies, as are asked for."""
+        account = FakeAccount(**bound)
         account.handle(Request(method="GET", target="/v2/roles"))
         account.clear_calls()
         for _ in range(3):
@@ -190,14 +195,6 @@ class TestBounds:
             )
         assert len(account.calls) == kept
         assert account.calls_in_all == 4
-
-    @pytest.mark.parametrize("kept", [0, 1, 2])
-    def test_entries(self, kept: int) -> None:
-        """As many calls are kept as are asked for."""
-        account = FakeAccount(keep_calls=kept)
-        for _ in range(3):
-            account.handle(Request(method="GET", target="/v2/roles"))
-        assert len(account.calls) == kept
 
     def test_text(self, account: FakeAccount) -> None:
         """Of the arguments, and of what is no operation, 600 characters are printed."""

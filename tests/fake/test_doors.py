@@ -70,11 +70,6 @@ def test_it(roles_server):
 def test_it(arize_env):
     use(arize_env.account, AiohttpRolesClient)
 """,
-    "marker": """
-@pytest.mark.arize_roles(roles={"A": ["ROLE_READ"]})
-def test_it(fake_account):
-    use(fake_account, lambda: FakeRolesClient(fake_account))
-""",
     "block": """
 def test_it():
     with mock_arize() as account:
@@ -223,7 +218,7 @@ def test_unused(failed: Failed) -> None:
 
 def test_unclosed(failed: Failed) -> None:
     """An `AiohttpRolesClient` that is dropped without `aclose` warns; the fake's own need none."""
-    in_process = {"fake_account", "fake_roles", "marker", "own_account"}
+    in_process = {"fake_account", "fake_roles", "own_account"}
     under_trio = {"trio", "mocked_trio"}
     assert (
         failed("close = False", reason=r".*AiohttpTransport\.__del__")

@@ -1,6 +1,7 @@
 """Scripted failures of an account: which calls a fault strikes, and how these end."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,7 +11,6 @@ from arize_roles_async import (
     ConflictError,
     ForbiddenError,
     InvalidResponseError,
-    NotFoundError,
     OutcomeUnknownError,
     Permission,
     Request,
@@ -26,6 +26,7 @@ from arize_roles_async import (
 )
 from arize_roles_async._calls.call import Operation
 from arize_roles_fake import FakeAccount
+from arize_roles_fake._testing.faults import parse_fault
 from tests.fake.conftest import on_both, on_three
 from tests.support.clients import (
     Connect,
@@ -58,19 +59,6 @@ async def create(roles: RolesClient, name: str = "A") -> Role:
     return await roles.create(name=name, permissions=ROLE_READ)
 
 
-async def statuses(roles: RolesClient, calls: int) -> list[int]:
-    """Return the status that each of some lists comes to."""
-    seen: list[int] = []
-    for _ in range(calls):
-        try:
-            await roles.list()
-        except StatusError as error:
-            seen.append(error.status)
-        else:
-            seen.append(200)
-    return seen
-
-
 @pytest.mark.asyncio
 class TestStruck:
     """The calls that a fault strikes."""
@@ -89,11 +77,37 @@ class TestStruck:
         assert fault.fired == 1
         account.assert_roles({"A": ROLE_READ})
 
-    @on_both
-    async def test_after_times(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A fault lets some calls pass and strikes some."""
-        account.fail("list", 500, after=1, times=2)
-        assert await statuses(roles, 5) == [200, 500, 500, 200, 200]
+    @pytest.mark.parametrize(
+        ("faults", "asked", "outcomes"),
+        [
+            # It lets some calls pass and strikes some.
+            (["list:500,after=1,times=2"], "list list list list", [200, 500, 500, 200]),
+            # The first strikes until it is used up; each counts every call that matches.
+            (
+                ["list:500", "any:503", "list:409,after=2"],
+                "list list list list",
+                [500, 503, 409, 200],
+            ),
+            # It neither strikes nor counts calls of other operations.
+            (["get:404,after=1"], "list list get get", [200, 200, 200, 404]),
+            # Its role may be one that is not there.
+            (["create:503,role=B", "get:403,role=Um9sZTo5OTph"], "get create", [200, 503]),
+            # One that needs a body passes over deletions.
+            (["any:malformed"], "delete list", [204, "malformed"]),
+        ],
+    )
+    async def test_matches(
+        self, faults: list[str], asked: str, outcomes: list[int | str], account: FakeAccount
+    ) -> None:
+        """A fault strikes the calls that it matches, in turn with the others."""
+        role = account.add_role("A")
+        for fault in faults:
+            account.fail(**parse_fault(fault))
+        async with in_process(account) as roles:
+            for operation in asked.split():
+                with contextlib.suppress(RolesError):
+                    await CALLS[operation](roles, role.id)
+        assert [call.outcome for call in account.calls] == outcomes
 
     @on_both
     async def test_always(self, account: FakeAccount, roles: RolesClient) -> None:
@@ -104,22 +118,6 @@ class TestStruck:
             with pytest.raises(ServerError):
                 await roles.list()
         assert fault.fired == 3
-
-    async def test_several(self, account: FakeAccount, roles: RolesClient) -> None:
-        """The first strikes until it is used up; each counts every call that matches."""
-        account.fail("list", 500)
-        account.fail("any", 503)
-        account.fail("list", 409, after=2)
-        assert await statuses(roles, 4) == [500, 503, 409, 200]
-
-    async def test_operation(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A fault neither strikes nor counts calls of other operations."""
-        role = account.add_role("A")
-        account.fail("get", 404, after=1)
-        assert await statuses(roles, 3) == [200, 200, 200]
-        await roles.get(role_id=role.id)
-        with pytest.raises(NotFoundError):
-            await roles.get(role_id=role.id)
 
     @on_both
     @pytest.mark.parametrize("operation", ["get", "update", "delete"])
@@ -133,24 +131,6 @@ class TestStruck:
         await CALLS[operation](roles, other.id)
         with pytest.raises(ServerError):
             await CALLS[operation](roles, one.id)
-
-    async def test_no_role(self, account: FakeAccount, roles: RolesClient) -> None:
-        """The role may be one that is not there: that of a create, or of an ID."""
-        account.fail("create", 503, role="B")
-        account.fail("get", 403, role="Um9sZTo5OTph")
-        await create(roles, "A")
-        with pytest.raises(ServerError):
-            await create(roles, "B")
-        with pytest.raises(ForbiddenError):
-            await roles.get(role_id="Um9sZTo5OTph")
-
-    async def test_without_body(self, account: FakeAccount, roles: RolesClient) -> None:
-        """A fault that needs a body passes over deletions."""
-        role = account.add_role("A")
-        account.fail("any", "malformed")
-        await roles.delete(role_id=role.id)
-        with pytest.raises(InvalidResponseError):
-            await roles.list()
 
 
 @pytest.mark.parametrize(
@@ -354,10 +334,3 @@ class TestPage:
         with pytest.raises(RolesConnectionError, match="407") as caught:
             await roles.list()
         assert caught.value.credentials
-
-    async def test_key(self, account: FakeAccount, roles: RolesClient) -> None:
-        """An error about a page that echoes the key does not show it."""
-        account.fail("list", 418, page=f"<p>Bearer {account.api_key}</p>")
-        with pytest.raises(StatusError, match="Bearer") as caught:
-            await roles.list()
-        assert account.api_key not in str(caught.value)

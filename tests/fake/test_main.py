@@ -49,19 +49,6 @@ class TestServeProcess:
             f"ARIZE_API_PORT={url.rpartition(':')[2]}\n"
         )
 
-    def test_options(self, tmp_path: Path) -> None:
-        """`serve` takes an account, a key, latency and faults."""
-        path = tmp_path / "account.json"
-        path.write_text('{"roles": [{"name": "AI Engineer"}], "keys": {"old": null}}')
-        with serving(
-            *("--account", str(path), "--api-key", "secret", "--latency", "0.001-0.002"),
-            *("--fault", "list:500", "--fault", "list:409,after=1"),
-        ) as (url, _):
-            served = Served(url, "secret")
-            assert [served.status() for _ in range(3)] == [500, 409, 200]
-            assert served.names() == ["AI Engineer"]
-            assert Served(url, "old").status() == 401
-
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

@@ -1,7 +1,6 @@
 """The fake server, judged by an OpenAPI description that owes nothing to its code."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +10,6 @@ import pytest
 import schemathesis
 import yaml
 from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
-from schemathesis import Response
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from arize_roles_async.transport import is_role_id
@@ -82,37 +79,6 @@ def test_every_answer(case: schemathesis.Case[Any], server: RolesServer) -> None
     case.call_and_validate(base_url=server.url, excluded_checks=unjudged(case))
 
 
-def test_links(server: RolesServer) -> None:
-    """Links from a role that was made lead to it."""
-    before = server.account.snapshot()
-
-    class Workflow(schema.as_state_machine()):  # type: ignore[misc]
-        def setup(self) -> None:
-            server.account.restore(before)
-
-        def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
-            del case
-            return {"base_url": server.url}
-
-        def validate_response(
-            self,
-            response: Response,
-            case: schemathesis.Case[Any],
-            additional_checks: list[Any] | None = None,
-            **transport: object,
-        ) -> None:
-            case.validate_response(
-                response,
-                additional_checks=additional_checks,
-                excluded_checks=unjudged(case),
-                transport_kwargs=transport,
-            )
-
-    run_state_machine_as_test(
-        Workflow, settings=settings(max_examples=sizes.sized(4, 15), stateful_step_count=6)
-    )
-
-
 # What no random call comes across: every kind of answer, against its schema.
 
 
@@ -130,22 +96,6 @@ def test_schema_refuses() -> None:
     """The schema refuses what is no role."""
     with pytest.raises(jsonschema.ValidationError):
         assert_is("Role", {"id": "", "name": "A"})
-
-
-@pytest.mark.parametrize("description", [None, "Text."])
-def test_role(server: RolesServer, account: FakeAccount, description: str | None) -> None:
-    """A role is as described."""
-    account.add_role(
-        "B",
-        ["TAG_READ", "ROLE_READ"],
-        id="aWQ6MQ==",
-        description=description,
-        created_at=datetime(2026, 11, 24, 12, tzinfo=UTC),
-    )
-    status, role = Served(server.url).ask("GET", "/v2/roles/aWQ6MQ%3D%3D")
-    assert status == 200
-    assert_is("Role", role)
-    assert role["created_at"] == "2026-11-24T12:00:00Z"
 
 
 @pytest.mark.parametrize("type_", ["SPACE", "PROJECT"])
@@ -179,29 +129,3 @@ def test_scripted_failure(
     assert_is("Problem", problem)
     assert problem["status"] == status
     assert members.items() <= problem.items()
-
-
-@pytest.mark.parametrize(
-    ("method", "target", "status"),
-    [
-        ("GET", "/v2", 404),
-        ("GET", "/v2/roles/", 404),
-        ("GET", "/v2/roles/a/b", 404),
-        ("PUT", "/v2/roles", 405),
-        ("GET", "/v2/roles?cursor=made-up", 400),
-        ("DELETE", "/v2/roles/none", 400),
-        ("DELETE", "/v2/roles/Um9sZTowOm5vbmU%3D", 404),
-        ("DELETE", "/v2/roles/Um9sZToxOmJtZmI%3D", 403),
-        ("GET", "/v2/role-bindings", 400),
-        ("GET", "/v2/role-bindings?resource_type=SPACE&user_id=Um9sZToxOmFCY0Q%3D", 404),
-        ("PUT", "/v2/role-bindings", 405),
-        ("GET", "/v2/role-bindings/none", 400),
-        ("DELETE", "/v2/role-bindings/Um9sZUJpbmRpbmc6MDpub25l", 404),
-    ],
-)
-def test_server_failure(server: RolesServer, method: str, target: str, status: int) -> None:
-    """A failure of the server's own is a problem as described."""
-    answered, problem = Served(server.url).ask(method, target)
-    assert answered == status
-    assert_is("Problem", problem)
-    assert problem["status"] == status

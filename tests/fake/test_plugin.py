@@ -141,36 +141,6 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 class TestMarker:
     """The settings of a marker."""
 
-    def test_outermost_first(self, run: Run) -> None:
-        """Markers set up the account from the outermost in."""
-        run(
-            """
-        import asyncio
-        import pytest
-        from arize_roles_async import ConflictError, ForbiddenError, ServerError
-
-        pytestmark = pytest.mark.arize_roles(roles={"Auditor": ["ROLE_READ"]})
-
-        @pytest.mark.arize_roles(grants=["ROLE_READ", "ROLE_CREATE"])
-        class TestRights:
-            @pytest.mark.arize_roles(
-                roles={"Analyst": ["DATASET_READ"]},
-                faults=["create:409", {"operation": "list", "failure": 500, "times": None}],
-            )
-            def test_it(self, fake_account, fake_roles):
-                fake_account.assert_roles(
-                    {"Auditor": {"ROLE_READ"}, "Analyst": {"DATASET_READ"}}
-                )
-                with pytest.raises(ConflictError):
-                    asyncio.run(fake_roles.create(name="B", permissions=["ROLE_READ"]))
-                with pytest.raises(ForbiddenError):
-                    asyncio.run(fake_roles.delete(role_id=fake_account.roles[0].id))
-                with pytest.raises(ServerError):
-                    asyncio.run(fake_roles.list().all())
-        """,
-            passed=1,
-        )
-
     REFUSED: ClassVar = {
         "role={}": "*arize_roles() got an unexpected keyword argument 'role'*",
         "{}": "*arize_roles() takes 1 positional argument but 2 were given*",
@@ -231,7 +201,10 @@ class TestMarker:
         )
 
     def test_inner(self, run: Run, pytester: pytest.Pytester) -> None:
-        """Of two markers the inner one counts, and both count more than a file."""
+        """Markers set up the account from the outermost in; of two settings the inner one counts.
+
+        Both count more than a file.
+        """
         pytester.makefile(
             ".json",
             outer=(
@@ -248,35 +221,44 @@ class TestMarker:
         import asyncio
         from datetime import UTC, datetime
         import pytest
+        from arize_roles_async import ConflictError, ForbiddenError, ServerError
         from arize_roles_fake import Assumptions
 
         NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
         pytestmark = pytest.mark.arize_roles(
             account="outer.json",
+            roles={"Auditor": ["ROLE_READ"]},
             grants=[],
             assumptions={"invalid_body": 422, "unknown_id": 400},
         )
 
-        @pytest.mark.arize_roles(
-            account="inner.json",
-            now=NOON,
-            api_key="inner",
-            roles={"Added": []},
-            grants=["ROLE_READ"],
-            assumptions={"unknown_id": 404, "malformed_id": 404},
-        )
-        def test_inner(fake_account, fake_roles):
-            page = asyncio.run(fake_roles.list().all())
-            assert [role.name for role in page] == ["Inner", "Added"]
-            assert fake_account.role("Added").created_at == NOON
-            assert fake_account.api_keys == ("inner", "second")
-            assert fake_account.assumptions.changed() == {
-                "invalid_body": 422, "malformed_id": 404, "paging": "by-offset"
-            }
+        @pytest.mark.arize_roles(grants=["ROLE_READ", "ROLE_CREATE"])
+        class TestClass:
+            @pytest.mark.arize_roles(
+                account="inner.json",
+                now=NOON,
+                api_key="inner",
+                roles={"Analyst": ["DATASET_READ"]},
+                faults=["create:409", {"operation": "list", "failure": 500, "times": None}],
+                assumptions={"unknown_id": 404, "malformed_id": 404},
+            )
+            def test_inner(self, fake_account, fake_roles):
+                assert [role.name for role in fake_account.roles] == ["Inner", "Analyst", "Auditor"]
+                assert fake_account.role("Analyst").created_at == NOON
+                assert fake_account.api_keys == ("inner", "second")
+                assert fake_account.assumptions.changed() == {
+                    "invalid_body": 422, "malformed_id": 404, "paging": "by-offset"
+                }
+                with pytest.raises(ConflictError):
+                    asyncio.run(fake_roles.create(name="B", permissions=["ROLE_READ"]))
+                with pytest.raises(ForbiddenError):
+                    asyncio.run(fake_roles.delete(role_id=fake_account.roles[0].id))
+                with pytest.raises(ServerError):
+                    asyncio.run(fake_roles.list().all())
 
         @pytest.mark.arize_roles(assumptions=Assumptions(paging="by-offset"))
         def test_outer(fake_account):
-            assert [role.name for role in fake_account.roles] == ["Outer"]
+            fake_account.assert_roles({"Outer": set(), "Auditor": {"ROLE_READ"}})
             assert fake_account.now().year == 2020
             assert fake_account.api_keys == ("first", "second")
             assert fake_account.assumptions.paging == "by-offset"

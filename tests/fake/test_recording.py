@@ -123,19 +123,16 @@ class TestHarmsNobody:
     """Whatever a service answers, what is not the script's own stays as it is."""
 
     def test_account_as_before(self, recorder: Recorder) -> None:
-        """Every role of the run is deleted again, also where a listing is long."""
-        account = FakeAccount()
+        """Every role of the run is deleted, once, also where a listing is long.
+
+        That holds whatever status unknown IDs have.
+        """
+        account = FakeAccount(assumptions=Assumptions(unknown_id=400))
         for number in range(150):
             account.add_role(f"there {number}")
         before = account.roles
         assert recorder.record(account) == ""
         assert account.roles == before
-
-    def test_deleted(self, recorder: Recorder) -> None:
-        """Roles that the script deleted are not deleted again, whatever status unknown IDs have."""
-        account = FakeAccount(assumptions=Assumptions(unknown_id=400))
-        assert recorder.record(account) == ""
-        account.assert_roles({})
 
     def test_unmarked(self, recorder: Recorder) -> None:
         """A role without the run's mark is not deleted, although it was answered as created."""
@@ -352,14 +349,6 @@ class TestOwn:
             *(MAKING, deleting),
         )
         assert recording.missing == skipped
-
-    def test_first_role(self) -> None:
-        """Of a listing, the first role is used."""
-        roles = [{"id": each, "name": each, "is_predefined": True} for each in ("one", "two")]
-        first = Step(rule="first", method="GET", save="predefined")
-        second = Step(rule="second", method="GET", role="<predefined.id>")
-        _, asked = run(lambda _: reply({"roles": roles}), first, second)
-        assert asked[1:] == ["GET /v2/roles", "GET /v2/roles/one"]
 
     def test_cursor(self) -> None:
         """A cursor is sent back as it came, whatever it holds."""
