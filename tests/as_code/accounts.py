@@ -34,11 +34,9 @@ class Withholding(FakeAccount):
         return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
 
 
-def account_of(
-    *roles: str, predefined: bool = False, max_custom_roles: int | None = None
-) -> FakeAccount:
+def account_of(*roles: str, predefined: bool = False) -> FakeAccount:
     """Return an account with roles of these names that may read roles, the first one oldest."""
-    account = account_at_noon(predefined=predefined, max_custom_roles=max_custom_roles)
+    account = account_at_noon(predefined=predefined)
     for name in roles:
         account.add_role(name, ["ROLE_READ"], id=role_id(name))
     return account

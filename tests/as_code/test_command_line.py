@@ -98,15 +98,6 @@ class TestProcesses:
         with shell.running("plan --exit-code roles.toml", broken) as process:
             assert shell.ended(process) == (2, "", "error: No difflib here.\n")
 
-    def test_closed_pipe(self, shell: Shell) -> None:
-        """If nobody reads what is printed, nothing is changed, and no traceback comes."""
-        reader, writer = os.pipe()
-        os.close(reader)
-        with shell.running("apply --yes roles.toml", stdout=writer) as process:
-            os.close(writer)
-            assert shell.ended(process) == (2, "", f"error: {UNWRITTEN}")
-        assert changes(shell.account) == []
-
     def test_head(self, shell: Shell) -> None:
         """A reader that leaves after the plan ends nothing in the middle of a change."""
         reader, writer = os.pipe()
@@ -130,12 +121,11 @@ class TestProcesses:
     @pytest.mark.parametrize(
         ("command", "error"),
         [
-            ("plan roles.toml >/dev/full", FULL),
             ("apply --yes --json roles.toml >/dev/full", FULL),
             ("apply --yes roles.toml >&-", CLOSED),
             ("apply --yes --json roles.toml <&- >/dev/full 2>&-", ""),
         ],
-        ids=["plan", "json", "closed", "all-closed"],
+        ids=["json", "closed", "all-closed"],
     )
     def test_no_output(self, shell: Shell, command: str, error: str) -> None:
         """If nothing can be printed, a sentence says so, and nothing is changed."""

@@ -8,15 +8,13 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from arize_roles_async.__main__ import main
-from tests.as_code.accounts import changes, contents
+from tests.as_code.accounts import changes
 from tests.as_code.shell import TEXT, Shell
-from tests.support.processes import await_true
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +25,6 @@ def _heeded() -> Iterator[None]:
     yield
     for one, handler in before:
         signal.signal(one, handler)
-
-
-def pending(process: int, each: signal.Signals) -> bool:
-    """Return True if a process has not handled a signal yet, as Linux reports it."""
-    status = Path(f"/proc/{process}/status").read_text()
-    masks = [int(line.split()[1], 16) for line in status.splitlines() if "Pnd:" in line]
-    return any(mask >> (each - 1) & 1 for mask in masks)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -89,35 +80,19 @@ def test_walk(shell: Shell, command: str) -> None:
     assert shell(f"{command} roles.toml") == (2, "", stopped)
 
 
-def test_second(shell: Shell) -> None:
-    """A second one during a change ends with 3: the change may have been made."""
+def test_second(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one during a change ends it at once, with 3: the change may have been made."""
+    monkeypatch.setattr("arize_roles_async.__main__._GRACE", 60.0)
     shell.account.fail("delete", "silent")
-    with shell.running("apply --yes roles.toml") as process:
-        await_true(lambda: len(shell.account.calls_of("delete")) == 1, "the delete")
-        process.send_signal(signal.SIGINT)
-        await_true(lambda: not pending(process.pid, signal.SIGINT), "its handling")
-        process.send_signal(signal.SIGTERM)
-        assert shell.ended(process) == (
-            3,
-            f'{TEXT}  made: update "B old" -> "B"\n',
-            (
-                'error: delete "D" may have been made: stopped by SIGINT\n'
-                'made: 1 of 3\nnot reached: 1\n  not reached: create "New"\n'
-            ),
-        )
-
-
-def test_killed(shell: Shell) -> None:
-    """After a kill, what was not made is left for the next run."""
-    shell.account.fail("delete", "silent")
-    with shell.running("apply --yes roles.toml") as process:
-        await_true(lambda: len(shell.account.calls_of("delete")) == 1, "the delete")
-        process.kill()
-        process.wait()
-    plan = shell("plan roles.toml")[1]
-    assert "\n  1 to delete, 1 to create; 2 as declared\n" in plan
-    assert shell.status("apply --yes roles.toml") == 0
-    assert set(contents(shell.account)) == {"B", "New", "Same", "Undeclared"}
+    shell.account.signals = {5: [signal.SIGINT, signal.SIGTERM]}
+    assert shell("apply --yes roles.toml") == (
+        3,
+        f'{TEXT}  made: update "B old" -> "B"\n',
+        (
+            'error: delete "D" may have been made: stopped by SIGINT\n'
+            'made: 1 of 3\nnot reached: 1\n  not reached: create "New"\n'
+        ),
+    )
 
 
 def test_early(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

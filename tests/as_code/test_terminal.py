@@ -5,7 +5,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,30 +15,6 @@ from arize_roles_async.__main__ import main
 from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import TEXT, Shell, masked
 from tests.support.processes import LONGEST_WAIT, MEASURED, await_true
-
-
-def on_terminal(
-    shell: Shell, answer: Callable[[subprocess.Popen[str]], str | None], command: str
-) -> tuple[int, str]:
-    """Run a command on a terminal, and return its status and what it showed.
-
-    What is answered to its question may be None, where the answer is not typed.
-    """
-    master, slave = pty.openpty()
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
-    with shell.running(command, shell.environment | MEASURED, **streams) as process:
-        os.close(slave)
-        shown = b""
-        while select.select([master], [], [], LONGEST_WAIT)[0]:
-            try:
-                shown += os.read(master, 65_536)
-            except OSError:  # Linux's end of a terminal that nobody has open.
-                break
-            if shown.endswith(b"[y/N] ") and (text := answer(process)):
-                os.write(master, text.encode())
-        os.close(master)
-        process.wait(timeout=LONGEST_WAIT)
-    return process.returncode, masked(shown.decode().replace("\r\n", "\n"))
 
 
 class Keyboard:
@@ -82,9 +57,9 @@ def looked_at(
     return run_here
 
 
-def test_agreed(shell: Shell) -> None:
+def test_agreed(looked_at: LookedAt, shell: Shell) -> None:
     """`apply` shows the plan in colour, asks, and goes on after a yes."""
-    status, shown = on_terminal(shell, lambda _: "Y\n", "apply roles.toml")
+    status, shown = looked_at(lambda: "Y\n", "apply roles.toml")
     assert status == 0
     assert shown.startswith(
         '  account "staging" at HOST\n\x1b[33m! update "B old" -> "B"\x1b[0m\n\x1b[31m- del'
@@ -92,7 +67,7 @@ def test_agreed(shell: Shell) -> None:
     assert '\x1b[32m+ create "New"\x1b[0m\n' in shown
     assert shown.endswith(
         '\nMake these changes to account "staging" at HOST? They delete or take permissions '
-        "from 1 of 4 custom roles. [y/N] Y\n\n"
+        "from 1 of 4 custom roles. [y/N] \n"
         '  made: update "B old" -> "B"\n  made: delete "D"\n  made: create "New"\n'
     )
     assert set(contents(shell.account)) == {"B", "New", "Same", "Undeclared"}
@@ -129,17 +104,26 @@ def test_declined(
 
 
 def test_interrupted(shell: Shell) -> None:
-    """An interrupt, which does not wait for an answer, changes nothing."""
-
-    def interrupt(process: subprocess.Popen[str]) -> None:
+    """An interrupt on a real terminal, which does not wait for an answer, changes nothing."""
+    master, slave = pty.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
+    with shell.running("apply roles.toml", shell.environment | MEASURED, **streams) as process:
+        os.close(slave)
+        shown = b""
         # The question is printed before its answer is read, where the signal is to strike.
         state = Path(f"/proc/{process.pid}/stat")
-        await_true(lambda: state.read_text().rpartition(") ")[2][0] == "S", "the reading")
-        process.send_signal(signal.SIGINT)
-
-    status, shown = on_terminal(shell, interrupt, "apply roles.toml")
-    assert status == 2
-    assert shown.endswith("error: stopped by SIGINT; nothing was changed\n")
+        while select.select([master], [], [], LONGEST_WAIT)[0]:
+            try:
+                shown += os.read(master, 65_536)
+            except OSError:  # Linux's end of a terminal that nobody has open.
+                break
+            if shown.endswith(b"[y/N] "):
+                await_true(lambda: state.read_text().rpartition(") ")[2][0] == "S", "the reading")
+                process.send_signal(signal.SIGINT)
+        os.close(master)
+        process.wait(timeout=LONGEST_WAIT)
+    assert process.returncode == 2
+    assert shown.endswith(b"error: stopped by SIGINT; nothing was changed\r\n")
     assert changes(shell.account) == []
 
 
