@@ -196,7 +196,10 @@ class _Create(_BindingsSuite):
     async def test_create(self, bindings: RoleBindingsClient) -> None:
         """`create` answers with the binding, its ID and times, which is then there."""
         role_id, place = await self._make_role(), self._place()
-        made = await bindings.create(role_id=role_id, **place)
+        user, kind, space = place.values()
+        made = await bindings.create(
+            role_id=role_id, user_id=user, resource_type=kind, resource_id=space
+        )
         assert made == attrs.evolve(made, role_id=role_id, **place)
         assert made.resource_type is RoleBindingResourceType.SPACE
         assert ":" in base64.b64decode(made.id, validate=True).decode()
@@ -369,7 +372,10 @@ class _Change(_BindingsSuite):
         """`ensure` makes a binding, changes its role, or leaves it as it is."""
         first, second = [await self._make_role() for _ in range(2)]
         place = self._place()
-        made = await bindings.ensure(role_id=first, **place)
+        user, kind, space = place.values()
+        made = await bindings.ensure(
+            role_id=first, user_id=user, resource_type=kind, resource_id=space
+        )
         assert made == attrs.evolve(made, role_id=first, **place)
         assert await bindings.ensure(role_id=first, **place) == made
         changed = await bindings.ensure(role_id=second, **place)
@@ -380,8 +386,10 @@ class _Change(_BindingsSuite):
     async def test_remove(self, bindings: RoleBindingsClient) -> None:
         """`remove` deletes whatever binding is there, and returns whether it did."""
         _, stays = [await self._bind(bindings, resource=each) for each in range(2)]
-        assert await bindings.remove(**self._place()) is True
-        assert await bindings.remove(**self._place()) is False
+        user, kind, space = self._place().values()
+        for was_removed in (True, False):
+            removed = bindings.remove(user_id=user, resource_type=kind, resource_id=space)
+            assert await removed is was_removed
         assert await self._listed(bindings) == [stays]
 
     @with_client
