@@ -51,30 +51,31 @@ class TestReset:
         assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
 
     def test_as_served(self) -> None:
-        """The account is the one that was served first, also after it was replaced."""
-        with controlled("--account", '{"roles": [{"name": "First"}]}') as served:
-            served.ask("PUT", "/-/account", {"roles": [{"name": "Other"}]})
-            assert served.names() == ["Other"]
-            served.ask("POST", "/-/reset")
-            assert served.names() == ["First"]
+        """The account is the one that was served first, with the options of the command line.
 
-    def test_options(self) -> None:
-        """The options of the command line count again: key, faults and rate."""
+        An account that is added begins as that one, too.
+        """
         account = '{"roles": [{"name": "AI Engineer"}], "keys": {"old": null}}'
         with controlled("--account", account, "--api-key", KEY, "--fault", "create:409") as served:
-            assert [served.create("A"), served.create("A")] == [409, 201]
+            assert served.create("A") == 409
+            served.ask("PUT", "/-/account", {"roles": [{"name": "Other"}]})
+            assert (served.create("A"), served.names()) == (409, ["Other"])
             served.ask("POST", "/-/reset")
-            assert [served.create("B"), served.create("B")] == [409, 201]
-            assert served.names() == ["B", "AI Engineer"]
+            added = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
+            for each in (served, added):
+                assert [each.create("A"), each.create("A")] == [409, 201]
+                assert each.names() == ["A", "AI Engineer"]
             assert Served(served.url, "old").status() == 401
 
 
 class TestFaults:
-    def test_status(self, served: Served) -> None:
-        """A fault has the arguments of `fail`."""
-        fault = {"operation": "create", "failure": 503, "times": 2, "role": "A"}
+    def test_arguments(self, served: Served) -> None:
+        """A fault has the arguments of `fail`, and is shown with the requests that it struck."""
+        fault = {"operation": "create", "failure": "ServerError", "times": 2, "role": "A"}
         assert served.ask("POST", "/-/faults", fault) == (204, None)
         assert [served.create(name) for name in ("B", "A", "A", "A")] == [201, 503, 503, 201]
+        shown = {**fault, "after": 0, "every_attempt": True, "when": "before", "fired": 2}
+        assert served.ask("GET", "/-/faults") == (200, [shown])
 
     def test_clear(self, served: Served) -> None:
         """All faults are removed at once, and none of them counts as unused."""
@@ -84,15 +85,6 @@ class TestFaults:
         assert served.ask("DELETE", "/-/faults") == (204, None)
         assert served.create("A") == 201
         assert served.ask("POST", "/-/reset") == (200, {"unused_faults": []})
-
-    def test_shown(self, served: Served) -> None:
-        """Each scripted fault is shown with its arguments and the requests that it struck."""
-        fault = {"operation": "create", "failure": "ServerError", "times": 2, "role": "A"}
-        served.ask("POST", "/-/faults", fault)
-        served.create("A")
-        shown = {**fault, "after": 0, "every_attempt": True, "when": "before", "fired": 1}
-        assert served.ask("GET", "/-/faults") == (200, [shown])
-        served.ask("POST", "/-/reset")
 
 
 class TestCalls:
@@ -195,17 +187,11 @@ def test_wrong(served: Served, asked: str, body: object, detail: str) -> None:
 
 class TestAccount:
     def test_replaced(self, served: Served) -> None:
-        """The account is the given one, under the same key and options."""
-        account = {"roles": [{"name": "B"}, {"name": "A"}]}
-        assert served.ask("PUT", "/-/account", account) == (204, None)
-        assert served.names() == ["B", "A"]
-        assert served.status("/v2/roles/Um9sZTowOm5vbmU=") == 400
-
-    def test_large(self, served: Served) -> None:
-        """An account may be longer than any request of the service."""
+        """The account is the given one, under the same key and options, however long it is."""
         roles = [{"name": f"{n}", "description": "x" * 1000} for n in range(1000)]
         assert served.ask("PUT", "/-/account", {"roles": roles}) == (204, None)
-        assert len(served.names()) == 50
+        assert served.names() == [f"{n}" for n in range(50)]
+        assert served.status("/v2/roles/Um9sZTowOm5vbmU=") == 400
 
     def test_keys(self, served: Served) -> None:
         """The account may have other keys; the control's stays."""
@@ -234,16 +220,6 @@ class TestAccounts:
         other.ask("PUT", "/-/account", {"roles": []})
         other.ask("POST", "/-/reset")
         assert other.ask("GET", "/v2/roles")[1]["roles"][-1]["name"] == "Admin"
-
-    def test_as_served(self) -> None:
-        """By default it begins as the account that was served first, with the same options."""
-        options = ("--account", '{"roles": [{"name": "First"}]}', "--fault", "create:409")
-        with controlled(*options) as served:
-            served.create("A")
-            served.create("A")
-            other = Served(served.url, served.ask("POST", "/-/accounts")[1]["api_key"])
-            assert other.names() == ["First"]
-            assert [other.create("A"), other.create("A")] == [409, 201]
 
     def test_given(self, served: Served) -> None:
         """It may be given, with its keys, of which the first controls it."""

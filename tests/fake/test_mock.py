@@ -17,7 +17,6 @@ from arize_roles_async import (
     AiohttpRolesClient,
     AuthenticationError,
     ClientStateError,
-    ConfigurationError,
     ForbiddenError,
     RateLimitError,
     ServerError,
@@ -59,12 +58,6 @@ def test_lent_session() -> None:
 
     with mock_arize():
         assert asyncio.run(lent()) == (7, False)
-
-
-def test_checked_as_ever() -> None:
-    """A wrong configuration is refused as without the mock."""
-    with mock_arize(), pytest.raises(ConfigurationError, match="region"):
-        asyncio.run(count_roles(region="nowhere"))
 
 
 def served() -> FakeAccount:

@@ -1,14 +1,12 @@
 """A fault gives the same result in process, under `mock_arize` and over HTTP."""
 
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any, Final, Literal, get_args
 
 import pytest
 
 from arize_roles_async import (
-    AiohttpRolesClient,
     AuthenticationError,
     BadRequestError,
     ConflictError,
@@ -18,7 +16,6 @@ from arize_roles_async import (
     OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
-    RolesClient,
     RolesConnectionError,
     RolesError,
     RolesTimeoutError,
@@ -26,8 +23,9 @@ from arize_roles_async import (
     Timeouts,
     UnprocessableEntityError,
 )
-from arize_roles_fake import FakeAccount, mock_arize
-from tests.support.clients import Connect, in_process, over_http
+from arize_roles_fake import FakeAccount
+from tests.fake.test_faults import CALLS
+from tests.support.clients import Connect, in_process, mocked, over_http
 from tests.support.sizes import sized
 
 Operation = Literal["list", "get", "create", "update", "delete"]
@@ -61,14 +59,6 @@ FAULTS: Final[list[Fault]] = [
     ),
 ]
 
-CALLS: Final[dict[Operation, Callable[[RolesClient], Awaitable[object]]]] = {
-    "list": lambda roles: roles.list(),
-    "get": lambda roles: roles.get(role_id=ROLE_ID),
-    "create": lambda roles: roles.create(name="B", permissions=["ROLE_READ"]),
-    "update": lambda roles: roles.update(role_id=ROLE_ID, name="C"),
-    "delete": lambda roles: roles.delete(role_id=ROLE_ID),
-}
-
 OVER_HTTP: Final[dict[tuple[object, When], str]] = {
     # A server cannot refuse a connection any more: it drops it, and the change may have been made.
     (RolesConnectionError, "before"): "OutcomeUnknownError",
@@ -81,7 +71,7 @@ OVER_HTTP: Final[dict[tuple[object, When], str]] = {
 
 def cases() -> Iterator[Case]:
     """Yield each fault that can be scripted, as it is and with real latency."""
-    for fault, operation, when in itertools.product(FAULTS, CALLS, get_args(When)):
+    for fault, operation, when in itertools.product(FAULTS, get_args(Operation), get_args(When)):
         try:
             FakeAccount(predefined=False).fail(operation, when=when, **fault)
         except ValueError:
@@ -96,13 +86,6 @@ def named(case: Case) -> str:
     return "-".join([operation, str(failure), when, *[*fault][1:], *["real"] * is_real])
 
 
-@asynccontextmanager
-async def mocked(account: FakeAccount, *, retry: RetryPolicy) -> AsyncGenerator[RolesClient]:
-    with mock_arize(account):
-        async with AiohttpRolesClient(retry=retry) as roles:
-            yield roles
-
-
 async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     """Return the outcome of a call, the roles after it, and the requests that a fault struck."""
     fault, operation, when, is_real = case
@@ -115,7 +98,7 @@ async def result(connect: Connect, case: Case) -> tuple[str, list[str], int]:
     outcome = "done"
     async with connect(account, retry=TWICE) as roles:
         try:
-            await CALLS[operation](roles.with_options(timeout=limits))
+            await CALLS[operation](roles.with_options(timeout=limits), ROLE_ID)
         except RolesError as error:
             outcome = type(error).__name__
     return outcome, [role.name for role in account.roles], struck.fired

@@ -34,15 +34,6 @@ class TestService:
         assert [create(service, 0.0) for _ in range(3)] == [(201, None), (201, None), (429, "2")]
         assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
 
-    def test_late(self) -> None:
-        """Refusals of the first 40 requests are not late."""
-        service = Service()
-        service.set_up(rate=1, burst=5)
-        for _ in range(43):
-            create(service, 0.0)
-
-        assert service.refused_late == 3
-
 
 @pytest.mark.parametrize(
     ("row", "value", "verdict"),
