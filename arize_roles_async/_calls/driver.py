@@ -118,7 +118,7 @@ class Driver:
         """Raise `ClientStateError` if no call can be made."""
         if self.transport.check_open():
             self._slots.restart()
-        if self._queue.queues is not self._slots.queues:
+        if self._queue.firsts is not self._slots.firsts:
             self._queue = Queue(self._slots, self.pace)
             self._lookup = NameLookup(self._lookup.known, self.transport)
 

@@ -12,7 +12,7 @@ soon as its own role is found, and the calls that still wait continue it.
 
 import copy
 import math
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -30,7 +30,7 @@ _MAX_CLOSEST: Final = 3
 _SIMILAR: Final = 0.6
 _MAX_COMPARED: Final = 10_000
 _SLICE_COST: Final = 200_000
-"""Pairs of characters that are compared before other tasks run; about 20 ms."""
+"""Pairs of characters that are compared at most before other tasks run; about 20 ms."""
 
 _Fetch = Callable[[ListRoles], Awaitable[ListRolesResponse]]
 _Get = Callable[[str], Awaitable[Role]]
@@ -92,7 +92,7 @@ class _SharedWalk:
 
     def __init__(self) -> None:
         # None until it begins; until then calls can join.
-        self.walk: Walk[ListRoles] | None = None
+        self.walk: Walk[ListRoles, ListRolesResponse] | None = None
         self.calls = 0
         # The names that its calls look for, and the roles that were found.
         self.found: dict[str, Role | None] = {}
@@ -110,25 +110,21 @@ class _SharedWalk:
         return self.failure is not None or (self.walk is not None and self.walk.next is None)
 
     async def fetch_page(self, call: Call, fetch: _Fetch) -> None:
-        self.walk = self.walk or Walk(ListRoles(limit=MAX_LIMIT))
+        self.walk = self.walk or Walk(fetch, ListRoles(limit=MAX_LIMIT))
+        self.walk.fetch = fetch
         try:
-            page = await self.walk.fetch_next(fetch)
+            page = await anext(self.walk)
         except RolesError as error:
             if call.lacked_time:
                 raise  # The next waiting call fetches the page; it may have more time.
             self.failure = error
         else:
-            self._record(page.roles)
+            if len(self.names) < _MAX_COMPARED:
+                self.names += (role.name for role in page.roles if len(role.name) <= MAX_NAME)
+            self.found |= {role.name: role for role in page.roles if role.name in self.found}
         for event, name in self.waiting.items():
             if self.is_over or self.found[name] is not None:
                 event.set()
-
-    def _record(self, roles: Sequence[Role]) -> None:
-        if len(self.names) < _MAX_COMPARED:
-            self.names += (role.name for role in roles if len(role.name) <= MAX_NAME)
-        for role in roles:
-            if role.name in self.found:
-                self.found[role.name] = role
 
     async def wait(self, name: str, event: Event) -> None:
         """Wait until a role is found, the walk is over, or there may be a page to fetch."""
@@ -230,17 +226,12 @@ async def _not_found(name: str, names: list[str]) -> NotFoundError:
     from anyio.lowlevel import checkpoint
 
     asked = name[:MAX_NAME]
+    at_once = _SLICE_COST // (len(asked) * MAX_NAME)
     closest: list[str] = []
-    part: list[str] = []
-    cost = 0
-    for other in names:
-        part.append(other)
-        cost += len(asked) * len(other)
-        if cost > _SLICE_COST:
-            closest = difflib.get_close_matches(asked, closest + part, _MAX_CLOSEST, _SIMILAR)
-            part, cost = [], 0
-            await checkpoint()
-    closest = difflib.get_close_matches(asked, closest + part, _MAX_CLOSEST, _SIMILAR)
+    for begin in range(0, len(names), at_once):
+        compared = closest + names[begin : begin + at_once]
+        closest = difflib.get_close_matches(asked, compared, _MAX_CLOSEST, _SIMILAR)
+        await checkpoint()
     shown = ", ".join(map(quoted, closest))
     return NotFoundError(
         f"no role is named {quoted(name)}" + (f"; similar names: {shown}" if shown else ""),

@@ -1,7 +1,7 @@
 """Listings: awaited for one page, or iterated for every item."""
 
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 from msgspec.structs import replace
@@ -50,7 +50,7 @@ class Pages(Generic[_R, _P, _T]):
         return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[_T]:
-        return _ItemIterator(self._fetch, self._walk())
+        return _ItemIterator(self.pages())
 
     def __iter__(self) -> NoReturn:
         raise TypeError(f"a listing is asynchronous: {self._how()}")
@@ -64,34 +64,29 @@ class Pages(Generic[_R, _P, _T]):
             ClientStateError: While iterating: another task waits for the next page of the same
                 iterator.
         """
-        return _PageIterator(self._fetch, self._walk())
-
-    def _walk(self) -> "Walk[_R]":
-        return Walk(replace(self._request, limit=self._walk_limit))
+        return Walk(self._fetch, replace(self._request, limit=self._walk_limit))
 
     async def _all(self) -> tuple[_T, ...]:
         return tuple([item async for item in self])
 
 
-class Walk(Generic[_R]):
-    """The position of a walk over all pages."""
+# Classes, not generators: a generator that is left early must be closed, which takes a task of the
+# event loop, or else leads to a warning.
 
-    def __init__(self, first: _R) -> None:
+
+class Walk(AsyncIterator[_P], Generic[_R, _P]):
+    """A walk over all pages, which iterates them."""
+
+    def __init__(self, fetch: Callable[[_R], Awaitable[_P]], first: _R) -> None:
+        self.fetch: Callable[[_R], Awaitable[_P]] = fetch
+        """Gets the next page."""
         self.next: _R | None = first
         """The request for the next page; None at the end."""
         self.is_fetching: bool = False
         # Hashes, so that a long walk holds a few bytes a page and not every cursor.
         self._seen = array("q")
 
-    async def fetch_next(self, fetch: Callable[[_R], Awaitable[_P]]) -> _P:
-        """Return the next page.
-
-        Raises:
-            StopAsyncIteration: There is none.
-            InvalidResponseError: It gives a cursor for the second time, or none although more
-                follows.
-            ClientStateError: Another task waits for it.
-        """
+    async def __anext__(self) -> _P:
         if self.is_fetching:
             raise ClientStateError(
                 "the iteration is already running: another task waits for its next page, and each "
@@ -102,7 +97,7 @@ class Walk(Generic[_R]):
             raise StopAsyncIteration
         self.is_fetching = True
         try:
-            page = await fetch(asked)
+            page = await self.fetch(asked)
         finally:
             self.is_fetching = False
         self.next = None
@@ -130,27 +125,13 @@ class Walk(Generic[_R]):
         return cursor
 
 
-# Classes, not generators: a generator that is left early must be closed, which takes a task of the
-# event loop, or else leads to a warning.
-
-
-class _PageIterator(AsyncIterator[_P], Generic[_R, _P]):
-    def __init__(self, fetch: Callable[[_R], Awaitable[_P]], walk: Walk[_R]) -> None:
-        self._fetch = fetch
-        self._walk = walk
-
-    async def __anext__(self) -> _P:
-        return await self._walk.fetch_next(self._fetch)
-
-
-class _ItemIterator(AsyncIterator[_T], Generic[_R, _T]):
-    def __init__(self, fetch: Callable[[_R], Awaitable[ListResponse[_T]]], walk: Walk[_R]) -> None:
-        self._fetch = fetch
-        self._walk = walk
+class _ItemIterator(AsyncIterator[_T]):
+    def __init__(self, pages: AsyncIterator[Iterable[_T]]) -> None:
+        self._pages = pages
         self._items: Iterator[_T] = iter(())
 
     async def __anext__(self) -> _T:
         while True:
             for item in self._items:
                 return item
-            self._items = iter(await self._walk.fetch_next(self._fetch))
+            self._items = iter(await anext(self._pages))

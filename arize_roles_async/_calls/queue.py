@@ -20,10 +20,6 @@ _BACKGROUND: Final = 2**62
 """Added to the turn of a background call, which then goes after all others."""
 
 
-def _do_nothing() -> None:
-    """Wake nothing: the call does not wait."""
-
-
 class Waiter:
     """A call that waits until its request may go."""
 
@@ -33,10 +29,8 @@ class Waiter:
         self.deadline: float = deadline
         self.max_hold: float = max_hold
         """The longest `Retry-After` that it waits out, in seconds."""
-        self.wake: Callable[[], object] = _do_nothing
+        self.wake: Callable[[], object]
         """Makes the call ask again; set each time that it begins to wait."""
-        self.has_slot: bool = False
-        """It has a slot and was woken, but has not asked yet; it is in no queue any more."""
         self.has_timer: bool = False
         """It asks again by itself, when the rate limit lets its request go."""
 
@@ -52,69 +46,52 @@ class Slots:
     def restart(self) -> None:
         """Forget the state of a closed event loop."""
         self.free: int = self.number
-        self.queues: list[tuple[int, Queue]] = []
-        """The queues in which calls wait, sorted, each after the turn of its first call; another
-        list after each restart."""
+        self.firsts: list[Waiter] = []
+        """The first call that waits of each key, sorted by turn; another list after a restart."""
 
     def next_turn(self, *, background: bool) -> int:
         """Return the turn of a call that begins."""
         return next(self._turns) + _BACKGROUND * background
 
-    def hand_out(self) -> None:
-        """Give the free slots to the first calls that may go."""
-        while self.free:
-            for _, queue in self.queues:
-                if queue.is_ready:
-                    self.free -= 1
-                    queue.call_first()
-                    break
-            else:
-                return
+    def next_waiter(self) -> Waiter | None:
+        """Return the call that gets the next slot; None if no call waits for a slot."""
+        for waiter in self.firsts:
+            if not waiter.has_timer:
+                return waiter
+        return None
+
+    def wake_next(self) -> None:
+        """Make the next call ask again if a slot is free."""
+        if self.free and (waiter := self.next_waiter()) is not None:
+            waiter.wake()
 
 
 class Queue:
     """Lets the requests of one key go in order, as slots are free and the rate limit allows.
 
     A call that has to wait joins the queue and asks how long. It asks again when that time is over,
-    or when it is woken, since it got a slot or is too late; an extra wake-up does no harm. Every
-    step that frees a slot or changes the first call ends with `Slots.hand_out`.
+    or when it is woken, since a slot is free or it is too late; an extra wake-up does no harm.
+    Every step that frees a slot or changes the next call ends with `Slots.wake_next`.
     """
 
     def __init__(self, slots: Slots, pace: Pace) -> None:
         self.pace: Pace = pace
         self._slots = slots
-        self.queues: list[tuple[int, Queue]] = slots.queues
+        self.firsts: list[Waiter] = slots.firsts
         """Those of its event loop: not the ones of the slots, once these were restarted."""
         self.waiting: list[Waiter] = []
         """Sorted by turn."""
-        self._called: Waiter | None = None
-        """The last call that got a slot."""
-        # What is known without a look at all calls; a call that has left may still count.
-        self._first_deadline = self._least_hold = math.inf
+        # With the least limits of all calls; one that has left may still count.
+        self._hastiest = Waiter(0, math.inf, math.inf)
 
     @property
     def is_limited(self) -> bool:
         """The queue is blocked by the rate limit and not by the number of slots."""
         return self.pace.limited and self._slots.free > 0
 
-    @property
-    def is_ready(self) -> bool:
-        """Its first call waits for nothing but its turn or a slot."""
-        if self.waiting[0].has_timer:
-            return False
-        # At a pace the calls go one by one.
-        return not self.pace.limited or self._called is None or not self._called.has_slot
-
-    def call_first(self) -> None:
-        """Give a slot to the first call."""
-        waiter = self._called = self.waiting[0]
-        self._replace(0, 1)
-        waiter.has_slot = True
-        waiter.wake()
-
     def enter(self) -> bool:
         """Let a request go, unless it has to wait; `exit` follows for each that went."""
-        if not self._slots.free or self._slots.queues or self.pace.limited:
+        if not self._slots.free or self._slots.firsts or self.pace.limited:
             return False
         self._slots.free -= 1
         return True
@@ -122,64 +99,59 @@ class Queue:
     def exit(self) -> None:
         """Note that a request has ended."""
         # A restart has counted the slots anew.
-        if self.queues is self._slots.queues:
-            self._slots.free += 1
-            self._slots.hand_out()
+        if self.firsts is self._slots.firsts:
+            free = self._slots.free = self._slots.free + 1
+            if free == 1:
+                self._slots.wake_next()
+            elif free <= len(self.waiting):
+                # Those before it were woken, and all go in one step of the event loop.
+                self.waiting[free - 1].wake()
 
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
-        self._first_deadline = min(self._first_deadline, waiter.deadline)
-        self._least_hold = min(self._least_hold, waiter.max_hold)
+        self._note_limits(waiter)
         index = bisect_left(self.waiting, waiter.turn, key=_BY_TURN)
         self._replace(index, index, waiter)
 
     def ask(self, waiter: Waiter, now: float) -> float | None:
-        """Return the seconds that a call has to wait, 0 if its request goes now.
+        """Return the seconds that a call has to wait; 0 if its request goes now, and it has left.
 
         Returns:
             Infinity if the call has to wait until it is woken; None if it cannot go in time.
         """
         if self._is_too_late(waiter, now):
             return None
-        waiter.has_timer, waiter.wake = False, _do_nothing
-        if not waiter.has_slot:
-            self._slots.hand_out()
-        if not waiter.has_slot:
+        waiter.has_timer = False
+        if not self._slots.free or self._slots.next_waiter() is not waiter:
             return math.inf
-        waiter.has_slot = False
         ready = self.pace.ready_at()
         if ready > now:
             # Calls of other keys may have the slot meanwhile.
             waiter.has_timer = True
-            self.join(waiter)
-            self.exit()
+            self._slots.wake_next()
             return ready - now
         if self.pace.limited:
             self.pace.note_sent(now)
-            self._slots.hand_out()
+        self._slots.free -= 1
+        self.leave(waiter)
         return 0.0
 
     def leave(self, waiter: Waiter) -> None:
-        """Remove a call that has given up."""
-        if waiter.has_slot:
-            waiter.has_slot = False
-            self.exit()
-        else:
-            index = bisect_left(self.waiting, waiter.turn, key=_BY_TURN)
-            self._replace(index, index + 1)
-            self._slots.hand_out()
+        """Remove a call."""
+        index = bisect_left(self.waiting, waiter.turn, key=_BY_TURN)
+        self._replace(index, index + 1)
+        self._slots.wake_next()
 
     def hold(self, sent: float, now: float, retry_after: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
         self.pace.note_refused(sent, now, retry_after)
-        is_due = self._first_deadline <= self.pace.ready_at()
-        if is_due or now + self._least_hold < self.pace.held_until:
-            # Those that cannot go in time give up at once.
+        if self._is_too_late(self._hastiest, now):
+            self._hastiest = Waiter(0, math.inf, math.inf)
             for waiter in self.waiting:
+                self._note_limits(waiter)
+                # Those that cannot go in time give up at once.
                 if self._is_too_late(waiter, now):
                     waiter.wake()
-            self._first_deadline = min((each.deadline for each in self.waiting), default=math.inf)
-            self._least_hold = min((each.max_hold for each in self.waiting), default=math.inf)
 
     def _is_too_late(self, waiter: Waiter, now: float) -> bool:
         """Return whether the request of a call cannot go in time."""
@@ -189,10 +161,14 @@ class Queue:
         is_due = waiter.deadline <= max(now, pace.ready_at())
         return is_due or now + waiter.max_hold < pace.held_until
 
+    def _note_limits(self, waiter: Waiter) -> None:
+        self._hastiest.deadline = min(self._hastiest.deadline, waiter.deadline)
+        self._hastiest.max_hold = min(self._hastiest.max_hold, waiter.max_hold)
+
     def _replace(self, begin: int, end: int, *waiters: Waiter) -> None:
-        """Replace some calls, and move the queue among the others if its first call changes."""
+        """Replace some calls, and among the firsts of all keys the first one if it changes."""
         if not begin and self.waiting:
-            del self.queues[bisect_left(self.queues, (self.waiting[0].turn,))]
+            del self.firsts[bisect_left(self.firsts, self.waiting[0].turn, key=_BY_TURN)]
         self.waiting[begin:end] = waiters
         if not begin and self.waiting:
-            insort(self.queues, (self.waiting[0].turn, self))
+            insort(self.firsts, self.waiting[0], key=_BY_TURN)
