@@ -1,6 +1,6 @@
 """The declaration: the custom roles that an account should have, and their rules."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -45,11 +45,8 @@ _ONCE: Final = (
 # Converters return any other value unchanged, for the rules to refuse.
 
 
-def _in_order(values: Iterable[_T]) -> tuple[_T, ...]:
-    """Return roles in the order of their names, and texts in their own."""
-    given: Any = values
-    if is_collection(values):
-        given = tuple(sorted(values, key=lambda each: str(getattr(each, "name", each))))
+def _in_order(values: Iterable[_T], key: Callable[[Any], str] = str) -> tuple[_T, ...]:
+    given: Any = tuple(sorted(values, key=key)) if is_collection(values) else values
     return cast("tuple[_T, ...]", given)
 
 
@@ -67,7 +64,7 @@ def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission
 
 
 def _to_roles(values: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
-    return _in_order(values)
+    return _in_order(values, lambda role: str(getattr(role, "name", "")))
 
 
 @attr.frozen(kw_only=True)
