@@ -66,18 +66,16 @@ def compare(
     pairs: list[tuple[Role | None, DeclaredRole]] = []
     notes: list[str] = []
     for declared in declaration.roles:
-        there = by_name.get(declared.name)
-        found = [there] if there else []
-        for role in (by_name[name] for name in declared.previously if name in by_name):
-            if there and role.created_at > there.created_at and not role.is_predefined:
-                notes.append(_YOUNGER.format(old=quote(role.name), new=quote(there.name)))
-            else:
-                found.append(role)
-        path, names = f"roles.{quote(declared.name)}", [quote(role.name) for role in found]
+        own = by_name.get(declared.name)
+        found = [by_name[name] for name in (declared.name, *declared.previously) if name in by_name]
+        custom = [role for role in found if not role.is_predefined]
+        younger = [role for role in custom if own and role.created_at > own.created_at]
+        notes += [_YOUNGER.format(old=quote(r.name), new=quote(declared.name)) for r in younger]
+        found = [role for role in found if role not in younger]
+        path, names = f"roles.{quote(declared.name)}", " and ".join(quote(r.name) for r in found)
         violations += _refusals(path, found)
         if len(found) > 1:
-            several = f"{' and '.join(names)} exist, but are declared as one role"
-            violations.append(Violation(path, several))
+            violations.append(Violation(path, f"{names} exist, but are declared as one role"))
         pairs.append((found[0] if found else None, declared))
     deleted = [by_name[name] for name in declaration.absent if name in by_name]
     if violations := [*violations, *_refusals("absent", deleted)]:
