@@ -20,8 +20,12 @@ from tests.as_code.shell import TEXT, Shell
 @pytest.fixture(autouse=True)
 def _heeded() -> Iterator[None]:
     """Heed the signals that a process in the background was started to ignore."""
+
+    def heed(*_: object) -> None:
+        pass
+
     each = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [(one, signal.signal(one, lambda *_: None)) for one in each]
+    before = [(one, signal.signal(one, heed)) for one in each]
     yield
     for one, handler in before:
         signal.signal(one, handler)
