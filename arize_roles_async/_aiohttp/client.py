@@ -8,7 +8,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -71,9 +71,8 @@ class AiohttpRolesClient(BaseRolesClient):
     Arize's own clients, then from defaults.
 
     The logger `arize_roles_async` reports each attempt at DEBUG and each retry at INFO, with the
-    fields that the guide's page `logging` lists. To trace attempts with OpenTelemetry, use its
-    instrumentation of aiohttp. This traces every session that is made later, the client's own
-    included:
+    fields that the guide's page `logging` lists. OpenTelemetry's instrumentation of aiohttp makes
+    each attempt a span of its own, in every session that is made later, the client's own included:
 
     ```python
     from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
@@ -81,7 +80,7 @@ class AiohttpRolesClient(BaseRolesClient):
     AioHttpClientInstrumentor().instrument()
     ```
 
-    This traces one session, which is passed to the client:
+    Or in one session, which is passed to the client:
 
     ```python
     from opentelemetry.instrumentation.aiohttp_client import create_trace_config
@@ -89,8 +88,6 @@ class AiohttpRolesClient(BaseRolesClient):
     async with aiohttp.ClientSession(trace_configs=[create_trace_config()]) as session:
         page = await AiohttpRolesClient(session=session).list()
     ```
-
-    Each attempt is a span of its own.
 
     Args:
         api_key: The key, of at most 4,096 characters, or a function without arguments, synchronous
@@ -106,16 +103,15 @@ class AiohttpRolesClient(BaseRolesClient):
             host; else `https://api.arize.com`. Excludes `region`.
         region: The name of one of Arize's regions, such as `us-east-1b`; else `ARIZE_REGION`.
         session: A session of the application's own. The client uses it as it is, in its event loop
-            only, and never closes it. Its middlewares and tracing see every attempt, without the
-            API key; only a tracer's `on_request_headers_sent` sees the key, as it is sent. The
-            guide's page `errors-and-retries` says what a middleware may do. If the session sends an
-            `Authorization` header of its own, or answers by itself, as a cache does, each such call
-            is a `ClientStateError`. Waiting for a connection of its pool counts towards the limit
-            of the call alone. Its settings for certificates and proxies hold, whatever the
+            only, and never closes it. Its middlewares and tracing see every attempt, and none but
+            a tracer's `on_request_headers_sent` sees the API key. The guide's page
+            `errors-and-retries` says what a middleware may do. Where the session sends an
+            `Authorization` header of its own, or answers by itself, as a cache does, the call is a
+            `ClientStateError`. Waiting for a connection of its pool counts towards the limit of
+            the call alone. Its settings for certificates and proxies hold, whatever the
             environment says, unless `verify`, `ca_file` or `proxy` is given. An attempt that is
-            given up resets its connection, as on the client's own session. A connection that only
-            others have used so far counts as new: after a failure, the next attempt may still go
-            out on one.
+            given up resets its connection, as on the client's own session. After a failure, the
+            next attempt may still go out on a connection that only others have used so far.
         timeout: Seconds for a whole call; None is no limit. The limits on connecting and on silence
             are then the defaults. `Timeouts` sets every limit.
         retry: Number of attempts and waits between them; `RetryPolicy()` by default.
@@ -228,10 +224,9 @@ class AiohttpTransport(AsyncioTransport):
             self._session = self._lent
         else:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
+                connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 request_class=sent_by_attempt(aiohttp.ClientRequest),
-                proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
             self._session_owner = _keep_open(self._session, self._connections)
             with suppress(StopIteration):
@@ -312,12 +307,11 @@ class AiohttpTransport(AsyncioTransport):
         headers = request.headers
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
-        options: dict[str, Any] = {
-            "middlewares": (attempt,),
-            "timeout": _client_timeout(call.timeouts.connect),
-        }
+        connect, middlewares = call.timeouts.connect, (attempt,)
         if self._lent is not None:
-            options = self._lent_options(self._lent, attempt)
+            # The attempt itself limits connecting, without the wait for the pool. A request's
+            # middlewares replace those of its session, so these are passed, too.
+            connect, middlewares = None, (*vars(self._lent)["_middlewares"], attempt)
             if "User-Agent" not in self._lent.headers:
                 headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")
@@ -335,8 +329,14 @@ class AiohttpTransport(AsyncioTransport):
                 ),
                 data=request.body,
                 headers=headers,
+                middlewares=middlewares,
+                timeout=_client_timeout(connect),
+                # A lent session may have others.
                 allow_redirects=False,
-                **options,
+                raise_for_status=False,
+                auto_decompress=True,
+                ssl=self._ssl,
+                proxy=None if self._config.proxy is None else self._config.proxy.reveal(),
             )
         except aiohttp.ClientResponseError as error:
             # A middleware raised for a status; aiohttp does so for bytes that are not HTTP, too.
@@ -365,18 +365,6 @@ class AiohttpTransport(AsyncioTransport):
             body=body,
             keys=call.keys,
         )
-
-    def _lent_options(self, lent: aiohttp.ClientSession, attempt: Attempt) -> dict[str, Any]:
-        """Return our settings that a lent session does not have."""
-        return {
-            # A request's middlewares replace those of its session, so these are passed, too.
-            "middlewares": (*vars(lent)["_middlewares"], attempt),
-            "timeout": _client_timeout(None),
-            "raise_for_status": False,
-            "auto_decompress": True,
-            "ssl": self._ssl,
-            "proxy": None if self._config.proxy is None else self._config.proxy.reveal(),
-        }
 
     @property
     def host(self) -> str:

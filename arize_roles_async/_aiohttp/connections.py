@@ -121,8 +121,7 @@ class Attempt:
     once, and the call takes note of it.
 
     Args:
-        call: The call.
-        limit: The time that it has.
+        call: The call, which `limit` ends.
         connections: Those of the session.
         headers: Headers of the request that nothing before the socket sees.
         is_lent: The session is lent, so that others may hold the request, too.
@@ -257,7 +256,9 @@ def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a cl
         )
         return sent
 
-    return type(kind.__name__, (kind,), {"send": send})
+    # In slots, since a name that is new to requests under way would give each a dictionary.
+    own = {"send": send, "__slots__": ("attempt", "connection")}
+    return type(kind.__name__, (kind,), own)
 
 
 def _copy(request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class of our own

@@ -108,7 +108,7 @@ class Deadline(TimeLimit):
         self._deadlines = deadlines
         self.moment = call.deadline
         self.task: asyncio.Task[object]
-        self._part: Part
+        self._part: Part = "read"
         self._cancelling: int
         self.expired = False
         """The block was cancelled, or is over."""

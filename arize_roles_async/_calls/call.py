@@ -154,8 +154,9 @@ class Call:
         """Clock reading as the last attempt was sent."""
         self.lacked_time: bool = False
         """It failed for lack of time; a call with more time might have gone on."""
+        self.held_for: float | None = None
+        """Seconds for which the rate limit holds the request back."""
         self._forgiven = 0
-        self._held_for: float | None = None
         self._last_429: RateLimitError | None = None
         """Of the request under way."""
         self._is_change = False
@@ -214,10 +215,6 @@ class Call:
         of the retry policy.
         """
         self._forgiven += refused_for < _REFUSED_TOO_LONG
-
-    def hold_back(self, seconds: float) -> None:
-        """Note that the rate limit holds the request back for these seconds."""
-        self._held_for = seconds
 
     def receive(
         self,
@@ -358,7 +355,7 @@ class Call:
         return self.outcome_unknown(failure) if self._is_change and self.maybe_applied else failure
 
     def _lateness(self) -> RolesError:
-        if self._held_for is None:
+        if self.held_for is None:
             return RolesTimeoutError(
                 f"{self.operation} took too long",
                 seconds=self.timeouts.total or 0.0,
@@ -367,18 +364,18 @@ class Call:
             )
         request, last = self.request, self._last_429
         limit, most = "RetryPolicy.max_retry_after", self.retry.max_retry_after
-        if most is None or most >= self._held_for:
+        if most is None or most >= self.held_for:
             limit, most = "Timeouts.total", self.timeouts.total or 0.0
         error = RateLimitError(
             f"{request} cannot be sent in time: the rate limit lets no request out of the queue "
-            f"for another {self._held_for:.3g} s, and {limit} is {most:g} s "
+            f"for another {self.held_for:.3g} s, and {limit} is {most:g} s "
             f"(times sent: {self.attempt})",
             problem=None if last is None else last.problem,
             from_service=last is not None and last.from_service,
             method=request.method,
             path=request.path,
             request_id=None if last is None else last.request_id,
-            retry_after=self._held_for,
+            retry_after=self.held_for,
         )
         error.__cause__ = last
         return error

@@ -279,12 +279,12 @@ class Driver:
         except BaseException:
             # The limit on the time of the call may have ended the wait.
             if queue.is_limited:
-                call.hold_back(pace.wait(transport.now()))
+                call.held_for = pace.wait(transport.now())
             queue.leave(waiter)
             raise
         if seconds is None:
             if pace.limited:
-                call.hold_back(pace.wait(now))
+                call.held_for = pace.wait(now)
             queue.leave(waiter)
             if event is None:
                 # A caller that tries again in a loop must let other tasks run.

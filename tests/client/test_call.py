@@ -293,7 +293,7 @@ class TestTime:
         driver.call.start_attempt()
         with pytest.raises(ServerError):
             driver.call.fail(ServerError("down", status=502), driver.now)
-        driver.call.hold_back(40.0)
+        driver.call.held_for = 40.0
         assert type(driver.call.not_sent_in_time()) is RateLimitError
 
     @pytest.mark.parametrize("outcomes", [(page(200),), (words(503), words(409))])
@@ -313,7 +313,7 @@ class TestTime:
         """A call that a rate limit holds back ends in that limit's error, with what it knows."""
         driver = Driver("create")
         driver.feed(REFUSED)
-        driver.call.hold_back(12.34)
+        driver.call.held_for = 12.34
         error = driver.call.out_of_time()
         assert type(error) is RateLimitError
         assert str(error) == (
@@ -327,7 +327,7 @@ class TestTime:
     def test_ceiling(self) -> None:
         """A hold that is longer than the policy allows names that limit."""
         driver = Driver("create", ceiling=60.0)
-        driver.call.hold_back(100.0)
+        driver.call.held_for = 100.0
         assert "another 100 s, and RetryPolicy.max_retry_after is 60 s" in str(
             driver.call.out_of_time()
         )
@@ -337,7 +337,7 @@ class TestTime:
         driver = Driver("create")
         driver.feed(page(429))
         driver.feed(words(429, detail="Slow down."))
-        driver.call.hold_back(12.34)
+        driver.call.held_for = 12.34
         error = driver.call.not_sent_in_time()
         assert isinstance(error, RateLimitError)
         assert isinstance(error.__cause__, RateLimitError)
@@ -347,7 +347,7 @@ class TestTime:
         assert error.retry_after == 12.34
         # It is none of the next request's.
         driver.call.begin(Request(method="GET", target="/v2/roles"))
-        driver.call.hold_back(12.34)
+        driver.call.held_for = 12.34
         assert driver.call.out_of_time().__cause__ is None
 
     @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ class TestTime:
         """A retry that cannot be sent in time leaves a change open only if an attempt did."""
         driver = Driver(operation)
         driver.feed(outcome)
-        driver.call.hold_back(40.0)
+        driver.call.held_for = 40.0
         assert type(driver.call.not_sent_in_time()) is error
         assert driver.call.lacked_time
 
