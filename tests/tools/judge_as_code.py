@@ -97,7 +97,7 @@ class File:
             permissions = rng.sample(PERMISSIONS[: rng.choice([4, 4, 4, 5])], rng.randint(1, 3))
             if name in held and rng.random() < 0.4:
                 _, described, kept = held[name]
-                permissions = [*kept][: rng.randint(1, len(kept))]
+                permissions = sorted(kept)[: rng.randint(1, len(kept))]
             roles[name] = {
                 "description": described,
                 "previously": former,
