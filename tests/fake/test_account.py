@@ -14,7 +14,6 @@ from arize_roles_async import (
     ConflictError,
     ForbiddenError,
     Permission,
-    Request,
     Role,
     RolesClient,
     UnknownPermission,
@@ -27,10 +26,9 @@ from arize_roles_fake import (
     make_role,
 )
 from tests.fake.conftest import on_both
-from tests.support.clients import PREDEFINED, START, account_at_noon
+from tests.support.clients import PREDEFINED, START, account_at_noon, ask
 
 Act = Callable[[FakeAccount], object]
-AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001
 AWARE = "timestamps must be timezone-aware"
 FAR_EAST = timezone(timedelta(hours=14))
@@ -247,11 +245,9 @@ class TestTime:
     @pytest.mark.parametrize("key", ["fake-api-key", "wrong"])
     def test_date(self, account: FakeAccount, key: str) -> None:
         """Every answer carries it, a failure too."""
-        headers = {"Authorization": f"Bearer {key}"}
-        request = Request(method="GET", target="/v2/roles", headers=headers)
         for seconds, shown in ((0, 0), (0.9, 0), (0.1, 1)):
             account.advance(seconds)
-            reply = account.handle(request)
+            reply = ask(account, "GET /v2/roles", key=key)
             assert reply.headers["Date"] == f"Thu, 01 Jan 2026 12:00:0{shown} GMT"
 
 
@@ -305,8 +301,7 @@ class TestSnapshots:
         with_role = account.snapshot()
         account.restore(before)
         body = b'{"name": "B", "permissions": ["COMET_LAUNCH"]}'
-        request = Request(method="POST", target="/v2/roles", body=body, headers=AUTHORIZED)
-        assert account.handle(request).status == 400
+        assert ask(account, "POST /v2/roles", body).status == 400
         with pytest.raises(ValueError, match="COMET_LAUNCH"):
             account.add_key("other", grants=["COMET_LAUNCH"])
         account.restore(with_role)
@@ -332,12 +327,11 @@ def test_reset(loaded: bool) -> None:  # noqa: FBT001
     account.shorten_pages(0)
     account.max_custom_roles = 0
     account.advance(60)
-    request = Request(method="GET", target="/v2/roles", headers=AUTHORIZED)
-    account.handle(request)
+    ask(account, "GET /v2/roles", key="key")
     account.reset()
     assert account.dump() == before
     assert (account.calls, account.pending_faults) == ((), ())
-    replies = [account.handle(request) for _ in range(2)]
+    replies = [ask(account, "GET /v2/roles", key="fake-api-key") for _ in range(2)]
     assert [(reply.status, reply.delay) for reply in replies] == [(200, 0.0)] * 2
     assert all(b"Admin" in reply.body for reply in replies)
 
@@ -367,8 +361,7 @@ class TestKeys:
     )
     def test_bearer(self, header: str) -> None:
         """Only a bearer key is a key, in its own case."""
-        request = Request(method="GET", target="/v2/roles", headers={"Authorization": header})
-        reply = account_at_noon().handle(request)
+        reply = ask(account_at_noon(), "GET /v2/roles", Authorization=header)
         assert (reply.status, reply.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
@@ -415,9 +408,8 @@ def test_threads(account: FakeAccount) -> None:
     """Threads that share an account lose nothing, and see no half-made state."""
     wrong: list[object] = []
 
-    def ask(method: str, target: str, body: bytes | None = None) -> bytes:
-        request = Request(method=method, target=target, body=body, headers=AUTHORIZED)
-        reply = account.handle(request)
+    def answer(line: str, body: bytes | None = None) -> bytes:
+        reply = ask(account, line, body)
         if reply.status not in {200, 201, 204}:
             wrong.append(reply)
         return reply.body
@@ -425,10 +417,10 @@ def test_threads(account: FakeAccount) -> None:
     def hammer(worker: int) -> None:
         for number in range(50):
             body = b'{"name": "%d-%d", "permissions": ["ROLE_READ"]}' % (worker, number)
-            role_id = json.loads(ask("POST", "/v2/roles", body))["id"].replace("=", "%3D")
-            ask("GET", "/v2/roles?limit=100")
+            role_id = json.loads(answer("POST /v2/roles", body))["id"].replace("=", "%3D")
+            answer("GET /v2/roles?limit=100")
             if number % 2:
-                ask("DELETE", f"/v2/roles/{role_id}")
+                answer(f"DELETE /v2/roles/{role_id}")
 
     threads = [threading.Thread(target=hammer, args=(worker,)) for worker in range(4)]
     for thread in threads:

@@ -4,20 +4,15 @@ from typing import Any
 
 import pytest
 
-from arize_roles_async import Request, RolesClient, RolesTimeoutError, Timeouts
+from arize_roles_async import RolesClient, RolesTimeoutError, Timeouts
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.fake.conftest import on_both
-from tests.support.clients import (
-    ONCE,
-    account_at_noon,
-    passed,
-)
+from tests.support.clients import ONCE, account_at_noon, ask, passed
 
 
-def ask(account: FakeAccount) -> tuple[int, str | None]:
+def listed(account: FakeAccount) -> tuple[int, str | None]:
     """Ask for a list; return the status and `Retry-After`. Clients keep a pace of their own."""
-    headers = {"Authorization": f"Bearer {account.api_key}"}
-    reply = account.handle(Request(method="GET", target="/v2/roles", headers=headers))
+    reply = ask(account, "GET /v2/roles")
     return reply.status, reply.headers.get("Retry-After")
 
 
@@ -47,8 +42,7 @@ class TestLatency:
         def drawn(seed: int) -> list[float]:
             account = account_at_noon()
             account.slow_down(0.5, up_to=1.5, seed=seed)
-            request = Request(method="GET", target="/v2/roles")
-            return [account.handle(request).delay for _ in range(20)]
+            return [ask(account, "GET /v2/roles").delay for _ in range(20)]
 
         assert drawn(1) == drawn(1) != drawn(2)
         assert len(set(drawn(1))) == 20
@@ -94,11 +88,11 @@ class TestRateLimit:
         account.limit_rate(0.5, burst=2)
         for seconds in (0, 3600):
             account.advance(seconds)
-            assert [ask(account) for _ in range(3)] == [(200, None), (200, None), (429, "2")]
+            assert [listed(account) for _ in range(3)] == [(200, None), (200, None), (429, "2")]
         account.advance(2)
-        assert [ask(account) for _ in range(2)] == [(200, None), (429, "2")]
+        assert [listed(account) for _ in range(2)] == [(200, None), (429, "2")]
         account.advance(1)
-        assert ask(account) == (429, "1")
+        assert listed(account) == (429, "1")
 
     @pytest.mark.parametrize("per_second", [3.0, 7.0, 0.1, 1000.0])
     def test_refill(self, account: FakeAccount, per_second: float) -> None:
@@ -107,9 +101,9 @@ class TestRateLimit:
         statuses: list[int] = []
         for number in range(30):
             account.advance(max(0.0, number / per_second - passed(account) - 2e-6))
-            statuses.append(ask(account)[0])
+            statuses.append(listed(account)[0])
             account.advance(3e-6)
-            statuses.append(ask(account)[0])
+            statuses.append(listed(account)[0])
         assert statuses == [200, 429, *([429, 200] * 29)]
 
     @pytest.mark.parametrize(
@@ -119,7 +113,7 @@ class TestRateLimit:
     def test_whole_seconds(self, account: FakeAccount, seconds: float, asked: str) -> None:
         """It asks for whole seconds, and takes less than a microsecond for rounding."""
         account.limit_rate(1.0 / seconds)
-        assert [ask(account), ask(account)] == [(200, None), (429, asked)]
+        assert [listed(account), listed(account)] == [(200, None), (429, asked)]
 
     @pytest.mark.parametrize(
         ("per_second", "burst"),

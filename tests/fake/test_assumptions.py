@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from arize_roles_async import (
-    Request,
-)
-from arize_roles_fake import Assumptions, FakeAccount, Reply
-from tests.support.clients import START
+from arize_roles_fake import Assumptions, FakeAccount
+from tests.support.clients import START, ask
 
 NO_ROLE = "/v2/roles/Um9sZTowOm5vbmU%3D"
 SPACE = "/v2/roles/U3BhY2U6MTphQmNE"
@@ -22,17 +19,9 @@ def assuming(**settings: Any) -> FakeAccount:  # noqa: ANN401 - checked by the c
     return FakeAccount(assumptions=Assumptions(**settings), clock=lambda: START, predefined=False)
 
 
-def ask(
-    account: FakeAccount, method: str, target: str, body: bytes | None = None, **headers: str
-) -> Reply:
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    headers["Authorization"] = f"Bearer {account.api_key}"
-    return account.handle(Request(method=method, target=target, body=body, headers=headers))
-
-
 def names(account: FakeAccount, query: str = "") -> list[str]:
     return [
-        role["name"] for role in json.loads(ask(account, "GET", f"/v2/roles{query}").body)["roles"]
+        role["name"] for role in json.loads(ask(account, f"GET /v2/roles{query}").body)["roles"]
     ]
 
 
@@ -40,22 +29,22 @@ class TestStatuses:
     """The status of a failure is the one that is assumed."""
 
     @pytest.mark.parametrize(
-        ("settings", "method", "target", "body", "status"),
+        ("settings", "line", "body", "status"),
         [
-            ({}, "POST", "/v2/roles", b"[]", 400),
-            ({"invalid_body": 422}, "POST", "/v2/roles", b"[]", 422),
-            ({"invalid_body": 422}, "POST", "/v2/roles", b"{", 400),
-            ({"invalid_body": 422}, "GET", "/v2/roles?limit=0", None, 400),
-            ({}, "POST", "/v2/roles", OTHER_JSON, 201),
-            ({"duplicate_permissions": "refused"}, "POST", "/v2/roles", OTHER_JSON, 400),
-            ({"duplicate_permissions": "refused"}, "POST", "/v2/roles", ONCE_EACH, 201),
+            ({}, "POST /v2/roles", b"[]", 400),
+            ({"invalid_body": 422}, "POST /v2/roles", b"[]", 422),
+            ({"invalid_body": 422}, "POST /v2/roles", b"{", 400),
+            ({"invalid_body": 422}, "GET /v2/roles?limit=0", None, 400),
+            ({}, "POST /v2/roles", OTHER_JSON, 201),
+            ({"duplicate_permissions": "refused"}, "POST /v2/roles", OTHER_JSON, 400),
+            ({"duplicate_permissions": "refused"}, "POST /v2/roles", ONCE_EACH, 201),
         ],
     )
     def test_status(
-        self, settings: dict[str, Any], method: str, target: str, body: bytes | None, status: int
+        self, settings: dict[str, Any], line: str, body: bytes | None, status: int
     ) -> None:
         """It is a problem document with that status."""
-        answer = ask(assuming(**settings), method, target, body)
+        answer = ask(assuming(**settings), line, body)
         assert answer.status == status
         assert status < 400 or json.loads(answer.body)["status"] == status
 
@@ -73,9 +62,9 @@ class TestStatuses:
     def test_content_type(self, value: Any, content_type: str, status: int) -> None:  # noqa: ANN401
         """A body that is not JSON by its type."""
         account = assuming(other_content_type=value)
-        answer = ask(account, "POST", "/v2/roles", OTHER_JSON, Content_Type=content_type)
+        answer = ask(account, "POST /v2/roles", OTHER_JSON, Content_Type=content_type)
         assert answer.status == status
-        answer = ask(account, "PATCH", NO_ROLE, OTHER_JSON, Content_Type=content_type)
+        answer = ask(account, f"PATCH {NO_ROLE}", OTHER_JSON, Content_Type=content_type)
         assert answer.status == (404 if status == 201 else status)
 
 
@@ -91,7 +80,7 @@ class TestLists:
         seen: list[str] = []
         cursor = ""
         for _ in range(3):
-            page = json.loads(ask(account, "GET", f"/v2/roles?limit=1{cursor}").body)
+            page = json.loads(ask(account, f"GET /v2/roles?limit=1{cursor}").body)
             seen += [role["name"] for role in page["roles"]]
             cursor = f"&cursor={page['pagination'].get('next_cursor')}".replace("+", "%2B")
         assert sorted(seen) == ["A", "B", "C"]
@@ -111,7 +100,7 @@ class TestLists:
         for name in "ABC":
             account.add_role(name)
         size = 1 if order == "newest-first" else 2
-        page = json.loads(ask(account, "GET", f"/v2/roles?limit={size}").body)
+        page = json.loads(ask(account, f"GET /v2/roles?limit={size}").body)
         account.add_role("D")
         cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
         assert names(account, f"?limit=2&cursor={cursor}") == second
@@ -122,11 +111,11 @@ class TestLists:
         for name in "AB":
             account.add_role(name)
             other.add_role(name)
-        page = json.loads(ask(account, "GET", "/v2/roles?limit=1").body)
+        page = json.loads(ask(account, "GET /v2/roles?limit=1").body)
         cursor = page["pagination"]["next_cursor"].replace("+", "%2B")
         assert names(account, f"?cursor={cursor}") == ["A"]
-        assert ask(account, "GET", f"/v2/roles?cursor=-{cursor}").status == 400
-        assert ask(other, "GET", f"/v2/roles?cursor={cursor}").status == 400
+        assert ask(account, f"GET /v2/roles?cursor=-{cursor}").status == 400
+        assert ask(other, f"GET /v2/roles?cursor={cursor}").status == 400
 
 
 class TestSettings:

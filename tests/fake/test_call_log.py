@@ -17,7 +17,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
 from tests.fake.conftest import on_both
-from tests.support.clients import START, Connect, both_clients, over_http
+from tests.support.clients import START, Connect, ask, both_clients, over_http
 
 
 @on_both
@@ -99,25 +99,22 @@ async def test_printed(account: FakeAccount) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "operation", "arguments"),
+    ("line", "body", "operation", "arguments"),
     [
-        (Request(method="PUT", target="/v2/roles?a=b"), "PUT /v2/roles", {"a": "b"}),
-        (Request(method="GET", target="/v2/roles/"), "GET /v2/roles/", {}),
-        (Request(method="GET", target="/v2/roles/a/b"), "GET /v2/roles/a/b", {}),
-        (Request(method="POST", target="/v2/roles", body=b"{"), "create", {"body": b"{"}),
-        (Request(method="POST", target="/v2/roles", body=b"[1]"), "create", {"body": [1]}),
-        (Request(method="POST", target="/v2/roles", body=b'{"name": 1}'), "create", {"name": 1}),
-        (
-            Request(method="POST", target="/v2/roles", body=b'{"name": "\xff"}'),
-            *("create", {"body": b'{"name": "\xff"}'}),
-        ),
+        ("PUT /v2/roles?a=b", None, "PUT /v2/roles", {"a": "b"}),
+        ("GET /v2/roles/", None, "GET /v2/roles/", {}),
+        ("GET /v2/roles/a/b", None, "GET /v2/roles/a/b", {}),
+        ("POST /v2/roles", b"{", "create", {"body": b"{"}),
+        ("POST /v2/roles", b"[1]", "create", {"body": [1]}),
+        ("POST /v2/roles", b'{"name": 1}', "create", {"name": 1}),
+        ("POST /v2/roles", b'{"name": "\xff"}', "create", {"body": b'{"name": "\xff"}'}),
     ],
 )
 def test_anything(
-    account: FakeAccount, request_: Request, operation: str, arguments: dict[str, object]
+    line: str, body: bytes, operation: str, arguments: dict[str, object], account: FakeAccount
 ) -> None:
     """Whatever is asked is logged."""
-    account.handle(request_)
+    ask(account, line, body, key="")
     (call,) = account.calls
     assert (call.operation, call.role, call.arguments) == (operation, None, arguments)
 
@@ -128,7 +125,7 @@ def test_anything(
 )
 def test_odd_attempt(account: FakeAccount, count: str, attempt: int) -> None:
     """An attempt that is no number of nine digits at most counts as the first."""
-    account.handle(Request(method="GET", target="/v2/roles", headers={"sdk-retry-count": count}))
+    ask(account, "GET /v2/roles", sdk_retry_count=count)
     assert account.calls[0].attempt == attempt
 
 
@@ -237,8 +234,7 @@ class TestBounds:
         account.handle(Request(method="POST", target="/v2/roles", body=body))
         account.handle(Request(method="GET\x1b", target="/v2/\n" + "y" * 5_000))
         target = f"/v2/roles/{role.id}?" + "q=1&" * 2_000
-        headers = {"Authorization": f"Bearer {account.api_key}"}
-        account.handle(Request(method="GET", target=target, headers=headers))
+        ask(account, f"GET {target}")
         for call in account.calls:
             assert str(call).isprintable()
             assert len(str(call)) < 2_100

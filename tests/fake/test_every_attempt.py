@@ -16,7 +16,6 @@ from arize_roles_async import (
     NotFoundError,
     OutcomeUnknownError,
     RateLimitError,
-    Request,
     RetryPolicy,
     RolesClient,
     RolesConnectionError,
@@ -26,8 +25,8 @@ from arize_roles_async import (
     UnprocessableEntityError,
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient
-from tests.fake.test_faults import AUTHORIZED, CALLS, ROLE_READ, create
-from tests.support.clients import ONCE, Connect, in_process, three_clients
+from tests.fake.test_faults import CALLS, ROLE_READ, create
+from tests.support.clients import ONCE, Connect, ask, in_process, three_clients
 
 ENDS_IN: list[tuple[str, type[RolesError]]] = [
     *(
@@ -172,9 +171,7 @@ class TestOverHttp:
     def get(account: FakeAccount, name: str, number: int) -> int:
         """Send an attempt of a get as over HTTP, and return the status."""
         role = account.role(name) or account.add_role(name)
-        headers = {**AUTHORIZED, "sdk-retry-count": str(number - 1)}
-        request = Request(method="GET", target=f"/v2/roles/{role.id}", headers=headers)
-        return account.handle(request).status
+        return ask(account, f"GET /v2/roles/{role.id}", sdk_retry_count=str(number - 1)).status
 
     def test_uncounted(self, account: FakeAccount) -> None:
         """An attempt that no header counts is a call of its own, so `times` counts it."""
@@ -208,9 +205,7 @@ class TestOverHttp:
         account.fail("any", ServerError, times=None)
         tracemalloc.start()
         for number in range(100):
-            body = f"{number:020000}".encode()
-            request = Request(method="POST", target="/v2/roles", headers=AUTHORIZED, body=body)
-            account.handle(request)
+            ask(account, "POST /v2/roles", f"{number:020000}".encode())
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert kept < 500_000

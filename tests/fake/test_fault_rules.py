@@ -11,7 +11,6 @@ from arize_roles_async import (
     MissingExtraError,
     NotFoundError,
     OutcomeUnknownError,
-    Request,
     RoleRenamedError,
     RolesClient,
     RolesConnectionError,
@@ -22,7 +21,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount
 from arize_roles_fake._testing.faults import parse_fault
-from tests.fake.test_faults import AUTHORIZED
+from tests.support.clients import ask
 
 # None of these faults is meant to strike a call.
 pytestmark = pytest.mark.arize_roles(unused_faults="allow")
@@ -234,8 +233,8 @@ class TestUnused:
         account.slow_down(0, operation="list")
         account.shorten_pages(3, 0, 2)
         with account.block("create", role="A"):
-            account.handle(Request(method="GET", target="/v2/roles"))
-        account.handle(Request(method="GET", target="/v2/roles", headers=AUTHORIZED))
+            ask(account, "GET /v2/roles", key="")
+        ask(account, "GET /v2/roles")
         assert account.unused_faults == (
             (
                 "get fails with 403, 1 time: struck 0 requests "

@@ -13,7 +13,6 @@ from arize_roles_async import (
     InvalidResponseError,
     OutcomeUnknownError,
     Permission,
-    Request,
     RetryPolicy,
     Role,
     RoleRenamedError,
@@ -31,6 +30,7 @@ from tests.fake.conftest import on_both, on_three
 from tests.support.clients import (
     Connect,
     account_at_noon,
+    ask,
     in_process,
     mocked,
     over_http,
@@ -38,7 +38,6 @@ from tests.support.clients import (
 )
 
 ROLE_READ = [Permission.ROLE_READ]
-AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
 CALLS: dict[str, Callable[[RolesClient, str], Awaitable[object]]] = {
     "list": lambda roles, _: roles.list(),
     "get": lambda roles, role_id: roles.get(role_id=role_id),
@@ -139,10 +138,7 @@ class TestStruck:
 def test_no_operation(account: FakeAccount, method: str, key: str, status: int) -> None:
     """A request without a key of the account, or of no operation, uses up no fault."""
     account.fail("any", 500)
-    headers = {"Authorization": f"Bearer {key}"}
-    assert account.handle(Request(method=method, target="/v2/roles", headers=headers)).status == (
-        status
-    )
+    assert ask(account, f"{method} /v2/roles", key=key).status == status
     assert len(account.pending_faults) == 1
 
 
@@ -213,9 +209,7 @@ async def test_renamed(account: FakeAccount, roles: RolesClient) -> None:
     update = asyncio.ensure_future(BY_NAME["update"](roles))
     while not account.calls_of("list"):  # noqa: ASYNC110 - nobody sets an event
         await asyncio.sleep(0)
-    target, body = f"/v2/roles/{role.id}", b'{"name": "B"}'
-    rename = Request(method="PATCH", target=target, headers=AUTHORIZED, body=body)
-    assert account.handle(rename).status == 200
+    assert ask(account, f"PATCH /v2/roles/{role.id}", b'{"name": "B"}').status == 200
     with pytest.raises(RoleRenamedError):
         await update
 

@@ -13,16 +13,14 @@ from urllib.parse import quote
 
 import pytest
 
-from arize_roles_async import Request
 from arize_roles_fake import FakeAccount, RolesServer
 from arize_roles_fake._server.page import page
 from arize_roles_fake._server.refusals import is_local_request
+from tests.support.clients import ask
 from tests.support.processes import LONGEST_WAIT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-
-AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
 PAGE = Path(__file__).parents[1] / "data" / "page.html"
 
 
@@ -40,7 +38,7 @@ class TestContent:
         account.add_role("<script>alert(1)</script>", ["<b>_<i>"], description='"><img src=x>')
         account.add_role("abc\u202edef\x1b[31m", description="\u2066\x00")
         for method, target in (("<u>", "/<u>?<u>=<u>"), ("GET", "/v2/\u202e\x1b")):
-            account.handle(Request(method=method, target=target))
+            ask(account, f"{method} {target}", key="")
         text = page(account)
         for markup in ("<script>alert", "<b>", "<i>", "<img", "<u>"):
             assert markup not in text
@@ -67,9 +65,7 @@ class TestContent:
         for user in ("ada", "eve"):
             account.bind("Old", user=user, resource="Space:1")
         for key in ("fake-api-key", "wrong"):
-            headers = {"Authorization": f"Bearer {key}"}
-            target = "/v2/roles?cursor=fake-api-key"
-            account.handle(Request(method="GET", target=target, headers=headers))
+            ask(account, "GET /v2/roles?cursor=fake-api-key", key=key)
         text = re.sub("(?s)(<(style|script)>).*?</", r"\1</", page(account))
         lines = re.sub("<(tr|tbody|h1|h2|p|div class|script)\\b", r"\n<\1", text).splitlines()
         shown = [line for line in lines if "data-permission" not in line or "●" in line]
@@ -86,7 +82,7 @@ class TestContent:
             assert (f"{number} in all; the first 100 are shown." in text) is (number == 101)
             account.add_role(f"Team {number}")
             account.bind("Auditor", user=f"{number}", resource="Space:<1>")
-            account.handle(Request(method="GET", target=f"/nothing/{number}"))
+            ask(account, f"GET /nothing/{number}", key="")
         text = page(account)
         assert "102 custom and 1 predefined roles; the first 100 are shown" in text
         assert "<div>Auditor (102 bound)</div>" in text
@@ -99,26 +95,23 @@ class TestContent:
     def test_failed(self, account: FakeAccount, status: int, failed: bool) -> None:  # noqa: FBT001
         """A call that failed stands out."""
         account.fail("list", status, page="")
-        account.handle(Request(method="GET", target="/v2/roles", headers=AUTHORIZED))
+        ask(account, "GET /v2/roles")
         assert ('<td class="failed">' in page(account)) is failed
 
     def test_no_key(self, account: FakeAccount) -> None:
         """No API key is on the page, wherever a caller put it."""
         account.add_key("second-key")
         account.add_key(quotes := """k'"\\k""")
-        headers = {"Authorization": "Bearer second-key"}
         for target in ("/v2/roles?key=second-key", "/second-key", f"/v2/roles/{account.api_key}"):
-            account.handle(Request(method="GET", target=target, headers=headers))
-        account.handle(Request(method="GET", target=f"/{quote(quotes)}", headers=headers))
+            ask(account, f"GET {target}", key="second-key")
+        ask(account, f"GET /{quote(quotes)}", key="second-key")
         for body in (
             {"name": quotes},
             {quotes: [{"x": [quotes, 1]}]},
             {"name": "x" * 590 + quotes},
         ):
-            text = json.dumps(body).encode()
-            account.handle(Request(method="POST", target="/x", headers=headers, body=text))
-        text = f'{{"name": "{quotes}'.encode()
-        account.handle(Request(method="POST", target="/x", headers=headers, body=text))
+            ask(account, "POST /x", json.dumps(body).encode(), key="second-key")
+        ask(account, "POST /x", f'{{"name": "{quotes}'.encode(), key="second-key")
         for trace in ("k&", "k\\", "k%27"):
             assert trace not in page(account)
         assert page(account).count("[API key]") == 8
@@ -128,7 +121,7 @@ class TestContent:
     def test_deep(self, account: FakeAccount) -> None:
         """A deep body is shown to its fiftieth level, with what is around it."""
         body = b'{"x": ' + b"[" * 500 + b'"in"' + b"]" * 500 + b"}"
-        account.handle(Request(method="POST", target="/v2/roles", body=body))
+        ask(account, "POST /v2/roles", body)
         assert f"create(x={'[' * 50}&#x27;…&#x27;{']' * 50})" in page(account)
 
 
@@ -139,7 +132,7 @@ class TestAccess:
         """The page needs no key, and nothing but itself; it is no call of the account."""
         with RolesServer() as server:
             server.account.add_role("A", ["ROLE_READ"])
-            server.account.handle(Request(method="GET", target="/v2/roles"))
+            ask(server.account, "GET /v2/roles")
             headers, text = open_url(server.url)
         assert server.account.calls_in_all == 1
         assert headers["Content-Type"] == "text/html; charset=utf-8"

@@ -6,12 +6,10 @@ from urllib.parse import quote
 
 import pytest
 
-from arize_roles_async import Request
 from arize_roles_fake import Assumptions, FakeAccount
-from tests.support.clients import START
+from tests.support.clients import START, ask
 
 DOCS = "https://arize.com/docs/ax/rest-reference/errors"
-KEY = "Bearer sesame"
 OWN, PREDEFINED = "Um9sZToxOmJtZmI%3D", "Um9sZToyOmFmaW4%3D"
 CREATED = {"name": "B", "permissions": ["ROLE_READ"]}
 
@@ -24,15 +22,8 @@ def answer(
         account = FakeAccount(api_key="sesame", predefined=False)
         account.add_role("A", ["ROLE_READ"])
         account.add_role("P", ["ROLE_READ"], is_predefined=True)
-    method, target = line.split()
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = Request(
-        method=method,
-        target=target,
-        body=body.encode() if isinstance(body, str) else json.dumps(body).encode(),
-        headers={"Authorization": KEY, **given},
-    )
-    reply = account.handle(request)
+    text = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    reply = ask(account, line, text, key="sesame", **headers)
     problem: dict[str, Any] = json.loads(reply.body)
     assert problem["status"] == reply.status
     assert reply.headers["Content-Type"] == "application/problem+json"
@@ -113,8 +104,7 @@ class TestDetails:
     def test_allow(self, target: str, allowed: str) -> None:
         """A method that is not allowed, with a header that has those which are."""
         account = FakeAccount(api_key="sesame")
-        request = Request(method="PUT", target=target, headers={"Authorization": KEY})
-        reply = account.handle(request)
+        reply = ask(account, f"PUT {target}")
         assert (reply.status, reply.headers["Allow"]) == (405, allowed)
 
     def test_update(self) -> None:
@@ -202,9 +192,8 @@ class TestDetails:
     def test_other_filter(self) -> None:
         """A cursor of another listing."""
         account = FakeAccount(api_key="sesame")
-        headers = {"Authorization": KEY}
-        first = Request(method="GET", target="/v2/roles?limit=1", headers=headers)
-        cursor = json.loads(account.handle(first).body)["pagination"]["next_cursor"]
+        first = ask(account, "GET /v2/roles?limit=1")
+        cursor = json.loads(first.body)["pagination"]["next_cursor"]
         line = f"GET /v2/roles?is_predefined=true&cursor={quote(cursor)}"
         assert answer(line, account=account)["detail"] == (
             "cursor: was issued for another is_predefined"
@@ -214,7 +203,7 @@ class TestDetails:
         """Calls that come too fast."""
         account = FakeAccount(api_key="sesame", clock=lambda: START)
         account.limit_rate(1.0)
-        account.handle(Request(method="GET", target="/v2/roles", headers={"Authorization": KEY}))
+        ask(account, "GET /v2/roles")
         assert answer("GET /v2/roles", account=account)["detail"] == "too many requests"
 
 

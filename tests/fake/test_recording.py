@@ -29,6 +29,7 @@ from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, Reply, RolesS
 from arize_roles_fake._recording.record import Recording, decode, encode, record, record_service
 from arize_roles_fake._recording.script import Step
 from tests.fake.conftest import Recorder
+from tests.support.clients import ask
 from tests.support.sizes import sized
 
 FOREIGN_ID = "Um9sZTo5OTph"
@@ -221,9 +222,7 @@ class TestHarmsNobody:
         """The judge of the test above sees a change of a role of others."""
         account = FakeAccount()
         account.add_role("Private", id=FOREIGN_ID)
-        headers = {"Authorization": f"Bearer {account.api_key}"}
-        target = f"/v2/roles/{FOREIGN_ID}"
-        account.handle(Request(method="DELETE", target=target, headers=headers))
+        ask(account, f"DELETE /v2/roles/{FOREIGN_ID}")
         assert [call.operation for call in harmful(account)] == ["delete"]
 
 

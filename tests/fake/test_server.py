@@ -13,15 +13,14 @@ import urllib.request
 import aiohttp
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, Request, RolesConnectionError
+from arize_roles_async import AiohttpRolesClient, RolesConnectionError
 from arize_roles_fake import FakeAccount, RolesServer, serve
 from arize_roles_fake._testing.faults import Breakage
-from tests.support.clients import ONCE
+from tests.support.clients import ONCE, ask
 from tests.support.event_loop import skipping_loop, until
 from tests.support.messages import assert_short_line
 from tests.support.raw_http import connection
 
-AUTHORIZED = {"Authorization": "Bearer fake-api-key"}
 LIST = b"GET /v2/roles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer fake-api-key\r\n\r\n"
 
 
@@ -121,7 +120,7 @@ async def test_caller_left(failure: Breakage, caplog: pytest.LogCaptureFixture) 
 def test_truncated() -> None:
     """A truncated answer has the headers of the whole one, and half of its body."""
     account = FakeAccount(api_key="fake-api-key")
-    whole = account.handle(Request(method="GET", target="/v2/roles", headers=AUTHORIZED)).body
+    whole = ask(account, "GET /v2/roles").body
     account.fail("list", "truncated", when="after")
     with RolesServer(account) as server:
         address = ("127.0.0.1", int(server.url.rpartition(":")[2]))

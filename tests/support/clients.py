@@ -11,9 +11,9 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from arize_roles_async import AiohttpRolesClient, ApiKey, RetryPolicy, RolesClient
+from arize_roles_async import AiohttpRolesClient, ApiKey, Request, RetryPolicy, RolesClient
 from arize_roles_async._aiohttp.client import AiohttpTransport
-from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize, serve
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, mock_arize, serve
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ONCE = RetryPolicy(attempts=1)
@@ -37,6 +37,21 @@ def account_at_noon(
         predefined=predefined,
         max_custom_roles=max_custom_roles,
     )
+
+
+def ask(
+    account: FakeAccount,
+    line: str,
+    body: bytes | None = None,
+    *,
+    key: str | None = None,
+    **headers: str,
+) -> Reply:
+    """Send a method and a target to an account, with its own key unless another is given."""
+    method, target = line.split(" ", 1)
+    given = {"Authorization": f"Bearer {account.api_key if key is None else key}"}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return account.handle(Request(method=method, target=target, body=body, headers=given))
 
 
 def passed(account: FakeAccount) -> float:
