@@ -263,6 +263,7 @@ class AiohttpTransport(AsyncioTransport):
         is_lent = self._lent is not None
         attempt = Attempt(call, limit, self._connections, self._headers, is_lent=is_lent)
         failure: RolesError
+        cause: BaseException | None = None
         try:
             answer = await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
@@ -270,15 +271,13 @@ class AiohttpTransport(AsyncioTransport):
             if interruption is None:
                 raise without_frames(error, holds_no_headers)  # noqa: B904 - it is the same one
             attempt.distrust()
-            failure, cause = interruption, None
+            failure = interruption
         except ClientStateError as error:
-            failure, cause = ClientStateError(str(error)), None
+            failure = ClientStateError(str(error))
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.distrust()
-            failure, cause = (
-                self._failures.translate(request, error, call, closed=self._session.closed),
-                without_frames(redacted_cause(error, *call.keys), holds_no_headers),
-            )
+            failure = self._failures.translate(request, error, call, closed=self._session.closed)
+            cause = without_frames(redacted_cause(error, *call.keys), holds_no_headers)
         else:
             if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
                 raise self._failures.proxy_refusal(request)
@@ -359,12 +358,7 @@ class AiohttpTransport(AsyncioTransport):
             content = response.content
             # By now, most answers are complete.
             body = content.read_nowait() if content.is_eof() else await attempt.read(content)
-        return Response(
-            status=response.status,
-            headers=response.headers,
-            body=body,
-            keys=call.keys,
-        )
+        return Response(status=response.status, headers=response.headers, body=body, keys=call.keys)
 
     @property
     def host(self) -> str:

@@ -5,9 +5,10 @@ import functools
 import os
 import socket
 import struct
+from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import aiohttp
 from aiohttp import hdrs
@@ -22,37 +23,34 @@ from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._wire.redaction import Secret
 
-if TYPE_CHECKING:
-    from asyncio.trsock import TransportSocket
-
 _Send: TypeAlias = Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]]
 
 # The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
 before_sending: Callable[[aiohttp.ClientRequest], object] | None = None
 """Looks at each request behind all that may answer it; set by tests."""
-_READ_AT_ONCE: Final = 256 * 1024
-"""Bytes of the buffer that asyncio allocates for each read from a socket."""
 
 
 def keep_read_buffers() -> None:
-    """Make glibc keep the memory that asyncio reads into, instead of mapping it for each read.
+    """Make glibc keep the 256 KiB that asyncio reads into, instead of mapping them for each read.
 
     Until it has freed a larger block once, glibc maps each one of 128 KiB or more by itself and
     unmaps it again: a quarter of the time of a `get` over plain http, where all modules were
     compiled before. TLS frees one anyway.
     """
-    bytes(2 * _READ_AT_ONCE)
+    bytes(512 * 1024)
 
 
 class UsedConnection:
     """A connection that has carried a request, for as long as it is open."""
 
+    socket: TransportSocket
+
     def __init__(self, number: int, transport: asyncio.Transport) -> None:
         self.number = number
         self.transport = transport
         # Read now: asyncio's TLS transport has no socket any more once it was closed twice.
-        self.socket: TransportSocket = transport.get_extra_info("socket")
+        self.socket = transport.get_extra_info("socket")
         self.body: aiohttp.StreamReader | None = None
         """The body that came on it last."""
 

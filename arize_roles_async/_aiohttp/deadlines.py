@@ -79,11 +79,8 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self.due = moment
-        self._timer = (
-            None
-            if moment == math.inf
-            else self._loop.call_later(moment - self.now(), self._expire_due)
-        )
+        if moment < math.inf:
+            self._timer = self._loop.call_later(moment - self.now(), self._expire_due)
 
     def _expire_due(self) -> None:
         now = self.now()

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import IntEnum, auto
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, cast
+from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -33,12 +33,10 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.text import extend
 from arize_roles_async._wire.problems import invalid_response, status_error
+from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import http_date
-
-if TYPE_CHECKING:
-    from arize_roles_async._wire.redaction import Secret
 
 _T = TypeVar("_T")
 
@@ -130,7 +128,7 @@ class Call:
         *,
         name: str | None = None,
         turn: int = 0,
-        keys: "tuple[Secret[str], ...]" = (),
+        keys: tuple[Secret[str], ...] = (),
     ) -> None:
         self.operation: Operation = operation
         self.timeouts: Timeouts = timeouts
@@ -183,7 +181,7 @@ class Call:
         self._doubt = _Doubt.NONE
         self._first_sent = self._created_since = None
 
-    def use_key(self, key: "Secret[str]") -> bool:
+    def use_key(self, key: Secret[str]) -> bool:
         """Send a key from now on, and return whether it is another one than before."""
         if self.keys and self.keys[-1].reveal() == key.reveal():
             return False

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 from weakref import WeakSet
 
 import msgspec
@@ -21,9 +21,6 @@ from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concu
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
-
-if TYPE_CHECKING:
-    from arize_roles_async._wire.redaction import Secret
 
 logger: Final = logging.getLogger("arize_roles_async")
 
@@ -104,7 +101,7 @@ class Driver:
         self._slots = slots
         self._queue = Queue(slots, self.pace)
         self.key_source: KeySource = source
-        self._key: Secret[str] | None = source.fixed
+        self._key = source.fixed
         """The key that was sent last, to which the names belong."""
         self._lookup = NameLookup(KnownRoles(), transport)
 
@@ -217,9 +214,7 @@ class Driver:
     async def _prepare(self, call: DrivenCall, waited: float) -> bool:
         """Have a call send a key; return False if it has to queue again, as a hold began meanwhile.
 
-        Raises:
-            ConfigurationError: The function that returns keys failed.
-            RolesError: The call's `permit` refuses the request.
+        Raises what `ask_key` and the call's `permit` do.
         """
         if waited and logger.isEnabledFor(logging.DEBUG):
             logger.debug(

@@ -126,14 +126,6 @@ class _SharedWalk:
             if self.is_over or self.found[name] is not None:
                 event.set()
 
-    async def wait(self, name: str, event: Event) -> None:
-        """Wait until a role is found, the walk is over, or there may be a page to fetch."""
-        self.waiting[event] = name
-        try:
-            await event.wait(math.inf)
-        finally:
-            del self.waiting[event]
-
     def wake_next(self) -> None:
         """Wake the call that has waited longest to fetch the next page, unless one is fetched."""
         if self.waiting and not self.is_fetching:
@@ -217,7 +209,13 @@ class NameLookup:
             if shared is walks[0] and not shared.is_fetching:
                 await shared.fetch_page(call, fetch)
             else:
-                await shared.wait(name, self._transport.event(call))
+                # Until the role is found, the walk is over, or there may be a page to fetch.
+                event = self._transport.event(call)
+                shared.waiting[event] = name
+                try:
+                    await event.wait(math.inf)
+                finally:
+                    del shared.waiting[event]
 
 
 async def _not_found(name: str, names: list[str]) -> NotFoundError:

@@ -6,14 +6,12 @@ client. The caller has the clock, sleeps and wakes.
 
 import math
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from arize_roles_async._calls.pace import Pace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _BY_TURN: Final = attrgetter("turn")
 _BACKGROUND: Final = 2**62
@@ -23,14 +21,15 @@ _BACKGROUND: Final = 2**62
 class Waiter:
     """A call that waits until its request may go."""
 
+    wake: Callable[[], object]
+    """Makes the call ask again; set each time that it begins to wait."""
+
     def __init__(self, turn: int, deadline: float, max_hold: float) -> None:
         self.turn: int = turn
         """Its own number; the lowest goes first."""
         self.deadline: float = deadline
         self.max_hold: float = max_hold
         """The longest `Retry-After` that it waits out, in seconds."""
-        self.wake: Callable[[], object]
-        """Makes the call ask again; set each time that it begins to wait."""
         self.has_timer: bool = False
         """It asks again by itself, when the rate limit lets its request go."""
 
@@ -40,7 +39,7 @@ class Slots:
 
     def __init__(self, number: int) -> None:
         self.number: int = number
-        self._turns: Iterator[int] = count()
+        self._turns = count()
         self.restart()
 
     def restart(self) -> None:
