@@ -1,7 +1,6 @@
 """Clients of the code under test, led to an account in process."""
 
 import asyncio
-import functools
 import gc
 import inspect
 import os
@@ -19,7 +18,6 @@ from arize_roles_async import (
     ClientStateError,
     ForbiddenError,
     RateLimitError,
-    ServerError,
 )
 from arize_roles_fake import FakeAccount, RolesServer, mock_arize
 from tests.support.clients import ONCE, START, account_at_noon, passed
@@ -82,23 +80,8 @@ class TestScope:
                 assert (await roles.get(role="A")).id == role.id
             assert service.account.roles == (role,)
 
-    def test_cached(self) -> None:
-        """A client that the application keeps meets the account of each test, and its faults."""
-
-        @functools.cache
-        def get_client() -> AiohttpRolesClient:
-            return AiohttpRolesClient("key")
-
-        for _ in range(3):
-            with mock_arize(FakeAccount(predefined=False)) as account:
-                assert asyncio.run(get_client().list().all()).roles == ()
-                fault = account.fail("list", ServerError)
-                with pytest.raises(ServerError):
-                    asyncio.run(get_client().list().all())
-                assert fault.fired
-
     def test_nested(self) -> None:
-        """The block that was entered last counts; blocks may end in any order, as of two tasks."""
+        """The block that was entered last counts, also again; blocks may end in any order."""
         before = os.environ.get("ARIZE_API_KEY")
         first = mock_arize(FakeAccount(api_key="a"))
         second = mock_arize(FakeAccount(api_key="b", predefined=False))
@@ -142,17 +125,6 @@ class TestScope:
                 await roles.list()
         assert passed(other) == 0.0
         assert len(service.account.calls) == 2
-
-    def test_again(self) -> None:
-        """A block may be entered again: with the same account, or with a fresh one each time."""
-        given = FakeAccount()
-        mock = mock_arize(given)
-        for _ in range(2):
-            with mock as account:
-                assert account is given
-        fresh = mock_arize()
-        with fresh as one, fresh as two:
-            assert one is not two
 
 
 class TestKeys:

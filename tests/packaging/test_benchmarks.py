@@ -25,14 +25,13 @@ def create(service: Service, now: float) -> tuple[int, str | None]:
     return int(answer.split(" ")[1]), rest.partition("\r\n")[0] if found else None
 
 
-class TestService:
-    def test_bucket(self) -> None:
-        """It grants a burst, then its rate, and says when there is a token."""
-        service = Service()
-        service.set_up(rate=0.5, burst=2)
+def test_bucket() -> None:
+    """The service grants a burst, then its rate, and says when there is a token."""
+    service = Service()
+    service.set_up(rate=0.5, burst=2)
 
-        assert [create(service, 0.0) for _ in range(3)] == [(201, None), (201, None), (429, "2")]
-        assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
+    assert [create(service, 0.0) for _ in range(3)] == [(201, None), (201, None), (429, "2")]
+    assert [create(service, 2.0) for _ in range(2)] == [(201, None), (429, "2")]
 
 
 @pytest.mark.parametrize(

@@ -26,26 +26,18 @@ HTTPS_ONLY: Final = {"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
 """These say whom to trust. Other programs read them, too, and the test's server is plain http."""
 
 
-class TestErrors:
-    """A new error, such as one for another status."""
-
-    @pytest.mark.parametrize("error", ERRORS)
-    def test_exported(self, error: type[RolesError]) -> None:
-        """It is a public name."""
-        assert error.__name__ in arize_roles_async.__all__
-        assert getattr(arize_roles_async, error.__name__) is error
+@pytest.mark.parametrize("error", ERRORS)
+def test_exported(error: type[RolesError]) -> None:
+    """A new error, such as one for another status, is a public name."""
+    assert error.__name__ in arize_roles_async.__all__
+    assert getattr(arize_roles_async, error.__name__) is error
 
 
-class TestOperations:
-    """A new operation."""
-
-    def test_known(self) -> None:
-        """The protocol has all of them."""
-        methods = {name for name, _ in inspect.getmembers(RolesClient, inspect.isfunction)}
-        operations = {*get_args(Read), *get_args(Change)}
-        assert {name for name in methods if name[0] != "_"} == operations | {
-            *("aclose", "with_options"),
-        }
+def test_operations() -> None:
+    """The protocol has every operation, and nothing else that asks the service."""
+    methods = {name for name, _ in inspect.getmembers(RolesClient, inspect.isfunction)}
+    operations = {*get_args(Read), *get_args(Change)}
+    assert {each for each in methods if each[0] != "_"} == operations | {"aclose", "with_options"}
 
 
 def test_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
