@@ -1,7 +1,6 @@
 """Calls that a test keeps open, and answers that take real time."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -25,7 +24,6 @@ from tests.support.clients import (
     in_process,
     mocked,
     over_http,
-    passed,
 )
 
 ROLE_READ = [Permission.ROLE_READ]
@@ -195,15 +193,6 @@ class TestRealTime:
             async with asyncio.timeout(0.01):
                 await roles.list()
         assert type(caught.value) is TimeoutError
-
-    @pytest.mark.asyncio
-    async def test_account_time(self, account: FakeAccount) -> None:
-        """The account's time passes as well."""
-        account.slow_down(0.01, real_time=True)
-        began = time.monotonic()
-        await FakeRolesClient(account).list()
-        assert time.monotonic() - began >= 0.009
-        assert passed(account) == 0.01
 
     @pytest.mark.asyncio
     async def test_limit(self, account: FakeAccount) -> None:

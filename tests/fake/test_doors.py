@@ -46,30 +46,22 @@ def use(account, make, key=None, run=anyio.run):
 
 """
 
+
+def of_fixture(fixture: str, account: str, make: str) -> str:
+    return f"\ndef test_it({fixture}):\n    use({account}, {make})\n"
+
+
 ALL = {
-    "fake_account": """
-def test_it(fake_account):
-    use(fake_account, lambda: FakeRolesClient(fake_account))
-""",
-    "fake_roles": """
-def test_it(fake_roles):
-    use(fake_roles.account, lambda: fake_roles)
-""",
-    "mocked_arize": """
-def test_it(mocked_arize):
-    use(mocked_arize, AiohttpRolesClient)
-""",
-    "roles_server": """
-def test_it(roles_server):
-    use(
-        roles_server.account,
-        lambda: AiohttpRolesClient(roles_server.api_key, base_url=roles_server.url),
-    )
-""",
-    "arize_env": """
-def test_it(arize_env):
-    use(arize_env.account, AiohttpRolesClient)
-""",
+    "fake_account": of_fixture(
+        "fake_account", "fake_account", "lambda: FakeRolesClient(fake_account)"
+    ),
+    "fake_roles": of_fixture("fake_roles", "fake_roles.account", "lambda: fake_roles"),
+    "mocked_arize": of_fixture("mocked_arize", "mocked_arize", "AiohttpRolesClient"),
+    "roles_server": of_fixture(
+        *("roles_server", "roles_server.account"),
+        "lambda: AiohttpRolesClient(roles_server.api_key, base_url=roles_server.url)",
+    ),
+    "arize_env": of_fixture("arize_env", "arize_env.account", "AiohttpRolesClient"),
     "block": """
 def test_it():
     with mock_arize() as account:

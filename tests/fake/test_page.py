@@ -164,12 +164,8 @@ class TestAccess:
             open_url(server.url, Host="evil.example")
         with caught.value as answer:
             assert answer.headers["Content-Type"] == "application/problem+json"
-            assert json.load(answer) == {
-                "type": "https://arize.com/docs/ax/rest-reference/errors#access-forbidden",
-                "title": "Access forbidden",
-                "status": 403,
-                "detail": "only a browser on the same machine may see the page",
-            }
+            problem = json.load(answer)
+        assert problem["detail"] == "only a browser on the same machine may see the page"
 
     @pytest.mark.parametrize(
         ("host", "peer", "allowed"),

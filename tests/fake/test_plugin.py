@@ -74,12 +74,26 @@ class TestRunners:
         result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
 
 
-def test_own_account(run: Run) -> None:
-    """Each test has an account of its own, which all its fixtures share."""
+def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment leads to the server, whatever it held before.
+
+    Each test has an account of its own, which all its fixtures share.
+    """
+    conflicting = "REGION SINGLE_HOST BASE_DOMAIN PROXY_URL SINGLE_PORT REQUEST_VERIFY SSL_CA_CERT"
+    for name in conflicting.split():
+        monkeypatch.setenv(f"ARIZE_{name}", "elsewhere")
+    # Where the tests find Arize's own clients.
+    for name in ("PYTHON", "NODE"):
+        monkeypatch.delenv(f"ARIZE_CLIENT_{name}", raising=False)
+    monkeypatch.setenv("http_proxy", "http://elsewhere.example")
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
     run(
         """
+        import asyncio
         import os
+        import urllib.request
         import pytest
+        from arize_roles_async import AiohttpRolesClient
 
         @pytest.mark.arize_roles(unused_faults="allow")
         @pytest.mark.parametrize("number", range(2))
@@ -95,28 +109,8 @@ def test_own_account(run: Run) -> None:
             fake_account.fail("list", 500)
 
         def test_environment_after():
+            assert os.environ["ARIZE_REGION"] == "elsewhere"
             assert "ARIZE_API_KEY" not in os.environ
-        """,
-        passed=3,
-    )
-
-
-def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment leads to the server, whatever it held before."""
-    conflicting = "REGION SINGLE_HOST BASE_DOMAIN PROXY_URL SINGLE_PORT REQUEST_VERIFY SSL_CA_CERT"
-    for name in conflicting.split():
-        monkeypatch.setenv(f"ARIZE_{name}", "elsewhere")
-    # Where the tests find Arize's own clients.
-    for name in ("PYTHON", "NODE"):
-        monkeypatch.delenv(f"ARIZE_CLIENT_{name}", raising=False)
-    monkeypatch.setenv("http_proxy", "http://elsewhere.example")
-    monkeypatch.setenv("NO_PROXY", "intranet.example")
-    run(
-        """
-        import os
-        import asyncio
-        import urllib.request
-        from arize_roles_async import AiohttpRolesClient
 
         async def everything():
             async with AiohttpRolesClient() as roles:
@@ -134,7 +128,7 @@ def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
                 "ARIZE_API_HOST", "ARIZE_API_KEY", "ARIZE_API_PORT", "ARIZE_API_SCHEME"
             }
         """,
-        passed=1,
+        passed=4,
     )
 
 
