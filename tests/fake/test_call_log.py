@@ -17,7 +17,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, FakeRolesClient, LoggedCall
 from tests.fake.conftest import on_both
-from tests.support.clients import START, Connect, ask, both_clients, over_http
+from tests.support.clients import START, Connect, ask, both_clients
 
 
 @on_both
@@ -63,12 +63,13 @@ async def test_attempt(account: FakeAccount, connect: Connect) -> None:
 
 @pytest.mark.asyncio
 async def test_filtered(account: FakeAccount) -> None:
-    """Calls are filtered by operation and by role, and cleared."""
+    """Calls are filtered by operation and by role, and cleared; in process they have no host."""
     one, two = account.add_role("one"), account.add_role("two")
     async with FakeRolesClient(account) as roles:
         await roles.get(role_id=one.id)
         await roles.get(role_id=two.id)
         await roles.list()
+    assert {call.host for call in account.calls} == {None}
     assert [call.role for call in account.calls_of("get")] == ["one", "two"]
     assert [call.role for call in account.calls_of("get", role="two")] == ["two"]
     assert [call.role for call in account.calls_of("get", role=two.id)] == ["two"]
@@ -239,17 +240,6 @@ class TestBounds:
             assert str(call).isprintable()
             assert len(str(call)) < 2_100
         assert str(account.calls[0]).startswith("create(na�[31m me='xxx")
-
-
-@pytest.mark.asyncio
-async def test_host(account: FakeAccount) -> None:
-    """The host is that of the header over HTTP; a client of the fake's own has no URL."""
-    await FakeRolesClient(account).list()
-    async with over_http(account) as roles:
-        await roles.list()
-    first, second = [call.host for call in account.calls]
-    assert first is None
-    assert (second or "").startswith("127.0.0.1:")
 
 
 def test_newest_accounts() -> None:
