@@ -119,11 +119,6 @@ def test_it():
     with RolesServer(FakeAccount()) as server:
         use(server.account, lambda: AiohttpRolesClient(server.api_key, base_url=server.url))
 """,
-    "own_account": """
-def test_it():
-    account = FakeAccount()
-    use(account, lambda: FakeRolesClient(account))
-""",
     "trio": """
 def test_it():
     account = FakeAccount()
@@ -210,7 +205,7 @@ def test_unused(failed: Failed) -> None:
 
 def test_unclosed(failed: Failed) -> None:
     """An `AiohttpRolesClient` that is dropped without `aclose` warns; the fake's own need none."""
-    in_process = {"fake_account", "fake_roles", "own_account"}
+    in_process = {"fake_account", "fake_roles"}
     under_trio = {"trio", "mocked_trio"}
     assert (
         failed("close = False", reason=r".*AiohttpTransport\.__del__")
