@@ -83,7 +83,7 @@ def test_guide_client(pytester: pytest.Pytester) -> None:
     # In another process, for httpx leaves the sockets of a closed event loop to the collector.
     ended = pytester.runpytest_subprocess("-p", "no:schemathesis").parseoutcomes()
 
-    assert ended["passed"] > 130
+    assert ended["passed"] > 90
     assert not ended.keys() & {"failed", "errors"}
 
 
