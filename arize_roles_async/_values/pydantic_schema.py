@@ -57,7 +57,9 @@ def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
     """Return the type of what `to_dict` returns."""
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        kind = _TYPES.get(field.type) or _nested_form(getattr(attrs.fields(model), name).type)
+        kind: Any = _TYPES.get(field.type)
+        if kind is None:
+            kind = _nested_form(getattr(attrs.fields(model), name).type)
         described: Any = Annotated[kind, Field(description=field.doc)]
         fields[name] = described if field.required else _not_required[described]
     form = _typed_dict(model.__name__, fields)

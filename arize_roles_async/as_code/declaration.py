@@ -60,7 +60,7 @@ def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission
     given: Any = normalize_permissions(values)
     if is_collection(given):
         given = [any_permission(each) if isinstance(each, str) else each for each in given]
-    return _in_order(given)
+    return _in_order(cast("Iterable[AnyPermission]", given))
 
 
 def _to_roles(values: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
