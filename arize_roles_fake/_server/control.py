@@ -76,7 +76,7 @@ class Control:
         make: Make,
         set_up: Callable[[FakeAccount], None],
         *,
-        anywhere: bool = False,
+        anywhere: bool,
     ) -> None:
         self._main = _Served(account.api_key, account)
         self._served: dict[str, _Served] = {account.api_key: self._main}
