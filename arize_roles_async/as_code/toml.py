@@ -18,7 +18,7 @@ _TEXT: Final = r"""(?sx)
     \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ "{0,5} | '{3} (?: [^']++ | '(?!'') )*+ '{0,5}
     | " (?: [^"\\\n]++ | \\. )*+ "? | ' [^'\n]*+ '? | [#][^\n]*+
 """
-_LONG_KEY: Final = rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MAX_PARTS}}}"
+_DOTTED: Final = r"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+)++"
 _KEY: Final = r'(?:"(?:\\.|[^"\\])*"|\'[^\']*\'|[^"\'=#])+'
 
 
@@ -38,9 +38,10 @@ def parsed(text: str) -> dict[str, Any]:
     # A key stands on one line, so few files need the closer look, which takes longer.
     if any(line.count(".") >= _MAX_PARTS for line in text.split("\n")):
         bare = re.sub(_TEXT, lambda found: "x" + "\n" * found[0].count("\n"), text)
-        if found := re.search(_LONG_KEY, bare):
-            line = bare.count("\n", 0, found.start()) + 1
-            raise ValueError(f"has a key of more than {_MAX_PARTS} parts (at line {line})")
+        for found in re.finditer(_DOTTED, bare):
+            if found[0].count(".") >= _MAX_PARTS:
+                line = bare.count("\n", 0, found.start()) + 1
+                raise ValueError(f"has a key of more than {_MAX_PARTS} parts (at line {line})")
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
