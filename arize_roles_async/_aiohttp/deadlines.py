@@ -105,6 +105,7 @@ class Deadline(TimeLimit):
         self._deadlines = deadlines
         self.moment = call.deadline
         self.task: asyncio.Task[object]
+        # Set here, since a name that is new to calls under way would give each a dictionary.
         self._part: Part = "read"
         self._cancelling: int
         self.expired = False

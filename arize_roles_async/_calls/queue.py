@@ -80,8 +80,8 @@ class Queue:
         """Those of its event loop: not the ones of the slots, once these were restarted."""
         self.waiting: list[Waiter] = []
         """Sorted by turn."""
-        # With the least limits of all calls; one that has left may still count.
-        self._hastiest = Waiter(0, math.inf, math.inf)
+        # With the strictest limits of all calls; one that has left may still count.
+        self._strictest = Waiter(0, math.inf, math.inf)
 
     @property
     def is_limited(self) -> bool:
@@ -103,7 +103,7 @@ class Queue:
             if free == 1:
                 self._slots.wake_next()
             elif free <= len(self.waiting):
-                # Those before it were woken, and all go in one step of the event loop.
+                # The calls before it are awake, so all go in one step of the event loop.
                 self.waiting[free - 1].wake()
 
     def join(self, waiter: Waiter) -> None:
@@ -144,8 +144,8 @@ class Queue:
     def hold(self, sent: float, now: float, retry_after: float) -> None:
         """Note that a request was answered with 429, after its `exit`."""
         self.pace.note_refused(sent, now, retry_after)
-        if self._is_too_late(self._hastiest, now):
-            self._hastiest = Waiter(0, math.inf, math.inf)
+        if self._is_too_late(self._strictest, now):
+            self._strictest = Waiter(0, math.inf, math.inf)
             for waiter in self.waiting:
                 self._note_limits(waiter)
                 # Those that cannot go in time give up at once.
@@ -161,8 +161,8 @@ class Queue:
         return is_due or now + waiter.max_hold < pace.held_until
 
     def _note_limits(self, waiter: Waiter) -> None:
-        self._hastiest.deadline = min(self._hastiest.deadline, waiter.deadline)
-        self._hastiest.max_hold = min(self._hastiest.max_hold, waiter.max_hold)
+        self._strictest.deadline = min(self._strictest.deadline, waiter.deadline)
+        self._strictest.max_hold = min(self._strictest.max_hold, waiter.max_hold)
 
     def _replace(self, begin: int, end: int, *waiters: Waiter) -> None:
         """Replace some calls, and among the firsts of all keys the first one if it changes."""

@@ -1,4 +1,4 @@
-"""The requests of every operation; those for a page are each resource's own."""
+"""The requests of every operation; other resources than roles have their own for a page."""
 
 from urllib.parse import quote as percent_encoded
 
