@@ -20,11 +20,10 @@ try:
 
     import arize_roles_async as client
     from arize_roles_async import as_code
+    from arize_roles_async._toml.text import quote
     from arize_roles_async._values.text import printable
     from arize_roles_async.as_code.files import File, found, placed, read, shown
-    from arize_roles_async.as_code.formatting import formatted
     from arize_roles_async.as_code.schema import schema
-    from arize_roles_async.as_code.toml import quote
 except ImportError as _missing:  # The interpreter would end with 1, which means differences.
     print(f"error: {_missing}", file=sys.stderr)
     raise SystemExit(2) from _missing
@@ -164,7 +163,7 @@ class _Run:
         texts: dict[Path, tuple[str, str]] = {}
         for path in (each for given in self._chosen.file for each in found(given)):
             before = path.read_bytes().decode("utf-8-sig")
-            after = formatted(File(shown(path), before.replace("\r\n", "\n")))
+            after = File(shown(path), before.replace("\r\n", "\n")).formatted()
             texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
         changed = [path for path, (before, after) in texts.items() if before != after]
         for path in changed:
@@ -173,11 +172,10 @@ class _Run:
                 path.write_bytes(texts[path][1].encode())
         return 1 if self._chosen.check and changed else 0
 
-    def _export(self, exported: as_code.Export) -> int:
-        for violation in exported.left_out:
-            _say(f"warning: left out: {violation}")
+    def _export(self, exported: as_code.Declaration) -> int:
+        self._report("warning", exported.notes)
         _show(exported.to_toml(), end="")
-        return 1 if exported.left_out else 0
+        return 1 if exported.notes else 0
 
     def _plan(self, plan: as_code.Plan, declaration: as_code.Declaration) -> int:
         if self._chosen.comment is not None:

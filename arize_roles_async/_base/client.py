@@ -7,6 +7,7 @@ from typing import NoReturn, Self
 
 from msgspec import UNSET, UnsetType
 
+from arize_roles_async._base.steps import Steps
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
 from arize_roles_async._calls.driver import Destination, DrivenCall
@@ -118,11 +119,16 @@ class BaseClient:
 
     # These three are for roles as code, which waits between its calls, on their clock.
 
-    def _with_permit(self, permit: Callable[[], object]) -> Self:
-        """Return a client that calls `permit` before it sends a request that had to wait."""
-        other = object.__new__(type(self))
-        vars(other).update(vars(self), _permit=permit)
-        return other
+    def _in_steps(self, at_once: Self, permit: Callable[[], object]) -> Steps[Self]:
+        vars(at_once)["_permit"] = permit
+        return Steps(
+            client=at_once,
+            permit=permit,
+            retry=self._retry,
+            total=self._timeouts.total,
+            now=self._now,
+            sleep=self._sleep,
+        )
 
     def _now(self) -> float:
         return self._destination.choose(self._driver).transport.now()

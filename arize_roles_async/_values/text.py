@@ -6,6 +6,8 @@ from typing import Final
 
 MAX_MESSAGE: Final = 1_500
 """Characters of an error's message; a log line around it stays below 2,000."""
+MAX_SEARCHED: Final = 20
+"""Texts for which an error has the nearest one, since each takes time to search."""
 
 _MAX_QUOTED: Final = 60
 _MAX_COMPARED: Final = 64
@@ -72,10 +74,16 @@ def type_name(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def nearest(text: str, known: Iterable[str]) -> str:
-    """Return the one of some known texts that is most like the beginning of another."""
+def nearest(text: str, known: Iterable[str], cutoff: float = 0.0) -> str:
+    """Return the one of some known texts that is most like the beginning of another.
+
+    Args:
+        text: The other text.
+        known: The known ones.
+        cutoff: How like it has to be, up to 1; empty if none is.
+    """
     import difflib
 
     asked = text[:_MAX_COMPARED].strip().upper()
     capitals = {each.upper(): each for each in known}
-    return capitals[difflib.get_close_matches(asked, capitals, n=1, cutoff=0.0)[0]]
+    return "".join(capitals[each] for each in difflib.get_close_matches(asked, capitals, 1, cutoff))

@@ -1,29 +1,26 @@
-'''Roles as code: a file declares an account's custom roles, a plan shows what has to change.
+"""Roles as code: a file declares an account's custom roles, a plan shows what has to change.
 
 ```python
 from arize_roles_async import as_code
-declaration = as_code.loads("""
-    absent = ["Temp Analyst"]
-    [roles."AI Engineer"]
-    previously = ["ML Engineer"]
-    permissions = ["DATASET_CREATE", "DATASET_READ"]
-""")
+declaration = as_code.loads('roles.Analyst.permissions = ["DATASET_READ"]')
 plan = await as_code.plan(roles, declaration)  # one walk, changes nothing
 print(plan)  # a diff
 await as_code.apply(roles, declaration, expected=plan)
 ```
-
-A name, present or former, appears only once in a file, so no change depends on another. Only roles
-that `absent` names are deleted, so a file that was cut short deletes no others.
-'''
+"""
 
 from arize_roles_async._values.public import public
-from arize_roles_async.as_code.apply import ApplyError, ApplyResult, TooManyRemovalsError, apply
-from arize_roles_async.as_code.attempts import StalePlanError
+from arize_roles_async.as_code.apply import (
+    ApplyError,
+    ApplyResult,
+    StalePlanError,
+    TooManyRemovalsError,
+    apply,
+)
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.files import FileViolation, load, loads
 from arize_roles_async.as_code.plan import Change, Plan, PlanError
-from arize_roles_async.as_code.planning import Export, compare, export, plan
+from arize_roles_async.as_code.planning import compare, export, plan
 
 __all__ = [
     "ApplyError",
@@ -31,7 +28,6 @@ __all__ = [
     "Change",
     "Declaration",
     "DeclaredRole",
-    "Export",
     "FileViolation",
     "Plan",
     "PlanError",

@@ -8,20 +8,30 @@ from typing import Any, Final, cast
 
 import attr
 
-from arize_roles_async import RolesClient, RolesError
+from arize_roles_async import Role, RolesClient, RolesError
+from arize_roles_async._base.steps import in_steps
+from arize_roles_async._toml.text import quote
+from arize_roles_async._values import errors
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
-from arize_roles_async.as_code.attempts import Attempts, StalePlanError, StoppedError
-from arize_roles_async.as_code.declaration import Declaration
-from arize_roles_async.as_code.plan import CHECKSUM_FORMAT, FORMAT_VERSION, Change, Plan, PlanError
+from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
+from arize_roles_async.as_code.plan import (
+    CHECKSUM_FORMAT,
+    FORMAT_VERSION,
+    Change,
+    Plan,
+    PlanError,
+    differing,
+    only_in,
+)
 from arize_roles_async.as_code.planning import plan
-from arize_roles_async.as_code.toml import quote
 
 _DEFAULT_REMOVALS: Final = "30%"
 """As octoDNS has it."""
 _FEW_ROLES: Final = 10
 """An account of fewer custom roles has no limit of removals unless one is given."""
+_OPEN: Final = errors.ServerError | errors.OutcomeUnknownError | errors.InvalidResponseError
 
 
 @attr.frozen(kw_only=True)
@@ -49,9 +59,8 @@ class ApplyResult:
     def __str__(self) -> str:
         counts = f"made: {len(self.made)} of {len(self.plan.changes)}"
         parts = [f"{counts}, not reached: {len(self.not_reached)}", self.failure()]
-        for title, changes in (("blocked", self.blocked), ("not reached", self.not_reached)):
-            if changes:
-                parts.append(f"{title}: {', '.join(map(str, changes))}")
+        listed = {"blocked": self.blocked, "not reached": self.not_reached}
+        parts += [f"{title}: {', '.join(map(str, each))}" for title, each in listed.items() if each]
         return "; ".join(filter(None, parts))
 
     def failure(self) -> str | None:
@@ -81,14 +90,22 @@ class ApplyResult:
         return json.dumps(self.to_dict())
 
 
-class TooManyRemovalsError(PlanError):
-    """The plan deletes, or takes permissions from, more roles than allowed; nothing was changed.
+class StalePlanError(RolesError):
+    """The account or the declaration has changed since the plan was made.
 
-    Attributes:
-        plan: The plan, whose `removals` are too many; None in an error that was made by hand.
+    Raised by `apply`, before any change, if the plan is not the expected one. As the cause of an
+    `ApplyError` it names a role that differs from the plan; that role was not changed.
     """
 
     plan: Plan | None = None
+    """The plan of the account as it is now; None if the error names a role."""
+
+
+class TooManyRemovalsError(PlanError):
+    """The plan deletes, or takes permissions from, more roles than allowed; nothing was changed."""
+
+    plan: Plan | None = None
+    """The plan, whose `removals` are too many; None in an error that was made by hand."""
 
 
 class ApplyError(RolesError):
@@ -96,12 +113,13 @@ class ApplyError(RolesError):
 
     Planning and applying again makes the missing changes. A delete that is refused since users have
     the role does not stop the run, which ends with this error all the same.
-
-    Attributes:
-        result: The changes that were made, blocked, that failed and that were not reached.
     """
 
     result: ApplyResult = ApplyResult(plan=Plan(changes=(), unchanged=(), undeclared=()))
+
+
+class StoppedError(RolesError):
+    """The run is to stop, so that nothing more is sent."""
 
 
 async def apply(
@@ -119,11 +137,10 @@ async def apply(
     """Plan again and make the changes, one after another; a cancellation ends the run at once.
 
     Each role is read again before each attempt to update or delete it. If it differs from the plan,
-    the run ends there, so that it does not undo a change by somebody else. Only a change between
-    that reading and our own request, which follows at once, is not noticed; under a rate limit, the
-    request may have to wait for its turn. A role that is already as declared, or is already gone
-    where it should be deleted, counts as made. Each change has as many attempts, and as much time
-    for the waits between them, as a call of the client.
+    the run ends, so that a change by somebody else is not undone; only one between that reading and
+    our own request, which may have to wait for its turn under a rate limit, is not noticed. A role
+    that is already as declared, or already gone where it should be, counts as made. Each change has
+    as many attempts, and as much time for the waits between them, as a call of the client.
 
     Args:
         roles: A client of the account.
@@ -132,8 +149,7 @@ async def apply(
         account: A label of the account, as `plan` takes it.
         max_removals: The most custom roles that may be deleted or lose permissions: a number, or a
             share such as `"50%"`. Unless given, it is 30 % for an account of ten or more custom
-            roles, and no limit for a smaller one. An expected plan has no limit. Only the command
-            reads `ARIZE_ROLES_MAX_REMOVALS`.
+            roles, and no limit for a smaller one. An expected plan has no limit.
         on_plan: Called with the plan before the first change.
         on_change: Called with each change after it was made.
         on_result: Called with the result when the run ends, also when it fails or is cancelled.
@@ -151,9 +167,9 @@ async def apply(
             plan saw it; users have a role that is to be deleted; or `stop` ended the run.
         RolesError: As from `plan`; nothing was changed.
     """
+    functions = {"on_plan": on_plan, "on_change": on_change, "on_result": on_result, "stop": stop}
     is_expected = isinstance(cast("object", expected), Plan | str | None)
     wrong = f"must be a Plan, its checksum or None, not {type_name(expected)}"
-    functions = {"on_plan": on_plan, "on_change": on_change, "on_result": on_result, "stop": stop}
     check(
         *((name, _function_rule(function)) for name, function in functions.items()),
         ("expected", None if is_expected else wrong),
@@ -163,49 +179,150 @@ async def apply(
     _check_plan(planned, expected, max_removals)
     if on_plan is not None:
         on_plan(planned)
-    made: list[Change] = []
-    blocked: list[Change] = []
-    attempts: Attempts | None = None
-    cause: RolesError | None = None
-    reason: str | None = None
+    run = Run(roles, planned, stop)
+    ended_by: BaseException | None
     try:
         for change in planned.changes:
-            attempts = Attempts(roles, change, stop)
-            refusal = await attempts.make()
-            attempts = None
-            if refusal is not None:
-                blocked.append(change)
-                cause = cause or refusal
-            else:
-                made.append(change)
-                if on_change is not None:
-                    on_change(change)
-        if cause is not None:
-            names = ", ".join(quote(each.before.name) for each in blocked if each.before)
-            reason = f"users still have {names}: {cause}"
-    except RolesError as error:
-        cause, reason = error, str(error)
-    except BaseException as error:
-        reason = f"the run was ended by {type(error).__name__}"
-        raise
-    finally:
-        is_open = attempts is not None and attempts.may_have_been_made
-        is_begun = is_open or not isinstance(cause, StoppedError)
-        result = ApplyResult(
-            plan=planned,
-            made=tuple(made),
-            blocked=tuple(blocked),
-            failed=attempts.change if attempts and is_begun else None,
-            may_have_been_made=is_open,
-            reason=reason,
-        )
-        if on_result is not None:
-            on_result(result)
-    if cause is not None:
+            if await run.make(change) and on_change is not None:
+                on_change(change)
+        ended_by = run.refusal
+    except BaseException as error:  # noqa: BLE001 - it is raised below
+        ended_by = error
+    result = run.result(ended_by)
+    if on_result is not None:
+        on_result(result)
+    if isinstance(ended_by, RolesError):
         failure = ApplyError(str(result))
         failure.result = result
-        raise failure from cause
+        raise failure from ended_by
+    if ended_by is not None:
+        raise ended_by
     return result
+
+
+class Run:
+    """A run, which reads a role again before each attempt to change it."""
+
+    def __init__(self, client: RolesClient, planned: Plan, stop: Callable[[], bool] | None) -> None:
+        self._client = client
+        self._plan = planned
+        self._stop = stop
+        self._made, self._blocked = list[Change](), list[Change]()
+        self._begun: Change | None = None
+        self._is_open = False
+        """A request was sent that may have made the change, and its answer does not show it."""
+        self.refusal: errors.ConflictError | None = None
+        """The first of a delete, since users have the role."""
+
+    async def make(self, change: Change) -> bool:
+        """Make a change, unless somebody else made it already; return False if users have the role.
+
+        It has as many attempts, and as much time for them, as a call of the client.
+        """
+        self._begun, done = change, None
+        steps = in_steps(self._client, self._permit)
+        while done is None:
+            try:
+                self._permit()
+                if not await self._is_made(steps.client, change):
+                    self._permit()
+                    await self._send(steps.client, change)
+                done = self._made
+            except errors.ConflictError as error:
+                if change.after is not None:
+                    raise
+                self.refusal = self.refusal or error
+                done = self._blocked
+            except RolesError as error:
+                await steps.wait(error)
+        done.append(change)
+        self._begun, self._is_open = None, False
+        return done is self._made
+
+    def result(self, ended_by: BaseException | None) -> ApplyResult:
+        """Return the result of the run, which an error may have ended."""
+        reason = f"the run was ended by {type(ended_by).__name__}" if ended_by else None
+        if isinstance(ended_by, RolesError):
+            names = ", ".join(quote(each.before.name) for each in self._blocked if each.before)
+            reason = f"users still have {names}: " if ended_by is self.refusal else ""
+            reason += str(ended_by)
+        is_begun = self._is_open or not isinstance(ended_by, StoppedError)
+        return ApplyResult(
+            plan=self._plan,
+            made=tuple(self._made),
+            blocked=tuple(self._blocked),
+            failed=self._begun if is_begun else None,
+            may_have_been_made=self._is_open,
+            reason=reason,
+        )
+
+    def _permit(self) -> None:
+        if self._stop is not None and self._stop():
+            raise StoppedError("the run was stopped")
+
+    async def _is_made(self, roles: RolesClient, change: Change) -> bool:
+        before, after, now = change.before, change.after, None
+        if before is not None:
+            try:
+                now = await roles.get(role_id=before.id)
+            except errors.NotFoundError as error:
+                if after is None:
+                    return True
+                gone = f"{quote(after.name)} was deleted since the plan was made"
+                raise StalePlanError(gone) from error
+        # Nobody has to look before the first attempt: a name that is taken is refused.
+        elif after is not None and self._is_open:
+            async for role in roles.list():
+                now = role if role.name == after.name else now
+        if now is None or not differing(before, now):
+            return False
+        if not differing(after, now):
+            return True
+        name = before.name if before else now.name
+        what = "was changed since the plan was made" if before else "is not as declared"
+        raise StalePlanError(f"{quote(name)} {what}: {_drift(before or after, now)}")
+
+    async def _send(self, roles: RolesClient, change: Change) -> None:
+        was_open, self._is_open = self._is_open, True
+        try:
+            await _make(roles, change)
+        except RolesError as error:
+            # Any 5xx, and whatever a gateway says, may come after the change was made; but no 429.
+            is_gateways = isinstance(error, errors.StatusError) and not error.from_service
+            is_open = is_gateways or isinstance(error, _OPEN)
+            self._is_open = was_open or (is_open and not isinstance(error, errors.RateLimitError))
+            # The role that an earlier attempt made may be what has the name.
+            is_taken = was_open and isinstance(error, errors.ConflictError)
+            if not (is_taken and await self._is_made(roles, change)):
+                raise
+
+
+def _drift(before: Role | DeclaredRole | None, now: Role) -> str:
+    fields = differing(before, now)
+    drift = [f"its name is {quote(now.name)}"] if "name" in fields else []
+    for verb, permissions in (("gained", only_in(now, before)), ("lost", only_in(before, now))):
+        if permissions:
+            drift.append(f"it {verb} {', '.join(permissions)}")
+    if "description" in fields:
+        drift.append(f"its description is {quote(now.description or '')}")
+    return ", ".join(drift)
+
+
+async def _make(roles: RolesClient, change: Change) -> None:
+    role_id, after = change.before.id if change.before else "", change.after
+    if after is None:
+        try:
+            await roles.delete(role_id=role_id)
+        except (errors.NotFoundError, errors.OutcomeUnknownError) as error:
+            # The role is gone, whoever deleted it.
+            if not isinstance(error.__cause__ or error, errors.NotFoundError):
+                raise
+        return
+    fields: dict[str, Any] = {f: getattr(after, f) for f in differing(change.before, after)}
+    role = await (roles.update(role_id=role_id, **fields) if role_id else roles.create(**fields))
+    withheld = {"permissions"} if role.permissions is None else ()
+    if others := [field for field in differing(role, after) if field not in withheld]:
+        raise errors.InvalidResponseError(f"the answer has a different {' and '.join(others)}")
 
 
 def _function_rule(called: object) -> str | None:
@@ -224,13 +341,22 @@ def _removals_rule(limit: object) -> str | None:
 
 def _check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | None) -> None:
     """Raise if a plan is not the expected one, or removes too much where none is expected."""
-    error: StalePlanError | TooManyRemovalsError
     checksum = expected.checksum if isinstance(expected, Plan) else expected
-    if checksum is None:
+    if checksum == planned.checksum:
+        return
+    error: StalePlanError | TooManyRemovalsError
+    if checksum is not None:
+        why = "the plan differs from the expected one"
+        is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", checksum)
+        if is_checksum and not checksum.startswith(CHECKSUM_FORMAT):
+            why = "the expected checksum was made by another version of this library"
+        now = f"the plan's checksum is now {planned.checksum}"
+        error = StalePlanError(f"nothing was changed: {why}; {now}")
+    else:
         there, removed = planned.custom_roles, len(planned.removals)
-        if limit is None:
-            limit = _DEFAULT_REMOVALS if there >= _FEW_ROLES else there
-        text = str(limit)
+        text = str(
+            (_DEFAULT_REMOVALS if there >= _FEW_ROLES else there) if limit is None else limit
+        )
         allowed = int(text[:-1]) * there / 100 if text.endswith("%") else int(text)
         if removed <= allowed:
             return
@@ -238,14 +364,5 @@ def _check_plan(planned: Plan, expected: Plan | str | None, limit: int | str | N
             f"nothing was changed: {removed} of {there} custom roles would be deleted or lose "
             f"permissions, and the limit is {text}; expect a reviewed plan, or raise max_removals"
         )
-    else:
-        if checksum == planned.checksum:
-            return
-        why = "the plan differs from the expected one"
-        is_checksum = re.fullmatch("([0-9]+-)?[0-9a-f]{64}", checksum)
-        if is_checksum and not checksum.startswith(CHECKSUM_FORMAT):
-            why = "the expected checksum was made by another version of this library"
-        now = f"the plan's checksum is now {planned.checksum}"
-        error = StalePlanError(f"nothing was changed: {why}; {now}")
     error.plan = planned
     raise error

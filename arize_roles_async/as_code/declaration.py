@@ -1,39 +1,24 @@
 """The declaration: the custom roles that an account should have, and their rules."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attr
 
 from arize_roles_async import AnyPermission, Permission, UnknownPermission, Violation
+from arize_roles_async._toml.text import quote
+from arize_roles_async._values import requests as rules
 from arize_roles_async._values.permissions import any_permission
-from arize_roles_async._values.requests import (
-    check,
-    description_rule,
-    id_rule,
-    is_collection,
-    name_rule,
-    normalize_permissions,
-    permissions_rule,
-    text_rule,
-)
-from arize_roles_async._values.text import type_name
-from arize_roles_async.as_code.toml import quote
+from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
+from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
 
 if TYPE_CHECKING:
     from arize_roles_async.as_code.files import File
 
 _T = TypeVar("_T")
 
-KEYS: Final = ("account", "anchor", "new_permissions", "absent", "ignored", "sets", "roles")
-"""The keys of a file, in the order in which they are written."""
-ROLE_KEYS: Final = ("description", "previously", "include", "permissions")
-"""Those of a role. The permissions come last: without them, a role is refused, so no file that was
-cut short has a part of one."""
 _MAX_LABEL: Final = 100
-MAX_SUGGESTIONS: Final = 20
-"""Unknown permissions, or sets, for which the nearest known ones are searched, which takes time."""
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
 _ONCE: Final = (
@@ -42,29 +27,44 @@ _ONCE: Final = (
 )
 
 
-# Converters return any other value unchanged, for the rules to refuse.
-
-
 def _in_order(values: Iterable[_T], key: Callable[[Any], str] = str) -> tuple[_T, ...]:
-    given: Any = tuple(sorted(values, key=key)) if is_collection(values) else values
+    # What is no list stays as it is, for `_list_of` to refuse.
+    given: Any = tuple(sorted(values, key=key)) if rules.is_collection(values) else values
     return cast("tuple[_T, ...]", given)
 
 
-def to_names(values: Iterable[str]) -> tuple[str, ...]:
-    """Return names in their order."""
+def _to_names(values: Iterable[str]) -> tuple[str, ...]:
     return _in_order(values)
-
-
-def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
-    """Return permissions in their order, each once."""
-    given: Any = normalize_permissions(values)
-    if is_collection(given):
-        given = [any_permission(each) if isinstance(each, str) else each for each in given]
-    return _in_order(cast("Iterable[AnyPermission]", given))
 
 
 def _to_roles(values: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
     return _in_order(values, lambda role: str(getattr(role, "name", "")))
+
+
+def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+    """Return permissions in their order, each once."""
+    given: Any = rules.normalize_permissions(values)
+    if rules.is_collection(given):
+        given = [any_permission(each) if isinstance(each, str) else each for each in given]
+    return _in_order(cast("Iterable[AnyPermission]", given))
+
+
+def list_rule(values: object, of: str, kind: type) -> str | None:
+    """Return what is wrong with a tuple of objects of one kind, or None."""
+    if not isinstance(values, tuple):
+        return f"must be a list of {of}, not {type_name(values)}"
+    others = [each for each in cast("tuple[object, ...]", values) if not isinstance(each, kind)]
+    return f"must hold {of}, not {type_name(others[0])}" if others else None
+
+
+def _list_of(of: str, kind: type) -> Callable[[object, Any, object], None]:
+    def validate(_: object, field: Any, values: object) -> None:  # noqa: ANN401 - attrs' own
+        rules.check((field.name, list_rule(values, of, kind)))
+
+    return validate
+
+
+_NAMES, _ANY = _list_of("names", str), _list_of("permissions", object)
 
 
 @attr.frozen(kw_only=True)
@@ -77,12 +77,15 @@ class DeclaredRole:
         description: Its description; an empty one is the same as None.
         previously: Former names. A role with one of these is renamed, and its users keep it.
         origins: The names of the sets that permissions come from, by permission, for notes.
+
+    Raises:
+        ValidationError: `permissions` or `previously` is no list of such.
     """
 
     name: str
-    permissions: tuple[AnyPermission, ...] = attr.field(converter=to_permissions)
+    permissions: tuple[AnyPermission, ...] = attr.field(converter=to_permissions, validator=_ANY)
     description: str | None = None
-    previously: tuple[str, ...] = attr.field(default=(), converter=to_names)
+    previously: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
     origins: Mapping[str, str] = attr.field(factory=dict[str, str], eq=False, repr=False)
 
 
@@ -99,28 +102,33 @@ class Declaration:
         account: A label of the account, such as `staging`, which plans show and checksums cover.
         anchor: The ID of a role that the account has; a plan for any other account is refused.
         files: The files that it was read from, in which errors show places.
-        notes: Hints about the files, such as a set that no role includes.
+        notes: Hints, such as a set that no role includes, or a role that an export left out.
 
     Raises:
         ValidationError: A role breaks a rule, a name appears twice, or a permission is unknown and
             not in `new_permissions`. It has every violation.
     """
 
-    roles: tuple[DeclaredRole, ...] = attr.field(default=(), converter=_to_roles)
-    absent: tuple[str, ...] = attr.field(default=(), converter=to_names)
-    new_permissions: tuple[AnyPermission, ...] = attr.field(default=(), converter=to_permissions)
+    roles: tuple[DeclaredRole, ...] = attr.field(
+        default=(), converter=_to_roles, validator=_list_of("DeclaredRole objects", DeclaredRole)
+    )
+    absent: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
+    new_permissions: tuple[AnyPermission, ...] = attr.field(
+        default=(), converter=to_permissions, validator=_ANY
+    )
     account: str | None = None
     anchor: str | None = None
-    ignored: tuple[str, ...] = attr.field(default=(), converter=to_names)
+    ignored: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
     files: "tuple[File, ...]" = attr.field(default=(), eq=False, repr=False)
     notes: tuple[Violation, ...] = attr.field(default=(), eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        check(*_messages(self))
+        rules.check(*_messages(self))
 
     def to_toml(self) -> str:
-        """Return the declaration as a file, in a fixed order, with one permission on each line."""
-        tables = [_statement(key, getattr(self, key)) for key in KEYS[:-2]]
+        """Return it as a file in a fixed order, one permission on a line, the notes as comments."""
+        notes = [f"# {quote(note)}\n" for note in self.notes]
+        tables = ["".join(notes), *(_statement(key, getattr(self, key)) for key in [*KEYS][:-2])]
         for role in self.roles:
             keys = [_statement(key, getattr(role, key, None)) for key in ROLE_KEYS]
             tables.append(f"[roles.{quote(role.name)}]\n{''.join(keys)}")
@@ -138,62 +146,48 @@ def _statement(key: str, value: str | tuple[str, ...] | None) -> str:
 def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     """Yield what is wrong with each part of a declaration, or None, with the path of its key."""
     yield "account", label_rule(declaration.account)
-    yield "anchor", None if declaration.anchor is None else id_rule(declaration.anchor)
+    yield "anchor", None if declaration.anchor is None else rules.id_rule(declaration.anchor)
     new = declaration.new_permissions
-    yield "new_permissions", None if new == () else permissions_rule(new)
-    yield "roles", list_rule(declaration.roles, "DeclaredRole objects", DeclaredRole)
+    yield "new_permissions", None if new == () else rules.permissions_rule(new)
     named = [("absent", declaration.absent), ("ignored", declaration.ignored)]
-    declared = [role for role in _items(declaration.roles) if isinstance(role, DeclaredRole)]
-    for role in declared:
+    for role in declaration.roles:
         path, described = f"roles.{quote(role.name)}", role.description
-        yield f"{path}.name", name_rule(role.name)
-        yield f"{path}.description", None if described is None else description_rule(described)
-        yield f"{path}.permissions", permissions_rule(role.permissions)
+        yield f"{path}.name", rules.name_rule(role.name)
+        message = None if described is None else rules.description_rule(described)
+        yield f"{path}.description", message
+        yield f"{path}.permissions", rules.permissions_rule(role.permissions)
         named += [(path, (role.name,)), (f"{path}.previously", role.previously)]
-    yield from _unknown(declared, {str(permission) for permission in _items(new)})
-    places: dict[str, list[str]] = {}
+    yield from _unknown(declaration)
+    places: defaultdict[str, list[str]] = defaultdict(list)
     for path, names in named:
-        yield path, list_rule(names, "names")
-        for name in _items(names):
-            yield path, (message := text_rule(name))
+        for name in names:
+            yield path, (message := rules.text_rule(name))
             if message is None:
-                places.setdefault(name, []).append(path)
+                places[name].append(path)
     for name, paths in places.items():
         for path in dict.fromkeys(paths if len(paths) > 1 else ()):
             other = paths[path == paths[0]]
             yield path, f"{quote(name)} is also at {other}; {_ONCE}"
 
 
-def _unknown(roles: Iterable[DeclaredRole], new: set[str]) -> Iterator[tuple[str, str]]:
+def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:
     """Yield the permissions that this version does not know and that nobody says are new."""
-    unknown: set[tuple[str, str]] = set()
-    for role in roles:
-        path = f"roles.{quote(role.name)}.permissions"
-        for each in _items(role.permissions):
-            if isinstance(each, UnknownPermission) and each not in new and text_rule(each) is None:
+    known, unknown = {"", *declaration.new_permissions}, set[tuple[str, str]]()
+    for role in declaration.roles:
+        for each in role.permissions:
+            if isinstance(each, UnknownPermission) and each not in known:
                 origin = role.origins.get(each)
-                unknown.add((f"sets.{quote(origin)}" if origin else path, str(each)))
-    searched = sorted({permission for _, permission in unknown})[:MAX_SUGGESTIONS]
-    near = {p: get_close_matches(p[:100].upper(), [*Permission], 1, _NEAR) for p in searched}
-    for path, permission in sorted(unknown):
-        named = quote(permission)
-        hint = "".join(f"did you mean {quote(p)}? If not, " for p in near.get(permission, ()))
-        listed = f"{hint or 'if it is newer, '}list it: new_permissions = [{named}]"
-        yield path, f"{named} is not known to this version; {listed}"
-
-
-def list_rule(values: object, of: str, kind: type = object) -> str | None:
-    """Return what is wrong with a list of objects of one kind, converted to a tuple, or None."""
-    if not isinstance(values, tuple):
-        return f"must be a list of {of}, not {type_name(values)}"
-    others = [each for each in cast("tuple[object, ...]", values) if not isinstance(each, kind)]
-    return f"must hold {of}, not {type_name(others[0])}" if others else None
-
-
-def _items(values: object) -> list[Any]:
-    return [*values] if is_collection(values) else []
+                place = (
+                    f"sets.{quote(origin)}" if origin else f"roles.{quote(role.name)}.permissions"
+                )
+                unknown.add((place, str(each)))
+    for number, (path, permission) in enumerate(sorted(unknown)):
+        near = number < MAX_SEARCHED and nearest(permission, Permission, _NEAR)
+        hint = f"did you mean {quote(near)}? If not, " if near else "if it is newer, "
+        listed = f"{hint}list it: new_permissions = [{quote(permission)}]"
+        yield path, f"{quote(permission)} is not known to this version; {listed}"
 
 
 def label_rule(label: object) -> str | None:
     """Return what is wrong with the label of an account, or None; None is no label."""
-    return None if label is None else text_rule(label, _MAX_LABEL)
+    return None if label is None else rules.text_rule(label, _MAX_LABEL)

@@ -8,26 +8,24 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import attr
+import msgspec
 
 from arize_roles_async import AnyPermission, ValidationError, Violation
+from arize_roles_async._toml.formatting import formatted
+from arize_roles_async._toml.text import parsed, quote, statements, uncommented
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.requests import permissions_rule
-from arize_roles_async._values.text import nearest, type_name
-from arize_roles_async.as_code.declaration import (
-    KEYS,
-    MAX_SUGGESTIONS,
-    ROLE_KEYS,
-    Declaration,
-    DeclaredRole,
-    list_rule,
-    to_names,
-    to_permissions,
-)
-from arize_roles_async.as_code.toml import parsed, quote, statements, uncommented
+from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
+from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
+from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
 
-KNOWN: Final = (KEYS, (), ROLE_KEYS)
+KNOWN: Final[tuple[list[str], ...]] = ([*KEYS], [], [*ROLE_KEYS])
 """The keys that are known in each place of a path; names stand in the others."""
-_LISTS: Final = ("new_permissions", "absent", "ignored")
+_KINDS: Final[Mapping[str, tuple[Any, str]]] = {
+    "string": (str, "a string"),
+    "array": (list[str], "a list of strings"),
+    "object": (dict[str, Any], "a table"),
+}
 
 
 @attr.frozen
@@ -60,6 +58,11 @@ class File:
                 line = int(at[1] or self.text.count("\n") + 1)
                 broken = FileViolation(self.name, broken.message, self.name, line)
             raise ValidationError(violations=(broken,)) from error.__cause__
+
+    def formatted(self) -> str:
+        """Return its text in the order of `Declaration.to_toml`; raises as `parsed` does."""
+        self.parsed()
+        return formatted(self.text, KNOWN)
 
     @cached_property
     def keys(self) -> dict[str, tuple[int, str]]:
@@ -170,70 +173,68 @@ def _merged(
     tables: dict[File, dict[str, Any]] = {}
     for file in files:
         try:
-            tables[file] = file.parsed()
-            broken += placed(_strange(tables[file]), [file])
+            data, unfit = file.parsed(), list[Violation]()
         except ValidationError as error:
             broken, cause = [*broken, *error.violations], cause or error.__cause__
-    parts, wrong = [*tables.values()], list[Violation]()
-    fields: dict[str, Any] = {key: [each for part in parts for each in part[key]] for key in _LISTS}
-    for key in ("account", "anchor"):
-        values = [part[key] for part in parts if key in part]
-        fields[key] = values[0] if values else None
-        for other in (each for each in values if each != values[0]):
-            for one, two in ((other, values[0]), (values[0], other)):
-                wrong.append(Violation(key, f"{quote(one)} is {quote(two)} elsewhere"))
+            continue
+        tables[file] = table = _fit(data, KEYS, "", unfit)
+        table["roles"] = [
+            (name, _fit(role, ROLE_KEYS, f"roles.{quote(name)}", unfit))
+            for name, role in table["roles"].items()
+        ]
+        broken += placed(unfit, [file])
     sets: dict[str, tuple[AnyPermission, ...]] = {}
-    for name, listed in (each for part in parts for each in part["sets"].items()):
-        permissions = to_permissions(listed)
-        message = "is defined more than once" if name in sets else permissions_rule(permissions)
-        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
-        sets[name] = () if message else permissions
-    roles = [each for part in parts for each in part["roles"].items()]
-    included = {each for _, role in roles for each in role["include"]}
+    wrong: list[Violation] = []
+    for table in tables.values():
+        for name, listed in table["sets"].items():
+            permissions = to_permissions(listed)
+            message = "is defined more than once" if name in sets else permissions_rule(permissions)
+            wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
+            sets[name] = () if message else permissions
+    fields: dict[str, Any] = {"files": tuple(tables)}
+    for key in ("account", "anchor"):
+        values = [table[key] for table in tables.values() if table[key] is not None]
+        fields[key] = values[0] if values else None
+        if len({*values}) > 1:
+            wrong.append(Violation(key, "must be the same in all files that have it"))
+    for key in ("new_permissions", "absent", "ignored", "roles"):
+        fields[key] = [each for table in tables.values() for each in table[key]]
+    included = {each for _, role in fields["roles"] for each in role["include"]}
     unused = [f"sets.{quote(name)}" for name in sets if name not in included]
     notes = [Violation(path, "is a set that no role includes") for path in unused]
+    fields["notes"] = tuple(placed(notes, [*tables]))
+    fields["roles"] = [_role(name, role, sets, wrong) for name, role in fields["roles"]]
     try:
-        fields |= {"files": tuple(tables), "notes": tuple(placed(notes, [*tables]))}
-        fields["roles"] = [_role(name, role, sets, wrong) for name, role in roles]
         declaration = Declaration(**fields)
         if not (broken or wrong):
             return declaration
     except ValidationError as error:
-        wrong += error.violations
+        reported = {violation.field for violation in broken}
+        wrong += [violation for violation in error.violations if violation.field not in reported]
     raise ValidationError(violations=(*broken, *placed(wrong, [*tables]))) from cause
 
 
-def _strange(data: dict[str, Any]) -> Iterator[Violation]:
-    """Yield the violations in the data of a file, and take from it whatever breaks a rule."""
-    yield from _unfit(data, KEYS, dict.fromkeys(_LISTS, "names"))
-    for key in ("sets", "roles"):
-        if not isinstance(data.setdefault(key, {}), dict):
-            yield Violation(key, "must be a table")
-            data[key] = {}
-    for name, role in [*data["roles"].items()]:
-        path = f"roles.{quote(name)}"
-        if isinstance(role, dict):
-            yield from _unfit(role, ROLE_KEYS, {"include": "names of sets"}, f"{path}.")
-        else:
-            yield Violation(path, "must be a table")
-            del data["roles"][name]
-
-
-def _unfit(
-    table: Any,  # noqa: ANN401 - data
-    known: Sequence[str],
-    lists: Mapping[str, str],
-    path: str = "",
-) -> Iterator[Violation]:
-    """Yield and delete the keys of a table that are not known, and the lists that hold no texts."""
-    for key in [key for key in table if key not in known]:
-        message = f"is not a key here; the keys are {', '.join(known)}"
-        yield Violation(f"{path}{quote(key)}", message)
-        del table[key]
-    for key, of in lists.items():
-        if wrong := list_rule(to_names(table.setdefault(key, [])), of, str):
-            yield Violation(f"{path}{key}", wrong)
-            table[key] = []
+def _fit(
+    given: object, schemas: Mapping[str, Mapping[str, Any]], path: str, unfit: list[Violation]
+) -> dict[str, Any]:
+    """Return the value of each known key of a table; one that is missing or unfit is empty."""
+    table = cast("dict[str, Any]", given if isinstance(given, dict) else {})
+    begin = f"{path}." if path else ""
+    if table is not given:
+        unfit.append(Violation(path, "must be a table"))
+    for key in (key for key in table if key not in schemas):
+        message = f"is not a key here; the keys are {', '.join(schemas)}"
+        unfit.append(Violation(f"{begin}{quote(key)}", message))
+    fit: dict[str, Any] = {}
+    for key, schema in schemas.items():
+        kind, called = _KINDS[schema["type"]]
+        fit[key] = None if kind is str else kind()
+        try:
+            if key in table:
+                fit[key] = msgspec.convert(table[key], kind)
+        except msgspec.ValidationError:
+            unfit.append(Violation(f"{begin}{key}", f"must be {called}"))
+    return fit
 
 
 def _role(
@@ -243,17 +244,13 @@ def _role(
     wrong: list[Violation],
 ) -> DeclaredRole:
     """Return a role with what it includes; a set that is not there is added to a list."""
-    own: Any = given.get("permissions", [])
     origins: dict[str, str] = {}
     for each in sorted(given.pop("include")):
         if each in sets:
-            origins |= {str(p): each for p in sets[each]}
+            origins |= {str(p): each for p in sets[each] if p not in given["permissions"]}
             continue
-        near = sets and len(wrong) < MAX_SUGGESTIONS and nearest(each, sets)
+        near = sets and len(wrong) < MAX_SEARCHED and nearest(each, sets)
         hint = f"; did you mean {quote(near)}?" if near else ""
         wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
-    if isinstance(own, list):
-        listed = cast("list[str]", own)
-        origins = {p: each for p, each in origins.items() if p not in listed}
-        given["permissions"] = [*listed, *origins]
+    given["permissions"] += origins
     return DeclaredRole(name=name, origins=origins, **given)

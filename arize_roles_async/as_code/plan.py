@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 import attr
 
 from arize_roles_async import Role, ValidationError
+from arize_roles_async._toml.text import quote
 from arize_roles_async.as_code.declaration import DeclaredRole
-from arize_roles_async.as_code.toml import quote
 
 FORMAT_VERSION: Final = 1
 """Version of the JSON of plans and results; raised when older readers would break."""
@@ -20,12 +20,12 @@ CHECKSUM_FORMAT: Final = "2-"
 """The beginning of a checksum; raised when equal plans would have another one than before."""
 
 _SIGNS: Final = {"update": "!", "delete": "-", "create": "+"}
-_WIDTH: Final = 80
-"""Characters of a description in one line of a plan."""
+_PART: Final = r"(?s).{1,80}(?:(?<=\s)|\Z)|.{1,80}"
+"""A part of a description on a line of a plan; it ends after a space, if there is one."""
 # The order in which lines are kept where a plan has to be short.
-_ALWAYS, _DELETE, _TITLE, _NOTE, _OF_DELETE, _PERMISSION, _UNDECLARED, _DESCRIPTION, _LONG = range(
-    9
-)
+_ALWAYS, _DELETE, _TITLE, _PERMISSION, _DESCRIPTION = range(5)
+_Line = tuple[int, str]
+"""The place of a line in that order, and its text."""
 
 
 class PlanError(ValidationError):
@@ -95,31 +95,21 @@ class Change:
         }
 
 
-_Line = tuple[int, str]
-"""The place of a line in the order in which lines are kept, and its text."""
-
-
 def _lines(change: Change) -> Iterator[_Line]:
-    is_delete = change.action == "delete"
-    yield _DELETE if is_delete else _TITLE, f"{_SIGNS[change.action]} {change}"
+    title = _DELETE if change.action == "delete" else _TITLE
+    yield title, f"{_SIGNS[change.action]} {change}"
     old, new = (role.description or "" if role else "" for role in (change.before, change.after))
     for sign, text, other, only in (("-", old, new, change.takes), ("+", new, old, change.gives)):
-        if text != other:
-            yield from _described(f"{sign}     ", text)
+        parts = re.findall(_PART, text) if text != other else []
+        if len(parts) > 1:
+            yield _DESCRIPTION, f"{sign}     description ="
+        for part in parts:
+            begin = "    " if len(parts) > 1 else "description = "
+            yield _DESCRIPTION, f"{sign}     {begin}{quote(part)}"
         for permission in only:
-            yield _OF_DELETE if is_delete else _PERMISSION, f"{sign}     {quote(permission)}"
+            yield _PERMISSION, f"{sign}     {quote(permission)}"
     if change.note:
-        yield _NOTE, f"#     {change.note}"
-
-
-def _described(begin: str, text: str) -> Iterator[_Line]:
-    # Each part ends after a space, if there is one.
-    parts = re.findall(rf"(?s).{{1,{_WIDTH}}}(?:(?<=\s)|\Z)|.{{1,{_WIDTH}}}", text)
-    if len(parts) == 1:
-        yield _DESCRIPTION, f"{begin}description = {quote(text)}"
-    elif parts:
-        yield _DESCRIPTION, f"{begin}description ="
-        yield from ((_LONG, f"{begin}    {quote(part)}") for part in parts)
+        yield _TITLE, f"#     {change.note}"
 
 
 @attr.frozen(kw_only=True)
@@ -184,11 +174,9 @@ class Plan:
         """Return the text in a fence of Markdown, for a comment on a change.
 
         Args:
-            limit: Most characters. Lines that do not fit are left out, and their number is shown at
-                the top. Left out are first long descriptions, then other descriptions, undeclared
-                roles, permissions of updates and creates, permissions of deletes, notes, and last
-                the titles, with those of deletes at the very end. The counts and the checksum,
-                about 300 characters, are always there.
+            limit: Most characters. Of a longer text, lines are left out, and their number is shown:
+                first descriptions and undeclared roles, then permissions, then notes and titles,
+                those of deletes last. The counts and the checksum, about 300 characters, stay.
         """
         lines = [*self._lines()]
         room = limit - len("```diff\n```\n")
@@ -207,9 +195,9 @@ class Plan:
         for change in self.changes:
             yield from _lines(change)
         for role in self.undeclared:
-            yield _UNDECLARED, f"? {quote(role.name)} is not declared"
+            yield _DESCRIPTION, f"? {quote(role.name)} is not declared"
         for note in self.notes:
-            yield _NOTE, f"# {note}"
+            yield _TITLE, f"# {note}"
         actions = Counter[str](change.action for change in self.changes)
         counts = [f"{actions[a]} to {a}" for a in _SIGNS if a in actions] or ["no changes"]
         yield _ALWAYS, f"  {', '.join(counts)}; {len(self.unchanged)} as declared"

@@ -1,24 +1,25 @@
 """An account and a declaration: the plan compares them, and the export turns one into the other."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from operator import attrgetter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attr
 
-from arize_roles_async import AnyPermission, Role, RolesClient, ValidationError, Violation
-from arize_roles_async._values.requests import check, is_collection, text_rule
-from arize_roles_async._values.text import type_name
+from arize_roles_async import Role, RolesClient, ValidationError, Violation
+from arize_roles_async._toml.text import quote
+from arize_roles_async._values import requests as rules
+from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_rule, list_rule
 from arize_roles_async.as_code.files import placed
-from arize_roles_async.as_code.order import in_order
 from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in
-from arize_roles_async.as_code.toml import quote
 
-_MAX_KIN: Final = 20
-"""Roles whose names end alike that are compared with a new one."""
+_SAME, _ALIKE = 0.9, 0.7
+"""How like a role's name its new one is, whatever its permissions, or if one has the other's."""
+_MOST_NAMES: Final = 10
+"""Roles of a circle that a note names."""
 _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old} out of previously"
 
 
@@ -59,22 +60,22 @@ def compare(
             or permissions are withheld.
     """
     _check(declaration, account, host)
-    given: Any = tuple(roles) if is_collection(roles) else roles
-    check(("roles", list_rule(given, "roles", Role)))
+    given: Any = tuple(roles) if rules.is_collection(roles) else roles
+    rules.check(("roles", list_rule(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
     violations = [*_unanchored(declaration.anchor, given)]
     pairs: list[tuple[Role | None, DeclaredRole]] = []
     notes: list[str] = []
     for declared in declaration.roles:
-        own = by_name.get(declared.name)
+        path, own = f"roles.{quote(declared.name)}", by_name.get(declared.name)
         found = [by_name[name] for name in (declared.name, *declared.previously) if name in by_name]
-        custom = [role for role in found if not role.is_predefined]
-        younger = [role for role in custom if own and role.created_at > own.created_at]
-        notes += [_YOUNGER.format(old=quote(r.name), new=quote(declared.name)) for r in younger]
-        found = [role for role in found if role not in younger]
-        path, names = f"roles.{quote(declared.name)}", " and ".join(quote(r.name) for r in found)
+        for role in [*found] if own else ():
+            if own and role.created_at > own.created_at and not role.is_predefined:
+                found.remove(role)
+                notes.append(_YOUNGER.format(old=quote(role.name), new=quote(declared.name)))
         violations += _refusals(path, found)
         if len(found) > 1:
+            names = " and ".join(quote(role.name) for role in found)
             violations.append(Violation(path, f"{names} exist, but are declared as one role"))
         pairs.append((found[0] if found else None, declared))
     deleted = [by_name[name] for name in declaration.absent if name in by_name]
@@ -83,19 +84,15 @@ def compare(
     matched = {role.name for role, _ in pairs if role}
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
     others = [role for role in rest if role.name not in declaration.ignored]
-    hints = _hints(pairs, others, declaration.absent)
-    changes = [
-        Change(
-            before=role,
-            after=after,
-            note="; ".join(filter(None, (hints.get(after.name), _sets(role, after)))) or None,
-        )
-        for role, after in pairs
-        if differing(role, after)
-    ]
+    new = [after.name for own, after in pairs if own is None][:MAX_SEARCHED]
+    changes: list[Change] = []
+    for own, after in (pair for pair in pairs if differing(*pair)):
+        former = _former(after, others, declaration.absent) if after.name in new else ()
+        note = "; ".join([*former, *_sets(own, after)]) or None
+        changes.append(Change(before=own, after=after, note=note))
     changes += [Change(before=role, after=None) for role in deleted]
     return Plan(
-        changes=in_order(changes),
+        changes=_in_order(changes),
         unchanged=tuple(role for role, after in pairs if role and not differing(role, after)),
         undeclared=tuple(role for role in others if role.name not in declaration.absent),
         ignored=tuple(role for role in rest if role.name in declaration.ignored),
@@ -108,10 +105,10 @@ def compare(
 
 def _check(declaration: object, account: object, host: object = None) -> None:
     is_one = isinstance(declaration, Declaration)
-    check(
+    rules.check(
         ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
         ("account", label_rule(account)),
-        ("host", None if host is None else text_rule(host)),
+        ("host", None if host is None else rules.text_rule(host)),
     )
 
 
@@ -133,76 +130,83 @@ def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
             yield Violation(path, f"{withheld}: the API key lacks ROLE_READ")
 
 
-def _hints(
-    pairs: Iterable[tuple[Role | None, DeclaredRole]], others: Iterable[Role], absent: Iterable[str]
-) -> dict[str, str]:
-    """Return a note for each new role that may be another one under a new name, by its name."""
-    hints: dict[str, str] = {}
-    alike: defaultdict[object, list[Role]] = defaultdict(list)
-    for role in others:
-        for likeness in _likenesses(role):
-            alike[likeness].append(role)
-    losing = {held(r): quote(r.name) for r, d in pairs if r and r.name == d.name and only_in(r, d)}
-    for declared in (after for role, after in pairs if role is None):
-        named, same, kin = (alike[likeness] for likeness in _likenesses(declared))
-        wanted = held(declared)
-        near = [role for role in kin[:_MAX_KIN] if held(role)]
-        nested = [role for role in near if held(role) <= wanted or held(role) >= wanted]
-        # Only a single role with the same two or more permissions suggests a rename.
-        likely = (same if len(wanted) > 1 else [], nested)
-        found = [*named, *(roles[0] for roles in likely if len(roles) == 1)]
-        if old := losing.get(wanted):
-            hints[declared.name] = (
-                f"has the permissions that {old} has now and will lose; if this is {old} under a "
-                f"new name, make two runs: first previously = [{old}] here, then {old} again"
-            )
-        elif found:
-            old = quote(found[0].name)
-            instead = " instead of absent" if found[0].name in absent else ""
-            hint = f"looks like {old}; if that was renamed, declare previously = [{old}]"
-            hints[declared.name] = hint + instead
-    return hints
+def _former(new: DeclaredRole, others: Iterable[Role], absent: Iterable[str]) -> Iterator[str]:
+    """Yield a note if a new role may be another one under a new name."""
+    wanted = held(new)
+    kin = {r.name: held(r) for r in others if held(r) <= wanted or held(r) >= wanted}
+    # Only a single role with the same two or more permissions suggests a rename.
+    same = [name for name, has in kin.items() if has == wanted and len(wanted) > 1]
+    near = nearest(new.name, [r.name for r in others], _SAME) or nearest(new.name, kin, _ALIKE)
+    if name := near or "".join(same if len(same) == 1 else ()):
+        old, instead = quote(name), " instead of absent" if name in absent else ""
+        yield f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
 
 
-def _likenesses(role: Role | DeclaredRole) -> tuple[object, object, object]:
-    """Return a role's name without case and spaces, its permissions, and the name's last word."""
-    words = role.name.casefold().split()
-    return ("name", "".join(words)), ("permissions", held(role)), ("word", *words[-1:])
-
-
-def _sets(role: Role | None, after: DeclaredRole) -> str:
-    """Return a note of the sets that give permissions."""
+def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
+    """Yield a note for each set that gives permissions."""
     given: defaultdict[str, list[str]] = defaultdict(list)
     for permission in only_in(after, role):
         if name := after.origins.get(permission):
             given[name].append(quote(permission))
-    return "; ".join(f"set {quote(name)} gives {', '.join(ps)}" for name, ps in given.items())
+    for name, permissions in given.items():
+        yield f"set {quote(name)} gives {', '.join(permissions)}"
 
 
-@attr.frozen(kw_only=True)
-class Export:
-    """An account's custom roles as a declaration."""
+def _in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Return changes in the order of a run; those of a circle get a note.
 
-    declaration: Declaration
-    left_out: tuple[Violation, ...] = ()
-    """The broken rules of the roles that the declaration leaves out."""
+    A permission that moves from one role to another is given before it is taken, so that no user
+    lacks it, wherever the run stops. Only roles that pass permissions round in a circle have no
+    such order. Deletes, which take from no user, make room for creates in a full account.
+    """
+    moves = [(change, {*change.takes}, {*change.gives}) for change in changes]
+    # To each permission that moves, those that are given only after it was given everywhere.
+    later: dict[str, set[str]] = {}
+    for change, takes, gives in moves:
+        for permission in takes if gives and change.action == "update" else ():
+            later.setdefault(permission, {permission}).update(gives)
+    for middle, reached in later.items():
+        for each in later.values():
+            if middle in each:
+                each.update(reached)
+    rank = Counter(p for reached in later.values() for p in reached)
+    circles: defaultdict[frozenset[str], list[str]] = defaultdict(list)
+    placed: list[tuple[tuple[int, int, bool], frozenset[str], Change]] = []
+    for change, takes, gives in moves:
+        # In a circle, each permission is given after every other one.
+        shared = (later[p] for p in takes for q in gives if later.get(q) == later[p])
+        circle = frozenset(next(shared, ()))
+        circles[circle].append(quote(change.after.name if change.after else ""))
+        if change.action != "update" or not takes:
+            kind, last = {"update": 0, "delete": 1, "create": 2}[change.action], 0
+        else:
+            kind, last = (3, max(rank[p] for p in takes)) if gives else (4, 0)
+        # Others take what the roles of a circle give.
+        placed.append(((kind, last, not circle), circle, change))
+    placed.sort(key=itemgetter(0))
+    return tuple(
+        _noted(change, circles[circle]) if circle else change for _, circle, change in placed
+    )
 
-    def to_toml(self) -> str:
-        """Return the declaration as a file, with a comment for each rule that a role breaks."""
-        notes = [f"# left out: {quote(violation)}\n" for violation in self.left_out]
-        return "\n".join(filter(None, ["".join(notes), self.declaration.to_toml()]))
+
+def _noted(change: Change, names: list[str]) -> Change:
+    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    note = (
+        f"{', '.join([*names[:_MOST_NAMES], *more])} pass permissions round in a circle, so users "
+        "can lack them for a moment; to avoid that, first give, and take in a second run"
+    )
+    return attr.evolve(change, note="; ".join(filter(None, (note, change.note))))
 
 
-async def export(client: RolesClient, *, anchor: str | bool = False) -> Export:
+async def export(client: RolesClient, *, anchor: str | bool = False) -> Declaration:
     """Return a declaration of an account's custom roles, found in one walk.
 
-    A role whose name or permissions break a rule of declarations is in `left_out` instead. The
-    declaration still fits the account, since roles that it does not name stay as they are.
+    A role whose name or permissions break a rule of declarations is left out, and the broken rules
+    are its notes. The declaration still fits the account, since roles that it does not name stay.
 
     Args:
         client: A client of the account.
-        anchor: The ID of the role that is the declaration's anchor; True takes the oldest custom
-            role's.
+        anchor: The ID of a role to anchor the declaration to; True takes the oldest custom role's.
 
     Raises:
         PlanError: The permissions of a role are withheld, or no role is the anchor.
@@ -219,19 +223,14 @@ async def export(client: RolesClient, *, anchor: str | bool = False) -> Export:
     if violations := [*violations, *_unanchored(chosen, everyone)]:
         raise PlanError(violations=tuple(violations))
     declared: list[DeclaredRole] = []
-    left_out: list[Violation] = []
+    notes: list[Violation] = []
     for role in roles:
         permissions = role.permissions or ()
         each = DeclaredRole(name=role.name, description=role.description, permissions=permissions)
         try:
-            Declaration(roles=[each], new_permissions=_new(each))
+            Declaration(roles=[each], new_permissions=permissions)
             declared.append(each)
         except ValidationError as error:
-            left_out += error.violations
-    new = [permission for each in declared for permission in _new(each)]
-    declaration = Declaration(roles=declared, new_permissions=new, anchor=chosen)
-    return Export(declaration=declaration, left_out=tuple(left_out))
-
-
-def _new(role: DeclaredRole) -> list[AnyPermission]:
-    return [permission for permission in role.permissions if not permission.is_known]
+            notes += [Violation(v.field, f"left out: {v.message}") for v in error.violations]
+    new = [p for each in declared for p in each.permissions if not p.is_known]
+    return Declaration(roles=declared, new_permissions=new, anchor=chosen, notes=tuple(notes))

@@ -17,7 +17,6 @@ from arize_roles_async import (
     RolesConnectionError,
     RolesError,
     ServerError,
-    StatusError,
 )
 from arize_roles_async.as_code import (
     ApplyError,
@@ -140,9 +139,33 @@ class TestWaiting:
         account = account_of("A")
         account.fail("update", 503, times=None)
         with pytest.raises(ApplyError) as caught:
-            await apply(FakeRolesClient(account), self.UPDATE)
+            await apply(FakeRolesClient(account, timeout=None), self.UPDATE)
         assert len(account.calls_of("update")) == 3
         assert isinstance(caught.value.__cause__, ServerError)
+
+    async def test_other_client(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client of somebody else waits, too, with the default options."""
+
+        class Other:
+            def __init__(self) -> None:
+                self.account = account_of("A")
+                self._roles = FakeRolesClient(self.account)
+
+            def __getattr__(self, name: str) -> object:
+                if name.startswith("_"):
+                    raise AttributeError
+                return getattr(self._roles, name)
+
+        waited: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waited.append(seconds)
+
+        monkeypatch.setattr("anyio.sleep", sleep)
+        other: Any = Other()
+        other.account.fail("update", 503, retry_after=8)
+        assert len((await apply(other, self.UPDATE)).made) == 1
+        assert sum(waited) == pytest.approx(8)
 
     async def test_no_time(self) -> None:
         """A call that has used up its time is not made again."""
@@ -311,7 +334,6 @@ class TestGateway:
         [
             (ForbiddenError("No.", status=403, from_service=True), False),
             (ForbiddenError("No.", status=403), True),
-            (StatusError("No.", status=404), True),
             (ServerError("No.", status=503, from_service=True), True),
             (RateLimitError("No.", status=429), False),
             (RolesConnectionError("No."), False),

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from arize_roles_async import Permission, UnknownPermission, ValidationError
 from arize_roles_async.as_code import Declaration, DeclaredRole, load, loads
 from arize_roles_async.as_code.files import File
-from arize_roles_async.as_code.formatting import formatted
 from arize_roles_async.as_code.schema import schema
 from tests.as_code import strategies
 
@@ -168,11 +167,11 @@ class TestRefusing:
             (b"", "file", "must be a text, not bytes"),
             ("roles = 5", "roles", "must be a table"),
             ("roles.A = 5", 'roles."A"', "must be a table"),
-            ("account = 5", "account", "must be a string, not int"),
+            ("account = 5", "account", "must be a string"),
             ('account = ""', "account", "must not be empty"),
-            ("anchor = 5", "anchor", "must be a string, not int"),
-            ("new_permissions = [5]", "new_permissions", "must hold names, not int"),
-            ('new_permissions = "X"', "new_permissions", "must be a list of names, not str"),
+            ("anchor = 5", "anchor", "must be a string"),
+            ("new_permissions = [5]", "new_permissions", "must be a list of strings"),
+            ('new_permissions = "X"', "new_permissions", "must be a list of strings"),
         ],
     )
     def test_one(self, text: Any, field: str, message: str) -> None:  # noqa: ANN401
@@ -241,28 +240,18 @@ class TestRefusing:
                     "ignored, sets, roles"
                 ),
             ),
-            ("ignored", "must hold names, not int"),
+            ("ignored", "must be a list of strings"),
             (
                 'roles."AI Engineer"."permission"',
                 "is not a key here; the keys are description, previously, include, permissions",
             ),
-            ('roles."AI Engineer".description', "must be a string, not bool"),
+            ('roles."AI Engineer".description', "must be a string"),
+            ('roles."Reader".description', "must be a string"),
+            ('roles."Reader".permissions', "must be a list of strings"),
+            ('roles."Ünal".permissions', "must be a list of strings"),
+            ('roles."Other".permissions', "must be a list of strings"),
             ('roles."AI Engineer".permissions', "must hold at least one permission"),
-            ('roles."Other".permissions', "must be a list of permissions, not dict"),
-            ('roles."Reader".description', "must be a string, not int"),
-            (
-                'roles."Reader".permissions',
-                f"'' must not be empty; {KINDS}, not int; {KINDS}, not list",
-            ),
             ('roles."Ünal".name', NAMES.format(r"'\xdc'")),
-            ('roles."Ünal".permissions', "must be a list of permissions, not str"),
-            (
-                'roles."Reader".permissions',
-                (
-                    '"NEW_READ" is not known to this version; if it is newer, list it: '
-                    'new_permissions = ["NEW_READ"]'
-                ),
-            ),
             ("absent", "must not be empty"),
             ('roles."Reader".previously', "must not be empty"),
             ("absent", f'"AI Engineer" is also at roles."AI Engineer"; {ONCE}'),
@@ -282,14 +271,7 @@ class TestRefusing:
             ({"roles": [5]}, "roles: must hold DeclaredRole objects, not int"),
             ({"absent": 5}, "absent: must be a list of names, not int"),
             ({"absent": "x"}, "absent: must be a list of names, not str"),
-            (
-                {"roles": [DeclaredRole(name="A", permissions="ROLE_READ")]},
-                'roles."A".permissions: must be a list of permissions, not str',
-            ),
-            (
-                {"roles": [DeclaredRole(name="A", permissions=["ROLE_READ"], previously="B")]},
-                'roles."A".previously: must be a list of names, not str',
-            ),
+            ({"new_permissions": 5}, "new_permissions: must be a list of permissions, not int"),
         ],
     )
     def test_arguments(self, given: dict[str, Any], message: str) -> None:
@@ -297,6 +279,13 @@ class TestRefusing:
         with pytest.raises(ValidationError) as caught:
             Declaration(**given)
         assert str(caught.value) == message
+
+    def test_role(self) -> None:
+        """So is a role."""
+        with pytest.raises(ValidationError, match=r"^permissions: must be a list of permissions"):
+            DeclaredRole(name="A", permissions="ROLE_READ")
+        with pytest.raises(ValidationError, match=r"^previously: must be a list of names, not str"):
+            DeclaredRole(name="A", permissions=["ROLE_READ"], previously="B")
 
 
 class TestWriting:
@@ -330,7 +319,7 @@ class TestWriting:
         assert loads(text) == declared
         assert all(line.isprintable() for line in text.split("\n"))
         assert "```" not in text
-        assert formatted(File("a", text)) == text
+        assert File("a", text).formatted() == text
         validator: Any = jsonschema.Draft7Validator(schema())
         validator.validate(tomllib.loads(text))
 

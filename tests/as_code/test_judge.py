@@ -2,7 +2,7 @@
 
 import pytest
 
-from arize_roles_async.as_code.attempts import Attempts
+from arize_roles_async.as_code.apply import Run
 from tests.support.sizes import sized
 from tests.tools.judge_as_code import Case, wrong_cases
 
@@ -21,6 +21,6 @@ def test_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     async def is_made(*_: object) -> bool:
         return False
 
-    monkeypatch.setattr(Attempts, "_is_made", is_made)
+    monkeypatch.setattr(Run, "_is_made", is_made)
     _, wrong = next(wrong_cases(40, 0))
     assert wrong[0].endswith(" was made without a look")

@@ -23,6 +23,7 @@ FAKE = Path(arize_roles_fake.__file__).parent
 CLIENT_ROOMS = (
     "_version",
     "_values",
+    "_toml",
     "_wire",
     "_calls",
     "_base",

@@ -88,7 +88,7 @@ VALUES: Final[tuple[object, ...]] = (
     transport.CreateRole(name="A", permissions=(Permission.ROLE_READ,)),
     transport.UpdateRole(description=None),
     transport.ListRoles(limit=5, cursor="a", is_predefined=True),
-    *(CHANGE, PLAN, DECLARATION, *DECLARATION.roles, as_code.Export(declaration=DECLARATION)),
+    *(CHANGE, PLAN, DECLARATION, *DECLARATION.roles),
     APPLY_ERROR.result,
     fake.Assumptions(unknown_id=400, list_order="oldest-first"),
     fake.LoggedCall(

@@ -1,13 +1,13 @@
-"""Formatting: a file in the order of `Declaration.to_toml`, with its comments."""
+"""Formatting: TOML in a fixed order, with its comments."""
 
 import re
 import tomllib
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from arize_roles_async.as_code.files import KNOWN, File
-from arize_roles_async.as_code.toml import statements
+from arize_roles_async._toml.text import statements
 
 _Rank = list[tuple[int, str]]
 
@@ -17,22 +17,22 @@ _ITEM: Final = rf"{_COMMENTS}{_TEXT}[ \t,]*(#[^\n]*)?"
 _LIST: Final = re.compile(rf"(?s)\[((?:{_ITEM})*+){_COMMENTS}(\].*)")
 
 
-def formatted(file: File) -> str:
-    """Return the text of a file in the fixed order, with one permission or name on a line.
+def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
+    """Return valid TOML in a fixed order, with one item of a list of texts on a line.
 
     A comment stays above what it was above, or behind it; one at the top, with an empty line below
     it, stays there. Everything else is as it was written, and means the same.
 
-    Raises:
-        ValidationError: It is not valid TOML.
+    Args:
+        text: The TOML.
+        known: The keys in each place of a path, in their order; any others follow by name.
     """
-    file.parsed()
     head: list[str] = []
     above: list[str] = []
     table: list[str] = []
     entries: list[tuple[tuple[bool, _Rank, int], _Rank, str]] = []
     number = last = 0
-    for line, path, key, value in statements(file.text):
+    for line, path, key, value in statements(text):
         if path and not entries and line > last + 1:
             head, above = above, []
         above.append(f"{key} = {_listed(value)}" if key else value)
@@ -40,21 +40,20 @@ def formatted(file: File) -> str:
             table = table if key else path
             # A key above all tables is a block of its own.
             number += not (key and table)
-            block = (bool(table), _rank(table or path), number)
-            entries.append((block, _rank(path), "\n".join(above)))
+            block = (bool(table), _rank(table or path, known), number)
+            entries.append((block, _rank(path, known), "\n".join(above)))
             above = []
         last = line
     entries.sort(key=itemgetter(0, 1))
     groups = groupby(entries, key=itemgetter(0))
-    blocks = [head, *([text for *_, text in group] for _, group in groups), above]
-    return "\n".join("\n".join([*texts, ""]) for texts in blocks if texts)
+    blocks = [head, *([entry for *_, entry in group] for _, group in groups), above]
+    return "\n".join("\n".join([*lines, ""]) for lines in blocks if lines)
 
 
-def _rank(path: list[str]) -> _Rank:
-    """Return the place of a key: known keys in their order, then the others by name."""
+def _rank(path: list[str], known: Sequence[Sequence[str]]) -> _Rank:
     return [
-        (known.index(key), "") if key in known else (len(known), key)
-        for key, known in zip(path, KNOWN, strict=False)
+        (keys.index(key), "") if key in keys else (len(keys), key)
+        for key, keys in zip(path, known, strict=False)
     ]
 
 

@@ -1,0 +1,1 @@
+"""TOML as text, whatever it is about."""
