@@ -69,7 +69,7 @@ def compare(
     for declared in declaration.roles:
         path, own = f"roles.{quote(declared.name)}", by_name.get(declared.name)
         found = [by_name[name] for name in (declared.name, *declared.previously) if name in by_name]
-        for role in [*found] if own else ():
+        for role in [*found]:
             if own and role.created_at > own.created_at and not role.is_predefined:
                 found.remove(role)
                 notes.append(_YOUNGER.format(old=quote(role.name), new=quote(declared.name)))
