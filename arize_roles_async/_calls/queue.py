@@ -8,30 +8,27 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from itertools import count
-from operator import attrgetter
 from typing import Final
+
+import msgspec
 
 from arize_roles_async._calls.pace import Pace
 
-_BY_TURN: Final = attrgetter("turn")
 _BACKGROUND: Final = 2**62
 """Added to the turn of a background call, which then goes after all others."""
 
 
-class Waiter:
-    """A call that waits until its request may go."""
+class Waiter(msgspec.Struct, order=True):
+    """A call that waits until its request may go; the one with the lowest turn goes first."""
 
-    wake: Callable[[], object]
+    turn: int  # Compared first. With a `key` function, the queue would cost half as much again.
+    deadline: float
+    max_hold: float
+    """The longest `Retry-After` that it waits out, in seconds."""
+    has_timer: bool = False
+    """It asks again by itself, when the rate limit lets its request go."""
+    wake: Callable[[], object] = bool
     """Makes the call ask again; set each time that it begins to wait."""
-
-    def __init__(self, turn: int, deadline: float, max_hold: float) -> None:
-        self.turn: int = turn
-        """Its own number; the lowest goes first."""
-        self.deadline: float = deadline
-        self.max_hold: float = max_hold
-        """The longest `Retry-After` that it waits out, in seconds."""
-        self.has_timer: bool = False
-        """It asks again by itself, when the rate limit lets its request go."""
 
 
 class Slots:
@@ -109,8 +106,8 @@ class Queue:
     def join(self, waiter: Waiter) -> None:
         """Queue a call, which then asks."""
         self._note_limits(waiter)
-        index = bisect_left(self.waiting, waiter.turn, key=_BY_TURN)
-        self._replace(index, index, waiter)
+        index = bisect_left(self.waiting, waiter)
+        self._replace(index, index, [waiter])
 
     def ask(self, waiter: Waiter, now: float) -> float | None:
         """Return the seconds that a call has to wait; 0 if its request goes now, and it has left.
@@ -137,8 +134,8 @@ class Queue:
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a call."""
-        index = bisect_left(self.waiting, waiter.turn, key=_BY_TURN)
-        self._replace(index, index + 1)
+        index = bisect_left(self.waiting, waiter)
+        self._replace(index, index + 1, [])
         self._slots.wake_next()
 
     def hold(self, sent: float, now: float, retry_after: float) -> None:
@@ -161,13 +158,15 @@ class Queue:
         return is_due or now + waiter.max_hold < pace.held_until
 
     def _note_limits(self, waiter: Waiter) -> None:
-        self._strictest.deadline = min(self._strictest.deadline, waiter.deadline)
-        self._strictest.max_hold = min(self._strictest.max_hold, waiter.max_hold)
+        strictest = self._strictest
+        if waiter.deadline < strictest.deadline or waiter.max_hold < strictest.max_hold:
+            strictest.deadline = min(strictest.deadline, waiter.deadline)
+            strictest.max_hold = min(strictest.max_hold, waiter.max_hold)
 
-    def _replace(self, begin: int, end: int, *waiters: Waiter) -> None:
+    def _replace(self, begin: int, end: int, waiters: list[Waiter]) -> None:
         """Replace some calls, and among the firsts of all keys the first one if it changes."""
         if not begin and self.waiting:
-            del self.firsts[bisect_left(self.firsts, self.waiting[0].turn, key=_BY_TURN)]
+            del self.firsts[bisect_left(self.firsts, self.waiting[0])]
         self.waiting[begin:end] = waiters
         if not begin and self.waiting:
-            insort(self.firsts, self.waiting[0], key=_BY_TURN)
+            insort(self.firsts, self.waiting[0])
