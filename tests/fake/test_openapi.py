@@ -12,6 +12,8 @@ import yaml
 from hypothesis import settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from arize_roles_async._role_bindings.requests import ListRoleBindings
+from arize_roles_async._values.requests import ListRoles
 from arize_roles_async.transport import is_role_id
 from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
 from tests.support import sizes
@@ -90,6 +92,13 @@ def test_permissions() -> None:
     """The description lists the permissions that the client has."""
     listed = (DATA / "permissions.txt").read_text("utf-8").split()
     assert described()["components"]["schemas"]["Permission"]["enum"] == listed
+
+
+def test_parameters() -> None:
+    """The description lists the parameters that the client gives a list."""
+    for path, page in (("/v2/roles", ListRoles), ("/v2/role-bindings", ListRoleBindings)):
+        listed = described()["paths"][path]["get"]["parameters"]
+        assert {each["name"] for each in listed} == {*page.__struct_fields__}
 
 
 def test_schema_refuses() -> None:
