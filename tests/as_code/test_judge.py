@@ -1,4 +1,4 @@
-"""A short run of the judge of `as_code.apply`; its tool makes long ones."""
+"""A short run of the judge of `arize-roles apply`; its tool makes long ones."""
 
 import pytest
 
