@@ -5,14 +5,12 @@ import functools
 import os
 import socket
 import struct
-from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDict
@@ -22,8 +20,6 @@ from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.json import MAX_BODY
 from arize_roles_async._wire.redaction import Secret
-
-_Send: TypeAlias = Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]]
 
 # The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
@@ -44,13 +40,11 @@ def keep_read_buffers() -> None:
 class UsedConnection:
     """A connection that has carried a request, for as long as it is open."""
 
-    socket: TransportSocket
-
     def __init__(self, number: int, transport: asyncio.Transport) -> None:
         self.number = number
         self.transport = transport
         # Read now: asyncio's TLS transport has no socket any more once it was closed twice.
-        self.socket = transport.get_extra_info("socket")
+        self.socket: Any = transport.get_extra_info("socket")
         self.body: aiohttp.StreamReader | None = None
         """The body that came on it last."""
 
@@ -90,6 +84,12 @@ class Connections:
         closed.add_done_callback(functools.partial(self._drop, protocol))
         return connection
 
+    def is_fit(self, protocol: ResponseHandler) -> bool:
+        """Return whether a connection may carry a request, unless it is new and has an answer."""
+        taken = self.open.get(protocol)
+        # An unsolicited answer would go to the next request on the connection.
+        return taken is None or (taken.number > self.distrusted and not protocol.should_close)
+
     async def close(self, session: aiohttp.ClientSession) -> None:
         """Close a session of our own and every connection, whatever closing one of them raises.
 
@@ -111,18 +111,17 @@ class Connections:
 
 
 class Attempt:
-    """One attempt: the last middleware, which sends the request with the key.
+    """One attempt, which sends the request with the key: the last middleware of a lent session.
 
     aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. But the
     call machine decides about retries, and must count each attempt. So nothing is sent after a
     failure, or when the attempt is over. A middleware may send again after an answer, or twice at
-    once, and the call takes note of it.
+    once, and the call takes note of it. A session of our own does neither.
 
     Args:
         call: The call, which `limit` ends.
         connections: Those of the session.
         headers: Headers of the request that nothing before the socket sees.
-        is_lent: The session is lent, so that others may hold the request, too.
     """
 
     def __init__(
@@ -131,14 +130,11 @@ class Attempt:
         limit: Deadline,
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
-        *,
-        is_lent: bool,
     ) -> None:
         self.call = call
         self._limit = limit
-        self._connections = connections
+        self.connections = connections
         self._headers = headers
-        self._is_lent = is_lent
         self._answers: dict[UsedConnection, Any] = {}
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | None = None
@@ -146,19 +142,15 @@ class Attempt:
         self._is_over = False
 
     async def __call__(
-        self, request: aiohttp.ClientRequest, handler: ClientHandlerType
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure
-        if before_sending is not None:
-            before_sending(request)
-        own: Any = request
-        if self._is_lent:
-            own = _copy(request)
-            if not self._answers:
-                # Not aiohttp's own limit, which includes waiting for a connection of the pool.
-                vars(request)["_traces"].append(_Connecting(self._limit))
-        own.attempt = self
+        own = _copy(request)
+        if not self._answers:
+            # Not aiohttp's own limit, which includes waiting for a connection of the pool.
+            vars(request)["_traces"].append(_Connecting(self._limit))
+        own.bind(self)
         while True:
             try:
                 response = await handler(own)
@@ -168,13 +160,13 @@ class Attempt:
                 # A middleware may cancel a request that has already reached the service.
                 self._failure = error
                 raise
-            own.connection.body = response.content
+            self.answered(response)
             return response
 
     async def send_on(
         self,
         request: Any,  # noqa: ANN401 - of a class of our own
-        send: _Send,
+        send: Callable[[Any, Connection], Awaitable[aiohttp.ClientResponse]],
         connection: Any,  # noqa: ANN401 - with a protocol
     ) -> aiohttp.ClientResponse:
         """Send a request on a connection: from here on the service may have it, and be silent.
@@ -185,16 +177,12 @@ class Attempt:
         if self._is_over:
             # A middleware sends in a task of its own, which has outlived the attempt.
             raise asyncio.CancelledError
-        connections, protocol = self._connections, connection.protocol
-        taken = connections.open.get(protocol)
-        if taken is None:
-            taken = connections.add(protocol)
-        # An unsolicited answer would go to the next request on the connection.
-        elif taken.number <= connections.distrusted or protocol.should_close:
+        connections, protocol = self.connections, connection.protocol
+        if not connections.is_fit(protocol):
             raise _UnfitError
+        taken = connections.open.get(protocol) or connections.add(protocol)
         self._opened = connections.opened
         self.call.mark_sent(self._limit.limit("read"))
-        request.connection = taken
         self._answers[taken] = None
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
@@ -208,18 +196,21 @@ class Attempt:
         return response
 
     def answered(self, response: aiohttp.ClientResponse) -> bool:
-        """Return whether a response is the answer to a request that this attempt sent."""
+        """Return whether a response is to a request of this attempt, and watch over its body."""
+        for connection, answer in self._answers.items():
+            if answer is response:
+                connection.body = response.content
         return response in self._answers.values()
 
-    async def read(self, content: aiohttp.StreamReader) -> bytes:
+    async def read(self, response: aiohttp.ClientResponse) -> bytes:
         """Return a body; of one that is too long, only as much as shows that."""
-        chunks: list[bytes] = []
-        size = 0
-        while size <= MAX_BODY and not content.at_eof():
+        self.answered(response)
+        content = response.content
+        body = bytearray()
+        while len(body) <= MAX_BODY and not content.at_eof():
             self._limit.limit("read")
-            chunks.append(await content.readany())
-            size += len(chunks[-1])
-        return b"".join(chunks)
+            body += await content.readany()
+        return bytes(body)
 
     def end(self) -> None:
         """End it, and with it every request that has no complete answer."""
@@ -236,8 +227,7 @@ class Attempt:
 
         The cause, such as a firewall that forgot the connection, has often broken the others, too.
         """
-        connections = self._connections
-        connections.distrusted = max(connections.distrusted, self._opened)
+        self.connections.distrusted = max(self.connections.distrusted, self._opened)
 
 
 class _UnfitError(Exception):
@@ -249,14 +239,28 @@ def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a cl
     """Return the class of the requests that an attempt sends, in place of a class of requests."""
 
     def send(request: Any, connection: Any) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
-        sent: Awaitable[aiohttp.ClientResponse] = request.attempt.send_on(
-            request, kind.send, connection
-        )
-        return sent
+        attempt: Attempt = request.attempt
+        return attempt.send_on(request, kind.send, connection)
+
+    def bind(request: Any, attempt: Attempt) -> None:  # noqa: ANN401
+        request.attempt = attempt
+        if before_sending is not None:
+            before_sending(request)
 
     # In slots, since a name that is new to requests under way would give each a dictionary.
-    own = {"send": send, "__slots__": ("attempt", "connection")}
+    own = {"send": send, "bind": bind, "update_expect_continue": bind, "__slots__": "attempt"}
     return type(kind.__name__, (kind,), own)
+
+
+class Connector(aiohttp.TCPConnector):
+    """The connector of a session of our own, which passes over connections that are unfit."""
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ANN401, ASYNC109
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if req.attempt.connections.is_fit(connection.protocol):
+                return connection
+            connection.close()
 
 
 def _copy(request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class of our own

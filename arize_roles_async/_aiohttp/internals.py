@@ -12,8 +12,9 @@ from arize_roles_async._values.errors import ConfigurationError
 _OLDEST: Final = (3, 14, 1)
 _NEXT: Final = (4,)
 _OF_CLASSES: Final = (
-    (aiohttp.ClientRequest, ("send",)),
+    (aiohttp.ClientRequest, ("send", "update_expect_continue")),
     (aiohttp.ClientResponse, ("_body",)),
+    (aiohttp.ClientSession, ("_retry_connection",)),
     (ResponseHandler, ("closed", "should_close")),
 )
 _OF_A_SESSION: Final = ("_default_proxy", "_default_proxy_auth", "_loop", "_middlewares")
@@ -34,7 +35,7 @@ def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
         f"{owner.__name__}.{name}"
         for owner, names in _OF_CLASSES
         for name in names
-        if not hasattr(owner, name)
+        if name not in {*dir(owner), *getattr(owner, "ATTRS", ())}
     ]
     if lent is not None and not missing:
         loop: Any = getattr(lent, "_loop", None)

@@ -205,11 +205,18 @@ class TestInternals:
             "below 4"
         )
 
-    async def test_class(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("name", ["send", "update_expect_continue"])
+    async def test_class(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A version in which a method has another name is refused."""
         monkeypatch.setattr(aiohttp, "__version__", "3.99.0")
-        monkeypatch.delattr(aiohttp.ClientRequest, "send")
-        with pytest.raises(ConfigurationError, match=r"this one lacks ClientRequest\.send$"):
+        monkeypatch.delattr(aiohttp.ClientRequest, name)
+        with pytest.raises(ConfigurationError, match=rf"this one lacks ClientRequest\.{name}$"):
+            AiohttpRolesClient("key")
+
+    async def test_attribute(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So is one whose sessions are kept from sending again in another way."""
+        monkeypatch.setattr(aiohttp.ClientSession, "ATTRS", frozenset({"_retry"}))
+        with pytest.raises(ConfigurationError, match=r"lacks ClientSession\._retry_connection$"):
             AiohttpRolesClient("key")
 
     @pytest.mark.parametrize("name", ["_loop", "_middlewares", "_default_proxy"])
