@@ -5,6 +5,7 @@ been applied although no answer says so, they read the account again to find out
 """
 
 import functools
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, overload
 
 from msgspec import UNSET, UnsetType
@@ -282,14 +283,9 @@ class BaseRolesClient(BaseClient, RolesClient):
         call.lookup.known.learn_page(page, response)
         return response
 
-    async def _get(self, call: DrivenCall, role_id: str) -> Role:
-        role = await call.driver.send(
-            call,
-            item_request("GET", ROLES_PATH, role_id),
-            functools.partial(_expect_id, role_id),
-        )
-        call.lookup.known.learn(role)
-        return role
+    def _get(self, call: DrivenCall, role_id: str) -> Awaitable[Role]:
+        request = item_request("GET", ROLES_PATH, role_id)
+        return call.driver.send(call, request, functools.partial(_learn, call, role_id))
 
     async def _find(self, call: DrivenCall, name: str) -> Role:
         if not call.keys:
@@ -390,6 +386,12 @@ def _expect_id(role_id: str, request: Request, response: Response) -> Role:
     role = decode(Role, request, response)
     if not is_same_id(role.id, role_id):
         raise invalid_response(request, response, "it holds a role with another ID")
+    return role
+
+
+def _learn(call: DrivenCall, role_id: str, request: Request, response: Response) -> Role:
+    role = _expect_id(role_id, request, response)
+    call.lookup.known.learn(role)
     return role
 
 

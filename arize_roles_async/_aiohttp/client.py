@@ -8,7 +8,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -261,7 +261,7 @@ class AiohttpTransport(AsyncioTransport):
     async def send(self, request: Request, call: Call) -> Response:
         if self.deadlines.closed:
             raise ClientStateError("the client is closed")
-        limit = cast("Deadline", call.time_limit)  # `time_limit` made it.
+        limit: Any = call.time_limit  # A `Deadline`.
         attempt = Attempt(call, limit, self._connections, self._headers)
         failure: RolesError
         cause: BaseException | None = None
@@ -308,7 +308,8 @@ class AiohttpTransport(AsyncioTransport):
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
         # aiohttp passes `expect100` on to its request as it is; a middleware takes 3 % of a call.
-        connect, middlewares, bound = call.timeouts.connect, (), cast("Any", attempt)
+        connect, middlewares = call.timeouts.connect, ()
+        bound: Any = attempt
         if self._lent is not None:
             # The attempt itself limits connecting, without the wait for the pool. A request's
             # middlewares replace those of its session, so these are passed, too.
@@ -350,9 +351,8 @@ class AiohttpTransport(AsyncioTransport):
             headers = error.headers or CIMultiDict()
             return Response(status=error.status, headers=headers, body=b"", keys=call.keys)
         if self._lent is not None and not attempt.answered(response):
-            raise ClientStateError(
-                "the lent session answered by itself: from a cache or a stand-in"
-            )
+            why = "the lent session answered by itself: from a cache or a stand-in"
+            raise ClientStateError(why)
         # A middleware may have read it.
         body: bytes | None = getattr(response, "_body", None)
         if body is None:
@@ -403,9 +403,8 @@ async def _keep_open(
 
 def _check_session(session: aiohttp.ClientSession | None, config: Config) -> None:
     if session is not None and session.auth is not None:
-        raise ConfigurationError(
-            "session must not have auth of its own: the client sends the API key"
-        )
+        why = "session must not have auth of its own: the client sends the API key"
+        raise ConfigurationError(why)
     connector = None if session is None else session.connector
     if connector is None or isinstance(connector, aiohttp.TCPConnector):
         return

@@ -223,7 +223,7 @@ class Attempt:
             connection.reset()
 
     def distrust(self) -> None:
-        """Reuse no connection that was open when this one failed.
+        """Reuse no connection that was open when this attempt sent its request.
 
         The cause, such as a firewall that forgot the connection, has often broken the others, too.
         """

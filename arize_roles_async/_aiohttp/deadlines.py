@@ -8,6 +8,7 @@ long before it is due, so one timer, set to the earliest of them, rarely fires.
 import asyncio
 import math
 import os
+from collections.abc import Awaitable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias
@@ -191,16 +192,17 @@ class TimedEvent:
     """An event for one task, whose every wait has a limit."""
 
     def __init__(self) -> None:
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def set(self) -> None:
         if not self._future.done():
-            self._future.set_result(None)
+            self._future.set_result(True)
 
-    async def wait(self, seconds: float) -> bool:
-        if seconds == math.inf:
-            await self._future
-        elif seconds:
+    def wait(self, seconds: float) -> Awaitable[bool]:
+        return self._future if seconds == math.inf else self._wait(seconds)
+
+    async def _wait(self, seconds: float) -> bool:
+        if seconds:
             await asyncio.wait([self._future], timeout=seconds)
         else:
             # A timer would take one more step of the event loop, in which others go first.

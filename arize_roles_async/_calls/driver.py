@@ -179,13 +179,13 @@ class Driver:
         call.begin(request)
         queued_at = transport.now()
         while True:
-            started = queued_at
+            started, is_logged = queued_at, logger.isEnabledFor(logging.DEBUG)
             if not queue.enter():
                 started = await self._wait_in_queue(call, queue, queued_at)
             outcome: Response | RolesError
             try:
-                is_prepared = started == queued_at and call.keys
-                if not is_prepared and not await self._prepare(call, started - queued_at):
+                is_ready = call.keys and (started == queued_at or not (is_logged or call.permit))
+                if not is_ready and not await self._prepare(call, started - queued_at):
                     continue
                 call.start_attempt()
                 outcome = await transport.send(request, call)
@@ -194,7 +194,7 @@ class Driver:
             finally:
                 queue.exit()
             now = transport.now()
-            if logger.isEnabledFor(logging.DEBUG):
+            if is_logged:
                 _log(call, outcome, now - started)
             if isinstance(outcome, Response) and (pace.limited or outcome.status == _TOO_MANY):
                 _note_pace(queue, call, outcome, now)

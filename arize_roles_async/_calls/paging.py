@@ -109,9 +109,8 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
     def _new_cursor(self, page: ListResponse[Any], asked: _R) -> str:
         cursor = page.pagination.next_cursor
         if not cursor:
-            raise InvalidResponseError(
-                "the service said that more follows, and gave no cursor for it"
-            )
+            why = "the service said that more follows, and gave no cursor for it"
+            raise InvalidResponseError(why)
         if len(cursor) > MAX_ID:
             raise InvalidResponseError(
                 f"the service gave a cursor of {len(cursor)} characters, more than the {MAX_ID} "

@@ -115,20 +115,21 @@ class Queue:
         Returns:
             Infinity if the call has to wait until it is woken; None if it cannot go in time.
         """
-        if self._is_too_late(waiter, now):
+        pace, slots = self.pace, self._slots
+        if waiter.deadline <= now or (pace.limited and self._is_too_late(waiter, now)):
             return None
         waiter.has_timer = False
-        if not self._slots.free or self._slots.next_waiter() is not waiter:
+        if not slots.free or slots.next_waiter() is not waiter:
             return math.inf
-        ready = self.pace.ready_at()
-        if ready > now:
-            # Calls of other keys may have the slot meanwhile.
-            waiter.has_timer = True
-            self._slots.wake_next()
-            return ready - now
-        if self.pace.limited:
-            self.pace.note_sent(now)
-        self._slots.free -= 1
+        if pace.limited:
+            ready = pace.ready_at()
+            if ready > now:
+                # Calls of other keys may have the slot meanwhile.
+                waiter.has_timer = True
+                slots.wake_next()
+                return ready - now
+            pace.note_sent(now)
+        slots.free -= 1
         self.leave(waiter)
         return 0.0
 
@@ -150,10 +151,8 @@ class Queue:
                     waiter.wake()
 
     def _is_too_late(self, waiter: Waiter, now: float) -> bool:
-        """Return whether the request of a call cannot go in time."""
+        """Return whether the request of a call cannot go in time under the rate limit."""
         pace = self.pace
-        if not pace.limited:
-            return waiter.deadline <= now
         is_due = waiter.deadline <= max(now, pace.ready_at())
         return is_due or now + waiter.max_hold < pace.held_until
 
