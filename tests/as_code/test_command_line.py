@@ -93,10 +93,12 @@ class TestProcesses:
 
     def test_import_error(self, shell: Shell) -> None:
         """An import that fails is trouble, and no difference."""
-        shell.write("tomllib.py", "raise ImportError('No tomllib here.')")
+        halted = "sys.modules['arize_roles_async.as_code'] = None"
+        shell.write("sitecustomize.py", f"import sys\n{halted}")
         broken = shell.unset | MEASURED | {"PYTHONPATH": str(shell.folder)}
         with shell.running("plan --exit-code roles.toml", broken) as process:
-            assert shell.ended(process) == (2, "", "error: No tomllib here.\n")
+            message = "import of arize_roles_async.as_code halted; None in sys.modules"
+            assert shell.ended(process) == (2, "", f"error: {message}\n")
 
     def test_head(self, shell: Shell) -> None:
         """A reader that leaves after the plan ends nothing in the middle of a change."""
