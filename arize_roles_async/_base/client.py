@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._base.steps import Steps
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Operation
 from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace, check_type
 from arize_roles_async._wire.redaction import takes_secrets
+
+if TYPE_CHECKING:
+    from arize_roles_async._base.steps import Steps
 
 
 def earliest_change(call: DrivenCall) -> float:
@@ -119,7 +121,9 @@ class BaseClient:
 
     # These three are for roles as code, which waits between its calls, on their clock.
 
-    def _in_steps(self, at_once: Self, permit: Callable[[], object]) -> Steps[Self]:
+    def _in_steps(self, at_once: Self, permit: Callable[[], object]) -> "Steps[Self]":
+        from arize_roles_async._base.steps import Steps
+
         vars(at_once)["_permit"] = permit
         return Steps(
             client=at_once,
