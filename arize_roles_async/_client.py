@@ -369,8 +369,7 @@ class BaseRolesClient(BaseClient, RolesClient):
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     """Return the ID or name that was given, and whether it is a name."""
     if role is None and role_id is not None:
-        if (flaw := id_rule(role_id)) is not None:
-            raise validation_error(("role_id", flaw))
+        check(("role_id", id_rule(role_id)))
         return role_id, False
     if role_id is None and role is not None:
         check(("role", role_rule(role)))

@@ -247,6 +247,7 @@ def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a cl
         if before_sending is not None:
             before_sending(request)
 
+    # aiohttp calls `update_expect_continue` with the option `expect100`, here the attempt.
     # In slots, since a name that is new to requests under way would give each a dictionary.
     own = {"send": send, "bind": bind, "update_expect_continue": bind, "__slots__": "attempt"}
     return type(kind.__name__, (kind,), own)

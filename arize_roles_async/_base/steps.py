@@ -11,7 +11,7 @@ from arize_roles_async._values.errors import OutcomeUnknownError, RateLimitError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 
 # A client that holds a request back for a rate limit would send it long after the caller looked.
-AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
+_AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
 _SHORTEST_HOLD: Final = 1.0
 """Seconds to wait after a 429 that asks for less, as the clients do."""
 _STEP: Final = 0.1
@@ -80,5 +80,5 @@ def in_steps(client: _ClientT, permit: Callable[[], object]) -> Steps[_ClientT]:
             turn; what it raises ends the call.
     """
     own: Callable[..., Steps[_ClientT]] | None = getattr(client, "_in_steps", None)
-    at_once = client.with_options(retry=AT_ONCE)
+    at_once = client.with_options(retry=_AT_ONCE)
     return Steps(client=at_once, permit=permit) if own is None else own(at_once, permit)

@@ -241,7 +241,7 @@ class Run:
 
     def result(self, ended_by: BaseException | None) -> ApplyResult:
         """Return the result of the run, which an error may have ended."""
-        reason = f"the run was ended by {type(ended_by).__name__}" if ended_by else None
+        reason = None if ended_by is None else f"the run was ended by {type(ended_by).__name__}"
         if isinstance(ended_by, RolesError):
             names = ", ".join(quote(each.before.name) for each in self._blocked if each.before)
             reason = f"users still have {names}: " if ended_by is self.refusal else ""

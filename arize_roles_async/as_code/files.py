@@ -19,7 +19,7 @@ from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
 from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
 
-KNOWN: Final[tuple[list[str], ...]] = ([*KEYS], [], [*ROLE_KEYS])
+_KNOWN: Final[tuple[list[str], ...]] = ([*KEYS], [], [*ROLE_KEYS])
 """The keys that are known in each place of a path; names stand in the others."""
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "string": (str, "a string"),
@@ -62,7 +62,7 @@ class File:
     def formatted(self) -> str:
         """Return its text in the order of `Declaration.to_toml`; raises as `parsed` does."""
         self.parsed()
-        return formatted(self.text, KNOWN)
+        return formatted(self.text, _KNOWN)
 
     @cached_property
     def keys(self) -> dict[str, tuple[int, str]]:
@@ -70,7 +70,7 @@ class File:
         keys: dict[str, tuple[int, str]] = {}
         for line, parts, _, value in statements(self.text):
             path = ""
-            for part, known in zip(parts, KNOWN, strict=False):
+            for part, known in zip(parts, _KNOWN, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
                 keys.setdefault(path[1:], (line, uncommented(value)))
         return keys

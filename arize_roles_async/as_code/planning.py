@@ -1,7 +1,7 @@
 """An account and a declaration: the plan compares them, and the export turns one into the other."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,8 +16,8 @@ from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, lab
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in
 
-_SAME, _ALIKE = 0.9, 0.7
-"""How like a role's name its new one is, whatever its permissions, or if one has the other's."""
+_ALIKE: Final = 0.7
+"""How like a role's name its new one is if one of them has the other's permissions."""
 _MOST_NAMES: Final = 10
 """Roles of a circle that a note names."""
 _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old} out of previously"
@@ -85,9 +85,10 @@ def compare(
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
     others = [role for role in rest if role.name not in declaration.ignored]
     new = [after.name for own, after in pairs if own is None][:MAX_SEARCHED]
+    holders = {role.name: held(role) for role in others} if new else {}
     changes: list[Change] = []
     for own, after in (pair for pair in pairs if differing(*pair)):
-        former = _former(after, others, declaration.absent) if after.name in new else ()
+        former = _former(after, holders, declaration.absent) if after.name in new else ()
         note = "; ".join([*former, *_sets(own, after)]) or None
         changes.append(Change(before=own, after=after, note=note))
     changes += [Change(before=role, after=None) for role in deleted]
@@ -130,14 +131,18 @@ def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
             yield Violation(path, f"{withheld}: the API key lacks ROLE_READ")
 
 
-def _former(new: DeclaredRole, others: Iterable[Role], absent: Iterable[str]) -> Iterator[str]:
-    """Yield a note if a new role may be another one under a new name."""
+def _former(
+    new: DeclaredRole, others: Mapping[str, frozenset[str]], absent: Iterable[str]
+) -> Iterator[str]:
+    """Yield a note if a new role may be another one, given by name, under a new name."""
     wanted = held(new)
-    kin = {r.name: held(r) for r in others if held(r) <= wanted or held(r) >= wanted}
+    kin = [name for name, has in others.items() if has <= wanted or has >= wanted]
     # Only a single role with the same two or more permissions suggests a rename.
-    same = [name for name, has in kin.items() if has == wanted and len(wanted) > 1]
-    near = nearest(new.name, [r.name for r in others], _SAME) or nearest(new.name, kin, _ALIKE)
-    if name := near or "".join(same if len(same) == 1 else ()):
+    same = [name for name in kin if others[name] == wanted and len(wanted) > 1]
+    plain = "".join(new.name.split()).casefold()
+    named = [name for name in others if "".join(name.split()).casefold() == plain]
+    likely = [*named, nearest(new.name, kin, _ALIKE), *(same if len(same) == 1 else ())]
+    if name := next(filter(None, likely), ""):
         old, instead = quote(name), " instead of absent" if name in absent else ""
         yield f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
 
