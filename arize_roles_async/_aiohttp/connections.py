@@ -85,7 +85,7 @@ class Connections:
         return connection
 
     def is_fit(self, protocol: ResponseHandler) -> bool:
-        """Return whether a connection may carry a request, unless it is new and has an answer."""
+        """Return whether a connection may carry a request; `add` checks a new one."""
         taken = self.open.get(protocol)
         # An unsolicited answer would go to the next request on the connection.
         return taken is None or (taken.number > self.distrusted and not protocol.should_close)

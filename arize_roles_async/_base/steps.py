@@ -32,7 +32,7 @@ _ClientT = TypeVar("_ClientT", bound=_Client)
 
 
 class Steps(Struct, Generic[_ClientT], kw_only=True):
-    """A call whose attempts are calls of their own, as many and as long as the client's."""
+    """A call of which each attempt is a call of its own; the client's options limit them all."""
 
     client: _ClientT
     """Makes one attempt a call."""

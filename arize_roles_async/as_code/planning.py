@@ -17,7 +17,7 @@ from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in
 
 _ALIKE: Final = 0.7
-"""How like a role's name its new one is if one of them has the other's permissions."""
+"""How like a role's name a new one is, at least, if one of both has the other's permissions."""
 _MOST_NAMES: Final = 10
 """Roles of a circle that a note names."""
 _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old} out of previously"
