@@ -196,25 +196,27 @@ class TestFile:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            (b"[", "this is not a recording: Input data was truncated"),
-            (b"{}", "this is not a recording: Object missing required field `rules`"),
-            (b"17", "this is not a recording: Expected `object | array`, got `int`"),
+            (b"[", "this is not a recording: "),
+            (b"{}", "this is not a recording: "),
+            (b"17", "this is not a recording: "),
+            (b"[{}]", "this is not a recording: "),
+            (STEP + b'"\xff"', "this is not a recording: "),
+            (STEP + b"[" * 100_000, "this is not a recording: "),
             (
                 b'{"format": 2, "steps": []}',
                 "this recording has format 2, and this version of arize-roles-async reads formats",
             ),
-            (b"[{}]", "this is not a recording: Object missing required field `step` - at `$[0]`"),
-            (STEP + b'"\xff"', "this is not a recording: 'utf-8' codec can't decode byte 0xff"),
-            (STEP + b"[" * 100_000, "this is not a recording: maximum recursion depth exceeded"),
-            (None, "[Errno 2] No such file"),
+            (None, "[Errno 2] "),
         ],
     )
     def test_wrong(self, text: bytes | None, message: str, recorder: Recorder) -> None:
-        """A file that is no recording is refused."""
+        """A file that is no recording is refused, with the reason of who read it behind ours."""
         if text is not None:
             recorder.file.write_bytes(text)
         (line,) = recorder.compare(2)
-        assert line.startswith(f"cannot compare {recorder.file}: {message}")
+        begin = f"cannot compare {recorder.file}: {message}"
+        assert line.startswith(begin)
+        assert len(line) > len(begin)
 
     @pytest.mark.parametrize(("kept", "as_in_0_3"), [(0, False), (5, False), (5, True)])
     def test_cut_off(self, kept: int, *, as_in_0_3: bool, recorder: Recorder) -> None:
