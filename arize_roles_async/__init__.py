@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from arize_roles_async._calls.api_key import ApiKey
-from arize_roles_async._pages import RolePages
-from arize_roles_async._protocol import RolesClient
+from arize_roles_async._roles.pages import RolePages
+from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values.errors import (
     AlphaWarning,
     AuthenticationError,

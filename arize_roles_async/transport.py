@@ -19,7 +19,7 @@ from arize_roles_async._aiohttp.deadlines import AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
-from arize_roles_async._client import BaseRolesClient
+from arize_roles_async._roles.client import BaseRolesClient
 from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.public import public

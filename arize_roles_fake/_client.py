@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._client import BaseRolesClient
+from arize_roles_async._roles.client import BaseRolesClient
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,

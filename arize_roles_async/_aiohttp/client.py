@@ -29,7 +29,7 @@ from arize_roles_async._aiohttp.internals import check_aiohttp
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._calls.transport import Call
-from arize_roles_async._client import BaseRolesClient
+from arize_roles_async._roles.client import BaseRolesClient
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,

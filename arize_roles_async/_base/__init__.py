@@ -1,1 +1,1 @@
-"""What the clients of every resource share: options, their end, the notice of a stage."""
+"""The attempts of a call, one by one."""

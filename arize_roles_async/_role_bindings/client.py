@@ -11,10 +11,10 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._base.client import BaseClient, earliest_change
-from arize_roles_async._base.stage import pre_release
 from arize_roles_async._calls.call import Verify
+from arize_roles_async._calls.client import BaseClient, earliest_change
 from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.stage import pre_release
 from arize_roles_async._role_bindings.models import (
     ListRoleBindingsResponse,
     RoleBinding,

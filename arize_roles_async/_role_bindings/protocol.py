@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol, runtime_checkable
 
-from arize_roles_async._base.protocol import Client
+from arize_roles_async._calls.protocol import Client
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._role_bindings.pages import RoleBindingPages
 from arize_roles_async._values.public import public

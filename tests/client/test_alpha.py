@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from arize_roles_async import AlphaWarning, RolesClient
-from arize_roles_async._base import stage
-from arize_roles_async._client import alpha
+from arize_roles_async._calls import stage
+from arize_roles_async._roles.client import alpha
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment
 

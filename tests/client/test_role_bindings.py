@@ -27,7 +27,7 @@ from arize_roles_async import (
     StatusError,
     ValidationError,
 )
-from arize_roles_async._base import stage
+from arize_roles_async._calls import stage
 from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
 
 pytestmark = [

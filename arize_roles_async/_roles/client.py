@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, overload
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._base.client import BaseClient, earliest_change
-from arize_roles_async._base.stage import pre_release
 from arize_roles_async._calls.call import Verify
+from arize_roles_async._calls.client import BaseClient, earliest_change
 from arize_roles_async._calls.driver import DrivenCall
-from arize_roles_async._pages import RolePages
-from arize_roles_async._protocol import RolesClient
+from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._roles.pages import RolePages
+from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values.errors import (
     AlphaWarning,
     ConflictError,
