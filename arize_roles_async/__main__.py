@@ -20,10 +20,10 @@ try:
 
     import arize_roles_async as client
     from arize_roles_async import as_code
-    from arize_roles_async._toml.text import quote
     from arize_roles_async._values.text import printable
     from arize_roles_async.as_code.files import File, found, placed, read, shown
     from arize_roles_async.as_code.schema import schema
+    from arize_roles_async.as_code.toml import quote
 except ImportError as _missing:  # The interpreter would end with 1, which means differences.
     print(f"error: {_missing}", file=sys.stderr)
     raise SystemExit(2) from _missing

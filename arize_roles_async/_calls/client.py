@@ -1,9 +1,9 @@
 """A client without methods: its options, its end, and the calls that its methods begin."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import NoReturn, Self
 
 from msgspec import UNSET, UnsetType
 
@@ -14,8 +14,8 @@ from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace, check_type
 from arize_roles_async._wire.redaction import takes_secrets
 
-if TYPE_CHECKING:
-    from arize_roles_async._base.steps import Steps
+Waits = tuple[RetryPolicy, float | None, Callable[[], float], Callable[[float], Awaitable[None]]]
+"""How a client waits between attempts: its retries, seconds for all, its clock and its sleep."""
 
 
 def earliest_change(call: DrivenCall) -> float:
@@ -121,18 +121,9 @@ class BaseClient:
 
     # These three are for roles as code, which waits between its calls, on their clock.
 
-    def _in_steps(self, at_once: Self, permit: Callable[[], object]) -> "Steps[Self]":
-        from arize_roles_async._base.steps import Steps
-
+    def _use_permit(self, at_once: Self, permit: Callable[[], object]) -> Waits:
         vars(at_once)["_permit"] = permit
-        return Steps(
-            client=at_once,
-            permit=permit,
-            retry=self._retry,
-            total=self._timeouts.total,
-            now=self._now,
-            sleep=self._sleep,
-        )
+        return self._retry, self._timeouts.total, self._now, self._sleep
 
     def _now(self) -> float:
         return self._destination.choose(self._driver).transport.now()

@@ -9,12 +9,11 @@ from typing import Any, Final, cast
 import attr
 
 from arize_roles_async import Role, RolesClient, RolesError
-from arize_roles_async._base.steps import in_steps
-from arize_roles_async._toml.text import quote
 from arize_roles_async._values import errors
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.requests import check
 from arize_roles_async._values.text import quoted, type_name
+from arize_roles_async.as_code.attempts import attempts_of
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole
 from arize_roles_async.as_code.plan import (
     CHECKSUM_FORMAT,
@@ -26,6 +25,7 @@ from arize_roles_async.as_code.plan import (
     only_in,
 )
 from arize_roles_async.as_code.planning import plan
+from arize_roles_async.as_code.toml import quote
 
 _DEFAULT_REMOVALS: Final = "30%"
 """As octoDNS has it."""
@@ -220,13 +220,13 @@ class Run:
         It has as many attempts, and as much time for them, as a call of the client.
         """
         self._begun, done = change, None
-        steps = in_steps(self._client, self._permit)
+        attempts = attempts_of(self._client, self._permit)
         while done is None:
             try:
                 self._permit()
-                if not await self._is_made(steps.client, change):
+                if not await self._is_made(attempts.client, change):
                     self._permit()
-                    await self._send(steps.client, change)
+                    await self._send(attempts.client, change)
                 done = self._made
             except errors.ConflictError as error:
                 if change.after is not None:
@@ -234,7 +234,7 @@ class Run:
                 self.refusal = self.refusal or error
                 done = self._blocked
             except RolesError as error:
-                await steps.wait(error)
+                await attempts.wait(error)
         done.append(change)
         self._begun, self._is_open = None, False
         return done is self._made

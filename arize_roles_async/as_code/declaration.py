@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import attr
 
 from arize_roles_async import AnyPermission, Permission, UnknownPermission, Violation
-from arize_roles_async._toml.text import quote
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
+from arize_roles_async.as_code.toml import quote
 
 if TYPE_CHECKING:
     from arize_roles_async.as_code.files import File

@@ -11,13 +11,13 @@ import attr
 import msgspec
 
 from arize_roles_async import AnyPermission, ValidationError, Violation
-from arize_roles_async._toml.formatting import formatted
-from arize_roles_async._toml.text import parsed, quote, statements, uncommented
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
+from arize_roles_async.as_code.formatting import formatted
 from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
+from arize_roles_async.as_code.toml import parsed, quote, statements, uncommented
 
 _KNOWN: Final[tuple[list[str], ...]] = ([*KEYS], [], [*ROLE_KEYS])
 """The keys that are known in each place of a path; names stand in the others."""

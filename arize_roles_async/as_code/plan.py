@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 import attr
 
 from arize_roles_async import Role, ValidationError
-from arize_roles_async._toml.text import quote
 from arize_roles_async.as_code.declaration import DeclaredRole
+from arize_roles_async.as_code.toml import quote
 
 FORMAT_VERSION: Final = 1
 """Version of the JSON of plans and results; raised when older readers would break."""

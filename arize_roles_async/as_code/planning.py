@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import attr
 
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
-from arize_roles_async._toml.text import quote
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_rule, list_rule
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in
+from arize_roles_async.as_code.toml import quote
 
 _ALIKE: Final = 0.7
 """How like a role's name a new one is, at least, if one of both has the other's permissions."""

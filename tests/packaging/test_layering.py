@@ -23,8 +23,6 @@ FAKE = Path(arize_roles_fake.__file__).parent
 CLIENT_ROOMS = (
     "_version",
     "_values",
-    "_toml",
-    "_base",
     "_wire",
     "_calls",
     "_role_bindings",

@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from arize_roles_async._toml.text import statements
+from arize_roles_async.as_code.toml import statements
 
 _Rank = list[tuple[int, str]]
 

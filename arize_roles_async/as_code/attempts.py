@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
@@ -31,8 +31,8 @@ class _Client(Protocol):
 _ClientT = TypeVar("_ClientT", bound=_Client)
 
 
-class Steps(Struct, Generic[_ClientT], kw_only=True):
-    """A call of which each attempt is a call of its own; the client's options limit them all."""
+class Attempts(Struct, Generic[_ClientT]):
+    """Attempts of which each is a call of its own; the options of one call limit them all."""
 
     client: _ClientT
     """Makes one attempt a call."""
@@ -71,14 +71,14 @@ class Steps(Struct, Generic[_ClientT], kw_only=True):
             self.permit()
 
 
-def in_steps(client: _ClientT, permit: Callable[[], object]) -> Steps[_ClientT]:
-    """Return a call of a client in steps.
+def attempts_of(client: _ClientT, permit: Callable[[], object]) -> Attempts[_ClientT]:
+    """Return the attempts of a change.
 
     Args:
         client: One of ours has options and a clock of its own; any other has the defaults.
         permit: Called in each wait, and by one of ours before each request that had to wait for its
-            turn; what it raises ends the call.
+            turn; what it raises ends the attempts.
     """
-    own: Callable[..., Steps[_ClientT]] | None = getattr(client, "_in_steps", None)
+    own: Callable[..., tuple[Any, ...]] | None = getattr(client, "_use_permit", None)
     at_once = client.with_options(retry=_AT_ONCE)
-    return Steps(client=at_once, permit=permit) if own is None else own(at_once, permit)
+    return Attempts(at_once, permit, *(() if own is None else own(at_once, permit)))

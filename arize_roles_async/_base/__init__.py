@@ -1,1 +1,0 @@
-"""The attempts of a call, one by one."""

@@ -1,1 +1,0 @@
-"""TOML as text, whatever it is about."""
