@@ -27,11 +27,12 @@ from arize_roles_async._role_bindings.requests import (
     ListRoleBindings,
     Target,
     UpdateRoleBinding,
+    resource_id_rule,
 )
 from arize_roles_async._role_bindings.wire import list_request
 from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoundError, StatusError
-from arize_roles_async._values.requests import check, id_rule, is_same_id
-from arize_roles_async._values.text import extend
+from arize_roles_async._values.requests import check, id_kind, id_rule, is_same_id
+from arize_roles_async._values.text import extend, quoted
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
 from arize_roles_async._wire.encode import create_request, item_request
 from arize_roles_async._wire.problems import invalid_response
@@ -124,12 +125,19 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
                 if found is not None and is_same_id(found.role_id, role_id):
                     return found
                 if failure is not None and found == before:
-                    extend(failure, _HIDDEN if found is None else _NO_RIGHT)
+                    if found is None:
+                        extend(failure, _HIDDEN)
+                    # If the answer names the role, there is no such role.
+                    elif isinstance(failure, NotFoundError) and role_id not in str(failure):
+                        extend(failure, _NO_ROLE_OR_RIGHT)
                     raise failure
                 try:
                     if found is None:
                         call.turn_to("role_bindings.create")
-                        return await self._create(call, new)
+                        found = await self._create(call, new)
+                        if is_same_id(found.role_id, role_id):
+                            return found
+                        # Somebody has changed the binding since this call made it.
                     call.turn_to("role_bindings.update")
                     return await self._update(call, found.id, role_id)
                 except (ConflictError, NotFoundError) as error:
@@ -155,7 +163,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             except NotFoundError as error:
                 left = await self._find(call, target)
                 if left is None or left.id != found.id:
-                    return False
+                    return call.maybe_applied
                 extend(error, _NO_RIGHT)
                 raise
             return True
@@ -171,7 +179,15 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if value is not None}
         check(*((name, id_rule(value)) for name, value in wanted.items()))
-        return _Found(self._list_page, RoleBindingResourceType, wanted)
+        types = [
+            each
+            for each in RoleBindingResourceType
+            if resource_id is None or resource_id_rule(resource_id, each) is None
+        ]
+        if not types:
+            why = f"{quoted(resource_id)} is the ID of a {id_kind(str(resource_id))}"
+            check(("resource_id", f"{why}, and not of a space or project"))
+        return _Found(self._list_page, types, wanted)
 
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
         call = self._begin("role_bindings.list")
@@ -268,10 +284,11 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
 
 _HIDDEN: Final = "; the key sees no such binding, so it may lack ROLE_BINDING_READ on the resource"
-_NO_RIGHT: Final = (
-    "; the key sees the binding, so it may lack ROLE_BINDING_CREATE or ROLE_BINDING_DELETE on the "
-    "resource"
+_NO_ROLE_OR_RIGHT: Final = (
+    "; the key sees the binding, so there may be no such role, or the key may lack "
+    "ROLE_BINDING_CREATE or ROLE_BINDING_DELETE on the resource"
 )
+_NO_RIGHT: Final = "; the key sees the binding, so it may lack ROLE_BINDING_DELETE on the resource"
 
 
 class _Found(AsyncIterator[RoleBinding]):

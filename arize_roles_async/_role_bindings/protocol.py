@@ -23,6 +23,9 @@ class RoleBindingsClient(Client, Protocol):
 
     A binding that the key may not see is as good as none to the service: most methods answer 404.
     So a 404 also means that the key lacks a right.
+
+    A request whose answer was lost may arrive after its call has ended, and make the change then,
+    even if the call ended in a refusal, or `remove` in False: no client can know that.
     """
 
     def list(
@@ -154,7 +157,8 @@ class RoleBindingsClient(Client, Protocol):
             resource_id: The ID of the space or project, as in `create`.
 
         Returns:
-            The binding with this role.
+            The binding with this role. If somebody changes the role of a binding that this call
+            made and whose answer was lost, it gets this role again.
 
         Raises:
             ConflictError: The user has a binding there that the key may not see.
@@ -185,8 +189,9 @@ class RoleBindingsClient(Client, Protocol):
                 `ROLE_BINDING_DELETE` on the resource.
             OutcomeUnknownError: The binding may have been removed.
 
-        If an answer was lost and the binding is no longer visible, it counts as removed, although
-        the key may have lost its right within the call: no answer shows that.
+        If an answer was lost and the binding is no longer visible, it counts as removed by this
+        call, although somebody else may have removed it, or the key may have lost its right within
+        the call: no answer shows that.
         """
         ...
 
@@ -200,7 +205,8 @@ class RoleBindingsClient(Client, Protocol):
         """Walk the bindings of a role, a user or a resource, on spaces first and then on projects.
 
         The service filters by user alone, so the other filters read every binding that the key may
-        see. Without filters, these are the result.
+        see; for a resource, only those on spaces or those on projects, as its ID says. Without
+        filters, these are the result.
 
         Args:
             role_id: The ID of a role.

@@ -76,6 +76,16 @@ def rebind(account: FakeAccount) -> None:
     account.bind("Analyst", user="ada", resource="Space:1")
 
 
+def give(account: FakeAccount, name: str) -> None:
+    """Have somebody else change the role of every binding."""
+    account.advance(1)
+    headers = {"Authorization": f"Bearer {account.api_key}", "Content-Type": "application/json"}
+    body = f'{{"role_id": "{id_of(account, name)}"}}'.encode()
+    for each in account.bindings():
+        target = f"/v2/role-bindings/{each.id.replace('=', '%3D')}"
+        account.handle(Request(method="PATCH", target=target, headers=headers, body=body))
+
+
 def id_of(account: FakeAccount, name: str) -> str:
     role = account.role(name)
     assert role is not None
@@ -119,6 +129,10 @@ BROKEN: list[tuple[Callable[[Any], Any], str]] = [
     (
         lambda b: b.find(role_id="", user_id=1, resource_id="x"),
         "role_id: must not be empty; user_id: must be a string, not int",
+    ),
+    (
+        lambda b: b.find(resource_id=USER),
+        "resource_id: 'VXNlcjphZGE=' is the ID of a User, and not of a space or project",
     ),
 ]
 
@@ -258,16 +272,7 @@ class TestLost:
     async def test_changed_since(self) -> None:
         """A binding that somebody changed since a 503 may have been changed by this call first."""
 
-        def change_again(account: FakeAccount) -> None:
-            body = f'{{"role_id": "{first.role_id}"}}'.encode()
-            headers = {
-                "Authorization": f"Bearer {account.api_key}",
-                "Content-Type": "application/json",
-            }
-            target = f"/v2/role-bindings/{first.id.replace('=', '%3D')}"
-            account.handle(Request(method="PATCH", target=target, headers=headers, body=body))
-
-        account = meddled("GET", change_again)
+        account = meddled("GET", lambda account: give(account, "Analyst"))
         first = account.bind("Analyst", user="ada", resource="Space:1")
         account.advance(60)
         account.fail("role_bindings.update", 503, when="after")
@@ -294,7 +299,7 @@ class TestEnsure:
         ("method", "grant", "kind", "why"),
         [
             ("ensure", "ROLE_BINDING_CREATE", ConflictError, r"lack ROLE_BINDING_READ on the reso"),
-            ("ensure", "ROLE_BINDING_READ", NotFoundError, "the key sees the binding, so it may "),
+            ("ensure", "ROLE_BINDING_READ", NotFoundError, "no such role, or the key may lack "),
             ("remove", "ROLE_BINDING_READ", NotFoundError, r"ROLE_BINDING_DELETE on the resource$"),
         ],
     )
@@ -309,11 +314,27 @@ class TestEnsure:
         with pytest.raises(kind, match=why):
             await getattr(other, method)(**TARGET, **role)
 
-    async def test_no_role(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
-        """A role that is not there is a 404 at once."""
-        with pytest.raises(NotFoundError):
+    @pytest.mark.parametrize(
+        ("is_bound", "requests"), [(False, "list create"), (True, "list update list")]
+    )
+    async def test_no_role(
+        self, account: FakeAccount, bindings: RoleBindingsClient, *, is_bound: bool, requests: str
+    ) -> None:
+        """The error for a role that is not there names no right."""
+        if is_bound:
+            account.bind("Analyst", user="ada", resource="Space:1")
+        with pytest.raises(NotFoundError) as caught:
             await bindings.ensure(**TARGET, role_id="Um9sZTowOm5vbmU=")
-        assert asked(account) == ["list", "create"]
+        assert "ROLE_BINDING" not in str(caught.value)
+        assert asked(account) == requests.split()
+
+    async def test_other_conflict(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
+        """Nor does that for a conflict of an update."""
+        account.bind("Analyst", user="ada", resource="Space:1")
+        account.fail("role_bindings.update", 409)
+        with pytest.raises(ConflictError) as caught:
+            await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+        assert "ROLE_BINDING" not in str(caught.value)
 
     async def test_three_rounds(self) -> None:
         """Where others change the binding each time, three rounds are tried."""
@@ -334,13 +355,71 @@ class TestEnsure:
         await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
         account.assert_bindings({("ada", "Space:1"): "Editor"})
 
-    async def test_removed_meanwhile(self) -> None:
-        """`remove` returns False if somebody else removed it at the same moment."""
-        account = meddled(
-            "DELETE", lambda account: account.unbind("Analyst", user="ada", resource="Space:1")
-        )
+    async def test_changed_since(self) -> None:
+        """A binding that somebody changed since this call made it gets the role again."""
+        account = meddled("POST", lambda account: give(account, "Analyst"))
+        account.fail("role_bindings.create", "lost", when="after")
+        bindings = FakeRolesClient(account).role_bindings
+        made = await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+        assert account.bindings("Editor") == (made,)
+        assert asked(account) == ["list", "create", "update", "create", "list", "update"]
+
+    @pytest.mark.parametrize("is_bound_anew", [False, True])
+    async def test_removed_meanwhile(self, *, is_bound_anew: bool) -> None:
+        """`remove` returns False if somebody else removed the binding at the same moment."""
+
+        def act(account: FakeAccount) -> None:
+            account.unbind("Analyst", user="ada", resource="Space:1")
+            if is_bound_anew:
+                account.bind("Analyst", user="ada", resource="Space:1")
+
+        account = meddled("DELETE", act)
         account.bind("Analyst", user="ada", resource="Space:1")
         assert not await FakeRolesClient(account).role_bindings.remove(**TARGET)
+
+    async def test_removed_late(self) -> None:
+        """`remove` returns True if its own lost request removes the binding after a refusal."""
+
+        class Delayed(FakeAccount):
+            """An account that carries out a lost delete after the second look at the binding."""
+
+            def handle(self, request: Request) -> Reply:
+                reply = super().handle(request)
+                if request.method == "GET" and "?" not in request.target:
+                    self.unbind("Analyst", user="ada", resource="Space:1")
+                return reply
+
+        account = with_roles(Delayed(clock=lambda: START))
+        account.bind("Analyst", user="ada", resource="Space:1")
+        account.fail("role_bindings.delete", "lost")
+        account.fail("role_bindings.delete", 404)
+        assert await FakeRolesClient(account).role_bindings.remove(**TARGET)
+
+
+class TestFind:
+    """`find` reads the bindings of a role, a user or a resource."""
+
+    async def test_padding(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
+        """An ID without its padding is the same ID."""
+        made = account.bind("Analyst", user="ada", resource="Space:1")
+        bare = {"role_id": made.role_id.rstrip("="), "resource_id": SPACE.rstrip("=")}
+        assert [each async for each in bindings.find(**bare)] == [made]
+        assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
+
+    @pytest.mark.parametrize(
+        ("resource", "lists"),
+        [("Space:1", ["SPACE"]), ("Project:1", ["PROJECT"]), ("no base64", ["SPACE", "PROJECT"])],
+    )
+    async def test_resource(
+        self, account: FakeAccount, bindings: RoleBindingsClient, resource: str, lists: list[str]
+    ) -> None:
+        """The ID of a resource says its type, and only bindings of this type are read."""
+        ids = {"Space:1": SPACE, "Project:1": PROJECT}
+        made = [account.bind("Analyst", user="ada", resource=each) for each in ids]
+        resource_id = ids.get(resource, resource)
+        found = [each async for each in bindings.find(resource_id=resource_id)]
+        assert found == [each for each in made if each.resource_id == resource_id]
+        assert [call.arguments["resource_type"] for call in account.calls] == lists
 
 
 class TestRoleInUse:
