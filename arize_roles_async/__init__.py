@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from arize_roles_async._calls.api_key import ApiKey
+from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values.errors import (
@@ -59,7 +60,7 @@ from arize_roles_async._values.errors import (
     UnprocessableEntityError,
     ValidationError,
 )
-from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
+from arize_roles_async._values.models import PaginationMetadata
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.permissions import (
     AnyPermission,

@@ -20,16 +20,15 @@ from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._roles.client import BaseRolesClient
-from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
-from arize_roles_async._values.options import RetryPolicy, Timeouts
-from arize_roles_async._values.public import public
-from arize_roles_async._values.requests import (
+from arize_roles_async._roles.requests import (
     CreateRole,
     ListRoles,
     UpdateRole,
     is_role_id,
     normalize_permissions,
 )
+from arize_roles_async._values.errors import ClientStateError, RolesConnectionError, RolesError
+from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._wire.redaction import (
     redacted,
     redacted_cause,
@@ -50,9 +49,6 @@ __all__ = [
     "is_role_id",
     "normalize_permissions",
 ]
-
-for _each in (CreateRole, ListRoles, UpdateRole, is_role_id, normalize_permissions):
-    public(__name__)(_each)
 
 
 class HttpTransport(ABC):

@@ -18,12 +18,12 @@ import msgspec
 from arize_roles_async._calls.api_key import api_key_rule
 from arize_roles_async._calls.call import Operation
 from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._roles.models import Role
+from arize_roles_async._roles.requests import permissions_rule
 from arize_roles_async._values.errors import RolesError
-from arize_roles_async._values.models import Role
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, Permission, known_permission
 from arize_roles_async._values.public import public
-from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import nearest, quoted, type_name
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request

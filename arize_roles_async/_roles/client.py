@@ -14,8 +14,17 @@ from arize_roles_async._calls.call import Verify
 from arize_roles_async._calls.client import BaseClient, earliest_change
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
+from arize_roles_async._roles.requests import (
+    CreateRole,
+    ListRoles,
+    UpdateRole,
+    is_role_id,
+    normalize_permissions,
+    role_rule,
+)
 from arize_roles_async._values.errors import (
     AlphaWarning,
     ConflictError,
@@ -24,19 +33,8 @@ from arize_roles_async._values.errors import (
     RoleRenamedError,
     validation_error,
 )
-from arize_roles_async._values.models import ListRolesResponse, Role
 from arize_roles_async._values.permissions import PermissionsArgument
-from arize_roles_async._values.requests import (
-    CreateRole,
-    ListRoles,
-    UpdateRole,
-    check,
-    id_rule,
-    is_role_id,
-    is_same_id,
-    normalize_permissions,
-    role_rule,
-)
+from arize_roles_async._values.requests import check, id_rule, is_same_id
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
 from arize_roles_async._wire.encode import create_request, item_request, list_request

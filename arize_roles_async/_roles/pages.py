@@ -6,8 +6,9 @@ from typing import Protocol
 from msgspec.structs import asdict
 
 from arize_roles_async._calls.paging import Pages
-from arize_roles_async._values.models import ListRolesResponse, PaginationMetadata, Role
-from arize_roles_async._values.requests import ListRoles
+from arize_roles_async._roles.models import ListRolesResponse, Role
+from arize_roles_async._roles.requests import ListRoles
+from arize_roles_async._values.models import PaginationMetadata
 
 
 class FetchPage(Protocol):

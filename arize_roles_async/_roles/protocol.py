@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Protocol, overload, runtime_checkable
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.protocol import Client
+from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.pages import RolePages
-from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import PermissionsArgument
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Responses of the service: roles, and pages of them.
+"""What the responses of the service share: the base classes of a model and of a page.
 
 The rule for records, in both packages: objects that a caller holds are frozen attrs classes;
 objects that cross the wire or live for one call (requests, and those of `_wire`) are msgspec
@@ -17,7 +17,6 @@ import msgspec
 
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.json import MAX_ID
-from arize_roles_async._values.permissions import Permissions
 from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:
@@ -43,16 +42,12 @@ def show_text(text: str | None) -> str:
     return quoted(text, _MAX_SHOWN_TEXT)
 
 
-def _show_permissions(permissions: Permissions | None) -> str:
-    return "None" if permissions is None else f"({_show_first(permissions)})"
-
-
 def show_items(items: Sequence[Any]) -> str:
     """Return the reprs of the first few names, or else IDs, and the number of the others."""
-    return f"[{_show_first([getattr(item, 'name', item.id) for item in items])}]"
+    return f"[{show_first([getattr(item, 'name', item.id) for item in items])}]"
 
 
-def _show_first(texts: Sequence[str]) -> str:
+def show_first(texts: Sequence[str]) -> str:
     """Return the reprs of the first few texts, and the number of the others."""
     first = [show_text(text) for text in texts[:_MAX_SHOWN_ITEMS]]
     more = len(texts) - len(first)
@@ -156,48 +151,6 @@ class Model:
 
 
 @attr.frozen(kw_only=True)
-class Role(Model):
-    """A named set of permissions, as the service holds it.
-
-    Frozen and hashable; two roles are equal when every field is. Field names and limits are the
-    service's own, from its REST reference.
-    """
-
-    id: Id = attr.field(
-        repr=show_text,
-        metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
-    )
-    name: str = attr.field(
-        repr=show_text,
-        metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
-    )
-    description: str | None = attr.field(
-        default=None,
-        repr=show_text,
-        metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
-    )
-    permissions: Permissions | None = attr.field(
-        default=None,
-        repr=_show_permissions,
-        metadata={
-            "type": "tuple[Permission | UnknownPermission, ...] | None",
-            "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
-        },
-    )
-    is_predefined: bool = attr.field(
-        metadata={"type": "bool", "doc": "Whether the role is the system's own, and read-only."},
-    )
-    created_at: Aware = attr.field(
-        repr=datetime.isoformat,
-        metadata={"type": "datetime", "doc": "When the role was created; timezone-aware."},
-    )
-    updated_at: Aware = attr.field(
-        repr=datetime.isoformat,
-        metadata={"type": "datetime", "doc": "When it last changed; timezone-aware."},
-    )
-
-
-@attr.frozen(kw_only=True)
 class PaginationMetadata(Model):
     """The position of a page in its listing."""
 
@@ -297,35 +250,3 @@ class ListResponse(Model, Sequence[_T]):
     def _rows(self) -> "list[dict[str, Any]]":
         names = self._columns()
         return [{name: getattr(item, name) for name in names} for item in self._items()]
-
-
-@attr.frozen(kw_only=True)
-class ListRolesResponse(ListResponse[Role]):
-    """One page of roles, or all of them; also a sequence of its roles."""
-
-    _collection = "roles"
-    _model = Role
-
-    roles: tuple[Role, ...] = attr.field(
-        repr=show_items,
-        metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
-    )
-    pagination: PaginationMetadata = attr.field(
-        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
-    )
-
-    def permission_matrix(self) -> "pd.DataFrame":
-        """Return a table of roles by permissions, True where held. Needs the extra `pandas`.
-
-        Returns:
-            A frame of plain booleans. Its index, `role`, holds the names of the roles; its
-            columns, `permission`, every permission of this version and after them those that this
-            version does not know and some role holds.
-
-        Raises:
-            MissingExtraError: pandas is not installed.
-            RolesError: The service withheld permissions, as the API key lacks `ROLE_READ`.
-        """
-        from arize_roles_async._values import frames as _frames
-
-        return _frames.permission_matrix(self._rows())

@@ -4,7 +4,7 @@ from urllib.parse import quote as percent_encoded
 
 import msgspec
 
-from arize_roles_async._values.requests import ListRoles
+from arize_roles_async._roles.requests import ListRoles
 from arize_roles_async._wire.request import ROLES_PATH, Request, item_path
 
 

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import attr
 
 from arize_roles_async import AnyPermission, Permission, UnknownPermission, Violation
+from arize_roles_async._roles.requests import (
+    description_rule,
+    name_rule,
+    normalize_permissions,
+    permissions_rule,
+)
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.permissions import any_permission
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
@@ -43,7 +49,7 @@ def _to_roles(values: "Iterable[DeclaredRole]") -> "tuple[DeclaredRole, ...]":
 
 def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
     """Return permissions in their order, each once."""
-    given: Any = rules.normalize_permissions(values)
+    given: Any = normalize_permissions(values)
     if rules.is_collection(given):
         given = [any_permission(each) if isinstance(each, str) else each for each in given]
     return _in_order(cast("Iterable[AnyPermission]", given))
@@ -148,14 +154,14 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     yield "account", label_rule(declaration.account)
     yield "anchor", None if declaration.anchor is None else rules.id_rule(declaration.anchor)
     new = declaration.new_permissions
-    yield "new_permissions", None if new == () else rules.permissions_rule(new)
+    yield "new_permissions", None if new == () else permissions_rule(new)
     named = [("absent", declaration.absent), ("ignored", declaration.ignored)]
     for role in declaration.roles:
         path, described = f"roles.{quote(role.name)}", role.description
-        yield f"{path}.name", rules.name_rule(role.name)
-        message = None if described is None else rules.description_rule(described)
+        yield f"{path}.name", name_rule(role.name)
+        message = None if described is None else description_rule(described)
         yield f"{path}.description", message
-        yield f"{path}.permissions", rules.permissions_rule(role.permissions)
+        yield f"{path}.permissions", permissions_rule(role.permissions)
         named += [(path, (role.name,)), (f"{path}.previously", role.previously)]
     yield from _unknown(declaration)
     places: defaultdict[str, list[str]] = defaultdict(list)

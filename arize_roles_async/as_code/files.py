@@ -11,8 +11,8 @@ import attr
 import msgspec
 
 from arize_roles_async import AnyPermission, ValidationError, Violation
+from arize_roles_async._roles.requests import permissions_rule
 from arize_roles_async._values.errors import validation_error
-from arize_roles_async._values.requests import permissions_rule
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
 from arize_roles_async.as_code.formatting import formatted

@@ -22,8 +22,8 @@ import msgspec
 
 from arize_roles_async._aiohttp.config import configure
 from arize_roles_async._calls.transport import Call
+from arize_roles_async._roles.requests import is_role_id
 from arize_roles_async._values.options import RetryPolicy, Timeouts
-from arize_roles_async._values.requests import is_role_id
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.encode import item_request
 from arize_roles_async._wire.problems import status_error

@@ -9,7 +9,7 @@ from itertools import chain, groupby
 from typing import Final
 
 from arize_roles_async._role_bindings.models import RoleBinding
-from arize_roles_async._values.models import Role
+from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._values.text import one_line
 from arize_roles_fake._account import FakeAccount

@@ -10,9 +10,9 @@ import attrs
 from msgspec import UNSET
 from msgspec.structs import asdict
 
-from arize_roles_async._values.models import Role
+from arize_roles_async._roles.models import Role
+from arize_roles_async._roles.requests import CreateRole, ListRoles, UpdateRole
 from arize_roles_async._values.permissions import Permission
-from arize_roles_async._values.requests import CreateRole, ListRoles, UpdateRole
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants

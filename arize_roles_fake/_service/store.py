@@ -9,7 +9,7 @@ from copy import copy
 from typing import Final, Generic, Self, TypeVar
 
 from arize_roles_async._role_bindings.models import RoleBinding
-from arize_roles_async._values.models import Role
+from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import Permission
 from arize_roles_fake._service.order import Order, Position
 

@@ -11,12 +11,13 @@ import attrs
 import msgspec
 
 from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._roles.models import Role
+from arize_roles_async._roles.requests import normalize_permissions
 from arize_roles_async._values import json as _json
 from arize_roles_async._values.details import Violation
 from arize_roles_async._values.errors import ValidationError, validation_error
-from arize_roles_async._values.models import Role
 from arize_roles_async._values.permissions import Permission, UnknownPermission
-from arize_roles_async._values.requests import PageRequest, normalize_permissions
+from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.response import Response
 

@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from arize_roles_async._calls.call import BindingChange, Change, Operation
+from arize_roles_async._roles.requests import is_role_id
 from arize_roles_async._values.errors import (
     STATUS_ERRORS,
     ClientStateError,
@@ -30,7 +31,7 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.public import public
-from arize_roles_async._values.requests import is_role_id, text_rule
+from arize_roles_async._values.requests import text_rule
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response

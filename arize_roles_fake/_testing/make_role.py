@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
-from arize_roles_async._values.models import Role
+from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import AnyPermission, any_permission
 from arize_roles_fake._service.store import encode_id
 from arize_roles_fake._testing.account_file import is_in_utc

@@ -6,19 +6,17 @@ from typing import Any
 import pytest
 
 from arize_roles_async import UNSET, Permission, UnknownPermission
-from arize_roles_async._values.permissions import any_permission, known_permission
-from arize_roles_async._values.requests import (
+from arize_roles_async._roles.requests import (
     description_rule,
     filter_rule,
-    id_rule,
     is_role_id,
-    limit_rule,
     name_rule,
     normalize_permissions,
     permissions_rule,
     role_rule,
-    text_rule,
 )
+from arize_roles_async._values.permissions import any_permission, known_permission
+from arize_roles_async._values.requests import id_rule, limit_rule, text_rule
 
 ALLOWED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 -_.,()[]'\"/:\\&@#$%!?+="
 LONG_ID = "Ojo6" * 250

@@ -13,7 +13,7 @@ from hypothesis import settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from arize_roles_async._role_bindings.requests import ListRoleBindings
-from arize_roles_async._values.requests import ListRoles
+from arize_roles_async._roles.requests import ListRoles
 from arize_roles_async.transport import is_role_id
 from arize_roles_fake import DEFAULT_API_KEY, FakeAccount, RolesServer
 from tests.support import sizes

@@ -18,9 +18,10 @@ from typing import Final
 
 from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.transport import Call, Event, Transport
+from arize_roles_async._roles.models import ListRolesResponse, Role
+from arize_roles_async._roles.requests import MAX_NAME, ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
-from arize_roles_async._values.models import ListRolesResponse, Role
-from arize_roles_async._values.requests import MAX_LIMIT, MAX_NAME, ListRoles
+from arize_roles_async._values.requests import MAX_LIMIT
 from arize_roles_async._values.text import quoted
 
 # The reference does not say which of the two answers a request about a deleted role.

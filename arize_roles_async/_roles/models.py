@@ -1,0 +1,103 @@
+"""Responses of the service: roles, and pages of them."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
+import attr
+
+from arize_roles_async._values.models import (
+    Aware,
+    Id,
+    ListResponse,
+    Model,
+    PaginationMetadata,
+    show_first,
+    show_items,
+    show_text,
+)
+from arize_roles_async._values.permissions import Permissions
+from arize_roles_async._values.public import public
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _show_permissions(permissions: Permissions | None) -> str:
+    return "None" if permissions is None else f"({show_first(permissions)})"
+
+
+@public("arize_roles_async", formerly="arize_roles_async._values.models")
+@attr.frozen(kw_only=True)
+class Role(Model):
+    """A named set of permissions, as the service holds it.
+
+    Frozen and hashable; two roles are equal when every field is. Field names and limits are the
+    service's own, from its REST reference.
+    """
+
+    id: Id = attr.field(
+        repr=show_text,
+        metadata={"type": "str", "doc": "Opaque; base64 of a text with a colon in it."},
+    )
+    name: str = attr.field(
+        repr=show_text,
+        metadata={"type": "str", "doc": "Unique within the account, 1 to 255 characters."},
+    )
+    description: str | None = attr.field(
+        default=None,
+        repr=show_text,
+        metadata={"type": "str | None", "doc": "At most 1000 characters; None if there is none."},
+    )
+    permissions: Permissions | None = attr.field(
+        default=None,
+        repr=_show_permissions,
+        metadata={
+            "type": "tuple[Permission | UnknownPermission, ...] | None",
+            "doc": "None where the service withheld them: the caller lacks ROLE_READ.",
+        },
+    )
+    is_predefined: bool = attr.field(
+        metadata={"type": "bool", "doc": "Whether the role is the system's own, and read-only."},
+    )
+    created_at: Aware = attr.field(
+        repr=datetime.isoformat,
+        metadata={"type": "datetime", "doc": "When the role was created; timezone-aware."},
+    )
+    updated_at: Aware = attr.field(
+        repr=datetime.isoformat,
+        metadata={"type": "datetime", "doc": "When it last changed; timezone-aware."},
+    )
+
+
+@public("arize_roles_async", formerly="arize_roles_async._values.models")
+@attr.frozen(kw_only=True)
+class ListRolesResponse(ListResponse[Role]):
+    """One page of roles, or all of them; also a sequence of its roles."""
+
+    _collection = "roles"
+    _model = Role
+
+    roles: tuple[Role, ...] = attr.field(
+        repr=show_items,
+        metadata={"type": "tuple[Role, ...]", "doc": "Newest first; at most 100 in one page."},
+    )
+    pagination: PaginationMetadata = attr.field(
+        metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
+    )
+
+    def permission_matrix(self) -> "pd.DataFrame":
+        """Return a table of roles by permissions, True where held. Needs the extra `pandas`.
+
+        Returns:
+            A frame of plain booleans. Its index, `role`, holds the names of the roles; its
+            columns, `permission`, every permission of this version and after them those that this
+            version does not know and some role holds.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            RolesError: The service withheld permissions, as the API key lacks `ROLE_READ`.
+        """
+        from arize_roles_async._values import frames as _frames
+
+        return _frames.permission_matrix(self._rows())

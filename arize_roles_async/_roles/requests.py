@@ -1,0 +1,182 @@
+"""The rules of roles that need only the arguments of a call.
+
+Both sides build these objects: the client before it sends anything, the fake account from the
+JSON that arrived. Each object checks all its rules, and raises one `ValidationError` that names
+every broken one.
+"""
+
+import string
+from collections.abc import Iterable
+from typing import Final, cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from arize_roles_async._values.errors import validation_error
+from arize_roles_async._values.permissions import (
+    AnyPermission,
+    Permission,
+    UnknownPermission,
+    known_permission,
+)
+from arize_roles_async._values.public import public
+from arize_roles_async._values.requests import (
+    PageRequest,
+    check,
+    id_kind,
+    id_rule,
+    is_collection,
+    text_rule,
+)
+from arize_roles_async._values.text import nearest, quoted, type_name
+
+MAX_NAME: Final = 255
+MAX_DESCRIPTION: Final = 1000
+_MAX_NAMED: Final = 5
+"""Refused permissions that a message names."""
+
+_SIGNS: Final = "-_.,()[]'\"/:\\&@#$%!?+="
+_ALLOWED_IN_NAME: Final = frozenset(f"{string.ascii_letters}{string.digits} {_SIGNS}")
+
+
+def name_rule(name: object) -> str | None:
+    """Return what is wrong with a role's name, or None."""
+    if not isinstance(name, str):
+        return f"must be a string, not {type_name(name)}"
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"must have 1 to {MAX_NAME} characters, not {len(name)}"
+    if not _ALLOWED_IN_NAME.issuperset(name):
+        refused = "".join(dict.fromkeys(c for c in name if c not in _ALLOWED_IN_NAME))
+        return (
+            f"must not contain {refused[:20]!a}: only ASCII letters, digits, space and "
+            f"{' '.join(_SIGNS)} are allowed"
+        )
+    return None
+
+
+def description_rule(description: object) -> str | None:
+    """Return what is wrong with a role's description, or None."""
+    return None if description == "" else text_rule(description, MAX_DESCRIPTION)
+
+
+def permissions_rule(permissions: object) -> str | None:
+    """Return what is wrong with a set of permissions, or None."""
+    if not isinstance(permissions, tuple):
+        return f"must be a list of permissions, not {type_name(permissions)}"
+    if not permissions:
+        return "must hold at least one permission"
+    each = cast("tuple[object, ...]", permissions)
+    refused = [p for p in each if not (isinstance(p, Permission) or _can_be_sent(p))]
+    named = [_refused_permission(p) for p in refused[:_MAX_NAMED]]
+    if more := len(refused) - len(named):
+        named.append(f"and {more} more")
+    return "; ".join(named) or None
+
+
+def _can_be_sent(permission: object) -> bool:
+    return isinstance(permission, UnknownPermission) and text_rule(permission) is None
+
+
+def _refused_permission(value: object) -> str:
+    if isinstance(value, UnknownPermission):
+        return f"{quoted(value)} {text_rule(value)}"
+    if not isinstance(value, str):
+        return f"must hold permissions or their identifiers, not {type_name(value)}"
+    return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
+
+
+def role_rule(role: object) -> str | None:
+    """Return what is wrong with the ID or name by which a role is looked up, or None."""
+    if isinstance(role, str) and len(role) > MAX_NAME and not is_role_id(role):
+        return f"must have at most {MAX_NAME} characters if it is a name, not {len(role)}"
+    return id_rule(role)
+
+
+def filter_rule(is_predefined: object) -> str | None:
+    """Return what is wrong with the filter of a listing, or None."""
+    if is_predefined is None or isinstance(is_predefined, bool):
+        return None
+    return f"must be True, False or None, not {type_name(is_predefined)}"
+
+
+@public("arize_roles_async.transport")
+def is_role_id(text: str) -> bool:
+    """Return whether a text is an ID, and so no role's name, as Arize's clients see it."""
+    return id_kind(text) is not None
+
+
+@public("arize_roles_async.transport")
+def normalize_permissions(permissions: Iterable[AnyPermission | str]) -> tuple[AnyPermission, ...]:
+    """Return permissions as members, each once, in the order of their first mention.
+
+    A value that is no collection is returned unchanged, for the rule to refuse.
+    """
+    given: object = permissions
+    if is_collection(permissions):
+        members = [(isinstance(p, str) and known_permission(p)) or p for p in permissions]
+        try:
+            given = tuple(dict.fromkeys(members))
+        except TypeError:  # something unhashable, which the rule refuses by its type
+            given = tuple(members)
+    return cast("tuple[AnyPermission, ...]", given)
+
+
+@public("arize_roles_async.transport", formerly="arize_roles_async._values.requests")
+class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
+    """A role to make; its fields are the body's.
+
+    Args:
+        name: Its name.
+        permissions: Its permissions, made by `normalize_permissions`.
+        description: Its description.
+    """
+
+    name: str
+    permissions: tuple[AnyPermission, ...]
+    description: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        description = self.description
+        check(
+            ("name", name_rule(self.name)),
+            ("permissions", permissions_rule(self.permissions)),
+            ("description", None if description is UNSET else description_rule(description)),
+        )
+
+
+@public("arize_roles_async.transport", formerly="arize_roles_async._values.requests")
+class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes to a role; its fields are the body's.
+
+    Args:
+        name: A new name.
+        description: A new description; None clears it.
+        permissions: The permissions that replace all, made by `normalize_permissions`.
+    """
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    permissions: tuple[AnyPermission, ...] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.name is UNSET and self.description is UNSET and self.permissions is UNSET:
+            raise validation_error(
+                ("name, description, permissions", "at least one must be given to change")
+            )
+        permissions, description = self.permissions, self.description
+        is_kept_or_cleared = description is UNSET or description is None
+        check(
+            ("name", None if self.name is UNSET else name_rule(self.name)),
+            ("permissions", None if permissions is UNSET else permissions_rule(permissions)),
+            ("description", None if is_kept_or_cleared else description_rule(description)),
+        )
+
+
+@public("arize_roles_async.transport", formerly="arize_roles_async._values.requests")
+class ListRoles(PageRequest, frozen=True, kw_only=True):
+    """One page of roles to list."""
+
+    is_predefined: bool | None = None
+
+    def __post_init__(self) -> None:
+        check(*self._page_rules(), ("is_predefined", filter_rule(self.is_predefined)))
