@@ -20,6 +20,7 @@ from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._roles.client import BaseRolesClient
+from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.requests import (
     CreateRole,
     ListRoles,
@@ -111,8 +112,10 @@ class HttpRolesClient(BaseRolesClient):
         retry: RetryPolicy | None = None,
         max_concurrency: int = 40,
     ) -> None:
-        destination, source = Destination(_Adapter(transport), max_concurrency), KeySource(api_key)
-        super().__init__(destination, source, Timeouts.of(timeout), RetryPolicy.of(retry))
+        destination = Destination(_Adapter(transport), max_concurrency, NameLookup)
+        super().__init__(
+            destination, KeySource(api_key), Timeouts.of(timeout), RetryPolicy.of(retry)
+        )
 
 
 class _Adapter(AsyncioTransport):

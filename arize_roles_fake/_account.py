@@ -16,7 +16,6 @@ import attrs
 import msgspec
 
 from arize_roles_async._calls.api_key import api_key_rule
-from arize_roles_async._calls.call import Operation
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_rule
@@ -30,6 +29,7 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.operations import OPERATIONS, Operation
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import State
@@ -39,7 +39,6 @@ from arize_roles_fake._testing import account_file, labels
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.faults import (
-    OPERATIONS,
     Breakage,
     CallFilter,
     CallRequest,

@@ -13,6 +13,7 @@ from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
 from arize_roles_async._roles.client import BaseRolesClient
+from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
@@ -88,7 +89,7 @@ class FakeRolesClient(BaseRolesClient):
         self.account: FakeAccount = behind
         """The account behind the client."""
         transport = AccountTransport(behind, lambda _: behind)
-        destination = Destination(transport, max_concurrency)
+        destination = Destination(transport, max_concurrency, NameLookup)
         if api_key is None:
             if not behind.api_keys:
                 raise ConfigurationError("no API key: the account has none left, so pass api_key")

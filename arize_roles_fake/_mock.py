@@ -209,7 +209,7 @@ class _Scope:
         if clock not in stand_ins:
             host = cast("AiohttpTransport", own.transport).host
             transport = AccountTransport(clock, self.account, any_key=True, host=host)
-            stand_ins[clock] = Destination(transport, own.slots.number)
+            stand_ins[clock] = Destination(transport, own.slots.number, own.new_lookup)
             own.stand_ins.add(transport)
         return stand_ins[clock].driver(keys)
 

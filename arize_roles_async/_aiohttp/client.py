@@ -30,6 +30,7 @@ from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._roles.client import BaseRolesClient
+from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
@@ -172,7 +173,9 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        destination = AiohttpDestination(AiohttpTransport(config, session), max_concurrency)
+        destination = AiohttpDestination(
+            AiohttpTransport(config, session), max_concurrency, NameLookup
+        )
         super().__init__(
             destination, config.key_source, Timeouts.of(timeout), RetryPolicy.of(retry)
         )

@@ -14,10 +14,11 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import IntEnum, auto
-from typing import Final, Literal, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
@@ -40,11 +41,6 @@ from arize_roles_async._wire.retry_after import http_date
 
 _T = TypeVar("_T")
 
-Read = Literal["list", "get"]
-Change = Literal["create", "update", "delete"]
-BindingRead = Literal["role_bindings.list", "role_bindings.get"]
-BindingChange = Literal["role_bindings.create", "role_bindings.update", "role_bindings.delete"]
-Operation = Literal[Read, Change, BindingRead, BindingChange]
 TimeLimit: TypeAlias = AbstractContextManager[None]
 """The block that a call runs in, which raises `Call.out_of_time()` when the call's time is up."""
 
@@ -58,13 +54,6 @@ class _Doubt(IntEnum):
     MAYBE_APPLIED = auto()
 
 
-# The refusals by the service itself that show whether a change in doubt was made. After others, as
-# after all for a binding, which the key may have lost the right to see, the account is read.
-SETTLED: Final[dict[tuple[Operation, int], bool]] = {
-    ("delete", 404): True,
-    # A role that cannot be deleted, such as one that users hold, is there.
-    ("delete", 409): False,
-}
 # The statuses that the reference documents for a change that was made, and 200 for a create.
 _DOCUMENTED: Final = {"POST": {200, 201}, "PATCH": {200}, "DELETE": {204}}
 _SUCCESS: Final = range(200, 300)
@@ -110,6 +99,7 @@ class Call:
     """One call of a client's method.
 
     Args:
+        resource: The resource that it is about.
         operation: The method.
         timeouts: Its limits.
         retry: Attempts of a request, and the waits between them.
@@ -121,7 +111,8 @@ class Call:
 
     def __init__(
         self,
-        operation: Operation,
+        resource: Resource,
+        operation: str,
         timeouts: Timeouts,
         retry: RetryPolicy,
         now: float,
@@ -130,7 +121,8 @@ class Call:
         turn: int = 0,
         keys: tuple[Secret[str], ...] = (),
     ) -> None:
-        self.operation: Operation = operation
+        self.resource: Resource = resource
+        self.operation: str = operation
         self.timeouts: Timeouts = timeouts
         self.retry: RetryPolicy = retry
         self.name: str | None = name
@@ -175,7 +167,7 @@ class Call:
         self._last_429 = None
         self.in_flight = False
 
-    def turn_to(self, operation: Operation) -> None:
+    def turn_to(self, operation: str) -> None:
         """Go on with another operation, since the outcome of the one before is known."""
         self.operation = operation
         self._doubt = _Doubt.NONE
@@ -246,7 +238,8 @@ class Call:
         if odd is not None:
             return self.fail(odd, now)
         if response.status not in _SUCCESS:
-            return cast("_T", self._receive_refusal(status_error(request, response), now))
+            refusal = status_error(request, response, self.resource.hint)
+            return cast("_T", self._receive_refusal(refusal, now))
         return decode(request, response)
 
     def _receive_refusal(self, failure: StatusError, now: float) -> Retry | Verify | None:
@@ -258,7 +251,7 @@ class Call:
             self._forgiven += 1
             return AskKey(failure, 0.0)
         if self._is_change and self._doubt > _Doubt.NONE and failure.from_service:
-            is_made = SETTLED.get((self.operation, failure.status))
+            is_made = self.resource.settled.get((self.operation, failure.status))
             if is_made is False:
                 raise failure
             if is_made:

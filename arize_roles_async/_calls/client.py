@@ -3,13 +3,13 @@
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import ClassVar, NoReturn, Self
 
 from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.call import Operation
 from arize_roles_async._calls.driver import Destination, DrivenCall
+from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace, check_type
 from arize_roles_async._wire.redaction import takes_secrets
@@ -26,6 +26,7 @@ def earliest_change(call: DrivenCall) -> float:
 class BaseClient:
     """The part of a client that is the same for every resource."""
 
+    _resource: ClassVar[Resource]
     _background = False
     _permit: Callable[[], object] | None = None
 
@@ -131,15 +132,20 @@ class BaseClient:
     async def _sleep(self, seconds: float) -> None:
         limits = Timeouts(total=None)
         call = self._destination.choose(self._driver).begin(
-            "get", limits, self._retry, name=None, background=False
+            self._resource, "wait", limits, self._retry, name=None, background=False
         )
         with call.time_limit:
             await call.driver.transport.event(call).wait(seconds)
 
-    def _begin(self, operation: Operation, name: str | None = None) -> DrivenCall:
+    def _begin(self, operation: str, name: str | None = None) -> DrivenCall:
         """Begin a call, which keeps its driver from start to end."""
         call = self._destination.choose(self._driver).begin(
-            operation, self._timeouts, self._retry, name=name, background=self._background
+            self._resource,
+            operation,
+            self._timeouts,
+            self._retry,
+            name=name,
+            background=self._background,
         )
         call.permit = self._permit
         return call

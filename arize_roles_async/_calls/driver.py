@@ -4,17 +4,17 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 import msgspec
 from msgspec import UnsetType
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.call import AskKey, Call, Operation, Retry, Verify
-from arize_roles_async._calls.lookup import KnownRoles, NameLookup
+from arize_roles_async._calls.call import AskKey, Call, Retry, Verify
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
+from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import ClientStateError, RateLimitError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
@@ -30,12 +30,20 @@ _TOO_MANY: Final = 429
 _MAX_DRIVERS: Final = 100
 
 
+class Lookup(Protocol):
+    """Finds what a key sees by its name, for the calls that send this key."""
+
+    def restarted(self) -> Self:
+        """Return one that has seen as much, for another event loop."""
+        ...
+
+
 class DrivenCall(Call):
     """A call, and the driver that runs it from start to end."""
 
     driver: "Driver"
-    lookup: NameLookup
-    """Of the names that its key sees."""
+    lookup: Any
+    """The `Lookup` of its key, of the class that its destination was given."""
     permit: Callable[[], object] | None = None
     """Called before a request that had to wait is sent; what it raises ends the call."""
 
@@ -50,9 +58,12 @@ class Destination:
         ConfigurationError: `slots` is no number of requests that may be under way at once.
     """
 
-    def __init__(self, transport: Transport, slots: int) -> None:
+    def __init__(
+        self, transport: Transport, slots: int, new_lookup: Callable[[Transport], Lookup]
+    ) -> None:
         check_concurrency(slots)
         self.transport: Transport = transport
+        self.new_lookup: Callable[[Transport], Lookup] = new_lookup
         self.slots: Slots = Slots(slots)
         self.is_closed: bool = False
         self.stand_ins: WeakSet[Transport] = WeakSet()
@@ -62,7 +73,7 @@ class Destination:
     def driver(self, source: KeySource) -> "Driver":
         """Return the driver of the calls that send a key."""
         # Taken out first, so that the newest comes last.
-        driver = self._drivers.pop(source, None) or Driver(self.transport, source, self.slots)
+        driver = self._drivers.pop(source, None) or Driver(self, source)
         self._drivers[source] = driver
         if len(self._drivers) > _MAX_DRIVERS:
             # Two at most, so that the number shrinks again and nobody looks at all of them.
@@ -95,15 +106,16 @@ class Driver:
     the names that were seen.
     """
 
-    def __init__(self, transport: Transport, source: KeySource, slots: Slots) -> None:
-        self.transport: Transport = transport
+    def __init__(self, destination: Destination, source: KeySource) -> None:
+        self.transport: Transport = destination.transport
         self.pace: Pace = Pace()
-        self._slots = slots
-        self._queue = Queue(slots, self.pace)
+        self._slots = destination.slots
+        self._queue = Queue(self._slots, self.pace)
         self.key_source: KeySource = source
         self._key = source.fixed
         """The key that was sent last, to which the names belong."""
-        self._lookup = NameLookup(KnownRoles(), transport)
+        self._new_lookup = destination.new_lookup
+        self._lookup = self._new_lookup(self.transport)
 
     @property
     def is_busy(self) -> bool:
@@ -117,11 +129,12 @@ class Driver:
             self._slots.restart()
         if self._queue.firsts is not self._slots.firsts:
             self._queue = Queue(self._slots, self.pace)
-            self._lookup = NameLookup(self._lookup.known, self.transport)
+            self._lookup = self._lookup.restarted()
 
     def begin(
         self,
-        operation: Operation,
+        resource: Resource,
+        operation: str,
         timeouts: Timeouts,
         retry: RetryPolicy,
         *,
@@ -136,6 +149,7 @@ class Driver:
         self.check_open()
         fixed = self.key_source.fixed
         call = DrivenCall(
+            resource,
             operation,
             timeouts,
             retry,
@@ -157,7 +171,7 @@ class Driver:
         key = await self.transport.ask_key(self.key_source, call)
         if self._key is None or key.reveal() != self._key.reveal():
             # It may be of another account, so it shares no walk and knows no name.
-            self._lookup = NameLookup(KnownRoles(), self.transport)
+            self._lookup = self._new_lookup(self.transport)
             self._key = key
         call.lookup = self._lookup
         return call.use_key(key)

@@ -20,6 +20,7 @@ from arize_roles_async._role_bindings.models import (
     RoleBinding,
     RoleBindingResourceType,
 )
+from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
 from arize_roles_async._role_bindings.pages import RoleBindingPages
 from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 from arize_roles_async._role_bindings.requests import (
@@ -29,14 +30,13 @@ from arize_roles_async._role_bindings.requests import (
     UpdateRoleBinding,
     resource_id_rule,
 )
-from arize_roles_async._role_bindings.wire import list_request
 from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoundError, StatusError
 from arize_roles_async._values.requests import check, id_kind, id_rule, is_same_id
 from arize_roles_async._values.text import extend, quoted
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
-from arize_roles_async._wire.encode import create_request, item_request
+from arize_roles_async._wire.encode import create_request, item_request, page_request
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import BINDINGS_PATH, Request
+from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
 _ROUNDS: Final = 3
@@ -46,6 +46,8 @@ beta = pre_release("role_bindings", "BETA", BetaWarning)
 
 class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     """The methods of `RoleBindingsClient`, whatever the transport."""
+
+    _resource = ROLE_BINDINGS
 
     def __repr__(self) -> str:
         return "<RoleBindingsClient>"
@@ -197,21 +199,21 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def _fetch(self, call: DrivenCall, page: ListRoleBindings) -> ListRoleBindingsResponse:
         return await call.driver.send(
             call,
-            list_request(page),
+            page_request(ROLE_BINDINGS.path, page),
             functools.partial(decode_page, ListRoleBindingsResponse, "bindings", page.limit),
         )
 
     async def _get(self, call: DrivenCall, binding_id: str) -> RoleBinding:
         return await call.driver.send(
             call,
-            item_request("GET", BINDINGS_PATH, binding_id),
+            item_request("GET", ROLE_BINDINGS.path, binding_id),
             functools.partial(_expect, "id", binding_id),
         )
 
     async def _create(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
         return await call.driver.send(
             call,
-            create_request(BINDINGS_PATH, new),
+            create_request(ROLE_BINDINGS.path, new),
             functools.partial(_expect, "user_id", new.user_id),
             lambda step: self._find_created(call, new, step),
         )
@@ -219,7 +221,9 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def _update(self, call: DrivenCall, binding_id: str, role_id: str) -> RoleBinding:
         return await call.driver.send(
             call,
-            item_request("PATCH", BINDINGS_PATH, binding_id, UpdateRoleBinding(role_id=role_id)),
+            item_request(
+                "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
+            ),
             functools.partial(_expect, "id", binding_id),
             lambda step: self._find_updated(call, binding_id, role_id, step),
         )
@@ -227,7 +231,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
         await call.driver.send(
             call,
-            item_request("DELETE", BINDINGS_PATH, binding_id),
+            item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             decode_nothing,
             lambda step: self._expect_gone(call, binding_id, step, was_seen=was_seen),
         )

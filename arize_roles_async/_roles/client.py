@@ -6,7 +6,7 @@ been applied although no answer says so, they read the account again to find out
 
 import functools
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, cast, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -14,7 +14,9 @@ from arize_roles_async._calls.call import Verify
 from arize_roles_async._calls.client import BaseClient, earliest_change
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.models import ListRolesResponse, Role
+from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._roles.requests import (
@@ -37,9 +39,9 @@ from arize_roles_async._values.permissions import PermissionsArgument
 from arize_roles_async._values.requests import check, id_rule, is_same_id
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
-from arize_roles_async._wire.encode import create_request, item_request, list_request
+from arize_roles_async._wire.encode import create_request, item_request, page_request
 from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import ROLES_PATH, Request
+from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class BaseRolesClient(BaseClient, RolesClient):
     Their docstrings are copies of the protocol's, which a test compares: an editor that uses jedi
     shows only the docstring of the method that it finds.
     """
+
+    _resource = ROLES
 
     @alpha
     def list(
@@ -146,11 +150,11 @@ class BaseRolesClient(BaseClient, RolesClient):
         with call.time_limit:
             role = await call.driver.send(
                 call,
-                create_request(ROLES_PATH, new),
+                create_request(ROLES.path, new),
                 functools.partial(_expect_name, new.name),
                 lambda step: self._find_created(call, new, step),
             )
-            call.lookup.known.learn(role)
+            _lookup(call).known.learn(role)
             return role
 
     @overload
@@ -212,11 +216,11 @@ class BaseRolesClient(BaseClient, RolesClient):
             found_id = (await self._find(call, target)).id if is_name else target
             updated, response = await call.driver.send(
                 call,
-                item_request("PATCH", ROLES_PATH, found_id, changes),
+                item_request("PATCH", ROLES.path, found_id, changes),
                 functools.partial(_expect_updated, found_id),
                 lambda step: self._find_updated(call, found_id, changes, step),
             )
-            call.lookup.known.learn(updated)
+            _lookup(call).known.learn(updated)
             if is_name and changes.name is UNSET and updated.name != target:
                 renamed = _renamed(target, updated, response)
                 if call.maybe_applied:
@@ -250,7 +254,7 @@ class BaseRolesClient(BaseClient, RolesClient):
             found_id = (await self._find(call, target)).id if is_name else target
             await call.driver.send(
                 call,
-                item_request("DELETE", ROLES_PATH, found_id),
+                item_request("DELETE", ROLES.path, found_id),
                 decode_nothing,
                 lambda step: self._expect_deleted(call, found_id, step),
             )
@@ -275,21 +279,21 @@ class BaseRolesClient(BaseClient, RolesClient):
     async def _fetch(self, call: DrivenCall, page: ListRoles) -> ListRolesResponse:
         response = await call.driver.send(
             call,
-            list_request(page),
+            page_request(ROLES.path, page),
             functools.partial(decode_page, ListRolesResponse, "roles", page.limit),
         )
-        call.lookup.known.learn_page(page, response)
+        _lookup(call).known.learn_page(page, response)
         return response
 
     def _get(self, call: DrivenCall, role_id: str) -> Awaitable[Role]:
-        request = item_request("GET", ROLES_PATH, role_id)
+        request = item_request("GET", ROLES.path, role_id)
         return call.driver.send(call, request, functools.partial(_learn, call, role_id))
 
     async def _find(self, call: DrivenCall, name: str) -> Role:
         if not call.keys:
             await call.driver.ask_key(call)
         limits = (call.timeouts, call.retry, self._background)
-        return await call.lookup.find(
+        return await _lookup(call).find(
             name,
             call,
             functools.partial(self._fetch, call),
@@ -364,6 +368,10 @@ class BaseRolesClient(BaseClient, RolesClient):
         return UNSET
 
 
+def _lookup(call: DrivenCall) -> NameLookup:
+    return cast("NameLookup", call.lookup)
+
+
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     """Return the ID or name that was given, and whether it is a name."""
     if role is None and role_id is not None:
@@ -388,7 +396,7 @@ def _expect_id(role_id: str, request: Request, response: Response) -> Role:
 
 def _learn(call: DrivenCall, role_id: str, request: Request, response: Response) -> Role:
     role = _expect_id(role_id, request, response)
-    call.lookup.known.learn(role)
+    _lookup(call).known.learn(role)
     return role
 
 

@@ -19,6 +19,7 @@ from typing import Final
 from arize_roles_async._calls.paging import Walk
 from arize_roles_async._calls.transport import Call, Event, Transport
 from arize_roles_async._roles.models import ListRolesResponse, Role
+from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.requests import MAX_NAME, ListRoles
 from arize_roles_async._values.errors import NotFoundError, RolesError, StatusError
 from arize_roles_async._values.requests import MAX_LIMIT
@@ -136,11 +137,14 @@ class _SharedWalk:
 class NameLookup:
     """Finds roles by name, over as few walks as the rule above allows."""
 
-    def __init__(self, known: KnownRoles, transport: Transport) -> None:
-        self.known: KnownRoles = known
+    def __init__(self, transport: Transport, known: KnownRoles | None = None) -> None:
+        self.known: KnownRoles = known or KnownRoles()
         self._transport = transport
         # By limits. The first walk may be under way; the last can be joined until it begins.
         self._walks: dict[object, list[_SharedWalk]] = {}
+
+    def restarted(self) -> "NameLookup":
+        return NameLookup(self._transport, self.known)
 
     async def find(
         self, name: str, call: Call, fetch: _Fetch, get: _Get, *, limits: object
@@ -237,5 +241,5 @@ async def _not_found(name: str, names: list[str]) -> NotFoundError:
         name=name,
         closest=tuple(closest),
         method="GET",
-        path="/v2/roles",
+        path=ROLES.path,
     )

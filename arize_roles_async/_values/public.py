@@ -21,7 +21,7 @@ def public(package: str, *, formerly: str | None = None) -> Callable[[_T], _T]:
     def name(member: _T) -> _T:
         member.__module__ = package
         if formerly is not None:
-            setattr(sys.modules[formerly], member.__name__, member)
+            setattr(sys.modules[formerly], getattr(member, "__name__"), member)  # noqa: B009
         if "__attrs_attrs__" in vars(member):
             setattr(member, "__setstate__", _set_state)  # noqa: B010 - the type has none
         return member

@@ -1,8 +1,9 @@
 """Problem documents (RFC 9457) and pages of gateways as exceptions."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 # The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
@@ -13,9 +14,8 @@ from arize_roles_async._values.errors import (
     status_error_class,
 )
 from arize_roles_async._values.json import parse_json
-from arize_roles_async._values.requests import id_kind
-from arize_roles_async._values.text import one_line, quoted
-from arize_roles_async._wire.request import ROLES_PATH, Request
+from arize_roles_async._values.text import one_line
+from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import MAX_QUOTED, Response, excerpt
 from arize_roles_async._wire.retry_after import retry_after
 
@@ -29,19 +29,31 @@ _MAX_PAGE: Final = 20_000
 # A pattern and not a compiled one: most programs that import this never need it.
 _TITLE: Final = "(?i)<title[^<>]*>([^<]*)"
 _REDIRECT: Final = range(300, 400)
-_ABOUT_AN_ID: Final = frozenset({400, 404})
-_CONFLICT: Final = 409
 
 
-def status_error(request: Request, response: Response) -> StatusError:
-    """Return the exception for an answer that is not a success."""
+def no_hint(request: Request, status: int) -> str:
+    """Return nothing: the resource of a request has no hint about its refusals."""
+    del request, status
+    return ""
+
+
+def status_error(
+    request: Request, response: Response, hint: Callable[[Request, int], str] = no_hint
+) -> StatusError:
+    """Return the exception for an answer that is not a success.
+
+    Args:
+        request: The request.
+        response: The answer.
+        hint: Returns the next step after the status, to be added to a refusal by the service.
+    """
     status = response.status
     problem = parse_problem(response)
     from_service = problem is not None and bool(problem.title) and problem.status == status
     request_id = response.header("X-Request-Id")
     message = f"{request} answered {status}"
     if from_service:
-        message += f" {_summary(problem)}{_hint(request, status)}"
+        message += f" {_summary(problem)}{hint(request, status)}"
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:
@@ -60,32 +72,6 @@ def status_error(request: Request, response: Response) -> StatusError:
         path=request.path,
         request_id=request_id,
         retry_after=wait,
-    )
-
-
-def _hint(request: Request, status: int) -> str:
-    """Return the next step after the refusal of a call about one role."""
-    segment = request.path.removeprefix(f"{ROLES_PATH}/")
-    if segment == request.path:
-        return ""
-    role_id = unquote(segment)
-    if status in _ABOUT_AN_ID:
-        return _id_hint(role_id)
-    if status == _CONFLICT and request.method == "DELETE":
-        return f"; role_bindings.find(role_id={quoted(role_id)}) shows who has it"
-    return ""
-
-
-def _id_hint(role_id: str) -> str:
-    """Return a hint if an ID may have been meant as a name."""
-    kind = id_kind(role_id)
-    if kind is None:
-        return "; role_id= takes only an ID, role= takes an ID or a name"
-    if kind == "Role":
-        return ""
-    return (
-        f"; {quoted(role_id)} was read as an ID, as it is base64 of a text with a colon: to reach "
-        "a role of that name, find it in list() and pass its ID as role_id="
     )
 
 

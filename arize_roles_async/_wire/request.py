@@ -9,8 +9,6 @@ import msgspec
 
 from arize_roles_async._values.text import one_line
 
-ROLES_PATH: Final = "/v2/roles"
-BINDINGS_PATH: Final = "/v2/role-bindings"
 _MAX_PATH: Final = 200
 
 

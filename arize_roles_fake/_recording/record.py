@@ -22,13 +22,14 @@ import msgspec
 
 from arize_roles_async._aiohttp.config import configure
 from arize_roles_async._calls.transport import Call
+from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._roles.requests import is_role_id
 from arize_roles_async._values.options import RetryPolicy, Timeouts
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.encode import item_request
 from arize_roles_async._wire.problems import status_error
 from arize_roles_async._wire.redaction import Secret
-from arize_roles_async._wire.request import ROLES_PATH, Request, item_path
+from arize_roles_async._wire.request import Request, item_path
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
 from arize_roles_fake._recording.script import SCRIPT, Step
@@ -58,7 +59,7 @@ _UNKNOWN_CALLER: Final = {"Authorization": f"Bearer {_NO_KEY}"}
 _PLACEHOLDER: Final = re.compile("<([^<>]+)>")
 _MAX_DEPTH: Final = 20
 _MAX_PAGES: Final = 50
-_CUSTOM_ROLES: Final = f"{ROLES_PATH}?limit=100&is_predefined=false"
+_CUSTOM_ROLES: Final = f"{ROLES.path}?limit=100&is_predefined=false"
 _FORMAT: Final = 1
 
 
@@ -158,8 +159,7 @@ async def record_service(
 
     async def send(request: Request) -> Response:
         transport.check_open()
-        operation: Any = operation_of(request)
-        call = Call(operation, timeouts, RetryPolicy(), transport.now())
+        call = Call(ROLES, operation_of(request), timeouts, RetryPolicy(), transport.now())
         call.time_limit = transport.time_limit(call)
         with call.time_limit:
             # A step with a key of its own asks about an unknown key.
@@ -257,7 +257,7 @@ class _Recorder:
             body = step.raw_body.encode()
         query = urlencode(self._substitute(step.query), quote_via=quote)
         role = self._substitute(step.role)
-        path = ROLES_PATH if role is None else item_path(ROLES_PATH, role)
+        path = ROLES.path if role is None else item_path(ROLES.path, role)
         headers = {} if step.with_key else {**_UNKNOWN_CALLER}
         if step.content_type is not None:
             headers["Content-Type"] = step.content_type
@@ -302,7 +302,7 @@ class _Recorder:
         # There are never more deletions than creations, whatever a listing contains.
         if role_id and self._deletions:
             self._deletions -= 1
-            answer = await self._answer(item_request("DELETE", ROLES_PATH, role_id))
+            answer = await self._answer(item_request("DELETE", ROLES.path, role_id))
             if answer.status not in _GONE:
                 self._note_left()
 

@@ -3,20 +3,21 @@
 from typing import Final
 
 from arize_roles_async._values.errors import ValidationError
-from arize_roles_async._wire.request import BINDINGS_PATH, ROLES_PATH, Request
+from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service import role_bindings, roles
 from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.operations import BY_ID, METHODS, RESOURCES, verb
 from arize_roles_fake._service.state import RefusedError, State
 from arize_roles_fake._service.wire import InvalidBodyError, problem_response
 
 _HANDLERS: Final = {**roles.HANDLERS, **role_bindings.HANDLERS}
 _ROUTES: Final = {
-    path: (
-        {"GET": f"{resource}list", "POST": f"{resource}create"},
-        {"GET": f"{resource}get", "PATCH": f"{resource}update", "DELETE": f"{resource}delete"},
+    each.path: tuple(
+        {METHODS[verb(name)]: name for name in each.operations if (name in BY_ID) is on_an_item}
+        for on_an_item in (False, True)
     )
-    for path, resource in ((ROLES_PATH, ""), (BINDINGS_PATH, "role_bindings."))
+    for each in RESOURCES
 }
 """The operations on each collection, and on one of its items, by their HTTP methods."""
 

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal, assert_never, cast, get_args
 import attrs
 import msgspec
 
-from arize_roles_async._calls.call import BindingChange, Change, Operation
 from arize_roles_async._roles.requests import is_role_id
 from arize_roles_async._values.errors import (
     STATUS_ERRORS,
@@ -35,13 +34,13 @@ from arize_roles_async._values.requests import text_rule
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
+from arize_roles_fake._service.operations import METHODS, OPERATIONS, Operation, verb
 from arize_roles_fake._service.wire import page_response, problem_response
 from arize_roles_fake._testing.subject import Subject
 
-OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
-_LISTS: Final = ("list", "role_bindings.list")
-_DELETES: Final = ("delete", "role_bindings.delete")
-CHANGES: Final = (*get_args(Change), *get_args(BindingChange))
+_LISTS: Final = tuple(each for each in OPERATIONS if verb(each) == "list")
+_DELETES: Final = tuple(each for each in OPERATIONS if verb(each) == "delete")
+CHANGES: Final = tuple(each for each in OPERATIONS if METHODS[verb(each)] != "GET")
 
 Breakage = Literal[
     "lost", "truncated", "malformed", "undecodable", "silent", "refused", "unreachable"

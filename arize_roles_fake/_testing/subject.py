@@ -5,17 +5,10 @@ from typing import cast
 import attrs
 
 from arize_roles_async._wire.request import Request
+from arize_roles_fake._service.operations import BY_ID
 from arize_roles_fake._service.store import RoleStore
 from arize_roles_fake._service.wire import parse_id, parse_json
 from arize_roles_fake._testing.labels import label
-
-BY_ID = {
-    **dict.fromkeys(("get", "update", "delete"), "role_id"),
-    **dict.fromkeys(
-        ("role_bindings.get", "role_bindings.update", "role_bindings.delete"), "binding_id"
-    ),
-}
-"""The operations on one thing, and the argument with its ID."""
 
 
 @attrs.frozen(kw_only=True)

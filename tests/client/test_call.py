@@ -26,13 +26,14 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async._calls.call import Call, Operation, Retry, Verify
+from arize_roles_async._calls.call import Call, Retry, Verify
+from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._wire.decode import decode, decode_nothing
 
 ROLE: Final = b"""{"id": "Um9sZToxOmFCY0Q=", "name": "Role", "is_predefined": false,
 "permissions": ["ROLE_READ"], "created_at": "2026-01-01T12:00:00Z",
 "updated_at": "2026-01-01T12:00:00Z"}"""
-METHODS: Final[dict[Operation, str]] = {
+METHODS: Final[dict[str, str]] = {
     "get": "GET",
     "create": "POST",
     "update": "PATCH",
@@ -70,7 +71,7 @@ class Driver:
 
     def __init__(
         self,
-        operation: Operation,
+        operation: str,
         *,
         attempts: int = 3,
         total: float = 30.0,
@@ -80,7 +81,7 @@ class Driver:
         self.now = 100.0
         self.request = Request(method=METHODS[operation], target="/v2/roles")
         retry = RetryPolicy(attempts=attempts, backoff=1.0, max_retry_after=ceiling)
-        self.call = Call(operation, Timeouts(total=total), retry, self.now, name=name)
+        self.call = Call(ROLES, operation, Timeouts(total=total), retry, self.now, name=name)
         self.call.begin(self.request)
 
     def send(self) -> None:
@@ -96,7 +97,7 @@ class Driver:
         return self.call.receive(outcome, functools.partial(decode, Role), self.now)
 
 
-def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:
+def end_of(operation: str, *outcomes: Outcome, attempts: int = 3) -> str:
     """Return what a call comes to after these outcomes of its attempts, in a word."""
     driver = Driver(operation, attempts=attempts)
     for outcome in outcomes[:-1]:
@@ -115,8 +116,8 @@ def end_of(operation: Operation, *outcomes: Outcome, attempts: int = 3) -> str:
             return "done"
 
 
-CHANGES: Final[tuple[Operation, ...]] = ("create", "update", "delete")
-DONE: Final[Mapping[Operation, Response]] = {
+CHANGES: Final[tuple[str, ...]] = ("create", "update", "delete")
+DONE: Final[Mapping[str, Response]] = {
     "get": answer(200, ROLE),
     "create": answer(201, ROLE),
     "update": answer(200, ROLE),
@@ -132,7 +133,7 @@ OPEN: Final = (BROKEN, SILENT, page(502), page(503), page(504), words(502))
 DOUBT: Final = (*OPEN, words(503))
 
 Before = Sequence[Outcome | None]
-ENDS: Final[list[tuple[Sequence[Operation], Before, Sequence[Outcome], str]]] = [
+ENDS: Final[list[tuple[Sequence[str], Before, Sequence[Outcome], str]]] = [
     # Refusals and failures that are the same for a read and for a change.
     (ANY, FIRST, [words(400)], "BadRequestError"),
     (ANY, FIRST, [words(401)], "AuthenticationError"),
@@ -182,7 +183,7 @@ ENDS: Final[list[tuple[Sequence[Operation], Before, Sequence[Outcome], str]]] = 
 
 @pytest.mark.parametrize(("operations", "before", "outcomes", "end"), ENDS)
 def test_end(
-    operations: Sequence[Operation], before: Before, outcomes: Sequence[Outcome], end: str
+    operations: Sequence[str], before: Before, outcomes: Sequence[Outcome], end: str
 ) -> None:
     """A call of any of these operations has this end after each of these outcomes."""
     for operation, first, outcome in product(operations, before, outcomes):
@@ -201,7 +202,7 @@ def test_end(
         (page(429), "RateLimitError"),
     ],
 )
-def test_used_up(operation: Operation, outcome: Outcome, end: str) -> None:
+def test_used_up(operation: str, outcome: Outcome, end: str) -> None:
     """A change was not made if no attempt can have made it; else the account is read at last."""
     assert end_of(operation, outcome, outcome, outcome) == end
     assert end_of(operation, BROKEN, outcome, attempts=2) == "verify"
@@ -263,7 +264,7 @@ class TestTime:
 
     @pytest.mark.parametrize("operation", ["create", "get"])
     @pytest.mark.parametrize("outcome", [None, words(503), REFUSED])
-    def test_unsent(self, operation: Operation, outcome: Outcome | None) -> None:
+    def test_unsent(self, operation: str, outcome: Outcome | None) -> None:
         """A call of which nothing was sent, or no change was made, has only run out of time."""
         driver = Driver(operation)
         if outcome is None:
@@ -358,9 +359,7 @@ class TestTime:
             ("get", BROKEN, RateLimitError),
         ],
     )
-    def test_not_sent(
-        self, operation: Operation, outcome: Outcome, error: type[RolesError]
-    ) -> None:
+    def test_not_sent(self, operation: str, outcome: Outcome, error: type[RolesError]) -> None:
         """A retry that cannot be sent in time leaves a change open only if an attempt did."""
         driver = Driver(operation)
         driver.feed(outcome)

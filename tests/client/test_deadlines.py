@@ -9,6 +9,7 @@ import pytest
 from arize_roles_async import ClientStateError, RetryPolicy, RolesTimeoutError, Timeouts
 from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
 from arize_roles_async._calls.call import Call
+from arize_roles_async._roles.operations import ROLES
 
 pytestmark = pytest.mark.asyncio
 
@@ -53,7 +54,7 @@ def deadlines_on(clock: Clock) -> Deadlines:
 def block(deadlines: Deadlines, seconds: float | None, *, read: float = 5.0) -> Deadline:
     """Return the block of a call that begins at 0 and may take so long."""
     timeouts = Timeouts(total=seconds, read=read)
-    return Deadline(deadlines, Call("list", timeouts, RetryPolicy(), now=0.0))
+    return Deadline(deadlines, Call(ROLES, "list", timeouts, RetryPolicy(), now=0.0))
 
 
 async def forever() -> None:

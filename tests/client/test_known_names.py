@@ -21,7 +21,7 @@ from arize_roles_async import (
     Role,
     RolesClient,
 )
-from arize_roles_async._calls.lookup import KnownRoles
+from arize_roles_async._roles.lookup import KnownRoles
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
 from tests.support.sizes import sized
 

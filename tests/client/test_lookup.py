@@ -18,7 +18,8 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_async._calls.call import Call
-from arize_roles_async._calls.lookup import KnownRoles, NameLookup
+from arize_roles_async._roles.lookup import KnownRoles, NameLookup
+from arize_roles_async._roles.operations import ROLES
 from arize_roles_async.transport import ListRoles
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake._client import AccountTransport
@@ -80,11 +81,11 @@ def new_lookup(known: KnownRoles) -> NameLookup:
     account = FakeAccount()
     transport = AccountTransport(account, lambda _: account)
     transport.check_open()  # It belongs to the running event loop from now on.
-    return NameLookup(known, transport)
+    return NameLookup(transport, known)
 
 
 def new_call() -> Call:
-    return Call("get", Timeouts(total=None), RetryPolicy(), 0.0)
+    return Call(ROLES, "get", Timeouts(total=None), RetryPolicy(), 0.0)
 
 
 async def get_nothing(role_id: str) -> Role:

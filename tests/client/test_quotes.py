@@ -14,6 +14,7 @@ from arize_roles_async import (
     Role,
     StatusError,
 )
+from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._wire.decode import decode
 from arize_roles_async._wire.problems import parse_problem, status_error
 from arize_roles_async._wire.redaction import Secret
@@ -180,5 +181,5 @@ def test_no_role_id() -> None:
         ("/v2/roles/Um9sZToxOmFCY0Q%3D", False),
         ("/v2/roles", False),
     ):
-        message = str(status_error(Request(method="GET", target=target), answer))
+        message = str(status_error(Request(method="GET", target=target), answer, ROLES.hint))
         assert message.endswith(hint) is is_hinted

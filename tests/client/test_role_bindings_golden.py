@@ -100,14 +100,14 @@ async def test_one(use: Use, answered: bytes, line: str, body: Any, result: obje
 @pytest.mark.parametrize(
     ("arguments", "query"),
     [
-        ({"resource_type": "SPACE"}, "resource_type=SPACE&limit=50"),
+        ({"resource_type": "SPACE"}, "limit=50&resource_type=SPACE"),
         (
             {"resource_type": RoleBindingResourceType.PROJECT, "user_id": "a+/=", "limit": 7},
-            "resource_type=PROJECT&limit=7&user_id=a%2B%2F%3D",
+            "limit=7&resource_type=PROJECT&user_id=a%2B%2F%3D",
         ),
         (
             {"resource_type": "SPACE", "cursor": "b+/="},
-            "resource_type=SPACE&limit=50&cursor=b%2B%2F%3D",
+            "limit=50&cursor=b%2B%2F%3D&resource_type=SPACE",
         ),
     ],
 )
@@ -130,8 +130,8 @@ async def test_find() -> None:
         found = roles.role_bindings.find(role_id="Um9sZToxOmFCY0Q=", user_id="VXNlcjoxOmFCY0Q=")
         assert [binding async for binding in found] == [EXPECTED]
     assert script.lines == [
-        "GET /v2/role-bindings?resource_type=SPACE&limit=100&user_id=VXNlcjoxOmFCY0Q%3D",
-        "GET /v2/role-bindings?resource_type=PROJECT&limit=100&user_id=VXNlcjoxOmFCY0Q%3D",
+        "GET /v2/role-bindings?limit=100&resource_type=SPACE&user_id=VXNlcjoxOmFCY0Q%3D",
+        "GET /v2/role-bindings?limit=100&resource_type=PROJECT&user_id=VXNlcjoxOmFCY0Q%3D",
     ]
 
 

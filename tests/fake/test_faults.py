@@ -23,8 +23,8 @@ from arize_roles_async import (
     ServerError,
     StatusError,
 )
-from arize_roles_async._calls.call import Operation
 from arize_roles_fake import FakeAccount
+from arize_roles_fake._service.operations import Operation
 from arize_roles_fake._testing.faults import parse_fault
 from tests.fake.conftest import on_both, on_three
 from tests.support.clients import (

@@ -7,13 +7,13 @@ import inspect
 import os
 import re
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import pytest
 
 import arize_roles_async
 from arize_roles_async import RolesClient, RolesError
-from arize_roles_async._calls.call import Change, Read
+from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._values import errors as _errors
 from tests.tools.release_check import ROOT
 
@@ -36,7 +36,7 @@ def test_exported(error: type[RolesError]) -> None:
 def test_operations() -> None:
     """The protocol has every operation, and nothing else that asks the service."""
     methods = {name for name, _ in inspect.getmembers(RolesClient, inspect.isfunction)}
-    operations = {*get_args(Read), *get_args(Change)}
+    operations = {*ROLES.operations}
     assert {each for each in methods if each[0] != "_"} == operations | {"aclose", "with_options"}
 
 

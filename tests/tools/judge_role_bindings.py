@@ -42,7 +42,8 @@ from arize_roles_async import (
     RolesError,
     ServerError,
 )
-from arize_roles_async._calls.call import SETTLED, Call
+from arize_roles_async._calls.call import Call
+from arize_roles_async._role_bindings.operations import ROLE_BINDINGS
 from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient, Reply
 from tests.support.clients import START
 
@@ -297,7 +298,7 @@ PLANTED: Final = ("a 404 means that a delete was made", "a binding of any age is
 def run_planted(name: str, calls: int) -> Result:
     """Make calls with a planted fault, and return what became of them."""
     if name == PLANTED[0]:
-        with patch.dict(SETTLED, {("role_bindings.delete", 404): True}):
+        with patch.dict(ROLE_BINDINGS.settled, {("role_bindings.delete", 404): True}):
             return run(calls)
     with patch.object(Call, "created_since", return_value=0.0):
         return run(calls)

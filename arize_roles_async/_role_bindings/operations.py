@@ -1,0 +1,15 @@
+"""The operations on role bindings."""
+
+from typing import Final, Literal, get_args
+
+from arize_roles_async._calls.resource import Resource
+
+BindingRead = Literal["role_bindings.list", "role_bindings.get"]
+BindingChange = Literal["role_bindings.create", "role_bindings.update", "role_bindings.delete"]
+
+# No refusal shows whether a change was made: the key may have lost the right to see the binding.
+ROLE_BINDINGS: Final = Resource(
+    path="/v2/role-bindings",
+    operations=(*get_args(BindingRead), *get_args(BindingChange)),
+    id_argument="binding_id",
+)
