@@ -181,20 +181,18 @@ class _Scope:
         self._accounts = accounts
         self.key: str
         """The key in the environment while the block runs."""
-        self._shared_time: Clock
+        self._clock: Clock
         if isinstance(accounts, FakeAccount):
-            self.key, self.all_accounts, self._shared_time = accounts.api_key, {accounts}, accounts
+            self.key, self.all_accounts, self._clock = accounts.api_key, {accounts}, accounts
         else:
             self.key, self.all_accounts = next(iter(accounts)), {*accounts.values()}
-            self._shared_time = SharedTime([*self.all_accounts])
+            self._clock = SharedTime([*self.all_accounts])
             for watch in watches[-1:]:
                 watch.keys.update(accounts)
         self._unknown = FakeAccount(predefined=False)
         """Answers 401 to every key that has no account, since this account has no key."""
         self._unknown.remove_key(self._unknown.api_key)
-        self._stand_ins: WeakKeyDictionary[Destination, dict[Clock, Destination]] = (
-            WeakKeyDictionary()
-        )
+        self._stand_ins: WeakKeyDictionary[Destination, Destination] = WeakKeyDictionary()
         """The destinations in the block, by those that clients have outside of it."""
 
     def driver(self, own: Destination, keys: KeySource) -> Driver:
@@ -203,15 +201,12 @@ class _Scope:
             raise ClientStateError("the client is closed")
         with suppress(RuntimeError):  # Under trio, which the real client does not know.
             cast("AiohttpTransport", own.transport).mocked_in = asyncio.get_running_loop()
-        stand_ins = self._stand_ins.setdefault(own, {})
-        # A function returns its key, which names the account, only when the request is sent.
-        clock = self._shared_time if keys.fixed is None else self.account(keys.fixed)
-        if clock not in stand_ins:
+        if own not in self._stand_ins:
             host = cast("AiohttpTransport", own.transport).host
-            transport = AccountTransport(clock, self.account, any_key=True, host=host)
-            stand_ins[clock] = Destination(transport, own.slots.number, own.new_lookup)
+            transport = AccountTransport(self._clock, self.account, any_key=True, host=host)
+            self._stand_ins[own] = Destination(transport, own.slots.number, own.new_lookup)
             own.stand_ins.add(transport)
-        return stand_ins[clock].driver(keys)
+        return self._stand_ins[own].driver(keys)
 
     def account(self, key: Secret[str]) -> FakeAccount:
         """Return the account of a key."""

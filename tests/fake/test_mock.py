@@ -20,7 +20,7 @@ from arize_roles_async import (
     RateLimitError,
 )
 from arize_roles_fake import FakeAccount, RolesServer, mock_arize
-from tests.support.clients import ONCE, START, account_at_noon, passed
+from tests.support.clients import ONCE, START, account_at_noon, passed, use
 
 
 async def count_roles(**arguments: object) -> int:
@@ -167,7 +167,7 @@ class TestKeys:
 
     @pytest.mark.asyncio
     async def test_copies(self) -> None:
-        """A copy with another key reaches another account, with a clock of its own."""
+        """A copy with another key reaches another account; time passes for all of them."""
         one, two = account_at_noon(), account_at_noon()
         one.fail("list", 503, retry_after=5)
         roles = AiohttpRolesClient("one")
@@ -175,8 +175,37 @@ class TestKeys:
             await roles.list()
             await roles.with_options(api_key="two").list()
             await roles.aclose()
-        assert (passed(one), passed(two)) == (5.0, 0.0)
+        assert (passed(one), passed(two)) == (5.0, 5.0)
         assert [call.api_key for call in two.calls] == ["two"]
+
+    @pytest.mark.asyncio
+    async def test_slots(self) -> None:
+        """A client has one set of slots, so that calls of one key hold back those of another."""
+        one, two = account_at_noon(), account_at_noon()
+        one.slow_down(2)
+        roles = AiohttpRolesClient("one", max_concurrency=2)
+        with mock_arize({"one": one, "two": two}):
+            stalled = [asyncio.create_task(use(roles)) for _ in range(8)]
+            await asyncio.sleep(0)
+            await roles.with_options(api_key="two").list()
+            await asyncio.gather(*stalled)
+            await roles.aclose()
+        assert [(call.at - START).total_seconds() for call in two.calls] == [8.0]
+
+    @pytest.mark.parametrize("later", ["one", "two"])
+    @pytest.mark.asyncio
+    async def test_time(self, later: str) -> None:
+        """The time of a client is the latest of its accounts, so each can let time pass."""
+        accounts = {"one": account_at_noon(), "two": account_at_noon()}
+        accounts["one"].fail("list", 429, retry_after=60)
+        roles = AiohttpRolesClient(lambda: "one", retry=ONCE)
+        with mock_arize(accounts):
+            with pytest.raises(RateLimitError):
+                await roles.list()
+            accounts[later].advance(60)
+            await roles.list()
+            await roles.aclose()
+        assert passed(accounts[later]) == 60.0
 
     @pytest.mark.asyncio
     async def test_function(self) -> None:
