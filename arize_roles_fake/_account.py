@@ -956,7 +956,7 @@ class FakeAccount:
             }
         lines: list[tuple[str, str]] = []
         for target in sorted(wanted.keys() | found.keys()):
-            user, resource = map(labels.label, target)
+            user, resource = map(labels.in_file, target)
             expected_role, role = wanted.get(target), found.get(target)
             if expected_role not in {None, role}:
                 lines.append((f"  - {user!r} on {resource!r}: {expected_role!r}", _MISSING))

@@ -87,6 +87,18 @@ class TestBind:
             "  - 'eve' on 'Space:1': 'Admin'      expected, but missing"
         )
 
+    def test_same_label(self) -> None:
+        """An ID is shown where its label stands for another one."""
+        account = FakeAccount()
+        account.bind("Admin", user="ada", resource="UHJvamVjdDox")  # base64 of Project:1
+        with pytest.raises(AssertionError) as caught:
+            account.assert_bindings({("ada", "Project:1"): "Admin"})
+        assert str(caught.value) == (
+            "the role bindings are not as expected:\n"
+            "  - 'ada' on 'Project:1': 'Admin'       expected, but missing\n"
+            "  + 'ada' on 'UHJvamVjdDox': 'Admin'    not expected"
+        )
+
 
 class TestFile:
     """Bindings in account files."""
