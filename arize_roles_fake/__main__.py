@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -173,11 +174,6 @@ def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccoun
         own = None if key is not None else file.keys
         with account_file.naming(chosen.account):
             account = _made(file, keys if own is None else own, chosen)
-    if chosen.control_from == "any" and DEFAULT_API_KEY in account.api_keys:
-        raise ValueError(
-            f"--control-from any needs a key other than {DEFAULT_API_KEY}, which is public; pass "
-            "one with --api-key-file"
-        )
     _set_up(account, chosen)
     if chosen.save is not None:
         # A file that cannot be written is refused before the account can change.
@@ -188,6 +184,11 @@ def _account(file: AccountData | None, chosen: argparse.Namespace) -> FakeAccoun
 def _made(data: AccountData | None, keys: Keys, chosen: argparse.Namespace) -> FakeAccount:
     if not keys:
         raise ValueError("the account has no API key; pass one with --api-key")
+    if chosen.control_from == "any" and DEFAULT_API_KEY in keys:
+        raise ValueError(
+            f"--control-from any needs a key other than {DEFAULT_API_KEY}, which is public; pass "
+            "one with --api-key-file"
+        )
     if data is None:
         (key,) = keys
         return FakeAccount(assumptions=Assumptions.parse(chosen.assume), api_key=key)
@@ -254,7 +255,9 @@ def _record(base_url: str | None, out: Path) -> int:
         return await record_service(base_url)
 
     try:
-        # A missing folder is refused before any request is sent.
+        # A file that cannot be written is refused before any request is sent.
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
         out.parent.stat()
         recording = asyncio.run(record_until_stopped())
         out.write_bytes(encode(recording))

@@ -240,7 +240,7 @@ class _Recorder:
         media_type = answer.headers.get("Content-Type")
         if media_type is not None:
             # On one line: bytes outside UTF-8 arrive as surrogates, which JSON cannot hold.
-            media_type = one_line(media_type.partition(";")[0].strip())
+            media_type = one_line(answer.redacted(media_type.partition(";")[0].strip()))
         return Recorded(
             step=step,
             answer=Answer(

@@ -1,7 +1,7 @@
 """The control of served accounts, for tests in other languages: `serve --control`."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import Parameter, signature
 from typing import Any, Final, TypeVar
 
@@ -47,6 +47,8 @@ class _Served:
         del key  # A traceback may show the variables of this frame.
         self.first: Final = first
         """The account as it was made: a reset returns to it."""
+        self.first_keys: Final = first.api_keys
+        """Its keys then."""
         self.serve(first)
 
     def serve(self, account: FakeAccount) -> None:
@@ -56,6 +58,10 @@ class _Served:
         """The faults that were scripted over HTTP."""
         self.calls_before = account.calls_in_all
         """The number of calls before the log began."""
+
+
+class _ConflictError(ValueError):
+    """A request contradicts another account on the server."""
 
 
 class Control:
@@ -125,7 +131,7 @@ class Control:
             # Not `request.read`, whose limit is that of the service's requests.
             status, answer = action(served, await request.content.read())
         except (ValueError, TypeError, OSError) as error:
-            return refused(400, str(error))
+            return refused(409 if isinstance(error, _ConflictError) else 400, str(error))
         if answer is None:
             return web.Response(status=status)
         # Not msgspec: a logged request may hold characters that UTF-8 cannot carry.
@@ -156,13 +162,17 @@ class Control:
         served.serve(self._made(data, keys, served))
         return 204, None
 
-    def _made(self, data: AccountData | None, keys: Keys, own: _Served | None) -> FakeAccount:
-        if any(
-            key in served.account.api_keys or (key == served.key.reveal())
+    def _are_taken(self, keys: Iterable[str], own: _Served | None) -> bool:
+        """Return whether another account than `own` has or is controlled with one of the keys."""
+        return any(
+            key in served.account.api_keys or key == served.key.reveal()
             for served in self._served.values()
             if served is not own
             for key in keys
-        ):
+        )
+
+    def _made(self, data: AccountData | None, keys: Keys, own: _Served | None) -> FakeAccount:
+        if self._are_taken(keys, own):
             raise ValueError(
                 "keys holds the key of another account on this server; without keys, the account "
                 "gets one of its own"
@@ -172,6 +182,10 @@ class Control:
         return account
 
     def _reset(self, served: _Served, _: bytes) -> tuple[int, object]:
+        if self._are_taken(served.first_keys, served):
+            raise _ConflictError(
+                "another account on this server has a key that this one had at its start"
+            )
         unused = [_fault_members(fault) for fault in served.faults if fault.is_pending]
         served.first.reset()
         self._set_up(served.first)

@@ -444,7 +444,9 @@ def _header_flaws(fault: Fault) -> Iterator[str]:
     seconds = fault.retry_after
     if seconds is not None and fault.failure not in {429, 503}:
         yield f"only a 429 or a 503 has a retry_after, not {_name(fault)}"
-    if not (isinstance(seconds, str | None) or (is_count(seconds) and seconds < _MAX_SECONDS)):
+    is_date = isinstance(seconds, str) and seconds and re.fullmatch(_HEADER_VALUE, seconds)
+    is_number = seconds is None or (is_count(seconds) and seconds < _MAX_SECONDS)
+    if not (is_date or is_number):
         yield f"retry_after must be 0 or more, or a date as text, not {quoted(seconds)}"
     if fault.headers and not isinstance(fault.failure, int):
         yield f"headers need a status as the failure, not {_name(fault)}"

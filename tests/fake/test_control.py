@@ -152,6 +152,10 @@ def test_clock(served: Served) -> None:
 
 
 CREATE = {"operation": "create", "failure": 503}
+KNOWN = (
+    "--control-from any needs a key other than fake-api-key, which is public; pass one with "
+    "--api-key-file"
+)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,7 @@ CREATE = {"operation": "create", "failure": 503}
         ),
         ("POST faults", CREATE | {"times": 0}, "times"),
         ("POST faults", CREATE | {"failure": "NoSuchError"}, "NoSuchError"),
+        ("POST faults", CREATE | {"retry_after": "x\r\nX-Other: y"}, "retry_after must be "),
         ("POST clock", {"seconds": -1}, "seconds must be 0 or more, not -1.0: time does not go "),
         ("POST clock", {"seconds": "1"}, "Expected `float`, got `str` - at `$.seconds`"),
         ("POST clock", {}, "Object missing required field `seconds`"),
@@ -255,6 +260,24 @@ class TestAccounts:
             status, problem = Served(served.url, asker).ask(method, path, account)
             assert (status, problem["detail"]) == (400, detail)
 
+    def test_key_taken_since(self, served: Served) -> None:
+        """No reset returns to a key that another account got meanwhile."""
+        first: dict[str, Any] = {"roles": [{"name": "First"}], "keys": {"mine": None, "old": None}}
+        mine = Served(served.url, served.ask("POST", "/-/accounts", first)[1]["api_key"])
+        mine.ask("PUT", "/-/account", {"roles": [], "keys": {"mine": None}})
+        second: dict[str, Any] = {
+            "roles": [{"name": "Second"}],
+            "keys": {"hers": None, "old": None},
+        }
+        hers = Served(served.url, served.ask("POST", "/-/accounts", second)[1]["api_key"])
+        status, problem = mine.ask("POST", "/-/reset")
+        detail = "another account on this server has a key that this one had at its start"
+        assert (status, problem["detail"]) == (409, detail)
+        assert Served(served.url, "old").names() == ["Second"]
+        hers.ask("DELETE", "/-/accounts")
+        assert mine.ask("POST", "/-/reset")[0] == 200
+        assert Served(served.url, "old").names() == ["First"]
+
 
 class TestControlFrom:
     """`--control-from any`, for a server in a container."""
@@ -265,6 +288,11 @@ class TestControlFrom:
             served = Served(url, "sesame")
             assert served.ask("POST", "/-/reset", Host="fake:8000")[0] == 200
             assert Served(url).ask("POST", "/-/reset", Host="fake:8000")[0] == 401
+            for method, path in (("POST", "/-/accounts"), ("PUT", "/-/account")):
+                given: dict[str, Any] = {"roles": [], "keys": {KEY: None}}
+                status, problem = served.ask(method, path, given, Host="fake:8000")
+                assert (status, problem["detail"]) == (400, KNOWN)
+            assert Served(url).status() == 401
         with serving("--control-from", "loopback") as (url, _):
             status, problem = Served(url).ask("POST", "/-/reset", Host="fake:8000")
             detail = "only this machine may control the account"
@@ -275,10 +303,7 @@ class TestControlFrom:
         """The key that everybody knows is refused."""
         with pytest.raises(SystemExit):
             main(["serve", "--control-from", "any"])
-        assert (
-            "--control-from any needs a key other than fake-api-key, which is public; pass one "
-            "with --api-key-file"
-        ) in capsys.readouterr().err
+        assert KNOWN in capsys.readouterr().err
 
 
 class TestRefused:

@@ -88,7 +88,10 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
             {"failure": 429, "retry_after": seconds},
             f"retry_after must be 0 or more, or a date as text, not {shown}",
         )
-        for seconds, shown in ((-1, "-1"), (1.5, "1.5"), (True, "True"), (10**15, "1" + 15 * "0"))
+        for seconds, shown in (
+            *((-1, "-1"), (1.5, "1.5"), (True, "True"), (10**15, "1" + 15 * "0")),
+            *(("", "''"), ("²", "'²'"), ("x\r\nX-Other: y", r"'x\r\nX-Other: y'")),
+        )
     ),
     (
         {"failure": 407},
@@ -176,7 +179,7 @@ def test_refused(arguments: dict[str, Any], message: str) -> None:
             (400, {}),
             (599, {}),
             (429, {"retry_after": 0}),
-            (503, {"retry_after": "²"}),
+            (503, {"retry_after": "Thu, 01 Jan 2026 12:00:00 GMT"}),
             (204, {"page": ""}),
             (200, {"page": b""}),
         ),

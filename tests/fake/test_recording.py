@@ -105,11 +105,12 @@ def test_nothing_foreign(recorder: Recorder) -> None:
         if request.method == "PATCH":  # Shows a role that is not the script's.
             return reply(foreign)
         if answer.status == 404:
-            return reply({"title": "your key is Bearer sesame", "status": 404}, 404)
+            problem = {"title": "your key is Bearer open-sesame", "status": 404}
+            return reply(problem, 404, Content_Type="text/open-sesame; charset=utf-8")
         return answer
 
     account = answering(tells_all)
-    account.add_key("sesame")
+    account.add_key("open-sesame")
     account.remove_key(account.api_key)
     account.add_role("Private", [Permission.USER_DELETE], description="Nobody knows.")
     recorder.record(account)
@@ -118,6 +119,7 @@ def test_nothing_foreign(recorder: Recorder) -> None:
         assert secret not in text
     assert '"<another role>"' in text
     assert '"your key is Bearer [API key]"' in text
+    assert '"content_type": "text/[API key]"' in text
 
 
 class TestHarmsNobody:
@@ -412,16 +414,11 @@ class TestNothing:
         assert not recorder.file.exists()
         account.assert_roles({})
 
-    def test_not_writable(self, recorder: Recorder) -> None:
-        """One that cannot be written ends in a message."""
-        assert recorder.record(FakeAccount(), 1, out=".").startswith(
-            "nothing was recorded: [Errno "
-        )
-
     @pytest.mark.parametrize(
         ("arguments", "message", "calls"),
         [
-            ({"out": "nowhere/recording.json"}, "[Errno 2] No such file", 0),
+            ({"out": "nowhere/recording.json"}, "[Errno ", 0),
+            ({"out": "."}, "[Errno ", 0),
             (
                 {"key": "wrong"},
                 "GET /v2/roles answered 401 Authentication required: the API key is unknown\n",
