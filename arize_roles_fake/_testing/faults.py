@@ -65,7 +65,7 @@ _FRAMING: Final = frozenset(
 )
 """Headers that frame a message: they say how its bytes are to be read."""
 _HEADER_NAME: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_HEADER_VALUE: Final = "[!-~]([ -~]*[!-~])?|"
+_HEADER_VALUE: Final = "[!-~]([ -~]*[!-~])?"
 _NEED_A_BODY: Final = frozenset({"truncated", "malformed"})
 _NOT_CONNECTED: Final = frozenset({"refused", "unreachable"})
 MEMBERS: Final[dict[str, type]] = {
@@ -444,9 +444,8 @@ def _header_flaws(fault: Fault) -> Iterator[str]:
     seconds = fault.retry_after
     if seconds is not None and fault.failure not in {429, 503}:
         yield f"only a 429 or a 503 has a retry_after, not {_name(fault)}"
-    is_date = isinstance(seconds, str) and seconds and re.fullmatch(_HEADER_VALUE, seconds)
-    is_number = seconds is None or (is_count(seconds) and seconds < _MAX_SECONDS)
-    if not (is_date or is_number):
+    is_date = isinstance(seconds, str) and re.fullmatch(_HEADER_VALUE, seconds)
+    if not (seconds is None or is_date or (is_count(seconds) and int(seconds) < _MAX_SECONDS)):
         yield f"retry_after must be 0 or more, or a date as text, not {quoted(seconds)}"
     if fault.headers and not isinstance(fault.failure, int):
         yield f"headers need a status as the failure, not {_name(fault)}"
@@ -460,7 +459,7 @@ def _header_flaws(fault: Fault) -> Iterator[str]:
             yield f"headers must not hold {name}, which frames the message"
         elif name.lower() == "retry-after" and seconds is not None:
             yield "headers hold Retry-After, so retry_after must not be given"
-        elif not (isinstance(value, str) and re.fullmatch(_HEADER_VALUE, value)):
+        elif not (isinstance(value, str) and re.fullmatch(f"{_HEADER_VALUE}|", value)):
             yield f"headers must have values of printable ASCII, not {quoted(value)} for {name}"
 
 
