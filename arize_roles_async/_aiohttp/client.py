@@ -419,15 +419,11 @@ def _check_session(session: aiohttp.ClientSession | None, config: Config) -> Non
         )
 
 
-@functools.lru_cache(maxsize=8)
-def _ca_context(ca_file: str, *version: int) -> ssl.SSLContext:
-    """Return the certificate check by a file, which takes 6 ms to parse; clients share it."""
-    del version  # The file of a path may change.
-    return ssl.create_default_context(cafile=ca_file)
-
-
 def _ssl_context(config: Config, *, lent: bool) -> ssl.SSLContext | bool:
-    """Return the certificate check for aiohttp; True leaves it to the session's connector."""
+    """Return the certificate check for aiohttp; True leaves it to the session's connector.
+
+    A client shares it with none, since a middleware of a lent session can change it.
+    """
     if config.verify is False:
         return False
     try:
@@ -438,7 +434,6 @@ def _ssl_context(config: Config, *, lent: bool) -> ssl.SSLContext | bool:
             return True
         if Path(config.ca_file).is_dir():
             return ssl.create_default_context(capath=config.ca_file)
-        found = Path(config.ca_file).stat()
-        return _ca_context(config.ca_file, found.st_ino, found.st_size, found.st_mtime_ns)
+        return ssl.create_default_context(cafile=config.ca_file)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read certificates from {config.ca_file!r}") from error

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import os
 import re
 import ssl
 from collections.abc import AsyncGenerator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from arize_roles_async import (
     AiohttpRolesClient,
@@ -104,18 +106,40 @@ class TestAuthority:
         async with secured(context) as server, client(server.url, verify=False) as roles:
             assert len(await roles.list()) == 0
 
-    async def test_replaced_file(self, tmp_path: Path) -> None:
-        """Clients share what they read of a file, until it is replaced."""
+    async def test_rewritten_file(self, tmp_path: Path) -> None:
+        """A client reads its file anew, also if size and time are those of an earlier one."""
         trusted = tmp_path / "trusted.pem"
         for name in ("first", "second"):
             authority = Authority(tmp_path, name)
-            trusted.write_bytes(authority.pem.read_bytes())
-            for _ in range(2):
-                async with (
-                    secured(authority.right()) as server,
-                    client(server.url, ca_file=trusted) as roles,
-                ):
-                    assert len(await roles.list()) == 0
+            trusted.write_bytes(authority.pem.read_bytes().ljust(4096, b"\n"))
+            os.utime(trusted, (0, 0))
+            async with (
+                secured(authority.right()) as server,
+                client(server.url, ca_file=trusted) as roles,
+            ):
+                assert len(await roles.list()) == 0
+
+    @LENT
+    async def test_loosened(self, tmp_path: Path, *, lent: bool) -> None:
+        """A middleware that turns off the checks of its own client leaves those of others on."""
+
+        async def loosen(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+            assert isinstance(request.ssl, ssl.SSLContext)
+            request.ssl.check_hostname = False
+            request.ssl.verify_mode = ssl.CERT_NONE
+            return await handler(request)
+
+        authority = Authority(tmp_path)
+        async with (
+            secured(authority.wrong_host()) as server,
+            aiohttp.ClientSession(middlewares=[loosen]) as session,
+            trying_once(
+                KEY, base_url=server.url, session=session, ca_file=authority.pem
+            ) as loosened,
+            client(server.url, ca_file=authority.pem, lent=lent) as strict,
+        ):
+            assert len(await loosened.list()) == 0
+            assert (await create(strict)).certificate
 
     async def test_lent_unverified(self, tmp_path: Path) -> None:
         """A lent session that checks no certificates checks them for a client that wants it."""
