@@ -11,9 +11,11 @@ import threading
 import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 try:
     import attr
@@ -21,6 +23,7 @@ try:
     import arize_roles_async as client
     from arize_roles_async import as_code
     from arize_roles_async._values.text import printable
+    from arize_roles_async._values.writing import write_file
     from arize_roles_async.as_code.files import File, found, placed, read, shown
     from arize_roles_async.as_code.schema import schema
     from arize_roles_async.as_code.toml import quote
@@ -167,9 +170,9 @@ class _Run:
             texts[path] = (before, after.replace("\n", "\r\n") if "\r\n" in before else after)
         changed = [path for path, (before, after) in texts.items() if before != after]
         for path in changed:
-            _show(f"{'not ' if self._chosen.check else ''}formatted: {shown(path)}")
             if not self._chosen.check:
-                path.write_bytes(texts[path][1].encode())
+                write_file(path, texts[path][1].encode())
+            _show(f"{'not ' if self._chosen.check else ''}formatted: {shown(path)}")
         return 1 if self._chosen.check and changed else 0
 
     def _export(self, exported: as_code.Declaration) -> int:
@@ -179,7 +182,7 @@ class _Run:
 
     def _plan(self, plan: as_code.Plan, declaration: as_code.Declaration) -> int:
         if self._chosen.comment is not None:
-            Path(self._chosen.comment).write_text(plan.to_markdown(), "utf-8")
+            write_file(self._chosen.comment, plan.to_markdown().encode())
         chosen = self._chosen
         forms = {"json": plan.to_json, "markdown": plan.to_markdown}
         _show(forms.get(chosen.format, plan.__str__)())
@@ -326,7 +329,7 @@ class _Run:
             lines = [f"! error: {printable(text)}" for text in texts]
             text = "\n".join(lines).replace("```", "'''")
             with suppress(OSError):
-                Path(comment).write_text(f"```diff\n{text}\n```\n", "utf-8")
+                write_file(comment, f"```diff\n{text}\n```\n".encode())
         ended = {"format_version": 1, "kind": kind, "errors": texts}
         if self._chosen.json:
             nothing = as_code.ApplyError().result.to_dict()

@@ -15,6 +15,7 @@ import msgspec
 
 from arize_roles_async._aiohttp.config import is_loopback
 from arize_roles_async._values.text import printable
+from arize_roles_async._values.writing import write_file
 from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._testing import account_file
@@ -58,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     comparison.add_argument("file", metavar="FILE", help="a file that record wrote")
     _add_assume(comparison)
     chosen = parser.parse_args(arguments)
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        # A name that its encoding lacks would end the command after its work.
+        reconfigure(encoding="utf-8")
     if chosen.command == "record":
         return _record(chosen.base_url, Path(chosen.out))
     if chosen.command == "compare":
@@ -260,14 +264,14 @@ def _record(base_url: str | None, out: Path) -> int:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
         out.parent.stat()
         recording = asyncio.run(record_until_stopped())
-        out.write_bytes(encode(recording))
+        write_file(out, encode(recording))
     except (RolesError, OSError, asyncio.CancelledError) as error:
         why = f"stopped by {signal.Signals(stopped[0]).name}" if stopped else str(error)
         _say(f"nothing was recorded: {why}", *getattr(error, "__notes__", ()))
         return _ENDED_BY_SIGNAL + stopped[0] if stopped else 1
     for left in recording.left:
         _say(f"may be left behind: {left}")
-    print(f"{len(recording.answers)} answers are in {out}")
+    print(printable(f"{len(recording.answers)} answers are in {out}"))
     if missing := recording.missing:
         why = "skipped, since an earlier answer lacked a value for it"
         _say(*(f"{why}: {rule}" for rule in missing))

@@ -1,7 +1,5 @@
 """An account as the JSON of a file."""
 
-import os
-import stat
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,6 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from arize_roles_async._values.writing import write_file
 from arize_roles_fake._testing.file_format import check_format
 
 FORMAT: Final = 1
@@ -121,17 +120,8 @@ def write(path: str | Path, text: str) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    with open(path, "wb", opener=_open_private) as file:
-        # As bytes: text files have other newlines on Windows.
-        file.write(f"{text}\n".encode())
-
-
-def _open_private(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags, 0o600)
-    # Not that of a device, such as /dev/stdout. Windows has no such modes.
-    if stat.S_ISREG(os.fstat(descriptor).st_mode) and hasattr(os, "fchmod"):
-        os.fchmod(descriptor, 0o600)
-    return descriptor
+    # As bytes: text files have other newlines on Windows.
+    write_file(path, f"{text}\n".encode(), mode=0o600)
 
 
 def read(source: str | Path) -> AccountData:

@@ -16,6 +16,7 @@ from arize_roles_async.as_code import Declaration, loads
 from arize_roles_async.as_code.files import File
 from arize_roles_async.as_code.schema import schema
 from tests.as_code import strategies
+from tests.support.full_disk import ROOM, full_disk
 
 GIVEN = """\
 # The roles of team A.
@@ -144,6 +145,18 @@ class TestCommand:
             f"error: {tmp_path}/b.toml:1: is not valid TOML: "
         )
         assert (tmp_path / "a.toml").read_text() == 'absent = ["A"]'
+
+    def test_full_disk(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """On a full disk a file stays as it was, and only the error names it."""
+        text = 'absent = ["A"]\n' + "# No change.\n" * ROOM
+        (tmp_path / "a.toml").write_text(text)
+        with full_disk():
+            assert main(["fmt", str(tmp_path)]) == 2
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert errors.startswith("error: ")
+        assert f"'{tmp_path}/a.toml'" in errors
+        assert (tmp_path / "a.toml").read_text() == text
 
     def test_schema(self, capsys: pytest.CaptureFixture[str]) -> None:
         """The schema is printed as JSON."""

@@ -10,6 +10,7 @@ import pytest
 from arize_roles_async import UnknownPermission
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from tests.support.clients import START
+from tests.support.full_disk import ROOM, full_disk
 
 ACCOUNT_0_3 = Path(__file__).parents[1] / "data" / "account-0.3.json"
 """An account as version 0.3 wrote it."""
@@ -76,6 +77,16 @@ class TestDump:
             FakeAccount().dump(path)
             assert path.stat().st_mode & 0o777 == 0o600
             path.chmod(0o644)
+
+    def test_full_disk(self, tmp_path: Path) -> None:
+        """On a full disk the file stays as it was, and the error names it."""
+        path = tmp_path / "account.json"
+        account = FakeAccount()
+        before = account.dump(path)
+        account.add_role("AI Engineer", description="x" * ROOM)
+        with full_disk(), pytest.raises(OSError, match=r"account\.json"):
+            account.dump(path)
+        assert path.read_text("utf-8") == f"{before}\n"
 
     def test_device(self) -> None:
         """What is no file keeps its mode."""

@@ -3,10 +3,13 @@
 import asyncio
 import functools
 import gc
+import io
 import itertools
 import json
+import os
 import random
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -26,10 +29,12 @@ from arize_roles_async import (
     Timeouts,
 )
 from arize_roles_fake import Assumptions, FakeAccount, LoggedCall, Reply, RolesServer
+from arize_roles_fake.__main__ import main
 from arize_roles_fake._recording.record import Recording, decode, encode, record, record_service
 from arize_roles_fake._recording.script import Step
 from tests.fake.conftest import Recorder
 from tests.support.clients import ask
+from tests.support.full_disk import full_disk
 from tests.support.sizes import sized
 
 FOREIGN_ID = "Um9sZTo5OTph"
@@ -400,6 +405,35 @@ class TestBusy:
             with pytest.raises(error, match=f"answered {status}"):
                 await record_service(server.url, sleep=sleep)
             server.account.assert_roles({})
+
+
+class TestFile:
+    """The file that `record` writes, and what it says of it."""
+
+    def test_full_disk(self, recorder: Recorder) -> None:
+        """On a full disk an earlier recording stays as it was, and the error names the file."""
+        recorder.file.write_text("before")
+        with full_disk():
+            said = recorder.record(FakeAccount(), 1)
+        assert said.startswith("nothing was recorded: [Errno ")
+        assert str(recorder.file) in said
+        assert recorder.file.read_text() == "before"
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+    @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+    def test_encoding(
+        self, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, encoding: str
+    ) -> None:
+        """Its name is printed in UTF-8, also where the standard output has another encoding."""
+        shown = io.BytesIO()
+        stream = io.TextIOWrapper(shown, encoding)
+        monkeypatch.setattr(sys, "stdout", stream)
+        name = "日\udcff.json"
+        recorder.record(FakeAccount(), out=name)
+        file = recorder.file.parent / name
+        assert main(["compare", str(file)]) == 0
+        stream.flush()
+        assert shown.getvalue().decode().endswith("日�.json\n0 differences in 49 answers\n")
 
 
 class TestNothing:

@@ -1,0 +1,49 @@
+"""Writing a file: whole, or not at all."""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+
+def write_file(path: str | Path, data: bytes, *, mode: int | None = None) -> None:
+    """Write a file, which has all the data afterwards or stays as it was.
+
+    The data is written beside the file and then takes its place. A link stays, and what it leads to
+    is written. The mode stays, and so does the owner, if this process may give files away. What is
+    no file, such as `/dev/stdout`, is written to.
+
+    Args:
+        path: The file.
+        data: All that it is to hold.
+        mode: The mode that it is to have; None keeps its own.
+
+    Raises:
+        OSError: The file cannot be written; the error has its name.
+    """
+    target = Path(os.path.realpath(path))
+    beside = target.parent / f".{os.urandom(8).hex()}.tmp"
+    try:
+        before = Path(path).stat() if Path(path).exists() else None
+        if before and not stat.S_ISREG(before.st_mode):
+            Path(path).write_bytes(data)
+            return
+        if before:
+            # A file that this process may not write could still be replaced.
+            target.open("r+b").close()
+            mode = stat.S_IMODE(before.st_mode) if mode is None else mode
+        new = 0o666 if mode is None else mode
+        with open(beside, "xb", opener=lambda name, flags: os.open(name, flags, new)) as file:
+            file.write(data)
+        if before:
+            with suppress(AttributeError, PermissionError):  # Windows has no owners.
+                os.chown(beside, before.st_uid, before.st_gid)
+        if mode is not None:
+            beside.chmod(mode)
+        beside.replace(target)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
