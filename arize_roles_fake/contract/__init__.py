@@ -1,24 +1,22 @@
 """The contracts of `RolesClient` and `RoleBindingsClient`, as test suites for clients of your own.
 
 ```python
-class TestMyClient(RolesContract):
-    @functools.cached_property
-    def account(self) -> FakeAccount:
-        return FakeAccount()
-
+class TestMyClient(OnFakeAccount, RolesContract):
     def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
         return MyRolesClient(FakeRolesClient(self.account))
 ```
 
-pytest then runs every test of the contract on it, with or without an async plugin. pytest makes an
-instance of the class for each test, so all clients of a test share an account that lives on the
-instance. The account may already hold roles: the tests make their own, under random names, and
-delete them again. Everything asserted comes from the service's REST reference or from the promises
-of the protocol; each test's docstring names the rule.
+pytest then runs every test of the contract on it, with or without an async plugin. Everything
+asserted comes from the service's REST reference or from the promises of the protocol; each test's
+docstring names the rule. A suite of `RoleBindingsContract` also opens a `RolesClient` of the same
+account, which makes the roles (`open_roles`).
 
-A suite of `RoleBindingsContract` also says which users, spaces and projects there are (`user_ids`,
-`space_ids`, `project_ids`), and opens a `RolesClient` of the same account, which makes the roles
-(`open_roles`). No other ID may be there: `FakeAccount(users=…, resources=…)` declares them.
+`OnFakeAccount` sets up the rules on a `FakeAccount`: `self.account`, served under `self.url`. A
+suite without it writes these methods itself. pytest makes an instance of the class for each test,
+so all clients of a test share an account that lives on the instance. The account may already hold
+roles: the tests make their own, under random names, and delete them again. For role bindings, say
+which users, spaces and projects there are (`user_ids`, `space_ids`, `project_ids`); no other ID may
+be there. A suite that lacks one of these methods is an error where pytest collects it.
 
 Some rules need optional methods of a suite: other keys (`other_key`), a plan that is used up
 (`plan_used_up`), a rate limit (`rate_limited`), bound roles (`bound`) and broken bodies
@@ -46,7 +44,8 @@ def test_name_case(self) -> None:
 ```
 """
 
+from arize_roles_fake.contract._on_fake_account import OnFakeAccount
 from arize_roles_fake.contract._role_bindings import RoleBindingsContract
 from arize_roles_fake.contract._roles import RolesContract
 
-__all__ = ["RoleBindingsContract", "RolesContract"]
+__all__ = ["OnFakeAccount", "RoleBindingsContract", "RolesContract"]

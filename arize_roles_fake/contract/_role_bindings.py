@@ -89,7 +89,7 @@ class _BindingsSuite(Suite):
         del grants, on
         return self._not_offered("other_key")
 
-    async def clean_up(self, bindings: RoleBindingsClient) -> None:
+    async def _clean_up(self, bindings: RoleBindingsClient) -> None:
         """Delete what the test made."""
         if not self._names:
             return
@@ -113,7 +113,7 @@ class _BindingsSuite(Suite):
 
     async def _make_role(self) -> str:
         async with self.open_roles() as roles:
-            return (await self.make(roles)).id
+            return (await self._make(roles)).id
 
     async def _bind(
         self,
@@ -148,13 +148,13 @@ class _Interface(_BindingsSuite):
             Call(bindings, "remove", *_NO_PLACE.values()),
             Call(bindings, "find", _NO_ROLE),
         ]
-        await self.all_raise(TypeError, calls)
+        await self._all_raise(TypeError, calls)
 
     @with_client
     async def test_cancel_call(self, bindings: RoleBindingsClient) -> None:
         """No method swallows a cancellation, and the client stays usable."""
         # Nothing is done if a request goes out all the same.
-        for call in self.each(_calls(bindings)):
+        for call in self._each(_calls(bindings)):
             assert await self._ends_cancelled(call)
             assert isinstance(await bindings.list(resource_type="SPACE"), ListRoleBindingsResponse)
 
@@ -173,7 +173,7 @@ class _Interface(_BindingsSuite):
             ("find", {"role_id": "", "user_id": 5, "resource_id": "a" * 1001}),
         ]
         for method, arguments in given:
-            for call in self.each([Call(bindings, method, **arguments)]):
+            for call in self._each([Call(bindings, method, **arguments)]):
                 with Invalid(*arguments):
                     await call()
 
@@ -184,7 +184,7 @@ class _Interface(_BindingsSuite):
         kinds = [("PROJECT", space), ("SPACE", project), ("SPACE", _NO_USER), ("PROJECT", _NO_ROLE)]
         for kind, resource_id in kinds:
             place = {"user_id": _NO_USER, "resource_type": kind, "resource_id": resource_id}
-            for call in self.each(_calls_at(bindings, place)):
+            for call in self._each(_calls_at(bindings, place)):
                 with Invalid("resource_id"):
                     await call()
 
@@ -221,7 +221,7 @@ class _Create(_BindingsSuite):
     async def test_second_role(self, bindings: RoleBindingsClient) -> None:
         """A user has one role on a resource: a second one, the same or another, is a 409."""
         made = await self._bind(bindings)
-        for role_id in self.each((made.role_id, await self._make_role())):
+        for role_id in self._each((made.role_id, await self._make_role())):
             with pytest.raises(ConflictError):
                 await self._bind(bindings, role_id=role_id)
         assert await self._listed(bindings) == [made]
@@ -238,7 +238,7 @@ class _Create(_BindingsSuite):
             Call(bindings, "ensure", **{**self._place(), "role_id": _NO_ROLE}),
             Call(bindings.list(resource_type="SPACE", user_id=_NO_USER), "all"),
         ]
-        await self.all_raise(NotFoundError, calls)
+        await self._all_raise(NotFoundError, calls)
         with pytest.raises(ForbiddenError):
             await bindings.create(**{**place, "resource_id": _NO_SPACE})
         assert await self._listed(bindings) == [made]
@@ -248,14 +248,14 @@ class _Create(_BindingsSuite):
         """The service refuses a user or role of another kind, and any ID that is none."""
         place = {**self._place(), "role_id": await self._make_role()}
         refusals: list[tuple[dict[str, str], type[StatusError]]] = [
-            ({"role_id": _NO_USER}, self.refusal("other_kind_id")),
-            ({"user_id": _NO_ROLE}, self.refusal("other_kind_id")),
-            ({"role_id": "Analyst"}, self.refusal("malformed_id")),
-            ({"user_id": "ada@example.com"}, self.refusal("malformed_id")),
+            ({"role_id": _NO_USER}, self._refusal("other_kind_id")),
+            ({"user_id": _NO_ROLE}, self._refusal("other_kind_id")),
+            ({"role_id": "Analyst"}, self._refusal("malformed_id")),
+            ({"user_id": "ada@example.com"}, self._refusal("malformed_id")),
             ({"resource_id": "default"}, BadRequestError),
         ]
         for given, error in refusals:
-            await self.all_raise(error, [Call(bindings, "create", **{**place, **given})])
+            await self._all_raise(error, [Call(bindings, "create", **{**place, **given})])
         assert await self._listed(bindings) == []
 
     @with_client
@@ -274,11 +274,11 @@ class _Read(_BindingsSuite):
         """An ID that no binding has is a 404; others are refused as for roles."""
         refusals = [
             (_NO_BINDING, NotFoundError),
-            (_NO_ROLE, self.refusal("other_kind_id")),
-            ("nobody", self.refusal("malformed_id")),
+            (_NO_ROLE, self._refusal("other_kind_id")),
+            ("nobody", self._refusal("malformed_id")),
         ]
         for binding_id, error in refusals:
-            await self.all_raise(error, _calls_on(bindings, binding_id))
+            await self._all_raise(error, _calls_on(bindings, binding_id))
 
     @with_client
     async def test_filters(self, bindings: RoleBindingsClient) -> None:
@@ -295,7 +295,7 @@ class _Read(_BindingsSuite):
     @with_client
     async def test_pages(self, bindings: RoleBindingsClient) -> None:
         """Pages hold `limit` bindings, by default newest first; a walk sees each once."""
-        made = self.in_order(*[await self._bind(bindings, resource=each) for each in range(2)])
+        made = self._in_order(*[await self._bind(bindings, resource=each) for each in range(2)])
         user: dict[str, Any] = {"resource_type": "SPACE", "user_id": self.user_ids()[0]}
         first = await bindings.list(**user, limit=1)
         cursor = first.pagination.next_cursor
@@ -303,7 +303,7 @@ class _Read(_BindingsSuite):
         assert (first.role_bindings, second.role_bindings) == (made[:1], made[1:])
         assert (first.pagination.has_more, second.pagination.has_more) == (True, False)
         assert second.pagination.next_cursor is None
-        for limit in self.each((1, 2, None)):
+        for limit in self._each((1, 2, None)):
             assert await walk(bindings.list(**user, limit=limit)) == [*made]
 
     @with_client
@@ -315,12 +315,12 @@ class _Read(_BindingsSuite):
         page = await bindings.list(resource_type="SPACE", user_id=user_id, limit=1)
         issued = page.pagination.next_cursor
         cursors = [("PROJECT", user_id, issued), ("SPACE", other_id, issued)]
-        for kind, user, cursor in self.each([*cursors, ("SPACE", user_id, "bWFkZS11cA==")]):
+        for kind, user, cursor in self._each([*cursors, ("SPACE", user_id, "bWFkZS11cA==")]):
             continued = bindings.list(resource_type=kind, user_id=user, cursor=cursor)
             if self.assumptions.foreign_cursor == "ignored":
                 assert await continued == await bindings.list(resource_type=kind, user_id=user)
             else:
-                with pytest.raises(self.refusal("foreign_cursor")):
+                with pytest.raises(self._refusal("foreign_cursor")):
                     await continued
 
 
@@ -342,7 +342,7 @@ class _Change(_BindingsSuite):
         made = await self._bind(bindings)
         update = Call(bindings, "update", binding_id=made.id, role_id=made.role_id)
         if self.assumptions.rebind_to_own_role == 409:
-            await self.all_raise(ConflictError, [update])
+            await self._all_raise(ConflictError, [update])
         else:
             await update()
         assert (await bindings.get(binding_id=made.id)).role_id == made.role_id
@@ -352,7 +352,7 @@ class _Change(_BindingsSuite):
         """A deleted binding is gone for every call, and the user may have a role there again."""
         made, stays = [await self._bind(bindings, resource=each) for each in range(2)]
         assert await Call(bindings, "delete", binding_id=made.id)() is None
-        await self.all_raise(NotFoundError, _calls_on(bindings, made.id, role_id=stays.role_id))
+        await self._all_raise(NotFoundError, _calls_on(bindings, made.id, role_id=stays.role_id))
         assert await self._listed(bindings) == [stays]
         assert (await self._bind(bindings)).id != made.id
 
@@ -362,7 +362,7 @@ class _Change(_BindingsSuite):
         made = await self._bind(bindings)
         async with self.open_roles() as roles:
             delete = Call(roles, "delete", role_id=made.role_id)
-            await self.all_raise(ConflictError, [delete])
+            await self._all_raise(ConflictError, [delete])
             assert await bindings.get(binding_id=made.id) == made
             await bindings.delete(binding_id=made.id)
             await delete()
@@ -415,7 +415,7 @@ class _Clients(_BindingsSuite):
     async def test_with_options(self, bindings: RoleBindingsClient) -> None:
         """`with_options` returns a client over the same connections; none is a `RolesClient`."""
         other = bindings.with_options(timeout=20.0, retry=RetryPolicy(), background=True)
-        for client in self.each((bindings, other)):
+        for client in self._each((bindings, other)):
             assert isinstance(client, RoleBindingsClient)
             assert not isinstance(client, RolesClient)
         made = await self._bind(other)
@@ -428,7 +428,7 @@ class _Clients(_BindingsSuite):
         async with self.open_client() as other:
             copied = other.with_options(timeout=20.0)
             await other.aclose(grace=0.0)
-            await self.all_raise(ClientStateError, [*_calls(other), *_calls(copied)])
+            await self._all_raise(ClientStateError, [*_calls(other), *_calls(copied)])
 
     @with_client
     async def test_other_sees(self, bindings: RoleBindingsClient) -> None:
@@ -443,13 +443,13 @@ class _Clients(_BindingsSuite):
             assert await other.get(binding_id=made.id) == changed
             await bindings.delete(binding_id=made.id)
             await self.outlast_caches()
-            await self.all_raise(NotFoundError, _calls_on(other, made.id, role_id=role_id))
+            await self._all_raise(NotFoundError, _calls_on(other, made.id, role_id=role_id))
 
     @with_client
     async def test_key_of_copy(self, bindings: RoleBindingsClient) -> None:
         """A copy sends its own key: with a made-up key, every call is a 401."""
         stranger = bindings.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
-        await self.all_raise(AuthenticationError, _calls(stranger))
+        await self._all_raise(AuthenticationError, _calls(stranger))
 
     @with_client
     async def test_status_error(self, bindings: RoleBindingsClient) -> None:
@@ -479,7 +479,7 @@ class _Rights(_BindingsSuite):
         assert await self._listed(limited) == [seen]
         assert await walk(limited.find(user_id=seen.user_id)) == [seen]
         assert (await limited.list(resource_type="PROJECT")).role_bindings == ()
-        await self.all_raise(NotFoundError, _calls_on(limited, hidden.id, role_id=seen.role_id))
+        await self._all_raise(NotFoundError, _calls_on(limited, hidden.id, role_id=seen.role_id))
         assert await limited.remove(**self._place(resource=1)) is False
         assert await bindings.get(binding_id=hidden.id) == hidden
 
@@ -489,7 +489,7 @@ class _Rights(_BindingsSuite):
         role_id, place = await self._make_role(), self._place()
         limited = self._limited(bindings, _READ, _DELETE)
         create, ensure, _ = _calls_at(limited, place, role_id=role_id)
-        await self.all_raise(ForbiddenError, [create, ensure])
+        await self._all_raise(ForbiddenError, [create, ensure])
         assert await self._listed(bindings) == []
         made = await self._bind(self._limited(bindings, _CREATE), role_id=role_id)
         assert await self._listed(bindings) == [made]
@@ -498,12 +498,12 @@ class _Rights(_BindingsSuite):
     async def test_change_hidden(self, bindings: RoleBindingsClient) -> None:
         """An update needs the rights to create and to delete, a delete the latter: else 404."""
         made, role_id = await self._bind(bindings), await self._make_role()
-        for grants in self.each(((_READ, _CREATE), (_READ, _DELETE))):
+        for grants in self._each(((_READ, _CREATE), (_READ, _DELETE))):
             limited = self._limited(bindings, *grants)
             _, update, delete = _calls_on(limited, made.id, role_id=role_id)
             _, ensure, remove = _calls_at(limited, self._place(), role_id=role_id)
             lacking = [update, ensure] if _DELETE in grants else [update, ensure, delete, remove]
-            await self.all_raise(NotFoundError, lacking)
+            await self._all_raise(NotFoundError, lacking)
         assert await bindings.get(binding_id=made.id) == made
         limited = self._limited(bindings, _CREATE, _DELETE)
         assert (await limited.update(binding_id=made.id, role_id=role_id)).role_id == role_id

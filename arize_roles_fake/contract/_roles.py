@@ -110,17 +110,17 @@ class _RolesSuite(Suite):
         """Return a block in which no answer's body can be decoded, as a broken gzip. Optional."""
         return self._not_offered("undecodable_answers")
 
-    async def listed(self, roles: RolesClient) -> tuple[Role, ...]:
+    async def _listed(self, roles: RolesClient) -> tuple[Role, ...]:
         """Return every custom role, as it is listed."""
         return (await roles.list(limit=100, is_predefined=False).all()).roles
 
-    async def clean_up(self, roles: RolesClient) -> None:
+    async def _clean_up(self, roles: RolesClient) -> None:
         """Delete what the test made."""
         await self._delete_roles(roles)
 
-    async def make_each(self, roles: RolesClient, letters: str) -> list[Role]:
+    async def _make_each(self, roles: RolesClient, letters: str) -> list[Role]:
         """Make a role for each letter, one after the other."""
-        return [await self.make(roles, letter) for letter in letters]
+        return [await self._make(roles, letter) for letter in letters]
 
 
 class _Interface(_RolesSuite):
@@ -140,12 +140,12 @@ class _Interface(_RolesSuite):
             *(Call(roles, "create", **new, **{field: "x"}) for field in managed),
             *(Call(roles, "update", role_id=_NO_ID, **{field: "x"}) for field in managed),
         ]
-        await self.all_raise(TypeError, calls)
+        await self._all_raise(TypeError, calls)
 
     @with_client
     async def test_cancel_call(self, roles: RolesClient) -> None:
         """No method swallows a cancellation, and the client stays usable."""
-        name = (await self.make(roles)).name
+        name = (await self._make(roles)).name
         calls = [
             Call(roles, "list"),
             Call(roles.list(), "all"),
@@ -154,7 +154,7 @@ class _Interface(_RolesSuite):
             *_calls_on(roles, role_id=_NO_ID),
             *_calls_on(roles, role=f"Not {name}"),
         ]
-        for call in self.each(calls):
+        for call in self._each(calls):
             assert await self._ends_cancelled(call)
             assert await roles.list()
 
@@ -165,7 +165,7 @@ class _Create(_RolesSuite):
     @with_client
     async def test_create(self, roles: RolesClient) -> None:
         """`create` answers with the role, which `get` and `list` then hold."""
-        name = self.unique("AI Engineer")
+        name = self._unique("AI Engineer")
         role = await roles.create(
             name=name,
             permissions=[Permission.PROJECT_READ, Permission.DATASET_UPDATE],
@@ -180,30 +180,30 @@ class _Create(_RolesSuite):
     @with_client
     async def test_id_format(self, roles: RolesClient) -> None:
         """IDs are strict, padded, standard base64 of UTF-8 with a colon in it."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         assert ":" in base64.b64decode(role.id, validate=True).decode()
 
     @with_client
     async def test_create_makes_one(self, roles: RolesClient) -> None:
         """`create` makes one role, and no other changes."""
-        before = {*await self.listed(roles)}
-        role = await self.make(roles, "One")
-        after = {*await self.listed(roles)}
+        before = {*await self._listed(roles)}
+        role = await self._make(roles, "One")
+        after = {*await self._listed(roles)}
         for each in after - before:
-            self.remember(each.name)
+            self._remember(each.name)
         assert after == before | {role}
 
     @with_client
     async def test_no_description(self, roles: RolesClient) -> None:
         """A description may be absent, and an empty one is left out of responses."""
-        for description in self.each((None, "")):
-            assert (await self.make(roles, description=description)).description is None
+        for description in self._each((None, "")):
+            assert (await self._make(roles, description=description)).description is None
 
     @with_client
     async def test_permission_types(self, roles: RolesClient) -> None:
         """Members and their strings come back as members, each once, at its first place."""
         given = [Permission.PROJECT_READ, "DATASET_READ", "PROJECT_READ", Permission.DATASET_READ]
-        permissions = (await self.make(roles, permissions=given)).permissions
+        permissions = (await self._make(roles, permissions=given)).permissions
         assert permissions == (Permission.PROJECT_READ, Permission.DATASET_READ)
         assert {type(each) for each in permissions or ()} == {Permission}
 
@@ -222,14 +222,14 @@ class _Create(_RolesSuite):
             {"PROJECT_READ": 1}.keys(),
             generated(),
         ]
-        for permissions in self.each(iterables):
-            role = await self.make(roles, permissions=permissions)
+        for permissions in self._each(iterables):
+            role = await self._make(roles, permissions=permissions)
             assert role.permissions == (Permission.PROJECT_READ,)
 
     @with_client
     async def test_timestamps(self, roles: RolesClient) -> None:
         """`created_at` and `updated_at` carry an offset; no role changes before it is created."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         assert role.created_at.utcoffset() is not None
         assert role.updated_at.utcoffset() is not None
         assert timedelta() <= role.updated_at - role.created_at < timedelta(minutes=1)
@@ -237,7 +237,7 @@ class _Create(_RolesSuite):
     @with_client
     async def test_every_permission(self, roles: RolesClient) -> None:
         """A role holds as many permissions as there are, in the order given."""
-        role = await self.make(roles, permissions=reversed(Permission))
+        role = await self._make(roles, permissions=reversed(Permission))
         assert role.permissions == tuple(reversed(Permission))
 
 
@@ -247,7 +247,7 @@ class _Rules(_RolesSuite):
     @with_client
     async def test_name_characters(self, roles: RolesClient) -> None:
         """Letters, digits, space and the marks of the reference are allowed, and kept."""
-        name = self.unique("AZaz09 -_.,()[]'\"/:\\&@#$%!?+=")
+        name = self._unique("AZaz09 -_.,()[]'\"/:\\&@#$%!?+=")
         role = await roles.create(name=name, permissions=["PROJECT_READ"])
         assert role.name == name
         assert (await roles.get(role=role.name)).id == role.id
@@ -256,16 +256,16 @@ class _Rules(_RolesSuite):
     async def test_name_bad_character(self, roles: RolesClient) -> None:
         """Every character of a name is in the allowed set, also the last one."""
         for character in _NOT_IN_NAMES:
-            for name in self.each((f"A{character}B", f"A{character}", f"{character}A")):
+            for name in self._each((f"A{character}B", f"A{character}", f"{character}A")):
                 with Invalid("name"):
-                    await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
+                    await roles.create(name=self._remember(name), permissions=["PROJECT_READ"])
 
     @with_client
     async def test_name_length(self, roles: RolesClient) -> None:
         """A name has 1 to 255 characters."""
-        longest = self.remember(self.unique("Long").ljust(255, "g"))
+        longest = self._remember(self._unique("Long").ljust(255, "g"))
         assert (await roles.create(name=longest, permissions=["PROJECT_READ"])).name == longest
-        for name in self.each(("", self.remember(f"{longest}g"))):
+        for name in self._each(("", self._remember(f"{longest}g"))):
             with Invalid("name"):
                 await roles.create(name=name, permissions=["PROJECT_READ"])
         # It may be taken, so the call breaks another rule.
@@ -276,15 +276,15 @@ class _Rules(_RolesSuite):
     async def test_name_not_string(self, roles: RolesClient) -> None:
         """A name is a string."""
         anything: Any = roles
-        for name in self.each((5, None, b"bytes", ["A"])):
+        for name in self._each((5, None, b"bytes", ["A"])):
             with Invalid("name"):
                 await anything.create(name=name, permissions=["PROJECT_READ"])
 
     @with_client
     async def test_name_taken(self, roles: RolesClient) -> None:
         """Names are unique in the account, among predefined and custom roles together."""
-        role = await self.make(roles)
-        for name in self.each((role.name, (await _predefined(roles)).name)):
+        role = await self._make(roles)
+        for name in self._each((role.name, (await _predefined(roles)).name)):
             with pytest.raises(ConflictError):
                 await roles.create(name=name, permissions=["DATASET_READ"])
         assert await roles.get(role_id=role.id) == role
@@ -292,8 +292,8 @@ class _Rules(_RolesSuite):
     @with_client
     async def test_name_case(self, roles: RolesClient) -> None:
         """Names that differ by case are different, unless the service compares without case."""
-        lower = await self.make(roles, "case")
-        name = self.remember(lower.name.upper())
+        lower = await self._make(roles, "case")
+        name = self._remember(lower.name.upper())
         if self.assumptions.name_comparison == "case-insensitive":
             with pytest.raises(ConflictError):
                 await roles.create(name=name, permissions=["PROJECT_READ"])
@@ -305,14 +305,14 @@ class _Rules(_RolesSuite):
     @with_client
     async def test_name_outer_spaces(self, roles: RolesClient) -> None:
         """A name keeps its outer spaces, which make it different, unless the service trims it."""
-        plain = await self.make(roles)
+        plain = await self._make(roles)
         if self.assumptions.name_comparison == "trimmed":
             with pytest.raises(ConflictError):
                 await roles.create(name=f" {plain.name}  ", permissions=["PROJECT_READ"])
-            name = self.unique("Trimmed")
+            name = self._unique("Trimmed")
             spaced = await roles.create(name=f" {name}  ", permissions=["PROJECT_READ"])
         else:
-            name = self.remember(f" {plain.name}  ")
+            name = self._remember(f" {plain.name}  ")
             spaced = await roles.create(name=name, permissions=["PROJECT_READ"])
         assert spaced.name == name
         assert (await roles.get(role=name)).id == spaced.id
@@ -321,40 +321,40 @@ class _Rules(_RolesSuite):
     async def test_description(self, roles: RolesClient) -> None:
         """A description has any characters, at most 1000, whatever they take in bytes."""
         text = 'Straße 😀\n\t"quoted" \\ <b>&amp;</b> \u2028 \0 end'.ljust(1000, "ß")
-        role = await self.make(roles, description=text)
+        role = await self._make(roles, description=text)
         assert (await roles.get(role_id=role.id)).description == text
         with Invalid("description"):
-            await self.make(roles, description="d" * 1001)
+            await self._make(roles, description="d" * 1001)
 
     @with_client
     async def test_description_not_text(self, roles: RolesClient) -> None:
         """A description is a string without lone surrogates, which UTF-8 cannot carry."""
-        for description in self.each((5, b"bytes", ["A"], "\ud800")):
+        for description in self._each((5, b"bytes", ["A"], "\ud800")):
             with Invalid("description"):
-                await self.make(roles, description=description)
+                await self._make(roles, description=description)
 
     @with_client
     async def test_unknown_permission(self, roles: RolesClient) -> None:
         """A permission is a member, or exactly the identifier of one."""
         texts = ("PROJECT_RAED", "dataset_read", " ROLE_READ", "ROLE_READ\n")
-        for given in self.each((*texts, 5, None, ["PROJECT_READ"], b"PROJECT_READ")):
+        for given in self._each((*texts, 5, None, ["PROJECT_READ"], b"PROJECT_READ")):
             with Invalid("permissions"):
-                await self.make(roles, permissions=["DATASET_UPDATE", given])
+                await self._make(roles, permissions=["DATASET_UPDATE", given])
 
     @with_client
     async def test_permissions_not_iterable(self, roles: RolesClient) -> None:
         """At least one permission comes in an iterable: not a string, a number or a mapping."""
         one = Permission.PROJECT_READ
         given: list[Any] = [[], "PROJECT_READ", one, None, 5, b"PROJECT_READ", {one: True}]
-        for permissions in self.each(given):
+        for permissions in self._each(given):
             with Invalid("permissions"):
-                await self.make(roles, permissions=permissions)
+                await self._make(roles, permissions=permissions)
 
     @with_client
     async def test_permission_unknown_to_service(self, roles: RolesClient) -> None:
         """An `UnknownPermission` made by hand is sent; only the service can refuse it."""
-        with pytest.raises(self.refusal("invalid_body")):
-            await self.make(roles, permissions=[UnknownPermission("NO_SUCH_THING_READ")])
+        with pytest.raises(self._refusal("invalid_body")):
+            await self._make(roles, permissions=[UnknownPermission("NO_SUCH_THING_READ")])
 
     @with_client
     async def test_all_violations(self, roles: RolesClient) -> None:
@@ -366,7 +366,7 @@ class _Rules(_RolesSuite):
     @with_client
     async def test_invalid_makes_nothing(self, roles: RolesClient) -> None:
         """A call that breaks a rule makes no role."""
-        name = self.unique("Never")
+        name = self._unique("Never")
         with pytest.raises(ValidationError):
             await roles.create(name=name, permissions=["NO_SUCH_PERMISSION"])
         with pytest.raises(NotFoundError):
@@ -379,8 +379,8 @@ class _Pages(_RolesSuite):
     @with_client
     async def test_page(self, roles: RolesClient) -> None:
         """`await roles.list()` is a `ListRolesResponse` of `limit` roles, if there are as many."""
-        await self.make_each(roles, "ABC")
-        for limit in self.each((1, 2)):
+        await self._make_each(roles, "ABC")
+        for limit in self._each((1, 2)):
             page = await roles.list(limit=limit)
             assert isinstance(page, ListRolesResponse)
             assert [type(role) for role in page.roles] == [Role] * limit
@@ -389,13 +389,13 @@ class _Pages(_RolesSuite):
     @with_client
     async def test_list_order(self, roles: RolesClient) -> None:
         """Roles come newest first, unless the service lists the oldest first."""
-        made = await self.make_each(roles, "ABC")
-        assert tuple(r for r in await self.listed(roles) if r in made) == self.in_order(*made)
+        made = await self._make_each(roles, "ABC")
+        assert tuple(r for r in await self._listed(roles) if r in made) == self._in_order(*made)
 
     @with_client
     async def test_has_more(self, roles: RolesClient) -> None:
         """`has_more` and `next_cursor` are there if roles follow, not after a full last page."""
-        await self.make_each(roles, "AB")
+        await self._make_each(roles, "AB")
         page = await roles.list(limit=1)
         assert page.pagination.has_more is True
         assert page.pagination.next_cursor
@@ -408,50 +408,50 @@ class _Pages(_RolesSuite):
     @with_client
     async def test_cursor_continues(self, roles: RolesClient) -> None:
         """A cursor is a place in the listing: it can be used again, with another limit too."""
-        await self.make_each(roles, "ABCD")
-        listed = await self.listed(roles)
+        await self._make_each(roles, "ABCD")
+        listed = await self._listed(roles)
         first = await roles.list(limit=2, is_predefined=False)
         assert first.roles == listed[:2]
         cursor = first.pagination.next_cursor
-        for limit in self.each((2, 1, 2)):
+        for limit in self._each((2, 1, 2)):
             page = await roles.list(limit=limit, is_predefined=False, cursor=cursor)
             assert page.roles == listed[2 : 2 + limit]
 
     @with_client
     async def test_cursor_other_filter(self, roles: RolesClient) -> None:
         """A cursor that was issued for another filter is a 400, or else is ignored."""
-        await self.make_each(roles, "AB")
+        await self._make_each(roles, "AB")
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
-        for other in self.each((None, True)):
+        for other in self._each((None, True)):
             if self.assumptions.foreign_cursor == "ignored":
                 page = await roles.list(limit=1, cursor=cursor, is_predefined=other)
                 assert page.roles == (await roles.list(limit=1, is_predefined=other)).roles
             else:
-                with pytest.raises(self.refusal("foreign_cursor")):
+                with pytest.raises(self._refusal("foreign_cursor")):
                     await roles.list(limit=1, cursor=cursor, is_predefined=other)
 
     @with_client
     async def test_cursor_made_up(self, roles: RolesClient) -> None:
         """A cursor that the service did not issue is a 400, or else is ignored."""
-        await self.make_each(roles, "AB")
+        await self._make_each(roles, "AB")
         first = await roles.list(limit=1)
         issued = first.pagination.next_cursor
         assert issued is not None
         changed = ("A" if issued[0] != "A" else "B") + issued[1:]
         cursors = ("made-up", "bWFkZS11cA==", "0", "../x?a=b&c", "é", changed, issued[4:])
-        for cursor in self.each(cursors):
+        for cursor in self._each(cursors):
             if self.assumptions.foreign_cursor == "ignored":
                 assert (await roles.list(limit=1, cursor=cursor)).roles == first.roles
             else:
-                with pytest.raises(self.refusal("foreign_cursor")):
+                with pytest.raises(self._refusal("foreign_cursor")):
                     await roles.list(cursor=cursor)
 
     @with_client
     async def test_filter(self, roles: RolesClient) -> None:
         """`is_predefined` lists only the custom roles, only the system's, or both."""
-        made, predefined = await self.make(roles), await _predefined(roles)
+        made, predefined = await self._make(roles), await _predefined(roles)
         wanted = ((False, {made}), (True, {predefined}), (None, {made, predefined}))
-        for is_predefined, there in self.each(wanted):
+        for is_predefined, there in self._each(wanted):
             listed = (await roles.list(is_predefined=is_predefined).all()).roles
             assert there <= {*listed}
             kinds = {role.is_predefined for role in there}
@@ -462,10 +462,10 @@ class _Pages(_RolesSuite):
         """Nothing is sent before a listing is awaited or iterated; each time, it starts again."""
         listing = roles.list(limit=100, is_predefined=False)
         for letter in "AB":
-            made = await self.make(roles, letter)
+            made = await self._make(roles, letter)
             assert made in (await listing.all()).roles
             assert made in await walk(listing)
-            assert (await listing).roles == (await self.listed(roles))[:100]
+            assert (await listing).roles == (await self._listed(roles))[:100]
 
     @with_client
     async def test_list_arguments(self, roles: RolesClient) -> None:
@@ -476,12 +476,12 @@ class _Pages(_RolesSuite):
             "is_predefined": ("true", 1, 0, UNSET),
         }
         for name, values in wrong.items():
-            for value in self.each(values):
+            for value in self._each(values):
                 with Invalid(name):
                     await roles.list(**{name: value})
         with Invalid(*wrong):
             await roles.list(**{name: values[0] for name, values in wrong.items()})
-        for limit in self.each((1, 100)):
+        for limit in self._each((1, 100)):
             assert await roles.list(limit=limit)
 
 
@@ -491,16 +491,16 @@ class _Walks(_RolesSuite):
     @with_client
     async def test_walk_sees_each_once(self, roles: RolesClient) -> None:
         """`async for` goes over every page, whatever its size."""
-        made = self.in_order(*await self.make_each(roles, "ABCDE"))
-        for limit in self.each((1, 2, 5, None)):
+        made = self._in_order(*await self._make_each(roles, "ABCDE"))
+        for limit in self._each((1, 2, 5, None)):
             seen = await walk(roles.list(limit=limit))
             assert tuple(role for role in seen if role in made) == made
 
     @with_client
     async def test_walk_from_cursor(self, roles: RolesClient) -> None:
         """A walk begins with the page of its cursor, and every page has its filter."""
-        await self.make_each(roles, "ABC")
-        listed = await self.listed(roles)
+        await self._make_each(roles, "ABC")
+        listed = await self._listed(roles)
         cursor = (await roles.list(limit=1, is_predefined=False)).pagination.next_cursor
         seen = await walk(roles.list(limit=1, is_predefined=False, cursor=cursor))
         assert tuple(seen) == listed[1:]
@@ -508,8 +508,8 @@ class _Walks(_RolesSuite):
     @with_client
     async def test_pages_of_walk(self, roles: RolesClient) -> None:
         """`pages()` gives each page as it comes, and `all()` every role in one response."""
-        await self.make_each(roles, "ABCD")
-        listed = await self.listed(roles)
+        await self._make_each(roles, "ABCD")
+        listed = await self._listed(roles)
         pages = roles.list(limit=2, is_predefined=False).pages()
         assert (await anext(pages)).roles == listed[:2]
         assert (await anext(pages)).roles == listed[2:4]
@@ -524,7 +524,7 @@ class _Walks(_RolesSuite):
 
         If the service pages by offset, the walk only has to end.
         """
-        made = self.in_order(*await self.make_each(roles, "ABCDEF"))
+        made = self._in_order(*await self._make_each(roles, "ABCDEF"))
         kept = [made[1].id, made[3].id, made[5].id]
 
         async def meddle(role: Role) -> None:
@@ -533,8 +533,8 @@ class _Walks(_RolesSuite):
                 await roles.delete(role_id=made[0].id)
                 await roles.delete(role_id=made[2].id)
             if role == made[1]:
-                await self.make(roles, "G")
-                await self.make(roles, "H")
+                await self._make(roles, "G")
+                await self._make(roles, "H")
                 await roles.delete(role_id=made[4].id)
 
         walked = await walk(roles.list(limit=1, is_predefined=False), meddle)
@@ -546,12 +546,12 @@ class _Walks(_RolesSuite):
     @with_client
     async def test_walk_during_updates(self, roles: RolesClient) -> None:
         """A role keeps its place in the listing when it is updated."""
-        made = self.in_order(*await self.make_each(roles, "ABC"))
+        made = self._in_order(*await self._make_each(roles, "ABC"))
         ids = [role.id for role in made]
 
         async def meddle(role: Role) -> None:
             if role.id in ids:
-                await roles.update(role_id=made[2].id, name=self.unique("Renamed"))
+                await roles.update(role_id=made[2].id, name=self._unique("Renamed"))
                 await roles.update(role_id=made[0].id, description="Changed.")
 
         walked = await walk(roles.list(limit=1, is_predefined=False), meddle)
@@ -560,10 +560,10 @@ class _Walks(_RolesSuite):
     @with_client
     async def test_two_walks(self, roles: RolesClient) -> None:
         """Two walks of one listing at the same time each see every role, and may be left."""
-        made = await self.make_each(roles, "ABC")
+        made = await self._make_each(roles, "ABC")
         listing = roles.list(limit=1, is_predefined=False)
         one, other = aiter(listing), aiter(listing)
-        for expected in (await self.listed(roles))[:2]:
+        for expected in (await self._listed(roles))[:2]:
             assert await anext(one) == expected
             assert await anext(other) == expected
         assert await roles.get(role_id=made[0].id) == made[0]
@@ -580,7 +580,7 @@ class _Walks(_RolesSuite):
     @with_client
     async def test_name_on_any_page(self, roles: RolesClient) -> None:
         """A name is looked for on every page; the error for a missing one has the nearest name."""
-        oldest = await self.make(roles, "Oldest")
+        oldest = await self._make(roles, "Oldest")
         await self._crowd(roles)
         assert await roles.get(role=oldest.name) == oldest
         with pytest.raises(NotFoundError) as caught:
@@ -589,7 +589,7 @@ class _Walks(_RolesSuite):
 
     async def _crowd(self, roles: RolesClient) -> None:
         """Make enough roles for two of the largest pages."""
-        await together(*[functools.partial(self.make, roles, f"N{n}") for n in range(101)])
+        await together(*[functools.partial(self._make, roles, f"N{n}") for n in range(101)])
 
 
 class _Lookup(_RolesSuite):
@@ -598,21 +598,21 @@ class _Lookup(_RolesSuite):
     @with_client
     async def test_one_role(self, roles: RolesClient) -> None:
         """`role_id=` is an ID; `role=` is one too, if it has the form of an ID, else a name."""
-        other, *made = await self.make_each(roles, "ABCD")
+        other, *made = await self._make_each(roles, "ABCD")
         named = ({"role_id": made[0].id}, {"role": made[1].id}, {"role": made[2].name})
-        for role, target in self.each(zip(made, named, strict=True)):
+        for role, target in self._each(zip(made, named, strict=True)):
             assert await roles.get(**target) == role
             changed = await roles.update(**target, description="Changed.")
             assert (changed.id, changed.description) == (role.id, "Changed.")
             await roles.delete(**target)
-            with pytest.raises(self.refusal("unknown_id")):
+            with pytest.raises(self._refusal("unknown_id")):
                 await roles.get(role_id=role.id)
         assert await roles.get(role_id=other.id) == other
 
     @with_client
     async def test_name_match_exact(self, roles: RolesClient) -> None:
         """A name matches exactly or not at all."""
-        role = await self.make(roles, "Exact")
+        role = await self._make(roles, "Exact")
         others = (
             role.name.lower(),
             f" {role.name}",
@@ -620,16 +620,16 @@ class _Lookup(_RolesSuite):
             role.name[:-1],
             "Not " + role.name,
         )
-        for other in self.each(others):
+        for other in self._each(others):
             with pytest.raises(NotFoundError):
                 await roles.get(role=other)
 
     @with_client
     async def test_name_like_id(self, roles: RolesClient) -> None:
         """Text that is strict base64 with a colon in it is an ID, also if a role is named so."""
-        name = self.remember(base64.b64encode(f"Role:0:{secrets.token_hex(6)}".encode()).decode())
+        name = self._remember(base64.b64encode(f"Role:0:{secrets.token_hex(6)}".encode()).decode())
         role = await roles.create(name=name, permissions=["PROJECT_READ"])
-        with pytest.raises(self.refusal("unknown_id")) as caught:
+        with pytest.raises(self._refusal("unknown_id")) as caught:
             await roles.get(role=name)
         assert getattr(caught.value, "name", None) is None
         assert await roles.get(role_id=role.id) == role
@@ -646,8 +646,8 @@ class _Lookup(_RolesSuite):
             f"{an_id} =",
             base64.b64encode(b"\xff\xff:" + token.encode()).decode(),
         )
-        for name in self.each(names):
-            role = await roles.create(name=self.remember(name), permissions=["PROJECT_READ"])
+        for name in self._each(names):
+            role = await roles.create(name=self._remember(name), permissions=["PROJECT_READ"])
             assert await roles.get(role=name) == role
 
     @with_client
@@ -661,15 +661,15 @@ class _Lookup(_RolesSuite):
         for assumption, given in ids.items():
             for role_id in given:
                 calls = _calls_on(roles, role_id=role_id)
-                await self.all_raise(self.refusal(assumption), calls)
+                await self._all_raise(self._refusal(assumption), calls)
 
     @with_client
     async def test_id_used_as_is(self, roles: RolesClient) -> None:
         """`role_id=` is never taken for a name, and is always one segment of the path."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         for role_id in (role.name, *_ODD_IDS):
-            for call in self.each(_calls_on(roles, role_id=role_id)):
-                with pytest.raises(self.refusal("malformed_id")) as caught:
+            for call in self._each(_calls_on(roles, role_id=role_id)):
+                with pytest.raises(self._refusal("malformed_id")) as caught:
                     await call()
                 assert getattr(caught.value, "name", None) is None
         assert await roles.get(role_id=role.id) == role
@@ -677,8 +677,8 @@ class _Lookup(_RolesSuite):
     @with_client
     async def test_unknown_name(self, roles: RolesClient) -> None:
         """A name that isn't there is a `NotFoundError` that names it, until a role has it."""
-        name = self.unique("Soon")
-        for call in self.each(_calls_on(roles, role=name)):
+        name = self._unique("Soon")
+        for call in self._each(_calls_on(roles, role=name)):
             with pytest.raises(NotFoundError) as caught:
                 await call()
             assert (caught.value.name, caught.value.status) == (name, 404)
@@ -690,7 +690,7 @@ class _Lookup(_RolesSuite):
         """A `NotFoundError` for a name carries the closest names, nearest first."""
         token = secrets.token_hex(8)
         for name in ("Engineer", "Engineers", "Ingenieur", "Zookeeper"):
-            await roles.create(name=self.remember(f"{token} {name}"), permissions=["PROJECT_READ"])
+            await roles.create(name=self._remember(f"{token} {name}"), permissions=["PROJECT_READ"])
         with pytest.raises(NotFoundError) as caught:
             await roles.get(role=f"{token} Enginer")
         assert caught.value.closest[:2] == (f"{token} Engineer", f"{token} Engineers")
@@ -699,7 +699,7 @@ class _Lookup(_RolesSuite):
     @with_client
     async def test_lookups_together(self, roles: RolesClient) -> None:
         """Calls by name at the same moment each get their own role, or their own error."""
-        made = await self.make_each(roles, "ABC")
+        made = await self._make_each(roles, "ABC")
         nobody = f"Not {made[0].name}"
         got: dict[str, str] = {}
 
@@ -716,7 +716,7 @@ class _Lookup(_RolesSuite):
     @with_client
     async def test_lookup_during_others(self, roles: RolesClient) -> None:
         """A call finds every role that existed when it began, also beside other lookups."""
-        other = await self.make(roles, "Other")
+        other = await self._make(roles, "Other")
         done = False
 
         async def look() -> None:
@@ -730,7 +730,7 @@ class _Lookup(_RolesSuite):
             nonlocal done
             try:
                 for letter in "ABC":
-                    role = await self.make(roles, letter)
+                    role = await self._make(roles, letter)
                     assert await roles.get(role=role.name) == role
             finally:
                 done = True
@@ -740,7 +740,7 @@ class _Lookup(_RolesSuite):
     @with_client
     async def test_one_target(self, roles: RolesClient) -> None:
         """Neither ID nor name, or both, is a `ValidationError` that names them; nothing is done."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         targets: list[dict[str, str | None]] = [
             {},
             {"role_id": None, "role": None},
@@ -748,7 +748,7 @@ class _Lookup(_RolesSuite):
             {"role_id": role.id, "role": role.id},
         ]
         for target in targets:
-            for call in self.each(_calls_on(roles, **target)):
+            for call in self._each(_calls_on(roles, **target)):
                 with Invalid("role_id", "role"):
                     await call()
         assert await roles.get(role_id=role.id) == role
@@ -758,7 +758,7 @@ class _Lookup(_RolesSuite):
         """An ID or name is a string and not empty, in every method that takes one."""
         for field in ("role_id", "role"):
             for value in ("", 5, b"bytes", "\ud800"):
-                for call in self.each(_calls_on(roles, **{field: value})):
+                for call in self._each(_calls_on(roles, **{field: value})):
                     with Invalid(field):
                         await call()
 
@@ -769,9 +769,9 @@ class _Update(_RolesSuite):
     @with_client
     async def test_update(self, roles: RolesClient) -> None:
         """`update` answers with the role after the change; ID, kind and `created_at` stay."""
-        role = await self.make(roles, description="Before.")
+        role = await self._make(roles, description="Before.")
         assert await roles.get(role_id=role.id) == role
-        name = self.unique("After")
+        name = self._unique("After")
         changed = await roles.update(
             role_id=role.id, name=name, description="After.", permissions=["DATASET_READ"]
         )
@@ -785,10 +785,10 @@ class _Update(_RolesSuite):
     @with_client
     async def test_update_keeps_rest(self, roles: RolesClient) -> None:
         """An omitted field keeps its value."""
-        made = await self.make(
+        made = await self._make(
             roles, description="Stays.", permissions=["DATASET_READ", "PROJECT_READ"]
         )
-        name = self.unique("New name")
+        name = self._unique("New name")
         role = await roles.update(role_id=made.id, name=name)
         assert (role.description, role.permissions) == ("Stays.", ("DATASET_READ", "PROJECT_READ"))
         role = await roles.update(role_id=made.id, description="New.")
@@ -799,12 +799,12 @@ class _Update(_RolesSuite):
     @with_client
     async def test_updated_at_moves(self, roles: RolesClient) -> None:
         """`updated_at` is the time of the last change of a role, in any field."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         permissions = itertools.cycle([["DATASET_READ"], ["PROJECT_READ"]])
         updates: list[Callable[[], Coroutine[Any, Any, Role]]] = [
             lambda: roles.update(role_id=role.id, description=secrets.token_hex(4)),
             lambda: roles.update(role_id=role.id, permissions=next(permissions)),
-            lambda: roles.update(role_id=role.id, name=self.unique("Renamed")),
+            lambda: roles.update(role_id=role.id, name=self._unique("Renamed")),
         ]
         for update in updates:
             changed = await update()
@@ -820,8 +820,8 @@ class _Update(_RolesSuite):
     @with_client
     async def test_clear_description(self, roles: RolesClient) -> None:
         """None and an empty text clear a description; for any other field, None is no change."""
-        for nothing in self.each((None, "")):
-            made = await self.make(roles, description="Goes away.")
+        for nothing in self._each((None, "")):
+            made = await self._make(roles, description="Goes away.")
             changed = await roles.update(
                 role_id=made.id, name=None, permissions=None, description=nothing
             )
@@ -838,14 +838,14 @@ class _Update(_RolesSuite):
             {"description": UNSET},
         ]
         for nothing in nothings:
-            for target in self.each(({"role_id": _NO_ID}, {"role": "Nobody"})):
+            for target in self._each(({"role_id": _NO_ID}, {"role": "Nobody"})):
                 with Invalid("name", "description", "permissions"):
                     await Call(roles, "update", **target, **nothing)()
 
     @with_client
     async def test_replace_permissions(self, roles: RolesClient) -> None:
         """`permissions` is the set after the update, in the order given, each once."""
-        made = await self.make(roles, permissions=["PROJECT_READ", "DATASET_READ"])
+        made = await self._make(roles, permissions=["PROJECT_READ", "DATASET_READ"])
         changed = await roles.update(
             role_id=made.id, permissions=["SPACE_READ", "PROJECT_READ", "SPACE_READ"]
         )
@@ -854,8 +854,8 @@ class _Update(_RolesSuite):
     @with_client
     async def test_update_rules(self, roles: RolesClient) -> None:
         """Name, description and permissions keep their rules, all reported at once."""
-        made = await self.make(roles)
-        for permissions in self.each(([], ["PROJECT_RAED"])):
+        made = await self._make(roles)
+        for permissions in self._each(([], ["PROJECT_RAED"])):
             with Invalid("name", "description", "permissions"):
                 await roles.update(
                     role_id=made.id,
@@ -868,8 +868,8 @@ class _Update(_RolesSuite):
     @with_client
     async def test_rename_to_taken(self, roles: RolesClient) -> None:
         """Names are unique after an update too; a role that is refused stays as it is."""
-        first, second = await self.make(roles, "A"), await self.make(roles, "B")
-        for name in self.each((second.name, (await _predefined(roles)).name)):
+        first, second = await self._make(roles, "A"), await self._make(roles, "B")
+        for name in self._each((second.name, (await _predefined(roles)).name)):
             with pytest.raises(ConflictError):
                 await roles.update(role_id=first.id, name=name, description="Changed.")
         assert await roles.get(role_id=first.id) == first
@@ -878,7 +878,7 @@ class _Update(_RolesSuite):
     @with_client
     async def test_rename_to_own_name(self, roles: RolesClient) -> None:
         """A role may be given the name that it has, unless the service refuses that."""
-        made = await self.make(roles)
+        made = await self._make(roles)
         if self.assumptions.rename_to_own_name == 409:
             with pytest.raises(ConflictError):
                 await roles.update(role_id=made.id, name=made.name)
@@ -888,8 +888,8 @@ class _Update(_RolesSuite):
     @with_client
     async def test_rename(self, roles: RolesClient) -> None:
         """A new name takes the place of the old one, which is free again."""
-        made = await self.make(roles)
-        name = self.unique("Renamed")
+        made = await self._make(roles)
+        name = self._unique("Renamed")
         changed = await roles.update(role_id=made.id, name=name)
         assert await roles.get(role=name) == changed
         with pytest.raises(NotFoundError):
@@ -901,7 +901,7 @@ class _Update(_RolesSuite):
     async def test_update_predefined(self, roles: RolesClient) -> None:
         """Predefined roles are read-only, and stay as they are."""
         role = await _predefined(roles)
-        with pytest.raises(self.refusal("predefined_refusal")):
+        with pytest.raises(self._refusal("predefined_refusal")):
             # What it is already, so that nothing is lost if the service takes it.
             await roles.update(role_id=role.id, description=role.description)
         assert await roles.get(role_id=role.id) == role
@@ -913,19 +913,19 @@ class _Delete(_RolesSuite):
     @with_client
     async def test_delete(self, roles: RolesClient) -> None:
         """`delete` returns None; that role alone is gone for get, list, update and delete."""
-        _, role, _ = await self.make_each(roles, "ABC")
-        before = await self.listed(roles)
+        _, role, _ = await self._make_each(roles, "ABC")
+        before = await self._listed(roles)
         assert await roles.get(role_id=role.id) == role
         assert await Call(roles, "delete", role_id=role.id)() is None
-        await self.all_raise(self.refusal("unknown_id"), _calls_on(roles, role_id=role.id))
+        await self._all_raise(self._refusal("unknown_id"), _calls_on(roles, role_id=role.id))
         with pytest.raises(NotFoundError):
             await roles.get(role=role.name)
-        assert await self.listed(roles) == tuple(each for each in before if each != role)
+        assert await self._listed(roles) == tuple(each for each in before if each != role)
 
     @with_client
     async def test_deleted_name(self, roles: RolesClient) -> None:
         """A deleted role's name can be given again, unless the service keeps it."""
-        first = await self.make(roles)
+        first = await self._make(roles)
         await roles.delete(role_id=first.id)
         if self.assumptions.deleted_name == "kept":
             with pytest.raises(ConflictError):
@@ -939,9 +939,9 @@ class _Delete(_RolesSuite):
     async def test_delete_predefined(self, roles: RolesClient) -> None:
         """Predefined roles are read-only, and still there."""
         role = await _predefined(roles)
-        with pytest.raises(self.refusal("predefined_refusal")):
+        with pytest.raises(self._refusal("predefined_refusal")):
             await roles.delete(role_id=role.id)
-        with pytest.raises(self.refusal("predefined_refusal")):
+        with pytest.raises(self._refusal("predefined_refusal")):
             await roles.delete(role=role.name)
         assert await roles.get(role_id=role.id) == role
 
@@ -952,7 +952,7 @@ class _Values(_RolesSuite):
     @with_client
     async def test_status_error(self, roles: RolesClient) -> None:
         """A `StatusError` has the status, the parsed problem, the method and the path."""
-        taken = {"name": (await self.make(roles)).name, "permissions": ["PROJECT_READ"]}
+        taken = {"name": (await self._make(roles)).name, "permissions": ["PROJECT_READ"]}
         titles = {
             400: "Invalid request parameters",
             404: "Resource not found",
@@ -966,7 +966,7 @@ class _Values(_RolesSuite):
             (update, unknown, "PATCH", path),
             (delete, unknown, "DELETE", path),
         ]
-        for call, status, method, where in self.each(cases):
+        for call, status, method, where in self._each(cases):
             with pytest.raises(StatusError) as caught:
                 await call()
             error = caught.value
@@ -979,7 +979,7 @@ class _Values(_RolesSuite):
     @with_client
     async def test_error_tree(self, roles: RolesClient) -> None:
         """Every failure is a `RolesError`, which keeps its class and its data if it is pickled."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         calls = [
             Call(roles, "get", role_id=_NO_ID),
             Call(roles, "get", role=role.name[:-1]),
@@ -987,7 +987,7 @@ class _Values(_RolesSuite):
             Call(roles, "create", name="", permissions=[]),
             Call(roles, "get"),
         ]
-        for call in self.each(calls):
+        for call in self._each(calls):
             with pytest.raises(RolesError) as caught:
                 await call()
             error = caught.value
@@ -1000,7 +1000,7 @@ class _Values(_RolesSuite):
     @with_client
     async def test_responses_frozen(self, roles: RolesClient) -> None:
         """The fields of a role or page cannot be set."""
-        await self.make(roles)
+        await self._make(roles)
         page: Any = await roles.list(limit=1)
         for thing, field in (
             (page, "roles"),
@@ -1014,7 +1014,7 @@ class _Values(_RolesSuite):
     @with_client
     async def test_responses_by_value(self, roles: RolesClient) -> None:
         """Equal answers are equal objects with equal hashes; no later change reaches them."""
-        role, other = await self.make(roles, "A"), await self.make(roles, "B")
+        role, other = await self._make(roles, "A"), await self._make(roles, "B")
         again = await roles.get(role_id=role.id)
         assert role == again
         assert role != other
@@ -1032,19 +1032,19 @@ class _Lifecycle(_RolesSuite):
     @with_client
     async def test_with_options(self, roles: RolesClient) -> None:
         """`with_options` returns a client over the same connections; each is a `RolesClient`."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         other = roles.with_options(timeout=20.0)
-        for client in self.each((roles, other)):
+        for client in self._each((roles, other)):
             assert isinstance(client, RolesClient)
         assert await other.get(role_id=role.id) == role
-        made = await self.make(other, "Made by the other")
+        made = await self._make(other, "Made by the other")
         assert await roles.get(role_id=made.id) == made
 
     @with_client
     async def test_background(self, roles: RolesClient) -> None:
         """A background call has the same result as any other, also beside others."""
         background = roles.with_options(background=True)
-        role = await self.make(background)
+        role = await self._make(background)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: background.get(role_id=role.id))
             assert await roles.get(role_id=role.id) == role
@@ -1053,7 +1053,7 @@ class _Lifecycle(_RolesSuite):
     @with_client
     async def test_options_refused(self, roles: RolesClient) -> None:
         """A time limit is above 0."""
-        for timeout in self.each((0, -1.0, float("nan"), float("inf"), True)):
+        for timeout in self._each((0, -1.0, float("nan"), float("inf"), True)):
             with pytest.raises(ConfigurationError):
                 roles.with_options(timeout=timeout)
 
@@ -1062,7 +1062,7 @@ class _Lifecycle(_RolesSuite):
         """After `aclose` every call, also one that could be answered from memory, is an error."""
         del roles  # It cleans up, so another one is closed.
         async with self.open_client() as other:
-            role = await self.make(other)
+            role = await self._make(other)
             await other.get(role_id=role.id)
             await other.get(role=role.name)
             listing = other.list()
@@ -1076,12 +1076,12 @@ class _Lifecycle(_RolesSuite):
                 *_calls_on(other, role=role.name),
                 Call(other, "__aenter__"),
             ]
-            await self.all_raise(ClientStateError, calls)
+            await self._all_raise(ClientStateError, calls)
 
     @with_client
     async def test_close_gently(self, roles: RolesClient) -> None:
         """During its grace, `aclose` lets calls under way end, and refuses new ones."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         read: list[Role] = []
 
         async def get() -> None:
@@ -1101,7 +1101,7 @@ class _Lifecycle(_RolesSuite):
     async def test_bad_grace(self, roles: RolesClient) -> None:
         """A grace is a number of seconds, 0 or more; any other leaves the client open."""
         graces: list[Any] = [-1, -0.5, float("nan"), float("inf"), True, None, "5"]
-        for grace in self.each(graces):
+        for grace in self._each(graces):
             with pytest.raises(ConfigurationError):
                 await roles.aclose(grace=grace)
             assert await roles.list()
@@ -1109,7 +1109,7 @@ class _Lifecycle(_RolesSuite):
     @with_client
     async def test_close_shared(self, roles: RolesClient) -> None:
         """Closing a client or its copy closes both; `aclose` may be called twice."""
-        for close_the_other in self.each((True, False)):
+        for close_the_other in self._each((True, False)):
             async with self.open_client() as first:
                 second = first.with_options(timeout=20.0)
                 assert await second.list()
@@ -1133,7 +1133,7 @@ class _Lifecycle(_RolesSuite):
             await client.aclose()
 
         for main in (use, use, close):
-            self.run_to_failure(main)
+            self._run_to_failure(main)
 
     @with_client
     async def test_two_loops(self, roles: RolesClient) -> None:
@@ -1144,7 +1144,7 @@ class _Lifecycle(_RolesSuite):
                 await roles.list()
 
         assert await roles.list()
-        await anyio.to_thread.run_sync(self.run, use)
+        await anyio.to_thread.run_sync(self._run, use)
         assert await roles.list()
 
 
@@ -1168,7 +1168,7 @@ class _TwoClients(_RolesSuite):
     @with_client
     async def test_other_sees_create(self, roles: RolesClient) -> None:
         """A role is there for every client as soon as `create` has answered."""
-        name = self.unique("Made")
+        name = self._unique("Made")
         async with self.open_client() as other:
             await self._sees(other, missing=(name,))
             role = await roles.create(name=name, permissions=["PROJECT_READ"])
@@ -1177,7 +1177,7 @@ class _TwoClients(_RolesSuite):
     @with_client
     async def test_other_sees_update(self, roles: RolesClient) -> None:
         """A client that has read a role sees changes to it that other clients make."""
-        role = await self.make(roles, description="Before.")
+        role = await self._make(roles, description="Before.")
         async with self.open_client() as other:
             for description in ("First.", "Second.", None):
                 await self._sees(other, role)
@@ -1188,7 +1188,7 @@ class _TwoClients(_RolesSuite):
     @with_client
     async def test_other_sees_rename(self, roles: RolesClient) -> None:
         """A new name counts for every client at once, and the old one is free for each."""
-        role, name = await self.make(roles, "Before"), self.unique("After")
+        role, name = await self._make(roles, "Before"), self._unique("After")
         async with self.open_client() as other:
             await self._sees(other, role, missing=(name,))
             renamed = await roles.update(role_id=role.id, name=name)
@@ -1199,13 +1199,13 @@ class _TwoClients(_RolesSuite):
     @with_client
     async def test_other_sees_delete(self, roles: RolesClient) -> None:
         """A role that one client deleted is gone for every other client too."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         async with self.open_client() as other:
             await self._sees(other, role)
             await roles.delete(role_id=role.id)
             await self.outlast_caches()
-            await self.all_raise(self.refusal("unknown_id"), _calls_on(other, role_id=role.id))
-            await self.all_raise(NotFoundError, _calls_on(other, role=role.name))
+            await self._all_raise(self._refusal("unknown_id"), _calls_on(other, role_id=role.id))
+            await self._all_raise(NotFoundError, _calls_on(other, role=role.name))
             await self._sees(other, missing=(role.name,))
             if self.assumptions.deleted_name == "free":
                 again = await other.create(name=role.name, permissions=["PROJECT_READ"])
@@ -1214,9 +1214,9 @@ class _TwoClients(_RolesSuite):
     @with_client
     async def test_other_takes_name(self, roles: RolesClient) -> None:
         """A name that one client has given is a conflict for every other client."""
-        mine = await self.make(roles, "Mine")
+        mine = await self._make(roles, "Mine")
         async with self.open_client() as other:
-            theirs = await self.make(other, "Theirs")
+            theirs = await self._make(other, "Theirs")
             with pytest.raises(ConflictError):
                 await other.create(name=mine.name, permissions=["PROJECT_READ"])
             with pytest.raises(ConflictError):
@@ -1226,7 +1226,7 @@ class _TwoClients(_RolesSuite):
     @with_client
     async def test_name_race(self, roles: RolesClient) -> None:
         """Of several calls that want a name at the same moment, of two clients, one gets it."""
-        name = self.unique("Race")
+        name = self._unique("Race")
         made: list[Role] = []
         conflicts: list[ConflictError] = []
 
@@ -1249,7 +1249,7 @@ class _Keys(_RolesSuite):
     async def _all_forbidden(self, calls: Iterable[Call]) -> None:
         """Expect a 403 of each call for lack of a grant, which no other plan would change."""
         __tracebackhide__ = True
-        for call in self.each(calls):
+        for call in self._each(calls):
             with pytest.raises(ForbiddenError) as caught:
                 await call()
             problem = caught.value.problem
@@ -1260,7 +1260,7 @@ class _Keys(_RolesSuite):
     @with_client
     async def test_key_of_copy(self, roles: RolesClient) -> None:
         """A copy sends its own key: with a made-up key, it reads nothing."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         assert await roles.get(role_id=role.id) == role
         assert await roles.get(role=role.name) == role
         stranger = roles.with_options(api_key=f"made-up-{secrets.token_hex(8)}")
@@ -1269,13 +1269,13 @@ class _Keys(_RolesSuite):
             Call(stranger, "get", role_id=role.id),
             Call(stranger, "get", role=role.name),
         ]
-        await self.all_raise(AuthenticationError, calls)
+        await self._all_raise(AuthenticationError, calls)
         assert await roles.get(role=role.name) == role
 
     @with_client
     async def test_key_function(self, roles: RolesClient) -> None:
         """A function, synchronous or asynchronous, is called once for the key of each call."""
-        role, key, asked = await self.make(roles), self.other_key(), 0
+        role, key, asked = await self._make(roles), self.other_key(), 0
 
         def get_key() -> str:
             nonlocal asked
@@ -1287,7 +1287,7 @@ class _Keys(_RolesSuite):
             return get_key()
 
         functions: list[ApiKey] = [get_key, fetch_key]
-        for function in self.each(functions):
+        for function in self._each(functions):
             asked = 0
             other = roles.with_options(api_key=function)
             assert role in await other.list()
@@ -1304,14 +1304,14 @@ class _Keys(_RolesSuite):
         """After a 401 the function is called again, and another key is tried, once."""
         key, made_up = self.other_key(), f"made-up-{secrets.token_hex(8)}"
         given: list[list[str]] = [[made_up, key], [made_up, made_up], [made_up, f"{made_up}2", key]]
-        for keys in self.each(given):
+        for keys in self._each(given):
             left = iter(keys)
             other = roles.with_options(api_key=lambda left=left: next(left))  # type: ignore[misc]
             if keys[1] == key:
-                await self.make(other)
+                await self._make(other)
             else:
                 with pytest.raises(AuthenticationError):
-                    await self.make(other)
+                    await self._make(other)
             assert len([*left]) == len(keys) - 2
 
     @with_client
@@ -1329,7 +1329,7 @@ class _Keys(_RolesSuite):
             raise VaultError
 
         functions: list[ApiKey] = [fail, fail_later]
-        for function in self.each(functions):
+        for function in self._each(functions):
             other = roles.with_options(api_key=function)
             for _ in range(50):
                 with pytest.raises(ConfigurationError) as caught:
@@ -1340,8 +1340,8 @@ class _Keys(_RolesSuite):
     @with_client
     async def test_key_in_errors(self, roles: RolesClient) -> None:
         """No error holds the key of the call, in its text, its fields, its notes or its causes."""
-        name, made_up = (await self.make(roles)).name, f"made-up-{secrets.token_hex(8)}"
-        for key in self.each((self.other_key(), made_up)):
+        name, made_up = (await self._make(roles)).name, f"made-up-{secrets.token_hex(8)}"
+        for key in self._each((self.other_key(), made_up)):
             other = roles.with_options(api_key=key)
             calls = [
                 Call(other, "list", cursor="bWFkZSB1cA=="),
@@ -1362,7 +1362,7 @@ class _Keys(_RolesSuite):
     async def test_key_not_text(self, roles: RolesClient) -> None:
         """A key is printable ASCII without spaces; any other is refused, also a function's."""
         keys: list[Any] = ["", "a key", "kéy", "key\n", b"key", 5, None]
-        for key in self.each(keys):
+        for key in self._each(keys):
             with pytest.raises(ConfigurationError):
                 roles.with_options(api_key=key)
             other = roles.with_options(api_key=lambda key=key: key)  # type: ignore[misc]
@@ -1385,7 +1385,7 @@ class _Keys(_RolesSuite):
     @with_client
     async def test_read_without_grant(self, roles: RolesClient) -> None:
         """Without `ROLE_READ`, list and get are 403, and so is a search for a name."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         grants = [Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE]
         limited = roles.with_options(api_key=self.other_key(grants=grants))
         calls = [
@@ -1403,7 +1403,7 @@ class _Keys(_RolesSuite):
         """A key that may write but not read gets answers without `permissions`."""
         grants = [Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE]
         limited = roles.with_options(api_key=self.other_key(grants=grants))
-        made = await self.make(limited, description="Made.")
+        made = await self._make(limited, description="Made.")
         assert made.permissions is None
         assert (await roles.get(role_id=made.id)).permissions == ("PROJECT_READ",)
         changed = await limited.update(role_id=made.id, permissions=["DATASET_READ"])
@@ -1411,13 +1411,13 @@ class _Keys(_RolesSuite):
         assert (changed.name, changed.description) == (made.name, "Made.")
         assert (await roles.get(role_id=made.id)).permissions == ("DATASET_READ",)
         await limited.delete(role_id=made.id)
-        with pytest.raises(self.refusal("unknown_id")):
+        with pytest.raises(self._refusal("unknown_id")):
             await roles.get(role_id=made.id)
 
     @with_client
     async def test_write_without_grant(self, roles: RolesClient) -> None:
         """Create, update and delete each need a grant of their own: 403, and nothing is done."""
-        role, name = await self.make(roles, description="Stays."), self.unique("Never")
+        role, name = await self._make(roles, description="Stays."), self._unique("Never")
         limited = roles.with_options(api_key=self.other_key(grants=[Permission.ROLE_READ]))
         assert await limited.get(role=role.name) == role
         calls = [
@@ -1433,12 +1433,12 @@ class _Keys(_RolesSuite):
     @with_client
     async def test_one_grant_each(self, roles: RolesClient) -> None:
         """A grant allows only the operation that it names."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         grants = (Permission.ROLE_CREATE, Permission.ROLE_UPDATE, Permission.ROLE_DELETE)
-        for grant in self.each(grants):
+        for grant in self._each(grants):
             limited = roles.with_options(api_key=self.other_key(grants=[grant]))
             update, delete = _calls_on(limited, role_id=role.id)[1:]
-            name = self.unique("Made")
+            name = self._unique("Made")
             calls = {
                 Permission.ROLE_CREATE: Call(
                     limited, "create", name=name, permissions=["PROJECT_READ"]
@@ -1457,7 +1457,7 @@ class _Limits(_RolesSuite):
     @with_client
     async def test_plan_used_up(self, roles: RolesClient) -> None:
         """A full plan is a 403 with the limit, the number of roles, and a plan that allows more."""
-        role, name = await self.make(roles), self.unique("One too many")
+        role, name = await self._make(roles), self._unique("One too many")
         async with self.plan_used_up():
             count = len((await roles.list(limit=100, is_predefined=False).all()).roles)
             with pytest.raises(ForbiddenError) as caught:
@@ -1477,20 +1477,20 @@ class _Limits(_RolesSuite):
     @with_client
     async def test_undecodable(self, roles: RolesClient) -> None:
         """A body that cannot be decoded is no answer: a change may have been made."""
-        role, name = await self.make(roles), self.unique("Perhaps")
+        role, name = await self._make(roles), self._unique("Perhaps")
         once = roles.with_options(retry=RetryPolicy(attempts=1))
         get, *changes = _calls_on(once, role_id=role.id)
         create = Call(once, "create", name=name, permissions=["PROJECT_READ"])
         async with self.undecodable_answers():
-            for read in self.each([Call(once, "list"), get]):
+            for read in self._each([Call(once, "list"), get]):
                 with pytest.raises((RolesConnectionError, InvalidResponseError)):
                     await read()
-            await self.all_raise(OutcomeUnknownError, [create, *changes])
+            await self._all_raise(OutcomeUnknownError, [create, *changes])
 
     @with_client
     async def test_rate_limited(self, roles: RolesClient) -> None:
         """A 429 is a `RateLimitError` with the seconds to wait, and nothing was done."""
-        role, name = await self.make(roles), self.unique("Never")
+        role, name = await self._make(roles), self._unique("Never")
 
         def calls(roles: RolesClient) -> list[Call]:
             return [
@@ -1501,7 +1501,7 @@ class _Limits(_RolesSuite):
             ]
 
         async with self.rate_limited(retry_after=7):
-            for index, _ in enumerate(self.each(calls(roles))):
+            for index, _ in enumerate(self._each(calls(roles))):
                 # A client of its own, as a client waits with its next request after a 429.
                 async with self.open_client() as other:
                     impatient = other.with_options(retry=RetryPolicy(attempts=1))
@@ -1515,7 +1515,7 @@ class _Limits(_RolesSuite):
     @with_client
     async def test_delete_bound(self, roles: RolesClient) -> None:
         """A role that a user has by a binding can be changed, but not deleted: 409."""
-        role = await self.make(roles)
+        role = await self._make(roles)
         async with self.bound(role):
             for target in ({"role_id": role.id}, {"role": role.name}):
                 with pytest.raises(ConflictError):
@@ -1524,7 +1524,7 @@ class _Limits(_RolesSuite):
             changed = await roles.update(role_id=role.id, description="Changed.")
             assert changed.description == "Changed."
         await roles.delete(role_id=role.id)
-        with pytest.raises(self.refusal("unknown_id")):
+        with pytest.raises(self._refusal("unknown_id")):
             await roles.get(role_id=role.id)
 
 

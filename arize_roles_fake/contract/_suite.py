@@ -6,9 +6,10 @@ A rule is a test; it makes its roles under random names, and shows the case in w
 import asyncio
 import difflib
 import functools
+import re
 import secrets
 import warnings
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import FunctionType, TracebackType
@@ -83,7 +84,7 @@ def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
         except FAILURES as error:
             if rule:
                 error.add_note(f"Rule: {rule}")
-            for case in self.cases_under_way:
+            for case in self._cases:
                 error.add_note(f"Case: {repr(case)[:_MAX_CASE]}")
             raise
 
@@ -95,8 +96,8 @@ def with_client(
 ) -> Callable[[_S], None]:
     """Return a synchronous test, for pytest, of an async method that takes a client.
 
-    The client is a fresh one from `open_client`; `clean_up` deletes what the test made at the end,
-    however the test ends.
+    The client is a fresh one from `open_client`. What the test made is deleted at the end, however
+    the test ends.
     """
 
     @functools.wraps(test)
@@ -114,27 +115,42 @@ def with_client(
                         failure = error
                         raise
                 finally:
-                    await _clean_up(self, client, failure)
+                    await self._end(client, failure)
 
-        self.run_to_failure(main)
+        self._run_to_failure(main)
 
     # With it, pytest would take the parameters of the async method for fixtures.
     del run.__wrapped__
     return rule(run)
 
 
-async def _clean_up(suite: "Suite", client: object, failure: BaseException | None) -> None:
-    """Delete what a test made; an error in this does not replace the test's failure."""
-    __tracebackhide__ = True
-    try:
-        await suite.clean_up(client)
-    except Exception as error:
-        if failure is None:
-            raise
-        failure.add_note(f"The clean-up failed too: {error!r}")
+class _SuiteType(ABCMeta):
+    """Makes a suite that lacks a method an error where pytest collects it.
+
+    pytest passes over abstract classes, and says nothing.
+    """
+
+    def __init__(cls, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a class's own
+        super().__init__(*args, **kwargs)
+        cls.__abstractmethods__ = frozenset()
+
+    def __call__(cls: type[_T]) -> _T:
+        """Return an instance for one test.
+
+        Raises:
+            TypeError: It names the methods that the suite lacks.
+        """
+        __tracebackhide__ = True
+        named = ((name, getattr(cls, name)) for name in sorted(dir(cls)))
+        lacks = [name for name, method in named if getattr(method, "__isabstractmethod__", False)]
+        if lacks:
+            raise TypeError(
+                f"{cls.__name__} lacks {', '.join(lacks)}: define what the contract's tests call"
+            )
+        return super().__call__()  # type: ignore[misc, no-any-return]
 
 
-class Suite(ABC):
+class Suite(metaclass=_SuiteType):
     """The base of every contract: how its tests run, and the roles that they make."""
 
     backend: Literal["asyncio", "trio"] = "asyncio"
@@ -166,17 +182,27 @@ class Suite(ABC):
         """Return a new client for each call, which is closed at the end of the block."""
 
     @abstractmethod
-    async def clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - a client of any resource
+    async def _clean_up(self, client: Any, /) -> None:  # noqa: ANN401 - a client of any resource
         """Delete what the test made."""
+
+    async def _end(self, client: object, failure: BaseException | None) -> None:
+        """Clean up; an error in this does not replace the test's failure."""
+        __tracebackhide__ = True
+        try:
+            await self._clean_up(client)
+        except Exception as error:
+            if failure is None:
+                raise
+            failure.add_note(f"The clean-up failed too: {error!r}")
 
     def _not_offered(self, method: str) -> NoReturn:
         pytest.skip(f"{NOT_RUN}: {type(self).__name__} does not offer {method}")
 
-    def refusal(self, name: str) -> type[StatusError]:
+    def _refusal(self, name: str) -> type[StatusError]:
         """Return the class of the error that an assumption about a status leads to."""
         return STATUS_ERRORS[getattr(self.assumptions, name)]
 
-    def in_order(self, *made: _T) -> tuple[_T, ...]:
+    def _in_order(self, *made: _T) -> tuple[_T, ...]:
         """Return items, given in the order in which they were made, in the order of a list."""
         return made[::-1] if self.assumptions.list_order == "newest-first" else made
 
@@ -185,11 +211,11 @@ class Suite(ABC):
         if self.max_staleness:
             await anyio.sleep(self.max_staleness + TICK)
 
-    def run(self, main: Callable[[], Awaitable[None]]) -> None:
+    def _run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function to its end, in an event loop of its own."""
         anyio.run(main, backend=self.backend)
 
-    def run_to_failure(self, main: Callable[[], Awaitable[None]]) -> None:
+    def _run_to_failure(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function as `run` does; a failure shows no frames of the event loop."""
         __tracebackhide__ = True
         failures: list[BaseException] = []
@@ -201,13 +227,13 @@ class Suite(ABC):
             except FAILURES as error:
                 failures.append(error)
 
-        self.run(attempt)
+        self._run(attempt)
         if failures:
             raise failures.pop()
 
-    def each(self, cases: Iterable[_T]) -> Iterator[_T]:
+    def _each(self, cases: Iterable[_T]) -> Iterator[_T]:
         """Yield the cases of a rule one by one; a failure says in which one it came."""
-        under_way = self.cases_under_way
+        under_way = self._cases
         outer = len(under_way)
         for case in cases:
             under_way[outer:] = [case]
@@ -215,15 +241,15 @@ class Suite(ABC):
         del under_way[outer:]
 
     @functools.cached_property
-    def cases_under_way(self) -> list[object]:
+    def _cases(self) -> list[object]:
         """The cases that `each` has yielded and that have not ended, the outermost first."""
         return []
 
-    def unique(self, name: str) -> str:
+    def _unique(self, name: str) -> str:
         """Return a name that begins with `name` and that no role of the account has."""
-        return self.remember(f"{name} (contract {secrets.token_hex(5)})")
+        return self._remember(f"{name} (contract {secrets.token_hex(5)})")
 
-    def remember(self, name: str) -> str:
+    def _remember(self, name: str) -> str:
         """Have the role with this name deleted at the end of the test."""
         self._names.add(name)
         return name
@@ -239,7 +265,7 @@ class Suite(ABC):
             if role.name in self._names:
                 await roles.delete(role_id=role.id)
 
-    async def make(
+    async def _make(
         self,
         roles: RolesClient,
         name: str = "Role",
@@ -249,15 +275,15 @@ class Suite(ABC):
     ) -> Role:
         """Make a role under a unique name, for a test that is about something else."""
         return await roles.create(
-            name=self.unique(name), permissions=permissions, description=description
+            name=self._unique(name), permissions=permissions, description=description
         )
 
-    async def all_raise(
+    async def _all_raise(
         self, error: type[BaseException], calls: Iterable[Callable[[], Awaitable[object]]]
     ) -> None:
         """Expect an error of each call."""
         __tracebackhide__ = True
-        for call in self.each(calls):
+        for call in self._each(calls):
             with pytest.raises(error):
                 await call()
 
@@ -358,6 +384,10 @@ def _check_names(suite: type, contract: type) -> None:
     """Refuse a public name of a suite that neither it nor pytest uses."""
     hooks = [each for each in dir(contract) if not each.startswith(("_", "test_"))]
     for name, member in vars(suite).items():
+        if name in {each for base in suite.__mro__[1:] for each in _helpers(base)}:
+            raise TypeError(
+                f"{suite.__name__}.{name} replaces a helper of the contract: give it another name"
+            )
         is_used = (
             name.startswith(("_", "test", "Test"))
             or name in _PYTEST_NAMES
@@ -376,6 +406,13 @@ def _check_names(suite: type, contract: type) -> None:
             )
 
 
+def _helpers(base: type) -> Iterator[str]:
+    """Yield the names in a class of the contract that are its own."""
+    if base.__module__.startswith(_PACKAGE):
+        yield from (name for name in vars(base) if re.match("_[a-z]", name) and name != "_abc_impl")
+
+
+_PACKAGE: Final = __name__.rpartition(".")[0]
 _SIMILAR: Final = 0.75
 _FORMER_NAMES: Final = {"open_client_with": "other_key"}
 _PYTEST_NAMES: Final = frozenset(

@@ -10,7 +10,6 @@ from arize_roles_fake import Assumptions
 from tests.contract.suites import (
     FakeBindingsSuite,
     FakeSuite,
-    account_of_bindings,
     failed_tests,
 )
 from tests.support import sizes
@@ -38,7 +37,9 @@ class TestEach(FakeSuite):
 def on_other_service(suite: Any, assumptions: Assumptions) -> Any:  # noqa: ANN401 - of either kind
     """Return a suite on a service that is not what it assumes."""
     other = suite()
-    other.account = account_of_bindings(assumptions)
+    other.assumptions = assumptions
+    assert other.account
+    other.assumptions = Assumptions()
     return other
 
 

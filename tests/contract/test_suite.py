@@ -14,6 +14,7 @@ from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import RoleBindingsContract, RolesContract
 from arize_roles_fake.contract._suite import with_client
 from tests.contract.suites import contract_tests
+from tests.contract.wrapping import WrappingClient
 
 TESTS = len(contract_tests())
 UPDATES = sum(name.startswith("test_update") for name in contract_tests())
@@ -105,6 +106,61 @@ class TestRun:
             assert list(inspect.signature(test).parameters) == ["self"]
 
 
+class TestIncomplete:
+    """A suite that lacks a method which its author has to write."""
+
+    REQUIRED: ClassVar = {
+        RolesContract: {"open_client"},
+        RoleBindingsContract: {
+            *("open_client", "open_roles", "project_ids", "space_ids", "user_ids"),
+        },
+    }
+    """The methods that each contract required in its first release."""
+
+    @pytest.mark.parametrize("plugin", ["arize_roles_fake", "no:arize_roles_fake"])
+    def test_collected(self, pytester: pytest.Pytester, plugin: str) -> None:
+        """It is an error of the collection, which names every method, also a base's own."""
+        pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+        pytester.makepyfile(
+            """
+            from abc import abstractmethod
+            from arize_roles_fake.contract import RoleBindingsContract, RolesContract
+
+            class Base(RolesContract):
+                def open_client(self):
+                    return self._connect()
+
+                @abstractmethod
+                def _connect(self): ...
+
+            class TestRoles(RolesContract): ...
+
+            class TestBindings(RoleBindingsContract):
+                user_ids = space_ids = open_client = open_roles = lambda self: ["VXNlcjox"]
+
+            class TestBase(Base): ...
+
+            def test_other(): ...
+            """
+        )
+        result = pytester.runpytest_inprocess("-p", "no:schemathesis", "-p", plugin)
+        result.assert_outcomes(errors=3)
+        for name, missing in (
+            ("TestRoles", "open_client"),
+            ("TestBindings", "project_ids"),
+            ("TestBase", "_connect"),
+        ):
+            result.stdout.fnmatch_lines(f"E *TypeError: {name} lacks {missing}: *")
+
+    def test_no_method_more(self) -> None:
+        """No release adds one to a published contract, since it would end everyone's suite."""
+        for contract, required in self.REQUIRED.items():
+            with pytest.raises(TypeError) as caught:
+                type("Suite", (contract,), {})()
+            missing = str(caught.value).removeprefix("Suite lacks ").partition(":")[0]
+            assert set(missing.split(", ")) == required
+
+
 class TestFailure:
     """The report of a rule that does not hold."""
 
@@ -115,8 +171,8 @@ class TestFailure:
             @with_client
             async def test_fails(self, roles: RolesClient) -> None:
                 del roles
-                for outer in self.each("ab"):
-                    for inner in self.each((1, 2)):
+                for outer in self._each("ab"):
+                    for inner in self._each((1, 2)):
                         assert outer != "b" or inner != 2, "in a case"
                     assert outer != "b"
 
@@ -124,7 +180,7 @@ class TestFailure:
             async def test_fails_afterwards(self, roles: RolesClient) -> None:
                 """Break a rule."""
                 del roles
-                for _ in self.each("ab"):
+                for _ in self._each("ab"):
                     pass
                 raise LookupError
 
@@ -162,10 +218,14 @@ class TestFailure:
     def test_clean_up(self) -> None:
         """An error of the clean-up fails a rule that holds, and takes no other error's place."""
 
-        class Suite(_LeavesARole):
-            async def clean_up(self, roles: RolesClient) -> None:
-                await super().clean_up(roles)
+        class NeverDeletes(WrappingClient):
+            async def delete(self, **target: object) -> None:
+                await super().delete(**target)
                 raise OSError("no more calls")
+
+        class Suite(_LeavesARole):
+            def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
+                return NeverDeletes(super().open_client())
 
         with pytest.raises(LookupError) as caught:
             Suite().test_fails()
@@ -244,6 +304,12 @@ class TestNames:
             f"it: write {instead} if you mean that, or _{name} for a helper"
         )
 
+    @pytest.mark.parametrize("name", ["_make", "_not_offered", "_names"])
+    def test_helper(self, name: str) -> None:
+        """A helper of the contract's own that a suite would replace is an error."""
+        with pytest.raises(TypeError, match=rf"^TestClient\.{name} replaces a helper of the con"):
+            type("TestClient", (RolesContract,), {name: override})
+
     def test_allowed(self) -> None:
         """Tests, attributes and methods of pytest's are none; nor what other suites here have."""
 
@@ -306,7 +372,7 @@ class _LeavesARole(RolesContract):
 
     @with_client
     async def test_fails(self, roles: RolesClient) -> None:
-        await self.make(roles)
+        await self._make(roles)
         raise LookupError
 
 

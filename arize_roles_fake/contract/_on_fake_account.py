@@ -1,0 +1,97 @@
+"""A fake account behind a suite, and all that the rules need to be set up on it."""
+
+import functools
+import secrets
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from typing import Final
+
+import pytest
+
+from arize_roles_async import Permission, Role
+from arize_roles_async._values.public import public
+from arize_roles_fake import FakeAccount, RolesServer
+from arize_roles_fake._testing import labels
+from arize_roles_fake.contract._suite import Suite
+
+_USERS: Final = tuple(map(labels.user_id, ("ada@example.com", "eve@example.com")))
+_SPACES: Final = tuple(map(labels.resource_id, ("Space:1", "Space:2")))
+_PROJECTS: Final = (labels.resource_id("Project:1"),)
+
+
+@public("arize_roles_fake.contract")
+class OnFakeAccount(Suite):
+    """A base of suites whose clients talk to a `FakeAccount`; it stands before the contract.
+
+    It has every method that a contract asks for, except those that open clients.
+    """
+
+    _exits: ExitStack
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        """The account of a test. One of your own declares `users` and `resources`, too."""
+        return FakeAccount(
+            assumptions=self.assumptions, users=_USERS, resources=(*_SPACES, *_PROJECTS)
+        )
+
+    @functools.cached_property
+    def url(self) -> str:
+        """The URL of a server over the account, which runs from now to the end of the test."""
+        return self._exits.enter_context(RolesServer(self.account)).url
+
+    @pytest.fixture(autouse=True)
+    def _end_server(self) -> Iterator[None]:
+        with ExitStack() as self._exits:
+            yield
+
+    def user_ids(self) -> Sequence[str]:
+        """Return the IDs of two users."""
+        return _USERS
+
+    def space_ids(self) -> Sequence[str]:
+        """Return the IDs of two spaces."""
+        return _SPACES
+
+    def project_ids(self) -> Sequence[str]:
+        """Return the ID of a project."""
+        return _PROJECTS
+
+    def other_key(
+        self,
+        *,
+        grants: Iterable[Permission] | None = None,
+        on: Mapping[str, Iterable[Permission]] | None = None,
+    ) -> str:
+        """Return a new API key of the account; the arguments are those of `add_key`."""
+        key = f"other-{secrets.token_hex(8)}"
+        self.account.add_key(key, grants=grants, on=on)
+        return key
+
+    @asynccontextmanager
+    async def plan_used_up(self) -> AsyncGenerator[None]:
+        """Allow no more custom roles in a block."""
+        self.account.max_custom_roles = sum(not role.is_predefined for role in self.account.roles)
+        yield
+        self.account.max_custom_roles = None
+
+    @asynccontextmanager
+    async def rate_limited(self, *, retry_after: int) -> AsyncGenerator[None]:
+        """Answer every request with 429 in a block."""
+        self.account.fail("any", 429, times=None, retry_after=retry_after)
+        yield
+        self.account.clear_faults()
+
+    @asynccontextmanager
+    async def undecodable_answers(self) -> AsyncGenerator[None]:
+        """Answer with bodies that cannot be decoded in a block."""
+        self.account.fail("any", "undecodable", times=None)
+        yield
+        self.account.clear_faults()
+
+    @asynccontextmanager
+    async def bound(self, role: Role) -> AsyncGenerator[None]:
+        """Give a role to a user in a block."""
+        self.account.bind(role, user=_USERS[0], resource=_SPACES[0])
+        yield
+        self.account.unbind(role, user=_USERS[0], resource=_SPACES[0])
