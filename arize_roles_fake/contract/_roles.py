@@ -1144,6 +1144,7 @@ class _Lifecycle(_RolesSuite):
                 await roles.list()
 
         assert await roles.list()
+        await self.outlast_caches()
         await anyio.to_thread.run_sync(self._run, use)
         assert await roles.list()
 
@@ -1290,10 +1291,10 @@ class _Keys(_RolesSuite):
         for function in self._each(functions):
             asked = 0
             other = roles.with_options(api_key=function)
-            assert role in await other.list()
-            assert asked == 1
-            await other.list()
-            assert asked == 2
+            for number in (1, 2):
+                assert role in await other.list()
+                assert asked == number
+                await self.outlast_caches()
             changed = await other.update(role=role.name, description="Changed.")
             assert changed.description == "Changed."
             role = await other.update(role_id=role.id, description=None)
@@ -1407,10 +1408,12 @@ class _Keys(_RolesSuite):
         assert made.permissions is None
         assert (await roles.get(role_id=made.id)).permissions == ("PROJECT_READ",)
         changed = await limited.update(role_id=made.id, permissions=["DATASET_READ"])
+        await self.outlast_caches()
         assert changed.permissions is None
         assert (changed.name, changed.description) == (made.name, "Made.")
         assert (await roles.get(role_id=made.id)).permissions == ("DATASET_READ",)
         await limited.delete(role_id=made.id)
+        await self.outlast_caches()
         with pytest.raises(self._refusal("unknown_id")):
             await roles.get(role_id=made.id)
 

@@ -74,7 +74,7 @@ def rule(test: Callable[[_S], None]) -> Callable[[_S], None]:
     rule = " ".join((test.__doc__ or "").split())
 
     @functools.wraps(test)
-    def ask(self: _S) -> None:
+    def ask(self: Any) -> None:  # noqa: ANN401 - of any contract
         __tracebackhide__ = True
         try:
             with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def with_client(
     """
 
     @functools.wraps(test)
-    def run(self: _S) -> None:
+    def run(self: Any) -> None:  # noqa: ANN401 - of any contract
         __tracebackhide__ = True
 
         async def main() -> None:

@@ -1,17 +1,19 @@
 """The contract suite on every client that there is."""
 
 import functools
+import itertools
 import os
 import re
 import time
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 
 from arize_roles_async import AiohttpRolesClient, RolesClient
-from arize_roles_fake import FakeAccount
+from arize_roles_fake import Assumptions, FakeAccount
 from arize_roles_fake.contract import RolesContract
 from tests.contract.suites import (
     FakeBindingsSuite,
@@ -58,6 +60,30 @@ class TestFakeBindings(FakeBindingsSuite):
 
 class TestFakeBindingsUnderTrio(FakeBindingsSuite):
     backend = "trio"
+
+
+class TestBindingsElsewhere(FakeBindingsSuite):
+    """Users who have roles on other resources, more than a page, and more by one later."""
+
+    assumptions = Assumptions(list_order="oldest-first")
+    PLACES: ClassVar = [*(f"Space:other {number}" for number in range(100)), "Project:other"]
+
+    @functools.cached_property
+    def account(self) -> FakeAccount:
+        here = [*self.space_ids(), *self.project_ids()]
+        account = FakeAccount(
+            assumptions=self.assumptions, users=self.user_ids(), resources=[*here, *self.PLACES]
+        )
+        for user, place in itertools.product(self.user_ids(), self.PLACES):
+            account.bind("Member", user=user, resource=place)
+        return account
+
+    @pytest.fixture(autouse=True)
+    def only_the_tests(self) -> Iterator[None]:
+        """The tests remove what they made, and nothing else."""
+        before = self.account.bindings()
+        yield
+        assert self.account.bindings() == before
 
 
 class TestAiohttpBindings(SocketBindingsSuite):

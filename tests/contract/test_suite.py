@@ -224,8 +224,8 @@ class TestFailure:
                 raise OSError("no more calls")
 
         class Suite(_LeavesARole):
-            def open_client(self) -> AbstractAsyncContextManager[RolesClient]:
-                return NeverDeletes(super().open_client())
+            def open_client(self) -> NeverDeletes:
+                return NeverDeletes(FakeRolesClient(self.account))
 
         with pytest.raises(LookupError) as caught:
             Suite().test_fails()

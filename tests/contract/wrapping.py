@@ -4,7 +4,8 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Generator
+import math
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Self
 
 from arize_roles_async import (
@@ -83,21 +84,61 @@ class CachingClient(WrappingClient):
         await self.inner.aclose(**options)
 
 
-class CacheOfSeconds(CachingClient):
-    """Remembers a role for some seconds."""
+class CacheOfSeconds(WrappingClient):
+    """Remembers what it read with its key for some seconds, or until it changes something."""
 
     def __init__(self, inner: RolesClient, seconds: float, clock: Callable[[], float]) -> None:
         super().__init__(inner)
         self._seconds = seconds
         self._clock = clock
-        self._read_at: dict[object, float] = {}
+        self._read: dict[object, tuple[float, Any]] = {}
+
+    async def _once(self, key: object, read: Callable[[], Awaitable[Any]]) -> Any:
+        at, answer = self._read.get(key, (-math.inf, None))
+        if self._clock() - at >= self._seconds:
+            at, answer = self._read[key] = self._clock(), await read()
+        return answer
+
+    def list(self, **arguments: Any) -> RolePages:
+        self.inner.list(**arguments)
+
+        async def fetch(**page: Any) -> ListRolesResponse:
+            response: ListRolesResponse = await self._once(
+                tuple(page.items()), lambda: self.inner.list(**page)
+            )
+            return response
+
+        return RolePages.from_fetch(fetch, **arguments)
 
     async def get(self, **target: Any) -> Role:
-        key = target.get("role_id") or target.get("role")
-        if self._clock() - self._read_at.get(key, -self._seconds) >= self._seconds:
-            self._cache.pop(key, None)
-            self._read_at[key] = self._clock()
-        return await super().get(**target)
+        if not all(isinstance(value, str) for value in target.values()):
+            return await super().get(**target)
+        role: Role = await self._once(
+            tuple(target.items()), lambda: super(CacheOfSeconds, self).get(**target)
+        )
+        return role
+
+    async def create(self, **arguments: Any) -> Role:
+        self._read.clear()
+        return await super().create(**arguments)
+
+    async def update(self, **arguments: Any) -> Role:
+        self._read.clear()
+        return await super().update(**arguments)
+
+    async def delete(self, **target: Any) -> None:
+        self._read.clear()
+        await super().delete(**target)
+
+    def with_options(self, **options: Any) -> Self:
+        other = super().with_options(**options)
+        if "api_key" in options:
+            vars(other)["_read"] = {}
+        return other
+
+    async def aclose(self, **options: Any) -> None:
+        await super().aclose(**options)
+        self._read.clear()
 
 
 @contextlib.contextmanager
