@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination, DrivenCall
+from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace, check_type
@@ -23,7 +24,7 @@ def earliest_change(call: DrivenCall) -> float:
     return call.created_since(call.driver.transport.now(), time.time())
 
 
-class BaseClient:
+class BaseClient(Client):
     """The part of a client that is the same for every resource."""
 
     _resource: ClassVar[Resource]
@@ -48,26 +49,6 @@ class BaseClient:
         retry: RetryPolicy | UnsetType = UNSET,
         background: bool | UnsetType = UNSET,
     ) -> Self:
-        """Return a client with other options over the same connections; closing one closes both.
-
-        Omitted options keep their values. All copies share `max_concurrency`. Copies with the same
-        key share the rate under a rate limit and the names that were looked up; different keys
-        share neither. A client keeps these for the hundred keys that were used last.
-
-        Args:
-            api_key: Another API key, or a function that returns it, as `AiohttpRolesClient` takes
-                it.
-            timeout: Seconds for a whole call; None is no limit. The limits on connecting and on
-                silence are then the defaults. `Timeouts` sets every limit.
-            retry: Attempts of a call, and the waits between them.
-            background: True if its calls give way: each request is sent only when no other call
-                of the client waits, so these calls may wait until their own time is up. An
-                implementation of your own that queues calls does the same; any other ignores it.
-
-        Raises:
-            ConfigurationError: A value is of the wrong type, or out of its range, or no header can
-                carry the key.
-        """
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         BaseClient.__init__(
@@ -89,22 +70,6 @@ class BaseClient:
         )
 
     async def aclose(self, *, grace: float = 0.0) -> None:
-        """Close the client and all its copies; the end of an `async with` block does it at once.
-
-        New calls are refused from now on with a `ClientStateError`. Calls that are under way, or
-        wait in the queue, may go on for `grace` seconds; each page of a walk is a call. Then they
-        end with a `ClientStateError`, or, where a change may have been made, with an
-        `OutcomeUnknownError`. `aclose` returns as soon as no call is under way.
-
-        It may be called again, also while it waits: the shortest grace counts. If it is cancelled
-        while it waits, it closes at once.
-
-        Args:
-            grace: Seconds, 0 or more. `FakeRolesClient` counts them on the account's clock.
-
-        Raises:
-            ConfigurationError: `grace` is not such a number; the client stays open.
-        """
         await self._destination.aclose(check_grace(grace))
 
     async def __aenter__(self) -> Self:

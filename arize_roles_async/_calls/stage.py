@@ -4,25 +4,22 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 warned: Final[set[str]] = set()
 """The methods that have warned in this process."""
 
 
-def pre_release(
-    resource: str, stage: str, category: type[Warning]
-) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+def pre_release(resource: str, stage: str, category: type[Warning]) -> Callable[[_F], _F]:
     """Warn once a process, at the caller's line, of the stage of each decorated method."""
 
-    def decorate(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    def decorate(method: _F) -> _F:
         name = f"{resource}.{method.__name__}"  # ty: ignore[missing-attribute] - it is a method
 
         @functools.wraps(method)
-        def warn_once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        def warn_once(*args: object, **kwargs: object) -> object:
             if name not in warned:
                 message = f"{name} is {stage} and may change without notice"
                 warnings.warn(message, category, stacklevel=2)
@@ -32,6 +29,8 @@ def pre_release(
 
         # The wrapper of an async method is async, too; Python 3.11 has no mark for that.
         mark: Any = getattr(inspect, "markcoroutinefunction", None)
-        return mark(warn_once) if mark and inspect.iscoroutinefunction(method) else warn_once
+        marked = mark(warn_once) if mark and inspect.iscoroutinefunction(method) else warn_once
+        # The type of the method itself: with another, pyright shows no docstring of a protocol.
+        return cast("_F", marked)
 
     return decorate

@@ -51,11 +51,7 @@ alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarn
 
 
 class BaseRolesClient(BaseClient, RolesClient):
-    """The methods of `RolesClient`, whatever the transport.
-
-    Their docstrings are copies of the protocol's, which a test compares: an editor that uses jedi
-    shows only the docstring of the method that it finds.
-    """
+    """The methods of `RolesClient`, whatever the transport."""
 
     _resource = ROLES
 
@@ -67,22 +63,6 @@ class BaseRolesClient(BaseClient, RolesClient):
         cursor: str | None = None,
         is_predefined: bool | None = None,
     ) -> RolePages:
-        """List roles: await the result for one page, or iterate it for all, newest first.
-
-        Args:
-            limit: Roles per page, 1 to 100. By default, one page holds 50 and a walk asks for 100
-                at a time.
-            cursor: The `next_cursor` of an earlier page, to continue after it.
-            is_predefined: True for only the system's roles, False for only custom ones, None for
-                all.
-
-        Returns:
-            A listing: `await` it for a `ListRolesResponse`, `async for role in` it for every
-            role. A role that exists from a walk's start to its end is seen exactly once.
-
-        Raises:
-            ValidationError: An argument breaks its rule; raised before the result is awaited.
-        """
         return RolePages(self._list_page, limit=limit, cursor=cursor, is_predefined=is_predefined)
 
     @overload
@@ -91,17 +71,6 @@ class BaseRolesClient(BaseClient, RolesClient):
     async def get(self, *, role: str) -> Role: ...
     @alpha
     async def get(self, *, role_id: str | None = None, role: str | None = None) -> Role:
-        """Return one role.
-
-        Args:
-            role_id: Its ID, used as it is; at most 1000 characters, so that it fits into a URL.
-            role: Its ID or its name. Strict base64 of UTF-8 text with a colon in it is an ID;
-                anything else is a name. A role that the client has seen is requested by its ID;
-                other names are looked up by walking the list.
-
-        Raises:
-            NotFoundError: There is no such role; for a name, with the closest names.
-        """
         target, is_name = _parse_target(role_id, role)
         call = self._begin("get", target if is_name else None)
         with call.time_limit:
@@ -115,32 +84,6 @@ class BaseRolesClient(BaseClient, RolesClient):
         permissions: PermissionsArgument,
         description: str | None = None,
     ) -> Role:
-        r"""Make a custom role.
-
-        Args:
-            name: 1 to 255 characters: ASCII letters, digits, space and
-                ``- _ . , ( ) [ ] ' " / : \ & @ # $ % ! ? + =``. Unique within the account,
-                compared exactly.
-            permissions: At least one; each a `Permission` or its identifier. A permission that
-                is given twice counts once.
-            description: At most 1000 characters.
-
-        Returns:
-            The role as the service holds it.
-
-        Raises:
-            ConflictError: The name is taken.
-            ForbiddenError: The key lacks `ROLE_CREATE`, or the account's plan allows no more.
-            OutcomeUnknownError: The role may have been made.
-
-        If the answer to an attempt is lost and the next attempt finds the name taken, the client
-        looks for the role in the list. It returns the role if this call can have made it: the role
-        is custom, not older than the first attempt by the service's clock (the `Date` of its
-        answers), and either as requested or changed since. A `Date` is in whole seconds, so a role
-        that somebody else made at most 1.5 s and one latency before the first attempt can be
-        mistaken for it. If no answer had a `Date`, the clock of this machine is assumed to be less
-        than five minutes off.
-        """
         new = CreateRole(
             name=name,
             permissions=normalize_permissions(permissions),
@@ -185,26 +128,6 @@ class BaseRolesClient(BaseClient, RolesClient):
         description: str | UnsetType | None = UNSET,
         permissions: PermissionsArgument | None = None,
     ) -> Role:
-        """Change a custom role; omitted arguments keep their values.
-
-        Args:
-            role_id: Its ID, used as it is.
-            role: Its ID or its name, distinguished as in `get`.
-            name: A new name, under the rules of `create`.
-            description: A new description; None clears it.
-            permissions: The permissions that replace all of its own; at least one.
-
-        Returns:
-            The role after the change.
-
-        Raises:
-            NotFoundError: There is no such role.
-            ConflictError: The new name is another role's.
-            RoleRenamedError: The role with the name was renamed at the same moment, and the change
-                was made to it. Not detected when the call itself sets `name`.
-            ForbiddenError: The role is predefined, or the key lacks `ROLE_UPDATE`.
-            OutcomeUnknownError: The change may have been made.
-        """
         target, is_name = _parse_target(role_id, role)
         changes = UpdateRole(
             name=UNSET if name is None else name,
@@ -235,19 +158,6 @@ class BaseRolesClient(BaseClient, RolesClient):
     async def delete(self, *, role: str) -> None: ...
     @alpha
     async def delete(self, *, role_id: str | None = None, role: str | None = None) -> None:
-        """Delete a custom role; its name is free again.
-
-        Args:
-            role_id: Its ID, used as it is.
-            role: Its ID or its name, distinguished as in `get`.
-
-        Raises:
-            NotFoundError: There is no such role.
-            ConflictError: Users still have the role: its role bindings have to be removed first;
-                `role_bindings.find(role_id=…)` shows those that the key may see.
-            ForbiddenError: The role is predefined, or the key lacks `ROLE_DELETE`.
-            OutcomeUnknownError: The role may have been deleted.
-        """
         target, is_name = _parse_target(role_id, role)
         call = self._begin("delete", target if is_name else None)
         with call.time_limit:

@@ -4,14 +4,13 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Final, Generic, NoReturn, ParamSpec, TypeVar
+from typing import Final, Generic, NoReturn, TypeVar, cast
 
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.text import MAX_MESSAGE
 
 _E = TypeVar("_E", bound=BaseException)
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., object])
 _T_co = TypeVar("_T_co", covariant=True)
 
 _API_KEY: Final = "[API key]"
@@ -89,18 +88,18 @@ def without_frames(error: _E, keep: Callable[[str], bool] = lambda _: False) -> 
     return error
 
 
-def takes_secrets(function: Callable[_P, _T]) -> Callable[_P, _T]:
+def takes_secrets(function: _F) -> _F:
     """Keep the frames of a function, which hold its arguments, out of what it raises."""
 
     @functools.wraps(function)
-    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def call(*args: object, **kwargs: object) -> object:
         try:
             return function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - raised again below
             del args, kwargs
             raise without_frames(error)  # noqa: B904 - it is the same one
 
-    return call
+    return cast("_F", call)
 
 
 def _without_secrets(text: str, *keys: Secret[str]) -> str:
