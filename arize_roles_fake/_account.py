@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import attrs
 import msgspec
 
-from arize_roles_async._calls.api_key import api_key_rule
+from arize_roles_async._calls.api_key import api_key_flaw
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
-from arize_roles_async._roles.requests import permissions_rule
+from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, Permission, known_permission
@@ -603,7 +603,7 @@ class FakeAccount:
         extra = self._state.extra_permissions
         unknown = tuple(sorted(p for p in held - extra if not known_permission(p)))
         if unknown:
-            raise ValueError(permissions_rule(unknown))
+            raise ValueError(permissions_flaw(unknown))
         return held
 
     def remove_key(self, key: str) -> None:
@@ -1104,7 +1104,7 @@ def _system_clock() -> datetime:
 
 
 def _check_key(key: Secret[str]) -> None:
-    if (flaw := api_key_rule(key)) is not None:
+    if (flaw := api_key_flaw(key)) is not None:
         raise ValueError(f"a key {flaw}")
 
 

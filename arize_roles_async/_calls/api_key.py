@@ -67,7 +67,7 @@ class KeySource:
         raise ConfigurationError(f"the function given as api_key raised {what}") from cause
 
 
-def api_key_rule(key: Secret[str]) -> str | None:
+def api_key_flaw(key: Secret[str]) -> str | None:
     """Return what is wrong with a key as a text that a header can carry, or None."""
     value = cast("object", key.reveal())
     if not (isinstance(value, str) and re.fullmatch("[!-~]+", value)):
@@ -91,6 +91,6 @@ def _checked(key: Secret[object], rule: str) -> Secret[str]:
     if not isinstance(key.reveal(), str):
         raise ConfigurationError(f"{rule}, not {type(key.reveal()).__name__}")
     text = cast("Secret[str]", key)
-    if (flaw := api_key_rule(text)) is not None:
+    if (flaw := api_key_flaw(text)) is not None:
         raise ConfigurationError(f"the API key {flaw}")
     return text

@@ -28,10 +28,10 @@ from arize_roles_async._role_bindings.requests import (
     ListRoleBindings,
     Target,
     UpdateRoleBinding,
-    resource_id_rule,
+    resource_id_flaw,
 )
 from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoundError, StatusError
-from arize_roles_async._values.requests import check, id_kind, id_rule, is_same_id
+from arize_roles_async._values.requests import check, id_flaw, id_kind, is_same_id
 from arize_roles_async._values.text import extend, quoted
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
 from arize_roles_async._wire.encode import create_request, item_request, page_request
@@ -71,7 +71,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     @beta
     async def get(self, *, binding_id: str) -> RoleBinding:
-        check(("binding_id", id_rule(binding_id)))
+        check(("binding_id", id_flaw(binding_id)))
         call = self._begin("role_bindings.get")
         with call.time_limit:
             return await self._get(call, binding_id)
@@ -94,14 +94,14 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
 
     @beta
     async def update(self, *, binding_id: str, role_id: str) -> RoleBinding:
-        check(("binding_id", id_rule(binding_id)), ("role_id", id_rule(role_id)))
+        check(("binding_id", id_flaw(binding_id)), ("role_id", id_flaw(role_id)))
         call = self._begin("role_bindings.update")
         with call.time_limit:
             return await self._update(call, binding_id, role_id)
 
     @beta
     async def delete(self, *, binding_id: str) -> None:
-        check(("binding_id", id_rule(binding_id)))
+        check(("binding_id", id_flaw(binding_id)))
         call = self._begin("role_bindings.delete")
         with call.time_limit:
             await self._delete(call, binding_id, was_seen=False)
@@ -180,11 +180,11 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     ) -> AsyncIterator[RoleBinding]:
         given = {"role_id": role_id, "user_id": user_id, "resource_id": resource_id}
         wanted = {name: value for name, value in given.items() if value is not None}
-        check(*((name, id_rule(value)) for name, value in wanted.items()))
+        check(*((name, id_flaw(value)) for name, value in wanted.items()))
         types = [
             each
             for each in RoleBindingResourceType
-            if resource_id is None or resource_id_rule(resource_id, each) is None
+            if resource_id is None or resource_id_flaw(resource_id, each) is None
         ]
         if not types:
             why = f"{quoted(resource_id)} is the ID of a {id_kind(str(resource_id))}"

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from arize_roles_async._values.requests import PageRequest, check, id_kind, id_rule
+from arize_roles_async._values.requests import PageRequest, check, id_flaw, id_kind
 from arize_roles_async._values.text import nearest, quoted, type_name
 
 RESOURCE_KINDS: Final = {"SPACE": ("Space",), "PROJECT": ("Model", "Project")}
@@ -19,7 +19,7 @@ The service's own IDs of projects say `Model`; the documentation of a client has
 _OTHER_KINDS: Final = frozenset({"Space", "Model", "Project", "User", "Role", "RoleBinding"})
 
 
-def resource_type_rule(resource_type: object) -> str | None:
+def resource_type_flaw(resource_type: object) -> str | None:
     """Return what is wrong with the type of a resource, or None."""
     if not isinstance(resource_type, str):
         return f"must be a string, not {type_name(resource_type)}"
@@ -29,11 +29,11 @@ def resource_type_rule(resource_type: object) -> str | None:
     return f"must be SPACE or PROJECT, not {quoted(resource_type)}; did you mean {near}?"
 
 
-def resource_id_rule(resource_id: object, resource_type: object) -> str | None:
+def resource_id_flaw(resource_id: object, resource_type: object) -> str | None:
     """Return what is wrong with the ID of a resource of a type, or None."""
-    rule = id_rule(resource_id)
-    if rule is not None or not isinstance(resource_type, str):
-        return rule
+    flaw = id_flaw(resource_id)
+    if flaw is not None or not isinstance(resource_type, str):
+        return flaw
     kind = id_kind(str(resource_id))
     if kind not in _OTHER_KINDS or kind in RESOURCE_KINDS.get(resource_type, _OTHER_KINDS):
         return None
@@ -48,14 +48,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     resource_id: str
 
     def __post_init__(self) -> None:
-        check(*self._target_rules())
+        check(*self._target_flaws())
 
-    def _target_rules(self) -> tuple[tuple[str, str | None], ...]:
+    def _target_flaws(self) -> tuple[tuple[str, str | None], ...]:
         """Return what is wrong with each of its fields, for `check`."""
         return (
-            ("user_id", id_rule(self.user_id)),
-            ("resource_type", resource_type_rule(self.resource_type)),
-            ("resource_id", resource_id_rule(self.resource_id, self.resource_type)),
+            ("user_id", id_flaw(self.user_id)),
+            ("resource_type", resource_type_flaw(self.resource_type)),
+            ("resource_id", resource_id_flaw(self.resource_id, self.resource_type)),
         )
 
 
@@ -65,7 +65,7 @@ class CreateRoleBinding(Target, frozen=True, kw_only=True):
     role_id: str
 
     def __post_init__(self) -> None:
-        check(("role_id", id_rule(self.role_id)), *self._target_rules())
+        check(("role_id", id_flaw(self.role_id)), *self._target_flaws())
 
 
 class UpdateRoleBinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ class UpdateRoleBinding(msgspec.Struct, frozen=True, kw_only=True):
     role_id: str
 
     def __post_init__(self) -> None:
-        check(("role_id", id_rule(self.role_id)))
+        check(("role_id", id_flaw(self.role_id)))
 
 
 class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class ListRoleBindings(PageRequest, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check(
-            ("resource_type", resource_type_rule(self.resource_type)),
-            ("user_id", None if self.user_id is None else id_rule(self.user_id)),
-            *self._page_rules(),
+            ("resource_type", resource_type_flaw(self.resource_type)),
+            ("user_id", None if self.user_id is None else id_flaw(self.user_id)),
+            *self._page_flaws(),
         )

@@ -25,7 +25,7 @@ from arize_roles_async._roles.requests import (
     UpdateRole,
     is_role_id,
     normalize_permissions,
-    role_rule,
+    role_flaw,
 )
 from arize_roles_async._values.errors import (
     AlphaWarning,
@@ -36,7 +36,7 @@ from arize_roles_async._values.errors import (
     validation_error,
 )
 from arize_roles_async._values.permissions import PermissionsArgument
-from arize_roles_async._values.requests import check, id_rule, is_same_id
+from arize_roles_async._values.requests import check, id_flaw, is_same_id
 from arize_roles_async._values.text import quoted
 from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
 from arize_roles_async._wire.encode import create_request, item_request, page_request
@@ -285,10 +285,10 @@ def _lookup(call: DrivenCall) -> NameLookup:
 def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     """Return the ID or name that was given, and whether it is a name."""
     if role is None and role_id is not None:
-        check(("role_id", id_rule(role_id)))
+        check(("role_id", id_flaw(role_id)))
         return role_id, False
     if role_id is None and role is not None:
-        check(("role", role_rule(role)))
+        check(("role", role_flaw(role)))
         return role, not is_role_id(role)
     raise validation_error(("role_id, role", "exactly one must be given"))
 

@@ -23,10 +23,10 @@ from arize_roles_async._values.public import public
 from arize_roles_async._values.requests import (
     PageRequest,
     check,
+    id_flaw,
     id_kind,
-    id_rule,
     is_collection,
-    text_rule,
+    text_flaw,
 )
 from arize_roles_async._values.text import nearest, quoted, type_name
 
@@ -39,7 +39,7 @@ _SIGNS: Final = "-_.,()[]'\"/:\\&@#$%!?+="
 _ALLOWED_IN_NAME: Final = frozenset(f"{string.ascii_letters}{string.digits} {_SIGNS}")
 
 
-def name_rule(name: object) -> str | None:
+def name_flaw(name: object) -> str | None:
     """Return what is wrong with a role's name, or None."""
     if not isinstance(name, str):
         return f"must be a string, not {type_name(name)}"
@@ -54,12 +54,12 @@ def name_rule(name: object) -> str | None:
     return None
 
 
-def description_rule(description: object) -> str | None:
+def description_flaw(description: object) -> str | None:
     """Return what is wrong with a role's description, or None."""
-    return None if description == "" else text_rule(description, MAX_DESCRIPTION)
+    return None if description == "" else text_flaw(description, MAX_DESCRIPTION)
 
 
-def permissions_rule(permissions: object) -> str | None:
+def permissions_flaw(permissions: object) -> str | None:
     """Return what is wrong with a set of permissions, or None."""
     if not isinstance(permissions, tuple):
         return f"must be a list of permissions, not {type_name(permissions)}"
@@ -74,25 +74,25 @@ def permissions_rule(permissions: object) -> str | None:
 
 
 def _can_be_sent(permission: object) -> bool:
-    return isinstance(permission, UnknownPermission) and text_rule(permission) is None
+    return isinstance(permission, UnknownPermission) and text_flaw(permission) is None
 
 
 def _refused_permission(value: object) -> str:
     if isinstance(value, UnknownPermission):
-        return f"{quoted(value)} {text_rule(value)}"
+        return f"{quoted(value)} {text_flaw(value)}"
     if not isinstance(value, str):
         return f"must hold permissions or their identifiers, not {type_name(value)}"
     return f"{quoted(value)} is not a known permission; did you mean {nearest(value, Permission)}?"
 
 
-def role_rule(role: object) -> str | None:
+def role_flaw(role: object) -> str | None:
     """Return what is wrong with the ID or name by which a role is looked up, or None."""
     if isinstance(role, str) and len(role) > MAX_NAME and not is_role_id(role):
         return f"must have at most {MAX_NAME} characters if it is a name, not {len(role)}"
-    return id_rule(role)
+    return id_flaw(role)
 
 
-def filter_rule(is_predefined: object) -> str | None:
+def filter_flaw(is_predefined: object) -> str | None:
     """Return what is wrong with the filter of a listing, or None."""
     if is_predefined is None or isinstance(is_predefined, bool):
         return None
@@ -138,9 +138,9 @@ class CreateRole(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         description = self.description
         check(
-            ("name", name_rule(self.name)),
-            ("permissions", permissions_rule(self.permissions)),
-            ("description", None if description is UNSET else description_rule(description)),
+            ("name", name_flaw(self.name)),
+            ("permissions", permissions_flaw(self.permissions)),
+            ("description", None if description is UNSET else description_flaw(description)),
         )
 
 
@@ -166,9 +166,9 @@ class UpdateRole(msgspec.Struct, frozen=True, kw_only=True):
         permissions, description = self.permissions, self.description
         is_kept_or_cleared = description is UNSET or description is None
         check(
-            ("name", None if self.name is UNSET else name_rule(self.name)),
-            ("permissions", None if permissions is UNSET else permissions_rule(permissions)),
-            ("description", None if is_kept_or_cleared else description_rule(description)),
+            ("name", None if self.name is UNSET else name_flaw(self.name)),
+            ("permissions", None if permissions is UNSET else permissions_flaw(permissions)),
+            ("description", None if is_kept_or_cleared else description_flaw(description)),
         )
 
 
@@ -179,4 +179,4 @@ class ListRoles(PageRequest, frozen=True, kw_only=True):
     is_predefined: bool | None = None
 
     def __post_init__(self) -> None:
-        check(*self._page_rules(), ("is_predefined", filter_rule(self.is_predefined)))
+        check(*self._page_flaws(), ("is_predefined", filter_flaw(self.is_predefined)))

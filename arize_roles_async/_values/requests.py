@@ -15,7 +15,7 @@ MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 50
 
 
-def limit_rule(limit: object) -> str | None:
+def limit_flaw(limit: object) -> str | None:
     """Return what is wrong with the size of a page, or None."""
     if isinstance(limit, bool) or not isinstance(limit, int):
         return f"must be an integer, not {type_name(limit)}"
@@ -24,7 +24,7 @@ def limit_rule(limit: object) -> str | None:
     return None
 
 
-def text_rule(text: object, longest: float = math.inf) -> str | None:
+def text_flaw(text: object, longest: float = math.inf) -> str | None:
     """Return what is wrong with a required text of bounded length, or None."""
     if not isinstance(text, str):
         return f"must be a string, not {type_name(text)}"
@@ -39,9 +39,9 @@ def text_rule(text: object, longest: float = math.inf) -> str | None:
     return None
 
 
-def id_rule(text: object) -> str | None:
+def id_flaw(text: object) -> str | None:
     """Return what is wrong with an ID or a cursor, or None."""
-    return text_rule(text, MAX_ID)
+    return text_flaw(text, MAX_ID)
 
 
 def id_kind(text: str) -> str | None:
@@ -79,9 +79,9 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
 
-    def _page_rules(self) -> tuple[tuple[str, str | None], ...]:
+    def _page_flaws(self) -> tuple[tuple[str, str | None], ...]:
         """Return what is wrong with each of its fields, for `check`."""
         return (
-            ("limit", limit_rule(self.limit)),
-            ("cursor", None if self.cursor is None else id_rule(self.cursor)),
+            ("limit", limit_flaw(self.limit)),
+            ("cursor", None if self.cursor is None else id_flaw(self.cursor)),
         )

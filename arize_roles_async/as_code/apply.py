@@ -173,7 +173,7 @@ async def apply(
     check(
         *((name, _function_rule(function)) for name, function in functions.items()),
         ("expected", None if is_expected else wrong),
-        ("max_removals", _removals_rule(max_removals)),
+        ("max_removals", _removals_flaw(max_removals)),
     )
     planned = await plan(roles, declaration, account=account)
     _check_plan(planned, expected, max_removals)
@@ -332,7 +332,7 @@ def _function_rule(called: object) -> str | None:
     return "must be a function, and not async" if is_wrong else None
 
 
-def _removals_rule(limit: object) -> str | None:
+def _removals_flaw(limit: object) -> str | None:
     is_share = isinstance(limit, str) and re.fullmatch("[0-9]{1,9}%?", limit)
     if limit is None or is_share or is_count(limit):
         return None

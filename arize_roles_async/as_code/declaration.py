@@ -8,10 +8,10 @@ import attr
 
 from arize_roles_async import AnyPermission, Permission, UnknownPermission, Violation
 from arize_roles_async._roles.requests import (
-    description_rule,
-    name_rule,
+    description_flaw,
+    name_flaw,
     normalize_permissions,
-    permissions_rule,
+    permissions_flaw,
 )
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.permissions import any_permission
@@ -55,7 +55,7 @@ def to_permissions(values: Iterable[AnyPermission | str]) -> tuple[AnyPermission
     return _in_order(cast("Iterable[AnyPermission]", given))
 
 
-def list_rule(values: object, of: str, kind: type) -> str | None:
+def list_flaw(values: object, of: str, kind: type) -> str | None:
     """Return what is wrong with a tuple of objects of one kind, or None."""
     if not isinstance(values, tuple):
         return f"must be a list of {of}, not {type_name(values)}"
@@ -65,7 +65,7 @@ def list_rule(values: object, of: str, kind: type) -> str | None:
 
 def _list_of(of: str, kind: type) -> Callable[[object, Any, object], None]:
     def validate(_: object, field: Any, values: object) -> None:  # noqa: ANN401 - attrs' own
-        rules.check((field.name, list_rule(values, of, kind)))
+        rules.check((field.name, list_flaw(values, of, kind)))
 
     return validate
 
@@ -151,23 +151,23 @@ def _statement(key: str, value: str | tuple[str, ...] | None) -> str:
 
 def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     """Yield what is wrong with each part of a declaration, or None, with the path of its key."""
-    yield "account", label_rule(declaration.account)
-    yield "anchor", None if declaration.anchor is None else rules.id_rule(declaration.anchor)
+    yield "account", label_flaw(declaration.account)
+    yield "anchor", None if declaration.anchor is None else rules.id_flaw(declaration.anchor)
     new = declaration.new_permissions
-    yield "new_permissions", None if new == () else permissions_rule(new)
+    yield "new_permissions", None if new == () else permissions_flaw(new)
     named = [("absent", declaration.absent), ("ignored", declaration.ignored)]
     for role in declaration.roles:
         path, described = f"roles.{quote(role.name)}", role.description
-        yield f"{path}.name", name_rule(role.name)
-        message = None if described is None else description_rule(described)
+        yield f"{path}.name", name_flaw(role.name)
+        message = None if described is None else description_flaw(described)
         yield f"{path}.description", message
-        yield f"{path}.permissions", permissions_rule(role.permissions)
+        yield f"{path}.permissions", permissions_flaw(role.permissions)
         named += [(path, (role.name,)), (f"{path}.previously", role.previously)]
     yield from _unknown(declaration)
     places: defaultdict[str, list[str]] = defaultdict(list)
     for path, names in named:
         for name in names:
-            yield path, (message := rules.text_rule(name))
+            yield path, (message := rules.text_flaw(name))
             if message is None:
                 places[name].append(path)
     for name, paths in places.items():
@@ -194,6 +194,6 @@ def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:
         yield path, f"{quote(permission)} is not known to this version; {listed}"
 
 
-def label_rule(label: object) -> str | None:
+def label_flaw(label: object) -> str | None:
     """Return what is wrong with the label of an account, or None; None is no label."""
-    return None if label is None else rules.text_rule(label, _MAX_LABEL)
+    return None if label is None else rules.text_flaw(label, _MAX_LABEL)

@@ -11,7 +11,7 @@ import attr
 import msgspec
 
 from arize_roles_async import AnyPermission, ValidationError, Violation
-from arize_roles_async._roles.requests import permissions_rule
+from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import validation_error
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
@@ -188,7 +188,7 @@ def _merged(
     for table in tables.values():
         for name, listed in table["sets"].items():
             permissions = to_permissions(listed)
-            message = "is defined more than once" if name in sets else permissions_rule(permissions)
+            message = "is defined more than once" if name in sets else permissions_flaw(permissions)
             wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
             sets[name] = () if message else permissions
     fields: dict[str, Any] = {"files": tuple(tables)}

@@ -11,7 +11,7 @@ import attr
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values import requests as rules
 from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_rule, list_rule
+from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_flaw, list_flaw
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in
 from arize_roles_async.as_code.toml import quote
@@ -61,7 +61,7 @@ def compare(
     """
     _check(declaration, account, host)
     given: Any = tuple(roles) if rules.is_collection(roles) else roles
-    rules.check(("roles", list_rule(given, "roles", Role)))
+    rules.check(("roles", list_flaw(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
     violations = [*_unanchored(declaration.anchor, given)]
     pairs: list[tuple[Role | None, DeclaredRole]] = []
@@ -108,8 +108,8 @@ def _check(declaration: object, account: object, host: object = None) -> None:
     is_one = isinstance(declaration, Declaration)
     rules.check(
         ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
-        ("account", label_rule(account)),
-        ("host", None if host is None else rules.text_rule(host)),
+        ("account", label_flaw(account)),
+        ("host", None if host is None else rules.text_flaw(host)),
     )
 
 

@@ -30,7 +30,7 @@ from arize_roles_async._values.errors import (
 )
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.public import public
-from arize_roles_async._values.requests import text_rule
+from arize_roles_async._values.requests import text_flaw
 from arize_roles_async._values.text import quoted, type_name
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -126,9 +126,9 @@ class CallFilter:
             yield f"operation must be one of {known} and any, not {self.operation!r}"
         if self.role is None:
             return
-        rule = text_rule(self.role)
-        if rule is not None:
-            yield f"role {rule}"
+        flaw = text_flaw(self.role)
+        if flaw is not None:
+            yield f"role {flaw}"
         elif self.operation in _LISTS:
             yield "a list is about all roles, so role must not be given"
         elif self.operation == "create" and is_role_id(self.role):
@@ -415,8 +415,8 @@ def _problem_flaws(fault: Fault) -> Iterator[str]:
     members = fault.members
     if fault.failure == 407 and fault.page is None:  # noqa: PLR2004 - as the message says
         yield "407 is the answer of a proxy, for which a client raises RolesConnectionError"
-    if fault.detail and (rule := text_rule(fault.detail)):
-        yield f"detail {rule}"
+    if fault.detail and (flaw := text_flaw(fault.detail)):
+        yield f"detail {flaw}"
     if members and fault.failure != 403:  # noqa: PLR2004 - as the message says
         yield f"only a 403 has plan members, not {_name(fault)}"
     if unknown := sorted(members.keys() - MEMBERS):
@@ -434,8 +434,8 @@ def _page_flaws(fault: Fault) -> Iterator[str]:
         yield f"page needs a status as the failure, not {_name(fault)}"
     if fault.detail is not None or fault.members:
         yield "page is the whole body, so detail and members of a problem must not be given"
-    if not isinstance(page, bytes) and page != "" and (rule := text_rule(page)):
-        yield f"page {rule}"
+    if not isinstance(page, bytes) and page != "" and (flaw := text_flaw(page)):
+        yield f"page {flaw}"
     if page and fault.failure in _WITHOUT_BODY:
         yield f"an answer with {fault.failure} has no body, so page must be empty"
 
@@ -470,7 +470,7 @@ def _name(fault: Fault) -> str:
 def _is_member(value: object, expected: type) -> bool:
     if not isinstance(value, expected) or isinstance(value, bool):
         return False
-    return value == "" or not isinstance(value, str) or text_rule(value) is None
+    return value == "" or not isinstance(value, str) or text_flaw(value) is None
 
 
 def _is_status(status: object, page: object) -> bool:

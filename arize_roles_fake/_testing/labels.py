@@ -12,7 +12,7 @@ from typing import Final
 
 from arize_roles_async._role_bindings.models import RoleBindingResourceType
 from arize_roles_async._role_bindings.requests import RESOURCE_KINDS
-from arize_roles_async._values.requests import id_kind, id_rule
+from arize_roles_async._values.requests import id_flaw, id_kind
 from arize_roles_async._values.text import quoted
 from arize_roles_fake._service.store import encode_id
 
@@ -29,12 +29,12 @@ def user_id(user: str) -> str:
     Raises:
         ValueError: It is no text, or too long.
     """
-    rule = id_rule(user)
-    if rule is None and id_kind(user) != "User":
+    flaw = id_flaw(user)
+    if flaw is None and id_kind(user) != "User":
         user = encode_id(f"User:{user}")
-        rule = id_rule(user)
-    if rule is not None:
-        raise ValueError(f"user {rule}")
+        flaw = id_flaw(user)
+    if flaw is not None:
+        raise ValueError(f"user {flaw}")
     return user
 
 
@@ -44,7 +44,7 @@ def resource_id(resource: str) -> str:
     Raises:
         ValueError: It is neither.
     """
-    if id_rule(resource) is None:
+    if id_flaw(resource) is None:
         if id_kind(resource) in _TYPES:
             return resource
         if found := re.fullmatch(_RESOURCE, resource):
