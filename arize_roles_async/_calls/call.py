@@ -104,7 +104,7 @@ class Call:
         timeouts: Its limits.
         retry: Attempts of a request, and the waits between them.
         now: Seconds on the driver's clock, as everywhere here.
-        name: The name by which it looks for a role.
+        name: The name by which it looks for an item.
         turn: Its turn in the queue, by when it began and whether it goes after all others.
         keys: The API key that it sends; empty if the driver asks for one later.
     """
@@ -257,8 +257,8 @@ class Call:
             if is_made:
                 if self.maybe_applied or self.name is not None:
                     return None
-                # After a 503 alone, there may never have been a role with this ID. A call by a name
-                # has found the role.
+                # After a 503 alone, there may never have been an item with this ID. A call by a
+                # name has found the item.
                 raise self.outcome_unknown(failure)
         return self.fail(failure, now)
 

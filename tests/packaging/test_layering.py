@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -149,6 +150,19 @@ def test_above() -> None:
         assert not rooms_in(imports(FAKE, module), CLIENT) & ABOVE, module
         if room(module) != "contract":
             assert "contract" not in rooms_in(imports(FAKE, module), FAKE), module
+
+
+@pytest.mark.parametrize("shared", ["_wire", "_calls"])
+def test_no_resource(shared: str) -> None:
+    """What every resource shares names none of them, as a path, an operation or a class."""
+    for module in [each for each in CLIENT_MODULES if room(each) == shared]:
+        tree = ast.parse(CLIENT.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
+        for node in ast.walk(tree):
+            # A text that stands alone is a docstring.
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = ""
+        code = re.sub(r"arize_roles_async|Roles\w*Error", "", ast.unparse(tree))
+        assert re.findall(r"(?i)\w*(?:role|binding)\w*", code) == [], module
 
 
 def test_users() -> None:
