@@ -111,7 +111,7 @@ def test_broken_rule(client: type[BaseRoleBindingsClient], tests: str) -> None:
 def test_not_offered() -> None:
     """A suite without other keys skips the rules that need them, and the report says why."""
 
-    methods = dict.fromkeys("open_client open_roles user_ids space_ids project_ids".split())
-    bare: Any = type("Bare", (RoleBindingsContract,), methods)
+    methods = ("open_client", "open_roles", "user_ids", "space_ids", "project_ids")
+    bare: Any = type("Bare", (RoleBindingsContract,), dict.fromkeys(methods))
     with pytest.raises(pytest.skip.Exception, match=r"Bare does not offer other_key$"):
         bare().other_key()
