@@ -1,6 +1,7 @@
 """Translates aiohttp's failures into our own errors, without secrets in text, causes and frames."""
 
 import re
+import ssl
 from typing import Final
 
 import aiohttp
@@ -36,13 +37,15 @@ class Failures:
         self, request: Request, failure: Exception, call: Call, *, closed: bool
     ) -> RolesError:
         """Return our own error for a failure of aiohttp; `closed` is True for a closed session."""
-        cause: BaseException = failure
+        tls = _tls_error(failure)
+        cause: BaseException = tls or failure
+        reason = getattr(tls, "reason", None) or ""
         certificate = sent = False
         match failure:
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
                 why, certificate = "the server's certificate is not trusted", True
-            case OSError() if re.search(_CERTIFICATE_WANTED, str(failure)):
-                verb = "may require" if "HANDSHAKE_FAILURE" in str(failure) else "requires"
+            case OSError() if re.search(_CERTIFICATE_WANTED, reason):
+                verb = "may require" if "HANDSHAKE_FAILURE" in reason else "requires"
                 why = f"{self._service} {verb} a client certificate; pass a session= that has one"
                 certificate = True
             case aiohttp.ClientProxyConnectionError(host=host, port=port, os_error=cause):
@@ -64,7 +67,8 @@ class Failures:
             case _:
                 why = "a middleware or tracer of the session raised"
                 return ConfigurationError(f"{request}: {why} {redacted(failure, *call.keys)}")
-        message = f"{request}: {why}: {redacted(cause, *call.keys)}"
+        what = getattr(tls, "verify_message", None) or redacted(cause, *call.keys)
+        message = f"{request}: {why}: {what}"
         return RolesConnectionError(message, certificate=certificate, sent=sent)
 
     def timeout(self, request: Request, call: Call, part: Part) -> RolesTimeoutError:
@@ -111,6 +115,17 @@ class Failures:
     @property
     def _route(self) -> str:
         return f"{self._service} through {self._proxy}" if self._proxy_url else self._service
+
+
+def _tls_error(failure: BaseException | None) -> ssl.SSLError | None:
+    """Return the error of OpenSSL that a failure comes from; aiohttp's may lack its words."""
+    found: ssl.SSLError | None = None
+    while failure is not None:
+        # Some of aiohttp's errors are of this class, too.
+        if isinstance(failure, ssl.SSLError):
+            found = failure
+        failure = failure.__cause__
+    return found
 
 
 def holds_no_headers(module: str) -> bool:

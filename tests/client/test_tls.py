@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import functools
 import os
-import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -53,7 +53,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-UNTRUSTED = "self-signed certificate in certificate chain|unable to get local issuer"
+UNTRUSTED = "POST /v2/roles: the server's certificate is not trusted"
 
 
 def flawed(flaw: str, tmp_path: Path) -> tuple[ssl.SSLContext, Path | None]:
@@ -68,17 +68,9 @@ def flawed(flaw: str, tmp_path: Path) -> tuple[ssl.SSLContext, Path | None]:
 class TestAuthority:
     """Which servers are trusted."""
 
-    @pytest.mark.parametrize(
-        ("flaw", "why"),
-        [
-            ("wrong CA", UNTRUSTED),
-            ("no CA", UNTRUSTED),
-            ("wrong host", "Hostname mismatch"),
-            ("expired", "certificate has expired"),
-        ],
-    )
+    @pytest.mark.parametrize("flaw", ["wrong CA", "no CA", "wrong host", "expired"])
     @LENT
-    async def test_untrusted(self, flaw: str, why: str, tmp_path: Path, *, lent: bool) -> None:
+    async def test_untrusted(self, flaw: str, tmp_path: Path, *, lent: bool) -> None:
         """A server that is not trusted gets nothing, and is tried once."""
         context, ca_file = flawed(flaw, tmp_path)
         handshakes: list[object] = []
@@ -93,9 +85,10 @@ class TestAuthority:
         ):
             error = await create(roles)
 
+        found = error.__cause__ and error.__cause__.__cause__
+        assert isinstance(found, ssl.SSLCertVerificationError)
+        assert str(error) == f"{UNTRUSTED}: {found.verify_message}"
         assert error.certificate
-        assert "the server's certificate is not trusted" in str(error)
-        assert re.search(why, str(error))
         assert len(handshakes) == 1
         assert server.requests == []
 
@@ -263,5 +256,51 @@ class TestClientCertificate:
             error = await create(roles)
 
         assert "requires a client certificate" in str(error)
-        assert "UNKNOWN_CA" in str(error)
         assert error.certificate
+
+
+def wordless(error: ssl.SSLError, **said: str) -> ssl.SSLError:
+    """Return an error as the package aiofastnet makes it: it has attributes, and no arguments."""
+    for name, value in said.items():
+        setattr(error, name, value)
+    return error
+
+
+class TestReason:
+    """The reason is that of OpenSSL's error, whatever error of aiohttp's it is the cause of."""
+
+    @staticmethod
+    async def error_for(raised: Exception, cause: ssl.SSLError) -> RolesConnectionError:
+        async def fail(*_: object) -> ClientResponse:
+            raise raised from cause
+
+        async with (
+            aiohttp.ClientSession(middlewares=[fail]) as session,
+            trying_once(
+                KEY, base_url="https://localhost:9", session=session, retry=RetryPolicy(attempts=1)
+            ) as roles,
+        ):
+            return await create(roles)
+
+    async def test_untrusted(self) -> None:
+        """A certificate that is not trusted: what is wrong with it."""
+        cause = wordless(ssl.SSLCertVerificationError(), verify_message="it is of another host")
+        raised = aiohttp.ClientConnectorCertificateError(Mock(), cause)
+        assert str(await self.error_for(raised, cause)) == f"{UNTRUSTED}: it is of another host"
+
+    async def test_wanted(self) -> None:
+        """A client certificate that is wanted."""
+        reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        cause = wordless(ssl.SSLError(), reason=reason, strerror="it wants one")
+        error = await self.error_for(aiohttp.ClientOSError(), cause)
+        assert str(error) == (
+            "POST /v2/roles: localhost:9 requires a client certificate; pass a session= that has "
+            "one: SSLError: it wants one"
+        )
+        assert error.certificate
+
+    async def test_other(self) -> None:
+        """Any other failure."""
+        cause = wordless(ssl.SSLError(), reason="BAD_LENGTH", strerror="a bad length")
+        error = await self.error_for(aiohttp.ClientOSError(), cause)
+        assert str(error).endswith(" response arrived: SSLError: a bad length")
