@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientRequest
 
     from arize_roles_async._aiohttp.client import AiohttpTransport
+    from arize_roles_async._aiohttp.seams import AiohttpDestination
 
 _A = TypeVar("_A", FakeAccount, Mapping[str, FakeAccount])
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -192,21 +193,21 @@ class _Scope:
         self._unknown = FakeAccount(predefined=False)
         """Answers 401 to every key that has no account, since this account has no key."""
         self._unknown.remove_key(self._unknown.api_key)
-        self._stand_ins: WeakKeyDictionary[Destination, Destination] = WeakKeyDictionary()
+        self._destinations: WeakKeyDictionary[Destination, Destination] = WeakKeyDictionary()
         """The destinations in the block, by those that clients have outside of it."""
 
-    def driver(self, own: Destination, keys: KeySource) -> Driver:
+    def driver(self, own: "AiohttpDestination", keys: KeySource) -> Driver:
         """Return the driver of a call, whose client goes to `own` outside of the block."""
         if own.is_closed:
             raise ClientStateError("the client is closed")
         with suppress(RuntimeError):  # Under trio, which the real client does not know.
             cast("AiohttpTransport", own.transport).mocked_in = asyncio.get_running_loop()
-        if own not in self._stand_ins:
+        if own not in self._destinations:
             host = cast("AiohttpTransport", own.transport).host
             transport = AccountTransport(self._clock, self.account, any_key=True, host=host)
-            self._stand_ins[own] = Destination(transport, own.slots.number, own.new_lookup)
+            self._destinations[own] = Destination(transport, own.slots.number, own.new_lookup)
             own.stand_ins.add(transport)
-        return self._stand_ins[own].driver(keys)
+        return self._destinations[own].driver(keys)
 
     def account(self, key: Secret[str]) -> FakeAccount:
         """Return the account of a key."""
@@ -237,16 +238,16 @@ class _Scopes:
 
     def _redirect(self) -> None:
         """Lead clients, and the key in the environment, to the innermost open block."""
-        from arize_roles_async._aiohttp import client
+        from arize_roles_async._aiohttp import seams
 
-        client.redirect = self._driver if self._open else None
+        seams.redirect = self._driver if self._open else None
         key = self._open[-1].key if self._open else self._key_before
         if key is None:
             os.environ.pop(_KEY, None)
         else:
             os.environ[_KEY] = key
 
-    def _driver(self, own: Destination, keys: KeySource) -> Driver:
+    def _driver(self, own: "AiohttpDestination", keys: KeySource) -> Driver:
         with self._lock:
             scope = self._open[-1] if self._open else None
         return own.driver(keys) if scope is None else scope.driver(own, keys)
@@ -258,14 +259,14 @@ scopes: Final = _Scopes()
 
 def refuse_sockets(refuse: Refuse | None) -> None:
     """Call `refuse` with the host before a request of the real client leaves this machine."""
-    from arize_roles_async._aiohttp import connections
+    from arize_roles_async._aiohttp import seams
 
     def check(request: "ClientRequest") -> None:
         host = _host_elsewhere(request)
         if refuse is not None and host is not None:
             refuse(host)
 
-    connections.before_sending = None if refuse is None else check
+    seams.before_sending = None if refuse is None else check
 
 
 _LEADERS: Final = attrgetter("_resolve_host.__module__", "_resolver.__class__.__module__")

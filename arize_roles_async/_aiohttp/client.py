@@ -5,7 +5,7 @@ import functools
 import os
 import ssl
 import warnings
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -26,11 +26,10 @@ from arize_roles_async._aiohttp.connections import (
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
 from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
 from arize_roles_async._aiohttp.internals import check_aiohttp
-from arize_roles_async._calls.api_key import ApiKey, KeySource
-from arize_roles_async._calls.driver import Destination, Driver
+from arize_roles_async._aiohttp.seams import AiohttpDestination
+from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._roles.client import BaseRolesClient
-from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
@@ -55,8 +54,6 @@ _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = range(400, 600)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
 _client_timeout: Final = functools.lru_cache(aiohttp.ClientTimeout)
-redirect: Callable[[Destination, KeySource], Driver] | None = None
-"""Chooses the driver of each call as it begins, in place of the client's own, in a test."""
 
 
 @public("arize_roles_async")
@@ -173,9 +170,7 @@ class AiohttpRolesClient(BaseRolesClient):
         )
         _check_session(session, config)
         # Not the connector's own limit, which would starve some of the calls that wait.
-        destination = AiohttpDestination(
-            AiohttpTransport(config, session), max_concurrency, NameLookup
-        )
+        destination = AiohttpDestination(AiohttpTransport(config, session), max_concurrency)
         super().__init__(
             destination, config.key_source, Timeouts.of(timeout), RetryPolicy.of(retry)
         )
@@ -190,19 +185,12 @@ class AiohttpRolesClient(BaseRolesClient):
         return self._base_url
 
 
-class AiohttpDestination(Destination):
-    """The service, or in a test the stand-in to which `redirect` leads."""
-
-    def choose(self, own: Driver) -> Driver:
-        return own if redirect is None else redirect(self, own.key_source)
-
-
 class AiohttpTransport(AsyncioTransport):
     """One session and its connections."""
 
     _session_owner: AsyncGenerator[None] | None = None
     mocked_in: asyncio.AbstractEventLoop | None = None
-    """The event loop of the last call that a test led elsewhere."""
+    """The event loop of the last call that a test led elsewhere: see `seams`."""
 
     def __init__(self, config: Config, session: aiohttp.ClientSession | None) -> None:
         self._config = config

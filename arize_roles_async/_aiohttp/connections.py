@@ -15,6 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDict
 
+from arize_roles_async._aiohttp import seams
 from arize_roles_async._aiohttp.deadlines import Deadline
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError
@@ -23,8 +24,6 @@ from arize_roles_async._wire.redaction import Secret
 
 # The value of SO_LINGER with which a close resets the connection: 16-bit fields on Windows.
 _NO_LINGER: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
-before_sending: Callable[[aiohttp.ClientRequest], object] | None = None
-"""Looks at each request behind all that may answer it; set by tests."""
 
 
 def keep_read_buffers() -> None:
@@ -244,8 +243,8 @@ def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a cl
 
     def bind(request: Any, attempt: Attempt) -> None:  # noqa: ANN401
         request.attempt = attempt
-        if before_sending is not None:
-            before_sending(request)
+        if seams.before_sending is not None:
+            seams.before_sending(request)
 
     # aiohttp calls `update_expect_continue` with the option `expect100`, here the attempt.
     # In slots, since a name that is new to requests under way would give each a dictionary.

@@ -5,7 +5,6 @@ import math
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any, Final, Protocol, Self, TypeVar
-from weakref import WeakSet
 
 import msgspec
 from msgspec import UnsetType
@@ -16,7 +15,7 @@ from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
-from arize_roles_async._values.errors import ClientStateError, RateLimitError, RolesError
+from arize_roles_async._values.errors import RateLimitError, RolesError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -55,19 +54,16 @@ class Destination:
     wait or that met a rate limit in the last ten minutes.
 
     Raises:
-        ConfigurationError: `slots` is no number of requests that may be under way at once.
+        ConfigurationError: `max_concurrency` is no number of requests.
     """
 
     def __init__(
-        self, transport: Transport, slots: int, new_lookup: Callable[[Transport], Lookup]
+        self, transport: Transport, max_concurrency: int, new_lookup: Callable[[Transport], Lookup]
     ) -> None:
-        check_concurrency(slots)
+        check_concurrency(max_concurrency)
         self.transport: Transport = transport
         self.new_lookup: Callable[[Transport], Lookup] = new_lookup
-        self.slots: Slots = Slots(slots)
-        self.is_closed: bool = False
-        self.stand_ins: WeakSet[Transport] = WeakSet()
-        """Transports that a test put in place of this one, which are closed with it."""
+        self.slots: Slots = Slots(max_concurrency)
         self._drivers: dict[KeySource, Driver] = {}
 
     def driver(self, source: KeySource) -> "Driver":
@@ -89,14 +85,7 @@ class Destination:
 
     async def aclose(self, grace: float) -> None:
         """Refuse new calls, give those under way `grace` seconds, and close every connection."""
-        self.is_closed = True
-        try:
-            await self.transport.aclose(grace)
-        except ClientStateError:
-            self.is_closed = False  # It belongs to another event loop.
-            raise
-        for each in [*self.stand_ins]:
-            await each.aclose(grace)
+        await self.transport.aclose(grace)
 
 
 class Driver:
