@@ -84,7 +84,7 @@ class AskKey(Retry, frozen=True):
     """Send the request with another key, if there is one: the service refused this one."""
 
 
-class Verify(msgspec.Struct, frozen=True):
+class FindOutcome(msgspec.Struct, frozen=True):
     """Read the account again to find out whether the change was made.
 
     If the account shows that it was not made, `failure` ends the call.
@@ -134,9 +134,9 @@ class Call:
         """The block that the call runs in."""
         self.request: Request
         """The request under way."""
-        self.attempts: int = 0
+        self.attempts_in_all: int = 0
         """Attempts that were started, over every request of the call."""
-        self.attempt: int = 0
+        self.attempts_of_request: int = 0
         """Attempts of the request under way that were started."""
         self.in_flight: bool = False
         """The request under way may have reached the service."""
@@ -163,11 +163,11 @@ class Call:
         """Begin the attempts of a request."""
         self.request = request
         self._is_change = request.method != "GET"
-        self.attempt = self._forgiven = 0
+        self.attempts_of_request = self._forgiven = 0
         self._last_429 = None
         self.in_flight = False
 
-    def turn_to(self, operation: str) -> None:
+    def go_on_with(self, operation: str) -> None:
         """Go on with another operation, since the outcome of the one before is known."""
         self.operation = operation
         self._doubt = _Doubt.NONE
@@ -182,8 +182,8 @@ class Call:
 
     def start_attempt(self) -> None:
         """Count an attempt; nothing of it was sent yet."""
-        self.attempts += 1
-        self.attempt += 1
+        self.attempts_in_all += 1
+        self.attempts_of_request += 1
 
     def mark_sent(self, now: float) -> None:
         """Note that the request under way may reach the service from now on.
@@ -211,7 +211,7 @@ class Call:
         outcome: Response | RolesError,
         decode: Callable[[Request, Response], _T],
         now: float,
-    ) -> _T | Retry | Verify:
+    ) -> _T | Retry | FindOutcome:
         """Take the outcome of an attempt, and return the result or the next step.
 
         `decode` makes the result of a documented answer, or raises `InvalidResponseError`.
@@ -242,7 +242,7 @@ class Call:
             return cast("_T", self._receive_refusal(refusal, now))
         return decode(request, response)
 
-    def _receive_refusal(self, failure: StatusError, now: float) -> Retry | Verify | None:
+    def _receive_refusal(self, failure: StatusError, now: float) -> Retry | FindOutcome | None:
         """Take a refusal; None is the result of a deletion that an earlier attempt made."""
         is_unauthorized = failure.status == _UNAUTHORIZED and failure.from_service
         if is_unauthorized and len(self.keys) == 1:
@@ -262,7 +262,7 @@ class Call:
                 raise self.outcome_unknown(failure)
         return self.fail(failure, now)
 
-    def fail(self, failure: RolesError, now: float) -> Retry | Verify:
+    def fail(self, failure: RolesError, now: float) -> Retry | FindOutcome:
         """Take the error that an attempt ended in, and return the next step.
 
         Raises:
@@ -272,10 +272,10 @@ class Call:
             self._doubt = max(self._doubt, _doubt_after(failure, in_flight=self.in_flight))
         self.in_flight = False
         if isinstance(failure, RolesTimeoutError):
-            failure.attempts = self.attempts
+            failure.attempts = self.attempts_in_all
         if self._is_change and isinstance(failure, InvalidResponseError):
-            return Verify(failure)
-        counted = max(1, self.attempt - self._forgiven)
+            return FindOutcome(failure)
+        counted = max(1, self.attempts_of_request - self._forgiven)
         delay = self.retry.delay(failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
@@ -284,11 +284,11 @@ class Call:
                 self._last_429 = failure
             return Retry(failure, delay)
         if delay is not None and isinstance(failure, RateLimitError):
-            extend(failure, f" (times sent: {self.attempt})")
+            extend(failure, f" (times sent: {self.attempts_of_request})")
         self.lacked_time = delay is not None
         return self.conclude(failure)
 
-    def conclude(self, failure: RolesError) -> Verify:
+    def conclude(self, failure: RolesError) -> FindOutcome:
         """Take the failure after which there is no other attempt; return how to check the change.
 
         Raises:
@@ -299,7 +299,7 @@ class Call:
             if not (is_over and isinstance(failure, StatusError) and failure.status in _NOT_DONE):
                 # The call may run out of time before the account has shown it.
                 self._doubt = _Doubt.MAYBE_APPLIED
-                return Verify(failure, is_over=is_over)
+                return FindOutcome(failure, is_over=is_over)
         raise self.end(failure)
 
     def outcome_unknown(
@@ -317,7 +317,7 @@ class Call:
         error = OutcomeUnknownError(
             message,
             operation=self.operation,
-            attempts=self.attempts,
+            attempts=self.attempts_in_all,
             request_id=failure.request_id,
         )
         error.__cause__ = check_failure or failure
@@ -350,7 +350,7 @@ class Call:
             return RolesTimeoutError(
                 f"{self.operation} took too long",
                 seconds=self.timeouts.total or 0.0,
-                attempts=self.attempts,
+                attempts=self.attempts_in_all,
                 sent=self.in_flight,
             )
         request, last = self.request, self._last_429
@@ -360,7 +360,7 @@ class Call:
         error = RateLimitError(
             f"{request} cannot be sent in time: the rate limit lets no request out of the queue "
             f"for another {self.held_for:.3g} s, and {limit} is {most:g} s "
-            f"(times sent: {self.attempt})",
+            f"(times sent: {self.attempts_of_request})",
             problem=None if last is None else last.problem,
             from_service=last is not None and last.from_service,
             method=request.method,

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UnsetType
 
 from arize_roles_async._calls.api_key import KeySource
-from arize_roles_async._calls.call import AskKey, Call, Retry, Verify
+from arize_roles_async._calls.call import AskKey, Call, FindOutcome, Retry
 from arize_roles_async._calls.pace import Pace
 from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.resource import Resource
@@ -170,12 +170,12 @@ class Driver:
         call: DrivenCall,
         request: Request,
         decode: Callable[[Request, Response], _T],
-        verify: Callable[[Verify], Awaitable[_T | UnsetType]] | None = None,
+        find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]] | None = None,
     ) -> _T:
         """Send a request, again if that may help, and return the result that `decode` makes.
 
-        For a change, `verify` reads the account again after a failure: it returns the result, or
-        raises the failure if the change was not made, or returns UNSET if the account does not
+        For a change, `find_outcome` reads the account again after a failure: it returns the result,
+        or raises the failure if the change was not made, or returns UNSET if the account does not
         show it.
         """
         transport, queue, pace = self.transport, self._queue, self.pace
@@ -187,8 +187,9 @@ class Driver:
                 started = await self._wait_in_queue(call, queue, queued_at)
             outcome: Response | RolesError
             try:
-                is_ready = call.keys and (started == queued_at or not (is_logged or call.permit))
-                if not is_ready and not await self._prepare(call, started - queued_at):
+                waited = started - queued_at
+                has_to_prepare = not call.keys or (waited and (is_logged or call.permit))
+                if has_to_prepare and not await self._prepare(call, waited):
                     continue
                 call.start_attempt()
                 outcome = await transport.send(request, call)
@@ -206,11 +207,11 @@ class Driver:
                 step = await self._ask_other_key(call, step)
             if isinstance(step, Retry):
                 queued_at = await self._wait_to_retry(call, step, outcome, started, now)
-                retries = {"sdk-retry-count": str(call.attempt)}
+                retries = {"sdk-retry-count": str(call.attempts_of_request)}
                 request = msgspec.structs.replace(request, headers=retries)
-            elif isinstance(step, Verify):
-                assert verify is not None  # noqa: S101 - only changes are verified
-                return await _verified(call, step.failure, verify(step))
+            elif isinstance(step, FindOutcome):
+                assert find_outcome is not None  # noqa: S101 - only a change has this step
+                return await _outcome(call, step.failure, find_outcome(step))
             else:
                 return step
 
@@ -241,7 +242,7 @@ class Driver:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
         logger.info(
             "%s: attempt %d failed, the next in %.2f s: %s",
-            *(call.request, call.attempt, step.delay, step.failure),
+            *(call.request, call.attempts_of_request, step.delay, step.failure),
             extra=_fields(call, ended - started, outcome),
         )
         if isinstance(step.failure, RateLimitError):
@@ -249,7 +250,7 @@ class Driver:
         await self.transport.event(call).wait(step.delay)
         return self.transport.now()
 
-    async def _ask_other_key(self, call: DrivenCall, step: AskKey) -> Retry | Verify:
+    async def _ask_other_key(self, call: DrivenCall, step: AskKey) -> Retry | FindOutcome:
         """Have a call send another key after one was refused, or return how it ends."""
         failure = step.failure
         try:
@@ -291,10 +292,10 @@ class Driver:
         return now
 
 
-async def _verified(call: Call, failure: RolesError, verification: Awaitable[_T | UnsetType]) -> _T:
+async def _outcome(call: Call, failure: RolesError, found: Awaitable[_T | UnsetType]) -> _T:
     """Return the result of a change that the account shows, or raise the error of the call."""
     try:
-        result = await verification
+        result = await found
     except RolesError as error:
         if error is failure:
             raise
@@ -327,7 +328,7 @@ def _log(call: Call, outcome: Response | RolesError, seconds: float) -> None:
         "%s: %s on attempt %d after %.1f ms (request id %s)",
         call.request,
         outcome.status if isinstance(outcome, Response) else outcome,
-        *(call.attempt, seconds * 1000.0, fields["request_id"]),
+        *(call.attempts_of_request, seconds * 1000.0, fields["request_id"]),
         extra=fields,
     )
 
@@ -347,5 +348,5 @@ def _fields(
         status, request_id = None, None
         if isinstance(outcome, Response):
             status, request_id = outcome.status, outcome.header("X-Request-Id")
-        fields |= {"attempt": call.attempt, "status": status, "request_id": request_id}
+        fields |= {"attempt": call.attempts_of_request, "status": status, "request_id": request_id}
     return fields

@@ -82,7 +82,7 @@ class Pace:
         self._slowest = 1.0
         self._next = -math.inf
         # No request went since the last refusal that counts.
-        self._holds = False
+        self._is_held = False
         # When that refused request was sent, or the first one after the hold.
         self._since = -math.inf
         # Seconds after the hold in which requests had to wait for the pace.
@@ -111,7 +111,7 @@ class Pace:
         if self.is_forgotten(now):
             self._forget()
             return
-        if self._holds:
+        if self._is_held:
             self._resume(now)
         self._set_rate()
         earliest = now - _CATCH_UP
@@ -124,7 +124,7 @@ class Pace:
         """Note that a request that was sent then got an answer other than 429."""
         self.refused_since = math.inf
         self._holds_in_a_row = 0
-        if self._holds and sent >= self._since:
+        if self._is_held and sent >= self._since:
             self._granted += 1
 
     def note_refused(self, sent: float, now: float, retry_after: float) -> None:
@@ -133,10 +133,10 @@ class Pace:
         self.limited = True
         self.refused_since = min(self.refused_since, now)
         self.held_until = max(self.held_until, now + hold)
-        if self._holds:
+        if self._is_held:
             self._refused += 1
         elif sent >= self._since:
-            self._holds, self._since = True, sent
+            self._is_held, self._since = True, sent
             self._granted = self._refused = 0
             self._holds_in_a_row += 1
         else:
@@ -152,7 +152,7 @@ class Pace:
     def _resume(self, now: float) -> None:
         """Choose the goal for the time after a hold."""
         # Clocks may tick late, so the request may seem to have been sent before this moment.
-        self._holds, self._since, self._paced = False, now - _CATCH_UP, 0.0
+        self._is_held, self._since, self._paced = False, now - _CATCH_UP, 0.0
         if self.rate < math.inf:
             fall = _FIRST_FALL if self._goal is None else _FALL
             granted = self._granted + _FALL_WEIGHT * fall

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.call import Verify
+from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, earliest_change
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
@@ -135,12 +135,12 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
                     raise failure
                 try:
                     if found is None:
-                        call.turn_to("role_bindings.create")
+                        call.go_on_with("role_bindings.create")
                         found = await self._create(call, new)
                         if is_same_id(found.role_id, role_id):
                             return found
                         # Somebody has changed the binding since this call made it.
-                    call.turn_to("role_bindings.update")
+                    call.go_on_with("role_bindings.update")
                     return await self._update(call, found.id, role_id)
                 except (ConflictError, NotFoundError) as error:
                     if found is None and isinstance(error, NotFoundError):
@@ -159,7 +159,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
             found = await self._find(call, target)
             if found is None:
                 return False
-            call.turn_to("role_bindings.delete")
+            call.go_on_with("role_bindings.delete")
             try:
                 await self._delete(call, found.id, was_seen=True)
             except NotFoundError as error:
@@ -246,7 +246,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     # last attempt: see `Driver.send`.
 
     async def _find_created(
-        self, call: DrivenCall, new: CreateRoleBinding, step: Verify
+        self, call: DrivenCall, new: CreateRoleBinding, step: FindOutcome
     ) -> RoleBinding | UnsetType:
         """Return the binding that this call made."""
         found = await self._find(call, new)
@@ -262,7 +262,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         return UNSET
 
     async def _find_updated(
-        self, call: DrivenCall, binding_id: str, role_id: str, step: Verify
+        self, call: DrivenCall, binding_id: str, role_id: str, step: FindOutcome
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
         binding = await self._get(call, binding_id)
@@ -274,7 +274,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         return UNSET
 
     async def _expect_gone(
-        self, call: DrivenCall, binding_id: str, step: Verify, *, was_seen: bool
+        self, call: DrivenCall, binding_id: str, step: FindOutcome, *, was_seen: bool
     ) -> UnsetType | None:
         """Return None if the binding, which this call has seen, is gone."""
         try:

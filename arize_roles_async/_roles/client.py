@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast, overload
 
 from msgspec import UNSET, UnsetType
 
-from arize_roles_async._calls.call import Verify
+from arize_roles_async._calls.call import FindOutcome
 from arize_roles_async._calls.client import BaseClient, earliest_change
 from arize_roles_async._calls.driver import DrivenCall
 from arize_roles_async._calls.stage import pre_release
@@ -215,7 +215,7 @@ class BaseRolesClient(BaseClient, RolesClient):
     # last attempt: see `Driver.send`.
 
     async def _find_created(
-        self, call: DrivenCall, new: CreateRole, step: Verify
+        self, call: DrivenCall, new: CreateRole, step: FindOutcome
     ) -> Role | UnsetType:
         """Return the role that this call made."""
         failure = step.failure
@@ -247,7 +247,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         return similar
 
     async def _find_updated(
-        self, call: DrivenCall, role_id: str, changes: UpdateRole, step: Verify
+        self, call: DrivenCall, role_id: str, changes: UpdateRole, step: FindOutcome
     ) -> tuple[Role, Response | None] | UnsetType:
         """Return the role if it is as this call requested."""
         # A role that is gone may have been deleted after this call changed it.
@@ -265,7 +265,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         return UNSET
 
     async def _expect_deleted(
-        self, call: DrivenCall, role_id: str, step: Verify
+        self, call: DrivenCall, role_id: str, step: FindOutcome
     ) -> UnsetType | None:
         """Return None if the role is gone."""
         try:

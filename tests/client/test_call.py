@@ -26,7 +26,7 @@ from arize_roles_async import (
     StatusError,
     Timeouts,
 )
-from arize_roles_async._calls.call import Call, Retry, Verify
+from arize_roles_async._calls.call import Call, FindOutcome, Retry
 from arize_roles_async._roles.operations import ROLES
 from arize_roles_async._wire.decode import decode, decode_nothing
 
@@ -110,8 +110,8 @@ def end_of(operation: str, *outcomes: Outcome, attempts: int = 3) -> str:
     match step:
         case Retry():
             return "retry"
-        case Verify():
-            return "verify"
+        case FindOutcome():
+            return "find out"
         case _:
             return "done"
 
@@ -155,23 +155,23 @@ ENDS: Final[list[tuple[Sequence[str], Before, Sequence[Outcome], str]]] = [
     (["get"], FIRST, [answer(200, b"{}"), page(200)], "InvalidResponseError"),
     (["get"], FIRST, [answer(199, ROLE), answer(300, ROLE)], "StatusError"),
     (["get"], FIRST, [answer(299, ROLE)], "done"),
-    # A failure or an odd success leaves a change open: it is not repeated, but verified.
-    (CHANGES, FIRST, [words(500), page(500), words(501), page(520), answer(999)], "verify"),
-    (CHANGES, FIRST, [page(200), page(200, b""), answer(200, b"{}")], "verify"),
-    (CHANGES, FIRST, [answer(202), answer(206, ROLE), answer(299)], "verify"),
-    (CHANGES, FIRST, [InvalidResponseError("too long")], "verify"),
+    # A failure or an odd success leaves a change open: it is not repeated, but looked for.
+    (CHANGES, FIRST, [words(500), page(500), words(501), page(520), answer(999)], "find out"),
+    (CHANGES, FIRST, [page(200), page(200, b""), answer(200, b"{}")], "find out"),
+    (CHANGES, FIRST, [answer(202), answer(206, ROLE), answer(299)], "find out"),
+    (CHANGES, FIRST, [InvalidResponseError("too long")], "find out"),
     # Each change has the statuses of its own success.
     (["create"], FIRST, [answer(200, ROLE)], "done"),
-    (["create", "update"], FIRST, [answer(204)], "verify"),
-    (["update"], FIRST, [answer(201, ROLE)], "verify"),
-    (["delete"], FIRST, [answer(200, ROLE)], "verify"),
+    (["create", "update"], FIRST, [answer(204)], "find out"),
+    (["update"], FIRST, [answer(201, ROLE)], "find out"),
+    (["delete"], FIRST, [answer(200, ROLE)], "find out"),
     # The documented answer to any attempt ends the call.
     *(([operation], [None, BROKEN, SILENT], [DONE[operation]], "done") for operation in ANY),
     # A refusal says nothing about the attempt before, so the account is read.
-    (CHANGES, DOUBT, [words(400), words(401), words(403), words(422), UNTRUSTED], "verify"),
-    (CHANGES, DOUBT, [page(302), page(403), page(404), page(407), page(409)], "verify"),
+    (CHANGES, DOUBT, [words(400), words(401), words(403), words(422), UNTRUSTED], "find out"),
+    (CHANGES, DOUBT, [page(302), page(403), page(404), page(407), page(409)], "find out"),
     # One that the change itself may have brought about is not the caller's mistake.
-    (["create", "update"], DOUBT, [words(404), words(409)], "verify"),
+    (["create", "update"], DOUBT, [words(404), words(409)], "find out"),
     (["delete"], OPEN, [words(404)], "done"),
     (["delete"], [words(503)], [words(404)], "OutcomeUnknownError"),
     (["delete"], DOUBT, [words(409)], "ConflictError"),
@@ -205,7 +205,7 @@ def test_end(
 def test_used_up(operation: str, outcome: Outcome, end: str) -> None:
     """A change was not made if no attempt can have made it; else the account is read at last."""
     assert end_of(operation, outcome, outcome, outcome) == end
-    assert end_of(operation, BROKEN, outcome, attempts=2) == "verify"
+    assert end_of(operation, BROKEN, outcome, attempts=2) == "find out"
 
 
 def test_seen() -> None:
