@@ -4,7 +4,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 import msgspec
 

@@ -21,8 +21,8 @@ class RoleBindingsClient(Client, Protocol):
     Every method checks its arguments before anything is sent, and raises one `ValidationError` for
     all of them. Any other failure is a `RolesError`, as for `RolesClient`.
 
-    A binding that the key may not see is as good as none to the service: most methods answer 404.
-    So a 404 also means that the key lacks a right.
+    The service does not show a binding that the key may not see: most methods answer 404 for it.
+    So a 404 means that there is no such binding, or that the key lacks a right.
 
     A request whose answer was lost may arrive after its call has ended, and make the change then,
     even if the call ended in a refusal, or `remove` in False: no client can know that.
@@ -173,7 +173,7 @@ class RoleBindingsClient(Client, Protocol):
     async def remove(
         self, *, user_id: str, resource_type: RoleBindingResourceType | str, resource_id: str
     ) -> bool:
-        """Take whatever role a user has on a space or project away.
+        """Remove the role that a user has on a space or project, whichever it is.
 
         Args:
             user_id: The ID of the user.

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 
 from arize_roles_async._values.models import (

@@ -5,7 +5,6 @@ Kept apart because most programs need none of it, and attrs classes take long to
 
 from collections.abc import Mapping
 
-# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 
 from arize_roles_async._values.public import public

@@ -4,14 +4,14 @@ The rule for records, in both packages: objects that a caller holds are frozen a
 objects that cross the wire or live for one call (requests, and those of `_wire`) are msgspec
 Structs, which are made five times as fast and take less time to define. msgspec reads and writes
 JSON; cattrs converts objects that a caller holds, and names the field in every error. An omitted
-value is `msgspec.UNSET`.
+value is `msgspec.UNSET`. Modules that every program imports write `attr`, the older name of attrs:
+aiohttp has imported that already, and the newer one takes six more modules.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, overload
 
-# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
 import attr
 import msgspec
 

@@ -6,7 +6,6 @@ import sys
 from types import UnionType
 from typing import Final, cast
 
-# The older name of attrs, which aiohttp has imported already.
 import attr
 
 from arize_roles_async._values.errors import (
