@@ -56,7 +56,13 @@ class UsedConnection:
             # asyncio's TLS transport cannot be aborted any more after aiohttp closed it twice,
             # and waits 30 s for the server to end the session.
             self.socket.shutdown(socket.SHUT_RD)
-        self.transport.abort()
+        self.abort()
+
+    def abort(self) -> None:
+        """Close it at once."""
+        # Python 3.11.2 raises it for a TLS transport that was closed twice.
+        with suppress(AttributeError):
+            self.transport.abort()
 
 
 class Connections:
@@ -97,7 +103,7 @@ class Connections:
         with suppress(Exception):
             await session.close()
         for connection in [*self.open.values()]:
-            connection.transport.abort()
+            connection.abort()
 
     def _drop(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
         body = self.open.pop(protocol).body
