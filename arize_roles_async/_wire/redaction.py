@@ -61,8 +61,8 @@ def redacted_cause(error: BaseException, *keys: Secret[str]) -> BaseException:
     as aiohttp's errors quote all that came where bytes are not HTTP.
     """
     for link in _chain(error):
-        # aiohttp's errors quote the request's headers in their repr.
-        text = f"{link}{link!r}"
+        # aiohttp's errors quote the request's headers in their repr, and bytes in their arguments.
+        text = f"{link}{link!r}{link.args}"
         if len(str(link)) > MAX_MESSAGE or _without_secrets(text, *keys) != text:
             return RolesError(redacted(error, *keys))
     return error

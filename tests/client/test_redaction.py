@@ -57,6 +57,20 @@ def test_cause() -> None:
     assert repr(redacted_cause(unsafe, Secret(LONG))) == """RolesError("KeyError: 'x'")"""
 
 
+def test_arguments() -> None:
+    """So does one with a secret among its arguments that its text does not quote."""
+
+    class QuietError(Exception):
+        def __str__(self) -> str:
+            return "an answer that is no HTTP"
+
+        __repr__ = __str__
+
+    quiet = QuietError(LONG.encode())
+    assert str(redacted_cause(quiet, Secret(LONG))) == "QuietError: an answer that is no HTTP"
+    assert redacted_cause(quiet, Secret(LONG)) is not quiet
+
+
 @pytest.mark.parametrize(
     ("body", "key", "redacted"),
     [
