@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -19,9 +20,7 @@ from tests.as_code.accounts import changes, contents
 from tests.as_code.shell import COMMAND, FILE, KEY, TEXT, Shell
 from tests.support.processes import LONGEST_WAIT, MEASURED, ROOT
 
-UNWRITTEN: Final = "the standard output cannot be written: [Errno 32] Broken pipe\n"
-FULL: Final = "error: the standard output cannot be written: [Errno 28] No space left on device\n"
-CLOSED: Final = "error: the standard output is closed\n"
+UNWRITTEN: Final = "the standard output cannot be written: "
 DONE: Final = {"B", "New", "Same", "Undeclared"}
 """The roles that the account has after a whole run."""
 
@@ -56,7 +55,7 @@ class TestRound:
         """Bad usage is trouble too: no command, no file, two kinds of consent, a key."""
         status, output, errors = shell(command)
         assert (status, output) == (2, "")
-        assert errors.startswith("usage: arize-roles")
+        assert "arize-roles" in errors.splitlines()[0]
         assert shell.account.calls == ()
 
     def test_wrong_key(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +96,10 @@ class TestProcesses:
         shell.write("sitecustomize.py", f"import sys\n{halted}")
         broken = shell.unset | MEASURED | {"PYTHONPATH": str(shell.folder)}
         with shell.running("plan --exit-code roles.toml", broken) as process:
-            message = "import of arize_roles_async.as_code halted; None in sys.modules"
-            assert shell.ended(process) == (2, "", f"error: {message}\n")
+            status, output, errors = shell.ended(process)
+        assert (status, output) == (2, "")
+        assert errors.startswith("error: ")
+        assert "arize_roles_async.as_code" in errors
 
     def test_head(self, shell: Shell) -> None:
         """A reader that leaves after the plan ends nothing in the middle of a change."""
@@ -117,14 +118,16 @@ class TestProcesses:
             there = {**shell.environment, "ARIZE_BASE_URL": server.url}
             with shell.running("apply --yes roles.toml", there, stdout=writer) as process:
                 os.close(writer)
-                assert shell.ended(process) == (0, "", f"warning: {UNWRITTEN}")
+                status, _, errors = shell.ended(process)
+        assert status == 0
+        assert errors.startswith(f"warning: {UNWRITTEN}[Errno 32] ")
         assert set(contents(reading)) == DONE
 
     @pytest.mark.parametrize(
         ("command", "error"),
         [
-            ("apply --yes --json roles.toml >/dev/full", FULL),
-            ("apply --yes roles.toml >&-", CLOSED),
+            ("apply --yes --json roles.toml >/dev/full", f"error: {UNWRITTEN}[Errno 28] "),
+            ("apply --yes roles.toml >&-", "error: the standard output is closed\n"),
             ("apply --yes --json roles.toml <&- >/dev/full 2>&-", ""),
         ],
         ids=["json", "closed", "all-closed"],
@@ -139,7 +142,8 @@ class TestProcesses:
             text=True,
             timeout=LONGEST_WAIT,
         )
-        assert (done.returncode, done.stderr) == (2, error)
+        assert (done.returncode, done.stderr[: len(error)]) == (2, error)
+        assert len(done.stderr.splitlines()) == bool(error)
         assert changes(shell.account) == []
 
     def test_unwritten(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +366,7 @@ class TestCheck:
         status, output, errors = shell("check all")
         assert (status, output) == (2, "")
         first, second = errors.splitlines()
-        assert first.startswith("error: all/a.toml:1: is not valid TOML: ")
+        assert re.match(r"error: all/a\.toml(:1)?: is not valid TOML: ", first)
         assert second.startswith('error: all/c.toml:2: "extra": is not a key here; ')
         shell.write("all/a.toml", 'absent = ["A"]')
         ended = shell("check all/a.toml all/b.toml all/b.toml")
@@ -393,11 +397,10 @@ class TestCheck:
 
     def test_no_file(self, shell: Shell) -> None:
         """A file that is not there is trouble."""
-        gone = (
-            'error: "no/such\\u001bfile": is unreadable: '
-            "[Errno 2] No such file or directory: 'no/such\\x1bfile'\n"
-        )
-        assert shell("check no/such\x1bfile") == (2, "", gone)
+        status, output, errors = shell("check no/such\x1bfile")
+        assert (status, output) == (2, "")
+        assert errors.startswith('error: "no/such\\u001bfile": is unreadable: [Errno 2] ')
+        assert errors.removesuffix("\n").isprintable()
 
     def test_github(self, shell: Shell) -> None:
         """For GitHub, each error and note is an annotation at its line, too."""

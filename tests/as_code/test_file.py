@@ -65,7 +65,6 @@ NAMES = (
     "must not contain {}: only ASCII letters, digits, space and "
     "- _ . , ( ) [ ] ' \" / : \\ & @ # $ % ! ? + = are allowed"
 )
-NOT_TOML = "is not valid TOML: "
 KINDS = "must hold permissions or their identifiers"
 ONCE = (
     "a name, present or former, may appear only once, so swapping two names takes two runs and a "
@@ -160,8 +159,6 @@ class TestRefusing:
     @pytest.mark.parametrize(
         ("text", "field", "message"),
         [
-            ('absent = ["A"\n[roles', "file", f"{NOT_TOML}Unclosed array (at line 2, column 1)"),
-            ("absent = []\nroles = ~", "file", f"{NOT_TOML}Invalid value (at line 2, column 9)"),
             (5, "file", "must be a text, not int"),
             (None, "file", "must be a text, not None"),
             (b"", "file", "must be a text, not bytes"),
@@ -175,12 +172,20 @@ class TestRefusing:
         ],
     )
     def test_one(self, text: Any, field: str, message: str) -> None:  # noqa: ANN401
-        """What is no text, no TOML, no table or of another type is refused."""
+        """What is no text, no table or of another type is refused."""
         assert violations(text)[0] == (field, message)
 
-    @pytest.mark.parametrize("text", ["a = " + "[" * 10_000, "a = " + "9" * 5_000])
-    def test_absurd(self, text: str) -> None:
-        """TOML that Python gives up on is refused too."""
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'absent = ["A"\n[roles',
+            "absent = []\nroles = ~",
+            "a = " + "[" * 10_000,  # Python gives up on it
+            "a = " + "9" * 5_000,
+        ],
+    )
+    def test_no_toml(self, text: str) -> None:
+        """So is a text that is no TOML, with the reason behind our words."""
         ((field, message),) = violations(text)
         assert (field, message[:19]) == ("file", "is not valid TOML: ")
 

@@ -1,5 +1,6 @@
 """Several files as one declaration, sets of permissions, and the places of violations."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,10 @@ class TestSeveral:
     def test_all_wrong(self) -> None:
         """Every violation of every file is in one error, with the cause of the first."""
         write(a="x = [", b="[roles.B]", c='new_permissions = "X"')
-        assert refused("none.toml", "a.toml", "b.toml", "c.toml") == [
-            "none.toml: is unreadable: [Errno 2] No such file or directory: 'none.toml'",
-            "a.toml:1: is not valid TOML: Invalid value (at end of document)",
+        gone, broken, *others = refused("none.toml", "a.toml", "b.toml", "c.toml")
+        assert gone.startswith("none.toml: is unreadable: [Errno 2] ")
+        assert re.match(r"a\.toml(:1)?: is not valid TOML: ", broken)
+        assert others == [
             "c.toml:1: new_permissions: must be a list of strings",
             'b.toml:1: roles."B".permissions: must hold at least one permission',
         ]

@@ -141,9 +141,9 @@ class TestCommand:
         (tmp_path / "a.toml").write_text('absent = ["A"]')
         (tmp_path / "b.toml").write_text("absent = [")
         assert main(["fmt", str(tmp_path)]) == 2
-        assert capsys.readouterr().err.startswith(
-            f"error: {tmp_path}/b.toml:1: is not valid TOML: "
-        )
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {tmp_path}/b.toml")
+        assert ": is not valid TOML: " in error
         assert (tmp_path / "a.toml").read_text() == 'absent = ["A"]'
 
     def test_full_disk(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

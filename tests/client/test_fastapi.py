@@ -120,11 +120,12 @@ def test_pydantic_bindings() -> None:
 def test_pydantic_error() -> None:
     """A field that is missing, or a rule of ours that it breaks, is named, also as JSON."""
     data = make_role().to_dict()
-    for invalid, place, message in (
-        ({name: data[name] for name in data if name != "id"}, ["role", "id"], "Field required"),
-        (data | {"created_at": "x"}, ["role"], "$.created_at: Invalid RFC3339 encoded datetime"),
+    for invalid, place, kind, message in (
+        ({name: data[name] for name in data if name != "id"}, ["role", "id"], "missing", ""),
+        (data | {"created_at": "x"}, ["role"], "invalid", "$.created_at: "),
     ):
         with pytest.raises(ValidationError) as caught:
             Report.model_validate({"role": invalid})
         (error,) = json.loads(json.dumps(caught.value.errors()))
-        assert (error["loc"], error["msg"]) == (place, message)
+        assert (error["loc"], error["type"]) == (place, kind)
+        assert error["msg"].startswith(message)

@@ -55,7 +55,7 @@ def test_mutated(loop: str, *, tls: bool) -> None:
 def test_planted() -> None:
     """A planted fault is found."""
     [fault, *_] = run_planted(200).faults
-    assert fault == "AttributeError: 'NoneType' object has no attribute '_get_extra_info'"
+    assert fault.startswith("AttributeError: ")
 
 
 def test_lent() -> None:

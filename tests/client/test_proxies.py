@@ -116,15 +116,12 @@ class TestRefusal:
                 await roles.create(name="Made", permissions=["PROJECT_READ"])
 
         proxy = script.url.removeprefix("http://")
-        failure = (
-            f"ClientHttpProxyError: 503, message='Status', url='http://user:[password]@{proxy}'"
-        )
-        assert str(caught.value) == (
-            f"POST /v2/roles: the proxy {proxy} refused to connect to arize.example:443: {failure}"
-        )
+        why = f"POST /v2/roles: the proxy {proxy} refused to connect to arize.example:443: "
+        assert str(caught.value).startswith(f"{why}ClientHttpProxyError")
         # In place of aiohttp's error, which holds the password.
         assert type(caught.value.__cause__) is RolesError
-        assert str(caught.value.__cause__) == failure
+        assert str(caught.value) == f"{why}{caught.value.__cause__}"
+        assert "hunter2" not in str(caught.value)
         assert (caught.value.credentials, caught.value.sent) == (False, False)
 
 

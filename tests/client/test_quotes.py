@@ -156,7 +156,7 @@ def test_redirect(status: int, location: str, why: str) -> None:
         (b"<title>Down", "; it is a page titled 'Down'"),
         (b"<", "; the body begins '<'"),
         (b"[]", "$: must be an object, not list; the body begins '[]'"),
-        (b"{", "$: is not valid JSON: Input data was truncated; the body begins '{'"),
+        (b"{", "; the body begins '{'"),
     ],
 )
 def test_invalid(body: bytes, why: str) -> None:

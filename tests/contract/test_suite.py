@@ -205,15 +205,15 @@ class TestFailure:
         """
         result = run(FORGETFUL, "-k", " or ".join(rules), "--tb=short", client=client)
         result.assert_outcomes(failed=len(rules), deselected=TESTS - len(rules))
-        frames = [line for line in result.outlines if re.match(r"\S+\.py:\d+: in ", line)]
+        frames = [line for line in result.outlines if re.search(r"\w\.py\b.* in \w+$", line)]
         for rule in rules:
             assert any(frame.endswith(f"in {rule}") for frame in frames)
         for frame in frames:
             assert re.search(rf"in ({'|'.join(rules)}|_sees|use|get|create|list)$", frame), frame
         if client == "CachingClient":
-            result.stdout.fnmatch_lines("E * Case: get(role_id='Um9sZTo*')")
+            result.stdout.fnmatch_lines("*Case: get(role_id='Um9sZTo*')")
             rule = "A role that one client deleted is gone for every other client too."
-            result.stdout.fnmatch_lines(f"E * Rule: {rule}")
+            result.stdout.fnmatch_lines(f"*Rule: {rule}")
 
     def test_clean_up(self) -> None:
         """An error of the clean-up fails a rule that holds, and takes no other error's place."""
@@ -240,7 +240,7 @@ class TestNotAsked:
         result = run("", "-k", " or ".join(NEED_AN_OFFER))
         result.stdout.fnmatch_lines(
             [
-                "*= rules of the contract that were not run =*",
+                "*rules of the contract that were not run*",
                 "TestClient does not offer bound: test_delete_bound",
                 f"TestClient does not offer other_key: {', '.join(['test_*'] * 6)}",
                 "TestClient does not offer plan_used_up: test_plan_used_up",
@@ -359,7 +359,7 @@ class TestOverride:
         override = f'\n    @pytest.mark.skip("no case here"){NO_BODY}'
         result = run(f"{override}\nclass TestSub(TestClient): ...\n", "-k", "name_case", "-rs")
         result.assert_outcomes(skipped=2, deselected=2 * TESTS - 2)
-        result.stdout.fnmatch_lines("SKIPPED*no case here*")
+        result.stdout.fnmatch_lines("*no case here*")
 
 
 class _LeavesARole(RolesContract):

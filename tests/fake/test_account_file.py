@@ -195,7 +195,7 @@ class TestLoad:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("{", f"{NO_FILE}Input data was truncated"),
+            ("{", NO_FILE),
             (
                 '{"format": 2, "teams": []}',
                 (
@@ -203,18 +203,12 @@ class TestLoad:
                     "formats up to 1: a later version wrote it"
                 ),
             ),
-            ('{"roles": "\ud800"}', f"{NO_FILE}'utf-8' codec can't encode"),
-            ('{"roles": ' + "[" * 100_000, f"{NO_FILE}Expected `object`"),
-            ('{"x": ' + "[" * 100_000, f"{NO_FILE}Object contains unknown"),
-            ("{}", f"{NO_FILE}Object missing required field `roles`"),
-            (
-                '{"roles": [{"name": "A", "permisions": []}]}',
-                f"{NO_FILE}Object contains unknown field `permisions` - at `$.roles[0]`",
-            ),
-            (
-                '{"roles": [], "now": "2026-01-01T00:00:00"}',
-                f"{NO_FILE}Expected `datetime`",
-            ),
+            ('{"roles": "\ud800"}', NO_FILE),
+            ('{"roles": ' + "[" * 100_000, NO_FILE),
+            ('{"x": ' + "[" * 100_000, NO_FILE),
+            ("{}", NO_FILE),
+            ('{"roles": [{"name": "A", "permisions": []}]}', NO_FILE),
+            ('{"roles": [], "now": "2026-01-01T00:00:00"}', NO_FILE),
             (
                 '{"roles": [], "keys": {"k": ["ROLE_RAED"]}}',
                 "'ROLE_RAED' is not a known permission; did you mean ROLE_READ?",

@@ -161,7 +161,7 @@ KNOWN = (
 @pytest.mark.parametrize(
     ("asked", "body", "detail"),
     [
-        ("POST faults", [], "the body does not have the documented form: Expected `object`, got "),
+        ("POST faults", [], "the body does not have the documented form: "),
         ("POST faults", {"failure": 503}, "operation must be one of"),
         (
             "POST faults",
@@ -172,10 +172,10 @@ KNOWN = (
         ("POST faults", CREATE | {"failure": "NoSuchError"}, "NoSuchError"),
         ("POST faults", CREATE | {"retry_after": "x\r\nX-Other: y"}, "retry_after must be "),
         ("POST clock", {"seconds": -1}, "seconds must be 0 or more, not -1.0: time does not go "),
-        ("POST clock", {"seconds": "1"}, "Expected `float`, got `str` - at `$.seconds`"),
-        ("POST clock", {}, "Object missing required field `seconds`"),
-        ("POST clock", {"seconds": 1, "m": 1}, "Object contains unknown field `m`"),
-        ("PUT account", {}, "this is not an account file: Object missing required field `roles`"),
+        ("POST clock", {"seconds": "1"}, "the body does not have the documented form: "),
+        ("POST clock", {}, "the body does not have the documented form: "),
+        ("POST clock", {"seconds": 1, "m": 1}, "the body does not have the documented form: "),
+        ("PUT account", {}, "this is not an account file: "),
         ("PUT account", {"roles": [], "keys": {}}, "the account has no API key; pass one with "),
         ("PUT account", {"roles": [{"name": "A"}, {"name": "A"}]}, "a role is already named 'A'"),
     ],

@@ -164,13 +164,11 @@ Failed = Callable[..., set[str]]
 
 
 @pytest.fixture
-def failed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Failed:
+def failed(pytester: pytest.Pytester) -> Failed:
     """Returns the doors whose tests fail for a reason, and sees that all others pass.
 
     The doors take turns with the scripts.
     """
-
-    monkeypatch.setenv("COLUMNS", "1000")  # pytest shortens its summary to a line's width.
 
     def run(*scripts: str, reason: str = "", module: str = "", ini: str = "") -> set[str]:
         for (door, source), script in zip(DOORS.items(), itertools.cycle(scripts), strict=False):
@@ -187,12 +185,12 @@ def failed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Failed
             {ini}
             """
         )
-        result = pytester.runpytest_inprocess("-rfE", "--tb=native")
-        outcomes = result.parseoutcomes()
-        bad = {*re.findall(r"(?:FAILED|ERROR) test_(\w+)\.py::.*" + reason, result.stdout.str())}
-        assert outcomes.get("errors", 0) + outcomes.get("failed", 0) == len(bad)
-        assert outcomes["passed"] + outcomes.get("failed", 0) == len(DOORS)
-        return bad
+        recorded = pytester.inline_run("--tb=native")  # pyright: ignore[reportUnknownMemberType]
+        passed, _, flawed = recorded.listoutcomes()
+        why = [each for each in flawed if re.search(reason, each.longreprtext)]
+        assert why == flawed
+        assert len(passed) + sum(each.when == "call" for each in flawed) == len(DOORS)
+        return {each.nodeid.partition(".py")[0].removeprefix("test_") for each in why}
 
     return run
 
@@ -208,7 +206,7 @@ def test_unclosed(failed: Failed) -> None:
     in_process = {"fake_account", "fake_roles"}
     under_trio = {"trio", "mocked_trio"}
     assert (
-        failed("close = False", reason=r".*AiohttpTransport\.__del__")
+        failed("close = False", reason=r"AiohttpTransport\.__del__")
         == DOORS.keys() - in_process - under_trio
     )
 

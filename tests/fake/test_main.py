@@ -66,22 +66,19 @@ class TestServeProcess:
             (("--rate", "fast"), "--rate must be calls a second, such as 20, or 20/5, not 'fast'"),
             (("--rate", "20/"), "--rate must be calls a second, such as 20, or 20/5, not '20/'"),
             (("--rate", "0"), "per_second must be above 0, and burst an integer of 1 or more"),
-            (("--account", "no/such/file"), "No such file or directory: 'no/such/file'"),
-            (
-                ("--account", "{}"),
-                "this is not an account file: Object missing required field `roles`",
-            ),
+            (("--account", "no/such/file"), "no/such/file"),
+            (("--account", "{}"), "this is not an account file: "),
             (("--assume", "unknown_id=500"), "unknown_id must be 404 or 400, not '500'"),
-            (("--api-key-file", "no/such/file"), "No such file or directory: 'no/such/file'"),
+            (("--api-key-file", "no/such/file"), "no/such/file"),
             (
                 ("--account", '{"roles": [], "keys": {}}'),
                 "the account has no API key; pass one with --api-key",
             ),
             (("--api-key", "two words"), "a key must be printable ASCII without spaces"),
-            (("--save", "no/such/file"), "No such file or directory: 'no/such/file'"),
+            (("--save", "no/such/file"), "no/such/file"),
             (
                 ("--account", '{"roles": [], "\\u001b[2J##[group]": 1}'),
-                r"unknown field `�[2J#\u0023[group]`",
+                "this is not an account file: ",
             ),
         ],
     )
@@ -92,7 +89,11 @@ class TestServeProcess:
         with pytest.raises(SystemExit) as caught:
             main(["serve", *arguments])
         assert caught.value.code == 2
-        assert message in capsys.readouterr().err
+        errors = capsys.readouterr().err
+        assert message in errors
+        # A terminal and a runner of GitHub would obey them.
+        assert "\x1b" not in errors
+        assert "##[" not in errors
 
 
 class TestServe:

@@ -71,7 +71,7 @@ class TestRunners:
             passed=4,
             failed=1,
         )
-        result.stdout.fnmatch_lines("*- Calls of the fake Arize account -*")
+        result.stdout.fnmatch_lines("*Calls of the fake Arize account*")
 
 
 def test_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,18 +136,18 @@ class TestMarker:
     """The settings of a marker."""
 
     REFUSED: ClassVar = {
-        "role={}": "*arize_roles() got an unexpected keyword argument 'role'*",
-        "{}": "*arize_roles() takes 1 positional argument but 2 were given*",
+        "role={}": "*TypeError: *",
+        "{}": "*TypeError: *",
         "faults='list:500'": "*faults must be a list of faults, not the string 'list:500'*",
         "faults=[('create', 503)]": (
             "*a fault must be a mapping of the arguments of FakeAccount.fail, or text *"
         ),
         "faults=['lsit:500']": "*this fault cannot be scripted: operation must be one of*",
-        "now='2026-01-01'": "*now must be a datetime, not '2026-01-01'",
-        "now=datetime(2026, 1, 1)": "*now must be timezone-aware, not 2026-01-01T00:00:00",
+        "now='2026-01-01'": "*now must be a datetime, not '2026-01-01'*",
+        "now=datetime(2026, 1, 1)": "*now must be timezone-aware, not 2026-01-01T00:00:00*",
         "roles={'Admin': []}": "*a role is already named 'Admin'*",
         "grants=['ROLE_RAED']": "*'ROLE_RAED' is not a known permission; did you mean ROLE_READ*",
-        "unused_faults='ignore'": "*unused_faults must be 'error' or 'allow', not 'ignore'",
+        "unused_faults='ignore'": "*unused_faults must be 'error' or 'allow', not 'ignore'*",
     }
 
     def test_refused(self, run: Run) -> None:
@@ -190,8 +190,8 @@ class TestMarker:
             errors=1,
         )
         result.stdout.fnmatch_lines(
-            "the marker arize_roles sets up the account of fake_account, and the test uses none of "
-            "the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env"
+            "*the marker arize_roles sets up the account of fake_account, and the test uses none "
+            "of the fixtures fake_account, fake_roles, mocked_arize, roles_server and arize_env"
         )
 
     def test_inner(self, run: Run, pytester: pytest.Pytester) -> None:
@@ -297,16 +297,16 @@ class TestReport:
         )
         result.stdout.fnmatch_lines(
             [
-                "*- Calls of the fake Arize account -*",
+                "*Calls of the fake Arize account*",
                 "??:??:??.??????  create(name='A', permissions=?'ROLE_READ'?) -> 201",
                 "??:??:??.??????  list(limit=100) -> 404 Resource not found",
                 "struck less often than scripted: delete fails with 500, 1 time: struck 0 requests",
-                "*- Calls of the fake Arize account -*",
+                "*Calls of the fake Arize account*",
                 "3 earlier calls are not shown",
             ]
         )
         assert len([line for line in result.outlines if "list() -> 401" in line]) == 50
-        assert len(fnmatch.filter(result.outlines, "*- Calls of the fake Arize account*")) == 2
+        assert len(fnmatch.filter(result.outlines, "*Calls of the fake Arize account*")) == 2
         assert "Bearer" not in result.stdout.str().partition("Calls of the fake")[2]
 
     def test_own_account(self, run: Run) -> None:
@@ -347,11 +347,11 @@ class TestReport:
         )
         result.stdout.fnmatch_lines(
             [
-                "*- Calls of the fake Arize account fake_account, <FakeAccount of 7 roles,*",
+                "*Calls of the fake Arize account fake_account, <FakeAccount of 7 roles,*",
                 "none",
-                "*- Calls of the fake Arize account 2 of 3, <FakeAccount of 0 roles,*",
+                "*Calls of the fake Arize account 2 of 3, <FakeAccount of 0 roles,*",
                 "* list(limit=8) -> 200",
-                "*- Calls of the fake Arize account 3 of 3, <FakeAccount of 7 roles,*",
+                "*Calls of the fake Arize account 3 of 3, <FakeAccount of 7 roles,*",
                 "* list(limit=9) -> 200",
             ],
             consecutive=True,
@@ -386,8 +386,8 @@ class TestReport:
             "--tb=short",
             failed=6,
         )
-        result.stdout.fnmatch_lines("E   ValueError: this fault cannot be scripted: *, not 200")
-        frames = [line for line in result.outlines if re.search(r"\w\.py:\d+: in ", line)]
+        result.stdout.fnmatch_lines("*ValueError: this fault cannot be scripted: *, not 200")
+        frames = [line for line in result.outlines if re.search(r"\w\.py\b.* in \w+$", line)]
         own = [line for line in frames if "test_refusals.py" in line or "/arize_roles_" in line]
         assert [line.rpartition(" in ")[2] for line in own] == [
             *("test_rule", "test_answer", "test_cause", "test_account", "test_fault"),
@@ -462,7 +462,7 @@ def test_unused_faults(run: Run) -> None:
             "  update fails with 503, 1 time: struck 0 requests",
             "  list fails with 403, 1 time after 1: struck 0 requests",
             'to allow unused faults: @pytest.mark.arize_roles(unused_faults="allow")',
-            "*- Calls of the fake Arize account -*",
+            "*Calls of the fake Arize account*",
             "*  list(limit=100) -> 200",
         ]
     )
@@ -497,5 +497,5 @@ def test_same_name(run: Run) -> None:
     )
     own = "this suite has a fixture of its own under that name; rename it"
     for name, count in (("fake_account' must be a Fake", 3), ("roles_server' must be a Roles", 1)):
-        error = f"TypeError: the fixture '{name}*, not dict: {own}"
+        error = f"*TypeError: the fixture '{name}*, not dict: {own}"
         assert len(fnmatch.filter(result.outlines, error)) == count

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import io
 import logging
@@ -34,8 +35,9 @@ def test_thread() -> None:
             (thread.name, thread.daemon) for thread in threading.enumerate()
         }
     assert "arize-roles-server" not in {thread.name for thread in threading.enumerate()}
-    with pytest.raises(urllib.error.URLError, match="refused"):
+    with pytest.raises(urllib.error.URLError) as caught:
         urllib.request.urlopen(server.url)  # noqa: S310
+    assert isinstance(caught.value.reason, ConnectionRefusedError)
 
 
 def test_cannot_listen() -> None:
@@ -44,8 +46,9 @@ def test_cannot_listen() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         server = RolesServer(port=taken.getsockname()[1])
-        with pytest.raises(OSError, match="address already in use"), server:
+        with pytest.raises(OSError, match=r".") as caught, server:
             pass
+    assert caught.value.errno == errno.EADDRINUSE
 
 
 @pytest.mark.asyncio
@@ -131,7 +134,7 @@ def test_truncated() -> None:
                 while chunk := connection.recv(65536):
                     received += chunk
     head, _, body = received.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
     assert f"Content-Length: {len(whole) + 1}".encode() in head
     assert b"Content-Type: application/json" in head
     assert body == whole[: len(whole) // 2]

@@ -57,8 +57,8 @@ class TestByHand:
         assert judge_all(project, faults) == 2
 
         shown = capfd.readouterr().out
-        assert f"caught    {FILE}: it doubles  1 failed in " in shown
-        assert f"SURVIVES  {FILE}: it is 1  1 passed in " in shown
+        assert f"caught    {FILE}: it doubles  " in shown
+        assert f"SURVIVES  {FILE}: it is 1  " in shown
         assert f"SURVIVES  {FILE}: it is gone  it does not fit the source" in shown
         assert "1 of 3 caught, 0 not judged" in shown
         assert (project / FILE).read_text("utf-8") == SOURCE
@@ -81,7 +81,7 @@ class TestDrawn:
         """Tests that cannot be collected are an error, since they would catch everything."""
         (project / "tests/test_small.py").write_text("import nothing_at_all", "utf-8")
 
-        with pytest.raises(RuntimeError, match=r"cannot be collected without a change: .*1 error"):
+        with pytest.raises(RuntimeError, match="cannot be collected without a change: "):
             judge_all(project, [Mutant(FILE, "core/NumberReplacer", 0, 2)])
 
 

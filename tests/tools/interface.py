@@ -148,11 +148,13 @@ def of_commands() -> Iterator[str]:
 
 
 def help_of(module: str, name: str) -> str:
-    """Return the help of a command."""
+    """Return the help of a command, without the words of argparse."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         import_module(module).main([*filter(None, [name]), "--help"])
-    return re.sub(" +", " ", shown.getvalue())
+    text = re.sub(" +", " ", shown.getvalue())
+    text = re.sub(r"(?m)^( (?:-h, --help|--version)) .*$", r"\1", text)
+    return re.sub(r"^\w+: |(?m:^[\w ]+:\n)", "", text)
 
 
 def variables() -> list[str]:
