@@ -988,7 +988,7 @@ class FakeAccount:
             latencies = (each for each in self._latencies if each.calls.match(incoming))
             latency = next(latencies, None)
             delay = 0.0 if latency is None else latency.draw()
-            blocked = (each for each in self._blocked if each.calls.match(incoming))
+            blocked = (each for each in self._blocked if each.filter.match(incoming))
             now = self.now()
             reply = Reply(
                 status=answer.status,

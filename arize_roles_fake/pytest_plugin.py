@@ -5,17 +5,21 @@ work under any event loop, any loop scope and none. Importing this module import
 client nor aiohttp, since pytest imports it in every project that has the package installed.
 """
 
-import logging
 import os
-import re
 import sys
-import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import pytest
+try:
+    import pytest
+except ModuleNotFoundError as error:
+    from arize_roles_async import MissingExtraError
+
+    raise MissingExtraError(
+        "the plugin needs pytest, which is not installed: pip install pytest"
+    ) from error
 
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
@@ -28,8 +32,6 @@ NOT_RUN: Final = "rule not run"
 _OFFLINE: Final = "arize_roles_offline"
 
 _SECRETS: Final = "arize_roles_secrets"
-_LEAST_KEY: Final = 8
-"""The least characters of a key that is looked for: a shorter one may be in any text."""
 
 _MAX_CALLS: Final = 50
 """Limit on the calls of an account in a report."""
@@ -37,7 +39,7 @@ _MAX_CALLS: Final = 50
 _account_key = pytest.StashKey["FakeAccount"]()
 _passed_key = pytest.StashKey[bool]()
 _watch_key = pytest.StashKey[Watch]()
-_written_key = pytest.StashKey["_Written"]()
+_written_key = pytest.StashKey["Written"]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
 _CONFLICTING = (
@@ -96,12 +98,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _refuse(host: str) -> None:
-    # Not an `Exception`, which the code under test might handle as an outage.
-    pytest.fail(
+    message = (
         f"a client was about to connect to {host}, and {_OFFLINE} is set: use the fixture "
-        "mocked_arize, or mock_arize of arize_roles_fake",
-        pytrace=False,
+        "mocked_arize, or mock_arize of arize_roles_fake"
     )
+    watches[-1].refusals.append(message)
+    # Not an `Exception`, which the code under test might handle as an outage.
+    pytest.fail(message, pytrace=False)
 
 
 @pytest.fixture
@@ -271,60 +274,16 @@ def _unused_faults(item: pytest.Item) -> object:
     return next((word for word in words if word is not None), "error")
 
 
-class _Written(logging.Handler):
-    """The log records and warnings of a test."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[str] = []
-        self.warnings: list[warnings.WarningMessage] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # A JSON logger writes the further attributes as well.
-        self.records.append(f"{self.format(record)} {vars(record)}")
-
-    @contextmanager
-    def collected(self) -> Generator[None]:
-        """Collect in a block."""
-        root = logging.getLogger()
-        root.addHandler(self)
-        try:
-            with warnings.catch_warnings(record=True) as self.warnings:
-                yield
-        finally:
-            root.removeHandler(self)
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            for each in self.warnings:
-                warnings.warn_explicit(
-                    cast("Warning", each.message),
-                    *(each.category, each.filename, each.lineno),
-                    source=each.source,
-                )
-
-
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Collect all that a test writes, where that is searched for keys."""
     if not item.config.getini(_SECRETS):
         return (yield)
-    written = item.stash[_written_key] = _Written()
-    with written.collected():
+    from arize_roles_fake._testing import leaks
+
+    written = item.stash[_written_key] = leaks.Written()
+    with written.collected(pytest.CaptureFixture):
         return (yield)
-
-
-def _leaks(keys: Iterable[str], written: _Written, report: pytest.TestReport) -> str:
-    """Return the message of a test that wrote an API key somewhere; empty if it wrote none."""
-    long = sorted((re.escape(key) for key in keys if len(key) >= _LEAST_KEY), key=len)
-    texts = [*report.sections, *(("Log record", text) for text in written.records)]
-    texts += [("Warning", str(each.message)) for each in written.warnings]
-    lines = [
-        f"  {title}: {re.sub('|'.join(long[::-1]), '[API key]', line)}"
-        for title, text in texts
-        for line in text.splitlines()
-        if long and re.search("|".join(long), line)
-    ]
-    return "\n".join(["the test wrote an API key of a fake account:", *lines]) if lines else ""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -356,7 +315,7 @@ def pytest_runtest_makereport(
         del watches[watches.index(watch) :]
         flaws = [_flaws(item, watch)]
         if _written_key in item.stash:
-            flaws.append(_leaks(watch.keys, item.stash[_written_key], report))
+            flaws.append(item.stash[_written_key].leaks(watch.keys, report.sections))
         if report.passed and any(flaws):
             report.outcome, report.longrepr = "failed", "\n".join(filter(None, flaws))
     if report.failed:
@@ -391,7 +350,11 @@ def _flaws(item: pytest.Item, watch: Watch) -> str:
                 "none of the fixtures fake_account, fake_roles, mocked_arize, roles_server and "
                 "arize_env"
             )
-    if not item.stash.get(_passed_key, False) or _unused_faults(item) == "allow":
+    if not item.stash.get(_passed_key, False):
+        return ""
+    if watch.refusals:  # In a thread or a task, whose failure is nobody's.
+        return "\n".join(dict.fromkeys(watch.refusals))
+    if _unused_faults(item) == "allow":
         return ""
     return unused_report(watch.unused(), '@pytest.mark.arize_roles(unused_faults="allow")')
 

@@ -105,7 +105,7 @@ class ConfigurationError(RolesError):
 
 
 class MissingExtraError(RolesError, ImportError):
-    """A conversion needs an optional package that is not installed; the message names it."""
+    """Something needs an optional package that is not installed; the message names it."""
 
 
 class ClientStateError(RolesError, RuntimeError):

@@ -17,12 +17,12 @@ MAX_SECONDS: Final = 60.0
 class Blocked:
     """The calls that `FakeAccount.block` keeps open, in any event loop and any thread."""
 
-    def __init__(self, calls: CallFilter, came: Callable[[], Iterable[object]]) -> None:
-        self.calls: CallFilter = calls
-        """The calls to keep open."""
+    def __init__(self, filter: CallFilter, came: Callable[[], Iterable[object]]) -> None:
+        self.filter: CallFilter = filter
+        """Matches the calls to keep open."""
         self._came = came
         self._lock = threading.Lock()
-        self._calls = 0
+        self._kept_open = 0
         self.is_released: bool = False
         """True once the calls may go on."""
         self._wakers: list[Callable[[], object]] = []
@@ -41,17 +41,17 @@ class Blocked:
             TimeoutError: They have not come by then; the message lists the calls that came.
         """
         try:
-            await self._wait_until(lambda: self._calls >= number, timeout)
+            await self._wait_until(lambda: self._kept_open >= number, timeout)
         except TimeoutError:
             came = "".join(f"\n  {call}" for call in self._came()) or " none"
             raise TimeoutError(
-                f"block({self.calls}) kept {self._calls} of {number} requests open within "
+                f"block({self.filter}) kept {self._kept_open} of {number} requests open within "
                 f"{timeout:g} s; the calls that came since it began:{came}"
             ) from None
 
     def unused(self) -> str | None:
         """Return a line that names the calls, or None once a call was kept open."""
-        return None if self._calls else f"block({self.calls}): no call was kept open"
+        return None if self._kept_open else f"block({self.filter}): no call was kept open"
 
     def release(self) -> None:
         """Let the calls go on, and keep no later one open."""
@@ -66,13 +66,14 @@ class Blocked:
             TimeoutError: It never may.
         """
         with self._lock:
-            self._calls += 1
+            self._kept_open += 1
             self._wake_all()
         try:
             await self._wait_until(lambda: self.is_released, MAX_SECONDS)
         except TimeoutError:
             raise TimeoutError(
-                f"block({self.calls}) kept the call open for {MAX_SECONDS:g} s and was not released"
+                f"block({self.filter}) kept the call open for {MAX_SECONDS:g} s and was not "
+                "released"
             ) from None
 
     def _wake_all(self) -> None:

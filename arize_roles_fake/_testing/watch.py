@@ -29,6 +29,8 @@ class Watch:
         """The number of calls of each account before the test."""
         self.keys: set[str] = set()
         """The API keys that the test gave to accounts, or sent, and those of accounts it asked."""
+        self.refusals: list[str] = []
+        """Why clients were kept off the network, under `arize_roles_offline`."""
         self._newest: deque[FakeAccount] = deque(maxlen=8)
         """The accounts that were asked last, kept in memory for the report."""
         self._scripted: list[tuple[FakeAccount, Scripted]] = []

@@ -44,8 +44,15 @@ def test_name_case(self) -> None:
 ```
 """
 
-from arize_roles_fake.contract._on_fake_account import OnFakeAccount
-from arize_roles_fake.contract._role_bindings import RoleBindingsContract
-from arize_roles_fake.contract._roles import RolesContract
+from arize_roles_async import MissingExtraError
+
+try:
+    from arize_roles_fake.contract._on_fake_account import OnFakeAccount
+    from arize_roles_fake.contract._role_bindings import RoleBindingsContract
+    from arize_roles_fake.contract._roles import RolesContract
+except ModuleNotFoundError as error:
+    raise MissingExtraError(
+        f"the contracts need {error.name}, which is not installed: pip install {error.name}"
+    ) from error
 
 __all__ = ["OnFakeAccount", "RoleBindingsContract", "RolesContract"]

@@ -2,14 +2,16 @@
 
 import inspect
 import re
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from arize_roles_async import RolesClient
+from arize_roles_async import MissingExtraError, RolesClient
 from arize_roles_fake import FakeAccount, FakeRolesClient
 from arize_roles_fake.contract import RoleBindingsContract, RolesContract
 from arize_roles_fake.contract._suite import with_client
@@ -97,6 +99,16 @@ class TestRun:
         result = run("", "-k", "test_update", *flags)
         result.assert_outcomes(passed=UPDATES, deselected=TESTS - UPDATES)
         result.stdout.no_fnmatch_line("*not run*")
+
+    @pytest.mark.parametrize("module", ["contract", "pytest_plugin"])
+    def test_without_pytest(self, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+        """Without pytest, an import of the contracts or of the plugin says what to install."""
+        name = f"arize_roles_fake.{module}"
+        for each in [each for each in sys.modules if each.startswith(name)]:
+            monkeypatch.delitem(sys.modules, each)
+        monkeypatch.setitem(sys.modules, "pytest", None)
+        with pytest.raises(MissingExtraError, match=r" pytest, .*: pip install pytest$"):
+            import_module(name)
 
     def test_docstrings(self) -> None:
         """Every test says which rule it holds, and takes no fixture."""

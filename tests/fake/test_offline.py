@@ -1,5 +1,6 @@
 """The setting `arize_roles_offline`, which keeps clients off the network."""
 
+import fnmatch
 import os
 from collections.abc import Callable
 
@@ -68,6 +69,52 @@ def test_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             ),
         ]
     )
+
+
+def test_not_awaited(run: Run) -> None:
+    """A refusal in a thread, or in a task whose failure nobody reads, fails the test at its end."""
+    result = run(
+        """
+    import asyncio
+    import threading
+    import pytest
+    from arize_roles_async import AiohttpRolesClient
+
+    pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+    async def use(host):
+        async with AiohttpRolesClient("key", base_url=f"https://{host}.invalid") as roles:
+            await roles.list()
+
+    def test_thread():
+        thread = threading.Thread(target=lambda: asyncio.run(use("thread")))
+        thread.start()
+        thread.join()
+
+    async def gather():
+        await asyncio.gather(use("gathered"), use("gathered"), return_exceptions=True)
+
+    def test_gathered():
+        asyncio.run(gather())
+
+    async def begin():
+        task = asyncio.create_task(use("begun"))
+        await asyncio.wait([task])
+        task.exception()
+
+    def test_begun():
+        asyncio.run(begin())
+
+    def test_none():
+        pass
+    """,
+        *("-o", "arize_roles_offline=true"),
+        passed=4,
+        errors=3,
+    )
+    for name in ("thread", "gathered", "begun"):
+        line = f"a client was about to connect to {name}.invalid, and *"
+        assert len(fnmatch.filter(result.outlines, line)) == 1
 
 
 def test_stand_ins(run: Run) -> None:

@@ -1,6 +1,7 @@
 """The pytest plugin, as a downstream suite meets it: each test runs a small suite of its own."""
 
 import fnmatch
+import logging
 import re
 from collections.abc import Callable
 from typing import ClassVar
@@ -499,3 +500,119 @@ def test_same_name(run: Run) -> None:
     for name, count in (("fake_account' must be a Fake", 3), ("roles_server' must be a Roles", 1)):
         error = f"*TypeError: the fixture '{name}*, not dict: {own}"
         assert len(fnmatch.filter(result.outlines, error)) == count
+
+
+class TestSecrets:
+    """With `arize_roles_secrets`, a test that writes an API key is an error."""
+
+    HEAD = """
+        import asyncio
+        import base64
+        import json
+        import logging
+        import subprocess
+        import sys
+        import urllib.parse
+        import warnings
+        import pytest
+        from arize_roles_async import AuthenticationError
+
+        log = logging.getLogger("app")
+        KEY = 'se"cret+key/12'
+        pytestmark = pytest.mark.arize_roles(api_key=KEY)
+
+        @pytest.fixture(autouse=True)
+        def key(fake_account):
+            return fake_account.api_key
+        """
+
+    def test_written(self, run: Run) -> None:
+        """Output that the test reads, records of any level and collected warnings are seen.
+
+        So is a key that is escaped as in JSON.
+        """
+        result = run(
+            self.HEAD
+            + """
+        @pytest.mark.parametrize("fixture", ["capsys", "capfd", "capsysbinary", "capfdbinary"])
+        def test_read(request, fixture, key):
+            capture = request.getfixturevalue(fixture)
+            print("sent", key)
+            print("sent", key, file=sys.stderr)
+            assert key in str(capture.readouterr().out).replace("b'", "")
+
+        def test_debug(key):
+            log.debug("sent %s", key)
+
+        def test_disabled(key):
+            logging.disable()
+            try:
+                log.error("sent %s", key)
+            finally:
+                logging.disable(logging.NOTSET)
+
+        def test_traceback(key):
+            try:
+                raise ValueError(key)
+            except ValueError:
+                log.debug("no luck", exc_info=True)
+
+        def test_collected(key):
+            with pytest.warns(UserWarning):
+                warnings.warn(f"sent {key}")
+
+        def test_recorded(key):
+            with warnings.catch_warnings(record=True):
+                warnings.simplefilter("always")
+                warnings.warn(f"sent {key}")
+
+        def test_recwarn(key, recwarn):
+            warnings.warn(f"sent {key}")
+
+        def test_process(key):
+            subprocess.run([sys.executable, "-c", "import sys; print(sys.argv[1])", key])
+
+        def test_later(fake_roles, key):
+            async def main():
+                await fake_roles.list()
+                other = fake_roles.with_options(api_key="key-of-another")
+                with pytest.raises(AuthenticationError):
+                    await other.list()
+
+            asyncio.run(main())
+            print("sent", "key-of-another")
+
+        def test_json(key):
+            print(json.dumps({"key": key}))
+
+        def test_json_in_json(key):
+            print(json.dumps(json.dumps({"key": key})))
+        """,
+            *("-o", "arize_roles_secrets=true", "-o", "log_level=WARNING"),
+        )
+        result.assert_outcomes(passed=14, errors=14)
+
+    def test_unchanged(self, run: Run) -> None:
+        """Nothing else changes: below its level, a record reaches no handler."""
+        run(
+            self.HEAD
+            + """
+        class Broken:
+            def __str__(self):
+                raise LookupError
+
+        def test_level(caplog):
+            log.info("not %s", Broken())
+            log.warning("seen")
+            log.handle(logging.makeLogRecord({"msg": "by hand", "levelno": logging.DEBUG}))
+            assert [each.getMessage() for each in caplog.records] == ["seen", "by hand"]
+            assert not any(name.startswith("_") for name in vars(caplog.records[0]))
+
+        def test_output(capsys):
+            print("nothing", end="")
+            assert capsys.readouterr() == ("nothing", "")
+        """,
+            *("-o", "arize_roles_secrets=true"),
+            passed=2,
+        )
+        assert not logging.getLogger("app").isEnabledFor(logging.DEBUG)

@@ -1,0 +1,119 @@
+"""The check that a test writes no API key, for the pytest plugin."""
+
+import logging
+import warnings
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final, cast
+
+_Call = Callable[..., Any]
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) - {"args"}
+_BELOW: Final = "_arize_roles_below_level"
+"""An attribute of the records that the test's own loggers do not want."""
+
+
+class Written:
+    """All that a test writes, and that pytest's reports do not show."""
+
+    def __init__(self) -> None:
+        self._is_enabled = logging.Logger.isEnabledFor
+        self._texts: list[tuple[str, str]] = []
+        self._warnings: list[list[warnings.WarningMessage]] = []
+
+    @contextmanager
+    def collected(self, capture: type) -> Generator[None]:
+        """Collect in a block: log records of every level, warnings, and output that a test reads.
+
+        Args:
+            capture: The class of `capsys` and its like.
+        """
+        with ExitStack() as stack:
+            for owner, name, make in (
+                (logging.Logger, "isEnabledFor", lambda _: lambda *_: True),
+                (logging.Logger, "makeRecord", self._make_record),
+                (logging.Logger, "handle", self._handle),
+                (capture, "readouterr", self._read),
+                (warnings.catch_warnings, "__enter__", self._enter),
+            ):
+                own = getattr(owner, name)
+                setattr(owner, name, make(own))
+                stack.callback(setattr, owner, name, own)
+            with warnings.catch_warnings(record=True) as issued:
+                yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            for each in issued:
+                warnings.warn_explicit(
+                    cast("Warning", each.message),
+                    *(each.category, each.filename, each.lineno),
+                    source=each.source,
+                )
+
+    def _make_record(self, make: _Call) -> _Call:
+        """Mark the records that would not have been made, since their level is not enabled."""
+
+        def make_record(log: logging.Logger, name: str, level: int, *args: object) -> object:
+            record = make(log, name, level, *args)
+            vars(record)[_BELOW] = not self._is_enabled(log, level)
+            return record
+
+        return make_record
+
+    def _handle(self, handle: _Call) -> _Call:
+        def note_and_handle(log: logging.Logger, record: logging.LogRecord) -> None:
+            is_below = vars(record).pop(_BELOW, False)
+            # Nobody else formats a record below the level, so that may fail.
+            with suppress(Exception):
+                self._texts.append(("Log record", _text(record)))
+            if not is_below:
+                handle(log, record)
+
+        return note_and_handle
+
+    def _read(self, read: _Call) -> _Call:
+        def read_and_note(capture: object) -> Any:  # noqa: ANN401 - as it is
+            captured = read(capture)
+            for text in captured:
+                shown = text.decode(errors="replace") if isinstance(text, bytes) else text
+                self._texts.append(("Captured output", shown))
+            return captured
+
+        return read_and_note
+
+    def _enter(self, enter: _Call) -> _Call:
+        def enter_and_note(block: object) -> object:
+            collected = enter(block)
+            if collected is not None:
+                self._warnings.append(collected)
+            return collected
+
+        return enter_and_note
+
+    def leaks(self, keys: Iterable[str], sections: Iterable[tuple[str, str]]) -> str:
+        """Return the message of a test that wrote an API key somewhere; empty if it wrote none.
+
+        Args:
+            keys: The API keys.
+            sections: Further texts, the sections of pytest's reports, with their titles.
+        """
+        from arize_roles_async._wire.redaction import Secret, redact
+
+        secrets = [Secret(key) for key in sorted(keys, key=len, reverse=True)]
+        texts = [*sections, *self._texts]
+        texts += [("Warning", str(each.message)) for block in self._warnings for each in block]
+        lines = [
+            f"  {title}: {clean}"
+            for title, text in texts
+            for line in text.splitlines()
+            if (clean := redact(line, *secrets)) != line
+        ]
+        if not lines:
+            return ""
+        return "\n".join(["the test wrote an API key of a fake account:", *dict.fromkeys(lines)])
+
+
+def _text(record: logging.LogRecord) -> str:
+    """Return a record as text, with the attributes that a JSON logger writes as well."""
+    further = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    return f"{logging.Formatter().format(record)} {further}"
