@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
         "the plugin needs pytest, which is not installed: pip install pytest"
     ) from error
 
+from arize_roles_fake._testing.leaks import Written
 from arize_roles_fake._testing.watch import Watch, check_unused_faults, unused_report, watches
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _MAX_CALLS: Final = 50
 _account_key = pytest.StashKey["FakeAccount"]()
 _passed_key = pytest.StashKey[bool]()
 _watch_key = pytest.StashKey[Watch]()
-_written_key = pytest.StashKey["Written"]()
+_written_key = pytest.StashKey[Written]()
 
 # Variables that lead Arize's clients elsewhere, or conflict with those that `arize_env` sets.
 _CONFLICTING = (
@@ -279,9 +280,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Collect all that a test writes, where that is searched for keys."""
     if not item.config.getini(_SECRETS):
         return (yield)
-    from arize_roles_fake._testing import leaks
-
-    written = item.stash[_written_key] = leaks.Written()
+    written = item.stash[_written_key] = Written()
     with written.collected(pytest.CaptureFixture):
         return (yield)
 

@@ -30,7 +30,7 @@ class Written:
         """
         with ExitStack() as stack:
             for owner, name, make in (
-                (logging.Logger, "isEnabledFor", lambda _: lambda *_: True),
+                (logging.Logger, "isEnabledFor", _always),
                 (logging.Logger, "makeRecord", self._make_record),
                 (logging.Logger, "handle", self._handle),
                 (capture, "readouterr", self._read),
@@ -53,9 +53,9 @@ class Written:
     def _make_record(self, make: _Call) -> _Call:
         """Mark the records that would not have been made, since their level is not enabled."""
 
-        def make_record(log: logging.Logger, name: str, level: int, *args: object) -> object:
+        def make_record(log: logging.Logger, name: str, level: int, *args: object) -> Any:  # noqa: ANN401 - as it is
             record = make(log, name, level, *args)
-            vars(record)[_BELOW] = not self._is_enabled(log, level)
+            record.__dict__[_BELOW] = not self._is_enabled(log, level)
             return record
 
         return make_record
@@ -111,6 +111,10 @@ class Written:
         if not lines:
             return ""
         return "\n".join(["the test wrote an API key of a fake account:", *dict.fromkeys(lines)])
+
+
+def _always(_: _Call) -> _Call:
+    return lambda *_: True
 
 
 def _text(record: logging.LogRecord) -> str:
