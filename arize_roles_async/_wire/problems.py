@@ -15,7 +15,7 @@ from arize_roles_async._values.errors import (
 from arize_roles_async._values.json import parse_json
 from arize_roles_async._values.text import one_line
 from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import MAX_QUOTED, Response, excerpt
+from arize_roles_async._wire.response import MAX_QUOTED, Response, beginning, excerpt
 from arize_roles_async._wire.retry_after import retry_after
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def page_title(response: Response) -> str:
     """
     import html
 
-    found = re.search(_TITLE, response.body[:_MAX_PAGE].decode("utf-8", "replace"))
+    found = re.search(_TITLE, beginning(response, _MAX_PAGE))
     text = html.unescape(found[1]).strip() if found else ""
-    return text and repr(one_line(response.redacted(text), MAX_QUOTED))
+    return text and repr(one_line(text, MAX_QUOTED))
 
 
 def _target(response: Response) -> str:

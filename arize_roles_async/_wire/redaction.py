@@ -1,8 +1,11 @@
 """Keeping the API key and passwords out of errors, log lines and tracebacks."""
 
+import base64
 import functools
 import re
 from collections.abc import Callable, Iterator
+from itertools import takewhile
+from operator import eq
 from types import TracebackType
 from typing import Final, Generic, NoReturn, TypeVar, cast
 
@@ -15,6 +18,8 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 _API_KEY: Final = "[API key]"
 _UNMISTAKABLE: Final = 8
+LONGEST_REST: Final = 16
+"""Characters of a key that is cut: with fewer, its beginning may stay in a text."""
 # A pattern and not a compiled one: most programs that import this never need it.
 _USERINFO: Final = r"(://[^\s/@:]*:)[^\s/@]+@"
 
@@ -41,12 +46,37 @@ class Secret(Generic[_T_co]):
 def redact(text: str, *keys: Secret[str]) -> str:
     """Return a text with `[API key]` in place of each key.
 
-    A key of 8 characters or more is redacted everywhere. A shorter one, such as `test`, may be an
+    A key of 8 characters or more is redacted everywhere, also in base64. So is a beginning of 16
+    characters or more, since others cut what they quote. A shorter key, such as `test`, may be an
     ordinary word, and is redacted only after `Bearer`.
+
+    Texts of up to 64 Ki characters are searched for keys that are percent-encoded, or escaped as in
+    JSON or HTML, too; one in which a key is found is decoded in the result.
     """
-    for key in keys:
-        text = _pattern(key.reveal()).sub(_API_KEY, text)
+    texts = {text: None}
+    for _ in range(_ENCODINGS if len(text) <= _MAX_DECODED else 0):
+        texts |= {decode(each): None for each in texts for decode in _DECODERS}
+    # The whole key first, so that no rest of it is left behind a beginning.
+    for found, among in ((_without, texts), (_without_beginnings, reversed(texts))):
+        for each in among:
+            clean = each
+            for key in keys:
+                clean = found(clean, key.reveal())
+            if clean != each:
+                return redact(clean, *keys)
     return text
+
+
+def redacted_values(value: object, *keys: Secret[str]) -> object:
+    """Return a value that JSON described, with `[API key]` in place of each key in its texts."""
+    if isinstance(value, str):
+        return redact(value, *keys)
+    if isinstance(value, list):
+        return [redacted_values(each, *keys) for each in cast("list[object]", value)]
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value).items()
+        return {redact(name, *keys): redacted_values(each, *keys) for name, each in members}
+    return value
 
 
 def redacted(error: BaseException, *keys: Secret[str]) -> str:
@@ -102,6 +132,27 @@ def takes_secrets(function: _F) -> _F:
     return cast("_F", call)
 
 
+def _from_hex(text: str) -> str:
+    return re.sub(r"(?:%|\\+u00)([2-7][0-9a-fA-F])", lambda found: chr(int(found[1], 16)), text)
+
+
+def _from_html(text: str) -> str:
+    import html
+
+    return html.unescape(text)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+_DECODERS: Final = (_from_hex, _from_html, _unescaped)
+_ENCODINGS: Final = 3
+"""Encodings within one another."""
+_MAX_DECODED: Final = 64 * 1024
+"""Characters of a text that is decoded; a longer one would take long."""
+
+
 def _without_secrets(text: str, *keys: Secret[str]) -> str:
     return re.sub(_USERINFO, r"\1[password]@", redact(text, *keys))
 
@@ -114,18 +165,37 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
+def _without(text: str, key: str) -> str:
+    """Return a text without a key, and without what stands for it in base64."""
+    if len(key) < _UNMISTAKABLE:
+        return re.sub(rf"(?i:(?<=bearer\s)){re.escape(key)}", _API_KEY, text)
+    for spelled in _spellings(key):
+        text = text.replace(spelled, _API_KEY)
+    return text
+
+
+def _without_beginnings(text: str, key: str) -> str:
+    """Return a text without the long beginnings of a key."""
+    spellings = [each for each in _spellings(key) if len(each) >= LONGEST_REST]
+    begins = "|".join(re.escape(each[:LONGEST_REST]) for each in spellings)
+    pieces: list[str] = []
+    end = 0
+    for found in re.finditer(begins, text) if begins else ():
+        begin = found.start()
+        if begin >= end:
+            pieces += text[end:begin], _API_KEY
+            same = (map(eq, each, text[begin : begin + len(each)]) for each in spellings)
+            end = begin + max(sum(takewhile(bool, each)) for each in same)
+    return "".join(pieces) + text[end:]
+
+
 @functools.lru_cache(maxsize=8)
-def _pattern(key: str) -> re.Pattern[str]:
-    # JSON and reprs, and these within one another, put backslashes before some characters. A run
-    # of them matches only as a whole, so that none of it is read a second time.
-    parts = re.findall(r"(\\*)([^\\]|$)", key)
-    spelled = "".join(_spelled(len(run), c) for run, c in parts)
-    if key[0] in "\\\"'/":
-        spelled = rf"(?<!\\){spelled}"
-    return re.compile(spelled if len(key) >= _UNMISTAKABLE else rf"(?i:(?<=bearer\s)){spelled}")
-
-
-def _spelled(backslashes: int, character: str) -> str:
-    """Return a pattern of so many backslashes and a character, or the end, in any spelling."""
-    is_escaped = backslashes or (character and character in "\"'/")
-    return (rf"\\{{{backslashes},}}+" if is_escaped else "") + re.escape(character)
+def _spellings(key: str) -> tuple[str, ...]:
+    """Return a key as it is, and in base64 behind 0, 1 and 2 bytes."""
+    spelled = [key]
+    for signs in (b"+/", b"-_"):
+        for before in range(3):
+            encoded = base64.b64encode(bytes(before) + key.encode(), signs).decode()
+            # The first and the last character depend on what is around the key, too.
+            spelled.append(encoded[-(-before * 8 // 6) : (before + len(key)) * 8 // 6])
+    return tuple(dict.fromkeys(spelled))

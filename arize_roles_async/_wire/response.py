@@ -9,11 +9,13 @@ import msgspec
 
 from arize_roles_async._values.json import parse_json
 from arize_roles_async._values.text import one_line
-from arize_roles_async._wire.redaction import Secret, redact
+from arize_roles_async._wire.redaction import LONGEST_REST, Secret, redact, redacted_values
 
 _MAX_EXCERPT: Final = 200
 _MAX_EXCERPT_SOURCE: Final = 4 * 1024
 """Bytes of a body that an excerpt is made of: a character that is escaped takes up to 12."""
+_CUT: Final = 12 * LONGEST_REST
+"""Characters that are left out where a longer body is cut, since a part of a key may be there."""
 MAX_QUOTED: Final = 500
 
 
@@ -54,13 +56,25 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             # Escapes could hide the key, so JSON is encoded again.
             with contextlib.suppress(ValueError):
                 body = msgspec.json.encode(parse_json(body))
-        text = redact(body.decode("utf-8", "surrogateescape"), *self.keys)
-        return text.encode("utf-8", "surrogateescape")
+        text = body.decode("utf-8", "replace")
+        clean = self.redacted(text)
+        if clean == text:
+            return body
+        with contextlib.suppress(ValueError, RecursionError):
+            # Decoded as a whole, it might be JSON no longer.
+            return msgspec.json.encode(redacted_values(parse_json(body), *self.keys))
+        return clean.encode()
+
+
+def beginning(response: Response, length: int) -> str:
+    """Return the text of the first bytes of a body, without the API key."""
+    source = response.body[: length + _CUT].decode("utf-8", "replace").replace("\\/", "/")
+    # Escapes could hide the key.
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), source)
+    text = response.redacted(text)
+    return (text[:-_CUT] if len(response.body) > length + _CUT else text)[:length]
 
 
 def excerpt(response: Response) -> str:
     """Return the beginning of a body, quoted, on one line, without the API key."""
-    text = response.body[:_MAX_EXCERPT_SOURCE].decode("utf-8", "replace").replace("\\/", "/")
-    # Escapes could hide the key.
-    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
-    return repr(one_line(response.redacted(text), _MAX_EXCERPT))
+    return repr(one_line(beginning(response, _MAX_EXCERPT_SOURCE), _MAX_EXCERPT))

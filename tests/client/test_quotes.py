@@ -67,14 +67,6 @@ def test_problem_document() -> None:
     assert parse_problem(Response(status=409, headers={}, body=padded + b" ")) is None
 
 
-def test_beginning_of_body() -> None:
-    """Only the first 4 KiB of a body are read for an excerpt."""
-    key = "k" * 1000
-    body = (key * 4 + "a" * 100).encode()
-    answer = Response(status=409, headers={}, body=body, keys=(Secret(key),))
-    assert str(status_error(ASKED, answer)).endswith(f": '{'[API key]' * 4}{'a' * 96}'")
-
-
 @pytest.mark.parametrize(
     ("body", "shown"),
     [

@@ -1,13 +1,23 @@
 """The API key in a text that an error or a log line quotes."""
 
 import copy
+import html
 import json
 import pickle
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from arize_roles_async import Response
+from arize_roles_async import Request, Response
+from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.redaction import Secret, redact, redacted_cause
+from tests.support.leaks import parts_shown
+
+ASKED = Request(method="GET", target="/v2/roles")
 
 LONG = 'ak-0123"\\89=='
 
@@ -21,7 +31,7 @@ QUOTED = '"\\\\\\ak/0123\\'
         (f"x{LONG}x", LONG, "x[API key]x"),
         (repr(f"/{LONG}"), f"/{LONG}", "'[API key]'"),
         (json.dumps(f"a {QUOTED} b"), QUOTED, '"a [API key] b"'),
-        (json.dumps(json.dumps(f"a{QUOTED} b")), QUOTED, r'"\"a[API key] b\""'),
+        (json.dumps(json.dumps(f"a{QUOTED} b")), QUOTED, '""a[API key] b""'),
         ('not "\\\\0123456', '"\\\\0123456', "not [API key]"),
         (f"Bearer {LONG}", LONG, "Bearer [API key]"),
         (repr(LONG), LONG, "'[API key]'"),
@@ -34,6 +44,21 @@ QUOTED = '"\\\\\\ak/0123\\'
         ("bearer testing", "k", "bearer testing"),
         ("the key is 1234567", "1234567", "the key is 1234567"),
         ("the key is 12345678", "12345678", "the key is [API key]"),
+        ("/?key=ak-0123%22%5c89%3D%3d", LONG, "/?key=[API key]"),
+        ("ak-0123%2522%255C89==", LONG, "[API key]"),
+        (r"ak\u002d0123\u0022\\89==", LONG, "[API key]"),
+        ("Authorization: Bearer%20test", "test", "Authorization: Bearer [API key]"),
+        ("<p>ak&#45;0123&quot;\\89&#x3D;&equals;", LONG, "<p>[API key]"),
+        (
+            "Basic dXNlcjpiZWFyZXItMDEyMzQ1Njc4OQ==",
+            "bearer-0123456789",
+            "Basic dXNlcjp[API key]Q==",
+        ),
+        ("Ym90L2JlYXJlci0wMTIzPz8_NDU2Nzg5IQ", "bearer-0123???456789", "Ym90L2[API key]IQ"),
+        (f"{'k' * 20}%2B0123456789", f"{'k' * 20}+0123456789", "[API key]"),
+        # The text of another library that ends with three points.
+        ("b'bearer-0123456789-...'", "bearer-0123456789-0123456789", "b'[API key]...'"),
+        ("bearer-01234567?", "bearer-0123456789", "bearer-01234567?"),
     ],
 )
 def test_redact(text: str, key: str, redacted: str) -> None:
@@ -41,11 +66,56 @@ def test_redact(text: str, key: str, redacted: str) -> None:
     assert redact(text, Secret(key)) == redacted
 
 
-@pytest.mark.parametrize("begin", ['"', "\\" * 4000, '"\\' * 2000])
-def test_backslashes(begin: str) -> None:
-    """A body of backslashes costs no more for a key with characters that are escaped."""
-    body = "\\" * 1_000_000
-    assert redact(body, Secret(f"{begin}01234567")) == body
+@pytest.mark.parametrize("unit", ["\\", "%41", "&lt;", "\\u0041", "k"])
+def test_cost(unit: str) -> None:
+    """A long body of escapes, or of beginnings of a key, costs little."""
+    body = f"{unit * 1_000_000} bearer-key"
+    assert redact(body, Secret("bearer-key"), Secret("k" * 4_000)).endswith(" [API key]")
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "percent-encoded": lambda text: quote(text, safe=""),
+    "percent-encoded whole": lambda text: "".join(f"%{ord(c):02x}" for c in text),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON, escaped whole": lambda text: "".join(f"\\u{ord(c):04X}" for c in text),
+    "HTML": html.escape,
+    "HTML, by numbers": lambda text: "".join(f"&#{ord(c)};" for c in text),
+}
+IN_BASE64: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "Basic": lambda text: f"Basic {b64encode(f'user:{text}'.encode()).decode()}",
+    "for URLs": lambda text: urlsafe_b64encode(f"{text}:".encode()).decode().rstrip("="),
+}
+KEYS = st.sampled_from(["".join(map(chr, range(33, 127))), "abcdefgh01234567+=", 'a"\\%']).flatmap(
+    lambda signs: st.text(signs, min_size=5, max_size=600).map("ak-{}".format)
+)
+
+
+@given(
+    key=KEYS,
+    names=st.tuples(*map(st.sampled_from, ([*IN_BASE64], [*ENCODINGS], [*ENCODINGS]))),
+    before=st.integers(0, 4_400),
+    times=st.integers(1, 60),
+    status=st.sampled_from([200, 401, 409, 503]),
+)
+def test_echo(key: str, names: tuple[str, str, str], before: int, times: int, status: int) -> None:
+    """No error shows a part of a key that an answer repeats, wherever its excerpt is cut."""
+    first, second, third = names
+    echo = ENCODINGS[third](ENCODINGS[second](IN_BASE64[first](key)))
+    page = "." * before + f"{echo} " * times
+    body = page if before % 2 else json.dumps({"title": "No", "status": status, "detail": page})
+    answer = Response(status=status, headers={}, body=body.encode(), keys=(Secret(key),))
+    for error in (status_error(ASKED, answer), invalid_response(ASKED, answer, "odd")):
+        assert parts_shown(str(error), key) == []
+
+
+@pytest.mark.parametrize("encode", [*ENCODINGS.values(), *IN_BASE64.values()])
+def test_judge(encode: Callable[[str], str]) -> None:
+    """The judge of parts sees each encoding of a key, and of a part of it."""
+    key = f"{LONG}{'0123456789' * 3}"
+    assert key[:20] in parts_shown(f"x {encode(key)} x", key)
+    assert parts_shown(f"x {encode(key[:-9])} x", key)
 
 
 def test_cause() -> None:
@@ -76,7 +146,14 @@ def test_arguments() -> None:
     [
         (rb'{"a":"bearer-k\u0065y"}', "bearer-key", b'{"a":"[API key]"}'),
         (rb"\ bearer-key", "bearer-key", rb"\ [API key]"),
-        (b"\xff bearer-key", "bearer-key", b"\xff [API key]"),
+        (b"\xff bearer-key", "bearer-key", b"\xef\xbf\xbd [API key]"),
+        (b"\xff bearer", "bearer-key", b"\xff bearer"),
+        (
+            b'{"a":["%62earer-key","\\""],"b%65arer-key":1}',
+            "bearer-key",
+            b'{"a":["[API key]","\\""],"[API key]":1}',
+        ),
+        (b'"bearer-key' + b"[" * 3_000, "bearer-key", b'"[API key]' + b"[" * 3_000),
         (b"bearer-key", None, b"bearer-key"),
     ],
 )

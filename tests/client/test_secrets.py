@@ -3,15 +3,19 @@
 import asyncio
 import copy
 import functools
+import html
+import json
 import logging
 import pickle
 import traceback
 import warnings
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import aiohttp
 import attrs
@@ -42,12 +46,14 @@ from tests.support.sizes import sized
 KEY = 'ak-0123/4567+"secret"\\89=='
 ESCAPED = KEY.replace("\\", "\\\\").replace('"', '\\"')
 FULLY_ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
+ENCODED = [quote(KEY, safe=""), html.escape(KEY), b64encode(f"user:{KEY}".encode()).decode()]
 TESTS = str(Path(__file__).parents[1])
 
 
 def is_shown(text: str) -> bool:
-    """Return True if the key is in a text, however often it was escaped."""
-    return KEY.replace("\\", "") in text.replace("\\", "")
+    """Return True if the key is in a text, encoded or not, however often it was escaped."""
+    bare = text.replace("\\", "")
+    return any(each.replace("\\", "") in bare for each in (KEY, *ENCODED))
 
 
 def chain(error: BaseException) -> list[BaseException]:
@@ -91,7 +97,9 @@ def by_rich(error: BaseException) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("hidden", [KEY, {"a": [KEY]}, KEY.encode(), attrs.make_class("A", ["b"])])
+@pytest.mark.parametrize(
+    "hidden", [KEY, *ENCODED, {"a": [KEY]}, KEY.encode(), attrs.make_class("A", ["b"])]
+)
 def test_judge(hidden: Any) -> None:  # noqa: ANN401
     """The judge of frames sees the key where it is."""
     namespace: dict[str, Any] = {}
@@ -146,6 +154,9 @@ ECHOES = [
     f'{{"title": "No", "detail": "{ESCAPED.replace("/", chr(92) + "/")}"}}',
     f'{{"{ESCAPED}": 1}}',
     f'["{FULLY_ESCAPED}"]',
+    json.dumps({"title": "No", "status": 409, "detail": " ".join(ENCODED)}),
+    f"<html><title>Not {ENCODED[1]}</title>Authorization: Basic {ENCODED[2]}</html>",
+    f"no such page: /?key={ENCODED[0]}",
     f"<html>Authorization: Bearer {KEY}</html>",
     " " * (200 - len(KEY) // 2) + KEY,
     KEY,
@@ -153,6 +164,7 @@ ECHOES = [
 NO_ROLES = [
     f'{{"id": "{ESCAPED}", "name": 5}}',
     f'{{"id": "x", "name": "x", "is_predefined": 1, "created_at": "{FULLY_ESCAPED}"}}',
+    f'{{"id": "x", "name": "x", "is_predefined": 1, "created_at": "{ENCODED[0]}"}}',
     f'{{"roles": [{{"id": "x", "created_at": "{ESCAPED}"}}], "pagination": "{ESCAPED}"}}',
 ]
 BROKEN = [
