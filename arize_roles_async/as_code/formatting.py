@@ -1,6 +1,7 @@
 """Formatting: TOML in a fixed order, with its comments."""
 
 import re
+import sys
 import tomllib
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,6 +11,8 @@ from typing import Final
 from arize_roles_async.as_code.toml import statements
 
 _Rank = list[tuple[int, str]]
+_OTHER: Final = (sys.maxsize, "")
+"""The rank of an unknown key."""
 
 _COMMENTS: Final = r"((?:[\s,]*#[^\n]*+)*+)[\s,]*"
 _TEXT: Final = r'((?!"""|\'\'\')(?:"(?:\\.|[^"\\])*"|\'[^\']*\'))'
@@ -20,12 +23,13 @@ _LIST: Final = re.compile(rf"(?s)\[((?:{_ITEM})*+){_COMMENTS}(\].*)")
 def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
     """Return valid TOML in a fixed order, with one item of a list of texts on a line.
 
-    A comment stays above what it was above, or behind it; one at the top, with an empty line below
-    it, stays there. Everything else is as it was written, and means the same.
+    A comment stays above what it was above, or behind it; the first ones stay at the top, if an
+    empty line follows them. Unknown keys come last, as they were written. A text with an array of
+    tables, whose order has a meaning, is returned as it is.
 
     Args:
         text: The TOML.
-        known: The keys in each place of a path, in their order; any others follow by name.
+        known: The keys in each place of a path, in their order; where there are none, any names.
     """
     head: list[str] = []
     above: list[str] = []
@@ -33,15 +37,19 @@ def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
     entries: list[tuple[tuple[bool, _Rank, int], _Rank, str]] = []
     number = last = 0
     for line, path, key, value in statements(text):
-        if path and not entries and line > last + 1:
+        if value.startswith("[[") and not key:
+            return text
+        if above and not (head or entries) and line > last + 1:
             head, above = above, []
-        above.append(f"{key} = {_listed(value)}" if key else value)
+        rank = _rank(path, known)
+        is_known = len(path) == len(rank) and _OTHER not in rank
+        above.append(f"{key} = {_listed(value) if is_known else value}" if key else value)
         if path:
             table = table if key else path
             # A key above all tables is a block of its own.
             number += not (key and table)
             block = (bool(table), _rank(table or path, known), number)
-            entries.append((block, _rank(path, known), "\n".join(above)))
+            entries.append((block, rank, "\n".join(above)))
             above = []
         last = line
     entries.sort(key=itemgetter(0, 1))
@@ -51,10 +59,13 @@ def formatted(text: str, known: Sequence[Sequence[str]]) -> str:
 
 
 def _rank(path: list[str], known: Sequence[Sequence[str]]) -> _Rank:
-    return [
-        (keys.index(key), "") if key in keys else (len(keys), key)
-        for key, keys in zip(path, known, strict=False)
-    ]
+    """Return the place of a path; what is below an unknown key has none of its own."""
+    rank: _Rank = []
+    for key, keys in zip(path, known, strict=False):
+        if keys and key not in keys:
+            return [*rank, _OTHER]
+        rank.append((keys.index(key), "") if keys else (0, key))
+    return rank
 
 
 def _listed(value: str) -> str:
@@ -66,7 +77,7 @@ def _listed(value: str) -> str:
         (tomllib.loads(f"x={text}")["x"], f"{above}\n{text},{behind and '  '}{behind}")
         for above, text, behind in re.findall(_ITEM, listed)
     ]
-    items.sort()
+    items.sort(key=itemgetter(0))
     texts = "\n".join([*(item for _, item in items), last])
     lines = [line.lstrip(" \t,") for line in texts.split("\n")]
     return "".join(["[\n", *(f"    {line}\n" for line in lines if line), end])

@@ -51,3 +51,48 @@ def declarations(draw: st.DrawFn, *, at_least: int = 0) -> Declaration:
         anchor=draw(st.none() | st.text(_CARRIED, min_size=1, max_size=8)),
         new_permissions=["NEW_READ", *draw(st.lists(st.sampled_from(["NEWER_READ", "ROLE_READ"])))],
     )
+
+
+_comments = st.lists(st.sampled_from(["# one", "  #two", ""]), max_size=3)
+_items = st.sampled_from(['"x"', "'x'", '"y"', '"z # no"', "'''w'''"])
+
+
+@st.composite
+def _lists(draw: st.DrawFn) -> str:
+    lines = ["[" + draw(st.sampled_from(["", " # first"]))]
+    for item in draw(st.lists(_items, max_size=4)):
+        lines += [*draw(_comments), item + draw(st.sampled_from([",", " ,", ",  # behind"]))]
+    return "\n".join([*lines, *draw(_comments), "]" + draw(st.sampled_from(["", " # end"]))])
+
+
+_values = _lists() | st.sampled_from(
+    ['"a"', "5", "'''\n]\n# no\n'''", '[[1], "#"]', "{b = ['x', 'a'], a = 1}"]
+)
+_TOP: Final = ("account", "absent", "other", "roles.A.include", "roles.A.permissions", "sets.s")
+_TABLES: Final = (
+    "roles",
+    "sets",
+    'roles."B"',
+    "roles.A",
+    "roles.C.deep",
+    "x.b",
+    "x.a",
+    "[y]",
+    "y.z",
+)
+_KEYS: Final = ("permissions", "description", "include", "b", "a", "D.permissions", "C.include")
+
+
+def _some(keys: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(keys), unique=True, max_size=4)
+
+
+@st.composite
+def toml(draw: st.DrawFn) -> str:
+    """Return a text of comments, keys and tables that may be TOML; many keys are unknown."""
+    lines: list[str] = []
+    for table in ("", *draw(st.lists(st.sampled_from(_TABLES), max_size=5))):
+        lines += [*draw(_comments), f"[{table}]"] if table else []
+        for key in draw(_some(_KEYS if table else _TOP)):
+            lines += [*draw(_comments), f"{key} = {draw(_values)}"]
+    return "\n".join([*lines, *draw(_comments)])

@@ -4,11 +4,11 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from arize_roles_async.__main__ import main
@@ -105,6 +105,46 @@ class TestText:
             'account = "x"\n\nabsent = [\n    "A",\n    "B",\n]\n\n'
             'roles.A.permissions = [\n    "ROLE_READ",\n]\n'
         )
+
+    def test_head(self) -> None:
+        """Only the first comments stay at the top; those of a key that moves go with it."""
+        text = "# head\n\n# of b\nabsent = []\n# of a\n\naccount = 'a'\n"
+        assert File("a", text).formatted() == (
+            "# head\n\n# of a\naccount = 'a'\n\n# of b\nabsent = [\n]\n"
+        )
+
+    def test_equal_items(self) -> None:
+        """Items that are equal keep their order, whatever their comments are."""
+        text = "absent = [\n    'x',  # 2\n    # 1\n    \"x\",\n]\n"
+        assert File("a", text).formatted() == text
+
+    @pytest.mark.parametrize(
+        "text",
+        ['other = ["b", "a"]\n', "x = 1\n\na = 2\n", "[x.b]\n\n[x.a]\n", "[[b]]\n[[a]]\nx=1"],
+    )
+    def test_not_ours(self, text: str) -> None:
+        """What the files of roles do not have stays as it is."""
+        assert File("a", text).formatted() == text
+
+    @given(strategies.toml())
+    def test_twice(self, text: str) -> None:
+        """A second time changes nothing, the data is the same, and so are the comments."""
+
+        def data(value: Any) -> Any:  # noqa: ANN401
+            """Return what is in a file, whatever the order of a list of texts."""
+            if isinstance(value, dict):
+                return {key: data(each) for key, each in cast("dict[str, Any]", value).items()}
+            return sorted(value, key=str) if isinstance(value, list) else value
+
+        try:
+            before = tomllib.loads(text)
+        except tomllib.TOMLDecodeError:
+            reject()
+        after = File("a", text).formatted()
+        assert data(tomllib.loads(after)) == data(before)
+        comments = re.compile("# ?(?:one|two|first|behind|end)")
+        assert sorted(comments.findall(after)) == sorted(comments.findall(text))
+        assert File("a", after).formatted() == after
 
     @given(strategies.declarations(at_least=1), st.randoms())
     def test_kept(self, declared: Declaration, rng: Any) -> None:  # noqa: ANN401
