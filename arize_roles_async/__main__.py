@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TextIO, cast
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -372,10 +372,10 @@ def _connected() -> client.AiohttpRolesClient:
     return client.AiohttpRolesClient()
 
 
-def _standard_input() -> bytes:
+def _standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise OSError("it is closed")
-    return sys.stdin.buffer.read()
+    return sys.stdin.buffer
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -27,9 +27,9 @@ _T = TypeVar("_T")
 _MAX_LABEL: Final = 100
 _NEAR: Final = 0.8
 """How like a known one a typing error is; a guess for a new permission would only mislead."""
-_ONCE: Final = (
-    "a name, present or former, may appear only once, so swapping two names takes two runs and a "
-    "third name"
+_ONCE: Final = "a name, present or former, may appear only once"
+_PASSED: Final = (
+    ": to give a role the name that another one has takes two runs, and to swap names a third name"
 )
 
 
@@ -155,25 +155,34 @@ def _messages(declaration: Declaration) -> Iterator[tuple[str, str | None]]:
     yield "anchor", None if declaration.anchor is None else rules.id_flaw(declaration.anchor)
     new = declaration.new_permissions
     yield "new_permissions", None if new == () else permissions_flaw(new)
-    named = [("absent", declaration.absent), ("ignored", declaration.ignored)]
+    named = [(key, name) for key in ("absent", "ignored") for name in getattr(declaration, key)]
     for role in declaration.roles:
         path, described = f"roles.{quote(role.name)}", role.description
         yield f"{path}.name", name_flaw(role.name)
         message = None if described is None else description_flaw(described)
         yield f"{path}.description", message
         yield f"{path}.permissions", permissions_flaw(role.permissions)
-        named += [(path, (role.name,)), (f"{path}.previously", role.previously)]
+        named += [(path, role.name), *((f"{path}.previously", name) for name in role.previously)]
     yield from _unknown(declaration)
     places: defaultdict[str, list[str]] = defaultdict(list)
-    for path, names in named:
-        for name in names:
-            yield path, (message := rules.text_flaw(name))
-            if message is None:
-                places[name].append(path)
+    for path, name in named:
+        if message := rules.text_flaw(name):
+            yield f"{path}.{quote(name)}", message
+        else:
+            places[name].append(path)
     for name, paths in places.items():
-        for path in dict.fromkeys(paths if len(paths) > 1 else ()):
-            other = paths[path == paths[0]]
-            yield path, f"{quote(name)} is also at {other}; {_ONCE}"
+        yield from _repeated(name, paths) if len(paths) > 1 else ()
+
+
+def _repeated(name: str, paths: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with each place of a name that has several."""
+    own, places = f"roles.{quote(name)}", [*dict.fromkeys(paths)]
+    passed = own in places and any(each.endswith(".previously") for each in places)
+    for path in places:
+        other = next((each for each in places if each != path), None)
+        message = f"is also at {other}; {_ONCE}{_PASSED if passed else ''}"
+        item = path if path == own else f"{path}.{quote(name)}"
+        yield item, message if other else "appears more than once"
 
 
 def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:
@@ -182,16 +191,13 @@ def _unknown(declaration: Declaration) -> Iterator[tuple[str, str]]:
     for role in declaration.roles:
         for each in role.permissions:
             if isinstance(each, UnknownPermission) and each not in known:
-                origin = role.origins.get(each)
-                place = (
-                    f"sets.{quote(origin)}" if origin else f"roles.{quote(role.name)}.permissions"
-                )
-                unknown.add((place, str(each)))
+                own, origin = f"roles.{quote(role.name)}.permissions", role.origins.get(each)
+                unknown.add((f"sets.{quote(origin)}" if origin else own, str(each)))
     for number, (path, permission) in enumerate(sorted(unknown)):
         near = number < MAX_SEARCHED and nearest(permission, Permission, _NEAR)
         hint = f"did you mean {quote(near)}? If not, " if near else "if it is newer, "
         listed = f"{hint}list it: new_permissions = [{quote(permission)}]"
-        yield path, f"{quote(permission)} is not known to this version; {listed}"
+        yield f"{path}.{quote(permission)}", f"is not known to this version; {listed}"
 
 
 def label_flaw(label: object) -> str | None:

@@ -2,10 +2,11 @@
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import attr
 import msgspec
@@ -17,10 +18,20 @@ from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
 from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, to_permissions
 from arize_roles_async.as_code.formatting import formatted
 from arize_roles_async.as_code.schema import KEYS, ROLE_KEYS
-from arize_roles_async.as_code.toml import parsed, quote, statements, uncommented
+from arize_roles_async.as_code.toml import (
+    MAX_FILE,
+    TOO_LARGE,
+    TomlError,
+    parsed,
+    quote,
+    statements,
+    texts,
+)
 
 _KNOWN: Final[tuple[list[str], ...]] = ([*KEYS], [], [*ROLE_KEYS])
 """The keys that are known in each place of a path; names stand in the others."""
+_PART: Final = r'\.?(?:"(?:\\.|[^"\\])*"|[^."]+)'
+"""A part of a path, as `quote` writes it."""
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "string": (str, "a string"),
     "array": (list[str], "a list of strings"),
@@ -52,11 +63,10 @@ class File:
         """Return its data; raises `ValidationError` if a limit is exceeded, or it is no TOML."""
         try:
             return parsed(self.text)
-        except ValueError as error:
+        except TomlError as error:
             broken = Violation(self.name, str(error))
-            if at := re.search(r"\(at (?:line (\d+)|end)", broken.message):
-                line = int(at[1] or self.text.count("\n") + 1)
-                broken = FileViolation(self.name, broken.message, self.name, line)
+            if error.line is not None:
+                broken = FileViolation(self.name, broken.message, self.name, error.line)
             raise ValidationError(violations=(broken,)) from error.__cause__
 
     def formatted(self) -> str:
@@ -65,38 +75,37 @@ class File:
         return formatted(self.text, _KNOWN)
 
     @cached_property
-    def keys(self) -> dict[str, tuple[int, str]]:
-        """The first line and the text, without comments, of each key, by its path."""
-        keys: dict[str, tuple[int, str]] = {}
-        for line, parts, _, value in statements(self.text):
+    def places(self) -> dict[str, int]:
+        """The first line of each key, and of each text in its value, by its path."""
+        places: dict[str, int] = {}
+        for line, parts, key, value in statements(self.text):
             path = ""
             for part, known in zip(parts, _KNOWN, strict=False):
                 path += f".{part}" if part in known else f".{quote(part)}"
-                keys.setdefault(path[1:], (line, uncommented(value)))
-        return keys
+                places.setdefault(path[1:], line)
+            for text, lines in texts(value) if key else ():
+                places.setdefault(f"{path[1:]}.{quote(text)}", line + lines)
+        return places
 
 
 def placed(violations: Iterable[Violation], files: Sequence[File]) -> Iterator[Violation]:
-    """Yield violations with their places: one for each file that quotes the item, or has the key.
+    """Yield violations with their places, one for each file that has their path or one above it.
 
     A violation without a place stays as it is.
     """
+    violations = [*violations]
+    places: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for file in files if violations else ():
+        for path, line in file.places.items():
+            places[path].append((file.name, line))
     for each in violations:
-        path = each.field
-        while path and not any(path in file.keys for file in files):
-            path = path.rpartition(".")[0]
-        places = {file.name: file.keys[path] for file in files if path in file.keys}
-        lines: dict[str, int] = {}
-        if item := re.search(r"""(["'])(.+?)\1""", each.message):
-            quoted = re.compile(rf"""(["']){re.escape(item[2])}\1""")
-            for name, (first, text) in places.items():
-                if at := quoted.search(text):
-                    lines[name] = first + text.count("\n", 0, at.start())
-        lines = lines or {name: first for name, (first, _) in places.items()}
-        for place in lines.items():
-            yield FileViolation(each.field, each.message, *place)
-        if not lines:
+        parts = re.findall(_PART, each.field)
+        paths = ("".join(parts[:length]) for length in range(len(parts), 0, -1))
+        found = next((places[path] for path in paths if path in places), None)
+        if not found:
             yield each
+        for name, line in found or ():
+            yield FileViolation(each.field, each.message, name, line)
 
 
 def load(path: str | os.PathLike[str], *paths: str | os.PathLike[str]) -> Declaration:
@@ -131,7 +140,7 @@ def loads(text: str, name: str = "file") -> Declaration:
 
 
 def read(
-    paths: Iterable[str | os.PathLike[str]], standard_input: Callable[[], bytes] | None = None
+    paths: Iterable[str | os.PathLike[str]], standard_input: Callable[[], BinaryIO] | None = None
 ) -> Declaration:
     """Return the declaration in files, as `load` does; `-` may be the standard input."""
     files: dict[str, File] = {}
@@ -141,22 +150,33 @@ def read(
         name = shown(path)
         try:
             if path == "-" and standard_input is not None:
-                sources = {"standard input": standard_input}
+                name = "standard input"
+                files[name] = File(name, text_of(standard_input()))
             else:
-                sources = {shown(each): each.read_bytes for each in found(path)}
-            for name, read_bytes in sources.items():
-                files[name] = File(name, read_bytes().decode("utf-8-sig"))
+                for each in found(path):
+                    name = shown(each)
+                    with each.open("rb") as file:
+                        files[name] = File(name, text_of(file))
         except (OSError, ValueError, TypeError) as error:
             broken.append(Violation(name, f"is unreadable: {error}"))
             cause = cause or error
     return _merged([*files.values()], broken, cause)
 
 
+def text_of(file: BinaryIO) -> str:
+    """Return the text of a file in UTF-8; raises `ValueError` if it is none, or too large."""
+    data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise ValueError(TOO_LARGE)
+    return data.decode("utf-8-sig")
+
+
 def found(path: str | os.PathLike[str]) -> list[Path]:
     """Return the file at a path, or the files of the folder at it; none is an error."""
     if not Path(path).is_dir():
         return [Path(path)]
-    if files := sorted(Path(path).glob("*.toml")):
+    # Editors and macOS leave files that begin with a dot.
+    if files := sorted(each for each in Path(path).glob("*.toml") if each.name[0] != "."):
         return files
     raise FileNotFoundError("the folder has no *.toml")
 
@@ -183,14 +203,8 @@ def _merged(
             for name, role in table["roles"].items()
         ]
         broken += placed(unfit, [file])
-    sets: dict[str, tuple[AnyPermission, ...]] = {}
     wrong: list[Violation] = []
-    for table in tables.values():
-        for name, listed in table["sets"].items():
-            permissions = to_permissions(listed)
-            message = "is defined more than once" if name in sets else permissions_flaw(permissions)
-            wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
-            sets[name] = () if message else permissions
+    sets = _sets(tables.values(), wrong)
     fields: dict[str, Any] = {"files": tuple(tables)}
     for key in ("account", "anchor"):
         values = [table[key] for table in tables.values() if table[key] is not None]
@@ -209,9 +223,30 @@ def _merged(
         if not (broken or wrong):
             return declaration
     except ValidationError as error:
-        reported = {violation.field for violation in broken}
+        reported = {violation.field for violation in (*broken, *wrong)}
         wrong += [violation for violation in error.violations if violation.field not in reported]
     raise ValidationError(violations=(*broken, *placed(wrong, [*tables]))) from cause
+
+
+def _sets(
+    tables: Iterable[Mapping[str, Any]], wrong: list[Violation]
+) -> dict[str, tuple[AnyPermission, ...]]:
+    """Return the permissions of each set by its name; what is wrong is added to a list."""
+    sets: dict[str, tuple[AnyPermission, ...]] = {}
+    for name, listed in (each for table in tables for each in table["sets"].items()):
+        permissions = to_permissions(listed)
+        message = "is defined more than once" if name in sets else permissions_flaw(permissions)
+        wrong += [Violation(f"sets.{quote(name)}", message)] if message else []
+        sets[name] = () if message else permissions
+    for name, permissions in sets.items():
+        wrong += _nested(f"sets.{quote(name)}", permissions, sets)
+    return sets
+
+
+def _nested(path: str, permissions: Iterable[str], sets: Iterable[str]) -> list[Violation]:
+    message = "is a set: only roles include sets, each as many as it needs"
+    nested = [each for each in permissions if each in sets]
+    return [Violation(f"{path}.{quote(each)}", message) for each in nested]
 
 
 def _fit(
@@ -243,14 +278,15 @@ def _role(
     sets: Mapping[str, tuple[AnyPermission, ...]],
     wrong: list[Violation],
 ) -> DeclaredRole:
-    """Return a role with what it includes; a set that is not there is added to a list."""
-    origins: dict[str, str] = {}
+    """Return a role with what it includes; what is wrong with its sets is added to a list."""
+    path, own, origins = f"roles.{quote(name)}", {*given["permissions"]}, dict[str, str]()
     for each in sorted(given.pop("include")):
         if each in sets:
-            origins |= {str(p): each for p in sets[each] if p not in given["permissions"]}
+            origins |= {str(p): each for p in sets[each] if p not in own}
             continue
         near = sets and len(wrong) < MAX_SEARCHED and nearest(each, sets)
         hint = f"; did you mean {quote(near)}?" if near else ""
-        wrong.append(Violation(f"roles.{quote(name)}.include", f"{quote(each)} is not a set{hint}"))
+        wrong.append(Violation(f"{path}.include.{quote(each)}", f"is not a set{hint}"))
+    wrong += _nested(f"{path}.permissions", own, sets)
     given["permissions"] += origins
     return DeclaredRole(name=name, origins=origins, **given)

@@ -73,13 +73,15 @@ def compare(
             if own and role.created_at > own.created_at and not role.is_predefined:
                 found.remove(role)
                 notes.append(_YOUNGER.format(old=quote(role.name), new=quote(declared.name)))
-        violations += _refusals(path, found)
+        there = [path if role is own else _item(f"{path}.previously", role) for role in found]
+        violations += _refusals(zip(there, found, strict=True))
         if len(found) > 1:
             names = " and ".join(quote(role.name) for role in found)
-            violations.append(Violation(path, f"{names} exist, but are declared as one role"))
+            violations.append(Violation(there[1], f"{names} exist, but are declared as one role"))
         pairs.append((found[0] if found else None, declared))
     deleted = [by_name[name] for name in declaration.absent if name in by_name]
-    if violations := [*violations, *_refusals("absent", deleted)]:
+    violations += _refusals((_item("absent", role), role) for role in deleted)
+    if violations:
         raise PlanError(violations=tuple(placed(violations, declaration.files)))
     matched = {role.name for role, _ in pairs if role}
     rest = [r for r in by_name.values() if r.name not in matched and not r.is_predefined]
@@ -122,13 +124,17 @@ def _unanchored(anchor: str | None, roles: Iterable[Role]) -> Iterator[Violation
         )
 
 
-def _refusals(path: str, roles: Iterable[Role]) -> Iterator[Violation]:
-    for role in roles:
+def _item(path: str, role: Role) -> str:
+    return f"{path}.{quote(role.name)}"
+
+
+def _refusals(roles: Iterable[tuple[str, Role]]) -> Iterator[Violation]:
+    """Yield what is wrong with roles, each with the path of its name."""
+    for path, role in roles:
         if role.is_predefined:
-            yield Violation(path, f"{quote(role.name)} is predefined, and cannot be changed")
+            yield Violation(path, "is predefined, and cannot be changed")
         if role.permissions is None:
-            withheld = f"the permissions of {quote(role.name)} are withheld"
-            yield Violation(path, f"{withheld}: the API key lacks ROLE_READ")
+            yield Violation(path, "its permissions are withheld: the API key lacks ROLE_READ")
 
 
 def _former(
@@ -219,7 +225,7 @@ async def export(client: RolesClient, *, anchor: str | bool = False) -> Declarat
     """
     everyone = (await client.list().all()).roles
     roles = [role for role in everyone if not role.is_predefined]
-    violations = [*_refusals("roles", roles)]
+    violations = [*_refusals((_item("roles", role), role) for role in roles)]
     chosen = anchor if isinstance(anchor, str) else None
     if anchor is True and roles:
         chosen = min(reversed(roles), key=attrgetter("created_at")).id

@@ -9,8 +9,9 @@ from typing import Any, Final, cast
 from arize_roles_async._values.text import printable
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.-]*")
-_MAX_FILE: Final = 32 * 1024 * 1024
+MAX_FILE: Final = 32 * 1024 * 1024
 """Bytes of a file."""
+TOO_LARGE: Final = f"must have at most {MAX_FILE >> 20} MiB"
 _MAX_PARTS: Final = 100
 """Parts of a key, such as `a.b`; the time that tomllib takes grows with the square of them."""
 # Nothing is read twice: a string that does not end takes the rest.
@@ -30,26 +31,42 @@ def quote(text: object) -> str:
     return printable("".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped))
 
 
+class TomlError(ValueError):
+    """A text is no TOML, or exceeds a limit."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 def parsed(text: str) -> dict[str, Any]:
-    """Return the data of a file; raises `ValueError`, which says what is wrong with its text."""
-    if len(text.encode("utf-8", "surrogatepass")) > _MAX_FILE:
-        raise ValueError(f"must have at most {_MAX_FILE >> 20} MiB")
+    """Return the data of a file; raises `TomlError`."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE:
+        raise TomlError(TOO_LARGE)
     # Few files need the closer look, which takes longer.
     if any(line.count(".") >= _MAX_PARTS for line in text.split("\n")):
         bare = re.sub(_TEXT, lambda found: "\n" * found[0].count("\n"), text)
         for number, line in enumerate(bare.split("\n"), 1):
             # Outside of texts, a line of a file of roles has no other dots.
             if line.count(".") >= _MAX_PARTS:
-                raise ValueError(f"has a key of more than {_MAX_PARTS} parts (at line {number})")
+                raise TomlError(f"has a key of more than {_MAX_PARTS} parts", number)
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"is not valid TOML: {error}") from error
+        at: int | None = getattr(error, "lineno", None)
+        # Before Python 3.14 only the message has it.
+        if at is None and (found := re.search(r"\(at (?:line (\d+)|end)", str(error))):
+            at = int(found[1] or text.count("\n") + 1)
+        raise TomlError(f"is not valid TOML: {error}", at) from error
 
 
-def uncommented(text: str) -> str:
-    """Return a text without its comments."""
-    return re.sub(_TEXT, lambda found: "" if found[0].startswith("#") else found[0], text)
+def texts(value: str) -> Iterator[tuple[str, int]]:
+    """Yield each text in a value, with the number of lines above it."""
+    lines = end = 0
+    for token in re.finditer(_TEXT, value):
+        lines, end = lines + value.count("\n", end, token.start()), token.start()
+        if not token[0].startswith("#"):
+            yield tomllib.loads(f"x={token[0]}")["x"], lines
 
 
 def statements(text: str) -> Iterator[tuple[int, list[str], str, str]]:

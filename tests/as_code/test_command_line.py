@@ -295,7 +295,7 @@ class TestPlan:
         shell.write("a.toml", '\nabsent = [\n    "B",\n    "Admin",\n]')
         status, output, _ = shell("plan --format github a.toml")
         assert status == 2
-        assert output.startswith("::error file=a.toml,line=4::a.toml:4: absent: ")
+        assert output.startswith('::error file=a.toml,line=4::a.toml:4: absent."Admin": ')
         shell.account.fail("list", 403)  # An error without a place.
         assert shell("plan --format github a.toml")[1].startswith("::error::GET /v2/roles ")
 
@@ -328,8 +328,8 @@ class TestPlan:
         """Every problem is on its own line."""
         shell.write("a.toml", 'absent = ["Admin", "Member"]')
         errors = (
-            'error: a.toml:1: absent: "Admin" is predefined, and cannot be changed\n'
-            'error: a.toml:1: absent: "Member" is predefined, and cannot be changed\n'
+            'error: a.toml:1: absent."Admin": is predefined, and cannot be changed\n'
+            'error: a.toml:1: absent."Member": is predefined, and cannot be changed\n'
         )
         assert shell(f"{command} a.toml") == (2, "", errors)
         assert changes(shell.account) == []

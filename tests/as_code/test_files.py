@@ -1,6 +1,8 @@
 """Several files as one declaration, sets of permissions, and the places of violations."""
 
 import re
+import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,7 @@ from arize_roles_async.as_code import Declaration, FileViolation, compare, load,
 from tests.as_code import strategies
 from tests.as_code.accounts import account_of, declaration, declared
 
-ONCE = (
-    "a name, present or former, may appear only once, so swapping two names takes two runs and a "
-    "third name"
-)
+ONCE = "a name, present or former, may appear only once"
 ROLE = '[roles."{}"]\npermissions = ["ROLE_READ"]\n'
 
 
@@ -72,22 +71,37 @@ class TestSeveral:
         Path("roles").mkdir()
         assert refused("roles") == ["roles: is unreadable: the folder has no *.toml"]
 
+    def test_dotfiles(self) -> None:
+        """A file of an editor or of macOS, whose name begins with a dot, is none of a folder's."""
+        folder = Path("roles")
+        folder.mkdir()
+        (folder / ".#a.toml").symlink_to("nobody@nowhere.17")
+        assert refused("roles") == ["roles: is unreadable: the folder has no *.toml"]
+        (folder / "._a.toml").write_bytes(b"\0\5\x16\7")
+        (folder / "a.toml").write_text(ROLE.format("A"))
+        assert load("roles") == declaration("A")
+
+    @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without an end")
+    def test_endless(self) -> None:
+        """No more of a file is read than it may have."""
+        Path("a.toml").symlink_to("/dev/zero")
+        assert refused("a.toml") == ["a.toml: is unreadable: must have at most 32 MiB"]
+
     def test_name_twice(self) -> None:
         """A name in two files is refused, and both are named."""
         write(a=ROLE.format("A"), b='\nabsent = [\n"X",\n"A",\n]', c='ignored = ["X"]')
         assert refused("a.toml", "b.toml", "c.toml") == [
-            f'b.toml:4: absent: "A" is also at roles."A"; {ONCE}',
-            f'a.toml:1: roles."A": "A" is also at absent; {ONCE}',
-            f'b.toml:3: absent: "X" is also at ignored; {ONCE}',
-            f'c.toml:1: ignored: "X" is also at absent; {ONCE}',
+            f'b.toml:4: absent."A": is also at roles."A"; {ONCE}',
+            f'a.toml:1: roles."A": is also at absent; {ONCE}',
+            f'b.toml:3: absent."X": is also at ignored; {ONCE}',
+            f'c.toml:1: ignored."X": is also at absent; {ONCE}',
         ]
 
     def test_role_twice(self) -> None:
         """So is a role in two files."""
         write(a=ROLE.format("A"), b="\n" + ROLE.format("A"))
         assert refused("a.toml", "b.toml") == [
-            f'{place}: roles."A": "A" is also at roles."A"; {ONCE}'
-            for place in ("a.toml:1", "b.toml:2")
+            f'{place}: roles."A": appears more than once' for place in ("a.toml:1", "b.toml:2")
         ]
 
     @pytest.mark.parametrize("key", ["account", "anchor"])
@@ -109,6 +123,21 @@ class TestSeveral:
             "c.toml:1: new_permissions: must be a list of strings",
             'b.toml:1: roles."B".permissions: must hold at least one permission',
         ]
+
+    @pytest.mark.parametrize(("has_line", "place"), [(True, "a.toml:7"), (False, "a.toml")])
+    def test_other_words(
+        self, monkeypatch: pytest.MonkeyPatch, *, has_line: bool, place: str
+    ) -> None:
+        """The line is the number that newer Pythons give, whatever the words of an error are."""
+
+        def refuse(_: str) -> None:
+            error = tomllib.TOMLDecodeError("Nein")
+            vars(error).update({"lineno": 7} if has_line else {})
+            raise error
+
+        write(a="")
+        monkeypatch.setattr(tomllib, "loads", refuse)
+        assert refused("a.toml") == [f"{place}: is not valid TOML: Nein"]
 
     @pytest.mark.parametrize("broken", ["= 5", "a.b. = 5", "\x00", 'x = """\n[roles.B]'])
     def test_one_broken(self, broken: str) -> None:
@@ -132,7 +161,7 @@ class TestIgnored:
     def test_declared(self) -> None:
         """A role cannot be declared and ignored at once."""
         assert places('ignored = ["B", "A"]\n' + ROLE.format("A")) == [
-            ("ignored", 1),
+            ('ignored."A"', 1),
             ('roles."A"', 2),
         ]
 
@@ -174,9 +203,9 @@ class TestSets:
         with pytest.raises(ValidationError) as caught:
             loads(SETS + '[roles.A]\npermissions = ["ROLE_READ"]\ninclude = ["raeders"]')
         assert str(caught.value) == (
-            'file:7: roles."A".include: "raeders" is not a set; did you mean "readers"?'
+            'file:7: roles."A".include."raeders": is not a set; did you mean "readers"?'
         )
-        with pytest.raises(ValidationError, match=r'"readers" is not a set$'):
+        with pytest.raises(ValidationError, match=r'"readers": is not a set$'):
             loads('[roles.A]\npermissions = ["ROLE_READ"]\ninclude = ["readers"]')
 
     def test_not_lists(self) -> None:
@@ -200,11 +229,24 @@ class TestSets:
             ('sets."nested"', 4),
         ]
 
+    def test_nested(self) -> None:
+        """A set among permissions is refused as such, and not as a new permission."""
+        text = SETS + 'both = ["readers"]\n[roles.A]\ninclude = ["both"]\npermissions = ["writers"]'
+        with pytest.raises(ValidationError) as caught:
+            loads(text)
+        assert [*map(str, caught.value.violations)] == [
+            f"file:{place}: is a set: only roles include sets, each as many as it needs"
+            for place in ('5: sets."both"."readers"', '8: roles."A".permissions."writers"')
+        ]
+
     def test_typing_error(self) -> None:
         """A permission of a set that may be a typing error is reported once, at the set."""
         text = '[sets]\nx = ["RAED", "ROLE_READ"]\n'
         text += '[roles.A]\ninclude = ["x"]\n[roles.B]\ninclude = ["x"]\npermissions = ["NO"]'
-        assert places(text) == [('roles."B".permissions', 7), ('sets."x"', 2)]
+        assert places(text) == [
+            ('roles."B".permissions."NO"', 7),
+            ('sets."x"."RAED"', 2),
+        ]
 
     def test_new_permission(self) -> None:
         """A permission that one file calls new is known in all."""
@@ -267,9 +309,25 @@ class TestPlaces:
             ('roles."C".description', 18),
             ('roles."B".permissions', 16),
             ('roles."Dotted \\"A\\".x".permissions', 12),
-            ("absent", 8),
-            ('roles."C".previously', 22),
+            ('absent."Twice"', 8),
+            ('roles."C".previously."Twice"', 22),
         ]
+
+    @pytest.mark.parametrize(
+        ("line", "role"),
+        [
+            ('"Set {:05}",', "[roles.A]\ninclude = ["),
+            ('"Name {0:05}", "Name {0:05}",', "absent = ["),
+        ],
+        ids=["include", "absent"],
+    )
+    def test_many(self, line: str, role: str) -> None:
+        """The places of many violations are found in a moment."""
+        lines = "\n".join(line.format(n) for n in range(20_000))
+        begin = time.process_time()
+        found = places(f"{role}\n{lines}\n]")
+        assert time.process_time() - begin < 5
+        assert {at for _, at in found} >= {*range(10, 20_000)}
 
     @given(strategies.declarations(at_least=1), st.data())
     def test_random(self, declared: Declaration, data: st.DataObject) -> None:
@@ -288,6 +346,6 @@ class TestPlaces:
         with pytest.raises(ValidationError) as caught:
             compare(account_of(predefined=True).roles, load("a.toml", "b.toml", "c.toml"))
         assert [*map(str, caught.value.violations)] == [
-            'c.toml:1: roles."Member": "Member" is predefined, and cannot be changed',
-            'b.toml:3: absent: "Admin" is predefined, and cannot be changed',
+            'c.toml:1: roles."Member": is predefined, and cannot be changed',
+            'b.toml:3: absent."Admin": is predefined, and cannot be changed',
         ]

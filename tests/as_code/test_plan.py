@@ -91,7 +91,7 @@ WHOLE = [
 ]
 
 
-WITHHELD = "are withheld: the API key lacks ROLE_READ"
+WITHHELD = "its permissions are withheld: the API key lacks ROLE_READ"
 
 
 @pytest.fixture
@@ -383,10 +383,13 @@ class TestComparing:
         """A role and a former name that are both there are refused."""
         account = account_of("New", "Old", "Older")
         assert violations(account, declaration(declared("New", "Old"), "Older")) == [
-            ('roles."New"', '"New" and "Old" exist, but are declared as one role')
+            ('roles."New".previously."Old"', '"New" and "Old" exist, but are declared as one role')
         ]
         assert violations(account, declaration(declared("Newest", "Old", "Older"))) == [
-            ('roles."Newest"', '"Old" and "Older" exist, but are declared as one role')
+            (
+                'roles."Newest".previously."Older"',
+                '"Old" and "Older" exist, but are declared as one role',
+            )
         ]
 
     def test_stranger(self) -> None:
@@ -412,9 +415,9 @@ class TestComparing:
         account = account_of(predefined=True)
         wanted = declaration("Admin", declared("Boss", "Member"), absent=["Annotator"])
         assert violations(account, wanted) == [
-            ('roles."Admin"', '"Admin" is predefined, and cannot be changed'),
-            ('roles."Boss"', '"Member" is predefined, and cannot be changed'),
-            ("absent", '"Annotator" is predefined, and cannot be changed'),
+            ('roles."Admin"', "is predefined, and cannot be changed"),
+            ('roles."Boss".previously."Member"', "is predefined, and cannot be changed"),
+            ('absent."Annotator"', "is predefined, and cannot be changed"),
         ]
 
     def test_withheld(self) -> None:
@@ -423,8 +426,8 @@ class TestComparing:
         with pytest.raises(PlanError) as caught:
             compare(roles, declaration("A", absent=["B"]))
         assert [(v.field, v.message) for v in caught.value.violations] == [
-            ('roles."A"', f'the permissions of "A" {WITHHELD}'),
-            ("absent", f'the permissions of "B" {WITHHELD}'),
+            ('roles."A"', WITHHELD),
+            ('absent."B"', WITHHELD),
         ]
 
     def test_equal(self) -> None:
@@ -531,7 +534,7 @@ class TestAsking:
 
         account = Withholding()
         account.add_role("A", ["ROLE_READ"])
-        with pytest.raises(PlanError, match=f'roles: the permissions of "A" {WITHHELD}'):
+        with pytest.raises(PlanError, match=f'^roles."A": {WITHHELD}'):
             await export(FakeRolesClient(account))
 
     async def test_export_odd(self) -> None:
