@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -16,7 +17,7 @@ import attrs
 import msgspec
 
 from arize_roles_async._calls.api_key import api_key_flaw
-from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
 from arize_roles_async._values.errors import RolesError
@@ -29,13 +30,14 @@ from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.assumptions import DEFAULT, Assumptions
 from arize_roles_fake._service.grants import Grants
+from arize_roles_fake._service.ids import Ids, resource_type, tenant_of
 from arize_roles_fake._service.operations import OPERATIONS, Operation
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import State
 from arize_roles_fake._service.store import PREDEFINED, RoleStore
 from arize_roles_fake._service.wire import bearer, members_of, problem_response
-from arize_roles_fake._testing import account_file, labels
+from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.blocked import Blocked
 from arize_roles_fake._testing.call_log import CallLog, LoggedCall
 from arize_roles_fake._testing.faults import (
@@ -156,6 +158,7 @@ class FakeAccount:
             users=None if users is None else tuple(users),
             resources=None if resources is None else tuple(resources),
             keys={key.reveal(): None},
+            tenant=tenant_of(key.reveal()),
         )
         self._blocked: list[Blocked] = []
         self._set_up()
@@ -166,7 +169,7 @@ class FakeAccount:
         if data.now is not None:
             self._ahead = data.now - self.now()
         self.clear_faults()
-        self._state.store = self._state.new_store()
+        self._state.clear(Ids(data.tenant or ""))
         self._state.extra_permissions = frozenset(data.extra_permissions)
         self._state.max_custom_roles = data.max_custom_roles
         for each in data.roles:
@@ -183,8 +186,9 @@ class FakeAccount:
         self._store.created = max(self._store.created, data.roles_created)
         bindings = self._store.bindings
         bindings.created = max(bindings.created, data.role_bindings_created)
-        self._state.users = _ids(labels.user_id, data.users)
-        self._state.resources = _ids(labels.resource_id, data.resources)
+        ids = self._state.ids
+        self._state.users = _ids(ids.of_user, data.users)
+        self._state.resources = _ids(ids.of_resource, data.resources)
         self._keys: dict[str, Grants] = {}
         self._removed_keys: set[str] = set()
         for key, grants in (data.keys or {}).items():
@@ -270,7 +274,7 @@ class FakeAccount:
     def roles(self) -> tuple[Role, ...]:
         """Every role, newest first."""
         with self._lock:
-            return tuple(r for _, r in self._store.iter_after(None, is_predefined=None))
+            return tuple(role for _, role in self._store.in_lists("custom", "predefined"))
 
     def role(self, name: str) -> Role | None:
         """Return the role with exactly this name, or None."""
@@ -363,7 +367,8 @@ class FakeAccount:
             return self._bind(self._find(role), data)
 
     def _bind(self, role: Role, data: account_file.BindingData) -> RoleBinding:
-        user, resource = labels.user_id(data.user), labels.resource_id(data.resource)
+        ids = self._state.ids
+        user, resource = ids.of_user(data.user), ids.of_resource(data.resource)
         bindings = self._store.bindings
         held = bindings.by_target(user, resource)
         if held is not None:
@@ -374,7 +379,7 @@ class FakeAccount:
             id=bindings.next_id() if data.id is None else data.id,
             role_id=role.id,
             user_id=user,
-            resource_type=labels.resource_type(resource),
+            resource_type=resource_type(resource),
             resource_id=resource,
             created_at=created,
             updated_at=writable(data.updated_at or created),
@@ -397,7 +402,8 @@ class FakeAccount:
             ValueError: The resource is neither a space nor a project.
         """
         with self._lock:
-            target = labels.user_id(user), labels.resource_id(resource)
+            ids = self._state.ids
+            target = ids.of_user(user), ids.of_resource(resource)
             binding = self._store.bindings.by_target(*target)
             if binding is None or binding.role_id != self._find(role).id:
                 raise LookupError(f"{user!r} does not have the role on {resource!r}")
@@ -413,18 +419,30 @@ class FakeAccount:
             LookupError: There is no such role.
         """
         with self._lock:
+            bindings = self._store.bindings
             if role is not None:
-                return self._store.bindings.of_role(self._find(role).id)
-            return tuple(b for _, b in self._store.bindings.iter_after(None, newest_first=False))
+                return bindings.in_order(("role", self._find(role).id))
+            return bindings.in_order(*((kind,) for kind in RoleBindingResourceType))
 
-    @staticmethod
-    def label(id: str) -> str:
+    def id(self, label: str) -> str:
+        """Return the ID of a user, space or project, which no other account has.
+
+        Args:
+            label: A label such as `Space:1` or `Project:1`; any other is a user's, such as an email
+                address. An ID is returned as it is.
+
+        Raises:
+            ValueError: The label is empty, or the ID would be too long.
+        """
+        return self._state.ids.of(label)
+
+    def label(self, id: str) -> str:
         """Return the label of a user, space or project, such as `Space:1`.
 
         Args:
             id: An ID. Any other text is returned as it is.
         """
-        return labels.label(id)
+        return self._state.ids.label(id)
 
     def _find(self, role: Role | str) -> Role:
         wanted = role if isinstance(role, str) else role.id
@@ -457,7 +475,7 @@ class FakeAccount:
 
         The format is an object with these members and no others; only `roles` is required:
 
-        - `format`: the version of this format, 1; a file without it is one of version 0.3.
+        - `format`: the version of this format, 2; a file that was written by hand needs none.
         - `roles`: a list of roles as the service writes them, newest first; only `name` is needed,
           and the other fields default as in `add_role`.
         - `role_bindings`: a list of objects with the name of a `role`, a `user` and a `resource`,
@@ -472,18 +490,21 @@ class FakeAccount:
         - `kept_names`: names of deleted roles that no role can have again.
         - `roles_created`, `role_bindings_created`: the numbers of these so far, from which the
           next ID is made.
+        - `tenant`: letters, digits and hyphens, 32 at most, by which the account's IDs differ from
+          those of others; by default they are made from the first of `keys`, or from the file.
         """
         with self._lock:
             created, bindings = self._store.created, self._store.bindings
             data = account_file.AccountData(
                 roles=tuple(map(_role_data, self.roles)),
                 role_bindings=tuple(map(self._binding_data, reversed(self.bindings()))),
-                users=_labels(self._state.users),
-                resources=_labels(self._state.resources),
+                users=self._labels(self._state.users),
+                resources=self._labels(self._state.resources),
                 now=self.now(),
                 max_custom_roles=self.max_custom_roles,
                 assumptions=self.assumptions.changed(),
-                keys={key: _key_data(held) for key, held in self._keys.items()},
+                keys={key: self._key_data(held) for key, held in self._keys.items()},
+                tenant=self._state.ids.tenant,
                 extra_permissions=tuple(sorted(self._state.extra_permissions)),
                 kept_names=tuple(self._store.kept_names),
                 roles_created=created if created > len(self._store) else 0,
@@ -497,12 +518,25 @@ class FakeAccount:
     def _binding_data(self, binding: RoleBinding) -> account_file.BindingData:
         return account_file.BindingData(
             role=self._find(binding.role_id).name,
-            user=labels.in_file(binding.user_id),
-            resource=labels.in_file(binding.resource_id),
+            user=self._state.ids.unique_label(binding.user_id),
+            resource=self._state.ids.unique_label(binding.resource_id),
             id=binding.id,
             created_at=binding.created_at,
             updated_at=binding.updated_at,
         )
+
+    def _labels(self, ids: Iterable[str] | None) -> tuple[str, ...] | None:
+        return None if ids is None else tuple(sorted(map(self._state.ids.unique_label, ids)))
+
+    def _key_data(self, held: Grants) -> tuple[str, ...] | account_file.KeyData | None:
+        if held.everywhere is None:
+            return None
+        grants = tuple(sorted(held.everywhere))
+        if not held.on:
+            return grants
+        label = self._state.ids.unique_label
+        on = {label(each): tuple(sorted(granted)) for each, granted in held.on.items()}
+        return account_file.KeyData(grants=grants, on=on)
 
     @classmethod
     def load(
@@ -534,9 +568,13 @@ class FakeAccount:
                 max_custom_roles=data.max_custom_roles,
                 assumptions=assumptions,
             )
-            if data.keys is None:
-                data = msgspec.structs.replace(data, keys={account.api_key: None})
-            account._initial = data
+            # Made from the file, the IDs are the same each time that it is loaded.
+            tenant = tenant_of(next(iter(data.keys or {}), account_file.encode(data)))
+            account._initial = msgspec.structs.replace(
+                data,
+                keys={account.api_key: None} if data.keys is None else data.keys,
+                tenant=tenant if data.tenant is None else data.tenant,
+            )
             account._set_up()
         held = {permission for role in data.roles for permission in role.permissions or ()}
         _warn_of_misspelled(sorted(held - {*data.extra_permissions}))
@@ -592,7 +630,7 @@ class FakeAccount:
         with self._lock:
             self._keys[secret.reveal()] = Grants(
                 None if grants is None else self._granted(grants),
-                {labels.resource_id(where): self._granted(p) for where, p in (on or {}).items()},
+                {self._state.ids.of_resource(o): self._granted(p) for o, p in (on or {}).items()},
             )
             self._removed_keys.discard(secret.reveal())
             if watches:
@@ -945,8 +983,9 @@ class FakeAccount:
             ValueError: A resource is neither a space nor a project.
         """
         __tracebackhide__ = True
+        ids = self._state.ids
         wanted = {
-            (labels.user_id(user), labels.resource_id(resource)): role
+            (ids.of_user(user), ids.of_resource(resource)): role
             for (user, resource), role in expected.items()
         }
         with self._lock:
@@ -954,9 +993,10 @@ class FakeAccount:
                 (each.user_id, each.resource_id): self._find(each.role_id).name
                 for each in self.bindings()
             }
+        shown = ids.distinct_labels(chain(*wanted, *found))
         lines: list[tuple[str, str]] = []
         for target in sorted(wanted.keys() | found.keys()):
-            user, resource = map(labels.in_file, target)
+            user, resource = (shown[each] for each in target)
             expected_role, role = wanted.get(target), found.get(target)
             if expected_role not in {None, role}:
                 lines.append((f"  - {user!r} on {resource!r}: {expected_role!r}", _MISSING))
@@ -1017,7 +1057,7 @@ class FakeAccount:
 
     def _incoming(self, request: Request) -> IncomingRequest:
         operation, attempt = operation_of(request), 1 + _retries(request)
-        subject = subject_of(self._store, operation, request)
+        subject = subject_of(self._state, operation, request)
         call = self._faults.call_of(request, attempt)
         counts_as = {operation}
         # The first request of a `get` by a name is often a list, which counts as a `get`, too.
@@ -1079,24 +1119,10 @@ def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[
     return None if given is None else frozenset(map(id_of, given))
 
 
-def _labels(ids: frozenset[str] | None) -> tuple[str, ...] | None:
-    return None if ids is None else tuple(sorted(map(labels.in_file, ids)))
-
-
 def _role_data(role: Role) -> account_file.RoleData:
     members = members_of(role)
     members["permissions"] = tuple(map(str, role.permissions or ()))
     return account_file.RoleData(**members)
-
-
-def _key_data(held: Grants) -> tuple[str, ...] | account_file.KeyData | None:
-    if held.everywhere is None:
-        return None
-    grants = tuple(sorted(held.everywhere))
-    if not held.on:
-        return grants
-    on = {labels.label(each): tuple(sorted(granted)) for each, granted in held.on.items()}
-    return account_file.KeyData(grants=grants, on=on)
 
 
 def _system_clock() -> datetime:

@@ -15,7 +15,7 @@ from arize_roles_async import (
     RolesError,
     ValidationError,
 )
-from arize_roles_fake._account import FakeAccount
+from arize_roles_fake._account import DEFAULT_API_KEY, FakeAccount
 from arize_roles_fake._server.server import serve
 
 
@@ -26,7 +26,7 @@ async def demo() -> int:
         0 if every call ended as expected, else 1.
     """
     warnings.simplefilter("ignore", AlphaWarning)
-    account = FakeAccount()
+    account = FakeAccount(api_key=DEFAULT_API_KEY)
     async with (
         serve(account) as url,
         AiohttpRolesClient(account.api_key, base_url=url) as roles,

@@ -14,7 +14,6 @@ from arize_roles_async._values.permissions import AnyPermission, Permission
 from arize_roles_async._values.text import one_line
 from arize_roles_fake._account import FakeAccount
 from arize_roles_fake._testing.call_log import LoggedCall, describe
-from arize_roles_fake._testing.labels import label
 
 _ROLES_SHOWN: Final = 100
 _CALLS_SHOWN: Final = 100
@@ -119,7 +118,7 @@ def page(account: FakeAccount) -> str:
         '<input id="permission" type="search" placeholder="Filter permissions" '
         'aria-label="Filter permissions"></p></div>'
         f"{_matrix(shown, Counter(role.id for role, _ in bindings))}"
-        f'<h2 class="text">Role bindings</h2>{_bindings(bindings)}'
+        f'<h2 class="text">Role bindings</h2>{_bindings(account, bindings)}'
         f'<h2 class="text">Last calls</h2>{_log(account, calls)}'
         f"<script>{_SCRIPT}</script></body></html>"
     )
@@ -158,12 +157,12 @@ def _row(permission: AnyPermission, held: list[frozenset[AnyPermission]]) -> str
     )
 
 
-def _bindings(bindings: list[tuple[Role, RoleBinding]]) -> str:
+def _bindings(account: FakeAccount, bindings: list[tuple[Role, RoleBinding]]) -> str:
     if not bindings:
         return '<p class="text">None.</p>'
     rows = "".join(
-        f"<tr><td>{escape(role.name)}</td><td>{escape(label(binding.user_id))}</td>"
-        f"<td>{escape(label(binding.resource_id))}</td></tr>"
+        f"<tr><td>{escape(role.name)}</td><td>{escape(account.label(binding.user_id))}</td>"
+        f"<td>{escape(account.label(binding.resource_id))}</td></tr>"
         for role, binding in bindings[:_BINDINGS_SHOWN]
     )
     more = f"<p>{len(bindings)} in all; the first {_BINDINGS_SHOWN} are shown.</p>"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 Position = tuple[datetime, int]
-"""The place of a record in a list: when it was created, then its number."""
+"""The place of a record in every list: when it was created, then its number."""
 
 _Item = tuple[Position, str]
 
@@ -13,21 +13,18 @@ _Item = tuple[Position, str]
 class Order:
     """The IDs of records by their positions."""
 
-    def __init__(self) -> None:
-        self._items: list[_Item] = []
-        self._positions: dict[str, Position] = {}
+    def __init__(self, items: list[_Item] | None = None) -> None:
+        self._items = items or []
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def add(self, record_id: str, created_at: datetime, number: int) -> None:
-        """Add the ID of a record that was created then, as the account's with a number."""
-        position = self._positions[record_id] = (created_at, number)
+    def add(self, position: Position, record_id: str) -> None:
+        """Add the ID of the record with a position."""
         insort(self._items, (position, record_id))
 
-    def remove(self, record_id: str) -> None:
+    def remove(self, position: Position, record_id: str) -> None:
         """Remove an ID."""
-        position = self._positions.pop(record_id)
         del self._items[bisect_left(self._items, (position, record_id))]
 
     def iter_after(self, position: Position | None, *, newest_first: bool) -> Iterator[_Item]:
@@ -42,6 +39,4 @@ class Order:
 
     def copy(self) -> "Order":
         """Return an order of its own with the same IDs."""
-        other = Order()
-        other._items, other._positions = self._items.copy(), self._positions.copy()
-        return other
+        return Order(self._items.copy())

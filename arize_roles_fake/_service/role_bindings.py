@@ -3,7 +3,7 @@
 Where the reference is silent, `Assumptions` decides.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -20,7 +20,6 @@ from arize_roles_async._values.requests import id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.order import Position
 from arize_roles_fake._service.state import RefusedError, State
 from arize_roles_fake._service.wire import decode_query, page_response, parse_id, record_response
 
@@ -30,18 +29,14 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
     if asked.user_id is not None:
         _require_user(state, asked.user_id)
 
-    def iter_after(position: Position | None) -> Iterator[tuple[Position, RoleBinding]]:
-        newest_first = state.assumptions.list_order == "newest-first"
-        for where, each in state.store.bindings.iter_after(position, newest_first=newest_first):
-            if (
-                each.resource_type == asked.resource_type
-                and asked.user_id in {None, each.user_id}
-                and grants.may(Permission.ROLE_BINDING_READ, each.resource_id)
-            ):
-                yield where, each
+    kind, user = asked.resource_type, asked.user_id
+    filters: dict[str, object] = {"resource_type": kind, "user_id": user}
+    listed = (kind,) if user is None else (kind, user)
 
-    filters: dict[str, object] = {"resource_type": asked.resource_type, "user_id": asked.user_id}
-    bindings, cursor = state.page(asked, filters, iter_after)
+    def is_visible(binding: RoleBinding) -> bool:
+        return grants.may(Permission.ROLE_BINDING_READ, binding.resource_id)
+
+    bindings, cursor = state.page(asked, filters, state.store.bindings, listed, only=is_visible)
     return page_response("role_bindings", bindings, cursor)
 
 
@@ -106,7 +101,7 @@ def _visible(state: State, grants: Grants, request: Request, *needed: Permission
 
 
 def _require_right(state: State, grants: Grants, new: CreateRoleBinding) -> None:
-    is_known = state.resources is None or new.resource_id in state.resources
+    is_known = state.has(new.resource_id, state.resources)
     if not (is_known and grants.may(Permission.ROLE_BINDING_CREATE, new.resource_id)):
         raise RefusedError(403, f"the API key lacks {Permission.ROLE_BINDING_CREATE} there")
 
@@ -117,8 +112,7 @@ def _require_role_and_user(state: State, _: Grants, new: CreateRoleBinding) -> N
 
 
 def _require_user(state: State, user_id: str) -> None:
-    is_known = state.users is None or user_id in state.users
-    if id_kind(user_id) != "User" or not is_known:
+    if id_kind(user_id) != "User" or not state.has(user_id, state.users):
         raise state.not_found("User", "user", user_id)
 
 

@@ -26,15 +26,9 @@ _ENTITLEMENT: Final = "CUSTOM_ROLES"
 def _list(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_READ)
     asked = decode_query(ListRoles, request.target.partition("?")[2])
-    roles, cursor = state.page(
-        asked,
-        {"is_predefined": asked.is_predefined},
-        lambda position: state.store.iter_after(
-            position,
-            is_predefined=asked.is_predefined,
-            newest_first=state.assumptions.list_order == "newest-first",
-        ),
-    )
+    kinds = {None: ("custom", "predefined"), False: ("custom",), True: ("predefined",)}
+    filters: dict[str, object] = {"is_predefined": asked.is_predefined}
+    roles, cursor = state.page(asked, filters, state.store, *kinds[asked.is_predefined])
     return page_response("roles", roles, cursor)
 
 
@@ -43,7 +37,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
     new = state.body(request, CreateRole)
     name = _kept_as(state, new.name)
     _require_free(state, name)
-    custom = state.store.custom_count
+    custom = state.store.count("custom")
     if state.max_custom_roles is not None and custom >= state.max_custom_roles:
         raise RefusedError(
             403,
@@ -95,7 +89,7 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
 def _delete(state: State, grants: Grants, request: Request) -> Response:
     require(grants, Permission.ROLE_DELETE)
     role = _custom(state, request, "deleted")
-    bindings = len(state.store.bindings.of_role(role.id))
+    bindings = state.store.bindings.count(("role", role.id))
     if bindings:
         counted = f"{bindings} role binding{'' if bindings == 1 else 's'}"
         raise RefusedError(409, f"{role.name!r} cannot be deleted: it still has {counted}")

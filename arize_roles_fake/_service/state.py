@@ -1,6 +1,6 @@
 """The state of an account that its rules are about, and the parts of an answer they share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Hashable
 from datetime import datetime
 from itertools import islice
 from typing import Final, TypeVar
@@ -13,12 +13,11 @@ from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.cursors import Cursors, ForeignCursorError, Mark
 from arize_roles_fake._service.grants import Grants
-from arize_roles_fake._service.order import Position
-from arize_roles_fake._service.store import RoleStore
+from arize_roles_fake._service.ids import Ids
+from arize_roles_fake._service.store import Record, RoleStore, Store
 from arize_roles_fake._service.wire import decode_body, problem_response
 
 _B = TypeVar("_B", bound=msgspec.Struct)
-_T = TypeVar("_T")
 
 _NORMALIZERS: Final[dict[str, Callable[[str], str]]] = {
     "exact": str,
@@ -38,8 +37,11 @@ class RefusedError(Exception):
 class State:
     """The records of an account, and its answers to open questions."""
 
+    # Set by `clear`.
+    ids: Ids
+    """Its IDs, and the labels that they hold."""
     store: RoleStore
-    """The roles and role bindings; set by the maker of the state."""
+    """The roles and role bindings."""
 
     def __init__(
         self,
@@ -61,9 +63,19 @@ class State:
         """Returns a limit on the items of the next page, besides the limit of its request."""
         self._cursors = Cursors()
 
-    def new_store(self) -> RoleStore:
-        """Return an empty store that compares names as the assumptions say."""
-        return RoleStore(_NORMALIZERS[self.assumptions.name_comparison])
+    def clear(self, ids: Ids) -> None:
+        """Begin without records."""
+        self.ids = ids
+        self.store = RoleStore(ids, _NORMALIZERS[self.assumptions.name_comparison])
+
+    def has(self, id: str, declared: Container[str] | None) -> bool:
+        """Return whether there is the user, space or project with an ID.
+
+        Args:
+            id: The ID.
+            declared: The IDs of all there are; None if there is each that no other account has.
+        """
+        return not self.ids.is_of_another(id) if declared is None else id in declared
 
     def body(self, request: Request, model: type[_B]) -> _B:
         """Return the body of a request.
@@ -116,27 +128,34 @@ class State:
         self,
         asked: PageRequest,
         filters: dict[str, object],
-        iter_after: Callable[[Position | None], Iterator[tuple[Position, _T]]],
-    ) -> tuple[list[_T], str | None]:
-        """Return the items of a page, and the cursor after it if more follow.
+        store: Store[Record],
+        *lists: Hashable,
+        only: Callable[[Record], bool] = bool,
+    ) -> tuple[list[Record], str | None]:
+        """Return the records of a page, and the cursor after it if more follow.
 
         Args:
             asked: The page.
             filters: The filters of its list, for which a cursor is issued.
-            iter_after: Yields the items of the list after a position, or all.
+            store: The records.
+            lists: The names of the store's lists that the page is of.
+            only: Returns whether the caller sees a record; every one by default.
         """
         mark = self._mark(asked, filters)
         most = self._next_page_size()
         size = asked.limit if most is None else min(asked.limit, most)
         by_position = self.assumptions.paging == "by-position"
-        found = iter_after(mark.position if by_position else None)
+        after = mark.position if by_position else None
+        newest_first = self.assumptions.list_order == "newest-first"
+        found = store.in_lists(*lists, after=after, newest_first=newest_first)
+        visible = (each for each in found if only(each[1]))
         skipped = 0 if by_position else mark.offset
-        page = list(islice(found, skipped, skipped + size + 1))
+        page = list(islice(visible, skipped, skipped + size + 1))
         cursor = None
         if len(page) > size:
             end = page[size - 1][0] if size else mark.position
             cursor = self._cursors.make(filters, Mark(end, mark.offset + size, mark.pages + 1))
-        return [item for _, item in page[:size]], cursor
+        return [record for _, record in page[:size]], cursor
 
     def _mark(self, asked: PageRequest, filters: dict[str, object]) -> Mark:
         if asked.cursor is None:

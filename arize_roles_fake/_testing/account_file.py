@@ -9,10 +9,11 @@ from typing import Annotated, Final
 import msgspec
 
 from arize_roles_async._values.writing import write_file
+from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._testing.file_format import check_format
 
-FORMAT: Final = 1
-"""The format of account files; version 0.3 wrote none."""
+FORMAT: Final = 2
+"""The format of account files; version 0.3 wrote none, and 0.4 wrote 1."""
 
 _LAST_YEAR: Final = 9998
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -78,6 +79,8 @@ class AccountData(
     kept_names: tuple[str, ...] = ()
     roles_created: int = 0
     role_bindings_created: int = 0
+    tenant: str | None = None
+    """None for a file by hand: the account's tenant is made from its first key, or from it."""
 
 
 def encode(data: AccountData) -> str:
@@ -97,6 +100,12 @@ def decode(text: str) -> AccountData:
         data = msgspec.json.decode(text, type=AccountData)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError(f"this is not an account file: {error}") from error
+    try:
+        Ids(data.tenant or "")
+    except ValueError as error:
+        raise ValueError(f"this is not an account file: {error}") from error
+    if data.format == 1 and data.tenant is None:
+        data = msgspec.structs.replace(data, tenant="")  # It keeps the IDs of version 0.4.
     # The account's time goes on from there, so the last year is left free.
     if data.now is not None and not (is_in_utc(data.now) and data.now.year <= _LAST_YEAR):
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import Final
 
 from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import AnyPermission, any_permission
-from arize_roles_fake._service.store import encode_id
+from arize_roles_fake._service.ids import encode_id
 from arize_roles_fake._testing.account_file import is_in_utc
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)

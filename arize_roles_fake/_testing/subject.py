@@ -6,9 +6,8 @@ import attrs
 
 from arize_roles_async._wire.request import Request
 from arize_roles_fake._service.operations import BY_ID
-from arize_roles_fake._service.store import RoleStore
+from arize_roles_fake._service.state import State
 from arize_roles_fake._service.wire import parse_id, parse_json
-from arize_roles_fake._testing.labels import label
 
 
 @attrs.frozen(kw_only=True)
@@ -25,8 +24,9 @@ class Subject:
     """The label of the space or project."""
 
 
-def subject_of(store: RoleStore, operation: str, request: Request) -> Subject:
+def subject_of(state: State, operation: str, request: Request) -> Subject:
     """Return what a request is about."""
+    store, label = state.store, state.ids.label
     if operation == "create":
         name = _member(request, "name")
         return Subject(role=name, roles=frozenset({name}))

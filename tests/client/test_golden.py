@@ -396,7 +396,7 @@ class TestAnswers:
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 KEY = "Authorization: Bearer fake-api-key"
-ADMIN = "Um9sZToxOmJtZmI="
+ADMIN = "Um9sZToxOmdlb3E="
 
 
 @pytest.fixture
@@ -430,7 +430,7 @@ class TestServer:
                 '{"name": "AI Engineer", "permissions": ["PROJECT_READ"], "description": "Größe"}',
                 201,
                 (
-                    '{"id":"Um9sZToxMDpmcGxy","name":"AI Engineer","description":"Größe",'
+                    '{"id":"Um9sZToxMDphbXhq","name":"AI Engineer","description":"Größe",'
                     '"permissions":["PROJECT_READ"],"is_predefined":false,'
                     '"created_at":"2026-11-24T12:00:01.500000Z",'
                     '"updated_at":"2026-11-24T12:00:01.500000Z"}'

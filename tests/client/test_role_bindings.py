@@ -38,6 +38,7 @@ pytestmark = [
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 USER = "VXNlcjphZGE="  # User:ada
 SPACE = "U3BhY2U6MQ=="  # Space:1
+OTHER_SPACE = "U3BhY2U6Mg=="  # Space:2
 PROJECT = "TW9kZWw6MQ=="  # Model:1
 Fault = tuple[Any, dict[str, Any]]
 TARGET: dict[str, Any] = {"user_id": USER, "resource_type": "SPACE", "resource_id": SPACE}
@@ -72,8 +73,8 @@ def meddled(method: str, act: Callable[[FakeAccount], object]) -> FakeAccount:
 
 
 def rebind(account: FakeAccount) -> None:
-    account.unbind("Analyst", user="ada", resource="Space:1")
-    account.bind("Analyst", user="ada", resource="Space:1")
+    account.unbind("Analyst", user=USER, resource=SPACE)
+    account.bind("Analyst", user=USER, resource=SPACE)
 
 
 def give(account: FakeAccount, name: str) -> None:
@@ -250,10 +251,10 @@ class TestLost:
         api_key: str | None = None,
     ) -> object:
         """Return what a change ends in that meets these failures, a minute after a binding."""
-        binding = account.bind("Analyst", user="ada", resource="Space:1")
+        binding = account.bind("Analyst", user=USER, resource=SPACE)
         account.advance(60)
         editor = id_of(account, "Editor")
-        elsewhere = {**TARGET, "resource_id": "U3BhY2U6Mg=="}  # Space:2
+        elsewhere = {**TARGET, "resource_id": OTHER_SPACE}
         retry = RetryPolicy(attempts=attempts)
         roles = FakeRolesClient(account, api_key=api_key, retry=retry).role_bindings
         calls: dict[str, Callable[[], Awaitable[object]]] = {
@@ -273,14 +274,14 @@ class TestLost:
         """A binding that somebody changed since a 503 may have been changed by this call first."""
 
         account = meddled("GET", lambda account: give(account, "Analyst"))
-        first = account.bind("Analyst", user="ada", resource="Space:1")
+        first = account.bind("Analyst", user=USER, resource=SPACE)
         account.advance(60)
         account.fail("role_bindings.update", 503, when="after")
         account.fail("role_bindings.update", 401)
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(OutcomeUnknownError):
             await bindings.update(binding_id=first.id, role_id=id_of(account, "Editor"))
-        account.assert_bindings({("ada", "Space:1"): "Analyst"})
+        account.assert_bindings({(USER, SPACE): "Analyst"})
 
 
 class TestEnsure:
@@ -288,11 +289,11 @@ class TestEnsure:
 
     async def test_requests(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """A user gets the role in two requests, and keeps it in one; other bindings stay."""
-        account.bind("Analyst", user="ada", resource="Space:2")
+        account.bind("Analyst", user=USER, resource=OTHER_SPACE)
         made = await bindings.ensure(**TARGET, role_id=id_of(account, "Analyst"))
         assert await bindings.ensure(**TARGET, role_id=made.role_id) == made
         assert (await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))).id == made.id
-        account.assert_bindings({("ada", "Space:1"): "Editor", ("ada", "Space:2"): "Analyst"})
+        account.assert_bindings({(USER, SPACE): "Editor", (USER, OTHER_SPACE): "Analyst"})
         assert asked(account) == ["list", "create", "list", "list", "update"]
 
     @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ class TestEnsure:
         self, account: FakeAccount, method: str, grant: str, kind: type[StatusError], why: str
     ) -> None:
         """The error for a binding that the key may not see, or change, names the right."""
-        account.bind("Analyst", user="ada", resource="Space:1")
+        account.bind("Analyst", user=USER, resource=SPACE)
         account.add_key("other", grants=[grant])
         other = FakeRolesClient(account, api_key="other").role_bindings
         role = {"role_id": id_of(account, "Editor")} if method == "ensure" else {}
@@ -322,7 +323,7 @@ class TestEnsure:
     ) -> None:
         """The error for a role that is not there names no right."""
         if is_bound:
-            account.bind("Analyst", user="ada", resource="Space:1")
+            account.bind("Analyst", user=USER, resource=SPACE)
         with pytest.raises(NotFoundError) as caught:
             await bindings.ensure(**TARGET, role_id="Um9sZTowOm5vbmU=")
         assert "ROLE_BINDING" not in str(caught.value)
@@ -330,7 +331,7 @@ class TestEnsure:
 
     async def test_other_conflict(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """Nor does that for a conflict of an update."""
-        account.bind("Analyst", user="ada", resource="Space:1")
+        account.bind("Analyst", user=USER, resource=SPACE)
         account.fail("role_bindings.update", 409)
         with pytest.raises(ConflictError) as caught:
             await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
@@ -339,7 +340,7 @@ class TestEnsure:
     async def test_three_rounds(self) -> None:
         """Where others change the binding each time, three rounds are tried."""
         account = meddled("PATCH", rebind)
-        account.bind("Analyst", user="ada", resource="Space:1")
+        account.bind("Analyst", user=USER, resource=SPACE)
         bindings = FakeRolesClient(account).role_bindings
         with pytest.raises(NotFoundError):
             await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
@@ -348,12 +349,12 @@ class TestEnsure:
     async def test_gone(self) -> None:
         """A binding that somebody removes meanwhile is made anew."""
         account = meddled(
-            "PATCH", lambda account: account.unbind("Analyst", user="ada", resource="Space:1")
+            "PATCH", lambda account: account.unbind("Analyst", user=USER, resource=SPACE)
         )
-        account.bind("Analyst", user="ada", resource="Space:1")
+        account.bind("Analyst", user=USER, resource=SPACE)
         bindings = FakeRolesClient(account).role_bindings
         await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
-        account.assert_bindings({("ada", "Space:1"): "Editor"})
+        account.assert_bindings({(USER, SPACE): "Editor"})
 
     async def test_changed_since(self) -> None:
         """A binding that somebody changed since this call made it gets the role again."""
@@ -369,12 +370,12 @@ class TestEnsure:
         """`remove` returns False if somebody else removed the binding at the same moment."""
 
         def act(account: FakeAccount) -> None:
-            account.unbind("Analyst", user="ada", resource="Space:1")
+            account.unbind("Analyst", user=USER, resource=SPACE)
             if is_bound_anew:
-                account.bind("Analyst", user="ada", resource="Space:1")
+                account.bind("Analyst", user=USER, resource=SPACE)
 
         account = meddled("DELETE", act)
-        account.bind("Analyst", user="ada", resource="Space:1")
+        account.bind("Analyst", user=USER, resource=SPACE)
         assert not await FakeRolesClient(account).role_bindings.remove(**TARGET)
 
     async def test_removed_late(self) -> None:
@@ -386,11 +387,11 @@ class TestEnsure:
             def handle(self, request: Request) -> Reply:
                 reply = super().handle(request)
                 if request.method == "GET" and "?" not in request.target:
-                    self.unbind("Analyst", user="ada", resource="Space:1")
+                    self.unbind("Analyst", user=USER, resource=SPACE)
                 return reply
 
         account = with_roles(Delayed(clock=lambda: START))
-        account.bind("Analyst", user="ada", resource="Space:1")
+        account.bind("Analyst", user=USER, resource=SPACE)
         account.fail("role_bindings.delete", "lost")
         account.fail("role_bindings.delete", 404)
         assert await FakeRolesClient(account).role_bindings.remove(**TARGET)
@@ -401,7 +402,7 @@ class TestFind:
 
     async def test_padding(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """An ID without its padding is the same ID."""
-        made = account.bind("Analyst", user="ada", resource="Space:1")
+        made = account.bind("Analyst", user=USER, resource=SPACE)
         bare = {"role_id": made.role_id.rstrip("="), "resource_id": SPACE.rstrip("=")}
         assert [each async for each in bindings.find(**bare)] == [made]
         assert await bindings.remove(**{**TARGET, "resource_id": bare["resource_id"]})
@@ -415,7 +416,7 @@ class TestFind:
     ) -> None:
         """The ID of a resource says its type, and only bindings of this type are read."""
         ids = {"Space:1": SPACE, "Project:1": PROJECT}
-        made = [account.bind("Analyst", user="ada", resource=each) for each in ids]
+        made = [account.bind("Analyst", user=USER, resource=each) for each in ids.values()]
         resource_id = ids.get(resource, resource)
         found = [each async for each in bindings.find(resource_id=resource_id)]
         assert found == [each for each in made if each.resource_id == resource_id]
@@ -427,7 +428,7 @@ class TestRoleInUse:
 
     async def test_hint(self, account: FakeAccount) -> None:
         """The error names the call that finds the bindings."""
-        account.bind("Analyst", user="ada", resource="Space:1")
+        account.bind("Analyst", user=USER, resource=SPACE)
         role_id = id_of(account, "Analyst")
         roles = FakeRolesClient(account)
         with pytest.raises(ConflictError) as caught:
@@ -466,7 +467,7 @@ class TestProtocols:
     async def test_from_fetch(self, account: FakeAccount, bindings: RoleBindingsClient) -> None:
         """A client of another's own makes its listings from a function that gets a page."""
         for number in range(3):
-            account.bind("Analyst", user="ada", resource=f"Space:{number}")
+            account.bind("Analyst", user=USER, resource=f"Space:{number}")
         listing = RoleBindingPages.from_fetch(
             bindings.list, resource_type="SPACE", user_id=USER, limit=2
         )

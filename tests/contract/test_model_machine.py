@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
         self.open_walks: list[Walk] = []
-        self.accounts = [FakeAccount(clock=lambda: self.now) for _ in range(2)]
+        self.accounts = [FakeAccount(api_key="key", clock=lambda: self.now) for _ in range(2)]
         for account in self.accounts:
             for name in SEEDED:
                 account.add_role(name, ["ROLE_READ"])

@@ -40,7 +40,7 @@ IMPOSSIBLE: list[tuple[Act, str]] = [
     (lambda a: a.add_role("Admin"), "a role is already named 'Admin'"),
     (
         lambda a: a.add_role("B", id=a.roles[0].id),
-        f"a role already has the ID '{FakeAccount().roles[0].id}'",
+        f"a role already has the ID '{FakeAccount(api_key='key').roles[0].id}'",
     ),
     (lambda a: a.add_role("B", created_at=NAIVE), AWARE),
     (lambda a: a.add_role("B", created_at=START, updated_at=NAIVE), AWARE),
@@ -99,7 +99,7 @@ SLIPS: list[Act] = [
 def test_refused(act: Act, message: str) -> None:
     """Impossible settings of an account are refused."""
     with pytest.raises(ValueError, match=r".") as caught:
-        act(FakeAccount())
+        act(FakeAccount(api_key="key"))
     assert str(caught.value) == message
 
 
@@ -228,7 +228,7 @@ class TestAddRole:
         written = Path(__file__).parents[1] / "data" / "predefined.txt"
         told = [
             "\n".join([f"{role.name} ({role.id}): {role.description}", *(role.permissions or ())])
-            for role in reversed(FakeAccount().roles)
+            for role in reversed(FakeAccount(api_key="fake-api-key").roles)
         ]
         assert "\n\n".join(told) + "\n" == written.read_text("utf-8")
 

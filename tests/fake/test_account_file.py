@@ -35,7 +35,7 @@ class TestDump:
     def test_format(self, account: FakeAccount) -> None:
         """The format is the service's own, with no members for what a role or an account lacks."""
         role = {
-            "id": "Um9sZToxOmJtZmI=",
+            "id": "Um9sZToxOmdlb3E=",
             "name": "AI Engineer",
             "permissions": ["PROJECT_READ"],
             "is_predefined": False,
@@ -43,7 +43,8 @@ class TestDump:
             "updated_at": "2026-01-01T12:00:00Z",
         }
         whole = {
-            "format": 1,
+            "format": 2,
+            "tenant": "wztnse",
             "now": "2026-01-01T12:00:00Z",
             "keys": {"fake-api-key": None},
             "roles": [role],
@@ -52,7 +53,7 @@ class TestDump:
         assert json.loads(account.dump()) == whole
         account.bind("AI Engineer", user="ada", resource="Space:1")
         binding = {
-            "id": "Um9sZUJpbmRpbmc6MTpibWZi",
+            "id": "Um9sZUJpbmRpbmc6MTpnZW9x",
             "role": "AI Engineer",
             "user": "ada",
             "resource": "Space:1",
@@ -170,7 +171,7 @@ class TestLoad:
             account = FakeAccount.load(source)
             assert [role.name for role in account.roles] == ["Newer", "Older"]
             assert account.api_keys == (account.api_key,)
-            assert account.add_role("Newest").id == "Um9sZTozOmZjbXo="
+            assert account.add_role("Newest").id == "Um9sZTozOnV1eGY="
 
     def test_ids(self) -> None:
         """An ID of the file is no other role's, in the file or later."""
@@ -197,10 +198,10 @@ class TestLoad:
         [
             ("{", NO_FILE),
             (
-                '{"format": 2, "teams": []}',
+                '{"format": 3, "teams": []}',
                 (
-                    "this account file has format 2, and this version of arize-roles-async reads "
-                    "formats up to 1: a later version wrote it"
+                    "this account file has format 3, and this version of arize-roles-async reads "
+                    "formats up to 2: a later version wrote it"
                 ),
             ),
             ('{"roles": "\ud800"}', NO_FILE),

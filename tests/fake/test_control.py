@@ -132,7 +132,7 @@ def test_role_bindings(tmp_path: Path) -> None:
             "role_id": there["role_id"],
             "user_id": there["user_id"],
             "resource_type": "PROJECT",
-            "resource_id": "TW9kZWw6MQ==",  # Model:1
+            "resource_id": FakeAccount(api_key=KEY).id("Project:1"),
         }
         statuses = [served.ask("POST", "/v2/role-bindings", body)[0] for _ in range(2)]
         assert statuses == [503, 201]

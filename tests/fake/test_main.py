@@ -259,7 +259,7 @@ class TestDemo:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         """It fails where a call ends or leaves the account otherwise than it should."""
-        monkeypatch.setattr(module, "FakeAccount", account_of)
+        monkeypatch.setattr(module, "FakeAccount", lambda **_: account_of())
         assert main(["demo"]) == 1
         captured = capsys.readouterr()
         assert captured.err.startswith(f"\nNot as expected: {message}")

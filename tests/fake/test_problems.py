@@ -11,7 +11,7 @@ from arize_roles_fake import Assumptions, FakeAccount
 from tests.support.clients import START, ask
 
 DOCS = "https://arize.com/docs/ax/rest-reference/errors"
-OWN, PREDEFINED = "Um9sZToxOmJtZmI%3D", "Um9sZToyOmFmaW4%3D"
+OWN, PREDEFINED = "Um9sZToxOnZ1cHg%3D", "Um9sZToyOmFuc2g%3D"
 CREATED = {"name": "B", "permissions": ["ROLE_READ"]}
 
 

@@ -103,7 +103,7 @@ class _Account(FakeAccount):
 
     def __init__(self, story: Story) -> None:
         super().__init__(clock=lambda: START)
-        self.id = self.add_role("Role", ["PROJECT_READ"], description="Old.").id
+        self.role_id = self.add_role("Role", ["PROJECT_READ"], description="Old.").id
         self.advance(60)
         self.made = False
         self._requests = 0
@@ -147,7 +147,7 @@ async def end_of(story: Story) -> tuple[str, bool]:
     retry = RetryPolicy(attempts=ATTEMPTS, backoff=1e-9)
     roles = FakeRolesClient(account, timeout=None, retry=retry)
     try:
-        await CHANGES[story.change](roles, account.id)
+        await CHANGES[story.change](roles, account.role_id)
     except OutcomeUnknownError:
         return "OutcomeUnknownError", False
     except RoleRenamedError:

@@ -1,0 +1,144 @@
+"""The IDs of an account, and the readable labels of users and resources, which IDs hold.
+
+Every ID of an account differs from those of another one by the account's tenant: the letters of a
+role's ID are made from it, and that of a user, space or project ends in it. So a label has one ID
+in an account, and no table is needed.
+"""
+
+import base64
+import contextlib
+import hashlib
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from arize_roles_async._role_bindings.models import RoleBindingResourceType
+from arize_roles_async._role_bindings.requests import RESOURCE_KINDS
+from arize_roles_async._values.requests import id_kind, id_flaw
+from arize_roles_async._values.text import quoted
+
+_RESOURCE: Final = "(?s)(Space|Project):(.+)"
+_TENANT: Final = "[A-Za-z0-9-]{0,32}"
+_MADE_HERE: Final = "(?s).*:fake-[A-Za-z0-9-]+"
+_TYPES: Final = {
+    kind: RoleBindingResourceType(name) for name, kinds in RESOURCE_KINDS.items() for kind in kinds
+}
+"""The type of the resource that an ID of each kind is of."""
+
+
+def encode_id(text: str) -> str:
+    """Return the ID that holds a text, such as `User:12345`."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def tenant_of(text: str) -> str:
+    """Return the tenant of an account that is made from a text, such as its key."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).digest()
+    return _letters(digest)
+
+
+def _letters(numbers: bytes) -> str:
+    return "".join(chr(ord("a") + number % 26) for number in numbers)
+
+
+class Ids:
+    """The IDs of an account.
+
+    Args:
+        tenant: The text by which they differ from those of other accounts; an empty one gives the
+            IDs of version 0.4, which were the same in every account.
+
+    Raises:
+        ValueError: The tenant has other characters than letters, digits and hyphens, or over 32.
+    """
+
+    def __init__(self, tenant: str) -> None:
+        if not re.fullmatch(_TENANT, tenant):
+            raise ValueError("tenant must be at most 32 letters, digits and hyphens")
+        self.tenant: str = tenant
+        self._end = f":fake-{tenant}" if tenant else ""
+
+    def numbered(self, kind: str, number: int) -> str:
+        """Return the ID of the thing with a kind and a number."""
+        letters = _letters(zlib.crc32(f"{self.tenant}{number}".encode()).to_bytes(4))
+        return encode_id(f"{kind}:{number}:{letters}")
+
+    def of(self, label: str) -> str:
+        """Return the ID of a space or project, given a label such as `Space:1`, else of a user.
+
+        Raises:
+            ValueError: The ID has no text, or is too long.
+        """
+        if id_kind(label) in {"User", *_TYPES}:
+            return label
+        is_resource = re.fullmatch(_RESOURCE, label)
+        return self.of_resource(label) if is_resource else self.of_user(label)
+
+    def of_user(self, user: str) -> str:
+        """Return the ID of a user, given the ID or a label.
+
+        Raises:
+            ValueError: It is no text, or too long.
+        """
+        flaw = id_flaw(user)
+        if flaw is None and id_kind(user) != "User":
+            user = encode_id(f"User:{user}{self._end}")
+            flaw = id_flaw(user)
+        if flaw is not None:
+            raise ValueError(f"user {flaw}")
+        return user
+
+    def of_resource(self, resource: str) -> str:
+        """Return the ID of a space or project, given the ID or a label such as `Space:1`.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        if id_flaw(resource) is None:
+            if id_kind(resource) in _TYPES:
+                return resource
+            if found := re.fullmatch(_RESOURCE, resource):
+                # The service's own word for a project.
+                kind = "Model" if found[1] == "Project" else "Space"
+                return encode_id(f"{kind}:{found[2]}{self._end}")
+        raise ValueError(
+            "resource must be a space or a project, such as 'Space:1' or 'Project:1', not "
+            f"{quoted(resource)}"
+        )
+
+    def label(self, id: str) -> str:
+        """Return the label of the user, space or project with an ID; of another text, the text."""
+        kind = id_kind(id)
+        if kind not in {"User", *_TYPES}:
+            return id
+        text = base64.b64decode(id).decode().partition(":")[2].removesuffix(self._end)
+        if kind == "User":
+            return text
+        return f"{'Space' if kind == 'Space' else 'Project'}:{text}"
+
+    def unique_label(self, id: str) -> str:
+        """Return the label of an ID, or the ID itself where the label stands for another one."""
+        text = self.label(id)
+        with contextlib.suppress(ValueError):
+            if (self.of_user if id_kind(id) == "User" else self.of_resource)(text) == id:
+                return text
+        return id
+
+    def distinct_labels(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the label of each ID, or the ID itself where another one has its label."""
+        labels = {each: self.label(each) for each in ids}
+        count = Counter(labels.values())
+        return {each: label if count[label] == 1 else each for each, label in labels.items()}
+
+    def is_of_another(self, id: str) -> bool:
+        """Return whether another account made the ID of a user, space or project."""
+        text = base64.b64decode(id).decode()
+        is_own = self._end and text.endswith(self._end)
+        return not is_own and re.fullmatch(_MADE_HERE, text) is not None
+
+
+def resource_type(id: str) -> RoleBindingResourceType:
+    """Return the type of the resource with an ID of `Ids.of_resource`."""
+    return _TYPES[id_kind(id) or ""]

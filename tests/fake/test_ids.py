@@ -1,0 +1,148 @@
+"""The IDs of an account: no other account has them, and they are the same in every process."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from arize_roles_async import ForbiddenError, NotFoundError
+from arize_roles_fake import FakeAccount, FakeRolesClient
+
+pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
+
+ACCOUNT_0_4 = Path(__file__).parents[1] / "data" / "account-0.4.json"
+"""An account as version 0.4 wrote it."""
+
+
+def ids_of(account: FakeAccount) -> list[str]:
+    """Return an ID of each kind."""
+    role = account.add_role("A")
+    binding = account.bind(role, user="ada", resource="Project:1")
+    return [role.id, *map(account.id, ("ada", "Space:1", "Project:1")), binding.id]
+
+
+def plain(ids: list[str]) -> list[str]:
+    """Return the texts that IDs hold."""
+    return [base64.b64decode(each, validate=True).decode() for each in ids]
+
+
+class TestWhich:
+    """The accounts whose IDs are the same."""
+
+    def test_random_keys(self) -> None:
+        """Accounts with keys of their own share no ID, not even of a predefined role."""
+        one, two = FakeAccount(), FakeAccount()
+        assert {role.id for role in one.roles}.isdisjoint(role.id for role in two.roles)
+        assert set(ids_of(one)).isdisjoint(ids_of(two))
+
+    def test_key(self) -> None:
+        """A given key gives the same IDs in every process."""
+        assert plain(ids_of(FakeAccount(api_key="fake-api-key"))) == [
+            "Role:8:tmoc",
+            "User:ada:fake-wztnse",
+            "Space:1:fake-wztnse",
+            "Model:1:fake-wztnse",
+            "RoleBinding:1:geoq",
+        ]
+
+    def test_file(self) -> None:
+        """So does a file: by the first of its keys, or without keys by its content."""
+        old: dict[str, object] = {"roles": [{"name": "Old"}]}
+        one, other = json.dumps(old), json.dumps({**old, "users": []})
+        keyed = json.dumps({**old, "keys": {"fake-api-key": None}})
+        first = ids_of(FakeAccount.load(one))
+        assert ids_of(FakeAccount.load(one)) == first
+        assert set(ids_of(FakeAccount.load(other))).isdisjoint(first)
+        assert FakeAccount.load(keyed).id("ada") == FakeAccount(api_key="fake-api-key").id("ada")
+
+    def test_chosen(self) -> None:
+        """A file may choose the text by which its IDs differ."""
+        account = FakeAccount.load('{"roles": [], "tenant": "Acme-2"}')
+        assert plain(ids_of(account))[1] == "User:ada:fake-Acme-2"
+        with pytest.raises(ValueError, match="this is not an account file: tenant must be "):
+            FakeAccount.load('{"roles": [], "tenant": "a:b"}')
+
+    def test_dumped(self) -> None:
+        """An account that is loaded goes on with its IDs, whatever keys it has by then."""
+        account = FakeAccount()
+        before = ids_of(account)
+        account.add_key("other")
+        account.remove_key(account.api_key)
+        loaded = FakeAccount.load(account.dump())
+        loaded.reset()
+        assert [*map(loaded.id, ("ada", "Space:1", "Project:1"))] == before[1:4]
+        assert loaded.bindings() == account.bindings()
+        assert loaded.add_role("B").id == account.add_role("B").id
+
+    def test_version_0_4(self) -> None:
+        """A file of version 0.4 keeps the IDs that it had there, also of users and new roles."""
+        account = FakeAccount.load(ACCOUNT_0_4)
+        (binding,) = account.bindings()
+        user, space = binding.user_id, binding.resource_id
+        assert plain([user, space]) == ["User:ada@example.com", "Space:1"]
+        assert plain([account.add_role("New").id]) == ["Role:2:afin"]
+        assert plain([FakeAccount.load(account.dump()).id("eve")]) == ["User:eve"]
+
+
+class TestOther:
+    """The IDs of one account in another one."""
+
+    @pytest.mark.asyncio
+    async def test_role(self) -> None:
+        """There is no such role."""
+        one, two = FakeAccount(), FakeAccount()
+        role = one.add_role("A")
+        two.add_role("A")
+        async with FakeRolesClient(two) as roles:
+            with pytest.raises(NotFoundError):
+                await roles.get(role_id=role.id)
+
+    @pytest.mark.asyncio
+    async def test_binding(self) -> None:
+        """There is no such user, although no user is declared, and no such space or binding."""
+        one, two = FakeAccount(), FakeAccount()
+        role = two.add_role("A")
+        bound = one.bind("Admin", user="ada", resource="Space:1")
+        async with FakeRolesClient(two) as roles:
+            bindings = roles.role_bindings
+            with pytest.raises(NotFoundError, match="no user has the ID"):
+                await bindings.list(resource_type="SPACE", user_id=bound.user_id)
+            place = {"resource_type": "SPACE", "resource_id": two.id("Space:1")}
+            with pytest.raises(NotFoundError, match="no user has the ID"):
+                await bindings.create(role_id=role.id, user_id=bound.user_id, **place)
+            place = {"resource_type": "SPACE", "resource_id": bound.resource_id}
+            with pytest.raises(ForbiddenError):
+                await bindings.create(role_id=role.id, user_id=two.id("ada"), **place)
+            with pytest.raises(NotFoundError, match="no role binding has the ID"):
+                await bindings.get(binding_id=bound.id)
+
+    @pytest.mark.asyncio
+    async def test_of_nobody(self) -> None:
+        """An ID that no fake account made is anybody's, unless users and resources are declared."""
+        account = FakeAccount()
+        role = account.add_role("A")
+        async with FakeRolesClient(account) as roles:
+            await roles.role_bindings.create(
+                role_id=role.id,
+                user_id="VXNlcjoxOmxQZzI=",  # User:1:lPg2
+                resource_type="SPACE",
+                resource_id="U3BhY2U6MTpiRnVM",  # Space:1:bFuL
+            )
+        assert account.label(account.bindings()[0].user_id) == "1:lPg2"
+
+
+class TestLabels:
+    """An ID by its label, and back."""
+
+    @pytest.mark.parametrize("label", ["ada@example.com", "Space:ML", "Project:ML/churn", "größe"])
+    def test_back(self, label: str) -> None:
+        """The label of the ID of a label is the label; an ID stays as it is."""
+        account = FakeAccount()
+        assert account.label(account.id(label)) == label
+        assert account.id(account.id(label)) == account.id(label)
+
+    def test_other(self) -> None:
+        """The label of another account's ID shows that it is another's."""
+        one, two = FakeAccount(api_key="one"), FakeAccount(api_key="two")
+        assert two.label(one.id("Space:1")) == "Space:1:fake-reieux"
