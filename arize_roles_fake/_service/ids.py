@@ -16,7 +16,7 @@ from typing import Final
 
 from arize_roles_async._role_bindings.models import RoleBindingResourceType
 from arize_roles_async._role_bindings.requests import RESOURCE_KINDS
-from arize_roles_async._values.requests import id_kind, id_flaw
+from arize_roles_async._values.requests import id_flaw, id_kind
 from arize_roles_async._values.text import quoted
 
 _RESOURCE: Final = "(?s)(Space|Project):(.+)"

@@ -11,12 +11,11 @@ import pytest
 from arize_roles_async import Permission, Role
 from arize_roles_async._values.public import public
 from arize_roles_fake import FakeAccount, RolesServer
-from arize_roles_fake._testing import labels
 from arize_roles_fake.contract._suite import Suite
 
-_USERS: Final = tuple(map(labels.user_id, ("ada@example.com", "eve@example.com")))
-_SPACES: Final = tuple(map(labels.resource_id, ("Space:1", "Space:2")))
-_PROJECTS: Final = (labels.resource_id("Project:1"),)
+_USERS: Final = ("ada@example.com", "eve@example.com")
+_SPACES: Final = ("Space:1", "Space:2")
+_PROJECTS: Final = ("Project:1",)
 
 
 @public("arize_roles_fake.contract")
@@ -47,15 +46,15 @@ class OnFakeAccount(Suite):
 
     def user_ids(self) -> Sequence[str]:
         """Return the IDs of two users."""
-        return _USERS
+        return [*map(self.account.id, _USERS)]
 
     def space_ids(self) -> Sequence[str]:
         """Return the IDs of two spaces."""
-        return _SPACES
+        return [*map(self.account.id, _SPACES)]
 
     def project_ids(self) -> Sequence[str]:
         """Return the ID of a project."""
-        return _PROJECTS
+        return [*map(self.account.id, _PROJECTS)]
 
     def other_key(
         self,

@@ -76,7 +76,7 @@ instead of absent
 +     "DATASET_CREATE"
 ? "L\\u001b[2J\\U00000085" is not declared
   1 to update, 1 to delete, 2 to create; 1 as declared
-  checksum 2-8a67a647afb9818e0ad42a0b739a42c8d7eaadbc2bd76123cf011746a1b7bc0f"""
+  checksum 2-4d51ba5503ec45f43c1c9261e6be7ebfa90fa89a916f69c8f32ef39907b9f84a"""
 
 
 WHOLE = [

@@ -70,11 +70,13 @@ class TestBindingsElsewhere(FakeBindingsSuite):
 
     @functools.cached_property
     def account(self) -> FakeAccount:
-        here = [*self.space_ids(), *self.project_ids()]
+        users = ("ada@example.com", "eve@example.com")
         account = FakeAccount(
-            assumptions=self.assumptions, users=self.user_ids(), resources=[*here, *self.PLACES]
+            assumptions=self.assumptions,
+            users=users,
+            resources=["Space:1", "Space:2", "Project:1", *self.PLACES],
         )
-        for user, place in itertools.product(self.user_ids(), self.PLACES):
+        for user, place in itertools.product(users, self.PLACES):
             account.bind("Member", user=user, resource=place)
         return account
 

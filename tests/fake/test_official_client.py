@@ -48,7 +48,7 @@ def test_round(arize_env: RolesServer) -> None:
     """Arize's own client makes the whole round."""
     assert passes(str(INTERPRETER), str(TOOLS / "official_client_round.py"))
     arize_env.account.assert_roles({name: {"ROLE_READ"} for name in ("Taken", "First", "Second")})
-    arize_env.account.assert_bindings({("ada", "Space:1"): "Second"})
+    arize_env.account.assert_bindings({("VXNlcjphZGE=", "U3BhY2U6MQ=="): "Second"})
 
 
 @pytest.fixture
