@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import ClassVar, NoReturn, Self
+from typing import ClassVar, NoReturn, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -15,6 +15,7 @@ from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace, check_type
 from arize_roles_async._wire.redaction import takes_secrets
 
+_ClientT = TypeVar("_ClientT", bound="BaseClient")
 Waits = tuple[RetryPolicy, float | None, Callable[[], float], Callable[[float], Awaitable[None]]]
 """How a client waits between attempts: its retries, seconds for all, its clock and its sleep."""
 
@@ -49,8 +50,7 @@ class BaseClient(Client):
         retry: RetryPolicy | UnsetType = UNSET,
         background: bool | UnsetType = UNSET,
     ) -> Self:
-        other = object.__new__(type(self))
-        vars(other).update(vars(self))
+        other = self._as(type(self))
         BaseClient.__init__(
             other,
             self._destination,
@@ -61,6 +61,13 @@ class BaseClient(Client):
         if background is not UNSET:
             check_type("background", background, bool, "True or False")
             other._background = background
+        return other
+
+    def _as(self, kind: type[_ClientT]) -> _ClientT:
+        """Return a client, perhaps of another resource, with the same options and connections."""
+        other = object.__new__(kind)
+        # A public attribute is a cached client of another resource, which has this one's options.
+        vars(other).update((name, x) for name, x in vars(self).items() if name.startswith("_"))
         return other
 
     def __reduce__(self) -> NoReturn:

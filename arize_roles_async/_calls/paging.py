@@ -1,6 +1,5 @@
 """Listings: awaited for one page, or iterated for every item."""
 
-from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
@@ -83,8 +82,8 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
         self.next: _R | None = first
         """The request for the next page; None at the end."""
         self.is_fetching: bool = False
-        # Hashes, so that a long walk holds a few bytes a page and not every cursor.
-        self._seen = array("q")
+        # Hashes, so that a long walk does not hold every cursor.
+        self._seen: set[int] = set()
 
     async def __anext__(self) -> _P:
         if self.is_fetching:
@@ -120,7 +119,7 @@ class Walk(AsyncIterator[_P], Generic[_R, _P]):
             raise InvalidResponseError(
                 "the service gave the same cursor twice, so the walk would never end"
             )
-        self._seen.append(hash(cursor))
+        self._seen.add(hash(cursor))
         return cursor
 
 

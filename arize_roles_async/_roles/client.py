@@ -169,7 +169,7 @@ class BaseRolesClient(BaseClient, RolesClient):
                 lambda step: self._expect_deleted(call, found_id, step),
             )
 
-    @property
+    @functools.cached_property
     def role_bindings(self) -> "RoleBindingsClient":
         """The client of role bindings: who has which role where.
 
@@ -177,9 +177,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         """
         from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
 
-        other = object.__new__(BaseRoleBindingsClient)
-        vars(other).update(vars(self))
-        return other
+        return self._as(BaseRoleBindingsClient)
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         call = self._begin("list")

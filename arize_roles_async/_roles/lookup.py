@@ -11,6 +11,7 @@ soon as its own role is found, and the calls that still wait continue it.
 """
 
 import copy
+import functools
 import math
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -39,12 +40,15 @@ _Get = Callable[[str], Awaitable[Role]]
 
 
 class KnownRoles:
-    """The IDs of the roles that a client saw last, by name; of twenty to forty thousand at most.
+    """The IDs of roles by name: of those that calls looked for, and of those that came last.
 
-    An ID may be out of date: the role that has it is only the first candidate.
+    It keeps at most twenty thousand of the first and forty thousand of the second. An ID may be out
+    of date: the role that has it is only the first candidate.
     """
 
     def __init__(self) -> None:
+        # Apart, so that a long walk does not displace them. Empty for a name that nobody has.
+        self._looked_for: dict[str, str] = {}
         self._ids: dict[str, str] = {}
         # Those before; forgotten as a whole, which costs less than to keep the names in order.
         self._older: dict[str, str] = {}
@@ -58,10 +62,12 @@ class KnownRoles:
         """Keep the IDs of roles."""
         if len(self._ids) >= _MAX_KNOWN:
             self._older, self._ids = self._ids, {}
-        ids = self._ids
+        ids, looked_for = self._ids, self._looked_for
         for role in roles:
+            if role.name in looked_for:
+                looked_for[role.name] = role.id
             # No call can ask for a longer name, but an answer can contain one.
-            if len(role.name) <= MAX_NAME:
+            elif len(role.name) <= MAX_NAME:
                 ids[role.name] = role.id
 
     def learn_page(self, request: ListRoles, page: ListRolesResponse) -> None:
@@ -75,18 +81,24 @@ class KnownRoles:
                 self._listed = seen
 
     def find(self, name: str) -> str | None:
-        """Return the ID of the role that was last seen with a name, or None."""
-        return self._ids.get(name) or self._older.get(name)
+        """Return the ID of the role that was last seen with a name that is looked for, or None."""
+        looked_for = self._looked_for
+        if name not in looked_for:
+            if len(looked_for) >= _MAX_KNOWN:
+                looked_for.clear()
+            older = self._older.pop(name, "")
+            looked_for[name] = self._ids.pop(name, older)
+        return looked_for[name] or None
 
     def forget(self, name: str, role_id: str) -> None:
         """Drop the ID of a name, since it is out of date, unless a newer one is kept."""
-        if self.find(name) == role_id:
-            self._ids.pop(name, None)
-            self._older.pop(name, None)
+        if self._looked_for.get(name) == role_id:
+            self._looked_for[name] = ""
 
     def has_fewer_pages(self, number: int) -> bool:
         """Return whether the listing was seen whole and has fewer pages than a number."""
-        return max(self._listed, len(self._ids)) <= (number - 1) * MAX_LIMIT
+        known = len(self._ids) + len(self._looked_for)
+        return max(self._listed, known) <= (number - 1) * MAX_LIMIT
 
 
 class _SharedWalk:
@@ -157,9 +169,7 @@ class NameLookup:
             NotFoundError: No role has the name; it carries the closest few that exist.
             RolesError: The walk failed.
         """
-        # Imported here, since most callers have IDs and do not need it.
-        from anyio.lowlevel import checkpoint
-
+        checkpoint = _checkpoint()
         known_id = self.known.find(name)
         while True:
             with self._join(name, limits) as shared:
@@ -223,11 +233,18 @@ class NameLookup:
                     del shared.waiting[event]
 
 
+@functools.cache
+def _checkpoint() -> Callable[[], Awaitable[None]]:
+    # Imported when it is used for the first time, since most callers have IDs.
+    from anyio.lowlevel import checkpoint
+
+    return checkpoint
+
+
 async def _not_found(name: str, names: list[str]) -> NotFoundError:
     import difflib
 
-    from anyio.lowlevel import checkpoint
-
+    checkpoint = _checkpoint()
     asked = name[:MAX_NAME]
     at_once = _SLICE_COST // (len(asked) * MAX_NAME)
     closest: list[str] = []

@@ -192,7 +192,7 @@ class TestMemory:
 
         for first in range(0, 40_000, 100):
             known.learn(*roles_of(first, 100))
-        assert known.find("Role 0") == "id 0"
+        assert known.find("Role 19998") == "id 19998"
         known.learn(*roles_of(40_000, 1))
 
         assert known.find("Role 0") is None
@@ -210,10 +210,35 @@ class TestMemory:
 
         assert known.find("Role 0") == "id 0"
 
+    def test_looked_for(self) -> None:
+        """A name that was looked for is kept, also one that nobody had, whatever is seen since."""
+        known = KnownRoles()
+        known.learn(*roles_of(0, 1))
+        assert known.find("Role 0") == "id 0"
+        assert known.find("Role 1") is None
+
+        for first in range(1, 100_001, 100):
+            known.learn(*roles_of(first, 100))
+
+        assert known.find("Role 0") == "id 0"
+        assert known.find("Role 1") == "id 1"
+        assert known.find("Role 2") is None
+
+    def test_looked_for_bounded(self) -> None:
+        """All of them are forgotten when twenty thousand others were looked for."""
+        known = KnownRoles()
+        known.learn(*roles_of(0, 1))
+        for index in range(20_000):
+            assert known.find(f"Role {index}") == ("id 0" if index == 0 else None)
+        known.find("another")
+        assert known.find("Role 0") is None
+
     def test_newest(self) -> None:
         """The newest ID of a name counts, until it is forgotten; an older one is nobody's."""
         known = KnownRoles()
         known.learn(*roles_of(0, 2))
+        assert known.find("Role 0") == "id 0"
+        assert known.find("Role 1") == "id 1"
 
         known.forget("Role 0", "id 0")
         known.learn(attrs.evolve(roles_of(1, 1)[0], id="new"))

@@ -452,6 +452,19 @@ class TestProtocols:
             assert not isinstance(its, RolesClient)
             assert repr(its) == "<RoleBindingsClient>"
 
+    async def test_same(self, account: FakeAccount) -> None:
+        """A client has one client of bindings, and each copy one with its own options."""
+        roles = FakeRolesClient(account)
+        its = roles.role_bindings
+        assert roles.role_bindings is its
+        account.add_key("other")
+        other = roles.with_options(api_key="other").role_bindings
+        again = its.with_options(api_key="other")
+        await its.list(resource_type="SPACE")
+        await other.list(resource_type="SPACE")
+        await again.list(resource_type="SPACE")
+        assert [call.api_key for call in account.calls] == [account.api_key, "other", "other"]
+
     async def test_beta(self, bindings: RoleBindingsClient) -> None:
         """The first use of each method says that it is BETA."""
         methods = ["list", "get", "create", "update", "delete", "ensure", "remove", "find"]
