@@ -1,7 +1,7 @@
 """Responses of the service: roles, and pages of them."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attr
 
@@ -19,7 +19,9 @@ from arize_roles_async._values.permissions import Permissions
 from arize_roles_async._values.public import public
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame
+else:
+    DataFrame = Any
 
 
 def _show_permissions(permissions: Permissions | None) -> str:
@@ -85,7 +87,7 @@ class ListRolesResponse(ListResponse[Role]):
         metadata={"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."},
     )
 
-    def permission_matrix(self) -> "pd.DataFrame":
+    def permission_matrix(self) -> "DataFrame":
         """Return a table of roles by permissions, True where held. Needs the extra `pandas`.
 
         Returns:

@@ -24,12 +24,15 @@ All of them can be copied and pickled: everything beside the message has a defau
 `__dict__`.
 """
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from arize_roles_async._values.text import extended, one_line
 
 if TYPE_CHECKING:
     from arize_roles_async._values.details import ProblemDetails, Violation
+else:
+    # For `typing.get_type_hints`, as are those of other modules.
+    ProblemDetails = Violation = Any
 
 _MAX_VIOLATIONS: Final = 10
 

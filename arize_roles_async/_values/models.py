@@ -20,12 +20,14 @@ from arize_roles_async._values.json import MAX_ID
 from arize_roles_async._values.text import quoted
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
+    from pandas import DataFrame
+    from polars import DataFrame as PolarsFrame
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
     from arize_roles_async._values.details import FieldInfo
+else:
+    DataFrame = PolarsFrame = GetCoreSchemaHandler = CoreSchema = FieldInfo = Any
 
 _T = TypeVar("_T")
 
@@ -201,7 +203,7 @@ class ListResponse(Model, Sequence[_T]):
         exclude_none: bool | Literal["all", "any"] = True,
         json_normalize: bool = False,  # noqa: ARG002 - see its description
         convert_dtypes: bool = True,
-    ) -> "pd.DataFrame":
+    ) -> "DataFrame":
         """Return a pandas frame with one row an item. Needs pandas.
 
         The options are those of Arize's own client. Timestamps are `datetime64[us, UTC]` whatever
@@ -228,7 +230,7 @@ class ListResponse(Model, Sequence[_T]):
             convert_dtypes=convert_dtypes,
         )
 
-    def to_polars(self) -> "pl.DataFrame":
+    def to_polars(self) -> "PolarsFrame":
         """Return a polars frame with one row an item. Needs polars.
 
         Every column is there for any items, a null where there is no value. Timestamps are

@@ -21,6 +21,8 @@ from arize_roles_async.as_code.toml import quote
 
 if TYPE_CHECKING:
     from arize_roles_async.as_code.files import File
+else:
+    File = Any
 
 _T = TypeVar("_T")
 
@@ -125,7 +127,7 @@ class Declaration:
     account: str | None = None
     anchor: str | None = None
     ignored: tuple[str, ...] = attr.field(default=(), converter=_to_names, validator=_NAMES)
-    files: "tuple[File, ...]" = attr.field(default=(), eq=False, repr=False)
+    files: tuple[File, ...] = attr.field(default=(), eq=False, repr=False)
     notes: tuple[Violation, ...] = attr.field(default=(), eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

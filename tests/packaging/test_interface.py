@@ -1,7 +1,9 @@
 """The public interface: what can be called, with which arguments and defaults; the commands."""
 
+import inspect
 from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -46,6 +48,25 @@ def test_names(module: str) -> None:
 def test_dir(package: str) -> None:
     """Completion has every public name, also those that are imported at their first use."""
     assert dir(import_module(package)) == sorted(import_module(package).__all__)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_hints(module: str) -> None:
+    """The annotations of every public name can be read, with and without the optional packages."""
+    for name in getattr(import_module(module), "__all__", ["RolesContract"]):
+        member = getattr(import_module(module), name)
+        if isinstance(member, type):
+            get_type_hints(member)
+            methods = [each for _, each in inspect.getmembers(member, inspect.isfunction)]
+            getters = [each.fget for _, each in inspect.getmembers(member, is_property)]
+            for function in [*methods, *getters]:
+                get_type_hints(function)
+        elif inspect.isfunction(member):
+            get_type_hints(member)
+
+
+def is_property(member: object) -> bool:
+    return isinstance(member, property)
 
 
 def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
