@@ -60,7 +60,7 @@ class BaseClient(Client):
         )
         if background is not UNSET:
             check_type("background", background, bool, "True or False")
-            other._background = background
+            other._background = background  # noqa: SLF001 - of a copy
         return other
 
     def _as(self, kind: type[_ClientT]) -> _ClientT:
