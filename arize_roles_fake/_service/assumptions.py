@@ -21,7 +21,7 @@ class Assumptions:
     account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
     ```
 
-    `python -m arize_roles_fake record` asks a real service these questions, except the two about
+    `python -m arize_roles_fake record` asks a real service these questions, except those about
     role bindings, and `compare` prints the settings with which the fake is most like it.
 
     Raises:
@@ -79,6 +79,14 @@ class Assumptions:
     binding_checks: Literal["right-first", "role-and-user-first"] = "right-first"
     """The order of checks of a new role binding: the right on the resource (403), or the role and
     the user (404)."""
+
+    binding_updated_at: Literal["moves", "stays"] = "moves"
+    """The `updated_at` of a role binding whose role was changed: the time of the change, or as it
+    was before."""
+
+    project_rights: Literal["project", "space"] = "project"
+    """The resource on which a key needs its rights on a project's role bindings: the project, or
+    the space that it is in. `Project:ML/churn` is in `Space:ML`, and `Project:1` in no space."""
 
     def __attrs_post_init__(self) -> None:
         flaws = [

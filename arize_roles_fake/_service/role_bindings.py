@@ -15,13 +15,20 @@ from arize_roles_async._role_bindings.requests import (
     ListRoleBindings,
     UpdateRoleBinding,
 )
+from arize_roles_async._values.details import Violation
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import id_kind
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.state import RefusedError, State
-from arize_roles_fake._service.wire import decode_query, page_response, parse_id, record_response
+from arize_roles_fake._service.wire import (
+    InvalidBodyError,
+    decode_query,
+    page_response,
+    parse_id,
+    record_response,
+)
 
 
 def _list(state: State, grants: Grants, request: Request) -> Response:
@@ -34,7 +41,7 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
     listed = (kind,) if user is None else (kind, user)
 
     def is_visible(binding: RoleBinding) -> bool:
-        return grants.may(Permission.ROLE_BINDING_READ, binding.resource_id)
+        return _may(state, grants, Permission.ROLE_BINDING_READ, binding)
 
     bindings, cursor = state.page(asked, filters, state.store.bindings, listed, only=is_visible)
     return page_response("role_bindings", bindings, cursor)
@@ -43,9 +50,8 @@ def _list(state: State, grants: Grants, request: Request) -> Response:
 def _create(state: State, grants: Grants, request: Request) -> Response:
     new = state.body(request, CreateRoleBinding)
     if id_kind(new.resource_id) not in RESOURCE_KINDS[new.resource_type]:
-        raise RefusedError(
-            400, f"resource_id: {new.resource_id[:80]!r} is not the ID of a {new.resource_type}"
-        )
+        flaw = f"{new.resource_id[:80]!r} is not the ID of a {new.resource_type}"
+        raise InvalidBodyError(violations=(Violation("resource_id", flaw),))
     checks = [_require_right, _require_role_and_user]
     if state.assumptions.binding_checks == "role-and-user-first":
         checks.reverse()
@@ -80,7 +86,9 @@ def _update(state: State, grants: Grants, request: Request) -> Response:
     _require_role(state, changes.role_id)
     if changes.role_id == binding.role_id and state.assumptions.rebind_to_own_role != 200:  # noqa: PLR2004 - that it succeeds
         raise RefusedError(state.assumptions.rebind_to_own_role, "the user already has this role")
-    changed = attrs.evolve(binding, role_id=changes.role_id, updated_at=state.now())
+    changed = attrs.evolve(binding, role_id=changes.role_id)
+    if state.assumptions.binding_updated_at == "moves":
+        changed = attrs.evolve(changed, updated_at=state.now())
     state.store.bindings.replace(binding, changed)
     return record_response(200, changed)
 
@@ -95,14 +103,24 @@ def _visible(state: State, grants: Grants, request: Request, *needed: Permission
     """Return the binding of a request; without the rights on its resource, it is not found."""
     binding_id = parse_id(request.path)
     binding = state.store.bindings.by_id(binding_id)
-    if binding is None or not all(grants.may(each, binding.resource_id) for each in needed):
+    if binding is None or not all(_may(state, grants, each, binding) for each in needed):
         raise state.not_found("RoleBinding", "role binding", binding_id)
     return binding
 
 
+def _may(
+    state: State, grants: Grants, permission: Permission, there: CreateRoleBinding | RoleBinding
+) -> bool:
+    """Return whether a key grants a permission where a role binding is or is to be."""
+    where: str | None = there.resource_id
+    if there.resource_type == "PROJECT" and state.assumptions.project_rights == "space":
+        where = state.ids.space_of(there.resource_id)
+    return grants.may(permission, where)
+
+
 def _require_right(state: State, grants: Grants, new: CreateRoleBinding) -> None:
     is_known = state.has(new.resource_id, state.resources)
-    if not (is_known and grants.may(Permission.ROLE_BINDING_CREATE, new.resource_id)):
+    if not (is_known and _may(state, grants, Permission.ROLE_BINDING_CREATE, new)):
         raise RefusedError(403, f"the API key lacks {Permission.ROLE_BINDING_CREATE} there")
 
 

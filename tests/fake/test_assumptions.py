@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from arize_roles_fake import Assumptions, FakeAccount
+from arize_roles_fake import Assumptions, FakeAccount, FakeRolesClient
 from tests.support.clients import START, ask
+
+pytestmark = pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning")
 
 NO_ROLE = "/v2/roles/Um9sZTowOm5vbmU%3D"
 SPACE = "/v2/roles/U3BhY2U6MTphQmNE"
@@ -68,6 +70,59 @@ class TestStatuses:
         assert answer.status == (404 if status == 201 else status)
 
 
+class TestBindings:
+    """Role bindings."""
+
+    @pytest.mark.parametrize(("value", "seconds"), [("moves", 60), ("stays", 0)])
+    @pytest.mark.asyncio
+    async def test_updated_at(self, value: str, seconds: float) -> None:
+        """The time of the last change of a binding whose role was changed."""
+        account = assuming(binding_updated_at=value)
+        made = account.bind(account.add_role("A"), user="ada", resource="Space:1")
+        other = account.add_role("B")
+        account.advance(60)
+        async with FakeRolesClient(account) as roles:
+            changed = await roles.role_bindings.update(binding_id=made.id, role_id=other.id)
+        assert (changed.created_at, changed.role_id) == (made.created_at, other.id)
+        assert (changed.updated_at - made.updated_at).total_seconds() == seconds
+
+    @pytest.mark.parametrize(
+        ("value", "seen"),
+        [
+            ("project", ["Project:ML/churn", "Project:1"]),
+            ("space", ["Project:ML/fraud", "Project:ML/churn"]),
+        ],
+    )
+    @pytest.mark.asyncio
+    async def test_project_rights(self, value: str, seen: list[str]) -> None:
+        """A right on a project's bindings is one on the project, or on the space that it is in."""
+        account = assuming(project_rights=value)
+        account.add_role("A")
+        projects = ("1", "2", "ML/churn", "ML/fraud")
+        for name in projects:
+            account.bind("A", user="ada", resource=f"Project:{name}")
+        right = ["ROLE_BINDING_READ"]
+        on = dict.fromkeys(("Space:ML", "Project:1", "Project:ML/churn"), right)
+        account.add_key("reader", grants=(), on=on)
+        async with FakeRolesClient(account, api_key="reader") as roles:
+            page = await roles.role_bindings.list(resource_type="PROJECT")
+        assert [account.label(each.resource_id) for each in page.role_bindings] == seen
+
+    @pytest.mark.parametrize("resource", ["Space:1", "my-project"])
+    @pytest.mark.parametrize("status", [400, 422])
+    def test_kind(self, resource: str, status: int) -> None:
+        """A resource of a wrong kind is an invalid body, whether its ID says a kind or none."""
+        account = assuming(invalid_body=status)
+        body = {
+            "role_id": account.add_role("A").id,
+            "user_id": account.id("ada"),
+            "resource_type": "PROJECT",
+            "resource_id": resource if resource == "my-project" else account.id(resource),
+        }
+        reply = ask(account, "POST /v2/role-bindings", json.dumps(body).encode())
+        assert reply.status == status
+
+
 class TestLists:
     """Order, paging and cursors."""
 
@@ -125,7 +180,7 @@ class TestSettings:
         """`choices` has the values of each field, its default first."""
         choices = Assumptions.choices()
         assert choices["invalid_body"] == (400, 422)
-        assert len(choices) == 15
+        assert len(choices) == 17
         assert all(getattr(Assumptions(), name) == each[0] for name, each in choices.items())
 
     @pytest.mark.parametrize(

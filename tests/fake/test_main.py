@@ -259,7 +259,12 @@ class TestDemo:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         """It fails where a call ends or leaves the account otherwise than it should."""
-        monkeypatch.setattr(module, "FakeAccount", lambda **_: account_of())
+
+        def with_key(api_key: str) -> FakeAccount:
+            del api_key
+            return account_of()
+
+        monkeypatch.setattr(module, "FakeAccount", with_key)
         assert main(["demo"]) == 1
         captured = capsys.readouterr()
         assert captured.err.startswith(f"\nNot as expected: {message}")
