@@ -101,8 +101,8 @@ class TestBindings:
         projects = ("1", "2", "ML/churn", "ML/fraud")
         for name in projects:
             account.bind("A", user="ada", resource=f"Project:{name}")
-        right = ["ROLE_BINDING_READ"]
-        on = dict.fromkeys(("Space:ML", "Project:1", "Project:ML/churn"), right)
+        places = ("Space:ML", "Project:1", "Project:ML/churn")
+        on: dict[str, list[str]] = {place: ["ROLE_BINDING_READ"] for place in places}
         account.add_key("reader", grants=(), on=on)
         async with FakeRolesClient(account, api_key="reader") as roles:
             page = await roles.role_bindings.list(resource_type="PROJECT")
