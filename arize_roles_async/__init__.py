@@ -38,6 +38,7 @@ from arize_roles_async._roles.pages import RolePages
 from arize_roles_async._roles.protocol import RolesClient
 from arize_roles_async._values.errors import (
     AlphaWarning,
+    AmbiguousNameError,
     AuthenticationError,
     BadRequestError,
     BetaWarning,
@@ -75,6 +76,32 @@ from arize_roles_async._wire.response import Response
 
 if TYPE_CHECKING:
     from arize_roles_async._aiohttp.client import AiohttpRolesClient
+    from arize_roles_async._directory.arize import (
+        ArizeClient,
+    )
+    from arize_roles_async._directory.by_name import (
+        ByName,
+        FoundBindings,
+    )
+    from arize_roles_async._directory.models import (
+        AccountRole,
+        ListProjectsResponse,
+        ListSpacesResponse,
+        ListUsersResponse,
+        NamedBinding,
+        NamedBindings,
+        Project,
+        Space,
+        User,
+    )
+    from arize_roles_async._directory.pages import (
+        ProjectPages,
+        SpacePages,
+        UserPages,
+    )
+    from arize_roles_async._directory.protocol import (
+        Directory,
+    )
     from arize_roles_async._role_bindings.models import (
         ListRoleBindingsResponse,
         RoleBinding,
@@ -86,29 +113,42 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNSET",
+    "AccountRole",
     "AiohttpRolesClient",
     "AlphaWarning",
+    "AmbiguousNameError",
     "AnyPermission",
     "ApiKey",
+    "ArizeClient",
     "AuthenticationError",
     "BadRequestError",
     "BetaWarning",
+    "ByName",
     "ClientStateError",
     "ConfigurationError",
     "ConflictError",
+    "Directory",
     "FieldInfo",
     "ForbiddenError",
+    "FoundBindings",
     "InsecureWarning",
     "InvalidResponseError",
+    "ListProjectsResponse",
     "ListRoleBindingsResponse",
     "ListRolesResponse",
+    "ListSpacesResponse",
+    "ListUsersResponse",
     "MissingExtraError",
+    "NamedBinding",
+    "NamedBindings",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaginationMetadata",
     "Permission",
     "PermissionsArgument",
     "ProblemDetails",
+    "Project",
+    "ProjectPages",
     "RateLimitError",
     "Request",
     "Response",
@@ -125,10 +165,14 @@ __all__ = [
     "RolesError",
     "RolesTimeoutError",
     "ServerError",
+    "Space",
+    "SpacePages",
     "StatusError",
     "Timeouts",
     "UnknownPermission",
     "UnprocessableEntityError",
+    "User",
+    "UserPages",
     "ValidationError",
     "Violation",
     "__version__",
@@ -143,6 +187,22 @@ def __dir__() -> list[str]:
 # none of the others.
 _ON_DEMAND = {
     "AiohttpRolesClient": "_aiohttp.client",
+    "ArizeClient": "_directory.arize",
+    "AccountRole": "_directory.models",
+    "ByName": "_directory.by_name",
+    "Directory": "_directory.protocol",
+    "FoundBindings": "_directory.by_name",
+    "ListProjectsResponse": "_directory.models",
+    "ListSpacesResponse": "_directory.models",
+    "ListUsersResponse": "_directory.models",
+    "NamedBinding": "_directory.models",
+    "NamedBindings": "_directory.models",
+    "Project": "_directory.models",
+    "ProjectPages": "_directory.pages",
+    "Space": "_directory.models",
+    "SpacePages": "_directory.pages",
+    "User": "_directory.models",
+    "UserPages": "_directory.pages",
     "FieldInfo": "_values.details",
     "ListRoleBindingsResponse": "_role_bindings.models",
     "RoleBinding": "_role_bindings.models",

@@ -19,7 +19,7 @@ from arize_roles_async._aiohttp.deadlines import AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
-from arize_roles_async._roles.client import BaseRolesClient
+from arize_roles_async._directory.arize import BaseArizeClient
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._roles.requests import (
     CreateRole,
@@ -88,7 +88,7 @@ class HttpTransport(ABC):
         """Close every connection."""
 
 
-class HttpRolesClient(BaseRolesClient):
+class HttpRolesClient(BaseArizeClient):
     """A `RolesClient` over an `HttpTransport`, under asyncio.
 
     Args:

@@ -29,7 +29,7 @@ from arize_roles_async._aiohttp.internals import check_aiohttp
 from arize_roles_async._aiohttp.seams import AiohttpDestination
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
-from arize_roles_async._roles.client import BaseRolesClient
+from arize_roles_async._directory.arize import BaseArizeClient
 from arize_roles_async._values.errors import (
     ClientStateError,
     ConfigurationError,
@@ -57,7 +57,7 @@ _client_timeout: Final = functools.lru_cache(aiohttp.ClientTimeout)
 
 
 @public("arize_roles_async")
-class AiohttpRolesClient(BaseRolesClient):
+class AiohttpRolesClient(BaseArizeClient):
     """A `RolesClient` that talks to Arize over HTTP.
 
     ```python

@@ -109,10 +109,12 @@ class BaseClient(Client):
         with call.time_limit:
             await call.driver.transport.event(call).wait(seconds)
 
-    def _begin(self, operation: str, name: str | None = None) -> DrivenCall:
+    def _begin(
+        self, operation: str, name: str | None = None, resource: Resource | None = None
+    ) -> DrivenCall:
         """Begin a call, which keeps its driver from start to end."""
         call = self._destination.choose(self._driver).begin(
-            self._resource,
+            resource or self._resource,
             operation,
             self._timeouts,
             self._retry,

@@ -1,7 +1,7 @@
 """Listings: awaited for one page, or iterated for every item."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -27,6 +27,8 @@ class Pages(Generic[_R, _P, _T]):
 
     _noun: ClassVar[str]
     """The word for the items, in a message."""
+    _response: ClassVar[type[ListResponse[Any]]]
+    """The class of a page."""
 
     def __init__(
         self,
@@ -65,8 +67,10 @@ class Pages(Generic[_R, _P, _T]):
         """
         return Walk(self._fetch, replace(self._request, limit=self._walk_limit))
 
-    async def _all(self) -> tuple[_T, ...]:
-        return tuple([item async for item in self])
+    async def all(self) -> _P:
+        """Return every item, all pages gathered into one response."""
+        items = tuple([item async for item in self])
+        return cast("_P", self._response.of(items))
 
 
 # Classes, not generators: a generator that is left early must be closed, which takes a task of the

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
@@ -20,7 +21,8 @@ def pre_release(resource: str, stage: str, category: type[Warning]) -> Callable[
 
         @functools.wraps(method)
         def warn_once(*args: object, **kwargs: object) -> object:
-            if name not in warned:
+            # A method that calls others of this package has warned itself, at its caller's line.
+            if name not in warned and not _is_own(sys._getframe(1).f_globals):  # noqa: SLF001
                 message = f"{name} is {stage} and may change without notice"
                 warnings.warn(message, category, stacklevel=2)
                 # Only now: a warning that a filter turned into an error comes again.
@@ -34,3 +36,7 @@ def pre_release(resource: str, stage: str, category: type[Warning]) -> Callable[
         return cast("_F", marked)
 
     return decorate
+
+
+def _is_own(names: dict[str, Any]) -> bool:
+    return str(names.get("__name__")).startswith("arize_roles_async._")

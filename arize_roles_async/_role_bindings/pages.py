@@ -12,7 +12,6 @@ from arize_roles_async._role_bindings.models import (
     RoleBindingResourceType,
 )
 from arize_roles_async._role_bindings.requests import ListRoleBindings
-from arize_roles_async._values.models import PaginationMetadata
 from arize_roles_async._values.public import public
 
 
@@ -40,6 +39,7 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
     """
 
     _noun = "role bindings"
+    _response = ListRoleBindingsResponse
 
     def __init__(
         self,
@@ -81,10 +81,4 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
             user_id=user_id,
             limit=limit,
             cursor=cursor,
-        )
-
-    async def all(self) -> ListRoleBindingsResponse:
-        """Return every binding, all pages gathered into one response."""
-        return ListRoleBindingsResponse(
-            role_bindings=await self._all(), pagination=PaginationMetadata(has_more=False)
         )

@@ -16,7 +16,8 @@ RESOURCE_KINDS: Final = {"SPACE": ("Space",), "PROJECT": ("Model", "Project")}
 """The kinds that the ID of a resource may say, by the type of the resource.
 
 The service's own IDs of projects say `Model`; the documentation of a client has `Project`."""
-_OTHER_KINDS: Final = frozenset({"Space", "Model", "Project", "User", "Role", "RoleBinding"})
+KNOWN_KINDS: Final = frozenset({"Space", "Model", "Project", "User", "Role", "RoleBinding"})
+"""An ID of another kind may be of anything."""
 
 
 def resource_type_flaw(resource_type: object) -> str | None:
@@ -35,7 +36,7 @@ def resource_id_flaw(resource_id: object, resource_type: object) -> str | None:
     if flaw is not None or not isinstance(resource_type, str):
         return flaw
     kind = id_kind(str(resource_id))
-    if kind not in _OTHER_KINDS or kind in RESOURCE_KINDS.get(resource_type, _OTHER_KINDS):
+    if kind not in KNOWN_KINDS or kind in RESOURCE_KINDS.get(resource_type, KNOWN_KINDS):
         return None
     return f"{quoted(resource_id)} is the ID of a {kind}, and resource_type is {resource_type}"
 

@@ -6,7 +6,7 @@ been applied although no answer says so, they read the account again to find out
 
 import functools
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, cast, overload
+from typing import cast, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -43,9 +43,6 @@ from arize_roles_async._wire.encode import create_request, item_request, page_re
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-
-if TYPE_CHECKING:
-    from arize_roles_async._role_bindings.protocol import RoleBindingsClient
 
 alpha = pre_release("roles", "ALPHA (BETA in Arize's newest clients)", AlphaWarning)
 
@@ -168,16 +165,6 @@ class BaseRolesClient(BaseClient, RolesClient):
                 decode_nothing,
                 lambda step: self._expect_deleted(call, found_id, step),
             )
-
-    @functools.cached_property
-    def role_bindings(self) -> "RoleBindingsClient":
-        """The client of role bindings: who has which role where.
-
-        It shares the key, the options and the connections of this client; closing one closes both.
-        """
-        from arize_roles_async._role_bindings.client import BaseRoleBindingsClient
-
-        return self._as(BaseRoleBindingsClient)
 
     async def _list_page(self, page: ListRoles) -> ListRolesResponse:
         call = self._begin("list")

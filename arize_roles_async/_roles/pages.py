@@ -8,7 +8,6 @@ from msgspec.structs import asdict
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._roles.models import ListRolesResponse, Role
 from arize_roles_async._roles.requests import ListRoles
-from arize_roles_async._values.models import PaginationMetadata
 
 
 class FetchPage(Protocol):
@@ -34,6 +33,7 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
     """
 
     _noun = "roles"
+    _response = ListRolesResponse
 
     def __init__(
         self,
@@ -71,10 +71,4 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
             limit=limit,
             cursor=cursor,
             is_predefined=is_predefined,
-        )
-
-    async def all(self) -> ListRolesResponse:
-        """Return every role, all pages gathered into one response."""
-        return ListRolesResponse(
-            roles=await self._all(), pagination=PaginationMetadata(has_more=False)
         )

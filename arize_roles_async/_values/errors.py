@@ -18,6 +18,7 @@
         RolesTimeoutError               also TimeoutError
         OutcomeUnknownError
         RoleRenamedError
+        AmbiguousNameError
         InvalidResponseError
 
 All of them can be copied and pickled: everything beside the message has a default and is in their
@@ -178,14 +179,14 @@ class ForbiddenError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """404: there is no such role. Also raised, with status 404, for a name that no role has.
+    """404: there is no such thing. Also raised, with status 404, for a name that nothing has.
 
-    A name is looked up in the list. If no role has it, no answer was a 404, and `from_service` is
-    False.
+    A name is looked up in a list. If nothing there has it, no answer was a 404, and `from_service`
+    is False.
 
     Attributes:
         name: The name that was looked up; None for an ID.
-        closest: A few names of existing roles that are most like it.
+        closest: A few names of existing roles, spaces or projects that are most like it.
     """
 
     status = 404
@@ -371,6 +372,22 @@ class RoleRenamedError(RolesError):
         self.renamed_to = renamed_to
         self.role_id = role_id
         self.request_id = request_id
+
+
+class AmbiguousNameError(RolesError):
+    """Several users, spaces or projects have the name or address that was looked up.
+
+    Nothing was changed. The message lists their IDs: give one of them instead.
+
+    Attributes:
+        name: The name or address.
+        ids: The IDs of all that have it.
+    """
+
+    def __init__(self, message: str = "", *, name: str = "", ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.ids = ids
 
 
 class InvalidResponseError(RolesError):

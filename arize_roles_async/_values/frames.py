@@ -1,6 +1,6 @@
 """Responses as data frames, through pandas or polars, which are extras."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -39,7 +39,9 @@ def to_pandas(
     # Stated for each column: the types that pandas infers depend on the page and on its version.
     dtypes: dict[str, Any] = {
         "bool": "boolean" if convert_dtypes else "bool",
+        "bool | None": "boolean" if convert_dtypes else "object",
         "datetime": pandas.DatetimeTZDtype("us", "UTC"),
+        "datetime | None": pandas.DatetimeTZDtype("us", "UTC"),
         _PERMISSIONS: "object",
     }
     text = "string" if convert_dtypes else "object"
@@ -60,7 +62,9 @@ def to_polars(columns: "Columns", rows: "Sequence[Row]") -> "pl.DataFrame":
     polars = _import_extra("polars")
     dtypes: dict[str, Any] = {
         "bool": polars.Boolean,
+        "bool | None": polars.Boolean,
         "datetime": polars.Datetime("us", "UTC"),
+        "datetime | None": polars.Datetime("us", "UTC"),
         _PERMISSIONS: polars.List(polars.String),
     }
     frame: pl.DataFrame = polars.DataFrame(
@@ -103,8 +107,9 @@ def _plain(row: "Row", name: str, kind: str) -> object:
         return None
     if kind == _PERMISSIONS:
         return list(map(str, value))
-    if kind != "datetime":
-        return value
+    if not isinstance(value, datetime):
+        # The account's role of a user is shown by its name.
+        return value if isinstance(value, bool) else str(value)
     try:
         return value.astimezone(UTC)
     except OverflowError as error:

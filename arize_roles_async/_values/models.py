@@ -46,7 +46,7 @@ def show_text(text: str | None) -> str:
 
 def show_items(items: Sequence[Any]) -> str:
     """Return the reprs of the first few names, or else IDs, and the number of the others."""
-    return f"[{show_first([getattr(item, 'name', item.id) for item in items])}]"
+    return f"[{show_first([getattr(item, 'name', None) or item.id for item in items])}]"
 
 
 def show_first(texts: Sequence[str]) -> str:
@@ -176,6 +176,13 @@ class ListResponse(Model, Sequence[_T]):
     """The field with the items."""
     _model: ClassVar[type[Model]]
     """The class of an item."""
+
+    @classmethod
+    def of(cls, items: "tuple[_T, ...]") -> Self:
+        """Return items that no other follows as one response."""
+        pagination = PaginationMetadata(has_more=False)
+        members: dict[str, Any] = {cls._collection: items, "pagination": pagination}
+        return cls(**members)
 
     def _items(self) -> tuple[_T, ...]:
         items: tuple[_T, ...] = getattr(self, self._collection)

@@ -21,9 +21,11 @@ _not_required: Final = cast("Any", NotRequired)
 _TIMESTAMP: Final = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 _TYPES: Final[dict[str, Any]] = {
     "bool": bool,
+    "bool | None": bool | None,
     "str": str,
     "str | None": str | None,
     "datetime": _TIMESTAMP,
+    "datetime | None": _TIMESTAMP | None,
     "tuple[Permission | UnknownPermission, ...] | None": list[str] | None,
     "RoleBindingResourceType | str": str,
 }
@@ -69,8 +71,8 @@ def _json_form(model: Any) -> Any:  # noqa: ANN401 - types
 
 
 def _nested_form(kind: Any) -> Any:  # noqa: ANN401 - types
-    """Return the type of a model, or of a tuple of one, in JSON."""
-    if get_origin(kind) is not tuple:
+    """Return the type of a model, of a tuple of one, or of one or None, in JSON."""
+    if attrs.has(kind):
         return _json_form(kind)
     item: Any = _json_form(get_args(kind)[0])
-    return list[item]
+    return list[item] if get_origin(kind) is tuple else item | None

@@ -1,0 +1,330 @@
+"""Role bindings by the names of users, roles, spaces and projects, over anybody's clients."""
+
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+)
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Final
+
+import attr
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from arize_roles_async._calls.paging import Pages
+from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._directory.models import NamedBinding, NamedBindings
+from arize_roles_async._directory.protocol import Directory
+from arize_roles_async._directory.requests import is_id, project_flaws, space_flaw, user_flaw
+from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
+from arize_roles_async._role_bindings.protocol import RoleBindingsClient
+from arize_roles_async._roles.protocol import RolesClient
+from arize_roles_async._roles.requests import role_flaw
+from arize_roles_async._values.errors import (
+    BadRequestError,
+    BetaWarning,
+    ForbiddenError,
+    NotFoundError,
+    RolesError,
+)
+from arize_roles_async._values.public import public
+from arize_roles_async._values.requests import PageRequest, check
+from arize_roles_async._values.text import extend, quoted
+
+_MAX_SINGLE: Final = 20
+"""Names of a kind that are looked up singly; more are read from their list."""
+_HIDDEN: Final = (BadRequestError, ForbiddenError, NotFoundError)
+"""The errors of a thing that the key may not see, whose ID is shown instead."""
+
+beta = pre_release("by_name", "BETA", BetaWarning)
+
+
+@public("arize_roles_async")
+class ByName:
+    """Role bindings by names: who has which role where, without an ID.
+
+    Each argument is a name or an ID, as in `RolesClient.get` and `Directory`. The names of a call
+    are looked up at once, each with the time limit of its own client, and nothing is kept. The
+    binding goes to what has the name at the look-up: if it is renamed before the change, and
+    another thing takes the name, the first one gets the binding.
+
+    All arguments are checked before anything is sent, and one `ValidationError` names each flaw.
+    Then the error of the role's look-up comes first, then the user's, then the place's; after an
+    error nothing is changed. Later errors are those of `RoleBindingsClient`, and end with the
+    names.
+
+    Args:
+        roles: A client of roles.
+        role_bindings: A client of role bindings.
+        directory: A client of users, spaces and projects.
+    """
+
+    def __init__(
+        self, roles: RolesClient, role_bindings: RoleBindingsClient, directory: Directory
+    ) -> None:
+        self._roles = roles
+        self._role_bindings = role_bindings
+        self._directory = directory
+
+    def __repr__(self) -> str:
+        return "<ByName>"
+
+    @beta
+    async def ensure(
+        self,
+        *,
+        user: str,
+        role: str,
+        space: str | UnsetType = UNSET,
+        project: str | UnsetType = UNSET,
+        in_space: str | UnsetType = UNSET,
+    ) -> RoleBinding:
+        """Give a user a role on a space or a project, whatever role the user has there.
+
+        Args:
+            user: The user's whole address, or ID.
+            role: The role's name or ID.
+            space: The name or ID of the space; this or `project` must be given.
+            project: The name or ID of the project.
+            in_space: The name or ID of the space that the project is in; not beside an ID.
+
+        Returns:
+            The binding with this role, as of `RoleBindingsClient.ensure`.
+
+        Raises:
+            NotFoundError: Nothing has one of the names, as far as the key sees.
+            AmbiguousNameError: Several things have one of the names; give an ID.
+            ForbiddenError: The key may not list users or roles, or not bind there.
+        """
+        sought = _Sought(user=user, role=role, space=space, project=project, in_space=in_space)
+        sought.check(needs_place=True)
+        found = await self._look_up(sought)
+        with _naming(sought):
+            return await self._role_bindings.ensure(**found, resource_type=sought.resource_type)
+
+    @beta
+    async def remove(
+        self,
+        *,
+        user: str,
+        space: str | UnsetType = UNSET,
+        project: str | UnsetType = UNSET,
+        in_space: str | UnsetType = UNSET,
+    ) -> bool:
+        """Take whatever role a user has on a space or a project away.
+
+        Args:
+            user: The user's whole address, or ID.
+            space: The name or ID of the space; this or `project` must be given.
+            project: The name or ID of the project.
+            in_space: The name or ID of the space that the project is in; not beside an ID.
+
+        Returns:
+            True if this call removed a binding, as of `RoleBindingsClient.remove`.
+
+        Raises:
+            NotFoundError: Nothing has one of the names, as far as the key sees.
+            AmbiguousNameError: Several things have one of the names; give an ID.
+            ForbiddenError: The key may not list users.
+        """
+        sought = _Sought(user=user, space=space, project=project, in_space=in_space)
+        sought.check(needs_place=True)
+        found = await self._look_up(sought)
+        with _naming(sought):
+            return await self._role_bindings.remove(**found, resource_type=sought.resource_type)
+
+    @beta
+    def find(
+        self,
+        *,
+        user: str | UnsetType = UNSET,
+        role: str | UnsetType = UNSET,
+        space: str | UnsetType = UNSET,
+        project: str | UnsetType = UNSET,
+        in_space: str | UnsetType = UNSET,
+    ) -> "FoundBindings":
+        """Find the bindings of a user, a role, a space or a project, with their names.
+
+        Every argument that is left out matches all; without arguments these are all bindings.
+
+        Args:
+            user: The user's whole address, or ID.
+            role: The role's name or ID.
+            space: The name or ID of a space, for only the bindings on the space itself.
+            project: The name or ID of a project.
+            in_space: The name or ID of the space that the project is in; not beside an ID.
+
+        Returns:
+            The bindings that the key may see: `async for` yields each, and `await` returns them as
+            one `NamedBindings`. All are read before the first one is there. Then up to 20 users,
+            roles, spaces or projects are read singly, more from their list.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the iteration.
+            NotFoundError: While iterating: nothing has one of the names, as far as the key sees.
+            AmbiguousNameError: While iterating: several things have one of the names.
+        """
+        sought = _Sought(user=user, role=role, space=space, project=project, in_space=in_space)
+        sought.check(needs_place=False)
+        return FoundBindings(lambda _: self._find(sought), PageRequest, None)
+
+    async def _find(self, sought: "_Sought") -> NamedBindings:
+        found = await self._look_up(sought)
+        with _naming(sought):
+            bindings = [each async for each in self._role_bindings.find(**found)]
+        return await self._named(bindings)
+
+    async def _look_up(self, sought: "_Sought") -> dict[str, str]:
+        """Return the IDs of what is sought, by the arguments of `RoleBindingsClient`."""
+        directory = self._directory
+        # In the order of their errors.
+        calls: dict[str, Callable[[], Awaitable[str]]] = {}
+        if (role := sought.role) is not UNSET:
+            calls["role_id"] = partial(_id_of, role, partial(self._roles.get, role=role))
+        if (user := sought.user) is not UNSET:
+            calls["user_id"] = partial(_id_of, user, partial(directory.get_user, user=user))
+        if (space := sought.space) is not UNSET:
+            calls["resource_id"] = partial(_id_of, space, partial(directory.get_space, space=space))
+        if (project := sought.project) is not UNSET:
+            in_space = None if sought.in_space is UNSET else sought.in_space
+            get = partial(directory.get_project, project=project, in_space=in_space)
+            calls["resource_id"] = partial(_id_of, project, get)
+        return dict(zip(calls, await _at_once(calls.values()), strict=True))
+
+    async def _named(self, bindings: list[RoleBinding]) -> NamedBindings:
+        """Return bindings with the names that the key may see."""
+        roles, directory = self._roles, self._directory
+        user_ids, role_ids = {b.user_id for b in bindings}, {b.role_id for b in bindings}
+        space_ids, project_ids = (
+            {b.resource_id for b in bindings if b.resource_type == kind}
+            for kind in RoleBindingResourceType
+        )
+        users, known_roles, projects = await _at_once(
+            (
+                lambda: _by_id(user_ids, lambda x: directory.get_user(user=x), directory.users),
+                lambda: _by_id(role_ids, lambda x: roles.get(role_id=x), roles.list),
+                lambda: _by_id(
+                    project_ids, lambda x: directory.get_project(project=x), directory.projects
+                ),
+            )
+        )
+        space_ids |= {each.space_id for each in projects.values()}
+        spaces = await _by_id(space_ids, lambda x: directory.get_space(space=x), directory.spaces)
+
+        def named(binding: RoleBinding) -> NamedBinding:
+            place = binding.resource_id
+            around = projects[place].space_id if place in projects else None
+            return NamedBinding(
+                **{field.name: getattr(binding, field.name) for field in attr.fields(RoleBinding)},
+                user=getattr(users.get(binding.user_id), "email", None),
+                role=getattr(known_roles.get(binding.role_id), "name", None),
+                resource=getattr(projects.get(place) or spaces.get(place), "name", None),
+                in_space=getattr(spaces.get(around), "name", None),
+            )
+
+        return NamedBindings(role_bindings=tuple(map(named, bindings)))
+
+
+@public("arize_roles_async")
+class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
+    """The result of `ByName.find`: await it for all, or iterate it; nothing is sent before that."""
+
+    _noun = "role bindings"
+    _response = NamedBindings
+
+
+class _Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """The names or IDs of a user, a role and a place; UNSET is any."""
+
+    user: str | UnsetType = UNSET
+    role: str | UnsetType = UNSET
+    space: str | UnsetType = UNSET
+    project: str | UnsetType = UNSET
+    in_space: str | UnsetType = UNSET
+
+    @property
+    def resource_type(self) -> RoleBindingResourceType:
+        is_space = self.project is UNSET
+        return RoleBindingResourceType.SPACE if is_space else RoleBindingResourceType.PROJECT
+
+    def check(self, *, needs_place: bool) -> None:
+        """Raise one `ValidationError` for all that is wrong."""
+        flaws: list[tuple[str, str | None]] = [
+            (name, flaw(text))
+            for name, flaw in (("user", user_flaw), ("role", role_flaw), ("space", space_flaw))
+            if (text := getattr(self, name)) is not UNSET
+        ]
+        is_in_space = self.in_space is not UNSET
+        if self.project is not UNSET:
+            flaws += project_flaws(self.project, self.in_space)
+        elif is_in_space:
+            flaws.append(("in_space", "goes with project, which is not given"))
+        places = (self.space is not UNSET) + (self.project is not UNSET)
+        if places != 1 and (needs_place or places):
+            flaws.append(("space, project", "exactly one must be given"))
+        check(*flaws)
+
+    def __str__(self) -> str:
+        given = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return ", ".join(f"{name} {quoted(text)}" for name, text in given if text is not UNSET)
+
+
+@contextmanager
+def _naming(sought: _Sought) -> Generator[None]:
+    """Add the names to the end of an error in a block that uses their IDs."""
+    try:
+        yield
+    except RolesError as error:
+        extend(error, f" ({sought})")
+        raise
+
+
+async def _id_of(text: str, get: Callable[[], Awaitable[Any]]) -> str:
+    return text if is_id(text) else (await get()).id
+
+
+async def _by_id(
+    ids: Collection[str],
+    get: Callable[[str], Awaitable[Any]],
+    read: Callable[[], AsyncIterable[Any]],
+) -> dict[Any, Any]:
+    """Return the things with some IDs, by these, as far as the key may see them."""
+
+    async def get_visible(each: str) -> object:
+        with suppress(*_HIDDEN):
+            return await get(each)
+        return None
+
+    if len(ids) > _MAX_SINGLE:
+        with suppress(*_HIDDEN):
+            return {thing.id: thing async for thing in read()}
+        return {}
+    things = await _at_once([partial(get_visible, each) for each in ids])
+    return {thing.id: thing for thing in things if thing is not None}
+
+
+async def _at_once(calls: Iterable[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """Return the results of calls that run at once; raise the first error in the calls' order."""
+    from anyio import create_task_group
+
+    outcomes: dict[int, Any] = {}
+
+    async def run(place: int, call: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            outcomes[place] = await call()
+        except Exception as error:  # noqa: BLE001 - raised below
+            outcomes[place] = error
+
+    async with create_task_group() as group:
+        for place, call in enumerate(calls):
+            group.start_soon(run, place, call)
+    results = [outcomes[place] for place in sorted(outcomes)]
+    for each in results:
+        if isinstance(each, Exception):
+            raise each
+    return results

@@ -1,0 +1,236 @@
+"""The methods of a directory, written once for any transport.
+
+The service finds what contains a text, whatever the case. So a look-up reads every page of that
+list, and then compares: the first match may be another one's.
+"""
+
+import functools
+import string
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from arize_roles_async._calls.client import BaseClient
+from arize_roles_async._calls.driver import DrivenCall
+from arize_roles_async._calls.paging import Walk
+from arize_roles_async._calls.resource import Resource
+from arize_roles_async._calls.stage import pre_release
+from arize_roles_async._directory.models import (
+    ListProjectsResponse,
+    ListSpacesResponse,
+    ListUsersResponse,
+    Project,
+    Space,
+    User,
+)
+from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS
+from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
+from arize_roles_async._directory.protocol import Directory
+from arize_roles_async._directory.requests import (
+    ListProjects,
+    ListSpaces,
+    ListUsers,
+    is_id,
+    project_flaws,
+    space_flaw,
+    user_flaw,
+)
+from arize_roles_async._values.errors import (
+    AmbiguousNameError,
+    BetaWarning,
+    ForbiddenError,
+    NotFoundError,
+)
+from arize_roles_async._values.models import ListResponse
+from arize_roles_async._values.requests import MAX_LIMIT, PageRequest, check, is_same_id
+from arize_roles_async._values.text import extend, quoted
+from arize_roles_async._wire.decode import decode, decode_page
+from arize_roles_async._wire.encode import item_request, page_request
+from arize_roles_async._wire.problems import invalid_response
+from arize_roles_async._wire.request import Request
+from arize_roles_async._wire.response import Response
+
+_T = TypeVar("_T", bound="User | Space | Project")
+_P = TypeVar("_P", bound=ListResponse[Any])
+
+_MAX_SIMILAR: Final = 3
+_MAX_LISTED: Final = 10
+_LONGEST_ID: Final = 200
+# `str.lower` maps more than these: the Kelvin sign, too, becomes a `k`.
+_ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+class _About(msgspec.Struct, frozen=True):
+    """The words of a look-up that finds nothing, or several things."""
+
+    resource: Resource
+    one: str
+    several: str
+    told_apart_by: str
+    instead: str = "one of their IDs"
+
+
+_ADDRESSES: Final = _About(USERS, "user has the address", "users have the address", "status")
+_SPACES: Final = _About(SPACES, "space is named", "spaces are named", "organization_id")
+_PROJECTS: Final = _About(
+    PROJECTS, "project is named", "projects are named", "space_id", "in_space or one of their IDs"
+)
+
+beta = pre_release("directory", "BETA", BetaWarning)
+
+
+class BaseDirectory(BaseClient, Directory):
+    """The methods of `Directory`, whatever the transport."""
+
+    _resource = USERS
+
+    def __repr__(self) -> str:
+        return "<Directory>"
+
+    @beta
+    def users(
+        self, *, email: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> UserPages:
+        fetch = functools.partial(self._page, USERS, ListUsersResponse)
+        return UserPages(fetch, limit=limit, cursor=cursor, email=email)
+
+    @beta
+    async def get_user(self, *, user: str) -> User:
+        check(("user", user_flaw(user)))
+        call = self._begin("users.get", resource=USERS)
+        with call.time_limit:
+            if is_id(user):
+                return await _get(call, USERS, User, user)
+            page = ListUsers(limit=MAX_LIMIT, email=user)
+            try:
+                found = await _read(call, USERS, ListUsersResponse, page)
+            except ForbiddenError as error:
+                extend(error, "; a user that is given by its ID needs no right to list users")
+                raise
+        address = _lowered(user)
+        matches = [each for each in found if each.email and _lowered(each.email) == address]
+        # No similar addresses: they are other people's.
+        return _only(_ADDRESSES, user, matches)
+
+    @beta
+    def spaces(
+        self, *, name: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> SpacePages:
+        fetch = functools.partial(self._page, SPACES, ListSpacesResponse)
+        return SpacePages(fetch, limit=limit, cursor=cursor, name=name)
+
+    @beta
+    async def get_space(self, *, space: str) -> Space:
+        check(("space", space_flaw(space)))
+        call = self._begin("spaces.get", resource=SPACES)
+        with call.time_limit:
+            if is_id(space):
+                return await _get(call, SPACES, Space, space)
+            return await _find_space(call, space)
+
+    @beta
+    def projects(
+        self,
+        *,
+        name: str | None = None,
+        in_space: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> ProjectPages:
+        if in_space is None or is_id(in_space):
+            fetch = functools.partial(self._page, PROJECTS, ListProjectsResponse)
+            return ProjectPages(fetch, limit=limit, cursor=cursor, name=name, space_id=in_space)
+        check(("in_space", space_flaw(in_space)))
+        in_named = functools.partial(self._page_in_space, in_space)
+        return ProjectPages(in_named, limit=limit, cursor=cursor, name=name)
+
+    @beta
+    async def get_project(self, *, project: str, in_space: str | None = None) -> Project:
+        check(*project_flaws(project, UNSET if in_space is None else in_space))
+        call = self._begin("projects.get", resource=PROJECTS)
+        with call.time_limit:
+            if is_id(project):
+                return await _get(call, PROJECTS, Project, project)
+            space_id = in_space
+            if in_space is not None and not is_id(in_space):
+                space_id = (await _find_space(call, in_space)).id
+            page = ListProjects(limit=MAX_LIMIT, name=project, space_id=space_id)
+            found = await _read(call, PROJECTS, ListProjectsResponse, page)
+        matches = [each for each in found if each.name == project]
+        return _only(_PROJECTS, project, matches, [each.name for each in found])
+
+    async def _page(self, resource: Resource, response: type[_P], page: PageRequest) -> _P:
+        call = self._begin(resource.operations[0], resource=resource)
+        with call.time_limit:
+            return await _fetch(call, resource, response, page)
+
+    async def _page_in_space(self, space: str, page: ListProjects) -> ListProjectsResponse:
+        call = self._begin("projects.list", resource=PROJECTS)
+        with call.time_limit:
+            # Its ID is not kept: another space may have the name at the next walk.
+            found = msgspec.structs.replace(page, space_id=(await _find_space(call, space)).id)
+            return await _fetch(call, PROJECTS, ListProjectsResponse, found)
+
+
+async def _fetch(call: DrivenCall, resource: Resource, response: type[_P], page: PageRequest) -> _P:
+    noun = resource.path.rpartition("/")[2]
+    decoder = functools.partial(decode_page, response, noun, page.limit)
+    return await call.driver.send(call, page_request(resource.path, page), decoder)
+
+
+async def _read(
+    call: DrivenCall, resource: Resource, response: type[ListResponse[_T]], first: PageRequest
+) -> list[_T]:
+    """Return the items of every page of a list."""
+    fetch: Any = functools.partial(_fetch, call, resource, response)
+    return [item async for page in Walk(fetch, first) for item in page]
+
+
+async def _get(call: DrivenCall, resource: Resource, model: type[_T], item_id: str) -> _T:
+    def expect(request: Request, response: Response) -> _T:
+        item = decode(model, request, response)
+        if not is_same_id(item.id, item_id):
+            raise invalid_response(request, response, "it holds another ID")
+        return item
+
+    return await call.driver.send(call, item_request("GET", resource.path, item_id), expect)
+
+
+async def _find_space(call: DrivenCall, name: str) -> Space:
+    page = ListSpaces(limit=MAX_LIMIT, name=name)
+    found = await _read(call, SPACES, ListSpacesResponse, page)
+    matches = [each for each in found if each.name == name]
+    return _only(_SPACES, name, matches, [each.name for each in found])
+
+
+def _only(about: _About, name: str, matches: list[_T], names: Iterable[str] = ()) -> _T:
+    """Return the one item that has a name, given the names of all that contain it."""
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        closest = tuple(sorted(dict.fromkeys(names), key=len)[:_MAX_SIMILAR])
+        similar = f"; similar: {', '.join(map(quoted, closest))}" if closest else ""
+        raise NotFoundError(
+            f"no {about.one} {quoted(name)}, as far as the key sees{similar}",
+            name=name,
+            closest=closest,
+            method="GET",
+            path=about.resource.path,
+        )
+    label = about.told_apart_by.removesuffix("_id")
+    ids = ", ".join(
+        f"{quoted(each.id, _LONGEST_ID)} ({label} {quoted(getattr(each, about.told_apart_by))})"
+        for each in matches[:_MAX_LISTED]
+    )
+    more = f" and {len(matches) - _MAX_LISTED} more" if len(matches) > _MAX_LISTED else ""
+    raise AmbiguousNameError(
+        f"{len(matches)} {about.several} {quoted(name)}; give {about.instead}: {ids}{more}",
+        name=name,
+        ids=tuple(each.id for each in matches),
+    )
+
+
+def _lowered(address: str) -> str:
+    return address.translate(_ASCII_LOWER)

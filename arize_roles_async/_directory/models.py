@@ -1,0 +1,207 @@
+"""Responses of the service: users, spaces and projects, and pages of them.
+
+The newest reference makes every field optional, so a model needs only what identifies a thing.
+"""
+
+from datetime import datetime
+from typing import Final
+
+# The older name of attrs, which aiohttp has imported already; the newer one takes six more modules.
+import attr
+
+from arize_roles_async._role_bindings.models import RoleBinding
+from arize_roles_async._values.models import (
+    Aware,
+    Id,
+    ListResponse,
+    Model,
+    PaginationMetadata,
+    show_items,
+    show_text,
+)
+from arize_roles_async._values.public import public
+
+
+def _optional(kind: str, doc: str) -> dict[str, str]:
+    return {"type": f"{kind} | None", "doc": doc}
+
+
+def _show_time(moment: datetime | None) -> str:
+    return "None" if moment is None else moment.isoformat()
+
+
+_ID: Final = {"type": "str", "doc": "Opaque; base64 of a text with a colon in it."}
+_CREATED: Final = "When it was created; timezone-aware."
+_PAGINATION: Final = {"type": "PaginationMetadata", "doc": "Whether more follow, and the cursor."}
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class AccountRole(Model):
+    """The role that a user has in the whole account, beside those of role bindings."""
+
+    type: str = attr.field(metadata={"type": "str", "doc": "`PREDEFINED` or `CUSTOM`."})
+    name: str | None = attr.field(
+        default=None, metadata=_optional("str", "Such as `ADMIN`, or a custom role's name.")
+    )
+    id: Id | None = attr.field(default=None, metadata=_optional("str", "The ID of a custom role."))
+
+    def __str__(self) -> str:
+        return self.name or self.id or self.type
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class User(Model):
+    """A user of the account, or the bot user of a service key, which has no address."""
+
+    id: Id = attr.field(repr=show_text, metadata=_ID)
+    email: str | None = attr.field(
+        default=None, metadata=_optional("str", "The address, unique but for expired invitations.")
+    )
+    name: str | None = attr.field(
+        default=None, metadata=_optional("str", "For display; several users may have one name.")
+    )
+    status: str | None = attr.field(
+        default=None, metadata=_optional("str", "`ACTIVE`, `INVITED` or `EXPIRED`.")
+    )
+    role: AccountRole | None = attr.field(
+        default=None, metadata=_optional("AccountRole", "The user's role in the whole account.")
+    )
+    is_developer: bool | None = attr.field(
+        default=None, metadata=_optional("bool", "Whether the user has developer access.")
+    )
+    created_at: Aware | None = attr.field(
+        default=None, repr=_show_time, metadata=_optional("datetime", _CREATED)
+    )
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class Space(Model):
+    """A space; its name is unique within its organization."""
+
+    id: Id = attr.field(repr=show_text, metadata=_ID)
+    name: str = attr.field(repr=show_text, metadata={"type": "str", "doc": "Its name."})
+    description: str | None = attr.field(
+        default=None, repr=show_text, metadata=_optional("str", "Free text.")
+    )
+    organization_id: Id | None = attr.field(
+        default=None, repr=show_text, metadata=_optional("str", "The ID of its organization.")
+    )
+    is_private: bool | None = attr.field(
+        default=None, metadata=_optional("bool", "Whether only its members see it.")
+    )
+    created_at: Aware | None = attr.field(
+        default=None, repr=_show_time, metadata=_optional("datetime", _CREATED)
+    )
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class Project(Model):
+    """A project; its name is unique within its space."""
+
+    id: Id = attr.field(repr=show_text, metadata=_ID)
+    name: str = attr.field(repr=show_text, metadata={"type": "str", "doc": "Its name."})
+    space_id: Id = attr.field(
+        repr=show_text, metadata={"type": "str", "doc": "The ID of its space."}
+    )
+    project_type: str | None = attr.field(
+        default=None, metadata=_optional("str", "`APPLICATION`, `HARNESS` or `EXPERIMENT`.")
+    )
+    created_at: Aware | None = attr.field(
+        default=None, repr=_show_time, metadata=_optional("datetime", _CREATED)
+    )
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class ListUsersResponse(ListResponse[User]):
+    """One page of users, or all of them; also a sequence of its users."""
+
+    _collection = "users"
+    _model = User
+
+    users: tuple[User, ...] = attr.field(
+        repr=show_items, metadata={"type": "tuple[User, ...]", "doc": "Oldest first."}
+    )
+    pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class ListSpacesResponse(ListResponse[Space]):
+    """One page of spaces, or all of them; also a sequence of its spaces."""
+
+    _collection = "spaces"
+    _model = Space
+
+    spaces: tuple[Space, ...] = attr.field(
+        repr=show_items, metadata={"type": "tuple[Space, ...]", "doc": "In the service's order."}
+    )
+    pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class ListProjectsResponse(ListResponse[Project]):
+    """One page of projects, or all of them; also a sequence of its projects."""
+
+    _collection = "projects"
+    _model = Project
+
+    projects: tuple[Project, ...] = attr.field(
+        repr=show_items,
+        metadata={"type": "tuple[Project, ...]", "doc": "In the service's order."},
+    )
+    pagination: PaginationMetadata = attr.field(metadata=_PAGINATION)
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class NamedBinding(RoleBinding):
+    """A role binding with the names of its user, role and resource.
+
+    A name is None where the key may not see it, or where the thing is gone. The bot user of a
+    service key has no address.
+    """
+
+    user: str | None = attr.field(
+        default=None, repr=show_text, metadata=_optional("str", "The address of the user.")
+    )
+    role: str | None = attr.field(
+        default=None, repr=show_text, metadata=_optional("str", "The name of the role.")
+    )
+    resource: str | None = attr.field(
+        default=None, repr=show_text, metadata=_optional("str", "The name of the space or project.")
+    )
+    in_space: str | None = attr.field(
+        default=None,
+        repr=show_text,
+        metadata=_optional("str", "The name of the space that a project is in."),
+    )
+
+    def __str__(self) -> str:
+        kind = self.resource_type.lower()
+        where = f"{kind} {show_text(self.resource or self.resource_id)}"
+        if self.in_space is not None:
+            where += f" in space {show_text(self.in_space)}"
+        return f"{self.user or self.user_id} has {self.role or self.role_id} on {where}"
+
+
+@public("arize_roles_async")
+@attr.frozen(kw_only=True)
+class NamedBindings(ListResponse[NamedBinding]):
+    """Role bindings with their names; also a sequence of them."""
+
+    _collection = "role_bindings"
+    _model = NamedBinding
+
+    role_bindings: tuple[NamedBinding, ...] = attr.field(
+        repr=show_items,
+        metadata={"type": "tuple[NamedBinding, ...]", "doc": "Those on spaces first."},
+    )
+    pagination: PaginationMetadata = attr.field(
+        default=PaginationMetadata(has_more=False), metadata=_PAGINATION
+    )

@@ -1,0 +1,71 @@
+"""The listings of users, spaces and projects: awaited for one page, or iterated for every item."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, TypeVar, cast
+
+from arize_roles_async._calls.paging import Pages
+from arize_roles_async._directory.models import (
+    ListProjectsResponse,
+    ListSpacesResponse,
+    ListUsersResponse,
+    Project,
+    Space,
+    User,
+)
+from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
+from arize_roles_async._values.models import ListResponse
+from arize_roles_async._values.public import public
+from arize_roles_async._values.requests import PageRequest
+
+_R = TypeVar("_R", bound=PageRequest)
+_P = TypeVar("_P", bound=ListResponse[Any])
+_T = TypeVar("_T")
+
+
+class _DirectoryPages(Pages[_R, _P, _T]):
+    _request_type: ClassVar[type[PageRequest]]
+
+    def __init__(
+        self,
+        fetch: Callable[[_R], Awaitable[_P]],
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        **filters: str | None,
+    ) -> None:
+        request = cast("type[_R]", self._request_type)
+        super().__init__(fetch, request, limit, cursor=cursor, **filters)
+
+
+@public("arize_roles_async")
+class UserPages(_DirectoryPages[ListUsers, ListUsersResponse, User]):
+    """A listing of users, used as `RolePages` is.
+
+    Args:
+        fetch: Gets a page, given its `limit`, `cursor` and `email` as one object.
+        limit: Users a page, 1 to 100; None is 50 for one page and 100 a page in a walk.
+        cursor: Where to begin, from an earlier page.
+        email: A part of the address.
+    """
+
+    _noun = "users"
+    _request_type = ListUsers
+    _response = ListUsersResponse
+
+
+@public("arize_roles_async")
+class SpacePages(_DirectoryPages[ListSpaces, ListSpacesResponse, Space]):
+    """A listing of spaces, made and used as `UserPages` is, with a `name`."""
+
+    _noun = "spaces"
+    _request_type = ListSpaces
+    _response = ListSpacesResponse
+
+
+@public("arize_roles_async")
+class ProjectPages(_DirectoryPages[ListProjects, ListProjectsResponse, Project]):
+    """A listing of projects, made and used as `UserPages` is, with a `name` and a `space_id`."""
+
+    _noun = "projects"
+    _request_type = ListProjects
+    _response = ListProjectsResponse

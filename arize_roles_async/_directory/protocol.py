@@ -1,0 +1,123 @@
+"""The protocol of users, spaces and projects that applications type against."""
+
+from typing import Protocol, runtime_checkable
+
+from arize_roles_async._calls.protocol import Client
+from arize_roles_async._directory.models import Project, Space, User
+from arize_roles_async._directory.pages import ProjectPages, SpacePages, UserPages
+from arize_roles_async._values.public import public
+
+
+@public("arize_roles_async")
+@runtime_checkable
+class Directory(Client, Protocol):
+    """The users, spaces and projects of Arize, as far as the API key may see them; read only.
+
+    `roles.directory` is one, of an `AiohttpRolesClient`, an `HttpRolesClient` or an
+    `arize_roles_fake.FakeRolesClient`. It shares the key, the options, the connections and the end
+    of that client. Arguments are keywords only.
+
+    A thing is given by its name or its ID: strict base64 of UTF-8 text with a colon in it is an ID,
+    anything else a name. The service finds names that contain a text, whatever the case; the client
+    reads all of these and compares. An address is compared whole, ASCII letters without case; any
+    other name exactly. Nothing is kept: the next look-up asks again.
+
+    Every method checks its arguments before anything is sent, and raises one `ValidationError` for
+    all of them. Any other failure is a `RolesError`, as for `RolesClient`.
+    """
+
+    def users(
+        self, *, email: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> UserPages:
+        """List users: await the result for one page, or iterate it for all, oldest first.
+
+        Args:
+            email: A part of the address, whatever the case; at most 255 characters.
+            limit: Users a page, 1 to 100. By default, one page holds 50 and a walk asks for 100 at
+                a time.
+            cursor: The `next_cursor` of an earlier page, to continue after it.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the result is awaited.
+            ForbiddenError: While awaiting or iterating: the key may not list users.
+        """
+        ...
+
+    async def get_user(self, *, user: str) -> User:
+        """Return one user.
+
+        Args:
+            user: The user's whole address, or ID.
+
+        Raises:
+            NotFoundError: There is no such user, or the key does not see it.
+            AmbiguousNameError: Several users have the address, such as an expired invitation
+                beside a new one.
+            ForbiddenError: For an address: the key may not list users.
+        """
+        ...
+
+    def spaces(
+        self, *, name: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> SpacePages:
+        """List spaces: await the result for one page, or iterate it for all.
+
+        Args:
+            name: A part of the name, whatever the case; at most 255 characters.
+            limit: Spaces a page, as in `users`.
+            cursor: The `next_cursor` of an earlier page, to continue after it.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the result is awaited.
+        """
+        ...
+
+    async def get_space(self, *, space: str) -> Space:
+        """Return one space.
+
+        Args:
+            space: Its exact name, or its ID.
+
+        Raises:
+            NotFoundError: There is no such space, or the key does not see it.
+            AmbiguousNameError: Several spaces have the name, in different organizations.
+        """
+        ...
+
+    def projects(
+        self,
+        *,
+        name: str | None = None,
+        in_space: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> ProjectPages:
+        """List projects: await the result for one page, or iterate it for all.
+
+        Args:
+            name: A part of the name, whatever the case; at most 255 characters.
+            in_space: The exact name or the ID of a space, for only its projects. A name is looked
+                up for each page.
+            limit: Projects a page, as in `users`.
+            cursor: The `next_cursor` of an earlier page, to continue after it.
+
+        Raises:
+            ValidationError: An argument breaks its rule; raised before the result is awaited.
+            NotFoundError: While awaiting or iterating: no space has the name.
+            AmbiguousNameError: While awaiting or iterating: several spaces have the name.
+        """
+        ...
+
+    async def get_project(self, *, project: str, in_space: str | None = None) -> Project:
+        """Return one project.
+
+        Args:
+            project: Its exact name, or its ID.
+            in_space: The exact name or the ID of the space that it is in; refused beside an ID.
+
+        Raises:
+            NotFoundError: There is no such project or space, or the key does not see it.
+            AmbiguousNameError: Several projects have the name, in different spaces; or several
+                spaces have the name of the space.
+        """
+        ...

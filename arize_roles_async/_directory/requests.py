@@ -1,0 +1,93 @@
+"""The rules of users, spaces and projects that need only the arguments of a call.
+
+Both sides build the requests: the client before it sends anything, the fake account from the query
+that arrived.
+"""
+
+from typing import Final
+
+from msgspec import UNSET
+
+from arize_roles_async._role_bindings.requests import KNOWN_KINDS
+from arize_roles_async._values.requests import PageRequest, check, id_flaw, id_kind, text_flaw
+from arize_roles_async._values.text import quoted
+
+_MAX_FILTER: Final = 255
+"""Characters of a filter, and so of a name or an address that is looked up."""
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text is an ID and no name: strict base64 of UTF-8 text with a colon."""
+    return id_kind(text) is not None
+
+
+def user_flaw(user: object) -> str | None:
+    """Return what is wrong with an address or ID of a user, or None."""
+    flaw = _thing_flaw(user, "a user", "User")
+    if flaw is not None or is_id(str(user)):
+        return flaw
+    local, at, domain = str(user).rpartition("@")
+    return None if local and at and domain else f"must be an address or an ID, not {quoted(user)}"
+
+
+def space_flaw(space: object) -> str | None:
+    """Return what is wrong with a name or ID of a space, or None."""
+    return _thing_flaw(space, "a space", "Space")
+
+
+def project_flaws(project: object, in_space: object) -> list[tuple[str, str | None]]:
+    """Return what is wrong with a project and the space that it is in, which may be UNSET."""
+    flaws = [("project", _thing_flaw(project, "a project", "Model", "Project"))]
+    if in_space is not UNSET:
+        is_alone = isinstance(project, str) and is_id(project)
+        found = "must be left out where the project is an ID" if is_alone else space_flaw(in_space)
+        flaws.append(("in_space", found))
+    return flaws
+
+
+def _thing_flaw(text: object, noun: str, *kinds: str) -> str | None:
+    flaw = id_flaw(text)
+    if flaw is not None or not isinstance(text, str):
+        return flaw
+    kind = id_kind(text)
+    if kind is None:
+        return text_flaw(text, _MAX_FILTER)
+    if kind in kinds or kind not in KNOWN_KINDS:
+        return None
+    return f"{quoted(text)} is the ID of a {kind}, not of {noun}"
+
+
+def _filter_flaw(text: object) -> str | None:
+    return None if text is None else text_flaw(text, _MAX_FILTER)
+
+
+class ListUsers(PageRequest, frozen=True, kw_only=True):
+    """One page of users to list."""
+
+    email: str | None = None
+
+    def __post_init__(self) -> None:
+        check(("email", _filter_flaw(self.email)), *self._page_flaws())
+
+
+class ListSpaces(PageRequest, frozen=True, kw_only=True):
+    """One page of spaces to list."""
+
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        check(("name", _filter_flaw(self.name)), *self._page_flaws())
+
+
+class ListProjects(PageRequest, frozen=True, kw_only=True):
+    """One page of projects to list."""
+
+    name: str | None = None
+    space_id: str | None = None
+
+    def __post_init__(self) -> None:
+        check(
+            ("name", _filter_flaw(self.name)),
+            ("space_id", None if self.space_id is None else id_flaw(self.space_id)),
+            *self._page_flaws(),
+        )
