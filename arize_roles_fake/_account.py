@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 import attrs
 import msgspec
 
 from arize_roles_async._calls.api_key import api_key_flaw
+from arize_roles_async._directory.models import AccountRole, Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding, RoleBindingResourceType
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import permissions_flaw
@@ -24,6 +25,7 @@ from arize_roles_async._values.errors import RolesError
 from arize_roles_async._values.options import is_count
 from arize_roles_async._values.permissions import AnyPermission, Permission, known_permission
 from arize_roles_async._values.public import public
+from arize_roles_async._values.requests import id_kind
 from arize_roles_async._values.text import nearest, quoted, type_name
 from arize_roles_async._wire.redaction import Secret
 from arize_roles_async._wire.request import Request
@@ -35,7 +37,8 @@ from arize_roles_fake._service.operations import OPERATIONS, Operation
 from arize_roles_fake._service.service import answer as answer_of
 from arize_roles_fake._service.service import operation_of
 from arize_roles_fake._service.state import State
-from arize_roles_fake._service.store import PREDEFINED, RoleStore
+from arize_roles_fake._service.store import PREDEFINED, DirectoryStore, RoleStore
+from arize_roles_fake._service.things import make_project, make_space, make_user
 from arize_roles_fake._service.wire import bearer, members_of, problem_response
 from arize_roles_fake._testing import account_file
 from arize_roles_fake._testing.blocked import Blocked
@@ -56,6 +59,8 @@ from arize_roles_fake._testing.faults import (
 from arize_roles_fake._testing.make_role import make_role, members, reject_string, writable
 from arize_roles_fake._testing.subject import subject_of
 from arize_roles_fake._testing.watch import Scripted, unused_of, watches
+
+_T = TypeVar("_T", User, Space, Project)
 
 DEFAULT_API_KEY: Final = "fake-api-key"
 """The API key of `python -m arize_roles_fake serve`; other accounts have keys of their own."""
@@ -189,6 +194,7 @@ class FakeAccount:
         ids = self._state.ids
         self._state.users = _ids(ids.of_user, data.users)
         self._state.resources = _ids(ids.of_resource, data.resources)
+        self._set_up_directory(data)
         self._keys: dict[str, Grants] = {}
         self._removed_keys: set[str] = set()
         for key, grants in (data.keys or {}).items():
@@ -196,6 +202,19 @@ class FakeAccount:
                 self.add_key(key, grants=grants.grants, on=grants.on)
             else:
                 self.add_key(key, grants=grants)
+
+    def _set_up_directory(self, data: account_file.AccountData) -> None:
+        ids, known = self._state.ids, data.directory or account_file.DirectoryData()
+        records: tuple[User | Space | Project, ...] = (
+            *known.users,
+            *known.spaces,
+            *known.projects,
+        )
+        for each in records:
+            self._state.records_of(each.id).put(each)
+        self._store.blocked.update(map(ids.of_user, known.blocked))
+        declared = chain(data.users or (), data.resources or ())
+        self._state.know(*dict.fromkeys(map(ids.of, declared)))
 
     if not TYPE_CHECKING:  # pragma: no branch - with it, type checkers would take any name
 
@@ -387,6 +406,7 @@ class FakeAccount:
         if bindings.by_id(binding.id) is not None:
             raise ValueError(f"a role binding already has the ID {binding.id!r}")
         bindings.add(binding)
+        self._state.know(user, resource)
         return binding
 
     def unbind(self, role: Role | str, *, user: str, resource: str) -> None:
@@ -423,6 +443,143 @@ class FakeAccount:
             if role is not None:
                 return bindings.in_order(("role", self._find(role).id))
             return bindings.in_order(*((kind,) for kind in RoleBindingResourceType))
+
+    # Users, spaces and projects
+
+    def add_user(
+        self,
+        email: str,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        status: Literal["ACTIVE", "INVITED", "EXPIRED"] = "ACTIVE",
+        role: AccountRole | None = None,
+        is_developer: bool = False,
+    ) -> User:
+        """Add a user, or replace the one with the ID. One that is bound or declared is there.
+
+        Args:
+            email: The address. It is unique only if each user has a different one.
+            id: The ID; by default that of the label `email`.
+            name: For display; by default the part of the address before the `@`.
+            status: `ACTIVE`, `INVITED` or `EXPIRED`.
+            role: The role in the whole account; by default the predefined `MEMBER`.
+            is_developer: Whether the user has developer access.
+
+        Returns:
+            The user, as clients see it.
+
+        Raises:
+            ValueError: The ID is not one of a user.
+        """
+        with self._lock:
+            user_id = self._state.ids.of_user(email if id is None else id)
+            user = make_user(
+                user_id,
+                writable(self.now()),
+                email,
+                name=name,
+                status=status,
+                role=role,
+                is_developer=is_developer,
+            )
+            return self._add_known(user, self._store.users)
+
+    def add_space(
+        self,
+        name: str,
+        *,
+        id: str | None = None,
+        organization: str = "default",
+        description: str = "",
+        is_private: bool = False,
+    ) -> Space:
+        """Add a space, or replace the one with the ID, which renames it.
+
+        Args:
+            name: Its name. Two spaces may have one name in different organizations.
+            id: Its ID; by default that of the label `Space:name`.
+            organization: The name or ID of its organization.
+            description: Free text.
+            is_private: Whether only its members see it.
+
+        Returns:
+            The space, as clients see it.
+
+        Raises:
+            ValueError: The ID is not one of a space.
+        """
+        with self._lock:
+            ids = self._state.ids
+            space = make_space(
+                ids.of_resource(f"Space:{name}" if id is None else id),
+                writable(self.now()),
+                name,
+                ids.of_organization(organization),
+                description=description,
+                is_private=is_private,
+            )
+            return self._add_known(space, self._store.spaces)
+
+    def add_project(
+        self,
+        name: str,
+        *,
+        space: str,
+        id: str | None = None,
+        project_type: Literal["APPLICATION", "HARNESS", "EXPERIMENT"] | None = "APPLICATION",
+    ) -> Project:
+        """Add a project, or replace the one with the ID, which renames it.
+
+        Args:
+            name: Its name.
+            space: The name or ID of its space.
+            id: Its ID; by default that of the label `Project:space/name`.
+            project_type: Its type, which the service may leave out.
+
+        Returns:
+            The project, as clients see it.
+
+        Raises:
+            ValueError: The ID is not one of a project.
+        """
+        with self._lock:
+            ids = self._state.ids
+            space_id = ids.of_resource(space if id_kind(space) == "Space" else f"Space:{space}")
+            label = f"Project:{ids.label(space_id).partition(':')[2]}/{name}"
+            project = make_project(
+                ids.of_resource(label if id is None else id),
+                writable(self.now()),
+                name,
+                space_id,
+                project_type=project_type,
+            )
+            self._state.know(space_id)
+            return self._add_known(project, self._store.projects)
+
+    def block_user(self, user: str) -> None:
+        """Block a user, who is in no list any more and loses every role binding.
+
+        Args:
+            user: The ID, or the label, such as the address.
+        """
+        with self._lock:
+            user_id = self._state.ids.of_user(user)
+            self._store.blocked.add(user_id)
+            for each in [each for each in self.bindings() if each.user_id == user_id]:
+                self._store.bindings.remove(each)
+
+    def _add_known(self, record: _T, store: DirectoryStore[_T]) -> _T:
+        known = store.by_id(record.id)
+        # A thing that is replaced stays as old as it is.
+        made = record if known is None else attrs.evolve(record, created_at=known.created_at)
+        store.put(made)
+        self._store.blocked.discard(record.id)
+        if isinstance(record, User):
+            self._state.users = _with(self._state.users, record.id)
+        else:
+            self._state.resources = _with(self._state.resources, record.id)
+        return made
 
     def id(self, label: str) -> str:
         """Return the ID of a user, space or project, which no other account has.
@@ -481,6 +638,9 @@ class FakeAccount:
         - `role_bindings`: a list of objects with the name of a `role`, a `user` and a `resource`,
           both IDs or labels, newest first; `id`, `created_at` and `updated_at` are optional.
         - `users`, `resources`: lists of IDs or labels, as for a new account.
+        - `directory`: an object of `users`, `spaces` and `projects` as the service writes them,
+          oldest first, and of `blocked` users, IDs or labels; those that are bound or declared
+          need not be listed.
         - `now`: the account's time; a loaded account goes on from there.
         - `max_custom_roles`: an integer, or null.
         - `assumptions`: an object of those that differ from their defaults.
@@ -500,6 +660,7 @@ class FakeAccount:
                 role_bindings=tuple(map(self._binding_data, reversed(self.bindings()))),
                 users=self._labels(self._state.users),
                 resources=self._labels(self._state.resources),
+                directory=self._directory_data(),
                 now=self.now(),
                 max_custom_roles=self.max_custom_roles,
                 assumptions=self.assumptions.changed(),
@@ -514,6 +675,16 @@ class FakeAccount:
         if path is not None:
             account_file.write(path, text)
         return text
+
+    def _directory_data(self) -> account_file.DirectoryData | None:
+        store, state = self._store, self._state
+        data = account_file.DirectoryData(
+            users=state.underived(store.users),
+            spaces=state.underived(store.spaces),
+            projects=state.underived(store.projects),
+            blocked=tuple(sorted(map(state.ids.unique_label, store.blocked))),
+        )
+        return None if data == account_file.DirectoryData() else data
 
     def _binding_data(self, binding: RoleBinding) -> account_file.BindingData:
         return account_file.BindingData(
@@ -1113,6 +1284,10 @@ def _differences(message: str, lines: list[tuple[str, str]]) -> str:
     width = max(len(what) for what, why in lines if why)
     text = (f"{what:{width}}    {why}".rstrip() for what, why in lines)
     return f"{message}:\n" + "\n".join(text)
+
+
+def _with(declared: frozenset[str] | None, id: str) -> frozenset[str] | None:
+    return None if declared is None else declared | {id}
 
 
 def _ids(id_of: Callable[[str], str], given: Iterable[str] | None) -> frozenset[str] | None:

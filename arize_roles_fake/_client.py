@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.driver import Destination
 from arize_roles_async._calls.transport import Call, Event, TimeLimit, Transport
-from arize_roles_async._roles.client import BaseRolesClient
+from arize_roles_async._directory.arize import BaseArizeClient
 from arize_roles_async._roles.lookup import NameLookup
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -46,7 +46,7 @@ _MAX_WAIT: Final = 3e9
 
 
 @public("arize_roles_fake")
-class FakeRolesClient(BaseRolesClient):
+class FakeRolesClient(BaseArizeClient):
     """A `RolesClient` over an account in memory: offline, without a socket, under asyncio or trio.
 
     ```python

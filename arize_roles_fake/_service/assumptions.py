@@ -21,8 +21,9 @@ class Assumptions:
     account = FakeAccount(assumptions=Assumptions(predefined_refusal=400, invalid_body=422))
     ```
 
-    `python -m arize_roles_fake record` asks a real service these questions, except those about
-    role bindings, and `compare` prints the settings with which the fake is most like it.
+    `python -m arize_roles_fake record` asks a real service these questions, except those
+    about role bindings and spaces, and `compare` prints the settings with which the fake is most
+    like it.
 
     Raises:
         ValueError: A value is not among those that its field can take.
@@ -87,6 +88,10 @@ class Assumptions:
     project_rights: Literal["project", "space"] = "project"
     """The resource on which a key needs its rights on a project's role bindings: the project, or
     the space that it is in. `Project:ML/churn` is in `Space:ML`, and `Project:1` in no space."""
+
+    unknown_space: Literal[404, "empty"] = 404
+    """The answer to a list of the projects in a space that there is not, or that the key does not
+    see: a 404, or an empty list."""
 
     def __attrs_post_init__(self) -> None:
         flaws = [

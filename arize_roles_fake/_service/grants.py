@@ -21,3 +21,10 @@ class Grants:
         if self.everywhere is None or permission in self.everywhere:
             return True
         return resource_id is not None and permission in self.on.get(resource_id, ())
+
+    def sees(self, permission: Permission, *resource_ids: str) -> bool:
+        """Return whether the key grants a permission everywhere, or any on one of some resources.
+
+        So a key sees a space or a project on which it may do anything.
+        """
+        return self.may(permission) or any(each in self.on for each in resource_ids)

@@ -108,6 +108,12 @@ class Ids:
             f"{quoted(resource)}"
         )
 
+    def of_organization(self, name: str) -> str:
+        """Return the ID of an organization, given the ID or a name."""
+        if id_kind(name) == "Organization":
+            return name
+        return encode_id(f"Organization:{name}{self._end}")
+
     def label(self, id: str) -> str:
         """Return the label of the user, space or project with an ID; of another text, the text."""
         kind = id_kind(id)

@@ -2,12 +2,13 @@
 
 from typing import Final, Literal, get_args
 
+from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS, DirectoryRead
 from arize_roles_async._role_bindings.operations import ROLE_BINDINGS, BindingChange, BindingRead
 from arize_roles_async._roles.operations import ROLES, RoleChange, RoleRead
 
-Operation = Literal[RoleRead, RoleChange, BindingRead, BindingChange]
+Operation = Literal[RoleRead, RoleChange, BindingRead, BindingChange, DirectoryRead]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
-RESOURCES: Final = (ROLES, ROLE_BINDINGS)
+RESOURCES: Final = (ROLES, ROLE_BINDINGS, USERS, SPACES, PROJECTS)
 
 METHODS: Final = {
     "list": "GET",

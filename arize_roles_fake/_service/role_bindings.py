@@ -71,6 +71,7 @@ def _create(state: State, grants: Grants, request: Request) -> Response:
         updated_at=now,
     )
     state.store.bindings.add(binding)
+    state.know(new.user_id, new.resource_id)
     return record_response(201, binding)
 
 

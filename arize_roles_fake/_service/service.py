@@ -5,13 +5,13 @@ from typing import Final
 from arize_roles_async._values.errors import ValidationError
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
-from arize_roles_fake._service import role_bindings, roles
+from arize_roles_fake._service import directory, role_bindings, roles
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.operations import BY_ID, METHODS, RESOURCES, verb
 from arize_roles_fake._service.state import RefusedError, State
 from arize_roles_fake._service.wire import InvalidBodyError, problem_response
 
-_HANDLERS: Final = {**roles.HANDLERS, **role_bindings.HANDLERS}
+_HANDLERS: Final = {**roles.HANDLERS, **role_bindings.HANDLERS, **directory.HANDLERS}
 _ROUTES: Final = {
     each.path: tuple(
         {METHODS[verb(name)]: name for name in each.operations if (name in BY_ID) is on_an_item}

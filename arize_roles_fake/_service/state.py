@@ -3,10 +3,11 @@
 from collections.abc import Callable, Container, Hashable
 from datetime import datetime
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._values.permissions import Permission
 from arize_roles_async._values.requests import PageRequest, id_kind
 from arize_roles_async._wire.request import Request
@@ -14,7 +15,8 @@ from arize_roles_fake._service.assumptions import Assumptions
 from arize_roles_fake._service.cursors import Cursors, ForeignCursorError, Mark
 from arize_roles_fake._service.grants import Grants
 from arize_roles_fake._service.ids import Ids
-from arize_roles_fake._service.store import Record, RoleStore, Store
+from arize_roles_fake._service.store import DirectoryStore, Record, RoleStore, Store
+from arize_roles_fake._service.things import derived
 from arize_roles_fake._service.wire import decode_body, problem_response
 
 _B = TypeVar("_B", bound=msgspec.Struct)
@@ -75,7 +77,41 @@ class State:
             id: The ID.
             declared: The IDs of all there are; None if there is each that no other account has.
         """
+        if id in self.store.blocked:
+            return False
         return not self.ids.is_of_another(id) if declared is None else id in declared
+
+    def know(self, *ids: str) -> None:
+        """Take users, spaces and projects that were declared or bound into their lists."""
+        for each in ids:
+            store = self.records_of(each)
+            if store.by_id(each) is None:
+                store.put(self.derived(each))
+
+    def derived(self, id: str) -> User | Space | Project:
+        """Return the user, space or project with an ID, by the label that the ID holds."""
+        made = derived(self.ids, id, self.now())
+        if isinstance(made, Project):
+            self.know(made.space_id)
+        return made
+
+    def underived(self, store: DirectoryStore[Record]) -> tuple[Record, ...]:
+        """Return the records of which their labels do not say everything, oldest first."""
+        return tuple(
+            each
+            for each in store.in_order("all")
+            if each != derived(self.ids, each.id, each.created_at or self.now())
+        )
+
+    def records_of(self, id: str) -> DirectoryStore[Any]:
+        """Return the users, the spaces or the projects, by the kind that an ID says."""
+        match id_kind(id):
+            case "User":
+                return self.store.users
+            case "Space":
+                return self.store.spaces
+            case _:
+                return self.store.projects
 
     def body(self, request: Request, model: type[_B]) -> _B:
         """Return the body of a request.
@@ -131,6 +167,7 @@ class State:
         store: Store[Record],
         *lists: Hashable,
         only: Callable[[Record], bool] = bool,
+        newest_first: bool | None = None,
     ) -> tuple[list[Record], str | None]:
         """Return the records of a page, and the cursor after it if more follow.
 
@@ -140,13 +177,15 @@ class State:
             store: The records.
             lists: The names of the store's lists that the page is of.
             only: Returns whether the caller sees a record; every one by default.
+            newest_first: Its order; None is that of the assumptions.
         """
         mark = self._mark(asked, filters)
         most = self._next_page_size()
         size = asked.limit if most is None else min(asked.limit, most)
         by_position = self.assumptions.paging == "by-position"
         after = mark.position if by_position else None
-        newest_first = self.assumptions.list_order == "newest-first"
+        if newest_first is None:
+            newest_first = self.assumptions.list_order == "newest-first"
         found = store.in_lists(*lists, after=after, newest_first=newest_first)
         visible = (each for each in found if only(each[1]))
         skipped = 0 if by_position else mark.offset

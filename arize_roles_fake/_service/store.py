@@ -6,13 +6,15 @@ from collections.abc import Callable, Hashable, Iterator
 from copy import copy
 from typing import Final, Generic, Self, TypeVar
 
+from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._values.permissions import Permission
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._service.order import Order, Position
 
-Record = TypeVar("Record", Role, RoleBinding)
+Thing = User | Space | Project
+Record = TypeVar("Record", Role, RoleBinding, User, Space, Project)
 
 _ADMINISTRATION: Final = ("ORGANIZATION", "ROLE", "ROLE_BINDING", "SERVICE_KEY", "USER")
 
@@ -106,7 +108,9 @@ class Store(ABC, Generic[Record]):
         """Add a record whose ID and key are free."""
         self.created += 1
         self._taken.add(record.id)
-        self._positions[record.id] = (record.created_at, self.created)
+        moment = record.created_at
+        assert moment is not None  # noqa: S101 - the account writes every field
+        self._positions[record.id] = (moment, self.created)
         self._put(record)
 
     def replace(self, record: Record, changed: Record) -> None:
@@ -168,6 +172,11 @@ class RoleStore(Store[Role]):
         super().__init__("Role", ids)
         self.normalize = normalize
         self.bindings: BindingStore = BindingStore("RoleBinding", ids)
+        self.users: DirectoryStore[User] = DirectoryStore("User", ids)
+        self.spaces: DirectoryStore[Space] = DirectoryStore("Space", ids)
+        self.projects: DirectoryStore[Project] = DirectoryStore("Model", ids)
+        self.blocked: set[str] = set()
+        """The IDs of users who are in no list and can have no role."""
         self.kept_names: list[str] = []
         """The names of deleted roles that no new role may have."""
 
@@ -198,3 +207,22 @@ class BindingStore(Store[RoleBinding]):
     def by_target(self, user_id: str, resource_id: str) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None."""
         return self._records.get(self._ids.get((user_id, resource_id), ""))
+
+
+class DirectoryStore(Store[Record]):
+    """Users, spaces or projects, in one list; names need not be unique."""
+
+    def _key(self, record: Record) -> str:
+        return record.id
+
+    def _lists_with(self, record: Record) -> tuple[str]:
+        del record
+        return ("all",)
+
+    def put(self, record: Record) -> None:
+        """Add a record, or replace the one with its ID."""
+        known = self.by_id(record.id)
+        if known is None:
+            self.add(record)
+        else:
+            self.replace(known, record)

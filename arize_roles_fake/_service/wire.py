@@ -10,12 +10,14 @@ from urllib.parse import parse_qsl, unquote
 import attrs
 import msgspec
 
+from arize_roles_async._directory.models import AccountRole, Project, Space, User
 from arize_roles_async._role_bindings.models import RoleBinding
 from arize_roles_async._roles.models import Role
 from arize_roles_async._roles.requests import normalize_permissions
 from arize_roles_async._values import json as _json
 from arize_roles_async._values.details import Violation
 from arize_roles_async._values.errors import ValidationError, validation_error
+from arize_roles_async._values.models import Model
 from arize_roles_async._values.permissions import Permission, UnknownPermission
 from arize_roles_async._values.requests import PageRequest
 from arize_roles_async._values.text import one_line
@@ -169,24 +171,27 @@ TITLES: Final = {
 """The titles of failures: those of the reference, and otherwise HTTP's own."""
 _JSON: Final = {"Content-Type": "application/json"}
 _FIELDS: Final[dict[type, tuple[str, ...]]] = {
-    each: tuple(field.name for field in attrs.fields(each)) for each in (Role, RoleBinding)
+    each: tuple(field.name for field in attrs.fields(each))
+    for each in (Role, RoleBinding, User, Space, Project, AccountRole)
 }
 
 
-def members_of(record: Role | RoleBinding) -> dict[str, Any]:
+def members_of(record: Model) -> dict[str, Any]:
     """Return a record as the service writes it, without the members that have no value."""
     members = {name: getattr(record, name) for name in _FIELDS[type(record)]}
-    return {name: value for name, value in members.items() if value is not None}
+    return {
+        name: members_of(value) if isinstance(value, Model) else value
+        for name, value in members.items()
+        if value is not None
+    }
 
 
-def record_response(status: int, record: Role | RoleBinding) -> Response:
+def record_response(status: int, record: Model) -> Response:
     """Return the answer that holds one record."""
     return _json_response(status, members_of(record))
 
 
-def page_response(
-    collection: str, records: Iterable[Role | RoleBinding], next_cursor: str | None
-) -> Response:
+def page_response(collection: str, records: Iterable[Model], next_cursor: str | None) -> Response:
     """Return the answer that holds a page; with a cursor, more follows."""
     pagination: dict[str, Any] = {"has_more": next_cursor is not None}
     if next_cursor is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from arize_roles_async._directory.models import Project, Space, User
 from arize_roles_async._values.writing import write_file
 from arize_roles_fake._service.ids import Ids
 from arize_roles_fake._testing.file_format import check_format
@@ -61,6 +62,18 @@ class RoleData(
     bindings: tuple[BindingData, ...] = ()
 
 
+class DirectoryData(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Users, spaces and projects as the service writes them, oldest first."""
+
+    users: tuple[User, ...] = ()
+    spaces: tuple[Space, ...] = ()
+    projects: tuple[Project, ...] = ()
+    blocked: tuple[str, ...] = ()
+    """The labels or IDs of users that are in no list."""
+
+
 class AccountData(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -71,6 +84,7 @@ class AccountData(
     role_bindings: tuple[BindingData, ...] = ()
     users: tuple[str, ...] | None = None
     resources: tuple[str, ...] | None = None
+    directory: DirectoryData | None = None
     now: _Moment | None = None
     max_custom_roles: int | None = None
     assumptions: dict[str, int | str] = {}

@@ -15,6 +15,7 @@ import msgspec
 from arize_roles_async._roles.requests import is_role_id
 from arize_roles_async._values.errors import (
     STATUS_ERRORS,
+    AmbiguousNameError,
     ClientStateError,
     ConfigurationError,
     InvalidResponseError,
@@ -93,6 +94,7 @@ _NOT_SCRIPTED: Final[dict[type[RolesError], str]] = {
     ValidationError: "a call raises it if an argument breaks a rule, and sends nothing",
     ConfigurationError: "a client raises it if it is made with wrong arguments",
     ClientStateError: "a client raises it once it is closed",
+    AmbiguousNameError: "a look-up raises it if two things have the name; add_space adds a second",
     MissingExtraError: "a conversion raises it if a package is not installed",
     RoleRenamedError: (
         "an update by name raises it if another client renames the role between the call's list "

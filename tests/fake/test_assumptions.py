@@ -180,7 +180,7 @@ class TestSettings:
         """`choices` has the values of each field, its default first."""
         choices = Assumptions.choices()
         assert choices["invalid_body"] == (400, 422)
-        assert len(choices) == 17
+        assert len(choices) == 18
         assert all(getattr(Assumptions(), name) == each[0] for name, each in choices.items())
 
     @pytest.mark.parametrize(

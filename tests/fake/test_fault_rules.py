@@ -28,7 +28,8 @@ pytestmark = pytest.mark.arize_roles(unused_faults="allow")
 
 OPERATION = (
     "operation must be one of list, get, create, update, delete, role_bindings.list, "
-    "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete and any"
+    "role_bindings.get, role_bindings.create, role_bindings.update, role_bindings.delete, "
+    "users.list, users.get, spaces.list, spaces.get, projects.list, projects.get and any"
 )
 FAILURE = (
     "failure must be a status of 400 to 599, or of 200 to 599 with page, the class of an error "

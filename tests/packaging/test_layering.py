@@ -28,6 +28,7 @@ CLIENT_ROOMS = (
     "_calls",
     "_role_bindings",
     "_roles",
+    "_directory",
     "_aiohttp",
     "__init__",
     "transport",

@@ -43,6 +43,13 @@ BINDING: Final = roles.RoleBinding(
     created_at=NOON,
     updated_at=NOON,
 )
+ACCOUNT_ROLE: Final = roles.AccountRole(type="CUSTOM", name="AI Engineer", id="Um9sZToxOmFCY0Q=")
+USER: Final = roles.User(id="VXNlcjoxOmFCY0Q=", email="ada@example.com", role=ACCOUNT_ROLE)
+SPACE: Final = roles.Space(id="U3BhY2U6MTphQmNE", name="ML", created_at=NOON)
+PROJECT: Final = roles.Project(id="TW9kZWw6MTphQmNE", name="churn", space_id=SPACE.id)
+NAMED: Final = roles.NamedBinding.from_dict(
+    {**BINDING.to_dict(), "user": "ada@example.com", "role": "AI Engineer", "resource": "ML"}
+)
 ANSWERED: Final[dict[str, Any]] = {
     "problem": roles.ProblemDetails(title="A title", status=403, limit=5, extra={"error_code": 7}),
     "from_service": True,
@@ -78,6 +85,11 @@ VALUES: Final[tuple[object, ...]] = (
     roles.ListRolesResponse(roles=(ROLE,), pagination=END),
     roles.ListRoleBindingsResponse(role_bindings=(BINDING,), pagination=END),
     roles.PaginationMetadata(has_more=True, next_cursor="a"),
+    *(ACCOUNT_ROLE, USER, SPACE, PROJECT, NAMED),
+    roles.ListUsersResponse(users=(USER,), pagination=END),
+    roles.ListSpacesResponse(spaces=(SPACE,), pagination=END),
+    roles.ListProjectsResponse(projects=(PROJECT,), pagination=END),
+    roles.NamedBindings(role_bindings=(NAMED,)),
     *(Permission.PROJECT_READ, roles.UnknownPermission("MOON_READ")),
     *(ANSWERED["problem"], roles.Violation("name", "must be a string")),
     as_code.FileViolation("roles", "must be a table", "roles.toml", 3),
@@ -117,6 +129,7 @@ ERRORS: Final[tuple[Exception, ...]] = (
     roles.RolesTimeoutError("m", limit="read", seconds=10.0, attempts=3, sent=True),
     roles.OutcomeUnknownError("m", operation="delete", attempts=2, request_id="req-1"),
     roles.RoleRenamedError("m", name="A", renamed_to="B", role_id="C", request_id="req-1"),
+    roles.AmbiguousNameError("m", name="ML", ids=("a", "b")),
     roles.InvalidResponseError(
         "m", status=200, method="GET", path="/v2/roles", excerpt="<html>", request_id="req-1"
     ),
