@@ -99,10 +99,6 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="tie the file to this account: by the ID of a role, or the oldest custom role's",
     )
-    for command in (plan, apply):
-        command.add_argument(
-            "--account", metavar="LABEL", help="a label for the account, which the plan shows"
-        )
     fmt = commands.add_parser("fmt", help="write files in a fixed order; comments are kept")
     fmt.add_argument("--check", action="store_true", help="only name files that would change")
     commands.add_parser("schema", help="print a JSON Schema of the file, for editors")
@@ -147,7 +143,7 @@ class _Run:
         async with _connected() as roles:
             if command == "apply":
                 return await self._apply(roles, declaration)
-            plan = await as_code.plan(roles, declaration, account=self._chosen.account)
+            plan = await as_code.plan(roles, declaration)
         return self._plan(plan, declaration)
 
     def _load(self) -> as_code.Declaration:
@@ -201,7 +197,7 @@ class _Run:
                 raise client.ConfigurationError(
                     "apply can ask only on a terminal; pass --yes or --checksum"
                 )
-            plan = await as_code.plan(roles, declaration, account=chosen.account)
+            plan = await as_code.plan(roles, declaration)
             _show(str(plan))
             chosen.checksum = plan.checksum
             if plan.changes and not self._is_agreed(plan):
@@ -220,7 +216,6 @@ class _Run:
             roles,
             declaration,
             expected=chosen.checksum,
-            account=chosen.account,
             max_removals=chosen.max_removals,
             on_plan=begin,
             on_change=self._made,

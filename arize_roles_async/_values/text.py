@@ -75,15 +75,21 @@ def type_name(value: object) -> str:
 
 
 def nearest(text: str, known: Iterable[str], cutoff: float = 0.0) -> str:
-    """Return the one of some known texts that is most like the beginning of another.
+    """Return the one of some known texts that is most like another; empty if none is alike."""
+    return next(iter(alike(text, known, cutoff)), "")
+
+
+def alike(text: str, known: Iterable[str], cutoff: float) -> list[str]:
+    """Return the known texts that are like the beginning of another, the most alike first.
 
     Args:
         text: The other text.
-        known: The known ones.
-        cutoff: How like it has to be, up to 1; empty if none is.
+        known: The known ones; of those that differ only by case, one is compared.
+        cutoff: How like they have to be, up to 1.
     """
     import difflib
 
     asked = text[:_MAX_COMPARED].strip().upper()
     capitals = {each.upper(): each for each in known}
-    return "".join(capitals[each] for each in difflib.get_close_matches(asked, capitals, 1, cutoff))
+    found = difflib.get_close_matches(asked, capitals, len(capitals) or 1, cutoff)
+    return [capitals[each] for each in found]

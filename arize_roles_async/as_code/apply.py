@@ -127,7 +127,6 @@ async def apply(
     declaration: Declaration,
     *,
     expected: Plan | str | None = None,
-    account: str | None = None,
     max_removals: int | str | None = None,
     on_plan: Callable[[Plan], object] | None = None,
     on_change: Callable[[Change], object] | None = None,
@@ -146,7 +145,6 @@ async def apply(
         roles: A client of the account.
         declaration: The roles that the account should have.
         expected: The plan that was reviewed, or its checksum; None applies any plan.
-        account: A label of the account, as `plan` takes it.
         max_removals: The most custom roles that may be deleted or lose permissions: a number, or a
             share such as `"50%"`. Unless given, it is 30 % for an account of ten or more custom
             roles, and no limit for a smaller one. An expected plan has no limit.
@@ -175,7 +173,7 @@ async def apply(
         ("expected", None if is_expected else wrong),
         ("max_removals", _removals_flaw(max_removals)),
     )
-    planned = await plan(roles, declaration, account=account)
+    planned = await plan(roles, declaration)
     _check_plan(planned, expected, max_removals)
     if on_plan is not None:
         on_plan(planned)

@@ -1,17 +1,15 @@
 """An account and a declaration: the plan compares them, and the export turns one into the other."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import attr
-
 from arize_roles_async import Role, RolesClient, ValidationError, Violation
 from arize_roles_async._values import requests as rules
-from arize_roles_async._values.text import MAX_SEARCHED, nearest, type_name
-from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, label_flaw, list_flaw
+from arize_roles_async._values.text import MAX_SEARCHED, alike, type_name
+from arize_roles_async.as_code.declaration import Declaration, DeclaredRole, list_flaw
 from arize_roles_async.as_code.files import placed
 from arize_roles_async.as_code.plan import Change, Plan, PlanError, differing, held, only_in
 from arize_roles_async.as_code.toml import quote
@@ -23,35 +21,27 @@ _MOST_NAMES: Final = 10
 _YOUNGER: Final = "{old} is younger than {new}, so it is another role: take {old} out of previously"
 
 
-async def plan(roles: RolesClient, declaration: Declaration, *, account: str | None = None) -> Plan:
+async def plan(roles: RolesClient, declaration: Declaration) -> Plan:
     """Return the changes that make an account as declared; raises as `compare` does.
 
     Args:
         roles: A client of the account.
         declaration: The roles that the account should have.
-        account: A label of the account; the declaration's unless given.
     """
-    _check(declaration, account)
+    _check(declaration)
     host = urlsplit(getattr(roles, "base_url", "")).netloc or None
     everyone = (await roles.list().all()).roles
-    return compare(everyone, declaration, account=account, host=host)
+    return compare(everyone, declaration, host=host)
 
 
-def compare(
-    roles: Iterable[Role],
-    declaration: Declaration,
-    *,
-    account: str | None = None,
-    host: str | None = None,
-) -> Plan:
+def compare(roles: Iterable[Role], declaration: Declaration, *, host: str | None = None) -> Plan:
     """Return the changes that make an account of these roles (predefined too) as declared.
 
     Args:
         roles: Every role of the account.
         declaration: The roles that the account should have.
-        account: A label of the account; the declaration's unless given.
         host: The host of the account's service, such as `api.arize.com`. `plan` has the client's,
-            and only with the same label and host are the checksums the same.
+            and only with the same host are the checksums the same.
 
     Raises:
         ValidationError: An argument is of another type.
@@ -59,7 +49,7 @@ def compare(
             former name of it that is not younger both exist, a name is a predefined role's,
             or permissions are withheld.
     """
-    _check(declaration, account, host)
+    _check(declaration, host)
     given: Any = tuple(roles) if rules.is_collection(roles) else roles
     rules.check(("roles", list_flaw(given, "roles", Role)))
     by_name: dict[str, Role] = {role.name: role for role in sorted(given, key=attrgetter("name"))}
@@ -94,23 +84,23 @@ def compare(
         note = "; ".join([*former, *_sets(own, after)]) or None
         changes.append(Change(before=own, after=after, note=note))
     changes += [Change(before=role, after=None) for role in deleted]
+    ordered, circles = _in_order(changes)
     return Plan(
-        changes=_in_order(changes),
+        changes=ordered,
         unchanged=tuple(role for role, after in pairs if role and not differing(role, after)),
         undeclared=tuple(role for role in others if role.name not in declaration.absent),
         ignored=tuple(role for role in rest if role.name in declaration.ignored),
-        account=account or declaration.account,
+        account=declaration.account,
         host=host,
         predefined=tuple(role for role in by_name.values() if role.is_predefined),
-        notes=tuple(notes),
+        notes=(*notes, *map(_circle_note, circles)),
     )
 
 
-def _check(declaration: object, account: object, host: object = None) -> None:
+def _check(declaration: object, host: object = None) -> None:
     is_one = isinstance(declaration, Declaration)
     rules.check(
         ("declaration", None if is_one else f"must be a Declaration, not {type_name(declaration)}"),
-        ("account", label_flaw(account)),
         ("host", None if host is None else rules.text_flaw(host)),
     )
 
@@ -145,10 +135,9 @@ def _former(
     kin = [name for name, has in others.items() if has <= wanted or has >= wanted]
     # Only a single role with the same two or more permissions suggests a rename.
     same = [name for name in kin if others[name] == wanted and len(wanted) > 1]
-    plain = "".join(new.name.split()).casefold()
-    named = [name for name in others if "".join(name.split()).casefold() == plain]
-    likely = [*named, nearest(new.name, kin, _ALIKE), *(same if len(same) == 1 else ())]
-    if name := next(filter(None, likely), ""):
+    likely = alike(new.name, kin, _ALIKE) or (same if len(same) == 1 else [])
+    if likely:
+        name = max(likely, key=lambda name: len(others[name] & wanted))
         old, instead = quote(name), " instead of absent" if name in absent else ""
         yield f"looks like {old}; if that was renamed, declare previously = [{old}]{instead}"
 
@@ -163,50 +152,52 @@ def _sets(role: Role | None, after: DeclaredRole) -> Iterator[str]:
         yield f"set {quote(name)} gives {', '.join(permissions)}"
 
 
-def _in_order(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Return changes in the order of a run; those of a circle get a note.
+def _in_order(changes: Sequence[Change]) -> tuple[tuple[Change, ...], list[list[str]]]:
+    """Return changes in the order of a run, and the names of the roles of each circle.
 
-    A permission that moves from one role to another is given before it is taken, so that no user
-    lacks it, wherever the run stops. Only roles that pass permissions round in a circle have no
-    such order. Deletes, which take from no user, make room for creates in a full account.
+    A permission that moves is given before it is taken, so that no user lacks it, wherever the run
+    stops. For example, "Tags" moves from role A to B, "Data" from B to C, and C loses "Users". A
+    change waits until others have what it takes, and for all that these others wait for: C waits
+    for "Users", B for "Data" and "Users", and A for all three. So the fewer permissions a change
+    waits for, the earlier it is made: C, B, A. If roles pass permissions round in a circle, each
+    waits for what it gives itself, and there is no such order.
     """
-    moves = [(change, {*change.takes}, {*change.gives}) for change in changes]
-    # To each permission that moves, those that are given only after it was given everywhere.
-    later: dict[str, set[str]] = {}
-    for change, takes, gives in moves:
-        for permission in takes if gives and change.action == "update" else ():
-            later.setdefault(permission, {permission}).update(gives)
-    for middle, reached in later.items():
-        for each in later.values():
-            if middle in each:
-                each.update(reached)
-    rank = Counter(p for reached in later.values() for p in reached)
+    updates = [each for each in changes if each.action == "update"]
+    both = [each for each in updates if each.gives and each.takes]
+    lost: defaultdict[str, set[str]] = defaultdict(set)
+    """What the roles lose that get a permission."""
+    for change in both:
+        for permission in change.gives:
+            lost[permission].update(change.takes)
     circles: defaultdict[frozenset[str], list[str]] = defaultdict(list)
-    placed: list[tuple[tuple[int, int, bool], frozenset[str], Change]] = []
-    for change, takes, gives in moves:
-        # In a circle, each permission is given after every other one.
-        shared = (later[p] for p in takes for q in gives if later.get(q) == later[p])
-        circle = frozenset(next(shared, ()))
-        circles[circle].append(quote(change.after.name if change.after else ""))
-        if change.action != "update" or not takes:
-            kind, last = {"update": 0, "delete": 1, "create": 2}[change.action], 0
-        else:
-            kind, last = (3, max(rank[p] for p in takes)) if gives else (4, 0)
-        # Others take what the roles of a circle give.
-        placed.append(((kind, last, not circle), circle, change))
-    placed.sort(key=itemgetter(0))
-    return tuple(
-        _noted(change, circles[circle]) if circle else change for _, circle, change in placed
+    ranked: list[tuple[int, bool, Change]] = []
+    for change in both:
+        awaited = [*change.takes]
+        for permission in awaited:
+            awaited += lost[permission].difference(awaited)
+        is_circle = not {*awaited}.isdisjoint(change.gives)
+        if is_circle and change.after:
+            circles[frozenset(awaited)].append(quote(change.after.name))
+        # Who only waits for a circle comes after all of its roles.
+        ranked.append((len(awaited), not is_circle, change))
+    ranked.sort(key=itemgetter(0, 1))
+    in_order = (
+        *(each for each in updates if not each.takes),
+        # They take from no user, and make room for creates in a full account.
+        *(each for each in changes if each.action == "delete"),
+        *(each for each in changes if each.action == "create"),
+        *(each for *_, each in ranked),
+        *(each for each in updates if each.takes and not each.gives),
     )
+    return in_order, [*circles.values()]
 
 
-def _noted(change: Change, names: list[str]) -> Change:
+def _circle_note(names: list[str]) -> str:
     more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    note = (
+    return (
         f"{', '.join([*names[:_MOST_NAMES], *more])} pass permissions round in a circle, so users "
         "can lack them for a moment; to avoid that, first give, and take in a second run"
     )
-    return attr.evolve(change, note="; ".join(filter(None, (note, change.note))))
 
 
 async def export(client: RolesClient, *, anchor: str | bool = False) -> Declaration:

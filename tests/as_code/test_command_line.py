@@ -247,15 +247,6 @@ class TestApply:
         )
         assert shell(f"apply --checksum 2-{0:064} roles.toml") == (2, "", stale)
 
-    def test_account(self, shell: Shell) -> None:
-        """A label that the command is given stands for the file's."""
-        main(["plan", "--account", "prod", "--comment", "out", "roles.toml"])
-        comment = Path("out").read_text("utf-8")
-        checksum = comment.split()[-2]
-        assert comment.startswith('```diff\n  account "prod" at ')
-        assert shell.status(f"apply --checksum {checksum} roles.toml") == 2
-        assert shell.status(f"apply --checksum {checksum} --account prod roles.toml") == 0
-
 
 class TestPlan:
     @pytest.mark.parametrize("command", ["plan --format json", "apply --yes --json"])
@@ -285,7 +276,7 @@ class TestPlan:
 
     def test_github(self, shell: Shell) -> None:
         """For GitHub, notes and what does not fit are annotations at their lines."""
-        shell.account.add_role("Reader", ["TAG_READ"])
+        shell.account.add_role("Reader", ["ROLE_READ"])
         shell.write("a.toml", '\n[roles."reader"]\npermissions = ["ROLE_READ"]')
         status, output, _ = shell("plan --format github a.toml")
         lines = output.splitlines()

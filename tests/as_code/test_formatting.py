@@ -134,7 +134,7 @@ class TestText:
             """Return what is in a file, whatever the order of a list of texts."""
             if isinstance(value, dict):
                 return {key: data(each) for key, each in cast("dict[str, Any]", value).items()}
-            return sorted(value, key=str) if isinstance(value, list) else value
+            return sorted(cast("list[Any]", value), key=str) if isinstance(value, list) else value
 
         try:
             before = tomllib.loads(text)

@@ -29,7 +29,7 @@ from urllib.parse import unquote
 import attrs
 import msgspec
 
-from arize_roles_async import Permission, Request, RolesError, as_code
+from arize_roles_async import Permission, Request, RolesError, ValidationError, as_code
 from arize_roles_async.__main__ import main as arize_roles
 from arize_roles_fake import FakeAccount, FakeRolesClient, Reply, mock_arize
 from tests.as_code.accounts import content
@@ -99,6 +99,8 @@ class File:
     new_permissions: list[str]
     account: str | None
     anchor: str | None = None
+    label: str | None = None
+    """The account in a file of its own."""
 
     @classmethod
     def draw(cls, rng: random.Random, names: list[str], held: dict[str, Content]) -> "File":
@@ -126,6 +128,7 @@ class File:
     def tables(self) -> Iterator[str]:
         """Yield its tables as TOML, for one file or several; some roles include a set."""
         top = attrs.asdict(self)
+        del top["label"]
         roles: dict[str, dict[str, Any]] = top.pop("roles")
         tables = {"": top, "[sets]": {"readers": sorted(READERS)}}
         for name, role in roles.items():
@@ -143,7 +146,14 @@ class File:
         Raises:
             ValidationError: It is wrong in itself.
         """
-        return as_code.loads("\n".join(self.tables()))
+        if self.has_two_labels:
+            raise ValidationError("These files are for two accounts.")
+        declared = as_code.loads("\n".join(self.tables()))
+        return attrs.evolve(declared, account=self.account or self.label)
+
+    @property
+    def has_two_labels(self) -> bool:
+        return len({self.account, self.label} - {None}) > 1
 
     def names(self) -> list[str]:
         former = [name for role in self.roles.values() for name in role["previously"]]
@@ -158,6 +168,8 @@ class File:
         """Return what has to change; None if the file does not fit the account, or is wrong."""
         names = self.names()
         if len(set(names)) < len(names) or {*names} & predefined:
+            return None
+        if self.has_two_labels:
             return None
         if self.anchor is not None and self.anchor not in state:
             return None
@@ -373,8 +385,8 @@ class Case:
         self.file = self.draw_file()
         if rng.random() < 0.2:
             self.file.anchor = rng.choice([*account.state(), "Um9sZTpB"])
+        self.file.label = rng.choice([None, None, None, "staging"])
         self.wrong: list[str] = []
-        self.label = rng.choice([None, None, None, "command"])
         self.is_quiet = True
         """True if nothing happens during the run."""
         self.is_plannable = True
@@ -396,21 +408,20 @@ class Case:
         self.judge_next_run()
         return self.wrong
 
-    def plan(self, account: Stage, label: str | None, host: str = HOST) -> as_code.Plan | None:
-        """Return the plan; None if there is none."""
+    def plan(self, account: Stage, file: File, host: str = HOST) -> as_code.Plan | None:
+        """Return the plan of a file; None if there is none."""
         client = Client(account)
         client.base_url = f"https://{host}"
         with contextlib.suppress(RolesError):
-            declaration = self.file.declaration()
-            return asyncio.run(as_code.plan(client, declaration, account=label))
+            return asyncio.run(as_code.plan(client, file.declaration()))
         return None
 
     def apply(self, limit: str | None, checksum: str | None = None) -> dict[str, Any] | None:
         """Return the result that the command prints; None if it refused to run."""
         options = ["--yes" if checksum is None else f"--checksum={checksum}"]
         options += [f"--max-removals={limit}"] if limit else []
-        options += [f"--account={self.label}"] if self.label else []
         tables = [*self.file.tables()]
+        label = f"account = {json.dumps(self.file.label)}" if self.file.label else ""
         output, errors = io.TextIOWrapper(io.BytesIO()), io.StringIO()
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -418,8 +429,8 @@ class Case:
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(errors),
         ):
-            for n in range(2):
-                Path(folder, f"{n}.toml").write_text("\n".join(tables[n::2]), "utf-8")
+            for n, text in enumerate(["\n".join(tables[::2]), "\n".join(tables[1::2]), label]):
+                Path(folder, f"{n}.toml").write_text(text, "utf-8")
             status = arize_roles(["apply", "--json", *options, folder])
         output.seek(0)
         result: dict[str, Any] = json.load(output)
@@ -457,14 +468,16 @@ class Case:
     def review_of(self, account: Stage) -> Reviewed | None:
         before = account.state()
         steps = self.file.steps(before, self.predefined, account.born)
-        label = self.rng.choice([self.label, self.label, self.label, "other"])
+        file = attrs.evolve(self.file)
+        if self.rng.random() < 0.25 and not file.label:
+            file.account = "other"
         host = self.rng.choice([HOST, HOST, HOST, "api.eu-west-1a.arize.com"])
-        plan = self.plan(account, label, host)
+        plan = self.plan(account, file, host)
         self.expect(account.state() == before, "a plan changed something")
         self.expect((plan is None) == (steps is None), f"there is no plan of {steps}, or one")
         if steps is None or plan is None:
             return None
-        where = (label or self.file.account, host, self.file.kept(before))
+        where = (file.account or file.label, host, self.file.kept(before))
         return (steps, where), plan.checksum
 
     def any_drift(self) -> tuple[str, str, str]:
@@ -536,7 +549,7 @@ class Case:
         lists = [*itertools.takewhile(lambda entry: entry.is_list, account.entries)]
         there = lists[-1].before if lists else {}
         steps = self.file.steps(there, self.predefined, self.account.born)
-        label = self.label or self.file.account
+        label = self.file.account or self.file.label
         refused = steps is None or (
             not is_same(reviewed[0], (steps, (label, HOST, self.file.kept(there))))
             if reviewed
@@ -692,7 +705,7 @@ class Case:
             sorted(after.values(), key=str) == sorted([*wanted.values(), *made], key=str),
             f"the next run made {after}",
         )
-        plan = self.plan(account, self.label)
+        plan = self.plan(account, self.file)
         has_anchor = self.file.anchor is None or self.file.anchor in after
         is_empty = plan is not None and not plan.changes
         self.expect(is_empty is has_anchor, f"after it there was a plan: {plan}")
