@@ -8,7 +8,6 @@ import threading
 import unittest
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
@@ -269,19 +268,14 @@ def refuse_sockets(refuse: Refuse | None) -> None:
     seams.before_sending = None if refuse is None else check
 
 
-_LEADERS: Final = attrgetter("_resolve_host.__module__", "_resolver.__class__.__module__")
-
-
 def _host_elsewhere(request: "ClientRequest") -> str | None:
     """Return the host to which a request leaves this machine, or None.
 
     A resolver that is not aiohttp's own may be a stand-in, which leads it elsewhere.
     """
-    from aiohttp import TCPConnector
+    from arize_roles_async._aiohttp.internals import resolves_names_itself
 
-    connector = vars(request)["_session"].connector
-    is_plain = isinstance(connector, TCPConnector) and all(
-        module.startswith("aiohttp.") for module in _LEADERS(connector)
-    )
-    hosts = (url.host or "" for url in (request.url, request.proxy) if is_plain and url)
+    if not resolves_names_itself(request.session.connector):
+        return None
+    hosts = (url.host or "" for url in (request.url, request.proxy) if url)
     return next((host for host in hosts if not is_loopback(host)), None)

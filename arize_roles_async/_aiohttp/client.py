@@ -1,11 +1,10 @@
 """The client that talks to the service, and its transport: sessions, time and closing."""
 
 import asyncio
-import functools
 import os
 import ssl
 import warnings
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -16,16 +15,15 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config, configure
-from arize_roles_async._aiohttp.connections import (
-    Attempt,
-    Connections,
-    Connector,
-    keep_read_buffers,
-    sent_by_attempt,
-)
+from arize_roles_async._aiohttp.connections import Attempt, Connections, keep_read_buffers
 from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
 from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
-from arize_roles_async._aiohttp.internals import check_aiohttp
+from arize_roles_async._aiohttp.internals import (
+    body_of,
+    check_aiohttp,
+    loop_of,
+    middlewares_of,
+)
 from arize_roles_async._aiohttp.seams import AiohttpDestination
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
@@ -53,7 +51,8 @@ _USER_AGENT: Final = f"arize-roles-async/{__version__} aiohttp/{aiohttp.__versio
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = range(400, 600)
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
-_client_timeout: Final = functools.lru_cache(aiohttp.ClientTimeout)
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
+"""An attempt limits its parts itself."""
 
 
 @public("arize_roles_async")
@@ -212,16 +211,13 @@ class AiohttpTransport(AsyncioTransport):
         keep_read_buffers()
         self._connections = Connections()
         if self._lent is not None:
-            if vars(self._lent)["_loop"] is not loop:
+            if loop_of(self._lent) is not loop:
                 raise ClientStateError("the lent session belongs to another event loop")
             self._session = self._lent
         else:
             self._session = aiohttp.ClientSession(
-                connector=Connector(limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                request_class=sent_by_attempt(aiohttp.ClientRequest),
+                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
             )
-            setattr(self._session, "_retry_connection", False)  # noqa: B010 - it is aiohttp's own
             self._session_owner = _keep_open(self._session, self._connections)
             with suppress(StopIteration):
                 self._session_owner.asend(None).send(None)
@@ -298,13 +294,9 @@ class AiohttpTransport(AsyncioTransport):
         headers = request.headers
         if request.body is not None:
             headers = {"Content-Type": "application/json", **headers}
-        # aiohttp passes `expect100` on to its request as it is; a middleware takes 3 % of a call.
-        connect, middlewares = call.timeouts.connect, ()
-        bound: Any = attempt
+        middlewares: Sequence[aiohttp.ClientMiddlewareType] = ()
         if self._lent is not None:
-            # The attempt itself limits connecting, without the wait for the pool. A request's
-            # middlewares replace those of its session, so these are passed, too.
-            connect, middlewares, bound = None, (*vars(self._lent)["_middlewares"], attempt), False
+            middlewares = middlewares_of(self._lent)
             if "User-Agent" not in self._lent.headers:
                 headers = {"User-Agent": _USER_AGENT, **headers}
         path, _, query = request.target.partition("?")
@@ -322,9 +314,9 @@ class AiohttpTransport(AsyncioTransport):
                 ),
                 data=request.body,
                 headers=headers,
-                middlewares=middlewares,
-                expect100=bound,
-                timeout=_client_timeout(total=None, connect=connect),
+                # These replace the session's, so those are passed, too.
+                middlewares=(*middlewares, attempt),
+                timeout=_NO_TIMEOUT,
                 # A lent session may have others.
                 allow_redirects=False,
                 raise_for_status=False,
@@ -341,11 +333,11 @@ class AiohttpTransport(AsyncioTransport):
                 raise
             headers = error.headers or CIMultiDict()
             return Response(status=error.status, headers=headers, body=b"", keys=call.keys)
-        if self._lent is not None and not attempt.answered(response):
+        if self._lent is not None and not attempt.is_answered_by(response):
             why = "the lent session answered by itself: from a cache or a stand-in"
             raise ClientStateError(why)
         # A middleware may have read it.
-        body: bytes | None = getattr(response, "_body", None)
+        body = body_of(response)
         if body is None:
             content = response.content
             # By now, most answers are complete.

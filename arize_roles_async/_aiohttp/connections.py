@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 
 from arize_roles_async._aiohttp import seams
 from arize_roles_async._aiohttp.deadlines import Deadline
+from arize_roles_async._aiohttp.internals import traces_of
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.json import MAX_BODY
@@ -44,8 +45,8 @@ class UsedConnection:
         self.transport = transport
         # Read now: asyncio's TLS transport has no socket any more once it was closed twice.
         self.socket: Any = transport.get_extra_info("socket")
-        self.body: aiohttp.StreamReader | None = None
-        """The body that came on it last."""
+        self.response: aiohttp.ClientResponse | None = None
+        """The one that came on it last."""
 
     def reset(self) -> None:
         """Reset it, so that the system sends nothing of a request later."""
@@ -89,7 +90,7 @@ class Connections:
         closed.add_done_callback(functools.partial(self._drop, protocol))
         return connection
 
-    def is_fit(self, protocol: ResponseHandler) -> bool:
+    def is_reusable(self, protocol: ResponseHandler) -> bool:
         """Return whether a connection may carry a request; `add` checks a new one."""
         taken = self.open.get(protocol)
         # An unsolicited answer would go to the next request on the connection.
@@ -106,7 +107,8 @@ class Connections:
             connection.abort()
 
     def _drop(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
-        body = self.open.pop(protocol).body
+        response = self.open.pop(protocol).response
+        body = None if response is None else response.content
         # aiohttp would leave the reader waiting.
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
@@ -116,12 +118,12 @@ class Connections:
 
 
 class Attempt:
-    """One attempt, which sends the request with the key: the last middleware of a lent session.
+    """One attempt, which sends the request with the key: the last middleware of its session.
 
     aiohttp sends a GET or DELETE a second time by itself when a reused connection drops. But the
     call machine decides about retries, and must count each attempt. So nothing is sent after a
-    failure, or when the attempt is over. A middleware may send again after an answer, or twice at
-    once, and the call takes note of it. A session of our own does neither.
+    failure, or when the attempt is over. Another middleware may send again after an answer, or
+    twice at once, and the call takes note of it.
 
     Args:
         call: The call, which `limit` ends.
@@ -143,30 +145,29 @@ class Attempt:
         self._answers: dict[UsedConnection, Any] = {}
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | None = None
+        """Nothing is sent any more."""
         self._opened = 0
-        self._is_over = False
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         if self._failure is not None:
             raise self._failure
-        own = _copy(request)
+        if seams.before_sending is not None:
+            seams.before_sending(request)
+        own = _copy(request, self)
         if not self._answers:
             # Not aiohttp's own limit, which includes waiting for a connection of the pool.
-            vars(request)["_traces"].append(_Connecting(self._limit))
-        own.bind(self)
+            traces_of(request).append(_Connecting(self._limit))
         while True:
             try:
-                response = await handler(own)
-            except _UnfitError:
+                return await handler(own)
+            except _NotReusableError:
                 continue
             except BaseException as error:
                 # A middleware may cancel a request that has already reached the service.
                 self._failure = error
                 raise
-            self.answered(response)
-            return response
 
     async def send_on(
         self,
@@ -177,14 +178,13 @@ class Attempt:
         """Send a request on a connection: from here on the service may have it, and be silent.
 
         Raises:
-            _UnfitError: The connection must not carry the request.
+            _NotReusableError: The connection must not carry the request.
         """
-        if self._is_over:
-            # A middleware sends in a task of its own, which has outlived the attempt.
-            raise asyncio.CancelledError
+        if self._failure is not None:
+            raise self._failure
         connections, protocol = self.connections, connection.protocol
-        if not connections.is_fit(protocol):
-            raise _UnfitError
+        if not connections.is_reusable(protocol):
+            raise _NotReusableError
         taken = connections.open.get(protocol) or connections.add(protocol)
         self._opened = connections.opened
         self.call.mark_sent(self._limit.limit("read"))
@@ -197,19 +197,15 @@ class Attempt:
         finally:
             # The response and its errors keep the headers.
             del request.headers[hdrs.AUTHORIZATION]
-        self._answers[taken] = response
+        self._answers[taken] = taken.response = response
         return response
 
-    def answered(self, response: aiohttp.ClientResponse) -> bool:
-        """Return whether a response is to a request of this attempt, and watch over its body."""
-        for connection, answer in self._answers.items():
-            if answer is response:
-                connection.body = response.content
+    def is_answered_by(self, response: aiohttp.ClientResponse) -> bool:
+        """Return whether a response is to a request of this attempt."""
         return response in self._answers.values()
 
     async def read(self, response: aiohttp.ClientResponse) -> bytes:
         """Return a body; of one that is too long, only as much as shows that."""
-        self.answered(response)
         content = response.content
         body = bytearray()
         while len(body) <= MAX_BODY and not content.at_eof():
@@ -219,7 +215,8 @@ class Attempt:
 
     def end(self) -> None:
         """End it, and with it every request that has no complete answer."""
-        self._is_over = True
+        # A middleware may send in a task of its own, which outlives the attempt.
+        self._failure = asyncio.CancelledError()
         for connection, response in self._answers.items():
             if response is not None:
                 if response.content is not None and response.content.is_eof():
@@ -235,42 +232,23 @@ class Attempt:
         self.connections.distrusted = max(self.connections.distrusted, self._opened)
 
 
-class _UnfitError(Exception):
+class _NotReusableError(Exception):
     """A connection that must not carry the request; aiohttp closes it."""
 
 
 @functools.lru_cache
-def sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
+def _sent_by_attempt(kind: Any) -> Any:  # noqa: ANN401 - a session may have a class of its own
     """Return the class of the requests that an attempt sends, in place of a class of requests."""
 
     def send(request: Any, connection: Any) -> Awaitable[aiohttp.ClientResponse]:  # noqa: ANN401
         attempt: Attempt = request.attempt
         return attempt.send_on(request, kind.send, connection)
 
-    def bind(request: Any, attempt: Attempt) -> None:  # noqa: ANN401
-        request.attempt = attempt
-        if seams.before_sending is not None:
-            seams.before_sending(request)
-
-    # aiohttp calls `update_expect_continue` with the option `expect100`, here the attempt.
-    # In slots, since a name that is new to requests under way would give each a dictionary.
-    own = {"send": send, "bind": bind, "update_expect_continue": bind, "__slots__": "attempt"}
-    return type(kind.__name__, (kind,), own)
+    return type(kind.__name__, (kind,), {"send": send})
 
 
-class Connector(aiohttp.TCPConnector):
-    """The connector of a session of our own, which passes over connections that are unfit."""
-
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ANN401, ASYNC109
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            if req.attempt.connections.is_fit(connection.protocol):
-                return connection
-            connection.close()
-
-
-def _copy(request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class of our own
-    """Return a copy of a request of a lent session, which alone has the key.
+def _copy(request: aiohttp.ClientRequest, attempt: Attempt) -> Any:  # noqa: ANN401 - of a class of our own
+    """Return a copy of a request, which alone gets the key, and which an attempt sends.
 
     A middleware may send a request twice at once, so each time is another copy.
 
@@ -283,9 +261,9 @@ def _copy(request: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - of a class o
             "belongs: from its default headers, a middleware, or netrc"
         )
     given: Any = type(request)
-    kind = sent_by_attempt(given)
+    kind = _sent_by_attempt(given)
     copy = kind.__new__(kind)
-    copy.__dict__ = {**vars(request), "headers": request.headers.copy()}
+    copy.__dict__ = {**vars(request), "headers": request.headers.copy(), "attempt": attempt}
     return copy
 
 

@@ -9,6 +9,7 @@ from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config
 from arize_roles_async._aiohttp.deadlines import Part
+from arize_roles_async._aiohttp.internals import proxy_of
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -103,13 +104,13 @@ class Failures:
         """The URL of the proxy; None if there is none, or a lent session reads the environment."""
         if self._config.proxy is not None:
             return URL(self._config.proxy.reveal())
-        lent = None if self._lent is None else vars(self._lent)["_default_proxy"]
+        lent = None if self._lent is None else proxy_of(self._lent)[0]
         return None if lent is None else URL(lent)
 
     @property
     def _has_proxy_user(self) -> bool:
         """True if the client has credentials for the proxy."""
-        own = None if self._lent is None else vars(self._lent)["_default_proxy_auth"]
+        own = None if self._lent is None else proxy_of(self._lent)[1]
         return own is not None or (self._proxy_url or URL()).user is not None
 
     @property

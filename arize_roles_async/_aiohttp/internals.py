@@ -1,6 +1,9 @@
-"""The parts of aiohttp's inside that this package uses: all are listed here, and checked."""
+"""The parts of aiohttp's inside that both packages use: all are read here, and checked."""
 
+import asyncio
 import re
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import aiohttp
@@ -12,13 +15,26 @@ from arize_roles_async._values.errors import ConfigurationError
 _OLDEST: Final = (3, 14, 1)
 _NEXT: Final = (4,)
 _OF_CLASSES: Final = (
-    (aiohttp.ClientRequest, ("send", "update_expect_continue")),
+    (aiohttp.ClientRequest, ("send", "session")),
     (aiohttp.ClientResponse, ("_body",)),
-    (aiohttp.ClientSession, ("_retry_connection",)),
+    (aiohttp.ClientSession, ("auth",)),
+    (aiohttp.TCPConnector, ("_resolve_host",)),
     (ResponseHandler, ("closed", "should_close")),
 )
 _OF_A_SESSION: Final = ("_default_proxy", "_default_proxy_auth", "_loop", "_middlewares")
 _OF_A_REQUEST: Final = ("_traces", "headers")
+
+loop_of: Callable[[aiohttp.ClientSession], asyncio.AbstractEventLoop] = attrgetter("_loop")
+middlewares_of: Callable[[aiohttp.ClientSession], Sequence[aiohttp.ClientMiddlewareType]]
+middlewares_of = attrgetter("_middlewares")
+proxy_of: Callable[[aiohttp.ClientSession], tuple[str | URL | None, object]]
+proxy_of = attrgetter("_default_proxy", "_default_proxy_auth")
+"""Returns the proxy of a session, and the credentials for it."""
+traces_of: Callable[[aiohttp.ClientRequest], list[Any]] = attrgetter("_traces")
+"""Returns the tracers of a request, in the list that its connector reads."""
+body_of: Callable[[aiohttp.ClientResponse], bytes | None] = attrgetter("_body")
+"""Returns the body of a response if it was read."""
+_RESOLVERS: Final = attrgetter("_resolve_host.__module__", "_resolver.__class__.__module__")
 
 
 def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
@@ -30,21 +46,29 @@ def check_aiohttp(lent: aiohttp.ClientSession | None) -> None:
     Raises:
         ConfigurationError: It has not.
     """
-    version = tuple(int(part) for part in re.findall(r"\d+", aiohttp.__version__)[:3])
     missing = [
-        f"{owner.__name__}.{name}"
-        for owner, names in _OF_CLASSES
-        for name in names
-        if name not in {*dir(owner), *getattr(owner, "ATTRS", ())}
+        each for owner, names in _OF_CLASSES for each in _missing(owner.__name__, owner, names)
     ]
     if lent is not None and not missing:
+        missing += _missing("ClientSession", lent, _OF_A_SESSION)
         loop: Any = getattr(lent, "_loop", None)
-        missing += [f"ClientSession.{name}" for name in _OF_A_SESSION if not hasattr(lent, name)]
         request = aiohttp.ClientRequest("GET", URL("http://localhost"), loop=loop)
-        missing += [f"ClientRequest.{name}" for name in _OF_A_REQUEST if name not in vars(request)]
+        missing += _missing("ClientRequest", request, _OF_A_REQUEST)
+    version = tuple(int(part) for part in re.findall(r"\d+", aiohttp.__version__)[:3])
     if missing or not _OLDEST <= version < _NEXT:
         lacking = f", and this one lacks {', '.join(missing)}" if missing else ""
         raise ConfigurationError(
             f"aiohttp {aiohttp.__version__} is installed, but this client needs aiohttp "
             f"{'.'.join(map(str, _OLDEST))} or newer, below {_NEXT[0]}{lacking}"
         )
+
+
+def resolves_names_itself(connector: aiohttp.BaseConnector | None) -> bool:
+    """Return whether a connector asks the system for addresses, and no stand-in for a resolver."""
+    return isinstance(connector, aiohttp.TCPConnector) and all(
+        module.startswith("aiohttp.") for module in _RESOLVERS(connector)
+    )
+
+
+def _missing(owner: str, found: object, names: Iterable[str]) -> list[str]:
+    return [f"{owner}.{name}" for name in names if not hasattr(found, name)]

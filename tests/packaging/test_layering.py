@@ -174,6 +174,19 @@ def test_users() -> None:
     assert users(FAKE, FAKE_MODULES, "pytest") == {"contract", "pytest_plugin"}
 
 
+def test_internals() -> None:
+    """One module alone reads private names of aiohttp, which it checks."""
+    readers: list[str] = []
+    for package, modules in ((CLIENT, CLIENT_MODULES), (FAKE, FAKE_MODULES)):
+        for module in modules:
+            if any(name.startswith("aiohttp.") for name in imports(package, module)):
+                path = package.joinpath(*module.split(".")).with_suffix(".py")
+                # Other than as a text, ruff finds one.
+                if re.search(r"""["']_[a-z]""", path.read_text("utf-8")):
+                    readers.append(module)
+    assert readers == ["_aiohttp.internals"]
+
+
 @pytest.mark.parametrize(
     ("statement", "unneeded"),
     [
