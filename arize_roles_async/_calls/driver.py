@@ -222,7 +222,10 @@ class Driver:
         """
         if waited and logger.isEnabledFor(logging.DEBUG):
             logger.debug(
-                "%s waited %.3f s in the queue", call.request, waited, extra=_fields(call, waited)
+                "%s waited %.3f s in the queue",
+                str(call.request),
+                waited,
+                extra=_fields(call, waited),
             )
         held_until = self.pace.held_until
         if not call.keys:
@@ -242,7 +245,7 @@ class Driver:
         """Wait after an attempt until the next may join the queue, and return the time of that."""
         logger.info(
             "%s: attempt %d failed, the next in %.2f s: %s",
-            *(call.request, call.attempts_of_request, step.delay, step.failure),
+            *(str(call.request), call.attempts_of_request, step.delay, step.failure),
             extra=_fields(call, ended - started, outcome),
         )
         if isinstance(step.failure, RateLimitError):
@@ -325,8 +328,9 @@ def _note_pace(queue: Queue, call: Call, response: Response, now: float) -> None
 def _log(call: Call, outcome: Response | RolesError, seconds: float) -> None:
     fields = _fields(call, seconds, outcome)
     logger.debug(
+        # As text: the query of a request, which a record would keep, may hold an address.
         "%s: %s on attempt %d after %.1f ms (request id %s)",
-        call.request,
+        str(call.request),
         outcome.status if isinstance(outcome, Response) else outcome,
         *(call.attempts_of_request, seconds * 1000.0, fields["request_id"]),
         extra=fields,

@@ -37,7 +37,8 @@ def extended(message: str, more: str) -> str:
 
 def extend(error: Exception, more: str) -> None:
     """Add more to the end of an error's message."""
-    error.args = (extended(str(error), more),)
+    # Not its text, which a limit that ran out is added to.
+    error.args = (extended(error.args[0], more),)
 
 
 def quoted(value: object, limit: int = _MAX_QUOTED) -> str:

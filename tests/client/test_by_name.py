@@ -1,0 +1,440 @@
+"""Role bindings by names: the order of checks, look-ups and changes, and the names in errors."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from arize_roles_async import (
+    AlphaWarning,
+    AmbiguousNameError,
+    ArizeClient,
+    BetaWarning,
+    ByName,
+    Directory,
+    ForbiddenError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Request,
+    RolesClient,
+    RolesTimeoutError,
+    ServerError,
+    ValidationError,
+)
+from arize_roles_async._calls import stage
+from arize_roles_fake import FakeAccount, FakeRolesClient, Reply
+from tests.support.clients import START, account_at_noon, in_process
+
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.filterwarnings("ignore::arize_roles_async.BetaWarning"),
+]
+
+
+def furnish(account: FakeAccount) -> FakeAccount:
+    """Give an account two roles, a user, two spaces, and a project in one of these."""
+    account.add_role("Analyst", ["PROJECT_READ"])
+    account.add_role("Editor", ["PROJECT_READ"])
+    account.add_user("ada@example.com")
+    account.add_space("ML")
+    account.add_space("Ops")
+    account.add_project("churn", space="ML")
+    return account
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    return furnish(account_at_noon())
+
+
+@pytest.fixture
+def by_name(account: FakeAccount) -> ByName:
+    return in_process(account).by_name
+
+
+def asked(account: FakeAccount) -> list[str]:
+    return [call.operation for call in account.calls]
+
+
+@pytest.mark.parametrize(
+    ("place", "label"),
+    [
+        ({"space": "ML"}, "Space:ML"),
+        ({"project": "churn"}, "Project:ML/churn"),
+        ({"project": "churn", "in_space": "ML"}, "Project:ML/churn"),
+    ],
+)
+async def test_ensure(
+    account: FakeAccount, by_name: ByName, place: dict[str, str], label: str
+) -> None:
+    """It gives the role, and gives another one in its place."""
+    await by_name.ensure(user="Ada@Example.com", role="Editor", **place)
+    binding = await by_name.ensure(user="ada@example.com", role="Analyst", **place)
+    account.assert_bindings({("ada@example.com", label): "Analyst"})
+    assert binding.role_id == account.roles[1].id
+
+
+async def test_ids(account: FakeAccount, by_name: ByName) -> None:
+    """IDs are sent as they are, and need no look-up."""
+    role = account.roles[0]
+    await by_name.ensure(
+        user=account.id("eve@example.com"), role=role.id, space=account.id("Space:ML")
+    )
+    assert asked(account) == ["role_bindings.list", "role_bindings.create"]
+
+
+async def test_id_in_named_space(account: FakeAccount, by_name: ByName) -> None:
+    """The space of a project may be given by its ID."""
+    await by_name.ensure(
+        user="ada@example.com", role="Analyst", project="churn", in_space=account.id("Space:ML")
+    )
+    account.assert_bindings({("ada@example.com", "Project:ML/churn"): "Analyst"})
+
+
+@pytest.mark.parametrize(
+    ("place", "other"),
+    [
+        ({"space": "ML"}, {"space": "Ops"}),
+        ({"project": "churn", "in_space": "ML"}, {"space": "ML"}),
+    ],
+)
+async def test_remove(by_name: ByName, place: dict[str, str], other: dict[str, str]) -> None:
+    """It takes the role there and nowhere else, once."""
+    await by_name.ensure(user="ada@example.com", role="Analyst", **place)
+    await by_name.ensure(user="ada@example.com", role="Analyst", **other)
+    assert await by_name.remove(user="ADA@example.com", **place) is True
+    assert await by_name.remove(user="ada@example.com", **place) is False
+    assert [each.resource async for each in by_name.find()] == [*other.values()]
+
+
+BROKEN: list[tuple[dict[str, Any], str]] = [
+    ({}, "space, project: exactly one must be given"),
+    ({"space": "ML", "project": "churn"}, "space, project: exactly one must be given"),
+    ({"project": None}, "project: must be a string, not None"),
+    ({"space": None}, "space: must be a string, not None"),
+    (
+        {"in_space": "ML"},
+        (
+            "in_space: goes with project, which is not given; "
+            "space, project: exactly one must be given"
+        ),
+    ),
+    (
+        {"space": "ML", "in_space": "ML"},
+        "in_space: goes with project, which is not given",
+    ),
+    ({"project": "churn", "in_space": None}, "in_space: must be a string, not None"),
+    (
+        {"project": "TW9kZWw6MTphQmNE", "in_space": "ML"},
+        "in_space: must be left out where the project is an ID",
+    ),
+    ({"space": "ML", "user": "ada"}, "user: must be an address or an ID, not 'ada'"),
+    ({"space": "ML", "user": "@x"}, "user: must be an address or an ID, not '@x'"),
+    ({"space": "ML", "user": "x@"}, "user: must be an address or an ID, not 'x@'"),
+    ({"space": "ML", "user": ""}, "user: must not be empty"),
+    ({"space": "x" * 256}, "space: must have at most 255 characters, not 256"),
+    (
+        {"space": "ML", "user": "U3BhY2U6MTphQmNE"},
+        "user: 'U3BhY2U6MTphQmNE' is the ID of a Space, not of a user",
+    ),
+    (
+        {"space": "VXNlcjoxOmFCY0Q="},
+        "space: 'VXNlcjoxOmFCY0Q=' is the ID of a User, not of a space",
+    ),
+    (
+        {"project": "U3BhY2U6MTphQmNE"},
+        "project: 'U3BhY2U6MTphQmNE' is the ID of a Space, not of a project",
+    ),
+    (
+        {"user": 1, "role": "", "project": 2},
+        (
+            "user: must be a string, not int; role: must not be empty; "
+            "project: must be a string, not int"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BROKEN)
+async def test_refused(
+    account: FakeAccount, by_name: ByName, arguments: dict[str, Any], message: str
+) -> None:
+    """One error names every flaw of the arguments, and nothing is sent."""
+    with pytest.raises(ValidationError) as caught:
+        await by_name.ensure(**{"user": "ada@example.com", "role": "Analyst"} | arguments)
+    assert str(caught.value) == message
+    assert asked(account) == []
+
+
+async def test_other_kind_of_id(account: FakeAccount, by_name: ByName) -> None:
+    """An ID of a kind that is not known is sent, for the service to judge."""
+    with pytest.raises(NotFoundError):
+        await by_name.remove(user="VGVhbToxOmFCY0Q=", space="ML")  # Team:1:aBcD
+    assert asked(account) == ["spaces.list", "role_bindings.list"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"role": None}, "role: must be a string, not None"),
+        ({"user": None, "role": "x"}, "user: must be a string, not None"),
+        ({"space": "ML", "project": "churn"}, "space, project: exactly one must be given"),
+        ({"in_space": "ML"}, "in_space: goes with project, which is not given"),
+    ],
+)
+async def test_find_refused(by_name: ByName, arguments: dict[str, Any], message: str) -> None:
+    """`find` checks its arguments before it is awaited: None is not everybody."""
+    with pytest.raises(ValidationError) as caught:
+        by_name.find(**arguments)
+    assert str(caught.value) == message
+
+
+async def test_order_of_errors(account: FakeAccount, by_name: ByName) -> None:
+    """Of several look-ups that fail, the role's error is raised, then the user's, the place's."""
+    given = {"role": "Anlyst", "user": "eve@example.com", "space": "ml"}
+    errors: list[str] = []
+    for name, known in (("role", "Analyst"), ("user", "ada@example.com"), ("space", "ML")):
+        with pytest.raises(NotFoundError) as caught:
+            await by_name.ensure(**given)
+        errors.append(str(caught.value))
+        given[name] = known
+    assert errors == [
+        "no role is named 'Anlyst'; similar names: 'Analyst'",
+        "no user has the address 'eve@example.com', as far as the key sees",
+        "no space is named 'ml', as far as the key sees; similar: 'ML'",
+    ]
+    account.assert_bindings({})
+
+
+async def test_ambiguous(account: FakeAccount, by_name: ByName) -> None:
+    """Two spaces of one name, in two organizations: neither is taken, and nothing is changed."""
+    other = account.add_space("ML", organization="Other", id=account.id("Space:Other/ML"))
+    with pytest.raises(AmbiguousNameError) as caught:
+        await by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+    assert set(caught.value.ids) == {account.id("Space:ML"), other.id}
+    await by_name.ensure(user="ada@example.com", role="Analyst", space=other.id)
+    account.assert_bindings({("ada@example.com", "Space:Other/ML"): "Analyst"})
+
+
+async def test_names_in_errors(account: FakeAccount, by_name: ByName) -> None:
+    """A later error ends with the names, since its own words have IDs."""
+    account.fail("role_bindings.create", 403)
+    with pytest.raises(ForbiddenError) as caught:
+        await by_name.ensure(user="ada@example.com", role="Analyst", project="churn")
+    assert str(caught.value).endswith(" (user 'ada@example.com', role 'Analyst', project 'churn')")
+
+
+async def test_names_in_unknown_outcome(account: FakeAccount, by_name: ByName) -> None:
+    """An outcome that is unknown stays unknown, and ends with the names."""
+    await by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+    account.fail("role_bindings.delete", "lost", when="after")
+    account.fail("role_bindings.get", 503, every_attempt=True)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await by_name.remove(user="ada@example.com", space="ML")
+    assert str(caught.value).endswith(" (user 'ada@example.com', space 'ML')")
+
+
+async def test_names_in_timeout(account: FakeAccount) -> None:
+    """The names stand before the limit that ran out, which is said once."""
+    roles = in_process(account).with_options(timeout=1.0)
+    account.slow_down(5.0, operation="role_bindings.list")
+    with pytest.raises(RolesTimeoutError) as caught:
+        await roles.by_name.remove(user="ada@example.com", space="ML")
+    assert str(caught.value) == (
+        "role_bindings.list took too long (user 'ada@example.com', space 'ML') "
+        "(total limit of 1 s, 1 attempt)"
+    )
+
+
+async def test_look_ups_at_once() -> None:
+    """The look-ups of a call run at the same time."""
+    account = furnish(FakeAccount(api_key="fake-api-key"))
+    account.slow_down(1.0)
+    before = account.now()
+    await in_process(account).by_name.remove(user="ada@example.com", space="ML")
+    # One second for the two look-ups, and one for the list of bindings.
+    assert 2 <= (account.now() - before).total_seconds() < 3
+
+
+async def test_cause_of_another_client(account: FakeAccount) -> None:
+    """An error that another's directory raises comes out as it is, and not in a group."""
+    roles = in_process(account)
+
+    class Broken:
+        async def get_user(self, *, user: str) -> None:
+            raise LookupError(user)
+
+        async def get_space(self, *, space: str) -> None:
+            raise KeyError(space)
+
+    directory: Any = Broken()
+    with pytest.raises(LookupError, match=r"ada@example\.com"):
+        await ByName(roles, roles.role_bindings, directory).remove(
+            user="ada@example.com", space="ML"
+        )
+
+
+async def test_find(account: FakeAccount, by_name: ByName) -> None:
+    """It walks the bindings that match, with the names of user, role and place."""
+    account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    account.bind("Editor", user="ada@example.com", resource="Project:ML/churn")
+    account.bind("Editor", user="bob@example.com", resource="Space:ML")
+
+    async def found(**wanted: str) -> list[str]:
+        return [str(each) async for each in by_name.find(**wanted)]
+
+    on_space = "ada@example.com has Analyst on space 'ML'"
+    on_project = "ada@example.com has Editor on project 'churn' in space 'ML'"
+    of_bob = "bob@example.com has Editor on space 'ML'"
+    assert await found() == [of_bob, on_space, on_project]
+    assert await found(user="ada@example.com") == [on_space, on_project]
+    assert await found(role="Editor") == [of_bob, on_project]
+    assert await found(space="ML") == [of_bob, on_space]
+    assert await found(project="churn", in_space="ML") == [on_project]
+    assert await found(role="Editor", space="ML", user="ada@example.com") == []
+
+
+async def test_found_as_one(account: FakeAccount, by_name: ByName) -> None:
+    """Awaited, the bindings are one response, which becomes a frame or JSON."""
+    binding = account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    found = await by_name.find()
+    assert found.to_dict()["role_bindings"] == [
+        binding.to_dict() | {"user": "ada@example.com", "role": "Analyst", "resource": "ML"}
+    ]
+    assert list(found.to_df()["user"]) == ["ada@example.com"]
+    assert type(found).from_json(found.to_json()) == found
+    assert await by_name.find().all() == found
+
+
+async def test_bot(account: FakeAccount, by_name: ByName) -> None:
+    """The bot user of a service key has no address, so its ID is shown."""
+    account.bind("Analyst", user="bot-1", resource="Space:ML")
+    (found,) = await by_name.find()
+    assert found.user is None
+    assert str(found) == f"{account.id('bot-1')} has Analyst on space 'ML'"
+
+
+async def test_hidden_names(account: FakeAccount) -> None:
+    """A name that the key may not see is None, and its ID is shown."""
+    account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    account.add_key("reader", grants=["ROLE_BINDING_READ"])
+    (found,) = await in_process(account, api_key="reader").by_name.find()
+    assert (found.user, found.role, found.resource, found.in_space) == (None, None, None, None)
+    ids = (found.user_id, found.role_id, found.resource_id)
+    assert str(found) == f"{ids[0]} has {ids[1]} on space '{ids[2]}'"
+
+
+@pytest.mark.parametrize(
+    ("users", "requests"),
+    [(20, ["users.get"] * 20), (21, ["users.list"]), (101, ["users.list"] * 2)],
+)
+async def test_requests(
+    account: FakeAccount, by_name: ByName, users: int, requests: list[str]
+) -> None:
+    """Up to twenty names are looked up singly, more read from their list."""
+    for number in range(users):
+        account.bind("Analyst", user=f"u{number}@example.com", resource="Space:ML")
+    found = await by_name.find()
+    assert {each.user for each in found} == {f"u{n}@example.com" for n in range(users)}
+    assert [each for each in asked(account) if each.startswith("users.")] == requests
+
+
+async def test_hidden_list(account: FakeAccount) -> None:
+    """Where a key may not read the list of many names, their IDs are shown."""
+    for number in range(21):
+        account.bind("Analyst", user=f"u{number}@example.com", resource="Space:ML")
+    account.add_key("reader", grants=["ROLE_BINDING_READ", "SPACE_READ"])
+    found = await in_process(account, api_key="reader").by_name.find()
+    assert {each.user for each in found} == {None}
+    assert {each.resource for each in found} == {"ML"}
+
+
+async def test_failed_names(account: FakeAccount, by_name: ByName) -> None:
+    """A failure that says nothing of rights ends the walk."""
+    account.bind("Analyst", user="ada@example.com", resource="Space:ML")
+    account.fail("users.get", 500)
+    with pytest.raises(ServerError):
+        await by_name.find()
+
+
+def renaming(rename: Callable[[FakeAccount], object], operation: str) -> FakeAccount:
+    """Return an account that somebody changes right after the first request for an operation."""
+
+    class Renamed(FakeAccount):
+        done = False
+
+        def handle(self, request: Request) -> Reply:
+            reply = super().handle(request)
+            if not self.done and self.calls[-1].operation == operation:
+                self.done = True
+                rename(self)
+            return reply
+
+    return furnish(Renamed(api_key="fake-api-key", clock=lambda: START))
+
+
+async def test_renamed_meanwhile() -> None:
+    """A space that is renamed after its look-up gets the binding, whatever has the name then."""
+
+    def swap(account: FakeAccount) -> None:
+        account.add_space("Old", id=account.id("Space:ML"))
+        account.add_space("ML", id=account.id("Space:New"))
+
+    account = renaming(swap, "spaces.list")
+    await in_process(account).by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+    account.assert_bindings({("ada@example.com", "Space:ML"): "Analyst"})
+
+
+async def test_blocked_meanwhile() -> None:
+    """A user who is blocked after the look-up gets no role."""
+    account = renaming(lambda it: it.block_user("ada@example.com"), "users.list")
+    with pytest.raises(NotFoundError) as caught:
+        await in_process(account).by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+    assert "user 'ada@example.com'" in str(caught.value)
+
+
+async def test_log(by_name: ByName, caplog: pytest.LogCaptureFixture) -> None:
+    """No log line holds an address."""
+    caplog.set_level("DEBUG", logger="arize_roles_async")
+    await by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+    assert "/v2/users" in caplog.text
+    assert "ada" not in caplog.text
+    assert all("ada" not in str(vars(record)) for record in caplog.records)
+
+
+@pytest.mark.filterwarnings("default::arize_roles_async.BetaWarning")
+@pytest.mark.filterwarnings("default::arize_roles_async.AlphaWarning")
+async def test_stage(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each method warns once, at its caller's line, and not of the methods that it calls."""
+    monkeypatch.setattr(stage, "warned", set[str]())
+    roles = in_process(account)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            await roles.by_name.ensure(user="ada@example.com", role="Analyst", space="ML")
+            await roles.by_name.find()
+            await roles.directory.get_user(user="ada@example.com")
+            await roles.get(role="Analyst")
+    assert [(each.category, str(each.message).partition(" ")[0]) for each in caught] == [
+        (BetaWarning, "by_name.ensure"),
+        (BetaWarning, "by_name.find"),
+        (BetaWarning, "directory.get_user"),
+        (AlphaWarning, "roles.get"),
+    ]
+    assert {each.filename for each in caught} == {__file__}
+
+
+async def test_clients(account: FakeAccount) -> None:
+    """A client leads to the others, which share its options and its end."""
+    roles = in_process(account)
+    assert isinstance(roles, ArizeClient)
+    assert isinstance(roles.directory, Directory)
+    assert not isinstance(roles.directory, RolesClient)
+    assert roles.directory is roles.directory
+    reader = FakeRolesClient(account).with_options(timeout=3.0)
+    assert reader.directory is not roles.directory
+    assert (repr(roles.by_name), repr(roles.directory)) == ("<ByName>", "<Directory>")
+    await roles.directory.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await roles.by_name.find()
