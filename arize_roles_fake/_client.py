@@ -1,6 +1,7 @@
 """The fake client: the methods of the real one over an account in memory."""
 
 import math
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -74,6 +75,8 @@ class FakeRolesClient(BaseArizeClient):
             account has no key left.
     """
 
+    _may_be_dropped = False
+
     @takes_secrets
     def __init__(
         self,
@@ -88,7 +91,7 @@ class FakeRolesClient(BaseArizeClient):
         behind = FakeAccount() if account is None else account
         self.account: FakeAccount = behind
         """The account behind the client."""
-        transport = AccountTransport(behind, lambda _: behind)
+        transport = AccountTransport(behind, lambda _: behind, may_be_dropped=self._may_be_dropped)
         destination = Destination(transport, max_concurrency, NameLookup)
         if api_key is None:
             if not behind.api_keys:
@@ -102,10 +105,17 @@ class FakeRolesClient(BaseArizeClient):
         return f"FakeRolesClient({vars(self).get('account')!r})"
 
 
+class FixtureRolesClient(FakeRolesClient):
+    """The client of the fixture `fake_roles`, which nobody closes."""
+
+    _may_be_dropped = True
+
+
 class AccountTransport(Transport):
     """Hands requests to the accounts of their keys; `any_key` is as in `CallRequest`.
 
-    With `host`, requests have the header that they would have over HTTP.
+    With `host`, requests have the header that they would have over HTTP. Unless it may be dropped,
+    it warns when it is dropped without `aclose` in a running program.
     """
 
     def __init__(
@@ -115,7 +125,9 @@ class AccountTransport(Transport):
         *,
         any_key: bool = False,
         host: str | None = None,
+        may_be_dropped: bool = True,
     ) -> None:
+        self._may_be_dropped = may_be_dropped
         self._clock = clock
         self.now = lambda: clock.now().timestamp()
         self._account_of = account_of
@@ -128,6 +140,11 @@ class AccountTransport(Transport):
         """The limits of the calls under way."""
         self._closing: set[Sleep] = set()
         """The sleeps of `aclose` for the end of the last call."""
+
+    def __del__(self) -> None:
+        if not (self._may_be_dropped or self._closed or self._loop is None) and is_open(self._loop):
+            why = "a FakeRolesClient was dropped without aclose()"
+            warnings.warn(why, ResourceWarning, stacklevel=2, source=self)
 
     def check_open(self) -> bool:
         if self._closed:

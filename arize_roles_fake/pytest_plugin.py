@@ -195,10 +195,11 @@ def arize_roles(
 @pytest.fixture
 def fake_roles(fake_account: "FakeAccount") -> "FakeRolesClient":
     """Return a `FakeRolesClient` of the test's account; it need not be closed."""
-    from arize_roles_fake import FakeAccount, FakeRolesClient
+    from arize_roles_fake import FakeAccount
+    from arize_roles_fake._client import FixtureRolesClient
 
     _check("fake_account", fake_account, FakeAccount)
-    return FakeRolesClient(fake_account)
+    return FixtureRolesClient(fake_account)
 
 
 @pytest.fixture

@@ -16,7 +16,10 @@ from arize_roles_async._roles.client import alpha
 from arize_roles_fake import FakeRolesClient
 from tests.support.processes import clean_environment
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.filterwarnings("always")]
+pytestmark = [
+    pytest.mark.asyncio,
+    pytest.mark.filterwarnings("always::arize_roles_async.AlphaWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +51,9 @@ def client() -> FakeRolesClient:
 @pytest.mark.parametrize("name", USES)
 async def test_first_use(name: str) -> None:
     """The first use of a method says that it is ALPHA, where it is used, and no later one."""
+    clients = [client() for _ in range(2)]
     with pytest.warns(AlphaWarning) as caught:
-        await asyncio.gather(*(USES[name](client()) for _ in range(2)))
+        await asyncio.gather(*map(USES[name], clients))
 
     (notice,) = caught
     assert str(notice.message) == (
@@ -78,7 +82,8 @@ async def test_filter() -> None:
     code = (
         "import asyncio, arize_roles_fake as fake\n"
         "async def main():\n"
-        "    await fake.FakeRolesClient().list()\n"
+        "    async with fake.FakeRolesClient() as roles:\n"
+        "        await roles.list()\n"
         "asyncio.run(main())"
     )
 

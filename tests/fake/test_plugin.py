@@ -320,17 +320,21 @@ class TestReport:
             from arize_roles_async import AiohttpRolesClient
             from arize_roles_fake import FakeAccount, FakeRolesClient, mock_arize
 
+            async def ask(account, limit):
+                async with FakeRolesClient(account) as roles:
+                    await roles.list(limit=limit).all()
+
             @pytest.fixture(scope="module")
             def shared():
                 return FakeAccount()
 
             def test_passes(shared):
-                asyncio.run(FakeRolesClient(shared).list(limit=7).all())
+                asyncio.run(ask(shared, 7))
 
             def test_fails(shared, fake_account):
                 account = FakeAccount(predefined=False)
-                asyncio.run(FakeRolesClient(account).list(limit=8).all())
-                asyncio.run(FakeRolesClient(shared).list(limit=9).all())
+                asyncio.run(ask(account, 8))
+                asyncio.run(ask(shared, 9))
                 assert False
 
             async def code_under_test():
