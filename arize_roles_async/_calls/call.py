@@ -152,7 +152,8 @@ class Call:
         self._is_change = False
         self._doubt = _Doubt.NONE
         self._first_sent: float | None = None
-        self._created_since: float | None = None
+        self._dates: list[tuple[str, float]] = []
+        """Of answers, each with the seconds since the first attempt was sent."""
 
     @property
     def maybe_applied(self) -> bool:
@@ -171,7 +172,8 @@ class Call:
         """Go on with another operation, since the outcome of the one before is known."""
         self.operation = operation
         self._doubt = _Doubt.NONE
-        self._first_sent = self._created_since = None
+        self._first_sent = None
+        self._dates.clear()
 
     def use_key(self, key: Secret[str]) -> bool:
         """Send a key from now on, and return whether it is another one than before."""
@@ -232,9 +234,8 @@ class Call:
                 )
             except InvalidResponseError as error:
                 odd = error
-        # Only a check of the account needs the date.
-        if self._first_sent is not None:
-            self._note_date(response, now - self._first_sent)
+        if self._first_sent is not None and (date := response.headers.get("Date")) is not None:
+            self._dates.append((date, now - self._first_sent))
         if odd is not None:
             return self.fail(odd, now)
         if response.status not in _SUCCESS:
@@ -371,15 +372,6 @@ class Call:
         error.__cause__ = last
         return error
 
-    def _note_date(self, response: Response, seconds: float) -> None:
-        """Take the service's clock at the first attempt from an answer some seconds later."""
-        date = response.headers.get("Date")
-        moment = None if date is None else http_date(date)
-        if moment is not None:
-            since = moment - seconds - _DATE_ERROR
-            # A reading can be too early but never too late, so the latest is the most exact.
-            self._created_since = max(since, self._created_since or since)
-
     def created_since(self, now: float, wall_clock: float) -> float:
         """Return the earliest `created_at` of what this call can have made.
 
@@ -387,8 +379,10 @@ class Call:
         an answer had a `Date`, else by this machine's `wall_clock`, which is assumed to be less
         than five minutes off. Both count from the epoch.
         """
-        if self._created_since is not None:
-            return self._created_since
+        read = [(http_date(date), seconds) for date, seconds in self._dates]
+        # A reading can be too early but never too late, so the latest is the most exact.
+        if dates := [date - seconds for date, seconds in read if date is not None]:
+            return max(dates) - _DATE_ERROR
         first_sent = now if self._first_sent is None else self._first_sent
         return wall_clock - (now - first_sent) - _CLOCK_ERROR
 
