@@ -139,8 +139,10 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
                         found = await self._create(call, new)
                         if is_same_id(found.role_id, role_id):
                             return found
-                        # Somebody has changed the binding since this call made it.
-                    call.go_on_with("role_bindings.update")
+                        # Somebody has changed it since. If the update fails, too, the outcome of
+                        # the create is in doubt.
+                    else:
+                        call.go_on_with("role_bindings.update")
                     return await self._update(call, found.id, role_id)
                 except (ConflictError, NotFoundError) as error:
                     if found is None and isinstance(error, NotFoundError):

@@ -365,6 +365,15 @@ class TestEnsure:
         assert account.bindings("Editor") == (made,)
         assert asked(account) == ["list", "create", "update", "create", "list", "update"]
 
+    async def test_changed_for_good(self) -> None:
+        """If that fails, the error does not say that this call has changed nothing."""
+        account = meddled("POST", lambda account: give(account, "Analyst"))
+        account.fail("role_bindings.create", "lost", when="after")
+        account.fail("role_bindings.update", 404, after=1)  # not that of somebody else
+        bindings = FakeRolesClient(account).role_bindings
+        with pytest.raises(OutcomeUnknownError):
+            await bindings.ensure(**TARGET, role_id=id_of(account, "Editor"))
+
     @pytest.mark.parametrize("is_bound_anew", [False, True])
     async def test_removed_meanwhile(self, *, is_bound_anew: bool) -> None:
         """`remove` returns False if somebody else removed the binding at the same moment."""

@@ -20,4 +20,4 @@ def test_outcomes() -> None:
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted(name: str) -> None:
     """A planted fault is found."""
-    assert run_planted(name, 300).wrong
+    assert run_planted(name, 2_000).wrong
