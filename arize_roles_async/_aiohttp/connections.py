@@ -5,7 +5,7 @@ import functools
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -146,6 +146,8 @@ class Attempt:
         """The answers by the connection that carried the request last, None for none so far."""
         self._failure: BaseException | None = None
         """Nothing is sent any more."""
+        self.traces: Sequence[Any] = ()
+        """The tracers of the session."""
         self._opened = 0
 
     async def __call__(
@@ -155,10 +157,8 @@ class Attempt:
             raise self._failure
         if seams.before_sending is not None:
             seams.before_sending(request)
+        self.traces = traces_of(request)
         own = _copy(request, self)
-        if not self._answers:
-            # Not aiohttp's own limit, which includes waiting for a connection of the pool.
-            traces_of(request).append(_Connecting(self._limit))
         while True:
             try:
                 return await handler(own)
@@ -267,13 +267,23 @@ def _copy(request: aiohttp.ClientRequest, attempt: Attempt) -> Any:  # noqa: ANN
     return copy
 
 
-class _Connecting:
-    """A tracer of an attempt, which limits the time of connecting, and does nothing else."""
+class ConnectLimit:
+    """A middleware of a lent session that limits the time of connecting.
+
+    aiohttp's own limit includes waiting for a connection of the session's pool.
+    """
 
     def __init__(self, limit: Deadline) -> None:
         self._limit = limit
 
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        traces_of(request).append(self)
+        return await handler(request)
+
     async def send_connection_create_start(self) -> None:
+        """Begin it: called as for a tracer, of whose other methods it needs none."""
         self._limit.limit("connect")
 
     def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:

@@ -23,7 +23,7 @@ from arize_roles_async import (
 )
 from arize_roles_fake import FakeAccount, serve
 from tests.support.clients import account_at_noon
-from tests.support.raw_http import PAGE, scripted
+from tests.support.raw_http import PAGE, http_response, scripted
 
 pytestmark = pytest.mark.asyncio
 
@@ -377,6 +377,31 @@ class TestRaises:
         async with lent(account, parse, retry=ONCE) as roles:
             with pytest.raises(RolesConnectionError, match="ContentTypeError"):
                 await roles.list()
+
+
+class TestTracer:
+    """A tracer of a session, which is told the same as by aiohttp alone."""
+
+    @pytest.mark.parametrize("size", [50, 1 << 18], ids=["short", "long"])
+    @pytest.mark.parametrize("middlewares", [(), (read,)], ids=["alone", "read before"])
+    async def test_body(self, middlewares: tuple[Middleware, ...], size: int) -> None:
+        """It gets the body of an answer, once."""
+        bodies: list[bytes] = []
+
+        async def note(
+            _: aiohttp.ClientSession, __: object, got: aiohttp.TraceResponseChunkReceivedParams
+        ) -> None:
+            bodies.append(got.chunk)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_response_chunk_received.append(note)
+        body = b'{"roles": [], "pagination": {"has_more": false}}'.ljust(size)
+        async with (
+            scripted(http_response(200, body)) as server,
+            over(server.url, *middlewares, trace_configs=[trace]) as roles,
+        ):
+            await roles.list()
+        assert bodies == [body]
 
 
 async def test_nested() -> None:
