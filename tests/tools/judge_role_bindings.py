@@ -30,7 +30,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest.mock import patch
 from urllib.parse import unquote
 
@@ -318,13 +318,13 @@ async def _ensure_any_role(bindings: RoleBindingsClient, **target: Any) -> RoleB
     """Return the binding that was made, also if somebody has changed its role since."""
     with suppress(ConflictError):
         return await bindings.create(**target)
-    return await _ENSURE(bindings, **target)
+    return cast("RoleBinding", await _ENSURE(bindings, **target))
 
 
 async def _remove_by_end(bindings: RoleBindingsClient, **target: Any) -> bool:  # noqa: ANN401
     """Call a binding that is gone at the end removed by somebody else."""
     try:
-        return await _REMOVE(bindings, **target)
+        return cast("bool", await _REMOVE(bindings, **target))
     except OutcomeUnknownError:
         return False
 
