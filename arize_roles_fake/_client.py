@@ -21,7 +21,13 @@ from arize_roles_async._values.errors import (
     RolesConnectionError,
     RolesTimeoutError,
 )
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
+from arize_roles_async._values.options import (
+    RetryPolicy,
+    Timeouts,
+    as_retry_policy,
+    as_timeouts,
+    check_type,
+)
 from arize_roles_async._values.public import public
 from arize_roles_async._wire.redaction import Secret, takes_secrets
 from arize_roles_async._wire.request import Request
@@ -98,7 +104,7 @@ class FakeRolesClient(BaseArizeClient):
                 raise ConfigurationError("no API key: the account has none left, so pass api_key")
             api_key = behind.api_key
         keys = KeySource(api_key)
-        super().__init__(destination, keys, Timeouts.of(timeout), RetryPolicy.of(retry))
+        super().__init__(destination, keys, as_timeouts(timeout), as_retry_policy(retry))
 
     def __repr__(self) -> str:
         # A traceback may show a client that has no account yet.

@@ -40,7 +40,13 @@ from arize_roles_async._values.errors import (
     RolesError,
 )
 from arize_roles_async._values.json import MAX_BODY
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_type
+from arize_roles_async._values.options import (
+    RetryPolicy,
+    Timeouts,
+    as_retry_policy,
+    as_timeouts,
+    check_type,
+)
 from arize_roles_async._values.public import public
 from arize_roles_async._version import __version__
 from arize_roles_async._wire.problems import invalid_response
@@ -177,7 +183,7 @@ class AiohttpRolesClient(BaseArizeClient):
         # Not the connector's own limit, which would starve some of the calls that wait.
         destination = AiohttpDestination(AiohttpTransport(config, session), max_concurrency)
         super().__init__(
-            destination, config.key_source, Timeouts.of(timeout), RetryPolicy.of(retry)
+            destination, config.key_source, as_timeouts(timeout), as_retry_policy(retry)
         )
         self._base_url = config.base_url
 

@@ -31,7 +31,7 @@ from arize_roles_async._values.errors import (
     ServerError,
     StatusError,
 )
-from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 from arize_roles_async._values.text import extend
 from arize_roles_async._wire.problems import invalid_response, status_error
 from arize_roles_async._wire.redaction import Secret
@@ -277,7 +277,7 @@ class Call:
         if self._is_change and isinstance(failure, InvalidResponseError):
             return FindOutcome(failure)
         counted = max(1, self.attempts_of_request - self._forgiven)
-        delay = self.retry.delay(failure, attempt=counted, change=self._is_change)
+        delay = retry_delay(self.retry, failure, attempt=counted, change=self._is_change)
         # If the delay exceeds the deadline, raise this error now; a timeout would say less.
         if delay is not None and now + delay < self.deadline:
             if isinstance(failure, RateLimitError):

@@ -12,7 +12,14 @@ from arize_roles_async._calls.driver import Destination, DrivenCall
 from arize_roles_async._calls.protocol import Client
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._values.errors import ClientStateError
-from arize_roles_async._values.options import RetryPolicy, Timeouts, check_grace, check_type
+from arize_roles_async._values.options import (
+    RetryPolicy,
+    Timeouts,
+    as_retry_policy,
+    as_timeouts,
+    check_grace,
+    check_type,
+)
 from arize_roles_async._wire.redaction import takes_secrets
 
 _ClientT = TypeVar("_ClientT", bound="BaseClient")
@@ -55,8 +62,8 @@ class BaseClient(Client):
             other,
             self._destination,
             self._key_source if api_key is UNSET else KeySource(api_key),
-            self._timeouts if timeout is UNSET else Timeouts.of(timeout),
-            self._retry if retry is UNSET else RetryPolicy.of(retry),
+            self._timeouts if timeout is UNSET else as_timeouts(timeout),
+            self._retry if retry is UNSET else as_retry_policy(retry),
         )
         if background is not UNSET:
             check_type("background", background, bool, "True or False")

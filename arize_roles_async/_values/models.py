@@ -208,18 +208,17 @@ class ListResponse(Model, Sequence[_T]):
         self,
         *,
         exclude_none: bool | Literal["all", "any"] = True,
-        json_normalize: bool = False,  # noqa: ARG002 - see its description
         convert_dtypes: bool = True,
     ) -> "DataFrame":
         """Return a pandas frame with one row an item. Needs pandas.
 
-        The options are those of Arize's own client. Timestamps are `datetime64[us, UTC]` whatever
+        The options are those of Arize's own client, except for `json_normalize`: no item has
+        nested objects to flatten. Timestamps are `datetime64[us, UTC]` whatever
         their offsets were, permissions are lists of identifiers.
 
         Args:
             exclude_none: True or `"all"` drops the columns that hold nothing in any row, `"any"`
                 those that hold nothing in some row, False none. A frame without rows keeps all.
-            json_normalize: Changes nothing: no item has nested objects to flatten.
             convert_dtypes: Whether texts and booleans are pandas' nullable `string` and
                 `boolean`; else they are `object` (None where there is no text) and `bool`.
 

@@ -73,15 +73,6 @@ class Timeouts:
             if getattr(self, name) is not None:
                 _check_seconds(f"Timeouts.{name}", getattr(self, name))
 
-    @classmethod
-    def of(cls, timeout: "float | Timeouts | None") -> "Timeouts":
-        """Return `timeout` itself, or the default limits with `timeout` as the total.
-
-        Raises:
-            ConfigurationError: It is neither limits nor a number of seconds.
-        """
-        return timeout if isinstance(timeout, Timeouts) else cls(total=timeout)
-
 
 @attr.frozen(kw_only=True)
 class RetryPolicy:
@@ -118,32 +109,45 @@ class RetryPolicy:
             if (seconds := getattr(self, name)) is not None or name != "max_retry_after":
                 _check_seconds(f"RetryPolicy.{name}", seconds)
 
-    @classmethod
-    def of(cls, retry: "RetryPolicy | None") -> "RetryPolicy":
-        """Return `retry` itself, or the default policy for None.
 
-        Raises:
-            ConfigurationError: It is neither.
-        """
-        policy = cls() if retry is None else retry
-        check_type("retry", policy, RetryPolicy, "a RetryPolicy")
-        return policy
+def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
+    """Return limits themselves, or the default ones with a number of seconds as the total.
 
-    def delay(self, failure: RolesError, *, attempt: int, change: bool) -> float | None:
-        """Return the seconds to wait before the next attempt, or None if there must be none.
+    Raises:
+        ConfigurationError: It is neither limits nor a number of seconds.
+    """
+    return timeout if isinstance(timeout, Timeouts) else Timeouts(total=timeout)
 
-        Args:
-            failure: The error of the attempt.
-            attempt: The number of the attempt, from 1.
-            change: Whether the call changes the account, so that a 500 ends it.
-        """
-        if attempt >= self.attempts or not _may_be_retried(failure, change=change):
-            return None
-        if isinstance(failure, StatusError) and failure.retry_after is not None:
-            is_too_long = failure.retry_after > (self.max_retry_after or math.inf)
-            return None if is_too_long else min(failure.retry_after, LONGEST_WAIT)
-        ceiling = min(self.max_backoff, self.backoff * 2.0 ** min(attempt - 1, 60))
-        return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
+
+def as_retry_policy(retry: RetryPolicy | None) -> RetryPolicy:
+    """Return a policy itself, or the default one for None.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    policy = RetryPolicy() if retry is None else retry
+    check_type("retry", policy, RetryPolicy, "a RetryPolicy")
+    return policy
+
+
+def retry_delay(
+    retry: RetryPolicy, failure: RolesError, *, attempt: int, change: bool
+) -> float | None:
+    """Return the seconds to wait before the next attempt, or None if there must be none.
+
+    Args:
+        retry: The policy.
+        failure: The error of the attempt.
+        attempt: The number of the attempt, from 1.
+        change: Whether the call changes the account, so that a 500 ends it.
+    """
+    if attempt >= retry.attempts or not _may_be_retried(failure, change=change):
+        return None
+    if isinstance(failure, StatusError) and failure.retry_after is not None:
+        is_too_long = failure.retry_after > (retry.max_retry_after or math.inf)
+        return None if is_too_long else min(failure.retry_after, LONGEST_WAIT)
+    ceiling = min(retry.max_backoff, retry.backoff * 2.0 ** min(attempt - 1, 60))
+    return random.uniform(0.0, ceiling)  # noqa: S311 - jitter, no secret
 
 
 def _may_be_retried(failure: RolesError, *, change: bool) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 from msgspec import Struct
 
 from arize_roles_async._values.errors import OutcomeUnknownError, RateLimitError, RolesError
-from arize_roles_async._values.options import RetryPolicy, Timeouts
+from arize_roles_async._values.options import RetryPolicy, Timeouts, retry_delay
 
 # A client that holds a request back for a rate limit would send it long after the caller looked.
 _AT_ONCE: Final = RetryPolicy(attempts=1, max_retry_after=0.001)
@@ -60,7 +60,7 @@ class Attempts(Struct, Generic[_ClientT]):
         is_limited = isinstance(failure, RateLimitError)
         self._failed += not is_limited
         attempt = max(1, self._failed)
-        delay = self.retry.delay(failure, attempt=attempt, change=failure is not error)
+        delay = retry_delay(self.retry, failure, attempt=attempt, change=failure is not error)
         if delay is not None and is_limited:
             delay = max(delay, _SHORTEST_HOLD)
         if delay is None or self.now() + delay >= self._deadline:

@@ -17,7 +17,7 @@ from arize_roles_async import (
     ServerError,
     Timeouts,
 )
-from arize_roles_async._values.options import check_concurrency
+from arize_roles_async._values.options import check_concurrency, retry_delay
 from arize_roles_async._wire.retry_after import retry_after
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ BROKEN = RolesConnectionError("broken")
 
 def bounds(policy: RetryPolicy, *attempts: int) -> list[float | None]:
     """Return the longest that a policy waits after each of these attempts."""
-    return [policy.delay(BROKEN, attempt=attempt, change=False) for attempt in attempts]
+    return [retry_delay(policy, BROKEN, attempt=attempt, change=False) for attempt in attempts]
 
 
 class TestBackoff:
@@ -82,7 +82,7 @@ def test_counts(number: Any) -> None:  # noqa: ANN401
 def test_no_backoff(failure: RolesError, most: float | None, seconds: float | None) -> None:
     """The service's own wait is kept, an hour at most; a failure that lasts is not retried."""
     policy = RetryPolicy(max_retry_after=most)
-    assert policy.delay(failure, attempt=1, change=False) == seconds
+    assert retry_delay(policy, failure, attempt=1, change=False) == seconds
 
 
 @pytest.fixture
