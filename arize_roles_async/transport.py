@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
-from arize_roles_async._aiohttp.deadlines import AsyncioTransport, running_loop
+from arize_roles_async._aiohttp.time_limits import AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey, KeySource
 from arize_roles_async._calls.call import Call
 from arize_roles_async._calls.driver import Destination
@@ -129,7 +129,7 @@ class _Adapter(AsyncioTransport):
         super()._open(loop)
 
     async def send(self, request: Request, call: Call) -> Response:
-        if self.deadlines.closed:
+        if self.time_limits.is_closed:
             raise ClientStateError("the client is closed")
         complete = _with_headers(request, call)
         # Only the transport knows when the request leaves, so it counts as sent from here on.
@@ -151,12 +151,12 @@ class _Adapter(AsyncioTransport):
         if self._loop is not (loop := running_loop()):
             self._check_left()
             self._open(loop)
-        self._closing = True
+        self.is_closing = True
         try:
-            await self.deadlines.ended(grace)
+            await self.time_limits.ended(grace)
         finally:
-            if not self.deadlines.closed:
-                self.deadlines.close()
+            if not self.time_limits.is_closed:
+                self.time_limits.close()
                 await self._transport.aclose()
 
 

@@ -197,13 +197,13 @@ class _Scope:
 
     def driver(self, own: "AiohttpDestination", keys: KeySource) -> Driver:
         """Return the driver of a call, whose client goes to `own` outside of the block."""
-        if own.is_closed:
+        real = cast("AiohttpTransport", own.transport)
+        if real.is_closing:
             raise ClientStateError("the client is closed")
         with suppress(RuntimeError):  # Under trio, which the real client does not know.
-            cast("AiohttpTransport", own.transport).mocked_in = asyncio.get_running_loop()
+            real.mocked_in = asyncio.get_running_loop()
         if own not in self._destinations:
-            host = cast("AiohttpTransport", own.transport).host
-            transport = AccountTransport(self._clock, self.account, any_key=True, host=host)
+            transport = AccountTransport(self._clock, self.account, any_key=True, host=real.host)
             self._destinations[own] = Destination(transport, own.slots.number, own.new_lookup)
             own.stand_ins.add(transport)
         return self._destinations[own].driver(keys)

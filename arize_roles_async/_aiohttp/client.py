@@ -22,7 +22,6 @@ from arize_roles_async._aiohttp.connections import (
     ConnectLimit,
     keep_read_buffers,
 )
-from arize_roles_async._aiohttp.deadlines import AsyncioTransport, Deadline, running_loop
 from arize_roles_async._aiohttp.failures import Failures, holds_no_headers
 from arize_roles_async._aiohttp.internals import (
     body_of,
@@ -31,6 +30,7 @@ from arize_roles_async._aiohttp.internals import (
     middlewares_of,
 )
 from arize_roles_async._aiohttp.seams import AiohttpDestination
+from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, AsyncioTransport, running_loop
 from arize_roles_async._calls.api_key import ApiKey
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._directory.arize import BaseArizeClient
@@ -245,22 +245,22 @@ class AiohttpTransport(AsyncioTransport):
         with suppress(StopIteration):
             self._session.close().send(None)
         self._session_owner = None
-        del self._session, self.deadlines, self._connections
+        del self._session, self.time_limits, self._connections
 
     def __del__(self) -> None:
         # The session itself is closed then by the generator that holds it.
         is_open = self._session_owner is not None and not self._session.closed
         loop = self.mocked_in
         if loop is not None and self._lent is None:
-            is_open = not (self._closing or loop.is_closed())
+            is_open = not (self.is_closing or loop.is_closed())
         if is_open:
             why = "a client was dropped without aclose()"
             warnings.warn(why, ResourceWarning, stacklevel=2, source=self)
 
     async def send(self, request: Request, call: Call) -> Response:
-        if self.deadlines.closed:
+        if self.time_limits.is_closed:
             raise ClientStateError("the client is closed")
-        limit: Any = call.time_limit  # A `Deadline`.
+        limit: Any = call.time_limit  # An `AsyncioTimeLimit`.
         attempt = Attempt(call, limit, self._connections, self._headers)
         failure: RolesError
         cause: BaseException | None = None
@@ -276,7 +276,9 @@ class AiohttpTransport(AsyncioTransport):
             failure = ClientStateError(str(error))
         except Exception as error:  # noqa: BLE001 - a caller sees only our own errors
             attempt.distrust()
-            failure = self._failures.translate(request, error, call, closed=self._session.closed)
+            failure = self._failures.translate(
+                request, error, call, session_closed=self._session.closed
+            )
             cause = without_frames(redacted_cause(error, *call.keys), holds_no_headers)
         else:
             if answer.status == _PROXY_AUTHENTICATION_REQUIRED:
@@ -287,21 +289,29 @@ class AiohttpTransport(AsyncioTransport):
             return answer
         finally:
             attempt.end()
-            limit.reset()
+            limit.end_part()
         # Raised outside the handlers, so that it carries no exception but the cause, which is safe.
         raise failure from cause
 
-    def _interruption(self, request: Request, call: Call, limit: Deadline) -> RolesError | None:
+    def _interruption(
+        self, request: Request, call: Call, limit: AsyncioTimeLimit
+    ) -> RolesError | None:
         """Return the error of an interrupted attempt; None if the call was cancelled."""
-        if (part := limit.caught()) is not None:
+        if (part := limit.catch()) is not None:
             return self._failures.timeout(request, call, part)
-        if limit.is_cancelled(closed=self._session.closed):
+        if limit.is_cancelled(session_closed=self._session.closed):
             return None
         # aiohttp cancels what it waits for when a session is closed: a resolver, a connection.
         failure = aiohttp.ClientConnectionError("the session was closed")
-        return self._failures.translate(request, failure, call, closed=self._session.closed)
+        return self._translated(request, failure, call)
 
-    async def _exchange(self, request: Request, attempt: Attempt, limit: Deadline) -> Response:
+    def _translated(self, request: Request, failure: Exception, call: Call) -> RolesError:
+        closed = self._session.closed
+        return self._failures.translate(request, failure, call, session_closed=closed)
+
+    async def _exchange(
+        self, request: Request, attempt: Attempt, limit: AsyncioTimeLimit
+    ) -> Response:
         call = attempt.call
         headers = request.headers
         if request.body is not None:
@@ -371,13 +381,13 @@ class AiohttpTransport(AsyncioTransport):
         if self._lent is None and not is_here:
             self._check_left()
             self._discard_session()
-        self._closing = True
+        self.is_closing = True
         try:
             if is_here and grace:
-                await self.deadlines.ended(grace)
+                await self.time_limits.ended(grace)
         finally:
             if is_here:
-                self.deadlines.close()
+                self.time_limits.close()
                 owner, self._session_owner = self._session_owner, None
                 if owner is not None:
                     await self._connections.close(self._session)

@@ -16,8 +16,8 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDict
 
 from arize_roles_async._aiohttp import seams
-from arize_roles_async._aiohttp.deadlines import Deadline
 from arize_roles_async._aiohttp.internals import traces_of
+from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import ClientStateError
 from arize_roles_async._values.json import MAX_BODY
@@ -74,7 +74,7 @@ class Connections:
         self.opened = 0
         """Connections so far."""
         self.distrusted = 0
-        """The highest number of a connection that is not reused, nor those below it."""
+        """No connection of this number or a lower one is reused."""
 
     def add(self, protocol: ResponseHandler) -> UsedConnection:
         """Return the new connection of a protocol.
@@ -134,7 +134,7 @@ class Attempt:
     def __init__(
         self,
         call: Call,
-        limit: Deadline,
+        limit: AsyncioTimeLimit,
         connections: Connections,
         headers: Secret[CIMultiDict[str]],
     ) -> None:
@@ -187,7 +187,7 @@ class Attempt:
             raise _NotReusableError
         taken = connections.open.get(protocol) or connections.add(protocol)
         self._opened = connections.opened
-        self.call.mark_sent(self._limit.limit("read"))
+        self.call.mark_sent(self._limit.begin("read"))
         self._answers[taken] = None
         # Added only now, so that nothing before this, such as a proxy or a tracer, sees the key.
         request.headers.update(self._headers.reveal())
@@ -209,7 +209,7 @@ class Attempt:
         content = response.content
         body = bytearray()
         while len(body) <= MAX_BODY and not content.at_eof():
-            self._limit.limit("read")
+            self._limit.begin("read")
             body += await content.readany()
         return bytes(body)
 
@@ -273,7 +273,7 @@ class ConnectLimit:
     aiohttp's own limit includes waiting for a connection of the session's pool.
     """
 
-    def __init__(self, limit: Deadline) -> None:
+    def __init__(self, limit: AsyncioTimeLimit) -> None:
         self._limit = limit
 
     async def __call__(
@@ -284,7 +284,7 @@ class ConnectLimit:
 
     async def send_connection_create_start(self) -> None:
         """Begin it: called as for a tracer, of whose other methods it needs none."""
-        self._limit.limit("connect")
+        self._limit.begin("connect")
 
     def __getattr__(self, _: str) -> Callable[..., Awaitable[None]]:
         return _do_nothing

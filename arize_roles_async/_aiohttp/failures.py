@@ -8,8 +8,8 @@ import aiohttp
 from yarl import URL
 
 from arize_roles_async._aiohttp.config import Config
-from arize_roles_async._aiohttp.deadlines import Part
 from arize_roles_async._aiohttp.internals import proxy_of
+from arize_roles_async._aiohttp.time_limits import Part
 from arize_roles_async._calls.transport import Call
 from arize_roles_async._values.errors import (
     ClientStateError,
@@ -35,9 +35,9 @@ class Failures:
         self._lent = lent
 
     def translate(
-        self, request: Request, failure: Exception, call: Call, *, closed: bool
+        self, request: Request, failure: Exception, call: Call, *, session_closed: bool
     ) -> RolesError:
-        """Return our own error for a failure of aiohttp; `closed` is True for a closed session."""
+        """Return our own error for a failure of aiohttp."""
         tls = _tls_error(failure)
         cause: BaseException = tls or failure
         reason = getattr(tls, "reason", None) or ""
@@ -60,7 +60,7 @@ class Failures:
                 return self.proxy_refusal(request)
             case aiohttp.ClientHttpProxyError():
                 why = f"{self._proxy} refused to connect to {self._service}"
-            case _ if closed and not call.in_flight:
+            case _ if session_closed and not call.in_flight:
                 return ClientStateError("the session is closed")
             case aiohttp.ClientError() | OSError():
                 why = "the connection failed before the complete response arrived"

@@ -1,7 +1,7 @@
-"""The five seams at which a test takes hold of the clients that the code under test makes.
+"""The four seams at which a test takes hold of the clients that the code under test makes.
 
 Only `arize_roles_fake` uses them, to lead calls to an account and to keep requests on this machine:
-`redirect`, `before_sending`, `is_closed` and `stand_ins` of a destination, and `mocked_in` of an
+`redirect` and `before_sending` here, `stand_ins` of a destination, and `mocked_in` of an
 `AiohttpTransport`.
 """
 
@@ -14,7 +14,6 @@ from arize_roles_async._calls.api_key import KeySource
 from arize_roles_async._calls.driver import Destination, Driver
 from arize_roles_async._calls.transport import Transport
 from arize_roles_async._roles.lookup import NameLookup
-from arize_roles_async._values.errors import ClientStateError
 
 redirect: Callable[["AiohttpDestination", KeySource], Driver] | None = None
 """Returns the driver of each call as it begins, in place of the client's own."""
@@ -27,8 +26,6 @@ class AiohttpDestination(Destination):
 
     def __init__(self, transport: Transport, max_concurrency: int) -> None:
         super().__init__(transport, max_concurrency, NameLookup)
-        self.is_closed: bool = False
-        """New calls are refused, also those that would be led elsewhere."""
         self.stand_ins: WeakSet[Transport] = WeakSet()
         """The transports of calls that were led elsewhere, which are closed with its own."""
 
@@ -36,11 +33,6 @@ class AiohttpDestination(Destination):
         return own if redirect is None else redirect(self, own.key_source)
 
     async def aclose(self, grace: float) -> None:
-        self.is_closed = True
-        try:
-            await super().aclose(grace)
-        except ClientStateError:
-            self.is_closed = False  # It belongs to another event loop.
-            raise
+        await super().aclose(grace)
         for each in [*self.stand_ins]:
             await each.aclose(grace)

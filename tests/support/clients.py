@@ -167,7 +167,7 @@ class _SleepingEvent:
         self, transport: AiohttpTransport, sleep: Callable[[float], Awaitable[object]]
     ) -> None:
         if not isinstance(transport.now, _Clock):
-            transport.now = transport.deadlines.now = _Clock(transport.now)
+            transport.now = transport.time_limits.now = _Clock(transport.now)
         self._clock = transport.now
         self._sleep = sleep
         self._event = asyncio.Event()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arize_roles_async import ClientStateError, RetryPolicy, RolesTimeoutError, Timeouts
-from arize_roles_async._aiohttp.deadlines import Deadline, Deadlines
+from arize_roles_async._aiohttp.time_limits import AsyncioTimeLimit, TimeLimits
 from arize_roles_async._calls.call import Call
 from arize_roles_async._roles.operations import ROLES
 
@@ -46,15 +46,15 @@ class Timer:
         self.cancelled = True
 
 
-def deadlines_on(clock: Clock) -> Deadlines:
+def limits_on(clock: Clock) -> TimeLimits:
     loop: Any = clock
-    return Deadlines(loop)
+    return TimeLimits(loop)
 
 
-def block(deadlines: Deadlines, seconds: float | None, *, read: float = 5.0) -> Deadline:
+def block(all_limits: TimeLimits, seconds: float | None, *, read: float = 5.0) -> AsyncioTimeLimit:
     """Return the block of a call that begins at 0 and may take so long."""
     timeouts = Timeouts(total=seconds, read=read)
-    return Deadline(deadlines, Call(ROLES, "list", timeouts, RetryPolicy(), now=0.0))
+    return AsyncioTimeLimit(all_limits, Call(ROLES, "list", timeouts, RetryPolicy(), now=0.0))
 
 
 async def forever() -> None:
@@ -71,8 +71,8 @@ def cancellations() -> int:
     return task.cancelling()
 
 
-async def wait_in(deadline: Deadline) -> None:
-    with deadline:
+async def wait_in(running: AsyncioTimeLimit) -> None:
+    with running:
         await forever()
 
 
@@ -80,13 +80,13 @@ class TestBlock:
     async def test_exact(self) -> None:
         """It is due at its moment and not before, and ends once, in the error of its call."""
         clock = Clock()
-        deadline = block(deadlines_on(clock), 5.0)
-        with pytest.raises(RolesTimeoutError) as caught, deadline:  # noqa: PT012
+        running = block(limits_on(clock), 5.0)
+        with pytest.raises(RolesTimeoutError) as caught, running:  # noqa: PT012
             clock.advance_to(4.999)
             await asyncio.sleep(0)
-            assert not deadline.expired
+            assert not running.expired
             clock.advance_to(5.0)
-            assert deadline.expired
+            assert running.expired
             clock.advance_to(6.0)
             assert cancellations() == 1
             await forever()
@@ -99,7 +99,7 @@ class TestBlock:
     async def test_in_time(self) -> None:
         """A block that ends in time is not touched; without a limit it needs no timer."""
         clock, unlimited = Clock(), Clock()
-        with block(deadlines_on(clock), 5.0), block(deadlines_on(unlimited), None):
+        with block(limits_on(clock), 5.0), block(limits_on(unlimited), None):
             clock.advance_to(4.9)
             unlimited.advance_to(1e9)
             await asyncio.sleep(0)
@@ -112,16 +112,16 @@ class TestBlock:
     async def test_cancelled(self, limit: str) -> None:
         """The cancellation of somebody else goes on its way, whatever limit is over just then."""
         clock = Clock()
-        deadline = block(deadlines_on(clock), 5.0 if limit == "total" else 30.0)
+        running = block(limits_on(clock), 5.0 if limit == "total" else 30.0)
 
         async def call() -> None:
-            with deadline:
+            with running:
                 if limit == "read":
-                    deadline.limit("read")
+                    running.begin("read")
                 try:
                     await forever()
                 except asyncio.CancelledError:
-                    if not deadline.caught():
+                    if not running.catch():
                         raise
 
         task = asyncio.create_task(call())
@@ -134,14 +134,14 @@ class TestBlock:
     async def test_while_cancelled(self) -> None:
         """A call with which a cancelled task cleans up has its limit, and the task still ends."""
         clock = Clock()
-        deadline = block(deadlines_on(clock), 5.0)
+        running = block(limits_on(clock), 5.0)
         raised: list[object] = []
 
         async def clean_up() -> None:
             try:
                 await forever()
             finally:
-                with pytest.raises(RolesTimeoutError) as caught, deadline:  # noqa: PT012
+                with pytest.raises(RolesTimeoutError) as caught, running:  # noqa: PT012
                     advance_soon(clock, 5.0)
                     await forever()
                 raised.append(caught.type)
@@ -156,9 +156,9 @@ class TestBlock:
     async def test_error(self) -> None:
         """An error in the block comes through, also one that the end of the block brings about."""
         clock = Clock()
-        with pytest.raises(KeyError), block(deadlines_on(clock), 5.0):
+        with pytest.raises(KeyError), block(limits_on(clock), 5.0):
             raise KeyError("mine")
-        with pytest.raises(OSError, match="while it ended"), block(deadlines_on(clock), 5.0):  # noqa: PT012
+        with pytest.raises(OSError, match="while it ended"), block(limits_on(clock), 5.0):  # noqa: PT012
             advance_soon(clock, 5.0)
             try:
                 await forever()
@@ -171,31 +171,31 @@ class TestSilence:
     async def test_part(self) -> None:
         """An earlier limit ends only a part of the block, and the rest continues."""
         clock = Clock()
-        deadline = block(deadlines_on(clock), 30.0)
-        with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
-            deadline.limit("read")
+        running = block(limits_on(clock), 30.0)
+        with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
+            running.begin("read")
             advance_soon(clock, 5.0)
             with pytest.raises(asyncio.CancelledError):
                 await forever()
-            assert deadline.caught()
-            assert not deadline.expired
+            assert running.catch()
+            assert not running.expired
             assert cancellations() == 0
             clock.advance_to(29.9)
-            assert not deadline.expired
+            assert not running.expired
             advance_soon(clock, 30.0)
             await forever()
 
     async def test_beyond_end(self) -> None:
         """The end of the block is no read timeout."""
         clock = Clock()
-        deadline = block(deadlines_on(clock), 5.0, read=10.0)
-        with pytest.raises(RolesTimeoutError), deadline:  # noqa: PT012 - it is the block that raises
-            deadline.limit("read")
+        running = block(limits_on(clock), 5.0, read=10.0)
+        with pytest.raises(RolesTimeoutError), running:  # noqa: PT012 - it is the block that raises
+            running.begin("read")
             advance_soon(clock, 5.0)
             try:
                 await forever()
             except asyncio.CancelledError:
-                assert deadline.caught() is None
+                assert running.catch() is None
                 raise
 
 
@@ -214,8 +214,8 @@ class TestTimer:
     ) -> None:
         """So many of some limits that begin together have expired at each moment."""
         clock = Clock()
-        deadlines = deadlines_on(clock)
-        blocks = [block(deadlines, seconds) for seconds in limits]
+        all_limits = limits_on(clock)
+        blocks = [block(all_limits, seconds) for seconds in limits]
         tasks = [asyncio.create_task(wait_in(each)) for each in blocks]
         await asyncio.sleep(0)
         seen: list[int] = []
@@ -228,12 +228,12 @@ class TestTimer:
     async def test_ended_before_turn(self) -> None:
         """One of many that are due is not cancelled if its block ends before its turn comes."""
         clock = Clock()
-        deadlines = deadlines_on(clock)
-        blocks = [block(deadlines, 5.0) for _ in range(101)]
+        all_limits = limits_on(clock)
+        blocks = [block(all_limits, 5.0) for _ in range(101)]
         done, over = asyncio.Event(), asyncio.Event()
 
-        async def call(deadline: Deadline) -> str:
-            with deadline:
+        async def call(running: AsyncioTimeLimit) -> str:
+            with running:
                 await done.wait()
             await over.wait()
             return "went on"
@@ -251,21 +251,21 @@ class TestTimer:
     async def test_shared(self) -> None:
         """A thousand blocks one after the other take one timer, which closing lets go."""
         clock = Clock()
-        deadlines = deadlines_on(clock)
+        all_limits = limits_on(clock)
         for _ in range(1000):
-            with block(deadlines, 30.0):
+            with block(all_limits, 30.0):
                 pass
-        deadlines.close()
+        all_limits.close()
         assert [timer.cancelled for timer in clock.timers] == [True]
 
     async def test_close_in_block(self) -> None:
         """Closing ends every block but its own, which keeps its limit."""
         clock = Clock()
-        deadlines = deadlines_on(clock)
-        task = asyncio.create_task(wait_in(block(deadlines, 30.0)))
+        all_limits = limits_on(clock)
+        task = asyncio.create_task(wait_in(block(all_limits, 30.0)))
         await asyncio.sleep(0)
-        with pytest.raises(ClientStateError, match="client is closed"), block(deadlines, 5.0):  # noqa: PT012
-            deadlines.close()
+        with pytest.raises(ClientStateError, match="client is closed"), block(all_limits, 5.0):  # noqa: PT012
+            all_limits.close()
             with pytest.raises(ClientStateError, match="client is closed"):
                 await task
             advance_soon(clock, 5.0)

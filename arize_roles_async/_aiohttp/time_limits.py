@@ -19,34 +19,34 @@ from arize_roles_async._values.errors import ClientStateError
 Part: TypeAlias = Literal["connect", "read"]
 """A part of an attempt that has a limit of its own: connecting, or silence of the service."""
 
-_AT_ONCE: Final = 100
-"""Limits that expire in one step of the event loop, or a tenth of many."""
+_EXPIRED_PER_STEP: Final = 100
+"""Limits that expire in one step of the event loop; a tenth of those that are due, if more."""
 
 
-class Deadlines:
+class TimeLimits:
     """Every limit that is running in one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.now = loop.time
         """Returns the seconds on the clock of the limits; a test replaces it."""
         self._loop = loop
-        self._running: set[Deadline] = set()
+        self._running: set[AsyncioTimeLimit] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.due = math.inf
         self._ended: asyncio.Event | None = None
         """Set when a block ends; None unless `ended` waits."""
-        self.closed = False
-        """True once the client is closed, which ends every block."""
+        self.is_closed = False
+        """The client is closed, which ends every block."""
 
-    def watch(self, deadline: "Deadline") -> None:
-        """Watch a limit; call it again when the moment of the limit has changed."""
-        self._running.add(deadline)
-        if deadline.moment < self.due:
-            self._wake_at(deadline.moment)
+    def watch(self, limit: "AsyncioTimeLimit") -> None:
+        """Watch a limit; call it again when the deadline of the limit has changed."""
+        self._running.add(limit)
+        if limit.deadline < self.due:
+            self._wake_at(limit.deadline)
 
-    def discard(self, deadline: "Deadline") -> None:
+    def discard(self, limit: "AsyncioTimeLimit") -> None:
         """Stop watching a limit."""
-        self._running.discard(deadline)
+        self._running.discard(limit)
         if self._ended is not None:
             self._ended.set()
 
@@ -62,19 +62,19 @@ class Deadlines:
 
     def close(self) -> None:
         """End every block, except one that the running task is in, and cancel the timer."""
-        self.closed = True
-        for deadline in self._others():
-            self.discard(deadline)
-            deadline.expire()
+        self.is_closed = True
+        for limit in self._others():
+            self.discard(limit)
+            limit.expire()
         self._wake_at(self._earliest())
 
-    def _others(self) -> list["Deadline"]:
+    def _others(self) -> list["AsyncioTimeLimit"]:
         """Return the blocks that the running task is not in."""
         running = asyncio.current_task()
         return [each for each in self._running if each.task is not running]
 
     def _earliest(self) -> float:
-        return min((each.moment for each in self._running), default=math.inf)
+        return min((each.deadline for each in self._running), default=math.inf)
 
     def _wake_at(self, moment: float) -> None:
         if self._timer is not None:
@@ -85,26 +85,26 @@ class Deadlines:
 
     def _expire_due(self) -> None:
         now = self.now()
-        due = [each for each in self._running if each.moment <= now]
+        due = [each for each in self._running if each.deadline <= now]
         # The others follow once other tasks have run, as a cancelled task takes a while to end. A
         # part of all, so that the number of looks at all does not grow with it.
-        for deadline in due[: max(_AT_ONCE, len(due) // 10)]:
-            self._running.discard(deadline)
-            deadline.expire()
+        for limit in due[: max(_EXPIRED_PER_STEP, len(due) // 10)]:
+            self._running.discard(limit)
+            limit.expire()
         self._wake_at(self._earliest())
 
 
-class Deadline(TimeLimit):
+class AsyncioTimeLimit(TimeLimit):
     """The block that a call runs in: it is cancelled, and raises, when the call's time is up.
 
     Like `asyncio.timeout`, but the call makes the error, the timer is shared, and a part of the
     block may have an earlier limit. The block ends in the same way when the client is closed.
     """
 
-    def __init__(self, deadlines: Deadlines, call: Call) -> None:
+    def __init__(self, all_limits: TimeLimits, call: Call) -> None:
         self._call = call
-        self._deadlines = deadlines
-        self.moment = call.deadline
+        self._all = all_limits
+        self.deadline = call.deadline
         self.task: asyncio.Task[object]
         # Set here, since a name that is new to calls under way would give each a dictionary.
         self._part: Part = "read"
@@ -117,7 +117,7 @@ class Deadline(TimeLimit):
         task: Any = asyncio.current_task()
         self.task = task
         self._cancelling = task.cancelling()
-        self._deadlines.watch(self)
+        self._all.watch(self)
 
     def __exit__(
         self,
@@ -126,7 +126,7 @@ class Deadline(TimeLimit):
         traceback: TracebackType | None,
         /,
     ) -> None:
-        self._deadlines.discard(self)
+        self._all.discard(self)
         call = self._call
         # Two objects that refer to each other would be left to the garbage collector.
         del self._call
@@ -135,11 +135,11 @@ class Deadline(TimeLimit):
             # Its frames are of no use, and those of ten thousand calls would take long to collect.
             exc.__traceback__ = None
             del traceback
-            error = call.client_closed() if self._deadlines.closed else call.out_of_time()
+            error = call.client_closed() if self._all.is_closed else call.out_of_time()
             raise error from error.__cause__
 
-    def limit(self, part: Part) -> float:
-        """From now on, end the attempt when connecting, or silence, takes too long.
+    def begin(self, part: Part) -> float:
+        """Begin the limit on a part of the attempt, in place of that on another part.
 
         Returns:
             The time.
@@ -147,36 +147,39 @@ class Deadline(TimeLimit):
         if self.expired:
             # A middleware sends in a task of its own, which has outlived the call.
             raise asyncio.CancelledError
-        call, now = self._call, self._deadlines.now()
+        call, now = self._call, self._all.now()
         seconds = call.timeouts.read if part == "read" else call.timeouts.connect
         self._part = part
-        self.moment = call.deadline if seconds is None else min(call.deadline, now + seconds)
-        if self.moment < self._deadlines.due:
-            self._deadlines.watch(self)
+        self.deadline = call.deadline if seconds is None else min(call.deadline, now + seconds)
+        if self.deadline < self._all.due:
+            self._all.watch(self)
         return now
 
-    def reset(self) -> None:
-        """Remove the limit on a part; the limit on the call stays."""
-        self.moment = self._call.deadline
+    def end_part(self) -> None:
+        """End the limit on a part; the limit on the call stays."""
+        self.deadline = self._call.deadline
 
-    def caught(self) -> Part | None:
-        """Return the part whose limit caused a cancellation, which it undoes; None for another."""
-        if not self.expired or self._deadlines.closed or self.moment == self._call.deadline:
+    def catch(self) -> Part | None:
+        """Undo a cancellation by the limit on a part, and return the part.
+
+        Returns:
+            None if the call's own time is up, the client was closed, or somebody else cancelled.
+        """
+        if not self.expired or self._all.is_closed or self.deadline == self._call.deadline:
             return None
         self.expired = False
-        self.reset()
-        self._deadlines.watch(self)
+        self.end_part()
+        self._all.watch(self)
         return self._part if self._uncancel() else None
 
-    def is_cancelled(self, *, closed: bool) -> bool:
+    def is_cancelled(self, *, session_closed: bool) -> bool:
         """Return whether the task was cancelled, and not only a future that aiohttp cancelled.
 
-        Args:
-            closed: Whether the session is closed, which is when aiohttp cancels futures.
+        aiohttp cancels futures when a session is closed.
         """
         requests = self.task.cancelling()
         # A task that suppressed an earlier cancellation still counts it.
-        return requests > self._cancelling or (requests > 0 and not closed)
+        return requests > self._cancelling or (requests > 0 and not session_closed)
 
     def expire(self) -> None:
         """Cancel the block."""
@@ -216,15 +219,15 @@ class AsyncioTransport(Transport):
     Subclasses create the objects that belong to the event loop in `_open`.
     """
 
-    deadlines: Deadlines
+    time_limits: TimeLimits
     _loop: asyncio.AbstractEventLoop | None = None
     _process: int
     """The ID of the process of that event loop."""
-    _closing = False
-    """True once new calls are refused."""
+    is_closing = False
+    """New calls are refused."""
 
     def check_open(self) -> bool:
-        if self._closing:
+        if self.is_closing:
             raise ClientStateError("the client is closed")
         loop = running_loop()
         if self._loop is loop:
@@ -248,8 +251,8 @@ class AsyncioTransport(Transport):
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Belong to an event loop; the loop before it was closed."""
-        self.deadlines = Deadlines(loop)
-        self.now = self.deadlines.now
+        self.time_limits = TimeLimits(loop)
+        self.now = self.time_limits.now
         self._loop = loop
         self._process = os.getpid()
 
@@ -258,7 +261,7 @@ class AsyncioTransport(Transport):
         return TimedEvent()
 
     def time_limit(self, call: Call) -> TimeLimit:
-        return Deadline(self.deadlines, call)
+        return AsyncioTimeLimit(self.time_limits, call)
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
