@@ -239,8 +239,9 @@ class Call:
         if odd is not None:
             return self.fail(odd, now)
         if response.status not in _SUCCESS:
-            refusal = status_error(request, response, self.resource.hint)
-            return cast("_T", self._receive_refusal(refusal, now))
+            hint = self.resource.hint(request, response.status)
+            failure = status_error(request, response, hint)
+            return cast("_T", self._receive_refusal(failure, now))
         return decode(request, response)
 
     def _receive_refusal(self, failure: StatusError, now: float) -> Retry | FindOutcome | None:

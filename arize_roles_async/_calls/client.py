@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import ClassVar, NoReturn, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -90,13 +89,7 @@ class BaseClient(Client):
         self._destination.choose(self._driver).check_open()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     # These three are for roles as code, which waits between its calls, on their clock.

@@ -1,5 +1,6 @@
 """Runs the calls of a client: waits, sends, logs, and asks the call machine for the next step."""
 
+import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,11 @@ from arize_roles_async._calls.queue import Queue, Slots, Waiter
 from arize_roles_async._calls.resource import Resource
 from arize_roles_async._calls.transport import Event, Transport
 from arize_roles_async._values.errors import RateLimitError, RolesError
+from arize_roles_async._values.models import ListResponse, Model
 from arize_roles_async._values.options import RetryPolicy, Timeouts, check_concurrency
+from arize_roles_async._values.requests import PageRequest
+from arize_roles_async._wire.decode import decode_item, decode_page
+from arize_roles_async._wire.encode import item_request, page_request
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
 from arize_roles_async._wire.retry_after import retry_after
@@ -24,6 +29,8 @@ from arize_roles_async._wire.retry_after import retry_after
 logger: Final = logging.getLogger("arize_roles_async")
 
 _T = TypeVar("_T")
+_M = TypeVar("_M", bound=Model)
+_P = TypeVar("_P", bound=ListResponse[Any])
 
 _TOO_MANY: Final = 429
 _MAX_DRIVERS: Final = 100
@@ -45,6 +52,29 @@ class DrivenCall(Call):
     """The `Lookup` of its key, of the class that its destination was given."""
     permit: Callable[[], object] | None = None
     """Called before a request that had to wait is sent; what it raises ends the call."""
+
+    def change(
+        self,
+        request: Request,
+        decode: Callable[[Request, Response], _T],
+        find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]],
+    ) -> Awaitable[_T]:
+        """Make a change, and return the result that `decode` makes of the answer.
+
+        After a failure, `find_outcome` reads the account again: it returns the result, or raises
+        the failure if the change was not made, or returns UNSET if the account does not show it.
+        """
+        return self.driver.send(self, request, decode, find_outcome)
+
+    def page(self, resource: Resource, model: type[_P], page: PageRequest) -> Awaitable[_P]:
+        """Get one page of a resource's items."""
+        decode = functools.partial(decode_page, model, page.limit)
+        return self.driver.send(self, page_request(resource.path, page), decode)
+
+    def get(self, resource: Resource, model: type[_M], item_id: str) -> Awaitable[_M]:
+        """Get one item of a resource."""
+        decode = functools.partial(decode_item, model, "id", item_id)
+        return self.driver.send(self, item_request("GET", resource.path, item_id), decode)
 
 
 class Destination:
@@ -172,12 +202,7 @@ class Driver:
         decode: Callable[[Request, Response], _T],
         find_outcome: Callable[[FindOutcome], Awaitable[_T | UnsetType]] | None = None,
     ) -> _T:
-        """Send a request, again if that may help, and return the result that `decode` makes.
-
-        For a change, `find_outcome` reads the account again after a failure: it returns the result,
-        or raises the failure if the change was not made, or returns UNSET if the account does not
-        show it.
-        """
+        """Send a request of a call, again if that may help; see `DrivenCall.change`."""
         transport, queue, pace = self.transport, self._queue, self.pace
         call.begin(request)
         queued_at = transport.now()

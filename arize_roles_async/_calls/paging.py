@@ -1,7 +1,7 @@
 """Listings: awaited for one page, or iterated for every item."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 from msgspec.structs import replace
 
@@ -20,25 +20,27 @@ class Pages(Generic[_R, _P, _T]):
 
     Args:
         fetch: Gets one page.
-        request: The class of its request.
         limit: Items a page; None is the default for one page, and the most in a walk.
-        filters: The other fields of the request.
+        fields: The other fields of its request.
     """
 
     _noun: ClassVar[str]
     """The word for the items, in a message."""
-    _response: ClassVar[type[ListResponse[Any]]]
+    _request_type: ClassVar[Any]
+    """The class of the request for a page."""
+    _response: ClassVar[Any]
     """The class of a page."""
 
     def __init__(
         self,
         fetch: Callable[[_R], Awaitable[_P]],
-        request: type[_R],
-        limit: int | None,
-        **filters: Any,  # noqa: ANN401 - the request checks them
+        *,
+        limit: int | None = None,
+        **fields: Any,  # noqa: ANN401 - the request checks them
     ) -> None:
         self._fetch = fetch
-        self._request = request(limit=DEFAULT_LIMIT if limit is None else limit, **filters)
+        one_page = DEFAULT_LIMIT if limit is None else limit
+        self._request: _R = self._request_type(limit=one_page, **fields)
         self._walk_limit = MAX_LIMIT if limit is None else limit
 
     def __repr__(self) -> str:
@@ -70,7 +72,8 @@ class Pages(Generic[_R, _P, _T]):
     async def all(self) -> _P:
         """Return every item, all pages gathered into one response."""
         items = tuple([item async for item in self])
-        return cast("_P", self._response.of(items))
+        gathered: _P = self._response.of(items)
+        return gathered
 
 
 # Classes, not generators: a generator that is left early must be closed, which takes a task of the

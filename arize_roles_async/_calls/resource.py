@@ -1,10 +1,7 @@
 """What the calls of a resource have to know of it: the rest is in the resource's own room."""
 
-from collections.abc import Callable
-
 import msgspec
 
-from arize_roles_async._wire.problems import no_hint
 from arize_roles_async._wire.request import Request
 
 
@@ -20,6 +17,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     settled: dict[tuple[str, int], bool] = {}
     """The refusals by the service itself, as operation and status, that show whether a change in
     doubt was made. After any other, the account is read."""
-    hint: Callable[[Request, int], str] = no_hint
-    """Returns the next step after a refusal with a status, for the end of its message, or nothing.
-    """
+
+    def hint(self, request: Request, status: int) -> str:
+        """Return the next step after a refusal, for the end of its message, or nothing."""
+        del request, status
+        return ""

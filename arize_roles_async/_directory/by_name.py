@@ -171,7 +171,7 @@ class ByName:
         """
         sought = _Sought(user=user, role=role, space=space, project=project, in_space=in_space)
         sought.check(needs_place=False)
-        return FoundBindings(lambda _: self._find(sought), PageRequest, None)
+        return FoundBindings(lambda _: self._find(sought))
 
     async def _find(self, sought: "_Sought") -> NamedBindings:
         found = await self._look_up(sought)
@@ -235,6 +235,7 @@ class FoundBindings(Pages[PageRequest, NamedBindings, NamedBinding]):
     """The result of `ByName.find`: await it for all, or iterate it; nothing is sent before that."""
 
     _noun = "role bindings"
+    _request_type = PageRequest
     _response = NamedBindings
 
 

@@ -44,13 +44,8 @@ from arize_roles_async._values.errors import (
     NotFoundError,
 )
 from arize_roles_async._values.models import ListResponse
-from arize_roles_async._values.requests import MAX_LIMIT, PageRequest, check, is_same_id
+from arize_roles_async._values.requests import MAX_LIMIT, PageRequest, check
 from arize_roles_async._values.text import extend, quoted
-from arize_roles_async._wire.decode import decode, decode_page
-from arize_roles_async._wire.encode import item_request, page_request
-from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
 
 _T = TypeVar("_T", bound="User | Space | Project")
 _P = TypeVar("_P", bound=ListResponse[Any])
@@ -102,7 +97,7 @@ class BaseDirectory(BaseClient, Directory):
         call = self._begin("users.get", resource=USERS)
         with call.time_limit:
             if is_id(user):
-                return await _get(call, USERS, User, user)
+                return await call.get(USERS, User, user)
             page = ListUsers(limit=MAX_LIMIT, email=user)
             try:
                 found = await _read(call, USERS, ListUsersResponse, page)
@@ -127,7 +122,7 @@ class BaseDirectory(BaseClient, Directory):
         call = self._begin("spaces.get", resource=SPACES)
         with call.time_limit:
             if is_id(space):
-                return await _get(call, SPACES, Space, space)
+                return await call.get(SPACES, Space, space)
             return await _find_space(call, space)
 
     @beta
@@ -152,7 +147,7 @@ class BaseDirectory(BaseClient, Directory):
         call = self._begin("projects.get", resource=PROJECTS)
         with call.time_limit:
             if is_id(project):
-                return await _get(call, PROJECTS, Project, project)
+                return await call.get(PROJECTS, Project, project)
             space_id = in_space
             if in_space is not None and not is_id(in_space):
                 space_id = (await _find_space(call, in_space)).id
@@ -164,38 +159,22 @@ class BaseDirectory(BaseClient, Directory):
     async def _page(self, resource: Resource, response: type[_P], page: PageRequest) -> _P:
         call = self._begin(resource.operations[0], resource=resource)
         with call.time_limit:
-            return await _fetch(call, resource, response, page)
+            return await call.page(resource, response, page)
 
     async def _page_in_space(self, space: str, page: ListProjects) -> ListProjectsResponse:
         call = self._begin("projects.list", resource=PROJECTS)
         with call.time_limit:
             # Its ID is not kept: another space may have the name at the next walk.
             found = msgspec.structs.replace(page, space_id=(await _find_space(call, space)).id)
-            return await _fetch(call, PROJECTS, ListProjectsResponse, found)
-
-
-async def _fetch(call: DrivenCall, resource: Resource, response: type[_P], page: PageRequest) -> _P:
-    noun = resource.path.rpartition("/")[2]
-    decoder = functools.partial(decode_page, response, noun, page.limit)
-    return await call.driver.send(call, page_request(resource.path, page), decoder)
+            return await call.page(PROJECTS, ListProjectsResponse, found)
 
 
 async def _read(
     call: DrivenCall, resource: Resource, response: type[ListResponse[_T]], first: PageRequest
 ) -> list[_T]:
     """Return the items of every page of a list."""
-    fetch: Any = functools.partial(_fetch, call, resource, response)
+    fetch: Any = functools.partial(call.page, resource, response)
     return [item async for page in Walk(fetch, first) for item in page]
-
-
-async def _get(call: DrivenCall, resource: Resource, model: type[_T], item_id: str) -> _T:
-    def expect(request: Request, response: Response) -> _T:
-        item = decode(model, request, response)
-        if not is_same_id(item.id, item_id):
-            raise invalid_response(request, response, "it holds another ID")
-        return item
-
-    return await call.driver.send(call, item_request("GET", resource.path, item_id), expect)
 
 
 async def _find_space(call: DrivenCall, name: str) -> Space:

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from arize_roles_async._calls.resource import Resource
 
-DirectoryRead = Literal[
+DirectoryOperation = Literal[
     "users.list", "users.get", "spaces.list", "spaces.get", "projects.list", "projects.get"
 ]
 

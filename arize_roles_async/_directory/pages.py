@@ -1,8 +1,5 @@
 """The listings of users, spaces and projects: awaited for one page, or iterated for every item."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, TypeVar, cast
-
 from arize_roles_async._calls.paging import Pages
 from arize_roles_async._directory.models import (
     ListProjectsResponse,
@@ -13,32 +10,11 @@ from arize_roles_async._directory.models import (
     User,
 )
 from arize_roles_async._directory.requests import ListProjects, ListSpaces, ListUsers
-from arize_roles_async._values.models import ListResponse
 from arize_roles_async._values.public import public
-from arize_roles_async._values.requests import PageRequest
-
-_R = TypeVar("_R", bound=PageRequest)
-_P = TypeVar("_P", bound=ListResponse[Any])
-_T = TypeVar("_T")
-
-
-class _DirectoryPages(Pages[_R, _P, _T]):
-    _request_type: ClassVar[type[PageRequest]]
-
-    def __init__(
-        self,
-        fetch: Callable[[_R], Awaitable[_P]],
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        **filters: str | None,
-    ) -> None:
-        request = cast("type[_R]", self._request_type)
-        super().__init__(fetch, request, limit, cursor=cursor, **filters)
 
 
 @public("arize_roles_async")
-class UserPages(_DirectoryPages[ListUsers, ListUsersResponse, User]):
+class UserPages(Pages[ListUsers, ListUsersResponse, User]):
     """A listing of users, used as `RolePages` is.
 
     Args:
@@ -54,7 +30,7 @@ class UserPages(_DirectoryPages[ListUsers, ListUsersResponse, User]):
 
 
 @public("arize_roles_async")
-class SpacePages(_DirectoryPages[ListSpaces, ListSpacesResponse, Space]):
+class SpacePages(Pages[ListSpaces, ListSpacesResponse, Space]):
     """A listing of spaces, made and used as `UserPages` is, with a `name`."""
 
     _noun = "spaces"
@@ -63,7 +39,7 @@ class SpacePages(_DirectoryPages[ListSpaces, ListSpacesResponse, Space]):
 
 
 @public("arize_roles_async")
-class ProjectPages(_DirectoryPages[ListProjects, ListProjectsResponse, Project]):
+class ProjectPages(Pages[ListProjects, ListProjectsResponse, Project]):
     """A listing of projects, made and used as `UserPages` is, with a `name` and a `space_id`."""
 
     _noun = "projects"

@@ -33,11 +33,8 @@ from arize_roles_async._role_bindings.requests import (
 from arize_roles_async._values.errors import BetaWarning, ConflictError, NotFoundError, StatusError
 from arize_roles_async._values.requests import check, id_flaw, id_kind, is_same_id
 from arize_roles_async._values.text import extend, quoted
-from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
-from arize_roles_async._wire.encode import create_request, item_request, page_request
-from arize_roles_async._wire.problems import invalid_response
-from arize_roles_async._wire.request import Request
-from arize_roles_async._wire.response import Response
+from arize_roles_async._wire.decode import decode_item, decode_nothing
+from arize_roles_async._wire.encode import create_request, item_request
 
 _ROUNDS: Final = 3
 
@@ -74,7 +71,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         check(("binding_id", id_flaw(binding_id)))
         call = self._begin("role_bindings.get")
         with call.time_limit:
-            return await self._get(call, binding_id)
+            return await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
 
     @beta
     async def create(
@@ -196,43 +193,26 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def _list_page(self, page: ListRoleBindings) -> ListRoleBindingsResponse:
         call = self._begin("role_bindings.list")
         with call.time_limit:
-            return await self._fetch(call, page)
-
-    async def _fetch(self, call: DrivenCall, page: ListRoleBindings) -> ListRoleBindingsResponse:
-        return await call.driver.send(
-            call,
-            page_request(ROLE_BINDINGS.path, page),
-            functools.partial(decode_page, ListRoleBindingsResponse, "bindings", page.limit),
-        )
-
-    async def _get(self, call: DrivenCall, binding_id: str) -> RoleBinding:
-        return await call.driver.send(
-            call,
-            item_request("GET", ROLE_BINDINGS.path, binding_id),
-            functools.partial(_expect, "id", binding_id),
-        )
+            return await call.page(ROLE_BINDINGS, ListRoleBindingsResponse, page)
 
     async def _create(self, call: DrivenCall, new: CreateRoleBinding) -> RoleBinding:
-        return await call.driver.send(
-            call,
+        return await call.change(
             create_request(ROLE_BINDINGS.path, new),
-            functools.partial(_expect, "user_id", new.user_id),
+            functools.partial(decode_item, RoleBinding, "user_id", new.user_id),
             lambda step: self._find_created(call, new, step),
         )
 
     async def _update(self, call: DrivenCall, binding_id: str, role_id: str) -> RoleBinding:
-        return await call.driver.send(
-            call,
+        return await call.change(
             item_request(
                 "PATCH", ROLE_BINDINGS.path, binding_id, UpdateRoleBinding(role_id=role_id)
             ),
-            functools.partial(_expect, "id", binding_id),
+            functools.partial(decode_item, RoleBinding, "id", binding_id),
             lambda step: self._find_updated(call, binding_id, role_id, step),
         )
 
     async def _delete(self, call: DrivenCall, binding_id: str, *, was_seen: bool) -> None:
-        await call.driver.send(
-            call,
+        await call.change(
             item_request("DELETE", ROLE_BINDINGS.path, binding_id),
             decode_nothing,
             lambda step: self._expect_gone(call, binding_id, step, was_seen=was_seen),
@@ -241,11 +221,11 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     async def _find(self, call: DrivenCall, target: Target) -> RoleBinding | None:
         """Return the binding of a user on a resource, or None if the key sees none."""
         wanted = {"user_id": target.user_id, "resource_id": target.resource_id}
-        fetch = functools.partial(self._fetch, call)
+        fetch = functools.partial(call.page, ROLE_BINDINGS, ListRoleBindingsResponse)
         return await anext(_Found(fetch, [target.resource_type], wanted), None)
 
     # These read the account again to find out whether a change was made, after the failure of its
-    # last attempt: see `Driver.send`.
+    # last attempt: see `DrivenCall.change`.
 
     async def _find_created(
         self, call: DrivenCall, new: CreateRoleBinding, step: FindOutcome
@@ -267,7 +247,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
         self, call: DrivenCall, binding_id: str, role_id: str, step: FindOutcome
     ) -> RoleBinding | UnsetType:
         """Return the binding if it has the role that this call gave it."""
-        binding = await self._get(call, binding_id)
+        binding = await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
         if is_same_id(binding.role_id, role_id):
             return binding
         # If somebody changed it since, this call may have changed it first.
@@ -280,7 +260,7 @@ class BaseRoleBindingsClient(BaseClient, RoleBindingsClient):
     ) -> UnsetType | None:
         """Return None if the binding, which this call has seen, is gone."""
         try:
-            await self._get(call, binding_id)
+            await call.get(ROLE_BINDINGS, RoleBinding, binding_id)
         except NotFoundError:
             return None if was_seen else UNSET
         # If it is there after a 404, the key lacks the right to delete it.
@@ -319,11 +299,3 @@ class _Found(AsyncIterator[RoleBinding]):
                     return binding
             del self._walks[0]
         raise StopAsyncIteration
-
-
-def _expect(name: str, value: str, request: Request, response: Response) -> RoleBinding:
-    """Return the binding of an answer, if it is not the answer to another request."""
-    binding = decode(RoleBinding, request, response)
-    if not is_same_id(getattr(binding, name), value):
-        raise invalid_response(request, response, f"it holds a role binding with another {name}")
-    return binding

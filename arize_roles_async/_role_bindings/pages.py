@@ -1,6 +1,6 @@
 """The result of `role_bindings.list()`: awaited for one page, or iterated for every binding."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from msgspec.structs import asdict
@@ -39,19 +39,8 @@ class RoleBindingPages(Pages[ListRoleBindings, ListRoleBindingsResponse, RoleBin
     """
 
     _noun = "role bindings"
+    _request_type = ListRoleBindings
     _response = ListRoleBindingsResponse
-
-    def __init__(
-        self,
-        fetch: Callable[[ListRoleBindings], Awaitable[ListRoleBindingsResponse]],
-        *,
-        resource_type: RoleBindingResourceType | str,
-        user_id: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> None:
-        filters = {"resource_type": resource_type, "user_id": user_id}
-        super().__init__(fetch, ListRoleBindings, limit, cursor=cursor, **filters)
 
     @staticmethod
     def from_fetch(

@@ -5,7 +5,6 @@ been applied although no answer says so, they read the account again to find out
 """
 
 import functools
-from collections.abc import Awaitable
 from typing import cast, overload
 
 from msgspec import UNSET, UnsetType
@@ -36,10 +35,10 @@ from arize_roles_async._values.errors import (
     validation_error,
 )
 from arize_roles_async._values.permissions import PermissionsArgument
-from arize_roles_async._values.requests import check, id_flaw, is_same_id
+from arize_roles_async._values.requests import check, id_flaw
 from arize_roles_async._values.text import quoted
-from arize_roles_async._wire.decode import decode, decode_nothing, decode_page
-from arize_roles_async._wire.encode import create_request, item_request, page_request
+from arize_roles_async._wire.decode import decode, decode_item, decode_nothing
+from arize_roles_async._wire.encode import create_request, item_request
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -88,8 +87,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         )
         call = self._begin("create")
         with call.time_limit:
-            role = await call.driver.send(
-                call,
+            role = await call.change(
                 create_request(ROLES.path, new),
                 functools.partial(_expect_name, new.name),
                 lambda step: self._find_created(call, new, step),
@@ -134,8 +132,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         call = self._begin("update", target if is_name else None)
         with call.time_limit:
             found_id = (await self._find(call, target)).id if is_name else target
-            updated, response = await call.driver.send(
-                call,
+            updated, response = await call.change(
                 item_request("PATCH", ROLES.path, found_id, changes),
                 functools.partial(_expect_updated, found_id),
                 lambda step: self._find_updated(call, found_id, changes, step),
@@ -159,8 +156,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         call = self._begin("delete", target if is_name else None)
         with call.time_limit:
             found_id = (await self._find(call, target)).id if is_name else target
-            await call.driver.send(
-                call,
+            await call.change(
                 item_request("DELETE", ROLES.path, found_id),
                 decode_nothing,
                 lambda step: self._expect_deleted(call, found_id, step),
@@ -172,17 +168,14 @@ class BaseRolesClient(BaseClient, RolesClient):
             return await self._fetch(call, page)
 
     async def _fetch(self, call: DrivenCall, page: ListRoles) -> ListRolesResponse:
-        response = await call.driver.send(
-            call,
-            page_request(ROLES.path, page),
-            functools.partial(decode_page, ListRolesResponse, "roles", page.limit),
-        )
+        response = await call.page(ROLES, ListRolesResponse, page)
         _lookup(call).known.learn_page(page, response)
         return response
 
-    def _get(self, call: DrivenCall, role_id: str) -> Awaitable[Role]:
-        request = item_request("GET", ROLES.path, role_id)
-        return call.driver.send(call, request, functools.partial(_learn, call, role_id))
+    async def _get(self, call: DrivenCall, role_id: str) -> Role:
+        role = await call.get(ROLES, Role, role_id)
+        _lookup(call).known.learn(role)
+        return role
 
     async def _find(self, call: DrivenCall, name: str) -> Role:
         if not call.keys:
@@ -197,7 +190,7 @@ class BaseRolesClient(BaseClient, RolesClient):
         )
 
     # These read the account again to find out whether a change was made, after the failure of its
-    # last attempt: see `Driver.send`.
+    # last attempt: see `DrivenCall.change`.
 
     async def _find_created(
         self, call: DrivenCall, new: CreateRole, step: FindOutcome
@@ -278,27 +271,10 @@ def _parse_target(role_id: str | None, role: str | None) -> tuple[str, bool]:
     raise validation_error(("role_id, role", "exactly one must be given"))
 
 
-# These decoders check that an answer fits its request, since the connection may have carried an
-# unsolicited answer.
-
-
-def _expect_id(role_id: str, request: Request, response: Response) -> Role:
-    role = decode(Role, request, response)
-    if not is_same_id(role.id, role_id):
-        raise invalid_response(request, response, "it holds a role with another ID")
-    return role
-
-
-def _learn(call: DrivenCall, role_id: str, request: Request, response: Response) -> Role:
-    role = _expect_id(role_id, request, response)
-    _lookup(call).known.learn(role)
-    return role
-
-
 def _expect_updated(
     role_id: str, request: Request, response: Response
 ) -> tuple[Role, Response | None]:
-    return _expect_id(role_id, request, response), response
+    return decode_item(Role, "id", role_id, request, response), response
 
 
 def _expect_name(name: str, request: Request, response: Response) -> Role:

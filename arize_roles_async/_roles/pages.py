@@ -1,6 +1,6 @@
 """The result of `roles.list()`: awaited for one page, or iterated for every role."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from msgspec.structs import asdict
@@ -33,17 +33,8 @@ class RolePages(Pages[ListRoles, ListRolesResponse, Role]):
     """
 
     _noun = "roles"
+    _request_type = ListRoles
     _response = ListRolesResponse
-
-    def __init__(
-        self,
-        fetch: Callable[[ListRoles], Awaitable[ListRolesResponse]],
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        is_predefined: bool | None = None,
-    ) -> None:
-        super().__init__(fetch, ListRoles, limit, cursor=cursor, is_predefined=is_predefined)
 
     @staticmethod
     def from_fetch(

@@ -9,6 +9,7 @@ import msgspec
 from arize_roles_async._values.errors import ValidationError, validation_error
 from arize_roles_async._values.json import has_too_many_values, parse_json
 from arize_roles_async._values.models import ListResponse, Model
+from arize_roles_async._values.requests import is_same_id
 from arize_roles_async._wire.problems import invalid_response
 from arize_roles_async._wire.request import Request
 from arize_roles_async._wire.response import Response
@@ -31,14 +32,28 @@ def _decoder(model: type) -> "msgspec.json.Decoder[Any]":
         return msgspec.json.Decoder(model)
 
 
-def decode_page(model: type[_P], noun: str, limit: int, request: Request, response: Response) -> _P:
+# Two decoders check that an answer fits its request, since the connection may have carried an
+# unsolicited answer.
+
+
+def decode_page(model: type[_P], limit: int, request: Request, response: Response) -> _P:
     """Return the page that an answer holds, of at most `limit` items."""
     page = decode(model, request, response)
     if len(page) > limit:
-        raise invalid_response(
-            request, response, f"it holds {len(page)} {noun}, more than the limit of {limit}"
-        )
+        why = f"it holds {len(page)} items, more than the limit of {limit}"
+        raise invalid_response(request, response, why)
     return page
+
+
+def decode_item(
+    model: type[_T], field: str, value: str, request: Request, response: Response
+) -> _T:
+    """Return the item that an answer holds, in which a field has the ID that was asked for."""
+    item = decode(model, request, response)
+    if not is_same_id(getattr(item, field), value):
+        why = f"it holds another {field} than was asked for"
+        raise invalid_response(request, response, why)
+    return item
 
 
 def decode_nothing(request: Request, response: Response) -> None:

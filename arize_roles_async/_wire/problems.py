@@ -1,7 +1,6 @@
 """Problem documents (RFC 9457) and pages of gateways as exceptions."""
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
@@ -30,21 +29,10 @@ _TITLE: Final = "(?i)<title[^<>]*>([^<]*)"
 _REDIRECT: Final = range(300, 400)
 
 
-def no_hint(request: Request, status: int) -> str:
-    """Return nothing: the resource of a request has no hint about its refusals."""
-    del request, status
-    return ""
-
-
-def status_error(
-    request: Request, response: Response, hint: Callable[[Request, int], str] = no_hint
-) -> StatusError:
+def status_error(request: Request, response: Response, hint: str = "") -> StatusError:
     """Return the exception for an answer that is not a success.
 
-    Args:
-        request: The request.
-        response: The answer.
-        hint: Returns the next step after the status, to be added to a refusal by the service.
+    The message of a refusal by the service itself ends with the hint.
     """
     status = response.status
     problem = parse_problem(response)
@@ -52,7 +40,7 @@ def status_error(
     request_id = response.header("X-Request-Id")
     message = f"{request} answered {status}"
     if from_service:
-        message += f" {_summary(problem)}{hint(request, status)}"
+        message += f" {_summary(problem)}{hint}"
     elif status in _REDIRECT:
         message += f", a redirect to {_target(response)}, which this client does not follow"
     else:

@@ -2,11 +2,11 @@
 
 from typing import Final, Literal, get_args
 
-from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS, DirectoryRead
-from arize_roles_async._role_bindings.operations import ROLE_BINDINGS, BindingChange, BindingRead
-from arize_roles_async._roles.operations import ROLES, RoleChange, RoleRead
+from arize_roles_async._directory.operations import PROJECTS, SPACES, USERS, DirectoryOperation
+from arize_roles_async._role_bindings.operations import ROLE_BINDINGS, BindingOperation
+from arize_roles_async._roles.operations import ROLES, RoleOperation
 
-Operation = Literal[RoleRead, RoleChange, BindingRead, BindingChange, DirectoryRead]
+Operation = Literal[RoleOperation, BindingOperation, DirectoryOperation]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 RESOURCES: Final = (ROLES, ROLE_BINDINGS, USERS, SPACES, PROJECTS)
 

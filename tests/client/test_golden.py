@@ -359,7 +359,7 @@ class TestAnswers:
         """A page holds at most as many roles as were asked for."""
         async with client(page(role(1, "A"), role(2, "B"))) as (roles, _):
             with pytest.raises(
-                InvalidResponseError, match="holds 2 roles, more than the limit of 1"
+                InvalidResponseError, match="holds 2 items, more than the limit of 1"
             ):
                 await roles.list(limit=1)
 
@@ -381,7 +381,7 @@ class TestAnswers:
             (answer(ROLE.replace(b'"AI Engineer"', b"null")), "$.name: "),
             (answer(ROLE.replace(b"08:30:00Z", b"08:30:00")), "$.created_at: "),
             (answer(ROLE.replace(b'"PROJECT_READ"', b'"X",' * 1000 + b'"Y"')), "$.permissions: "),
-            (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "a role with another ID"),
+            (answer(ROLE.replace(b"ToxOm", b"ToyOm")), "another id than was asked for"),
         ],
     )
     async def test_malformed(self, wire: bytes, why: str) -> None:

@@ -173,5 +173,6 @@ def test_no_role_id() -> None:
         ("/v2/roles/Um9sZToxOmFCY0Q%3D", False),
         ("/v2/roles", False),
     ):
-        message = str(status_error(Request(method="GET", target=target), answer, ROLES.hint))
+        request = Request(method="GET", target=target)
+        message = str(status_error(request, answer, ROLES.hint(request, 404)))
         assert message.endswith(hint) is is_hinted

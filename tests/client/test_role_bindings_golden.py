@@ -151,7 +151,7 @@ OTHER_ANSWERS: list[tuple[Use, bytes, str]] = [
     (
         lambda bindings: bindings.list(resource_type="SPACE", limit=1),
         page(BINDING, BINDING),
-        "it holds 2 bindings, more than the limit of 1",
+        "it holds 2 items, more than the limit of 1",
     ),
 ]
 
@@ -160,7 +160,7 @@ async def test_other_user() -> None:
     """A binding of another user is no answer to a create."""
     other = answer(BINDING.replace(b"VXNlcjoxOmFCY0Q=", b"VXNlcjoyOmFCY0Q="), 201)
     async with client(other, page()) as (roles, _):
-        with pytest.raises(OutcomeUnknownError, match="a role binding with another user_id"):
+        with pytest.raises(OutcomeUnknownError, match="another user_id than was asked for"):
             await CREATE(roles.role_bindings)
 
 
